@@ -1,0 +1,238 @@
+"""Settings from the environment: read once, every problem reported at the same time."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Self
+from urllib.parse import urlsplit
+
+
+class SettingsError(Exception):
+    """Some variables are missing or wrong; `problems` has a line for each."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)
+
+
+class Env:
+    """Reads typed variables and collects what is wrong with them.
+
+    `names` tells every variable that was asked for, with its default as people read it.
+    """
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self.problems: list[str] = []
+        self.names: dict[str, str] = {}
+
+    def check(self) -> None:
+        """Raises SettingsError when anything that was read is missing or wrong."""
+        if self.problems:
+            raise SettingsError(self.problems)
+
+    def text(self, name: str, default: str | None = None, *, choices: Sequence[str] = ()) -> str:
+        """Text. Without a default it is required."""
+        raw = self._read(name, default)
+        if choices and raw and raw not in choices:
+            self.problems.append(f"{name}: must be one of {', '.join(choices)}")
+        return raw
+
+    def secret(self, name: str, default: str | None = None, *, min_length: int = 16) -> str:
+        """Text whose value never appears in a message."""
+        raw = self._read(name, default, shown="(none)" if default is None else "(development only)")
+        if raw and len(raw) < min_length:
+            self.problems.append(f"{name}: must have at least {min_length} characters")
+        return raw
+
+    def integer(self, name: str, default: int | None = None, *, minimum: int = 0, maximum: int = 2**31 - 1) -> int:
+        """A whole number within bounds, both included."""
+        raw = self._read(name, None if default is None else str(default))
+        if not raw:
+            return minimum
+        if not re.fullmatch(r"-?\d{1,18}", raw) or not minimum <= int(raw) <= maximum:
+            self.problems.append(f"{name}: must be a whole number from {minimum} to {maximum}")
+            return minimum
+        return int(raw)
+
+    def number(self, name: str, default: float | None = None, *, minimum: float = 0.0, maximum: float = 1e9) -> float:
+        """A number within bounds, both included; seconds where the name ends in _S."""
+        raw = self._read(name, None if default is None else f"{default:g}")
+        try:
+            value = float(raw) if raw else minimum
+        except ValueError:
+            value = float("nan")
+        if not minimum <= value <= maximum:
+            self.problems.append(f"{name}: must be a number from {minimum:g} to {maximum:g}")
+            return minimum
+        return value
+
+    def flag(self, name: str, default: bool) -> bool:
+        """`true` or `false` (also 1, 0, yes, no, on, off)."""
+        raw = self._read(name, "true" if default else "false").lower()
+        if raw not in {"true", "1", "yes", "on", "false", "0", "no", "off"}:
+            self.problems.append(f"{name}: must be true or false")
+        return raw in {"true", "1", "yes", "on"}
+
+    def url(self, name: str, default: str | None = None, *, schemes: Sequence[str]) -> str:
+        """A URL with one of the schemes. Its value is never repeated in a message, since it may hold a password."""
+        raw = self._read(name, default)
+        try:
+            parts = urlsplit(raw)
+            valid = not raw or (parts.scheme in schemes and bool(parts.netloc or parts.path) and (parts.port is None or parts.port > 0))
+        except ValueError:
+            valid = False
+        if not valid:
+            self.problems.append(f"{name}: must be a URL that starts with {' or '.join(s + '://' for s in schemes)}")
+        return raw
+
+    def _read(self, name: str, default: str | None, *, shown: str | None = None) -> str:
+        self.names[name] = shown if shown is not None else ("(required)" if default is None else default)
+        raw = self._environ.get(name, "").strip()
+        if raw:
+            return raw
+        if default is None:
+            self.problems.append(f"{name}: is required")
+            return ""
+        return default
+
+
+@dataclass(frozen=True, slots=True)
+class CommonSettings:
+    """What every process reads."""
+
+    host: str
+    metrics_port: int
+    log_level: str
+    log_format: str
+    otlp_endpoint: str
+    trace_ratio: float
+    drain_s: float
+    grace_s: float
+    service_secret: str = field(repr=False)
+
+    @classmethod
+    def from_env(cls, env: Env, *, metrics_port: int) -> Self:
+        """`metrics_port` is the process's own default; 0 means any free port."""
+        return cls(
+            host=env.text("CLARION_HOST", "0.0.0.0"),
+            metrics_port=env.integer("CLARION_METRICS_PORT", metrics_port, maximum=65535),
+            log_level=env.text("CLARION_LOG_LEVEL", "INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR")),
+            log_format=env.text("CLARION_LOG_FORMAT", "json", choices=("json", "text")),
+            otlp_endpoint=env.text("CLARION_OTLP_ENDPOINT", ""),
+            trace_ratio=env.number("CLARION_TRACE_RATIO", 1.0, maximum=1.0),
+            drain_s=env.number("CLARION_DRAIN_S", 0.0, maximum=300),
+            grace_s=env.number("CLARION_GRACE_S", 10.0, maximum=300),
+            service_secret=env.secret("CLARION_SERVICE_SECRET", min_length=32),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class GrpcSettings:
+    """The gRPC server of a process."""
+
+    host: str
+    port: int
+    reflection: bool
+    max_concurrent_rpcs: int
+    max_connection_age_s: int
+    tls_cert_file: str
+    tls_key_file: str
+    tls_client_ca_file: str
+
+    @classmethod
+    def from_env(cls, env: Env, *, port: int) -> Self:
+        """`port` is the process's own default; 0 means any free port."""
+        cert = env.text("CLARION_TLS_CERT_FILE", "")
+        key = env.text("CLARION_TLS_KEY_FILE", "")
+        if bool(cert) != bool(key):
+            env.problems.append("CLARION_TLS_CERT_FILE, CLARION_TLS_KEY_FILE: must be given together")
+        return cls(
+            host=env.text("CLARION_HOST", "0.0.0.0"),
+            port=env.integer("CLARION_GRPC_PORT", port, maximum=65535),
+            reflection=env.flag("CLARION_REFLECTION", True),
+            max_concurrent_rpcs=env.integer("CLARION_MAX_CONCURRENT_RPCS", 1000, minimum=1),
+            max_connection_age_s=env.integer("CLARION_MAX_CONNECTION_AGE_S", 300, minimum=1),
+            tls_cert_file=cert,
+            tls_key_file=key,
+            tls_client_ca_file=env.text("CLARION_TLS_CLIENT_CA_FILE", ""),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseSettings:
+    """A PostgreSQL database."""
+
+    url: str = field(repr=False)
+    pool_size: int = 8
+    connect_timeout_s: float = 5.0
+    statement_timeout_s: float = 15.0
+
+    @classmethod
+    def from_env(cls, env: Env) -> Self:
+        """Reads the service's own database."""
+        return cls(
+            url=env.url("CLARION_DATABASE_URL", schemes=("postgresql", "postgres")),
+            pool_size=env.integer("CLARION_DATABASE_POOL_SIZE", 8, minimum=1, maximum=200),
+            connect_timeout_s=env.number("CLARION_DATABASE_CONNECT_TIMEOUT_S", 5.0, minimum=0.1),
+            statement_timeout_s=env.number("CLARION_DATABASE_STATEMENT_TIMEOUT_S", 15.0, minimum=0.1),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CacheSettings:
+    """Redis or Valkey."""
+
+    url: str = field(repr=False)
+    timeout_s: float = 1.0
+
+    @classmethod
+    def from_env(cls, env: Env) -> Self:
+        """Reads the shared Redis."""
+        return cls(
+            url=env.url("CLARION_REDIS_URL", schemes=("redis", "rediss", "unix")),
+            timeout_s=env.number("CLARION_REDIS_TIMEOUT_S", 1.0, minimum=0.05),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerSettings:
+    """RabbitMQ. `delay_scale` shrinks every retry and park delay (tests only)."""
+
+    url: str = field(repr=False)
+    publish_timeout_s: float = 5.0
+    delay_scale: float = 1.0
+
+    @classmethod
+    def from_env(cls, env: Env) -> Self:
+        """Reads the shared broker."""
+        return cls(
+            url=env.url("CLARION_AMQP_URL", schemes=("amqp", "amqps")),
+            publish_timeout_s=env.number("CLARION_PUBLISH_TIMEOUT_S", 5.0, minimum=0.1),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PeerSettings:
+    """Where the other services are, as gRPC URIs."""
+
+    user_svc: str
+    template_svc: str
+    ca_file: str
+    cert_file: str
+    key_file: str
+    breaker_failures: int
+    breaker_open_s: float
+
+    @classmethod
+    def from_env(cls, env: Env, *, user_svc: bool = True, template_svc: bool = True) -> Self:
+        """Reads only the targets that the process calls."""
+        return cls(
+            user_svc=env.text("CLARION_USER_SVC_TARGET", "dns:///localhost:8001") if user_svc else "",
+            template_svc=env.text("CLARION_TEMPLATE_SVC_TARGET", "dns:///localhost:8002") if template_svc else "",
+            ca_file=env.text("CLARION_TLS_CA_FILE", ""),
+            cert_file=env.text("CLARION_TLS_CLIENT_CERT_FILE", ""),
+            key_file=env.text("CLARION_TLS_CLIENT_KEY_FILE", ""),
+            breaker_failures=env.integer("CLARION_BREAKER_FAILURES", 5, minimum=1),
+            breaker_open_s=env.number("CLARION_BREAKER_OPEN_S", 60.0, minimum=0.1),
+        )

@@ -1,0 +1,137 @@
+"""Field rules of the schema (`clarion.options.v1.rules`), compiled once per message type and checked on every request."""
+
+import re
+from collections.abc import Callable
+from functools import cache
+from typing import Any, TypeAlias
+
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message import Message
+
+from clarion.options.v1 import options_pb2
+from mesh.errors import FieldViolation, InvalidArgument
+
+Check: TypeAlias = Callable[[Message, str, list[FieldViolation]], None]
+
+_NUMBERS = {FieldDescriptor.CPPTYPE_INT32, FieldDescriptor.CPPTYPE_INT64, FieldDescriptor.CPPTYPE_UINT32, FieldDescriptor.CPPTYPE_UINT64}
+
+
+def validate(request: Message) -> None:
+    """Raises InvalidArgument with every breach when the request breaks its schema's rules."""
+    violations: list[FieldViolation] = []
+    for check in _checks_of(request.DESCRIPTOR):
+        check(request, "", violations)
+    if violations:
+        first = violations[0]
+        more = f" (and {len(violations) - 1} more)" if len(violations) > 1 else ""
+        raise InvalidArgument(f"{first.field}: {first.description}{more}", violations=violations)
+
+
+@cache
+def _checks_of(descriptor: Descriptor) -> tuple[Check, ...]:
+    checks: list[Check] = []
+    for field in descriptor.fields:
+        options = field.GetOptions()
+        if options.HasExtension(options_pb2.rules):
+            checks.append(_rule_check(field, options.Extensions[options_pb2.rules]))
+        if field.message_type is not None and field.message_type.full_name.startswith("clarion."):
+            checks.append(_descend(field))
+    return tuple(checks)
+
+
+def _is_map(field: FieldDescriptor) -> bool:
+    return field.message_type is not None and field.message_type.GetOptions().map_entry
+
+
+def _nothing(_message: Message, _path: str, _violations: list[FieldViolation]) -> None:
+    """A map of scalars has nothing to descend into."""
+
+
+def _descend(field: FieldDescriptor) -> Check:
+    name = field.name
+    if _is_map(field):
+        entry = field.message_type
+        value_type = entry.fields_by_name["value"].message_type if entry else None
+        if value_type is None:
+            return _nothing
+
+        def check_map(message: Message, path: str, violations: list[FieldViolation]) -> None:
+            for key, value in getattr(message, name).items():
+                for check in _checks_of(value_type):
+                    check(value, f"{path}{name}.{key}.", violations)
+
+        return check_map
+
+    nested = field.message_type
+
+    def check_nested(message: Message, path: str, violations: list[FieldViolation]) -> None:
+        if field.is_repeated:
+            for index, value in enumerate(getattr(message, name)):
+                for check in _checks_of(nested):
+                    check(value, f"{path}{name}[{index}].", violations)
+        elif message.HasField(name):
+            for check in _checks_of(nested):
+                check(getattr(message, name), f"{path}{name}.", violations)
+
+    return check_nested
+
+
+def _rule_check(field: FieldDescriptor, rules: options_pb2.FieldRules) -> Check:
+    name = field.name
+    value_problem = _value_problem(field, rules)
+
+    def check(message: Message, path: str, violations: list[FieldViolation]) -> None:
+        if field.has_presence and not message.HasField(name):
+            if rules.required:
+                violations.append(FieldViolation(path + name, "is required"))
+            return
+        value = getattr(message, name)
+        if not field.has_presence and not value:
+            if rules.required:
+                violations.append(FieldViolation(path + name, "is required"))
+            elif not (isinstance(value, int) and not isinstance(value, bool)):
+                return
+        if field.is_repeated:
+            _check_items(path + name, value, rules, value_problem, violations)
+            return
+        problem = value_problem(value)
+        if problem and not (rules.required and not value):
+            violations.append(FieldViolation(path + name, problem))
+
+    return check
+
+
+def _check_items(
+    path: str, values: Any, rules: options_pb2.FieldRules, value_problem: Callable[[Any], str | None], violations: list[FieldViolation]
+) -> None:
+    if rules.max_items and len(values) > rules.max_items:
+        violations.append(FieldViolation(path, f"must have at most {rules.max_items} elements"))
+        return
+    entries = values.items() if hasattr(values, "items") else enumerate(values)
+    for key, value in entries:
+        problem = value_problem(value) if isinstance(value, str | bytes | int) else None
+        if problem:
+            violations.append(FieldViolation(f"{path}.{key}" if hasattr(values, "items") else f"{path}[{key}]", problem))
+
+
+def _value_problem(field: FieldDescriptor, rules: options_pb2.FieldRules) -> Callable[[Any], str | None]:
+    pattern = re.compile(rules.pattern) if rules.pattern else None
+    unit = "bytes" if field.type == FieldDescriptor.TYPE_BYTES else "characters"
+    is_number = field.cpp_type in _NUMBERS
+
+    def problem(value: Any) -> str | None:
+        if is_number:
+            if rules.HasField("min") and value < rules.min:
+                return f"must be at least {rules.min}"
+            if rules.HasField("max") and value > rules.max:
+                return f"must be at most {rules.max}"
+            return None
+        if not isinstance(value, str | bytes):
+            return None
+        if rules.max_length and len(value) > rules.max_length:
+            return f"must have at most {rules.max_length} {unit}"
+        if pattern and isinstance(value, str) and value and not pattern.fullmatch(value):
+            return f"must be {rules.pattern_hint}"
+        return None
+
+    return problem
