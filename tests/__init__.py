@@ -1,1 +1,1 @@
-"""Every test of Clarion: one folder per package, one for the repository itself, one for the whole system."""
+"""The tests, one folder per package; `repo` reads the repository itself, `system` runs all of it."""

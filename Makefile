@@ -1,0 +1,91 @@
+# Clarion. `make` alone lists the targets. Everything happens in this folder: .venv for packages, .clarion for data.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+SHELL := /bin/bash
+
+# The first Python that fits; name another with `make PYTHON=...`.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+ARGS ?=
+LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --generate-hashes --no-emit-index-url --no-annotate --universal --python-version 3.11 \
+	--no-config --custom-compile-command 'make lock'
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: venv
+venv:
+	@test -n "$(PYTHON)" || { echo "Clarion needs Python 3.11, 3.12 or 3.13; none is on PATH"; exit 1; }
+	@$(PYTHON) scripts/setup.py venv
+
+.PHONY: setup
+setup: venv ## Make .venv from the hashed lock; install RabbitMQ for the tests where that is possible
+	@$(PYTHON) scripts/setup.py broker
+
+.PHONY: setup-bench
+setup-bench: venv ## Install what `make bench` needs beside that (wrk, smtp-sink)
+	@$(PYTHON) scripts/setup.py bench
+
+.PHONY: run
+run: venv ## Run the whole system in one process and print how to talk to it (ARGS=--fresh empties its data)
+	@$(BIN)/python -m devstack $(ARGS)
+
+.PHONY: demo
+demo: venv ## Send one e-mail and one push through the whole system, show both, exit 0
+	@$(BIN)/python -m devstack.demo $(ARGS)
+
+.PHONY: test
+test: setup ## Run all tests (ARGS="tests/mesh -k deadline" narrows them)
+	@$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: coverage
+coverage: setup ## Run all tests and report what they do not reach
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest $(ARGS)
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report
+
+.PHONY: lint
+lint: venv ## Check style, import contracts and the schema
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check --quiet
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m scripts.lint_protos
+
+.PHONY: check
+check: lint ## Everything that reads the code without running it: lint, types, fresh gen/
+	$(BIN)/mypy
+	$(BIN)/python -m scripts.gen --check
+
+.PHONY: fmt
+fmt: venv ## Format the code and fix what can be fixed
+	@$(BIN)/ruff check --fix-only --quiet
+	@$(BIN)/ruff format
+
+.PHONY: gen
+gen: venv ## Generate gen/ from protos/
+	@$(BIN)/python -m scripts.gen
+
+.PHONY: migrate
+migrate: venv ## Bring the databases named in the environment up to date
+	@$(BIN)/python -m mesh.migrations
+
+.PHONY: bench
+bench: setup-bench ## Measure the system beside the floor of each layer; the last line is JSON
+	@$(BIN)/python -m bench $(ARGS)
+
+.PHONY: lock
+lock: venv ## Resolve pyproject.toml anew into the hashed lock files (ARGS=--upgrade takes newer versions)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@$(LOCK) $(ARGS) --output-file requirements.lock > /dev/null
+	@$(LOCK) $(ARGS) --extra dev --output-file requirements-dev.lock > /dev/null
+	@$(MAKE) venv
+
+.PHONY: clean
+clean: ## Remove .venv, the data of `make run` and every cache
+	@rm -rf .venv .clarion .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.* dist build
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
