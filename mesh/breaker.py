@@ -117,13 +117,13 @@ class Breaker:
             self._probing = False
 
     @asynccontextmanager
-    async def guard(self, *, is_failure: Callable[[Exception], bool] = lambda error: True) -> AsyncIterator[None]:
-        """Surrounds one call. Errors that `is_failure` denies count as answers; cancellation counts as nothing."""
+    async def guard(self, *, is_failure: Callable[[Exception], bool] | None = None) -> AsyncIterator[None]:
+        """Surrounds one call. An error that `is_failure` denies counts as an answer, cancellation counts as nothing."""
         permit = self.check()
         try:
             yield
         except Exception as error:
-            if is_failure(error):
+            if is_failure is None or is_failure(error):
                 self.record_failure(permit)
             else:
                 self.record_success(permit)
@@ -142,6 +142,7 @@ class Breaker:
         self._probing = False
         self._permit += 1
         level = logging.WARNING if after is BreakerState.OPEN else logging.INFO
-        log.log(level, "breaker changed", extra={"breaker": self.name, "before": change.before, "after": after, "failures": change.failures})
+        known = {"breaker": self.name, "before": change.before, "after": after, "failures": change.failures}
+        log.log(level, "breaker changed", extra=known)
         if self._on_change is not None:
             self._on_change(change)

@@ -1,4 +1,7 @@
-"""What a worker decides about one delivery. The delivery loop (`mesh/consumer.py`) acts on it; pure data, so that use cases may speak of it."""
+"""What a worker decides about one delivery; the delivery loop (`mesh/consumer.py`) acts on it.
+
+Pure data apart from the loop, so that use cases may speak of it and stay free of AMQP.
+"""
 
 from dataclasses import dataclass
 

@@ -1,0 +1,143 @@
+"""The delivery ledger in Redis: which attempt was begun, and what became of it.
+
+A claim is written before a provider is called and replaced by the attempt's record after it. A redelivered message finds the record
+and is not sent again; one that finds a bare claim knows that the outcome of the earlier try is unknown.
+"""
+
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import cast
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from mesh.batching import Batcher
+from mesh.breaker import Breaker, BreakerOpen
+
+log = logging.getLogger(__name__)
+
+# All operations of a batch in one script, in their order: per key an operation (l look up, c claim, d done, r release) and a value.
+# An entry is "C" (claimed) or "D" followed by the record. A claim answers what stood there before, a release spares records.
+_SCRIPT = """
+local answers = {}
+for i, key in ipairs(KEYS) do
+  local operation, value = ARGV[2 * i], ARGV[2 * i + 1]
+  local before = redis.call('GET', key)
+  if operation == 'c' and not before then
+    redis.call('SET', key, 'C', 'EX', ARGV[1])
+  elseif operation == 'd' then
+    redis.call('SET', key, 'D' .. value, 'EX', ARGV[1])
+  elseif operation == 'r' and before == 'C' then
+    redis.call('DEL', key)
+  end
+  answers[i] = before
+end
+return answers
+"""
+
+
+class LedgerState(StrEnum):
+    """What is known of an attempt."""
+
+    NONE = "none"
+    CLAIMED = "claimed"
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """One attempt. `record` is set when it is done."""
+
+    state: LedgerState
+    record: bytes = b""
+
+
+_NONE = LedgerEntry(LedgerState.NONE)
+_CLAIMED = LedgerEntry(LedgerState.CLAIMED)
+_Operation = tuple[bytes, bytes, bytes]
+
+
+class Ledger:
+    """Claims and records by key. All callers' operations of a moment go to Redis in one round trip.
+
+    While Redis is down every key looks new and nothing is kept: deliveries go on without protection against doubles, a warning tells so
+    once, and `on_unprotected` is called with the number of operations that went lost.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        *,
+        ttl_s: int = 24 * 3600,
+        prefix: str = "clarion:ledger:",
+        on_unprotected: Callable[[int], None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._redis = redis
+        self._ttl = str(ttl_s).encode()
+        self._prefix = prefix.encode()
+        self._script = redis.register_script(_SCRIPT)
+        self._on_unprotected = on_unprotected
+        # a Redis that hangs must not add its time-out to every delivery
+        self._breaker = Breaker("ledger", failures=2, open_s=5.0, clock=clock)
+        self._protected = True
+        self._batcher: Batcher[_Operation, LedgerEntry] = Batcher(self._run, max_items=500, max_concurrent=2, name="ledger")
+
+    async def look_up(self, keys: Sequence[str]) -> list[LedgerEntry]:
+        """What is known of each key, in order."""
+        if not keys:
+            return []
+        return await self._guarded(len(keys), lambda: self._redis.mget([self._prefix + key.encode() for key in keys]))
+
+    async def claim(self, key: str) -> LedgerEntry:
+        """Claims the attempt and returns what was known of it before; NONE means that it is new and now ours."""
+        return await self._batcher.submit((b"c", self._prefix + key.encode(), b""))
+
+    async def record(self, key: str, record: bytes) -> None:
+        """Writes what became of the attempt."""
+        await self._batcher.submit((b"d", self._prefix + key.encode(), record))
+
+    async def release(self, key: str) -> None:
+        """Takes a claim back: the provider was not called after all. Spares records."""
+        await self._batcher.submit((b"r", self._prefix + key.encode(), b""))
+
+    async def close(self) -> None:
+        """Waits for what is under way."""
+        await self._batcher.close()
+
+    async def _run(self, operations: Sequence[_Operation]) -> list[LedgerEntry]:
+        keys = [key for _, key, _ in operations]
+        arguments = [self._ttl]
+        for operation, _, value in operations:
+            arguments += (operation, value)
+        return await self._guarded(len(keys), lambda: self._script(keys=keys, args=arguments))
+
+    async def _guarded(self, count: int, call: Callable[[], Awaitable[object]]) -> list[LedgerEntry]:
+        try:
+            async with self._breaker.guard():
+                answers = await call()
+        except (RedisError, OSError, BreakerOpen) as error:
+            self._note(protected=False, cause=type(error).__name__)
+            if self._on_unprotected is not None:
+                self._on_unprotected(count)
+            return [_NONE] * count
+        self._note(protected=True)
+        return [_entry(answer) for answer in cast(list[bytes | None], answers)]
+
+    def _note(self, *, protected: bool, cause: str = "") -> None:
+        if protected is self._protected:
+            return
+        self._protected = protected
+        if protected:
+            log.info("ledger is back")
+        else:
+            log.warning("ledger is unavailable: deliveries go on without protection against doubles", extra={"cause": cause})
+
+
+def _entry(answer: bytes | None) -> LedgerEntry:
+    if answer is None:
+        return _NONE
+    return LedgerEntry(LedgerState.DONE, answer[1:]) if answer.startswith(b"D") else _CLAIMED
