@@ -6,8 +6,10 @@ MAKEFLAGS += --no-print-directory
 SHELL := /bin/bash
 
 # The first Python that fits; name another with `make PYTHON=...`.
-PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
+ifndef PYTHON
+PYTHON := $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
+endif
 BIN := .venv/bin
 ARGS ?=
 LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --generate-hashes --no-emit-index-url --no-annotate --universal --python-version 3.11 \

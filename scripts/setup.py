@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -53,18 +54,19 @@ def pip_install(blocks: Sequence[str], *options: str) -> None:
         file.write("\n".join(blocks) + "\n")
         file.flush()
         command = [str(PYTHON), *PIP, "--require-hashes", *options, "-r", file.name]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as pip:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as pip:
             assert pip.stdout is not None
-            show_progress(pip.stdout, len(blocks))
+            said = show_progress(pip.stdout, len(blocks))
     if pip.returncode:
-        raise SystemExit("setup: pip could not install the locked packages; its message is above")
+        raise SystemExit("\n".join([*said, "setup: pip could not install the locked packages; its last words are above"]))
 
 
-def show_progress(lines: Iterable[str], total: int) -> None:
-    """Turn pip's output into one moving line on a terminal, or a line now and then in a log."""
-    seen = 0
+def show_progress(lines: Iterable[str], total: int) -> list[str]:
+    """Turn pip's output into one moving line on a terminal, or a line now and then in a log; return its last lines."""
+    seen, said = 0, deque[str](maxlen=30)
     terminal = sys.stdout.isatty()
     for line in lines:
+        said.append(line.rstrip())
         if line.startswith(("Collecting ", "Requirement already satisfied: ")):
             seen += 1
             name = re.split(r"[=\[; ]", line.partition(": ")[2] or line.removeprefix("Collecting "))[0]
@@ -75,6 +77,9 @@ def show_progress(lines: Iterable[str], total: int) -> None:
         elif line.startswith("Installing collected packages"):
             print("\r\033[K" if terminal else "", end="")
             say(f"installing {total} packages")
+        elif "Retrying" in line:
+            say(line.strip())
+    return list(said)
 
 
 def venv() -> None:
