@@ -64,6 +64,8 @@ class ServiceError(Exception):
         self.retry_after_s = retry_after_s
         self.quota = quota
         self.metadata = dict(metadata or {})
+        # response headers that the call had set before it failed, filled in by the dispatcher
+        self.headers: tuple[tuple[str, str], ...] = ()
 
 
 class Cancelled(ServiceError):

@@ -1,8 +1,9 @@
 """The policy of each RPC, read from its descriptor. A method without one is an error at start-up, not a hole."""
 
 from dataclasses import dataclass
+from functools import cache
 
-from google.protobuf import descriptor_pb2
+from google.protobuf import descriptor_pb2, descriptor_pool
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
@@ -68,3 +69,10 @@ def methods_of(service: ServiceDescriptor) -> dict[str, Method]:
     """The service's methods by full name. Raises PolicyMissing."""
     methods = [method_of(descriptor) for descriptor in service.methods]
     return {method.full_name: method for method in methods}
+
+
+@cache
+def find(full_name: str) -> Method:
+    """The method with gRPC's path. Raises KeyError when no generated module that is loaded has it."""
+    service, _, name = full_name.removeprefix("/").partition("/")
+    return method_of(descriptor_pool.Default().FindServiceByName(service).methods_by_name[name])

@@ -1,0 +1,95 @@
+"""PostgreSQL through SQLAlchemy's async engine: one pool per process, transactions as blocks, failures as `Unavailable`."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import asyncpg
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from mesh.errors import Unavailable
+from mesh.settings import DatabaseSettings
+
+# classes of SQLSTATE that mean "the server can't serve now": connection exceptions, insufficient resources, operator intervention
+_DOWN_CLASSES = {"08", "53", "57"}
+
+
+class DatabaseUnavailable(Unavailable):
+    """The database can't be reached or can't serve; nothing was stored."""
+
+    reason = "DATABASE_UNAVAILABLE"
+
+    def __init__(self) -> None:
+        super().__init__("the database is not available", retry_after_s=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """An open pool."""
+
+    engine: AsyncEngine
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[AsyncConnection]:
+        """One transaction, committed at the end of the block. Raises DatabaseUnavailable when the server can't be reached."""
+        try:
+            async with self.engine.begin() as connection:
+                yield connection
+        except (DBAPIError, PoolTimeoutError, OSError, TimeoutError) as error:
+            raise _translate(error) from error
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator[AsyncConnection]:
+        """A connection for reads, in autocommit. Raises DatabaseUnavailable when the server can't be reached."""
+        try:
+            async with self.engine.connect() as connection:
+                yield await connection.execution_options(isolation_level="AUTOCOMMIT")
+        except (DBAPIError, PoolTimeoutError, OSError, TimeoutError) as error:
+            raise _translate(error) from error
+
+    async def ping(self) -> None:
+        """Raises DatabaseUnavailable when a query can't be answered."""
+        async with self.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+
+
+@asynccontextmanager
+async def open_database(settings: DatabaseSettings) -> AsyncIterator[Database]:
+    """A pool that connects on first use, so that a process starts while its database is still down."""
+    engine = create_async_engine(
+        async_url(settings.url),
+        pool_size=settings.pool_size,
+        max_overflow=0,
+        pool_timeout=settings.connect_timeout_s,
+        # a connection that died with the server is replaced at checkout instead of failing the first request after its return
+        pool_pre_ping=False,
+        connect_args={
+            "timeout": settings.connect_timeout_s,
+            "command_timeout": settings.statement_timeout_s,
+            "server_settings": {"application_name": "clarion", "timezone": "UTC", "jit": "off"},
+        },
+    )
+    try:
+        yield Database(engine)
+    finally:
+        await engine.dispose()
+
+
+def async_url(url: str) -> str:
+    """The URL for SQLAlchemy's asyncpg dialect."""
+    _, separator, rest = url.partition("://")
+    return f"postgresql+asyncpg{separator}{rest}"
+
+
+def _translate(error: Exception) -> Exception:
+    if isinstance(error, OSError | TimeoutError | PoolTimeoutError | InterfaceError | OperationalError):
+        return DatabaseUnavailable()
+    if isinstance(error, DBAPIError):
+        cause = error.orig.__cause__ if error.orig is not None else None
+        state = getattr(error.orig, "sqlstate", None) or getattr(cause, "sqlstate", None) or ""
+        if error.connection_invalidated or state[:2] in _DOWN_CLASSES or isinstance(cause, asyncpg.InterfaceError | OSError):
+            return DatabaseUnavailable()
+    return error

@@ -1,0 +1,169 @@
+"""Who a bearer credential stands for: access tokens (RFC 9068), API keys, and the tokens of services (checked as RFC 8725 says)."""
+
+import hashlib
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import jwt
+
+from mesh.context import Caller, CallerKind
+from mesh.errors import Unauthenticated
+
+AUDIENCE = "clarion"
+ISSUER = "clarion"
+ACCESS_TOKEN_TYPE = "at+jwt"  # noqa: S105  a media type, not a secret
+SERVICE_TOKEN_TYPE = "svc+jwt"  # noqa: S105  a media type, not a secret
+API_KEY_PREFIX = "clk_"
+
+_MESH_AUDIENCE = "clarion-mesh"
+_SERVICE_TOKEN_S = 300
+_LEEWAY_S = 5
+# how long a proven credential is believed without asking again: the most that a revocation can lag
+_KEY_CACHE_S = 10.0
+_TOKEN_CACHE_S = 30.0
+_CACHE_SIZE = 10_000
+# an unknown key id makes us ask for the key set again, at most this often: forged ids must not become load on user_svc
+_JWKS_REFETCH_S = 5.0
+_JWKS_MAX_AGE_S = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKeyInfo:
+    """What a presented API key stands for. `expires_at` is seconds since the epoch; None means never."""
+
+    id: str
+    name: str
+    scopes: frozenset[str]
+    expires_at: float | None = None
+
+
+class CredentialSource(Protocol):
+    """Where keys come from: user_svc's own database there, its RPCs everywhere else."""
+
+    async def jwks(self) -> Sequence[dict[str, Any]]:
+        """The public keys of access tokens as JWK dictionaries."""
+
+    async def look_up_api_key(self, sha256: bytes) -> ApiKeyInfo | None:
+        """The key with this SHA-256; None when it is unknown, revoked or expired."""
+
+
+class ServiceIdentity:
+    """Makes and checks the short-lived tokens (HS256, shared secret) by which processes of the mesh know each other."""
+
+    def __init__(self, service: str, secret: str) -> None:
+        self._service = service
+        self._secret = secret
+        self._token = ""
+        self._renew_at = 0.0
+
+    def token(self) -> str:
+        """This process's own token, renewed at half its life."""
+        now = time.time()
+        if now >= self._renew_at:
+            claims = {"iss": self._service, "aud": _MESH_AUDIENCE, "iat": int(now), "exp": int(now) + _SERVICE_TOKEN_S}
+            self._token = jwt.encode(claims, self._secret, algorithm="HS256", headers={"typ": SERVICE_TOKEN_TYPE})
+            self._renew_at = now + _SERVICE_TOKEN_S / 2
+        return self._token
+
+    def verify(self, token: str) -> tuple[Caller, float]:
+        """The service behind a token and when the token expires. Raises Unauthenticated."""
+        try:
+            claims = jwt.decode(
+                token,
+                self._secret,
+                algorithms=["HS256"],
+                audience=_MESH_AUDIENCE,
+                leeway=_LEEWAY_S,
+                options={"require": ["iss", "exp", "iat", "aud"]},
+            )
+        except jwt.InvalidTokenError:
+            raise _rejected("the service token is not valid") from None
+        return Caller(CallerKind.SERVICE, claims["iss"]), float(claims["exp"])
+
+
+class Authenticator:
+    """Turns an Authorization value into a caller. What was proven is kept for seconds, so that a busy caller costs a look-up rarely."""
+
+    def __init__(self, source: CredentialSource, identity: ServiceIdentity) -> None:
+        self._source = source
+        self._identity = identity
+        self._proven: OrderedDict[bytes, tuple[Caller, float]] = OrderedDict()
+        self._jwks: dict[str, jwt.PyJWK] = {}
+        self._jwks_at = float("-inf")
+
+    async def authenticate(self, authorization: str) -> Caller:
+        """The caller. Raises Unauthenticated when the credential is malformed, unknown, revoked or expired."""
+        scheme, _, credential = authorization.partition(" ")
+        if scheme.lower() != "bearer" or not credential.strip():
+            raise _rejected("the Authorization header must be 'Bearer' and an access token or API key")
+        credential = credential.strip()
+        digest = hashlib.sha256(credential.encode()).digest()
+        known = self._proven.get(digest)
+        if known is not None and time.time() < known[1]:
+            return known[0]
+        if credential.startswith(API_KEY_PREFIX):
+            caller, until = await self._api_key(digest)
+        else:
+            caller, until = await self._token(credential)
+        self._proven[digest] = (caller, until)
+        self._proven.move_to_end(digest)
+        if len(self._proven) > _CACHE_SIZE:
+            self._proven.popitem(last=False)
+        return caller
+
+    async def _api_key(self, digest: bytes) -> tuple[Caller, float]:
+        info = await self._source.look_up_api_key(digest)
+        now = time.time()
+        if info is None or (info.expires_at is not None and info.expires_at <= now):
+            raise _rejected("the API key is not valid")
+        until = now + _KEY_CACHE_S
+        return Caller(CallerKind.API_KEY, info.id, info.scopes, name=info.name), min(until, info.expires_at or until)
+
+    async def _token(self, token: str) -> tuple[Caller, float]:
+        try:
+            header = jwt.get_unverified_header(token)
+        except jwt.InvalidTokenError:
+            raise _rejected("the access token is not valid") from None
+        if header.get("typ") == SERVICE_TOKEN_TYPE:
+            caller, expires_at = self._identity.verify(token)
+        elif header.get("typ") == ACCESS_TOKEN_TYPE:
+            caller, expires_at = _verify_access_token(token, await self._key(str(header.get("kid", ""))))
+        else:
+            raise _rejected("the access token is not valid")
+        return caller, min(expires_at, time.time() + _TOKEN_CACHE_S)
+
+    async def _key(self, kid: str) -> jwt.PyJWK:
+        age = time.monotonic() - self._jwks_at
+        if age > _JWKS_MAX_AGE_S or (kid not in self._jwks and age > _JWKS_REFETCH_S):
+            keys = await self._source.jwks()
+            self._jwks = {str(key["kid"]): jwt.PyJWK(key, algorithm="EdDSA") for key in keys}
+            self._jwks_at = time.monotonic()
+        if kid not in self._jwks:
+            raise _rejected("the access token is not valid")
+        return self._jwks[kid]
+
+
+def _verify_access_token(token: str, key: jwt.PyJWK) -> tuple[Caller, float]:
+    try:
+        claims = jwt.decode(
+            token,
+            key,
+            algorithms=["EdDSA"],
+            audience=AUDIENCE,
+            issuer=ISSUER,
+            leeway=_LEEWAY_S,
+            options={"require": ["iss", "sub", "exp", "iat", "aud"]},
+        )
+    except jwt.ExpiredSignatureError:
+        raise Unauthenticated("the access token has expired", reason="TOKEN_EXPIRED") from None
+    except jwt.InvalidTokenError:
+        raise _rejected("the access token is not valid") from None
+    scopes = frozenset(str(claims.get("scope", "")).split())
+    return Caller(CallerKind.USER, claims["sub"], scopes, user_id=claims["sub"]), float(claims["exp"])
+
+
+def _rejected(message: str) -> Unauthenticated:
+    return Unauthenticated(message, reason="CREDENTIALS_INVALID")

@@ -1,0 +1,113 @@
+"""What tests of any service need: a server on a free port, a clock that obeys, free ports."""
+
+import socket
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc.aio
+from google.protobuf.descriptor import ServiceDescriptor
+
+from mesh.calls import ServerInterceptor
+from mesh.context import Caller, CallerKind
+from mesh.dispatcher import Dispatcher
+from mesh.health import Check, HealthMonitor
+from mesh.identity import ApiKeyInfo, Authenticator, ServiceIdentity
+from mesh.interceptors import server_chain
+from mesh.server import serve_grpc
+from mesh.settings import GrpcSettings
+
+SECRET = "test-service-secret-of-32-characters"  # noqa: S105  for tests only
+
+
+class FakeClock:
+    """A clock in seconds that moves only when told to."""
+
+    def __init__(self, now: float = 1_000_000.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        """The time."""
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        """Moves on."""
+        self.now += seconds
+
+
+class FakeCredentials:
+    """A credential source with fixed API keys by their SHA-256 and fixed public keys."""
+
+    def __init__(self) -> None:
+        self.keys: dict[bytes, ApiKeyInfo] = {}
+        self.public: list[dict[str, Any]] = []
+        self.look_ups = 0
+
+    async def jwks(self) -> Sequence[dict[str, Any]]:
+        """The fixed public keys."""
+        return self.public
+
+    async def look_up_api_key(self, sha256: bytes) -> ApiKeyInfo | None:
+        """The fixed key, or None."""
+        self.look_ups += 1
+        return self.keys.get(sha256)
+
+
+def free_port() -> int:
+    """A port of the loopback interface that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def grpc_settings(*, port: int = 0) -> GrpcSettings:
+    """A plaintext server on the loopback interface."""
+    return GrpcSettings("127.0.0.1", port, True, 1000, 300, "", "", "")
+
+
+def service_metadata(service: str = "test") -> tuple[tuple[str, str], ...]:
+    """Metadata by which a raw channel calls as another service of the mesh, with the tests' secret."""
+    return (("authorization", f"Bearer {ServiceIdentity(service, SECRET).token()}"),)
+
+
+def caller(*scopes: str, user_id: str | None = None) -> Caller:
+    """An API key's caller with the scopes, or a person's when `user_id` is given."""
+    kind = CallerKind.API_KEY if user_id is None else CallerKind.USER
+    return Caller(kind, user_id or "test-key", frozenset(scopes), user_id=user_id)
+
+
+@asynccontextmanager
+async def serving_port(
+    *services: tuple[ServiceDescriptor, Any],
+    credentials: FakeCredentials | None = None,
+    chain: Sequence[ServerInterceptor] | None = None,
+    checks: Iterable[Check] = (),
+) -> AsyncIterator[int]:
+    """A real server with the real chain around the servicers; yields its port on 127.0.0.1."""
+    authenticator = Authenticator(credentials or FakeCredentials(), ServiceIdentity("test", SECRET))
+    dispatcher = Dispatcher(server_chain(authenticator) if chain is None else chain)
+    for descriptor, servicer in services:
+        dispatcher.add(descriptor, servicer)
+    monitor = HealthMonitor(checks, services=dispatcher.service_names)
+    await monitor.start()
+    try:
+        async with serve_grpc(dispatcher, grpc_settings(), monitor, grace_s=1) as port:
+            yield port
+    finally:
+        await monitor.close()
+
+
+@asynccontextmanager
+async def serving(
+    *services: tuple[ServiceDescriptor, Any],
+    credentials: FakeCredentials | None = None,
+    chain: Sequence[ServerInterceptor] | None = None,
+    checks: Iterable[Check] = (),
+) -> AsyncIterator[grpc.aio.Channel]:
+    """A plain channel to such a server."""
+    async with (
+        serving_port(*services, credentials=credentials, chain=chain, checks=checks) as port,
+        grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
+    ):
+        yield channel
