@@ -1,0 +1,159 @@
+"""Composes mails as bytes (RFC 5322, 2045 to 2047), fast and closed to header injection.
+
+`email.message.EmailMessage` costs 3 ms a mail, half of everything that a notification costs. Here the few headers that we send are
+written directly, with the encoders of the standard library; tests prove with its parser that what is read is what was meant.
+"""
+
+import binascii
+import re
+import secrets
+from email.utils import formatdate, parseaddr
+
+import idna
+
+from email_worker.errors import UnsafeMail
+from email_worker.models import ComposedMail, Mail
+
+# Controls, and the separators that Python and some mail programs take for line ends.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_NOT_7BIT = re.compile("[^\t\n\x20-\x7e]")
+_NEWLINES = re.compile("\r\n?")
+_ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]+")
+_LOCAL_PART = re.compile(r"[^\s\"(),:;<>@\[\\\]]+")
+_HEADER_LINE = 76  # RFC 2047: a line that holds an encoded word
+_BODY_LINE = 990  # RFC 5322 allows 998; some relays count the line end
+_WORD_BYTES = 39  # 52 characters of base64: fits a line beside the longest of our header names
+
+
+class Composer:
+    """Writes mails from one sender. `sender` is an address with or without a display name, such as `Clarion <no-reply@example.com>`.
+
+    `domain` stands on the right of every Message-ID; by default the sender's.
+    """
+
+    def __init__(self, sender: str, *, domain: str = "") -> None:
+        name, address = parseaddr(sender)
+        self.sender = _address(address)[0]
+        self._domain = domain or self.sender.rpartition("@")[2]
+        self._from = _mailbox("From", name, self.sender)
+        if not self.sender.isascii():
+            raise UnsafeMail("SENDER_INVALID", "the sender's address must be ASCII")
+
+    def compose(self, mail: Mail) -> ComposedMail:
+        """The finished mail. Raises UnsafeMail for an address or a subject that can't be sent safely."""
+        if _CONTROL.search(mail.subject):
+            raise UnsafeMail("SUBJECT_INVALID", "the subject holds a line break or another control character")
+        recipient, utf8 = _address(mail.address)
+        # a name is decoration: one that could break a header is left out and does not cost the person the mail
+        name = "" if _CONTROL.search(mail.name) else mail.name.strip()
+        head = (
+            f"From: {self._from}\r\n"
+            f"To: {_mailbox('To', name, recipient)}\r\n"
+            f"Subject: {_unstructured('Subject', mail.subject)}\r\n"
+            f"Date: {formatdate(usegmt=True).replace('GMT', '+0000')}\r\n"
+            f"Message-ID: <{mail.id}@{self._domain}>\r\n"
+            "Auto-Submitted: auto-generated\r\n"
+            "MIME-Version: 1.0\r\n"
+        )
+        if mail.correlation_id and not _CONTROL.search(mail.correlation_id):
+            head += f"X-Correlation-ID: {_unstructured('X-Correlation-ID', mail.correlation_id)}\r\n"
+        return ComposedMail(recipient, head.encode() + _content(mail), utf8)
+
+
+def _content(mail: Mail) -> bytes:
+    if not mail.html or not mail.text:
+        kind, text = ("html", mail.html) if mail.html else ("plain", mail.text)
+        part = _part(kind, text)
+        return part if part.endswith(b"\r\n") else part + b"\r\n"
+    # never guessable, so that no variable's value can end a part and begin another
+    boundary = f"=_{secrets.token_hex(16)}"
+    line = f"--{boundary}\r\n".encode()
+    return b"".join((
+        f'Content-Type: multipart/alternative; boundary="{boundary}"\r\n\r\n'.encode(),
+        line, _part("plain", mail.text), b"\r\n",
+        line, _part("html", mail.html), b"\r\n",
+        f"--{boundary}--\r\n".encode(),
+    ))  # fmt: skip
+
+
+def _part(kind: str, text: str) -> bytes:
+    if "\r" in text:
+        text = _NEWLINES.sub("\n", text)
+    if _is_7bit(text):
+        head = f"Content-Type: text/{kind}; charset=utf-8\r\nContent-Transfer-Encoding: 7bit\r\n\r\n"
+        return (head + text.replace("\n", "\r\n")).encode("ascii")
+    body = text.replace("\n", "\r\n").encode("utf-8", "replace")
+    # quoted-printable triples each byte that is not ASCII, base64 adds a third to all of them
+    if len(body) - len(text) > len(body) // 6:
+        head = f"Content-Type: text/{kind}; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+        return head.encode() + _base64_lines(body)
+    head = f"Content-Type: text/{kind}; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+    return head.encode() + binascii.b2a_qp(body, istext=True)
+
+
+def _is_7bit(text: str) -> bool:
+    if not text.isascii() or _NOT_7BIT.search(text):
+        return False
+    return len(text) <= _BODY_LINE or max(map(len, text.split("\n"))) <= _BODY_LINE
+
+
+def _base64_lines(body: bytes) -> bytes:
+    encoded = binascii.b2a_base64(body, newline=False)
+    return b"\r\n".join(encoded[at : at + 76] for at in range(0, len(encoded), 76))
+
+
+def _unstructured(header: str, value: str) -> str:
+    """A header's text: as it is where every reader gets exactly that, else in encoded words."""
+    plain = value.isascii() and "=?" not in value and value == value.strip()
+    if plain and len(header) + 2 + len(value) <= _HEADER_LINE:
+        return value
+    return _encoded_words(value)
+
+
+def _encoded_words(value: str) -> str:
+    words: list[str] = []
+    chunk = b""
+    for character in value:
+        encoded = character.encode("utf-8", "replace")
+        if len(chunk) + len(encoded) > _WORD_BYTES:
+            words.append(_encoded_word(chunk))
+            chunk = b""
+        chunk += encoded
+    if chunk:
+        words.append(_encoded_word(chunk))
+    return "\r\n ".join(words)
+
+
+def _encoded_word(chunk: bytes) -> str:
+    return f"=?utf-8?b?{binascii.b2a_base64(chunk, newline=False).decode()}?="
+
+
+def _mailbox(header: str, name: str, address: str) -> str:
+    if not name:
+        return address
+    if not name.isascii() or "=?" in name or len(header) + len(name) > 60:
+        shown = _encoded_words(name)
+    elif _ATOMS.fullmatch(name) and "  " not in name:
+        shown = name
+    else:
+        quoted = name.replace("\\", "\\\\").replace('"', '\\"')
+        shown = f'"{quoted}"'
+    # an address may be 254 characters long: it gets a line of its own where it must
+    last = len(shown) - shown.rfind("\n")
+    separator = " " if len(header) + 2 + last + len(address) + 3 <= _HEADER_LINE else "\r\n "
+    return f"{shown}{separator}<{address}>"
+
+
+def _address(address: str) -> tuple[str, bool]:
+    """The address as SMTP takes it and whether it needs SMTPUTF8. An international domain is written in ASCII (IDNA)."""
+    local, _, domain = address.rpartition("@")
+    if not local or not domain or len(address) > 254 or _CONTROL.search(address):
+        raise UnsafeMail("ADDRESS_INVALID", "the address is not one that can be sent to")
+    if not _LOCAL_PART.fullmatch(local) or not _LOCAL_PART.fullmatch(domain):
+        raise UnsafeMail("ADDRESS_INVALID", "the address holds characters that are not allowed unquoted")
+    if not domain.isascii():
+        try:
+            domain = idna.encode(domain, uts46=True).decode("ascii")
+        except idna.IDNAError as error:
+            raise UnsafeMail("ADDRESS_INVALID", "the address's domain is not a domain name") from error
+    return f"{local}@{domain}", not local.isascii()

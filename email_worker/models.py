@@ -1,0 +1,25 @@
+"""A mail before and after it is composed."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """One text for one person. At least one of `text` and `html` is set. `id` is unique per mail and stable across its attempts."""
+
+    id: str
+    address: str = field(repr=False)
+    name: str = field(repr=False)
+    subject: str = field(repr=False)
+    text: str = field(repr=False)
+    html: str = field(repr=False)
+    correlation_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ComposedMail:
+    """What goes over the wire. `utf8` asks for SMTPUTF8, since the address can't be written in ASCII."""
+
+    recipient: str = field(repr=False)
+    message: bytes = field(repr=False)
+    utf8: bool = False

@@ -1,0 +1,1 @@
+"""What email_worker promises."""
