@@ -37,11 +37,10 @@ def lint(protos: Path, folder: Path) -> int:
 
 def baseline() -> str | None:
     """Name the state that clients rely on: the last release tag, else main when this is another branch, else none."""
-    for command in (["describe", "--tags", "--abbrev=0", "--match", "v*"], ["rev-parse", "--verify", "--quiet", "main"]):
-        found = git(*command)
-        if found and git("rev-parse", "HEAD") != git("rev-parse", found.decode().strip()):
-            return found.decode().strip()
-    return None
+    tag = git("describe", "--tags", "--abbrev=0", "--match", "v*")
+    name = tag.decode().strip() if tag else "main"
+    known = git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
+    return name if known and known != git("rev-parse", "HEAD") else None
 
 
 def git(*arguments: str) -> bytes | None:

@@ -66,7 +66,6 @@ def show_progress(lines: Iterable[str], total: int) -> list[str]:
     seen, said = 0, deque[str](maxlen=30)
     terminal = sys.stdout.isatty()
     for line in lines:
-        said.append(line.rstrip())
         if line.startswith(("Collecting ", "Requirement already satisfied: ")):
             seen += 1
             name = re.split(r"[=\[; ]", line.partition(": ")[2] or line.removeprefix("Collecting "))[0]
@@ -77,8 +76,10 @@ def show_progress(lines: Iterable[str], total: int) -> list[str]:
         elif line.startswith("Installing collected packages"):
             print("\r\033[K" if terminal else "", end="")
             say(f"installing {total} packages")
-        elif "Retrying" in line:
-            say(line.strip())
+        else:
+            said.append(line.rstrip())
+            if "Retrying" in line:
+                say(line.strip())
     return list(said)
 
 
