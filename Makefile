@@ -73,8 +73,8 @@ gen: venv ## Generate gen/ from protos/
 	@$(BIN)/python -m scripts.gen
 
 .PHONY: migrate
-migrate: venv ## Bring the databases named in the environment up to date
-	@$(BIN)/python -m mesh.migrations
+migrate: venv ## Bring the databases up to date that GATEWAY_, USER_SVC_ and TEMPLATE_SVC_DATABASE_URL name
+	@$(BIN)/python -m scripts.migrate
 
 .PHONY: bench
 bench: setup-bench ## Measure the system beside the floor of each layer; the last line is JSON

@@ -59,9 +59,9 @@ class User(_message.Message):
     id: _builtins.str
     """UUIDv7, made by the server."""
     email: _builtins.str
-    """Address for e-mail, at most 254 characters, kept as given; unique without regard to case."""
+    """Address for e-mail, kept as given; unique without regard to case."""
     name: _builtins.str
-    """Display name, at most 200 characters. Empty when unknown."""
+    """Display name. Empty when unknown."""
     locale: _builtins.str
     """Preferred language as a BCP 47 tag, such as "pt-BR". "en" when not given."""
     timezone: _builtins.str

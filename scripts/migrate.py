@@ -1,0 +1,29 @@
+"""Bring the databases named in the environment up to date: `GATEWAY_DATABASE_URL`, `USER_SVC_DATABASE_URL`, `TEMPLATE_SVC_DATABASE_URL`.
+
+A deployed service migrates its own database with `python -m <service> migrate`; this does the same for all of them from a checkout.
+"""
+
+import os
+import sys
+
+from mesh.migrations import upgrade_now
+
+SERVICES = ("gateway", "user_svc", "template_svc")
+
+
+def main() -> int:
+    """Migrate what is named; return 2 when nothing is."""
+    urls = {service: os.environ.get(f"{service.upper()}_DATABASE_URL", "") for service in SERVICES}
+    if not any(urls.values()):
+        wanted = ", ".join(f"{service.upper()}_DATABASE_URL" for service in SERVICES)
+        print(f"name the databases to migrate (postgresql://...): one or more of {wanted}", file=sys.stderr)
+        return 2
+    for service, url in urls.items():
+        if url:
+            upgrade_now(service, url)
+            print(f"{service}: up to date")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

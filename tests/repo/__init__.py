@@ -1,0 +1,1 @@
+"""Tests that read the repository itself: the rules that no compiler checks."""
