@@ -1,0 +1,1 @@
+"""Notifications: accepted, followed, cancelled."""

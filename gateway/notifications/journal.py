@@ -1,0 +1,136 @@
+"""Group commit: the notifications that arrive together are stored by one statement, with their idempotency records."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import text
+
+from gateway.admission import RETENTION_S
+from gateway.notifications.models import Record, Row
+from mesh.batching import Batcher
+from mesh.database import Database
+from mesh.errors import ServiceError
+
+_COLUMNS = (
+    "id uuid, user_id uuid, channel smallint, template text, template_version integer, locale text, priority smallint, category text, "
+    "status smallint, metadata text, create_time timestamptz, send_at timestamptz, expires_at timestamptz, dispatch_at timestamptz, "
+    "caller text, correlation_id text, payload bytea, digest bytea, fingerprint bytea, response bytea"
+)
+_KINDS = [column.split() for column in _COLUMNS.split(", ")]
+_STORED = [name for name, _ in _KINDS[:17]]
+_ARRAYS = [f"CAST(:{name} AS {kind}[])" for name, kind in _KINDS]
+_INTO = f"INSERT INTO notifications ({', '.join(_STORED)}, update_time)"
+_VALUES = ", ".join("CAST(metadata AS jsonb)" if name == "metadata" else name for name in _STORED) + ", create_time"
+
+_STORE = text(f"{_INTO} SELECT {_VALUES} FROM unnest({', '.join(_ARRAYS[:17])}) AS given({', '.join(_STORED)})")  # noqa: S608  constants
+
+# The records go in first: a key that is taken keeps its notification out. In order of the digest, so that two batches with the same keys
+# wait for each other in one direction only. Answers what was kept out.
+_STORE_ONCE = text(f"""
+WITH given AS MATERIALIZED (SELECT * FROM unnest({', '.join(_ARRAYS)}) AS t({', '.join(name for name, _ in _KINDS)})),
+claimed AS (
+    INSERT INTO idempotency_records (digest, fingerprint, response, notification_id, create_time)
+    SELECT digest, fingerprint, response, id, create_time FROM given WHERE digest IS NOT NULL ORDER BY digest
+    ON CONFLICT (digest) DO NOTHING
+    RETURNING notification_id
+),
+stored AS ({_INTO} SELECT {_VALUES} FROM given WHERE digest IS NULL OR id IN (SELECT notification_id FROM claimed))
+SELECT id FROM given WHERE digest IS NOT NULL AND id NOT IN (SELECT notification_id FROM claimed)
+""")  # noqa: S608  constants
+
+_FIND = text("SELECT digest, fingerprint, response, create_time FROM idempotency_records WHERE digest = ANY(CAST(:digests AS bytea[]))")
+_FORGET = text("DELETE FROM idempotency_records WHERE digest = ANY(CAST(:digests AS bytea[])) AND create_time < :before")
+_CLEAN = text("""
+DELETE FROM idempotency_records WHERE digest IN (
+    SELECT digest FROM idempotency_records WHERE create_time < :before ORDER BY create_time LIMIT :most FOR UPDATE SKIP LOCKED
+)
+""")
+
+
+class Journal:
+    """Stores notifications. `on_stored` hears, still before the senders do, of each batch that has just been committed."""
+
+    def __init__(self, database: Database, on_stored: Callable[[Sequence[Row]], None], *, max_batch: int = 200) -> None:
+        self._database = database
+        self._on_stored = on_stored
+        self._rows: Batcher[Row, Record | None] = Batcher(self._store, max_items=max_batch, max_concurrent=2, name="accept")
+        self._lookups: Batcher[bytes, Record | None] = Batcher(self._find, max_items=max_batch, name="idempotency")
+
+    async def store(self, row: Row) -> Record | None:
+        """None when the notification is committed; the record that stands in its way when its key was used before."""
+        return await self._rows.submit(row)
+
+    async def find(self, digest: bytes) -> Record | None:
+        """The record of an idempotency key."""
+        return await self._lookups.submit(digest)
+
+    async def clean(self, *, most: int = 1000) -> int:
+        """Deletes up to `most` records past their retention and tells how many they were."""
+        async with self._database.connect() as connection:
+            result = await connection.execute(_CLEAN, {"before": _oldest(), "most": most})
+        return result.rowcount
+
+    async def close(self) -> None:
+        """Waits for what is under way."""
+        await self._rows.close()
+        await self._lookups.close()
+
+    async def _store(self, rows: Sequence[Row]) -> Sequence[Record | Exception | None]:
+        try:
+            return await self._store_together(rows)
+        except ServiceError:
+            raise
+        except Exception:
+            if len(rows) == 1:
+                raise
+        # one row that PostgreSQL refuses must not take its neighbours along
+        results: list[Record | Exception | None] = []
+        for row in rows:
+            try:
+                results += await self._store_together([row])
+            except Exception as error:  # noqa: BLE001  it is the answer to this row's sender
+                results.append(error)
+        return results
+
+    async def _store_together(self, rows: Sequence[Row]) -> list[Record | None]:
+        refused = await self._insert(rows)
+        if not refused:
+            self._on_stored(rows)
+            return [None] * len(rows)
+        again = [row for row in rows if row.id in refused]
+        found = await self._standing(again)
+        late = [row for row in again if row.digest not in found]
+        if late:  # their keys' records were past retention, and are gone now
+            refused_again = await self._insert(late)
+            found |= await self._standing([row for row in late if row.id in refused_again])
+            refused -= {row.id for row in late if row.id not in refused_again}
+        self._on_stored([row for row in rows if row.id not in refused])
+        return [found[row.digest] if row.id in refused and row.digest is not None else None for row in rows]
+
+    async def _insert(self, rows: Sequence[Row]) -> set[object]:
+        columns = dict(zip(Row._fields, zip(*rows, strict=True), strict=True))
+        async with self._database.connect() as connection:
+            if not any(columns["digest"]):
+                for name in ("digest", "fingerprint", "response"):
+                    del columns[name]
+                await connection.execute(_STORE, columns)
+                return set()
+            return set((await connection.execute(_STORE_ONCE, columns)).scalars())
+
+    async def _standing(self, rows: Sequence[Row]) -> dict[bytes | None, Record]:
+        digests = [row.digest for row in rows]
+        async with self._database.connect() as connection:
+            await connection.execute(_FORGET, {"digests": digests, "before": _oldest()})
+            found = await connection.execute(_FIND, {"digests": digests})
+            return {record.digest: record for record in (Record(*line) for line in found)}
+
+    async def _find(self, digests: Sequence[bytes]) -> Sequence[Record | None]:
+        async with self._database.connect() as connection:
+            result = await connection.execute(_FIND, {"digests": list(set(digests))})
+            found = {record.digest: record for record in (Record(*line) for line in result)}
+        oldest = _oldest()
+        return [found[digest] if digest in found and found[digest].create_time > oldest else None for digest in digests]
+
+
+def _oldest() -> datetime:
+    return datetime.now(UTC) - timedelta(seconds=RETENTION_S)

@@ -1,0 +1,296 @@
+"""What a notification is and how it may change: the one transition table.
+
+The numbers of the enums are those of the schema (a test compares them), so that a row, a message and a model share one value.
+"""
+
+import json
+import struct
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from enum import IntEnum
+from typing import NamedTuple
+from uuid import UUID
+
+from google.protobuf.struct_pb2 import Struct
+
+
+class Channel(IntEnum):
+    """A way to reach a person."""
+
+    EMAIL = 1
+    PUSH = 2
+
+    @property
+    def key(self) -> str:
+        """The word used in queue names and metric labels."""
+        return self.name.lower()
+
+
+class Priority(IntEnum):
+    """The lane."""
+
+    NORMAL = 1
+    HIGH = 2
+
+
+class Status(IntEnum):
+    """Where a notification is on its way."""
+
+    SCHEDULED = 1
+    PENDING = 2
+    QUEUED = 3
+    SENDING = 4
+    RETRYING = 5
+    SENT = 6
+    FAILED = 7
+    SKIPPED = 8
+    CANCELLED = 9
+    EXPIRED = 10
+
+
+_OUTCOMES = frozenset({Status.QUEUED, Status.SENDING, Status.RETRYING, Status.SENT, Status.FAILED, Status.SKIPPED, Status.EXPIRED})
+
+# From each status, where it may go. PENDING takes outcomes too, since a worker may be faster than the mark that the bus has it.
+TRANSITIONS: Mapping[Status, frozenset[Status]] = {
+    Status.SCHEDULED: frozenset({Status.PENDING, Status.CANCELLED, Status.EXPIRED}),
+    Status.PENDING: _OUTCOMES | {Status.CANCELLED},
+    Status.QUEUED: _OUTCOMES,
+    Status.SENDING: _OUTCOMES,
+    Status.RETRYING: _OUTCOMES,
+    Status.SENT: frozenset(),
+    Status.FAILED: frozenset({Status.PENDING}),  # only by a reviewer, who starts a new run
+    Status.SKIPPED: frozenset(),
+    Status.CANCELLED: frozenset(),
+    Status.EXPIRED: frozenset(),
+}
+
+TERMINAL = frozenset({Status.SENT, Status.FAILED, Status.SKIPPED, Status.CANCELLED, Status.EXPIRED})
+CANCELLABLE = frozenset(status for status, onward in TRANSITIONS.items() if Status.CANCELLED in onward)
+
+# Within one attempt things happen in this order; QUEUED as an outcome means that the attempt was parked before it began.
+_STAGE = {Status.PENDING: -1, Status.QUEUED: 0, Status.SENDING: 1, Status.RETRYING: 2}
+
+# Outcomes in which the provider was not tried, so that the attempt is not used up.
+_UNTRIED = frozenset({Status.QUEUED, Status.SKIPPED, Status.EXPIRED})
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceResult:
+    """Push: what happened to one device."""
+
+    device_id: str
+    accepted: bool
+    reason: str = ""
+
+
+class EntryKey(NamedTuple):
+    """Two entries with the same key tell the same thing. `mark` is the time in µs for parkings (an attempt may have many), else 0."""
+
+    run: int
+    attempt: int
+    status: Status
+    mark: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One thing that happened to a notification. `start_time` is set where the provider was called: it stands for a SENDING entry."""
+
+    time: datetime
+    status: Status
+    run: int = 0
+    attempt: int = 0
+    reason: str = ""
+    detail: str = ""
+    next_attempt_time: datetime | None = None
+    start_time: datetime | None = None
+    devices: tuple[DeviceResult, ...] = ()
+
+    @property
+    def key(self) -> EntryKey:
+        """What makes the entry one of its kind."""
+        mark = int(self.time.timestamp() * 1e6) if self.status is Status.QUEUED else 0
+        return EntryKey(self.run, self.attempt, self.status, mark)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one attempt, as a worker tells it. It may come late and more than once."""
+
+    notification_id: UUID
+    entry: Entry
+    locale: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a notification is. `attempt` is the try that the status belongs to, from 1; 0 before the first."""
+
+    status: Status
+    run: int = 0
+    attempt: int = 0
+
+    @property
+    def attempts(self) -> int:
+        """Tries so far in this run."""
+        return max(0, self.attempt - 1) if self.status in _UNTRIED else self.attempt
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether nothing more will happen by itself."""
+        return self.status in TERMINAL
+
+    def after(self, entry: Entry) -> "Progress":
+        """The progress that an outcome leads to; itself when the outcome is late, repeated or forbidden by the table."""
+        if entry.run != self.run or entry.status not in _OUTCOMES or entry.status not in TRANSITIONS[self.status]:
+            return self
+        if entry.status not in TERMINAL and (entry.attempt, _STAGE[entry.status]) <= (self.attempt, _STAGE[self.status]):
+            return self
+        return Progress(entry.status, entry.run, entry.attempt)
+
+    def requeued(self) -> "Progress":
+        """The progress after a reviewer has sent it on its way again: a new run with fresh attempts."""
+        if Status.PENDING not in TRANSITIONS[self.status] or not self.is_terminal:
+            raise ValueError(f"{self.status.name} can't be requeued")
+        return Progress(Status.PENDING, self.run + 1, 0)
+
+
+def expand(entries: Iterable[Entry]) -> tuple[Entry, ...]:
+    """The timeline that people read: a SENDING entry for each provider call, every entry once, oldest first."""
+    known: dict[EntryKey, Entry] = {}
+    for entry in entries:
+        if entry.start_time is not None and entry.status is not Status.SENDING:
+            sending = Entry(entry.start_time, Status.SENDING, entry.run, entry.attempt)
+            known.setdefault(sending.key, sending)
+        known[entry.key] = entry if entry.start_time is None else replace(entry, start_time=None)
+    order = {status: position for position, status in enumerate(Status)}
+    return tuple(sorted(known.values(), key=lambda e: (e.run, e.time, e.attempt, order[e.status])))
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """A notification as its readers see it; `timeline` is filled by single reads only."""
+
+    id: UUID
+    user_id: UUID
+    channel: Channel
+    template: str
+    template_version: int
+    locale: str
+    priority: Priority
+    category: str
+    progress: Progress
+    reason: str
+    metadata: Mapping[str, str]
+    create_time: datetime
+    update_time: datetime
+    send_at: datetime | None
+    expires_at: datetime | None
+    queued_at: datetime | None
+    correlation_id: str
+    timeline: tuple[Entry, ...] = field(default=(), compare=False)
+
+    @property
+    def status(self) -> Status:
+        """Where it is on its way."""
+        return self.progress.status
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What the bus carries of a notification; `payload` is a serialized clarion.delivery.v1.Delivery."""
+
+    id: UUID
+    channel: Channel
+    priority: Priority
+    payload: bytes
+
+
+class Draft(NamedTuple):
+    """What a sender asks for. `user_id` is whatever was given as one."""
+
+    user_id: str
+    channel: Channel
+    template: str
+    variables: Struct
+    locale: str = ""
+    priority: Priority = Priority.NORMAL
+    send_at: datetime | None = None
+    expires_at: datetime | None = None
+    category: str = ""
+    metadata: Mapping[str, str] = {}
+
+
+class TemplateSummary(NamedTuple):
+    """What accepting a notification needs to know of its template; `published_version` 0 means that none is."""
+
+    name: str
+    channel: Channel
+    category: str
+    mandatory: bool
+    on_unknown: int
+    published_version: int
+    required_variables: tuple[str, ...]
+
+
+_ACCEPTANCE = struct.Struct(">16sBq")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Acceptance(NamedTuple):
+    """What a sender is answered, and answered again when the request is repeated."""
+
+    id: UUID
+    status: Status
+    create_time: datetime
+
+    def pack(self) -> bytes:
+        """The 25 bytes that idempotency records keep."""
+        return _ACCEPTANCE.pack(self.id.bytes, self.status, (self.create_time - _EPOCH) // _MICROSECOND)
+
+    @classmethod
+    def unpack(cls, packed: bytes) -> "Acceptance":
+        """The acceptance in a record."""
+        identifier, status, micros = _ACCEPTANCE.unpack(packed)
+        return cls(UUID(bytes=identifier), Status(status), _EPOCH + micros * _MICROSECOND)
+
+
+class Row(NamedTuple):
+    """A notification about to be stored. The last three are set when it has an idempotency key."""
+
+    id: UUID
+    user_id: UUID
+    channel: int
+    template: str
+    template_version: int
+    locale: str
+    priority: int
+    category: str
+    status: int
+    metadata: str | None
+    create_time: datetime
+    send_at: datetime | None
+    expires_at: datetime | None
+    dispatch_at: datetime
+    caller: str
+    correlation_id: str
+    payload: bytes
+    digest: bytes | None
+    fingerprint: bytes | None
+    response: bytes | None
+
+
+class Record(NamedTuple):
+    """The stored answer to an idempotency key."""
+
+    digest: bytes
+    fingerprint: bytes
+    response: bytes
+    create_time: datetime
+
+
+def metadata_text(metadata: Mapping[str, str]) -> str | None:
+    """The labels as JSON, None when there are none."""
+    return json.dumps(metadata, separators=(",", ":")) if metadata else None

@@ -1,0 +1,86 @@
+"""The gateway's tables. Statements of the hot paths are written out in the repositories; these serve the queries that are composed."""
+
+from sqlalchemy import BigInteger, Column, Integer, LargeBinary, MetaData, SmallInteger, Table, Text
+from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP, UUID
+
+metadata = MetaData()
+
+_TIME = TIMESTAMP(timezone=True)
+
+# Partitioned by range of id, by month; see partitions.py. Status, channel and priority hold the numbers of the schema's enums.
+# A row in status PENDING or SCHEDULED whose dispatch_at has come means "publish me".
+notifications = Table(
+    "notifications",
+    metadata,
+    Column("id", UUID(as_uuid=True), primary_key=True),
+    Column("user_id", UUID(as_uuid=True), nullable=False),
+    Column("channel", SmallInteger, nullable=False),
+    Column("template", Text, nullable=False),
+    Column("template_version", Integer, nullable=False),
+    Column("locale", Text, nullable=False),
+    Column("priority", SmallInteger, nullable=False),
+    Column("category", Text, nullable=False),
+    Column("status", SmallInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("run", SmallInteger, nullable=False),
+    Column("attempt", SmallInteger, nullable=False),
+    Column("metadata", JSONB, nullable=True),
+    Column("create_time", _TIME, nullable=False),
+    Column("update_time", _TIME, nullable=False),
+    Column("send_at", _TIME, nullable=True),
+    Column("expires_at", _TIME, nullable=True),
+    Column("dispatch_at", _TIME, nullable=False),
+    Column("queued_at", _TIME, nullable=True),
+    Column("caller", Text, nullable=False),
+    Column("correlation_id", Text, nullable=False),
+    Column("payload", LargeBinary, nullable=True),
+)
+
+# What happened, partitioned like notifications. The first entries (accepted, queued) are columns of the notification.
+timeline = Table(
+    "timeline",
+    metadata,
+    Column("notification_id", UUID(as_uuid=True), primary_key=True),
+    Column("run", SmallInteger, primary_key=True),
+    Column("attempt", SmallInteger, primary_key=True),
+    Column("status", SmallInteger, primary_key=True),
+    Column("mark", BigInteger, primary_key=True),
+    Column("time", _TIME, nullable=False),
+    Column("start_time", _TIME, nullable=True),
+    Column("next_attempt_time", _TIME, nullable=True),
+    Column("reason", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("devices", JSONB, nullable=True),
+)
+
+# `digest` is SHA-256 of caller, method and key; `response` is a packed Acceptance.
+idempotency_records = Table(
+    "idempotency_records",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("fingerprint", LargeBinary, nullable=False),
+    Column("response", LargeBinary, nullable=False),
+    Column("notification_id", UUID(as_uuid=True), nullable=False),
+    Column("create_time", _TIME, nullable=False),
+)
+
+# `delivery` is the serialized Delivery as it was last tried: a requeue continues from it.
+dead_letters = Table(
+    "dead_letters",
+    metadata,
+    Column("notification_id", UUID(as_uuid=True), primary_key=True),
+    Column("user_id", UUID(as_uuid=True), nullable=False),
+    Column("channel", SmallInteger, nullable=False),
+    Column("template", Text, nullable=False),
+    Column("state", SmallInteger, nullable=False),
+    Column("run", SmallInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("attempts", SmallInteger, nullable=False),
+    Column("create_time", _TIME, nullable=False),
+    Column("resolve_time", _TIME, nullable=True),
+    Column("resolved_by", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("correlation_id", Text, nullable=False),
+    Column("delivery", LargeBinary, nullable=True),
+)

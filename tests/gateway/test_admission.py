@@ -1,0 +1,112 @@
+"""Admission against a real Valkey, and without one."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from redis.asyncio import Redis
+
+from gateway.admission import Admission
+from gateway.limits import Answer, Ask, Claim, LocalLimiter, RateLimit
+from mesh.cache import open_cache
+from mesh.settings import CacheSettings
+from mesh.testing import free_port
+
+CALLER = RateLimit("caller", 100, 60)
+RECIPIENT = RateLimit("recipient", 50, 60)
+
+
+def claim(key: bytes = b"k", fingerprint: bytes = b"f", token: bytes = b"t") -> Claim:
+    return Claim(key * 32, fingerprint * 32, token * 16)
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[Redis]:
+    async with open_cache(CacheSettings(redis_url, 1.0)) as client:
+        yield client
+
+
+@pytest.fixture
+async def admission(redis: Redis) -> AsyncIterator[Admission]:
+    opened = Admission(redis, caller=CALLER, recipient=RECIPIENT)
+    yield opened
+    await opened.close()
+
+
+async def test_one_of_fifty_with_the_same_key_goes_on(admission: Admission) -> None:
+    verdicts = await asyncio.gather(*(admission.admit(Ask("c", "r", claim(token=bytes([n])))) for n in range(50)))
+    answers = [verdict.answer for verdict in verdicts]
+    assert answers.count(Answer.ADMITTED) == 1
+    assert answers.count(Answer.IN_PROGRESS) == 49
+
+
+async def test_a_completed_claim_is_replayed_and_takes_no_turn(admission: Admission) -> None:
+    first = await admission.admit(Ask("c", "r", claim()))
+    admission.complete([(claim(), b"answer")])
+    await asyncio.wait(set(admission._background))
+    again = await admission.admit(Ask("c", "r", claim(token=b"u")))
+    assert (again.answer, again.response) == (Answer.REPLAY, b"answer")
+    third = await admission.admit(Ask("c", "r"))
+    assert (first.remaining, third.remaining) == (99, 98)
+
+
+async def test_another_request_under_the_key_is_a_mismatch(admission: Admission) -> None:
+    await admission.admit(Ask("c", "r", claim()))
+    other = await admission.admit(Ask("c", "r", claim(fingerprint=b"g")))
+    assert other.answer is Answer.MISMATCH
+
+
+async def test_a_released_claim_is_free_and_only_its_owner_can_release_it(admission: Admission) -> None:
+    await admission.admit(Ask("c", "r", claim()))
+    await admission.release(claim(token=b"x"))
+    assert (await admission.admit(Ask("c", "r", claim()))).answer is Answer.IN_PROGRESS
+    await admission.release(claim())
+    assert (await admission.admit(Ask("c", "r", claim()))).answer is Answer.ADMITTED
+
+
+async def test_the_recipient_limit_says_when_to_come_back_and_spares_the_caller_limit(admission: Admission) -> None:
+    verdicts = await asyncio.gather(*(admission.admit(Ask("c", "r")) for _ in range(51)))
+    refused = [verdict for verdict in verdicts if verdict.answer is not Answer.ADMITTED]
+    assert [verdict.answer for verdict in refused] == [Answer.RECIPIENT_LIMITED]
+    assert refused[0].limit is RECIPIENT
+    assert 0 < refused[0].retry_after_us <= RECIPIENT.interval_us
+    other = await admission.admit(Ask("c", "s"))
+    assert other.answer is Answer.ADMITTED
+    assert 48 <= other.remaining <= 49 + 1  # a little of the limit may have come back meanwhile
+
+
+async def test_the_caller_limit_holds_over_all_recipients(admission: Admission) -> None:
+    verdicts = await asyncio.gather(*(admission.admit(Ask("c", f"r{n}")) for n in range(101)))
+    assert [verdict.answer for verdict in verdicts].count(Answer.CALLER_LIMITED) == 1
+
+
+async def test_a_refused_request_leaves_no_claim(admission: Admission) -> None:
+    await asyncio.gather(*(admission.admit(Ask("c", "r")) for _ in range(50)))
+    refused = await admission.admit(Ask("c", "r", claim()))
+    assert refused.answer is Answer.RECIPIENT_LIMITED
+    assert (await admission.admit(Ask("c", "s", claim()))).answer is Answer.ADMITTED
+
+
+async def test_admission_goes_on_under_local_limits_while_redis_is_away() -> None:
+    async with open_cache(CacheSettings(f"redis://127.0.0.1:{free_port()}/0", 0.2)) as redis:
+        admission = Admission(redis, caller=CALLER, recipient=RECIPIENT)
+        verdicts = await asyncio.gather(*(admission.admit(Ask("c", "r", claim())) for _ in range(51)))
+        assert admission.degraded
+        assert [verdict.answer for verdict in verdicts] == [Answer.ADMITTED] * 50 + [Answer.RECIPIENT_LIMITED]
+        await admission.release(claim())
+        await admission.close()
+
+
+def test_local_limiter_gives_back_with_time() -> None:
+    limiter, limit = LocalLimiter(), RateLimit("caller", 2, 1)
+    assert limiter.take([("a", limit)], 0) is None
+    assert limiter.take([("a", limit)], 0) is None
+    assert limiter.take([("a", limit)], 0) == (limit, 500_000)
+    assert limiter.take([("a", limit)], 500_000) is None
+    assert limiter.left("a", limit, 500_000) == (0, 1_000_000)
+
+
+def test_headers_follow_the_draft() -> None:
+    """RateLimit headers are structured-field items with whole seconds, rounded up."""
+    assert CALLER.policy == '"caller";q=100;w=60'
+    assert CALLER.report(7, 1_200_001) == '"caller";r=7;t=2'
