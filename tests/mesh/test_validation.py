@@ -1,0 +1,81 @@
+"""Field rules of the schema."""
+
+import pytest
+from google.protobuf.message import Message
+
+from clarion.channel.v1 import channel_pb2
+from clarion.notification.v1 import notification_service_pb2
+from clarion.template.v1 import template_service_pb2
+from clarion.user.v1 import preference_pb2, user_service_pb2
+from mesh.errors import InvalidArgument
+from mesh.validation import validate
+
+Send = notification_service_pb2.SendNotificationRequest
+
+
+def _violations(request: Message) -> list[tuple[str, str]]:
+    with pytest.raises(InvalidArgument) as caught:
+        validate(request)
+    return [(violation.field, violation.description) for violation in caught.value.violations]
+
+
+def test_every_missing_field_is_named() -> None:
+    """All breaches are told at once."""
+    assert _violations(Send()) == [("user_id", "is required"), ("channel", "is required"), ("template", "is required")]
+
+
+def test_a_complete_request_passes() -> None:
+    """No rule is broken, nothing is raised."""
+    validate(Send(user_id="u", channel=channel_pb2.CHANNEL_EMAIL, template="t", request_id="r-1", metadata={"a": "b"}))
+
+
+def test_long_text_names_the_limit() -> None:
+    """The limit counts characters."""
+    request = Send(user_id="u" * 37, channel=channel_pb2.CHANNEL_EMAIL, template="t")
+    assert _violations(request) == [("user_id", "must have at most 36 characters")]
+
+
+def test_a_pattern_is_described_in_words() -> None:
+    """The regular expression stays inside."""
+    request = Send(user_id="u", channel=channel_pb2.CHANNEL_EMAIL, template="t", request_id="a b")
+    assert _violations(request) == [("request_id", "must be printable ASCII without spaces")]
+
+
+def test_map_values_are_checked_under_their_keys() -> None:
+    """The path names the key."""
+    request = Send(user_id="u", channel=channel_pb2.CHANNEL_EMAIL, template="t", metadata={"long": "x" * 501})
+    assert _violations(request) == [("metadata.long", "must have at most 500 characters")]
+
+
+def test_too_many_elements_are_refused() -> None:
+    """The field is named, not its elements."""
+    request = Send(user_id="u", channel=channel_pb2.CHANNEL_EMAIL, template="t", metadata={str(n): "x" for n in range(21)})
+    assert _violations(request) == [("metadata", "must have at most 20 elements")]
+
+
+def test_nested_messages_are_checked_under_their_path() -> None:
+    """An element of a repeated field is named by its index."""
+    request = preference_pb2.UpdatePreferencesRequest(
+        user_id="u", rules=[preference_pb2.PreferenceRule(choice=preference_pb2.CHOICE_DENY), preference_pb2.PreferenceRule()]
+    )
+    assert _violations(request) == [("rules[1].choice", "is required")]
+
+
+def test_message_maps_are_checked_under_their_keys() -> None:
+    """A content of a version is named by its locale."""
+    request = template_service_pb2.CreateVersionRequest(name="t")
+    request.contents["pt-BR"].subject = "x" * 1001
+    assert _violations(request) == [("contents.pt-BR.subject", "must have at most 1000 characters")]
+
+
+def test_numbers_keep_their_bounds() -> None:
+    """Both bounds are included; an unset number is 0."""
+    validate(user_service_pb2.ListUsersRequest(page_size=200))
+    assert _violations(user_service_pb2.ListUsersRequest(page_size=201)) == [("page_size", "must be at most 200")]
+    assert _violations(user_service_pb2.ListUsersRequest(page_size=-1)) == [("page_size", "must be at least 0")]
+    assert _violations(template_service_pb2.GetVersionRequest(name="t")) == [("version", "is required")]
+
+
+def test_a_missing_message_is_named() -> None:
+    """Presence counts for messages."""
+    assert _violations(user_service_pb2.UpdateUserRequest(id="u")) == [("user", "is required")]
