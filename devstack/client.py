@@ -1,0 +1,71 @@
+"""A small REST client of Clarion's own, for the demo, the system tests and the benchmark."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+TERMINAL = frozenset({"sent", "failed", "skipped", "cancelled", "expired"})
+
+
+class RefusedError(Exception):
+    """The API answered with an error. `status` is HTTP's, `body` the decoded JSON."""
+
+    def __init__(self, method: str, path: str, status: int, body: Any) -> None:
+        super().__init__(f"{method} {path} answered {status}: {json.dumps(body)}")
+        self.status = status
+        self.body = body
+
+
+class Client:
+    """Speaks to a gateway at `base_url` with an API key or access token."""
+
+    def __init__(self, base_url: str, credential: str, *, timeout_s: float = 15.0) -> None:
+        headers = {"authorization": f"Bearer {credential}"} if credential else {}
+        self._http = httpx.AsyncClient(base_url=base_url, headers=headers, timeout=timeout_s)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self._http.aclose()
+
+    async def call(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Any:
+        """The decoded answer. Raises RefusedError for a status of 400 and above."""
+        response = await self._http.request(method, path, json=body, headers=dict(headers or {}))
+        answer = response.json() if response.content else None
+        if response.status_code >= 400:
+            raise RefusedError(method, path, response.status_code, answer)
+        return answer
+
+    async def create_user(self, email: str, *, locale: str = "en", name: str = "") -> str:
+        """The new user's id."""
+        user = await self.call("POST", "/v1/users", {"email": email, "locale": locale, "name": name})
+        return str(user["id"])
+
+    async def create_template(self, name: str, channel: str, contents: Mapping[str, Mapping[str, Any]], **fields: Any) -> None:
+        """A template with one published version; an existing one of the name gets another version."""
+        try:
+            await self.call("POST", "/v1/templates", {"name": name, "channel": channel, **fields})
+        except RefusedError as error:
+            if error.status != 409:
+                raise
+        await self.call("POST", f"/v1/templates/{name}/versions", {"contents": contents, "publish": True})
+
+    async def send(self, user_id: str, channel: str, template: str, variables: Mapping[str, Any], **fields: Any) -> str:
+        """The accepted notification's id."""
+        body = {"user_id": user_id, "channel": channel, "template": template, "variables": variables, **fields}
+        return str((await self.call("POST", "/v1/notifications", body))["id"])
+
+    async def settled(self, notification_id: str, *, timeout_s: float = 30.0) -> Any:
+        """The notification with its timeline once its status is terminal. Raises TimeoutError."""
+        async with asyncio.timeout(timeout_s):
+            async with self._http.stream("GET", f"/v1/notifications/{notification_id}:watch", timeout=httpx.Timeout(timeout_s)) as lines:
+                async for line in lines.aiter_lines():
+                    notification = json.loads(line).get("result", {}).get("notification", {})
+                    if notification.get("status") in TERMINAL:
+                        return notification
+            return await self.call("GET", f"/v1/notifications/{notification_id}")

@@ -1,0 +1,145 @@
+"""The five processes as they run in production, each its own, against real stores: for system tests, the benchmark and drills."""
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import grpc.aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from devstack.postgres import PostgresServer
+from mesh import migrations
+from mesh.testing import free_port
+
+ROOT = Path(__file__).resolve().parent.parent
+SERVICES = ("user_svc", "template_svc", "gateway", "email_worker", "push_worker")
+DATABASES = ("user_svc", "template_svc", "gateway")
+API_KEY = "clk_test_devstack_key_for_this_machine_only_000000"
+SECRET = "devstack-service-secret-for-this-machine-only"  # noqa: S105  development only
+_START_TIMEOUT_S = 60.0
+_STOP_TIMEOUT_S = 30.0
+
+
+class ProcessError(Exception):
+    """A process did not start; the message holds the end of its log."""
+
+
+class ProcessStack:
+    """Starts, kills and stops the processes. `shared` is the environment that all get: Redis, RabbitMQ, SMTP and FCM."""
+
+    def __init__(self, folder: Path, postgres: PostgresServer, shared: Mapping[str, str], *, suffix: str = "") -> None:
+        self.folder = folder
+        self.postgres = postgres
+        self.grpc_ports = {name: free_port() for name in SERVICES}
+        self.http_port = free_port()
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._databases = {name: f"clarion_{name}{suffix}" for name in DATABASES}
+        self._shared = dict(shared)
+
+    @property
+    def url(self) -> str:
+        """The gateway's REST address."""
+        return f"http://127.0.0.1:{self.http_port}"
+
+    def environ(self, service: str) -> dict[str, str]:
+        """The environment of one process."""
+        own = {
+            "CLARION_HOST": "127.0.0.1",
+            "CLARION_GRPC_PORT": str(self.grpc_ports[service]),
+            "CLARION_METRICS_PORT": str(free_port()),
+            "CLARION_SERVICE_SECRET": SECRET,
+            "CLARION_USER_SVC_TARGET": f"ipv4:127.0.0.1:{self.grpc_ports['user_svc']}",
+            "CLARION_TEMPLATE_SVC_TARGET": f"ipv4:127.0.0.1:{self.grpc_ports['template_svc']}",
+            "CLARION_BOOTSTRAP_API_KEY": API_KEY,
+            "CLARION_HTTP_PORT": str(self.http_port),
+            "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "gen"))),
+        }
+        if service in self._databases:
+            own["CLARION_DATABASE_URL"] = self.postgres.url(self._databases[service])
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith("CLARION_")}
+        return {**inherited, **own, **self._shared}
+
+    async def start(self) -> None:
+        """Creates and migrates the databases, starts every process and returns when all are SERVING. Raises ProcessError."""
+        for package, database in self._databases.items():
+            await asyncio.to_thread(self.postgres.create_database, database)
+            await migrations.upgrade(package, self.postgres.url(database))
+        for service in SERVICES:
+            self.spawn(service)
+        await asyncio.gather(*(self.wait_serving(service) for service in SERVICES))
+
+    def spawn(self, service: str) -> None:
+        """Starts one process without waiting for it."""
+        with (self.folder / f"{service}.log").open("ab") as log:
+            self.processes[service] = subprocess.Popen(
+                [*_ends_with_us(), sys.executable, "-m", service],
+                env=self.environ(service), stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder, start_new_session=True,
+            )  # fmt: skip
+
+    async def wait_serving(self, service: str) -> None:
+        """Returns when the process says SERVING. Raises ProcessError when it ended or takes too long."""
+        watching = asyncio.create_task(self._watch(service))
+        ended = asyncio.create_task(asyncio.to_thread(self.processes[service].wait))
+        done, _ = await asyncio.wait({watching, ended}, timeout=_START_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+        if watching not in done:
+            log = (self.folder / f"{service}.log").read_text(errors="replace")[-3000:]
+            raise ProcessError(f"{service} does not start:\n{log}")
+
+    async def _watch(self, service: str) -> None:
+        async with grpc.aio.insecure_channel(
+            f"127.0.0.1:{self.grpc_ports[service]}", options=[("grpc.max_reconnect_backoff_ms", 200)]
+        ) as channel:
+            stub = health_pb2_grpc.HealthStub(channel)
+            async for answer in stub.Watch(health_pb2.HealthCheckRequest(), wait_for_ready=True):
+                if answer.status == health_pb2.HealthCheckResponse.SERVING:
+                    return
+
+    def kill(self, service: str) -> None:
+        """SIGKILL, and waits until the process is gone."""
+        self._end(service, signal.SIGKILL)
+
+    def stop(self, service: str) -> int:
+        """SIGTERM, and waits for the drain. Answers the exit code."""
+        return self._end(service, signal.SIGTERM)
+
+    def _end(self, service: str, number: signal.Signals) -> int:
+        process = self.processes.pop(service)
+        if process.poll() is None:
+            process.send_signal(number)
+        try:
+            return process.wait(_STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise ProcessError(f"{service} did not stop within {_STOP_TIMEOUT_S:g} s of {number.name}") from None
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self.start()
+        except BaseException:
+            self._stop_all()
+            raise
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await asyncio.to_thread(self._stop_all)
+
+    def _stop_all(self) -> None:
+        for service in ("gateway", "email_worker", "push_worker", "template_svc", "user_svc"):
+            if service in self.processes:
+                self.stop(service)
+
+
+def _ends_with_us() -> list[str]:
+    """The kernel stops the processes when a test run is killed without a chance to stop them."""
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "TERM"] if setpriv else []
