@@ -7,16 +7,17 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import grpc.aio
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from devstack.postgres import PostgresServer
 from mesh import migrations
-from mesh.testing import free_port
+from mesh.health import SERVING
+from mesh.testing import free_port, watch_health
 
 ROOT = Path(__file__).resolve().parent.parent
 SERVICES = ("user_svc", "template_svc", "gateway", "email_worker", "push_worker")
@@ -95,12 +96,12 @@ class ProcessStack:
             raise ProcessError(f"{service} does not start:\n{log}")
 
     async def _watch(self, service: str) -> None:
-        async with grpc.aio.insecure_channel(
-            f"127.0.0.1:{self.grpc_ports[service]}", options=[("grpc.max_reconnect_backoff_ms", 200)]
-        ) as channel:
-            stub = health_pb2_grpc.HealthStub(channel)
-            async for answer in stub.Watch(health_pb2.HealthCheckRequest(), wait_for_ready=True):
-                if answer.status == health_pb2.HealthCheckResponse.SERVING:
+        async with (
+            grpc.aio.insecure_channel(f"127.0.0.1:{self.grpc_ports[service]}", options=[("grpc.max_reconnect_backoff_ms", 200)]) as channel,
+            aclosing(watch_health(channel)) as statuses,
+        ):
+            async for status in statuses:
+                if status == SERVING:
                     return
 
     def kill(self, service: str) -> None:

@@ -1,12 +1,13 @@
 """What tests of any service need: a server on a free port, a clock that obeys, free ports."""
 
 import socket
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc.aio
 from google.protobuf.descriptor import ServiceDescriptor
+from grpc_health.v1 import health_pb2
 
 from mesh.calls import ServerInterceptor
 from mesh.context import Caller, CallerKind
@@ -111,3 +112,15 @@ async def serving(
         grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
     ):
         yield channel
+
+
+async def watch_health(channel: grpc.aio.Channel, service: str = "") -> AsyncGenerator[int, None]:
+    """The statuses that grpc.health.v1 Watch reports, as they change. Waits for a server that is not there yet."""
+    # spelled out, since the typed stubs of grpcio-health-checking lack the methods
+    watch = channel.unary_stream(
+        "/grpc.health.v1.Health/Watch",
+        request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+        response_deserializer=health_pb2.HealthCheckResponse.FromString,
+    )
+    async for answer in watch(health_pb2.HealthCheckRequest(service=service), wait_for_ready=True):
+        yield answer.status

@@ -4,15 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 
-import grpc
 import grpc.aio
-import pytest
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2
 
 from mesh.dispatcher import Dispatcher
 from mesh.health import Check, HealthMonitor
 from mesh.server import serve_grpc
-from mesh.testing import grpc_settings
+from mesh.testing import grpc_settings, watch_health
 
 Status = health_pb2.HealthCheckResponse
 
@@ -29,16 +27,13 @@ class Dependency:
             raise ConnectionError("down")
 
 
-async def _statuses(stub: health_pb2_grpc.HealthStub, service: str) -> AsyncIterator[int]:
-    async for answer in stub.Watch(health_pb2.HealthCheckRequest(service=service)):
-        yield answer.status
-
-
 @asynccontextmanager
 async def _serving(monitor: HealthMonitor) -> AsyncIterator[grpc.aio.Channel]:
-    async with serve_grpc(Dispatcher(()), grpc_settings(), monitor, grace_s=1) as port:
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-            yield channel
+    async with (
+        serve_grpc(Dispatcher(()), grpc_settings(), monitor, grace_s=1) as port,
+        grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
+    ):
+        yield channel
 
 
 async def test_watch_follows_a_dependency_that_stops_and_returns() -> None:
@@ -46,17 +41,14 @@ async def test_watch_follows_a_dependency_that_stops_and_returns() -> None:
     required, optional = Dependency(), Dependency()
     monitor = HealthMonitor([Check("db", required.probe), Check("cache", optional.probe, required=False)], interval_s=0.02)
     await monitor.start()
-    async with (
-        serve_grpc(dispatcher, grpc_settings(), monitor, grace_s=1) as port,
-        grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
-    ):
-        stub = health_pb2_grpc.HealthStub(channel)
-        async with asyncio.timeout(20), aclosing(_statuses(stub, "")) as overall, aclosing(_statuses(stub, "dependency.cache")) as cache:
+    async with _serving(monitor) as channel:
+        watches = aclosing(watch_health(channel)), aclosing(watch_health(channel, "dependency.cache"))
+        async with asyncio.timeout(20), watches[0] as overall, watches[1] as cache:
             assert await anext(overall) == Status.SERVING
             assert await anext(cache) == Status.SERVING
             optional.up = False
             assert await anext(cache) == Status.NOT_SERVING
-            assert (await stub.Check(health_pb2.HealthCheckRequest())).status == Status.SERVING
+            assert monitor.ready
             required.up = False
             assert await anext(overall) == Status.NOT_SERVING
             required.up = True
@@ -66,15 +58,10 @@ async def test_watch_follows_a_dependency_that_stops_and_returns() -> None:
             assert not monitor.ready
 
 
-async def test_an_unknown_service_is_not_found() -> None:
-    """As grpc.health.v1 says for Check."""
+async def test_an_unknown_service_is_told_so() -> None:
+    """SERVICE_UNKNOWN, as grpc.health.v1 says for Watch."""
     monitor = HealthMonitor([])
     await monitor.start()
-    async with (
-        serve_grpc(dispatcher, grpc_settings(), monitor, grace_s=1) as port,
-        grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
-    ):
-        with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service="nobody"))
-    assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+    async with _serving(monitor) as channel, asyncio.timeout(20), aclosing(watch_health(channel, "nobody")) as statuses:
+        assert await anext(statuses) == Status.SERVICE_UNKNOWN
     await monitor.close()
