@@ -1,0 +1,74 @@
+"""A TCP relay between a client and a server, which a test can cut, silence and restore: outages without stopping any server."""
+
+import asyncio
+import contextlib
+from types import TracebackType
+from typing import Self
+
+
+class Relay:
+    """Listens on a free loopback port and passes everything on. The port stays the same over `cut` and `restore`."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._target = (host, port)
+        self._server: asyncio.Server | None = None
+        self._connections: set[asyncio.Task[None]] = set()
+        self._silenced: set[asyncio.Task[None]] = set()
+        self.port = 0
+
+    async def __aenter__(self) -> Self:
+        await self.restore()
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self.cut()
+
+    async def restore(self) -> None:
+        """Listens (again)."""
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def cut(self) -> None:
+        """Closes every connection and refuses new ones."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        for task in tuple(self._connections):
+            task.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+
+    def silence(self) -> None:
+        """What the server says over the connections of this moment is swallowed; new ones work."""
+        self._silenced |= self._connections
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections.add(task)
+        upstream: asyncio.StreamWriter | None = None
+        try:
+            upstream_reader, upstream = await asyncio.open_connection(*self._target)
+            back = asyncio.create_task(self._pass_on(upstream_reader, writer, task))
+            forth = asyncio.create_task(self._pass_on(reader, upstream, None))
+            try:
+                await asyncio.wait({back, forth}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                back.cancel()
+                forth.cancel()
+                await asyncio.gather(back, forth, return_exceptions=True)
+        except (OSError, asyncio.CancelledError):
+            pass
+        finally:
+            self._connections.discard(task)
+            self._silenced.discard(task)
+            for end in (writer, upstream):
+                if end is not None:
+                    end.transport.abort()
+                    with contextlib.suppress(OSError):
+                        await end.wait_closed()
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, silenced_with: asyncio.Task[None] | None) -> None:
+        while data := await reader.read(65536):
+            if silenced_with not in self._silenced:
+                writer.write(data)
+                await writer.drain()
