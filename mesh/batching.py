@@ -46,6 +46,16 @@ class Batcher(Generic[T, R]):
         self._start()
         return await future
 
+    async def submit_all(self, items: Sequence[T]) -> list[R | BaseException]:
+        """The items' results in order, an exception in the place of each that failed; a task less per item than `submit` for each."""
+        if self._closed:
+            raise RuntimeError(f"batcher {self._name} is closed")
+        loop = asyncio.get_running_loop()
+        futures: list[asyncio.Future[R]] = [loop.create_future() for _ in items]
+        self._waiting.extend(zip(items, futures, strict=True))
+        self._start()
+        return await asyncio.gather(*futures, return_exceptions=True)
+
     async def close(self) -> None:
         """Refuses new items and waits until those accepted are done."""
         self._closed = True

@@ -7,8 +7,6 @@ and is not sent again; one that finds a bare claim knows that the outcome of the
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import cast
 
 from redis.asyncio import Redis
@@ -16,6 +14,7 @@ from redis.exceptions import RedisError
 
 from mesh.batching import Batcher
 from mesh.breaker import Breaker, BreakerOpen
+from mesh.delivery import LedgerEntry, LedgerState
 
 log = logging.getLogger(__name__)
 
@@ -37,22 +36,6 @@ for i, key in ipairs(KEYS) do
 end
 return answers
 """
-
-
-class LedgerState(StrEnum):
-    """What is known of an attempt."""
-
-    NONE = "none"
-    CLAIMED = "claimed"
-    DONE = "done"
-
-
-@dataclass(frozen=True, slots=True)
-class LedgerEntry:
-    """One attempt. `record` is set when it is done."""
-
-    state: LedgerState
-    record: bytes = b""
 
 
 _NONE = LedgerEntry(LedgerState.NONE)

@@ -7,7 +7,8 @@ import pytest
 from redis.asyncio import Redis
 
 from mesh.cache import open_cache
-from mesh.ledger import Ledger, LedgerEntry, LedgerState
+from mesh.delivery import LedgerEntry, LedgerState
+from mesh.ledger import Ledger
 from mesh.settings import CacheSettings
 
 NONE = LedgerEntry(LedgerState.NONE)
