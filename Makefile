@@ -72,6 +72,10 @@ fmt: venv ## Format the code and fix what can be fixed
 gen: venv ## Generate gen/ from protos/
 	@$(BIN)/python -m scripts.gen
 
+.PHONY: docs
+docs: venv ## Write the table of settings into docs/operations.md
+	@$(BIN)/python -m scripts.settings_table
+
 .PHONY: migrate
 migrate: venv ## Bring the databases up to date that GATEWAY_, USER_SVC_ and TEMPLATE_SVC_DATABASE_URL name
 	@$(BIN)/python -m scripts.migrate

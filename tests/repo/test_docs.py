@@ -1,0 +1,46 @@
+"""The documents name only what exists, and leave out no setting."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from scripts.settings_table import END, START, table
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PACKAGES = "mesh|gateway|user_svc|template_svc|email_worker|push_worker|devstack|bench|tests|scripts|docs|k8s|protos|gen"
+PATH = re.compile(rf"`((?:{PACKAGES})/[\w./*<>-]*)`")
+LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
+TARGET = re.compile(r"(?:^|`)make ([a-z][a-z-]*)", re.MULTILINE)
+
+
+def paths(text: str) -> Iterator[str]:
+    """Yield the paths in back quotes; those with a placeholder are patterns, not files."""
+    yield from (name for name in PATH.findall(text) if not set("<>*") & set(name))
+
+
+@pytest.fixture(params=DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def document(request: pytest.FixtureRequest) -> Path:
+    """Each document in turn."""
+    found: Path = request.param
+    return found
+
+
+def test_a_file_that_a_document_names_exists(document: Path) -> None:
+    assert [name for name in paths(document.read_text()) if not (ROOT / name).exists()] == []
+
+
+def test_a_link_inside_the_repository_leads_somewhere(document: Path) -> None:
+    assert [link for link in LINK.findall(document.read_text()) if not (document.parent / link).exists()] == []
+
+
+def test_a_make_target_that_a_document_names_exists(document: Path) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+    assert [target for target in TARGET.findall(document.read_text()) if target not in targets] == []
+
+
+def test_the_table_of_settings_is_what_the_code_reads() -> None:
+    text = (ROOT / "docs" / "operations.md").read_text()
+    assert text.partition(START)[2].partition(END)[0].strip() == table().strip(), "run `make docs`"
