@@ -24,7 +24,7 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgr
 
 @pytest.fixture
 async def postgres_url(postgres_server: PostgresServer) -> AsyncIterator[NewDatabase]:
-    """A factory: `await postgres_url("user_svc")` is the URL of a new database with that package's migrations applied.
+    """Makes databases: `await postgres_url("user_svc")` is the URL of a new database with that package's migrations applied.
 
     Each package is migrated once in a session; a database is a copy of the result and is dropped after the test.
     `await postgres_url("")` answers an empty one.

@@ -1,0 +1,94 @@
+"""The composition root: opens what user_svc needs and wires it together. The only place where adapters are constructed."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from clarion.user.v1 import auth_service_pb2, recipient_service_pb2, user_service_pb2
+from mesh.database import Database, open_database
+from mesh.dispatcher import Dispatcher
+from mesh.health import Check, HealthMonitor
+from mesh.identity import Authenticator, ServiceIdentity
+from mesh.interceptors import server_chain
+from mesh.runtime import App
+from mesh.server import serve_grpc
+from user_svc.auth.passwords import PasswordHasher
+from user_svc.auth.repository import ApiKeyRepository, SessionRepository, SigningKeyRepository
+from user_svc.auth.servicer import AuthServicer
+from user_svc.auth.signing import Sealer, SigningKeys
+from user_svc.auth.use_cases import ApiKeys, LocalCredentials, Sessions
+from user_svc.bootstrap import Bootstrap
+from user_svc.devices.repository import DeviceRepository
+from user_svc.devices.use_cases import Devices
+from user_svc.preferences.repository import PreferenceRepository
+from user_svc.preferences.use_cases import PreferenceBook
+from user_svc.recipients.repository import ContactRepository
+from user_svc.recipients.servicer import RecipientServicer
+from user_svc.recipients.use_cases import Recipients
+from user_svc.settings import Settings
+from user_svc.suppressions.repository import SuppressionRepository
+from user_svc.suppressions.use_cases import Suppressions
+from user_svc.users.repository import UserRepository
+from user_svc.users.servicer import UserServicer
+from user_svc.users.use_cases import Users
+
+NAME = "user_svc"
+
+USER_SERVICE = user_service_pb2.DESCRIPTOR.services_by_name["UserService"]
+AUTH_SERVICE = auth_service_pb2.DESCRIPTOR.services_by_name["AuthService"]
+RECIPIENT_SERVICE = recipient_service_pb2.DESCRIPTOR.services_by_name["RecipientService"]
+
+
+@asynccontextmanager
+async def open_app(settings: Settings) -> AsyncIterator[App]:
+    """Serves until the end of the block. The database may still be down: health says so, and calls answer UNAVAILABLE."""
+    async with open_database(settings.database) as database:
+        passwords = PasswordHasher()
+        parts = _wire(settings, database, passwords)
+        checks = (Check("database", database.ping), Check("bootstrap", parts.bootstrap.ensure))
+        health = HealthMonitor(checks, services=parts.dispatcher.service_names)
+        try:
+            await health.start()
+            async with serve_grpc(parts.dispatcher, settings.grpc, health, grace_s=settings.common.grace_s) as port:
+                yield App(NAME, health, {"grpc": port})
+        finally:
+            await health.close()
+            passwords.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    dispatcher: Dispatcher
+    bootstrap: Bootstrap
+
+
+def _wire(settings: Settings, database: Database, passwords: PasswordHasher) -> _Parts:
+    users = Users(UserRepository(database), hash_password=passwords.hash, now=_now)
+    sessions, api_keys = SessionRepository(database), ApiKeyRepository(database)
+    signing_keys = SigningKeys(SigningKeyRepository(database), Sealer(settings.common.service_secret), now=_now)
+    keys = ApiKeys(api_keys, now=_now)
+    authenticator = Authenticator(
+        LocalCredentials(signing_keys=signing_keys, api_keys=keys), ServiceIdentity(NAME, settings.common.service_secret)
+    )
+    user_servicer = UserServicer(
+        users=users,
+        devices=Devices(DeviceRepository(database), now=_now),
+        preferences=PreferenceBook(PreferenceRepository(database), now=_now),
+        suppressions=Suppressions(SuppressionRepository(database), now=_now),
+    )
+    auth_servicer = AuthServicer(
+        sessions=Sessions(sessions, passwords=passwords, signing_keys=signing_keys, now=_now), api_keys=keys, signing_keys=signing_keys
+    )
+    dispatcher = Dispatcher(server_chain(authenticator))
+    dispatcher.add(USER_SERVICE, user_servicer)
+    dispatcher.add(AUTH_SERVICE, auth_servicer)
+    dispatcher.add(RECIPIENT_SERVICE, RecipientServicer(Recipients(ContactRepository(database))))
+    bootstrap = Bootstrap(
+        settings.bootstrap, signing_keys=signing_keys, users=users, sessions=sessions, api_keys=api_keys, now=_now
+    )
+    return _Parts(dispatcher, bootstrap)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

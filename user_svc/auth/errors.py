@@ -1,0 +1,39 @@
+"""What callers are told about credentials: never which part was wrong."""
+
+from mesh.errors import NotFound, PermissionDenied, Unauthenticated
+
+
+class LoginFailed(Unauthenticated):
+    """Address or password is wrong; the two are not told apart."""
+
+    reason = "LOGIN_FAILED"
+
+    def __init__(self) -> None:
+        super().__init__("the e-mail address or the password is wrong")
+
+
+class RefreshRejected(Unauthenticated):
+    """The refresh token is unknown, expired, revoked or was used before."""
+
+    reason = "REFRESH_TOKEN_INVALID"
+
+    def __init__(self) -> None:
+        super().__init__("the refresh token is not valid; log in again")
+
+
+class ApiKeyNotFound(NotFound):
+    """There is no such key, or it works no more."""
+
+    reason = "API_KEY_NOT_FOUND"
+
+    def __init__(self) -> None:
+        super().__init__("there is no such API key")
+
+
+class ScopeNotHeld(PermissionDenied):
+    """Nobody can give what they don't have."""
+
+    reason = "SCOPE_NOT_HELD"
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(f"a key can't get the scope {scope}, which its maker does not hold", metadata={"scope": scope})

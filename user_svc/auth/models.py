@@ -1,0 +1,104 @@
+"""What credentials are."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from user_svc.users.models import Role
+
+
+class Scope(StrEnum):
+    """Everything that a token or an API key can be allowed to do."""
+
+    NOTIFICATIONS_SEND = "notifications:send"
+    NOTIFICATIONS_READ = "notifications:read"
+    DEADLETTERS_REVIEW = "deadletters:review"
+    APIKEYS_WRITE = "apikeys:write"
+    USERS_WRITE = "users:write"
+    USERS_READ = "users:read"
+    TEMPLATES_WRITE = "templates:write"
+    TEMPLATES_READ = "templates:read"
+
+
+# A member's token carries no scope: it reaches that person's own objects, where a method allows it.
+SCOPES_OF_ROLE: dict[Role, frozenset[str]] = {Role.MEMBER: frozenset(), Role.ADMINISTRATOR: frozenset(Scope)}
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """What a password is checked against. `password_hash` is None for a person who never logs in."""
+
+    user_id: str
+    role: Role
+    password_hash: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOwner:
+    """Whom new tokens are for."""
+
+    user_id: str
+    role: Role
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshToken:
+    """A refresh token as it is kept: its hash. A `family` is all that came from one login."""
+
+    sha256: bytes
+    user_id: str
+    family: str
+    create_time: datetime
+    expire_time: datetime
+
+
+class RotationOutcome(StrEnum):
+    """What became of a refresh token that was presented."""
+
+    ROTATED = "rotated"
+    UNKNOWN = "unknown"
+    EXPIRED = "expired"
+    REUSED = "reused"
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """The outcome, and the owner when the outcome is ROTATED."""
+
+    outcome: RotationOutcome
+    owner: SessionOwner | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What a person gets for credentials. `expires_in_s` is the access token's life."""
+
+    access_token: str
+    refresh_token: str
+    expires_in_s: int
+    user_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """An Ed25519 key as it is kept: the private half sealed. `retire_time` is None for the one that signs."""
+
+    kid: str
+    public_key: bytes
+    sealed_private_key: bytes
+    create_time: datetime
+    retire_time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A program's key as it is kept. `prefix` is what may be shown of it; `expire_time` None means never."""
+
+    id: str
+    name: str
+    prefix: str
+    sha256: bytes
+    scopes: tuple[str, ...]
+    created_by: str
+    create_time: datetime
+    expire_time: datetime | None

@@ -1,0 +1,176 @@
+"""Credentials in PostgreSQL."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, delete, func, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import IntegrityError
+
+from mesh.database import Database
+from user_svc.auth.models import ApiKey, Login, RefreshToken, Rotation, RotationOutcome, SessionOwner, SigningKey
+from user_svc.tables import api_keys, refresh_tokens, signing_keys, users
+from user_svc.users.models import Role
+
+# Any number that all replicas share: two of them must not both make the first signing key.
+_SIGNING_KEY_LOCK = 0x7369676E
+
+
+class SessionRepository:
+    """Implements `auth.use_cases.SessionStore`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def find_login(self, email: str) -> Login | None:
+        statement = select(users.c.id, users.c.role, users.c.password_hash).where(func.lower(users.c.email) == func.lower(email))
+        async with self._database.connect() as connection:
+            row = (await connection.execute(statement)).one_or_none()
+        return None if row is None else Login(row.id, Role(row.role), row.password_hash)
+
+    async def replace_password_hash(self, user_id: str, *, old: str, new: str) -> None:
+        statement = update(users).where(users.c.id == user_id, users.c.password_hash == old).values(password_hash=new)
+        async with self._database.begin() as connection:
+            await connection.execute(statement)
+
+    async def add_refresh_token(self, token: RefreshToken) -> bool:
+        """The person may have been deleted since the password was checked: the foreign key notices."""
+        expired = delete(refresh_tokens).where(
+            refresh_tokens.c.user_id == token.user_id, refresh_tokens.c.expire_time <= token.create_time
+        )
+        try:
+            async with self._database.begin() as connection:
+                await connection.execute(expired)
+                await connection.execute(insert(refresh_tokens).values(_refresh_values(token)))
+        except IntegrityError:
+            return False
+        return True
+
+    async def rotate_refresh_token(self, sha256: bytes, next_sha256: bytes, *, now: datetime, expire_time: datetime) -> Rotation:
+        """The row is locked, so that of two uses at the same time one is the second."""
+        statement = (
+            select(refresh_tokens, users.c.role)
+            .join(users, users.c.id == refresh_tokens.c.user_id)
+            .where(refresh_tokens.c.token_sha256 == sha256)
+            .with_for_update(of=refresh_tokens)
+        )
+        async with self._database.begin() as connection:
+            row = (await connection.execute(statement)).one_or_none()
+            if row is None:
+                return Rotation(RotationOutcome.UNKNOWN)
+            if row.use_time is not None:
+                await connection.execute(delete(refresh_tokens).where(refresh_tokens.c.family == row.family))
+                return Rotation(RotationOutcome.REUSED)
+            if row.expire_time <= now:
+                return Rotation(RotationOutcome.EXPIRED)
+            used = update(refresh_tokens).where(refresh_tokens.c.token_sha256 == sha256).values(use_time=now)
+            await connection.execute(used)
+            following = RefreshToken(next_sha256, row.user_id, row.family, now, expire_time)
+            await connection.execute(insert(refresh_tokens).values(_refresh_values(following)))
+        return Rotation(RotationOutcome.ROTATED, SessionOwner(row.user_id, Role(row.role)))
+
+    async def revoke_family_of(self, sha256: bytes) -> None:
+        family = select(refresh_tokens.c.family).where(refresh_tokens.c.token_sha256 == sha256).scalar_subquery()
+        async with self._database.begin() as connection:
+            await connection.execute(delete(refresh_tokens).where(refresh_tokens.c.family == family))
+
+
+class ApiKeyRepository:
+    """Implements `auth.use_cases.ApiKeyStore`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(self, key: ApiKey) -> None:
+        statement = insert(api_keys).values(
+            id=key.id,
+            name=key.name,
+            prefix=key.prefix,
+            key_sha256=key.sha256,
+            scopes=list(key.scopes),
+            created_by=key.created_by,
+            create_time=key.create_time,
+            expire_time=key.expire_time,
+        )
+        async with self._database.begin() as connection:
+            await connection.execute(statement.on_conflict_do_nothing(index_elements=[api_keys.c.key_sha256]))
+
+    async def find_working(self, sha256: bytes, now: datetime) -> ApiKey | None:
+        statement = select(api_keys).where(api_keys.c.key_sha256 == sha256, _works(now))
+        async with self._database.connect() as connection:
+            row = (await connection.execute(statement)).one_or_none()
+        return None if row is None else _api_key(row)
+
+    async def list_working(self, before_id: str | None, limit: int, now: datetime) -> Sequence[ApiKey]:
+        statement = select(api_keys).where(_works(now)).order_by(api_keys.c.id.desc()).limit(limit)
+        if before_id is not None:
+            statement = statement.where(api_keys.c.id < before_id)
+        async with self._database.connect() as connection:
+            return [_api_key(row) for row in await connection.execute(statement)]
+
+    async def delete(self, key_id: str) -> bool:
+        async with self._database.begin() as connection:
+            return bool((await connection.execute(delete(api_keys).where(api_keys.c.id == key_id))).rowcount)
+
+
+class SigningKeyRepository:
+    """Implements `auth.signing.SigningKeyStore`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def find_active(self) -> SigningKey | None:
+        async with self._database.connect() as connection:
+            row = (await connection.execute(_active())).one_or_none()
+        return None if row is None else _signing_key(row)
+
+    async def activate(self, key: SigningKey, *, instead_of: str | None) -> SigningKey:
+        """The advisory lock makes processes that start together agree on one key."""
+        async with self._database.begin() as connection:
+            await connection.execute(select(func.pg_advisory_xact_lock(_SIGNING_KEY_LOCK)))
+            row = (await connection.execute(_active())).one_or_none()
+            if row is not None and row.kid != instead_of:
+                return _signing_key(row)
+            retired = update(signing_keys).where(signing_keys.c.retire_time.is_(None)).values(retire_time=key.create_time)
+            await connection.execute(retired)
+            await connection.execute(
+                insert(signing_keys).values(
+                    kid=key.kid, public_key=key.public_key, sealed_private_key=key.sealed_private_key, create_time=key.create_time
+                )
+            )
+        return key
+
+    async def list_published(self, retired_since: datetime) -> Sequence[SigningKey]:
+        published = or_(signing_keys.c.retire_time.is_(None), signing_keys.c.retire_time > retired_since)
+        async with self._database.connect() as connection:
+            rows = await connection.execute(select(signing_keys).where(published).order_by(signing_keys.c.create_time.desc()))
+            return [_signing_key(row) for row in rows]
+
+
+def _active() -> Any:
+    return select(signing_keys).where(signing_keys.c.retire_time.is_(None))
+
+
+def _works(now: datetime) -> ColumnElement[bool]:
+    return or_(api_keys.c.expire_time.is_(None), api_keys.c.expire_time > now)
+
+
+def _refresh_values(token: RefreshToken) -> dict[str, object]:
+    return {
+        "token_sha256": token.sha256,
+        "user_id": token.user_id,
+        "family": token.family,
+        "create_time": token.create_time,
+        "expire_time": token.expire_time,
+    }
+
+
+def _api_key(row: Row[*tuple[Any, ...]]) -> ApiKey:
+    return ApiKey(
+        row.id, row.name, row.prefix, row.key_sha256, tuple(row.scopes), row.created_by, row.create_time, row.expire_time
+    )
+
+
+def _signing_key(row: Row[*tuple[Any, ...]]) -> SigningKey:
+    return SigningKey(row.kid, row.public_key, row.sealed_private_key, row.create_time, row.retire_time)

@@ -1,0 +1,127 @@
+"""The Ed25519 keys that sign access tokens: made once, kept sealed in the database, published as a JWK Set."""
+
+import base64
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+import jwt
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from mesh.identity import ACCESS_TOKEN_TYPE
+from user_svc.auth.models import SigningKey
+
+log = logging.getLogger(__name__)
+
+# A retired key is published for longer than any token that it signed can live.
+PUBLISHED_AFTER_RETIREMENT = timedelta(hours=1)
+_NONCE_BYTES = 12
+
+
+class SigningKeyStore(Protocol):
+    """Where signing keys are kept."""
+
+    async def find_active(self) -> SigningKey | None: ...
+
+    async def activate(self, key: SigningKey, *, instead_of: str | None) -> SigningKey:
+        """Makes `key` the active one and answers it, unless another process was faster: then that one's key is answered.
+
+        `instead_of` is the active key that the caller knows; None when it knows of none.
+        """
+
+    async def list_published(self, retired_since: datetime) -> Sequence[SigningKey]:
+        """The active key and those that retired after the moment."""
+
+
+class Sealer:
+    """Encrypts private keys at rest with AES-256-GCM under a key derived from the mesh's secret."""
+
+    def __init__(self, secret: str) -> None:
+        derived = HKDF(SHA256(), length=32, salt=None, info=b"clarion signing keys v1").derive(secret.encode())
+        self._cipher = AESGCM(derived)
+
+    def seal(self, private_key: bytes, kid: str) -> bytes:
+        """The encrypted key, bound to its id."""
+        nonce = os.urandom(_NONCE_BYTES)
+        return nonce + self._cipher.encrypt(nonce, private_key, kid.encode())
+
+    def open(self, sealed: bytes, kid: str) -> bytes:
+        """Raises cryptography's InvalidTag when it was sealed under another secret."""
+        return self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], kid.encode())
+
+
+class SigningKeys:
+    """Signs with the active key and publishes all that still matter."""
+
+    def __init__(self, store: SigningKeyStore, sealer: Sealer, *, now: Callable[[], datetime]) -> None:
+        self._store = store
+        self._sealer = sealer
+        self._now = now
+        self._kid = ""
+        self._private_key: Ed25519PrivateKey | None = None
+
+    async def ensure(self) -> None:
+        """Loads the active key, or makes the first one. Does nothing once that is done."""
+        if self._private_key is not None:
+            return
+        active = await self._store.find_active() or await self._store.activate(self._new_key(), instead_of=None)
+        if not self._load(active):
+            log.warning("the signing key was sealed under another secret; a new one takes over", extra={"kid": active.kid})
+            await self._replace(active.kid)
+
+    async def rotate(self) -> None:
+        """Makes a new key the active one. Tokens of the old one stay valid until they expire."""
+        await self.ensure()
+        await self._replace(self._kid)
+
+    async def sign(self, claims: Mapping[str, Any]) -> str:
+        """An access token (RFC 9068) with the claims."""
+        await self.ensure()
+        assert self._private_key is not None
+        return jwt.encode(dict(claims), self._private_key, algorithm="EdDSA", headers={"kid": self._kid, "typ": ACCESS_TOKEN_TYPE})
+
+    async def jwks(self) -> list[dict[str, Any]]:
+        """The public keys that verify tokens, as JWK dictionaries (RFC 8037)."""
+        published = await self._store.list_published(self._now() - PUBLISHED_AFTER_RETIREMENT)
+        return [_jwk(key.public_key) | {"kid": key.kid, "use": "sig", "alg": "EdDSA"} for key in published]
+
+    async def _replace(self, kid: str) -> None:
+        active = await self._store.activate(self._new_key(), instead_of=kid)
+        if not self._load(active):
+            raise RuntimeError("another process of this service seals signing keys under another CLARION_SERVICE_SECRET")
+
+    def _load(self, key: SigningKey) -> bool:
+        try:
+            private_key = self._sealer.open(key.sealed_private_key, key.kid)
+        except InvalidTag:
+            return False
+        self._kid, self._private_key = key.kid, Ed25519PrivateKey.from_private_bytes(private_key)
+        return True
+
+    def _new_key(self) -> SigningKey:
+        private_key = Ed25519PrivateKey.generate()
+        public_key = private_key.public_key().public_bytes_raw()
+        kid = thumbprint(public_key)
+        return SigningKey(kid, public_key, self._sealer.seal(private_key.private_bytes_raw(), kid), self._now())
+
+
+def thumbprint(public_key: bytes) -> str:
+    """The key's id: the RFC 7638 thumbprint of its JWK."""
+    canonical = json.dumps(_jwk(public_key), sort_keys=True, separators=(",", ":"))
+    return _base64url(hashlib.sha256(canonical.encode()).digest())
+
+
+def _jwk(public_key: bytes) -> dict[str, Any]:
+    return {"kty": "OKP", "crv": "Ed25519", "x": _base64url(public_key)}
+
+
+def _base64url(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")

@@ -1,0 +1,74 @@
+"""What must exist before user_svc can serve: a signing key, and the administrator and API key that the environment names."""
+
+import logging
+from collections.abc import Callable
+from datetime import datetime
+
+from mesh.errors import ServiceError
+from user_svc.auth.models import Scope
+from user_svc.auth.signing import SigningKeys
+from user_svc.auth.use_cases import ApiKeyStore, SessionStore, api_key
+from user_svc.settings import BootstrapSettings
+from user_svc.users.errors import EmailTaken
+from user_svc.users.models import Role, UserChanges
+from user_svc.users.use_cases import Users
+
+log = logging.getLogger(__name__)
+
+
+class Bootstrap:
+    """Work that is done once. A health check repeats it until it succeeds, so that the process starts before its database."""
+
+    def __init__(
+        self,
+        settings: BootstrapSettings,
+        *,
+        signing_keys: SigningKeys,
+        users: Users,
+        sessions: SessionStore,
+        api_keys: ApiKeyStore,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._settings = settings
+        self._signing_keys = signing_keys
+        self._users = users
+        self._sessions = sessions
+        self._api_keys = api_keys
+        self._now = now
+        self._done = False
+
+    async def ensure(self) -> None:
+        """Creates what is missing; replicas may do so together. Raises when the database does not let us."""
+        if self._done:
+            return
+        try:
+            await self._signing_keys.ensure()
+            await self._ensure_administrator()
+            await self._ensure_api_key()
+        except ServiceError:
+            raise
+        except Exception:
+            log.exception("start-up work failed; is the database migrated?")
+            raise
+        self._done = True
+
+    async def _ensure_administrator(self) -> None:
+        email = self._settings.admin_email
+        if not email:
+            return
+        known = await self._sessions.find_login(email)
+        if known is None:
+            try:
+                user = await self._users.create_user(UserChanges(email=email), self._settings.admin_password, Role.ADMINISTRATOR)
+            except EmailTaken:
+                log.info("another replica created the administrator")
+            else:
+                log.info("created the administrator", extra={"user_id": user.id})
+        elif known.role is not Role.ADMINISTRATOR:
+            log.warning("CLARION_ADMIN_EMAIL belongs to a member, who stays one", extra={"user_id": known.user_id})
+
+    async def _ensure_api_key(self) -> None:
+        if self._settings.api_key:
+            await self._api_keys.add(
+                api_key(self._settings.api_key, name="bootstrap", scopes=list(Scope), created_by="environment", now=self._now())
+            )

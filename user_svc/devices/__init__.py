@@ -1,0 +1,1 @@
+"""Devices: the app installations that receive a person's push notifications."""

@@ -1,0 +1,74 @@
+"""Devices in PostgreSQL."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Row, case, delete, func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from mesh.database import Database
+from user_svc.devices.errors import TooManyDevices
+from user_svc.devices.models import MAX_DEVICES, Device, Platform
+from user_svc.tables import devices, users
+
+
+class DeviceRepository:
+    """Implements `devices.use_cases.DeviceStore`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def register(self, device: Device) -> Device | None:
+        """Locks the person's row, so that two devices that arrive together can't both be the fiftieth."""
+        async with self._database.begin() as connection:
+            lock = select(users.c.id).where(users.c.id == device.user_id).with_for_update(key_share=True)
+            if (await connection.execute(lock)).one_or_none() is None:
+                return None
+            registered = await _upsert(connection, device)
+            owned = select(func.count()).select_from(devices).where(devices.c.user_id == device.user_id)
+            if (await connection.execute(owned)).scalar_one() > MAX_DEVICES:
+                raise TooManyDevices
+        return registered
+
+    async def list_newest_first(self, user_id: str) -> Sequence[Device] | None:
+        """One statement: a person without devices is a row without a device."""
+        joined = users.outerjoin(devices, devices.c.user_id == users.c.id)
+        statement = select(devices).select_from(joined).where(users.c.id == user_id).order_by(devices.c.id.desc())
+        async with self._database.connect() as connection:
+            rows = (await connection.execute(statement)).all()
+        return [_device(row) for row in rows if row.id is not None] if rows else None
+
+    async def delete(self, user_id: str, device_id: str) -> bool:
+        statement = delete(devices).where(devices.c.id == device_id, devices.c.user_id == user_id)
+        async with self._database.begin() as connection:
+            return bool((await connection.execute(statement)).rowcount)
+
+
+async def _upsert(connection: AsyncConnection, device: Device) -> Device:
+    statement = insert(devices).values(
+        id=device.id,
+        user_id=device.user_id,
+        token=device.token,
+        token_sha256=hashlib.sha256(device.token.encode()).digest(),
+        platform=device.platform.value,
+        create_time=device.create_time,
+    )
+    new = statement.excluded
+    same_person = devices.c.user_id == new.user_id
+    upsert = statement.on_conflict_do_update(
+        index_elements=[devices.c.token_sha256],
+        set_={
+            # A token that moves gets a new id: what was addressed to its last owner must not reach the next one.
+            "id": case((same_person, devices.c.id), else_=new.id),
+            "create_time": case((same_person, devices.c.create_time), else_=new.create_time),
+            "user_id": new.user_id,
+            "platform": new.platform,
+        },
+    ).returning(devices)
+    return _device((await connection.execute(upsert)).one())
+
+
+def _device(row: Row[*tuple[Any, ...]]) -> Device:
+    return Device(row.id, row.user_id, row.token, Platform(row.platform), row.create_time)

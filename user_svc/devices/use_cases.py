@@ -1,0 +1,61 @@
+"""The rules about devices."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from mesh import ids
+from mesh.context import Caller
+from user_svc.access import check_reach
+from user_svc.devices.errors import DeviceNotFound
+from user_svc.devices.models import Device, Platform
+from user_svc.users.errors import UserNotFound
+from user_svc.users.use_cases import existing_id
+
+
+class DeviceStore(Protocol):
+    """Where devices are kept."""
+
+    async def register(self, device: Device) -> Device | None:
+        """Stores the device, or answers the person's own one with this token; takes the token from whoever else has it.
+
+        None when there is no such person. Raises TooManyDevices.
+        """
+
+    async def list_newest_first(self, user_id: str) -> Sequence[Device] | None:
+        """All devices of the person; None when there is no such person."""
+
+    async def delete(self, user_id: str, device_id: str) -> bool:
+        """False when the person has no such device."""
+
+
+class Devices:
+    """Registers, lists and removes a person's devices."""
+
+    def __init__(self, store: DeviceStore, *, now: Callable[[], datetime]) -> None:
+        self._store = store
+        self._now = now
+
+    async def create_device(self, caller: Caller, user_id: str, token: str, platform: Platform) -> Device:
+        """Raises UserNotFound, NotOwner or TooManyDevices."""
+        check_reach(caller, user_id, "users:write")
+        wanted = Device(ids.new_id(), existing_id(user_id), token, platform, self._now())
+        device = await self._store.register(wanted)
+        if device is None:
+            raise UserNotFound
+        return device
+
+    async def list_devices(self, caller: Caller, user_id: str) -> Sequence[Device]:
+        """Raises UserNotFound or NotOwner."""
+        check_reach(caller, user_id, "users:read")
+        devices = await self._store.list_newest_first(existing_id(user_id))
+        if devices is None:
+            raise UserNotFound
+        return devices
+
+    async def delete_device(self, caller: Caller, user_id: str, device_id: str) -> None:
+        """Raises DeviceNotFound, UserNotFound or NotOwner."""
+        check_reach(caller, user_id, "users:write")
+        parsed = ids.parse(device_id)
+        if parsed is None or not await self._store.delete(existing_id(user_id), str(parsed)):
+            raise DeviceNotFound

@@ -1,0 +1,1 @@
+"""Preferences: what a person wants to receive, per channel and category."""

@@ -1,0 +1,13 @@
+"""What callers are told about preferences."""
+
+from mesh.errors import FailedPrecondition
+from user_svc.preferences.models import MAX_RULES
+
+
+class TooManyRules(FailedPrecondition):
+    """Some must be removed before others can come."""
+
+    reason = "TOO_MANY_RULES"
+
+    def __init__(self) -> None:
+        super().__init__(f"a user may have at most {MAX_RULES} preference rules; remove some with the choice inherit")

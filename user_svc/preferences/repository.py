@@ -1,0 +1,66 @@
+"""Preferences in PostgreSQL."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import delete, select, tuple_, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from mesh.database import Database
+from user_svc.preferences.errors import TooManyRules
+from user_svc.preferences.models import MAX_RULES, Channel, Choice, PreferenceRule, Preferences
+from user_svc.tables import preferences, users
+
+
+class PreferenceRepository:
+    """Implements `preferences.use_cases.PreferenceStore`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def find(self, user_id: str) -> Preferences | None:
+        async with self._database.connect() as connection:
+            return await _read(connection, user_id)
+
+    async def update(self, user_id: str, rules: Sequence[PreferenceRule], now: datetime) -> Preferences | None:
+        """The person's row is locked by its own update, so that concurrent changes can't pass the limit together."""
+        async with self._database.begin() as connection:
+            touched = await connection.execute(update(users).where(users.c.id == user_id).values(preferences_time=now))
+            if not touched.rowcount:
+                return None
+            await _remove(connection, user_id, [rule for rule in rules if rule.choice is Choice.INHERIT])
+            await _set(connection, user_id, [rule for rule in rules if rule.choice is not Choice.INHERIT])
+            changed = await _read(connection, user_id)
+            if changed is not None and len(changed.rules) > MAX_RULES:
+                raise TooManyRules
+        return changed
+
+
+async def _read(connection: AsyncConnection, user_id: str) -> Preferences | None:
+    """One statement: a person without rules is a row without a rule."""
+    joined = users.outerjoin(preferences, preferences.c.user_id == users.c.id)
+    columns = (users.c.preferences_time, preferences.c.channel, preferences.c.category, preferences.c.choice)
+    statement = select(*columns).select_from(joined).where(users.c.id == user_id)
+    rows = (await connection.execute(statement.order_by(preferences.c.channel, preferences.c.category))).all()
+    if not rows:
+        return None
+    rules = (PreferenceRule(Channel(row.channel), row.category, Choice(row.choice)) for row in rows if row.channel is not None)
+    return Preferences(user_id, tuple(rules), rows[0].preferences_time)
+
+
+async def _remove(connection: AsyncConnection, user_id: str, rules: Sequence[PreferenceRule]) -> None:
+    if rules:
+        keys = [(rule.channel.value, rule.category) for rule in rules]
+        about = tuple_(preferences.c.channel, preferences.c.category).in_(keys)
+        await connection.execute(delete(preferences).where(preferences.c.user_id == user_id, about))
+
+
+async def _set(connection: AsyncConnection, user_id: str, rules: Sequence[PreferenceRule]) -> None:
+    if rules:
+        values = [
+            {"user_id": user_id, "channel": rule.channel.value, "category": rule.category, "choice": rule.choice.value} for rule in rules
+        ]
+        statement = insert(preferences).values(values)
+        keys = [preferences.c.user_id, preferences.c.channel, preferences.c.category]
+        await connection.execute(statement.on_conflict_do_update(index_elements=keys, set_={"choice": statement.excluded.choice}))

@@ -1,0 +1,1 @@
+"""Recipients: where many notifications go and whether they may, in one question."""

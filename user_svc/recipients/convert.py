@@ -1,0 +1,41 @@
+"""Recipients between their messages and models."""
+
+from clarion.channel.v1 import channel_pb2
+from clarion.user.v1 import recipient_service_pb2
+from mesh.errors import InvalidArgument
+from user_svc.preferences.models import Channel
+from user_svc.recipients.models import Decision, Query, Recipient
+
+_CHANNELS = {channel_pb2.CHANNEL_EMAIL: Channel.EMAIL, channel_pb2.CHANNEL_PUSH: Channel.PUSH}
+_DECISIONS = {
+    Decision.SEND: recipient_service_pb2.DECISION_SEND,
+    Decision.SKIP: recipient_service_pb2.DECISION_SKIP,
+    Decision.NOT_FOUND: recipient_service_pb2.DECISION_NOT_FOUND,
+}
+
+
+def queries_from_proto(request: recipient_service_pb2.BatchResolveRecipientsRequest) -> list[Query]:
+    """Raises InvalidArgument for a number that stands for no channel."""
+    return [_query(index, query) for index, query in enumerate(request.queries)]
+
+
+def recipient_to_proto(recipient: Recipient) -> recipient_service_pb2.Recipient:
+    """Address and devices only where they are of use: for what is to be sent, on its own channel."""
+    message = recipient_service_pb2.Recipient(decision=_DECISIONS[recipient.decision], rule=recipient.rule)
+    contact = recipient.contact
+    if contact is None:
+        return message
+    message.locale, message.timezone, message.name = contact.locale, contact.timezone, contact.name
+    if recipient.decision is Decision.SEND:
+        if recipient.channel is Channel.EMAIL:
+            message.email = contact.email
+        else:
+            for device in contact.devices:
+                message.devices.add(device_id=device.device_id, token=device.token)
+    return message
+
+
+def _query(index: int, query: recipient_service_pb2.RecipientQuery) -> Query:
+    if query.channel not in _CHANNELS:
+        raise InvalidArgument.of(f"queries[{index}].channel", "must be email or push")
+    return Query(query.user_id, _CHANNELS[query.channel], query.category, query.mandatory)

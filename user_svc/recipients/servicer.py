@@ -1,0 +1,28 @@
+"""clarion.user.v1.RecipientService: messages in, one use case, messages out."""
+
+from typing import Any
+
+from clarion.user.v1 import recipient_service_pb2 as rpc
+from clarion.user.v1.recipient_service_pb2_grpc import RecipientServiceServicer
+from user_svc.recipients.convert import queries_from_proto, recipient_to_proto
+from user_svc.recipients.use_cases import Recipients
+
+
+class RecipientServicer(RecipientServiceServicer):
+    """Serves the other services of the mesh. `context` is unused: what a call carries is in `mesh.context.current()`."""
+
+    def __init__(self, recipients: Recipients) -> None:
+        self._recipients = recipients
+
+    async def BatchResolveRecipients(
+        self, request: rpc.BatchResolveRecipientsRequest, context: Any
+    ) -> rpc.BatchResolveRecipientsResponse:
+        recipients = await self._recipients.resolve_recipients(queries_from_proto(request))
+        return rpc.BatchResolveRecipientsResponse(recipients=[recipient_to_proto(recipient) for recipient in recipients])
+
+    async def BatchCheckUsers(self, request: rpc.BatchCheckUsersRequest, context: Any) -> rpc.BatchCheckUsersResponse:
+        return rpc.BatchCheckUsersResponse(existing_user_ids=await self._recipients.check_users(request.user_ids))
+
+    async def BatchRemoveDevices(self, request: rpc.BatchRemoveDevicesRequest, context: Any) -> rpc.BatchRemoveDevicesResponse:
+        await self._recipients.remove_devices(request.device_ids)
+        return rpc.BatchRemoveDevicesResponse()

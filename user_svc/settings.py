@@ -1,0 +1,55 @@
+"""What user_svc reads from the environment."""
+
+import re
+from dataclasses import dataclass, field
+from typing import Self
+
+from mesh.errors import InvalidArgument
+from mesh.settings import CommonSettings, DatabaseSettings, Env, GrpcSettings
+from user_svc.fields import MIN_PASSWORD_LENGTH, check_email
+
+
+@dataclass(frozen=True, slots=True)
+class BootstrapSettings:
+    """What is created at the first start when it is missing. Empty values create nothing."""
+
+    admin_email: str
+    admin_password: str = field(repr=False)
+    api_key: str = field(repr=False)
+
+    @classmethod
+    def from_env(cls, env: Env) -> Self:
+        """An administrator needs an address and a password; an API key is given in full."""
+        email = env.text("CLARION_ADMIN_EMAIL", "")
+        password = env.secret("CLARION_ADMIN_PASSWORD", "", min_length=MIN_PASSWORD_LENGTH)
+        api_key = env.secret("CLARION_BOOTSTRAP_API_KEY", "")
+        if bool(email) != bool(password):
+            env.problems.append("CLARION_ADMIN_EMAIL, CLARION_ADMIN_PASSWORD: must be given together")
+        if email:
+            try:
+                check_email("CLARION_ADMIN_EMAIL", email)
+            except InvalidArgument as error:
+                env.problems.append(error.message)
+        if api_key and not re.fullmatch(r"clk_(live|test)_[A-Za-z0-9_-]{32,}", api_key):
+            env.problems.append("CLARION_BOOTSTRAP_API_KEY: must be clk_live_ or clk_test_ and at least 32 letters, digits, '_' or '-'")
+        return cls(email, password, api_key)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that user_svc can be told."""
+
+    common: CommonSettings
+    grpc: GrpcSettings
+    database: DatabaseSettings
+    bootstrap: BootstrapSettings
+
+    @classmethod
+    def from_env(cls, env: Env) -> Self:
+        """Problems are collected in `env`."""
+        return cls(
+            common=CommonSettings.from_env(env, metrics_port=9101),
+            grpc=GrpcSettings.from_env(env, port=8001),
+            database=DatabaseSettings.from_env(env),
+            bootstrap=BootstrapSettings.from_env(env),
+        )

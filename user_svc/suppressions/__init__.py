@@ -1,0 +1,1 @@
+"""Suppressions: the addresses that get no e-mail."""

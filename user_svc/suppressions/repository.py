@@ -1,0 +1,39 @@
+"""Suppressions in PostgreSQL."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import delete, select
+from sqlalchemy.dialects.postgresql import insert
+
+from mesh.database import Database
+from user_svc.suppressions.models import Suppression
+from user_svc.tables import suppressions
+
+
+class SuppressionRepository:
+    """Implements `suppressions.use_cases.SuppressionStore`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(self, suppression: Suppression) -> Suppression:
+        """The reason of a second call is dropped: the first one is why the address is on the list."""
+        statement = insert(suppressions).values(
+            address=suppression.address, reason=suppression.reason, create_time=suppression.create_time
+        )
+        # Setting the reason to itself changes nothing and makes RETURNING answer the row that is there.
+        upsert = statement.on_conflict_do_update(
+            index_elements=[suppressions.c.address], set_={"reason": suppressions.c.reason}
+        ).returning(suppressions)
+        async with self._database.begin() as connection:
+            row = (await connection.execute(upsert)).one()
+        return Suppression(row.address, row.reason, row.create_time)
+
+    async def delete(self, address: str) -> bool:
+        async with self._database.begin() as connection:
+            return bool((await connection.execute(delete(suppressions).where(suppressions.c.address == address))).rowcount)
+
+    async def list_by_address(self, after_address: str, limit: int) -> Sequence[Suppression]:
+        statement = select(suppressions).where(suppressions.c.address > after_address).order_by(suppressions.c.address).limit(limit)
+        async with self._database.connect() as connection:
+            return [Suppression(row.address, row.reason, row.create_time) for row in await connection.execute(statement)]

@@ -1,0 +1,50 @@
+"""The rules about suppressions."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from mesh.paging import Cursor, Page, page_size
+from user_svc.fields import check_email, check_word
+from user_svc.suppressions.errors import SuppressionNotFound
+from user_svc.suppressions.models import Suppression
+
+_PAGES = Cursor("suppressions", str)
+
+
+class SuppressionStore(Protocol):
+    """Where suppressions are kept."""
+
+    async def add(self, suppression: Suppression) -> Suppression:
+        """Stores it, or answers the one that the address already has."""
+
+    async def delete(self, address: str) -> bool:
+        """False when the address is not on the list."""
+
+    async def list_by_address(self, after_address: str, limit: int) -> Sequence[Suppression]: ...
+
+
+class Suppressions:
+    """Forbids and allows e-mail to addresses."""
+
+    def __init__(self, store: SuppressionStore, *, now: Callable[[], datetime]) -> None:
+        self._store = store
+        self._now = now
+
+    async def create_suppression(self, address: str, reason: str) -> Suppression:
+        """Raises InvalidArgument."""
+        checked = check_email("address", address).lower()
+        word = check_word("reason", reason or "manual")
+        return await self._store.add(Suppression(checked, word, self._now()))
+
+    async def list_suppressions(self, requested_size: int, token: str) -> Page[Suppression]:
+        """A page in the order of the address. Raises InvalidArgument for a size or token that does not fit."""
+        size = page_size(requested_size)
+        position = _PAGES.position(token)
+        entries = await self._store.list_by_address(str(position[0]) if position else "", size + 1)
+        return _PAGES.page([((entry.address,), entry) for entry in entries], size)
+
+    async def delete_suppression(self, address: str) -> None:
+        """Raises SuppressionNotFound, or InvalidArgument for what is no address."""
+        if not await self._store.delete(check_email("address", address).lower()):
+            raise SuppressionNotFound

@@ -1,0 +1,102 @@
+"""The tables of the user database. Migrations create them; repositories read and write them."""
+
+from sqlalchemy import Column, DateTime, ForeignKey, Index, LargeBinary, MetaData, Table, Text, Uuid, func, text
+from sqlalchemy.dialects.postgresql import ARRAY
+
+metadata = MetaData()
+
+_ID = Uuid(as_uuid=False)
+_TIME = DateTime(timezone=True)
+
+
+def _of_user() -> Column[str]:
+    return Column("user_id", _ID, ForeignKey("users.id", ondelete="CASCADE"), nullable=False)
+
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("email", Text),
+    Column("name", Text, nullable=False),
+    Column("locale", Text, nullable=False),
+    Column("timezone", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("password_hash", Text),
+    Column("create_time", _TIME, nullable=False),
+    Column("update_time", _TIME, nullable=False),
+    # When a preference was last changed: the rules themselves can't tell once one is removed.
+    Column("preferences_time", _TIME),
+)
+Index("users_email", func.lower(users.c.email), unique=True)
+
+devices = Table(
+    "devices",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    _of_user(),
+    Column("token", Text, nullable=False),
+    # A token may be longer than what an index entry can hold.
+    Column("token_sha256", LargeBinary, nullable=False, unique=True),
+    Column("platform", Text, nullable=False),
+    Column("create_time", _TIME, nullable=False),
+)
+Index("devices_of_user", devices.c.user_id, devices.c.id)
+
+preferences = Table(
+    "preferences",
+    metadata,
+    Column("user_id", _ID, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    # "*" means every channel; an empty category means every category.
+    Column("channel", Text, primary_key=True),
+    Column("category", Text, primary_key=True),
+    Column("choice", Text, nullable=False),
+)
+
+suppressions = Table(
+    "suppressions",
+    metadata,
+    Column("address", Text(collation="C"), primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("create_time", _TIME, nullable=False),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("prefix", Text, nullable=False),
+    Column("key_sha256", LargeBinary, nullable=False, unique=True),
+    Column("scopes", ARRAY(Text), nullable=False),
+    # The caller who made it; no foreign key, because a key outlives its maker.
+    Column("created_by", Text, nullable=False),
+    Column("create_time", _TIME, nullable=False),
+    Column("expire_time", _TIME),
+)
+
+signing_keys = Table(
+    "signing_keys",
+    metadata,
+    Column("kid", Text, primary_key=True),
+    Column("public_key", LargeBinary, nullable=False),
+    Column("sealed_private_key", LargeBinary, nullable=False),
+    Column("create_time", _TIME, nullable=False),
+    # When another key took over; tokens that it signed before stay valid until they expire.
+    Column("retire_time", _TIME),
+)
+Index("signing_keys_one_active", text("(retire_time IS NULL)"), unique=True, postgresql_where=signing_keys.c.retire_time.is_(None))
+
+refresh_tokens = Table(
+    "refresh_tokens",
+    metadata,
+    Column("token_sha256", LargeBinary, primary_key=True),
+    _of_user(),
+    # All tokens that came from one login.
+    Column("family", _ID, nullable=False),
+    Column("create_time", _TIME, nullable=False),
+    Column("expire_time", _TIME, nullable=False),
+    Column("use_time", _TIME),
+)
+Index("refresh_tokens_of_user", refresh_tokens.c.user_id)
+Index("refresh_tokens_of_family", refresh_tokens.c.family)

@@ -1,0 +1,1 @@
+"""People: their address, name, language and time zone."""

@@ -1,0 +1,38 @@
+"""People between their messages and models."""
+
+from clarion.user.v1 import user_pb2, user_service_pb2
+from mesh.errors import InvalidArgument
+from mesh.timestamps import to_timestamp
+from user_svc.users.models import Role, User, UserChanges
+
+_ROLES = {Role.MEMBER: user_pb2.ROLE_MEMBER, Role.ADMINISTRATOR: user_pb2.ROLE_ADMINISTRATOR}
+_CHANGEABLE = ("email", "name", "locale", "timezone")
+
+
+def user_to_proto(user: User) -> user_pb2.User:
+    return user_pb2.User(
+        id=user.id,
+        email=user.email,
+        name=user.name,
+        locale=user.locale,
+        timezone=user.timezone,
+        role=_ROLES[user.role],
+        create_time=to_timestamp(user.create_time),
+        update_time=to_timestamp(user.update_time),
+    )
+
+
+def new_user_from_proto(request: user_service_pb2.CreateUserRequest) -> UserChanges:
+    return UserChanges(email=request.email, name=request.name, locale=request.locale, timezone=request.timezone)
+
+
+def changes_from_proto(request: user_service_pb2.UpdateUserRequest) -> UserChanges:
+    """The fields that the mask names (AIP-134). Raises InvalidArgument for one that can't be changed."""
+    paths = set(request.update_mask.paths)
+    if "*" in paths:
+        paths = set(_CHANGEABLE)
+    elif not paths:
+        paths = {name for name in _CHANGEABLE if getattr(request.user, name)}
+    if not paths.issubset(_CHANGEABLE):
+        raise InvalidArgument.of("update_mask", f"may hold {', '.join(_CHANGEABLE)} or * only")
+    return UserChanges(**{name: getattr(request.user, name) for name in paths})

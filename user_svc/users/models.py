@@ -1,0 +1,36 @@
+"""What a person is."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """What a person's own access token may do."""
+
+    MEMBER = "member"
+    ADMINISTRATOR = "administrator"
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A person. `email` is empty for one who is reached on devices only."""
+
+    id: str
+    email: str
+    name: str
+    locale: str
+    timezone: str
+    role: Role
+    create_time: datetime
+    update_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class UserChanges:
+    """New values of a person; None leaves the old one, an empty text asks for the default."""
+
+    email: str | None = None
+    name: str | None = None
+    locale: str | None = None
+    timezone: str | None = None

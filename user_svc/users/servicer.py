@@ -1,0 +1,89 @@
+"""clarion.user.v1.UserService: messages in, one use case, messages out."""
+
+from typing import Any
+
+from clarion.user.v1 import device_pb2, preference_pb2, suppression_pb2
+from clarion.user.v1 import user_service_pb2 as rpc
+from clarion.user.v1.user_service_pb2_grpc import UserServiceServicer
+from mesh.context import current
+from user_svc.devices.convert import device_to_proto, platform_from_proto
+from user_svc.devices.use_cases import Devices
+from user_svc.preferences.convert import preferences_to_proto, rules_from_proto
+from user_svc.preferences.use_cases import PreferenceBook
+from user_svc.suppressions.convert import suppression_to_proto
+from user_svc.suppressions.use_cases import Suppressions
+from user_svc.users.convert import changes_from_proto, new_user_from_proto, user_to_proto
+from user_svc.users.use_cases import Users
+
+
+class UserServicer(UserServiceServicer):
+    """Serves people and what belongs to them. `context` is unused: what a call carries is in `mesh.context.current()`."""
+
+    def __init__(self, *, users: Users, devices: Devices, preferences: PreferenceBook, suppressions: Suppressions) -> None:
+        self._users = users
+        self._devices = devices
+        self._preferences = preferences
+        self._suppressions = suppressions
+
+    async def CreateUser(self, request: rpc.CreateUserRequest, context: Any) -> rpc.CreateUserResponse:
+        user = await self._users.create_user(new_user_from_proto(request), request.password)
+        return rpc.CreateUserResponse(user=user_to_proto(user))
+
+    async def GetUser(self, request: rpc.GetUserRequest, context: Any) -> rpc.GetUserResponse:
+        user = await self._users.get_user(current().caller, request.id)
+        return rpc.GetUserResponse(user=user_to_proto(user))
+
+    async def ListUsers(self, request: rpc.ListUsersRequest, context: Any) -> rpc.ListUsersResponse:
+        page = await self._users.list_users(request.email, request.page_size, request.page_token)
+        return rpc.ListUsersResponse(users=map(user_to_proto, page.items), next_page_token=page.next_token)
+
+    async def UpdateUser(self, request: rpc.UpdateUserRequest, context: Any) -> rpc.UpdateUserResponse:
+        user = await self._users.update_user(current().caller, request.id, changes_from_proto(request))
+        return rpc.UpdateUserResponse(user=user_to_proto(user))
+
+    async def DeleteUser(self, request: rpc.DeleteUserRequest, context: Any) -> rpc.DeleteUserResponse:
+        await self._users.delete_user(request.id)
+        return rpc.DeleteUserResponse()
+
+    async def GetPreferences(self, request: preference_pb2.GetPreferencesRequest, context: Any) -> preference_pb2.GetPreferencesResponse:
+        preferences = await self._preferences.get_preferences(current().caller, request.user_id)
+        return preference_pb2.GetPreferencesResponse(preferences=preferences_to_proto(preferences))
+
+    async def UpdatePreferences(
+        self, request: preference_pb2.UpdatePreferencesRequest, context: Any
+    ) -> preference_pb2.UpdatePreferencesResponse:
+        preferences = await self._preferences.update_preferences(current().caller, request.user_id, rules_from_proto(request))
+        return preference_pb2.UpdatePreferencesResponse(preferences=preferences_to_proto(preferences))
+
+    async def CreateDevice(self, request: device_pb2.CreateDeviceRequest, context: Any) -> device_pb2.CreateDeviceResponse:
+        platform = platform_from_proto(request.platform)
+        device = await self._devices.create_device(current().caller, request.user_id, request.token, platform)
+        return device_pb2.CreateDeviceResponse(device=device_to_proto(device))
+
+    async def ListDevices(self, request: device_pb2.ListDevicesRequest, context: Any) -> device_pb2.ListDevicesResponse:
+        devices = await self._devices.list_devices(current().caller, request.user_id)
+        return device_pb2.ListDevicesResponse(devices=map(device_to_proto, devices))
+
+    async def DeleteDevice(self, request: device_pb2.DeleteDeviceRequest, context: Any) -> device_pb2.DeleteDeviceResponse:
+        await self._devices.delete_device(current().caller, request.user_id, request.id)
+        return device_pb2.DeleteDeviceResponse()
+
+    async def CreateSuppression(
+        self, request: suppression_pb2.CreateSuppressionRequest, context: Any
+    ) -> suppression_pb2.CreateSuppressionResponse:
+        suppression = await self._suppressions.create_suppression(request.address, request.reason)
+        return suppression_pb2.CreateSuppressionResponse(suppression=suppression_to_proto(suppression))
+
+    async def ListSuppressions(
+        self, request: suppression_pb2.ListSuppressionsRequest, context: Any
+    ) -> suppression_pb2.ListSuppressionsResponse:
+        page = await self._suppressions.list_suppressions(request.page_size, request.page_token)
+        return suppression_pb2.ListSuppressionsResponse(
+            suppressions=map(suppression_to_proto, page.items), next_page_token=page.next_token
+        )
+
+    async def DeleteSuppression(
+        self, request: suppression_pb2.DeleteSuppressionRequest, context: Any
+    ) -> suppression_pb2.DeleteSuppressionResponse:
+        await self._suppressions.delete_suppression(request.address)
+        return suppression_pb2.DeleteSuppressionResponse()

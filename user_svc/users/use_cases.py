@@ -1,0 +1,111 @@
+"""The rules about people."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from mesh import ids
+from mesh.context import Caller
+from mesh.errors import InvalidArgument
+from mesh.paging import Cursor, Page, page_size
+from user_svc.access import check_reach
+from user_svc.fields import check_email, check_locale, check_password, check_text, check_timezone
+from user_svc.users.errors import UserNotFound
+from user_svc.users.models import Role, User, UserChanges
+
+_PAGES = Cursor("users", str)
+
+
+class UserStore(Protocol):
+    """Where people are kept."""
+
+    async def insert(self, user: User, password_hash: str | None) -> None:
+        """Raises EmailTaken."""
+
+    async def find(self, user_id: str) -> User | None: ...
+
+    async def update(self, user_id: str, changes: UserChanges, now: datetime) -> User | None:
+        """The person after the change; None when there is none. Raises EmailTaken."""
+
+    async def delete(self, user_id: str) -> bool:
+        """Removes the person with everything that belongs to them. False when there was none."""
+
+    async def list_newest_first(self, email: str, before_id: str | None, limit: int) -> Sequence[User]:
+        """People with a lesser id than `before_id`; only the one with the address where it is not empty."""
+
+
+class Users:
+    """Creates, reads, changes and removes people."""
+
+    def __init__(self, store: UserStore, *, hash_password: Callable[[str], Awaitable[str]], now: Callable[[], datetime]) -> None:
+        self._store = store
+        self._hash_password = hash_password
+        self._now = now
+
+    async def create_user(self, changes: UserChanges, password: str, role: Role = Role.MEMBER) -> User:
+        """Adds a person. Raises InvalidArgument or EmailTaken."""
+        checked = _check(changes)
+        if password:
+            check_password("password", password)
+            if not checked.email:
+                raise InvalidArgument.of("email", "is required for a person who logs in with a password")
+        now = self._now()
+        user = User(
+            id=ids.new_id(),
+            email=checked.email or "",
+            name=checked.name or "",
+            locale=checked.locale or check_locale("locale", ""),
+            timezone=checked.timezone or check_timezone("timezone", ""),
+            role=role,
+            create_time=now,
+            update_time=now,
+        )
+        await self._store.insert(user, await self._hash_password(password) if password else None)
+        return user
+
+    async def get_user(self, caller: Caller, user_id: str) -> User:
+        """Raises UserNotFound or NotOwner."""
+        check_reach(caller, user_id, "users:read")
+        user = await self._store.find(existing_id(user_id))
+        if user is None:
+            raise UserNotFound
+        return user
+
+    async def list_users(self, email: str, requested_size: int, token: str) -> Page[User]:
+        """A page, newest first. Raises InvalidArgument for a size or token that does not fit."""
+        size = page_size(requested_size)
+        filters = {"email": email.lower()}
+        position = _PAGES.position(token, filters)
+        before_id = existing_id(str(position[0])) if position else None
+        users = await self._store.list_newest_first(email, before_id, size + 1)
+        return _PAGES.page([((user.id,), user) for user in users], size, filters)
+
+    async def update_user(self, caller: Caller, user_id: str, changes: UserChanges) -> User:
+        """Changes what is not None. Raises UserNotFound, NotOwner, InvalidArgument or EmailTaken."""
+        check_reach(caller, user_id, "users:write")
+        user = await self._store.update(existing_id(user_id), _check(changes, prefix="user."), self._now())
+        if user is None:
+            raise UserNotFound
+        return user
+
+    async def delete_user(self, user_id: str) -> None:
+        """Removes a person. An access token that they hold stays valid until it expires. Raises UserNotFound."""
+        if not await self._store.delete(existing_id(user_id)):
+            raise UserNotFound
+
+
+def existing_id(user_id: str) -> str:
+    """The id in its canonical form. Raises UserNotFound for what can't be an id, so that it never reaches the database."""
+    parsed = ids.parse(user_id)
+    if parsed is None:
+        raise UserNotFound
+    return str(parsed)
+
+
+def _check(changes: UserChanges, prefix: str = "") -> UserChanges:
+    return UserChanges(
+        email=check_email(f"{prefix}email", changes.email) if changes.email else changes.email,
+        name=None if changes.name is None else check_text(f"{prefix}name", changes.name),
+        locale=None if changes.locale is None else check_locale(f"{prefix}locale", changes.locale),
+        timezone=None if changes.timezone is None else check_timezone(f"{prefix}timezone", changes.timezone),
+    )
