@@ -73,6 +73,8 @@ class Delivery(_message.Message):
     DEVICE_IDS_FIELD_NUMBER: _builtins.int
     PARKED_FIELD_NUMBER: _builtins.int
     DEVICE_RESULTS_FIELD_NUMBER: _builtins.int
+    NOT_BEFORE_FIELD_NUMBER: _builtins.int
+    CRASHES_FIELD_NUMBER: _builtins.int
     notification_id: _builtins.str
     """The notification's id."""
     run: _builtins.int
@@ -103,6 +105,8 @@ class Delivery(_message.Message):
     """W3C trace context of the request that sent it; empty without tracing."""
     parked: _builtins.int
     """How often the delivery was parked in this attempt (breaker open, a service down)."""
+    crashes: _builtins.int
+    """How often the worker's own code broke down over it in this attempt; after some times it is given up."""
     @_builtins.property
     def variables(self) -> _struct_pb2.Struct:
         """Values of the template's variables."""
@@ -122,6 +126,10 @@ class Delivery(_message.Message):
     @_builtins.property
     def device_results(self) -> _containers.RepeatedCompositeFieldContainer[_notification_pb2.DeviceResult]:
         """Push, on a retry: what happened to the devices that are done with."""
+
+    @_builtins.property
+    def not_before(self) -> _timestamp_pb2.Timestamp:
+        """Not tried before this time, however often it passes through a worker until then; unset means at once."""
 
     def __init__(
         self,
@@ -146,10 +154,12 @@ class Delivery(_message.Message):
         device_ids: _abc.Iterable[_builtins.str] | None = ...,
         parked: _builtins.int = ...,
         device_results: _abc.Iterable[_notification_pb2.DeviceResult] | None = ...,
+        not_before: _timestamp_pb2.Timestamp | None = ...,
+        crashes: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["accept_time", b"accept_time", "expire_time", b"expire_time", "variables", b"variables"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["accept_time", b"accept_time", "expire_time", b"expire_time", "not_before", b"not_before", "variables", b"variables"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_time", b"accept_time", "attempt", b"attempt", "category", b"category", "channel", b"channel", "correlation_id", b"correlation_id", "device_ids", b"device_ids", "device_results", b"device_results", "expire_time", b"expire_time", "locale", b"locale", "mandatory", b"mandatory", "notification_id", b"notification_id", "on_unknown", b"on_unknown", "parked", b"parked", "priority", b"priority", "run", b"run", "template", b"template", "template_version", b"template_version", "traceparent", b"traceparent", "user_id", b"user_id", "variables", b"variables"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_time", b"accept_time", "attempt", b"attempt", "category", b"category", "channel", b"channel", "correlation_id", b"correlation_id", "crashes", b"crashes", "device_ids", b"device_ids", "device_results", b"device_results", "expire_time", b"expire_time", "locale", b"locale", "mandatory", b"mandatory", "not_before", b"not_before", "notification_id", b"notification_id", "on_unknown", b"on_unknown", "parked", b"parked", "priority", b"priority", "run", b"run", "template", b"template", "template_version", b"template_version", "traceparent", b"traceparent", "user_id", b"user_id", "variables", b"variables"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
