@@ -40,7 +40,7 @@ class Env:
 
     def secret(self, name: str, default: str | None = None, *, min_length: int = 16) -> str:
         """Text whose value never appears in a message."""
-        raw = self._read(name, default, shown="(none)" if default is None else "(development only)")
+        raw = self._read(name, default, shown="(development only)" if default else None)
         if raw and len(raw) < min_length:
             self.problems.append(f"{name}: must have at least {min_length} characters")
         return raw
