@@ -37,7 +37,7 @@ def mail(
 
 
 def parse(composed: ComposedMail) -> EmailMessage:
-    return cast(EmailMessage, email.message_from_bytes(composed.message, policy=email.policy.default))
+    return email.message_from_bytes(composed.message, policy=email.policy.default)
 
 
 def content(message: EmailMessage, kind: str) -> str:

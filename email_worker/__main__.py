@@ -1,0 +1,10 @@
+"""Runs email_worker until it is told to stop."""
+
+import sys
+
+from email_worker.app import open_app
+from email_worker.settings import Settings
+from mesh.runtime import run
+
+if __name__ == "__main__":
+    sys.exit(run("email_worker", Settings.from_env, open_app))
