@@ -294,3 +294,18 @@ class Record(NamedTuple):
 def metadata_text(metadata: Mapping[str, str]) -> str | None:
     """The labels as JSON, None when there are none."""
     return json.dumps(metadata, separators=(",", ":")) if metadata else None
+
+
+class Filters(NamedTuple):
+    """Which notifications to list; None means all."""
+
+    user_id: UUID | None = None
+    channel: Channel | None = None
+    status: Status | None = None
+    template: str | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+
+    def as_mapping(self) -> dict[str, object]:
+        """What a page token is bound to."""
+        return {name: str(value) for name, value in self._asdict().items() if value is not None}

@@ -23,6 +23,7 @@ from gateway.notifications.models import (
 from mesh.ids import new_uuid
 
 START = datetime(2026, 11, 23, tzinfo=UTC)
+EARLIEST, LATEST = datetime(1970, 1, 1), datetime(2200, 1, 1)  # noqa: DTZ001  hypothesis wants naive bounds
 
 
 @st.composite
@@ -118,7 +119,7 @@ def test_numbers_are_those_of_the_schema() -> None:
     assert {f"PRIORITY_{p.name}": p.value for p in Priority} | {"PRIORITY_UNSPECIFIED": 0} == dict(notification_pb2.Priority.items())
 
 
-@given(st.datetimes(min_value=datetime(1970, 1, 1), max_value=datetime(2200, 1, 1), timezones=st.just(UTC)), st.sampled_from(sorted(Status)))  # noqa: DTZ001  hypothesis wants naive bounds
+@given(st.datetimes(min_value=EARLIEST, max_value=LATEST, timezones=st.just(UTC)), st.sampled_from(sorted(Status)))
 def test_an_acceptance_survives_packing(moment: datetime, status: Status) -> None:
     accepted = Acceptance(new_uuid(), status, moment)
     assert Acceptance.unpack(accepted.pack()) == accepted

@@ -41,6 +41,8 @@ _STATEMENTS = (
     "CREATE INDEX notifications_by_status ON notifications (status, id)",
     # 1 and 2 are SCHEDULED and PENDING: what the sweeper looks for
     "CREATE INDEX notifications_to_dispatch ON notifications (dispatch_at) WHERE status IN (1, 2)",
+    # a one-time code whose process died must not wait behind a campaign
+    "CREATE INDEX notifications_to_dispatch_first ON notifications (dispatch_at) WHERE status IN (1, 2) AND priority = 2",
     """
     CREATE TABLE timeline (
         notification_id uuid NOT NULL,

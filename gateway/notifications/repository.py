@@ -1,0 +1,156 @@
+"""Notifications in PostgreSQL: single reads with their timeline, lists by keyset, and cancelling."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Select, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.notifications.models import (
+    Channel,
+    DeviceResult,
+    Entry,
+    Filters,
+    Notification,
+    Priority,
+    Progress,
+    Status,
+    expand,
+)
+from gateway.tables import notifications, timeline
+from mesh.database import Database
+from mesh.ids import least_at
+from mesh.paging import Cursor, Page
+
+_CURSOR = Cursor("notifications", UUID)
+# An id is made a moment before or after the time in its row is read.
+_SLACK = timedelta(seconds=5)
+
+# The payload holds the variables, which readers never get.
+_COLUMNS = [column for column in notifications.c if column.name not in {"dispatch_at", "caller", "payload"}]
+
+# 1 SCHEDULED, 2 PENDING. A pending row under a lease is being published, so it is too late for it.
+_CANCEL = text("""
+UPDATE notifications SET status = 9, reason = '', update_time = :now
+WHERE id = :id AND (status = 1 OR (status = 2 AND dispatch_at <= :now AND queued_at IS NULL))
+RETURNING run, attempt
+""")
+_TELL = text("""
+INSERT INTO timeline (notification_id, run, attempt, status, mark, time, reason) VALUES (:id, :run, :attempt, 9, 0, :now, '')
+ON CONFLICT DO NOTHING
+""")
+
+
+class NotificationRepository:
+    """Reads and cancels. A notification of somebody else than `user_id`, where that is given, is as if it did not exist."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def find(self, identifier: UUID, user_id: UUID | None = None) -> Notification | None:
+        """The notification with its timeline."""
+        async with self._database.connect() as connection:
+            return await _find(connection, identifier, user_id)
+
+    async def list_page(self, filters: Filters, *, size: int, token: str) -> Page[Notification]:
+        """A page without timelines, newest first. Raises InvalidArgument for a token of another list or other filters."""
+        bound = filters.as_mapping()
+        position = _CURSOR.position(token, bound)
+        query = page_query(filters, after=position[0] if position else None).limit(size + 1)  # type: ignore[arg-type]  # the cursor's kind
+        async with self._database.connect() as connection:
+            rows = (await connection.execute(query)).all()
+        return _CURSOR.page([((row.id,), _notification(row)) for row in rows], size, bound)
+
+    async def cancel(self, identifier: UUID, user_id: UUID | None = None) -> tuple[Notification | None, bool]:
+        """Cancels what is not yet on the bus. The notification as it is now, and whether this call cancelled it."""
+        now = datetime.now(UTC)
+        async with self._database.begin() as connection:
+            before = await _find(connection, identifier, user_id)
+            if before is None:
+                return None, False
+            row = (await connection.execute(_CANCEL, {"id": identifier, "now": now})).one_or_none()
+            if row is None:
+                return await _find(connection, identifier, user_id), False
+            await connection.execute(_TELL, {"id": identifier, "run": row.run, "attempt": row.attempt, "now": now})
+            return await _find(connection, identifier, user_id), True
+
+
+def page_query(filters: Filters, *, after: UUID | None) -> Select[Any]:
+    """Newest first. The times narrow the ids as well, which spares the partitions of other months."""
+    table = notifications.c
+    query = select(*_COLUMNS).order_by(table.id.desc())
+    if after is not None:
+        query = query.where(table.id < after)
+    for column, value in (
+        (table.user_id, filters.user_id),
+        (table.channel, filters.channel),
+        (table.status, filters.status),
+        (table.template, filters.template),
+    ):
+        if value is not None:
+            query = query.where(column == value)
+    if filters.created_after is not None:
+        query = query.where(table.id >= least_at(filters.created_after - _SLACK), table.create_time >= filters.created_after)
+    if filters.created_before is not None:
+        query = query.where(table.id < least_at(filters.created_before + _SLACK), table.create_time < filters.created_before)
+    return query
+
+
+async def _find(connection: AsyncConnection, identifier: UUID, user_id: UUID | None) -> Notification | None:
+    query = select(*_COLUMNS).where(notifications.c.id == identifier)
+    if user_id is not None:
+        query = query.where(notifications.c.user_id == user_id)
+    row = (await connection.execute(query)).one_or_none()
+    if row is None:
+        return None
+    entries = (await connection.execute(select(timeline).where(timeline.c.notification_id == identifier))).all()
+    return _notification(row, [_entry(entry) for entry in entries])
+
+
+def _notification(row: Any, entries: Sequence[Entry] | None = None) -> Notification:
+    progress = Progress(Status(row.status), row.run, row.attempt)
+    return Notification(
+        id=row.id,
+        user_id=row.user_id,
+        channel=Channel(row.channel),
+        template=row.template,
+        template_version=row.template_version,
+        locale=row.locale,
+        priority=Priority(row.priority),
+        category=row.category,
+        progress=progress,
+        reason=row.reason,
+        metadata=row.metadata or {},
+        create_time=row.create_time,
+        update_time=row.update_time,
+        send_at=row.send_at,
+        expires_at=row.expires_at,
+        queued_at=row.queued_at,
+        correlation_id=row.correlation_id,
+        timeline=() if entries is None else _timeline(row, entries),
+    )
+
+
+def _timeline(row: Any, entries: Sequence[Entry]) -> tuple[Entry, ...]:
+    """What is stored, and the two entries that columns stand for: accepted, and (of the current run) queued."""
+    scheduled = row.send_at is not None and row.send_at > row.create_time
+    derived = [Entry(row.create_time, Status.SCHEDULED if scheduled else Status.PENDING)]
+    if row.queued_at is not None:
+        derived.append(Entry(row.queued_at, Status.QUEUED, row.run))
+    return expand([*derived, *entries])
+
+
+def _entry(row: Any) -> Entry:
+    return Entry(
+        time=row.time,
+        status=Status(row.status),
+        run=row.run,
+        attempt=row.attempt,
+        reason=row.reason,
+        detail=row.detail,
+        next_attempt_time=row.next_attempt_time,
+        start_time=row.start_time,
+        devices=tuple(DeviceResult(*device) for device in row.devices or ()),
+    )

@@ -1,0 +1,186 @@
+"""Settlement: outcomes and dead letters from the in-process broker into a real PostgreSQL."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
+
+from clarion.channel.v1 import channel_pb2
+from clarion.delivery.v1.delivery_pb2 import DeliveryFailed, DeliveryRequested, DeliveryResolved, Outcome
+from clarion.notification.v1 import notification_pb2
+from devstack.broker import MemoryBroker
+from gateway.changes import Changes
+from gateway.notifications.journal import Journal
+from gateway.notifications.models import DeviceResult, Notification, Row, Status
+from gateway.notifications.repository import NotificationRepository
+from gateway.outcomes import Outcomes
+from gateway.settlement import Settlement, failures_of
+from mesh.database import Database
+from mesh.topology import FAILED_QUEUE, OUTCOME_QUEUE
+from tests.gateway.factories import make_delivery, make_row
+
+START = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+class Desk:
+    """Settlement with what feeds it and what shows its work."""
+
+    def __init__(self, database: Database) -> None:
+        self.broker = MemoryBroker()
+        self.database = database
+        self.changes = Changes()
+        self.settlement = Settlement(self.broker, Outcomes(database), self.changes)
+        self.repository = NotificationRepository(database)
+
+    async def store(self, *rows: Row) -> None:
+        journal = Journal(self.database, lambda _: None)
+        await asyncio.gather(*(journal.store(row) for row in rows))
+
+    async def tell(self, *outcomes: Outcome) -> None:
+        await self.broker.publish(OUTCOME_QUEUE, DeliveryResolved(outcomes=outcomes).SerializeToString())
+
+    async def settled(self) -> None:
+        """Waits until everything published so far is recorded."""
+        async with asyncio.timeout(20):
+            while any([await self.broker.depth(OUTCOME_QUEUE), await self.broker.depth(FAILED_QUEUE), self.in_flight]):  # noqa: ASYNC110  no event
+                await asyncio.sleep(0.005)
+
+    @property
+    def in_flight(self) -> int:
+        return sum(subscription.in_flight for subscription in self.settlement._subscriptions)
+
+    async def get(self, identifier: UUID) -> Notification:
+        found = await self.repository.find(identifier)
+        assert found is not None
+        return found
+
+    async def dead_letters(self) -> list[tuple[UUID, str, int, int]]:
+        async with self.database.connect() as connection:
+            rows = await connection.execute(text("SELECT notification_id, reason, run, attempts FROM dead_letters"))
+            return [tuple(row) for row in rows]
+
+
+@pytest.fixture
+async def desk(database: Database) -> AsyncIterator[Desk]:
+    opened = Desk(database)
+    await opened.settlement.start()
+    yield opened
+    await opened.settlement.close()
+    await opened.broker.close()
+
+
+def outcome(row: Row, status: Status, attempt: int = 1, *, at: int = 0, called: bool = True, **more: object) -> Outcome:
+    message = Outcome(
+        notification_id=str(row.id), attempt=attempt, status=notification_pb2.NotificationStatus.ValueType(status), **more  # type: ignore[arg-type]
+    )
+    message.time.FromDatetime(START + timedelta(seconds=at + 1))
+    if called:
+        message.start_time.FromDatetime(START + timedelta(seconds=at))
+    return message
+
+
+async def test_an_outcome_moves_the_notification_on_and_tells_its_story(desk: Desk) -> None:
+    row = make_row(create_time=START - timedelta(seconds=5))
+    await desk.store(row)
+    await desk.tell(outcome(row, Status.RETRYING, reason="SMTP_451", detail="try later"))
+    await desk.tell(outcome(row, Status.SENT, 2, at=10, locale="pt-BR"))
+    await desk.settled()
+    found = await desk.get(row.id)
+    assert (found.status, found.progress.attempts, found.locale, found.reason) == (Status.SENT, 2, "pt-BR", "")
+    assert found.update_time == START + timedelta(seconds=11)
+    assert [(entry.status, entry.attempt, entry.reason) for entry in found.timeline] == [
+        (Status.PENDING, 0, ""),
+        (Status.SENDING, 1, ""),
+        (Status.RETRYING, 1, "SMTP_451"),
+        (Status.SENDING, 2, ""),
+        (Status.SENT, 2, ""),
+    ]
+
+
+async def test_shuffled_and_repeated_outcomes_end_alike(desk: Desk) -> None:
+    """Fifty notifications, each outcome told three times in any order, in envelopes of random size."""
+    rows = [make_row(create_time=START) for _ in range(50)]
+    await desk.store(*rows)
+    told = [outcome(row, status, attempt, at=attempt) for row in rows for status, attempt in [(Status.RETRYING, 1), (Status.SENT, 2)]] * 3
+    random.Random(7).shuffle(told)
+    while told:
+        size = random.Random(len(told)).randint(1, 40)
+        await desk.tell(*told[:size])
+        del told[:size]
+    await desk.settled()
+    for row in rows:
+        found = await desk.get(row.id)
+        assert (found.status, found.progress.attempt) == (Status.SENT, 2)
+        assert [entry.status for entry in found.timeline[1:]] == [Status.SENDING, Status.RETRYING, Status.SENDING, Status.SENT]
+
+
+async def test_results_per_device_are_kept(desk: Desk) -> None:
+    row = make_row()
+    await desk.store(row)
+    result = notification_pb2.DeviceResult
+    devices = [result(device_id="d1", accepted=True), result(device_id="d2", reason="UNREGISTERED")]
+    await desk.tell(outcome(row, Status.SENT, devices=devices))
+    await desk.settled()
+    assert (await desk.get(row.id)).timeline[-1].devices == (DeviceResult("d1", accepted=True), DeviceResult("d2", False, "UNREGISTERED"))
+
+
+async def test_a_failed_delivery_is_filed_once_however_often_it_comes(desk: Desk) -> None:
+    row = make_row()
+    await desk.store(row)
+    failed = DeliveryFailed(delivery=make_delivery(row), outcome=outcome(row, Status.FAILED, 4, reason="SMTP_550", detail="no such box"))
+    for _ in range(3):
+        await desk.broker.publish(FAILED_QUEUE, failed.SerializeToString())
+    await desk.settled()
+    assert await desk.dead_letters() == [(row.id, "SMTP_550", 0, 4)]
+    assert (await desk.get(row.id)).status is Status.FAILED
+
+
+async def test_an_envelope_that_the_broker_gave_up_is_filed_item_by_item(desk: Desk) -> None:
+    """All but those that are settled."""
+    rows = [make_row() for _ in range(3)]
+    await desk.store(*rows)
+    await desk.tell(outcome(rows[0], Status.SENT))
+    await desk.settled()
+    envelope = DeliveryRequested(deliveries=[make_delivery(row) for row in rows])
+    await desk.broker.publish(FAILED_QUEUE, envelope.SerializeToString())
+    await desk.settled()
+    assert {(identifier, reason) for identifier, reason, _, _ in await desk.dead_letters()} == {
+        (rows[1].id, "DELIVERY_LIMIT"),
+        (rows[2].id, "DELIVERY_LIMIT"),
+    }
+    assert (await desk.get(rows[0].id)).status is Status.SENT
+
+
+async def test_unreadable_and_unknown_messages_stop_nobody(desk: Desk) -> None:
+    row = make_row()
+    await desk.store(row)
+    for queue in (OUTCOME_QUEUE, FAILED_QUEUE):
+        await desk.broker.publish(queue, b"\xff\xff garbage")
+        await desk.broker.publish(queue, b"")
+    await desk.tell(outcome(make_row(), Status.SENT), Outcome(notification_id="x", status=notification_pb2.NOTIFICATION_STATUS_SENT))
+    await desk.tell(outcome(row, Status.SENT))
+    await desk.settled()
+    assert (await desk.get(row.id)).status is Status.SENT
+    assert await desk.dead_letters() == []
+
+
+async def test_followers_hear_of_a_change(desk: Desk) -> None:
+    row = make_row()
+    await desk.store(row)
+    with desk.changes.follow(row.id) as changed:
+        await desk.tell(outcome(row, Status.SENT))
+        await asyncio.wait_for(changed.wait(), 20)
+
+
+def test_a_failed_delivery_and_an_envelope_are_told_apart() -> None:
+    row = make_row()
+    delivery = make_delivery(row)
+    delivery.channel = channel_pb2.CHANNEL_PUSH
+    failed = DeliveryFailed(delivery=delivery, outcome=outcome(row, Status.FAILED, reason="X"))
+    assert [f.outcome.entry.reason for f in failures_of(failed.SerializeToString())] == ["X"]
+    assert [f.outcome.entry.reason for f in failures_of(DeliveryRequested(deliveries=[delivery]).SerializeToString())] == ["DELIVERY_LIMIT"]
+    assert failures_of(b"\xff") == []
