@@ -1,0 +1,33 @@
+# One image, five commands: `docker run clarion gateway`, and likewise user_svc, template_svc, email_worker, push_worker.
+# `docker run clarion user_svc migrate` brings the database of a service up to date.
+
+FROM python:3.11-slim-bookworm AS packages
+RUN python -m venv /opt/venv
+COPY requirements.lock /tmp/requirements.lock
+# The lock is complete and hashed: nothing else gets in, nothing is built here.
+RUN /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps --only-binary=:all: --require-hashes \
+    -r /tmp/requirements.lock
+
+FROM python:3.11-slim-bookworm
+RUN groupadd --gid 10001 clarion && useradd --uid 10001 --gid 10001 --no-create-home --shell /usr/sbin/nologin clarion
+COPY --from=packages /opt/venv /opt/venv
+WORKDIR /srv/clarion
+COPY gen gen
+COPY mesh mesh
+COPY gateway gateway
+COPY user_svc user_svc
+COPY template_svc template_svc
+COPY email_worker email_worker
+COPY push_worker push_worker
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONPATH=/srv/clarion:/srv/clarion/gen \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1
+# Compiled once here, because the processes may not write to their own file system.
+RUN python -m compileall -q /srv/clarion
+USER 10001:10001
+# REST 8000 and gRPC 9000 of the gateway; gRPC of the others; metrics of each.
+EXPOSE 8000 9000 8001 8002 8003 8004 9100
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["python", "-m"]
+CMD ["gateway"]
