@@ -1,0 +1,175 @@
+"""Templates between their messages and models."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from google.protobuf.struct_pb2 import Struct, Value
+
+from clarion.channel.v1 import channel_pb2
+from clarion.template.v1 import render_service_pb2, template_pb2, template_service_pb2
+from mesh.errors import InvalidArgument, ServiceError
+from mesh.status import to_status
+from mesh.timestamps import to_timestamp
+from template_svc.models import (
+    Channel,
+    Content,
+    NewTemplate,
+    OnUnknown,
+    Rendered,
+    RenderRequest,
+    Template,
+    TemplateSummary,
+    TemplateVersion,
+    VersionKey,
+)
+
+# Greater numbers have lost their last digits on the way already; as an int they would show digits that nobody sent.
+_MAX_INTEGRAL = 2.0**63
+
+_CHANNELS = {channel_pb2.CHANNEL_EMAIL: Channel.EMAIL, channel_pb2.CHANNEL_PUSH: Channel.PUSH}
+_TO_CHANNEL = {channel: number for number, channel in _CHANNELS.items()}
+_ON_UNKNOWN = {
+    template_pb2.ON_UNKNOWN_UNSPECIFIED: OnUnknown.RESEND,
+    template_pb2.ON_UNKNOWN_RESEND: OnUnknown.RESEND,
+    template_pb2.ON_UNKNOWN_HOLD: OnUnknown.HOLD,
+}
+_TO_ON_UNKNOWN = {OnUnknown.RESEND: template_pb2.ON_UNKNOWN_RESEND, OnUnknown.HOLD: template_pb2.ON_UNKNOWN_HOLD}
+
+
+def new_template_from_proto(request: template_service_pb2.CreateTemplateRequest) -> NewTemplate:
+    """Raises InvalidArgument for numbers that stand for nothing."""
+    channel = channel_from_proto(request.channel)
+    if channel is None:
+        raise InvalidArgument.of("channel", "is required")
+    if request.on_unknown not in _ON_UNKNOWN:
+        raise InvalidArgument.of("on_unknown", "must be resend or hold")
+    return NewTemplate(
+        name=request.name,
+        channel=channel,
+        category=request.category,
+        description=request.description,
+        mandatory=request.mandatory,
+        on_unknown=_ON_UNKNOWN[request.on_unknown],
+        default_locale=request.default_locale,
+    )
+
+
+def channel_from_proto(number: int) -> Channel | None:
+    """None for the unspecified one. Raises InvalidArgument for a number that stands for nothing."""
+    if number and number not in _CHANNELS:
+        raise InvalidArgument.of("channel", "must be email or push")
+    return _CHANNELS.get(number)  # type: ignore[call-overload, no-any-return]  # an enum's number is an int in every way
+
+
+def contents_from_proto(contents: Mapping[str, template_pb2.Content]) -> dict[str, Content]:
+    """By locale as it was written."""
+    return {locale: content_from_proto(content) for locale, content in contents.items()}
+
+
+def content_from_proto(message: template_pb2.Content) -> Content:
+    """The source of one locale."""
+    return Content(message.subject, message.html, message.text, message.title, message.body, message.image, dict(message.data))
+
+
+def content_to_proto(content: Content, message: template_pb2.Content) -> None:
+    """Fills `message`."""
+    for name in ("subject", "html", "text", "title", "body", "image"):
+        value = getattr(content, name)
+        if value:
+            setattr(message, name, value)
+    if content.data:
+        message.data.update(content.data)
+
+
+def template_to_proto(template: Template) -> template_pb2.Template:
+    return template_pb2.Template(
+        name=template.name,
+        channel=_TO_CHANNEL[template.channel],
+        category=template.category,
+        description=template.description,
+        mandatory=template.mandatory,
+        on_unknown=_TO_ON_UNKNOWN[template.on_unknown],
+        default_locale=template.default_locale,
+        published_version=template.published_version,
+        latest_version=template.latest_version,
+        create_time=to_timestamp(template.create_time),
+        update_time=to_timestamp(template.update_time),
+    )
+
+
+def version_to_proto(version: TemplateVersion) -> template_pb2.TemplateVersion:
+    message = template_pb2.TemplateVersion(
+        template=version.template,
+        version=version.version,
+        required_variables=version.required_variables,
+        published=version.published,
+        create_time=to_timestamp(version.create_time),
+    )
+    for locale, content in version.contents.items():
+        content_to_proto(content, message.contents[locale])
+    return message
+
+
+def summary_to_proto(summary: TemplateSummary) -> render_service_pb2.TemplateSummary:
+    template = summary.template
+    if template is None:
+        return render_service_pb2.TemplateSummary(name=summary.name)
+    return render_service_pb2.TemplateSummary(
+        name=summary.name,
+        exists=True,
+        channel=_TO_CHANNEL[template.channel],
+        category=template.category,
+        mandatory=template.mandatory,
+        on_unknown=_TO_ON_UNKNOWN[template.on_unknown],
+        published_version=template.published_version,
+        required_variables=summary.required_variables,
+        locales=summary.locales,
+    )
+
+
+def request_from_proto(item: render_service_pb2.RenderItem) -> RenderRequest:
+    return RenderRequest(VersionKey(item.template, item.version), item.locale, variables_from_struct(item.variables))
+
+
+def results_to_proto(results: list[Rendered | ServiceError]) -> render_service_pb2.BatchRenderResponse:
+    """An error becomes its item's google.rpc.Status."""
+    response = render_service_pb2.BatchRenderResponse()
+    for result in results:
+        message = response.results.add()
+        if isinstance(result, ServiceError):
+            message.error.CopyFrom(to_status(result))
+        else:
+            message.rendered.locale = result.locale
+            content_to_proto(result.content, message.rendered.content)
+    return response
+
+
+def variables_from_struct(struct: Struct) -> dict[str, Any]:
+    """Plain data. Whole numbers become ints, so that JSON's 1 prints as 1. A null member counts as not given, as if it were left out."""
+    variables: dict[str, Any] = {}
+    for name, value in struct.fields.items():
+        # most are texts, and reading one costs less than asking which kind it is
+        text = value.string_value
+        if text:
+            variables[name] = text
+            continue
+        plain = _plain(value)
+        if plain is not None:
+            variables[name] = plain
+    return variables
+
+
+def _plain(value: Value) -> Any:
+    kind = value.WhichOneof("kind")
+    if kind == "string_value":
+        return value.string_value
+    if kind == "number_value":
+        number = value.number_value
+        return int(number) if number.is_integer() and abs(number) < _MAX_INTEGRAL else number
+    if kind == "bool_value":
+        return value.bool_value
+    if kind == "struct_value":
+        return variables_from_struct(value.struct_value)
+    if kind == "list_value":
+        return [_plain(element) for element in value.list_value.values]
+    return None

@@ -1,0 +1,94 @@
+"""The errors of template_svc: what a caller is told, each with its stable reason."""
+
+from mesh.errors import AlreadyExists, FailedPrecondition, FieldViolation, InvalidArgument, NotFound
+
+
+class TemplateNotFound(NotFound):
+    """There is no template of this name."""
+
+    reason = "TEMPLATE_NOT_FOUND"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no template {name!r}")
+
+
+class VersionNotFound(NotFound):
+    """The template has no version of this number."""
+
+    reason = "VERSION_NOT_FOUND"
+
+    def __init__(self, name: str, version: int) -> None:
+        super().__init__(f"template {name!r} has no version {version}")
+
+
+class TemplateExists(AlreadyExists):
+    """The name is taken."""
+
+    reason = "TEMPLATE_EXISTS"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"name: a template {name!r} exists already", violations=[FieldViolation("name", "is taken")])
+
+
+class NothingToPreview(FailedPrecondition):
+    """The template has no version yet."""
+
+    reason = "NO_VERSION"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"template {name!r} has no version yet; create one first")
+
+
+class InvalidContents(InvalidArgument):
+    """Contents that can't become a version; each violation names a field such as `contents.pt-BR.subject`."""
+
+    reason = "INVALID_CONTENTS"
+
+    @classmethod
+    def because(cls, violations: list[FieldViolation]) -> "InvalidContents":
+        """At least one violation; the message tells the first and counts the rest."""
+        first = violations[0]
+        more = f" (and {len(violations) - 1} more)" if len(violations) > 1 else ""
+        return cls(f"{first.field}: {first.description}{more}", violations=violations)
+
+
+class MissingVariable(InvalidArgument):
+    """The template needs a value that was not given; the violations name every one, such as `variables.order.id`."""
+
+    reason = "MISSING_VARIABLE"
+
+    @classmethod
+    def because(cls, paths: list[str], needed_by: str) -> "MissingVariable":
+        """`needed_by` is the place that needs the first of them, such as `contents.en.html, line 3`."""
+        violations = [FieldViolation(path, "is required by the template and missing") for path in paths]
+        return cls(f"{paths[0]}: is missing; {needed_by} needs it", violations=violations)
+
+
+class InvalidVariable(InvalidArgument):
+    """A value that can't stand where the template puts it."""
+
+    reason = "INVALID_VARIABLE"
+
+
+class RenderFailed(FailedPrecondition):
+    """The template can't be rendered with these values: a defect of its text. The violation names the part."""
+
+    reason = "RENDER_FAILED"
+
+    @classmethod
+    def at(cls, place: str, line: int | None, description: str) -> "RenderFailed":
+        """`place` is a part such as `contents.en.html`."""
+        told = f"line {line}: {description}" if line else description
+        return cls(f"{place}: {told}", violations=[FieldViolation(place, told)])
+
+
+class OutputTooLarge(RenderFailed):
+    """The finished text is larger than a message may be."""
+
+    reason = "OUTPUT_TOO_LARGE"
+
+
+class RenderTooSlow(RenderFailed):
+    """Rendering was stopped: it used up its processor time or its memory."""
+
+    reason = "RENDER_TOO_SLOW"

@@ -1,0 +1,135 @@
+"""The versions that rendering has at hand: read from the store once, compiled once per locale, the least used given up first."""
+
+from collections import OrderedDict
+from collections.abc import Collection, Mapping, Sequence
+from typing import Generic, Protocol, TypeVar
+
+from template_svc import locales
+from template_svc.errors import RenderFailed
+from template_svc.models import StoredVersion, VersionKey
+from template_svc.renderer import CompiledContent, PartFault, Renderer
+
+# Characters of source that are kept. Python objects take some 2 bytes for each as text, some 20 compiled.
+MAX_STORED = 8_000_000
+MAX_COMPILED = 2_000_000
+# An entry costs memory even when it is short.
+MIN_WEIGHT = 500
+MAX_CHOICES = 1000
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class VersionStore(Protocol):
+    """Where versions are read from."""
+
+    async def load(self, keys: Sequence[VersionKey]) -> Mapping[VersionKey, StoredVersion]:
+        """Those of the versions that exist."""
+        ...
+
+
+class LruCache(Generic[K, V]):
+    """Keeps what was used last, up to a total weight."""
+
+    def __init__(self, max_weight: int) -> None:
+        self._max_weight = max_weight
+        self._weight = 0
+        self._entries: OrderedDict[K, tuple[V, int]] = OrderedDict()
+
+    def find(self, key: K) -> V | None:
+        """The entry, which becomes the last to go; None when it is not kept."""
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        self._entries.move_to_end(key)
+        return entry[0]
+
+    def put(self, key: K, value: V, weight: int) -> None:
+        """Keeps the entry, even one that is heavier than all that may be kept, until the next comes."""
+        self.drop(key)
+        weight = max(weight, MIN_WEIGHT)
+        while self._entries and self._weight + weight > self._max_weight:
+            self._weight -= self._entries.popitem(last=False)[1][1]
+        self._entries[key] = (value, weight)
+        self._weight += weight
+
+    def drop(self, key: K) -> None:
+        """Forgets the entry, if there is one."""
+        entry = self._entries.pop(key, None)
+        if entry is not None:
+            self._weight -= entry[1]
+
+    def kept(self) -> list[K]:
+        """All keys, the first to go first."""
+        return list(self._entries)
+
+
+class LoadedVersion:
+    """A version and the locales that were chosen from it so far."""
+
+    __slots__ = ("_choices", "stored")
+
+    def __init__(self, stored: StoredVersion) -> None:
+        self.stored = stored
+        self._choices: dict[str, str] = {}
+
+    def locale_for(self, requested: str) -> str:
+        """The locale of this version that serves who asked for `requested`; the template's default for an empty or senseless one."""
+        chosen = self._choices.get(requested)
+        if chosen is None:
+            chosen = locales.choose(requested, self.stored.contents, self.stored.default_locale)
+            if len(self._choices) >= MAX_CHOICES:  # senders may make up any number of tags
+                self._choices.clear()
+            self._choices[requested] = chosen
+        return chosen
+
+
+class Library:
+    """Caches without expiry, since a version never changes and its number is never given to another text."""
+
+    def __init__(self, store: VersionStore, renderer: Renderer, *, max_stored: int = MAX_STORED, max_compiled: int = MAX_COMPILED) -> None:
+        self._store = store
+        self._renderer = renderer
+        self._versions: LruCache[VersionKey, LoadedVersion] = LruCache(max_stored)
+        self._compiled: LruCache[tuple[VersionKey, str], CompiledContent] = LruCache(max_compiled)
+
+    async def find(self, keys: Collection[VersionKey]) -> dict[VersionKey, LoadedVersion]:
+        """Those of the versions that exist; what is not at hand is read with one question to the store."""
+        found: dict[VersionKey, LoadedVersion] = {}
+        unknown: list[VersionKey] = []
+        for key in keys:
+            version = self._versions.find(key)
+            if version is None:
+                unknown.append(key)
+            else:
+                found[key] = version
+        if unknown:
+            for key, stored in (await self._store.load(unknown)).items():
+                found[key] = version = LoadedVersion(stored)
+                self._versions.put(key, version, _size(stored))
+        return found
+
+    def compiled(self, key: VersionKey, version: LoadedVersion, locale: str) -> CompiledContent:
+        """The content of one locale, ready to be rendered. Raises RenderFailed when it no longer compiles (a newer Jinja2, say)."""
+        place = (key, locale)
+        content = self._compiled.find(place)
+        if content is None:
+            try:
+                content = self._renderer.compile(version.stored.contents[locale], version.stored.channel)
+            except PartFault as fault:
+                raise RenderFailed.at(f"contents.{locale}.{fault.part}", fault.line, fault.description) from None
+            self._compiled.put(place, content, content.size)
+        return content
+
+    def forget(self, template: str) -> None:
+        """Drops what is at hand of a deleted template."""
+        for key in self._versions.kept():
+            if key.template == template:
+                self._versions.drop(key)
+        for place in self._compiled.kept():
+            if place[0].template == template:
+                self._compiled.drop(place)
+
+
+def _size(stored: StoredVersion) -> int:
+    return sum(len(part) for content in stored.contents.values() for part in (content.subject, content.html, content.text, content.body))

@@ -1,0 +1,250 @@
+"""Turns contents and variables into finished texts.
+
+Compiling checks what can be known before a rendering; rendering is bounded in processor time, memory and size, and fails only with errors
+that name the part, the line or the variable, never a Python class or a value.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jinja2
+from jinja2.exceptions import TemplateSyntaxError, UndefinedError
+from jinja2.runtime import Context
+
+from template_svc.cpu_limit import CpuLimit, LimitExceeded
+from template_svc.errors import MissingVariable, OutputTooLarge, RenderFailed, RenderTooSlow
+from template_svc.filters import filters, tests
+from template_svc.models import Channel, Content
+from template_svc.sandbox import BudgetExceeded, MissingValue, TemplateEnvironment, TemplateFault
+from template_svc.syntax import SyntaxFault, Variables, check, variables_of
+
+MAX_PART_BYTES = 256 * 1024
+# FCM takes 4096 bytes in all (facts C4); the push worker counts exactly, this refuses what can't fit.
+MAX_PUSH_BYTES = 4096
+
+SINGLE_LINE = frozenset({"subject", "title"})
+REQUIRED = {Channel.EMAIL: ("subject",), Channel.PUSH: ("title", "body")}
+
+# Whatever ends a line or has no place in one, for mail headers and everything that splits lines like Python does.
+_LINE_BREAKS = re.compile(r"[ \t]*[\x00-\x1f\x7f-\x9f\u2028\u2029]+[ \t]*")
+_SYNTAX = re.compile(r"\{[{%#]|\r|\n\Z")
+
+
+class PartFault(Exception):
+    """A part of a content that does not compile: which (`html`, `data.link`), at which line, and why."""
+
+    def __init__(self, part: str, line: int, description: str) -> None:
+        super().__init__(description)
+        self.part = part
+        self.line = line
+        self.description = description
+
+
+class _Part(NamedTuple):
+    """`template` is None where the text is fixed."""
+
+    name: str
+    fixed: str
+    template: jinja2.Template | None
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledContent:
+    """A content that is ready to be rendered. `size` is in characters of source."""
+
+    channel: Channel
+    parts: tuple[_Part, ...]
+    data: tuple[_Part, ...]
+    variables: Variables
+    size: int
+
+
+class Compiler:
+    """Compiles contents. For one thread at a time: its budget is one for all."""
+
+    def __init__(self) -> None:
+        allowed, known_tests = filters(), tests()
+        self._html = TemplateEnvironment(autoescape=True, filters=allowed, tests=known_tests)
+        # Only HTML is escaped: a subject or a push text with `&amp;` in it would be shown like that.
+        self._text = TemplateEnvironment(autoescape=False, filters=allowed, tests=known_tests)
+
+    def compile(self, content: Content, channel: Channel) -> CompiledContent:
+        """Raises PartFault for the first part that does not compile."""
+        variables = Variables()
+        parts = tuple(self._compile(name, source, variables) for name, source in _parts_of(content))
+        data = tuple(self._compile(f"data.{key}", source, variables) for key, source in sorted(content.data.items()))
+        size = sum(len(source) for _, source in _parts_of(content)) + sum(map(len, content.data.values()))
+        return CompiledContent(channel, parts, data, variables, size)
+
+    def _compile(self, name: str, source: str, variables: Variables) -> _Part:
+        if not _SYNTAX.search(source):
+            if len(source.encode()) > MAX_PART_BYTES:
+                raise PartFault(name, 1, f"has more than {MAX_PART_BYTES} bytes")
+            return _Part(name, _single_line(source) if name in SINGLE_LINE else source, None)
+        environment = self._html if name == "html" else self._text
+        environment.refill()
+        try:
+            tree = environment.parse(source)
+            check(tree)
+            found = variables_of(tree)
+            code = environment.compile(tree, name)
+        except TemplateSyntaxError as error:
+            raise PartFault(name, error.lineno, error.message or "is not valid Jinja2") from None
+        except SyntaxFault as error:
+            raise PartFault(name, error.line, error.description) from None
+        except (RecursionError, MemoryError, SyntaxError):
+            raise PartFault(name, 1, "is nested too deeply") from None
+        except (ValueError, OverflowError, ArithmeticError, BudgetExceeded, TemplateFault):
+            raise PartFault(name, 1, "holds a constant that is too large or of the wrong kind") from None
+        variables.required |= found.required
+        variables.known |= found.known
+        return _Part(name, "", jinja2.Template.from_code(environment, code, environment.globals))
+
+
+class Renderer(Compiler):
+    """Compiles and renders, in the main thread: rendering is synchronous, and its limits are the process's own."""
+
+    def __init__(self, limit: CpuLimit) -> None:
+        super().__init__()
+        self._limit = limit
+
+    def render(self, compiled: CompiledContent, variables: dict[str, Any], place: str) -> Content:
+        """The finished content. `place` names the content in errors, such as `contents.en`.
+
+        Raises MissingVariable, OutputTooLarge, RenderTooSlow or RenderFailed; none of them passes when it is tried again.
+        """
+        try:
+            texts, data = self._limit.run(self._render_all, compiled, variables, place)
+        except LimitExceeded:
+            raise RenderTooSlow.at(place, None, "takes too much processor time with these values") from None
+        content = Content(data=data, **texts)
+        _check_finished(content, compiled.channel, place)
+        return content
+
+    def _render_all(self, compiled: CompiledContent, variables: dict[str, Any], place: str) -> tuple[dict[str, Any], dict[str, str]]:
+        texts = {part.name: self._render_part(part, variables, compiled, place) for part in compiled.parts}
+        if not compiled.data:
+            return texts, {}
+        return texts, {part.name[5:]: self._render_part(part, variables, compiled, place) for part in compiled.data}
+
+    def _render_part(self, part: _Part, variables: dict[str, Any], compiled: CompiledContent, place: str) -> str:
+        template = part.template
+        if template is None:
+            return part.fixed
+        environment: TemplateEnvironment = template.environment  # type: ignore[assignment]  # made in _compile
+        environment.refill()
+        context = Context(environment, {**environment.globals, **variables}, part.name, {})
+        try:
+            text = str(environment.concat(template.root_render_func(context)))
+        except Exception as error:  # noqa: BLE001  whatever a template provokes is an error of that template, translated here
+            raise _explain(error, template, variables, compiled, f"{place}.{part.name}") from None
+        if part.name in SINGLE_LINE:
+            text = _single_line(text)
+        if not text.isascii() and not _is_unicode(text):
+            raise RenderFailed.at(f"{place}.{part.name}", None, "makes half of a surrogate pair, which is no character")
+        if len(text) > MAX_PART_BYTES // 4 and len(text.encode()) > MAX_PART_BYTES:
+            raise OutputTooLarge.at(f"{place}.{part.name}", None, f"makes more than {MAX_PART_BYTES} bytes with these values")
+        return text
+
+
+def _parts_of(content: Content) -> Iterator[tuple[str, str]]:
+    for name in ("subject", "html", "text", "title", "body", "image"):
+        source = getattr(content, name)
+        if source:
+            yield name, source
+
+
+def _single_line(text: str) -> str:
+    """A line break in a subject could start a header of its own; a person's name may well bring one. Others' invisible marks stay."""
+    return text if text.isprintable() else _LINE_BREAKS.sub(" ", text).strip()
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _check_finished(content: Content, channel: Channel, place: str) -> None:
+    for name in REQUIRED[channel]:
+        if not getattr(content, name).strip():
+            raise RenderFailed.at(f"{place}.{name}", None, "is empty with these values")
+    if channel is Channel.EMAIL:
+        if not content.html.strip() and not content.text.strip():
+            raise RenderFailed.at(place, None, "has neither html nor text with these values")
+        return
+    if content.image and not is_https(content.image):
+        raise RenderFailed.at(f"{place}.image", None, "is not an https URL with these values")
+    texts = (content.title, content.body, content.image, *content.data.keys(), *content.data.values())
+    if sum(len(text.encode()) for text in texts) > MAX_PUSH_BYTES:
+        raise OutputTooLarge.at(place, None, f"makes more than the {MAX_PUSH_BYTES} bytes that a push may have")
+
+
+def is_https(url: str) -> bool:
+    """Whether a finished text is an https URL with a host and nothing unprintable."""
+    return re.fullmatch(r"https://[^\s/?#]+\S*", url) is not None and url.isprintable()
+
+
+def _explain(
+    error: Exception, template: jinja2.Template, variables: dict[str, Any], compiled: CompiledContent, place: str
+) -> MissingVariable | RenderFailed:
+    line = _line_of(error, template)
+    where = f"{place}, line {line}" if line else place
+    absent = sorted(f"variables.{name}" for name in compiled.variables.required if name not in variables)
+    if isinstance(error, MissingValue) and error.hint is None:
+        path = _path_of(error, variables)
+        if path is not None:
+            return MissingVariable.because([path, *(name for name in absent if name != path)], where)
+        return RenderFailed.at(place, line, "uses a member that its object does not have")
+    if absent:  # the trouble may have shown elsewhere first
+        return MissingVariable.because(absent, where)
+    if isinstance(error, BudgetExceeded | MemoryError):
+        return RenderTooSlow.at(place, line, "makes too much text with these values")
+    return RenderFailed.at(place, line, _describe(error))
+
+
+def _describe(error: Exception) -> str:
+    if isinstance(error, TemplateFault):
+        return str(error)
+    if isinstance(error, MissingValue | UndefinedError):
+        return "uses a value that is not there"
+    described: tuple[tuple[type[Exception], str], ...] = (
+        (ZeroDivisionError, "divides by zero"),
+        (OverflowError, "makes a number or a range that is too large"),
+        (RecursionError, "its macros call each other too deeply"),
+    )
+    for kind, description in described:
+        if isinstance(error, kind):
+            return description
+    return "an expression does not fit its values"
+
+
+def _line_of(error: Exception, template: jinja2.Template) -> int | None:
+    """The line of the source that was being rendered: the innermost one of the template's own code."""
+    line, trace = None, error.__traceback__
+    code_file = template.filename or "<template>"
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == code_file:
+            line = template.get_corresponding_lineno(trace.tb_lineno)
+        trace = trace.tb_next
+    return line
+
+
+def _path_of(error: MissingValue, variables: dict[str, Any]) -> str | None:
+    """Where the missing value should have been, such as `variables.items[2].name`; None for what was never a variable."""
+    if error.holder is None:
+        return f"variables.{error.name}"
+    stack: list[tuple[str, Any]] = [("variables", variables)]
+    while stack:
+        path, value = stack.pop()
+        if value is error.holder:
+            return f"{path}.{error.name}" if isinstance(value, dict) else f"{path}[{error.name}]"
+        if isinstance(value, dict):
+            stack.extend((f"{path}.{key}", member) for key, member in value.items())
+        elif isinstance(value, list):
+            stack.extend((f"{path}[{index}]", member) for index, member in enumerate(value))
+    return None

@@ -1,0 +1,182 @@
+"""Templates in PostgreSQL: one statement per question, whatever the number of names."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ARRAY, Integer, Row, Text, bindparam, delete, func, insert, select, text, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from mesh.database import Database
+from template_svc.models import (
+    Channel,
+    Content,
+    NewTemplate,
+    NewVersion,
+    OnUnknown,
+    StoredVersion,
+    Template,
+    TemplateSummary,
+    TemplateVersion,
+    VersionKey,
+)
+from template_svc.tables import template_versions, templates
+
+_LOAD = text("""
+    SELECT v.template, v.version, v.contents, v.required_variables, t.channel, t.default_locale
+    FROM unnest(:names, :versions) AS asked (name, version)
+    JOIN template_versions v ON v.template = asked.name AND v.version = asked.version
+    JOIN templates t ON t.name = v.template
+""").bindparams(bindparam("names", type_=ARRAY(Text)), bindparam("versions", type_=ARRAY(Integer)))
+
+_DESCRIBE = text("""
+    SELECT t.*, v.required_variables, v.locales
+    FROM templates t
+    LEFT JOIN template_versions v ON v.template = t.name AND v.version = t.published_version
+    WHERE t.name = ANY(:names) AND t.delete_time IS NULL
+""").bindparams(bindparam("names", type_=ARRAY(Text)))
+
+_ALIVE = templates.c.delete_time.is_(None)
+
+
+class TemplateRepository:
+    """Implements `use_cases.TemplateStore`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def insert(self, new: NewTemplate, now: datetime) -> Template | None:
+        values = {
+            "channel": new.channel.value,
+            "category": new.category,
+            "description": new.description,
+            "mandatory": new.mandatory,
+            "on_unknown": new.on_unknown.value,
+            "default_locale": new.default_locale,
+            "published_version": 0,
+            "latest_version": 0,
+            "create_time": now,
+            "update_time": now,
+            "delete_time": None,
+        }
+        # A name that was deleted comes to life again, with the numbers of its versions going on.
+        statement = upsert(templates).values(name=new.name, last_number=0, **values)
+        statement = statement.on_conflict_do_update(index_elements=["name"], set_=values, where=templates.c.delete_time.is_not(None))
+        async with self._database.begin() as connection:
+            row = (await connection.execute(statement.returning(*templates.c))).one_or_none()
+        return _template(row) if row else None
+
+    async def find(self, name: str) -> Template | None:
+        async with self._database.connect() as connection:
+            row = (await connection.execute(select(templates).where(templates.c.name == name, _ALIVE))).one_or_none()
+        return _template(row) if row else None
+
+    async def list(self, channel: Channel | None, after: str | None, limit: int) -> Sequence[Template]:
+        statement = select(templates).where(_ALIVE).order_by(templates.c.name).limit(limit)
+        if channel is not None:
+            statement = statement.where(templates.c.channel == channel.value)
+        if after is not None:
+            statement = statement.where(templates.c.name > after)
+        async with self._database.connect() as connection:
+            return [_template(row) for row in (await connection.execute(statement)).all()]
+
+    async def delete(self, name: str, now: datetime) -> bool:
+        mark = update(templates).where(templates.c.name == name, _ALIVE)
+        async with self._database.begin() as connection:
+            marked = await connection.execute(mark.values(delete_time=now, description="").returning(templates.c.name))
+            await connection.execute(delete(template_versions).where(template_versions.c.template == name))
+            return marked.one_or_none() is not None
+
+    async def add_version(self, template: Template, new: NewVersion, publish: bool, now: datetime) -> TemplateVersion | None:
+        number = templates.c.last_number + 1
+        # The update locks the template, so that numbers are given out one by one. The create time tells a namesake from this template.
+        take = update(templates).where(templates.c.name == template.name, templates.c.create_time == template.create_time, _ALIVE)
+        take = take.values(last_number=number, latest_version=number, update_time=now, **({"published_version": number} if publish else {}))
+        async with self._database.begin() as connection:
+            version = (await connection.execute(take.returning(templates.c.last_number))).scalar_one_or_none()
+            if version is None:
+                return None
+            row = {
+                "template": template.name,
+                "version": version,
+                "contents": {locale: _to_json(content) for locale, content in new.contents.items()},
+                "locales": sorted(new.contents),
+                "required_variables": list(new.required_variables),
+                "create_time": now,
+            }
+            await connection.execute(insert(template_versions).values(row))
+        return TemplateVersion(new.contents, new.required_variables, template.name, version, publish, now)
+
+    async def find_version(self, key: VersionKey) -> TemplateVersion | None:
+        versions = await self._versions(template_versions.c.template == key.template, template_versions.c.version == key.version, limit=1)
+        return versions[0] if versions else None
+
+    async def list_versions(self, name: str, before: int | None, limit: int) -> Sequence[TemplateVersion]:
+        below = () if before is None else (template_versions.c.version < before,)
+        return await self._versions(template_versions.c.template == name, *below, limit=limit)
+
+    async def publish(self, key: VersionKey, now: datetime) -> Template | None:
+        exists = select(template_versions.c.version).where(
+            template_versions.c.template == key.template, template_versions.c.version == key.version
+        )
+        statement = update(templates).where(templates.c.name == key.template, _ALIVE, exists.exists())
+        async with self._database.begin() as connection:
+            published = statement.values(published_version=key.version, update_time=now).returning(*templates.c)
+            row = (await connection.execute(published)).one_or_none()
+        return _template(row) if row else None
+
+    async def load(self, keys: Sequence[VersionKey]) -> Mapping[VersionKey, StoredVersion]:
+        parameters = {"names": [key.template for key in keys], "versions": [key.version for key in keys]}
+        async with self._database.connect() as connection:
+            rows = (await connection.execute(_LOAD, parameters)).all()
+        return {VersionKey(row.template, row.version): _stored(row) for row in rows}
+
+    async def describe(self, names: Sequence[str]) -> Mapping[str, TemplateSummary]:
+        async with self._database.connect() as connection:
+            rows = (await connection.execute(_DESCRIBE, {"names": list(names)})).all()
+        return {
+            row.name: TemplateSummary(row.name, _template(row), tuple(row.required_variables or ()), tuple(row.locales or ()))
+            for row in rows
+        }
+
+    async def _versions(self, *conditions: Any, limit: int) -> Sequence[TemplateVersion]:
+        published = func.coalesce(templates.c.published_version == template_versions.c.version, False).label("published")
+        statement = select(*template_versions.c, published).join(templates).where(*conditions)
+        statement = statement.order_by(template_versions.c.version.desc()).limit(limit)
+        async with self._database.connect() as connection:
+            return [_version(row) for row in (await connection.execute(statement)).all()]
+
+
+def _template(row: Row[*tuple[Any, ...]]) -> Template:
+    return Template(
+        name=row.name,
+        channel=Channel(row.channel),
+        category=row.category,
+        description=row.description,
+        mandatory=row.mandatory,
+        on_unknown=OnUnknown(row.on_unknown),
+        default_locale=row.default_locale,
+        published_version=row.published_version,
+        latest_version=row.latest_version,
+        create_time=row.create_time,
+        update_time=row.update_time,
+    )
+
+
+def _version(row: Row[*tuple[Any, ...]]) -> TemplateVersion:
+    contents, required = _contents(row.contents), tuple(row.required_variables)
+    return TemplateVersion(contents, required, row.template, row.version, row.published, row.create_time)
+
+
+def _stored(row: Row[*tuple[Any, ...]]) -> StoredVersion:
+    return StoredVersion(Channel(row.channel), row.default_locale, _contents(row.contents), tuple(row.required_variables))
+
+
+def _contents(document: Mapping[str, Mapping[str, Any]]) -> dict[str, Content]:
+    return {locale: Content(**parts) for locale, parts in document.items()}
+
+
+def _to_json(content: Content) -> dict[str, Any]:
+    """The parts that are not empty."""
+    return {name: value for name, value in dataclasses.asdict(content).items() if value}

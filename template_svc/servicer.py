@@ -1,0 +1,86 @@
+"""clarion.template.v1.TemplateService and RenderService: messages in, one use case, messages out."""
+
+from typing import Any
+
+from clarion.template.v1 import render_service_pb2 as render
+from clarion.template.v1 import template_service_pb2 as rpc
+from clarion.template.v1.render_service_pb2_grpc import RenderServiceServicer
+from clarion.template.v1.template_service_pb2_grpc import TemplateServiceServicer
+from template_svc.convert import (
+    channel_from_proto,
+    content_to_proto,
+    contents_from_proto,
+    new_template_from_proto,
+    request_from_proto,
+    results_to_proto,
+    summary_to_proto,
+    template_to_proto,
+    variables_from_struct,
+    version_to_proto,
+)
+from template_svc.models import VersionKey
+from template_svc.use_cases import Authoring, Rendering
+
+
+class TemplateServicer(TemplateServiceServicer):
+    """Serves authors. `context` is unused: what a call carries is in `mesh.context.current()`."""
+
+    def __init__(self, authoring: Authoring, rendering: Rendering) -> None:
+        self._authoring = authoring
+        self._rendering = rendering
+
+    async def CreateTemplate(self, request: rpc.CreateTemplateRequest, context: Any) -> rpc.CreateTemplateResponse:
+        template = await self._authoring.create_template(new_template_from_proto(request))
+        return rpc.CreateTemplateResponse(template=template_to_proto(template))
+
+    async def GetTemplate(self, request: rpc.GetTemplateRequest, context: Any) -> rpc.GetTemplateResponse:
+        template = await self._authoring.get_template(request.name)
+        return rpc.GetTemplateResponse(template=template_to_proto(template))
+
+    async def ListTemplates(self, request: rpc.ListTemplatesRequest, context: Any) -> rpc.ListTemplatesResponse:
+        page = await self._authoring.list_templates(channel_from_proto(request.channel), request.page_size, request.page_token)
+        return rpc.ListTemplatesResponse(templates=map(template_to_proto, page.items), next_page_token=page.next_token)
+
+    async def DeleteTemplate(self, request: rpc.DeleteTemplateRequest, context: Any) -> rpc.DeleteTemplateResponse:
+        await self._authoring.delete_template(request.name)
+        return rpc.DeleteTemplateResponse()
+
+    async def CreateVersion(self, request: rpc.CreateVersionRequest, context: Any) -> rpc.CreateVersionResponse:
+        contents = contents_from_proto(request.contents)
+        version = await self._authoring.create_version(request.name, contents, request.publish)
+        return rpc.CreateVersionResponse(version=version_to_proto(version))
+
+    async def GetVersion(self, request: rpc.GetVersionRequest, context: Any) -> rpc.GetVersionResponse:
+        version = await self._authoring.get_version(VersionKey(request.name, request.version))
+        return rpc.GetVersionResponse(version=version_to_proto(version))
+
+    async def ListVersions(self, request: rpc.ListVersionsRequest, context: Any) -> rpc.ListVersionsResponse:
+        page = await self._authoring.list_versions(request.name, request.page_size, request.page_token)
+        return rpc.ListVersionsResponse(versions=map(version_to_proto, page.items), next_page_token=page.next_token)
+
+    async def PublishVersion(self, request: rpc.PublishVersionRequest, context: Any) -> rpc.PublishVersionResponse:
+        template = await self._authoring.publish_version(VersionKey(request.name, request.version))
+        return rpc.PublishVersionResponse(template=template_to_proto(template))
+
+    async def PreviewTemplate(self, request: rpc.PreviewTemplateRequest, context: Any) -> rpc.PreviewTemplateResponse:
+        variables = variables_from_struct(request.variables)
+        rendered = await self._rendering.preview(request.name, request.version, request.locale, variables)
+        response = rpc.PreviewTemplateResponse(locale=rendered.locale, version=rendered.version)
+        content_to_proto(rendered.content, response.content)
+        return response
+
+
+class RenderServicer(RenderServiceServicer):
+    """Serves the other services of the mesh."""
+
+    def __init__(self, rendering: Rendering) -> None:
+        self._rendering = rendering
+
+    async def BatchRender(self, request: render.BatchRenderRequest, context: Any) -> render.BatchRenderResponse:
+        return results_to_proto(await self._rendering.render_batch([request_from_proto(item) for item in request.items]))
+
+    async def BatchDescribeTemplates(
+        self, request: render.BatchDescribeTemplatesRequest, context: Any
+    ) -> render.BatchDescribeTemplatesResponse:
+        summaries = await self._rendering.describe(request.names)
+        return render.BatchDescribeTemplatesResponse(summaries=map(summary_to_proto, summaries))

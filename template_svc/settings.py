@@ -1,0 +1,29 @@
+"""What template_svc reads from the environment."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from mesh.settings import CommonSettings, DatabaseSettings, Env, GrpcSettings, PeerSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that template_svc can be told. `render_limit_s` is the processor time that one rendering may take."""
+
+    common: CommonSettings
+    grpc: GrpcSettings
+    database: DatabaseSettings
+    peers: PeerSettings
+    render_limit_s: float
+
+    @classmethod
+    def from_env(cls, env: Env) -> Self:
+        """Problems are collected in `env`."""
+        return cls(
+            common=CommonSettings.from_env(env, metrics_port=9102),
+            grpc=GrpcSettings.from_env(env, port=8002),
+            database=DatabaseSettings.from_env(env),
+            # Who calls is proven with user_svc's keys.
+            peers=PeerSettings.from_env(env, template_svc=False),
+            render_limit_s=env.number("CLARION_RENDER_LIMIT_S", 0.2, minimum=0.01, maximum=5),
+        )

@@ -1,0 +1,41 @@
+"""The tables of the template database. Migrations create them; the repository reads and writes them."""
+
+from sqlalchemy import Boolean, Column, DateTime, ForeignKey, Index, Integer, MetaData, Table, Text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+metadata = MetaData()
+
+_TIME = DateTime(timezone=True)
+
+templates = Table(
+    "templates",
+    metadata,
+    # "C" so that pages are in the order of bytes, wherever the database was made.
+    Column("name", Text(collation="C"), primary_key=True),
+    Column("channel", Text, nullable=False),
+    Column("category", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("mandatory", Boolean, nullable=False),
+    Column("on_unknown", Text, nullable=False),
+    Column("default_locale", Text, nullable=False),
+    Column("published_version", Integer, nullable=False),
+    Column("latest_version", Integer, nullable=False),
+    # The greatest number that was ever given out under this name; it outlives a deletion, because caches know texts by name and number.
+    Column("last_number", Integer, nullable=False),
+    Column("create_time", _TIME, nullable=False),
+    Column("update_time", _TIME, nullable=False),
+    Column("delete_time", _TIME),
+)
+Index("templates_by_channel", templates.c.channel, templates.c.name, postgresql_where=templates.c.delete_time.is_(None))
+
+template_versions = Table(
+    "template_versions",
+    metadata,
+    Column("template", Text(collation="C"), ForeignKey("templates.name", ondelete="CASCADE"), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    # One document, since a version is written once and always read as a whole: {locale: {part: source}}.
+    Column("contents", JSONB, nullable=False),
+    Column("locales", ARRAY(Text), nullable=False),
+    Column("required_variables", ARRAY(Text), nullable=False),
+    Column("create_time", _TIME, nullable=False),
+)

@@ -1,0 +1,215 @@
+"""What can be done with templates: author them, publish them, render them."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+from mesh.errors import InvalidArgument, ServiceError
+from mesh.paging import Cursor, Page, page_size
+from template_svc.errors import NothingToPreview, TemplateExists, TemplateNotFound, VersionNotFound
+from template_svc.library import Library, LoadedVersion, VersionStore
+from template_svc.locales import UnknownLocale, canonical
+from template_svc.models import (
+    Channel,
+    Content,
+    NewTemplate,
+    NewVersion,
+    Rendered,
+    RenderRequest,
+    Template,
+    TemplateSummary,
+    TemplateVersion,
+    VersionKey,
+)
+from template_svc.renderer import Renderer
+
+DEFAULT_LOCALE = "en"
+DEFAULT_VERSIONS = 10
+# The longest that a batch keeps the event loop to itself.
+SLICE_S = 0.005
+
+_TEMPLATES = Cursor("templates", str)
+_VERSIONS = Cursor("versions", int)
+
+
+class TemplateStore(VersionStore, Protocol):
+    """Where templates live. Deleted ones do not exist for any of these."""
+
+    async def insert(self, new: NewTemplate, now: datetime) -> Template | None:
+        """None when the name is taken."""
+        ...
+
+    async def find(self, name: str) -> Template | None: ...
+
+    async def list(self, channel: Channel | None, after: str | None, limit: int) -> Sequence[Template]:
+        """In the order of names, those after `after`."""
+        ...
+
+    async def delete(self, name: str, now: datetime) -> bool:
+        """False when there is none."""
+        ...
+
+    async def add_version(self, template: Template, new: NewVersion, publish: bool, now: datetime) -> TemplateVersion | None:
+        """Under the next number. None when the template was deleted meanwhile, made again or not."""
+        ...
+
+    async def find_version(self, key: VersionKey) -> TemplateVersion | None: ...
+
+    async def list_versions(self, name: str, before: int | None, limit: int) -> Sequence[TemplateVersion]:
+        """Newest first, those below `before`."""
+        ...
+
+    async def publish(self, key: VersionKey, now: datetime) -> Template | None:
+        """None when there is no such version."""
+        ...
+
+    async def describe(self, names: Sequence[str]) -> Mapping[str, TemplateSummary]:
+        """Those of the templates that exist."""
+        ...
+
+
+class Checker(Protocol):
+    """Says whether contents can become a version."""
+
+    async def check(self, contents: Mapping[str, Content], channel: Channel, default_locale: str) -> NewVersion:
+        """Raises InvalidContents."""
+        ...
+
+
+class Authoring:
+    """Templates and versions as their authors see them. `clock` tells the time in UTC."""
+
+    def __init__(self, store: TemplateStore, library: Library, checker: Checker, clock: Callable[[], datetime]) -> None:
+        self._store = store
+        self._library = library
+        self._checker = checker
+        self._clock = clock
+
+    async def create_template(self, new: NewTemplate) -> Template:
+        """`default_locale` may have any spelling here; empty means English. Raises TemplateExists, InvalidArgument."""
+        if "\0" in new.description:
+            raise InvalidArgument.of("description", "must not contain NUL characters")
+        try:
+            locale = canonical(new.default_locale or DEFAULT_LOCALE)
+        except UnknownLocale:
+            raise InvalidArgument.of("default_locale", "is not a known BCP 47 locale such as en or pt-BR") from None
+        wanted = NewTemplate(new.name, new.channel, new.category, new.description, new.mandatory, new.on_unknown, locale)
+        template = await self._store.insert(wanted, self._clock())
+        if template is None:
+            raise TemplateExists(new.name)
+        return template
+
+    async def get_template(self, name: str) -> Template:
+        """Raises TemplateNotFound."""
+        template = await self._store.find(_name(name))
+        if template is None:
+            raise TemplateNotFound(name)
+        return template
+
+    async def list_templates(self, channel: Channel | None, size: int, token: str) -> Page[Template]:
+        """In the order of names. Raises InvalidArgument for a token that does not fit."""
+        filters = {"channel": channel.value if channel else ""}
+        position = _TEMPLATES.position(token, filters)
+        size = page_size(size)
+        templates = await self._store.list(channel, str(position[0]) if position else None, size + 1)
+        return _TEMPLATES.page([((template.name,), template) for template in templates], size, filters)
+
+    async def delete_template(self, name: str) -> None:
+        """Raises TemplateNotFound."""
+        if not await self._store.delete(_name(name), self._clock()):
+            raise TemplateNotFound(name)
+        self._library.forget(name)
+
+    async def create_version(self, name: str, contents: Mapping[str, Content], publish: bool) -> TemplateVersion:
+        """Raises TemplateNotFound, and InvalidContents for whatever can be known to be wrong."""
+        template = await self.get_template(name)
+        new = await self._checker.check(contents, template.channel, template.default_locale)
+        version = await self._store.add_version(template, new, publish, self._clock())
+        if version is None:
+            raise TemplateNotFound(name)
+        return version
+
+    async def get_version(self, key: VersionKey) -> TemplateVersion:
+        """Raises TemplateNotFound or VersionNotFound."""
+        version = await self._store.find_version(key) if _name(key.template) else None
+        if version is None:
+            raise await self._absent(key)
+        return version
+
+    async def list_versions(self, name: str, size: int, token: str) -> Page[TemplateVersion]:
+        """Newest first. Raises TemplateNotFound, and InvalidArgument for a token that does not fit."""
+        filters = {"template": name}
+        position = _VERSIONS.position(token, filters)
+        size = size or DEFAULT_VERSIONS
+        await self.get_template(name)
+        versions = await self._store.list_versions(name, int(str(position[0])) if position else None, size + 1)
+        return _VERSIONS.page([((version.version,), version) for version in versions], size, filters)
+
+    async def publish_version(self, key: VersionKey) -> Template:
+        """New notifications use it from now on. Raises TemplateNotFound or VersionNotFound."""
+        template = await self._store.publish(key, self._clock()) if _name(key.template) else None
+        if template is None:
+            raise await self._absent(key)
+        return template
+
+    async def _absent(self, key: VersionKey) -> ServiceError:
+        await self.get_template(key.template)
+        return VersionNotFound(key.template, key.version)
+
+
+class Rendering:
+    """Finished texts, and what accepting a notification needs to know."""
+
+    def __init__(self, store: TemplateStore, library: Library, renderer: Renderer) -> None:
+        self._store = store
+        self._library = library
+        self._renderer = renderer
+
+    async def render_batch(self, requests: Sequence[RenderRequest]) -> list[Rendered | ServiceError]:
+        """One result per request, in the same order. Raises only when the store can't be asked."""
+        versions = await self._library.find({request.key for request in requests if _name(request.key.template)})
+        results: list[Rendered | ServiceError] = []
+        since = time.perf_counter()
+        for request in requests:
+            version = versions.get(request.key)
+            try:
+                results.append(self._render(request, version))
+            except ServiceError as error:
+                results.append(error)
+            if time.perf_counter() - since > SLICE_S:
+                await asyncio.sleep(0)  # other calls, and health checks, get their turn
+                since = time.perf_counter()
+        return results
+
+    async def preview(self, name: str, version: int, locale: str, variables: dict[str, Any]) -> Rendered:
+        """Exactly what a send would produce; version 0 means the published one, or the latest. Raises what a rendering raises."""
+        template = await self._store.find(_name(name))
+        if template is None:
+            raise TemplateNotFound(name)
+        number = version or template.published_version or template.latest_version
+        if not number:
+            raise NothingToPreview(name)
+        key = VersionKey(name, number)
+        found = await self._library.find([key])
+        return self._render(RenderRequest(key, locale, variables), found.get(key))
+
+    async def describe(self, names: Sequence[str]) -> list[TemplateSummary]:
+        """One summary per name, in the same order."""
+        known = await self._store.describe(sorted({name for name in names if _name(name)}))
+        return [known.get(name) or TemplateSummary(name) for name in names]
+
+    def _render(self, request: RenderRequest, version: LoadedVersion | None) -> Rendered:
+        key = request.key
+        if version is None:
+            raise VersionNotFound(key.template, key.version)
+        locale = version.locale_for(request.locale)
+        compiled = self._library.compiled(key, version, locale)
+        content = self._renderer.render(compiled, request.variables, f"contents.{locale}")
+        return Rendered(content, locale, key.version)
+
+
+def _name(name: str) -> str:
+    """The name, or what no template is called when PostgreSQL could not even take it."""
+    return "" if "\0" in name else name
