@@ -1,0 +1,59 @@
+"""JSON text to plain values and back: strict on the way in (UTF-8, no duplicate keys, no NaN), compact on the way out.
+
+Reading uses the standard library: orjson is faster (1 us against 5 for a send request) but keeps the last of duplicate keys in silence,
+which the proto3 JSON mapping forbids. Writing uses orjson (0.2 us against 3).
+"""
+
+import json
+from typing import Any, NoReturn
+
+import orjson
+
+
+class JsonError(ValueError):
+    """The text is no JSON that we take. `key` is set when it is about a key of an object."""
+
+    def __init__(self, problem: str, *, key: str | None = None) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.key = key
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise JsonError("is given twice", key=key)
+            seen.add(key)
+    return result
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise JsonError(f"{name} is not JSON")
+
+
+# Made once: json.loads with a hook makes a decoder per call.
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse_constant)
+
+
+def read_json(body: bytes) -> Any:
+    """The value that a JSON text in UTF-8 stands for. Raises JsonError."""
+    try:
+        return _DECODER.decode(body.decode())
+    except UnicodeDecodeError:
+        raise JsonError("it is not UTF-8") from None
+    except json.JSONDecodeError as error:
+        raise JsonError(f"{error.msg} at line {error.lineno}, column {error.colno}") from None
+    except RecursionError:
+        raise JsonError("it is nested too deeply") from None
+    except JsonError:
+        raise
+    except ValueError:  # Python refuses to read an integer of more than 4,300 digits
+        raise JsonError("a number has too many digits") from None
+
+
+def write_json(value: Any) -> bytes:
+    """Compact JSON in UTF-8."""
+    return orjson.dumps(value)
