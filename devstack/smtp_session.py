@@ -60,13 +60,14 @@ class ReceivedMail:
 
     sender: str
     recipients: tuple[str, ...]
-    data: bytes
+    raw: bytes
     tls: bool
     connection: int
 
-    def parsed(self) -> EmailMessage:
+    @property
+    def message(self) -> EmailMessage:
         """The mail as the standard library reads it."""
-        return email.message_from_bytes(self.data, policy=email.policy.default)
+        return email.message_from_bytes(self.raw, policy=email.policy.default)
 
 
 class SessionHost(Protocol):

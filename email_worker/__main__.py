@@ -2,9 +2,9 @@
 
 import sys
 
-from email_worker.app import open_app
+from email_worker.app import NAME, open_app
 from email_worker.settings import Settings
 from mesh.runtime import run
 
 if __name__ == "__main__":
-    sys.exit(run("email_worker", Settings.from_env, open_app))
+    sys.exit(run(NAME, Settings.from_env, open_app))

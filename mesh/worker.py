@@ -1,9 +1,47 @@
-"""What both workers are made of beside their channel."""
+"""What both workers are made of beside their channel: bus, ledger, peers, pipeline and health, opened in order and closed in reverse."""
 
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Self
+from typing import Protocol, Self
 
-from mesh.settings import Env
+import grpc.aio
+from google.protobuf.descriptor import ServiceDescriptor
+
+from clarion.delivery.v1.delivery_pb2 import Delivery
+from clarion.notification.v1.notification_pb2 import PRIORITY_HIGH
+from clarion.template.v1 import render_service_pb2
+from clarion.user.v1 import recipient_service_pb2
+from mesh import telemetry
+from mesh.breaker import Breaker, BreakerChange
+from mesh.broker import Broker, open_broker
+from mesh.cache import open_cache
+from mesh.channel import open_channel
+from mesh.consumer import DeliveryConsumer
+from mesh.delivery import Sender
+from mesh.delivery_clients import RecipientClient, RenderClient
+from mesh.dispatcher import Dispatcher
+from mesh.disposition import Disposition
+from mesh.health import Check, HealthMonitor
+from mesh.identity import ServiceIdentity
+from mesh.interceptors import client_chain
+from mesh.ledger import Ledger
+from mesh.pipeline import DeliveryPipeline
+from mesh.runtime import App
+from mesh.server import serve_grpc
+from mesh.settings import BrokerSettings, CacheSettings, CommonSettings, Env, GrpcSettings, PeerSettings
+
+log = logging.getLogger(__name__)
+
+# The urgent lane's part of the provider's connections, so that a one-time code never waits behind a campaign.
+_URGENT_SHARE = 4
+
+_meter = telemetry.meter()
+_ATTEMPTS = _meter.create_histogram("clarion.delivery.attempt.duration", "s", "Time from a job's hand-over to the provider's answer.")
+_BREAKERS = _meter.create_counter("clarion.breaker.changes", "1", "Changes of a breaker's state.")
+_UNPROTECTED = _meter.create_counter("clarion.ledger.unprotected", "1", "Ledger operations that were lost because Redis was down.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,12 +51,145 @@ class WorkerSettings:
     prefetch: int = 4
     urgent_prefetch: int = 8
     ledger_ttl_s: int = 24 * 3600
+    breaker_failures: int = 5
+    breaker_open_s: float = 60.0
 
     @classmethod
     def from_env(cls, env: Env) -> Self:
-        """`prefetch` counts envelopes of up to 50 deliveries; in the urgent lane most hold one."""
+        """`prefetch` counts envelopes of up to 50 deliveries; in the urgent lane each holds one."""
         return cls(
             prefetch=env.integer("CLARION_PREFETCH", 4, minimum=1, maximum=1000),
             urgent_prefetch=env.integer("CLARION_URGENT_PREFETCH", 8, minimum=1, maximum=1000),
             ledger_ttl_s=env.integer("CLARION_LEDGER_TTL_S", 24 * 3600, minimum=3600, maximum=7 * 24 * 3600),
+            breaker_failures=env.integer("CLARION_BREAKER_FAILURES", 5, minimum=1),
+            breaker_open_s=env.number("CLARION_BREAKER_OPEN_S", 60.0, minimum=0.1),
         )
+
+
+class ProcessSettings(Protocol):
+    """The pieces that the settings of every worker have."""
+
+    @property
+    def common(self) -> CommonSettings: ...
+    @property
+    def grpc(self) -> GrpcSettings: ...
+    @property
+    def broker(self) -> BrokerSettings: ...
+    @property
+    def cache(self) -> CacheSettings: ...
+    @property
+    def peers(self) -> PeerSettings: ...
+    @property
+    def worker(self) -> WorkerSettings: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Peers:
+    """The services that a worker asks, and how to tell whether they are there."""
+
+    recipients: RecipientClient
+    renderer: RenderClient
+    checks: tuple[Check, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """A way to reach people. `name` is the topology's word for it, `capacity` the jobs that its provider takes at a time."""
+
+    name: str
+    provider: str
+    sender: Sender
+    capacity: int
+
+
+@asynccontextmanager
+async def open_peers(name: str, settings: ProcessSettings) -> AsyncIterator[Peers]:
+    """Channels to user_svc and template_svc. They connect on first use."""
+    identity = ServiceIdentity(name, settings.common.service_secret)
+    peers = settings.peers
+    async with AsyncExitStack() as stack:
+
+        async def connect(peer: str, target: str, service: ServiceDescriptor) -> grpc.aio.Channel:
+            breaker = Breaker(peer, failures=peers.breaker_failures, open_s=peers.breaker_open_s, on_change=count_change)
+            chain = client_chain(identity, breaker)
+            return await stack.enter_async_context(open_channel(target, settings=peers, chain=chain, services=[service]))
+
+        users = await connect("user_svc", peers.user_svc, recipient_service_pb2.DESCRIPTOR.services_by_name["RecipientService"])
+        templates = await connect("template_svc", peers.template_svc, render_service_pb2.DESCRIPTOR.services_by_name["RenderService"])
+        recipients, renderer = RecipientClient(users), RenderClient(templates)
+        # reported only: while they are down deliveries are parked, which is no reason to send the worker's traffic elsewhere
+        checks = (
+            Check("user_svc", users.channel_ready, required=False),
+            Check("template_svc", templates.channel_ready, required=False),
+        )
+        yield Peers(recipients, renderer, checks)
+        await recipients.close()
+        await renderer.close()
+
+
+@asynccontextmanager
+async def open_worker(
+    name: str, settings: ProcessSettings, *, channel: Channel, peers: Peers, broker: Broker | None = None
+) -> AsyncIterator[App]:
+    """Consumes the channel's queues and serves health until the end of the block. `broker` replaces the one of the settings."""
+    fatal = asyncio.Event()
+    async with AsyncExitStack() as stack:
+        bus = broker if broker is not None else await stack.enter_async_context(open_broker(settings.broker))
+        redis = await stack.enter_async_context(open_cache(settings.cache))
+        ledger = Ledger(redis, ttl_s=settings.worker.ledger_ttl_s, on_unprotected=_UNPROTECTED.add)
+        stack.push_async_callback(ledger.close)
+        breaker = Breaker(
+            channel.provider, failures=settings.worker.breaker_failures, open_s=settings.worker.breaker_open_s, on_change=count_change
+        )
+        handler = _Lanes(channel, peers, ledger, breaker)
+        consumer = DeliveryConsumer(
+            bus, channel.name, handler, prefetch=settings.worker.prefetch, urgent_prefetch=settings.worker.urgent_prefetch
+        )
+
+        async def alive() -> None:
+            if not consumer.liveness():
+                log.error("the consumer has died in silence: this process ends so that another takes over")
+                fatal.set()
+            if not consumer.ready:
+                raise ConsumerNotReady
+
+        checks = (Check("broker", bus.ping), Check("consumer", alive), Check("redis", redis.ping, required=False), *peers.checks)
+        health = HealthMonitor(checks)
+        await consumer.start()
+        stack.push_async_callback(consumer.stop, timeout_s=settings.common.grace_s)
+        await health.start()
+        stack.push_async_callback(health.close)
+        port = await stack.enter_async_context(serve_grpc(Dispatcher(()), settings.grpc, health, grace_s=settings.common.grace_s))
+        yield App(name, health, {"grpc": port}, fatal)
+
+
+class ConsumerNotReady(Exception):
+    """Not every lane is being consumed."""
+
+
+class _Lanes:
+    """The handler of both lanes: two pipelines that share everything but their part of the provider's capacity."""
+
+    def __init__(self, channel: Channel, peers: Peers, ledger: Ledger, breaker: Breaker) -> None:
+        urgent = max(1, channel.capacity // _URGENT_SHARE)
+
+        def observe(result: str, seconds: float, sent: bool) -> None:
+            _ATTEMPTS.record(seconds, {"channel": channel.name, "result": result, "sent": sent})
+
+        def lane(concurrency: int) -> DeliveryPipeline:
+            return DeliveryPipeline(
+                name=channel.provider, recipients=peers.recipients, renderer=peers.renderer, sender=channel.sender,
+                ledger=ledger, breaker=breaker, concurrency=concurrency, observe=observe,
+            )  # fmt: skip
+
+        self._urgent, self._normal = lane(urgent), lane(max(1, channel.capacity - urgent))
+
+    async def __call__(self, deliveries: Sequence[Delivery]) -> Sequence[Disposition]:
+        """An envelope holds deliveries of one lane."""
+        lane = self._urgent if deliveries[0].priority == PRIORITY_HIGH else self._normal
+        return await lane.handle(deliveries)
+
+
+def count_change(change: BreakerChange) -> None:
+    """Counts a breaker's change of state."""
+    _BREAKERS.add(1, {"breaker": change.name, "state": change.after.value})

@@ -62,7 +62,7 @@ async def test_the_server_gets_the_envelope_and_the_very_bytes(server: SmtpServe
     await make().send(mail())
     received = await server.next_message()
     assert (received.sender, received.recipients) == ("no-reply@example.com", ("ada@example.org",))
-    assert received.data == BODY
+    assert received.raw == BODY
 
 
 async def test_one_connection_carries_many_mails(server: SmtpServer, make: MakeProvider) -> None:
