@@ -24,6 +24,9 @@ from mesh.settings import CommonSettings
 
 TRACEPARENT = "traceparent"
 _PROPAGATOR = TraceContextTextMapPropagator()
+# a proxy until `set_up` has installed the provider: asking for a tracer at each span costs more than the span
+_TRACER = trace.get_tracer("clarion")
+_recording = False
 
 
 @dataclass
@@ -51,6 +54,8 @@ class Telemetry:
 
 def set_up(service: str, settings: CommonSettings, *, processor: SpanProcessor | None = None) -> Telemetry:
     """Installs the process's tracer and meter and starts the metrics endpoint. `processor` replaces the OTLP exporter (tests)."""
+    global _recording  # noqa: PLW0603  one provider per process, as in OpenTelemetry itself
+    _recording = processor is not None or bool(settings.otlp_endpoint)
     resource = Resource.create({"service.name": service, "service.namespace": "clarion"})
     tracer_provider = TracerProvider(resource=resource, sampler=_sampler(settings, forced=processor is not None))
     if processor is not None:
@@ -72,11 +77,6 @@ def _sampler(settings: CommonSettings, *, forced: bool) -> Sampler:
     if not settings.otlp_endpoint and not forced:
         return ALWAYS_OFF
     return ParentBased(TraceIdRatioBased(settings.trace_ratio))
-
-
-def tracer() -> trace.Tracer:
-    """The process's tracer."""
-    return trace.get_tracer("clarion")
 
 
 def meter() -> metrics.Meter:
@@ -102,7 +102,10 @@ def span(
 ) -> Iterator[Span]:
     """A span that continues the trace in `carrier` (or the current one) and carries errors as its status without their text."""
     parent = _PROPAGATOR.extract(carrier) if carrier and TRACEPARENT in carrier else None
-    opened = tracer().start_span(name, context=parent, kind=kind, attributes=dict(attributes or {}))
+    if parent is None and not _recording and not trace.get_current_span().get_span_context().is_valid:
+        yield trace.INVALID_SPAN  # nobody records and there is no trace to continue: the most common case costs nothing
+        return
+    opened = _TRACER.start_span(name, context=parent, kind=kind, attributes=dict(attributes or {}))
     base = parent if parent is not None else otel_context.get_current()
     token = otel_context.attach(trace.set_span_in_context(opened, base))
     try:
