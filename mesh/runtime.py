@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 
 import uvloop
 
-from mesh import logs, migrations, telemetry
+from mesh import logs, telemetry
 from mesh.health import HealthMonitor
 from mesh.server import PortTaken
 from mesh.settings import CommonSettings, DatabaseSettings, Env, SettingsError
@@ -60,6 +60,9 @@ def run(name: str, from_env: Callable[[Env], S], open_app: OpenApp[S]) -> int:
         return EXIT_SETTINGS
     logs.set_up(name, level=settings.common.log_level, form=settings.common.log_format)
     if arguments.command == "migrate":
+        # imported here since Alembic and SQLAlchemy weigh 36 MB, which a worker has no use for
+        from mesh import migrations
+
         database: DatabaseSettings = settings.database  # type: ignore[attr-defined]  # offered only where there is one
         migrations.upgrade_now(name, database.url)
         log.info("database is up to date")
