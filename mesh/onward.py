@@ -1,0 +1,156 @@
+"""Where each delivery of an envelope goes next: the rules of retry, park and dead letter. Decides and packs; publishes nothing."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import assert_never
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from clarion.delivery.v1.delivery_pb2 import Delivery, DeliveryFailed, DeliveryRequested, Outcome
+from clarion.notification.v1.notification_pb2 import NotificationStatus
+from mesh.disposition import Dead, Disposition, Done, Park, Retry
+from mesh.topology import FAILED_QUEUE, Delay, Lane
+
+# A handler's breakdowns over one delivery that it is given; it may be the delivery's fault or that of the moment.
+MAX_CRASHES = 5
+
+_ENVELOPE_SIZE = 50
+# An urgent delivery waits for no other one's provider call.
+_URGENT_ENVELOPE_SIZE = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Onward:
+    """One message to publish."""
+
+    route: str
+    body: bytes
+    headers: Mapping[str, str | int] = field(default_factory=dict)
+
+
+class Plan:
+    """What is to be published before the envelope may be acknowledged: `onward`, and then `outcomes`.
+
+    A delivery that is given up has no outcome of its own here: its dead letter carries it, so that both are recorded together.
+    """
+
+    def __init__(self, lane: Lane, *, urgent: bool, now: datetime) -> None:
+        self._lane = lane
+        self._size = _URGENT_ENVELOPE_SIZE if urgent else _ENVELOPE_SIZE
+        self.now = now
+        self.onward: list[Onward] = []
+        self.outcomes: list[Outcome] = []
+        self._delayed: dict[str, list[Delivery]] = {}
+
+    def split(self, deliveries: Iterable[Delivery]) -> None:
+        """Each back to the work queue in an envelope of its own."""
+        self.onward += [_envelope(self._lane.queue, [delivery]) for delivery in deliveries]
+
+    def settle_early(self, delivery: Delivery) -> bool:
+        """True for a delivery that is out of time or not due yet, which is settled herewith."""
+        if delivery.HasField("expire_time") and _time(delivery.expire_time) <= self.now:
+            self._tell(delivery, Outcome(reason="EXPIRED"), NotificationStatus.NOTIFICATION_STATUS_EXPIRED)
+            return True
+        if delivery.HasField("not_before") and (wait_s := (_time(delivery.not_before) - self.now).total_seconds()) > 0:
+            self._delay(delivery, self._lane.delay_for(wait_s))
+            return True
+        return False
+
+    def settle(self, delivery: Delivery, disposition: Disposition) -> None:
+        """Acts on the handler's decision."""
+        match disposition:
+            case Done(outcome):
+                self._tell(delivery, outcome, outcome.status)
+            case Retry(outcome, retry_after_s, changed):
+                self._retry(delivery, outcome, retry_after_s or 0.0, changed or delivery)
+            case Park(reason, delay_s):
+                self._park(delivery, reason or "PARKED", delay_s)
+            case Dead(outcome):
+                self._give_up(delivery, outcome)
+            case unknown:
+                assert_never(unknown)
+
+    def crashed(self, deliveries: Iterable[Delivery]) -> None:
+        """The handler broke down: nobody knows over which one, so each comes back alone after a pause, some times."""
+        pause = self._lane.park[0]
+        for delivery in deliveries:
+            again = _copy(delivery)
+            again.crashes += 1
+            if again.crashes > MAX_CRASHES:
+                self._give_up(again, Outcome(reason="WORKER_FAILED", detail="the worker broke down over it several times"))
+                continue
+            self.onward.append(_envelope(pause.route, [again]))
+            self._tell_planned(delivery, Outcome(reason="WORKER_FAILED"), NotificationStatus.NOTIFICATION_STATUS_QUEUED, pause.delay_s)
+
+    def pack(self) -> None:
+        """Turns what was delayed into envelopes. To be called once, after everything is settled."""
+        for route, deliveries in self._delayed.items():
+            for start in range(0, len(deliveries), self._size):
+                self.onward.append(_envelope(route, deliveries[start : start + self._size]))
+        self._delayed.clear()
+
+    def _retry(self, delivery: Delivery, outcome: Outcome, wait_s: float, changed: Delivery) -> None:
+        step = delivery.attempt - 1
+        if step >= len(self._lane.retry):
+            self._give_up(changed, outcome)
+            return
+        again = _copy(changed)
+        again.attempt = delivery.attempt + 1
+        again.parked = again.crashes = 0
+        wait_s = self._wait(again, wait_s, self._lane.delay_for(wait_s, step=step))
+        self._tell_planned(delivery, outcome, NotificationStatus.NOTIFICATION_STATUS_RETRYING, wait_s)
+
+    def _park(self, delivery: Delivery, reason: str, delay_s: float) -> None:
+        again = _copy(delivery)
+        again.parked += 1
+        wait_s = self._wait(again, delay_s, self._lane.delay_for(delay_s))
+        self._tell_planned(delivery, Outcome(reason=reason), NotificationStatus.NOTIFICATION_STATUS_QUEUED, wait_s)
+
+    def _wait(self, delivery: Delivery, wait_s: float, delay: Delay) -> float:
+        """Into the delay queue, with a note where that is only the first hop. Returns the seconds until the next try."""
+        delivery.ClearField("not_before")
+        if wait_s > delay.delay_s:
+            delivery.not_before.FromDatetime(self.now + timedelta(seconds=wait_s))
+        self._delay(delivery, delay)
+        return max(wait_s, delay.delay_s)
+
+    def _delay(self, delivery: Delivery, delay: Delay) -> None:
+        self._delayed.setdefault(delay.route, []).append(delivery)
+
+    def _give_up(self, delivery: Delivery, outcome: Outcome) -> None:
+        final = self._complete(delivery, outcome, NotificationStatus.NOTIFICATION_STATUS_FAILED)
+        self.onward.append(Onward(FAILED_QUEUE, DeliveryFailed(delivery=delivery, outcome=final).SerializeToString()))
+
+    def _tell(self, delivery: Delivery, outcome: Outcome, status: NotificationStatus.ValueType) -> None:
+        self.outcomes.append(self._complete(delivery, outcome, status))
+
+    def _tell_planned(self, delivery: Delivery, outcome: Outcome, status: NotificationStatus.ValueType, wait_s: float) -> None:
+        complete = self._complete(delivery, outcome, status)
+        complete.next_attempt_time.FromDatetime(self.now + timedelta(seconds=wait_s))
+        self.outcomes.append(complete)
+
+    def _complete(self, delivery: Delivery, outcome: Outcome, status: NotificationStatus.ValueType) -> Outcome:
+        complete = Outcome()
+        complete.CopyFrom(outcome)
+        complete.notification_id = delivery.notification_id
+        complete.run = delivery.run
+        complete.attempt = delivery.attempt
+        complete.status = status
+        if not complete.HasField("time"):
+            complete.time.FromDatetime(self.now)
+        return complete
+
+
+def _envelope(route: str, deliveries: Sequence[Delivery]) -> Onward:
+    return Onward(route, DeliveryRequested(deliveries=deliveries).SerializeToString())
+
+
+def _copy(delivery: Delivery) -> Delivery:
+    copy = Delivery()
+    copy.CopyFrom(delivery)
+    return copy
+
+
+def _time(stamp: Timestamp) -> datetime:
+    return stamp.ToDatetime(tzinfo=UTC)

@@ -1,0 +1,158 @@
+"""The rules of retry, park and dead letter, without any broker."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clarion.delivery.v1.delivery_pb2 import Delivery, DeliveryFailed, DeliveryRequested, Outcome
+from clarion.notification.v1.notification_pb2 import NotificationStatus
+from mesh.disposition import Dead, Disposition, Done, Park, Retry
+from mesh.onward import MAX_CRASHES, Plan
+from mesh.topology import FAILED_QUEUE, build_topology
+
+NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+TOPOLOGY = build_topology()
+LANE = TOPOLOGY.lane("email", urgent=False)
+DELAYS_S = {delay.route: delay.delay_s for delay in (*LANE.retry, *LANE.park)}
+
+
+def make_delivery(identifier: str = "n1", **fields: Any) -> Delivery:
+    return Delivery(notification_id=identifier, **{"attempt": 1, **fields})
+
+
+def settled(delivery: Delivery, disposition: Disposition) -> Plan:
+    plan = Plan(LANE, urgent=False, now=NOW)
+    plan.settle(delivery, disposition)
+    plan.pack()
+    return plan
+
+
+def only_onward(plan: Plan) -> tuple[str, Delivery]:
+    (onward,) = plan.onward
+    (delivery,) = DeliveryRequested.FromString(onward.body).deliveries
+    return onward.route, delivery
+
+
+@pytest.mark.parametrize(("attempt", "seconds"), [(1, 2), (2, 4), (3, 8)])
+def test_a_retry_takes_the_ladders_step_of_its_attempt(attempt: int, seconds: int) -> None:
+    plan = settled(make_delivery(attempt=attempt, parked=3, crashes=1), Retry(Outcome(reason="SMTP_451")))
+    route, delivery = only_onward(plan)
+    assert route == f"email.retry.{seconds}s"
+    assert (delivery.attempt, delivery.parked, delivery.crashes) == (attempt + 1, 0, 0)
+    assert not delivery.HasField("not_before")
+    (outcome,) = plan.outcomes
+    assert outcome.status == NotificationStatus.NOTIFICATION_STATUS_RETRYING
+    assert (outcome.notification_id, outcome.attempt, outcome.reason) == ("n1", attempt, "SMTP_451")
+    assert outcome.next_attempt_time.ToDatetime(UTC) == NOW + timedelta(seconds=seconds)
+    assert outcome.time.ToDatetime(UTC) == NOW
+
+
+def test_a_retry_after_the_last_attempt_is_a_dead_letter_with_its_reason() -> None:
+    plan = settled(make_delivery(attempt=4, run=2), Retry(Outcome(reason="SMTP_451", detail="try later")))
+    (letter,) = plan.onward
+    failed = DeliveryFailed.FromString(letter.body)
+    assert letter.route == FAILED_QUEUE
+    assert failed.outcome.status == NotificationStatus.NOTIFICATION_STATUS_FAILED
+    assert (failed.outcome.attempt, failed.outcome.run, failed.outcome.reason) == (4, 2, "SMTP_451")
+    assert failed.delivery.attempt == 4
+    assert plan.outcomes == []
+
+
+def test_a_dead_delivery_is_a_dead_letter_at_once() -> None:
+    plan = settled(make_delivery(), Dead(Outcome(reason="SMTP_550")))
+    (letter,) = plan.onward
+    assert DeliveryFailed.FromString(letter.body).outcome.reason == "SMTP_550"
+
+
+def test_a_delivery_that_is_done_has_an_outcome_and_nothing_else() -> None:
+    outcome = Outcome(status=NotificationStatus.NOTIFICATION_STATUS_SENT, locale="pt")
+    plan = settled(make_delivery(run=1), Done(outcome))
+    assert plan.onward == []
+    (told,) = plan.outcomes
+    assert (told.notification_id, told.run, told.attempt, told.locale) == ("n1", 1, 1, "pt")
+    assert told.status == NotificationStatus.NOTIFICATION_STATUS_SENT
+    assert not outcome.notification_id, "the handler's own object stays as it was"
+
+
+def test_a_parked_delivery_keeps_its_attempt() -> None:
+    plan = settled(make_delivery(attempt=2), Park("BREAKER_OPEN", 30))
+    route, delivery = only_onward(plan)
+    assert (route, delivery.attempt, delivery.parked) == ("email.park.30s", 2, 1)
+    (outcome,) = plan.outcomes
+    assert (outcome.status, outcome.reason) == (NotificationStatus.NOTIFICATION_STATUS_QUEUED, "BREAKER_OPEN")
+    assert outcome.next_attempt_time.ToDatetime(UTC) == NOW + timedelta(seconds=30)
+
+
+def test_a_changed_delivery_takes_the_place_of_the_one_that_came() -> None:
+    changed = make_delivery(device_ids=["d2"])
+    _, delivery = only_onward(settled(make_delivery(), Retry(Outcome(), delivery=changed)))
+    assert (list(delivery.device_ids), delivery.attempt) == (["d2"], 2)
+
+
+def test_a_retry_after_within_the_step_changes_nothing() -> None:
+    route, delivery = only_onward(settled(make_delivery(), Retry(Outcome(), retry_after_s=1.5)))
+    assert route == "email.retry.2s"
+    assert not delivery.HasField("not_before")
+
+
+@given(wait_s=st.floats(min_value=0.1, max_value=2000), attempt=st.integers(1, 3), late_s=st.floats(min_value=0, max_value=5))
+def test_a_retry_after_is_never_undercut_and_hardly_exceeded(wait_s: float, attempt: int, late_s: float) -> None:
+    plan = settled(make_delivery(attempt=attempt), Retry(Outcome(), retry_after_s=wait_s))
+    route, delivery = only_onward(plan)
+    passed_s = DELAYS_S[route]
+    hops = 1
+    while True:
+        plan = Plan(LANE, urgent=False, now=NOW + timedelta(seconds=passed_s))
+        if not plan.settle_early(delivery):
+            break
+        plan.pack()
+        assert plan.outcomes == [], "a hop is not news"
+        route, delivery = only_onward(plan)
+        passed_s += DELAYS_S[route] + late_s
+        hops += 1
+    step_s = LANE.retry[attempt - 1].delay_s
+    assert passed_s >= wait_s - 1e-6
+    assert passed_s <= max(wait_s + 30, step_s) + late_s * hops
+    assert delivery.attempt == attempt + 1
+
+
+def test_a_delivery_that_is_out_of_time_expires_without_being_tried() -> None:
+    delivery = make_delivery()
+    delivery.expire_time.FromDatetime(NOW)
+    plan = Plan(LANE, urgent=False, now=NOW)
+    assert plan.settle_early(delivery)
+    assert plan.outcomes[0].status == NotificationStatus.NOTIFICATION_STATUS_EXPIRED
+    assert plan.onward == []
+
+
+def test_deliveries_of_one_delay_travel_together_up_to_fifty() -> None:
+    plan = Plan(LANE, urgent=False, now=NOW)
+    for number in range(60):
+        plan.settle(make_delivery(str(number)), Retry(Outcome()))
+    plan.settle(make_delivery("other", attempt=2), Retry(Outcome()))
+    plan.pack()
+    sizes = [(onward.route, len(DeliveryRequested.FromString(onward.body).deliveries)) for onward in plan.onward]
+    assert sizes == [("email.retry.2s", 50), ("email.retry.2s", 10), ("email.retry.4s", 1)]
+
+
+def test_urgent_deliveries_travel_alone_and_come_back_to_their_lane() -> None:
+    plan = Plan(TOPOLOGY.lane("email", urgent=True), urgent=True, now=NOW)
+    for number in range(2):
+        plan.settle(make_delivery(str(number)), Retry(Outcome()))
+    plan.pack()
+    assert [onward.route for onward in plan.onward] == ["email.urgent.retry.2s"] * 2
+
+
+def test_what_a_handler_broke_down_over_comes_back_alone_and_is_given_up_in_the_end() -> None:
+    plan = Plan(LANE, urgent=False, now=NOW)
+    plan.crashed([make_delivery("a"), make_delivery("b", crashes=MAX_CRASHES)])
+    back, letter = plan.onward
+    (again,) = DeliveryRequested.FromString(back.body).deliveries
+    assert (back.route, again.crashes, again.attempt) == ("email.park.30s", 1, 1)
+    failed = DeliveryFailed.FromString(letter.body)
+    assert (letter.route, failed.outcome.notification_id, failed.outcome.reason) == (FAILED_QUEUE, "b", "WORKER_FAILED")
+    (outcome,) = plan.outcomes
+    assert (outcome.notification_id, outcome.status) == ("a", NotificationStatus.NOTIFICATION_STATUS_QUEUED)
