@@ -148,7 +148,7 @@ def apt_install(packages: Sequence[str]) -> None:
     say(f"installing {', '.join(packages)} with apt-get")
     with no_daemons():
         run(["apt-get", "update", "-qq"])
-        command = ["apt-get", "install", "-qq", "--yes", "--no-install-recommends", *packages]
+        command = ["apt-get", "install", "-qq", "--yes", "--no-install-recommends", "-o=Dpkg::Use-Pty=0", *packages]
         run(command, DEBIAN_FRONTEND="noninteractive", RUNLEVEL="1")
 
 
