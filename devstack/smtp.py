@@ -72,6 +72,12 @@ class SmtpServer:
             await self._arrived.wait()
         return self._unread.popleft()
 
+    async def received_at_least(self, count: int) -> None:
+        """Returns when so many mails have been accepted since the start."""
+        while self.received < count:
+            self._arrived.clear()
+            await self._arrived.wait()
+
     def behaviour(self, recipient: str, stage: Stage) -> Behaviour | None:
         """What happens to the recipient at this stage; uses the script up."""
         queue = self._once.get(recipient)
