@@ -16,14 +16,14 @@ DEFAULT_TIMEZONE = "UTC"
 MIN_PASSWORD_LENGTH = 10
 MAX_PASSWORD_LENGTH = 256
 
-# Well-formed languages that no text is written in: undetermined, multiple, no linguistic content.
-_NO_LANGUAGE = {"und", "mul", "zxx"}
+# Well-formed tags that no text is written in: undetermined, multiple, no linguistic content.
+_NO_LANGUAGE = {None, "und", "mul", "zxx"}
 
 
 def check_email(field: str, value: str) -> str:
     """The address as given, with its domain in ASCII (IDNA). Raises InvalidArgument, which never repeats the address."""
     try:
-        address = validate_email(value, check_deliverability=False, allow_smtputf8=False, test_environment=True)
+        address = validate_email(value, check_deliverability=False, allow_smtputf8=False, test_environment=True, strict=True)
     except EmailNotValidError:
         raise InvalidArgument.of(field, "must be an e-mail address such as ada@example.com, without spaces or line breaks") from None
     return value if value.isascii() else str(address.ascii_email)

@@ -74,7 +74,7 @@ class Users:
     async def list_users(self, email: str, requested_size: int, token: str) -> Page[User]:
         """A page, newest first. Raises InvalidArgument for a size or token that does not fit."""
         size = page_size(requested_size)
-        filters = {"email": email.lower()}
+        filters = {"email": check_text("email", email).lower()}
         position = _PAGES.position(token, filters)
         before_id = existing_id(str(position[0])) if position else None
         users = await self._store.list_newest_first(email, before_id, size + 1)

@@ -1,0 +1,120 @@
+"""The stores of user_svc, each twice: in memory and in a real PostgreSQL. A contract test runs on both."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from sqlalchemy import event, text
+
+from mesh.database import Database, open_database
+from mesh.settings import DatabaseSettings
+from tests.fixtures_postgres import NewDatabase
+from tests.user_svc import fakes
+from tests.user_svc.factories import Clock
+from user_svc.auth.repository import ApiKeyRepository, SessionRepository, SigningKeyRepository
+from user_svc.auth.signing import SigningKeyStore
+from user_svc.auth.use_cases import ApiKeyStore, SessionStore
+from user_svc.devices.repository import DeviceRepository
+from user_svc.devices.use_cases import DeviceStore
+from user_svc.preferences.repository import PreferenceRepository
+from user_svc.preferences.use_cases import PreferenceStore
+from user_svc.recipients.repository import ContactRepository
+from user_svc.recipients.use_cases import ContactStore
+from user_svc.suppressions.repository import SuppressionRepository
+from user_svc.suppressions.use_cases import SuppressionStore
+from user_svc.users.repository import UserRepository
+from user_svc.users.use_cases import UserStore
+
+
+@dataclass(frozen=True)
+class Stores:
+    """Every store, over one set of data."""
+
+    users: UserStore
+    devices: DeviceStore
+    preferences: PreferenceStore
+    suppressions: SuppressionStore
+    sessions: SessionStore
+    api_keys: ApiKeyStore
+    signing_keys: SigningKeyStore
+    contacts: ContactStore
+
+
+@dataclass
+class Statements:
+    """The SQL statements that a database was given, transaction control left out."""
+
+    seen: list[tuple[str, Any]] = field(default_factory=list)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Stands still until a test moves it."""
+    return Clock()
+
+
+@pytest.fixture
+def memory_stores() -> Stores:
+    """The fakes."""
+    memory = fakes.Memory()
+    return Stores(
+        fakes.MemoryUsers(memory),
+        fakes.MemoryDevices(memory),
+        fakes.MemoryPreferences(memory),
+        fakes.MemorySuppressions(memory),
+        fakes.MemorySessions(memory),
+        fakes.MemoryApiKeys(memory),
+        fakes.MemorySigningKeys(memory),
+        fakes.MemoryContacts(memory),
+    )
+
+
+@pytest.fixture
+async def database(postgres_url: NewDatabase) -> AsyncIterator[Database]:
+    """A migrated, empty user database."""
+    async with open_database(DatabaseSettings(await postgres_url("user_svc"))) as opened:
+        yield opened
+
+
+@pytest.fixture
+def postgres_stores(database: Database) -> Stores:
+    """The repositories."""
+    return Stores(
+        UserRepository(database),
+        DeviceRepository(database),
+        PreferenceRepository(database),
+        SuppressionRepository(database),
+        SessionRepository(database),
+        ApiKeyRepository(database),
+        SigningKeyRepository(database),
+        ContactRepository(database),
+    )
+
+
+@pytest.fixture(params=["memory", "postgres"])
+def stores(request: pytest.FixtureRequest) -> Stores:
+    """Both, one after the other: what holds for the fake must hold for PostgreSQL."""
+    found: Stores = request.getfixturevalue(f"{request.param}_stores")
+    return found
+
+
+@pytest.fixture
+def statements(database: Database) -> Statements:
+    """Records what the repositories send from here on."""
+    record = Statements()
+
+    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool) -> None:
+        record.seen.append((statement, parameters))
+
+    event.listen(database.engine.sync_engine, "before_cursor_execute", note)
+    return record
+
+
+async def explain(database: Database, statement: str, parameters: Any) -> str:
+    """PostgreSQL's plan when it would rather use any index than read a whole table."""
+    async with database.begin() as connection:
+        await connection.execute(text("SET LOCAL enable_seqscan = off"))
+        await connection.execute(text("SET LOCAL enable_bitmapscan = off"))
+        result = await connection.exec_driver_sql(f"EXPLAIN {statement}", tuple(parameters))
+        return "\n".join(str(row[0]) for row in result)

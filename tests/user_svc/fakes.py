@@ -1,0 +1,271 @@
+"""In-memory stand-ins for PostgreSQL: one class per port, all over one `Memory`, so that deleting a person reaches everything."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from datetime import datetime
+
+from user_svc.auth.models import ApiKey, Login, RefreshToken, Rotation, RotationOutcome, SessionOwner, SigningKey
+from user_svc.devices.errors import TooManyDevices
+from user_svc.devices.models import MAX_DEVICES, Device
+from user_svc.preferences.errors import TooManyRules
+from user_svc.preferences.models import MAX_RULES, Choice, PreferenceRule, Preferences
+from user_svc.recipients.models import Contact, PushTarget
+from user_svc.suppressions.models import Suppression
+from user_svc.users.errors import EmailTaken
+from user_svc.users.models import User, UserChanges
+
+
+@dataclass
+class Memory:
+    """All tables."""
+
+    users: dict[str, User] = field(default_factory=dict)
+    password_hashes: dict[str, str | None] = field(default_factory=dict)
+    devices: dict[str, Device] = field(default_factory=dict)
+    preferences: dict[str, Preferences] = field(default_factory=dict)
+    suppressions: dict[str, Suppression] = field(default_factory=dict)
+    refresh_tokens: dict[bytes, RefreshToken] = field(default_factory=dict)
+    used: set[bytes] = field(default_factory=set)
+    api_keys: dict[str, ApiKey] = field(default_factory=dict)
+    signing_keys: dict[str, SigningKey] = field(default_factory=dict)
+
+
+class MemoryUsers:
+    """Implements UserStore."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+
+    async def insert(self, user: User, password_hash: str | None) -> None:
+        self._refuse_taken(user.email, user.id)
+        self._memory.users[user.id] = user
+        self._memory.password_hashes[user.id] = password_hash
+
+    async def find(self, user_id: str) -> User | None:
+        return self._memory.users.get(user_id)
+
+    async def update(self, user_id: str, changes: UserChanges, now: datetime) -> User | None:
+        user = self._memory.users.get(user_id)
+        values = {each.name: getattr(changes, each.name) for each in fields(changes) if getattr(changes, each.name) is not None}
+        if user is None or not values:
+            return user
+        self._refuse_taken(values.get("email", ""), user_id)
+        self._memory.users[user_id] = replace(user, **values, update_time=now)
+        return self._memory.users[user_id]
+
+    async def delete(self, user_id: str) -> bool:
+        memory = self._memory
+        memory.preferences.pop(user_id, None)
+        memory.devices = {key: device for key, device in memory.devices.items() if device.user_id != user_id}
+        memory.refresh_tokens = {key: token for key, token in memory.refresh_tokens.items() if token.user_id != user_id}
+        return memory.users.pop(user_id, None) is not None
+
+    async def list_newest_first(self, email: str, before_id: str | None, limit: int) -> Sequence[User]:
+        newest = sorted(self._memory.users.values(), key=lambda user: user.id, reverse=True)
+        fitting = [user for user in newest if not email or user.email.lower() == email.lower()]
+        return [user for user in fitting if before_id is None or user.id < before_id][:limit]
+
+    def _refuse_taken(self, email: str, user_id: str) -> None:
+        if email and any(user.email.lower() == email.lower() and user.id != user_id for user in self._memory.users.values()):
+            raise EmailTaken
+
+
+class MemoryDevices:
+    """Implements DeviceStore."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+
+    async def register(self, device: Device) -> Device | None:
+        if device.user_id not in self._memory.users:
+            return None
+        known = next((each for each in self._memory.devices.values() if each.token == device.token), None)
+        if known is not None and known.user_id == device.user_id:
+            self._memory.devices[known.id] = replace(known, platform=device.platform)
+            return self._memory.devices[known.id]
+        if sum(each.user_id == device.user_id for each in self._memory.devices.values()) >= MAX_DEVICES:
+            raise TooManyDevices
+        if known is not None:
+            del self._memory.devices[known.id]
+        self._memory.devices[device.id] = device
+        return device
+
+    async def list_newest_first(self, user_id: str) -> Sequence[Device] | None:
+        if user_id not in self._memory.users:
+            return None
+        owned = [device for device in self._memory.devices.values() if device.user_id == user_id]
+        return sorted(owned, key=lambda device: device.id, reverse=True)
+
+    async def delete(self, user_id: str, device_id: str) -> bool:
+        device = self._memory.devices.get(device_id)
+        if device is None or device.user_id != user_id:
+            return False
+        del self._memory.devices[device_id]
+        return True
+
+
+class MemoryPreferences:
+    """Implements PreferenceStore."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+
+    async def find(self, user_id: str) -> Preferences | None:
+        if user_id not in self._memory.users:
+            return None
+        return self._memory.preferences.get(user_id, Preferences(user_id, (), None))
+
+    async def update(self, user_id: str, rules: Sequence[PreferenceRule], now: datetime) -> Preferences | None:
+        before = await self.find(user_id)
+        if before is None:
+            return None
+        by_key = {(rule.channel, rule.category): rule for rule in (*before.rules, *rules)}
+        kept = [rule for rule in by_key.values() if rule.choice is not Choice.INHERIT]
+        if len(kept) > MAX_RULES:
+            raise TooManyRules
+        ordered = tuple(sorted(kept, key=lambda rule: (rule.channel.value, rule.category)))
+        self._memory.preferences[user_id] = Preferences(user_id, ordered, now)
+        return self._memory.preferences[user_id]
+
+
+class MemorySuppressions:
+    """Implements SuppressionStore."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+
+    async def add(self, suppression: Suppression) -> Suppression:
+        return self._memory.suppressions.setdefault(suppression.address, suppression)
+
+    async def delete(self, address: str) -> bool:
+        return self._memory.suppressions.pop(address, None) is not None
+
+    async def list_by_address(self, after_address: str, limit: int) -> Sequence[Suppression]:
+        return [entry for address, entry in sorted(self._memory.suppressions.items()) if address > after_address][:limit]
+
+
+class MemorySessions:
+    """Implements SessionStore."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+
+    async def find_login(self, email: str) -> Login | None:
+        for user in self._memory.users.values():
+            if user.email and user.email.lower() == email.lower():
+                return Login(user.id, user.role, self._memory.password_hashes[user.id])
+        return None
+
+    async def replace_password_hash(self, user_id: str, *, old: str, new: str) -> None:
+        if self._memory.password_hashes.get(user_id) == old:
+            self._memory.password_hashes[user_id] = new
+
+    async def add_refresh_token(self, token: RefreshToken) -> bool:
+        if token.user_id not in self._memory.users:
+            return False
+        tokens = self._memory.refresh_tokens
+        for key in [key for key, each in tokens.items() if each.user_id == token.user_id and each.expire_time <= token.create_time]:
+            del tokens[key]
+        tokens[token.sha256] = token
+        return True
+
+    async def rotate_refresh_token(self, sha256: bytes, next_sha256: bytes, *, now: datetime, expire_time: datetime) -> Rotation:
+        token = self._memory.refresh_tokens.get(sha256)
+        if token is None:
+            return Rotation(RotationOutcome.UNKNOWN)
+        if sha256 in self._memory.used:
+            await self.revoke_family_of(sha256)
+            return Rotation(RotationOutcome.REUSED)
+        if token.expire_time <= now:
+            return Rotation(RotationOutcome.EXPIRED)
+        self._memory.used.add(sha256)
+        self._memory.refresh_tokens[next_sha256] = RefreshToken(next_sha256, token.user_id, token.family, now, expire_time)
+        return Rotation(RotationOutcome.ROTATED, SessionOwner(token.user_id, self._memory.users[token.user_id].role))
+
+    async def revoke_family_of(self, sha256: bytes) -> None:
+        token = self._memory.refresh_tokens.get(sha256)
+        if token is not None:
+            kept = {key: each for key, each in self._memory.refresh_tokens.items() if each.family != token.family}
+            self._memory.refresh_tokens = kept
+
+
+class MemoryApiKeys:
+    """Implements ApiKeyStore."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+
+    async def add(self, key: ApiKey) -> None:
+        if all(each.sha256 != key.sha256 for each in self._memory.api_keys.values()):
+            self._memory.api_keys[key.id] = key
+
+    async def find_working(self, sha256: bytes, now: datetime) -> ApiKey | None:
+        return next((key for key in self._working(now) if key.sha256 == sha256), None)
+
+    async def list_working(self, before_id: str | None, limit: int, now: datetime) -> Sequence[ApiKey]:
+        newest = sorted(self._working(now), key=lambda key: key.id, reverse=True)
+        return [key for key in newest if before_id is None or key.id < before_id][:limit]
+
+    async def delete(self, key_id: str) -> bool:
+        return self._memory.api_keys.pop(key_id, None) is not None
+
+    def _working(self, now: datetime) -> list[ApiKey]:
+        return [key for key in self._memory.api_keys.values() if key.expire_time is None or key.expire_time > now]
+
+
+class MemorySigningKeys:
+    """Implements SigningKeyStore."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+
+    async def find_active(self) -> SigningKey | None:
+        return next((key for key in self._memory.signing_keys.values() if key.retire_time is None), None)
+
+    async def activate(self, key: SigningKey, *, instead_of: str | None) -> SigningKey:
+        active = await self.find_active()
+        if active is not None and active.kid != instead_of:
+            return active
+        if active is not None:
+            self._memory.signing_keys[active.kid] = replace(active, retire_time=key.create_time)
+        self._memory.signing_keys[key.kid] = key
+        return key
+
+    async def list_published(self, retired_since: datetime) -> Sequence[SigningKey]:
+        newest = sorted(self._memory.signing_keys.values(), key=lambda key: key.create_time, reverse=True)
+        return [key for key in newest if key.retire_time is None or key.retire_time > retired_since]
+
+
+class MemoryContacts:
+    """Implements ContactStore."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+
+    async def contacts(self, wants_devices: Mapping[str, bool]) -> Mapping[str, Contact]:
+        return {
+            user_id: self._contact(self._memory.users[user_id], with_devices=with_devices)
+            for user_id, with_devices in wants_devices.items()
+            if user_id in self._memory.users
+        }
+
+    async def existing(self, user_ids: Collection[str]) -> Collection[str]:
+        return [user_id for user_id in user_ids if user_id in self._memory.users]
+
+    async def remove_devices(self, device_ids: Collection[str]) -> None:
+        for device_id in device_ids:
+            self._memory.devices.pop(device_id, None)
+
+    def _contact(self, user: User, *, with_devices: bool) -> Contact:
+        suppression = self._memory.suppressions.get(user.email.lower())
+        owned = [device for device in self._memory.devices.values() if device.user_id == user.id and with_devices]
+        return Contact(
+            user_id=user.id,
+            email=user.email,
+            suppressed_for=suppression.reason if suppression else "",
+            locale=user.locale,
+            timezone=user.timezone,
+            name=user.name,
+            rules=self._memory.preferences.get(user.id, Preferences(user.id, (), None)).rules,
+            devices=tuple(PushTarget(each.id, each.token) for each in sorted(owned, key=lambda each: each.id, reverse=True)),
+        )

@@ -1,0 +1,134 @@
+"""Facts about devices: the rules, and one contract on the fake and on PostgreSQL."""
+
+import asyncio
+
+import pytest
+
+from mesh import ids
+from mesh.testing import caller
+from tests.user_svc.conftest import Stores
+from tests.user_svc.factories import START, Clock, make_device, make_user
+from user_svc.access import NotOwner
+from user_svc.devices.convert import device_to_proto
+from user_svc.devices.errors import DeviceNotFound, TooManyDevices
+from user_svc.devices.models import MAX_DEVICES, Platform
+from user_svc.devices.use_cases import Devices
+from user_svc.users.errors import UserNotFound
+from user_svc.users.models import User
+
+OPERATOR = caller("users:read", "users:write")
+
+
+@pytest.fixture
+async def ada(stores: Stores) -> User:
+    """A person in the store."""
+    user = make_user()
+    await stores.users.insert(user, None)
+    return user
+
+
+@pytest.fixture
+async def eve(stores: Stores) -> User:
+    """Another person."""
+    user = make_user()
+    await stores.users.insert(user, None)
+    return user
+
+
+@pytest.fixture
+def devices(stores: Stores, clock: Clock) -> Devices:
+    """The rules over either store."""
+    return Devices(stores.devices, now=clock)
+
+
+async def test_devices_are_listed_newest_first(devices: Devices, ada: User) -> None:
+    """As they were registered."""
+    first = await devices.create_device(OPERATOR, ada.id, "token-1", Platform.IOS)
+    second = await devices.create_device(OPERATOR, ada.id, "token-2", Platform.WEB)
+    assert list(await devices.list_devices(OPERATOR, ada.id)) == [second, first]
+    assert (first.user_id, first.platform, first.create_time) == (ada.id, Platform.IOS, START)
+
+
+async def test_the_same_token_again_is_the_same_device(devices: Devices, ada: User, clock: Clock) -> None:
+    """Id and time stay, the platform is corrected."""
+    first = await devices.create_device(OPERATOR, ada.id, "token-1", Platform.UNSPECIFIED)
+    clock.advance(days=1)
+    again = await devices.create_device(OPERATOR, ada.id, "token-1", Platform.ANDROID)
+    assert (again.id, again.create_time, again.platform) == (first.id, first.create_time, Platform.ANDROID)
+    assert len(await devices.list_devices(OPERATOR, ada.id)) == 1
+
+
+async def test_a_token_moves_to_who_registers_it_last(devices: Devices, ada: User, eve: User) -> None:
+    """An app installation has one owner; the device gets a new id."""
+    first = await devices.create_device(OPERATOR, ada.id, "token-1", Platform.IOS)
+    moved = await devices.create_device(caller(user_id=eve.id), eve.id, "token-1", Platform.IOS)
+    assert moved.id != first.id
+    assert list(await devices.list_devices(OPERATOR, ada.id)) == []
+    assert list(await devices.list_devices(OPERATOR, eve.id)) == [moved]
+
+
+async def test_a_token_of_4096_characters_fits(devices: Devices, ada: User) -> None:
+    """The longest that the schema lets through."""
+    token = "t" * 4096
+    device = await devices.create_device(OPERATOR, ada.id, token, Platform.IOS)
+    assert device.token == token
+
+
+async def test_a_person_has_at_most_50_devices(devices: Devices, ada: User) -> None:
+    """The fifty-first is refused; one that is known still answers."""
+    for number in range(MAX_DEVICES):
+        await devices.create_device(OPERATOR, ada.id, f"token-{number}", Platform.IOS)
+    with pytest.raises(TooManyDevices):
+        await devices.create_device(OPERATOR, ada.id, "one too many", Platform.IOS)
+    await devices.create_device(OPERATOR, ada.id, "token-7", Platform.IOS)
+    assert len(await devices.list_devices(OPERATOR, ada.id)) == MAX_DEVICES
+
+
+async def test_devices_that_come_together_stop_at_50_too(postgres_stores: Stores) -> None:
+    """On PostgreSQL, where they really race."""
+    user = make_user()
+    await postgres_stores.users.insert(user, None)
+    attempts = [postgres_stores.devices.register(make_device(user, f"token-{number}")) for number in range(MAX_DEVICES + 6)]
+    results = await asyncio.gather(*attempts, return_exceptions=True)
+    assert sum(isinstance(result, TooManyDevices) for result in results) == 6
+    assert len(await postgres_stores.devices.list_newest_first(user.id) or ()) == MAX_DEVICES
+
+
+async def test_a_device_is_deleted_by_its_own_person_only(devices: Devices, ada: User, eve: User) -> None:
+    """Under another person's id it is not found, even for an operator."""
+    device = await devices.create_device(OPERATOR, ada.id, "token-1", Platform.IOS)
+    for device_id, user_id in ((device.id, eve.id), (ids.new_id(), ada.id), ("guess", ada.id)):
+        with pytest.raises(DeviceNotFound):
+            await devices.delete_device(OPERATOR, user_id, device_id)
+    await devices.delete_device(caller(user_id=ada.id), ada.id, device.id)
+    assert list(await devices.list_devices(OPERATOR, ada.id)) == []
+
+
+async def test_nobody_has_no_devices(devices: Devices, ada: User) -> None:
+    """An unknown person is told apart from one without devices."""
+    assert list(await devices.list_devices(OPERATOR, ada.id)) == []
+    for user_id in (ids.new_id(), "guess"):
+        with pytest.raises(UserNotFound):
+            await devices.list_devices(OPERATOR, user_id)
+        with pytest.raises(UserNotFound):
+            await devices.create_device(OPERATOR, user_id, "token-1", Platform.IOS)
+
+
+async def test_an_owner_reaches_no_other_persons_devices(devices: Devices, ada: User, eve: User) -> None:
+    """Not to read, not to add, not to remove."""
+    device = await devices.create_device(OPERATOR, ada.id, "token-1", Platform.IOS)
+    as_eve = caller(user_id=eve.id)
+    for attempt in (
+        devices.list_devices(as_eve, ada.id),
+        devices.create_device(as_eve, ada.id, "token-2", Platform.IOS),
+        devices.delete_device(as_eve, ada.id, device.id),
+    ):
+        with pytest.raises(NotOwner):
+            await attempt
+
+
+@pytest.mark.parametrize(("token", "suffix"), [("short", ""), ("x" * 100 + "abcdef", "abcdef")])
+def test_of_a_token_only_its_end_is_shown(token: str, suffix: str) -> None:
+    """And nothing where the end would be a good part of it."""
+    message = device_to_proto(make_device(make_user(), token))
+    assert (message.token, message.token_suffix) == ("", suffix)

@@ -1,0 +1,172 @@
+"""Facts about recipients: the decision, the batches, and one contract on the fake and on PostgreSQL."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mesh import ids
+from tests.user_svc.conftest import Statements, Stores
+from tests.user_svc.factories import START, make_contact, make_device, make_user
+from user_svc.preferences.models import Channel, Choice, PreferenceRule, most_specific
+from user_svc.recipients.models import Contact, Decision, PushTarget, Query, decide
+from user_svc.recipients.use_cases import Recipients
+from user_svc.suppressions.models import Suppression
+
+DEVICE = PushTarget("device", "token")
+CATEGORIES = ["", "news", "billing"]
+CHANNELS = [Channel.EMAIL, Channel.PUSH]
+QUERIES = st.builds(Query, st.just("ada"), st.sampled_from(CHANNELS), st.sampled_from(CATEGORIES), st.booleans())
+CONTACTS = st.builds(
+    make_contact,
+    email=st.sampled_from(["", "ada@example.com"]),
+    suppressed_for=st.sampled_from(["", "bounce"]),
+    rules=st.lists(
+        st.builds(
+            PreferenceRule, st.sampled_from(Channel), st.sampled_from(CATEGORIES), st.sampled_from([Choice.ALLOW, Choice.DENY])
+        ),
+        unique_by=lambda rule: (rule.channel, rule.category),
+    ).map(tuple),
+    devices=st.sampled_from([(), (DEVICE,)]),
+)
+
+
+@given(QUERIES, CONTACTS)
+def test_what_is_sent_can_arrive(query: Query, contact: Contact) -> None:
+    """SEND means an address that may get e-mail, or a device."""
+    decision, _ = decide(query, contact)
+    if decision is Decision.SEND:
+        assert contact.devices if query.channel is Channel.PUSH else contact.email and not contact.suppressed_for
+
+
+@given(QUERIES, CONTACTS)
+def test_every_skip_has_its_cause(query: Query, contact: Contact) -> None:
+    """The rule that is told is one that really holds."""
+    decision, rule = decide(query, contact)
+    chosen = most_specific(contact.rules, query.channel, query.category)
+    if decision is Decision.SKIP and rule.startswith("preference:"):
+        assert chosen is not None
+        assert (rule, chosen.choice, query.mandatory) == (chosen.name, Choice.DENY, False)
+    elif decision is Decision.SKIP:
+        causes = {"no_address": not contact.email, "suppression:bounce": bool(contact.suppressed_for), "no_device": not contact.devices}
+        assert causes[rule]
+    elif query.mandatory:
+        assert rule == "mandatory"
+    else:
+        assert rule == (chosen.name if chosen else "default")
+
+
+@given(QUERIES, CONTACTS)
+def test_what_must_be_sent_is_stopped_by_no_preference(query: Query, contact: Contact) -> None:
+    """A mandatory notification is decided as if the person had never chosen."""
+    mandatory = Query(query.user_id, query.channel, query.category, mandatory=True)
+    without_rules = make_contact(
+        email=contact.email, suppressed_for=contact.suppressed_for, devices=contact.devices, rules=()
+    )
+    assert decide(mandatory, contact) == decide(mandatory, without_rules)
+
+
+@pytest.mark.parametrize(
+    ("query", "contact", "expected"),
+    [
+        (Query("x", Channel.EMAIL), None, (Decision.NOT_FOUND, "not_found")),
+        (Query("x", Channel.EMAIL), make_contact(), (Decision.SEND, "default")),
+        (Query("x", Channel.EMAIL, mandatory=True), make_contact(email=""), (Decision.SKIP, "no_address")),
+        (Query("x", Channel.EMAIL, mandatory=True), make_contact(suppressed_for="bounce"), (Decision.SKIP, "suppression:bounce")),
+        (Query("x", Channel.PUSH), make_contact(suppressed_for="bounce", devices=(DEVICE,)), (Decision.SEND, "default")),
+        (Query("x", Channel.PUSH, mandatory=True), make_contact(), (Decision.SKIP, "no_device")),
+    ],
+)
+def test_the_order_of_the_decision(query: Query, contact: Contact | None, expected: tuple[Decision, str]) -> None:
+    """Reachability and suppressions before everything; a suppression is about e-mail only."""
+    assert decide(query, contact) == expected
+
+
+async def test_answers_come_in_the_order_of_the_questions(stores: Stores) -> None:
+    """Repeated people, unknown people and nonsense included."""
+    ada = make_user(email="Ada@example.com", locale="pt-BR", timezone="Europe/Paris", name="Ada")
+    eve = make_user(email="eve@example.com")
+    for user in (ada, eve):
+        await stores.users.insert(user, None)
+    older = await stores.devices.register(make_device(ada, "token-1"))
+    newer = await stores.devices.register(make_device(ada, "token-2"))
+    assert older
+    assert newer
+    await stores.preferences.update(ada.id, [PreferenceRule(Channel.EMAIL, "news", Choice.DENY)], START)
+    await stores.suppressions.add(Suppression("eve@example.com", "complaint", START))
+    queries = [
+        Query(eve.id, Channel.EMAIL),
+        Query(ada.id, Channel.PUSH),
+        Query("nonsense", Channel.PUSH),
+        Query(ada.id.upper(), Channel.EMAIL, "news"),
+        Query(ids.new_id(), Channel.EMAIL),
+        Query(ada.id, Channel.EMAIL, "news", mandatory=True),
+        Query(eve.id, Channel.PUSH),
+    ]
+    answers = await Recipients(stores.contacts).resolve_recipients(queries)
+    assert [answer.rule for answer in answers] == [
+        "suppression:complaint", "default", "not_found", "preference:email:news", "not_found", "mandatory", "no_device",
+    ]  # fmt: skip
+    contact = answers[1].contact
+    assert contact is not None
+    assert [target.token for target in contact.devices] == ["token-2", "token-1"]
+    assert (contact.locale, contact.timezone, contact.name, contact.email) == ("pt-BR", "Europe/Paris", "Ada", "Ada@example.com")
+
+
+async def test_a_suppression_holds_for_the_address_in_any_case(stores: Stores) -> None:
+    """It is about the mailbox, not about its spelling."""
+    ada = make_user(email="ADA@Example.COM")
+    await stores.users.insert(ada, None)
+    await stores.suppressions.add(Suppression("ada@example.com", "bounce", START))
+    answers = await Recipients(stores.contacts).resolve_recipients([Query(ada.id, Channel.EMAIL)])
+    assert answers[0].rule == "suppression:bounce"
+
+
+async def test_devices_are_read_for_push_only(stores: Stores) -> None:
+    """An e-mail needs none."""
+    ada = make_user()
+    await stores.users.insert(ada, None)
+    await stores.devices.register(make_device(ada))
+    assert (await stores.contacts.contacts({ada.id: False}))[ada.id].devices == ()
+    assert len((await stores.contacts.contacts({ada.id: True}))[ada.id].devices) == 1
+
+
+async def test_known_people_are_told_as_they_were_asked_for(stores: Stores) -> None:
+    """Unknown ids and nonsense are left out."""
+    ada = make_user()
+    await stores.users.insert(ada, None)
+    recipients = Recipients(stores.contacts)
+    asked = [ada.id.upper(), ids.new_id(), "nonsense", "", ada.id]
+    assert sorted(await recipients.check_users(asked)) == sorted([ada.id.upper(), ada.id])
+    assert await recipients.check_users([]) == []
+
+
+async def test_dead_devices_are_forgotten(stores: Stores) -> None:
+    """Unknown ids and nonsense are no error."""
+    ada = make_user()
+    await stores.users.insert(ada, None)
+    dead = await stores.devices.register(make_device(ada, "dead"))
+    alive = await stores.devices.register(make_device(ada, "alive"))
+    assert dead
+    recipients = Recipients(stores.contacts)
+    await recipients.remove_devices([dead.id, ids.new_id(), "nonsense"])
+    await recipients.remove_devices([])
+    assert await stores.devices.list_newest_first(ada.id) == [alive]
+
+
+@pytest.mark.parametrize("size", [1, 500])
+async def test_a_batch_costs_one_statement_whatever_its_size(postgres_stores: Stores, statements: Statements, size: int) -> None:
+    """Each of the three batch methods."""
+    people = [make_user(email=f"user{number}@example.com") for number in range(3)]
+    for user in people:
+        await postgres_stores.users.insert(user, None)
+        await postgres_stores.devices.register(make_device(user, user.id))
+    asked = [user.id for user in people] + [ids.new_id() for _ in range(size)]
+    recipients = Recipients(postgres_stores.contacts)
+    for attempt in (
+        recipients.resolve_recipients([Query(user_id, Channel.PUSH) for user_id in asked]),
+        recipients.check_users(asked),
+        recipients.remove_devices(asked),
+    ):
+        statements.seen.clear()
+        await attempt
+        assert len(statements.seen) == 1
