@@ -5,8 +5,6 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from clarion.channel.v1 import channel_pb2
 from clarion.delivery.v1 import delivery_pb2
 from clarion.notification.v1 import notification_pb2, notification_service_pb2
@@ -16,6 +14,7 @@ from gateway.notifications.models import (
     DeviceResult,
     Draft,
     Entry,
+    Filters,
     Notification,
     Outcome,
     Priority,
@@ -23,6 +22,7 @@ from gateway.notifications.models import (
     TemplateSummary,
 )
 from mesh.errors import InvalidArgument
+from mesh.timestamps import from_timestamp, to_timestamp
 
 
 def draft_of(request: notification_service_pb2.SendNotificationRequest) -> Draft:
@@ -34,8 +34,8 @@ def draft_of(request: notification_service_pb2.SendNotificationRequest) -> Draft
         variables=request.variables,
         locale=request.locale,
         priority=_priority_of(request.priority),
-        send_at=time_of(request.send_at, "send_at") if request.HasField("send_at") else None,
-        expires_at=time_of(request.expires_at, "expires_at") if request.HasField("expires_at") else None,
+        send_at=from_timestamp("send_at", request.send_at) if request.HasField("send_at") else None,
+        expires_at=from_timestamp("expires_at", request.expires_at) if request.HasField("expires_at") else None,
         category=request.category,
         metadata=dict(request.metadata) if request.metadata else {},
     )
@@ -159,16 +159,27 @@ def notification_message(notification: Notification) -> notification_pb2.Notific
 def _timeline(entries: Sequence[Entry]) -> list[notification_pb2.TimelineEntry]:
     return [
         notification_pb2.TimelineEntry(
-            time=_timestamp(entry.time),
+            time=to_timestamp(entry.time),
             status=_status(entry.status),
             attempt=entry.attempt,
             reason=entry.reason,
             detail=entry.detail,
-            next_attempt_time=_timestamp(entry.next_attempt_time),
+            next_attempt_time=to_timestamp(entry.next_attempt_time),
             devices=[notification_pb2.DeviceResult(device_id=d.device_id, accepted=d.accepted, reason=d.reason) for d in entry.devices],
         )
         for entry in entries
     ]
+
+
+def filters_of(request: notification_service_pb2.ListNotificationsRequest) -> Filters:
+    """The filters of a list, without the person. Raises InvalidArgument for an enum number or a time that does not exist."""
+    return Filters(
+        channel=channel_of(request.channel) if request.channel else None,
+        status=status_of(request.status) if request.status else None,
+        template=request.template.replace("\0", "") or None,
+        created_after=from_timestamp("created_after", request.created_after) if request.HasField("created_after") else None,
+        created_before=from_timestamp("created_before", request.created_before) if request.HasField("created_before") else None,
+    )
 
 
 def channel_of(number: int, field: str = "channel") -> Channel:
@@ -187,14 +198,6 @@ def status_of(number: int) -> Status:
         raise InvalidArgument.of("status", f"must be one of {', '.join(status.name.lower() for status in Status)}") from None
 
 
-def time_of(stamp: Timestamp, field: str) -> datetime:
-    """The moment of a timestamp. Raises InvalidArgument outside the years 1 to 9999."""
-    try:
-        return stamp.ToDatetime(UTC)
-    except (ValueError, OverflowError):
-        raise InvalidArgument.of(field, "is not a time between the years 1 and 9999") from None
-
-
 def _priority_of(number: int) -> Priority:
     if number == notification_pb2.PRIORITY_UNSPECIFIED:
         return Priority.NORMAL
@@ -206,11 +209,3 @@ def _priority_of(number: int) -> Priority:
 
 def _status(status: Status) -> "notification_pb2.NotificationStatus.ValueType":
     return notification_pb2.NotificationStatus.ValueType(status)
-
-
-def _timestamp(moment: datetime | None) -> Timestamp | None:
-    if moment is None:
-        return None
-    stamp = Timestamp()
-    stamp.FromDatetime(moment)
-    return stamp

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
-from gateway.notifications.journal import Journal
 from gateway.notifications.models import Row
+from gateway.sending.journal import Journal
 from mesh.database import Database, open_database
 from mesh.errors import Unavailable
 from mesh.settings import DatabaseSettings

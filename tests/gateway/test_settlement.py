@@ -14,10 +14,10 @@ from clarion.delivery.v1.delivery_pb2 import DeliveryFailed, DeliveryRequested, 
 from clarion.notification.v1 import notification_pb2
 from devstack.broker import MemoryBroker
 from gateway.changes import Changes
-from gateway.notifications.journal import Journal
 from gateway.notifications.models import DeviceResult, Notification, Row, Status
 from gateway.notifications.repository import NotificationRepository
 from gateway.outcomes import Outcomes
+from gateway.sending.journal import Journal
 from gateway.settlement import Settlement, failures_of
 from mesh.database import Database
 from mesh.topology import FAILED_QUEUE, OUTCOME_QUEUE
@@ -46,7 +46,7 @@ class Desk:
     async def settled(self) -> None:
         """Waits until everything published so far is recorded."""
         async with asyncio.timeout(20):
-            while any([await self.broker.depth(OUTCOME_QUEUE), await self.broker.depth(FAILED_QUEUE), self.in_flight]):  # noqa: ASYNC110  no event
+            while any([await self.broker.depth(OUTCOME_QUEUE), await self.broker.depth(FAILED_QUEUE), self.in_flight]):
                 await asyncio.sleep(0.005)
 
     @property

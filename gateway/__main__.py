@@ -1,0 +1,10 @@
+"""Runs the gateway: `python -m gateway [serve|migrate]`."""
+
+import sys
+
+from gateway.app import NAME, open_app
+from gateway.settings import Settings
+from mesh.runtime import run
+
+if __name__ == "__main__":
+    sys.exit(run(NAME, Settings.from_env, open_app))

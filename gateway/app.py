@@ -1,0 +1,157 @@
+"""The composition root: opens what the gateway needs and wires it together. The only place where adapters are constructed."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import grpc.aio
+from google.protobuf.descriptor import ServiceDescriptor
+
+from clarion.notification.v1 import dead_letter_service_pb2, notification_service_pb2
+from clarion.template.v1 import render_service_pb2, template_service_pb2
+from clarion.user.v1 import auth_service_pb2, recipient_service_pb2, user_service_pb2
+from gateway.admission import Admission
+from gateway.changes import Changes
+from gateway.clients import TemplateClient, UserClient
+from gateway.dead_letters.repository import DeadLetterRepository
+from gateway.dead_letters.servicer import DeadLetterServicer
+from gateway.dead_letters.use_cases import DeadLetters
+from gateway.http import serve_http
+from gateway.limits import Claim
+from gateway.notifications.models import Channel, Job, Priority, Row, Status
+from gateway.notifications.repository import NotificationRepository
+from gateway.notifications.servicer import NotificationServicer
+from gateway.notifications.use_cases import Notifications
+from gateway.outbox import Outbox
+from gateway.outcomes import Outcomes
+from gateway.partitions import Maintenance
+from gateway.relay import Relay
+from gateway.rest.app import RestApp
+from gateway.sending.journal import Journal
+from gateway.sending.use_cases import Sender
+from gateway.settings import Settings
+from gateway.settlement import Settlement
+from mesh.breaker import Breaker
+from mesh.broker import Broker, open_broker
+from mesh.cache import open_cache
+from mesh.channel import open_channel
+from mesh.credentials import RemoteCredentials
+from mesh.database import Database, open_database
+from mesh.dispatcher import Dispatcher
+from mesh.health import Check, HealthMonitor
+from mesh.identity import Authenticator, ServiceIdentity
+from mesh.interceptors import client_chain, server_chain
+from mesh.runtime import App
+from mesh.server import serve_grpc
+
+NAME = "gateway"
+
+NOTIFICATION_SERVICE = notification_service_pb2.DESCRIPTOR.services_by_name["NotificationService"]
+DEAD_LETTER_SERVICE = dead_letter_service_pb2.DESCRIPTOR.services_by_name["DeadLetterService"]
+USER_SERVICE = user_service_pb2.DESCRIPTOR.services_by_name["UserService"]
+AUTH_SERVICE = auth_service_pb2.DESCRIPTOR.services_by_name["AuthService"]
+TEMPLATE_SERVICE = template_service_pb2.DESCRIPTOR.services_by_name["TemplateService"]
+RECIPIENT_SERVICE = recipient_service_pb2.DESCRIPTOR.services_by_name["RecipientService"]
+RENDER_SERVICE = render_service_pb2.DESCRIPTOR.services_by_name["RenderService"]
+
+
+@asynccontextmanager
+async def open_app(settings: Settings, *, broker: Broker | None = None) -> AsyncIterator[App]:
+    """Serves until the end of the block. `broker` replaces the one that the settings name.
+
+    What is not there yet does not hold it up: health tells what is missing, and only the database is needed to be ready.
+    """
+    async with AsyncExitStack() as stack:
+        parts = await _open_parts(stack, settings, broker)
+        dispatcher = await _wire(stack, settings, parts)
+        health = HealthMonitor(parts.checks, services=dispatcher.service_names)
+        await health.start()
+        stack.push_async_callback(health.close)
+        grace_s = settings.common.grace_s
+        grpc_port = await stack.enter_async_context(serve_grpc(dispatcher, settings.grpc, health, grace_s=grace_s))
+        edge = RestApp(dispatcher, health)
+        http_port = await stack.enter_async_context(serve_http(edge, settings.http, grace_s=grace_s))
+        yield App(NAME, health, {"http": http_port, "grpc": grpc_port})
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What is opened before anything is wired."""
+
+    database: Database
+    broker: Broker
+    admission: Admission
+    identity: ServiceIdentity
+    users: grpc.aio.Channel
+    templates: grpc.aio.Channel
+    checks: tuple[Check, ...]
+
+
+async def _open_parts(stack: AsyncExitStack, settings: Settings, broker: Broker | None) -> _Parts:
+    database = await stack.enter_async_context(open_database(settings.database))
+    redis = await stack.enter_async_context(open_cache(settings.cache))
+    admission = Admission(redis, caller=settings.admission.caller, recipient=settings.admission.recipient)
+    stack.push_async_callback(admission.close)
+    bus = broker if broker is not None else await stack.enter_async_context(open_broker(settings.broker))
+    identity = ServiceIdentity(NAME, settings.common.service_secret)
+    peers = settings.peers
+
+    async def connect(peer: str, target: str, services: Sequence[ServiceDescriptor]) -> grpc.aio.Channel:
+        chain = client_chain(identity, Breaker(peer, failures=peers.breaker_failures, open_s=peers.breaker_open_s))
+        return await stack.enter_async_context(open_channel(target, settings=peers, chain=chain, services=services))
+
+    users = await connect("user_svc", peers.user_svc, [USER_SERVICE, AUTH_SERVICE, RECIPIENT_SERVICE])
+    templates = await connect("template_svc", peers.template_svc, [TEMPLATE_SERVICE, RENDER_SERVICE])
+    checks = (
+        Check("database", database.ping),
+        # Reported only: without them the gateway still accepts, from memory and under local limits.
+        Check("redis", redis.ping, required=False),
+        Check("broker", bus.ping, required=False),
+        Check("user_svc", users.channel_ready, required=False),
+        Check("template_svc", templates.channel_ready, required=False),
+    )
+    return _Parts(database, bus, admission, identity, users, templates, checks)
+
+
+async def _wire(stack: AsyncExitStack, settings: Settings, parts: _Parts) -> Dispatcher:
+    """Each part is closed in the reverse of this order: first no more work comes in, then what is in hand is finished."""
+    accept, changes = settings.accept, Changes()
+    relay = Relay(parts.broker, Outbox(parts.database), changes, lease_s=accept.lease_s, sweep_s=accept.sweep_s)
+    stack.push_async_callback(relay.close)
+    relay.start()
+    journal = Journal(parts.database, lambda rows: _hand_on(rows, relay, parts.admission))
+    stack.push_async_callback(journal.close)
+    maintenance = Maintenance(parts.database, journal.clean, retention_days=accept.retention_days)
+    stack.push_async_callback(maintenance.close)
+    maintenance.start()
+    settlement = Settlement(parts.broker, Outcomes(parts.database), changes)
+    stack.push_async_callback(settlement.close)
+    await settlement.start()
+    templates = TemplateClient(parts.templates, fresh_s=accept.template_cache_s, stale_s=accept.stale_cache_s)
+    stack.push_async_callback(templates.close)
+    users = UserClient(parts.users, fresh_s=accept.user_cache_s, stale_s=accept.stale_cache_s)
+    stack.push_async_callback(users.close)
+    sender = Sender(templates=templates, users=users, gate=parts.admission, store=journal, lease_s=accept.lease_s)
+    notifications = Notifications(NotificationRepository(parts.database), changes)
+    dead_letters = DeadLetters(DeadLetterRepository(parts.database), relay, lease_s=accept.lease_s)
+    dispatcher = Dispatcher(server_chain(Authenticator(RemoteCredentials(parts.users), parts.identity)))
+    dispatcher.add(NOTIFICATION_SERVICE, NotificationServicer(sender=sender, notifications=notifications))
+    dispatcher.add(DEAD_LETTER_SERVICE, DeadLetterServicer(dead_letters))
+    dispatcher.add_remote(USER_SERVICE, parts.users)
+    dispatcher.add_remote(AUTH_SERVICE, parts.users)
+    dispatcher.add_remote(TEMPLATE_SERVICE, parts.templates)
+    return dispatcher
+
+
+def _hand_on(rows: Sequence[Row], relay: Relay, admission: Admission) -> None:
+    """What follows a commit: to the bus at once, and to Redis for the requests that will be repeated."""
+    relay.offer(
+        [Job(row.id, Channel(row.channel), Priority(row.priority), row.payload) for row in rows if row.status == Status.PENDING]
+    )
+    admission.complete(
+        [
+            (Claim(row.digest, row.fingerprint, b""), row.response)
+            for row in rows
+            if row.digest is not None and row.fingerprint is not None and row.response is not None
+        ]
+    )

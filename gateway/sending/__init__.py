@@ -1,0 +1,1 @@
+"""Sending: a request becomes a stored notification, once."""

@@ -1,0 +1,103 @@
+"""What the gateway reads from the environment."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from gateway.limits import RateLimit
+from mesh.settings import BrokerSettings, CacheSettings, CommonSettings, DatabaseSettings, Env, GrpcSettings, PeerSettings
+
+
+@dataclass(frozen=True, slots=True)
+class AdmissionSettings:
+    """How much is let in."""
+
+    caller: RateLimit
+    recipient: RateLimit
+
+    @classmethod
+    def from_env(cls, env: Env) -> Self:
+        """The defaults stop accidents, not campaigns."""
+        return cls(
+            caller=RateLimit(
+                "caller",
+                env.integer("CLARION_CALLER_LIMIT", 300_000, minimum=1, maximum=10_000_000),
+                env.integer("CLARION_CALLER_WINDOW_S", 60, minimum=1, maximum=86_400),
+            ),
+            recipient=RateLimit(
+                "recipient",
+                env.integer("CLARION_RECIPIENT_LIMIT", 600, minimum=1, maximum=10_000_000),
+                env.integer("CLARION_RECIPIENT_WINDOW_S", 60, minimum=1, maximum=86_400),
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptSettings:
+    """How accepted notifications are checked, dispatched and kept; times in seconds unless they say otherwise."""
+
+    template_cache_s: float = 3.0
+    user_cache_s: float = 60.0
+    stale_cache_s: float = 600.0
+    lease_s: float = 3.0
+    sweep_s: float = 1.0
+    retention_days: int = 180
+
+    @classmethod
+    def from_env(cls, env: Env) -> Self:
+        """The retention is longer than the 90 days that a notification may be scheduled ahead."""
+        return cls(
+            template_cache_s=env.number("CLARION_TEMPLATE_CACHE_S", 3.0, maximum=300),
+            user_cache_s=env.number("CLARION_USER_CACHE_S", 60.0, maximum=3600),
+            stale_cache_s=env.number("CLARION_STALE_CACHE_S", 600.0, maximum=86_400),
+            lease_s=env.number("CLARION_DISPATCH_LEASE_S", 3.0, minimum=1, maximum=60),
+            sweep_s=env.number("CLARION_SWEEP_S", 1.0, minimum=0.05, maximum=60),
+            retention_days=env.integer("CLARION_RETENTION_DAYS", 180, minimum=100, maximum=3650),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class HttpSettings:
+    """The REST edge's port. With `reuse_port` several gateway processes may share it, and the kernel deals out the connections."""
+
+    host: str
+    port: int
+    reuse_port: bool = False
+
+    @classmethod
+    def from_env(cls, env: Env) -> Self:
+        """Port 0 means any free one."""
+        return cls(
+            host=env.text("CLARION_HOST", "0.0.0.0"),
+            port=env.integer("CLARION_HTTP_PORT", 8000, maximum=65535),
+            reuse_port=env.flag("CLARION_HTTP_REUSE_PORT", False),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that the gateway can be told."""
+
+    common: CommonSettings
+    grpc: GrpcSettings
+    http: HttpSettings
+    database: DatabaseSettings
+    cache: CacheSettings
+    broker: BrokerSettings
+    peers: PeerSettings
+    admission: AdmissionSettings
+    accept: AcceptSettings
+
+    @classmethod
+    def from_env(cls, env: Env) -> Self:
+        """Problems are collected in `env`."""
+        return cls(
+            common=CommonSettings.from_env(env, metrics_port=9100),
+            grpc=GrpcSettings.from_env(env, port=9000),
+            http=HttpSettings.from_env(env),
+            database=DatabaseSettings.from_env(env),
+            cache=CacheSettings.from_env(env),
+            broker=BrokerSettings.from_env(env),
+            peers=PeerSettings.from_env(env),
+            admission=AdmissionSettings.from_env(env),
+            accept=AcceptSettings.from_env(env),
+        )

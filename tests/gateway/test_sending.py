@@ -1,0 +1,303 @@
+"""The rules of accepting a notification, with fakes; and with the real stores where they decide."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from google.protobuf.struct_pb2 import Struct
+from redis.asyncio import Redis
+from sqlalchemy import text
+
+from clarion.delivery.v1.delivery_pb2 import Delivery
+from clarion.notification.v1.notification_service_pb2 import BatchSendNotificationsRequest, SendNotificationRequest
+from gateway.admission import Admission
+from gateway.limits import Answer, Ask, Claim, RateLimit, Verdict
+from gateway.notifications.convert import fingerprint_of
+from gateway.notifications.models import Acceptance, Channel, Draft, Record, Row, Status, TemplateSummary
+from gateway.notifications.servicer import NotificationServicer
+from gateway.notifications.use_cases import Notifications
+from gateway.sending.journal import Journal
+from gateway.sending.use_cases import Key, Sender, choose_key
+from mesh import context
+from mesh.cache import open_cache
+from mesh.context import CallContext
+from mesh.database import Database
+from mesh.errors import InvalidArgument, PermissionDenied, ServiceError, Unavailable
+from mesh.settings import CacheSettings
+from mesh.testing import caller
+
+USER = "01890000-0000-7000-8000-000000000001"
+LIMIT = RateLimit("caller", 10, 60)
+NOW = datetime.now(UTC)
+
+
+class FakeTemplates:
+    def __init__(self) -> None:
+        self.known = {"welcome": TemplateSummary("welcome", Channel.EMAIL, "news", False, 1, 3, ("name",))}
+        self.error: ServiceError | None = None
+
+    async def describe(self, name: str) -> TemplateSummary | None:
+        if self.error is not None:
+            raise self.error
+        return self.known.get(name)
+
+
+class FakeUsers:
+    async def exists(self, user_id: str) -> bool:
+        return user_id == USER
+
+
+class FakeGate:
+    policy_header = '"caller";q=10;w=60'
+
+    def __init__(self) -> None:
+        self.verdict = Verdict(Answer.ADMITTED, b"", 0, LIMIT, 9, 1)
+        self.asked: list[Ask] = []
+        self.released: list[Claim] = []
+        self.completed: list[tuple[Claim, bytes]] = []
+
+    async def admit(self, ask: Ask) -> Verdict:
+        self.asked.append(ask)
+        return self.verdict
+
+    async def release(self, claim: Claim) -> None:
+        self.released.append(claim)
+
+    def complete(self, done: Sequence[tuple[Claim, bytes]]) -> None:
+        self.completed += done
+
+
+class FakeStore:
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
+        self.standing: Record | None = None
+        self.error: ServiceError | None = None
+
+    async def store(self, row: Row) -> Record | None:
+        if self.error is not None:
+            raise self.error
+        if self.standing is None:
+            self.rows.append(row)
+        return self.standing
+
+    async def find(self, digest: bytes) -> Record | None:
+        return self.standing
+
+
+class World:
+    def __init__(self) -> None:
+        self.templates, self.gate, self.store = FakeTemplates(), FakeGate(), FakeStore()
+        self.sender = Sender(templates=self.templates, users=FakeUsers(), gate=self.gate, store=self.store, lease_s=3.0)
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+@pytest.fixture(autouse=True)
+def call() -> Iterator[CallContext]:
+    served = CallContext("/m", "c-1", caller("notifications:send"))
+    with context.use(served):
+        yield served
+
+
+def draft(**changes: object) -> Draft:
+    variables = Struct()
+    variables.update({"name": "Ada"})
+    return Draft(user_id=USER, channel=Channel.EMAIL, template="welcome", variables=variables)._replace(**changes)  # type: ignore[arg-type]
+
+
+async def test_an_accepted_notification_is_stored_with_all_a_worker_needs(world: World, call: CallContext) -> None:
+    accepted = await world.sender.send(draft(locale="pt-BR", metadata={"order": "17"}), None)
+    (row,) = world.store.rows
+    assert (accepted.id, accepted.status) == (row.id, Status.PENDING)
+    assert row.dispatch_at - row.create_time == timedelta(seconds=3)
+    assert (row.category, row.template_version, row.metadata, row.caller) == ("news", 3, '{"order":"17"}', "api_key:test-key")
+    delivery = Delivery.FromString(row.payload)
+    assert (delivery.notification_id, delivery.attempt, delivery.run) == (str(row.id), 1, 0)
+    assert (delivery.locale, delivery.category, delivery.correlation_id) == ("pt-BR", "news", "c-1")
+    assert dict(delivery.variables.items()) == {"name": "Ada"}
+    assert dict(call.headers) == {"ratelimit-policy": '"caller";q=10;w=60', "ratelimit": '"caller";r=9;t=1'}
+
+
+async def test_a_later_send_is_scheduled(world: World) -> None:
+    later = datetime.now(UTC) + timedelta(days=1)
+    accepted = await world.sender.send(draft(send_at=later), None)
+    assert accepted.status is Status.SCHEDULED
+    assert world.store.rows[0].dispatch_at == later
+
+
+async def test_a_past_send_at_means_at_once(world: World) -> None:
+    assert (await world.sender.send(draft(send_at=datetime.now(UTC) - timedelta(days=1)), None)).status is Status.PENDING
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "reason"),
+    [
+        ({"template": "nope"}, "template", "TEMPLATE_NOT_FOUND"),
+        ({"channel": Channel.PUSH}, "channel", "CHANNEL_MISMATCH"),
+        ({"variables": Struct()}, "variables.name", "MISSING_VARIABLE"),
+        ({"user_id": str(uuid.UUID(int=7))}, "user_id", "USER_NOT_FOUND"),
+        ({"user_id": "ada"}, "user_id", "USER_NOT_FOUND"),
+        ({"locale": "xx-nowhere-else"}, "locale", "INVALID_ARGUMENT"),
+        ({"locale": "not a locale"}, "locale", "INVALID_ARGUMENT"),
+        ({"send_at": NOW + timedelta(days=91)}, "send_at", "INVALID_ARGUMENT"),
+        ({"expires_at": NOW - timedelta(seconds=1)}, "expires_at", "INVALID_ARGUMENT"),
+        ({"send_at": NOW + timedelta(days=2), "expires_at": NOW + timedelta(days=1)}, "expires_at", "INVALID_ARGUMENT"),
+        ({"metadata": {"a": "\0"}}, "metadata", "INVALID_ARGUMENT"),
+    ],
+)
+async def test_what_is_wrong_is_named(world: World, changes: dict[str, object], field: str, reason: str) -> None:
+    """One clear error with its field, nothing stored, and the idempotency key free again."""
+    with pytest.raises(InvalidArgument) as caught:
+        await world.sender.send(draft(**changes), Key("k", b"f" * 32))
+    assert caught.value.reason == reason
+    assert [violation.field for violation in caught.value.violations] == [field]
+    assert world.store.rows == []
+    assert len(world.gate.released) == len(world.gate.asked)
+
+
+async def test_an_unpublished_template_is_refused(world: World) -> None:
+    world.templates.known["welcome"] = world.templates.known["welcome"]._replace(published_version=0)
+    with pytest.raises(InvalidArgument) as caught:
+        await world.sender.send(draft(), None)
+    assert caught.value.reason == "TEMPLATE_NOT_PUBLISHED"
+
+
+async def test_a_person_sends_to_themselves_only(world: World) -> None:
+    with context.use(CallContext("/m", "c", caller(user_id=USER))):
+        await world.sender.send(draft(), None)
+        with pytest.raises(PermissionDenied):
+            await world.sender.send(draft(user_id=str(uuid.UUID(int=7))), None)
+
+
+async def test_a_service_that_is_down_releases_the_key(world: World) -> None:
+    world.templates.error = Unavailable("down", retry_after_s=1)
+    with pytest.raises(Unavailable):
+        await world.sender.send(draft(), Key("k", b"f" * 32))
+    assert len(world.gate.released) == 1
+
+
+async def test_limits_tell_when_to_come_back(world: World, call: CallContext) -> None:
+    world.gate.verdict = Verdict(Answer.CALLER_LIMITED, b"", 2_500_000, LIMIT, 0, 60_000_000)
+    with pytest.raises(ServiceError) as caught:
+        await world.sender.send(draft(), None)
+    assert (caught.value.reason, caught.value.retry_after_s, caught.value.quota) == ("RATE_LIMITED", 2.5, "caller")
+    assert dict(call.headers)["ratelimit"] == '"caller";r=0;t=60'
+
+
+async def test_a_finished_request_is_replayed(world: World, call: CallContext) -> None:
+    first = Acceptance(uuid.UUID(int=1), Status.PENDING, datetime(2026, 1, 1, tzinfo=UTC))
+    world.gate.verdict = Verdict(Answer.REPLAY, first.pack(), 0, LIMIT, 9, 1)
+    assert await world.sender.send(draft(), Key("k", b"f" * 32)) == first
+    assert ("idempotency-replayed", "true") in call.headers
+    assert world.store.rows == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "stored", "reason"),
+    [
+        (Answer.MISMATCH, None, "IDEMPOTENCY_KEY_REUSED"),
+        (Answer.IN_PROGRESS, None, "IDEMPOTENCY_IN_PROGRESS"),
+        (Answer.IN_PROGRESS, b"g", "IDEMPOTENCY_KEY_REUSED"),
+        (Answer.ADMITTED, b"g", "IDEMPOTENCY_KEY_REUSED"),
+    ],
+)
+async def test_a_key_in_use_is_refused(world: World, answer: Answer, stored: bytes | None, reason: str) -> None:
+    world.gate.verdict = world.gate.verdict._replace(answer=answer)
+    if stored is not None:
+        world.store.standing = Record(b"", stored * 32, b"", NOW)
+    with pytest.raises(ServiceError) as caught:
+        await world.sender.send(draft(), Key("k", b"f" * 32))
+    assert caught.value.reason == reason
+
+
+async def test_what_redis_forgot_the_database_replays_and_teaches(world: World) -> None:
+    first = Acceptance(uuid.UUID(int=1), Status.PENDING, datetime(2026, 1, 1, tzinfo=UTC))
+    world.store.standing = Record(b"d", b"f" * 32, first.pack(), NOW)
+    assert await world.sender.send(draft(), Key("k", b"f" * 32)) == first
+    assert [response for _, response in world.gate.completed] == [first.pack()]
+
+
+def test_the_two_places_of_a_key_must_agree() -> None:
+    assert choose_key("", "") == ""
+    assert choose_key('"quoted"', "") == "quoted"
+    assert choose_key("bare", "bare") == "bare"
+    assert choose_key("", "request") == "request"
+    for header, request_id in (("a", "b"), ("white space", ""), ("é", ""), ("x" * 256, "")):
+        with pytest.raises(InvalidArgument):
+            choose_key(header, request_id)
+
+
+def test_a_fingerprint_ignores_where_the_key_was_given() -> None:
+    request = SendNotificationRequest(user_id=USER, template="welcome", metadata={"a": "1", "b": "2"})
+    other = SendNotificationRequest(user_id=USER, template="welcome", metadata={"b": "2", "a": "1"}, request_id="k")
+    assert fingerprint_of(request) == fingerprint_of(other)
+    other.locale = "en"
+    assert fingerprint_of(request) != fingerprint_of(other)
+
+
+class Real:
+    """The accept path over the real stores."""
+
+    def __init__(self, redis: Redis, database: Database) -> None:
+        limit = RateLimit("caller", 100_000, 60)
+        self.redis, self.database = redis, database
+        self.admission = Admission(redis, caller=limit, recipient=limit)
+        self.journal = Journal(database, self._stored)
+        self.sender = Sender(templates=FakeTemplates(), users=FakeUsers(), gate=self.admission, store=self.journal, lease_s=3.0)
+        self.servicer = NotificationServicer(sender=self.sender, notifications=Notifications(None, None))  # type: ignore[arg-type]  # not read
+
+    def _stored(self, rows: Sequence[Row]) -> None:
+        done = [(Claim(row.digest, row.fingerprint, b""), row.response) for row in rows if row.digest and row.fingerprint and row.response]
+        self.admission.complete(done)
+
+    async def count(self) -> int:
+        async with self.database.connect() as connection:
+            return int((await connection.execute(text("SELECT count(*) FROM notifications"))).scalar_one())
+
+
+@pytest.fixture
+async def real(redis_url: str, database: Database) -> AsyncIterator[Real]:
+    async with open_cache(CacheSettings(redis_url, 1.0)) as redis:
+        opened = Real(redis, database)
+        yield opened
+        await opened.admission.close()
+        await opened.journal.close()
+
+
+def outcome_of(result: Acceptance | BaseException) -> object:
+    return result.id if isinstance(result, Acceptance) else getattr(result, "reason", result)
+
+
+async def test_the_same_key_fifty_times_in_parallel_is_one_notification_also_after_redis_is_emptied(real: Real) -> None:
+    """The others are told that it is running, or get the first response."""
+    key = Key("k", b"f" * 32)
+    send: Callable[[], object] = lambda: asyncio.gather(*(real.sender.send(draft(), key) for _ in range(50)), return_exceptions=True)  # noqa: E731
+    first = {outcome_of(result) for result in await send()}  # type: ignore[misc]
+    await real.redis.flushall()
+    second = {outcome_of(result) for result in await send()}  # type: ignore[misc]
+    third = {outcome_of(result) for result in await send()}  # type: ignore[misc]
+    ids = {outcome for outcome in first | second | third if isinstance(outcome, uuid.UUID)}
+    assert len(ids) == 1
+    assert (first | second | third) - ids <= {"IDEMPOTENCY_IN_PROGRESS"}
+    assert third == ids
+    assert await real.count() == 1
+
+
+async def test_a_batch_answers_each_item_and_its_header_makes_it_safe_to_repeat(real: Real) -> None:
+    good = SendNotificationRequest(user_id=USER, channel=1, template="welcome")  # type: ignore[arg-type]
+    good.variables.update({"name": "Ada"})
+    bad = SendNotificationRequest(user_id=USER, channel=1)  # type: ignore[arg-type]
+    request = BatchSendNotificationsRequest(requests=[good, bad, good])
+    with context.use(CallContext("/m", "c", caller("notifications:send"), metadata={"idempotency-key": "batch"})):
+        first = await real.servicer.BatchSendNotifications(request, None)
+        again = await real.servicer.BatchSendNotifications(request, None)
+    assert [result.WhichOneof("result") for result in first.results] == ["accepted", "error", "accepted"]
+    assert first.accepted_count == 2
+    assert "template" in first.results[1].error.message
+    assert [result.accepted.id for result in again.results] == [result.accepted.id for result in first.results]
+    assert await real.count() == 2
