@@ -1,6 +1,6 @@
 """The tables of the user database. Migrations create them; repositories read and write them."""
 
-from sqlalchemy import Column, DateTime, ForeignKey, Index, LargeBinary, MetaData, Table, Text, Uuid, func, text
+from sqlalchemy import Column, DateTime, ForeignKey, Index, LargeBinary, MetaData, Table, Text, Uuid, func
 from sqlalchemy.dialects.postgresql import ARRAY
 
 metadata = MetaData()
@@ -85,7 +85,8 @@ signing_keys = Table(
     # When another key took over; tokens that it signed before stay valid until they expire.
     Column("retire_time", _TIME),
 )
-Index("signing_keys_one_active", text("(retire_time IS NULL)"), unique=True, postgresql_where=signing_keys.c.retire_time.is_(None))
+_active = signing_keys.c.retire_time.is_(None)
+Index("signing_keys_one_active", _active, unique=True, postgresql_where=_active)
 
 refresh_tokens = Table(
     "refresh_tokens",

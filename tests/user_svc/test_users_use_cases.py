@@ -6,7 +6,7 @@ from mesh import ids
 from mesh.errors import InvalidArgument
 from mesh.testing import caller
 from tests.user_svc.conftest import Stores
-from tests.user_svc.factories import Clock, make_user
+from tests.user_svc.factories import Clock
 from user_svc.access import NotOwner
 from user_svc.users.errors import EmailTaken, UserNotFound
 from user_svc.users.models import Role, UserChanges
@@ -149,8 +149,3 @@ async def test_the_filter_takes_no_control_characters(users: Users) -> None:
     """NUL would make PostgreSQL fail."""
     with pytest.raises(InvalidArgument, match="email"):
         await users.list_users("ada\0@example.com", 0, "")
-
-
-def test_a_factory_makes_valid_people() -> None:
-    """So that tests fail for their own reasons."""
-    assert ids.parse(make_user().id) is not None
