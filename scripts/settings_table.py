@@ -10,6 +10,81 @@ from scripts.gen import ROOT
 SERVICES = ("gateway", "user_svc", "template_svc", "email_worker", "push_worker")
 START = "<!-- settings: written by `make docs` -->\n"
 END = "<!-- end of settings -->\n"
+# What a variable is for, as an operator reads it. A variable without an entry fails the table.
+MEANINGS = {
+    "CLARION_ADMIN_EMAIL": "address of an administrator to create when there is none with it",
+    "CLARION_ADMIN_PASSWORD": "that administrator's password",
+    "CLARION_AMQP_URL": "RabbitMQ, `amqp://` or `amqps://`",
+    "CLARION_BOOTSTRAP_API_KEY": "API key with all scopes to create when it is missing, `clk_live_…` or `clk_test_…`",
+    "CLARION_BREAKER_FAILURES": "failures in a row that open a breaker",
+    "CLARION_BREAKER_OPEN_S": "seconds that a breaker stays open before it lets a probe through",
+    "CLARION_CALLER_LIMIT": "sends per window and caller",
+    "CLARION_CALLER_WINDOW_S": "that window, in seconds",
+    "CLARION_DATABASE_CONNECT_TIMEOUT_S": "longest wait for a connection",
+    "CLARION_DATABASE_POOL_SIZE": "connections per process",
+    "CLARION_DATABASE_STATEMENT_TIMEOUT_S": "longest time of a statement",
+    "CLARION_DATABASE_URL": "the service's own PostgreSQL database, `postgresql://`",
+    "CLARION_DISPATCH_LEASE_S": "seconds after which the sweeper publishes what the accepting process has not",
+    "CLARION_DRAIN_S": 'seconds between "not ready" and refusing calls',
+    "CLARION_FCM_CA_FILE": "CA that signed the FCM server's certificate; empty means the public ones",
+    "CLARION_FCM_CONCURRENCY": "calls to FCM in flight",
+    "CLARION_FCM_CONNECT_TIMEOUT_S": "longest wait for a connection to FCM",
+    "CLARION_FCM_CREDENTIALS_FILE": "service account of the Firebase project, JSON",
+    "CLARION_FCM_ENDPOINT": "FCM, or a server that stands in for it",
+    "CLARION_FCM_PROJECT_ID": "Firebase project; empty means the service account's",
+    "CLARION_FCM_TIMEOUT_S": "longest wait for FCM's answer; FCM asks for 10 at least",
+    "CLARION_GRACE_S": "seconds that calls in hand get to finish",
+    "CLARION_GRPC_PORT": "gRPC port, with health and reflection",
+    "CLARION_HOST": "address to listen on",
+    "CLARION_HTTP_PORT": "REST port",
+    "CLARION_HTTP_REUSE_PORT": "several gateways on one machine share the REST port",
+    "CLARION_LEDGER_TTL_S": "how long a delivery is remembered against duplicates",
+    "CLARION_LOG_FORMAT": "`json` or `text`",
+    "CLARION_LOG_LEVEL": "`DEBUG`, `INFO`, `WARNING` or `ERROR`",
+    "CLARION_MAX_CONCURRENT_RPCS": "calls in flight, beyond which RESOURCE_EXHAUSTED is answered",
+    "CLARION_MAX_CONNECTION_AGE_S": "age at which a server closes a connection, so that new replicas get their share",
+    "CLARION_METRICS_PORT": "Prometheus metrics, HTTP",
+    "CLARION_OTLP_ENDPOINT": "collector for traces over OTLP/gRPC; empty means none",
+    "CLARION_PREFETCH": "envelopes (up to 50 deliveries each) in hand",
+    "CLARION_PUBLISH_TIMEOUT_S": "longest wait for a publisher confirm",
+    "CLARION_RECIPIENT_LIMIT": "sends per window, person and channel",
+    "CLARION_RECIPIENT_WINDOW_S": "that window, in seconds",
+    "CLARION_REDIS_TIMEOUT_S": "longest wait for Redis",
+    "CLARION_REDIS_URL": "Redis or Valkey, `redis://`, `rediss://` or `unix://`",
+    "CLARION_REFLECTION": "gRPC reflection on or off",
+    "CLARION_RENDER_LIMIT_S": "processor time that one rendering may take",
+    "CLARION_RETENTION_DAYS": "days that notifications are kept",
+    "CLARION_SERVICE_SECRET": "secret by which the processes know each other, 32 characters or more; the same for all",
+    "CLARION_SMTP_CA_FILE": "CA that signed the SMTP server's certificate; empty means the public ones",
+    "CLARION_SMTP_CONNECT_TIMEOUT_S": "longest wait for a connection",
+    "CLARION_SMTP_DATA_TIMEOUT_S": "longest wait for the reply after a mail's last line",
+    "CLARION_SMTP_FROM": "sender, `Name <address>` or an address",
+    "CLARION_SMTP_HELO": "name to greet with",
+    "CLARION_SMTP_HOST": "SMTP server",
+    "CLARION_SMTP_IDLE_S": "age at which an idle connection is closed",
+    "CLARION_SMTP_MAX_MESSAGES": "mails per connection",
+    "CLARION_SMTP_MESSAGE_ID_DOMAIN": "domain in Message-ID; empty means the sender's",
+    "CLARION_SMTP_PASSWORD": "password for AUTH",
+    "CLARION_SMTP_POOL_SIZE": "connections to the SMTP server",
+    "CLARION_SMTP_PORT": "its port: 587 for `starttls`, 465 for `tls`, 25 for `none`",
+    "CLARION_SMTP_TIMEOUT_S": "longest wait for other replies",
+    "CLARION_SMTP_TLS": "`starttls` (required), `tls` from the first byte, or `none` for development",
+    "CLARION_SMTP_USER": "user for AUTH; empty means no AUTH",
+    "CLARION_STALE_CACHE_S": "how long cached answers serve while a service is down",
+    "CLARION_SWEEP_S": "pause between the sweeper's rounds",
+    "CLARION_TEMPLATE_CACHE_S": "how long a template is cached at accept",
+    "CLARION_TEMPLATE_SVC_TARGET": "template_svc as a gRPC URI",
+    "CLARION_TLS_CA_FILE": "CA of the other services' certificates; empty means plaintext calls",
+    "CLARION_TLS_CERT_FILE": "the server's certificate; empty means plaintext. Read again at each handshake",
+    "CLARION_TLS_CLIENT_CA_FILE": "CA that callers' certificates must come from (mTLS)",
+    "CLARION_TLS_CLIENT_CERT_FILE": "certificate to call other services with (mTLS)",
+    "CLARION_TLS_CLIENT_KEY_FILE": "its key",
+    "CLARION_TLS_KEY_FILE": "the server's key",
+    "CLARION_TRACE_RATIO": "share of traces that are kept, 0 to 1",
+    "CLARION_URGENT_PREFETCH": "urgent envelopes in hand",
+    "CLARION_USER_CACHE_S": "how long a person is known to exist at accept",
+    "CLARION_USER_SVC_TARGET": "user_svc as a gRPC URI",
+}
 DOCUMENT = ROOT / "docs" / "operations.md"
 
 
@@ -21,16 +96,16 @@ def settings_of(service: str) -> Mapping[str, str]:
 
 
 def table() -> str:
-    """Return a Markdown table: variable, default, who reads it. A default that differs is told per service."""
+    """Return a Markdown table: variable, meaning, default, who reads it. Raises KeyError for a variable without a meaning."""
     defaults: dict[str, dict[str, list[str]]] = {}
     for service in SERVICES:
         for name, default in settings_of(service).items():
             defaults.setdefault(name, {}).setdefault(default, []).append(service)
-    lines = ["| variable | default | read by |", "|---|---|---|"]
+    lines = ["| variable | meaning | default | read by |", "|---|---|---|---|"]
     for name, by_default in sorted(defaults.items()):
         readers = [service for services in by_default.values() for service in services]
         who = "all" if len(readers) == len(SERVICES) else ", ".join(f"`{reader}`" for reader in readers)
-        lines.append(f"| `{name}` | {_defaults(by_default)} | {who} |")
+        lines.append(f"| `{name}` | {MEANINGS[name]} | {_defaults(by_default)} | {who} |")
     return "\n".join(lines) + "\n"
 
 

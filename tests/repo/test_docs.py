@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.settings_table import END, START, table
+from scripts.settings_table import END, MEANINGS, SERVICES, START, settings_of, table
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -44,3 +44,7 @@ def test_a_make_target_that_a_document_names_exists(document: Path) -> None:
 def test_the_table_of_settings_is_what_the_code_reads() -> None:
     text = (ROOT / "docs" / "operations.md").read_text()
     assert text.partition(START)[2].partition(END)[0].strip() == table().strip(), "run `make docs`"
+
+
+def test_every_setting_has_a_meaning_and_every_meaning_a_setting() -> None:
+    assert set[str]().union(*(settings_of(service) for service in SERVICES)) == MEANINGS.keys()

@@ -84,7 +84,7 @@ def read(service: str, environ: Mapping[str, str]) -> tuple[Env, Any]:
 def ports(service: str, environ: Mapping[str, str]) -> dict[str, int]:
     """Name the ports that a process with these variables listens on."""
     _, settings = read(service, environ)
-    http = {"http": settings.http_port} if service == "gateway" else {}
+    http = {"http": settings.http.port} if service == "gateway" else {}
     return {"grpc": settings.grpc.port, "metrics": settings.common.metrics_port, **http}
 
 
@@ -219,6 +219,7 @@ def test_compose_gives_a_process_good_settings_and_publishes_its_ports(service: 
     assert env.problems == []
     assert compose_environ(name).keys() <= env.names.keys()
     assert COMPOSE["services"][name]["command"] == [service]
+    assert {target for target in env.names if target.endswith("_TARGET")} <= compose_environ(name).keys(), "localhost is another container"
     published = {int(port.split(":")[-1]) for port in COMPOSE["services"][name]["ports"]}
     opened = ports(service, compose_environ(name))
     assert published == set(opened.values()) - {opened["metrics"]}
