@@ -64,7 +64,8 @@ class DeadLetterRepository:
         query = page_query(filters, _CURSOR.position(token, bound)).limit(size + 1)
         async with self._database.connect() as connection:
             rows = (await connection.execute(query)).all()
-        return _CURSOR.page([((row.create_time, row.notification_id), _dead_letter(row)) for row in rows], size, bound)
+        placed = [((row.create_time, UUID(int=row.notification_id.int)), _dead_letter(row)) for row in rows]
+        return _CURSOR.page(placed, size, bound)
 
     async def discard(self, notification_id: UUID, decision: Decision) -> DeadLetter | None:
         """Decides an open one; the dead letter as it is now."""

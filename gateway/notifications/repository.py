@@ -61,7 +61,7 @@ class NotificationRepository:
         query = page_query(filters, after=position[0] if position else None).limit(size + 1)  # type: ignore[arg-type]  # the cursor's kind
         async with self._database.connect() as connection:
             rows = (await connection.execute(query)).all()
-        return _CURSOR.page([((row.id,), _notification(row)) for row in rows], size, bound)
+        return _CURSOR.page([((UUID(int=row.id.int),), _notification(row)) for row in rows], size, bound)
 
     async def cancel(self, identifier: UUID, user_id: UUID | None = None) -> tuple[Notification | None, bool]:
         """Cancels what is not yet on the bus. The notification as it is now, and whether this call cancelled it."""

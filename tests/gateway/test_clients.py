@@ -1,0 +1,136 @@
+"""What the gateway asks before it accepts, over a real gRPC server."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from clarion.channel.v1 import channel_pb2
+from clarion.template.v1 import render_service_pb2
+from clarion.user.v1 import recipient_service_pb2
+from gateway.clients import TemplateClient, UserClient
+from mesh.breaker import Breaker
+from mesh.channel import open_channel
+from mesh.errors import ServiceError, Unavailable
+from mesh.identity import ServiceIdentity
+from mesh.interceptors import client_chain
+from mesh.settings import PeerSettings
+from mesh.testing import SECRET, FakeClock, serving_port
+
+RENDER = render_service_pb2.DESCRIPTOR.services_by_name["RenderService"]
+RECIPIENT = recipient_service_pb2.DESCRIPTOR.services_by_name["RecipientService"]
+SETTINGS = PeerSettings("", "", "", "", "", 100, 60.0)
+
+
+class Peer:
+    """template_svc and user_svc in one; `down` makes it fail."""
+
+    def __init__(self) -> None:
+        self.down = False
+        self.calls: list[list[str]] = []
+        self.published = {"welcome": 3, "draft": 0}
+        self.users = {"ada"}
+
+    def _begin(self, asked: list[str]) -> None:
+        self.calls.append(asked)
+        if self.down:
+            raise Unavailable("down for now", retry_after_s=7)
+
+    async def BatchDescribeTemplates(self, request: Any, context: Any) -> Any:  # noqa: N802  the schema names it
+        self._begin(list(request.names))
+        summaries = [
+            render_service_pb2.TemplateSummary(
+                name=name,
+                exists=name in self.published,
+                channel=channel_pb2.CHANNEL_EMAIL if name in self.published else channel_pb2.CHANNEL_UNSPECIFIED,
+                published_version=self.published.get(name, 0),
+                required_variables=["name"],
+            )
+            for name in request.names
+        ]
+        return render_service_pb2.BatchDescribeTemplatesResponse(summaries=summaries)
+
+    async def BatchRender(self, request: Any, context: Any) -> Any:  # noqa: N802  the schema names it
+        raise NotImplementedError
+
+    async def BatchCheckUsers(self, request: Any, context: Any) -> Any:  # noqa: N802  the schema names it
+        self._begin(list(request.user_ids))
+        return recipient_service_pb2.BatchCheckUsersResponse(existing_user_ids=self.users & set(request.user_ids))
+
+    async def BatchResolveRecipients(self, request: Any, context: Any) -> Any:  # noqa: N802  the schema names it
+        raise NotImplementedError
+
+    async def BatchRemoveDevices(self, request: Any, context: Any) -> Any:  # noqa: N802  the schema names it
+        raise NotImplementedError
+
+
+class Asking:
+    def __init__(self, channel: Any, peer: Peer) -> None:
+        self.peer = peer
+        self.clock = FakeClock()
+        self.templates = TemplateClient(channel, fresh_s=3, stale_s=600, clock=self.clock)
+        self.users = UserClient(channel, fresh_s=60, stale_s=600, clock=self.clock)
+
+
+@pytest.fixture
+async def asking() -> AsyncIterator[Asking]:
+    peer = Peer()
+    chain = client_chain(ServiceIdentity("gateway", SECRET), Breaker("peer", failures=100))
+    async with (
+        serving_port((RENDER, peer), (RECIPIENT, peer)) as port,
+        open_channel(f"dns:///127.0.0.1:{port}", settings=SETTINGS, chain=chain, services=[]) as channel,
+    ):
+        opened = Asking(channel, peer)
+        yield opened
+        await opened.templates.close()
+        await opened.users.close()
+
+
+async def test_questions_of_a_moment_share_a_call_and_answers_are_kept(asking: Asking) -> None:
+    found = await asyncio.gather(*(asking.templates.describe("welcome") for _ in range(20)))
+    assert {summary.published_version for summary in found if summary} == {3}
+    assert asking.peer.calls == [["welcome"]]
+    asking.clock.advance(2)
+    await asking.templates.describe("welcome")
+    assert len(asking.peer.calls) == 1
+    asking.clock.advance(2)
+    await asking.templates.describe("welcome")
+    assert len(asking.peer.calls) == 2
+
+
+async def test_what_does_not_exist_is_asked_for_again(asking: Asking) -> None:
+    """An unpublished template and an unknown person may be a moment later."""
+    assert await asking.templates.describe("nope") is None
+    draft = await asking.templates.describe("draft")
+    assert draft is not None
+    assert draft.published_version == 0
+    assert not await asking.users.exists("bob")
+    asking.peer.published |= {"nope": 1, "draft": 1}
+    asking.peer.users.add("bob")
+    assert await asking.templates.describe("nope") is not None
+    assert (await asking.templates.describe("draft") or draft).published_version == 1
+    assert await asking.users.exists("bob")
+
+
+async def test_remembered_answers_serve_while_the_peer_is_down(asking: Asking) -> None:
+    assert await asking.users.exists("ada")
+    assert await asking.templates.describe("welcome") is not None
+    asking.peer.down = True
+    asking.clock.advance(300)
+    assert await asking.users.exists("ada")
+    assert await asking.templates.describe("welcome") is not None
+    asking.clock.advance(301)
+    with pytest.raises(ServiceError) as caught:
+        await asking.users.exists("ada")
+    assert (caught.value.reason, caught.value.retry_after_s) == ("DEPENDENCY_UNAVAILABLE", 7)
+
+
+async def test_a_person_who_was_deleted_is_forgotten(asking: Asking) -> None:
+    assert await asking.users.exists("ada")
+    asking.peer.users.clear()
+    asking.clock.advance(61)
+    assert not await asking.users.exists("ada")
+    asking.peer.down = True
+    with pytest.raises(Unavailable):
+        await asking.users.exists("ada")

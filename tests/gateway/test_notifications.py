@@ -1,0 +1,204 @@
+"""Reading, listing, cancelling and following, on a real PostgreSQL."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.dialects import postgresql
+
+from clarion.delivery.v1 import delivery_pb2
+from gateway.changes import Changes
+from gateway.notifications.convert import outcome_of
+from gateway.notifications.errors import NotificationNotFound, TooLateToCancel
+from gateway.notifications.models import Channel, Entry, Filters, Outcome, Row, Status
+from gateway.notifications.repository import NotificationRepository, page_query
+from gateway.notifications.use_cases import Notifications
+from gateway.outcomes import Outcomes
+from gateway.sending.journal import Journal
+from mesh.database import Database
+from mesh.errors import InvalidArgument
+from mesh.ids import new_uuid
+from mesh.testing import caller
+from tests.gateway.factories import make_row
+
+OPERATOR = caller("notifications:read", "notifications:send")
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture
+def changes() -> Changes:
+    return Changes()
+
+
+@pytest.fixture
+def notifications(database: Database, changes: Changes) -> Notifications:
+    return Notifications(NotificationRepository(database), changes, poll_s=0.02)
+
+
+async def store(database: Database, *rows: Row) -> None:
+    journal = Journal(database, lambda _: None)
+    for row in rows:
+        await journal.store(row)
+
+
+def sent(row: Row) -> Outcome:
+    return Outcome(row.id, Entry(NOW, Status.SENT, 0, 1, start_time=NOW - timedelta(seconds=1)))
+
+
+async def test_a_notification_is_read_with_all_that_was_stored(database: Database, notifications: Notifications) -> None:
+    row = make_row(locale="pt-BR", category="news", metadata='{"order":"17"}', expires_at=NOW + timedelta(days=1))
+    await store(database, row)
+    found = await notifications.get(OPERATOR, str(row.id))
+    assert (found.id, found.user_id, found.template, found.template_version) == (row.id, row.user_id, "welcome", 1)
+    assert (found.locale, found.category, found.metadata, found.expires_at) == ("pt-BR", "news", {"order": "17"}, row.expires_at)
+    assert [entry.status for entry in found.timeline] == [Status.PENDING]
+
+
+async def test_a_person_sees_their_own_only(database: Database, notifications: Notifications) -> None:
+    """Those of others are as if they did not exist, in single reads, lists and when following."""
+    own, other = make_row(), make_row()
+    await store(database, own, other)
+    person = caller(user_id=str(own.user_id))
+    assert (await notifications.get(person, str(own.id))).id == own.id
+    with pytest.raises(NotificationNotFound):
+        await notifications.get(person, str(other.id))
+    with pytest.raises(NotificationNotFound):
+        await anext(notifications.watch(person, str(other.id)))
+    listed = await notifications.list_notifications(person, "", Filters(), 0, "")
+    assert [item.id for item in listed.items] == [own.id]
+    assert (await notifications.list_notifications(person, str(other.user_id), Filters(), 0, "")).items == ()
+
+
+@pytest.mark.parametrize("identifier", ["", "x", "not-a-uuid-but-as-long-as-one-is-ok!", str(UUID(int=1))])
+async def test_an_unknown_id_is_not_found(notifications: Notifications, identifier: str) -> None:
+    with pytest.raises(NotificationNotFound):
+        await notifications.get(OPERATOR, identifier)
+
+
+async def test_pages_follow_each_other_newest_first(database: Database, notifications: Notifications) -> None:
+    rows = [make_row() for _ in range(7)]
+    await store(database, *rows)
+    seen: list[UUID] = []
+    token = ""
+    while True:
+        page = await notifications.list_notifications(OPERATOR, "", Filters(), 3, token)
+        seen += [item.id for item in page.items]
+        token = page.next_token
+        if not token:
+            break
+    assert seen == [row.id for row in reversed(rows)]
+
+
+async def test_filters_hold_together_and_bind_the_token(database: Database, notifications: Notifications) -> None:
+    person = new_uuid()
+    rows = [make_row(user_id=person, channel=channel, template=template) for channel in Channel for template in ("a", "b")]
+    await store(database, *rows, make_row())
+    for filters, count in (
+        (Filters(), 4),
+        (Filters(channel=Channel.PUSH), 2),
+        (Filters(channel=Channel.PUSH, template="a"), 1),
+        (Filters(status=Status.SENT), 0),
+        (Filters(created_after=rows[2].create_time), 2),
+        (Filters(created_before=rows[2].create_time), 2),
+        (Filters(created_after=NOW + timedelta(days=1)), 0),
+    ):
+        page = await notifications.list_notifications(OPERATOR, str(person), filters, 0, "")
+        assert len(page.items) == count, filters
+    first = await notifications.list_notifications(OPERATOR, str(person), Filters(), 1, "")
+    with pytest.raises(InvalidArgument):
+        await notifications.list_notifications(OPERATOR, str(person), Filters(channel=Channel.PUSH), 1, first.next_token)
+    with pytest.raises(InvalidArgument):
+        await notifications.list_notifications(OPERATOR, "ada", Filters(), 1, "")
+
+
+@pytest.mark.parametrize(
+    ("filters", "index"),
+    [
+        (Filters(user_id=new_uuid()), "user_id_id_idx"),
+        (Filters(channel=Channel.EMAIL), "channel_id_idx"),
+        (Filters(status=Status.FAILED), "status_id_idx"),
+        (Filters(template="welcome"), "template_id_idx"),
+        (Filters(), "pkey"),
+    ],
+)
+async def test_each_listed_query_walks_an_index(database: Database, filters: Filters, index: str) -> None:
+    """Neither a sort nor a scan of the table, in any partition."""
+    query = page_query(filters, after=new_uuid()).limit(51)
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
+    statement = str(query.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
+    async with database.begin() as connection:
+        # an empty table is cheapest to sort; a full one is not
+        await connection.execute(text("SET LOCAL enable_seqscan = off"))
+        await connection.execute(text("SET LOCAL enable_bitmapscan = off"))
+        plan = "\n".join((await connection.execute(text(f"EXPLAIN {statement}"))).scalars())
+    assert f"notifications_default_{index}" in plan, plan
+    assert "Seq Scan" not in plan
+    assert "Sort" not in plan
+
+
+async def test_the_sweeper_walks_its_own_index(database: Database) -> None:
+    async with database.begin() as connection:
+        await connection.execute(text("SET LOCAL enable_seqscan = off"))
+        query = "SELECT id FROM notifications WHERE status IN (1, 2) AND dispatch_at <= now() ORDER BY dispatch_at LIMIT 500"
+        plan = "\n".join((await connection.execute(text(f"EXPLAIN {query}"))).scalars())
+    assert "dispatch_at_idx" in plan, plan
+    assert "Sort" not in plan
+
+
+async def test_a_scheduled_notification_can_be_cancelled_twice(database: Database, notifications: Notifications) -> None:
+    later = datetime.now(UTC) + timedelta(hours=1)
+    row = make_row(status=Status.SCHEDULED, send_at=later, dispatch_at=later)
+    await store(database, row)
+    for _ in range(2):
+        assert (await notifications.cancel(OPERATOR, str(row.id))).status is Status.CANCELLED
+    found = await notifications.get(OPERATOR, str(row.id))
+    assert [entry.status for entry in found.timeline] == [Status.SCHEDULED, Status.CANCELLED]
+
+
+@pytest.mark.parametrize("status", [Status.QUEUED, Status.SENT, Status.FAILED, Status.PENDING])
+async def test_what_is_on_the_bus_is_too_late_to_cancel(database: Database, notifications: Notifications, status: Status) -> None:
+    """A pending one is being published while its lease runs."""
+    row = make_row(status=status)
+    await store(database, row)
+    with pytest.raises(TooLateToCancel):
+        await notifications.cancel(OPERATOR, str(row.id))
+
+
+async def test_what_waits_for_a_broker_can_be_cancelled(database: Database, notifications: Notifications) -> None:
+    row = make_row(dispatch_at=datetime.now(UTC) - timedelta(seconds=1))
+    await store(database, row)
+    assert (await notifications.cancel(OPERATOR, str(row.id))).status is Status.CANCELLED
+    with pytest.raises(NotificationNotFound):
+        await notifications.cancel(OPERATOR, str(new_uuid()))
+
+
+@pytest.mark.parametrize("heard", [True, False], ids=["settled here", "settled by another replica"])
+async def test_a_follower_sees_each_state_until_the_last(
+    database: Database, notifications: Notifications, changes: Changes, *, heard: bool
+) -> None:
+    row = make_row()
+    await store(database, row)
+    states: list[Status] = []
+    begun = asyncio.Event()
+
+    async def follow() -> None:
+        async for state in notifications.watch(OPERATOR, str(row.id)):
+            states.append(state.status)
+            begun.set()
+
+    following = asyncio.create_task(follow())
+    await begun.wait()
+    await Outcomes(database).apply([sent(row)])
+    if heard:
+        changes.tell([row.id])
+    await asyncio.wait_for(following, 20)
+    assert states == [Status.PENDING, Status.SENT]
+
+
+def test_an_outcome_without_sense_is_told() -> None:
+    make: Callable[..., delivery_pb2.Outcome] = delivery_pb2.Outcome
+    assert outcome_of(make(notification_id="x", status=6)) is None
+    assert outcome_of(make(notification_id=str(new_uuid()), status=0)) is None
