@@ -48,8 +48,8 @@ class Telemetry:
         if self._stop_metrics is not None:
             server, thread = self._stop_metrics
             server.shutdown()  # type: ignore[attr-defined]  # prometheus_client types the pair loosely
-            server.server_close()  # type: ignore[attr-defined]
-            thread.join()  # type: ignore[attr-defined]
+            server.server_close()  # type: ignore[attr-defined]  # as above
+            thread.join()  # type: ignore[attr-defined]  # as above
 
 
 def set_up(service: str, settings: CommonSettings, *, processor: SpanProcessor | None = None) -> Telemetry:

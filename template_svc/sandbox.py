@@ -60,7 +60,7 @@ class StrictMissing(StrictUndefined):
 
     __slots__ = ()
 
-    def __init__(self, hint: str | None = None, obj: Any = missing, name: str | None = None, exc: Any = None) -> None:  # noqa: ARG002
+    def __init__(self, hint: str | None = None, obj: Any = missing, name: str | None = None, exc: Any = None) -> None:  # noqa: ARG002  Jinja's signature
         super().__init__(hint, obj, name)
         self._undefined_exception = self._missing  # type: ignore[assignment]  # called like a class, with the message
 
@@ -82,7 +82,7 @@ class GuardedCodeGenerator(CodeGenerator):
             self.write(", ")
         self.write("))")
 
-    def visit_Compare(self, node: nodes.Compare, frame: Frame) -> None:  # noqa: N802
+    def visit_Compare(self, node: nodes.Compare, frame: Frame) -> None:  # noqa: N802  Jinja's name
         containment = {"in", "notin"}
         if len(node.ops) > 1 and any(operand.op in containment for operand in node.ops):
             self.fail("`in` can't be part of a chain of comparisons", node.lineno)
@@ -93,7 +93,7 @@ class GuardedCodeGenerator(CodeGenerator):
             self._guard("haystack" if operand.op in containment else "comparable", operand.expr, frame)
         self.write(")")
 
-    def visit_Getitem(self, node: nodes.Getitem, frame: Frame) -> None:  # noqa: N802
+    def visit_Getitem(self, node: nodes.Getitem, frame: Frame) -> None:  # noqa: N802  Jinja's name
         if not isinstance(node.arg, nodes.Slice):
             super().visit_Getitem(node, frame)
             return

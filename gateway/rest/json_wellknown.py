@@ -55,7 +55,7 @@ def read_timestamp(message: Any, value: Any) -> None:
         raise BadValue(_RULE_TIME)
     year, month, day, hour, minute, second, fraction, sign, offset_hour, offset_minute = found.groups()
     try:
-        passed = datetime(int(year), int(month), int(day), int(hour), int(minute), int(second)) - _EPOCH  # noqa: DTZ001
+        passed = datetime(int(year), int(month), int(day), int(hour), int(minute), int(second)) - _EPOCH  # noqa: DTZ001  both sides are naive UTC, only the difference counts
     except ValueError:
         raise BadValue(_RULE_TIME) from None
     seconds = passed.days * 86_400 + passed.seconds

@@ -48,7 +48,7 @@ def make_delivery(row: Row) -> Delivery:
         notification_id=str(row.id),
         attempt=1,
         channel=row.channel,  # type: ignore[arg-type]  # a number of the same enum
-        priority=row.priority,  # type: ignore[arg-type]
+        priority=row.priority,  # type: ignore[arg-type]  # enum numbers are ints
         user_id=str(row.user_id),
         template=row.template,
         template_version=row.template_version,

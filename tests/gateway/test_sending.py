@@ -107,7 +107,7 @@ def call() -> Iterator[CallContext]:
 def draft(**changes: object) -> Draft:
     variables = Struct()
     variables.update({"name": "Ada"})
-    return Draft(user_id=USER, channel=Channel.EMAIL, template="welcome", variables=variables)._replace(**changes)  # type: ignore[arg-type]
+    return Draft(user_id=USER, channel=Channel.EMAIL, template="welcome", variables=variables)._replace(**changes)  # type: ignore[arg-type]  # plain values stand for enums and fields
 
 
 async def test_an_accepted_notification_is_stored_with_all_a_worker_needs(world: World, call: CallContext) -> None:
@@ -276,11 +276,11 @@ def outcome_of(result: Acceptance | BaseException) -> object:
 async def test_the_same_key_fifty_times_in_parallel_is_one_notification_also_after_redis_is_emptied(real: Real) -> None:
     """The others are told that it is running, or get the first response."""
     key = Key("k", b"f" * 32)
-    send: Callable[[], object] = lambda: asyncio.gather(*(real.sender.send(draft(), key) for _ in range(50)), return_exceptions=True)  # noqa: E731
-    first = {outcome_of(result) for result in await send()}  # type: ignore[misc]
+    send: Callable[[], object] = lambda: asyncio.gather(*(real.sender.send(draft(), key) for _ in range(50)), return_exceptions=True)  # noqa: E731  a name for one expression
+    first = {outcome_of(result) for result in await send()}  # type: ignore[misc]  # gather is awaitable
     await real.redis.flushall()
-    second = {outcome_of(result) for result in await send()}  # type: ignore[misc]
-    third = {outcome_of(result) for result in await send()}  # type: ignore[misc]
+    second = {outcome_of(result) for result in await send()}  # type: ignore[misc]  # gather is awaitable
+    third = {outcome_of(result) for result in await send()}  # type: ignore[misc]  # gather is awaitable
     ids = {outcome for outcome in first | second | third if isinstance(outcome, uuid.UUID)}
     assert len(ids) == 1
     assert (first | second | third) - ids <= {"IDEMPOTENCY_IN_PROGRESS"}
@@ -289,9 +289,9 @@ async def test_the_same_key_fifty_times_in_parallel_is_one_notification_also_aft
 
 
 async def test_a_batch_answers_each_item_and_its_header_makes_it_safe_to_repeat(real: Real) -> None:
-    good = SendNotificationRequest(user_id=USER, channel=1, template="welcome")  # type: ignore[arg-type]
+    good = SendNotificationRequest(user_id=USER, channel=1, template="welcome")  # type: ignore[arg-type]  # plain values stand for enums and fields
     good.variables.update({"name": "Ada"})
-    bad = SendNotificationRequest(user_id=USER, channel=1)  # type: ignore[arg-type]
+    bad = SendNotificationRequest(user_id=USER, channel=1)  # type: ignore[arg-type]  # plain values stand for enums and fields
     request = BatchSendNotificationsRequest(requests=[good, bad, good])
     with context.use(CallContext("/m", "c", caller("notifications:send"), metadata={"idempotency-key": "batch"})):
         first = await real.servicer.BatchSendNotifications(request, None)

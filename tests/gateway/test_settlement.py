@@ -46,7 +46,7 @@ class Desk:
     async def settled(self) -> None:
         """Waits until everything published so far is recorded."""
         async with asyncio.timeout(20):
-            while any([await self.broker.depth(OUTCOME_QUEUE), await self.broker.depth(FAILED_QUEUE), self.in_flight]):
+            while any([await self.broker.depth(OUTCOME_QUEUE), await self.broker.depth(FAILED_QUEUE), self.in_flight]):  # noqa: ASYNC110  a queue offers no event
                 await asyncio.sleep(0.005)
 
     @property
@@ -75,7 +75,7 @@ async def desk(database: Database) -> AsyncIterator[Desk]:
 
 def outcome(row: Row, status: Status, attempt: int = 1, *, at: int = 0, called: bool = True, **more: object) -> Outcome:
     message = Outcome(
-        notification_id=str(row.id), attempt=attempt, status=notification_pb2.NotificationStatus.ValueType(status), **more  # type: ignore[arg-type]
+        notification_id=str(row.id), attempt=attempt, status=notification_pb2.NotificationStatus.ValueType(status), **more  # type: ignore[arg-type]  # fields by name
     )
     message.time.FromDatetime(START + timedelta(seconds=at + 1))
     if called:

@@ -35,7 +35,7 @@ class Servicer:
         """Every other method of the service: bound, never called."""
         return None
 
-    async def GetUser(self, request: user_service_pb2.GetUserRequest, _: None) -> user_service_pb2.GetUserResponse:  # noqa: N802
+    async def GetUser(self, request: user_service_pb2.GetUserRequest, _: None) -> user_service_pb2.GetUserResponse:  # noqa: N802  the schema's name
         """One behaviour per id."""
         call = current()
         assert call.deadline is not None

@@ -265,14 +265,14 @@ async def test_recipients_over_the_wire(client: Client) -> None:
 async def test_numbers_that_stand_for_nothing_are_refused(client: Client) -> None:
     """Proto3 lets unknown enum numbers through; we do not."""
     user = await client.make_user(name="Ada")
-    bad_rules = [preference_pb2.PreferenceRule(choice=9), preference_pb2.PreferenceRule(channel=9, choice=preference_pb2.CHOICE_DENY)]  # type: ignore[arg-type]
+    bad_rules = [preference_pb2.PreferenceRule(choice=9), preference_pb2.PreferenceRule(channel=9, choice=preference_pb2.CHOICE_DENY)]  # type: ignore[arg-type]  # a number that is no value of the enum
     calls = [
         (client.users.UpdatePreferences(preference_pb2.UpdatePreferencesRequest(user_id=user.id, rules=[rule]), metadata=OPERATOR), field)
         for rule, field in zip(bad_rules, ("rules[0].choice", "rules[0].channel"), strict=True)
     ]
-    device = device_pb2.CreateDeviceRequest(user_id=user.id, token="x", platform=9)  # type: ignore[arg-type]
+    device = device_pb2.CreateDeviceRequest(user_id=user.id, token="x", platform=9)  # type: ignore[arg-type]  # a number that is no value of the enum
     calls.append((client.users.CreateDevice(device, metadata=OPERATOR), "platform"))
-    query = recipient_service_pb2.RecipientQuery(user_id=user.id, channel=9)  # type: ignore[arg-type]
+    query = recipient_service_pb2.RecipientQuery(user_id=user.id, channel=9)  # type: ignore[arg-type]  # a number that is no value of the enum
     resolve = recipient_service_pb2.BatchResolveRecipientsRequest(queries=[query])
     calls.append((client.recipients.BatchResolveRecipients(resolve, metadata=service_metadata()), "queries[0].channel"))
     for call, field in calls:

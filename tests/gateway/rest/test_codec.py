@@ -30,14 +30,14 @@ def wire(message: Message) -> bytes:
 
 def theirs(value: Any) -> Message | None:
     try:
-        return json_format.Parse(json.dumps(value), Kinds())  # type: ignore[no-any-return]
+        return json_format.Parse(json.dumps(value), Kinds())  # type: ignore[no-any-return]  # messages are untyped here
     except json_format.ParseError:
         return None
 
 
 def ours(value: Any, codec: Codec = LETTER) -> Message | None:
     try:
-        return codec.parse(json.dumps(value).encode(), Kinds)  # type: ignore[no-any-return]
+        return codec.parse(json.dumps(value).encode(), Kinds)  # type: ignore[no-any-return]  # messages are untyped here
     except BadValue:
         return None
 
