@@ -1,4 +1,4 @@
-"""Generate `gen/` from `protos/`: messages, typed stubs and gRPC code. `--check` only says whether `gen/` is fresh."""
+"""Generate `gen/` from `protos/`: messages, typed stubs, gRPC code and the descriptors with comments. `--check` only says whether `gen/` is fresh."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
+
 ROOT = Path(__file__).resolve().parent.parent
 PROTOS = ROOT / "protos"
 GEN = ROOT / "gen"
+DESCRIPTORS = "clarion/descriptors.binpb"
 
 
 def google_protos() -> Path:
@@ -44,12 +47,29 @@ def protoc(arguments: Sequence[str], *, protos: Path = PROTOS) -> None:
 def generate(target: Path, *, protos: Path = PROTOS) -> None:
     """Write the generated code of the whole schema into the empty folder `target`."""
     outputs = [f"--{plugin}_out={target}" for plugin in ("python", "grpc_python")]
+    # protoc leaves the comments out of the Python code; the OpenAPI document is made of them.
+    (target / "clarion").mkdir()
+    outputs += ["--include_source_info", f"--descriptor_set_out={target / DESCRIPTORS}"]
     protoc([*outputs, f"--mypy_out=quiet:{target}", f"--mypy_grpc_out=quiet:{target}"], protos=protos)
+    describe(target, protos=protos)
     for stub in target.rglob("*_pb2_grpc.pyi"):
         # protoc writes a gRPC module for every file; one without a service is noise.
         if "Stub" not in stub.read_text():
             stub.unlink()
             stub.with_suffix(".py").unlink(missing_ok=True)
+
+
+def describe(target: Path, *, protos: Path) -> None:
+    """Write `clarion/descriptors.binpb`, the schema with its comments, which generated Python code lacks and /openapi.json shows."""
+    binary = target / "clarion" / "descriptors.binpb"
+    protoc(["--include_source_info", f"--descriptor_set_out={binary}"], protos=protos)
+    described = FileDescriptorSet.FromString(binary.read_bytes())
+    for file in described.file:
+        commented = [location for location in file.source_code_info.location if location.leading_comments]
+        file.ClearField("source_code_info")
+        for location in commented:
+            file.source_code_info.location.add(path=location.path, leading_comments=location.leading_comments)
+    binary.write_bytes(described.SerializeToString(deterministic=True))
 
 
 def files(folder: Path) -> Iterator[Path]:
