@@ -1,10 +1,12 @@
 """Identifiers: UUIDv7 (RFC 9562), so that ids sort by creation time and a table can be partitioned by them."""
 
 import os
+import re
 import time
 import uuid
 from datetime import UTC, datetime
 
+_CANONICAL = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _VERSION_7 = 0x7 << 76
 _VARIANT = 0x2 << 62
 _last_ms = 0
@@ -49,3 +51,11 @@ def parse(text: str) -> uuid.UUID | None:
         return uuid.UUID(text)
     except ValueError:
         return None
+
+
+def canonical(text: str) -> str | None:
+    """The id in `text` in lower case, or None when it is not one. Costs next to nothing where it is in lower case already."""
+    if _CANONICAL.fullmatch(text):
+        return text
+    parsed = parse(text)
+    return None if parsed is None else str(parsed)

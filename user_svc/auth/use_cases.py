@@ -203,10 +203,10 @@ def _check_scopes(caller: Caller, scopes: Sequence[str]) -> None:
 
 
 def _canonical_key_id(key_id: str) -> str:
-    parsed = ids.parse(key_id)
-    if parsed is None:
+    canonical = ids.canonical(key_id)
+    if canonical is None:
         raise ApiKeyNotFound
-    return str(parsed)
+    return canonical
 
 
 def _new_refresh_token() -> str:

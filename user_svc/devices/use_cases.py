@@ -56,6 +56,6 @@ class Devices:
     async def delete_device(self, caller: Caller, user_id: str, device_id: str) -> None:
         """Raises DeviceNotFound, UserNotFound or NotOwner."""
         check_reach(caller, user_id, "users:write")
-        parsed = ids.parse(device_id)
-        if parsed is None or not await self._store.delete(existing_id(user_id), str(parsed)):
+        canonical = ids.canonical(device_id)
+        if canonical is None or not await self._store.delete(existing_id(user_id), canonical):
             raise DeviceNotFound

@@ -1,6 +1,7 @@
 """Contacts in PostgreSQL: one statement per question, whatever the number of people."""
 
 from collections.abc import Collection, Mapping
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Row, bindparam, text
@@ -44,7 +45,7 @@ class ContactRepository:
         parameters = {"ids": list(wants_devices), "wants_devices": list(wants_devices.values())}
         async with self._database.connect() as connection:
             rows = (await connection.execute(_CONTACTS, parameters)).all()
-        return {row.id: _contact(row) for row in rows}
+        return {contact.user_id: contact for contact in map(_contact, rows)}
 
     async def existing(self, user_ids: Collection[str]) -> Collection[str]:
         async with self._database.connect() as connection:
@@ -57,15 +58,21 @@ class ContactRepository:
 
 
 def _contact(row: Row[*tuple[Any, ...]]) -> Contact:
-    rules = zip(row.channels or (), row.categories or (), row.choices or (), strict=True)
-    devices = zip(row.device_ids or (), row.tokens or (), strict=True)
+    # Unpacked at once: this runs for every recipient of every notification, and reading a row's attributes costs more than the rest.
+    user_id, email, name, locale, timezone, reason, channels, categories, choices, device_ids, tokens = row
     return Contact(
-        user_id=row.id,
-        email=row.email or "",
-        suppressed_for=row.reason or "",
-        locale=row.locale,
-        timezone=row.timezone,
-        name=row.name,
-        rules=tuple(PreferenceRule(Channel(channel), category, Choice(choice)) for channel, category, choice in rules),
-        devices=tuple(PushTarget(device_id, token) for device_id, token in devices),
+        user_id=user_id,
+        email=email or "",
+        suppressed_for=reason or "",
+        locale=locale,
+        timezone=timezone,
+        name=name,
+        rules=tuple(map(_rule, channels, categories, choices)) if channels else (),
+        devices=tuple(map(PushTarget, device_ids, tokens)) if device_ids else (),
     )
+
+
+@lru_cache(maxsize=4096)
+def _rule(channel: str, category: str, choice: str) -> PreferenceRule:
+    """Few distinct rules make up the choices of many people."""
+    return PreferenceRule(Channel(channel), category, Choice(choice))

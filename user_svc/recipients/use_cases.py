@@ -27,7 +27,7 @@ class Recipients:
 
     async def resolve_recipients(self, queries: Sequence[Query]) -> list[Recipient]:
         """One answer per query, in the same order."""
-        asked = {query.user_id: _canonical(query.user_id) for query in queries}
+        asked = {query.user_id: ids.canonical(query.user_id) for query in queries}
         wants_devices: dict[str, bool] = {}
         for query in queries:
             user_id = asked[query.user_id]
@@ -38,20 +38,15 @@ class Recipients:
 
     async def check_users(self, user_ids: Sequence[str]) -> list[str]:
         """Those of the ids that are people, spelled as they were asked."""
-        asked = {user_id: canonical for user_id in user_ids if (canonical := _canonical(user_id)) is not None}
+        asked = {user_id: canonical for user_id in user_ids if (canonical := ids.canonical(user_id)) is not None}
         existing = set(await self._store.existing(set(asked.values()))) if asked else set()
         return [user_id for user_id, canonical in asked.items() if canonical in existing]
 
     async def remove_devices(self, device_ids: Sequence[str]) -> None:
         """Forgets devices; unknown ids are no error."""
-        known_form = {canonical for device_id in device_ids if (canonical := _canonical(device_id)) is not None}
+        known_form = {canonical for device_id in device_ids if (canonical := ids.canonical(device_id)) is not None}
         if known_form:
             await self._store.remove_devices(known_form)
-
-
-def _canonical(identifier: str) -> str | None:
-    parsed = ids.parse(identifier)
-    return None if parsed is None else str(parsed)
 
 
 def _answer(query: Query, contact: Contact | None) -> Recipient:

@@ -96,10 +96,10 @@ class Users:
 
 def existing_id(user_id: str) -> str:
     """The id in its canonical form. Raises UserNotFound for what can't be an id, so that it never reaches the database."""
-    parsed = ids.parse(user_id)
-    if parsed is None:
+    canonical = ids.canonical(user_id)
+    if canonical is None:
         raise UserNotFound
-    return str(parsed)
+    return canonical
 
 
 def _check(changes: UserChanges, prefix: str = "") -> UserChanges:
