@@ -18,6 +18,7 @@ from gateway.dead_letters.servicer import DeadLetterServicer
 from gateway.dead_letters.use_cases import DeadLetters
 from gateway.http import serve_http
 from gateway.limits import Claim
+from gateway.notifications.errors import IdempotencyKeyReused
 from gateway.notifications.models import Channel, Job, Priority, Row, Status
 from gateway.notifications.repository import NotificationRepository
 from gateway.notifications.servicer import NotificationServicer
@@ -26,7 +27,7 @@ from gateway.outbox import Outbox
 from gateway.outcomes import Outcomes
 from gateway.partitions import Maintenance
 from gateway.relay import Relay
-from gateway.rest.app import RestApp
+from gateway.rest.app import RestApp, RestOptions
 from gateway.sending.journal import Journal
 from gateway.sending.use_cases import Sender
 from gateway.settings import Settings
@@ -54,6 +55,9 @@ TEMPLATE_SERVICE = template_service_pb2.DESCRIPTOR.services_by_name["TemplateSer
 RECIPIENT_SERVICE = recipient_service_pb2.DESCRIPTOR.services_by_name["RecipientService"]
 RENDER_SERVICE = render_service_pb2.DESCRIPTOR.services_by_name["RenderService"]
 
+# The status that the Idempotency-Key draft asks for; the code alone would make it 400.
+_REASON_STATUS = {IdempotencyKeyReused.reason: 422}
+
 
 @asynccontextmanager
 async def open_app(settings: Settings, *, broker: Broker | None = None) -> AsyncIterator[App]:
@@ -69,7 +73,7 @@ async def open_app(settings: Settings, *, broker: Broker | None = None) -> Async
         stack.push_async_callback(health.close)
         grace_s = settings.common.grace_s
         grpc_port = await stack.enter_async_context(serve_grpc(dispatcher, settings.grpc, health, grace_s=grace_s))
-        edge = RestApp(dispatcher, health)
+        edge = RestApp(dispatcher, readiness=health, options=RestOptions(reason_status=_REASON_STATUS))
         http_port = await stack.enter_async_context(serve_http(edge, settings.http, grace_s=grace_s))
         yield App(NAME, health, {"http": http_port, "grpc": grpc_port})
 

@@ -4,11 +4,11 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import uvicorn
-from uvicorn._types import ASGIApplication
 
 from gateway.settings import HttpSettings
 from mesh.server import PortTaken
@@ -35,12 +35,13 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serve_http(app: ASGIApplication, settings: HttpSettings, *, grace_s: float) -> AsyncIterator[int]:
+async def serve_http(app: Callable[..., Awaitable[None]], settings: HttpSettings, *, grace_s: float) -> AsyncIterator[int]:
     """Serves until the end of the block and yields the port; then lets requests in flight finish for `grace_s`. Raises PortTaken."""
     listener = _listen(settings)
     port = int(listener.getsockname()[1])
+    asgi: Any = app  # uvicorn spells out every message of the protocol, the edge does not
     config = uvicorn.Config(
-        app,
+        asgi,
         http="httptools",
         ws="none",
         lifespan="off",
