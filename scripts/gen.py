@@ -1,4 +1,4 @@
-"""Generate `gen/` from `protos/`: messages, typed stubs, gRPC code and the descriptors with comments. `--check` only says whether `gen/` is fresh."""
+"""Generate `gen/` from `protos/`: messages, stubs, gRPC code, descriptors with comments. `--check` only tells whether it is fresh."""
 
 from __future__ import annotations
 
