@@ -163,10 +163,7 @@ class MemorySessions:
     async def add_refresh_token(self, token: RefreshToken) -> bool:
         if token.user_id not in self._memory.users:
             return False
-        tokens = self._memory.refresh_tokens
-        for key in [key for key, each in tokens.items() if each.user_id == token.user_id and each.expire_time <= token.create_time]:
-            del tokens[key]
-        tokens[token.sha256] = token
+        self._store(token)
         return True
 
     async def rotate_refresh_token(self, sha256: bytes, next_sha256: bytes, *, now: datetime, expire_time: datetime) -> Rotation:
@@ -179,7 +176,7 @@ class MemorySessions:
         if token.expire_time <= now:
             return Rotation(RotationOutcome.EXPIRED)
         self._memory.used.add(sha256)
-        self._memory.refresh_tokens[next_sha256] = RefreshToken(next_sha256, token.user_id, token.family, now, expire_time)
+        self._store(RefreshToken(next_sha256, token.user_id, token.family, now, expire_time))
         return Rotation(RotationOutcome.ROTATED, SessionOwner(token.user_id, self._memory.users[token.user_id].role))
 
     async def revoke_family_of(self, sha256: bytes) -> None:
@@ -187,6 +184,12 @@ class MemorySessions:
         if token is not None:
             kept = {key: each for key, each in self._memory.refresh_tokens.items() if each.family != token.family}
             self._memory.refresh_tokens = kept
+
+    def _store(self, token: RefreshToken) -> None:
+        tokens = self._memory.refresh_tokens
+        for key in [key for key, each in tokens.items() if each.user_id == token.user_id and each.expire_time <= token.create_time]:
+            del tokens[key]
+        tokens[token.sha256] = token
 
 
 class MemoryApiKeys:

@@ -69,6 +69,17 @@ async def test_a_rotation_keeps_old_tokens_valid(stores: Stores, clock: Clock) -
     assert [key["kid"] for key in await replica.jwks()] == [kid_of(new)]
 
 
+async def test_replicas_follow_a_rotation_within_minutes(stores: Stores, clock: Clock) -> None:
+    """Long before the key that they sign with is published no more."""
+    one, other = keys(stores, clock), keys(stores, clock)
+    old = await other.sign({"sub": "ada"})
+    clock.advance(seconds=1)
+    await one.rotate()
+    assert kid_of(await other.sign({"sub": "ada"})) == kid_of(old)
+    clock.advance(minutes=5)
+    assert kid_of(await other.sign({"sub": "ada"})) == kid_of(await one.sign({"sub": "ada"})) != kid_of(old)
+
+
 async def test_private_keys_are_sealed_at_rest(stores: Stores, clock: Clock) -> None:
     """With another secret, or under another id, they can't be opened."""
     await keys(stores, clock).ensure()

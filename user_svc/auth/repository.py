@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mesh.database import Database
 from user_svc.auth.models import ApiKey, Login, RefreshToken, Rotation, RotationOutcome, SessionOwner, SigningKey
@@ -36,13 +37,9 @@ class SessionRepository:
 
     async def add_refresh_token(self, token: RefreshToken) -> bool:
         """The person may have been deleted since the password was checked: the foreign key notices."""
-        expired = delete(refresh_tokens).where(
-            refresh_tokens.c.user_id == token.user_id, refresh_tokens.c.expire_time <= token.create_time
-        )
         try:
             async with self._database.begin() as connection:
-                await connection.execute(expired)
-                await connection.execute(insert(refresh_tokens).values(_refresh_values(token)))
+                await _store(connection, token)
         except IntegrityError:
             return False
         return True
@@ -66,8 +63,7 @@ class SessionRepository:
                 return Rotation(RotationOutcome.EXPIRED)
             used = update(refresh_tokens).where(refresh_tokens.c.token_sha256 == sha256).values(use_time=now)
             await connection.execute(used)
-            following = RefreshToken(next_sha256, row.user_id, row.family, now, expire_time)
-            await connection.execute(insert(refresh_tokens).values(_refresh_values(following)))
+            await _store(connection, RefreshToken(next_sha256, row.user_id, row.family, now, expire_time))
         return Rotation(RotationOutcome.ROTATED, SessionOwner(row.user_id, Role(row.role)))
 
     async def revoke_family_of(self, sha256: bytes) -> None:
@@ -156,14 +152,18 @@ def _works(now: datetime) -> ColumnElement[bool]:
     return or_(api_keys.c.expire_time.is_(None), api_keys.c.expire_time > now)
 
 
-def _refresh_values(token: RefreshToken) -> dict[str, object]:
-    return {
-        "token_sha256": token.sha256,
-        "user_id": token.user_id,
-        "family": token.family,
-        "create_time": token.create_time,
-        "expire_time": token.expire_time,
-    }
+async def _store(connection: AsyncConnection, token: RefreshToken) -> None:
+    """Forgets the person's expired tokens on the way, so that the table does not grow."""
+    same_person = refresh_tokens.c.user_id == token.user_id
+    await connection.execute(delete(refresh_tokens).where(same_person, refresh_tokens.c.expire_time <= token.create_time))
+    statement = insert(refresh_tokens).values(
+        token_sha256=token.sha256,
+        user_id=token.user_id,
+        family=token.family,
+        create_time=token.create_time,
+        expire_time=token.expire_time,
+    )
+    await connection.execute(statement)
 
 
 def _api_key(row: Row[*tuple[Any, ...]]) -> ApiKey:

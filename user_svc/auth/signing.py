@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 # A retired key is published for longer than any token that it signed can live.
 PUBLISHED_AFTER_RETIREMENT = timedelta(hours=1)
+# How long a replica may go on with a key that another one has retired: well within the hour above.
+CHECK_AGAIN_AFTER = timedelta(minutes=5)
 _NONCE_BYTES = 12
 
 
@@ -67,15 +69,15 @@ class SigningKeys:
         self._now = now
         self._kid = ""
         self._private_key: Ed25519PrivateKey | None = None
+        self._checked_at: datetime | None = None
 
     async def ensure(self) -> None:
-        """Loads the active key, or makes the first one. Does nothing once that is done."""
-        if self._private_key is not None:
+        """Loads the active key, or makes the first one. Asks again after five minutes: another replica may have rotated."""
+        now = self._now()
+        if self._checked_at is not None and now < self._checked_at + CHECK_AGAIN_AFTER:
             return
-        active = await self._store.find_active() or await self._store.activate(self._new_key(), instead_of=None)
-        if not self._load(active):
-            log.warning("the signing key was sealed under another secret; a new one takes over", extra={"kid": active.kid})
-            await self._replace(active.kid)
+        await self._load_active()
+        self._checked_at = now
 
     async def rotate(self) -> None:
         """Makes a new key the active one. Tokens of the old one stay valid until they expire."""
@@ -92,6 +94,12 @@ class SigningKeys:
         """The public keys that verify tokens, as JWK dictionaries (RFC 8037)."""
         published = await self._store.list_published(self._now() - PUBLISHED_AFTER_RETIREMENT)
         return [_jwk(key.public_key) | {"kid": key.kid, "use": "sig", "alg": "EdDSA"} for key in published]
+
+    async def _load_active(self) -> None:
+        active = await self._store.find_active() or await self._store.activate(self._new_key(), instead_of=None)
+        if active.kid != self._kid and not self._load(active):
+            log.warning("the signing key was sealed under another secret; a new one takes over", extra={"kid": active.kid})
+            await self._replace(active.kid)
 
     async def _replace(self, kid: str) -> None:
         active = await self._store.activate(self._new_key(), instead_of=kid)

@@ -43,7 +43,10 @@ class SessionStore(Protocol):
         """Stores the token and forgets the person's expired ones. False when the person is gone."""
 
     async def rotate_refresh_token(self, sha256: bytes, next_sha256: bytes, *, now: datetime, expire_time: datetime) -> Rotation:
-        """Marks a token used and stores the next of its family, both or none. A token used before revokes its whole family."""
+        """Marks a token used and stores the next of its family, both or none. A token used before revokes its whole family.
+
+        Like `add_refresh_token`, forgets what has expired.
+        """
 
     async def revoke_family_of(self, sha256: bytes) -> None: ...
 
