@@ -33,6 +33,7 @@ class Codec:
         pool = pool or descriptor_pool.Default()
         self._parsers = ParserSet(short=short_enums, pool=pool)
         self._printers = PrinterSet(short=short_enums, defaults=print_defaults, pool=pool)
+        self._full_printers = PrinterSet(short=short_enums, defaults=True, pool=pool)
         self.short_enums = short_enums
         self.print_defaults = print_defaults
 
@@ -61,6 +62,13 @@ class Codec:
     def to_value(self, message: Message) -> Any:
         """The JSON value of a message. Raises ValueError when it holds what JSON can't carry."""
         return self._printers.printer_of(descriptor_of(message))(message)
+
+    def print_field(self, message: Message, field: FieldDescriptor) -> bytes:
+        """The JSON text of one field's value, set or not. Raises ValueError when it holds what JSON can't carry."""
+        if field.message_type is not None and not field.is_repeated:
+            return self.print(getattr(message, field.name))
+        value = self._full_printers.printer_of(descriptor_of(message))(message)
+        return write_json(value.get(self.label(field)))
 
     def print(self, message: Message) -> bytes:
         """The JSON text of a message. Raises ValueError when it holds what JSON can't carry."""
