@@ -69,6 +69,11 @@ def run(name: str, from_env: Callable[[Env], S], open_app: OpenApp[S]) -> int:
         return 0
     try:
         return uvloop.run(_serve(name, settings, open_app))
+    except SettingsError as error:
+        # a file that a variable names can turn out wrong only when it is opened
+        for problem in error.problems:
+            sys.stderr.write(f"{name}: {problem}\n")
+        return EXIT_SETTINGS
     except PortTaken as error:
         log.error("%s", error)  # noqa: TRY400  the message says it all
         return 1

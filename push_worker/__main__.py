@@ -1,0 +1,10 @@
+"""Runs push_worker until it is told to stop."""
+
+import sys
+
+from mesh.runtime import run
+from push_worker.app import NAME, open_app
+from push_worker.settings import Settings
+
+if __name__ == "__main__":
+    sys.exit(run(NAME, Settings.from_env, open_app))

@@ -1,0 +1,52 @@
+"""From deliveries on the bus to push messages: one use case per job."""
+
+import time
+from collections.abc import Callable
+
+from clarion.notification.v1.notification_pb2 import PRIORITY_HIGH, DeviceResult
+from mesh.delivery import Attempt, Job
+from push_worker.models import DeviceOutcome, Push, Target
+from push_worker.use_cases import SendPush
+
+_MAX_TTL_S = 2_419_200  # FCM's own limit, four weeks
+
+
+class PushConsumer:
+    """The push channel of the delivery pipeline. `now_s` is Unix time."""
+
+    def __init__(self, send_push: SendPush, *, now_s: Callable[[], float] = time.time) -> None:
+        self._send_push = send_push
+        self._now_s = now_s
+
+    async def send(self, job: Job) -> Attempt:
+        """Sends to the devices that are still to be reached. Raises DeliveryError when there is none."""
+        report = await self._send_push(to_push(job, now_s=self._now_s()), to_targets(job))
+        return Attempt(report.error, [to_result(outcome) for outcome in report.settled], report.pending)
+
+
+def to_push(job: Job, *, now_s: float) -> Push:
+    """The job as a push message."""
+    delivery, content = job.delivery, job.content
+    ttl_s = None
+    if delivery.HasField("expire_time"):
+        ttl_s = min(_MAX_TTL_S, max(0, int(delivery.expire_time.seconds - now_s)))
+    return Push(
+        id=delivery.notification_id,
+        title=content.title,
+        body=content.body,
+        data=dict(content.data),
+        image=content.image,
+        urgent=delivery.priority == PRIORITY_HIGH,
+        ttl_s=ttl_s,
+    )
+
+
+def to_targets(job: Job) -> list[Target]:
+    """All of the person's devices; on a retry those that are left, as far as the person still has them."""
+    wanted = set(job.delivery.device_ids)
+    return [Target(device.device_id, device.token) for device in job.recipient.devices if not wanted or device.device_id in wanted]
+
+
+def to_result(outcome: DeviceOutcome) -> DeviceResult:
+    """The outcome as people see it in the timeline."""
+    return DeviceResult(device_id=outcome.device_id, accepted=outcome.error is None, reason=outcome.error.reason if outcome.error else "")

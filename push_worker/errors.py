@@ -1,0 +1,24 @@
+"""Why a push was not taken, in the kinds that the delivery pipeline knows."""
+
+from mesh.delivery import OutcomeUnknown, ProviderUnavailable
+from mesh.errors import PermanentDeliveryError, TransientDeliveryError
+
+
+class DeviceGone(PermanentDeliveryError):
+    """FCM does not know the token (any more): the device is to be forgotten."""
+
+
+class FcmRejected(PermanentDeliveryError):
+    """FCM will never take this message for this device."""
+
+
+class FcmThrottled(TransientDeliveryError):
+    """Too much for FCM's quota. It is alive, so the breaker does not count it; Retry-After says when."""
+
+
+class FcmUnavailable(ProviderUnavailable):
+    """No connection, no answer, an error of FCM's own, or a refusal of our credentials."""
+
+
+class FcmOutcomeUnknown(OutcomeUnknown):
+    """The message was handed over and no answer came."""

@@ -1,0 +1,88 @@
+"""Sending one push to all of a person's devices."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Protocol
+
+from mesh.delivery import OutcomeUnknown, ProviderUnavailable
+from mesh.errors import DeliveryError, PermanentDeliveryError, ServiceError, TransientDeliveryError
+from push_worker.errors import DeviceGone
+from push_worker.models import DeviceOutcome, Push, PushReport, Target
+
+log = logging.getLogger(__name__)
+
+
+class PushProvider(Protocol):
+    """Hands messages on."""
+
+    async def send(self, push: Push, token: str) -> None:
+        """Returns when the message was taken for this device. Raises DeliveryError."""
+        ...
+
+
+class DeviceRegistry(Protocol):
+    """Knows people's devices."""
+
+    async def remove_devices(self, device_ids: Sequence[str]) -> None:
+        """Forgets devices. Raises ServiceError."""
+        ...
+
+
+class SendPush:
+    """Sends to every target at once and has those forgotten that FCM no longer knows."""
+
+    def __init__(self, *, provider: PushProvider, devices: DeviceRegistry) -> None:
+        self._provider = provider
+        self._devices = devices
+
+    async def __call__(self, push: Push, targets: Sequence[Target]) -> PushReport:
+        """What happened to each device. Raises nothing but PermanentDeliveryError when there is no device."""
+        if not targets:
+            raise PermanentDeliveryError("NO_DEVICE", "the person has no device that is still to be reached")
+        outcomes = await asyncio.gather(*(self._reach(push, target) for target in targets))
+        gone = [outcome.device_id for outcome in outcomes if isinstance(outcome.error, DeviceGone)]
+        if gone:
+            await self._forget(gone)
+        return sum_up(outcomes)
+
+    async def _reach(self, push: Push, target: Target) -> DeviceOutcome:
+        try:
+            await self._provider.send(push, target.token)
+        except DeliveryError as error:
+            return DeviceOutcome(target.device_id, error)
+        return DeviceOutcome(target.device_id)
+
+    async def _forget(self, device_ids: Sequence[str]) -> None:
+        try:
+            await self._devices.remove_devices(device_ids)
+        except ServiceError as error:
+            # the next push to them finds out again
+            log.warning("devices not removed", extra={"devices": len(device_ids), "reason": error.reason})
+
+
+def sum_up(outcomes: Sequence[DeviceOutcome]) -> PushReport:
+    """One report of many outcomes.
+
+    While a device may still be reached the error is transient, with the longest Retry-After of all. It counts against the provider only
+    when no device got any other answer from it.
+    """
+    pending = [(outcome, outcome.error) for outcome in outcomes if outcome.error is not None and outcome.error.retryable]
+    settled = tuple(outcome for outcome in outcomes if outcome.error is None or not outcome.error.retryable)
+    if pending:
+        return PushReport(settled, tuple(outcome.device_id for outcome, _ in pending), _worst([error for _, error in pending], settled))
+    refusals = [outcome.error for outcome in settled if outcome.error is not None]
+    return PushReport(settled, error=refusals[0] if len(refusals) == len(settled) else None)
+
+
+def _worst(errors: Sequence[DeliveryError], settled: Sequence[DeviceOutcome]) -> DeliveryError:
+    waits = [error.retry_after_s for error in errors if error.retry_after_s is not None]
+    wait_s = max(waits) if waits else None
+    unknown = next((error for error in errors if isinstance(error, OutcomeUnknown)), None)
+    first = unknown or errors[0]
+    kind: type[DeliveryError] = TransientDeliveryError
+    if unknown is not None:
+        kind = OutcomeUnknown
+    elif not settled and all(isinstance(error, ProviderUnavailable) for error in errors):
+        kind = ProviderUnavailable
+    return kind(first.reason, first.detail, retry_after_s=wait_s)

@@ -1,0 +1,1 @@
+"""What push_worker promises."""

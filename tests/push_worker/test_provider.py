@@ -1,0 +1,229 @@
+"""The FCM provider against a local server over HTTP/2: what is sent, what an answer means, who waits for the access token."""
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from firebase_admin import messaging
+
+from devstack.fcm import HANGS, RESETS, FcmServer, answers, fails, open_fcm_server
+from devstack.fcm_connection import Answer
+from mesh.delivery import OutcomeUnknown
+from mesh.errors import DeliveryError
+from mesh.settings import Env, SettingsError
+from mesh.testing import free_port
+from push_worker.credentials import AccessTokens
+from push_worker.errors import DeviceGone, FcmOutcomeUnknown, FcmRejected, FcmThrottled, FcmUnavailable
+from push_worker.models import Push
+from push_worker.provider import FcmProvider, open_provider, retry_after_s
+from push_worker.settings import FcmSettings
+
+ID = "0190b1f0-0000-7000-8000-000000000001"
+
+
+def push(*, urgent: bool = False, ttl_s: int | None = None) -> Push:
+    return Push(ID, "Shipped", "Your order is on its way ✓", {"order": "A-1815"}, "https://example.com/a.png", urgent, ttl_s)
+
+
+def settings(server: FcmServer) -> FcmSettings:
+    return replace(FcmSettings.from_env(Env(server.environ())), timeout_s=5)
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One for all, since making an RSA key takes its time."""
+    return tmp_path_factory.mktemp("fcm")
+
+
+@pytest.fixture
+async def server(folder: Path) -> AsyncIterator[FcmServer]:
+    async with open_fcm_server(folder) as running:
+        yield running
+
+
+@pytest.fixture
+async def provider(server: FcmServer) -> AsyncIterator[FcmProvider]:
+    async with open_provider(settings(server)) as opened:
+        yield opened
+
+
+async def failure(provider: FcmProvider, token: str) -> DeliveryError:
+    with pytest.raises(DeliveryError) as caught:
+        await provider.send(push(), token)
+    assert token not in str(caught.value)
+    return caught.value
+
+
+async def test_the_message_arrives_over_http2_with_all_its_parts(server: FcmServer, provider: FcmProvider) -> None:
+    await provider.send(push(urgent=True, ttl_s=600), "token-of-ada")
+    received = await server.next_message()
+    assert received.http2
+    assert received.token == "token-of-ada"
+    assert received.message == {
+        "token": "token-of-ada",
+        "notification": {"title": "Shipped", "body": "Your order is on its way ✓", "image": "https://example.com/a.png"},
+        "data": {"order": "A-1815"},
+        "android": {"collapse_key": ID, "priority": "high", "ttl": "600s", "notification": {"tag": ID}},
+        "apns": {"headers": {"apns-collapse-id": ID, "apns-priority": "10"}},
+        "webpush": {"headers": {"Topic": ID.replace("-", ""), "Urgency": "high", "TTL": "600"}},
+    }
+
+
+async def test_many_messages_share_a_few_connections_and_one_access_token(server: FcmServer, provider: FcmProvider) -> None:
+    await asyncio.gather(*(provider.send(push(), f"token-{number}") for number in range(300)))
+    assert len(server.pushes) == 300
+    assert server.connections <= 4
+    assert server.token_requests == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "reason", "wait_s"),
+    [
+        (fails(404, "NOT_FOUND", "UNREGISTERED"), DeviceGone, "UNREGISTERED", None),
+        (fails(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT"), DeviceGone, "INVALID_TOKEN", None),
+        (fails(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", violation="message.token"), DeviceGone, "INVALID_TOKEN", None),
+        (fails(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", violation="message.data"), FcmRejected, "INVALID_ARGUMENT", None),
+        (fails(400, "INVALID_ARGUMENT"), FcmRejected, "INVALID_ARGUMENT", None),
+        (fails(403, "PERMISSION_DENIED", "SENDER_ID_MISMATCH"), FcmRejected, "SENDER_ID_MISMATCH", None),
+        (fails(401, "UNAUTHENTICATED", "THIRD_PARTY_AUTH_ERROR"), FcmRejected, "THIRD_PARTY_AUTH_ERROR", None),
+        (fails(429, "RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED", retry_after="17"), FcmThrottled, "QUOTA_EXCEEDED", 17),
+        (fails(429, "RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED"), FcmThrottled, "QUOTA_EXCEEDED", 60),
+        (fails(503, "UNAVAILABLE", "UNAVAILABLE", retry_after="90"), FcmUnavailable, "UNAVAILABLE", 90),
+        (fails(500, "INTERNAL", "INTERNAL"), FcmUnavailable, "INTERNAL", None),
+        (answers(502, b"<html>Bad Gateway</html>"), FcmUnavailable, "FCM_502", None),
+        (answers(503, b'{"error": "down"}', "application/json"), FcmUnavailable, "FCM_503", None),
+        (answers(500, b'{"error": {"details": "none"}}', "application/json"), FcmUnavailable, "FCM_500", None),
+        (fails(403, "PERMISSION_DENIED"), FcmUnavailable, "FCM_403", None),
+        (RESETS, FcmOutcomeUnknown, "FCM_DISCONNECTED", None),
+    ],
+)
+async def test_each_answer_means_one_thing_and_is_asked_for_once(
+    server: FcmServer, provider: FcmProvider, answer: Answer, kind: type[DeliveryError], reason: str, wait_s: float | None
+) -> None:
+    server.script("token-of-ada", answer)
+    error = await failure(provider, "token-of-ada")
+    assert type(error) is kind
+    assert (error.reason, error.retry_after_s) == (reason, wait_s)
+    assert server.requests == 1
+    await provider.send(push(), "token-of-ada")
+
+
+async def test_a_taken_message_stays_taken_whatever_the_answer_says(server: FcmServer, provider: FcmProvider) -> None:
+    server.script("token-of-ada", answers(200, b"thank you"))
+    await provider.send(push(), "token-of-ada")
+
+
+async def test_silence_is_an_unknown_outcome(server: FcmServer) -> None:
+    server.script("token-of-ada", HANGS)
+    async with open_provider(replace(settings(server), timeout_s=0.2)) as provider:
+        error = await failure(provider, "token-of-ada")
+    assert isinstance(error, OutcomeUnknown)
+    assert error.reason == "FCM_TIMEOUT"
+
+
+async def test_nobody_listening_is_transient(server: FcmServer) -> None:
+    async with open_provider(replace(settings(server), endpoint=f"https://localhost:{free_port()}")) as provider:
+        error = await failure(provider, "token-of-ada")
+    assert isinstance(error, FcmUnavailable)
+    assert error.reason == "FCM_CONNECT"
+
+
+async def test_a_server_that_restarts_is_reached_again(server: FcmServer, provider: FcmProvider) -> None:
+    await provider.send(push(), "token-of-ada")
+    await server.stop()
+    assert isinstance(await failure(provider, "token-of-ada"), FcmUnavailable | FcmOutcomeUnknown)
+    await server.start()
+    await provider.send(push(), "token-of-ada")
+
+
+async def test_a_revoked_access_token_is_replaced_at_once(server: FcmServer, provider: FcmProvider) -> None:
+    await provider.send(push(), "token-of-ada")
+    server.revoke_access_tokens()
+    await provider.send(push(), "token-of-ada")
+    assert server.token_requests == 2
+
+
+async def test_a_token_endpoint_that_fails_is_transient(server: FcmServer, provider: FcmProvider) -> None:
+    server.token_answers.append(Answer(400, b'{"error": "invalid_grant"}'))
+    error = await failure(provider, "token-of-ada")
+    assert isinstance(error, FcmUnavailable)
+    assert error.reason == "FCM_AUTH"
+    assert server.requests == 0
+
+
+async def test_a_slow_token_endpoint_does_not_stop_the_event_loop(server: FcmServer, provider: FcmProvider) -> None:
+    server.token_gate = asyncio.Event()
+    sending = asyncio.create_task(provider.send(push(), "token-of-ada"))
+    # the server runs in this very loop: it would never see the request if fetching blocked the loop
+    await server.token_requested.wait()
+    assert not sending.done()
+    server.token_gate.set()
+    await sending
+
+
+async def test_a_token_is_renewed_ahead_of_its_expiry_while_the_old_one_serves() -> None:
+    now, issued = 1000.0, 0
+
+    def fetch() -> tuple[str, float]:
+        nonlocal issued
+        issued += 1
+        return f"token-{issued}", now + 3600
+
+    tokens = AccessTokens(fetch, clock=lambda: now)
+    assert await tokens.get() == "token-1"
+    now += 3000
+    assert await tokens.get() == "token-1"
+    assert issued == 1
+    now += 400
+    assert await tokens.get() == "token-1"
+    await asyncio.gather(*(task for task in asyncio.all_tasks() if task.get_name() == "fcm-access-token"))
+    assert await tokens.get() == "token-2"
+    await tokens.close()
+
+
+async def test_many_who_need_a_token_at_once_cause_one_request() -> None:
+    calls = 0
+
+    def fetch() -> tuple[str, float]:
+        nonlocal calls
+        calls += 1
+        return "token", 1e12
+
+    tokens = AccessTokens(fetch)
+    assert set(await asyncio.gather(*(tokens.get() for _ in range(50)))) == {"token"}
+    assert calls == 1
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        (None, None),
+        ("", None),
+        ("soon", None),
+        ("17", 17),
+        ("Sun, 06 Nov 1994 08:49:37 GMT", 37),
+        ("Sun, 06 Nov 1994 08:00:00 GMT", 0),
+        ("999999999", 86400),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date(header: str | None, seconds: float | None) -> None:
+    assert retry_after_s(header, now_s=784111740) == seconds
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b'{"type": "service_account"}', b"no json"])
+async def test_bad_credentials_are_named_by_their_variable(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "account.json").write_bytes(content)
+    opening: AbstractAsyncContextManager[FcmProvider] = open_provider(FcmSettings(str(tmp_path / "account.json")))
+    with pytest.raises(SettingsError, match="CLARION_FCM_CREDENTIALS_FILE"):
+        await opening.__aenter__()
+
+
+def test_firebase_admin_still_has_the_names_that_we_put_our_client_under() -> None:
+    """What the provider replaces is private: an update that renames it must fail here and not in production."""
+    source = inspect.getsource(messaging._MessagingService.__init__) + inspect.getsource(messaging._MessagingService.send_each_async)
+    for name in ("self._fcm_url", "self._fcm_headers", "self._async_client"):
+        assert source.count(name) >= 2
