@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextvars
 import json
 from collections import deque
 from collections.abc import Mapping
@@ -302,7 +303,9 @@ class MemorySubscription:
             settle=settle,
             is_lost=lambda: not self._broker.holds(self._queue, token),
         )
-        task = asyncio.create_task(handle_message(self._handler, message), name=f"handle-{self._queue}")
+        # a context of its own: on a real bus nothing of the publisher's call reaches the consumer but the message
+        handling = handle_message(self._handler, message)
+        task = asyncio.create_task(handling, name=f"handle-{self._queue}", context=contextvars.Context())
         self._tasks.add(task)
         task.add_done_callback(self._handled)
 

@@ -87,6 +87,11 @@ class PostgresServer:
             process.send_signal(signal.SIGQUIT)
             process.wait(_STOP_TIMEOUT_S)
 
+    @property
+    def pid(self) -> int:
+        """The process id; 0 when it does not run."""
+        return self._process.pid if self._process is not None else 0
+
     def url(self, database: str = "postgres") -> str:
         """The URL of one of its databases."""
         return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"

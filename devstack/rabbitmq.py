@@ -63,6 +63,11 @@ class RabbitMQServer:
         return f"amqp://guest:guest@127.0.0.1:{self.port}/"
 
     @property
+    def pid(self) -> int:
+        """The process id; 0 when it does not run."""
+        return self._server.pid if self._server is not None else 0
+
+    @property
     def running(self) -> bool:
         """Whether the process lives."""
         return self._server is not None and self._server.poll() is None

@@ -59,6 +59,11 @@ class ValkeyServer:
         if self._scratch is not None:
             shutil.rmtree(self._scratch, ignore_errors=True)
 
+    @property
+    def pid(self) -> int:
+        """The process id; 0 when it does not run."""
+        return self._process.pid if self._process is not None else 0
+
     def url(self, database: int = 0) -> str:
         """The URL of one of its numbered databases."""
         return f"redis://127.0.0.1:{self.port}/{database}"

@@ -5,6 +5,7 @@ goes at once, so that a batch of one never waits (the group commit of DeWitt et 
 """
 
 import asyncio
+import contextvars
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
@@ -66,7 +67,8 @@ class Batcher(Generic[T, R]):
         # a task that has not had its turn yet will take what arrives until then, so another one is needed only for what it has no room for
         while len(self._waiting) > self._not_begun * self._max_items and len(self._running) < self._max_concurrent:
             self._not_begun += 1
-            task = asyncio.create_task(self._run(), name=f"batch-{self._name}")
+            # a context of its own: a batch serves many calls and may not run under the deadline of the one that began it
+            task = asyncio.create_task(self._run(), name=f"batch-{self._name}", context=contextvars.Context())
             self._running.add(task)
             task.add_done_callback(self._finished)
 

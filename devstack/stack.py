@@ -1,0 +1,208 @@
+"""Everything in one process: the five services over real gRPC on loopback, real stores, local providers."""
+
+import asyncio
+import os
+import shutil
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import email_worker.app
+import email_worker.settings
+import gateway.app
+import gateway.settings
+import push_worker.app
+import push_worker.settings
+import template_svc.app
+import template_svc.settings
+import user_svc.app
+import user_svc.settings
+from devstack.broker import MemoryBroker
+from devstack.fcm import FcmServer, open_fcm_server
+from devstack.postgres import PostgresServer
+from devstack.processes import API_KEY, SECRET
+from devstack.smtp import SmtpServer, open_smtp_server
+from devstack.valkey import ValkeyServer
+from mesh import migrations
+from mesh.broker import Broker, open_broker
+from mesh.runtime import App
+from mesh.settings import BrokerSettings, Env
+
+ADMIN_EMAIL = "admin@clarion.test"
+ADMIN_PASSWORD = "clarion-development"  # noqa: S105  development only, printed on the screen
+_PACKAGES = ("user_svc", "template_svc", "gateway")
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where things listen on 127.0.0.1; 0 means any free port."""
+
+    rest: int = 8000
+    gateway: int = 9000
+    user_svc: int = 8001
+    template_svc: int = 8002
+    email_worker: int = 8003
+    push_worker: int = 8004
+    smtp: int = 1025
+
+
+ANY_PORTS = Ports(0, 0, 0, 0, 0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """What is running. `smtp` and `fcm` are None where a real provider was named in the environment."""
+
+    ports: Mapping[str, int]
+    smtp: SmtpServer | None
+    fcm: FcmServer | None
+    broker: Broker
+
+    @property
+    def url(self) -> str:
+        """The REST address."""
+        return f"http://127.0.0.1:{self.ports['rest']}"
+
+
+def prepare(folder: Path, *, fresh: bool = False) -> None:
+    """Makes the data folder; `fresh` empties it first."""
+    if fresh:
+        shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+@asynccontextmanager
+async def open_stack(folder: Path, *, ports: Ports, say: Say, environ: Mapping[str, str] | None = None) -> AsyncIterator[Stack]:
+    """Starts everything, telling `say` each step, and stops it in reverse order.
+
+    What `environ` names is used instead of the local thing: CLARION_AMQP_URL, CLARION_REDIS_URL, CLARION_SMTP_HOST,
+    CLARION_FCM_CREDENTIALS_FILE, and CLARION_POSTGRES_URL (a server, on which the databases are made).
+    """
+    outer = dict(os.environ if environ is None else environ)
+    async with AsyncExitStack() as stack:
+        shared = {
+            "CLARION_HOST": "127.0.0.1",
+            "CLARION_METRICS_PORT": "0",
+            "CLARION_SERVICE_SECRET": SECRET,
+            "CLARION_BOOTSTRAP_API_KEY": API_KEY,
+            "CLARION_ADMIN_EMAIL": ADMIN_EMAIL,
+            "CLARION_ADMIN_PASSWORD": ADMIN_PASSWORD,
+            **{name: value for name, value in outer.items() if name.startswith("CLARION_")},
+        }
+        urls = await _databases(stack, folder, shared, say)
+        await _redis(stack, folder, shared, say)
+        broker = await _broker(stack, folder, shared, say)
+        smtp = await _smtp(stack, shared, ports, say)
+        fcm = await _fcm(stack, folder, shared, say)
+        say("migrating the databases")
+        for package in _PACKAGES:
+            await migrations.upgrade(package, urls[package])
+        listening = await _services(stack, shared, urls, ports=ports, broker=broker, say=say)
+        if smtp is not None:
+            listening["smtp"] = smtp.port
+        yield Stack(listening, smtp, fcm, broker)
+        say("stopping")
+
+
+async def _databases(stack: AsyncExitStack, folder: Path, shared: dict[str, str], say: Say) -> dict[str, str]:
+    server_url = shared.pop("CLARION_POSTGRES_URL", "")
+    names = {package: f"clarion_{package}" for package in _PACKAGES}
+    if server_url:
+        say("using the PostgreSQL that CLARION_POSTGRES_URL names")
+        return {package: f"{server_url.rstrip('/')}/{name}" for package, name in names.items()}
+    say("starting PostgreSQL" + ("" if (folder / "postgres").exists() else " (first time: initialising its folder)"))
+    server = PostgresServer(folder / "postgres")
+    await asyncio.to_thread(server.start)
+    stack.callback(server.stop)
+    for name in names.values():
+        await asyncio.to_thread(server.create_database, name)
+    return {package: server.url(name) for package, name in names.items()}
+
+
+async def _redis(stack: AsyncExitStack, folder: Path, shared: dict[str, str], say: Say) -> None:
+    if "CLARION_REDIS_URL" in shared:
+        say("using the Redis that CLARION_REDIS_URL names")
+        return
+    say("starting Valkey")
+    server = ValkeyServer(folder / "valkey")
+    await asyncio.to_thread(server.start)
+    stack.callback(server.stop)
+    shared["CLARION_REDIS_URL"] = server.url()
+
+
+async def _broker(stack: AsyncExitStack, folder: Path, shared: dict[str, str], say: Say) -> Broker:
+    if "CLARION_AMQP_URL" in shared:
+        say("using the RabbitMQ that CLARION_AMQP_URL names")
+        env = Env(shared)
+        settings = BrokerSettings.from_env(env)
+        env.check()
+        return await stack.enter_async_context(open_broker(settings))
+    say("starting the in-process broker")
+    # the settings want an address even where a broker is handed in
+    shared["CLARION_AMQP_URL"] = "amqp://in-process"
+    broker = MemoryBroker()
+    kept = folder / "broker.bin"
+    if kept.exists():
+        broker.load(kept)
+        kept.unlink()
+    stack.push_async_callback(broker.close)
+    stack.callback(broker.save, kept)
+    return broker
+
+
+async def _smtp(stack: AsyncExitStack, shared: dict[str, str], ports: Ports, say: Say) -> SmtpServer | None:
+    if "CLARION_SMTP_HOST" in shared:
+        say("using the SMTP server that CLARION_SMTP_HOST names")
+        return None
+    say("starting a local SMTP server")
+    server = await stack.enter_async_context(open_smtp_server(port=ports.smtp))
+    shared |= {
+        "CLARION_SMTP_HOST": "127.0.0.1",
+        "CLARION_SMTP_PORT": str(server.port),
+        "CLARION_SMTP_TLS": "none",
+        "CLARION_SMTP_FROM": "Clarion <no-reply@clarion.test>",
+    }
+    return server
+
+
+async def _fcm(stack: AsyncExitStack, folder: Path, shared: dict[str, str], say: Say) -> FcmServer | None:
+    if "CLARION_FCM_CREDENTIALS_FILE" in shared:
+        say("using the FCM project of CLARION_FCM_CREDENTIALS_FILE")
+        return None
+    say("starting a local FCM server")
+    server = await stack.enter_async_context(open_fcm_server(folder / "fcm"))
+    shared |= server.environ()
+    return server
+
+
+async def _services(
+    stack: AsyncExitStack, shared: Mapping[str, str], urls: Mapping[str, str], *, ports: Ports, broker: Broker, say: Say
+) -> dict[str, int]:
+    listening: dict[str, int] = {}
+    targets: dict[str, str] = {}
+
+    async def start(service: str, port: int, from_env: Callable[[Env], Any], open_app: Callable[[Any], Any]) -> None:
+        say(f"starting {service}")
+        database = {"CLARION_DATABASE_URL": urls[service]} if service in urls else {}
+        env = Env({**shared, **database, **targets, "CLARION_GRPC_PORT": str(port), "CLARION_HTTP_PORT": str(ports.rest)})
+        settings = from_env(env)
+        env.check()
+        app: App = await stack.enter_async_context(open_app(settings))
+        listening[service] = app.ports["grpc"]
+        targets[f"CLARION_{service.upper()}_TARGET"] = f"ipv4:127.0.0.1:{app.ports['grpc']}"
+        if "http" in app.ports:
+            listening["rest"] = app.ports["http"]
+
+    await start("user_svc", ports.user_svc, user_svc.settings.Settings.from_env, user_svc.app.open_app)
+    await start("template_svc", ports.template_svc, template_svc.settings.Settings.from_env, template_svc.app.open_app)
+    await start("gateway", ports.gateway, gateway.settings.Settings.from_env, partial(gateway.app.open_app, broker=broker))
+    await start(
+        "email_worker", ports.email_worker, email_worker.settings.Settings.from_env, partial(email_worker.app.open_app, broker=broker)
+    )
+    await start("push_worker", ports.push_worker, push_worker.settings.Settings.from_env, partial(push_worker.app.open_app, broker=broker))
+    return listening
