@@ -11,13 +11,15 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
-from google.protobuf.descriptor_pb2 import FileDescriptorSet
+from google.protobuf import descriptor_pb2
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message_factory import GetMessageClass
 
 ROOT = Path(__file__).resolve().parent.parent
 PROTOS = ROOT / "protos"
 GEN = ROOT / "gen"
-DESCRIPTORS = "clarion/descriptors.binpb"
 
 
 def google_protos() -> Path:
@@ -47,9 +49,6 @@ def protoc(arguments: Sequence[str], *, protos: Path = PROTOS) -> None:
 def generate(target: Path, *, protos: Path = PROTOS) -> None:
     """Write the generated code of the whole schema into the empty folder `target`."""
     outputs = [f"--{plugin}_out={target}" for plugin in ("python", "grpc_python")]
-    # protoc leaves the comments out of the Python code; the OpenAPI document is made of them.
-    (target / "clarion").mkdir()
-    outputs += ["--include_source_info", f"--descriptor_set_out={target / DESCRIPTORS}"]
     protoc([*outputs, f"--mypy_out=quiet:{target}", f"--mypy_grpc_out=quiet:{target}"], protos=protos)
     describe(target, protos=protos)
     for stub in target.rglob("*_pb2_grpc.pyi"):
@@ -63,7 +62,10 @@ def describe(target: Path, *, protos: Path) -> None:
     """Write `clarion/descriptors.binpb`, the schema with its comments, which generated Python code lacks and /openapi.json shows."""
     binary = target / "clarion" / "descriptors.binpb"
     protoc(["--include_source_info", f"--descriptor_set_out={binary}"], protos=protos)
-    described = FileDescriptorSet.FromString(binary.read_bytes())
+    # A pool that knows no extensions keeps the bytes of our options as they are, whatever else this interpreter has imported.
+    pool = DescriptorPool()
+    pool.AddSerializedFile(descriptor_pb2.DESCRIPTOR.serialized_pb)
+    described: Any = GetMessageClass(pool.FindMessageTypeByName("google.protobuf.FileDescriptorSet")).FromString(binary.read_bytes())
     for file in described.file:
         commented = [location for location in file.source_code_info.location if location.leading_comments]
         file.ClearField("source_code_info")
