@@ -22,7 +22,7 @@ MAX_WIDTH = 200
 Function: TypeAlias = Callable[..., Any]
 
 
-def filters() -> dict[str, Function]:
+def template_filters() -> dict[str, Function]:
     """By name; no others exist."""
     texts = ("capitalize", "e", "escape", "forceescape", "lower", "string", "striptags", "title", "trim", "truncate", "upper", "wordcount")
     as_they_are = ("abs", "d", "default", "filesizeformat", "float", "items", "map", "reject", "rejectattr", "select", "selectattr")
@@ -51,7 +51,7 @@ def filters() -> dict[str, Function]:
     }
 
 
-def tests() -> dict[str, Function]:
+def template_tests() -> dict[str, Function]:
     """By name; no others exist."""
     plain = ("boolean", "defined", "even", "false", "float", "integer", "iterable", "mapping", "none", "number", "odd", "sequence")
     more = ("divisibleby", "string", "true", "undefined")

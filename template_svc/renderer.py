@@ -15,7 +15,7 @@ from jinja2.runtime import Context
 
 from template_svc.cpu_limit import CpuLimit, LimitExceeded
 from template_svc.errors import MissingVariable, OutputTooLarge, RenderFailed, RenderTooSlow
-from template_svc.filters import filters, tests
+from template_svc.filters import template_filters, template_tests
 from template_svc.models import Channel, Content
 from template_svc.sandbox import BudgetExceeded, MissingValue, TemplateEnvironment, TemplateFault
 from template_svc.syntax import SyntaxFault, Variables, check, variables_of
@@ -65,7 +65,7 @@ class Compiler:
     """Compiles contents. For one thread at a time: its budget is one for all."""
 
     def __init__(self) -> None:
-        allowed, known_tests = filters(), tests()
+        allowed, known_tests = template_filters(), template_tests()
         self._html = TemplateEnvironment(autoescape=True, filters=allowed, tests=known_tests)
         # Only HTML is escaped: a subject or a push text with `&amp;` in it would be shown like that.
         self._text = TemplateEnvironment(autoescape=False, filters=allowed, tests=known_tests)
@@ -199,7 +199,8 @@ def _explain(
         path = _path_of(error, variables)
         if path is not None:
             return MissingVariable.because([path, *(name for name in absent if name != path)], where)
-        return RenderFailed.at(place, line, "uses a member that its object does not have")
+        if not absent:
+            return RenderFailed.at(place, line, "uses a member that its object does not have")
     if absent:  # the trouble may have shown elsewhere first
         return MissingVariable.because(absent, where)
     if isinstance(error, BudgetExceeded | MemoryError):
@@ -241,7 +242,7 @@ def _path_of(error: MissingValue, variables: dict[str, Any]) -> str | None:
     stack: list[tuple[str, Any]] = [("variables", variables)]
     while stack:
         path, value = stack.pop()
-        if value is error.holder:
+        if value is error.holder and isinstance(value, dict | list):
             return f"{path}.{error.name}" if isinstance(value, dict) else f"{path}[{error.name}]"
         if isinstance(value, dict):
             stack.extend((f"{path}.{key}", member) for key, member in value.items())

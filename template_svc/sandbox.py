@@ -12,7 +12,7 @@ from itertools import islice
 from math import isfinite
 from typing import Any, NoReturn
 
-from jinja2 import StrictUndefined, nodes
+from jinja2 import StrictUndefined, nodes, pass_context
 from jinja2.compiler import CodeGenerator, Frame, operators
 from jinja2.exceptions import UndefinedError
 from jinja2.runtime import Context, LoopContext, Macro, Undefined, markup_join
@@ -140,8 +140,12 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
         if self.left < 0:
             raise BudgetExceeded
 
-    def _print(self, value: Any) -> Any:
-        """What `{{ value }}` puts out. It is paid for here, since escaping makes a copy of each."""
+    @pass_context
+    def _print(self, _context: Context, value: Any) -> Any:
+        """What `{{ value }}` puts out. It is paid for here, since escaping makes a copy of each.
+
+        It asks for the context so that Jinja2 does not evaluate constant expressions while it compiles, which it does in Python's way.
+        """
         text = text_of(value)
         if isinstance(text, str):
             self.charge(len(text))

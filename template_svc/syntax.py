@@ -20,7 +20,7 @@ _ALLOWED: tuple[type[nodes.Node], ...] = (
 _FORBIDDEN_NAMES = frozenset({"self", "super", "caller", "varargs", "kwargs"})
 _WORDS: dict[type[nodes.Node], str] = {
     nodes.Block: "block", nodes.Extends: "extends", nodes.Include: "include", nodes.Import: "import", nodes.FromImport: "from ... import",
-    nodes.CallBlock: "call", nodes.ScopedEvalContextModifier: "autoescape", nodes.Pow: "the operator **",
+    nodes.CallBlock: "call", nodes.Scope: "autoescape", nodes.Pow: "the operator **",
 }  # fmt: skip
 
 
@@ -43,21 +43,28 @@ class Variables:
 
 def check(tree: nodes.Template) -> None:
     """Raises SyntaxFault for the first thing that templates may not use."""
+    line = 1
     for count, node in enumerate(_walk(tree)):
-        if count > MAX_NODES:
-            raise SyntaxFault(node.lineno, "the template is too complex; split it or move the work to the sender")
-        if not isinstance(node, _ALLOWED):
-            raise SyntaxFault(node.lineno, f"{_WORDS.get(type(node), 'this construct')} is not available in templates")
-        if isinstance(node, nodes.Name) and node.name in _FORBIDDEN_NAMES:
-            raise SyntaxFault(node.lineno, f"the name {node.name!r} is reserved")
-        if isinstance(node, nodes.Const) and type(node.value) is int and node.value.bit_length() > MAX_INTEGER_BITS:
-            raise SyntaxFault(node.lineno, "a number is too large")
-        if isinstance(node, nodes.For) and node.recursive:
-            raise SyntaxFault(node.lineno, "recursive loops are not available in templates")
-        if isinstance(node, nodes.Call | nodes.Filter | nodes.Test) and (node.dyn_args or node.dyn_kwargs):
-            raise SyntaxFault(node.lineno, "`*` and `**` arguments are not available in templates")
-        if isinstance(node, nodes.Pair) and not isinstance(node.key, nodes.Const):
-            raise SyntaxFault(node.lineno, "the key of an object must be a constant")
+        line = node.lineno or line  # what Jinja2 makes up itself has none
+        problem = _problem(node) if count <= MAX_NODES else "the template is too complex; move work to the sender"
+        if problem is not None:
+            raise SyntaxFault(line, problem)
+
+
+def _problem(node: nodes.Node) -> str | None:
+    if not isinstance(node, _ALLOWED):
+        return f"{_WORDS.get(type(node), 'this construct')} is not available in templates"
+    if isinstance(node, nodes.Name) and node.name in _FORBIDDEN_NAMES:
+        return f"the name {node.name!r} is reserved"
+    if isinstance(node, nodes.Const) and type(node.value) is int and node.value.bit_length() > MAX_INTEGER_BITS:
+        return "a number is too large"
+    if isinstance(node, nodes.For) and node.recursive:
+        return "recursive loops are not available in templates"
+    if isinstance(node, nodes.Call | nodes.Filter | nodes.Test) and (node.dyn_args or node.dyn_kwargs):
+        return "`*` and `**` arguments are not available in templates"
+    if isinstance(node, nodes.Pair) and not isinstance(node.key, nodes.Const):
+        return "the key of an object must be a constant"
+    return None
 
 
 def variables_of(tree: nodes.Template) -> Variables:
@@ -158,7 +165,7 @@ class _Finder:
         elif isinstance(node, nodes.Call) and isinstance(node.node, nodes.Name) and node.node.name in FUNCTIONS:
             self._children(node, settled, leaving_out=node.node)
         elif (name := _tolerated(node)) is not None:
-            self.found.known.add(name.name)
+            self.found.known |= {name.name} - settled
             self._children(node, settled, leaving_out=name)
         else:
             self._children(node, settled)

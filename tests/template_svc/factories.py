@@ -1,0 +1,38 @@
+"""Valid models by default; override by keyword."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from template_svc.models import Channel, Content, NewTemplate, NewVersion, OnUnknown
+
+START = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+
+EMAIL = Content(subject="Hello {{ name }}", html="<p>Hello {{ name }}</p>", text="Hello {{ name }}")
+PUSH = Content(title="Hello {{ name }}", body="You have {{ count }} messages", data={"link": "app://inbox/{{ count }}"})
+
+
+class Clock:
+    """A clock that moves only when told to."""
+
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self) -> datetime:
+        """The time."""
+        return self.now
+
+    def advance(self, **by: float) -> None:
+        """Moves on; keywords of timedelta."""
+        self.now += timedelta(**by)
+
+
+def make_template(name: str = "welcome", **overrides: Any) -> NewTemplate:
+    """An e-mail template in English."""
+    new = NewTemplate(name, Channel.EMAIL, "", "", False, OnUnknown.RESEND, "en")
+    return replace(new, **overrides)
+
+
+def make_version(**overrides: Any) -> NewVersion:
+    """One English content that needs a name."""
+    return replace(NewVersion({"en": EMAIL}, ("name",)), **overrides)

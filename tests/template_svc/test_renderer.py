@@ -1,0 +1,225 @@
+"""Finished texts: escaping, single lines, sizes, and errors that name the variable, the part and the line."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markupsafe import escape
+
+from mesh.errors import Code
+from template_svc.cpu_limit import CpuLimit
+from template_svc.errors import MissingVariable, OutputTooLarge, RenderFailed, RenderTooSlow
+from template_svc.models import Channel, Content
+from template_svc.renderer import PartFault, Renderer
+from tests.template_svc.factories import EMAIL, PUSH
+
+
+def render(renderer: Renderer, content: Content, channel: Channel = Channel.EMAIL, /, **variables: Any) -> Content:
+    return renderer.render(renderer.compile(content, channel), variables, "contents.en")
+
+
+def test_only_html_is_escaped(renderer: Renderer) -> None:
+    content = render(renderer, EMAIL, name="Ada & <Bob>")
+    assert content.subject == content.text == "Hello Ada & <Bob>"
+    assert content.html == "<p>Hello Ada &amp; &lt;Bob&gt;</p>"
+
+
+def test_a_push_has_its_title_body_data_and_image(renderer: Renderer) -> None:
+    content = Content(title="{{ t }}", body="b\n", image="https://cdn.example/{{ t|urlencode }}.png", data={"k": "{{ n }}", "fixed": "v"})
+    done = render(renderer, content, Channel.PUSH, t="T & C", n=2)
+    assert done == Content(title="T & C", body="b", image="https://cdn.example/T%20%26%20C.png", data={"k": "2", "fixed": "v"})
+
+
+@pytest.mark.parametrize("line_break", ["\n", "\r\n", "\r", "\v", "\f", "\x1c", "\x85", "\u2028", "\u2029", "\0", " \n "])
+def test_a_subject_stays_one_line_whatever_a_variable_holds(renderer: Renderer, line_break: str) -> None:
+    """A line break in a subject would start a header of its own."""
+    content = render(renderer, EMAIL, name=f"Ada{line_break}Bcc: all@example.com")
+    assert content.subject == "Hello Ada Bcc: all@example.com"
+
+
+def test_a_subject_written_over_several_lines_is_joined(renderer: Renderer) -> None:
+    assert render(renderer, Content(subject="Hello\n\tyou\n", text="t")).subject == "Hello you"
+    assert render(renderer, Content(subject="{{ a }}\r\n{{ b }}\n", text="t"), a=1, b=2).subject == "1 2"
+
+
+def test_spaces_and_marks_that_belong_to_a_text_stay(renderer: Renderer) -> None:
+    """A French no-break space, and the joiner inside a family emoji."""
+    subject = "Bonjour\u00a0! \U0001f468\u200d\U0001f469"
+    assert render(renderer, Content(subject="{{ s }}", text="t"), s=subject).subject == subject
+
+
+def test_every_missing_variable_is_named(renderer: Renderer) -> None:
+    content = Content(subject="{{ b }}", text="x\n{{ a }}{{ c|default('') }}")
+    with pytest.raises(MissingVariable) as caught:
+        render(renderer, content)
+    error = caught.value
+    assert error.code is Code.INVALID_ARGUMENT
+    assert error.reason == "MISSING_VARIABLE"
+    assert [violation.field for violation in error.violations] == ["variables.b", "variables.a"]
+    assert error.message == "variables.b: is missing; contents.en.subject, line 1 needs it"
+
+
+@pytest.mark.parametrize(
+    ("source", "variables", "path"),
+    [
+        ("{{ order.id }}", {"order": {}}, "variables.order.id"),
+        ("{{ order.lines[1].sku }}", {"order": {"lines": [{}, {"x": 1}]}}, "variables.order.lines[1].sku"),
+        ("{% for item in items %}{{ item.name }}{% endfor %}", {"items": [{"name": "a"}, {}]}, "variables.items[1].name"),
+        ("{{ items[3] }}", {"items": []}, "variables.items[3]"),
+        ("{{ order.id.deep }}", {"order": {}}, "variables.order.id"),
+        ("{{ a + 1 }}", {}, "variables.a"),
+        ("{{ 1 == a }}", {}, "variables.a"),
+        ("{{ 'x'|replace('x', a) }}", {}, "variables.a"),
+        ("{{ 'x'.startswith(a) }}", {}, "variables.a"),
+        ("{% for x in a %}{% endfor %}", {}, "variables.a"),
+        ("{{ [{'k': 1}]|sort(attribute='v')|length }}{{ a }}", {}, "variables.a"),
+        ("{{ a|sum }}{{ a|join }}", {}, "variables.a"),
+        ("{% if a %}{% endif %}", {}, "variables.a"),
+        ("{{ {}[a] }}", {}, "variables.a"),
+    ],
+)
+def test_a_missing_value_is_named_with_its_path(renderer: Renderer, source: str, variables: dict[str, Any], path: str) -> None:
+    with pytest.raises(MissingVariable) as caught:
+        render(renderer, Content(subject="s", text=source), **variables)
+    assert caught.value.violations[0].field == path
+
+
+def test_an_error_names_the_part_and_the_line(renderer: Renderer) -> None:
+    with pytest.raises(RenderFailed) as caught:
+        render(renderer, Content(subject="s", text="one\ntwo {{ 1 / zero }}"), zero=0)
+    assert caught.value.message == "contents.en.text: line 2: divides by zero"
+    assert caught.value.code is Code.FAILED_PRECONDITION
+
+
+def test_an_error_repeats_no_value(renderer: Renderer) -> None:
+    """Variables are personal data."""
+    with pytest.raises(RenderFailed) as caught:
+        render(renderer, Content(subject="s", text="{{ '%d' % secret }}{{ secret + 1 }}"), secret="hunter2")
+    assert "hunter2" not in f"{caught.value.message}{caught.value.violations}"
+
+
+@pytest.mark.parametrize(
+    ("content", "part", "line", "words"),
+    [
+        (Content(subject="{{ name", text="t"), "subject", 1, "end of print statement"),
+        (Content(subject="s", html="ok\n{% if x %}"), "html", 2, "Unexpected end of template"),
+        (Content(subject="s", html="\n\n{{ x|safe }}"), "html", 3, "No filter named 'safe'"),
+        (Content(subject="s", html="{{ x is sameas y }}"), "html", 1, "No test named 'sameas'"),
+        (Content(subject="s", text="{% include 'etc' %}"), "text", 1, "include is not available"),
+        (Content(subject="s", text="x" * 300_000), "text", 1, "bytes"),
+        (Content(title="t", body="b", data={"link": "{{"}), "data.link", 1, "end of template"),
+    ],
+)
+def test_what_does_not_compile_is_named_with_part_and_line(renderer: Renderer, content: Content, part: str, line: int, words: str) -> None:
+    with pytest.raises(PartFault) as caught:
+        renderer.compile(content, Channel.PUSH if content.title else Channel.EMAIL)
+    assert (caught.value.part, caught.value.line) == (part, line)
+    assert words in caught.value.description
+
+
+def test_required_variables_are_those_of_all_parts(renderer: Renderer) -> None:
+    compiled = renderer.compile(Content(subject="{{ a }}", html="{{ b }}", text="{{ c|default('') }}"), Channel.EMAIL)
+    assert compiled.variables.required == {"a", "b"}
+    assert compiled.variables.known == {"a", "b", "c"}
+
+
+def test_a_text_larger_than_a_mail_may_be_is_refused(renderer: Renderer) -> None:
+    with pytest.raises(OutputTooLarge) as caught:
+        render(renderer, Content(subject="s", text="{{ x }}"), x="é" * 140_000)
+    assert caught.value.violations[0].field == "contents.en.text"
+    assert len(render(renderer, Content(subject="s", text="{{ x }}"), x="e" * 200_000).text) == 200_000
+
+
+def test_a_push_larger_than_fcm_takes_is_refused(renderer: Renderer) -> None:
+    with pytest.raises(OutputTooLarge):
+        render(renderer, PUSH, Channel.PUSH, name="x" * 5000, count=1)
+
+
+def test_an_endless_template_is_stopped_and_the_next_one_rendered(limit: CpuLimit) -> None:
+    renderer = Renderer(limit)
+    with pytest.raises(RenderTooSlow) as caught:
+        render(renderer, Content(subject="s", text="{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"))
+    assert caught.value.reason == "RENDER_TOO_SLOW"
+    assert render(renderer, EMAIL, name="Ada").subject == "Hello Ada"
+
+
+@pytest.mark.parametrize(
+    ("content", "field"),
+    [
+        (Content(subject="{{ x }}", text="t"), "contents.en.subject"),
+        (Content(subject="s", text="{{ x }}"), "contents.en"),
+        (Content(title="{{ x }}", body="b"), "contents.en.title"),
+        (Content(title="t", body=" {{ x }}"), "contents.en.body"),
+    ],
+)
+def test_a_message_without_text_is_refused(renderer: Renderer, content: Content, field: str) -> None:
+    with pytest.raises(RenderFailed) as caught:
+        render(renderer, content, Channel.PUSH if content.title else Channel.EMAIL, x="")
+    assert caught.value.violations[0].field == field
+
+
+@pytest.mark.parametrize(
+    "url", ["http://x.example/a.png", "javascript:alert(1)", "https://", "https:///a.png", "https://x.example/a b.png"]
+)
+def test_an_image_that_is_no_https_url_is_refused(renderer: Renderer, url: str) -> None:
+    with pytest.raises(RenderFailed) as caught:
+        render(renderer, Content(title="t", body="b", image="{{ url }}"), Channel.PUSH, url=url)
+    assert caught.value.violations[0].field == "contents.en.image"
+
+
+def test_half_a_surrogate_pair_is_refused(renderer: Renderer) -> None:
+    """It could not be sent to anyone, and would fail a whole batch."""
+    with pytest.raises(RenderFailed, match="surrogate"):
+        render(renderer, Content(subject="s", text=r"{{ '\ud800' }}"))
+
+
+def test_a_variable_may_be_called_like_a_function_or_a_word_of_python(renderer: Renderer) -> None:
+    variables = {"range": "a-z", "class": "first", "items": "i", "context": "c", "environment": "e", "resolve": "r"}
+    source = "{{ range }}{{ items }}{{ context }}{{ environment }}{{ resolve }}{{ class }}"
+    assert render(renderer, Content(subject="s", text=source), **variables).text == "a-zicerfirst"
+
+
+HTML_PARTS = st.sampled_from(
+    [
+        *(
+            "{{ x }}",
+            "{{ x|upper }}",
+            "{{ x ~ x }}",
+            "{{ x + '<' }}",
+            "{{ x|replace('a', x) }}",
+            "{{ [x, x]|join('<br>') }}",
+            "{{ '%s' % x }}",
+        ),
+        *("{{ x|truncate(5) }}", "{% set y %}{{ x }}{% endset %}{{ y }}{{ y|striptags }}{{ y[1:] }}", "{{ x|default('<') }}"),
+        *("{% macro m(a) %}{{ a }}{% endmacro %}{{ m(x) }}", "{{ x.title() }}", "{% filter lower %}{{ x }}{% endfilter %}"),
+        *("{{ x|e|string }}", "{{ x|list|join }}", "{{ x|indent }}", "{{ x|wordwrap(10) }}", "{{ x[::-1] }}", "{{ x.split('a')|first }}"),
+        *("{% for c in x %}{{ c }}{% endfor %}", "{{ x|trim|format }}", "{{ {'k': x}.k }}", "{{ x if x else '<' }}", "{{ x|striptags }}"),
+        *(
+            "{{ ('<' ~ x)|forceescape }}",
+            "{{ x|e|striptags }}",
+            "{{ (x|e)[1:] ~ x }}",
+            "{{ '<%s>'|format(x|e) }}",
+            "{{ x|e|reverse|join }}",
+        ),
+    ]
+)
+
+
+@given(st.lists(HTML_PARTS, min_size=1, max_size=4), st.text(alphabet="<>&\"'a b\n%;lt", min_size=1, max_size=30))
+def test_no_variable_reaches_html_unescaped(parts: list[str], value: str) -> None:
+    """Whatever is done to it on the way: what a variable brings never opens a tag or closes an attribute."""
+    with CpuLimit(2) as limit:
+        try:
+            html = render(Renderer(limit), Content(subject="s", html=f"({''.join(parts)})"), x=value).html
+        except RenderFailed:
+            return
+    assert not set(html) & set("<>\"'")
+
+
+@given(st.text(max_size=200))
+def test_a_plain_variable_arrives_as_it_is_in_text_and_escaped_in_html(value: str) -> None:
+    with CpuLimit(2) as limit:
+        content = render(Renderer(limit), Content(subject="s", html="({{ x }})", text="({{ x }})"), x=value)
+    assert content.text == f"({value})"
+    assert content.html == f"({escape(value)})"
