@@ -95,19 +95,8 @@ def _names_passed_to_consume(package: Path) -> set[str]:
 
 
 def _channels_consumed(package: Path) -> set[str]:
-    constants = {
-        target.id: node.value.value
-        for path in package.rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-        for target in node.targets
-        if isinstance(target, ast.Name)
-    }
-    found: set[str] = set()
-    for call in _calls(package, "DeliveryConsumer"):
-        for argument in [*call.args[1:2], *(keyword.value for keyword in call.keywords if keyword.arg == "channel")]:
-            if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
-                found.add(argument.value)
-            elif isinstance(argument, ast.Name):
-                found.add(constants.get(argument.id, ""))
-    return found
+    """The channels that a worker hands to `open_worker`, which consumes both lanes of each."""
+    if not _calls(package, "open_worker"):
+        return set()
+    names = [call.args[0] for call in _calls(package, "Channel") if call.args]
+    return {name.value for name in names if isinstance(name, ast.Constant) and isinstance(name.value, str)}
