@@ -7,9 +7,24 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from devstack.smtp_session import Behaviour, ReceivedMail, Session, Stage
+from devstack.smtp_session import Action, Behaviour, ReceivedMail, Session, Stage
 
 _KEPT_MAILS = 10_000
+
+
+def replies(reply: str, stage: Stage = Stage.RCPT) -> Behaviour:
+    """Answers this instead of 250."""
+    return Behaviour(Action.REPLY, stage, reply)
+
+
+def hangs(stage: Stage = Stage.DATA) -> Behaviour:
+    """Never answers."""
+    return Behaviour(Action.HANG, stage)
+
+
+def drops(stage: Stage = Stage.DATA) -> Behaviour:
+    """Closes the connection instead of answering."""
+    return Behaviour(Action.DROP, stage)
 
 
 @dataclass

@@ -39,21 +39,6 @@ class Behaviour:
     reply: str = ""
 
 
-def replies(reply: str, stage: Stage = Stage.RCPT) -> Behaviour:
-    """Answers this instead of 250."""
-    return Behaviour(Action.REPLY, stage, reply)
-
-
-def hangs(stage: Stage = Stage.DATA) -> Behaviour:
-    """Never answers."""
-    return Behaviour(Action.HANG, stage)
-
-
-def drops(stage: Stage = Stage.DATA) -> Behaviour:
-    """Closes the connection instead of answering."""
-    return Behaviour(Action.DROP, stage)
-
-
 @dataclass(frozen=True, slots=True)
 class ReceivedMail:
     """A mail that was accepted with 250."""

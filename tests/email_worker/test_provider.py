@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from devstack.smtp import SmtpServer, open_smtp_server
-from devstack.smtp_session import Stage, drops, hangs, replies
+from devstack.smtp import SmtpServer, drops, hangs, open_smtp_server, replies
+from devstack.smtp_session import Stage
 from devstack.tls import LocalTls
 from email_worker.errors import SmtpOutcomeUnknown, SmtpRefused, SmtpRejected, SmtpUnavailable
 from email_worker.models import ComposedMail
