@@ -1,0 +1,79 @@
+"""What the code imports is what pyproject.toml asks for; nothing arrives only because something else brought it."""
+
+import ast
+import sys
+import tomllib
+from collections.abc import Iterable
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+RUNTIME = ("mesh", "gateway", "user_svc", "template_svc", "email_worker", "push_worker")
+OWN = {*RUNTIME, "devstack", "bench", "tests", "scripts", "clarion"}
+# Distributions that are the business of one that is asked for, by module.
+BROUGHT = {
+    "google.oauth2": "firebase-admin",
+    "google.auth": "firebase-admin",
+    "aiormq": "aio-pika",
+    "pamqp": "aio-pika",
+    "requests": "firebase-admin",
+    "httpx": "firebase-admin",
+    "cryptography": "pyjwt",
+    "opentelemetry": "opentelemetry-sdk",
+    "prometheus_client": "opentelemetry-exporter-prometheus",
+    "asgiref": "uvicorn",
+    "packaging": "pytest",
+    "yarl": "aio-pika",
+    "markupsafe": "jinja2",
+    "idna": "email-validator",
+    "h11": "hypercorn",
+    "jsonschema": "kubernetes-validate",
+    "google.protobuf": "protobuf",
+    "google.api": "googleapis-common-protos",
+    "google.rpc": "googleapis-common-protos",
+}
+
+
+def imported(package: str) -> set[str]:
+    """Name every module from outside that a package imports."""
+    found: set[str] = set()
+    for path in (ROOT / package).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                found |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module is not None:
+                found.add(node.module)
+    return {name for name in found if name.partition(".")[0] not in OWN | sys.stdlib_module_names | {"__future__"}}
+
+
+def requested(*extras: str) -> set[str]:
+    """Name the distributions that are asked for, with those of the extras."""
+    lines: Iterable[str] = [*PROJECT["dependencies"], *(line for extra in extras for line in PROJECT["optional-dependencies"][extra])]
+    return {canonicalize_name(Requirement(line).name) for line in lines}
+
+
+def unrequested(package: str, asked: set[str]) -> set[str]:
+    """Name the imports of a package that no requirement stands for."""
+    distributions = packages_distributions()
+    missing = set()
+    for module in imported(package):
+        known = [owner for prefix, owner in BROUGHT.items() if module == prefix or module.startswith(f"{prefix}.")]
+        owners = known or [canonicalize_name(name) for name in distributions.get(module.partition(".")[0], [])]
+        if not asked & set(owners):
+            missing.add(module)
+    return missing
+
+
+@pytest.mark.parametrize("package", RUNTIME)
+def test_a_process_imports_only_what_the_image_installs_for_it(package: str) -> None:
+    assert unrequested(package, requested()) == set()
+
+
+@pytest.mark.parametrize("package", ["devstack", "bench", "scripts", "tests"])
+def test_the_tools_import_only_what_the_extras_ask_for(package: str) -> None:
+    assert unrequested(package, requested("devstack", "dev")) == set()
