@@ -1,14 +1,16 @@
 """The edge over a real socket, in front of hand-written services."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import httpx
 import pytest
+import pytest_asyncio
 
 from clarion.notification.v1 import notification_service_pb2
+from gateway.http import serve_http
 from gateway.rest.app import RestApp, RestOptions
-from gateway.rest.serving import serve_http
+from gateway.settings import HttpSettings
 from tests.gateway.rest import schema
 from tests.gateway.rest.fakes import FakeInvoker, FakeReadiness
 
@@ -23,19 +25,27 @@ async def edge(
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A client of a running edge."""
     app = RestApp(invoker, readiness=readiness or FakeReadiness(), options=options, comments=schema.load())
-    async with serve_http(app, "127.0.0.1", 0, grace_s=1) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
-        yield client
+    async with AsyncExitStack() as stack:
+        port = await stack.enter_async_context(serve_http(app, HttpSettings("127.0.0.1", 0), grace_s=1))
+        yield await stack.enter_async_context(httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}"))
 
 
-@pytest.fixture
-def invoker() -> FakeInvoker:
-    """The library and Clarion's own notifications."""
-    notifications = notification_service_pb2.DESCRIPTOR.services_by_name["NotificationService"]
-    return FakeInvoker(schema.library(), notifications)
-
-
-@pytest.fixture
-async def client(invoker: FakeInvoker) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the edge in front of `invoker`."""
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def running() -> AsyncIterator[tuple[FakeInvoker, httpx.AsyncClient]]:
+    """One edge for a whole module, since uvicorn takes a fifth of a second to stop. It serves the library and Clarion's notifications."""
+    invoker = FakeInvoker(schema.library(), notification_service_pb2.DESCRIPTOR.services_by_name["NotificationService"])
     async with edge(invoker) as client:
-        yield client
+        yield invoker, client
+
+
+@pytest.fixture
+def invoker(running: tuple[FakeInvoker, httpx.AsyncClient]) -> FakeInvoker:
+    """What serves the calls, as good as new."""
+    running[0].reset()
+    return running[0]
+
+
+@pytest.fixture
+def client(running: tuple[FakeInvoker, httpx.AsyncClient], invoker: FakeInvoker) -> httpx.AsyncClient:
+    """A client of the edge in front of `invoker`."""
+    return running[1]

@@ -27,6 +27,10 @@ class FakeInvoker:
 
     def __init__(self, *services: ServiceDescriptor) -> None:
         self.methods: dict[str, Method] = {name: method for service in services for name, method in methods_of(service).items()}
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets what a test has set and seen."""
         self.calls: list[Call] = []
         self.handlers: dict[str, Callable[[Any], Awaitable[Message]]] = {}
         self.streams: dict[str, Callable[[Any], AsyncIterator[Message]]] = {}

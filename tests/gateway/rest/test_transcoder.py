@@ -7,12 +7,14 @@ import pytest
 from google.protobuf import descriptor_pool
 from google.protobuf.message import Message
 
+from gateway.rest.app import RestApp, RestOptions
 from gateway.rest.codec import Codec
-from gateway.rest.http_rule import Match
+from gateway.rest.http_rule import Match, RouteConflict
 from gateway.rest.transcoder import Binding, BindingError, HttpRule, bind_all
 from mesh.errors import InvalidArgument
 from mesh.methods import Method, methods_of
 from tests.gateway.rest import schema
+from tests.gateway.rest.fakes import FakeInvoker, FakeReadiness
 
 EDGE = Codec(short_enums=True, print_defaults=False)
 METHODS = methods_of(schema.library())
@@ -244,3 +246,12 @@ def test_every_binding_of_clarion_s_own_schema_fits() -> None:
         methods |= methods_of(pool.FindServiceByName(f"clarion.{name}"))
     _, bindings = bind_all(methods, EDGE)
     assert len(bindings) > 30
+
+
+def test_two_methods_on_one_path_are_refused_at_start_up() -> None:
+    """The same method under a second name claims all its paths twice."""
+    invoker = FakeInvoker(schema.library())
+    name = "/edgetest.v1.LibraryService/GetBook"
+    invoker.methods[name + "Again"] = invoker.methods[name]
+    with pytest.raises(RouteConflict, match=r"GET /v1/books/\{id\} is bound twice"):
+        RestApp(invoker, readiness=FakeReadiness(), options=RestOptions())
