@@ -2,8 +2,10 @@
 
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from mesh.database import Database, open_database
 from mesh.settings import DatabaseSettings
@@ -49,12 +51,32 @@ async def database(postgres_url: NewDatabase) -> AsyncIterator[Database]:
         yield opened
 
 
+@pytest.fixture
+def memory_store() -> TemplateStore:
+    """The fake."""
+    return MemoryTemplates()
+
+
+@pytest.fixture
+def postgres_store(database: Database) -> TemplateStore:
+    """The repository."""
+    return TemplateRepository(database)
+
+
 @pytest.fixture(params=["memory", "postgres"])
-async def store(request: pytest.FixtureRequest) -> AsyncIterator[TemplateStore]:
-    """Both stores: what holds for one holds for the other."""
-    if request.param == "memory":
-        yield MemoryTemplates()
-        return
-    postgres_url: NewDatabase = request.getfixturevalue("postgres_url")
-    async with open_database(DatabaseSettings(await postgres_url("template_svc"))) as opened:
-        yield TemplateRepository(opened)
+def store(request: pytest.FixtureRequest) -> TemplateStore:
+    """Both, one after the other: what holds for the fake must hold for PostgreSQL."""
+    found: TemplateStore = request.getfixturevalue(f"{request.param}_store")
+    return found
+
+
+@pytest.fixture
+def statements(database: Database) -> list[str]:
+    """The SQL that the repository sends from here on, transaction control left out."""
+    seen: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, _parameters: Any, _context: Any, _many: bool) -> None:
+        seen.append(statement)
+
+    event.listen(database.engine.sync_engine, "before_cursor_execute", note)
+    return seen

@@ -180,11 +180,8 @@ def test_a_hostile_template_ends_soon_with_one_clear_error(renderer: Renderer, s
 
 ATOMS = st.sampled_from(
     [
-        *["name", "order", "items", "nested", "missing", "big", "loop", "range", "m", "1", "2.5", "'a'", "''", "true", "none"],
-        "[1, 'a']",
-        "{'k': 1}",
-        "namespace()",
-        "joiner()",
+        *("name", "order", "items", "nested", "missing", "big", "loop", "range", "m", "1", "2.5", "'a'", "''", "true", "none"),
+        *("[1, 'a']", "{'k': 1}", "namespace()", "joiner()"),
     ]
 )
 NAMES = st.sampled_from(
@@ -192,40 +189,10 @@ NAMES = st.sampled_from(
 )
 FILTERS = st.sampled_from(
     [
-        "upper",
-        "list",
-        "join",
-        "first",
-        "last",
-        "length",
-        "sort",
-        "string",
-        "e",
-        "int",
-        "float",
-        "round",
-        "sum",
-        "max",
-        "unique",
-        "reverse",
-        "items",
-        "dictsort",
-        "title",
-        "abs",
-        "indent",
-        "wordwrap",
-        "striptags",
-        "filesizeformat",
-        "default('d')",
-        "map('upper')",
-        "map(attribute='name')",
-        "groupby('name')",
-        "replace('a','b')",
-        "format(1)",
-        "batch(2)",
-        "truncate(3)",
-        "urlencode",
-        "select('odd')",
+        *("upper", "list", "join", "first", "last", "length", "sort", "string", "e", "int", "float", "round", "sum", "max", "unique"),
+        *("reverse", "items", "dictsort", "title", "abs", "indent", "wordwrap", "striptags", "filesizeformat", "default('d')"),
+        *("map('upper')", "map(attribute='name')", "groupby('name')", "replace('a','b')", "format(1)", "batch(2)", "truncate(3)"),
+        *("urlencode", "select('odd')"),
     ]
 )
 OPERATORS = st.sampled_from(["+", "-", "*", "/", "//", "%", "~", "==", "<", "in", "and", "or"])
