@@ -28,6 +28,7 @@ from gateway.outcomes import Outcomes
 from gateway.partitions import Maintenance
 from gateway.relay import Relay
 from gateway.rest.app import RestApp, RestOptions
+from gateway.rest.comments import clarion_comments
 from gateway.sending.journal import Journal
 from gateway.sending.use_cases import Sender
 from gateway.settings import Settings
@@ -73,7 +74,7 @@ async def open_app(settings: Settings, *, broker: Broker | None = None) -> Async
         stack.push_async_callback(health.close)
         grace_s = settings.common.grace_s
         grpc_port = await stack.enter_async_context(serve_grpc(dispatcher, settings.grpc, health, grace_s=grace_s))
-        edge = RestApp(dispatcher, readiness=health, options=RestOptions(reason_status=_REASON_STATUS))
+        edge = RestApp(dispatcher, readiness=health, options=RestOptions(reason_status=_REASON_STATUS), comments=clarion_comments())
         http_port = await stack.enter_async_context(serve_http(edge, settings.http, grace_s=grace_s))
         yield App(NAME, health, {"http": http_port, "grpc": grpc_port})
 
