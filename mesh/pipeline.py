@@ -24,9 +24,6 @@ from mesh.verdict import decode, encode, lost, outcome, reached_before, verdict
 
 log = logging.getLogger(__name__)
 
-# A part that is down is asked again after this, at the earliest.
-PARK_S = 30.0
-
 _HOPELESS = frozenset({Code.INVALID_ARGUMENT, Code.NOT_FOUND, Code.FAILED_PRECONDITION, Code.OUT_OF_RANGE, Code.ALREADY_EXISTS})
 _OUR_DEFECT = frozenset({Code.INTERNAL, Code.UNKNOWN, Code.DATA_LOSS, Code.RESOURCE_EXHAUSTED})
 
@@ -233,10 +230,13 @@ def _refused(delivery: Delivery, recipient: Recipient) -> Disposition:
 
 
 def _after_failed_call(delivery: Delivery, error: ServiceError) -> Disposition:
-    """A part that is down costs no attempt; a request that can't succeed is dead; what may be a defect of ours uses the ladder up."""
+    """A part that is down costs no attempt; a request that can't succeed is dead; what may be a defect of ours uses the ladder up.
+
+    The shortest park (30 s) is what the loop makes of a wait that is shorter.
+    """
     if error.code in _HOPELESS:
         failed = outcome(delivery, notification.NOTIFICATION_STATUS_FAILED, reason=error.reason, detail=error.message)
         return reached_before(delivery) or Dead(failed)
     if error.code in _OUR_DEFECT:
         return verdict(delivery, Attempt(TransientDeliveryError(error.reason, error.message)))
-    return Park(error.reason, max(PARK_S, error.retry_after_s or 0.0))
+    return Park(error.reason, error.retry_after_s or 0.0)

@@ -117,7 +117,7 @@ async def test_what_is_out_of_time_is_not_sent(bench: Bench) -> None:
 
 async def test_a_service_that_is_down_costs_no_attempt(bench: Bench) -> None:
     bench.recipients.error = Unavailable("down", reason="DATABASE_UNAVAILABLE", retry_after_s=1)
-    assert await bench.one(make_delivery()) == Park("DATABASE_UNAVAILABLE", 30)
+    assert await bench.one(make_delivery()) == Park("DATABASE_UNAVAILABLE", 1)
     bench.recipients.error = Unavailable("held back", reason="BREAKER_OPEN", retry_after_s=45)
     assert await bench.one(make_delivery()) == Park("BREAKER_OPEN", 45)
     assert bench.ledger.entries == {}

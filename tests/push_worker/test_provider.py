@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from firebase_admin import messaging
 
-from devstack.fcm import HANGS, RESETS, FcmServer, answers, fails, open_fcm_server
+from devstack.fcm import HANGS, RESETS, FcmServer, answers, fails
 from devstack.fcm_connection import Answer
 from mesh.delivery import OutcomeUnknown
 from mesh.errors import DeliveryError
@@ -29,25 +29,13 @@ def push(*, urgent: bool = False, ttl_s: int | None = None) -> Push:
     return Push(ID, "Shipped", "Your order is on its way ✓", {"order": "A-1815"}, "https://example.com/a.png", urgent, ttl_s)
 
 
-def settings(server: FcmServer) -> FcmSettings:
-    return replace(FcmSettings.from_env(Env(server.environ())), timeout_s=5)
-
-
-@pytest.fixture(scope="session")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One for all, since making an RSA key takes its time."""
-    return tmp_path_factory.mktemp("fcm")
+def settings(fcm: FcmServer) -> FcmSettings:
+    return replace(FcmSettings.from_env(Env(fcm.environ())), timeout_s=5)
 
 
 @pytest.fixture
-async def server(folder: Path) -> AsyncIterator[FcmServer]:
-    async with open_fcm_server(folder) as running:
-        yield running
-
-
-@pytest.fixture
-async def provider(server: FcmServer) -> AsyncIterator[FcmProvider]:
-    async with open_provider(settings(server)) as opened:
+async def provider(fcm: FcmServer) -> AsyncIterator[FcmProvider]:
+    async with open_provider(settings(fcm)) as opened:
         yield opened
 
 
@@ -58,9 +46,9 @@ async def failure(provider: FcmProvider, token: str) -> DeliveryError:
     return caught.value
 
 
-async def test_the_message_arrives_over_http2_with_all_its_parts(server: FcmServer, provider: FcmProvider) -> None:
+async def test_the_message_arrives_over_http2_with_all_its_parts(fcm: FcmServer, provider: FcmProvider) -> None:
     await provider.send(push(urgent=True, ttl_s=600), "token-of-ada")
-    received = await server.next_message()
+    received = await fcm.next_message()
     assert received.http2
     assert received.token == "token-of-ada"
     assert received.message == {
@@ -73,11 +61,11 @@ async def test_the_message_arrives_over_http2_with_all_its_parts(server: FcmServ
     }
 
 
-async def test_many_messages_share_a_few_connections_and_one_access_token(server: FcmServer, provider: FcmProvider) -> None:
+async def test_many_messages_share_a_few_connections_and_one_access_token(fcm: FcmServer, provider: FcmProvider) -> None:
     await asyncio.gather(*(provider.send(push(), f"token-{number}") for number in range(300)))
-    assert len(server.pushes) == 300
-    assert server.connections <= 4
-    assert server.token_requests == 1
+    assert len(fcm.pushes) == 300
+    assert fcm.connections <= 4
+    assert fcm.token_requests == 1
 
 
 @pytest.mark.parametrize(
@@ -102,66 +90,66 @@ async def test_many_messages_share_a_few_connections_and_one_access_token(server
     ],
 )
 async def test_each_answer_means_one_thing_and_is_asked_for_once(
-    server: FcmServer, provider: FcmProvider, answer: Answer, kind: type[DeliveryError], reason: str, wait_s: float | None
+    fcm: FcmServer, provider: FcmProvider, answer: Answer, kind: type[DeliveryError], reason: str, wait_s: float | None
 ) -> None:
-    server.script("token-of-ada", answer)
+    fcm.script("token-of-ada", answer)
     error = await failure(provider, "token-of-ada")
     assert type(error) is kind
     assert (error.reason, error.retry_after_s) == (reason, wait_s)
-    assert server.requests == 1
+    assert fcm.requests == 1
     await provider.send(push(), "token-of-ada")
 
 
-async def test_a_taken_message_stays_taken_whatever_the_answer_says(server: FcmServer, provider: FcmProvider) -> None:
-    server.script("token-of-ada", answers(200, b"thank you"))
+async def test_a_taken_message_stays_taken_whatever_the_answer_says(fcm: FcmServer, provider: FcmProvider) -> None:
+    fcm.script("token-of-ada", answers(200, b"thank you"))
     await provider.send(push(), "token-of-ada")
 
 
-async def test_silence_is_an_unknown_outcome(server: FcmServer) -> None:
-    server.script("token-of-ada", HANGS)
-    async with open_provider(replace(settings(server), timeout_s=0.2)) as provider:
+async def test_silence_is_an_unknown_outcome(fcm: FcmServer) -> None:
+    fcm.script("token-of-ada", HANGS)
+    async with open_provider(replace(settings(fcm), timeout_s=0.2)) as provider:
         error = await failure(provider, "token-of-ada")
     assert isinstance(error, OutcomeUnknown)
     assert error.reason == "FCM_TIMEOUT"
 
 
-async def test_nobody_listening_is_transient(server: FcmServer) -> None:
-    async with open_provider(replace(settings(server), endpoint=f"https://localhost:{free_port()}")) as provider:
+async def test_nobody_listening_is_transient(fcm: FcmServer) -> None:
+    async with open_provider(replace(settings(fcm), endpoint=f"https://localhost:{free_port()}")) as provider:
         error = await failure(provider, "token-of-ada")
     assert isinstance(error, FcmUnavailable)
     assert error.reason == "FCM_CONNECT"
 
 
-async def test_a_server_that_restarts_is_reached_again(server: FcmServer, provider: FcmProvider) -> None:
+async def test_a_server_that_restarts_is_reached_again(fcm: FcmServer, provider: FcmProvider) -> None:
     await provider.send(push(), "token-of-ada")
-    await server.stop()
+    await fcm.stop()
     assert isinstance(await failure(provider, "token-of-ada"), FcmUnavailable | FcmOutcomeUnknown)
-    await server.start()
+    await fcm.start()
     await provider.send(push(), "token-of-ada")
 
 
-async def test_a_revoked_access_token_is_replaced_at_once(server: FcmServer, provider: FcmProvider) -> None:
+async def test_a_revoked_access_token_is_replaced_at_once(fcm: FcmServer, provider: FcmProvider) -> None:
     await provider.send(push(), "token-of-ada")
-    server.revoke_access_tokens()
+    fcm.revoke_access_tokens()
     await provider.send(push(), "token-of-ada")
-    assert server.token_requests == 2
+    assert fcm.token_requests == 2
 
 
-async def test_a_token_endpoint_that_fails_is_transient(server: FcmServer, provider: FcmProvider) -> None:
-    server.token_answers.append(Answer(400, b'{"error": "invalid_grant"}'))
+async def test_a_token_endpoint_that_fails_is_transient(fcm: FcmServer, provider: FcmProvider) -> None:
+    fcm.token_answers.append(Answer(400, b'{"error": "invalid_grant"}'))
     error = await failure(provider, "token-of-ada")
     assert isinstance(error, FcmUnavailable)
     assert error.reason == "FCM_AUTH"
-    assert server.requests == 0
+    assert fcm.requests == 0
 
 
-async def test_a_slow_token_endpoint_does_not_stop_the_event_loop(server: FcmServer, provider: FcmProvider) -> None:
-    server.token_gate = asyncio.Event()
+async def test_a_slow_token_endpoint_does_not_stop_the_event_loop(fcm: FcmServer, provider: FcmProvider) -> None:
+    fcm.token_gate = asyncio.Event()
     sending = asyncio.create_task(provider.send(push(), "token-of-ada"))
     # the server runs in this very loop: it would never see the request if fetching blocked the loop
-    await server.token_requested.wait()
+    await fcm.token_requested.wait()
     assert not sending.done()
-    server.token_gate.set()
+    fcm.token_gate.set()
     await sending
 
 
