@@ -221,7 +221,7 @@ def test_to_the_letter_names_and_enums_are_json_s() -> None:
     found = router.find("GET", "/v1/books")
     assert isinstance(found, Match)
     message = found.target.request({}, "anyGenre=GENRE_SCIENCE&any_genre=2", b"")
-    assert list(message.any_genre) == [1, 2]  # type: ignore[attr-defined]
+    assert list(message.any_genre) == [1, 2]  # type: ignore[attr-defined]  # a dynamic message
     with pytest.raises(InvalidArgument) as caught:
         found.target.request({}, "min_pages=x", b"")
     assert caught.value.violations[0].field == "minPages"
