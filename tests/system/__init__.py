@@ -1,0 +1,1 @@
+"""Tests of the whole system: real processes on real stores."""

@@ -1,0 +1,63 @@
+"""The whole system: five processes, PostgreSQL, Valkey, RabbitMQ, and SMTP and FCM servers that record what they get."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+import pytest
+import pytest_asyncio
+
+from devstack.client import Client
+from devstack.fcm import FcmServer, open_fcm_server
+from devstack.postgres import PostgresServer
+from devstack.processes import API_KEY, ProcessStack
+from devstack.rabbitmq import RabbitMQServer
+from devstack.smtp import SmtpServer, open_smtp_server
+from devstack.valkey import ValkeyServer
+from tests.fixtures_broker import ContainerServer
+
+# people have limits, tests have not; a breaker that a test opens shall be closed for the next one
+_SETTINGS = {
+    "CLARION_CALLER_LIMIT": "1000000",
+    "CLARION_RECIPIENT_LIMIT": "1000000",
+    "CLARION_SMTP_FROM": "Clarion <no-reply@clarion.test>",
+    "CLARION_SMTP_TLS": "none",
+    "CLARION_BREAKER_OPEN_S": "2",
+}
+
+
+@dataclass(frozen=True)
+class System:
+    """What is running."""
+
+    processes: ProcessStack
+    client: Client
+    smtp: SmtpServer
+    fcm: FcmServer
+    valkey: ValkeyServer
+    rabbitmq: RabbitMQServer | ContainerServer
+
+
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
+async def system(
+    tmp_path_factory: pytest.TempPathFactory,
+    postgres_server: PostgresServer,
+    valkey_server: ValkeyServer,
+    rabbitmq_server: RabbitMQServer | ContainerServer,
+) -> AsyncIterator[System]:
+    """The system, once for all tests of this folder."""
+    folder = tmp_path_factory.mktemp("system")
+    async with AsyncExitStack() as stack:
+        smtp = await stack.enter_async_context(open_smtp_server())
+        fcm = await stack.enter_async_context(open_fcm_server(folder / "fcm"))
+        shared = {
+            **_SETTINGS,
+            **fcm.environ(),
+            "CLARION_REDIS_URL": valkey_server.url(1),
+            "CLARION_AMQP_URL": rabbitmq_server.url,
+            "CLARION_SMTP_HOST": "127.0.0.1",
+            "CLARION_SMTP_PORT": str(smtp.port),
+        }
+        processes = await stack.enter_async_context(ProcessStack(folder, postgres_server, shared, suffix="_system"))
+        client = await stack.enter_async_context(Client(processes.url, API_KEY))
+        yield System(processes, client, smtp, fcm, valkey_server, rabbitmq_server)
