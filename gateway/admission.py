@@ -5,6 +5,7 @@ admitted under the limits of this process; idempotency is then kept by the uniqu
 """
 
 import asyncio
+import json
 import logging
 import time
 from collections.abc import Awaitable, Coroutine, Sequence
@@ -22,11 +23,12 @@ log = logging.getLogger(__name__)
 RETENTION_S = 24 * 3600
 _CLAIM_TTL_S = 60  # longer than the longest deadline of a send, so that a claim outlives its request
 _PROBE_INTERVAL_S = 1.0
-_KEY = b"clarion:idem:"
+_KEY = "clarion:idem:"
 
-# ARGV: interval and burst (µs) of the caller's and of the recipient's limit, claim TTL (ms), then per request: idempotency key or "",
-# value of the claim ("P", fingerprint, token), caller's key, recipient's key. Answers 4 numbers or strings per request.
-# Keys are in ARGV since they can't share a cluster slot anyway: Clarion uses one Redis primary.
+# ARGV: interval and burst (µs) of the caller's and of the recipient's limit, claim TTL (ms), then a JSON array with, per request:
+# idempotency key or "", value of the claim ("P", fingerprint in hex, token in hex), caller's key, recipient's key. Answers 4 numbers or
+# strings per request. One JSON text, since each argument of a command costs the client as much as all of them in one. The keys are not
+# in KEYS since they can't share a cluster slot anyway: Clarion uses one Redis primary.
 _ADMIT = """
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
@@ -40,18 +42,19 @@ local function arrival(key)
   end
   return known
 end
-for i = 6, #ARGV, 4 do
-  local key, value, caller, recipient = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
+local asks = cjson.decode(ARGV[6])
+for i = 1, #asks, 4 do
+  local key, value, caller, recipient = asks[i], asks[i + 1], asks[i + 2], asks[i + 3]
   local held = key ~= '' and redis.call('GET', key)
   local n = #out
   if held then
     out[n + 2], out[n + 3], out[n + 4] = '', 0, 0
-    if string.sub(held, 2, 33) ~= string.sub(value, 2, 33) then
+    if string.sub(held, 2, 65) ~= string.sub(value, 2, 65) then
       out[n + 1] = 3
     elseif string.sub(held, 1, 1) == 'P' then
       out[n + 1] = 2
     else
-      out[n + 1], out[n + 2] = 1, string.sub(held, 34)
+      out[n + 1], out[n + 2] = 1, string.sub(held, 66)
     end
   else
     local ca, ra = arrival(caller) + ci, arrival(recipient) + ri
@@ -73,6 +76,13 @@ end
 return out
 """
 
+# ARGV: TTL (s), then a JSON array of keys and values in turn.
+_COMPLETE = """
+local done = cjson.decode(ARGV[2])
+for i = 1, #done, 2 do redis.call('SET', done[i], done[i + 1], 'EX', ARGV[1]) end
+return 1
+"""
+
 # A claim may have run out and be someone else's by now: only its own value is taken back.
 _RELEASE = """
 for i, key in ipairs(KEYS) do
@@ -91,6 +101,7 @@ class Admission:
         self._recipient = recipient
         self._prefix = [caller.interval_us, caller.burst_us, recipient.interval_us, recipient.burst_us, _CLAIM_TTL_S * 1000]
         self._admit_script = redis.register_script(_ADMIT)
+        self._complete_script = redis.register_script(_COMPLETE)
         self._release_script = redis.register_script(_RELEASE)
         self._local = LocalLimiter()
         self._asks: Batcher[Ask, Verdict] = Batcher(self._admit, max_items=max_batch, max_concurrent=2, name="admission")
@@ -143,12 +154,12 @@ class Admission:
     async def _admit(self, asks: Sequence[Ask]) -> Sequence[Verdict]:
         if self.degraded:
             return self._admit_locally(asks)
-        args: list[bytes | str | int] = list(self._prefix)
+        wanted: list[str] = []
         for caller, recipient, claim in asks:
-            key, value = (b"", b"") if claim is None else (_KEY + claim.digest, claim.pending)
-            args += (key, value, "clarion:rate:c:" + caller, "clarion:rate:r:" + recipient)
+            key, value = ("", "") if claim is None else (_KEY + claim.digest.hex(), claim.pending)
+            wanted += (key, value, "clarion:rate:c:" + caller, "clarion:rate:r:" + recipient)
         try:
-            flat = await self._admit_script(args=args)
+            flat = await self._admit_script(args=[*self._prefix, json.dumps(wanted)])
         except (RedisError, OSError) as error:
             self._lost(error)
             return self._admit_locally(asks)
@@ -158,7 +169,7 @@ class Admission:
         answer = Answer(number)
         limit = self._recipient if answer is Answer.RECIPIENT_LIMITED else self._caller
         if isinstance(extra, bytes):
-            return Verdict(answer, extra, 0, limit, remaining, reset_us)
+            return Verdict(answer, bytes.fromhex(extra.decode()), 0, limit, remaining, reset_us)
         return Verdict(answer, b"", extra, limit, remaining, reset_us)
 
     def _admit_locally(self, asks: Sequence[Ask]) -> Sequence[Verdict]:
@@ -177,17 +188,17 @@ class Admission:
         return Verdict(answer, b"", wait_us, limit, 0, reset_us)
 
     async def _store(self, done: Sequence[tuple[Claim, bytes]]) -> None:
-        pipeline = self._redis.pipeline(transaction=False)
+        pairs: list[str] = []
         for claim, response in done:
-            pipeline.set(_KEY + claim.digest, b"D" + claim.fingerprint + response, ex=RETENTION_S)  # type: ignore[unused-awaitable]  # only collects
+            pairs += (_KEY + claim.digest.hex(), f"D{claim.fingerprint.hex()}{response.hex()}")
         try:
-            await pipeline.execute()
+            await self._complete_script(args=[RETENTION_S, json.dumps(pairs)])
         except (RedisError, OSError) as error:
             self._lost(error)
 
     async def _forget(self, claims: Sequence[Claim]) -> Sequence[None]:
         try:
-            await self._release_script(keys=[_KEY + claim.digest for claim in claims], args=[claim.pending for claim in claims])
+            await self._release_script(keys=[_KEY + claim.digest.hex() for claim in claims], args=[claim.pending for claim in claims])
         except (RedisError, OSError) as error:
             self._lost(error)
         return [None] * len(claims)

@@ -46,9 +46,9 @@ class Claim(NamedTuple):
     token: bytes
 
     @property
-    def pending(self) -> bytes:
+    def pending(self) -> str:
         """The value that Redis holds while the request runs."""
-        return b"P" + self.fingerprint + self.token
+        return f"P{self.fingerprint.hex()}{self.token.hex()}"
 
 
 class Ask(NamedTuple):

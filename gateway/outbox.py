@@ -37,11 +37,11 @@ _CLAIM_URGENT = text(_CLAIM.format(urgent="AND priority = 2"))
 
 # In order of the id, as settlement locks too, so that the two never wait for each other in a circle. An outcome that was faster keeps
 # its status. The range spares the partitions that none of the ids is in.
-_MARK = text("""
-WITH given AS (SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:times AS timestamptz[])) AS t(id, queued_at)),
+_MARK = """
+WITH given AS (SELECT * FROM unnest($1::uuid[], $2::timestamptz[]) AS t(id, queued_at)),
 mine AS (
     SELECT n.id FROM notifications n
-    WHERE n.id = ANY(CAST(:ids AS uuid[])) AND n.id BETWEEN :least AND :greatest AND n.queued_at IS NULL
+    WHERE n.id = ANY($1::uuid[]) AND n.id BETWEEN $3 AND $4 AND n.queued_at IS NULL
     ORDER BY n.id FOR UPDATE
 )
 UPDATE notifications n SET
@@ -49,9 +49,9 @@ UPDATE notifications n SET
     status = CASE WHEN n.status = 2 THEN 3 ELSE n.status END,
     update_time = CASE WHEN n.status = 2 THEN given.queued_at ELSE n.update_time END
 FROM mine JOIN given USING (id)
-WHERE n.id = mine.id AND n.id BETWEEN :least AND :greatest
+WHERE n.id = mine.id AND n.id BETWEEN $3 AND $4
 RETURNING n.id
-""")
+"""
 
 
 class Claimed(NamedTuple):
@@ -80,6 +80,5 @@ class Outbox:
     async def mark(self, queued: Sequence[tuple[UUID, datetime]]) -> Sequence[UUID]:
         """Marks rows as QUEUED since the given times; those that an outcome has moved on keep their status."""
         ids = [identifier for identifier, _ in queued]
-        parameters = {"ids": ids, "times": [when for _, when in queued], "least": min(ids), "greatest": max(ids)}
-        async with self._database.connect() as connection:
-            return (await connection.execute(_MARK, parameters)).scalars().all()
+        rows = await self._database.fetch(_MARK, ids, [when for _, when in queued], min(ids), max(ids))
+        return [row["id"] for row in rows]

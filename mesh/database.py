@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import asyncpg
 from sqlalchemy import text
@@ -50,6 +51,24 @@ class Database:
         except (DBAPIError, PoolTimeoutError, OSError, TimeoutError) as error:
             raise _translate(error) from error
 
+    async def fetch(self, statement: str, *arguments: object) -> list[Any]:
+        """The rows of one statement with `$1` placeholders, in autocommit, past SQLAlchemy, which costs 0.3 ms of CPU a statement.
+
+        For the statements of hot paths. Raises DatabaseUnavailable when the server can't be reached.
+        """
+        try:
+            async with self.engine.connect() as connection:
+                driver: Any = (await connection.get_raw_connection()).driver_connection
+                try:
+                    rows: list[Any] = await driver.fetch(statement, *arguments)
+                except (asyncpg.InterfaceError, asyncpg.PostgresConnectionError, OSError, TimeoutError):
+                    if driver.is_closed():
+                        await connection.invalidate()
+                    raise
+                return rows
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, DBAPIError, PoolTimeoutError, OSError, TimeoutError) as error:
+            raise _translate(error) from error
+
     async def ping(self) -> None:
         """Raises DatabaseUnavailable when a query can't be answered."""
         async with self.connect() as connection:
@@ -87,6 +106,10 @@ def async_url(url: str) -> str:
 def _translate(error: Exception) -> Exception:
     if isinstance(error, OSError | TimeoutError | PoolTimeoutError | InterfaceError | OperationalError):
         return DatabaseUnavailable()
+    if isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError):
+        # an InterfaceError that is a ValueError too is about an argument, any other about the connection
+        away = isinstance(error, asyncpg.InterfaceError) and not isinstance(error, ValueError)
+        return DatabaseUnavailable() if away or str(getattr(error, "sqlstate", ""))[:2] in _DOWN_CLASSES else error
     if isinstance(error, DBAPIError):
         cause = error.orig.__cause__ if error.orig is not None else None
         state = getattr(error.orig, "sqlstate", None) or getattr(cause, "sqlstate", None) or ""

@@ -3,8 +3,6 @@
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import text
-
 from gateway.admission import RETENTION_S
 from gateway.notifications.models import Record, Row
 from mesh.batching import Batcher
@@ -16,17 +14,18 @@ _COLUMNS = (
     "status smallint, metadata text, create_time timestamptz, send_at timestamptz, expires_at timestamptz, dispatch_at timestamptz, "
     "caller text, correlation_id text, payload bytea, digest bytea, fingerprint bytea, response bytea"
 )
+_DIGEST = Row._fields.index("digest")  # the first of the columns that only a row with a key has
 _KINDS = [column.split() for column in _COLUMNS.split(", ")]
-_STORED = [name for name, _ in _KINDS[:17]]
-_ARRAYS = [f"CAST(:{name} AS {kind}[])" for name, kind in _KINDS]
+_STORED = [name for name, _ in _KINDS[:_DIGEST]]
+_ARRAYS = [f"${number}::{kind}[]" for number, (_, kind) in enumerate(_KINDS, 1)]
 _INTO = f"INSERT INTO notifications ({', '.join(_STORED)}, update_time)"
 _VALUES = ", ".join("CAST(metadata AS jsonb)" if name == "metadata" else name for name in _STORED) + ", create_time"
 
-_STORE = text(f"{_INTO} SELECT {_VALUES} FROM unnest({', '.join(_ARRAYS[:17])}) AS given({', '.join(_STORED)})")  # noqa: S608  constants
+_STORE = f"{_INTO} SELECT {_VALUES} FROM unnest({', '.join(_ARRAYS[:_DIGEST])}) AS given({', '.join(_STORED)})"  # noqa: S608  constants
 
 # The records go in first: a key that is taken keeps its notification out. In order of the digest, so that two batches with the same keys
 # wait for each other in one direction only. Answers what was kept out.
-_STORE_ONCE = text(f"""
+_STORE_ONCE = f"""
 WITH given AS MATERIALIZED (SELECT * FROM unnest({', '.join(_ARRAYS)}) AS t({', '.join(name for name, _ in _KINDS)})),
 claimed AS (
     INSERT INTO idempotency_records (digest, fingerprint, response, notification_id, create_time)
@@ -36,15 +35,16 @@ claimed AS (
 ),
 stored AS ({_INTO} SELECT {_VALUES} FROM given WHERE digest IS NULL OR id IN (SELECT notification_id FROM claimed))
 SELECT id FROM given WHERE digest IS NOT NULL AND id NOT IN (SELECT notification_id FROM claimed)
-""")  # noqa: S608  constants
+"""  # noqa: S608  constants
 
-_FIND = text("SELECT digest, fingerprint, response, create_time FROM idempotency_records WHERE digest = ANY(CAST(:digests AS bytea[]))")
-_FORGET = text("DELETE FROM idempotency_records WHERE digest = ANY(CAST(:digests AS bytea[])) AND create_time < :before")
-_CLEAN = text("""
+_FIND = "SELECT digest, fingerprint, response, create_time FROM idempotency_records WHERE digest = ANY($1::bytea[])"
+_FORGET = "DELETE FROM idempotency_records WHERE digest = ANY($1::bytea[]) AND create_time < $2"
+_CLEAN = """
 DELETE FROM idempotency_records WHERE digest IN (
-    SELECT digest FROM idempotency_records WHERE create_time < :before ORDER BY create_time LIMIT :most FOR UPDATE SKIP LOCKED
+    SELECT digest FROM idempotency_records WHERE create_time < $1 ORDER BY create_time LIMIT $2 FOR UPDATE SKIP LOCKED
 )
-""")
+RETURNING 1
+"""
 
 
 class Journal:
@@ -66,9 +66,7 @@ class Journal:
 
     async def clean(self, *, most: int = 1000) -> int:
         """Deletes up to `most` records past their retention and tells how many they were."""
-        async with self._database.connect() as connection:
-            result = await connection.execute(_CLEAN, {"before": _oldest(), "most": most})
-        return result.rowcount
+        return len(await self._database.fetch(_CLEAN, _oldest(), most))
 
     async def close(self) -> None:
         """Waits for what is under way."""
@@ -108,26 +106,21 @@ class Journal:
         return [found[row.digest] if row.id in refused and row.digest is not None else None for row in rows]
 
     async def _insert(self, rows: Sequence[Row]) -> set[object]:
-        columns = dict(zip(Row._fields, zip(*rows, strict=True), strict=True))
-        async with self._database.connect() as connection:
-            if not any(columns["digest"]):
-                for name in ("digest", "fingerprint", "response"):
-                    del columns[name]
-                await connection.execute(_STORE, columns)
-                return set()
-            return set((await connection.execute(_STORE_ONCE, columns)).scalars())
+        columns = list(zip(*rows, strict=True))
+        if not any(columns[_DIGEST]):
+            await self._database.fetch(_STORE, *columns[:_DIGEST])
+            return set()
+        return {record["id"] for record in await self._database.fetch(_STORE_ONCE, *columns)}
 
     async def _standing(self, rows: Sequence[Row]) -> dict[bytes | None, Record]:
         digests = [row.digest for row in rows]
-        async with self._database.connect() as connection:
-            await connection.execute(_FORGET, {"digests": digests, "before": _oldest()})
-            found = await connection.execute(_FIND, {"digests": digests})
-            return {record.digest: record for record in (Record(*line) for line in found)}
+        await self._database.fetch(_FORGET, digests, _oldest())
+        found = [Record(*line) for line in await self._database.fetch(_FIND, digests)]
+        return {record.digest: record for record in found}
 
     async def _find(self, digests: Sequence[bytes]) -> Sequence[Record | None]:
-        async with self._database.connect() as connection:
-            result = await connection.execute(_FIND, {"digests": list(set(digests))})
-            found = {record.digest: record for record in (Record(*line) for line in result)}
+        records = [Record(*line) for line in await self._database.fetch(_FIND, list(set(digests)))]
+        found = {record.digest: record for record in records}
         oldest = _oldest()
         return [found[digest] if digest in found and found[digest].create_time > oldest else None for digest in digests]
 
