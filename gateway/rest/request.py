@@ -32,6 +32,7 @@ _SECONDS = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
 # A structured-field string (RFC 8941); or, leniently, a bare token.
 _KEY = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"|([!#-~]+)')
 _LONGEST_KEY = 255
+_UTF8 = frozenset({"charset=utf-8", 'charset="utf-8', "charset=utf8", "charset=us-ascii"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +100,9 @@ class RequestHead:
 
     def check_content(self) -> None:
         """Raises UnsupportedMediaType unless the body is JSON in plain UTF-8. A body without a type counts as JSON."""
-        kind, _, parameters = self.headers.get("content-type", JSON_TYPE).partition(";")
-        charset = parameters.strip().lower().replace(" ", "").replace('"', "")
-        if kind.strip().lower() != JSON_TYPE or charset not in {"", "charset=utf-8"}:
+        kind, *parameters = (part.strip() for part in self.headers.get("content-type", JSON_TYPE).lower().split(";"))
+        foreign = any(part.startswith("charset=") and part.strip('"') not in _UTF8 for part in parameters)
+        if kind != JSON_TYPE or foreign:
             raise UnsupportedMediaType(f"the body must be JSON: send `Content-Type: {JSON_TYPE}`")
         if self.headers.get("content-encoding", "identity").lower() != "identity":
             raise UnsupportedMediaType("the body must not be compressed: send no Content-Encoding")

@@ -273,8 +273,9 @@ async def test_method_overrides_and_form_posts_are_not_honoured(client: httpx.As
 
 async def test_a_body_without_a_type_counts_as_json(client: httpx.AsyncClient, invoker: FakeInvoker) -> None:
     assert (await client.post("/v1/notifications", content=json.dumps(SEND))).status_code == 202
-    headers = {"Content-Type": 'application/json; charset="UTF-8"'}
-    assert (await client.post("/v1/notifications", content=json.dumps(SEND), headers=headers)).status_code == 202
+    for parameters in ('; charset="UTF-8"', ";charset=utf-8", "; profile=x; charset=UTF-8"):
+        headers = {"Content-Type": f"application/json{parameters}"}
+        assert (await client.post("/v1/notifications", content=json.dumps(SEND), headers=headers)).status_code == 202
 
 
 async def test_a_chunked_body_is_read_to_its_end(client: httpx.AsyncClient, invoker: FakeInvoker) -> None:
