@@ -243,7 +243,7 @@ def _path_of(error: MissingValue, variables: dict[str, Any]) -> str | None:
     while stack:
         path, value = stack.pop()
         if value is error.holder and isinstance(value, dict | list):
-            return f"{path}.{error.name}" if isinstance(value, dict) else f"{path}[{error.name}]"
+            return f"{path}.{error.name}" if isinstance(value, dict) and error.name != "*" else f"{path}[{error.name}]"
         if isinstance(value, dict):
             stack.extend((f"{path}.{key}", member) for key, member in value.items())
         elif isinstance(value, list):

@@ -94,8 +94,15 @@ class GuardedCodeGenerator(CodeGenerator):
         self.write(")")
 
     def visit_Getitem(self, node: nodes.Getitem, frame: Frame) -> None:  # noqa: N802  Jinja's name
-        if not isinstance(node.arg, nodes.Slice):
+        if isinstance(node.arg, nodes.Const):
             super().visit_Getitem(node, frame)
+            return
+        if not isinstance(node.arg, nodes.Slice):
+            self.write("environment.look_up(")
+            self.visit(node.node, frame)
+            self.write(", ")
+            self.visit(node.arg, frame)
+            self.write(")")
             return
         self.write("environment.slice_of(")
         self.visit(node.node, frame)
@@ -229,6 +236,11 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
             except LookupError:
                 pass
         return self.undefined(obj=obj, name=argument)
+
+    def look_up(self, obj: Any, key: Any) -> Any:
+        """`obj[key]` with a key that is computed: it may be a person's data, so that the error for a missing one leaves it out."""
+        found = self.getitem(obj, key)
+        return self.undefined(obj=obj, name="*") if isinstance(found, Undefined) else found
 
     def call(self, context: Context, obj: Any, *args: Any, **kwargs: Any) -> Any:
         """Calls what a template can reach: macros, the three globals, the listed methods."""

@@ -1,0 +1,173 @@
+"""template_svc over real gRPC on loopback, with the real chain around it."""
+
+from collections.abc import AsyncIterator, Awaitable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeAlias
+
+import grpc.aio
+import pytest
+from google.protobuf import json_format
+from google.protobuf.struct_pb2 import Struct
+from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+from clarion.channel.v1 import channel_pb2
+from clarion.template.v1 import render_service_pb2 as render
+from clarion.template.v1 import template_pb2
+from clarion.template.v1 import template_service_pb2 as rpc
+from clarion.template.v1.render_service_pb2_grpc import RenderServiceStub
+from clarion.template.v1.template_service_pb2_grpc import TemplateServiceStub
+from mesh.health import HealthMonitor
+from mesh.identity import ServiceIdentity
+from mesh.server import serve_grpc
+from mesh.testing import SECRET, FakeCredentials, grpc_settings, service_metadata
+from template_svc.app import wire
+from template_svc.cpu_limit import CpuLimit
+from tests.template_svc.fakes import MemoryTemplates
+
+# The generated stubs' types follow the kind of channel, which a fixture's signature can't.
+Stub: TypeAlias = Any
+
+EMAIL = template_pb2.Content(subject="Hello {{ name }}", html="<p>{{ name }}</p>", text="{{ name }} has {{ count }}")
+AS_SERVICE = service_metadata("email_worker")
+
+
+def variables(**values: Any) -> Struct:
+    return json_format.ParseDict(values, Struct())
+
+
+@pytest.fixture
+async def channel(limit: CpuLimit, checking: ThreadPoolExecutor) -> AsyncIterator[grpc.aio.Channel]:
+    """A channel to a served template_svc with an empty store."""
+    dispatcher = wire(MemoryTemplates(), FakeCredentials(), ServiceIdentity("template_svc", SECRET), limit=limit, checking=checking)
+    async with (
+        serve_grpc(dispatcher, grpc_settings(), HealthMonitor([]), grace_s=1) as port,
+        grpc.aio.insecure_channel(f"127.0.0.1:{port}") as opened,
+    ):
+        yield opened
+
+
+@pytest.fixture
+def templates(channel: grpc.aio.Channel) -> Stub:
+    return TemplateServiceStub(channel)
+
+
+@pytest.fixture
+def rendering(channel: grpc.aio.Channel) -> Stub:
+    return RenderServiceStub(channel)
+
+
+async def status_of(call: Awaitable[object]) -> tuple[str, str, list[str]]:
+    """How a call fails: its code, its reason, the fields that are named."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    error: Any = caught.value  # grpc_status is typed for the synchronous kind only
+    status = rpc_status.from_call(error)
+    return caught.value.code().name, *details_of(status)
+
+
+def details_of(status: status_pb2.Status) -> tuple[str, list[str]]:
+    info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
+    reason, fields = "", []
+    for detail in status.details:
+        if detail.Unpack(info):
+            reason = info.reason
+        elif detail.Unpack(bad):
+            fields = [violation.field for violation in bad.field_violations]
+    return reason, fields
+
+
+async def create(templates: Stub, **contents: template_pb2.Content) -> rpc.CreateVersionResponse:
+    """The template `welcome` with a published version."""
+    await templates.CreateTemplate(rpc.CreateTemplateRequest(name="welcome", channel=channel_pb2.CHANNEL_EMAIL), metadata=AS_SERVICE)
+    wanted = rpc.CreateVersionRequest(name="welcome", contents=contents or {"en": EMAIL}, publish=True)
+    made: rpc.CreateVersionResponse = await templates.CreateVersion(wanted, metadata=AS_SERVICE)
+    return made
+
+
+async def test_a_template_lives_from_its_making_to_its_deletion(templates: Stub) -> None:
+    made = (await create(templates)).version
+    assert (made.version, made.published, list(made.required_variables)) == (1, True, ["count", "name"])
+    assert made.contents["en"] == EMAIL
+    found = (await templates.GetTemplate(rpc.GetTemplateRequest(name="welcome"), metadata=AS_SERVICE)).template
+    assert (found.published_version, found.latest_version, found.default_locale) == (1, 1, "en")
+    assert found.on_unknown == template_pb2.ON_UNKNOWN_RESEND
+    assert found.HasField("create_time")
+    listed = await templates.ListTemplates(rpc.ListTemplatesRequest(), metadata=AS_SERVICE)
+    assert list(listed.templates) == [found]
+    await templates.CreateVersion(rpc.CreateVersionRequest(name="welcome", contents={"en": EMAIL}), metadata=AS_SERVICE)
+    versions = await templates.ListVersions(rpc.ListVersionsRequest(name="welcome"), metadata=AS_SERVICE)
+    assert [(version.version, version.published) for version in versions.versions] == [(2, False), (1, True)]
+    published = await templates.PublishVersion(rpc.PublishVersionRequest(name="welcome", version=2), metadata=AS_SERVICE)
+    assert published.template.published_version == 2
+    second = await templates.GetVersion(rpc.GetVersionRequest(name="welcome", version=2), metadata=AS_SERVICE)
+    assert second.version.published
+    await templates.DeleteTemplate(rpc.DeleteTemplateRequest(name="welcome"), metadata=AS_SERVICE)
+    gone = templates.GetTemplate(rpc.GetTemplateRequest(name="welcome"), metadata=AS_SERVICE)
+    assert await status_of(gone) == ("NOT_FOUND", "TEMPLATE_NOT_FOUND", [])
+
+
+async def test_a_batch_answers_each_item_in_its_place(templates: Stub, rendering: Stub) -> None:
+    await create(templates, en=EMAIL, pt=template_pb2.Content(subject="Olá {{ name }}", text="{{ count }}"))
+    items = [
+        render.RenderItem(template="welcome", version=1, locale="pt-BR", variables=variables(name="Ada", count=1)),
+        render.RenderItem(template="welcome", version=1, variables=variables(name="Ada", count=None)),
+        render.RenderItem(template="welcome", version=7),
+        render.RenderItem(template="welcome", version=1, locale="de", variables=variables(name="A&B", count=2.5)),
+    ]
+    response = await rendering.BatchRender(render.BatchRenderRequest(items=items), metadata=AS_SERVICE)
+    first, missing, unknown, last = response.results
+    assert first.rendered == render.Rendered(content=template_pb2.Content(subject="Olá Ada", text="1"), locale="pt")
+    assert missing.error.code == grpc.StatusCode.INVALID_ARGUMENT.value[0]
+    assert details_of(missing.error) == ("MISSING_VARIABLE", ["variables.count"])
+    assert details_of(unknown.error) == ("VERSION_NOT_FOUND", [])
+    assert last.rendered.content == template_pb2.Content(subject="Hello A&B", html="<p>A&amp;B</p>", text="A&B has 2.5")
+
+
+async def test_templates_are_described_for_accepting(templates: Stub, rendering: Stub) -> None:
+    await create(templates)
+    response = await rendering.BatchDescribeTemplates(render.BatchDescribeTemplatesRequest(names=["none", "welcome"]), metadata=AS_SERVICE)
+    none, welcome = response.summaries
+    assert none == render.TemplateSummary(name="none")
+    assert welcome == render.TemplateSummary(
+        name="welcome",
+        exists=True,
+        channel=channel_pb2.CHANNEL_EMAIL,
+        on_unknown=template_pb2.ON_UNKNOWN_RESEND,
+        published_version=1,
+        required_variables=["count", "name"],
+        locales=["en"],
+    )
+
+
+async def test_a_preview_tells_what_it_used(templates: Stub) -> None:
+    await create(templates)
+    wanted = rpc.PreviewTemplateRequest(name="welcome", locale="fr", variables=variables(name="Ada", count=3))
+    response = await templates.PreviewTemplate(wanted, metadata=AS_SERVICE)
+    assert (response.content.text, response.locale, response.version) == ("Ada has 3", "en", 1)
+
+
+async def test_bad_input_is_refused_with_the_field_named(templates: Stub) -> None:
+    def make(**fields: Any) -> Any:
+        return templates.CreateTemplate(rpc.CreateTemplateRequest(**{"name": "ok", "channel": 1, **fields}), metadata=AS_SERVICE)
+
+    await create(templates)
+    assert await status_of(make(name="Bad Name")) == ("INVALID_ARGUMENT", "INVALID_ARGUMENT", ["name"])
+    assert await status_of(make(channel=0)) == ("INVALID_ARGUMENT", "INVALID_ARGUMENT", ["channel"])
+    assert await status_of(make(channel=7)) == ("INVALID_ARGUMENT", "INVALID_ARGUMENT", ["channel"])
+    assert await status_of(make(on_unknown=7)) == ("INVALID_ARGUMENT", "INVALID_ARGUMENT", ["on_unknown"])
+    assert await status_of(make(default_locale="xx-YY")) == ("INVALID_ARGUMENT", "INVALID_ARGUMENT", ["default_locale"])
+    assert await status_of(make(name="welcome")) == ("ALREADY_EXISTS", "TEMPLATE_EXISTS", ["name"])
+    contents = {"en": EMAIL, "pt-BR": template_pb2.Content(subject="{{ x", text="t")}
+    wanted = rpc.CreateVersionRequest(name="welcome", contents=contents)
+    broken = templates.CreateVersion(wanted, metadata=AS_SERVICE)
+    assert await status_of(broken) == ("INVALID_ARGUMENT", "INVALID_CONTENTS", ["contents.pt-BR.subject"])
+    listed = templates.ListTemplates(rpc.ListTemplatesRequest.FromString(b"\x08\x09"), metadata=AS_SERVICE)
+    assert await status_of(listed) == ("INVALID_ARGUMENT", "INVALID_ARGUMENT", ["channel"])
+    token = templates.ListTemplates(rpc.ListTemplatesRequest(page_token="nonsense"), metadata=AS_SERVICE)
+    assert await status_of(token) == ("INVALID_ARGUMENT", "INVALID_ARGUMENT", ["page_token"])
+
+
+async def test_strangers_get_nothing(templates: Stub, rendering: Stub) -> None:
+    assert (await status_of(templates.ListTemplates(rpc.ListTemplatesRequest())))[0] == "UNAUTHENTICATED"
+    assert (await status_of(rendering.BatchRender(render.BatchRenderRequest())))[0] == "UNAUTHENTICATED"
