@@ -51,23 +51,29 @@ class Database:
         except (DBAPIError, PoolTimeoutError, OSError, TimeoutError) as error:
             raise _translate(error) from error
 
-    async def fetch(self, statement: str, *arguments: object) -> list[Any]:
-        """The rows of one statement with `$1` placeholders, in autocommit, past SQLAlchemy, which costs 0.3 ms of CPU a statement.
+    @asynccontextmanager
+    async def driver(self) -> AsyncIterator[Any]:
+        """An asyncpg connection of the pool in autocommit, past SQLAlchemy, which costs 0.2 ms of CPU a statement: for hot paths.
 
-        For the statements of hot paths. Raises DatabaseUnavailable when the server can't be reached.
+        Raises DatabaseUnavailable when the server can't be reached.
         """
         try:
             async with self.engine.connect() as connection:
                 driver: Any = (await connection.get_raw_connection()).driver_connection
                 try:
-                    rows: list[Any] = await driver.fetch(statement, *arguments)
+                    yield driver
                 except (asyncpg.InterfaceError, asyncpg.PostgresConnectionError, OSError, TimeoutError):
                     if driver.is_closed():
                         await connection.invalidate()
                     raise
-                return rows
         except (asyncpg.PostgresError, asyncpg.InterfaceError, DBAPIError, PoolTimeoutError, OSError, TimeoutError) as error:
             raise _translate(error) from error
+
+    async def fetch(self, statement: str, *arguments: object) -> list[Any]:
+        """The rows of one statement with `$1` placeholders, over `driver`."""
+        async with self.driver() as driver:
+            rows: list[Any] = await driver.fetch(statement, *arguments)
+            return rows
 
     async def ping(self) -> None:
         """Raises DatabaseUnavailable when a query can't be answered."""
