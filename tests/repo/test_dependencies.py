@@ -31,7 +31,6 @@ BROUGHT = {
     "yarl": "aio-pika",
     "markupsafe": "jinja2",
     "idna": "email-validator",
-    "h11": "hypercorn",
     "jsonschema": "kubernetes-validate",
     "google.protobuf": "protobuf",
     "google.api": "googleapis-common-protos",
