@@ -60,6 +60,10 @@ class Database:
         try:
             async with self.engine.connect() as connection:
                 driver: Any = (await connection.get_raw_connection()).driver_connection
+                while driver.is_closed():
+                    # it died while it lay in the pool: nobody has to hear of that
+                    await connection.invalidate()
+                    driver = (await connection.get_raw_connection()).driver_connection
                 try:
                     yield driver
                 except (asyncpg.InterfaceError, asyncpg.PostgresConnectionError, OSError, TimeoutError):

@@ -1,0 +1,62 @@
+"""The way past SQLAlchemy, on a real PostgreSQL."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from mesh.database import Database, DatabaseUnavailable, open_database
+from mesh.settings import DatabaseSettings
+from mesh.testing import free_port
+from tests.fixtures_postgres import NewDatabase
+
+
+@pytest.fixture
+async def database(postgres_url: NewDatabase) -> AsyncIterator[Database]:
+    async with open_database(DatabaseSettings(await postgres_url(""), pool_size=2)) as opened:
+        yield opened
+
+
+async def test_a_statement_is_committed_at_once(database: Database) -> None:
+    await database.fetch("CREATE TABLE t (n integer)")
+    inserted = await database.fetch("INSERT INTO t SELECT * FROM unnest($1::integer[]) RETURNING n", [1, 2])
+    assert [tuple(row) for row in inserted] == [(1,), (2,)]
+    assert [row["n"] for row in await database.fetch("SELECT n FROM t ORDER BY n")] == [1, 2]
+
+
+async def test_a_transaction_is_undone_by_an_error(database: Database) -> None:
+    await database.fetch("CREATE TABLE t (n integer)")
+
+    async def fail_halfway() -> None:
+        async with database.driver() as driver, driver.transaction():
+            await driver.fetch("INSERT INTO t VALUES (1)")
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        await fail_halfway()
+    assert await database.fetch("SELECT n FROM t") == []
+
+
+async def test_connections_that_died_in_the_pool_are_replaced_unnoticed(database: Database) -> None:
+    await asyncio.gather(*(database.fetch("SELECT 1") for _ in range(2)))
+    killer = await asyncpg.connect(database.engine.url.set(drivername="postgresql").render_as_string(hide_password=False))
+    others = "FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()"
+    await killer.fetch(f"SELECT pg_terminate_backend(pid, 20000) {others}")
+    await killer.close()
+    for _ in range(3):
+        assert [row[0] for row in await database.fetch("SELECT 1")] == [1]
+
+
+async def test_a_server_that_is_away_is_unavailable_and_a_defect_is_not() -> None:
+    async with open_database(DatabaseSettings(f"postgresql://127.0.0.1:{free_port()}/none")) as away:
+        with pytest.raises(DatabaseUnavailable):
+            await away.fetch("SELECT 1")
+
+
+async def test_a_wrong_statement_or_argument_is_a_defect(database: Database) -> None:
+    with pytest.raises(asyncpg.PostgresSyntaxError):
+        await database.fetch("SELEKT")
+    with pytest.raises(asyncpg.DataError):
+        await database.fetch("SELECT $1::integer", "one")
+    assert [row[0] for row in await database.fetch("SELECT 1")] == [1]
