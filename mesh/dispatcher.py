@@ -10,6 +10,7 @@ import grpc.aio
 from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message import Message
 
+from clarion.options.v1 import options_pb2
 from mesh import context
 from mesh.calls import ServerCall, ServerInterceptor
 from mesh.context import CallContext
@@ -62,7 +63,7 @@ class Dispatcher:
     def add_remote(self, service: ServiceDescriptor, channel: grpc.aio.Channel) -> None:
         """Binds another process's unary methods: calls are forwarded in the name of their caller. Internal methods are left out."""
         for name, method in methods_of(service).items():
-            if method.server_streaming or method.access == 3:
+            if method.server_streaming or method.access == options_pb2.ACCESS_INTERNAL:
                 continue
             self._unary[name] = _forward(method, channel)
             self._methods[name] = method
@@ -76,13 +77,17 @@ class Dispatcher:
         call = self._call(self._methods[full_name], request, metadata, timeout_s)
         with context.use(call.context):
             try:
-                async with AsyncExitStack() as stack:
-                    for interceptor in self._chain:
-                        await stack.enter_async_context(interceptor.around(call))
-                    return Reply(await handler(request), call.context.headers)
+                return Reply(await self._within(0, call, handler), call.context.headers)
             except ServiceError as error:
                 error.headers = tuple(call.context.headers)
                 raise
+
+    async def _within(self, depth: int, call: ServerCall, handler: Unary) -> Message:
+        """The handler inside the chain from `depth` on. Recursion, since an exit stack costs twice as much as all it holds."""
+        if depth == len(self._chain):
+            return await handler(call.request)
+        async with self._chain[depth].around(call):
+            return await self._within(depth + 1, call, handler)
         raise AssertionError("unreachable: an interceptor swallowed an error")
 
     async def stream(
