@@ -152,8 +152,7 @@ class DeliveryPipeline:
             return await asyncio.shield(self._under_way[key])
         future = self._under_way[key] = asyncio.get_running_loop().create_future()
         try:
-            async with self._slots:
-                disposition = await self._claim_and_try(key, job)
+            disposition = await self._claim_and_try(key, job)
         except BaseException as error:
             if isinstance(error, asyncio.CancelledError):
                 future.cancel()
@@ -168,25 +167,26 @@ class DeliveryPipeline:
             del self._under_way[key]
 
     async def _claim_and_try(self, key: str, job: Job) -> Disposition:
-        # checked before the claim: a claim that is left behind by a breaker would look like an unknown outcome
-        try:
-            permit = self._breaker.check()
-        except BreakerOpen as error:
-            return Park(error.reason, error.retry_after_s or 0.0)
-        try:
-            entry = await self._ledger.claim(key)
-            if entry.state is LedgerState.DONE:
+        async with self._slots:
+            # checked before the claim: a claim that is left behind by a breaker would look like an unknown outcome
+            try:
+                permit = self._breaker.check()
+            except BreakerOpen as error:
+                return Park(error.reason, error.retry_after_s or 0.0)
+            try:
+                entry = await self._ledger.claim(key)
+                if entry.state is LedgerState.DONE:
+                    self._breaker.release_probe(permit)
+                    return decode(entry.record)
+                started_ns = time.time_ns()
+                attempt = await self._try(job)
+            except BaseException:
                 self._breaker.release_probe(permit)
-                return decode(entry.record)
-            started_ns = time.time_ns()
-            attempt = await self._try(job)
-        except BaseException:
-            self._breaker.release_probe(permit)
-            raise
-        if isinstance(attempt.error, ProviderUnavailable):
-            self._breaker.record_failure(permit)
-        else:
-            self._breaker.record_success(permit)
+                raise
+            if isinstance(attempt.error, ProviderUnavailable):
+                self._breaker.record_failure(permit)
+            else:
+                self._breaker.record_success(permit)
         disposition = verdict(job.delivery, attempt, locale=job.locale, started_ns=started_ns)
         await self._ledger.record(key, encode(disposition))
         return disposition
