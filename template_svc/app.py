@@ -1,5 +1,6 @@
 """The composition root: opens what template_svc needs and wires it together. The only place where adapters are constructed."""
 
+import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -20,6 +21,7 @@ from mesh.server import serve_grpc
 from template_svc.contents import ContentChecker
 from template_svc.cpu_limit import CpuLimit
 from template_svc.library import Library
+from template_svc.quarantine import Quarantine
 from template_svc.renderer import Compiler, Renderer
 from template_svc.repository import TemplateRepository
 from template_svc.servicer import RenderServicer, TemplateServicer
@@ -67,7 +69,7 @@ def wire(
     renderer = Renderer(limit)
     library = Library(store, renderer)
     authoring = Authoring(store, library, ContentChecker(checking, Compiler()), clock=lambda: datetime.now(UTC))
-    rendering = Rendering(store, library, renderer)
+    rendering = Rendering(store, library, renderer, Quarantine(time.monotonic))
     dispatcher = Dispatcher(server_chain(Authenticator(credentials, identity)))
     dispatcher.add(TEMPLATE_SERVICE, TemplateServicer(authoring, rendering))
     dispatcher.add(RENDER_SERVICE, RenderServicer(rendering))

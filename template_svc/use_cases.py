@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from mesh.errors import InvalidArgument, ServiceError
 from mesh.paging import Cursor, Page, page_size
-from template_svc.errors import NothingToPreview, TemplateExists, TemplateNotFound, VersionNotFound
+from template_svc.errors import NothingToPreview, RenderTooSlow, TemplateExists, TemplateNotFound, VersionNotFound
 from template_svc.library import Library, LoadedVersion, VersionStore
 from template_svc.locales import UnknownLocale, canonical
 from template_svc.models import (
@@ -23,6 +23,7 @@ from template_svc.models import (
     TemplateVersion,
     VersionKey,
 )
+from template_svc.quarantine import Quarantine
 from template_svc.renderer import Renderer
 
 DEFAULT_LOCALE = "en"
@@ -162,10 +163,11 @@ class Authoring:
 class Rendering:
     """Finished texts, and what accepting a notification needs to know."""
 
-    def __init__(self, store: TemplateStore, library: Library, renderer: Renderer) -> None:
+    def __init__(self, store: TemplateStore, library: Library, renderer: Renderer, quarantine: Quarantine) -> None:
         self._store = store
         self._library = library
         self._renderer = renderer
+        self._quarantine = quarantine
 
     async def render_batch(self, requests: Sequence[RenderRequest]) -> list[Rendered | ServiceError]:
         """One result per request, in the same order. Raises only when the store can't be asked."""
@@ -205,8 +207,14 @@ class Rendering:
         if version is None:
             raise VersionNotFound(key.template, key.version)
         locale = version.locale_for(request.locale)
+        self._quarantine.check(key, locale)
         compiled = self._library.compiled(key, version, locale)
-        content = self._renderer.render(compiled, request.variables, f"contents.{locale}")
+        try:
+            content = self._renderer.render(compiled, request.variables, f"contents.{locale}")
+        except RenderTooSlow:
+            self._quarantine.strike(key, locale)
+            raise
+        self._quarantine.clear(key, locale)
         return Rendered(content, locale, key.version)
 
 

@@ -20,8 +20,8 @@ from tests.template_svc.fakes import MemoryTemplates
 
 @pytest.fixture
 def limit() -> Iterator[CpuLimit]:
-    """Half a second: nothing but an endless template needs that, on any machine."""
-    with CpuLimit(0.5) as opened:
+    """A quarter of a second of processor time: nothing but an endless template needs that."""
+    with CpuLimit(0.25) as opened:
         yield opened
 
 

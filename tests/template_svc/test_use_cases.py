@@ -11,9 +11,18 @@ import pytest
 from mesh.errors import InvalidArgument, ServiceError
 from template_svc.contents import ContentChecker
 from template_svc.cpu_limit import CpuLimit
-from template_svc.errors import InvalidContents, MissingVariable, NothingToPreview, TemplateExists, TemplateNotFound, VersionNotFound
+from template_svc.errors import (
+    InvalidContents,
+    MissingVariable,
+    NothingToPreview,
+    RenderTooSlow,
+    TemplateExists,
+    TemplateNotFound,
+    VersionNotFound,
+)
 from template_svc.library import Library
 from template_svc.models import Channel, Content, Rendered, RenderRequest, TemplateSummary, VersionKey
+from template_svc.quarantine import STRIKES, Quarantine
 from template_svc.renderer import Compiler, Renderer
 from template_svc.use_cases import Authoring, Rendering
 from tests.template_svc.factories import EMAIL, PUSH, Clock, make_template
@@ -41,7 +50,7 @@ def desk(limit: CpuLimit, checking: ThreadPoolExecutor, clock: Clock) -> Desk:
     store, renderer = MemoryTemplates(), Renderer(limit)
     library = Library(store, renderer)
     authoring = Authoring(store, library, ContentChecker(checking, Compiler()), clock)
-    return Desk(store, authoring, Rendering(store, library, renderer), clock)
+    return Desk(store, authoring, Rendering(store, library, renderer, Quarantine(lambda: clock().timestamp())), clock)
 
 
 def request(name: str = "welcome", version: int = 1, locale: str = "en", /, **variables: Any) -> RenderRequest:
@@ -181,6 +190,22 @@ async def test_a_long_batch_lets_other_work_in_between(desk: Desk) -> None:
     assert turns > 5
 
 
+async def test_a_template_that_never_ends_does_not_use_up_its_batch(desk: Desk) -> None:
+    """After three stops it is refused at once, for a minute; its neighbours are rendered all along."""
+    endless = "{% for i in range(turns) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"
+    await desk.publish({"en": replace(EMAIL, text=endless)}, "endless")
+    await desk.publish({"en": EMAIL})
+    bad, good = request("endless", 1, "en", turns=99999, name="Ada"), request(name="Ada")
+    results = await desk.rendering.render_batch([bad, good] * 20)
+    assert [type(result) for result in results] == [RenderTooSlow, Rendered] * 20
+    held = [result for result in results if isinstance(result, RenderTooSlow) and "held" in result.message]
+    assert len(held) == 20 - STRIKES
+    harmless = request("endless", 1, "en", turns=1, name="Ada")
+    assert isinstance((await desk.rendering.render_batch([harmless]))[0], RenderTooSlow)
+    desk.clock.advance(seconds=61)
+    assert isinstance((await desk.rendering.render_batch([harmless]))[0], Rendered)
+
+
 async def test_a_template_that_is_made_again_is_never_served_with_its_old_text(desk: Desk) -> None:
     await desk.publish({"en": EMAIL})
     await desk.rendering.render_batch([request(name="Ada")])
@@ -234,6 +259,6 @@ async def test_a_store_that_is_down_fails_the_batch_and_not_its_items(desk: Desk
             raise ServiceError("down")
 
     renderer = Renderer(CpuLimit(1))
-    rendering = Rendering(Down(), Library(Down(), renderer), renderer)
+    rendering = Rendering(Down(), Library(Down(), renderer), renderer, Quarantine(lambda: 0))
     with pytest.raises(ServiceError, match="down"):
         await rendering.render_batch([request()])

@@ -113,7 +113,9 @@ Global___Template: _TypeAlias = Template  # noqa: Y015
 
 @_typing.final
 class Content(_message.Message):
-    """Content is the text of one version in one locale: Jinja2 source when it is stored, the finished text when it is rendered."""
+    """Content is the text of one version in one locale: Jinja2 source when it is stored, the finished text when it is rendered.
+    docs/templates.md tells which part of Jinja2 is available. A finished part has at most 256 KiB, a finished push 4096 bytes.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -145,13 +147,13 @@ class Content(_message.Message):
     DATA_FIELD_NUMBER: _builtins.int
     IMAGE_FIELD_NUMBER: _builtins.int
     subject: _builtins.str
-    """E-mail: subject line. Required for e-mail."""
+    """E-mail: subject line. Required for e-mail. Line breaks in the finished text become spaces."""
     html: _builtins.str
     """E-mail: HTML part; variables are escaped. At least one of `html` and `text` is required for e-mail."""
     text: _builtins.str
     """E-mail: plain text part."""
     title: _builtins.str
-    """Push: title. Required for push."""
+    """Push: title. Required for push. Line breaks in the finished text become spaces."""
     body: _builtins.str
     """Push: body. Required for push."""
     image: _builtins.str
@@ -215,17 +217,19 @@ class TemplateVersion(_message.Message):
     template: _builtins.str
     """The template's name."""
     version: _builtins.int
-    """Number, from 1, without gaps."""
+    """Number, from 1, without gaps. A template that is made again under a deleted one's name goes on where that one ended, so that
+    a number never means two texts.
+    """
     published: _builtins.bool
     """True for the version that new notifications use. Output only."""
     @_builtins.property
     def contents(self) -> _containers.MessageMap[_builtins.str, Global___Content]:
-        """Contents by BCP 47 locale."""
+        """Contents by BCP 47 locale, in its canonical spelling: "pt_br" is kept as "pt-BR"."""
 
     @_builtins.property
     def required_variables(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Variables that every notification must give, found by parsing, sorted. Those with a `default` filter or behind `is defined`
-        are not among them.
+        """Variables that every notification must give, found by parsing the contents of all locales, sorted. Those with a `default`
+        filter or behind `is defined` are not among them. A variable whose value is null counts as not given.
         """
 
     @_builtins.property

@@ -270,7 +270,9 @@ class CreateVersionRequest(_message.Message):
     """True publishes the version at once."""
     @_builtins.property
     def contents(self) -> _containers.MessageMap[_builtins.str, _template_pb2.Content]:
-        """Contents by BCP 47 locale. The template's default locale must be among them."""
+        """Contents by BCP 47 locale. The template's default locale must be among them, and must mention each variable that another
+        locale requires: a variable that only a translation needs is refused, since senders would not know of it.
+        """
 
     def __init__(
         self,

@@ -108,7 +108,7 @@ class TemplateServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def DeleteTemplate(self, request, context):
-        """DeleteTemplate removes a template and all its versions. Notifications already accepted with it will fail.
+        """DeleteTemplate removes a template and all its versions. Notifications already accepted with it may fail.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

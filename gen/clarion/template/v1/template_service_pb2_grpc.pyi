@@ -40,7 +40,7 @@ class TemplateServiceStub:
     ListTemplates: _grpc.UnaryUnaryMultiCallable[_template_service_pb2.ListTemplatesRequest, _template_service_pb2.ListTemplatesResponse]
     """ListTemplates reads a page of templates by name."""
     DeleteTemplate: _grpc.UnaryUnaryMultiCallable[_template_service_pb2.DeleteTemplateRequest, _template_service_pb2.DeleteTemplateResponse]
-    """DeleteTemplate removes a template and all its versions. Notifications already accepted with it will fail."""
+    """DeleteTemplate removes a template and all its versions. Notifications already accepted with it may fail."""
     CreateVersion: _grpc.UnaryUnaryMultiCallable[_template_service_pb2.CreateVersionRequest, _template_service_pb2.CreateVersionResponse]
     """CreateVersion adds a version, after checking that every content compiles. It is not used until it is published."""
     GetVersion: _grpc.UnaryUnaryMultiCallable[_template_service_pb2.GetVersionRequest, _template_service_pb2.GetVersionResponse]
@@ -64,7 +64,7 @@ class TemplateServiceAsyncStub(TemplateServiceStub):
     ListTemplates: _aio.UnaryUnaryMultiCallable[_template_service_pb2.ListTemplatesRequest, _template_service_pb2.ListTemplatesResponse]  # type: ignore[assignment]
     """ListTemplates reads a page of templates by name."""
     DeleteTemplate: _aio.UnaryUnaryMultiCallable[_template_service_pb2.DeleteTemplateRequest, _template_service_pb2.DeleteTemplateResponse]  # type: ignore[assignment]
-    """DeleteTemplate removes a template and all its versions. Notifications already accepted with it will fail."""
+    """DeleteTemplate removes a template and all its versions. Notifications already accepted with it may fail."""
     CreateVersion: _aio.UnaryUnaryMultiCallable[_template_service_pb2.CreateVersionRequest, _template_service_pb2.CreateVersionResponse]  # type: ignore[assignment]
     """CreateVersion adds a version, after checking that every content compiles. It is not used until it is published."""
     GetVersion: _aio.UnaryUnaryMultiCallable[_template_service_pb2.GetVersionRequest, _template_service_pb2.GetVersionResponse]  # type: ignore[assignment]
@@ -109,7 +109,7 @@ class TemplateServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _template_service_pb2.DeleteTemplateRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_template_service_pb2.DeleteTemplateResponse, _abc.Awaitable[_template_service_pb2.DeleteTemplateResponse]]:
-        """DeleteTemplate removes a template and all its versions. Notifications already accepted with it will fail."""
+        """DeleteTemplate removes a template and all its versions. Notifications already accepted with it may fail."""
 
     @_abc_1.abstractmethod
     def CreateVersion(
