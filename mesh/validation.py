@@ -34,9 +34,13 @@ def _checks_of(descriptor: Descriptor) -> tuple[Check, ...]:
         options = field.GetOptions()
         if options.HasExtension(options_pb2.rules):
             checks.append(_rule_check(field, options.Extensions[options_pb2.rules]))
-        if field.message_type is not None and field.message_type.full_name.startswith("clarion."):
+        if field.message_type is not None and field.message_type.full_name.startswith("clarion.") and not _is_left_to_handler(field):
             checks.append(_descend(field))
     return tuple(checks)
+
+
+def _is_left_to_handler(field: FieldDescriptor) -> bool:
+    return field.GetOptions().Extensions[options_pb2.rules].element_wise
 
 
 def _is_map(field: FieldDescriptor) -> bool:

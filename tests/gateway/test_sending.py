@@ -1,6 +1,7 @@
 """The rules of accepting a notification, with fakes; and with the real stores where they decide."""
 
 import asyncio
+import hashlib
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -11,7 +12,7 @@ from redis.asyncio import Redis
 from sqlalchemy import text
 
 from clarion.delivery.v1.delivery_pb2 import Delivery
-from clarion.notification.v1.notification_service_pb2 import BatchSendNotificationsRequest, SendNotificationRequest
+from clarion.notification.v1.notification_service_pb2 import DESCRIPTOR, BatchSendNotificationsRequest, SendNotificationRequest
 from gateway.admission import Admission
 from gateway.limits import Answer, Ask, Claim, RateLimit, Verdict
 from gateway.notifications.convert import fingerprint_of
@@ -24,9 +25,12 @@ from mesh import context
 from mesh.cache import open_cache
 from mesh.context import CallContext
 from mesh.database import Database
+from mesh.dispatcher import Dispatcher
 from mesh.errors import InvalidArgument, PermissionDenied, ServiceError, Unavailable
+from mesh.identity import ApiKeyInfo, Authenticator, ServiceIdentity
+from mesh.interceptors import server_chain
 from mesh.settings import CacheSettings
-from mesh.testing import caller
+from mesh.testing import SECRET, FakeCredentials, caller
 
 USER = "01890000-0000-7000-8000-000000000001"
 LIMIT = RateLimit("caller", 10, 60)
@@ -301,3 +305,35 @@ async def test_a_batch_answers_each_item_and_its_header_makes_it_safe_to_repeat(
     assert "template" in first.results[1].error.message
     assert [result.accepted.id for result in again.results] == [result.accepted.id for result in first.results]
     assert await real.count() == 2
+
+
+async def test_a_batch_item_that_breaks_the_schema_stops_no_other(real: Real) -> None:
+    """Through the whole chain of interceptors: only what is wrong with the batch itself refuses all of it."""
+    credentials = FakeCredentials()
+    credentials.keys[hashlib.sha256(b"clk_test_key").digest()] = ApiKeyInfo("k", "k", frozenset({"notifications:send"}))
+    dispatcher = Dispatcher(server_chain(Authenticator(credentials, ServiceIdentity("gateway", SECRET))))
+    dispatcher.add(DESCRIPTOR.services_by_name["NotificationService"], real.servicer)
+    method, metadata = "/clarion.notification.v1.NotificationService/BatchSendNotifications", {"authorization": "Bearer clk_test_key"}
+    good = SendNotificationRequest(user_id=USER, channel=1, template="welcome", request_id="one")  # type: ignore[arg-type]
+    good.variables.update({"name": "Ada"})
+    wrong = SendNotificationRequest(user_id="x" * 40, channel=1, template="welcome")  # type: ignore[arg-type]
+    reply = await dispatcher.unary(method, BatchSendNotificationsRequest(requests=[good, wrong]), metadata=metadata)
+    results = reply.message.results  # type: ignore[attr-defined]  # a BatchSendNotificationsResponse
+    assert [result.WhichOneof("result") for result in results] == ["accepted", "error"]
+    assert "user_id" in results[1].error.message
+    with pytest.raises(InvalidArgument):
+        await dispatcher.unary(method, BatchSendNotificationsRequest(requests=[good] * 1001), metadata=metadata)
+    with pytest.raises(InvalidArgument):
+        await dispatcher.unary(method, BatchSendNotificationsRequest(), metadata=metadata)
+
+
+async def test_a_batch_shares_its_statements(real: Real) -> None:
+    """A thousand items are stored by a handful of commits."""
+    batches: list[int] = []
+    real.journal._on_stored = lambda rows: batches.append(len(rows))
+    item = SendNotificationRequest(user_id=USER, channel=1, template="welcome")  # type: ignore[arg-type]
+    item.variables.update({"name": "Ada"})
+    answer = await real.servicer.BatchSendNotifications(BatchSendNotificationsRequest(requests=[item] * 1000), None)
+    assert answer.accepted_count == 1000
+    assert sum(batches) == 1000
+    assert len(batches) <= 20

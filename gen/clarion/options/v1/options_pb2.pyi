@@ -110,6 +110,7 @@ class FieldRules(_message.Message):
     MAX_ITEMS_FIELD_NUMBER: _builtins.int
     MIN_FIELD_NUMBER: _builtins.int
     MAX_FIELD_NUMBER: _builtins.int
+    ELEMENT_WISE_FIELD_NUMBER: _builtins.int
     required: _builtins.bool
     """The field must be present and not empty."""
     max_length: _builtins.int
@@ -124,6 +125,10 @@ class FieldRules(_message.Message):
     """Least value of a number that is set."""
     max: _builtins.int
     """Greatest value of a number that is set."""
+    element_wise: _builtins.bool
+    """The rules inside the elements are left to the handler, which answers each element on its own. The rules of the field itself, such as
+    `max_items`, are checked as ever.
+    """
     def __init__(
         self,
         *,
@@ -134,10 +139,11 @@ class FieldRules(_message.Message):
         max_items: _builtins.int = ...,
         min: _builtins.int | None = ...,
         max: _builtins.int | None = ...,
+        element_wise: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_max", b"_max", "_min", b"_min", "max", b"max", "min", b"min"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max", b"_max", "_min", b"_min", "max", b"max", "max_items", b"max_items", "max_length", b"max_length", "min", b"min", "pattern", b"pattern", "pattern_hint", b"pattern_hint", "required", b"required"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max", b"_max", "_min", b"_min", "element_wise", b"element_wise", "max", b"max", "max_items", b"max_items", "max_length", b"max_length", "min", b"min", "pattern", b"pattern", "pattern_hint", b"pattern_hint", "required", b"required"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max: _TypeAlias = _typing.Literal["max"]  # noqa: Y015
     _WhichOneofArgType__max: _TypeAlias = _typing.Literal["_max", b"_max"]  # noqa: Y015
