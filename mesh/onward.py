@@ -49,7 +49,9 @@ class Plan:
 
     def settle_early(self, delivery: Delivery) -> bool:
         """True for a delivery that is out of time or not due yet, which is settled herewith."""
-        if delivery.HasField("expire_time") and _time(delivery.expire_time) <= self.now:
+        # one that has reached a device in an earlier attempt is not EXPIRED; the handler, which knows, says SENT
+        reached = any(device.accepted for device in delivery.device_results)
+        if not reached and delivery.HasField("expire_time") and _time(delivery.expire_time) <= self.now:
             self._tell(delivery, Outcome(reason="EXPIRED"), NotificationStatus.NOTIFICATION_STATUS_EXPIRED)
             return True
         if delivery.HasField("not_before") and (wait_s := (_time(delivery.not_before) - self.now).total_seconds()) > 0:

@@ -128,6 +128,15 @@ def test_a_delivery_that_is_out_of_time_expires_without_being_tried() -> None:
     assert plan.onward == []
 
 
+def test_a_delivery_that_has_reached_a_device_does_not_expire() -> None:
+    delivery = make_delivery()
+    delivery.expire_time.FromDatetime(NOW)
+    delivery.device_results.add(device_id="phone", accepted=True)
+    plan = Plan(LANE, urgent=False, now=NOW)
+    assert not plan.settle_early(delivery)
+    assert plan.outcomes == []
+
+
 def test_deliveries_of_one_delay_travel_together_up_to_fifty() -> None:
     plan = Plan(LANE, urgent=False, now=NOW)
     for number in range(60):
