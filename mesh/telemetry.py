@@ -40,6 +40,8 @@ class Telemetry:
 
     async def close(self) -> None:
         """Flushes spans and stops the metrics endpoint. Takes up to the exporter's own time-out, off the event loop."""
+        global _recording  # noqa: PLW0603  one provider per process, as in OpenTelemetry itself
+        _recording = False
         await asyncio.to_thread(self._close)
 
     def _close(self) -> None:
