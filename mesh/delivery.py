@@ -101,7 +101,3 @@ class LedgerStore(Protocol):
     async def record(self, key: str, record: bytes) -> None:
         """Writes what became of the attempt."""
         ...
-
-    async def release(self, key: str) -> None:
-        """Takes a claim back: the provider was not called after all."""
-        ...

@@ -18,8 +18,8 @@ from mesh.delivery import LedgerEntry, LedgerState
 
 log = logging.getLogger(__name__)
 
-# All operations of a batch in one script, in their order: per key an operation (l look up, c claim, d done, r release) and a value.
-# An entry is "C" (claimed) or "D" followed by the record. A claim answers what stood there before, a release spares records.
+# All claims and records of a moment in one script, in their order: per key an operation (c claim, d done) and a value.
+# An entry is "C" (claimed) or "D" followed by the record. The answer is what stood there before.
 _SCRIPT = """
 local answers = {}
 for i, key in ipairs(KEYS) do
@@ -29,8 +29,6 @@ for i, key in ipairs(KEYS) do
     redis.call('SET', key, 'C', 'EX', ARGV[1])
   elseif operation == 'd' then
     redis.call('SET', key, 'D' .. value, 'EX', ARGV[1])
-  elseif operation == 'r' and before == 'C' then
-    redis.call('DEL', key)
   end
   answers[i] = before
 end
@@ -82,10 +80,6 @@ class Ledger:
     async def record(self, key: str, record: bytes) -> None:
         """Writes what became of the attempt."""
         await self._batcher.submit((b"d", self._prefix + key.encode(), record))
-
-    async def release(self, key: str) -> None:
-        """Takes a claim back: the provider was not called after all. Spares records."""
-        await self._batcher.submit((b"r", self._prefix + key.encode(), b""))
 
     async def close(self) -> None:
         """Waits for what is under way."""

@@ -94,10 +94,6 @@ class FakeLedger:
     async def record(self, key: str, record: bytes) -> None:
         self.entries[key] = LedgerEntry(LedgerState.DONE, record)
 
-    async def release(self, key: str) -> None:
-        if self.entries.get(key) == LedgerEntry(LedgerState.CLAIMED):
-            del self.entries[key]
-
 
 class FakeSender:
     """Takes every job, or does what `act` says. `jobs` holds what it was given."""
