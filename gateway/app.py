@@ -19,7 +19,7 @@ from gateway.dead_letters.use_cases import DeadLetters
 from gateway.http import serve_http
 from gateway.limits import Claim
 from gateway.notifications.errors import IdempotencyKeyReused
-from gateway.notifications.models import Channel, Job, Priority, Row, Status
+from gateway.notifications.models import Channel, Job, Priority, Status
 from gateway.notifications.repository import NotificationRepository
 from gateway.notifications.servicer import NotificationServicer
 from gateway.notifications.use_cases import Notifications
@@ -30,6 +30,7 @@ from gateway.relay import Relay
 from gateway.rest.app import RestApp, RestOptions
 from gateway.rest.comments import clarion_comments
 from gateway.sending.journal import Journal
+from gateway.sending.models import Row
 from gateway.sending.use_cases import Sender
 from gateway.settings import Settings
 from gateway.settlement import Settlement

@@ -14,7 +14,8 @@ from clarion.template.v1.render_service_pb2_grpc import RenderServiceStub
 from clarion.user.v1.recipient_service_pb2 import BatchCheckUsersRequest
 from clarion.user.v1.recipient_service_pb2_grpc import RecipientServiceStub
 from gateway.notifications.errors import PeerUnavailable
-from gateway.notifications.models import Channel, TemplateSummary
+from gateway.notifications.models import Channel
+from gateway.sending.models import TemplateSummary
 from mesh import context
 from mesh.batching import Batcher
 from mesh.context import CallContext

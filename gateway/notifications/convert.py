@@ -8,19 +8,8 @@ from uuid import UUID
 from clarion.channel.v1 import channel_pb2
 from clarion.delivery.v1 import delivery_pb2
 from clarion.notification.v1 import notification_pb2, notification_service_pb2
-from gateway.notifications.models import (
-    Acceptance,
-    Channel,
-    DeviceResult,
-    Draft,
-    Entry,
-    Filters,
-    Notification,
-    Outcome,
-    Priority,
-    Status,
-    TemplateSummary,
-)
+from gateway.notifications.models import Channel, DeviceResult, Entry, Filters, Notification, Outcome, Priority, Status
+from gateway.sending.models import Acceptance, Draft, TemplateSummary
 from mesh.errors import InvalidArgument
 from mesh.timestamps import from_timestamp, to_timestamp
 

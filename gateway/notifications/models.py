@@ -3,16 +3,12 @@
 The numbers of the enums are those of the schema (a test compares them), so that a row, a message and a model share one value.
 """
 
-import json
-import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from enum import IntEnum
 from typing import NamedTuple
 from uuid import UUID
-
-from google.protobuf.struct_pb2 import Struct
 
 
 class Channel(IntEnum):
@@ -205,95 +201,6 @@ class Job:
     channel: Channel
     priority: Priority
     payload: bytes
-
-
-class Draft(NamedTuple):
-    """What a sender asks for. `user_id` is whatever was given as one."""
-
-    user_id: str
-    channel: Channel
-    template: str
-    variables: Struct
-    locale: str = ""
-    priority: Priority = Priority.NORMAL
-    send_at: datetime | None = None
-    expires_at: datetime | None = None
-    category: str = ""
-    metadata: Mapping[str, str] = {}
-
-
-class TemplateSummary(NamedTuple):
-    """What accepting a notification needs to know of its template; `published_version` 0 means that none is."""
-
-    name: str
-    channel: Channel
-    category: str
-    mandatory: bool
-    on_unknown: int
-    published_version: int
-    required_variables: tuple[str, ...]
-
-
-_ACCEPTANCE = struct.Struct(">16sBq")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-
-
-class Acceptance(NamedTuple):
-    """What a sender is answered, and answered again when the request is repeated."""
-
-    id: UUID
-    status: Status
-    create_time: datetime
-
-    def pack(self) -> bytes:
-        """The 25 bytes that idempotency records keep."""
-        return _ACCEPTANCE.pack(self.id.bytes, self.status, (self.create_time - _EPOCH) // _MICROSECOND)
-
-    @classmethod
-    def unpack(cls, packed: bytes) -> "Acceptance":
-        """The acceptance in a record."""
-        identifier, status, micros = _ACCEPTANCE.unpack(packed)
-        return cls(UUID(bytes=identifier), Status(status), _EPOCH + micros * _MICROSECOND)
-
-
-class Row(NamedTuple):
-    """A notification about to be stored. The last three are set when it has an idempotency key."""
-
-    id: UUID
-    user_id: UUID
-    channel: int
-    template: str
-    template_version: int
-    locale: str
-    priority: int
-    category: str
-    status: int
-    metadata: str | None
-    create_time: datetime
-    send_at: datetime | None
-    expires_at: datetime | None
-    dispatch_at: datetime
-    caller: str
-    correlation_id: str
-    payload: bytes
-    digest: bytes | None
-    fingerprint: bytes | None
-    response: bytes | None
-
-
-class Record(NamedTuple):
-    """The stored answer to an idempotency key."""
-
-    digest: bytes
-    fingerprint: bytes
-    response: bytes
-    create_time: datetime
-
-
-def metadata_text(metadata: Mapping[str, str]) -> str | None:
-    """The labels as JSON, None when there are none."""
-    return json.dumps(metadata, separators=(",", ":")) if metadata else None
 
 
 class Filters(NamedTuple):

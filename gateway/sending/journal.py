@@ -1,13 +1,16 @@
 """Group commit: the notifications that arrive together are stored by one statement, with their idempotency records."""
 
+import logging
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from gateway.admission import RETENTION_S
-from gateway.notifications.models import Record, Row
+from gateway.sending.models import Record, Row
 from mesh.batching import Batcher
 from mesh.database import Database
 from mesh.errors import ServiceError
+
+log = logging.getLogger(__name__)
 
 _COLUMNS = (
     "id uuid, user_id uuid, channel smallint, template text, template_version integer, locale text, priority smallint, category text, "
@@ -93,7 +96,7 @@ class Journal:
     async def _store_together(self, rows: Sequence[Row]) -> list[Record | None]:
         refused = await self._insert(rows)
         if not refused:
-            self._on_stored(rows)
+            self._tell(rows)
             return [None] * len(rows)
         again = [row for row in rows if row.id in refused]
         found = await self._standing(again)
@@ -102,8 +105,15 @@ class Journal:
             refused_again = await self._insert(late)
             found |= await self._standing([row for row in late if row.id in refused_again])
             refused -= {row.id for row in late if row.id not in refused_again}
-        self._on_stored([row for row in rows if row.id not in refused])
+        self._tell([row for row in rows if row.id not in refused])
         return [found[row.digest] if row.id in refused and row.digest is not None else None for row in rows]
+
+    def _tell(self, rows: Sequence[Row]) -> None:
+        try:
+            self._on_stored(rows)
+        except Exception:
+            # they are committed, so their senders must hear that they were accepted; the sweeper publishes them
+            log.exception("what follows a commit failed", extra={"notifications": len(rows)})
 
     async def _insert(self, rows: Sequence[Row]) -> set[object]:
         columns = list(zip(*rows, strict=True))

@@ -12,7 +12,8 @@ import langcodes
 from gateway.limits import Answer, Ask, Claim, Verdict
 from gateway.notifications import errors
 from gateway.notifications.convert import delivery_bytes
-from gateway.notifications.models import Acceptance, Draft, Record, Row, Status, TemplateSummary, metadata_text
+from gateway.notifications.models import Status
+from gateway.sending.models import Acceptance, Draft, Record, Row, TemplateSummary, metadata_text
 from mesh.context import CallContext, current
 from mesh.errors import InvalidArgument, PermissionDenied
 from mesh.ids import new_uuid, parse

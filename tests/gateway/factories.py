@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from clarion.delivery.v1.delivery_pb2 import Delivery
-from gateway.notifications.models import Acceptance, Channel, Priority, Row, Status
+from gateway.notifications.models import Channel, Priority, Status
+from gateway.sending.models import Acceptance, Row
 from mesh.ids import new_uuid
 
 

@@ -14,10 +14,11 @@ from gateway.dead_letters.errors import AlreadyResolved, DeadLetterNotFound, Not
 from gateway.dead_letters.models import DeadLetterFilters, State
 from gateway.dead_letters.repository import DeadLetterRepository
 from gateway.dead_letters.use_cases import DeadLetters
-from gateway.notifications.models import Channel, Entry, Job, Notification, Outcome, Row, Status
+from gateway.notifications.models import Channel, Entry, Job, Notification, Outcome, Status
 from gateway.notifications.repository import NotificationRepository
 from gateway.outcomes import Failure, Outcomes
 from gateway.sending.journal import Journal
+from gateway.sending.models import Row
 from mesh.database import Database
 from mesh.errors import InvalidArgument
 from mesh.testing import caller

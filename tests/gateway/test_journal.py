@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
-from gateway.notifications.models import Row
 from gateway.sending.journal import Journal
+from gateway.sending.models import Row
 from mesh.database import Database, open_database
 from mesh.errors import Unavailable
 from mesh.settings import DatabaseSettings
@@ -102,3 +102,12 @@ async def test_labels_are_kept_as_json(database: Database) -> None:
     await journal.store(make_row(metadata='{"order":"17"}'))
     async with database.connect() as connection:
         assert (await connection.execute(text("SELECT metadata->>'order' FROM notifications"))).scalar_one() == "17"
+
+
+async def test_what_follows_a_commit_can_not_undo_it(database: Database) -> None:
+    def fail(_: Sequence[Row]) -> None:
+        raise LookupError
+
+    journal = Journal(database, fail)
+    assert await asyncio.gather(journal.store(make_row()), journal.store(make_row())) == [None, None]
+    assert await count(database, "notifications") == 2

@@ -13,11 +13,12 @@ from clarion.delivery.v1 import delivery_pb2
 from gateway.changes import Changes
 from gateway.notifications.convert import outcome_of
 from gateway.notifications.errors import NotificationNotFound, TooLateToCancel
-from gateway.notifications.models import Channel, Entry, Filters, Outcome, Row, Status
+from gateway.notifications.models import Channel, Entry, Filters, Outcome, Status
 from gateway.notifications.repository import NotificationRepository, page_query
 from gateway.notifications.use_cases import Notifications
 from gateway.outcomes import Outcomes
 from gateway.sending.journal import Journal
+from gateway.sending.models import Row
 from mesh.database import Database
 from mesh.errors import InvalidArgument
 from mesh.ids import new_uuid

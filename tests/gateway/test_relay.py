@@ -9,11 +9,12 @@ import pytest
 from clarion.delivery.v1.delivery_pb2 import DeliveryRequested
 from devstack.broker import MemoryBroker
 from gateway.changes import Changes
-from gateway.notifications.models import Channel, Job, Priority, Row, Status
+from gateway.notifications.models import Channel, Job, Priority, Status
 from gateway.notifications.repository import NotificationRepository
 from gateway.outbox import Outbox
 from gateway.relay import Relay
 from gateway.sending.journal import Journal
+from gateway.sending.models import Row
 from mesh.broker import Message
 from mesh.database import Database
 from tests.gateway.factories import make_row

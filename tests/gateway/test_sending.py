@@ -11,15 +11,17 @@ from google.protobuf.struct_pb2 import Struct
 from redis.asyncio import Redis
 from sqlalchemy import text
 
+from clarion.channel.v1.channel_pb2 import CHANNEL_EMAIL
 from clarion.delivery.v1.delivery_pb2 import Delivery
 from clarion.notification.v1.notification_service_pb2 import DESCRIPTOR, BatchSendNotificationsRequest, SendNotificationRequest
 from gateway.admission import Admission
 from gateway.limits import Answer, Ask, Claim, RateLimit, Verdict
 from gateway.notifications.convert import fingerprint_of
-from gateway.notifications.models import Acceptance, Channel, Draft, Record, Row, Status, TemplateSummary
+from gateway.notifications.models import Channel, Status
 from gateway.notifications.servicer import NotificationServicer
 from gateway.notifications.use_cases import Notifications
 from gateway.sending.journal import Journal
+from gateway.sending.models import Acceptance, Draft, Record, Row, TemplateSummary
 from gateway.sending.use_cases import Key, Sender, choose_key
 from mesh import context
 from mesh.cache import open_cache
@@ -293,9 +295,9 @@ async def test_the_same_key_fifty_times_in_parallel_is_one_notification_also_aft
 
 
 async def test_a_batch_answers_each_item_and_its_header_makes_it_safe_to_repeat(real: Real) -> None:
-    good = SendNotificationRequest(user_id=USER, channel=1, template="welcome")  # type: ignore[arg-type]  # plain values stand for enums and fields
+    good = SendNotificationRequest(user_id=USER, channel=CHANNEL_EMAIL, template="welcome")  # plain values stand for enums and fields
     good.variables.update({"name": "Ada"})
-    bad = SendNotificationRequest(user_id=USER, channel=1)  # type: ignore[arg-type]  # plain values stand for enums and fields
+    bad = SendNotificationRequest(user_id=USER, channel=CHANNEL_EMAIL)  # plain values stand for enums and fields
     request = BatchSendNotificationsRequest(requests=[good, bad, good])
     with context.use(CallContext("/m", "c", caller("notifications:send"), metadata={"idempotency-key": "batch"})):
         first = await real.servicer.BatchSendNotifications(request, None)
@@ -314,9 +316,9 @@ async def test_a_batch_item_that_breaks_the_schema_stops_no_other(real: Real) ->
     dispatcher = Dispatcher(server_chain(Authenticator(credentials, ServiceIdentity("gateway", SECRET))))
     dispatcher.add(DESCRIPTOR.services_by_name["NotificationService"], real.servicer)
     method, metadata = "/clarion.notification.v1.NotificationService/BatchSendNotifications", {"authorization": "Bearer clk_test_key"}
-    good = SendNotificationRequest(user_id=USER, channel=1, template="welcome", request_id="one")  # type: ignore[arg-type]
+    good = SendNotificationRequest(user_id=USER, channel=CHANNEL_EMAIL, template="welcome", request_id="one")
     good.variables.update({"name": "Ada"})
-    wrong = SendNotificationRequest(user_id="x" * 40, channel=1, template="welcome")  # type: ignore[arg-type]
+    wrong = SendNotificationRequest(user_id="x" * 40, channel=CHANNEL_EMAIL, template="welcome")
     reply = await dispatcher.unary(method, BatchSendNotificationsRequest(requests=[good, wrong]), metadata=metadata)
     results = reply.message.results  # type: ignore[attr-defined]  # a BatchSendNotificationsResponse
     assert [result.WhichOneof("result") for result in results] == ["accepted", "error"]
@@ -331,7 +333,7 @@ async def test_a_batch_shares_its_statements(real: Real) -> None:
     """A thousand items are stored by a handful of commits."""
     batches: list[int] = []
     real.journal._on_stored = lambda rows: batches.append(len(rows))
-    item = SendNotificationRequest(user_id=USER, channel=1, template="welcome")  # type: ignore[arg-type]
+    item = SendNotificationRequest(user_id=USER, channel=CHANNEL_EMAIL, template="welcome")
     item.variables.update({"name": "Ada"})
     answer = await real.servicer.BatchSendNotifications(BatchSendNotificationsRequest(requests=[item] * 1000), None)
     assert answer.accepted_count == 1000

@@ -14,10 +14,11 @@ from clarion.delivery.v1.delivery_pb2 import DeliveryFailed, DeliveryRequested, 
 from clarion.notification.v1 import notification_pb2
 from devstack.broker import MemoryBroker
 from gateway.changes import Changes
-from gateway.notifications.models import DeviceResult, Notification, Row, Status
+from gateway.notifications.models import DeviceResult, Notification, Status
 from gateway.notifications.repository import NotificationRepository
 from gateway.outcomes import Outcomes
 from gateway.sending.journal import Journal
+from gateway.sending.models import Row
 from gateway.settlement import Settlement, failures_of
 from mesh.database import Database
 from mesh.topology import FAILED_QUEUE, OUTCOME_QUEUE
