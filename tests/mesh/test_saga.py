@@ -90,11 +90,8 @@ async def test_a_refused_step_before_the_pivot_takes_everything_back_in_reverse(
 
 async def test_what_is_away_is_waited_for_without_end() -> None:
     """Waits double up to a minute, and Retry-After is never undercut."""
-    world, store, clock = (
-        World(failing={"look": [Unavailable("down")] * 8 + [Unavailable("down", retry_after_s=90)]}),
-        MemorySagas(),
-        Clock(),
-    )
+    errors: list[Exception] = [*(Unavailable("down") for _ in range(8)), Unavailable("down", retry_after_s=90)]
+    world, store, clock = World(failing={"look": errors}), MemorySagas(), Clock()
     saga = await settle(trip(world), store, clock)
     assert saga.state is SagaState.COMPLETED
     waits = [(saved.due_at - saved.update_time).total_seconds() for saved in store.history if saved.attempts]

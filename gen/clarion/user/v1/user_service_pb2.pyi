@@ -268,16 +268,25 @@ Global___DeleteUserRequest: _TypeAlias = DeleteUserRequest  # noqa: Y015
 
 @_typing.final
 class DeleteUserResponse(_message.Message):
-    """DeleteUserResponse answers DeleteUser; it is empty."""
+    """DeleteUserResponse answers DeleteUser."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    SAGA_ID_FIELD_NUMBER: _builtins.int
+    COMPLETED_FIELD_NUMBER: _builtins.int
+    saga_id: _builtins.str
+    """Over the gateway, the saga that erases the person (SagaService.GetSaga)."""
+    completed: _builtins.bool
+    """Whether everything is done. False when the deadline came first: the saga goes on."""
     def __init__(
         self,
+        *,
+        saga_id: _builtins.str = ...,
+        completed: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["completed", b"completed", "saga_id", b"saga_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

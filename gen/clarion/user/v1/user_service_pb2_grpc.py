@@ -138,7 +138,9 @@ class UserServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def DeleteUser(self, request, context):
-        """DeleteUser removes a person with their devices, preferences, credentials and tokens.
+        """DeleteUser removes a person with their devices, preferences, credentials and tokens. Over the gateway the person is erased: what is
+        not sent to them yet is cancelled, and the content of what was sent is removed. That is a saga, which goes on when the call is over;
+        calling again while it runs tells of the same one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

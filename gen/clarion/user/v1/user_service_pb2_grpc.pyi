@@ -45,7 +45,10 @@ class UserServiceStub:
     UpdateUser: _grpc.UnaryUnaryMultiCallable[_user_service_pb2.UpdateUserRequest, _user_service_pb2.UpdateUserResponse]
     """UpdateUser changes the fields in the mask, all or none."""
     DeleteUser: _grpc.UnaryUnaryMultiCallable[_user_service_pb2.DeleteUserRequest, _user_service_pb2.DeleteUserResponse]
-    """DeleteUser removes a person with their devices, preferences, credentials and tokens."""
+    """DeleteUser removes a person with their devices, preferences, credentials and tokens. Over the gateway the person is erased: what is
+    not sent to them yet is cancelled, and the content of what was sent is removed. That is a saga, which goes on when the call is over;
+    calling again while it runs tells of the same one.
+    """
     GetPreferences: _grpc.UnaryUnaryMultiCallable[_preference_pb2.GetPreferencesRequest, _preference_pb2.GetPreferencesResponse]
     """GetPreferences reads what a person wants to receive."""
     UpdatePreferences: _grpc.UnaryUnaryMultiCallable[_preference_pb2.UpdatePreferencesRequest, _preference_pb2.UpdatePreferencesResponse]
@@ -77,7 +80,10 @@ class UserServiceAsyncStub(UserServiceStub):
     UpdateUser: _aio.UnaryUnaryMultiCallable[_user_service_pb2.UpdateUserRequest, _user_service_pb2.UpdateUserResponse]  # type: ignore[assignment]
     """UpdateUser changes the fields in the mask, all or none."""
     DeleteUser: _aio.UnaryUnaryMultiCallable[_user_service_pb2.DeleteUserRequest, _user_service_pb2.DeleteUserResponse]  # type: ignore[assignment]
-    """DeleteUser removes a person with their devices, preferences, credentials and tokens."""
+    """DeleteUser removes a person with their devices, preferences, credentials and tokens. Over the gateway the person is erased: what is
+    not sent to them yet is cancelled, and the content of what was sent is removed. That is a saga, which goes on when the call is over;
+    calling again while it runs tells of the same one.
+    """
     GetPreferences: _aio.UnaryUnaryMultiCallable[_preference_pb2.GetPreferencesRequest, _preference_pb2.GetPreferencesResponse]  # type: ignore[assignment]
     """GetPreferences reads what a person wants to receive."""
     UpdatePreferences: _aio.UnaryUnaryMultiCallable[_preference_pb2.UpdatePreferencesRequest, _preference_pb2.UpdatePreferencesResponse]  # type: ignore[assignment]
@@ -136,7 +142,10 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _user_service_pb2.DeleteUserRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_user_service_pb2.DeleteUserResponse, _abc.Awaitable[_user_service_pb2.DeleteUserResponse]]:
-        """DeleteUser removes a person with their devices, preferences, credentials and tokens."""
+        """DeleteUser removes a person with their devices, preferences, credentials and tokens. Over the gateway the person is erased: what is
+        not sent to them yet is cancelled, and the content of what was sent is removed. That is a saga, which goes on when the call is over;
+        calling again while it runs tells of the same one.
+        """
 
     @_abc_1.abstractmethod
     def GetPreferences(
