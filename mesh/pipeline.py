@@ -113,7 +113,7 @@ class DeliveryPipeline:
     async def _resolve(self, envelope: _Envelope) -> None:
         waiting = list(envelope.open())
         queries = [
-            RecipientQuery(user_id=item.user_id, channel=item.channel, category=item.category, mandatory=item.mandatory)
+            RecipientQuery(user_id=item.user_id, channel=item.channel, category=item.category, mandatory=item.mandatory, email=item.email)
             for _, item in waiting
         ]
         answers = await self._recipients.resolve(queries) if queries else []

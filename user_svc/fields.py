@@ -5,7 +5,6 @@ import unicodedata
 from functools import cache
 from zoneinfo import available_timezones
 
-from email_validator import EmailNotValidError, validate_email
 from langcodes import Language
 from langcodes.tag_parser import LanguageTagError
 
@@ -18,15 +17,6 @@ MAX_PASSWORD_LENGTH = 256
 
 # Well-formed tags that no text is written in: undetermined, multiple, no linguistic content.
 _NO_LANGUAGE = {None, "und", "mul", "zxx"}
-
-
-def check_email(field: str, value: str) -> str:
-    """The address as given, with its domain in ASCII (IDNA). Raises InvalidArgument, which never repeats the address."""
-    try:
-        address = validate_email(value, check_deliverability=False, allow_smtputf8=False, test_environment=True, strict=True)
-    except EmailNotValidError:
-        raise InvalidArgument.of(field, "must be an e-mail address such as ada@example.com, without spaces or line breaks") from None
-    return value if value.isascii() else str(address.ascii_email)
 
 
 def check_locale(field: str, value: str) -> str:

@@ -4,9 +4,10 @@ import re
 from dataclasses import dataclass, field
 from typing import Self
 
+from mesh.email_address import check_email
 from mesh.errors import InvalidArgument
 from mesh.settings import CommonSettings, DatabaseSettings, Env, GrpcSettings
-from user_svc.fields import MIN_PASSWORD_LENGTH, check_email
+from user_svc.fields import MIN_PASSWORD_LENGTH
 
 
 @dataclass(frozen=True, slots=True)

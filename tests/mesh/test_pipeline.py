@@ -85,6 +85,13 @@ async def test_a_locale_that_was_asked_for_wins_over_the_persons_own(bench: Benc
     assert bench.renderer.asked[0][0].locale == "pt-BR"
 
 
+async def test_an_address_that_a_reviewer_has_set_is_part_of_the_question(bench: Bench) -> None:
+    delivery = make_delivery()
+    delivery.email = "new@example.org"
+    await bench.one(delivery)
+    assert [query.email for query in bench.recipients.asked[0]] == ["new@example.org"]
+
+
 async def test_each_delivery_of_an_envelope_has_its_own_fate_in_order(bench: Bench) -> None:
     bench.recipients.answers = {
         "user-1": Recipient(decision=DECISION_SKIP, rule="preference:email:billing"),

@@ -252,6 +252,10 @@ class MemoryContacts:
             if user_id in self._memory.users
         }
 
+    async def suppressed(self, addresses: Collection[str]) -> Mapping[str, str]:
+        found = {address: self._memory.suppressions.get(address) for address in addresses}
+        return {address: suppression.reason for address, suppression in found.items() if suppression is not None}
+
     async def existing(self, user_ids: Collection[str]) -> Collection[str]:
         return [user_id for user_id in user_ids if user_id in self._memory.users]
 

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mesh.email_address import check_email
 from mesh.errors import InvalidArgument
-from user_svc.fields import check_email, check_locale, check_password, check_text, check_timezone, check_word
+from user_svc.fields import check_locale, check_password, check_text, check_timezone, check_word
 
 
 @pytest.mark.parametrize("address", ["ada@example.com", "Ada.Lovelace+news@Mail.Example.COM", "a@b.test"])

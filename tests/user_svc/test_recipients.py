@@ -121,6 +121,27 @@ async def test_a_suppression_holds_for_the_address_in_any_case(stores: Stores) -
     assert answers[0].rule == "suppression:bounce"
 
 
+async def test_an_address_that_a_reviewer_has_set_is_asked_about_in_place_of_the_persons(stores: Stores) -> None:
+    """Its own suppressions count, in any case; the person's language and choices stay."""
+    ada = make_user(email="ada@example.com", locale="pt-BR")
+    await stores.users.insert(ada, None)
+    await stores.suppressions.add(Suppression("ada@example.com", "bounce", START))
+    await stores.suppressions.add(Suppression("gone@example.com", "complaint", START))
+    await stores.preferences.update(ada.id, [PreferenceRule(Channel.EMAIL, "news", Choice.DENY)], START)
+    queries = [
+        Query(ada.id, Channel.EMAIL, email="New@example.com"),
+        Query(ada.id, Channel.EMAIL, email="GONE@example.com"),
+        Query(ada.id, Channel.EMAIL),
+        Query(ada.id, Channel.EMAIL, "news", email="New@example.com"),
+        Query(ids.new_id(), Channel.EMAIL, email="New@example.com"),
+    ]
+    answers = await Recipients(stores.contacts).resolve_recipients(queries)
+    rules = ["default", "suppression:complaint", "suppression:bounce", "preference:email:news", "not_found"]
+    assert [answer.rule for answer in answers] == rules
+    assert answers[0].contact is not None
+    assert (answers[0].contact.email, answers[0].contact.locale) == ("New@example.com", "pt-BR")
+
+
 async def test_devices_are_read_for_push_only(stores: Stores) -> None:
     """An e-mail needs none."""
     ada = make_user()

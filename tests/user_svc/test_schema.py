@@ -30,6 +30,7 @@ QUERIES: dict[str, Callable[[Stores], Awaitable[object]]] = {
     "a refresh": lambda stores: stores.sessions.rotate_refresh_token(b"a", b"b", now=START, expire_time=START),
     "a logout": lambda stores: stores.sessions.revoke_family_of(b"a"),
     "recipients": lambda stores: stores.contacts.contacts({ID: True}),
+    "suppressed addresses": lambda stores: stores.contacts.suppressed(["ada@example.com"]),
     "known users": lambda stores: stores.contacts.existing([ID]),
     "dead devices": lambda stores: stores.contacts.remove_devices([ID]),
 }

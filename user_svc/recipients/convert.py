@@ -38,4 +38,4 @@ def recipient_to_proto(recipient: Recipient) -> recipient_service_pb2.Recipient:
 def _query(index: int, query: recipient_service_pb2.RecipientQuery) -> Query:
     if query.channel not in _CHANNELS:
         raise InvalidArgument.of(f"queries[{index}].channel", "must be email or push")
-    return Query(query.user_id, _CHANNELS[query.channel], query.category, query.mandatory)
+    return Query(query.user_id, _CHANNELS[query.channel], query.category, query.mandatory, query.email)

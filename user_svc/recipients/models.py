@@ -16,12 +16,13 @@ class Decision(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One notification. `mandatory` overrides preferences, never a suppression."""
+    """One notification. `mandatory` overrides preferences, never a suppression; `email` stands in for the person's own address."""
 
     user_id: str
     channel: Channel
     category: str = ""
     mandatory: bool = False
+    email: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Row, bindparam, text
-from sqlalchemy.dialects.postgresql import ARRAY, BOOLEAN, UUID
+from sqlalchemy.dialects.postgresql import ARRAY, BOOLEAN, TEXT, UUID
 
 from mesh.database import Database
 from user_svc.preferences.models import Channel, Choice, PreferenceRule
@@ -30,6 +30,10 @@ _CONTACTS = text("""
     ) d ON asked.wants_devices
 """).bindparams(bindparam("ids", type_=_IDS), bindparam("wants_devices", type_=ARRAY(BOOLEAN)))
 
+_SUPPRESSED = text("SELECT address, reason FROM suppressions WHERE address = ANY(:addresses)").bindparams(
+    bindparam("addresses", type_=ARRAY(TEXT))
+)
+
 _EXISTING = text("SELECT id::text FROM users WHERE id = ANY(:ids)").bindparams(bindparam("ids", type_=_IDS))
 
 _REMOVE_DEVICES = text("DELETE FROM devices WHERE id = ANY(:ids)").bindparams(bindparam("ids", type_=_IDS))
@@ -46,6 +50,11 @@ class ContactRepository:
         async with self._database.connect() as connection:
             rows = (await connection.execute(_CONTACTS, parameters)).all()
         return {contact.user_id: contact for contact in map(_contact, rows)}
+
+    async def suppressed(self, addresses: Collection[str]) -> Mapping[str, str]:
+        async with self._database.connect() as connection:
+            rows = (await connection.execute(_SUPPRESSED, {"addresses": list(addresses)})).all()
+        return {row.address: row.reason for row in rows}
 
     async def existing(self, user_ids: Collection[str]) -> Collection[str]:
         async with self._database.connect() as connection:

@@ -1,6 +1,7 @@
 """Many questions, one answer each, in a constant number of statements."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from mesh import ids
@@ -13,6 +14,9 @@ class ContactStore(Protocol):
 
     async def contacts(self, wants_devices: Mapping[str, bool]) -> Mapping[str, Contact]:
         """The people among the ids, by id; with their devices only where the value is true."""
+
+    async def suppressed(self, addresses: Collection[str]) -> Mapping[str, str]:
+        """Why those among the lower-case addresses that are suppressed are so, by address."""
 
     async def existing(self, user_ids: Collection[str]) -> Collection[str]: ...
 
@@ -34,7 +38,9 @@ class Recipients:
             if user_id is not None:
                 wants_devices[user_id] = wants_devices.get(user_id, False) or query.channel is Channel.PUSH
         contacts = await self._store.contacts(wants_devices) if wants_devices else {}
-        return [_answer(query, contacts.get(asked[query.user_id] or "")) for query in queries]
+        given = {query.email.lower() for query in queries if query.email}
+        suppressed = await self._store.suppressed(given) if given else {}
+        return [_answer(query, contacts.get(asked[query.user_id] or ""), suppressed) for query in queries]
 
     async def check_users(self, user_ids: Sequence[str]) -> list[str]:
         """Those of the ids that are people, spelled as they were asked."""
@@ -49,6 +55,8 @@ class Recipients:
             await self._store.remove_devices(known_form)
 
 
-def _answer(query: Query, contact: Contact | None) -> Recipient:
+def _answer(query: Query, contact: Contact | None, suppressed: Mapping[str, str]) -> Recipient:
+    if query.email and contact is not None:
+        contact = replace(contact, email=query.email, suppressed_for=suppressed.get(query.email.lower(), ""))
     decision, rule = decide(query, contact)
     return Recipient(decision, rule, query.channel, contact)

@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from mesh.email_address import check_email
 from mesh.paging import Cursor, Page, page_size
-from user_svc.fields import check_email, check_word
+from user_svc.fields import check_word
 from user_svc.suppressions.errors import SuppressionNotFound
 from user_svc.suppressions.models import Suppression
 

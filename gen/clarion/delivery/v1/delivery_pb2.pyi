@@ -75,6 +75,7 @@ class Delivery(_message.Message):
     DEVICE_RESULTS_FIELD_NUMBER: _builtins.int
     NOT_BEFORE_FIELD_NUMBER: _builtins.int
     CRASHES_FIELD_NUMBER: _builtins.int
+    EMAIL_FIELD_NUMBER: _builtins.int
     notification_id: _builtins.str
     """The notification's id."""
     run: _builtins.int
@@ -107,6 +108,8 @@ class Delivery(_message.Message):
     """How often the delivery was parked in this attempt (breaker open, a service down)."""
     crashes: _builtins.int
     """How often the worker's own code broke down over it in this attempt; after some times it is given up."""
+    email: _builtins.str
+    """E-mail: the address that a reviewer has set for this notification in place of the person's; empty means the person's."""
     @_builtins.property
     def variables(self) -> _struct_pb2.Struct:
         """Values of the template's variables."""
@@ -156,10 +159,11 @@ class Delivery(_message.Message):
         device_results: _abc.Iterable[_notification_pb2.DeviceResult] | None = ...,
         not_before: _timestamp_pb2.Timestamp | None = ...,
         crashes: _builtins.int = ...,
+        email: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["accept_time", b"accept_time", "expire_time", b"expire_time", "not_before", b"not_before", "variables", b"variables"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_time", b"accept_time", "attempt", b"attempt", "category", b"category", "channel", b"channel", "correlation_id", b"correlation_id", "crashes", b"crashes", "device_ids", b"device_ids", "device_results", b"device_results", "expire_time", b"expire_time", "locale", b"locale", "mandatory", b"mandatory", "not_before", b"not_before", "notification_id", b"notification_id", "on_unknown", b"on_unknown", "parked", b"parked", "priority", b"priority", "run", b"run", "template", b"template", "template_version", b"template_version", "traceparent", b"traceparent", "user_id", b"user_id", "variables", b"variables"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_time", b"accept_time", "attempt", b"attempt", "category", b"category", "channel", b"channel", "correlation_id", b"correlation_id", "crashes", b"crashes", "device_ids", b"device_ids", "device_results", b"device_results", "email", b"email", "expire_time", b"expire_time", "locale", b"locale", "mandatory", b"mandatory", "not_before", b"not_before", "notification_id", b"notification_id", "on_unknown", b"on_unknown", "parked", b"parked", "priority", b"priority", "run", b"run", "template", b"template", "template_version", b"template_version", "traceparent", b"traceparent", "user_id", b"user_id", "variables", b"variables"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -58,6 +58,7 @@ class RecipientQuery(_message.Message):
     CHANNEL_FIELD_NUMBER: _builtins.int
     CATEGORY_FIELD_NUMBER: _builtins.int
     MANDATORY_FIELD_NUMBER: _builtins.int
+    EMAIL_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """The person."""
     channel: _channel_pb2.Channel.ValueType
@@ -66,6 +67,8 @@ class RecipientQuery(_message.Message):
     """The notification's category; empty for none."""
     mandatory: _builtins.bool
     """True for what must be sent whatever the person prefers, such as a password reset. Suppressions still apply."""
+    email: _builtins.str
+    """E-mail: asks about this address in place of the person's, with its own suppressions; empty means the person's."""
     def __init__(
         self,
         *,
@@ -73,10 +76,11 @@ class RecipientQuery(_message.Message):
         channel: _channel_pb2.Channel.ValueType = ...,
         category: _builtins.str = ...,
         mandatory: _builtins.bool = ...,
+        email: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "channel", b"channel", "mandatory", b"mandatory", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "channel", b"channel", "email", b"email", "mandatory", b"mandatory", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
