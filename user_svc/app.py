@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from clarion.user.v1 import auth_service_pb2, recipient_service_pb2, user_service_pb2
+from clarion.user.v1 import auth_service_pb2, erasure_service_pb2, recipient_service_pb2, user_service_pb2
 from mesh.database import Database, open_database
 from mesh.dispatcher import Dispatcher
 from mesh.health import Check, HealthMonitor
@@ -21,6 +21,9 @@ from user_svc.auth.use_cases import ApiKeys, LocalCredentials, Sessions
 from user_svc.bootstrap import Bootstrap
 from user_svc.devices.repository import DeviceRepository
 from user_svc.devices.use_cases import Devices
+from user_svc.erasure.repository import ErasureRepository
+from user_svc.erasure.servicer import ErasureServicer
+from user_svc.erasure.use_cases import Erasure
 from user_svc.preferences.repository import PreferenceRepository
 from user_svc.preferences.use_cases import PreferenceBook
 from user_svc.recipients.repository import ContactRepository
@@ -38,6 +41,7 @@ NAME = "user_svc"
 USER_SERVICE = user_service_pb2.DESCRIPTOR.services_by_name["UserService"]
 AUTH_SERVICE = auth_service_pb2.DESCRIPTOR.services_by_name["AuthService"]
 RECIPIENT_SERVICE = recipient_service_pb2.DESCRIPTOR.services_by_name["RecipientService"]
+ERASURE_SERVICE = erasure_service_pb2.DESCRIPTOR.services_by_name["ErasureService"]
 
 
 @asynccontextmanager
@@ -84,9 +88,8 @@ def _wire(settings: Settings, database: Database, passwords: PasswordHasher) -> 
     dispatcher.add(USER_SERVICE, user_servicer)
     dispatcher.add(AUTH_SERVICE, auth_servicer)
     dispatcher.add(RECIPIENT_SERVICE, RecipientServicer(Recipients(ContactRepository(database))))
-    bootstrap = Bootstrap(
-        settings.bootstrap, signing_keys=signing_keys, users=users, sessions=sessions, api_keys=api_keys, now=_now
-    )
+    dispatcher.add(ERASURE_SERVICE, ErasureServicer(Erasure(ErasureRepository(database))))
+    bootstrap = Bootstrap(settings.bootstrap, signing_keys=signing_keys, users=users, sessions=sessions, api_keys=api_keys, now=_now)
     return _Parts(dispatcher, bootstrap)
 
 

@@ -13,6 +13,8 @@ class Scope(StrEnum):
     NOTIFICATIONS_SEND = "notifications:send"
     NOTIFICATIONS_READ = "notifications:read"
     DEADLETTERS_REVIEW = "deadletters:review"
+    SAGAS_READ = "sagas:read"
+    SAGAS_WRITE = "sagas:write"
     APIKEYS_WRITE = "apikeys:write"
     USERS_WRITE = "users:write"
     USERS_READ = "users:read"

@@ -43,7 +43,7 @@ class UserServicer(UserServiceServicer):
 
     async def DeleteUser(self, request: rpc.DeleteUserRequest, context: Any) -> rpc.DeleteUserResponse:
         await self._users.delete_user(request.id)
-        return rpc.DeleteUserResponse()
+        return rpc.DeleteUserResponse(completed=True)
 
     async def GetPreferences(self, request: preference_pb2.GetPreferencesRequest, context: Any) -> preference_pb2.GetPreferencesResponse:
         preferences = await self._preferences.get_preferences(current().caller, request.user_id)

@@ -1,0 +1,34 @@
+"""The rules of erasing a person. Repeating a step, or asking about somebody who is gone, changes nothing and is no error."""
+
+from typing import Protocol
+
+from mesh import ids
+
+
+class ErasureStore(Protocol):
+    """Where people and their sessions are kept."""
+
+    async def revoke(self, user_id: str) -> None:
+        """Ends all sessions of the person."""
+
+    async def erase(self, user_id: str) -> None:
+        """Removes the person, all that belongs to them, and their address from the suppression list, in one transaction."""
+
+
+class Erasure:
+    """Serves the gateway's saga; never a person."""
+
+    def __init__(self, store: ErasureStore) -> None:
+        self._store = store
+
+    async def revoke_credentials(self, user_id: str) -> None:
+        """Ends the person's sessions. Access tokens that were issued stay valid until they expire, minutes later."""
+        known_form = ids.canonical(user_id)
+        if known_form is not None:
+            await self._store.revoke(known_form)
+
+    async def erase_user(self, user_id: str) -> None:
+        """Removes every trace of the person."""
+        known_form = ids.canonical(user_id)
+        if known_form is not None:
+            await self._store.erase(known_form)
