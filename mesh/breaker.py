@@ -2,14 +2,21 @@
 
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+import weakref
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 
+from opentelemetry.metrics import CallbackOptions, Observation
+
+from mesh import telemetry
 from mesh.errors import Unavailable
 
 log = logging.getLogger(__name__)
+
+# The newest of each name in this process, for the gauge; the metrics endpoint reads it from a thread of its own.
+_KNOWN: "dict[str, weakref.ref[Breaker]]" = {}
 
 # Retry-After while a probe is under way: nobody knows how long it takes, and its answer frees or forbids everything.
 _PROBE_WAIT_S = 1.0
@@ -34,6 +41,9 @@ class BreakerChange:
     """Consecutive failures so far."""
 
 
+_LEVEL = {BreakerState.CLOSED: 0, BreakerState.HALF_OPEN: 1, BreakerState.OPEN: 2}
+
+
 class BreakerOpen(Unavailable):
     """The call was not made, since the target has failed too often just now."""
 
@@ -41,6 +51,16 @@ class BreakerOpen(Unavailable):
 
     def __init__(self, name: str, retry_after_s: float) -> None:
         super().__init__(f"{name} is unavailable: calls are held back after repeated failures", retry_after_s=retry_after_s)
+
+
+def _observe(options: CallbackOptions) -> Iterable[Observation]:  # noqa: ARG001  OpenTelemetry's signature
+    known = [(name, breaker()) for name, breaker in tuple(_KNOWN.items())]
+    return [Observation(_LEVEL[breaker.state], {"breaker": name}) for name, breaker in known if breaker is not None]
+
+
+_meter = telemetry.meter()
+_meter.create_observable_gauge("clarion.breaker.state", [_observe], "1", "Where each breaker is: 0 closed, 1 half-open, 2 open.")
+_CHANGES = _meter.create_counter("clarion.breaker.changes", "1", "Changes of a breaker's state.")
 
 
 class Breaker:
@@ -69,6 +89,17 @@ class Breaker:
         self._opened_at = 0.0
         self._probing = False
         self._permit = 0
+        _KNOWN[name] = weakref.ref(self)
+
+    @property
+    def failures(self) -> int:
+        """Consecutive failures so far."""
+        return self._failures
+
+    @property
+    def permit(self) -> int:
+        """The permit of the present state."""
+        return self._permit
 
     @property
     def state(self) -> BreakerState:
@@ -116,6 +147,20 @@ class Breaker:
         if not self._stale(permit):
             self._probing = False
 
+    def adopt(self, state: BreakerState, *, failures: int, wait_s: float, renewed: bool = False) -> None:
+        """Takes over what others know better. `wait_s` is how long nobody may call; half-open it tells that somebody else probes.
+
+        `renewed` tells that the state was left and entered again meanwhile: permits of before are stale.
+        """
+        self._failures = failures
+        if state is BreakerState.OPEN:
+            self._opened_at = self._clock() + wait_s - self._open_s
+        if state is not self._state:
+            self._change(state)
+        elif renewed:
+            self._permit += 1
+        self._probing = state is BreakerState.HALF_OPEN and wait_s > 0
+
     @asynccontextmanager
     async def guard(self, *, is_failure: Callable[[Exception], bool] | None = None) -> AsyncIterator[None]:
         """Surrounds one call. An error that `is_failure` denies counts as an answer, cancellation counts as nothing."""
@@ -144,5 +189,6 @@ class Breaker:
         level = logging.WARNING if after is BreakerState.OPEN else logging.INFO
         known = {"breaker": self.name, "before": change.before, "after": after, "failures": change.failures}
         log.log(level, "breaker changed", extra=known)
+        _CHANGES.add(1, {"breaker": self.name, "state": after.value})
         if self._on_change is not None:
             self._on_change(change)

@@ -15,7 +15,7 @@ from clarion.notification.v1.notification_pb2 import PRIORITY_HIGH
 from clarion.template.v1 import render_service_pb2
 from clarion.user.v1 import recipient_service_pb2
 from mesh import telemetry
-from mesh.breaker import Breaker, BreakerChange
+from mesh.breaker import Breaker
 from mesh.broker import Broker, open_broker
 from mesh.cache import open_cache
 from mesh.channel import open_channel
@@ -40,7 +40,6 @@ _URGENT_SHARE = 4
 
 _meter = telemetry.meter()
 _ATTEMPTS = _meter.create_histogram("clarion.delivery.attempt.duration", "s", "Time from a job's hand-over to the provider's answer.")
-_BREAKERS = _meter.create_counter("clarion.breaker.changes", "1", "Changes of a breaker's state.")
 _UNPROTECTED = _meter.create_counter("clarion.ledger.unprotected", "1", "Ledger operations that were lost because Redis was down.")
 
 
@@ -110,7 +109,7 @@ async def open_peers(name: str, settings: ProcessSettings) -> AsyncIterator[Peer
     async with AsyncExitStack() as stack:
 
         async def connect(peer: str, target: str, service: ServiceDescriptor) -> grpc.aio.Channel:
-            breaker = Breaker(peer, failures=peers.breaker_failures, open_s=peers.breaker_open_s, on_change=count_change)
+            breaker = Breaker(peer, failures=peers.breaker_failures, open_s=peers.breaker_open_s)
             chain = client_chain(identity, breaker)
             return await stack.enter_async_context(open_channel(target, settings=peers, chain=chain, services=[service]))
 
@@ -138,9 +137,7 @@ async def open_worker(
         redis = await stack.enter_async_context(open_cache(settings.cache))
         ledger = Ledger(redis, ttl_s=settings.worker.ledger_ttl_s, on_unprotected=_UNPROTECTED.add)
         stack.push_async_callback(ledger.close)
-        breaker = Breaker(
-            channel.provider, failures=settings.worker.breaker_failures, open_s=settings.worker.breaker_open_s, on_change=count_change
-        )
+        breaker = Breaker(channel.provider, failures=settings.worker.breaker_failures, open_s=settings.worker.breaker_open_s)
         handler = _Lanes(channel, peers, ledger, breaker)
         consumer = DeliveryConsumer(
             bus, channel.name, handler, prefetch=settings.worker.prefetch, urgent_prefetch=settings.worker.urgent_prefetch
@@ -188,8 +185,3 @@ class _Lanes:
         """An envelope holds deliveries of one lane."""
         lane = self._urgent if deliveries[0].priority == PRIORITY_HIGH else self._normal
         return await lane.handle(deliveries)
-
-
-def count_change(change: BreakerChange) -> None:
-    """Counts a breaker's change of state."""
-    _BREAKERS.add(1, {"breaker": change.name, "state": change.after.value})

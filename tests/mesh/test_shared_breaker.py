@@ -1,0 +1,310 @@
+"""Breakers shared through a real Valkey: several replicas behave as one, and go on alone without it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from redis.asyncio import Redis
+
+from devstack.valkey import ValkeyServer
+from mesh.breaker import Breaker, BreakerOpen, BreakerState
+from mesh.breaker_store import BreakerStore, Force
+from mesh.shared_breaker import Permit, SharedBreaker, SharedBreakers
+from mesh.testing import FakeClock
+
+NAME = "smtp.primary"
+
+MakeReplica = Callable[[], "Replica"]
+
+
+class Replica:
+    """One process's view of the breaker. It looks at Redis when told to."""
+
+    def __init__(self, store: BreakerStore | None, clock: FakeClock, *, lease_s: float = 10) -> None:
+        self.shared = SharedBreakers(store, clock=clock, poll_s=3600, lease_s=lease_s)
+        self.breaker: SharedBreaker = self.shared.breaker(NAME)
+
+    async def fail(self, times: int = 1) -> None:
+        for _ in range(times):
+            self.breaker.record_failure(await self.breaker.admit())
+            await self.shared.settled()
+
+    async def succeed(self) -> None:
+        self.breaker.record_success(await self.breaker.admit())
+        await self.shared.settled()
+
+    async def allowed(self) -> bool:
+        try:
+            self.breaker.release(await self.breaker.admit())
+        except BreakerOpen:
+            return False
+        await self.shared.settled()
+        return True
+
+
+class Fleet:
+    """Replicas over one store."""
+
+    def __init__(self, redis: Redis, count: int = 3) -> None:
+        self.clock = FakeClock()
+        self.store = BreakerStore(redis, now_s=self.clock)
+        self.replicas = [Replica(self.store, self.clock) for _ in range(count)]
+
+    async def look(self) -> None:
+        """Everybody learns what there is to know."""
+        for replica in self.replicas:
+            await replica.shared.poll()
+
+    @property
+    def states(self) -> set[BreakerState]:
+        return {replica.breaker.state for replica in self.replicas}
+
+    async def close(self) -> None:
+        for replica in self.replicas:
+            await replica.shared.close()
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[Redis]:
+    client = Redis.from_url(redis_url)
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+async def fleet(redis: Redis) -> AsyncIterator[Fleet]:
+    opened = Fleet(redis)
+    await opened.look()
+    yield opened
+    await opened.close()
+
+
+async def test_failures_of_all_replicas_count_together(fleet: Fleet) -> None:
+    a, b, c = fleet.replicas
+    await a.fail(2)
+    await b.fail(2)
+    assert fleet.states == {BreakerState.CLOSED}
+    await c.fail()
+    assert c.breaker.state is BreakerState.OPEN
+    await fleet.look()
+    assert fleet.states == {BreakerState.OPEN}
+    assert not await a.allowed()
+    assert a.breaker.retry_after_s == 60
+
+
+async def test_a_success_anywhere_starts_the_count_anew(fleet: Fleet) -> None:
+    a, b, _ = fleet.replicas
+    await a.fail(4)
+    await fleet.look()
+    await b.succeed()
+    await fleet.look()
+    await a.fail(4)
+    assert fleet.states == {BreakerState.CLOSED}
+
+
+async def test_a_healthy_provider_costs_no_word_to_redis(fleet: Fleet, redis: Redis) -> None:
+    before = (await redis.info("stats"))["total_commands_processed"]
+    for _ in range(100):
+        await fleet.replicas[0].succeed()
+    # the second INFO itself is one
+    assert (await redis.info("stats"))["total_commands_processed"] - before <= 2
+
+
+async def test_half_open_one_replica_probes_and_its_success_frees_all(fleet: Fleet) -> None:
+    a, b, c = fleet.replicas
+    await a.fail(5)
+    await fleet.look()
+    fleet.clock.advance(60)
+    permit = await b.breaker.admit()
+    assert [await a.allowed(), await c.allowed()] == [False, False]
+    b.breaker.record_success(permit)
+    await b.shared.settled()
+    await fleet.look()
+    assert fleet.states == {BreakerState.CLOSED}
+    assert await a.allowed()
+
+
+async def test_of_many_that_ask_at_once_one_probes(fleet: Fleet) -> None:
+    await fleet.replicas[0].fail(5)
+    await fleet.look()
+    fleet.clock.advance(60)
+    asked = [replica.breaker.admit() for replica in fleet.replicas for _ in range(10)]
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    assert len([answer for answer in answers if isinstance(answer, Permit)]) == 1
+    assert all(isinstance(answer, Permit | BreakerOpen) for answer in answers)
+
+
+async def test_a_failed_probe_opens_it_for_all_again(fleet: Fleet) -> None:
+    a, b, _ = fleet.replicas
+    await a.fail(5)
+    fleet.clock.advance(60)
+    await fleet.look()
+    await b.fail()
+    await fleet.look()
+    assert fleet.states == {BreakerState.OPEN}
+    assert a.breaker.retry_after_s == 60
+
+
+async def test_a_replica_that_dies_while_it_probes_gives_way_after_its_lease(fleet: Fleet) -> None:
+    a, b, _ = fleet.replicas
+    await a.fail(5)
+    fleet.clock.advance(60)
+    await b.shared.poll()
+    died = await b.breaker.admit()
+    fleet.clock.advance(9)
+    await a.shared.poll()
+    assert not await a.allowed()
+    fleet.clock.advance(1)
+    await a.shared.poll()
+    await a.succeed()
+    assert a.breaker.state is BreakerState.CLOSED
+    # what it says from the grave belongs to a probe that is no more
+    b.breaker.record_failure(died)
+    await b.shared.settled()
+    await fleet.look()
+    assert fleet.states == {BreakerState.CLOSED}
+
+
+async def test_a_probe_that_takes_long_keeps_its_lease(fleet: Fleet) -> None:
+    a, b, _ = fleet.replicas
+    await a.fail(5)
+    fleet.clock.advance(60)
+    await b.shared.poll()
+    await b.breaker.admit()
+    for _ in range(10):
+        fleet.clock.advance(5)
+        await b.shared.poll()
+        await a.shared.poll()
+        assert not await a.allowed()
+
+
+async def test_a_straggler_of_before_changes_nothing(fleet: Fleet) -> None:
+    a, b, _ = fleet.replicas
+    straggler = await b.breaker.admit()
+    await a.fail(5)
+    fleet.clock.advance(60)
+    await a.succeed()
+    for _ in range(9):
+        b.breaker.record_failure(straggler)
+    await b.shared.settled()
+    await fleet.look()
+    assert fleet.states == {BreakerState.CLOSED}
+    assert a.breaker.recovered_s == 0
+
+
+async def test_an_operator_opens_it_for_all_and_gives_it_back(fleet: Fleet) -> None:
+    a, b, _ = fleet.replicas
+    await fleet.store.force(NAME, Force.OPEN, duration_s=None, by="user:1", note="maintenance")
+    await fleet.look()
+    fleet.clock.advance(3600)
+    await fleet.look()
+    assert [await replica.allowed() for replica in fleet.replicas] == [False] * 3
+    await fleet.store.force(NAME, Force.AUTO, duration_s=None, by="user:1", note="")
+    await fleet.look()
+    assert [await a.allowed(), await b.allowed()] == [True, True]
+    assert a.breaker.recovered_s == 0
+
+
+async def test_a_forced_breaker_returns_to_itself_in_time(fleet: Fleet) -> None:
+    await fleet.store.force(NAME, Force.OPEN, duration_s=30, by="user:1", note="")
+    await fleet.look()
+    assert fleet.replicas[0].breaker.retry_after_s == 30
+    fleet.clock.advance(30)
+    await fleet.look()
+    assert fleet.states == {BreakerState.CLOSED}
+    (snapshot,) = await fleet.store.peek([NAME])
+    assert snapshot.forced is None
+
+
+async def test_held_closed_it_lets_everything_through(fleet: Fleet) -> None:
+    a, _, _ = fleet.replicas
+    await a.fail(5)
+    await fleet.store.force(NAME, Force.CLOSED, duration_s=None, by="user:1", note="the provider says it is well")
+    await fleet.look()
+    await a.fail(20)
+    await fleet.look()
+    assert fleet.states == {BreakerState.CLOSED}
+    assert a.breaker.recovered_s is None
+    (snapshot,) = await fleet.store.peek([NAME])
+    assert snapshot.forced is not None
+    assert (snapshot.forced.by, snapshot.forced.note) == ("user:1", "the provider says it is well")
+
+
+async def test_without_redis_each_replica_goes_on_alone_and_tells_later(valkey_server: ValkeyServer, redis: Redis, redis_url: str) -> None:
+    away = Redis.from_url("redis://127.0.0.1:1")
+    clock = FakeClock()
+    alone, other = Replica(BreakerStore(away, now_s=clock), clock), Replica(BreakerStore(redis, now_s=clock), clock)
+    await alone.shared.poll()
+    await other.shared.poll()
+    assert (alone.shared.connected, other.shared.connected) == (False, True)
+    await alone.fail(5)
+    assert alone.breaker.state is BreakerState.OPEN
+    assert await other.allowed()
+    clock.advance(20)
+    alone.shared._store = BreakerStore(redis, now_s=clock)  # Redis is back
+    await alone.shared.poll()
+    await other.shared.poll()
+    assert not await other.allowed()
+    assert other.breaker.retry_after_s == 40
+    await away.aclose()
+    await alone.shared.close()
+    await other.shared.close()
+
+
+async def test_an_emptied_redis_does_no_harm(fleet: Fleet, redis: Redis) -> None:
+    a, b, _ = fleet.replicas
+    await a.fail(3)
+    await redis.flushall()
+    await fleet.look()
+    await a.fail(4)
+    await b.fail()
+    await fleet.look()
+    assert fleet.states == {BreakerState.OPEN}
+
+
+STEPS = st.one_of(
+    st.tuples(st.just("begin"), st.integers(0, 2)),
+    st.tuples(st.sampled_from(["good", "bad", "bad", "bad", "drop"]), st.integers(0, 20)),
+    st.tuples(st.just("wait"), st.sampled_from([1, 30, 60])),
+)
+
+
+async def _against_the_model(url: str, steps: list[tuple[str, int]]) -> None:
+    async with Redis.from_url(url) as redis:
+        await redis.flushall()
+        fleet = Fleet(redis)
+        model = Breaker("model", clock=fleet.clock)
+        under_way: list[tuple[Replica, Permit, int]] = []
+        await fleet.look()
+        for what, number in steps:
+            if what == "wait":
+                fleet.clock.advance(number)
+            elif what == "begin":
+                replica = fleet.replicas[number]
+                answers = await asyncio.gather(replica.breaker.admit(), _check(model), return_exceptions=True)
+                assert isinstance(answers[0], BreakerOpen) is isinstance(answers[1], BreakerOpen), answers
+                if isinstance(answers[0], Permit) and isinstance(answers[1], int):
+                    under_way.append((replica, answers[0], answers[1]))
+            elif under_way:
+                replica, permit, token = under_way.pop(number % len(under_way))
+                {"good": replica.breaker.record_success, "bad": replica.breaker.record_failure, "drop": replica.breaker.release}[what](
+                    permit
+                )
+                {"good": model.record_success, "bad": model.record_failure, "drop": model.release_probe}[what](token)
+                await replica.shared.settled()
+            await fleet.look()
+            assert fleet.states == {model.state}
+            assert {replica.breaker.failures for replica in fleet.replicas} == {model.failures}
+        await fleet.close()
+
+
+async def _check(breaker: Breaker) -> int:
+    return breaker.check()
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=st.lists(STEPS, max_size=40))
+def test_replicas_that_tell_each_other_everything_are_one_breaker(valkey_server: ValkeyServer, steps: list[tuple[str, int]]) -> None:
+    asyncio.run(_against_the_model(valkey_server.url(), steps))
