@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 RETENTION_S = 24 * 3600
 _CLAIM_TTL_S = 60  # longer than the longest deadline of a send, so that a claim outlives its request
 _PROBE_INTERVAL_S = 1.0
+# under load only; nobody waits for a completion, so it may collect longer
+_LINGER_S = 0.002
+_COMPLETE_LINGER_S = 0.01
 _KEY = "clarion:idem:"
 
 # ARGV: interval and burst (µs) of the caller's and of the recipient's limit, claim TTL (ms), then a JSON array with, per request:
@@ -104,10 +107,15 @@ class Admission:
         self._complete_script = redis.register_script(_COMPLETE)
         self._release_script = redis.register_script(_RELEASE)
         self._local = LocalLimiter()
-        self._asks: Batcher[Ask, Verdict] = Batcher(self._admit, max_items=max_batch, max_concurrent=2, name="admission")
+        self._asks: Batcher[Ask, Verdict] = Batcher(
+            self._admit, max_items=max_batch, max_concurrent=2, linger_s=_LINGER_S, name="admission"
+        )
+        self._completions: Batcher[tuple[Claim, bytes], None] = Batcher(
+            self._store, max_items=max_batch, linger_s=_COMPLETE_LINGER_S, name="completion"
+        )
         self._releases: Batcher[Claim, None] = Batcher(self._forget, max_items=max_batch, name="release")
         self._probe: asyncio.Task[None] | None = None
-        self._background: set[asyncio.Task[None]] = set()
+        self._background: set[asyncio.Task[object]] = set()
         self._local_admissions = meter().create_counter(
             "clarion.admission.local", description="Requests admitted under the limits of one process since Redis was away."
         )
@@ -129,7 +137,7 @@ class Admission:
     def complete(self, done: Sequence[tuple[Claim, bytes]]) -> None:
         """Stores, in the background, the responses to replay under these claims."""
         if done and not self.degraded:
-            self._start(self._store(done))
+            self._start(self._completions.submit_all(done))
 
     async def release(self, claim: Claim) -> None:
         """Gives up the claim of a request that was refused, so that it can be repeated at once."""
@@ -142,11 +150,12 @@ class Admission:
         await self._releases.close()
         if self._background:
             await asyncio.wait(self._background)
+        await self._completions.close()
         if self._probe is not None:
             self._probe.cancel()
             await asyncio.gather(self._probe, return_exceptions=True)
 
-    def _start(self, work: Coroutine[object, object, None]) -> None:
+    def _start(self, work: Coroutine[object, object, object]) -> None:
         task = asyncio.create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
@@ -187,7 +196,7 @@ class Admission:
         _, reset_us = self._local.left(caller if limit is self._caller else recipient, limit, now_us)
         return Verdict(answer, b"", wait_us, limit, 0, reset_us)
 
-    async def _store(self, done: Sequence[tuple[Claim, bytes]]) -> None:
+    async def _store(self, done: Sequence[tuple[Claim, bytes]]) -> Sequence[None]:
         pairs: list[str] = []
         for claim, response in done:
             pairs += (_KEY + claim.digest.hex(), f"D{claim.fingerprint.hex()}{response.hex()}")
@@ -195,6 +204,7 @@ class Admission:
             await self._complete_script(args=[RETENTION_S, json.dumps(pairs)])
         except (RedisError, OSError) as error:
             self._lost(error)
+        return [None] * len(done)
 
     async def _forget(self, claims: Sequence[Claim]) -> Sequence[None]:
         try:

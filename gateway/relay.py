@@ -32,6 +32,7 @@ _SWEEP_WINDOW = 8
 _MOST_UNMARKED = 2_000
 _ENVELOPE_BYTES = 512 * 1024
 _PAUSE_S = 0.5
+_MARK_LINGER_S = 0.02  # nobody waits for a mark, so that many may share a statement
 
 
 class Backlog(Protocol):
@@ -189,6 +190,8 @@ class Relay:
     async def _mark(self) -> None:
         try:
             while self._unmarked:
+                if len(self._unmarked) > 1 and not self._closing:
+                    await asyncio.sleep(_MARK_LINGER_S)
                 page = [self._unmarked.popleft() for _ in range(min(len(self._unmarked), _MARK_AT_ONCE))]
                 try:
                     self._changes.tell(await self._backlog.mark(page))

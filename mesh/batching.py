@@ -1,7 +1,8 @@
 """Many callers, one call: group commit, pipelined scripts and batch RPCs share this one mechanism.
 
 While a call runs, the items that arrive collect and go out together with the next one. An item that arrives while nothing runs
-goes at once, so that a batch of one never waits (the group commit of DeWitt et al., SIGMOD 1984, without its timer).
+goes at once, so that a batch of one never waits (the group commit of DeWitt et al., SIGMOD 1984, without its timer). Under load
+a call may linger for company: its cost is shared by more, and who comes alone still waits for nobody.
 """
 
 import asyncio
@@ -17,6 +18,10 @@ R = TypeVar("R")
 class Batcher(Generic[T, R]):
     """Collects items into calls of at most `max_items`, at most `max_concurrent` at a time.
 
+    After a batch of several the next one waits up to `linger_s` seconds until `enough` have come, since where several were there will
+    be several again. More than enough would only make everyone wait for everyone: half of the callers can be served while the other
+    half's call is under way.
+
     `call` gets the items and returns one result per item in the same order; a result that is an exception is raised to its own
     submitter only, an exception of the call itself to all of them.
     """
@@ -27,11 +32,17 @@ class Batcher(Generic[T, R]):
         *,
         max_items: int,
         max_concurrent: int = 1,
+        linger_s: float = 0.0,
+        enough: int = 8,
         name: str,
     ) -> None:
         self._call = call
         self._max_items = max_items
         self._max_concurrent = max_concurrent
+        self._linger_s = linger_s
+        self._enough = min(enough, max_items)
+        self._crowded = False
+        self._lingering: asyncio.Future[None] | None = None
         self._name = name
         self._waiting: deque[tuple[T, asyncio.Future[R]]] = deque()
         self._running: set[asyncio.Task[None]] = set()
@@ -60,10 +71,13 @@ class Batcher(Generic[T, R]):
     async def close(self) -> None:
         """Refuses new items and waits until those accepted are done."""
         self._closed = True
+        self._end_linger()
         while self._running:
             await asyncio.wait(self._running)
 
     def _start(self) -> None:
+        if self._lingering is not None and (self._closed or len(self._waiting) >= self._enough):
+            self._end_linger()
         # a task that has not had its turn yet will take what arrives until then, so another one is needed only for what it has no room for
         while len(self._waiting) > self._not_begun * self._max_items and len(self._running) < self._max_concurrent:
             self._not_begun += 1
@@ -76,8 +90,23 @@ class Batcher(Generic[T, R]):
         self._running.discard(task)
         self._start()
 
+    async def _linger(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._lingering = loop.create_future()
+        timer = loop.call_later(self._linger_s, self._end_linger)
+        await self._lingering
+        timer.cancel()
+        self._lingering = None
+
+    def _end_linger(self) -> None:
+        if self._lingering is not None and not self._lingering.done():
+            self._lingering.set_result(None)
+
     async def _run(self) -> None:
+        if self._linger_s and self._crowded and len(self._waiting) < self._enough and self._lingering is None:
+            await self._linger()
         self._not_begun -= 1
+        self._crowded = len(self._waiting) > 1
         batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._max_items))]
         batch = [(item, future) for item, future in batch if not future.cancelled()]
         if not batch:

@@ -12,6 +12,8 @@ from mesh.errors import ServiceError
 
 log = logging.getLogger(__name__)
 
+# Under load only: a statement costs as much as thirty rows of it, so that a short wait pays for itself many times over.
+_LINGER_S = 0.004
 _COLUMNS = (
     "id uuid, user_id uuid, channel smallint, template text, template_version integer, locale text, priority smallint, category text, "
     "status smallint, metadata text, create_time timestamptz, send_at timestamptz, expires_at timestamptz, dispatch_at timestamptz, "
@@ -29,7 +31,7 @@ _STORE = f"{_INTO} SELECT {_VALUES} FROM unnest({', '.join(_ARRAYS[:_DIGEST])}) 
 # The records go in first: a key that is taken keeps its notification out. In order of the digest, so that two batches with the same keys
 # wait for each other in one direction only. Answers what was kept out.
 _STORE_ONCE = f"""
-WITH given AS MATERIALIZED (SELECT * FROM unnest({', '.join(_ARRAYS)}) AS t({', '.join(name for name, _ in _KINDS)})),
+WITH given AS MATERIALIZED (SELECT * FROM unnest({", ".join(_ARRAYS)}) AS t({", ".join(name for name, _ in _KINDS)})),
 claimed AS (
     INSERT INTO idempotency_records (digest, fingerprint, response, notification_id, create_time)
     SELECT digest, fingerprint, response, id, create_time FROM given WHERE digest IS NOT NULL ORDER BY digest
@@ -56,7 +58,9 @@ class Journal:
     def __init__(self, database: Database, on_stored: Callable[[Sequence[Row]], None], *, max_batch: int = 200) -> None:
         self._database = database
         self._on_stored = on_stored
-        self._rows: Batcher[Row, Record | None] = Batcher(self._store, max_items=max_batch, max_concurrent=2, name="accept")
+        self._rows: Batcher[Row, Record | None] = Batcher(
+            self._store, max_items=max_batch, max_concurrent=2, linger_s=_LINGER_S, name="accept"
+        )
         self._lookups: Batcher[bytes, Record | None] = Batcher(self._find, max_items=max_batch, name="idempotency")
 
     async def store(self, row: Row) -> Record | None:

@@ -99,6 +99,28 @@ async def test_close_waits_for_what_was_accepted_and_refuses_more() -> None:
         await batcher.submit(1)
 
 
+async def test_after_a_crowd_the_next_batch_waits_for_company() -> None:
+    """Those who come one after the other within the linger share a call."""
+    call = Recorder()
+    batcher = Batcher(call, max_items=10, linger_s=0.2, name="test")
+    await asyncio.gather(*(batcher.submit(n) for n in range(3)))
+    first = asyncio.create_task(batcher.submit(3))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    second = asyncio.create_task(batcher.submit(4))
+    assert await asyncio.gather(first, second) == [6, 8]
+    assert call.batches == [[0, 1, 2], [3, 4]]
+
+
+async def test_who_comes_alone_does_not_linger() -> None:
+    """An hour of linger costs a lone caller nothing, and a full batch neither."""
+    call = Recorder()
+    batcher = Batcher(call, max_items=2, linger_s=3600, name="test")
+    async with asyncio.timeout(20):
+        assert [await batcher.submit(n) for n in (1, 2, 3)] == [2, 4, 6]
+        assert await asyncio.gather(*(batcher.submit(n) for n in range(4))) == [0, 2, 4, 6]
+
+
 async def test_a_cancelled_submitter_disturbs_nobody() -> None:
     """Its neighbours get their results."""
     call = Recorder(closed=True)
