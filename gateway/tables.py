@@ -84,3 +84,25 @@ dead_letters = Table(
     Column("correlation_id", Text, nullable=False),
     Column("delivery", LargeBinary, nullable=True),
 )
+
+# `steps` is a list of [name, state, start, end]; state and step state hold the numbers of the schema's enums. `due_at` is when a process may
+# take the saga: its next try, or the end of the lease of the process that is at it.
+sagas = Table(
+    "sagas",
+    metadata,
+    Column("id", UUID(as_uuid=True), primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("state", SmallInteger, nullable=False),
+    Column("position", SmallInteger, nullable=False),
+    Column("steps", JSONB, nullable=False),
+    Column("data", JSONB, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("faults", SmallInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("correlation_id", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("create_time", _TIME, nullable=False),
+    Column("update_time", _TIME, nullable=False),
+    Column("due_at", _TIME, nullable=False),
+)

@@ -1,0 +1,1 @@
+"""Sagas: work that spans services and is finished, or undone, whatever dies meanwhile."""

@@ -1,0 +1,39 @@
+"""What can go wrong with sagas and with erasing a person, as callers are told."""
+
+from mesh.errors import Aborted, NotFound, Unavailable
+
+
+class SagaNotFound(NotFound):
+    """There is no such saga."""
+
+    reason = "SAGA_NOT_FOUND"
+
+    def __init__(self) -> None:
+        super().__init__("there is no such saga")
+
+
+class UserNotFound(NotFound):
+    """There is nobody to erase; user_svc says it with the same words."""
+
+    reason = "USER_NOT_FOUND"
+
+    def __init__(self) -> None:
+        super().__init__("there is no user with this id")
+
+
+class ErasureTurnedBack(Aborted):
+    """A step was refused before anything that can't be undone; what had been done is undone."""
+
+    reason = "ERASURE_TURNED_BACK"
+
+    def __init__(self, saga_id: str) -> None:
+        super().__init__("the user was not deleted: a step was refused, and what had been done is undone", metadata={"saga_id": saga_id})
+
+
+class StillPublishing(Unavailable):
+    """Notifications are on their way to the bus: in a moment they are there, or are still here to be cancelled."""
+
+    reason = "STILL_PUBLISHING"
+
+    def __init__(self) -> None:
+        super().__init__("some notifications are just being published")

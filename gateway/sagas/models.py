@@ -1,0 +1,25 @@
+"""Which sagas there are, and how they are asked for."""
+
+from enum import StrEnum
+from typing import NamedTuple
+
+from mesh.saga_state import SagaState
+
+
+class Kind(StrEnum):
+    """What a saga does."""
+
+    ERASURE = "erasure"
+    ERASURE_SWEEP = "erasure_sweep"
+    SENDING = "sending"
+
+
+class SagaFilters(NamedTuple):
+    """Which sagas to list; None means all."""
+
+    kind: str | None = None
+    state: SagaState | None = None
+
+    def as_mapping(self) -> dict[str, object]:
+        """What a page token is bound to."""
+        return {name: str(value) for name, value in self._asdict().items() if value is not None}
