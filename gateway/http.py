@@ -49,6 +49,9 @@ async def serve_http(app: Callable[..., Awaitable[None]], settings: HttpSettings
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # nothing here asks for the client's address
+        # longer than the idle time of the usual load balancers, which would otherwise send into a connection that we close just then
+        timeout_keep_alive=75,
         backlog=_BACKLOG,
         timeout_graceful_shutdown=max(1, round(grace_s)),
     )
