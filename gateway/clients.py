@@ -81,9 +81,7 @@ class Remembered(Generic[V]):
 class TemplateClient:
     """Describes templates. What does not exist is asked for again each time, since it may exist a moment later."""
 
-    def __init__(
-        self, channel: grpc.aio.Channel, *, fresh_s: float, stale_s: float, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, channel: grpc.aio.Channel, *, fresh_s: float, stale_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._stub: Any = RenderServiceStub(channel)
         self._known: Remembered[TemplateSummary] = Remembered(fresh_s=fresh_s, stale_s=stale_s, size=10_000, clock=clock)
         self._names: Batcher[str, TemplateSummary | None] = Batcher(self._ask, max_items=_MAX_TEMPLATES, max_concurrent=2, name="templates")
@@ -111,9 +109,7 @@ class TemplateClient:
 class UserClient:
     """Knows who exists. Who does not is asked for again each time."""
 
-    def __init__(
-        self, channel: grpc.aio.Channel, *, fresh_s: float, stale_s: float, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, channel: grpc.aio.Channel, *, fresh_s: float, stale_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._stub: Any = RecipientServiceStub(channel)
         self._known: Remembered[bool] = Remembered(fresh_s=fresh_s, stale_s=stale_s, size=200_000, clock=clock)
         self._ids: Batcher[str, bool | None] = Batcher(self._ask, max_items=_MAX_USERS, max_concurrent=2, name="users")
@@ -122,7 +118,15 @@ class UserClient:
         """Whether there is such a person. Raises PeerUnavailable."""
         if self._known.fresh(user_id) is not None:
             return True
+        return await self.is_known(user_id)
+
+    async def is_known(self, user_id: str) -> bool:
+        """Whether there is such a person, asked now; what is remembered counts only while nobody can be asked. Raises PeerUnavailable."""
         return await self._known.ask(self._ids.submit, user_id, "the user") is not None
+
+    def forget(self, user_id: str) -> None:
+        """Asks anew the next time: the person is gone."""
+        self._known.learn(user_id, None)
 
     async def close(self) -> None:
         """Waits for what is under way."""

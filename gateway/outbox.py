@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from gateway.notifications.models import Channel, Job, Priority, Status
+from gateway.sagas.sending import opening
 from mesh.database import Database
 
 # 1 SCHEDULED, 2 PENDING, 3 QUEUED, 10 EXPIRED. What has expired is told so instead of published.
@@ -23,17 +24,20 @@ claimed AS (
         update_time = CASE WHEN n.status = 1 OR n.expires_at <= :now THEN :now ELSE n.update_time END,
         dispatch_at = :until
     FROM due WHERE n.id = due.id
-    RETURNING n.id, n.run, n.channel, n.priority, n.status, n.payload
+    RETURNING n.id, n.run, n.channel, n.priority, n.status, n.payload, n.user_id, n.reason, n.create_time, n.correlation_id
 ),
 told AS (
     INSERT INTO timeline (notification_id, run, attempt, status, mark, time, reason)
     SELECT id, run, 0, status, 0, :now, 'EXPIRED_IN_BACKLOG' FROM claimed WHERE status = 10
     ON CONFLICT DO NOTHING
-)
+),
+unsent AS (SELECT * FROM claimed WHERE status = 10),
+compensated AS ({compensation})
 SELECT id, channel, priority, payload, status FROM claimed
 """
-_CLAIM_ANY = text(_CLAIM.format(urgent=""))
-_CLAIM_URGENT = text(_CLAIM.format(urgent="AND priority = 2"))
+_COMPENSATION = opening("unsent", ":now", ":since")
+_CLAIM_ANY = text(_CLAIM.format(urgent="", compensation=_COMPENSATION))
+_CLAIM_URGENT = text(_CLAIM.format(urgent="AND priority = 2", compensation=_COMPENSATION))
 
 # In order of the id, as settlement locks too, so that the two never wait for each other in a circle. An outcome that was faster keeps
 # its status. The range spares the partitions that none of the ids is in.
@@ -63,15 +67,17 @@ class Claimed(NamedTuple):
 
 
 class Outbox:
-    """The backlog in PostgreSQL."""
+    """The backlog in PostgreSQL. What expires in it gives back what it reserved in the last `reserved_s` seconds."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, reserved_s: float = 0.0) -> None:
         self._database = database
+        self._reserved_s = reserved_s
 
     async def claim(self, *, most: int, lease_s: float, urgent: bool = False) -> Claimed:
         """Takes up to `most` due rows that nobody else has, for `lease_s` seconds. `urgent` takes those of high priority only."""
         now = datetime.now(UTC)
-        parameters = {"now": now, "until": now + timedelta(seconds=lease_s), "most": most}
+        since = now - timedelta(seconds=self._reserved_s)
+        parameters = {"now": now, "until": now + timedelta(seconds=lease_s), "most": most, "since": since}
         async with self._database.connect() as connection:
             rows = (await connection.execute(_CLAIM_URGENT if urgent else _CLAIM_ANY, parameters)).all()
         jobs = tuple(Job(row.id, Channel(row.channel), Priority(row.priority), row.payload) for row in rows if row.status == Status.PENDING)

@@ -22,6 +22,8 @@ _FIRST_PAUSE_S = 5.0
 _LOCK = text("SELECT pg_try_advisory_xact_lock(7161823405)")
 _CHILDREN = text("SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = CAST(:parent AS regclass)")
 _OLD_DEAD_LETTERS = text("DELETE FROM dead_letters WHERE notification_id < :least")
+# 3 COMPLETED, 4 COMPENSATED: what is still open stays, however old it is
+_OLD_SAGAS = text("DELETE FROM sagas WHERE id < :least AND state IN (3, 4)")
 
 
 class Maintenance:
@@ -94,6 +96,7 @@ async def _drop_old(connection: AsyncConnection, oldest: datetime) -> None:
                 await connection.execute(text(f"DROP TABLE {name}"))
                 log.info("partition dropped", extra={"partition": name})
     await connection.execute(_OLD_DEAD_LETTERS, {"least": least_at(kept)})
+    await connection.execute(_OLD_SAGAS, {"least": least_at(kept)})
 
 
 async def _children(connection: AsyncConnection, table: str) -> set[str]:

@@ -69,6 +69,12 @@ class Dispatcher:
             self._methods[name] = method
         self.service_names.append(service.full_name)
 
+    def override(self, full_name: str, handler: Callable[[Any, None], Awaitable[Message]]) -> None:
+        """Serves one unary method of a bound service here instead, under the same policy. Raises KeyError when it is not bound."""
+        if full_name not in self._unary:
+            raise KeyError(full_name)
+        self._unary[full_name] = _bind(handler)
+
     async def unary(self, full_name: str, request: Message, *, metadata: Mapping[str, str], timeout_s: float | None = None) -> Reply:
         """Serves one call. Raises ServiceError only, with the headers set so far."""
         handler = self._unary.get(full_name)

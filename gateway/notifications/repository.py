@@ -19,6 +19,7 @@ from gateway.notifications.models import (
     Status,
     expand,
 )
+from gateway.sagas.sending import opening
 from gateway.tables import notifications, timeline
 from mesh.database import Database
 from mesh.ids import least_at
@@ -37,6 +38,7 @@ UPDATE notifications SET status = 9, reason = '', update_time = :now
 WHERE id = :id AND (status = 1 OR (status = 2 AND dispatch_at <= :now AND queued_at IS NULL))
 RETURNING run, attempt
 """)
+_COMPENSATE = text(opening("(SELECT * FROM notifications WHERE id = :id) AS unsent", ":now", ":since"))
 _TELL = text("""
 INSERT INTO timeline (notification_id, run, attempt, status, mark, time, reason) VALUES (:id, :run, :attempt, 9, 0, :now, '')
 ON CONFLICT DO NOTHING
@@ -44,10 +46,14 @@ ON CONFLICT DO NOTHING
 
 
 class NotificationRepository:
-    """Reads and cancels. A notification of somebody else than `user_id`, where that is given, is as if it did not exist."""
+    """Reads and cancels. A notification of somebody else than `user_id`, where that is given, is as if it did not exist.
 
-    def __init__(self, database: Database) -> None:
+    What is cancelled gives back what it reserved in the last `reserved_s` seconds.
+    """
+
+    def __init__(self, database: Database, *, reserved_s: float = 0.0) -> None:
         self._database = database
+        self._reserved_s = reserved_s
 
     async def find(self, identifier: UUID, user_id: UUID | None = None) -> Notification | None:
         """The notification with its timeline."""
@@ -74,6 +80,8 @@ class NotificationRepository:
             if row is None:
                 return await _find(connection, identifier, user_id), False
             await connection.execute(_TELL, {"id": identifier, "run": row.run, "attempt": row.attempt, "now": now})
+            since = now - timedelta(seconds=self._reserved_s)
+            await connection.execute(_COMPENSATE, {"id": identifier, "now": now, "since": since})
             return await _find(connection, identifier, user_id), True
 
 

@@ -12,7 +12,7 @@ from gateway.sagas.models import SagaFilters
 from gateway.tables import sagas
 from mesh.database import Database
 from mesh.paging import Cursor, Page
-from mesh.saga_state import ACTIVE, Saga, SagaState, StepRecord, StepState
+from mesh.saga_state import Saga, SagaState, StepRecord, StepState
 
 _CURSOR = Cursor("sagas", UUID)
 
@@ -172,6 +172,3 @@ def _steps_text(saga: Saga) -> str:
 
 def _iso(moment: datetime | None) -> str | None:
     return None if moment is None else moment.isoformat()
-
-
-assert ACTIVE == {SagaState(1), SagaState(2)}, "the statements above spell the numbers out"

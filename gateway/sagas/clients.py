@@ -1,0 +1,30 @@
+"""What erasing a person asks of user_svc."""
+
+from typing import Any
+
+import grpc.aio
+
+from clarion.user.v1.erasure_service_pb2 import EraseUserRequest, RevokeCredentialsRequest
+from clarion.user.v1.erasure_service_pb2_grpc import ErasureServiceStub
+from gateway.clients import UserClient
+
+
+class PeopleClient:
+    """Implements `gateway.sagas.erasure.People`."""
+
+    def __init__(self, channel: grpc.aio.Channel, users: UserClient) -> None:
+        self._stub: Any = ErasureServiceStub(channel)
+        self._users = users
+
+    async def is_known(self, user_id: str) -> bool:
+        """Whether there is such a person. Raises PeerUnavailable when nobody can tell."""
+        return await self._users.is_known(user_id)
+
+    async def revoke_credentials(self, user_id: str) -> None:
+        """Raises ServiceError."""
+        await self._stub.RevokeCredentials(RevokeCredentialsRequest(user_id=user_id))
+
+    async def erase(self, user_id: str) -> None:
+        """Raises ServiceError. From here on this gateway accepts nothing for them any more."""
+        await self._stub.EraseUser(EraseUserRequest(user_id=user_id))
+        self._users.forget(user_id)

@@ -1,0 +1,151 @@
+"""Erasing a person, as a saga over the gateway and user_svc.
+
+Up to the pivot nothing is lost: what waits to be sent is held back, sessions end. The pivot deletes the person in user_svc; from then on
+the workers find nobody to send to. What follows is done however long it takes. A sweep looks again once no gateway can remember the person
+any more (`UserClient` does for a while), for what was accepted meanwhile.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol
+from uuid import UUID
+
+from gateway.sagas.errors import ErasureTurnedBack, StillPublishing, UserNotFound
+from gateway.sagas.models import Kind
+from mesh.ids import parse
+from mesh.saga_state import Definition, Saga, SagaState, Step
+
+
+class Notifications(Protocol):
+    """What the gateway holds of a person. Every method may be repeated."""
+
+    async def hold(self, user_id: UUID) -> None:
+        """Keeps what is not sent yet from being sent."""
+
+    async def release(self, user_id: UUID) -> None:
+        """Lets go on what was held back."""
+
+    async def cancel(self, user_id: UUID) -> tuple[Sequence[UUID], int]:
+        """Cancels what is not on the bus yet: which notifications, and how many are just being published."""
+
+    async def redact(self, user_id: UUID) -> None:
+        """Removes everything personal from what is not waiting to be sent."""
+
+
+class People(Protocol):
+    """user_svc. Every method may be repeated, and raises ServiceError."""
+
+    async def is_known(self, user_id: str) -> bool:
+        """Whether there is such a person, asked now."""
+
+    async def revoke_credentials(self, user_id: str) -> None:
+        """Ends their sessions."""
+
+    async def erase(self, user_id: str) -> None:
+        """Removes them."""
+
+
+class Sagas(Protocol):
+    """The orchestrator, as far as it is needed here."""
+
+    async def start(self, kind: str, key: str, data: dict[str, Any], *, delay_s: float = 0.0) -> Saga:
+        """Opens a saga; the open one of this kind and key, where there is one."""
+
+    async def resume(self, saga: Saga) -> Saga:
+        """Lets a parked one go on."""
+
+    async def wait(self, identifier: UUID, *, timeout_s: float) -> Saga | None:
+        """The saga once it is over or parked, or when the time is up."""
+
+
+class OpenSagas(Protocol):
+    """Where sagas are found."""
+
+    async def find_open(self, kind: str, key: str) -> Saga | None:
+        """The one that is not over."""
+
+
+class Erasure:
+    """The steps. `tell` hears of notifications that have changed; `sweep` opens the saga that looks again."""
+
+    def __init__(
+        self,
+        notifications: Notifications,
+        people: People,
+        *,
+        tell: Callable[[Iterable[UUID]], None],
+        sweep: Callable[[str], Any],
+    ) -> None:
+        self._notifications = notifications
+        self._people = people
+        self._tell = tell
+        self._sweep = sweep
+
+    def definitions(self) -> tuple[Definition, Definition]:
+        """Erasing a person, and the sweep that follows."""
+        cancel, redact = Step("cancel_notifications", self.cancel), Step("redact_notifications", self.redact)
+        steps = (
+            Step("hold_notifications", self.hold, self.release),
+            Step("revoke_credentials", self.revoke),
+            Step("delete_user", self.delete, pivot=True),
+            cancel,
+            redact,
+            Step("plan_sweep", self.plan_sweep),
+        )
+        return Definition(Kind.ERASURE, steps), Definition(Kind.ERASURE_SWEEP, (cancel, redact))
+
+    async def hold(self, saga: Saga) -> None:
+        await self._notifications.hold(UUID(saga.key))
+
+    async def release(self, saga: Saga) -> None:
+        await self._notifications.release(UUID(saga.key))
+
+    async def revoke(self, saga: Saga) -> None:
+        """Has no compensation: who is not deleted after all logs in again."""
+        await self._people.revoke_credentials(saga.key)
+
+    async def delete(self, saga: Saga) -> None:
+        await self._people.erase(saga.key)
+
+    async def cancel(self, saga: Saga) -> None:
+        """Raises StillPublishing while some are neither on the bus nor here for sure."""
+        cancelled, left = await self._notifications.cancel(UUID(saga.key))
+        self._tell(cancelled)
+        if left:
+            raise StillPublishing
+
+    async def redact(self, saga: Saga) -> None:
+        await self._notifications.redact(UUID(saga.key))
+
+    async def plan_sweep(self, saga: Saga) -> None:
+        await self._sweep(saga.key)
+
+
+class Erasures:
+    """Erases people on request."""
+
+    def __init__(self, sagas: Sagas, store: OpenSagas, people: People) -> None:
+        self._sagas = sagas
+        self._store = store
+        self._people = people
+
+    async def erase(self, user_id: str, *, timeout_s: float) -> Saga:
+        """The saga that erases the person, once it is over or parked, or as it is when the time is up.
+
+        While one is open, asking again answers that one, and lets it go on when it was parked. Raises UserNotFound, ErasureTurnedBack,
+        or Unavailable when nobody can tell whether there is such a person.
+        """
+        parsed = parse(user_id)
+        if parsed is None:
+            raise UserNotFound
+        key = str(parsed)
+        saga = await self._store.find_open(Kind.ERASURE, key)
+        if saga is None:
+            if not await self._people.is_known(key):
+                raise UserNotFound
+            saga = await self._sagas.start(Kind.ERASURE, key, {})
+        elif saga.state is SagaState.PARKED:
+            saga = await self._sagas.resume(saga)
+        settled = await self._sagas.wait(saga.id, timeout_s=timeout_s) or saga
+        if settled.state is SagaState.COMPENSATED:
+            raise ErasureTurnedBack(str(settled.id))
+        return settled

@@ -1,0 +1,115 @@
+"""The rows of one person in the gateway: held back, cancelled, and freed of everything personal.
+
+What stays is what happened: ids, times, states, reasons. A notification without payload is an erased one; whatever is heard of it later is
+kept without its details (`gateway/outcomes.py`).
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from mesh.database import Database
+
+ERASED = "PERSON_ERASED"
+_BATCH = 500
+
+# Numbers of status: 1 SCHEDULED, 2 PENDING, 9 CANCELLED. `infinity` marks what is held back: no sweeper finds it due. A pending row under a
+# lease is being published and is left alone. Rows are locked in order of the id, as everywhere.
+_WAITING = """
+mine AS (
+    SELECT id FROM notifications
+    WHERE user_id = :user_id AND (status = 1 OR (status = 2 AND queued_at IS NULL AND (dispatch_at <= :now OR dispatch_at = 'infinity')))
+    ORDER BY id FOR UPDATE
+)
+"""
+_HOLD = text(f"WITH {_WAITING} UPDATE notifications n SET dispatch_at = 'infinity' FROM mine WHERE n.id = mine.id")  # noqa: S608  constants
+_RELEASE = text("""
+WITH mine AS (
+    SELECT id FROM notifications WHERE user_id = :user_id AND status IN (1, 2) AND dispatch_at = 'infinity' ORDER BY id FOR UPDATE
+)
+UPDATE notifications n SET dispatch_at = COALESCE(send_at, :now) FROM mine WHERE n.id = mine.id
+""")
+_CANCEL = text(f"""
+WITH {_WAITING},
+cancelled AS (
+    UPDATE notifications n SET status = 9, reason = '{ERASED}', update_time = :now FROM mine WHERE n.id = mine.id
+    RETURNING n.id, n.run, n.attempt
+),
+told AS (
+    INSERT INTO timeline (notification_id, run, attempt, status, mark, time, reason)
+    SELECT id, run, attempt, 9, 0, :now, '{ERASED}' FROM cancelled
+    ON CONFLICT DO NOTHING
+)
+SELECT id FROM cancelled
+""")  # noqa: S608  constants
+_LEFT = text("SELECT count(*) FROM notifications WHERE user_id = :user_id AND status IN (1, 2)")
+
+# First the lock, then each table with a snapshot of its own: what a settlement was writing at that moment is seen.
+_LOCK = text("""
+SELECT id FROM notifications
+WHERE user_id = :user_id AND status NOT IN (1, 2) AND (payload IS NOT NULL OR metadata IS NOT NULL)
+ORDER BY id LIMIT :most FOR UPDATE
+""")
+_EMPTY = text("UPDATE notifications SET payload = NULL, metadata = NULL WHERE id = ANY(:ids) AND id BETWEEN :least AND :greatest")
+_FORGET = text("""
+UPDATE timeline SET detail = '', devices = NULL
+WHERE notification_id = ANY(:ids) AND notification_id BETWEEN :least AND :greatest AND (detail <> '' OR devices IS NOT NULL)
+""")
+# An open one (1) can't be sent again any more, so nobody has to decide about it: 3 is DISCARDED.
+_LETTERS = text(f"""
+UPDATE dead_letters SET
+    delivery = NULL, detail = '', note = '',
+    state = CASE WHEN state = 1 THEN 3 ELSE state END,
+    resolve_time = CASE WHEN state = 1 THEN :now ELSE resolve_time END,
+    resolved_by = CASE WHEN state = 1 THEN '{ERASED}' ELSE resolved_by END
+WHERE user_id = :user_id AND (state = 1 OR delivery IS NOT NULL OR detail <> '' OR note <> '')
+""")  # noqa: S608  constants
+
+
+class PersonalRows:
+    """Implements `gateway.sagas.erasure.Notifications`. Every method may be repeated."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def hold(self, user_id: UUID) -> None:
+        """Keeps what is not sent yet from being sent."""
+        await self._run(_HOLD, user_id)
+
+    async def release(self, user_id: UUID) -> None:
+        """Lets go on what was held back."""
+        await self._run(_RELEASE, user_id)
+
+    async def cancel(self, user_id: UUID) -> tuple[Sequence[UUID], int]:
+        """Cancels what is not on the bus yet: which notifications, and how many are just being published."""
+        async with self._database.begin() as connection:
+            cancelled = (await connection.execute(_CANCEL, {"user_id": user_id, "now": datetime.now(UTC)})).scalars().all()
+            left = (await connection.execute(_LEFT, {"user_id": user_id})).scalar_one()
+        return cancelled, left
+
+    async def redact(self, user_id: UUID) -> None:
+        """Removes variables, labels, replies of providers, devices and notes. In batches, so that nobody waits for long."""
+        while await self._redact_batch(user_id):
+            pass
+        async with self._database.begin() as connection:
+            await connection.execute(_LETTERS, {"user_id": user_id, "now": datetime.now(UTC)})
+
+    async def _redact_batch(self, user_id: UUID) -> bool:
+        async with self._database.begin() as connection:
+            ids = (await connection.execute(_LOCK, {"user_id": user_id, "most": _BATCH})).scalars().all()
+            if ids:
+                await _redact(connection, ids)
+            return len(ids) == _BATCH
+
+    async def _run(self, statement: object, user_id: UUID) -> None:
+        async with self._database.begin() as connection:
+            await connection.execute(statement, {"user_id": user_id, "now": datetime.now(UTC)})  # type: ignore[call-overload]  # text()
+
+
+async def _redact(connection: AsyncConnection, ids: Sequence[UUID]) -> None:
+    bounds = {"ids": list(ids), "least": ids[0], "greatest": ids[-1]}
+    await connection.execute(_FORGET, bounds)
+    await connection.execute(_EMPTY, bounds)

@@ -1,0 +1,45 @@
+"""clarion.notification.v1.SagaService, and the gateway's own DeleteUser: messages in, one use case, messages out."""
+
+from typing import Any
+
+from clarion.notification.v1 import saga_service_pb2 as rpc
+from clarion.notification.v1.saga_service_pb2_grpc import SagaServiceServicer
+from clarion.user.v1 import user_service_pb2
+from gateway.sagas.convert import filters_of, saga_message
+from gateway.sagas.erasure import Erasures
+from gateway.sagas.use_cases import SagaDesk
+from mesh.context import current
+
+# What is left of the call's time for telling how far the saga is.
+_ANSWER_S = 0.25
+_LONGEST_WAIT_S = 5.0
+
+
+class SagaServicer(SagaServiceServicer):
+    """Serves sagas. `context` is unused: what a call carries is in `mesh.context.current()`."""
+
+    def __init__(self, desk: SagaDesk) -> None:
+        self._desk = desk
+
+    async def ListSagas(self, request: rpc.ListSagasRequest, context: Any) -> rpc.ListSagasResponse:
+        page = await self._desk.list_sagas(filters_of(request), request.page_size, request.page_token)
+        return rpc.ListSagasResponse(sagas=map(saga_message, page.items), next_page_token=page.next_token)
+
+    async def GetSaga(self, request: rpc.GetSagaRequest, context: Any) -> rpc.GetSagaResponse:
+        return rpc.GetSagaResponse(saga=saga_message(await self._desk.get(request.id)))
+
+    async def ResumeSaga(self, request: rpc.ResumeSagaRequest, context: Any) -> rpc.ResumeSagaResponse:
+        return rpc.ResumeSagaResponse(saga=saga_message(await self._desk.resume(request.id)))
+
+
+class ErasureServicer:
+    """Serves one method of UserService in place of user_svc."""
+
+    def __init__(self, erasures: Erasures) -> None:
+        self._erasures = erasures
+
+    async def DeleteUser(self, request: user_service_pb2.DeleteUserRequest, context: Any) -> user_service_pb2.DeleteUserResponse:
+        deadline = current().deadline
+        timeout_s = min(_LONGEST_WAIT_S, deadline.remaining_s()) if deadline is not None else _LONGEST_WAIT_S
+        saga = await self._erasures.erase(request.id, timeout_s=max(0.0, timeout_s - _ANSWER_S))
+        return user_service_pb2.DeleteUserResponse(saga_id=str(saga.id), completed=saga.is_over)
