@@ -2,7 +2,7 @@
 
 from alembic import op
 
-revision = "0002"
+revision = "0002_sagas"
 down_revision = "0001"
 branch_labels = None
 depends_on = None
