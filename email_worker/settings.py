@@ -1,27 +1,29 @@
 """What email_worker reads from its environment."""
 
+import re
 from dataclasses import dataclass, field
 from email.utils import parseaddr
-from typing import Self
+from typing import Any, Self
 
 from mesh.settings import BrokerSettings, CacheSettings, CommonSettings, Env, GrpcSettings, PeerSettings
 from mesh.worker import WorkerSettings
 
 _DEFAULT_PORTS = {"starttls": 587, "tls": 465, "none": 25}
+_SERVER_NAME = re.compile("[a-z][a-z0-9]{0,30}")
+_MOST_SERVERS = 16
 
 
 @dataclass(frozen=True, slots=True)
 class SmtpSettings:
-    """The SMTP server that mails are handed to. Times in seconds."""
+    """One SMTP server that mails are handed to. Times in seconds; `weight` is its share beside other servers, `rate_per_s` 0 no limit."""
 
     host: str
     port: int
-    sender: str
+    name: str = "smtp"
     tls: str = "starttls"
     ca_file: str = ""
     user: str = ""
     password: str = field(default="", repr=False)
-    message_id_domain: str = ""
     helo: str = "localhost"
     pool_size: int = 16
     max_messages: int = 100
@@ -31,33 +33,85 @@ class SmtpSettings:
     timeout_s: float = 60.0
     # RFC 5321 asks for 10 minutes here, since a reply that is lost after the final dot means a mail that may be sent twice
     data_timeout_s: float = 300.0
+    weight: float = 1.0
+    rate_per_s: float = 0.0
+
+    @classmethod
+    def from_env(cls, env: Env, name: str = "", shared: "SmtpSettings | None" = None) -> Self:
+        """The only server, or the one called `name`, whose variables hold that name and default to those that all servers share.
+
+        Host, port and credentials are each server's own. STARTTLS is required unless the variable for TLS says `tls` (from the first byte)
+        or `none` (development only).
+        """
+        prefix = f"CLARION_SMTP_{name.upper()}_" if name else "CLARION_SMTP_"
+        base = shared or cls(host="", port=0)
+        tls = env.text(f"{prefix}TLS", base.tls, choices=tuple(_DEFAULT_PORTS))
+        user, password = env.text(f"{prefix}USER", ""), env.secret(f"{prefix}PASSWORD", "", min_length=1)
+        if bool(user) != bool(password):
+            env.problems.append(f"{prefix}USER, {prefix}PASSWORD: must be given together")
+        return cls(
+            host=env.text(f"{prefix}HOST"),
+            port=env.integer(f"{prefix}PORT", _DEFAULT_PORTS.get(tls, 587), minimum=1, maximum=65535),
+            name=f"smtp.{name}" if name else "smtp",
+            user=user,
+            password=password,
+            weight=env.number(f"{prefix}WEIGHT", 1.0, maximum=1000) if name else 1.0,
+            **cls._shareable(env, prefix, base, tls),
+        )
+
+    @classmethod
+    def shared_from_env(cls, env: Env) -> Self:
+        """What holds for all servers that do not say otherwise; no host, no credentials."""
+        base = cls(host="", port=0)
+        tls = env.text("CLARION_SMTP_TLS", base.tls, choices=tuple(_DEFAULT_PORTS))
+        return cls(host="", port=0, **cls._shareable(env, "CLARION_SMTP_", base, tls))
+
+    @staticmethod
+    def _shareable(env: Env, prefix: str, base: "SmtpSettings", tls: str) -> "dict[str, Any]":
+        return {
+            "tls": tls,
+            "ca_file": env.text(f"{prefix}CA_FILE", base.ca_file),
+            "helo": env.text(f"{prefix}HELO", base.helo),
+            "pool_size": env.integer(f"{prefix}POOL_SIZE", base.pool_size, minimum=1, maximum=500),
+            "max_messages": env.integer(f"{prefix}MAX_MESSAGES", base.max_messages, minimum=1),
+            "idle_s": env.number(f"{prefix}IDLE_S", base.idle_s, minimum=1),
+            "connect_timeout_s": env.number(f"{prefix}CONNECT_TIMEOUT_S", base.connect_timeout_s, minimum=0.1),
+            "timeout_s": env.number(f"{prefix}TIMEOUT_S", base.timeout_s, minimum=0.1),
+            "data_timeout_s": env.number(f"{prefix}DATA_TIMEOUT_S", base.data_timeout_s, minimum=0.1),
+            "rate_per_s": env.number(f"{prefix}RATE_PER_S", base.rate_per_s, maximum=100_000),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class MailSettings:
+    """Who sends mails and through which servers. A server that comes back has its full share again after `ramp_s`."""
+
+    sender: str
+    servers: tuple[SmtpSettings, ...]
+    message_id_domain: str = ""
+    ramp_s: float = 60.0
 
     @classmethod
     def from_env(cls, env: Env) -> Self:
-        """STARTTLS is required unless CLARION_SMTP_TLS says `tls` (from the first byte) or `none` (development only)."""
-        tls = env.text("CLARION_SMTP_TLS", "starttls", choices=tuple(_DEFAULT_PORTS))
+        """Several servers where CLARION_SMTP_PROVIDERS names them, else the one of CLARION_SMTP_HOST."""
         sender = env.text("CLARION_SMTP_FROM")
         if sender and "@" not in parseaddr(sender)[1]:
             env.problems.append("CLARION_SMTP_FROM: must be an address such as no-reply@example.com or Example <no-reply@example.com>")
-        user, password = env.text("CLARION_SMTP_USER", ""), env.secret("CLARION_SMTP_PASSWORD", "", min_length=1)
-        if bool(user) != bool(password):
-            env.problems.append("CLARION_SMTP_USER, CLARION_SMTP_PASSWORD: must be given together")
+        names = [name.strip() for name in env.text("CLARION_SMTP_PROVIDERS", "").split(",") if name.strip()]
+        if len(names) > _MOST_SERVERS or len(set(names)) < len(names) or not all(_SERVER_NAME.fullmatch(name) for name in names):
+            env.problems.append(
+                f"CLARION_SMTP_PROVIDERS: must be up to {_MOST_SERVERS} different names of small letters and digits, such as primary,backup"
+            )
+            names = []
+        shared = SmtpSettings.shared_from_env(env) if names else None
+        servers = tuple(SmtpSettings.from_env(env, name, shared) for name in names) if names else (SmtpSettings.from_env(env),)
+        if not any(server.weight for server in servers):
+            env.problems.append("CLARION_SMTP_PROVIDERS: one of them at least must have a weight above 0")
         return cls(
-            host=env.text("CLARION_SMTP_HOST"),
-            port=env.integer("CLARION_SMTP_PORT", _DEFAULT_PORTS.get(tls, 587), minimum=1, maximum=65535),
             sender=sender,
-            tls=tls,
-            ca_file=env.text("CLARION_SMTP_CA_FILE", ""),
-            user=user,
-            password=password,
+            servers=servers,
             message_id_domain=env.text("CLARION_SMTP_MESSAGE_ID_DOMAIN", ""),
-            helo=env.text("CLARION_SMTP_HELO", "localhost"),
-            pool_size=env.integer("CLARION_SMTP_POOL_SIZE", 16, minimum=1, maximum=500),
-            max_messages=env.integer("CLARION_SMTP_MAX_MESSAGES", 100, minimum=1),
-            idle_s=env.number("CLARION_SMTP_IDLE_S", 30.0, minimum=1),
-            connect_timeout_s=env.number("CLARION_SMTP_CONNECT_TIMEOUT_S", 15.0, minimum=0.1),
-            timeout_s=env.number("CLARION_SMTP_TIMEOUT_S", 60.0, minimum=0.1),
-            data_timeout_s=env.number("CLARION_SMTP_DATA_TIMEOUT_S", 300.0, minimum=0.1),
+            ramp_s=env.number("CLARION_SMTP_RAMP_S", 60.0, maximum=3600),
         )
 
 
@@ -71,7 +125,7 @@ class Settings:
     cache: CacheSettings
     peers: PeerSettings
     worker: WorkerSettings
-    smtp: SmtpSettings
+    mail: MailSettings
 
     @classmethod
     def from_env(cls, env: Env) -> Self:
@@ -83,5 +137,5 @@ class Settings:
             cache=CacheSettings.from_env(env),
             peers=PeerSettings.from_env(env),
             worker=WorkerSettings.from_env(env),
-            smtp=SmtpSettings.from_env(env),
+            mail=MailSettings.from_env(env),
         )

@@ -1,6 +1,6 @@
 """What happens to a delivery between the bus and a provider, the same for every channel.
 
-expired? -> ledger -> recipient and decision -> text -> breaker -> claim -> provider -> record -> disposition
+ledger -> expired? -> recipient and decision -> text -> a provider that can -> claim -> provider -> record -> disposition
 """
 
 import asyncio
@@ -16,18 +16,21 @@ from clarion.template.v1.render_service_pb2 import RenderItem
 from clarion.template.v1.template_pb2 import ON_UNKNOWN_HOLD
 from clarion.user.v1.recipient_service_pb2 import DECISION_NOT_FOUND, DECISION_SEND, Recipient, RecipientQuery
 from mesh import telemetry
-from mesh.breaker import Breaker, BreakerOpen
-from mesh.delivery import Attempt, Job, LedgerState, LedgerStore, ProviderUnavailable, Recipients, Renderer, Sender
+from mesh.breaker import BreakerOpen
+from mesh.delivery import Attempt, Job, LedgerEntry, LedgerState, LedgerStore, OutcomeUnknown, Recipients, Renderer, attempt_key
 from mesh.disposition import Dead, Disposition, Done, Park
 from mesh.errors import Code, DeliveryError, ServiceError, TransientDeliveryError
-from mesh.verdict import decode, encode, lost, outcome, reached_before, verdict
+from mesh.routing import Held, Passage, Route, Routing, may_try_another
+from mesh.verdict import cancelled, decode, encode, expired, lost, outcome, reached_before, verdict
 
 log = logging.getLogger(__name__)
 
 _HOPELESS = frozenset({Code.INVALID_ARGUMENT, Code.NOT_FOUND, Code.FAILED_PRECONDITION, Code.OUT_OF_RANGE, Code.ALREADY_EXISTS})
 _OUR_DEFECT = frozenset({Code.INTERNAL, Code.UNKNOWN, Code.DATA_LOSS, Code.RESOURCE_EXHAUSTED})
 
-Observer = Callable[[str, float, bool], None]
+_UNKNOWN = telemetry.meter().create_counter("clarion.ledger.unknown", "1", "Attempts whose earlier try ended without an answer.")
+
+Observer = Callable[[str, str, float, bool], None]
 
 
 class _Envelope:
@@ -48,31 +51,28 @@ class _Envelope:
 
 
 class DeliveryPipeline:
-    """Decides about envelopes of deliveries. One per lane; lanes share everything but `concurrency`, the jobs at the provider at a time.
+    """Decides about envelopes of deliveries. One per lane; lanes share everything but `routing`, which knows the lane's part of each.
 
-    `now_s` is Unix time. `observe` is told the result ("sent" or a reason), the seconds and the success of each call to the provider.
+    `tokens_of` is what a job costs of a provider's rate. `now_s` is Unix time. `observe` is told the provider, the result ("sent" or a
+    reason), the seconds and the success of each call to a provider.
     """
 
     def __init__(
         self,
         *,
-        name: str,
         recipients: Recipients,
         renderer: Renderer,
-        sender: Sender,
+        routing: Routing,
         ledger: LedgerStore,
-        breaker: Breaker,
-        concurrency: int,
+        tokens_of: Callable[[Job], int] = lambda job: 1,
         observe: Observer | None = None,
         now_s: Callable[[], float] = time.time,
     ) -> None:
-        self._name = name
         self._recipients = recipients
         self._renderer = renderer
-        self._sender = sender
+        self._routing = routing
         self._ledger = ledger
-        self._breaker = breaker
-        self._slots = asyncio.Semaphore(concurrency)
+        self._tokens_of = tokens_of
         self._observe = observe
         self._now_s = now_s
         self._under_way: dict[str, asyncio.Future[Disposition]] = {}
@@ -80,8 +80,9 @@ class DeliveryPipeline:
     async def handle(self, deliveries: Sequence[Delivery]) -> list[Disposition]:
         """What is to become of each delivery, in order."""
         envelope = _Envelope(deliveries)
-        self._drop_expired(envelope)
-        await self._consult_ledger(envelope)
+        # the ledger first: what was sent in time is not EXPIRED because its message came back late
+        doubtful = await self._consult_ledger(envelope)
+        self._drop_expired(envelope, doubtful)
         self._park_while_open(envelope)
         await self._resolve(envelope)
         jobs = await self._render(envelope)
@@ -89,24 +90,31 @@ class DeliveryPipeline:
         envelope.decided.update(zip(jobs, results, strict=True))
         return envelope.decisions()
 
-    def _drop_expired(self, envelope: _Envelope) -> None:
-        now_s = self._now_s()
-        for index, delivery in envelope.open():
-            if delivery.HasField("expire_time") and delivery.expire_time.seconds + delivery.expire_time.nanos / 1e9 <= now_s:
-                expired = outcome(delivery, notification.NOTIFICATION_STATUS_EXPIRED, reason="EXPIRED")
-                envelope.decided[index] = reached_before(delivery) or Done(expired)
-
-    async def _consult_ledger(self, envelope: _Envelope) -> None:
+    async def _consult_ledger(self, envelope: _Envelope) -> set[int]:
+        """Decides what the ledger has an answer for; those whose earlier try has an unknown outcome and may be tried again."""
         waiting = list(envelope.open())
         entries = await self._ledger.look_up([_key(delivery) for _, delivery in waiting])
+        doubtful: set[int] = set()
         for (index, delivery), entry in zip(waiting, entries, strict=True):
-            if entry.state is LedgerState.DONE:
-                envelope.decided[index] = decode(entry.record)
-            elif entry.state is LedgerState.CLAIMED and delivery.on_unknown == ON_UNKNOWN_HOLD and _key(delivery) not in self._under_way:
-                envelope.decided[index] = lost(delivery)
+            if _key(delivery) in self._under_way:
+                continue  # this process is at it, and `_once` waits for what comes of it
+            known = _known(delivery, entry)
+            if known is not None:
+                envelope.decided[index] = known
+            elif entry.state is LedgerState.CLAIMED:
+                doubtful.add(index)
+        return doubtful
+
+    def _drop_expired(self, envelope: _Envelope, doubtful: set[int]) -> None:
+        for index, delivery in envelope.open():
+            if self._is_late(delivery) and _key(delivery) not in self._under_way:
+                envelope.decided[index] = expired(delivery, doubtful=index in doubtful)
+
+    def _is_late(self, delivery: Delivery) -> bool:
+        return delivery.HasField("expire_time") and delivery.expire_time.ToNanoseconds() / 1e9 <= self._now_s()
 
     def _park_while_open(self, envelope: _Envelope) -> None:
-        wait_s = self._breaker.retry_after_s
+        wait_s = self._routing.held_s
         if wait_s > 0:
             envelope.decided.update({index: Park(BreakerOpen.reason, wait_s) for index, _ in envelope.open()})
 
@@ -167,36 +175,72 @@ class DeliveryPipeline:
             del self._under_way[key]
 
     async def _claim_and_try(self, key: str, job: Job) -> Disposition:
-        async with self._slots:
-            # checked before the claim: a claim that is left behind by a breaker would look like an unknown outcome
-            try:
-                permit = self._breaker.check()
-            except BreakerOpen as error:
-                return Park(error.reason, error.retry_after_s or 0.0)
-            try:
-                entry = await self._ledger.claim(key)
-                if entry.state is LedgerState.DONE:
-                    self._breaker.release_probe(permit)
-                    return decode(entry.record)
-                started_ns = time.time_ns()
-                attempt = await self._try(job)
-            except BaseException:
-                self._breaker.release_probe(permit)
-                raise
-            if isinstance(attempt.error, ProviderUnavailable):
-                self._breaker.record_failure(permit)
-            else:
-                self._breaker.record_success(permit)
-        disposition = verdict(job.delivery, attempt, locale=job.locale, started_ns=started_ns)
-        await self._ledger.record(key, encode(disposition))
+        # a place before the claim: a claim that is left behind by an open breaker would look like an unknown outcome
+        try:
+            passage = await self._routing.admit(self._tokens_of(job))
+        except Held as held:
+            return Park(held.reason, held.wait_s)
+        try:
+            if self._is_late(job.delivery):  # unclaimed, so nothing is left behind
+                passage.abandon()
+                return expired(job.delivery)
+            entry = await self._ledger.claim(key)
+        except BaseException:
+            passage.abandon()
+            raise
+        again = entry.state is LedgerState.CLAIMED
+        settled = _known(job.delivery, entry)
+        if settled is None and self._is_late(job.delivery):
+            settled = expired(job.delivery, doubtful=again)
+            await self._ledger.record(key, encode(settled))
+        if settled is not None:
+            passage.abandon()
+            return settled
+        if again:
+            _note_unknown(job.delivery, "resend")
+        return await self._attempt(key, job, passage, again=again)
+
+    async def _attempt(self, key: str, job: Job, passage: Passage, *, again: bool) -> Disposition:
+        """The claimed attempt and its record. `again`: the outcome of an earlier try of it is unknown."""
+        started_ns = time.time_ns()
+        provider, attempt, refused = await self._try(job, passage)
+        disposition = verdict(
+            job.delivery, attempt, locale=job.locale, started_ns=started_ns, provider=provider, refused=refused, again=again
+        )
+        await self._ledger.record(key, encode(disposition, doubtful=again or isinstance(attempt.error, OutcomeUnknown)))
         return disposition
 
-    async def _try(self, job: Job) -> Attempt:
+    async def _try(self, job: Job, passage: Passage) -> tuple[str, Attempt, list[str]]:
+        """The provider that answered last and its answer, and those before it that were ill: they surely do not have it."""
+        tried: list[Route] = []
+        refused: list[str] = []
+        while True:
+            route = passage.route
+            try:
+                attempt = await self._call(job, passage)
+            except BaseException:
+                passage.abandon()
+                raise
+            passage.settle(attempt.error)
+            if attempt.error is None or not may_try_another(attempt.error):
+                return route.name, attempt, refused
+            tried.append(route)
+            try:
+                passage = await self._routing.admit(self._tokens_of(job), tried=tried)
+            except Held:
+                return route.name, attempt, refused
+            if self._is_late(job.delivery):
+                passage.abandon()
+                return route.name, attempt, refused
+            refused.append(f"{route.name}: {attempt.error.reason}")
+
+    async def _call(self, job: Job, passage: Passage) -> Attempt:
         started_s = time.perf_counter()
+        provider = passage.route.name
         carrier = {telemetry.TRACEPARENT: job.delivery.traceparent} if job.delivery.traceparent else None
         try:
-            with telemetry.span(f"{self._name} send", SpanKind.CLIENT, carrier, {"clarion.attempt": job.delivery.attempt}):
-                attempt = await self._sender.send(job)
+            with telemetry.span(f"{provider} send", SpanKind.CLIENT, carrier, {"clarion.attempt": job.delivery.attempt}):
+                attempt = await passage.send(job)
         except DeliveryError as error:
             attempt = Attempt(error)
         except Exception:
@@ -204,14 +248,31 @@ class DeliveryPipeline:
             attempt = Attempt(TransientDeliveryError("INTERNAL", "an unexpected failure; see the log"))
         result = attempt.error.reason if attempt.error is not None else "sent"
         if self._observe is not None:
-            self._observe(result, time.perf_counter() - started_s, attempt.error is None)
+            self._observe(provider, result, time.perf_counter() - started_s, attempt.error is None)
         if attempt.error is not None:
-            log.info("delivery not taken", extra={**_identity(job.delivery), "reason": result})
+            log.info("delivery not taken", extra={**_identity(job.delivery), "provider": provider, "reason": result})
         return attempt
 
 
 def _key(delivery: Delivery) -> str:
-    return f"{delivery.notification_id}:{delivery.run}:{delivery.attempt}"
+    return attempt_key(delivery.notification_id, delivery.run, delivery.attempt)
+
+
+def _known(delivery: Delivery, entry: LedgerEntry) -> Disposition | None:
+    """What the ledger's entry decides; None where the attempt may be made."""
+    if entry.state is LedgerState.DONE:
+        return decode(entry.record)
+    if entry.state is LedgerState.CANCELLED:
+        return cancelled(delivery)
+    if entry.state is LedgerState.CLAIMED and delivery.on_unknown == ON_UNKNOWN_HOLD:
+        _note_unknown(delivery, "hold")
+        return lost(delivery)
+    return None
+
+
+def _note_unknown(delivery: Delivery, policy: str) -> None:
+    _UNKNOWN.add(1, {"policy": policy})
+    log.warning("an earlier try of the attempt ended without an answer", extra={**_identity(delivery), "policy": policy})
 
 
 def _identity(delivery: Delivery) -> dict[str, str | int]:

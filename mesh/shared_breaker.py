@@ -2,7 +2,9 @@
 
 Each replica keeps a breaker of its own (`mesh/breaker.py`), which decides at once; its failures and changes go to Redis in the background,
 and what Redis answers is taken over. A call that succeeds while nobody has failures costs nothing. Half-open, Redis gives away the one
-probe. Without Redis each replica's own breaker goes on alone. Breakers of gRPC targets are not shared: a replica's way to a service is its own.
+probe. Without Redis each replica's own breaker goes on alone.
+
+Breakers of gRPC targets are not shared: a replica's way to a service is its own.
 """
 
 import asyncio

@@ -2,6 +2,7 @@
 
 import struct
 import time
+from collections.abc import Sequence
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -16,11 +17,39 @@ from mesh.topology import RETRY_DELAYS_S
 ATTEMPTS = 1 + len(RETRY_DELAYS_S)
 
 _HEAD = struct.Struct(">cd")  # kind, retry_after_s (negative: none)
+# A retry after an attempt that surely reached nobody, and one after an attempt that has or may have: the latter can't be cancelled.
+RETRY, DOUBTFUL_RETRY = b"R", b"P"
+_NO_ANSWER = "an earlier try of this attempt ended without an answer"
 _MAX_DETAIL = 500
 
 
-def verdict(delivery: Delivery, attempt: Attempt, *, locale: str = "", started_ns: int = 0) -> Disposition:
-    """What an attempt means. `started_ns` (Unix time) is when the provider was called, 0 when it was not."""
+def verdict(
+    delivery: Delivery,
+    attempt: Attempt,
+    *,
+    locale: str = "",
+    started_ns: int = 0,
+    provider: str = "",
+    refused: Sequence[str] = (),
+    again: bool = False,
+) -> Disposition:
+    """What an attempt means. `started_ns` (Unix time) is when the provider was called, 0 when it was not.
+
+    `provider` is who answered; `refused` names those that were tried before in the same attempt, with their reasons. `again` says that the
+    outcome of an earlier try of this attempt is unknown.
+    """
+    disposition = _decide(delivery, attempt, locale, started_ns)
+    decided = disposition.outcome
+    decided.provider = provider
+    if refused:
+        before = f"after {', '.join(refused)}"
+        decided.detail = (f"{decided.detail} ({before})" if decided.detail else before)[:_MAX_DETAIL]
+    if again:
+        decided.detail = "; ".join(filter(None, (f"tried again: {_NO_ANSWER}", decided.detail)))[:_MAX_DETAIL]
+    return disposition
+
+
+def _decide(delivery: Delivery, attempt: Attempt, locale: str, started_ns: int) -> Done | Retry | Dead:
     error = attempt.error
     devices = [*delivery.device_results, *attempt.devices]
     reached = any(device.accepted for device in devices)
@@ -45,7 +74,7 @@ def outcome(delivery: Delivery, status: notification.NotificationStatus.ValueTyp
 
 def lost(delivery: Delivery, *, detail: str = "", started_ns: int = 0) -> Dead:
     """The outcome of the attempt is unknown and the template wants nobody to get it twice: a person decides."""
-    said = f"the provider may or may not have taken it: {detail}" if detail else "an earlier try of this attempt ended without an answer"
+    said = f"the provider may or may not have taken it: {detail}" if detail else _NO_ANSWER
     return Dead(_outcome(delivery, notification.NOTIFICATION_STATUS_FAILED, started_ns, reason="OUTCOME_UNKNOWN", detail=said))
 
 
@@ -56,15 +85,31 @@ def reached_before(delivery: Delivery) -> Done | None:
     return Done(_outcome(delivery, notification.NOTIFICATION_STATUS_SENT, 0, devices=list(delivery.device_results)))
 
 
-def encode(disposition: Disposition) -> bytes:
-    """The ledger's record of what was decided after an attempt. Raises ValueError for a Park, after which nothing was attempted."""
+def expired(delivery: Delivery, *, detail: str = "", doubtful: bool = False) -> Done:
+    """The delivery is out of time. `doubtful` says that an earlier try of this attempt may have been sent."""
+    said = _NO_ANSWER if doubtful else detail
+    late = _outcome(delivery, notification.NOTIFICATION_STATUS_EXPIRED, 0, reason="EXPIRED", detail=said)
+    return reached_before(delivery) or Done(late)
+
+
+def cancelled(delivery: Delivery) -> Done:
+    """Somebody has cancelled the delivery before this attempt began."""
+    return reached_before(delivery) or Done(_outcome(delivery, notification.NOTIFICATION_STATUS_CANCELLED, 0))
+
+
+def encode(disposition: Disposition, *, doubtful: bool = False) -> bytes:
+    """The ledger's record of what was decided after an attempt; `doubtful` where a failed one may have been sent nevertheless.
+
+    Raises ValueError for a Park, after which nothing was attempted.
+    """
     match disposition:
         case Done(outcome=known):
             return _HEAD.pack(b"D", -1) + DeliveryFailed(outcome=known).SerializeToString()
         case Dead(outcome=known):
             return _HEAD.pack(b"X", -1) + DeliveryFailed(outcome=known).SerializeToString()
         case Retry(outcome=known, retry_after_s=wait_s, delivery=rest):
-            return _HEAD.pack(b"R", -1 if wait_s is None else wait_s) + DeliveryFailed(outcome=known, delivery=rest).SerializeToString()
+            kind = DOUBTFUL_RETRY if doubtful or any(device.accepted for device in known.devices) else RETRY
+            return _HEAD.pack(kind, -1 if wait_s is None else wait_s) + DeliveryFailed(outcome=known, delivery=rest).SerializeToString()
     raise ValueError("a parked delivery leaves no record")
 
 
@@ -72,7 +117,7 @@ def decode(record: bytes) -> Disposition:
     """What `encode` wrote."""
     kind, wait_s = _HEAD.unpack_from(record)
     known = DeliveryFailed.FromString(record[_HEAD.size :])
-    if kind == b"R":
+    if kind in {RETRY, DOUBTFUL_RETRY}:
         return Retry(known.outcome, wait_s if wait_s >= 0 else None, known.delivery if known.HasField("delivery") else None)
     return Done(known.outcome) if kind == b"D" else Dead(known.outcome)
 

@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol, Self
 
 import grpc.aio
 from google.protobuf.descriptor import ServiceDescriptor
+from redis.asyncio import Redis
 
 from clarion.delivery.v1.delivery_pb2 import Delivery
 from clarion.notification.v1.notification_pb2 import PRIORITY_HIGH
@@ -16,11 +17,12 @@ from clarion.template.v1 import render_service_pb2
 from clarion.user.v1 import recipient_service_pb2
 from mesh import telemetry
 from mesh.breaker import Breaker
+from mesh.breaker_store import BreakerStore
 from mesh.broker import Broker, open_broker
 from mesh.cache import open_cache
 from mesh.channel import open_channel
 from mesh.consumer import DeliveryConsumer
-from mesh.delivery import Sender
+from mesh.delivery import Job, Sender
 from mesh.delivery_clients import RecipientClient, RenderClient
 from mesh.dispatcher import Dispatcher
 from mesh.disposition import Disposition
@@ -29,9 +31,12 @@ from mesh.identity import ServiceIdentity
 from mesh.interceptors import client_chain
 from mesh.ledger import Ledger
 from mesh.pipeline import DeliveryPipeline
+from mesh.provider_limit import ProviderLimit
+from mesh.routing import Route, Routing
 from mesh.runtime import App
 from mesh.server import serve_grpc
 from mesh.settings import BrokerSettings, CacheSettings, CommonSettings, Env, GrpcSettings, PeerSettings
+from mesh.shared_breaker import SharedBreakers
 
 log = logging.getLogger(__name__)
 
@@ -92,13 +97,27 @@ class Peers:
 
 
 @dataclass(frozen=True, slots=True)
-class Channel:
-    """A way to reach people. `name` is the topology's word for it, `capacity` the jobs that its provider takes at a time."""
+class Provider:
+    """Someone who carries a channel's messages: `capacity` jobs at a time, `weight` beside the others, `rate_per_s` at most (0: any)."""
 
     name: str
-    provider: str
     sender: Sender
     capacity: int
+    weight: float = 1.0
+    rate_per_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """A way to reach people. `name` is the topology's word for it; `tokens_of` is what a job costs of a provider's rate.
+
+    A provider that comes back gets its full weight again after `ramp_s`.
+    """
+
+    name: str
+    providers: Sequence[Provider]
+    tokens_of: Callable[[Job], int] = lambda job: 1
+    ramp_s: float = 60.0
 
 
 @asynccontextmanager
@@ -137,8 +156,8 @@ async def open_worker(
         redis = await stack.enter_async_context(open_cache(settings.cache))
         ledger = Ledger(redis, ttl_s=settings.worker.ledger_ttl_s, on_unprotected=_UNPROTECTED.add)
         stack.push_async_callback(ledger.close)
-        breaker = Breaker(channel.provider, failures=settings.worker.breaker_failures, open_s=settings.worker.breaker_open_s)
-        handler = _Lanes(channel, peers, ledger, breaker)
+        routes = await _open_routes(stack, channel, redis, settings.worker)
+        handler = _Lanes(channel, peers, ledger, routes)
         consumer = DeliveryConsumer(
             bus, channel.name, handler, prefetch=settings.worker.prefetch, urgent_prefetch=settings.worker.urgent_prefetch
         )
@@ -160,28 +179,50 @@ async def open_worker(
         yield App(name, health, {"grpc": port}, fatal)
 
 
+async def _open_routes(stack: AsyncExitStack, channel: Channel, redis: Redis, settings: WorkerSettings) -> list[Route]:
+    """The channel's providers, with breakers and limits that all replicas share."""
+    breakers = SharedBreakers(BreakerStore(redis), failures=settings.breaker_failures, open_s=settings.breaker_open_s)
+    stack.push_async_callback(breakers.close)
+    routes: list[Route] = []
+    for provider in channel.providers:
+        limit = None
+        if provider.rate_per_s > 0:
+            limit = ProviderLimit(provider.name, provider.rate_per_s, redis)
+            stack.push_async_callback(limit.close)
+        routes.append(
+            Route(
+                provider.name, provider.sender, breakers.breaker(provider.name), provider.capacity,
+                weight=provider.weight, limit=limit, ramp_s=channel.ramp_s,
+            )
+        )  # fmt: skip
+    await breakers.start()
+    return routes
+
+
 class ConsumerNotReady(Exception):
     """Not every lane is being consumed."""
 
 
 class _Lanes:
-    """The handler of both lanes: two pipelines that share everything but their part of the provider's capacity."""
+    """The handler of both lanes: two pipelines that share everything but their part of each provider's capacity."""
 
-    def __init__(self, channel: Channel, peers: Peers, ledger: Ledger, breaker: Breaker) -> None:
-        urgent = max(1, channel.capacity // _URGENT_SHARE)
+    def __init__(self, channel: Channel, peers: Peers, ledger: Ledger, routes: Sequence[Route]) -> None:
+        def observe(provider: str, result: str, seconds: float, sent: bool) -> None:
+            _ATTEMPTS.record(seconds, {"channel": channel.name, "provider": provider, "result": result, "sent": sent})
 
-        def observe(result: str, seconds: float, sent: bool) -> None:
-            _ATTEMPTS.record(seconds, {"channel": channel.name, "result": result, "sent": sent})
-
-        def lane(concurrency: int) -> DeliveryPipeline:
+        def lane(part: Callable[[int], int]) -> DeliveryPipeline:
             return DeliveryPipeline(
-                name=channel.provider, recipients=peers.recipients, renderer=peers.renderer, sender=channel.sender,
-                ledger=ledger, breaker=breaker, concurrency=concurrency, observe=observe,
+                recipients=peers.recipients, renderer=peers.renderer, routing=Routing(routes, part=part), ledger=ledger,
+                tokens_of=channel.tokens_of, observe=observe,
             )  # fmt: skip
 
-        self._urgent, self._normal = lane(urgent), lane(max(1, channel.capacity - urgent))
+        self._urgent, self._normal = lane(_urgent_part), lane(lambda capacity: max(1, capacity - _urgent_part(capacity)))
 
     async def __call__(self, deliveries: Sequence[Delivery]) -> Sequence[Disposition]:
         """An envelope holds deliveries of one lane."""
         lane = self._urgent if deliveries[0].priority == PRIORITY_HIGH else self._normal
         return await lane.handle(deliveries)
+
+
+def _urgent_part(capacity: int) -> int:
+    return max(1, capacity // _URGENT_SHARE)

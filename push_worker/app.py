@@ -5,8 +5,8 @@ from contextlib import asynccontextmanager
 
 from mesh.broker import Broker
 from mesh.runtime import App
-from mesh.worker import Channel, open_peers, open_worker
-from push_worker.consumer import PushConsumer
+from mesh.worker import Channel, Provider, open_peers, open_worker
+from push_worker.consumer import PushConsumer, messages_of
 from push_worker.provider import open_provider
 from push_worker.settings import Settings
 from push_worker.use_cases import SendPush
@@ -17,8 +17,9 @@ NAME = "push_worker"
 @asynccontextmanager
 async def open_app(settings: Settings, *, broker: Broker | None = None) -> AsyncIterator[App]:
     """Delivers until the end of the block. `broker` replaces the one that the settings name."""
-    async with open_peers(NAME, settings) as peers, open_provider(settings.fcm) as provider:
-        sender = PushConsumer(SendPush(provider=provider, devices=peers.recipients))
-        channel = Channel("push", provider="fcm", sender=sender, capacity=settings.fcm.concurrency)
+    async with open_peers(NAME, settings) as peers, open_provider(settings.fcm) as fcm:
+        sender = PushConsumer(SendPush(provider=fcm, devices=peers.recipients))
+        provider = Provider("fcm", sender, settings.fcm.concurrency, rate_per_s=settings.fcm.rate_per_s)
+        channel = Channel("push", [provider], tokens_of=messages_of)
         async with open_worker(NAME, settings, channel=channel, peers=peers, broker=broker) as app:
             yield app

@@ -47,6 +47,11 @@ def to_targets(job: Job) -> list[Target]:
     return [Target(device.device_id, device.token) for device in job.recipient.devices if not wanted or device.device_id in wanted]
 
 
+def messages_of(job: Job) -> int:
+    """How many messages the job is to FCM: one per device, at least one."""
+    return max(1, len(job.delivery.device_ids) or len(job.recipient.devices))
+
+
 def to_result(outcome: DeviceOutcome) -> DeviceResult:
     """The outcome as people see it in the timeline."""
     return DeviceResult(device_id=outcome.device_id, accepted=outcome.error is None, reason=outcome.error.reason if outcome.error else "")

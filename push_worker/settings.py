@@ -19,6 +19,7 @@ class FcmSettings:
     # FCM asks for at least 10
     timeout_s: float = 15.0
     connect_timeout_s: float = 10.0
+    rate_per_s: float = 0.0
 
     @classmethod
     def from_env(cls, env: Env) -> Self:
@@ -31,6 +32,7 @@ class FcmSettings:
             concurrency=env.integer("CLARION_FCM_CONCURRENCY", 64, minimum=1, maximum=1000),
             timeout_s=env.number("CLARION_FCM_TIMEOUT_S", 15.0, minimum=0.1),
             connect_timeout_s=env.number("CLARION_FCM_CONNECT_TIMEOUT_S", 10.0, minimum=0.1),
+            rate_per_s=env.number("CLARION_FCM_RATE_PER_S", 0.0, maximum=1_000_000),
         )
 
 

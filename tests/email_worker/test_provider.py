@@ -21,7 +21,7 @@ BODY = b"Subject: Hello\r\n\r\nHello Ada\r\n.\r\n..two dots\r\n"
 
 
 def settings(server: SmtpServer, **changes: object) -> SmtpSettings:
-    base = SmtpSettings(host="127.0.0.1", port=server.port, sender="no-reply@example.com", tls="none", timeout_s=5, data_timeout_s=5)
+    base = SmtpSettings(host="127.0.0.1", port=server.port, tls="none", timeout_s=5, data_timeout_s=5)
     return replace(base, **changes)  # type: ignore[arg-type]  # the tests name fields by keyword
 
 
@@ -115,7 +115,7 @@ async def test_a_421_counts_against_the_server_and_ends_the_connection(server: S
 
 
 async def test_nobody_listening_is_transient() -> None:
-    base = SmtpSettings(host="127.0.0.1", port=free_port(), sender="no-reply@example.com", tls="none")
+    base = SmtpSettings(host="127.0.0.1", port=free_port(), tls="none")
     error = await failure(SmtpProvider(base, sender="no-reply@example.com"), mail())
     assert isinstance(error, SmtpUnavailable)
     assert error.reason == "SMTP_CONNECT"

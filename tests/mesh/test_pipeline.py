@@ -16,11 +16,13 @@ from clarion.notification.v1.notification_pb2 import (
 )
 from clarion.template.v1.template_pb2 import ON_UNKNOWN_HOLD
 from clarion.user.v1.recipient_service_pb2 import DECISION_NOT_FOUND, DECISION_SKIP, Recipient
-from mesh.breaker import Breaker, BreakerState
+from mesh.breaker import BreakerState
 from mesh.delivery import Attempt, Job, LedgerEntry, LedgerState, OutcomeUnknown, ProviderUnavailable
 from mesh.disposition import Dead, Disposition, Done, Park, Retry
 from mesh.errors import FailedPrecondition, Internal, PermanentDeliveryError, TransientDeliveryError, Unavailable
 from mesh.pipeline import DeliveryPipeline
+from mesh.routing import Route, Routing
+from mesh.shared_breaker import SharedBreakers
 from mesh.testing import FakeClock
 from mesh.verdict import decode, encode
 from tests.delivery_fakes import FakeLedger, FakeRecipients, FakeRenderer, FakeSender, make_delivery
@@ -32,12 +34,12 @@ class Bench:
     def __init__(self, *, concurrency: int = 4) -> None:
         self.recipients, self.renderer, self.ledger, self.sender = FakeRecipients(), FakeRenderer(), FakeLedger(), FakeSender()
         self.clock = FakeClock()
-        self.breaker = Breaker("provider", clock=self.clock)
+        self.breaker = SharedBreakers(clock=self.clock).breaker("provider")
         self.observed: list[str] = []
         self.pipeline = DeliveryPipeline(
-            name="provider", recipients=self.recipients, renderer=self.renderer, sender=self.sender, ledger=self.ledger,
-            breaker=self.breaker, concurrency=concurrency, observe=lambda result, _seconds, _sent: self.observed.append(result),
-            now_s=self.clock,
+            recipients=self.recipients, renderer=self.renderer, ledger=self.ledger,
+            routing=Routing([Route("provider", self.sender, self.breaker, concurrency)], clock=self.clock),
+            observe=lambda _provider, result, _seconds, _sent: self.observed.append(result), now_s=self.clock,
         )  # fmt: skip
 
     async def one(self, delivery: Delivery) -> Disposition:

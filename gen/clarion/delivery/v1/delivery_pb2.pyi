@@ -210,6 +210,7 @@ class Outcome(_message.Message):
     NEXT_ATTEMPT_TIME_FIELD_NUMBER: _builtins.int
     LOCALE_FIELD_NUMBER: _builtins.int
     DEVICES_FIELD_NUMBER: _builtins.int
+    PROVIDER_FIELD_NUMBER: _builtins.int
     notification_id: _builtins.str
     """The notification's id."""
     run: _builtins.int
@@ -224,6 +225,8 @@ class Outcome(_message.Message):
     """For people: the provider's reply or the rule that decided. Holds no address and no token."""
     locale: _builtins.str
     """The locale that was sent."""
+    provider: _builtins.str
+    """The provider that took or refused it, such as "smtp.primary"; empty when none was called."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """When the provider was called; unset when it was not."""
@@ -254,10 +257,11 @@ class Outcome(_message.Message):
         next_attempt_time: _timestamp_pb2.Timestamp | None = ...,
         locale: _builtins.str = ...,
         devices: _abc.Iterable[_notification_pb2.DeviceResult] | None = ...,
+        provider: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["next_attempt_time", b"next_attempt_time", "start_time", b"start_time", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "detail", b"detail", "devices", b"devices", "locale", b"locale", "next_attempt_time", b"next_attempt_time", "notification_id", b"notification_id", "reason", b"reason", "run", b"run", "start_time", b"start_time", "status", b"status", "time", b"time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "detail", b"detail", "devices", b"devices", "locale", b"locale", "next_attempt_time", b"next_attempt_time", "notification_id", b"notification_id", "provider", b"provider", "reason", b"reason", "run", b"run", "start_time", b"start_time", "status", b"status", "time", b"time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

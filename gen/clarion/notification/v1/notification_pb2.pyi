@@ -236,6 +236,7 @@ class TimelineEntry(_message.Message):
     DETAIL_FIELD_NUMBER: _builtins.int
     NEXT_ATTEMPT_TIME_FIELD_NUMBER: _builtins.int
     DEVICES_FIELD_NUMBER: _builtins.int
+    PROVIDER_FIELD_NUMBER: _builtins.int
     status: Global___NotificationStatus.ValueType
     """The status it led to."""
     attempt: _builtins.int
@@ -244,6 +245,8 @@ class TimelineEntry(_message.Message):
     """Why, in UPPER_SNAKE."""
     detail: _builtins.str
     """For people: the provider's reply or the rule that decided. Holds no address and no token."""
+    provider: _builtins.str
+    """The provider that took or refused it, such as "smtp.primary"; empty when none was called."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """When."""
@@ -266,10 +269,11 @@ class TimelineEntry(_message.Message):
         detail: _builtins.str = ...,
         next_attempt_time: _timestamp_pb2.Timestamp | None = ...,
         devices: _abc.Iterable[Global___DeviceResult] | None = ...,
+        provider: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["next_attempt_time", b"next_attempt_time", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "detail", b"detail", "devices", b"devices", "next_attempt_time", b"next_attempt_time", "reason", b"reason", "status", b"status", "time", b"time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "detail", b"detail", "devices", b"devices", "next_attempt_time", b"next_attempt_time", "provider", b"provider", "reason", b"reason", "status", b"status", "time", b"time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
