@@ -21,8 +21,8 @@ from mesh.telemetry import meter
 log = logging.getLogger(__name__)
 
 RETENTION_S = 24 * 3600
-# Longer than the deadline of a send, and no longer: until it ends, a caller whose gateway died hears 409. A batch may outlive its claims, but
-# the unique row in PostgreSQL holds then too.
+# Longer than the deadline of a send, and no longer: until it ends, a caller whose gateway died hears 409. A batch may outlive its
+# claims, but the unique row in PostgreSQL holds then too.
 _CLAIM_TTL_S = 12
 _PROBE_INTERVAL_S = 1.0
 # under load only; nobody waits for a completion, so it may collect longer
