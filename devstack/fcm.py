@@ -77,8 +77,9 @@ class ReceivedPush:
 
 @dataclass
 class FcmServer:
-    """The running server. Its folder keeps the CA, the certificate and the service account over restarts.
+    """The running server. `everyone` is what all messages are answered while it is set.
 
+    Its folder keeps the CA, the certificate and the service account over restarts.
     While `token_gate` is set and not yet open, requests for access tokens wait for it.
     """
 
@@ -86,6 +87,7 @@ class FcmServer:
     host: str = "127.0.0.1"
     port: int = 0
     pushes: deque[ReceivedPush] = field(default_factory=lambda: deque(maxlen=_KEPT))
+    everyone: Answer | None = None
     requests: int = 0
     token_requests: int = 0
     token_lifetime_s: int = 3600
@@ -201,6 +203,8 @@ class FcmServer:
             token = str(message["token"])
         except (ValueError, KeyError, TypeError):
             return fails(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", violation="message")
+        if self.everyone is not None:
+            return self.everyone
         if self._scripts.get(token):
             return self._scripts[token].popleft()
         for prefix, answer in _BY_PREFIX.items():

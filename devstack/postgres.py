@@ -87,6 +87,18 @@ class PostgresServer:
             process.send_signal(signal.SIGQUIT)
             process.wait(_STOP_TIMEOUT_S)
 
+    def kill(self) -> None:
+        """An end like a power cut. The server's children take a moment to notice; a start meanwhile fails."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait()
+
+    @property
+    def running(self) -> bool:
+        """Whether the server's first process lives."""
+        return self._process is not None and self._process.poll() is None
+
     @property
     def pid(self) -> int:
         """The process id; 0 when it does not run."""

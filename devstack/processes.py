@@ -43,6 +43,7 @@ class ProcessStack:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self._databases = {name: f"clarion_{name}{suffix}" for name in DATABASES}
         self._shared = dict(shared)
+        self._own: dict[str, dict[str, str]] = {}
 
     @property
     def url(self) -> str:
@@ -65,7 +66,11 @@ class ProcessStack:
         if service in self._databases:
             own["CLARION_DATABASE_URL"] = self.postgres.url(self._databases[service])
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("CLARION_")}
-        return {**inherited, **own, **self._shared}
+        return {**inherited, **own, **self._shared, **self._own.get(service, {})}
+
+    def give(self, service: str, variables: Mapping[str, str]) -> None:
+        """From its next start on one service has these beside what all get, or instead: the address of a proxy, say."""
+        self._own.setdefault(service, {}).update(variables)
 
     async def start(self) -> None:
         """Creates and migrates the databases, starts every process and returns when all are SERVING. Raises ProcessError."""

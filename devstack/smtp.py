@@ -29,8 +29,9 @@ def drops(stage: Stage = Stage.DATA) -> Behaviour:
 
 @dataclass
 class SmtpServer:
-    """The running server. Recipients without a script are accepted.
+    """The running server. Recipients without a script are accepted, unless `everyone` says what happens to them.
 
+    `unanswered` are mails that arrived whole and were told nothing about: their senders can't know whether they were taken.
     `greeting` replaces the 220 line (a 4yz or 5yz one turns every client away), `hang_up` closes each new connection at once;
     `hung` is set when a client has been left without an answer.
     """
@@ -40,6 +41,8 @@ class SmtpServer:
     tls: ssl.SSLContext | None = None
     users: dict[str, str] = field(default_factory=dict)
     mails: deque[ReceivedMail] = field(default_factory=lambda: deque(maxlen=_KEPT_MAILS))
+    unanswered: deque[bytes] = field(default_factory=lambda: deque(maxlen=_KEPT_MAILS))
+    everyone: Behaviour | None = None
     received: int = 0
     connections: int = 0
     transactions: int = 0
@@ -98,7 +101,7 @@ class SmtpServer:
         queue = self._once.get(recipient)
         if queue and queue[0].stage is stage:
             return queue.popleft()
-        always = self._always.get(recipient)
+        always = self._always.get(recipient, self.everyone)
         return always if always is not None and always.stage is stage else None
 
     def add(self, session: Session) -> int:
@@ -114,6 +117,10 @@ class SmtpServer:
     def count_transaction(self) -> None:
         """A MAIL command was seen."""
         self.transactions += 1
+
+    def keep_unanswered(self, raw: bytes) -> None:
+        """Records a mail whose sender gets no answer."""
+        self.unanswered.append(raw)
 
     def keep(self, mail: ReceivedMail) -> int:
         """Records an accepted mail; returns how many there are now."""

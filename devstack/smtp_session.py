@@ -77,6 +77,9 @@ class SessionHost(Protocol):
     def behaviour(self, recipient: str, stage: Stage) -> Behaviour | None:
         """What happens to the recipient at this stage; uses the script up."""
 
+    def keep_unanswered(self, raw: bytes) -> None:
+        """Records a mail whose sender gets no answer."""
+
     def keep(self, mail: ReceivedMail) -> int:
         """Records an accepted mail; returns how many there are now."""
 
@@ -214,6 +217,8 @@ class Session(asyncio.Protocol):
         for recipient in self._recipients:
             behaviour = self._server.behaviour(recipient, Stage.DATA)
             if behaviour is not None:
+                if behaviour.action is not Action.REPLY:
+                    self._server.keep_unanswered(data)
                 self._behave(behaviour)
                 return True
         if data.startswith(b"."):

@@ -1,0 +1,100 @@
+"""`make drill`: takes every part away under load, one at a time, and accounts for every notification afterwards.
+
+Prints a table; the last line is one JSON object. Exits with 1 when anything is lost or the ledger equation does not hold.
+"""
+
+import argparse
+import asyncio
+import json
+import secrets
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from tests.system.drills.catalogue import ALL, SHORT, chosen
+from tests.system.drills.drill import Drill, Plan
+from tests.system.drills.fault import Fault
+from tests.system.drills.report import Line, lines_of, markdown, summary, table
+from tests.system.drills.rig import can_have_small_disk, open_rig
+
+_SHORT = Plan(rounds=2, count=60, seed=0, overlap=True, calm_s=0.5)
+_LONG = Plan(rounds=20, count=200, seed=0)
+
+
+def main() -> int:
+    """Returns the exit code."""
+    arguments = _parse()
+    if arguments.list:
+        sys.stdout.write("\n".join(fault.name for fault in ALL) + "\n")
+        return 0
+    form = _SHORT if arguments.short else _LONG
+    try:
+        faults = chosen(SHORT if arguments.short else ALL, arguments.fault)
+    except ValueError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    plan = replace(
+        form,
+        rounds=arguments.rounds or form.rounds,
+        count=arguments.count or form.count,
+        seed=secrets.randbelow(2**32) if arguments.seed is None else arguments.seed,
+    )
+    sys.stderr.write(f"seed {plan.seed}\n")
+    lines = asyncio.run(drilled(faults, plan))
+    if arguments.markdown:
+        arguments.markdown.write_text(markdown(lines))
+    result = summary(lines)
+    sys.stdout.write(f"{table(lines)}\n{json.dumps(result)}\n")
+    return 1 if result["lost"] or result["violations"] else 0
+
+
+async def drilled(faults: Sequence[Fault], plan: Plan) -> list[Line]:
+    """A line per fault. Those behind proxies are drilled on a rig of their own, so that the others meet the parts themselves."""
+    folder = Path(tempfile.mkdtemp(prefix="clarion-drill-"))
+    folder.chmod(0o755)
+    try:
+        disk = can_have_small_disk(folder)
+        missing = [Line(fault.name, rounds=0) for fault in faults if fault.small_disk and not disk]
+        possible = [fault for fault in faults if disk or not fault.small_disk]
+        direct = [fault for fault in possible if not fault.links]
+        linked = [fault for fault in possible if fault.links]
+        groups = [possible] if plan.overlap else [direct, linked]
+        lines = [line for number, group in enumerate(groups) if group for line in await _drilled(folder / str(number), group, plan)]
+        return lines + missing
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _drilled(folder: Path, faults: Sequence[Fault], plan: Plan) -> list[Line]:
+    folder.mkdir()
+    sys.stderr.write("starting PostgreSQL, Valkey, RabbitMQ, SMTP, FCM and five processes ...\n")
+    links = list(dict.fromkeys(link for fault in faults for link in fault.links))
+    async with open_rig(folder, links=links, small_disk=any(fault.small_disk for fault in faults)) as rig:
+        drill = Drill(rig, plan)
+        await drill.run(faults)
+        await drill.finish()
+        lines = lines_of(drill)
+        if summary(lines)["violations"] or summary(lines)["lost"]:
+            sys.stderr.write(drill.tails() + "\n")
+        return lines
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.system.drills", description=__doc__)
+    parser.add_argument(
+        "--short", action="store_true", help="2 rounds of the main faults, one beginning while another is settled: 2 minutes"
+    )
+    parser.add_argument("--rounds", type=int, help="rounds of each fault (default: 20, short 2)")
+    parser.add_argument("--fault", action="append", default=[], help="only the faults of this name, * stands for anything; may be repeated")
+    parser.add_argument("--count", type=int, help="notifications of a round (default: 200, short 60)")
+    parser.add_argument("--seed", type=int, help="makes the random moments repeatable (default: printed)")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="where the table goes too, as Markdown")
+    parser.add_argument("--list", action="store_true", help="name all faults and exit")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,150 @@
+"""A drill: load, a fault at a random moment, its end, and the books afterwards."""
+
+import asyncio
+import random
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from tests.system.drills.fault import Fault
+from tests.system.drills.ledger import Account, Arrivals, Books
+from tests.system.drills.load import Load
+from tests.system.drills.rig import Rig
+
+_LOG_LINES = 25
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How to drill. `overlap` begins the next round while the one before is still being settled.
+
+    The load begins `calm_s` before the fault, or a bit more, and ends as long after it, so that some go through untouched.
+    """
+
+    rounds: int
+    count: int
+    seed: int
+    overlap: bool = False
+    calm_s: float = 1.5
+    settle_timeout_s: float = 300.0
+
+
+@dataclass
+class Round:
+    """One round. `recovery_s` runs from the end of the fault until every notification was settled."""
+
+    fault: Fault
+    number: int
+    load: Load
+    lasted_s: float = 0.0
+    recovery_s: float = 0.0
+    account: Account = field(default_factory=lambda: Account(0, {}, frozenset()))
+    violations: list[str] = field(default_factory=list)
+
+    @property
+    def tag(self) -> str:
+        """What its notifications carry."""
+        return f"{self.fault.name} {self.number}"
+
+
+class Drill:
+    """Runs rounds against a rig. `finish` after the last gives the final word on every one of them."""
+
+    def __init__(self, rig: Rig, plan: Plan) -> None:
+        self._rig = rig
+        self._plan = plan
+        self._books = Books(rig.database_url())
+        self._arrivals = Arrivals(rig)
+        self._random = random.Random(plan.seed)
+        self._settling: list[asyncio.Task[None]] = []
+        self.rounds: list[Round] = []
+
+    async def run(self, faults: Sequence[Fault]) -> None:
+        """All rounds of all faults."""
+        for fault in faults:
+            for number in range(1, self._plan.rounds + 1):
+                await self._round(fault, number)
+
+    async def finish(self) -> None:
+        """Waits for the rounds that are still being settled, and counts what arrived at the providers."""
+        await asyncio.gather(*self._settling)
+        self._arrivals.take()
+        for one in self.rounds:
+            await self._judge(one)
+        await self._books.close()
+
+    def doubles(self, one: Round) -> int:
+        """Messages of the round that arrived more than once."""
+        return self._arrivals.doubles(one.load.accepted.values())
+
+    def lost(self, one: Round) -> list[str]:
+        """Those of the round that are told as sent and have not arrived."""
+        return self._arrivals.lost(one.account.sent)
+
+    async def _round(self, fault: Fault, number: int) -> None:
+        lasts_s = self._random.uniform(*fault.lasts_s)
+        count = self._plan.count
+        rate = count / (lasts_s + 2 * self._plan.calm_s)
+        load = Load(self._rig.url, self._rig.people, tag=f"{fault.name} {number}", count=count, rate=rate)
+        one = Round(fault, number, load)
+        self.rounds.append(one)
+        sending = asyncio.create_task(load.run())
+        await load.reached(round(count * self._random.uniform(0.1, 0.4)))
+        begun = time.monotonic()
+        try:
+            await fault.inject(self._rig)
+            await asyncio.sleep(lasts_s)
+        finally:
+            await fault.heal(self._rig)
+        healed = time.monotonic()
+        one.lasted_s = healed - begun
+        await sending
+        settling = asyncio.create_task(self._settle(one, healed))
+        self._settling.append(settling)
+        if not self._plan.overlap:
+            await fault.recovered(self._rig)
+            await settling
+
+    async def _settle(self, one: Round, healed: float) -> None:
+        if not await self._books.settled(one.load.accepted.values(), timeout_s=self._plan.settle_timeout_s):
+            one.violations.append(f"not settled within {self._plan.settle_timeout_s:g} s")
+        one.recovery_s = max(0.0, time.monotonic() - healed)
+        self._arrivals.take()
+        _say(
+            f"  {one.tag}: {len(one.load.accepted)} accepted ({one.load.repeated} requests repeated),"
+            f" fault {one.lasted_s:.1f} s, recovery {one.recovery_s:.1f} s, {self.doubles(one)} doubles"
+        )
+
+    async def _judge(self, one: Round) -> None:
+        one.account = await self._books.audit(one.tag, one.load.accepted)
+        one.violations += one.account.violations
+        if one.load.refused:
+            one.violations.append(f"{len(one.load.refused)} were refused, one with: {next(iter(one.load.refused.values()))}")
+        lost = self.lost(one)
+        if not (one.violations or lost):
+            return
+        _say(f"VIOLATION in {one.tag}: {len(lost)} lost; {'; '.join(one.violations)}")
+        for identifier in (*lost[:5], *one.account.suspects):
+            _say(await self._books.story(identifier))
+            _say(self._mentions(identifier))
+
+    def _mentions(self, identifier: str) -> str:
+        found = []
+        for log in sorted(self._rig.processes.folder.glob("*.log")):
+            lines = [line for line in log.read_text(errors="replace").splitlines() if identifier in line]
+            found += [f"  {log.stem}: {line}" for line in lines[-_LOG_LINES:]]
+        return "\n".join(found)
+
+    def tails(self) -> str:
+        """The end of each process's log, without the calls that went well."""
+        parts = []
+        for log in sorted(self._rig.processes.folder.glob("*.log")):
+            lines = [line for line in log.read_text(errors="replace").splitlines() if '"level":"INFO"' not in line][-_LOG_LINES:]
+            parts.append(f"--- {log.name}\n" + "\n".join(lines))
+        return "\n".join(parts)
+
+
+def _say(text: str) -> None:
+    if text:
+        sys.stderr.write(text + "\n")

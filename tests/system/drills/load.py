@@ -1,0 +1,82 @@
+"""A bounded load: so many notifications at a steady rate, each sent again with its own key until the gateway has accepted it."""
+
+import asyncio
+import re
+from collections.abc import Sequence
+
+import httpx
+
+from devstack.client import Client, RefusedError
+from devstack.processes import API_KEY
+
+_IN_FLIGHT = 32
+_REQUEST_TIMEOUT_S = 5.0
+_PAUSE_S = 0.1
+_GIVE_UP_S = 180.0
+_NOT_IN_A_KEY = re.compile(r"[^\w]+")
+# What a sender that repeats the same request may meet; any other refusal is wrong, since the requests are right.
+_REPEATABLE = frozenset({409, 429, 500, 502, 503, 504})
+
+
+class Load:
+    """E-mails and pushes in turn, to the people in turn. `tag` is in every key, and in each notification's metadata as `drill`."""
+
+    def __init__(self, url: str, people: Sequence[str], *, tag: str, count: int, rate: float) -> None:
+        self._url = url
+        self._people = people
+        self._tag = tag
+        self._count = count
+        self._rate = rate
+        self._progress = asyncio.Event()
+        self.accepted: dict[str, str] = {}
+        self.refused: dict[str, str] = {}
+        self.repeated = 0
+
+    async def run(self) -> None:
+        """Sends all of them. `accepted` then has the id by key, `refused` the reason for those that never were."""
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        gate = asyncio.Semaphore(_IN_FLIGHT)
+        async with Client(self._url, API_KEY, timeout_s=_REQUEST_TIMEOUT_S) as client, asyncio.TaskGroup() as sending:
+            for number in range(self._count):
+                await asyncio.sleep(begun + number / self._rate - loop.time())
+                await gate.acquire()
+                sending.create_task(self._send(client, number)).add_done_callback(lambda _: gate.release())
+
+    async def reached(self, count: int) -> None:
+        """Returns when so many have been accepted."""
+        while len(self.accepted) < count and not self.refused:
+            self._progress.clear()
+            await self._progress.wait()
+
+    async def _send(self, client: Client, number: int) -> None:
+        key = f"{_NOT_IN_A_KEY.sub('-', self._tag)}-{number}"
+        try:
+            async with asyncio.timeout(_GIVE_UP_S):
+                self.accepted[key] = await self._insist(client, key, self._body(number))
+        except RefusedError as error:
+            self.refused[key] = str(error)
+        except TimeoutError:
+            self.refused[key] = f"not accepted within {_GIVE_UP_S:g} s"
+        self._progress.set()
+
+    async def _insist(self, client: Client, key: str, body: dict[str, object]) -> str:
+        while True:
+            try:
+                answer = await client.call("POST", "/v1/notifications", body, {"Idempotency-Key": key})
+            except httpx.TransportError:
+                pass  # refused, reset, half-answered: that is what a drill is about
+            except RefusedError as error:
+                if error.status not in _REPEATABLE:
+                    raise
+            else:
+                return str(answer["id"])
+            self.repeated += 1
+            await asyncio.sleep(_PAUSE_S)
+
+    def _body(self, number: int) -> dict[str, object]:
+        body: dict[str, object] = {"user_id": self._people[number % len(self._people)], "metadata": {"drill": self._tag}}
+        # By the number of the round through all people, so that everybody gets both.
+        if (number + number // len(self._people)) % 2:
+            return body | {"channel": "push", "template": "order-shipped", "variables": {"order": f"A{number}"}}
+        return body | {"channel": "email", "template": "welcome", "variables": {"name": f"D{number}"}}
