@@ -7,14 +7,14 @@ from contextlib import suppress
 from typing import Protocol
 
 from aiormq.abc import AbstractChannel, AbstractConnection, DeliveredMessage
-from aiormq.exceptions import AMQPError, ChannelNotFoundEntity
+from aiormq.exceptions import ChannelNotFoundEntity
 
 from mesh.broker import Message, MessageHandler, handle_message
 from mesh.errors import ServiceError
+from mesh.rabbitmq_link import CLIENT_ERRORS, REPLY_TIMEOUT_S, close_quietly, closed_is_an_error, first_of
 
 log = logging.getLogger(__name__)
 
-_REPLY_TIMEOUT_S = 10.0
 _REOPEN_PAUSE_S = 0.2
 
 
@@ -112,25 +112,26 @@ class RabbitMQSubscription:
         while not self._stopping.is_set():
             connection = await self._link.connection()
             try:
-                await self._consume(connection)
+                with closed_is_an_error():
+                    await self._consume(connection)
             except ChannelNotFoundEntity:
                 log.warning("queue is missing: declaring the topology anew", extra={"queue": self._queue})
-                with suppress(AMQPError, OSError, RuntimeError, TimeoutError):
+                with suppress(*CLIENT_ERRORS), closed_is_an_error():
                     await self._redeclare(connection)
-            except (AMQPError, OSError, RuntimeError, TimeoutError) as error:
+            except CLIENT_ERRORS as error:
                 log.warning("consumer could not be opened", extra={"queue": self._queue, "error": type(error).__name__})
             if not self._stopping.is_set():
                 log.warning("consumer lost: opening it again", extra={"queue": self._queue})
                 await asyncio.sleep(_REOPEN_PAUSE_S)
 
     async def _consume(self, connection: AbstractConnection) -> None:
-        async with asyncio.timeout(_REPLY_TIMEOUT_S):
+        async with asyncio.timeout(REPLY_TIMEOUT_S):
             channel = await connection.channel(publisher_confirms=False)
         cancelled = asyncio.Event()
         channel.on_consumer_cancel_callbacks.add(lambda _: cancelled.set())
         try:
-            await channel.basic_qos(prefetch_count=self._prefetch, timeout=_REPLY_TIMEOUT_S)
-            consumer = await channel.basic_consume(self._queue, self._deliver, timeout=_REPLY_TIMEOUT_S)
+            await channel.basic_qos(prefetch_count=self._prefetch, timeout=REPLY_TIMEOUT_S)
+            consumer = await channel.basic_consume(self._queue, self._deliver, timeout=REPLY_TIMEOUT_S)
             self._reopen.clear()
             self._touch()
             self._consuming = True
@@ -139,13 +140,12 @@ class RabbitMQSubscription:
                 # Nobody knows what died; a new connection brings everything that may have.
                 self._link.drop(connection)
             if self._stopping.is_set() and consumer.consumer_tag and not channel.is_closed:
-                await channel.basic_cancel(consumer.consumer_tag, timeout=_REPLY_TIMEOUT_S)
+                await channel.basic_cancel(consumer.consumer_tag, timeout=REPLY_TIMEOUT_S)
                 # Acknowledgements go over this channel, so it outlives what is in flight; `stop` bounds the wait.
                 await self._idle.wait()
         finally:
             self._consuming = False
-            with suppress(AMQPError, OSError, RuntimeError, TimeoutError):
-                await asyncio.wait_for(channel.close(), _REPLY_TIMEOUT_S)
+            await close_quietly(channel)
 
     async def _deliver(self, delivered: DeliveredMessage) -> None:
         # A task of our own: aiormq cancels those that it started when the channel goes, in the middle of a delivery to a person.
@@ -206,7 +206,7 @@ def _message(queue: str, delivered: DeliveredMessage) -> Message:
                 await channel.basic_ack(tag, wait=False)
             else:
                 await channel.basic_reject(tag, requeue=requeue, wait=False)
-        except (AMQPError, OSError, RuntimeError) as error:
+        except CLIENT_ERRORS as error:
             log.info("settling failed: the message comes again", extra={"queue": queue, "error": type(error).__name__})
 
     return Message(
@@ -218,13 +218,3 @@ def _message(queue: str, delivered: DeliveredMessage) -> Message:
         settle=settle,
         is_lost=lambda: channel.is_closed,
     )
-
-
-async def first_of(*waiting: Awaitable[object]) -> None:
-    """Returns when one of them is done, and cancels the others."""
-    tasks = [asyncio.ensure_future(one) for one in waiting]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()

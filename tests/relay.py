@@ -12,7 +12,7 @@ class Relay:
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
         self._server: asyncio.Server | None = None
-        self._connections: set[asyncio.Task[None]] = set()
+        self._connections: dict[asyncio.Task[None], bytes] = {}
         self._silenced: set[asyncio.Task[None]] = set()
         self.port = 0
 
@@ -37,19 +37,19 @@ class Relay:
             task.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
 
-    def silence(self) -> None:
-        """What the server says over the connections of this moment is swallowed; new ones work."""
-        self._silenced |= self._connections
+    def silence(self, introduction: bytes) -> None:
+        """What the server says over connections on which the client began with these bytes somewhere is swallowed; new ones work."""
+        self._silenced |= {task for task, said in self._connections.items() if introduction in said}
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        self._connections.add(task)
+        self._connections[task] = b""
         upstream: asyncio.StreamWriter | None = None
         try:
             upstream_reader, upstream = await asyncio.open_connection(*self._target)
-            back = asyncio.create_task(self._pass_on(upstream_reader, writer, task))
-            forth = asyncio.create_task(self._pass_on(reader, upstream, None))
+            back = asyncio.create_task(self._answer(upstream_reader, writer, task))
+            forth = asyncio.create_task(self._ask(reader, upstream, task))
             try:
                 await asyncio.wait({back, forth}, return_when=asyncio.FIRST_COMPLETED)
             finally:
@@ -59,7 +59,7 @@ class Relay:
         except (OSError, asyncio.CancelledError):
             pass
         finally:
-            self._connections.discard(task)
+            self._connections.pop(task, None)
             self._silenced.discard(task)
             for end in (writer, upstream):
                 if end is not None:
@@ -67,8 +67,15 @@ class Relay:
                     with contextlib.suppress(OSError):
                         await end.wait_closed()
 
-    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, silenced_with: asyncio.Task[None] | None) -> None:
+    async def _ask(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connection: asyncio.Task[None]) -> None:
         while data := await reader.read(65536):
-            if silenced_with not in self._silenced:
+            if len(self._connections.get(connection, b"")) < 4096:
+                self._connections[connection] += data
+            writer.write(data)
+            await writer.drain()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connection: asyncio.Task[None]) -> None:
+        while data := await reader.read(65536):
+            if connection not in self._silenced:
                 writer.write(data)
                 await writer.drain()

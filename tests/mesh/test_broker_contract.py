@@ -15,9 +15,8 @@ from mesh.rabbitmq import RabbitMQBroker
 from mesh.settings import BrokerSettings
 from mesh.topology import CHANNELS, FAILED_QUEUE, OUTCOME_QUEUE, WORK_DELIVERY_LIMIT, build_topology
 from tests.relay import Relay
+from tests.waiting import GUARD_S, until, until_answered
 
-# Hang guards only.
-GUARD_S = 30.0
 TOPOLOGY = build_topology(delay_scale=0.02)
 
 Step = Callable[[], Awaitable[None]]
@@ -127,8 +126,8 @@ async def test_what_was_not_acknowledged_comes_again_when_the_connection_breaks(
     assert (second.body, second.redelivered, second.delivery_count) == (b"survivor", True, 1)
     assert first.lost
     release.set()
-    await _until(lambda: first.settled and second.settled)
-    await _until_async(lambda: _is_empty(bus.broker, "email.queue"))
+    await until(lambda: first.settled and second.settled and bus.broker.connected)
+    await until_answered(lambda: _is_empty(bus.broker, "email.queue"))
     assert inbox.messages.empty()
 
 
@@ -196,14 +195,14 @@ async def test_two_hundred_publishes_may_be_in_flight_at_once(bus: Bus) -> None:
 
 async def test_publishing_while_the_broker_is_away_fails_and_works_after_its_return(bus: Bus) -> None:
     await bus.cut()
-    await _until(lambda: not bus.broker.connected)
+    await until(lambda: not bus.broker.connected)
     for call in (bus.broker.publish("email.queue", b"lost"), bus.broker.ping(), bus.broker.depth("email.queue")):
         with pytest.raises(BrokerUnavailable) as raised:
             # Less than the publish timeout: it fails at once and does not wait for the broker.
             await asyncio.wait_for(call, 2.0)
         assert raised.value.retry_after_s == 1.0
     await bus.restore()
-    await _until(lambda: bus.broker.connected)
+    await until(lambda: bus.broker.connected)
     await bus.broker.ping()
     await bus.broker.publish("email.queue", b"arrives")
     assert await bus.broker.depth("email.queue") == 1
@@ -215,14 +214,14 @@ async def test_a_consumer_survives_an_outage(bus: Bus) -> None:
     await bus.broker.publish("outcome.queue", b"before")
     assert (await inbox.next()).body == b"before"
     await bus.cut()
-    await _until(lambda: not subscription.consuming)
+    await until(lambda: not subscription.consuming)
     assert subscription.healthy, "a broker that is away is no reason to restart the process"
     await bus.restore()
-    await _until(lambda: bus.broker.connected)
+    await until(lambda: bus.broker.connected)
     await bus.broker.publish("outcome.queue", b"after")
     while (await inbox.next()).body != b"after":
         pass
-    assert subscription.consuming
+    await until(lambda: subscription.consuming)
 
 
 async def test_at_most_prefetch_messages_are_in_flight(bus: Bus) -> None:
@@ -248,7 +247,7 @@ async def test_stopping_finishes_what_is_in_flight_and_takes_nothing_new(bus: Bu
         await bus.broker.publish("email.queue", str(number).encode())
     first = await inbox.next()
     stopping = asyncio.create_task(subscription.stop(timeout_s=GUARD_S))
-    await _until(lambda: not subscription.consuming or stopping.done() or subscription.in_flight == 1)
+    await until(lambda: not subscription.consuming or stopping.done() or subscription.in_flight == 1)
     release.set()
     await stopping
     assert first.settled
@@ -287,7 +286,7 @@ async def test_a_message_is_settled_once(bus: Bus) -> None:
     await bus.broker.consume("email.queue", inbox, prefetch=5)
     await bus.broker.publish("email.queue", b"")
     message = await inbox.next()
-    await _until(lambda: message.settled)
+    await until(lambda: message.settled)
     with pytest.raises(RuntimeError, match="settled before"):
         await message.ack()
 
@@ -332,15 +331,3 @@ async def _ack_after(event: asyncio.Event, message: Message) -> None:
 
 async def _is_empty(broker: Broker, queue: str) -> bool:
     return await broker.depth(queue) == 0
-
-
-async def _until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(GUARD_S):
-        while not condition():  # noqa: ASYNC110  the broker offers no event for it
-            await asyncio.sleep(0.01)
-
-
-async def _until_async(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(GUARD_S):
-        while not await condition():  # noqa: ASYNC110  the broker offers no event for it
-            await asyncio.sleep(0.01)

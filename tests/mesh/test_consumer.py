@@ -16,9 +16,8 @@ from mesh.consumer import SPLIT_FROM_DELIVERY, DeliveryConsumer, Handler, Poison
 from mesh.disposition import Dead, Disposition, Done, Park, Retry
 from mesh.settings import BrokerSettings
 from mesh.topology import FAILED_QUEUE, OUTCOME_QUEUE, build_topology
+from tests.waiting import GUARD_S, until
 
-# Hang guard only.
-GUARD_S = 30.0
 SCALE = 0.02
 SENT = NotificationStatus.NOTIFICATION_STATUS_SENT
 RETRYING = NotificationStatus.NOTIFICATION_STATUS_RETRYING
@@ -364,9 +363,3 @@ async def die_over_a_message_of(broker: Broker, queue: str) -> None:
     subscription = await broker.consume(queue, take, prefetch=1)
     await asyncio.wait_for(taken.wait(), GUARD_S)
     await subscription.stop(timeout_s=0.0)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(GUARD_S):
-        while not condition():  # noqa: ASYNC110  there is no event for it
-            await asyncio.sleep(0.005)

@@ -19,8 +19,11 @@ LANE = TOPOLOGY.lane("email", urgent=False)
 DELAYS_S = {delay.route: delay.delay_s for delay in (*LANE.retry, *LANE.park)}
 
 
-def make_delivery(identifier: str = "n1", **fields: Any) -> Delivery:
-    return Delivery(notification_id=identifier, **{"attempt": 1, **fields})
+def make_delivery(identifier: str = "n1", *, expires_s: float | None = None, **fields: Any) -> Delivery:
+    delivery = Delivery(notification_id=identifier, **{"attempt": 1, **fields})
+    if expires_s is not None:
+        delivery.expire_time.FromDatetime(NOW + timedelta(seconds=expires_s))
+    return delivery
 
 
 def settled(delivery: Delivery, disposition: Disposition) -> Plan:
@@ -119,22 +122,61 @@ def test_a_retry_after_is_never_undercut_and_hardly_exceeded(wait_s: float, atte
     assert delivery.attempt == attempt + 1
 
 
-def test_a_delivery_that_is_out_of_time_expires_without_being_tried() -> None:
-    delivery = make_delivery()
-    delivery.expire_time.FromDatetime(NOW)
-    plan = Plan(LANE, urgent=False, now=NOW)
-    assert plan.settle_early(delivery)
-    assert plan.outcomes[0].status == NotificationStatus.NOTIFICATION_STATUS_EXPIRED
-    assert plan.onward == []
-
-
-def test_a_delivery_that_has_reached_a_device_does_not_expire() -> None:
-    delivery = make_delivery()
-    delivery.expire_time.FromDatetime(NOW)
-    delivery.device_results.add(device_id="phone", accepted=True)
+@pytest.mark.parametrize("not_before_s", [None, 600])
+def test_a_delivery_that_is_out_of_time_waits_for_nothing(not_before_s: float | None) -> None:
+    """It is the handler's, since only the ledger knows whether it was sent in time."""
+    delivery = make_delivery(expires_s=0)
+    if not_before_s is not None:
+        delivery.not_before.FromDatetime(NOW + timedelta(seconds=not_before_s))
     plan = Plan(LANE, urgent=False, now=NOW)
     assert not plan.settle_early(delivery)
-    assert plan.outcomes == []
+    assert (plan.outcomes, plan.onward) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("disposition", "wait_s"),
+    [(Retry(Outcome(reason="SMTP_451")), 2), (Retry(Outcome(), retry_after_s=70), 70), (Park("DOWN", 5), 30), (Park("DOWN", 60), 60)],
+)
+def test_who_would_come_back_too_late_expires_at_once(disposition: Disposition, wait_s: float) -> None:
+    """Up to the moment of the expiry, and not after it."""
+    in_time = settled(make_delivery(expires_s=wait_s + 0.001), disposition)
+    assert len(in_time.onward) == 1
+    late = settled(make_delivery(expires_s=wait_s), disposition)
+    assert late.onward == []
+    assert late.outcomes[-1].status == NotificationStatus.NOTIFICATION_STATUS_EXPIRED
+    assert late.outcomes[-1].reason == "EXPIRED"
+
+
+def test_the_attempt_before_an_expiry_is_told_too() -> None:
+    failed, expired = settled(make_delivery(expires_s=3, attempt=2), Retry(Outcome(reason="SMTP_451"))).outcomes
+    assert (failed.status, failed.attempt, failed.reason) == (NotificationStatus.NOTIFICATION_STATUS_RETRYING, 2, "SMTP_451")
+    assert not failed.HasField("next_attempt_time")
+    assert (expired.status, expired.attempt) == (NotificationStatus.NOTIFICATION_STATUS_EXPIRED, 3)
+
+
+def test_whether_a_retry_comes_too_late_is_decided_alike_when_its_message_comes_again() -> None:
+    """Else one that is on the ladder already could be told EXPIRED."""
+    outcome = Outcome(reason="SMTP_451")
+    outcome.time.FromDatetime(NOW - timedelta(seconds=1.5))
+    delivery = make_delivery(expires_s=1)
+    assert len(settled(delivery, Retry(outcome)).onward) == 1
+
+
+def test_a_late_retry_for_the_rest_of_the_devices_leaves_it_sent() -> None:
+    """The person has it on one of them."""
+    rest = make_delivery(expires_s=1, device_ids=["tablet"])
+    rest.device_results.add(device_id="phone", accepted=True)
+    plan = settled(make_delivery(expires_s=1), Retry(Outcome(reason="UNAVAILABLE"), delivery=rest))
+    assert plan.onward == []
+    assert (plan.outcomes[-1].status, plan.outcomes[-1].attempt) == (NotificationStatus.NOTIFICATION_STATUS_SENT, 1)
+    assert [device.device_id for device in plan.outcomes[-1].devices] == ["phone"]
+
+
+def test_what_a_handler_broke_down_over_expires_when_the_pause_is_too_long() -> None:
+    plan = Plan(LANE, urgent=False, now=NOW)
+    plan.crashed([make_delivery(expires_s=30)])
+    assert plan.onward == []
+    assert plan.outcomes[0].status == NotificationStatus.NOTIFICATION_STATUS_EXPIRED
 
 
 def test_deliveries_of_one_delay_travel_together_up_to_fifty() -> None:
