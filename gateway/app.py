@@ -7,12 +7,17 @@ from dataclasses import dataclass
 import grpc.aio
 from google.protobuf.descriptor import ServiceDescriptor
 
-from clarion.notification.v1 import dead_letter_service_pb2, notification_service_pb2
+from clarion.notification.v1 import dead_letter_service_pb2, notification_service_pb2, saga_service_pb2
 from clarion.template.v1 import render_service_pb2, template_service_pb2
-from clarion.user.v1 import auth_service_pb2, recipient_service_pb2, user_service_pb2
+from clarion.user.v1 import auth_service_pb2, erasure_service_pb2, recipient_service_pb2, user_service_pb2
 from gateway.admission import Admission
 from gateway.changes import Changes
 from gateway.clients import TemplateClient, UserClient
+from gateway.dead_letter_jobs.repository import JobRepository
+from gateway.dead_letter_jobs.runner import JobRunner
+from gateway.dead_letter_jobs.use_cases import LetterJobs
+from gateway.dead_letters.gauges import DeadLetterGauges
+from gateway.dead_letters.preview import Previewer
 from gateway.dead_letters.repository import DeadLetterRepository
 from gateway.dead_letters.servicer import DeadLetterServicer
 from gateway.dead_letters.use_cases import DeadLetters
@@ -29,6 +34,15 @@ from gateway.partitions import Maintenance
 from gateway.relay import Relay
 from gateway.rest.app import RestApp, RestOptions
 from gateway.rest.comments import clarion_comments
+from gateway.sagas.budget import RecipientBudget
+from gateway.sagas.clients import PeopleClient
+from gateway.sagas.erasure import Erasure, Erasures
+from gateway.sagas.models import Kind
+from gateway.sagas.redaction import PersonalRows
+from gateway.sagas.repository import SagaRepository
+from gateway.sagas.sending import sending
+from gateway.sagas.servicer import ErasureServicer, SagaServicer
+from gateway.sagas.use_cases import SagaDesk
 from gateway.sending.journal import Journal
 from gateway.sending.models import Row
 from gateway.sending.use_cases import Sender
@@ -40,22 +54,30 @@ from mesh.cache import open_cache
 from mesh.channel import open_channel
 from mesh.credentials import RemoteCredentials
 from mesh.database import Database, open_database
+from mesh.delivery_clients import RecipientClient, RenderClient
 from mesh.dispatcher import Dispatcher
 from mesh.health import Check, HealthMonitor
 from mesh.identity import Authenticator, ServiceIdentity
 from mesh.interceptors import client_chain, server_chain
 from mesh.runtime import App
+from mesh.saga import Orchestrator
 from mesh.server import serve_grpc
 
 NAME = "gateway"
 
 NOTIFICATION_SERVICE = notification_service_pb2.DESCRIPTOR.services_by_name["NotificationService"]
 DEAD_LETTER_SERVICE = dead_letter_service_pb2.DESCRIPTOR.services_by_name["DeadLetterService"]
+SAGA_SERVICE = saga_service_pb2.DESCRIPTOR.services_by_name["SagaService"]
 USER_SERVICE = user_service_pb2.DESCRIPTOR.services_by_name["UserService"]
 AUTH_SERVICE = auth_service_pb2.DESCRIPTOR.services_by_name["AuthService"]
 TEMPLATE_SERVICE = template_service_pb2.DESCRIPTOR.services_by_name["TemplateService"]
 RECIPIENT_SERVICE = recipient_service_pb2.DESCRIPTOR.services_by_name["RecipientService"]
+ERASURE_SERVICE = erasure_service_pb2.DESCRIPTOR.services_by_name["ErasureService"]
 RENDER_SERVICE = render_service_pb2.DESCRIPTOR.services_by_name["RenderService"]
+
+DELETE_USER = f"/{USER_SERVICE.full_name}/DeleteUser"
+# What a gateway remembers of a person is forgotten when it is that old, and this much for a send that was on its way just then.
+_SWEEP_MARGIN_S = 60.0
 
 # The status that the Idempotency-Key draft asks for; the code alone would make it 400.
 _REASON_STATUS = {IdempotencyKeyReused.reason: 422}
@@ -87,6 +109,7 @@ class _Parts:
     database: Database
     broker: Broker
     admission: Admission
+    budget: RecipientBudget
     identity: ServiceIdentity
     users: grpc.aio.Channel
     templates: grpc.aio.Channel
@@ -106,7 +129,7 @@ async def _open_parts(stack: AsyncExitStack, settings: Settings, broker: Broker 
         chain = client_chain(identity, Breaker(peer, failures=peers.breaker_failures, open_s=peers.breaker_open_s))
         return await stack.enter_async_context(open_channel(target, settings=peers, chain=chain, services=services))
 
-    users = await connect("user_svc", peers.user_svc, [USER_SERVICE, AUTH_SERVICE, RECIPIENT_SERVICE])
+    users = await connect("user_svc", peers.user_svc, [USER_SERVICE, AUTH_SERVICE, RECIPIENT_SERVICE, ERASURE_SERVICE])
     templates = await connect("template_svc", peers.template_svc, [TEMPLATE_SERVICE, RENDER_SERVICE])
     checks = (
         Check("database", database.ping),
@@ -116,13 +139,14 @@ async def _open_parts(stack: AsyncExitStack, settings: Settings, broker: Broker 
         Check("user_svc", users.channel_ready, required=False),
         Check("template_svc", templates.channel_ready, required=False),
     )
-    return _Parts(database, bus, admission, identity, users, templates, checks)
+    budget = RecipientBudget(redis, settings.admission.recipient)
+    return _Parts(database, bus, admission, budget, identity, users, templates, checks)
 
 
 async def _wire(stack: AsyncExitStack, settings: Settings, parts: _Parts) -> Dispatcher:
     """Each part is closed in the reverse of this order: first no more work comes in, then what is in hand is finished."""
-    accept, changes = settings.accept, Changes()
-    relay = Relay(parts.broker, Outbox(parts.database), changes, lease_s=accept.lease_s, sweep_s=accept.sweep_s)
+    accept, changes, reserved_s = settings.accept, Changes(), settings.admission.recipient.window_s
+    relay = Relay(parts.broker, Outbox(parts.database, reserved_s=reserved_s), changes, lease_s=accept.lease_s, sweep_s=accept.sweep_s)
     stack.push_async_callback(relay.close)
     relay.start()
     journal = Journal(parts.database, lambda rows: _hand_on(rows, relay, parts.admission))
@@ -130,7 +154,7 @@ async def _wire(stack: AsyncExitStack, settings: Settings, parts: _Parts) -> Dis
     maintenance = Maintenance(parts.database, journal.clean, retention_days=accept.retention_days)
     stack.push_async_callback(maintenance.close)
     maintenance.start()
-    settlement = Settlement(parts.broker, Outcomes(parts.database), changes)
+    settlement = Settlement(parts.broker, Outcomes(parts.database, reserved_s=reserved_s), changes)
     stack.push_async_callback(settlement.close)
     await settlement.start()
     templates = TemplateClient(parts.templates, fresh_s=accept.template_cache_s, stale_s=accept.stale_cache_s)
@@ -138,22 +162,57 @@ async def _wire(stack: AsyncExitStack, settings: Settings, parts: _Parts) -> Dis
     users = UserClient(parts.users, fresh_s=accept.user_cache_s, stale_s=accept.stale_cache_s)
     stack.push_async_callback(users.close)
     sender = Sender(templates=templates, users=users, gate=parts.admission, store=journal, lease_s=accept.lease_s)
-    notifications = Notifications(NotificationRepository(parts.database), changes)
-    dead_letters = DeadLetters(DeadLetterRepository(parts.database), relay, lease_s=accept.lease_s)
+    notifications = Notifications(NotificationRepository(parts.database, reserved_s=reserved_s), changes)
+    desk = _open_desk(stack, settings, parts, relay=relay, users=users)
     dispatcher = Dispatcher(server_chain(Authenticator(RemoteCredentials(parts.users), parts.identity)))
     dispatcher.add(NOTIFICATION_SERVICE, NotificationServicer(sender=sender, notifications=notifications))
-    dispatcher.add(DEAD_LETTER_SERVICE, DeadLetterServicer(dead_letters))
+    dispatcher.add(DEAD_LETTER_SERVICE, desk)
     dispatcher.add_remote(USER_SERVICE, parts.users)
+    _add_sagas(stack, settings, parts, dispatcher, changes=changes, users=users)
     dispatcher.add_remote(AUTH_SERVICE, parts.users)
     dispatcher.add_remote(TEMPLATE_SERVICE, parts.templates)
     return dispatcher
 
 
+def _open_desk(stack: AsyncExitStack, settings: Settings, parts: _Parts, *, relay: Relay, users: UserClient) -> DeadLetterServicer:
+    """What reviewers of dead letters work with."""
+    lease_s = settings.accept.lease_s
+    letters, jobs = DeadLetterRepository(parts.database), JobRepository(parts.database)
+    runner = JobRunner(jobs, relay, lambda: parts.broker.connected, dispatch_lease_s=lease_s)
+    stack.push_async_callback(runner.close)
+    runner.start()
+    gauges = DeadLetterGauges(letters)
+    stack.push_async_callback(gauges.close)
+    gauges.start()
+    recipients, renderer = RecipientClient(parts.users), RenderClient(parts.templates)
+    stack.push_async_callback(recipients.close)
+    stack.push_async_callback(renderer.close)
+    dead_letters = DeadLetters(letters, relay, previews=Previewer(recipients, renderer), people=users, lease_s=lease_s)
+    return DeadLetterServicer(dead_letters, LetterJobs(jobs, runner))
+
+
+def _add_sagas(
+    stack: AsyncExitStack, settings: Settings, parts: _Parts, dispatcher: Dispatcher, *, changes: Changes, users: UserClient
+) -> None:
+    """What spans services: the orchestrator with its sagas, their desk, and deleting a user as one of them."""
+    accept, store = settings.accept, SagaRepository(parts.database)
+    remembered_s = max(accept.user_cache_s, accept.stale_cache_s) + _SWEEP_MARGIN_S
+
+    async def sweep(user_id: str) -> None:
+        await orchestrator.start(Kind.ERASURE_SWEEP, user_id, {}, delay_s=remembered_s)
+
+    people = PeopleClient(parts.users, users)
+    erasure = Erasure(PersonalRows(parts.database), people, tell=changes.tell, sweep=sweep)
+    orchestrator = Orchestrator([*erasure.definitions(), sending(parts.budget)], store, poll_s=accept.sweep_s)
+    stack.push_async_callback(orchestrator.close)
+    orchestrator.begin()
+    dispatcher.add(SAGA_SERVICE, SagaServicer(SagaDesk(store, orchestrator)))
+    dispatcher.override(DELETE_USER, ErasureServicer(Erasures(orchestrator, store, people)).DeleteUser)
+
+
 def _hand_on(rows: Sequence[Row], relay: Relay, admission: Admission) -> None:
     """What follows a commit: to the bus at once, and to Redis for the requests that will be repeated."""
-    relay.offer(
-        [Job(row.id, Channel(row.channel), Priority(row.priority), row.payload) for row in rows if row.status == Status.PENDING]
-    )
+    relay.offer([Job(row.id, Channel(row.channel), Priority(row.priority), row.payload) for row in rows if row.status == Status.PENDING])
     admission.complete(
         [
             (Claim(row.digest, row.fingerprint, b""), row.response)

@@ -2,16 +2,22 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from gateway.dead_letters.models import cause_of
 from gateway.notifications.models import Entry, Outcome, Progress, Status
+from gateway.sagas.redaction import ERASED
+from gateway.sagas.sending import opening
 from mesh.database import Database
 
 # In order of the id: whoever locks many rows does so in this order, or two could wait for each other. The range spares the partitions
 # that none of the ids is in.
 _LOCK = """
-SELECT id, status, run, attempt FROM notifications WHERE id = ANY($1::uuid[]) AND id BETWEEN $2 AND $3 ORDER BY id FOR UPDATE
+SELECT id, status, run, attempt, payload IS NULL AS erased FROM notifications
+WHERE id = ANY($1::uuid[]) AND id BETWEEN $2 AND $3 ORDER BY id FOR UPDATE
 """
 
 _ADVANCE = """
@@ -32,21 +38,35 @@ FROM unnest(
 ON CONFLICT DO NOTHING
 """
 
-# 7 FAILED; 1 is an open dead letter. One that was decided opens again only for a later run.
-_FILE = """
-INSERT INTO dead_letters AS d
-    (notification_id, user_id, channel, template, state, run, reason, detail, attempts, create_time, correlation_id, delivery)
-SELECT n.id, n.user_id, n.channel, n.template, 1, g.run, g.reason, g.detail, n.attempt, g.time, n.correlation_id, g.delivery
-FROM unnest($1::uuid[], $2::smallint[], $3::text[], $4::text[], $5::timestamptz[], $6::bytea[])
-    AS g(id, run, reason, detail, time, delivery)
+# 7 FAILED; 1 is an open dead letter. One that was decided opens again only for a later run. A notification without payload is that of an
+# erased person: nobody can send it again, so it is filed as discarded (3), and without content.
+_FILE = f"""
+INSERT INTO dead_letters AS d (
+    notification_id, user_id, channel, template, run, attempts, correlation_id, reason, create_time, cause,
+    state, detail, delivery, resolve_time, resolved_by
+)
+SELECT
+    n.id, n.user_id, n.channel, n.template, g.run, n.attempt, n.correlation_id, g.reason, g.time, g.cause,
+    CASE WHEN n.payload IS NULL THEN 3 ELSE 1 END,
+    CASE WHEN n.payload IS NULL THEN '' ELSE g.detail END,
+    CASE WHEN n.payload IS NULL THEN NULL ELSE g.delivery END,
+    CASE WHEN n.payload IS NULL THEN g.time END,
+    CASE WHEN n.payload IS NULL THEN '{ERASED}' ELSE '' END
+FROM unnest($1::uuid[], $2::smallint[], $3::text[], $4::text[], $5::timestamptz[], $6::bytea[], $7::smallint[])
+    AS g(id, run, reason, detail, time, delivery, cause)
 JOIN notifications n ON n.id = g.id AND n.run = g.run AND n.status = 7
 ORDER BY n.id
 ON CONFLICT (notification_id) DO UPDATE SET
-    state = 1, run = excluded.run, reason = excluded.reason, detail = excluded.detail, attempts = excluded.attempts,
-    create_time = excluded.create_time, delivery = excluded.delivery, resolve_time = NULL, resolved_by = '', note = ''
+    state = excluded.state, run = excluded.run, cause = excluded.cause, reason = excluded.reason, detail = excluded.detail,
+    attempts = excluded.attempts, create_time = excluded.create_time, delivery = excluded.delivery,
+    resolve_time = excluded.resolve_time, resolved_by = excluded.resolved_by, note = ''
 WHERE d.run < excluded.run
 RETURNING notification_id
-"""
+"""  # noqa: S608  constants
+
+_COMPENSATE = opening(
+    "(SELECT * FROM notifications WHERE id = ANY($1::uuid[])) AS unsent", "CAST($2 AS timestamptz)", "CAST($3 AS timestamptz)"
+)
 
 _MAX_SMALLINT = 2**15 - 1
 
@@ -59,15 +79,19 @@ class Failure(NamedTuple):
 
 
 class Outcomes:
-    """Applies outcomes to the rows. Repeated and late ones change nothing."""
+    """Applies outcomes to the rows. Repeated and late ones change nothing.
 
-    def __init__(self, database: Database) -> None:
+    What has expired on the bus gives back what it reserved in the last `reserved_s` seconds.
+    """
+
+    def __init__(self, database: Database, *, reserved_s: float = 0.0) -> None:
         self._database = database
+        self._reserved_s = reserved_s
 
     async def apply(self, outcomes: Sequence[Outcome]) -> Sequence[UUID]:
         """Applies outcomes and tells which notifications they were of, as far as those exist."""
         async with self._database.driver() as driver, driver.transaction():
-            return await _apply(driver, outcomes)
+            return await self._apply(driver, outcomes)
 
     async def file(self, failures: Sequence[Failure]) -> Sequence[UUID]:
         """Applies the outcomes of failed deliveries and files a dead letter for each that is FAILED by it; which ones those are."""
@@ -80,27 +104,41 @@ class Outcomes:
             [entry.detail for entry in entries],
             [entry.time for entry in entries],
             [failure.delivery for failure in last.values()],
+            [cause_of(entry.reason).value for entry in entries],
         )
         async with self._database.driver() as driver, driver.transaction():
-            await _apply(driver, [failure.outcome for failure in failures])
+            await self._apply(driver, [failure.outcome for failure in failures])
             return [row["notification_id"] for row in await driver.fetch(_FILE, *columns)]
 
+    async def _apply(self, driver: Any, outcomes: Sequence[Outcome]) -> Sequence[UUID]:
+        told = [outcome for outcome in outcomes if max(outcome.entry.run, outcome.entry.attempt) <= _MAX_SMALLINT]
+        if not told:
+            return ()
+        ids = sorted({outcome.notification_id for outcome in told})
+        rows = await driver.fetch(_LOCK, ids, ids[0], ids[-1])
+        known = {row["id"]: Progress(Status(row["status"]), row["run"], row["attempt"]) for row in rows}
+        told = [outcome for outcome in told if outcome.notification_id in known]
+        if not told:
+            return ()
+        erased = {row["id"] for row in rows if row["erased"]}
+        if erased:
+            told = [_without_details(outcome) if outcome.notification_id in erased else outcome for outcome in told]
+        changed = advance(known, told)
+        if changed:
+            await driver.fetch(_ADVANCE, *_columns_of(changed), ids[0], ids[-1])
+            await self._compensate(driver, [key for key, (progress, _) in changed.items() if progress.status is Status.EXPIRED])
+        await driver.fetch(_TELL, *entry_columns([(outcome.notification_id, outcome.entry) for outcome in told]))
+        return list(known)
 
-async def _apply(driver: Any, outcomes: Sequence[Outcome]) -> Sequence[UUID]:
-    told = [outcome for outcome in outcomes if max(outcome.entry.run, outcome.entry.attempt) <= _MAX_SMALLINT]
-    if not told:
-        return ()
-    ids = sorted({outcome.notification_id for outcome in told})
-    rows = await driver.fetch(_LOCK, ids, ids[0], ids[-1])
-    known = {row["id"]: Progress(Status(row["status"]), row["run"], row["attempt"]) for row in rows}
-    told = [outcome for outcome in told if outcome.notification_id in known]
-    if not told:
-        return ()
-    changed = advance(known, told)
-    if changed:
-        await driver.fetch(_ADVANCE, *_columns_of(changed), ids[0], ids[-1])
-    await driver.fetch(_TELL, *entry_columns([(outcome.notification_id, outcome.entry) for outcome in told]))
-    return list(known)
+    async def _compensate(self, driver: Any, expired: Sequence[UUID]) -> None:
+        if expired:
+            now = datetime.now(UTC)
+            await driver.fetch(_COMPENSATE, sorted(expired), now, now - timedelta(seconds=self._reserved_s))
+
+
+def _without_details(outcome: Outcome) -> Outcome:
+    """What is kept of an outcome when its person was erased."""
+    return replace(outcome, entry=replace(outcome.entry, detail="", devices=()))
 
 
 def advance(known: Mapping[UUID, Progress], outcomes: Iterable[Outcome]) -> dict[UUID, tuple[Progress, Outcome]]:

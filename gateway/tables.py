@@ -74,6 +74,7 @@ dead_letters = Table(
     Column("template", Text, nullable=False),
     Column("state", SmallInteger, nullable=False),
     Column("run", SmallInteger, nullable=False),
+    Column("cause", SmallInteger, nullable=False),
     Column("reason", Text, nullable=False),
     Column("detail", Text, nullable=False),
     Column("attempts", SmallInteger, nullable=False),
@@ -85,8 +86,8 @@ dead_letters = Table(
     Column("delivery", LargeBinary, nullable=True),
 )
 
-# `steps` is a list of [name, state, start, end]; state and step state hold the numbers of the schema's enums. `due_at` is when a process may
-# take the saga: its next try, or the end of the lease of the process that is at it.
+# `steps` is a list of [name, state, start, end]; the states hold the numbers of the schema's enums. `due_at` is when a process may take the
+# saga: its next try, or the end of the lease of the process that is at it.
 sagas = Table(
     "sagas",
     metadata,
@@ -105,4 +106,14 @@ sagas = Table(
     Column("create_time", _TIME, nullable=False),
     Column("update_time", _TIME, nullable=False),
     Column("due_at", _TIME, nullable=False),
+)
+
+# What a job has still to decide (`result` is NULL), has decided ('') or could not decide (the reason).
+dead_letter_job_items = Table(
+    "dead_letter_job_items",
+    metadata,
+    Column("job_id", UUID(as_uuid=True), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("notification_id", UUID(as_uuid=True), nullable=False),
+    Column("result", Text, nullable=True),
 )

@@ -1,6 +1,6 @@
 """What can go wrong with dead letters, as callers are told."""
 
-from mesh.errors import FailedPrecondition, NotFound
+from mesh.errors import FailedPrecondition, InvalidArgument, NotFound
 
 
 class DeadLetterNotFound(NotFound):
@@ -28,3 +28,9 @@ class NotRequeuable(FailedPrecondition):
 
     def __init__(self, why: str) -> None:
         super().__init__(f"the notification can't be sent again: {why}")
+
+
+class NewRecipientNotFound(InvalidArgument):
+    """The person that it shall go to does not exist."""
+
+    reason = "USER_NOT_FOUND"

@@ -1,12 +1,17 @@
-"""What a dead letter is. The numbers of the state are those of the schema."""
+"""What a dead letter is, why there is one, and what people do about it. The numbers of the enums are those of the schema."""
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
+from functools import lru_cache
 from typing import NamedTuple
 from uuid import UUID
 
-from gateway.notifications.models import Channel
+from google.protobuf.struct_pb2 import Struct
+
+from clarion.template.v1.template_pb2 import Content
+from gateway.notifications.models import Channel, Job
 
 
 class State(IntEnum):
@@ -17,9 +22,88 @@ class State(IntEnum):
     DISCARDED = 3
 
 
+class Cause(IntEnum):
+    """The class of a reason: what a reviewer has to look at."""
+
+    PROVIDER_PERMANENT = 1
+    PROVIDER_TRANSIENT = 2
+    TEMPLATE = 3
+    RECIPIENT = 4
+    BUS = 5
+    UNKNOWN_OUTCOME = 6
+    INTERNAL = 7
+    OTHER = 8
+
+
+# The first that matches the whole reason. SMTP_550_5_1_1 and the like: an enhanced code of class 5.1 is about the address.
+_CAUSES: tuple[tuple[Cause, str], ...] = (
+    (Cause.UNKNOWN_OUTCOME, r"OUTCOME_UNKNOWN"),
+    (Cause.BUS, r"DELIVERY_LIMIT|NOT_A_DELIVERY|UNREADABLE"),
+    (Cause.RECIPIENT, r"USER_NOT_FOUND|NO_DEVICE|NO_ADDRESS|UNREGISTERED|INVALID_TOKEN|ADDRESS_INVALID|SMTP_5\d\d_5_1(_.+)?"),
+    (Cause.TEMPLATE, r"TEMPLATE_.+|RENDER_.+|(MISSING|INVALID)_VARIABLE|VERSION_NOT_FOUND|NO_VERSION|OUTPUT_TOO_LARGE|SUBJECT_INVALID"),
+    (Cause.PROVIDER_PERMANENT, r"SMTP_5\d\d(_.+)?|SMTP_NO_SMTPUTF8|SENDER_.+|THIRD_PARTY_AUTH_ERROR|INVALID_(ARGUMENT|CONTENTS)"),
+    (Cause.PROVIDER_TRANSIENT, r"SMTP_.+|FCM_.+|QUOTA_EXCEEDED|UNAVAILABLE"),
+    (Cause.INTERNAL, r"INTERNAL|UNKNOWN|DATA_LOSS|RESOURCE_EXHAUSTED|WORKER_FAILED"),
+)
+
+
+@lru_cache(maxsize=1024)
+def cause_of(reason: str) -> Cause:
+    """The class of a reason; OTHER for one that nobody has told us about."""
+    return next((cause for cause, pattern in _CAUSES if re.fullmatch(pattern, reason)), Cause.OTHER)
+
+
+class Action(IntEnum):
+    """What somebody did about a dead letter."""
+
+    REQUEUED = 1
+    DISCARDED = 2
+    NOTED = 3
+    VIEWED = 4
+
+
+class View(IntEnum):
+    """How much of a dead letter is shown."""
+
+    BASIC = 1
+    REDACTED = 2
+    FULL = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """One thing that somebody did. `run` is the run that had failed by then."""
+
+    time: datetime
+    action: Action
+    actor_kind: str
+    actor_id: str
+    note: str
+    run: int
+    job_id: UUID | None = None
+    changed: tuple[str, ...] = ()
+    former_user_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a requeue would send now. `problem` tells, in UPPER_SNAKE, why there is no recipient or no content."""
+
+    redacted: bool
+    recipient: str = ""
+    recipient_edited: bool = False
+    devices: int = 0
+    decision: str = ""
+    rule: str = ""
+    locale: str = ""
+    content: Content | None = None
+    variables: Struct | None = None
+    problem: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A notification that could not be delivered; `run` is the run that failed last."""
+    """A notification that could not be delivered; `run` is the run that failed last. `audit` and `preview` are for single reads only."""
 
     notification_id: UUID
     user_id: UUID
@@ -27,6 +111,7 @@ class DeadLetter:
     template: str
     state: State
     run: int
+    cause: Cause
     reason: str
     detail: str
     attempts: int
@@ -35,24 +120,80 @@ class DeadLetter:
     resolved_by: str
     note: str
     correlation_id: str
+    audit: tuple[Audit, ...] = field(default=(), compare=False)
+    preview: Preview | None = field(default=None, compare=False)
 
 
 class DeadLetterFilters(NamedTuple):
-    """Which dead letters to list; None means all."""
+    """Which dead letters are meant; None means all."""
 
-    state: State
+    state: State = State.OPEN
     channel: Channel | None = None
     template: str | None = None
     reason: str | None = None
+    cause: Cause | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
 
     def as_mapping(self) -> dict[str, object]:
         """What a page token is bound to."""
         return {name: str(value) for name, value in self._asdict().items() if value is not None}
 
 
+class Actor(NamedTuple):
+    """Who does something: a kind of caller and its id."""
+
+    kind: str
+    id: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.id}"
+
+
+class Edit(NamedTuple):
+    """Where a requeued notification goes from now on; None keeps what it was."""
+
+    user_id: UUID | None = None
+    email: str | None = None
+
+
+NO_EDIT = Edit()
+
+
 class Decision(NamedTuple):
-    """What a reviewer decides, who, and why."""
+    """What is decided, who did it, and why. `request` is the digest of an idempotency key, `job_id` the job that acts for the reviewer."""
 
     state: State
-    resolved_by: str
+    actor: Actor
     note: str
+    job_id: UUID | None = None
+    request: bytes | None = None
+
+    @property
+    def action(self) -> Action:
+        """What the audit trail calls it."""
+        return Action.REQUEUED if self.state is State.REQUEUED else Action.DISCARDED
+
+
+class Refusal(NamedTuple):
+    """Why a letter was not decided: a word in UPPER_SNAKE and one for people."""
+
+    reason: str
+    words: str
+
+
+NO_LETTER = Refusal("NOT_FOUND", "there is no such dead letter")
+DECIDED = Refusal("ALREADY_RESOLVED", "it is decided already")
+REPEATED = Refusal("REPEATED", "the same request has decided it before")
+PAST_RETENTION = Refusal("PAST_RETENTION", "it is past its retention")
+NOT_FAILED = Refusal("NOT_FAILED", "it is not failed any more")
+EXPIRED = Refusal("EXPIRED", "it has expired")
+ERASED = Refusal("ERASED", "its content was erased")
+NOT_EMAIL = Refusal("NOT_EMAIL", "only an e-mail can go to another address")
+
+
+class Decided(NamedTuple):
+    """What became of one letter: refused, or decided, and then what is to be published for it."""
+
+    refusal: Refusal | None
+    job: Job | None = None

@@ -1,32 +1,39 @@
 """The rules of reviewing what could not be delivered."""
 
-from typing import Protocol
+import hashlib
+from dataclasses import replace
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
-from gateway.dead_letters.errors import AlreadyResolved, DeadLetterNotFound
-from gateway.dead_letters.models import DeadLetter, DeadLetterFilters, Decision, State
+from gateway.dead_letters import models
+from gateway.dead_letters.errors import AlreadyResolved, DeadLetterNotFound, NewRecipientNotFound, NotRequeuable
+from gateway.dead_letters.models import Action, Actor, DeadLetter, DeadLetterFilters, Decided, Decision, Edit, Preview, State, View
+from gateway.dead_letters.preview import variables_of
 from gateway.notifications.models import Job
 from mesh.context import Caller
+from mesh.email_address import check_email
 from mesh.ids import parse
 from mesh.paging import Page, page_size
+from mesh.redaction import scrub
 
 
 class DeadLetterStore(Protocol):
     """Where dead letters are kept."""
 
-    async def find(self, notification_id: UUID) -> DeadLetter | None: ...
+    async def find(self, notification_id: UUID) -> DeadLetter | None:
+        """The dead letter of a notification, with its audit trail."""
+
+    async def find_delivery(self, notification_id: UUID) -> bytes | None:
+        """The serialized Delivery that a requeue would continue from."""
 
     async def list_page(self, filters: DeadLetterFilters, *, size: int, token: str) -> Page[DeadLetter]:
         """A page, newest first. Raises InvalidArgument for a token that does not fit."""
 
-    async def discard(self, notification_id: UUID, decision: Decision) -> DeadLetter | None:
-        """Decides an open one; the dead letter as it is now."""
+    async def decide(self, notification_id: UUID, decision: Decision, *, lease_s: float, edit: Edit) -> Decided:
+        """Decides an open one, and starts its notification's next run where that is the decision; or does neither and tells why."""
 
-    async def requeue(self, notification_id: UUID, decision: Decision, *, lease_s: float) -> tuple[DeadLetter | None, Job | None]:
-        """Decides an open one and gives its notification a new run; the dead letter as it is now, and what to publish if this call did it.
-
-        Raises NotRequeuable.
-        """
+    async def note(self, letter: DeadLetter, action: Action, actor: Actor, words: str) -> None:
+        """Writes an entry of the audit trail that decides nothing."""
 
 
 class Publisher(Protocol):
@@ -36,49 +43,128 @@ class Publisher(Protocol):
         """Publishes in the background."""
 
 
+class PreviewSource(Protocol):
+    """What would be sent."""
+
+    async def preview(self, payload: bytes | None, *, full: bool) -> Preview:
+        """The preview of a serialized Delivery; masked unless it is `full`."""
+
+
+class People(Protocol):
+    """Who exists."""
+
+    async def exists(self, user_id: str) -> bool:
+        """Whether there is such a person. Raises Unavailable when nobody can tell."""
+
+
+class Requeue(NamedTuple):
+    """What a reviewer asks for. `user_id` and `email` are empty unless the recipient is edited, `key` is an idempotency key or empty."""
+
+    note: str = ""
+    user_id: str = ""
+    email: str = ""
+    key: str = ""
+
+
 class DeadLetters:
     """The desk of the reviewers. Every decision keeps who made it, when and why; repeating one changes nothing."""
 
-    def __init__(self, store: DeadLetterStore, publisher: Publisher, *, lease_s: float) -> None:
+    def __init__(self, store: DeadLetterStore, publisher: Publisher, *, previews: PreviewSource, people: People, lease_s: float) -> None:
         self._store = store
         self._publisher = publisher
+        self._previews = previews
+        self._people = people
         self._lease_s = lease_s
 
     async def list_dead_letters(self, filters: DeadLetterFilters, size: int, token: str) -> Page[DeadLetter]:
         """A page, newest first."""
-        return await self._store.list_page(filters, size=page_size(size), token=token)
+        page = await self._store.list_page(filters, size=page_size(size), token=token)
+        return Page(tuple(map(_scrubbed, page.items)), page.next_token)
 
-    async def get(self, notification_id: str) -> DeadLetter:
-        """The dead letter of a notification. Raises DeadLetterNotFound."""
+    async def get(self, caller: Caller, notification_id: str, view: View) -> DeadLetter:
+        """The dead letter of a notification; who looks at personal data is noted first. Raises DeadLetterNotFound."""
+        found = await self._find(notification_id)
+        payload = await self._store.find_delivery(found.notification_id)
+        if view is View.FULL:
+            await self._store.note(found, Action.VIEWED, actor_of(caller), "")
+            found = await self._find(notification_id)
+        else:
+            found = _scrubbed(found, payload)
+        if view is View.BASIC:
+            return found
+        return replace(found, preview=await self._previews.preview(payload, full=view is View.FULL))
+
+    async def requeue(self, caller: Caller, notification_id: str, wanted: Requeue) -> DeadLetter:
+        """Sends the notification on its way again with fresh attempts, to another recipient where one is given.
+
+        Raises DeadLetterNotFound, AlreadyResolved, NotRequeuable, Unavailable, or InvalidArgument for a recipient that can't be.
+        """
+        identifier = _id_of(notification_id)
+        edit = await self._edit_of(wanted)
+        actor = actor_of(caller)
+        decision = Decision(State.REQUEUED, actor, tidy(wanted.note), request=_digest_of(actor, wanted.key) if wanted.key else None)
+        decided = await self._store.decide(identifier, decision, lease_s=self._lease_s, edit=edit)
+        if decided.job is not None:
+            self._publisher.offer([decided.job])
+        refusal = decided.refusal
+        if refusal is not None and refusal not in {models.NO_LETTER, models.DECIDED, models.REPEATED}:
+            raise NotRequeuable(refusal.words)
+        found = await self._get(notification_id)
+        if refusal is models.DECIDED and found.state is not State.REQUEUED:
+            raise AlreadyResolved(found.state.name.lower())
+        return found
+
+    async def discard(self, caller: Caller, notification_id: str, note: str) -> DeadLetter:
+        """Gives the notification up; it stays FAILED. Raises DeadLetterNotFound or AlreadyResolved."""
+        decision = Decision(State.DISCARDED, actor_of(caller), tidy(note))
+        await self._store.decide(_id_of(notification_id), decision, lease_s=self._lease_s, edit=models.NO_EDIT)
+        found = await self._get(notification_id)
+        if found.state is not State.DISCARDED:
+            raise AlreadyResolved(found.state.name.lower())
+        return found
+
+    async def annotate(self, caller: Caller, notification_id: str, note: str) -> DeadLetter:
+        """Adds a note to the audit trail. Raises DeadLetterNotFound."""
+        found = await self._get(notification_id)
+        await self._store.note(found, Action.NOTED, actor_of(caller), tidy(note))
+        return await self._get(notification_id)
+
+    async def _find(self, notification_id: str) -> DeadLetter:
         found = await self._store.find(_id_of(notification_id))
         if found is None:
             raise DeadLetterNotFound
         return found
 
-    async def requeue(self, caller: Caller, notification_id: str, note: str) -> DeadLetter:
-        """Sends the notification on its way again with fresh attempts. Raises DeadLetterNotFound, AlreadyResolved or NotRequeuable."""
-        decision = Decision(State.REQUEUED, _name_of(caller), note.replace("\0", " "))
-        found, job = await self._store.requeue(_id_of(notification_id), decision, lease_s=self._lease_s)
-        if job is not None:
-            self._publisher.offer([job])
-        return _decided(found, State.REQUEUED)
+    async def _get(self, notification_id: str) -> DeadLetter:
+        return _scrubbed(await self._find(notification_id))
 
-    async def discard(self, caller: Caller, notification_id: str, note: str) -> DeadLetter:
-        """Gives the notification up; it stays FAILED. Raises DeadLetterNotFound or AlreadyResolved."""
-        decision = Decision(State.DISCARDED, _name_of(caller), note.replace("\0", " "))
-        return _decided(await self._store.discard(_id_of(notification_id), decision), State.DISCARDED)
+    async def _edit_of(self, wanted: Requeue) -> Edit:
+        user_id = None
+        if wanted.user_id:
+            user_id = parse(wanted.user_id)
+            if user_id is None or not await self._people.exists(str(user_id)):
+                raise NewRecipientNotFound.of("user_id", "there is no such user")
+        return Edit(user_id, check_email("email", wanted.email) if wanted.email else None)
 
 
-def _decided(found: DeadLetter | None, wanted: State) -> DeadLetter:
-    if found is None:
-        raise DeadLetterNotFound
-    if found.state is not wanted:
-        raise AlreadyResolved(found.state.name.lower())
-    return found
+def _scrubbed(letter: DeadLetter, payload: bytes | None = None) -> DeadLetter:
+    """Without addresses in what providers and reviewers wrote, and without the values of the delivery's variables in the former."""
+    audit = tuple(replace(entry, note=scrub(entry.note)) for entry in letter.audit)
+    return replace(letter, detail=scrub(letter.detail, variables_of(payload)), note=scrub(letter.note), audit=audit)
 
 
-def _name_of(caller: Caller) -> str:
-    return f"{caller.kind.value}:{caller.id}"
+def actor_of(caller: Caller) -> Actor:
+    """How the audit trail names a caller."""
+    return Actor(caller.kind.value, caller.id)
+
+
+def tidy(note: str) -> str:
+    """A note as it can be stored."""
+    return note.replace("\0", " ")
+
+
+def _digest_of(actor: Actor, key: str) -> bytes:
+    return hashlib.sha256(f"RequeueDeadLetter\n{actor}\n{key}".encode()).digest()
 
 
 def _id_of(text: str) -> UUID:

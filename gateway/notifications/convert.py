@@ -73,13 +73,6 @@ def delivery_bytes(
     return delivery.SerializeToString()
 
 
-def next_run(payload: bytes, run: int) -> bytes:
-    """The payload for a new run: fresh attempts, and nothing parked."""
-    delivery = delivery_pb2.Delivery.FromString(payload)
-    delivery.run, delivery.attempt, delivery.parked = run, 1, 0
-    return delivery.SerializeToString()
-
-
 def envelope(payloads: Iterable[bytes]) -> bytes:
     """A serialized DeliveryRequested around serialized deliveries, without parsing them: field 1, length-delimited."""
     parts: list[bytes] = []

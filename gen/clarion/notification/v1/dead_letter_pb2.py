@@ -23,18 +23,51 @@ _sym_db = _symbol_database.Default()
 
 
 from clarion.channel.v1 import channel_pb2 as clarion_dot_channel_dot_v1_dot_channel__pb2
+from clarion.options.v1 import options_pb2 as clarion_dot_options_dot_v1_dot_options__pb2
+from clarion.template.v1 import template_pb2 as clarion_dot_template_dot_v1_dot_template__pb2
+from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)clarion/notification/v1/dead_letter.proto\x12\x17\x63larion.notification.v1\x1a clarion/channel/v1/channel.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xff\x02\n\nDeadLetter\x12\x17\n\x0fnotification_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12,\n\x07\x63hannel\x18\x03 \x01(\x0e\x32\x1b.clarion.channel.v1.Channel\x12\x10\n\x08template\x18\x04 \x01(\t\x12\x37\n\x05state\x18\x05 \x01(\x0e\x32(.clarion.notification.v1.DeadLetterState\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x07 \x01(\t\x12\x10\n\x08\x61ttempts\x18\x08 \x01(\x05\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0cresolve_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bresolved_by\x18\x0b \x01(\t\x12\x0c\n\x04note\x18\x0c \x01(\t\x12\x16\n\x0e\x63orrelation_id\x18\r \x01(\t*\x91\x01\n\x0f\x44\x65\x61\x64LetterState\x12!\n\x1d\x44\x45\x41\x44_LETTER_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x44\x45\x41\x44_LETTER_STATE_OPEN\x10\x01\x12\x1e\n\x1a\x44\x45\x41\x44_LETTER_STATE_REQUEUED\x10\x02\x12\x1f\n\x1b\x44\x45\x41\x44_LETTER_STATE_DISCARDED\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)clarion/notification/v1/dead_letter.proto\x12\x17\x63larion.notification.v1\x1a clarion/channel/v1/channel.proto\x1a clarion/options/v1/options.proto\x1a\"clarion/template/v1/template.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbb\x04\n\nDeadLetter\x12\x17\n\x0fnotification_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12,\n\x07\x63hannel\x18\x03 \x01(\x0e\x32\x1b.clarion.channel.v1.Channel\x12\x10\n\x08template\x18\x04 \x01(\t\x12\x37\n\x05state\x18\x05 \x01(\x0e\x32(.clarion.notification.v1.DeadLetterState\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x07 \x01(\t\x12\x10\n\x08\x61ttempts\x18\x08 \x01(\x05\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0cresolve_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bresolved_by\x18\x0b \x01(\t\x12\x0c\n\x04note\x18\x0c \x01(\t\x12\x16\n\x0e\x63orrelation_id\x18\r \x01(\t\x12\x37\n\x05\x63\x61use\x18\x0e \x01(\x0e\x32(.clarion.notification.v1.DeadLetterCause\x12\x0b\n\x03run\x18\x0f \x01(\x05\x12\x37\n\x05\x61udit\x18\x10 \x03(\x0b\x32(.clarion.notification.v1.DeadLetterAudit\x12;\n\x07preview\x18\x11 \x01(\x0b\x32*.clarion.notification.v1.DeadLetterPreview\"\xf0\x01\n\x0f\x44\x65\x61\x64LetterAudit\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x39\n\x06\x61\x63tion\x18\x02 \x01(\x0e\x32).clarion.notification.v1.DeadLetterAction\x12\x12\n\nactor_kind\x18\x03 \x01(\t\x12\x10\n\x08\x61\x63tor_id\x18\x04 \x01(\t\x12\x0c\n\x04note\x18\x05 \x01(\t\x12\x0b\n\x03run\x18\x06 \x01(\x05\x12\x0e\n\x06job_id\x18\x07 \x01(\t\x12\x0f\n\x07\x63hanged\x18\x08 \x03(\t\x12\x16\n\x0e\x66ormer_user_id\x18\t \x01(\t\"\x91\x02\n\x11\x44\x65\x61\x64LetterPreview\x12\x10\n\x08redacted\x18\x01 \x01(\x08\x12\x17\n\trecipient\x18\x02 \x01(\tB\x04\xb0\xbb\x18\x01\x12\x18\n\x10recipient_edited\x18\x03 \x01(\x08\x12\x0f\n\x07\x64\x65vices\x18\x04 \x01(\x05\x12\x10\n\x08\x64\x65\x63ision\x18\x05 \x01(\t\x12\x0c\n\x04rule\x18\x06 \x01(\t\x12\x0e\n\x06locale\x18\x07 \x01(\t\x12\x33\n\x07\x63ontent\x18\x08 \x01(\x0b\x32\x1c.clarion.template.v1.ContentB\x04\xb0\xbb\x18\x01\x12\x30\n\tvariables\x18\t \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xb0\xbb\x18\x01\x12\x0f\n\x07problem\x18\n \x01(\t\"\x92\x02\n\x10\x44\x65\x61\x64LetterFilter\x12\x37\n\x05\x63\x61use\x18\x01 \x01(\x0e\x32(.clarion.notification.v1.DeadLetterCause\x12\x16\n\x06reason\x18\x02 \x01(\tB\x06\xba\xbb\x18\x02\x10@\x12,\n\x07\x63hannel\x18\x03 \x01(\x0e\x32\x1b.clarion.channel.v1.Channel\x12\x18\n\x08template\x18\x04 \x01(\tB\x06\xba\xbb\x18\x02\x10@\x12\x31\n\rcreated_after\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x63reated_before\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb1\x04\n\rDeadLetterJob\x12\n\n\x02id\x18\x01 \x01(\t\x12\x39\n\x06\x61\x63tion\x18\x02 \x01(\x0e\x32).clarion.notification.v1.DeadLetterAction\x12:\n\x05state\x18\x03 \x01(\x0e\x32+.clarion.notification.v1.DeadLetterJobState\x12\x39\n\x06\x66ilter\x18\x04 \x01(\x0b\x32).clarion.notification.v1.DeadLetterFilter\x12\x12\n\nrate_per_s\x18\x05 \x01(\x05\x12\x0c\n\x04note\x18\x06 \x01(\t\x12\x12\n\ncreated_by\x18\x07 \x01(\t\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x66inish_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0btotal_count\x18\n \x01(\x05\x12\x12\n\ndone_count\x18\x0b \x01(\x05\x12\x15\n\rskipped_count\x18\x0c \x01(\x05\x12S\n\x0fskipped_reasons\x18\r \x03(\x0b\x32:.clarion.notification.v1.DeadLetterJob.SkippedReasonsEntry\x1a\x35\n\x13SkippedReasonsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x05:\x02\x38\x01*\x91\x01\n\x0f\x44\x65\x61\x64LetterState\x12!\n\x1d\x44\x45\x41\x44_LETTER_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x44\x45\x41\x44_LETTER_STATE_OPEN\x10\x01\x12\x1e\n\x1a\x44\x45\x41\x44_LETTER_STATE_REQUEUED\x10\x02\x12\x1f\n\x1b\x44\x45\x41\x44_LETTER_STATE_DISCARDED\x10\x03*\xc8\x02\n\x0f\x44\x65\x61\x64LetterCause\x12!\n\x1d\x44\x45\x41\x44_LETTER_CAUSE_UNSPECIFIED\x10\x00\x12(\n$DEAD_LETTER_CAUSE_PROVIDER_PERMANENT\x10\x01\x12(\n$DEAD_LETTER_CAUSE_PROVIDER_TRANSIENT\x10\x02\x12\x1e\n\x1a\x44\x45\x41\x44_LETTER_CAUSE_TEMPLATE\x10\x03\x12\x1f\n\x1b\x44\x45\x41\x44_LETTER_CAUSE_RECIPIENT\x10\x04\x12\x19\n\x15\x44\x45\x41\x44_LETTER_CAUSE_BUS\x10\x05\x12%\n!DEAD_LETTER_CAUSE_UNKNOWN_OUTCOME\x10\x06\x12\x1e\n\x1a\x44\x45\x41\x44_LETTER_CAUSE_INTERNAL\x10\x07\x12\x1b\n\x17\x44\x45\x41\x44_LETTER_CAUSE_OTHER\x10\x08*\xb6\x01\n\x10\x44\x65\x61\x64LetterAction\x12\"\n\x1e\x44\x45\x41\x44_LETTER_ACTION_UNSPECIFIED\x10\x00\x12\x1f\n\x1b\x44\x45\x41\x44_LETTER_ACTION_REQUEUED\x10\x01\x12 \n\x1c\x44\x45\x41\x44_LETTER_ACTION_DISCARDED\x10\x02\x12\x1c\n\x18\x44\x45\x41\x44_LETTER_ACTION_NOTED\x10\x03\x12\x1d\n\x19\x44\x45\x41\x44_LETTER_ACTION_VIEWED\x10\x04*\x88\x01\n\x0e\x44\x65\x61\x64LetterView\x12 \n\x1c\x44\x45\x41\x44_LETTER_VIEW_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x44\x45\x41\x44_LETTER_VIEW_BASIC\x10\x01\x12\x1d\n\x19\x44\x45\x41\x44_LETTER_VIEW_REDACTED\x10\x02\x12\x19\n\x15\x44\x45\x41\x44_LETTER_VIEW_FULL\x10\x03*\xa3\x01\n\x12\x44\x65\x61\x64LetterJobState\x12%\n!DEAD_LETTER_JOB_STATE_UNSPECIFIED\x10\x00\x12!\n\x1d\x44\x45\x41\x44_LETTER_JOB_STATE_RUNNING\x10\x01\x12\x1e\n\x1a\x44\x45\x41\x44_LETTER_JOB_STATE_DONE\x10\x02\x12#\n\x1f\x44\x45\x41\x44_LETTER_JOB_STATE_CANCELLED\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'clarion.notification.v1.dead_letter_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DEADLETTERSTATE']._serialized_start=524
-  _globals['_DEADLETTERSTATE']._serialized_end=669
-  _globals['_DEADLETTER']._serialized_start=138
-  _globals['_DEADLETTER']._serialized_end=521
+  _globals['_DEADLETTERPREVIEW'].fields_by_name['recipient']._loaded_options = None
+  _globals['_DEADLETTERPREVIEW'].fields_by_name['recipient']._serialized_options = b'\260\273\030\001'
+  _globals['_DEADLETTERPREVIEW'].fields_by_name['content']._loaded_options = None
+  _globals['_DEADLETTERPREVIEW'].fields_by_name['content']._serialized_options = b'\260\273\030\001'
+  _globals['_DEADLETTERPREVIEW'].fields_by_name['variables']._loaded_options = None
+  _globals['_DEADLETTERPREVIEW'].fields_by_name['variables']._serialized_options = b'\260\273\030\001'
+  _globals['_DEADLETTERFILTER'].fields_by_name['reason']._loaded_options = None
+  _globals['_DEADLETTERFILTER'].fields_by_name['reason']._serialized_options = b'\272\273\030\002\020@'
+  _globals['_DEADLETTERFILTER'].fields_by_name['template']._loaded_options = None
+  _globals['_DEADLETTERFILTER'].fields_by_name['template']._serialized_options = b'\272\273\030\002\020@'
+  _globals['_DEADLETTERJOB_SKIPPEDREASONSENTRY']._loaded_options = None
+  _globals['_DEADLETTERJOB_SKIPPEDREASONSENTRY']._serialized_options = b'8\001'
+  _globals['_DEADLETTERSTATE']._serialized_start=2172
+  _globals['_DEADLETTERSTATE']._serialized_end=2317
+  _globals['_DEADLETTERCAUSE']._serialized_start=2320
+  _globals['_DEADLETTERCAUSE']._serialized_end=2648
+  _globals['_DEADLETTERACTION']._serialized_start=2651
+  _globals['_DEADLETTERACTION']._serialized_end=2833
+  _globals['_DEADLETTERVIEW']._serialized_start=2836
+  _globals['_DEADLETTERVIEW']._serialized_end=2972
+  _globals['_DEADLETTERJOBSTATE']._serialized_start=2975
+  _globals['_DEADLETTERJOBSTATE']._serialized_end=3138
+  _globals['_DEADLETTER']._serialized_start=238
+  _globals['_DEADLETTER']._serialized_end=809
+  _globals['_DEADLETTERAUDIT']._serialized_start=812
+  _globals['_DEADLETTERAUDIT']._serialized_end=1052
+  _globals['_DEADLETTERPREVIEW']._serialized_start=1055
+  _globals['_DEADLETTERPREVIEW']._serialized_end=1328
+  _globals['_DEADLETTERFILTER']._serialized_start=1331
+  _globals['_DEADLETTERFILTER']._serialized_end=1605
+  _globals['_DEADLETTERJOB']._serialized_start=1608
+  _globals['_DEADLETTERJOB']._serialized_end=2169
+  _globals['_DEADLETTERJOB_SKIPPEDREASONSENTRY']._serialized_start=2116
+  _globals['_DEADLETTERJOB_SKIPPEDREASONSENTRY']._serialized_end=2169
 # @@protoc_insertion_point(module_scope)

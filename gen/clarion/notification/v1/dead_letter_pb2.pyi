@@ -4,9 +4,13 @@ isort:skip_file
 """
 
 from clarion.channel.v1 import channel_pb2 as _channel_pb2
+from clarion.template.v1 import template_pb2 as _template_pb2
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
@@ -47,6 +51,144 @@ DEAD_LETTER_STATE_DISCARDED: DeadLetterState.ValueType  # 3
 """Was given up."""
 Global___DeadLetterState: _TypeAlias = DeadLetterState  # noqa: Y015
 
+class _DeadLetterCause:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DeadLetterCauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DeadLetterCause.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DEAD_LETTER_CAUSE_UNSPECIFIED: _DeadLetterCause.ValueType  # 0
+    """Never answered."""
+    DEAD_LETTER_CAUSE_PROVIDER_PERMANENT: _DeadLetterCause.ValueType  # 1
+    """The provider refused for good: SMTP 5yz, or FCM with a message that it can't carry."""
+    DEAD_LETTER_CAUSE_PROVIDER_TRANSIENT: _DeadLetterCause.ValueType  # 2
+    """The provider failed at every attempt with an error that may pass: SMTP 4yz, connections, time-outs, quotas."""
+    DEAD_LETTER_CAUSE_TEMPLATE: _DeadLetterCause.ValueType  # 3
+    """The template can't be rendered with these variables."""
+    DEAD_LETTER_CAUSE_RECIPIENT: _DeadLetterCause.ValueType  # 4
+    """Nobody is reached at this address or device, or there is no such person."""
+    DEAD_LETTER_CAUSE_BUS: _DeadLetterCause.ValueType  # 5
+    """The bus gave the message up, or it could not be read."""
+    DEAD_LETTER_CAUSE_UNKNOWN_OUTCOME: _DeadLetterCause.ValueType  # 6
+    """It may have been sent, and its template wants nobody to get it twice."""
+    DEAD_LETTER_CAUSE_INTERNAL: _DeadLetterCause.ValueType  # 7
+    """A defect of ours."""
+    DEAD_LETTER_CAUSE_OTHER: _DeadLetterCause.ValueType  # 8
+    """None of these."""
+
+class DeadLetterCause(_DeadLetterCause, metaclass=_DeadLetterCauseEnumTypeWrapper):
+    """DeadLetterCause is the class of a reason: what a reviewer has to look at. It follows from the reason alone and keeps its meaning while
+    reasons come and go.
+    """
+
+DEAD_LETTER_CAUSE_UNSPECIFIED: DeadLetterCause.ValueType  # 0
+"""Never answered."""
+DEAD_LETTER_CAUSE_PROVIDER_PERMANENT: DeadLetterCause.ValueType  # 1
+"""The provider refused for good: SMTP 5yz, or FCM with a message that it can't carry."""
+DEAD_LETTER_CAUSE_PROVIDER_TRANSIENT: DeadLetterCause.ValueType  # 2
+"""The provider failed at every attempt with an error that may pass: SMTP 4yz, connections, time-outs, quotas."""
+DEAD_LETTER_CAUSE_TEMPLATE: DeadLetterCause.ValueType  # 3
+"""The template can't be rendered with these variables."""
+DEAD_LETTER_CAUSE_RECIPIENT: DeadLetterCause.ValueType  # 4
+"""Nobody is reached at this address or device, or there is no such person."""
+DEAD_LETTER_CAUSE_BUS: DeadLetterCause.ValueType  # 5
+"""The bus gave the message up, or it could not be read."""
+DEAD_LETTER_CAUSE_UNKNOWN_OUTCOME: DeadLetterCause.ValueType  # 6
+"""It may have been sent, and its template wants nobody to get it twice."""
+DEAD_LETTER_CAUSE_INTERNAL: DeadLetterCause.ValueType  # 7
+"""A defect of ours."""
+DEAD_LETTER_CAUSE_OTHER: DeadLetterCause.ValueType  # 8
+"""None of these."""
+Global___DeadLetterCause: _TypeAlias = DeadLetterCause  # noqa: Y015
+
+class _DeadLetterAction:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DeadLetterActionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DeadLetterAction.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DEAD_LETTER_ACTION_UNSPECIFIED: _DeadLetterAction.ValueType  # 0
+    """Never answered."""
+    DEAD_LETTER_ACTION_REQUEUED: _DeadLetterAction.ValueType  # 1
+    """Sent it on its way again."""
+    DEAD_LETTER_ACTION_DISCARDED: _DeadLetterAction.ValueType  # 2
+    """Gave it up."""
+    DEAD_LETTER_ACTION_NOTED: _DeadLetterAction.ValueType  # 3
+    """Wrote a note."""
+    DEAD_LETTER_ACTION_VIEWED: _DeadLetterAction.ValueType  # 4
+    """Looked at the personal data in it."""
+
+class DeadLetterAction(_DeadLetterAction, metaclass=_DeadLetterActionEnumTypeWrapper):
+    """DeadLetterAction is what somebody did about a dead letter."""
+
+DEAD_LETTER_ACTION_UNSPECIFIED: DeadLetterAction.ValueType  # 0
+"""Never answered."""
+DEAD_LETTER_ACTION_REQUEUED: DeadLetterAction.ValueType  # 1
+"""Sent it on its way again."""
+DEAD_LETTER_ACTION_DISCARDED: DeadLetterAction.ValueType  # 2
+"""Gave it up."""
+DEAD_LETTER_ACTION_NOTED: DeadLetterAction.ValueType  # 3
+"""Wrote a note."""
+DEAD_LETTER_ACTION_VIEWED: DeadLetterAction.ValueType  # 4
+"""Looked at the personal data in it."""
+Global___DeadLetterAction: _TypeAlias = DeadLetterAction  # noqa: Y015
+
+class _DeadLetterView:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DeadLetterViewEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DeadLetterView.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DEAD_LETTER_VIEW_UNSPECIFIED: _DeadLetterView.ValueType  # 0
+    """The same as DEAD_LETTER_VIEW_REDACTED."""
+    DEAD_LETTER_VIEW_BASIC: _DeadLetterView.ValueType  # 1
+    """What is known of it, and its audit trail."""
+    DEAD_LETTER_VIEW_REDACTED: _DeadLetterView.ValueType  # 2
+    """Also what would be sent, with the person's address and the values of all variables masked."""
+    DEAD_LETTER_VIEW_FULL: _DeadLetterView.ValueType  # 3
+    """Also what would be sent, exactly. Personal data: that it was looked at goes into the audit trail."""
+
+class DeadLetterView(_DeadLetterView, metaclass=_DeadLetterViewEnumTypeWrapper):
+    """DeadLetterView is how much of a dead letter is shown."""
+
+DEAD_LETTER_VIEW_UNSPECIFIED: DeadLetterView.ValueType  # 0
+"""The same as DEAD_LETTER_VIEW_REDACTED."""
+DEAD_LETTER_VIEW_BASIC: DeadLetterView.ValueType  # 1
+"""What is known of it, and its audit trail."""
+DEAD_LETTER_VIEW_REDACTED: DeadLetterView.ValueType  # 2
+"""Also what would be sent, with the person's address and the values of all variables masked."""
+DEAD_LETTER_VIEW_FULL: DeadLetterView.ValueType  # 3
+"""Also what would be sent, exactly. Personal data: that it was looked at goes into the audit trail."""
+Global___DeadLetterView: _TypeAlias = DeadLetterView  # noqa: Y015
+
+class _DeadLetterJobState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DeadLetterJobStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DeadLetterJobState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DEAD_LETTER_JOB_STATE_UNSPECIFIED: _DeadLetterJobState.ValueType  # 0
+    """Never answered."""
+    DEAD_LETTER_JOB_STATE_RUNNING: _DeadLetterJobState.ValueType  # 1
+    """Works its letters off, or waits for the broker."""
+    DEAD_LETTER_JOB_STATE_DONE: _DeadLetterJobState.ValueType  # 2
+    """Has dealt with every letter."""
+    DEAD_LETTER_JOB_STATE_CANCELLED: _DeadLetterJobState.ValueType  # 3
+    """Was stopped; what was done by then stays done."""
+
+class DeadLetterJobState(_DeadLetterJobState, metaclass=_DeadLetterJobStateEnumTypeWrapper):
+    """DeadLetterJobState is how far a job is."""
+
+DEAD_LETTER_JOB_STATE_UNSPECIFIED: DeadLetterJobState.ValueType  # 0
+"""Never answered."""
+DEAD_LETTER_JOB_STATE_RUNNING: DeadLetterJobState.ValueType  # 1
+"""Works its letters off, or waits for the broker."""
+DEAD_LETTER_JOB_STATE_DONE: DeadLetterJobState.ValueType  # 2
+"""Has dealt with every letter."""
+DEAD_LETTER_JOB_STATE_CANCELLED: DeadLetterJobState.ValueType  # 3
+"""Was stopped; what was done by then stays done."""
+Global___DeadLetterJobState: _TypeAlias = DeadLetterJobState  # noqa: Y015
+
 @_typing.final
 class DeadLetter(_message.Message):
     """DeadLetter is a notification that could not be delivered and waits for a person to decide."""
@@ -66,6 +208,10 @@ class DeadLetter(_message.Message):
     RESOLVED_BY_FIELD_NUMBER: _builtins.int
     NOTE_FIELD_NUMBER: _builtins.int
     CORRELATION_ID_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
+    RUN_FIELD_NUMBER: _builtins.int
+    AUDIT_FIELD_NUMBER: _builtins.int
+    PREVIEW_FIELD_NUMBER: _builtins.int
     notification_id: _builtins.str
     """The notification."""
     user_id: _builtins.str
@@ -88,6 +234,10 @@ class DeadLetter(_message.Message):
     """What the reviewer noted."""
     correlation_id: _builtins.str
     """Ties together the logs, spans and messages of the request."""
+    cause: Global___DeadLetterCause.ValueType
+    """The class of its reason."""
+    run: _builtins.int
+    """The run that failed: 0 at first, one more with each requeue."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it failed."""
@@ -95,6 +245,14 @@ class DeadLetter(_message.Message):
     @_builtins.property
     def resolve_time(self) -> _timestamp_pb2.Timestamp:
         """When it was decided; unset while it is open."""
+
+    @_builtins.property
+    def audit(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeadLetterAudit]:
+        """Who did what, oldest first. In single reads only."""
+
+    @_builtins.property
+    def preview(self) -> Global___DeadLetterPreview:
+        """What would be sent now. In single reads only, as far as the view asks for it."""
 
     def __init__(
         self,
@@ -112,11 +270,283 @@ class DeadLetter(_message.Message):
         resolved_by: _builtins.str = ...,
         note: _builtins.str = ...,
         correlation_id: _builtins.str = ...,
+        cause: Global___DeadLetterCause.ValueType = ...,
+        run: _builtins.int = ...,
+        audit: _abc.Iterable[Global___DeadLetterAudit] | None = ...,
+        preview: Global___DeadLetterPreview | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "resolve_time", b"resolve_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "preview", b"preview", "resolve_time", b"resolve_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "channel", b"channel", "correlation_id", b"correlation_id", "create_time", b"create_time", "detail", b"detail", "note", b"note", "notification_id", b"notification_id", "reason", b"reason", "resolve_time", b"resolve_time", "resolved_by", b"resolved_by", "state", b"state", "template", b"template", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "audit", b"audit", "cause", b"cause", "channel", b"channel", "correlation_id", b"correlation_id", "create_time", b"create_time", "detail", b"detail", "note", b"note", "notification_id", b"notification_id", "preview", b"preview", "reason", b"reason", "resolve_time", b"resolve_time", "resolved_by", b"resolved_by", "run", b"run", "state", b"state", "template", b"template", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DeadLetter: _TypeAlias = DeadLetter  # noqa: Y015
+
+@_typing.final
+class DeadLetterAudit(_message.Message):
+    """DeadLetterAudit is one thing that somebody did about a dead letter."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIME_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
+    ACTOR_KIND_FIELD_NUMBER: _builtins.int
+    ACTOR_ID_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    RUN_FIELD_NUMBER: _builtins.int
+    JOB_ID_FIELD_NUMBER: _builtins.int
+    CHANGED_FIELD_NUMBER: _builtins.int
+    FORMER_USER_ID_FIELD_NUMBER: _builtins.int
+    action: Global___DeadLetterAction.ValueType
+    """What."""
+    actor_kind: _builtins.str
+    """The kind of caller: "user", "api_key" or "service"."""
+    actor_id: _builtins.str
+    """The caller's id."""
+    note: _builtins.str
+    """What they noted."""
+    run: _builtins.int
+    """The run that had failed by then."""
+    job_id: _builtins.str
+    """The job that did it for them; empty when they did it themselves."""
+    former_user_id: _builtins.str
+    """The person it was for until then, where that was changed."""
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """When."""
+
+    @_builtins.property
+    def changed(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What they changed on requeue: "user_id", "email"."""
+
+    def __init__(
+        self,
+        *,
+        time: _timestamp_pb2.Timestamp | None = ...,
+        action: Global___DeadLetterAction.ValueType = ...,
+        actor_kind: _builtins.str = ...,
+        actor_id: _builtins.str = ...,
+        note: _builtins.str = ...,
+        run: _builtins.int = ...,
+        job_id: _builtins.str = ...,
+        changed: _abc.Iterable[_builtins.str] | None = ...,
+        former_user_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "actor_id", b"actor_id", "actor_kind", b"actor_kind", "changed", b"changed", "former_user_id", b"former_user_id", "job_id", b"job_id", "note", b"note", "run", b"run", "time", b"time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeadLetterAudit: _TypeAlias = DeadLetterAudit  # noqa: Y015
+
+@_typing.final
+class DeadLetterPreview(_message.Message):
+    """DeadLetterPreview is what a requeue would send, as templates, preferences and addresses are now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REDACTED_FIELD_NUMBER: _builtins.int
+    RECIPIENT_FIELD_NUMBER: _builtins.int
+    RECIPIENT_EDITED_FIELD_NUMBER: _builtins.int
+    DEVICES_FIELD_NUMBER: _builtins.int
+    DECISION_FIELD_NUMBER: _builtins.int
+    RULE_FIELD_NUMBER: _builtins.int
+    LOCALE_FIELD_NUMBER: _builtins.int
+    CONTENT_FIELD_NUMBER: _builtins.int
+    VARIABLES_FIELD_NUMBER: _builtins.int
+    PROBLEM_FIELD_NUMBER: _builtins.int
+    redacted: _builtins.bool
+    """True when address and values are masked."""
+    recipient: _builtins.str
+    """E-mail: where it would go, such as a***@example.com."""
+    recipient_edited: _builtins.bool
+    """True when a reviewer has set that address for this notification."""
+    devices: _builtins.int
+    """Push: the number of devices that it would go to."""
+    decision: _builtins.str
+    """Whether it would be sent: "send", or "skip" or "not_found" as the rule says."""
+    rule: _builtins.str
+    """The rule that decided, such as "default" or "suppression:bounce"."""
+    locale: _builtins.str
+    """The locale that would be used."""
+    problem: _builtins.str
+    """Why there is no recipient or no content, in UPPER_SNAKE; empty when all is there. RENDER_FAILED in a redacted view may mean that
+    the template needs the values.
+    """
+    @_builtins.property
+    def content(self) -> _template_pb2.Content:
+        """The finished text."""
+
+    @_builtins.property
+    def variables(self) -> _struct_pb2.Struct:
+        """The variables; masked values keep their kind, so that lists keep their length and numbers become 0."""
+
+    def __init__(
+        self,
+        *,
+        redacted: _builtins.bool = ...,
+        recipient: _builtins.str = ...,
+        recipient_edited: _builtins.bool = ...,
+        devices: _builtins.int = ...,
+        decision: _builtins.str = ...,
+        rule: _builtins.str = ...,
+        locale: _builtins.str = ...,
+        content: _template_pb2.Content | None = ...,
+        variables: _struct_pb2.Struct | None = ...,
+        problem: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "variables", b"variables"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "decision", b"decision", "devices", b"devices", "locale", b"locale", "problem", b"problem", "recipient", b"recipient", "recipient_edited", b"recipient_edited", "redacted", b"redacted", "rule", b"rule", "variables", b"variables"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeadLetterPreview: _TypeAlias = DeadLetterPreview  # noqa: Y015
+
+@_typing.final
+class DeadLetterFilter(_message.Message):
+    """DeadLetterFilter says which open dead letters are meant. What is set must all hold."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CAUSE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    TEMPLATE_FIELD_NUMBER: _builtins.int
+    CREATED_AFTER_FIELD_NUMBER: _builtins.int
+    CREATED_BEFORE_FIELD_NUMBER: _builtins.int
+    cause: Global___DeadLetterCause.ValueType
+    """Only those of this class."""
+    reason: _builtins.str
+    """Only those that failed for this reason."""
+    channel: _channel_pb2.Channel.ValueType
+    """Only those of this channel."""
+    template: _builtins.str
+    """Only those of this template."""
+    @_builtins.property
+    def created_after(self) -> _timestamp_pb2.Timestamp:
+        """Only those that failed at this time or later."""
+
+    @_builtins.property
+    def created_before(self) -> _timestamp_pb2.Timestamp:
+        """Only those that failed before this time."""
+
+    def __init__(
+        self,
+        *,
+        cause: Global___DeadLetterCause.ValueType = ...,
+        reason: _builtins.str = ...,
+        channel: _channel_pb2.Channel.ValueType = ...,
+        template: _builtins.str = ...,
+        created_after: _timestamp_pb2.Timestamp | None = ...,
+        created_before: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["created_after", b"created_after", "created_before", b"created_before"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "channel", b"channel", "created_after", b"created_after", "created_before", b"created_before", "reason", b"reason", "template", b"template"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeadLetterFilter: _TypeAlias = DeadLetterFilter  # noqa: Y015
+
+@_typing.final
+class DeadLetterJob(_message.Message):
+    """DeadLetterJob is a decision about many dead letters, worked off in the background. It goes on after a crash and decides each letter
+    at most once.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class SkippedReasonsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    ID_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    RATE_PER_S_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    CREATED_BY_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    FINISH_TIME_FIELD_NUMBER: _builtins.int
+    TOTAL_COUNT_FIELD_NUMBER: _builtins.int
+    DONE_COUNT_FIELD_NUMBER: _builtins.int
+    SKIPPED_COUNT_FIELD_NUMBER: _builtins.int
+    SKIPPED_REASONS_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Its id."""
+    action: Global___DeadLetterAction.ValueType
+    """What it does: REQUEUED or DISCARDED."""
+    state: Global___DeadLetterJobState.ValueType
+    """How far it is."""
+    rate_per_s: _builtins.int
+    """Letters per second, at most."""
+    note: _builtins.str
+    """What the reviewer noted."""
+    created_by: _builtins.str
+    """Who asked for it."""
+    total_count: _builtins.int
+    """Letters that the filter found when the job was made."""
+    done_count: _builtins.int
+    """Letters that it has decided so far."""
+    skipped_count: _builtins.int
+    """Letters that it could not decide, since somebody else had or there is nothing left to send."""
+    @_builtins.property
+    def filter(self) -> Global___DeadLetterFilter:
+        """Which letters were asked for."""
+
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was asked for."""
+
+    @_builtins.property
+    def finish_time(self) -> _timestamp_pb2.Timestamp:
+        """When it ended; unset while it runs."""
+
+    @_builtins.property
+    def skipped_reasons(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """How many were skipped why. In single reads only."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        action: Global___DeadLetterAction.ValueType = ...,
+        state: Global___DeadLetterJobState.ValueType = ...,
+        filter: Global___DeadLetterFilter | None = ...,
+        rate_per_s: _builtins.int = ...,
+        note: _builtins.str = ...,
+        created_by: _builtins.str = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        finish_time: _timestamp_pb2.Timestamp | None = ...,
+        total_count: _builtins.int = ...,
+        done_count: _builtins.int = ...,
+        skipped_count: _builtins.int = ...,
+        skipped_reasons: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "filter", b"filter", "finish_time", b"finish_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "create_time", b"create_time", "created_by", b"created_by", "done_count", b"done_count", "filter", b"filter", "finish_time", b"finish_time", "id", b"id", "note", b"note", "rate_per_s", b"rate_per_s", "skipped_count", b"skipped_count", "skipped_reasons", b"skipped_reasons", "state", b"state", "total_count", b"total_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeadLetterJob: _TypeAlias = DeadLetterJob  # noqa: Y015

@@ -26,9 +26,10 @@ from clarion.channel.v1 import channel_pb2 as clarion_dot_channel_dot_v1_dot_cha
 from clarion.notification.v1 import dead_letter_pb2 as clarion_dot_notification_dot_v1_dot_dead__letter__pb2
 from clarion.options.v1 import options_pb2 as clarion_dot_options_dot_v1_dot_options__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n1clarion/notification/v1/dead_letter_service.proto\x12\x17\x63larion.notification.v1\x1a clarion/channel/v1/channel.proto\x1a)clarion/notification/v1/dead_letter.proto\x1a clarion/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\"\xec\x01\n\x16ListDeadLettersRequest\x12\x37\n\x05state\x18\x01 \x01(\x0e\x32(.clarion.notification.v1.DeadLetterState\x12,\n\x07\x63hannel\x18\x02 \x01(\x0e\x32\x1b.clarion.channel.v1.Channel\x12\x18\n\x08template\x18\x03 \x01(\tB\x06\xba\xbb\x18\x02\x10@\x12\x16\n\x06reason\x18\x04 \x01(\tB\x06\xba\xbb\x18\x02\x10@\x12\x1c\n\tpage_size\x18\x05 \x01(\x05\x42\t\xba\xbb\x18\x05\x30\x00\x38\xc8\x01\x12\x1b\n\npage_token\x18\x06 \x01(\tB\x07\xba\xbb\x18\x03\x10\x80\x04\"m\n\x17ListDeadLettersResponse\x12\x39\n\x0c\x64\x65\x61\x64_letters\x18\x01 \x03(\x0b\x32#.clarion.notification.v1.DeadLetter\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"9\n\x14GetDeadLetterRequest\x12!\n\x0fnotification_id\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10$\"Q\n\x15GetDeadLetterResponse\x12\x38\n\x0b\x64\x65\x61\x64_letter\x18\x01 \x01(\x0b\x32#.clarion.notification.v1.DeadLetter\"T\n\x18RequeueDeadLetterRequest\x12!\n\x0fnotification_id\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10$\x12\x15\n\x04note\x18\x02 \x01(\tB\x07\xba\xbb\x18\x03\x10\xe8\x07\"U\n\x19RequeueDeadLetterResponse\x12\x38\n\x0b\x64\x65\x61\x64_letter\x18\x01 \x01(\x0b\x32#.clarion.notification.v1.DeadLetter\"T\n\x18\x44iscardDeadLetterRequest\x12!\n\x0fnotification_id\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10$\x12\x15\n\x04note\x18\x02 \x01(\tB\x07\xba\xbb\x18\x03\x10\xe8\x07\"U\n\x19\x44iscardDeadLetterResponse\x12\x38\n\x0b\x64\x65\x61\x64_letter\x18\x01 \x01(\x0b\x32#.clarion.notification.v1.DeadLetter2\xd0\x06\n\x11\x44\x65\x61\x64LetterService\x12\xae\x01\n\x0fListDeadLetters\x12/.clarion.notification.v1.ListDeadLettersRequest\x1a\x30.clarion.notification.v1.ListDeadLettersResponse\"8\x90\x02\x01\xaa\xbb\x18\x19\x08\x02\x12\x12\x64\x65\x61\x64letters:review \x88\'\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/dead-letters\x12\xc7\x01\n\rGetDeadLetter\x12-.clarion.notification.v1.GetDeadLetterRequest\x1a..clarion.notification.v1.GetDeadLetterResponse\"W\x90\x02\x01\xaa\xbb\x18\x19\x08\x02\x12\x12\x64\x65\x61\x64letters:review \xd0\x0f\x82\xd3\xe4\x93\x02\x31\x12\"/v1/dead-letters/{notification_id}b\x0b\x64\x65\x61\x64_letter\x12\xde\x01\n\x11RequeueDeadLetter\x12\x31.clarion.notification.v1.RequeueDeadLetterRequest\x1a\x32.clarion.notification.v1.RequeueDeadLetterResponse\"b\x90\x02\x02\xaa\xbb\x18\x19\x08\x02\x12\x12\x64\x65\x61\x64letters:review \x88\'\x82\xd3\xe4\x93\x02<\"*/v1/dead-letters/{notification_id}:requeue:\x01*b\x0b\x64\x65\x61\x64_letter\x12\xde\x01\n\x11\x44iscardDeadLetter\x12\x31.clarion.notification.v1.DiscardDeadLetterRequest\x1a\x32.clarion.notification.v1.DiscardDeadLetterResponse\"b\x90\x02\x02\xaa\xbb\x18\x19\x08\x02\x12\x12\x64\x65\x61\x64letters:review \x88\'\x82\xd3\xe4\x93\x02<\"*/v1/dead-letters/{notification_id}:discard:\x01*b\x0b\x64\x65\x61\x64_letterb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n1clarion/notification/v1/dead_letter_service.proto\x12\x17\x63larion.notification.v1\x1a clarion/channel/v1/channel.proto\x1a)clarion/notification/v1/dead_letter.proto\x1a clarion/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8c\x03\n\x16ListDeadLettersRequest\x12\x37\n\x05state\x18\x01 \x01(\x0e\x32(.clarion.notification.v1.DeadLetterState\x12,\n\x07\x63hannel\x18\x02 \x01(\x0e\x32\x1b.clarion.channel.v1.Channel\x12\x18\n\x08template\x18\x03 \x01(\tB\x06\xba\xbb\x18\x02\x10@\x12\x16\n\x06reason\x18\x04 \x01(\tB\x06\xba\xbb\x18\x02\x10@\x12\x1c\n\tpage_size\x18\x05 \x01(\x05\x42\t\xba\xbb\x18\x05\x30\x00\x38\xc8\x01\x12\x1b\n\npage_token\x18\x06 \x01(\tB\x07\xba\xbb\x18\x03\x10\x80\x04\x12\x37\n\x05\x63\x61use\x18\x07 \x01(\x0e\x32(.clarion.notification.v1.DeadLetterCause\x12\x31\n\rcreated_after\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x63reated_before\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"m\n\x17ListDeadLettersResponse\x12\x39\n\x0c\x64\x65\x61\x64_letters\x18\x01 \x03(\x0b\x32#.clarion.notification.v1.DeadLetter\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"p\n\x14GetDeadLetterRequest\x12!\n\x0fnotification_id\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10$\x12\x35\n\x04view\x18\x02 \x01(\x0e\x32\'.clarion.notification.v1.DeadLetterView\"Q\n\x15GetDeadLetterResponse\x12\x38\n\x0b\x64\x65\x61\x64_letter\x18\x01 \x01(\x0b\x32#.clarion.notification.v1.DeadLetter\"\xa6\x01\n\x18RequeueDeadLetterRequest\x12!\n\x0fnotification_id\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10$\x12\x15\n\x04note\x18\x02 \x01(\tB\x07\xba\xbb\x18\x03\x10\xe8\x07\x12\x17\n\x07user_id\x18\x03 \x01(\tB\x06\xba\xbb\x18\x02\x10$\x12\x1a\n\x05\x65mail\x18\x04 \x01(\tB\x0b\xb0\xbb\x18\x01\xba\xbb\x18\x03\x10\xc0\x02\x12\x1b\n\nrequest_id\x18\x05 \x01(\tB\x07\xba\xbb\x18\x03\x10\xff\x01\"U\n\x19RequeueDeadLetterResponse\x12\x38\n\x0b\x64\x65\x61\x64_letter\x18\x01 \x01(\x0b\x32#.clarion.notification.v1.DeadLetter\"T\n\x18\x44iscardDeadLetterRequest\x12!\n\x0fnotification_id\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10$\x12\x15\n\x04note\x18\x02 \x01(\tB\x07\xba\xbb\x18\x03\x10\xe8\x07\"U\n\x19\x44iscardDeadLetterResponse\x12\x38\n\x0b\x64\x65\x61\x64_letter\x18\x01 \x01(\x0b\x32#.clarion.notification.v1.DeadLetter\"W\n\x19\x41nnotateDeadLetterRequest\x12!\n\x0fnotification_id\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10$\x12\x17\n\x04note\x18\x02 \x01(\tB\t\xba\xbb\x18\x05\x08\x01\x10\xe8\x07\"V\n\x1a\x41nnotateDeadLetterResponse\x12\x38\n\x0b\x64\x65\x61\x64_letter\x18\x01 \x01(\x0b\x32#.clarion.notification.v1.DeadLetter\"\xc2\x01\n\x19RequeueDeadLettersRequest\x12\x39\n\x06\x66ilter\x18\x01 \x01(\x0b\x32).clarion.notification.v1.DeadLetterFilter\x12\x1d\n\nrate_per_s\x18\x02 \x01(\x05\x42\t\xba\xbb\x18\x05\x30\x00\x38\xe8\x07\x12\x17\n\x03max\x18\x03 \x01(\x05\x42\n\xba\xbb\x18\x06\x30\x00\x38\xa0\x8d\x06\x12\x15\n\x04note\x18\x04 \x01(\tB\x07\xba\xbb\x18\x03\x10\xe8\x07\x12\x1b\n\nrequest_id\x18\x05 \x01(\tB\x07\xba\xbb\x18\x03\x10\xff\x01\"Q\n\x1aRequeueDeadLettersResponse\x12\x33\n\x03job\x18\x01 \x01(\x0b\x32&.clarion.notification.v1.DeadLetterJob\"\xc2\x01\n\x19\x44iscardDeadLettersRequest\x12\x39\n\x06\x66ilter\x18\x01 \x01(\x0b\x32).clarion.notification.v1.DeadLetterFilter\x12\x1d\n\nrate_per_s\x18\x02 \x01(\x05\x42\t\xba\xbb\x18\x05\x30\x00\x38\xe8\x07\x12\x17\n\x03max\x18\x03 \x01(\x05\x42\n\xba\xbb\x18\x06\x30\x00\x38\xa0\x8d\x06\x12\x15\n\x04note\x18\x04 \x01(\tB\x07\xba\xbb\x18\x03\x10\xe8\x07\x12\x1b\n\nrequest_id\x18\x05 \x01(\tB\x07\xba\xbb\x18\x03\x10\xff\x01\"Q\n\x1a\x44iscardDeadLettersResponse\x12\x33\n\x03job\x18\x01 \x01(\x0b\x32&.clarion.notification.v1.DeadLetterJob\"/\n\x17GetDeadLetterJobRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10$\"O\n\x18GetDeadLetterJobResponse\x12\x33\n\x03job\x18\x01 \x01(\x0b\x32&.clarion.notification.v1.DeadLetterJob\"2\n\x1a\x43\x61ncelDeadLetterJobRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10$\"R\n\x1b\x43\x61ncelDeadLetterJobResponse\x12\x33\n\x03job\x18\x01 \x01(\x0b\x32&.clarion.notification.v1.DeadLetterJob\"V\n\x19ListDeadLetterJobsRequest\x12\x1c\n\tpage_size\x18\x01 \x01(\x05\x42\t\xba\xbb\x18\x05\x30\x00\x38\xc8\x01\x12\x1b\n\npage_token\x18\x02 \x01(\tB\x07\xba\xbb\x18\x03\x10\x80\x04\"k\n\x1aListDeadLetterJobsResponse\x12\x34\n\x04jobs\x18\x01 \x03(\x0b\x32&.clarion.notification.v1.DeadLetterJob\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\x9b\x10\n\x11\x44\x65\x61\x64LetterService\x12\xae\x01\n\x0fListDeadLetters\x12/.clarion.notification.v1.ListDeadLettersRequest\x1a\x30.clarion.notification.v1.ListDeadLettersResponse\"8\x90\x02\x01\xaa\xbb\x18\x19\x08\x02\x12\x12\x64\x65\x61\x64letters:review \x88\'\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/dead-letters\x12\xc7\x01\n\rGetDeadLetter\x12-.clarion.notification.v1.GetDeadLetterRequest\x1a..clarion.notification.v1.GetDeadLetterResponse\"W\x90\x02\x01\xaa\xbb\x18\x19\x08\x02\x12\x12\x64\x65\x61\x64letters:review \xc0>\x82\xd3\xe4\x93\x02\x31\x12\"/v1/dead-letters/{notification_id}b\x0b\x64\x65\x61\x64_letter\x12\xde\x01\n\x11RequeueDeadLetter\x12\x31.clarion.notification.v1.RequeueDeadLetterRequest\x1a\x32.clarion.notification.v1.RequeueDeadLetterResponse\"b\x90\x02\x02\xaa\xbb\x18\x19\x08\x02\x12\x12\x64\x65\x61\x64letters:review \x88\'\x82\xd3\xe4\x93\x02<\"*/v1/dead-letters/{notification_id}:requeue:\x01*b\x0b\x64\x65\x61\x64_letter\x12\xde\x01\n\x11\x44iscardDeadLetter\x12\x31.clarion.notification.v1.DiscardDeadLetterRequest\x1a\x32.clarion.notification.v1.DiscardDeadLetterResponse\"b\x90\x02\x02\xaa\xbb\x18\x19\x08\x02\x12\x12\x64\x65\x61\x64letters:review \x88\'\x82\xd3\xe4\x93\x02<\"*/v1/dead-letters/{notification_id}:discard:\x01*b\x0b\x64\x65\x61\x64_letter\x12\xdf\x01\n\x12\x41nnotateDeadLetter\x12\x32.clarion.notification.v1.AnnotateDeadLetterRequest\x1a\x33.clarion.notification.v1.AnnotateDeadLetterResponse\"`\xaa\xbb\x18\x19\x08\x02\x12\x12\x64\x65\x61\x64letters:review \x88\'\x82\xd3\xe4\x93\x02=\"+/v1/dead-letters/{notification_id}:annotate:\x01*b\x0b\x64\x65\x61\x64_letter\x12\xc7\x01\n\x12RequeueDeadLetters\x12\x32.clarion.notification.v1.RequeueDeadLettersRequest\x1a\x33.clarion.notification.v1.RequeueDeadLettersResponse\"H\xaa\xbb\x18\x1c\x08\x02\x12\x12\x64\x65\x61\x64letters:review \x98u(\xca\x01\x82\xd3\xe4\x93\x02\"\"\x18/v1/dead-letters:requeue:\x01*b\x03job\x12\xc7\x01\n\x12\x44iscardDeadLetters\x12\x32.clarion.notification.v1.DiscardDeadLettersRequest\x1a\x33.clarion.notification.v1.DiscardDeadLettersResponse\"H\xaa\xbb\x18\x1c\x08\x02\x12\x12\x64\x65\x61\x64letters:review \x98u(\xca\x01\x82\xd3\xe4\x93\x02\"\"\x18/v1/dead-letters:discard:\x01*b\x03job\x12\xbf\x01\n\x10GetDeadLetterJob\x12\x30.clarion.notification.v1.GetDeadLetterJobRequest\x1a\x31.clarion.notification.v1.GetDeadLetterJobResponse\"F\x90\x02\x01\xaa\xbb\x18\x19\x08\x02\x12\x12\x64\x65\x61\x64letters:review \x88\'\x82\xd3\xe4\x93\x02 \x12\x19/v1/dead-letter-jobs/{id}b\x03job\x12\xbb\x01\n\x12ListDeadLetterJobs\x12\x32.clarion.notification.v1.ListDeadLetterJobsRequest\x1a\x33.clarion.notification.v1.ListDeadLetterJobsResponse\"<\x90\x02\x01\xaa\xbb\x18\x19\x08\x02\x12\x12\x64\x65\x61\x64letters:review \x88\'\x82\xd3\xe4\x93\x02\x16\x12\x14/v1/dead-letter-jobs\x12\xd2\x01\n\x13\x43\x61ncelDeadLetterJob\x12\x33.clarion.notification.v1.CancelDeadLetterJobRequest\x1a\x34.clarion.notification.v1.CancelDeadLetterJobResponse\"P\x90\x02\x02\xaa\xbb\x18\x19\x08\x02\x12\x12\x64\x65\x61\x64letters:review \x88\'\x82\xd3\xe4\x93\x02*\" /v1/dead-letter-jobs/{id}:cancel:\x01*b\x03jobb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -49,34 +50,104 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REQUEUEDEADLETTERREQUEST'].fields_by_name['notification_id']._serialized_options = b'\272\273\030\004\010\001\020$'
   _globals['_REQUEUEDEADLETTERREQUEST'].fields_by_name['note']._loaded_options = None
   _globals['_REQUEUEDEADLETTERREQUEST'].fields_by_name['note']._serialized_options = b'\272\273\030\003\020\350\007'
+  _globals['_REQUEUEDEADLETTERREQUEST'].fields_by_name['user_id']._loaded_options = None
+  _globals['_REQUEUEDEADLETTERREQUEST'].fields_by_name['user_id']._serialized_options = b'\272\273\030\002\020$'
+  _globals['_REQUEUEDEADLETTERREQUEST'].fields_by_name['email']._loaded_options = None
+  _globals['_REQUEUEDEADLETTERREQUEST'].fields_by_name['email']._serialized_options = b'\260\273\030\001\272\273\030\003\020\300\002'
+  _globals['_REQUEUEDEADLETTERREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_REQUEUEDEADLETTERREQUEST'].fields_by_name['request_id']._serialized_options = b'\272\273\030\003\020\377\001'
   _globals['_DISCARDDEADLETTERREQUEST'].fields_by_name['notification_id']._loaded_options = None
   _globals['_DISCARDDEADLETTERREQUEST'].fields_by_name['notification_id']._serialized_options = b'\272\273\030\004\010\001\020$'
   _globals['_DISCARDDEADLETTERREQUEST'].fields_by_name['note']._loaded_options = None
   _globals['_DISCARDDEADLETTERREQUEST'].fields_by_name['note']._serialized_options = b'\272\273\030\003\020\350\007'
+  _globals['_ANNOTATEDEADLETTERREQUEST'].fields_by_name['notification_id']._loaded_options = None
+  _globals['_ANNOTATEDEADLETTERREQUEST'].fields_by_name['notification_id']._serialized_options = b'\272\273\030\004\010\001\020$'
+  _globals['_ANNOTATEDEADLETTERREQUEST'].fields_by_name['note']._loaded_options = None
+  _globals['_ANNOTATEDEADLETTERREQUEST'].fields_by_name['note']._serialized_options = b'\272\273\030\005\010\001\020\350\007'
+  _globals['_REQUEUEDEADLETTERSREQUEST'].fields_by_name['rate_per_s']._loaded_options = None
+  _globals['_REQUEUEDEADLETTERSREQUEST'].fields_by_name['rate_per_s']._serialized_options = b'\272\273\030\0050\0008\350\007'
+  _globals['_REQUEUEDEADLETTERSREQUEST'].fields_by_name['max']._loaded_options = None
+  _globals['_REQUEUEDEADLETTERSREQUEST'].fields_by_name['max']._serialized_options = b'\272\273\030\0060\0008\240\215\006'
+  _globals['_REQUEUEDEADLETTERSREQUEST'].fields_by_name['note']._loaded_options = None
+  _globals['_REQUEUEDEADLETTERSREQUEST'].fields_by_name['note']._serialized_options = b'\272\273\030\003\020\350\007'
+  _globals['_REQUEUEDEADLETTERSREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_REQUEUEDEADLETTERSREQUEST'].fields_by_name['request_id']._serialized_options = b'\272\273\030\003\020\377\001'
+  _globals['_DISCARDDEADLETTERSREQUEST'].fields_by_name['rate_per_s']._loaded_options = None
+  _globals['_DISCARDDEADLETTERSREQUEST'].fields_by_name['rate_per_s']._serialized_options = b'\272\273\030\0050\0008\350\007'
+  _globals['_DISCARDDEADLETTERSREQUEST'].fields_by_name['max']._loaded_options = None
+  _globals['_DISCARDDEADLETTERSREQUEST'].fields_by_name['max']._serialized_options = b'\272\273\030\0060\0008\240\215\006'
+  _globals['_DISCARDDEADLETTERSREQUEST'].fields_by_name['note']._loaded_options = None
+  _globals['_DISCARDDEADLETTERSREQUEST'].fields_by_name['note']._serialized_options = b'\272\273\030\003\020\350\007'
+  _globals['_DISCARDDEADLETTERSREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_DISCARDDEADLETTERSREQUEST'].fields_by_name['request_id']._serialized_options = b'\272\273\030\003\020\377\001'
+  _globals['_GETDEADLETTERJOBREQUEST'].fields_by_name['id']._loaded_options = None
+  _globals['_GETDEADLETTERJOBREQUEST'].fields_by_name['id']._serialized_options = b'\272\273\030\004\010\001\020$'
+  _globals['_CANCELDEADLETTERJOBREQUEST'].fields_by_name['id']._loaded_options = None
+  _globals['_CANCELDEADLETTERJOBREQUEST'].fields_by_name['id']._serialized_options = b'\272\273\030\004\010\001\020$'
+  _globals['_LISTDEADLETTERJOBSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTDEADLETTERJOBSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272\273\030\0050\0008\310\001'
+  _globals['_LISTDEADLETTERJOBSREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTDEADLETTERJOBSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272\273\030\003\020\200\004'
   _globals['_DEADLETTERSERVICE'].methods_by_name['ListDeadLetters']._loaded_options = None
   _globals['_DEADLETTERSERVICE'].methods_by_name['ListDeadLetters']._serialized_options = b'\220\002\001\252\273\030\031\010\002\022\022deadletters:review \210\'\202\323\344\223\002\022\022\020/v1/dead-letters'
   _globals['_DEADLETTERSERVICE'].methods_by_name['GetDeadLetter']._loaded_options = None
-  _globals['_DEADLETTERSERVICE'].methods_by_name['GetDeadLetter']._serialized_options = b'\220\002\001\252\273\030\031\010\002\022\022deadletters:review \320\017\202\323\344\223\0021\022\"/v1/dead-letters/{notification_id}b\013dead_letter'
+  _globals['_DEADLETTERSERVICE'].methods_by_name['GetDeadLetter']._serialized_options = b'\220\002\001\252\273\030\031\010\002\022\022deadletters:review \300>\202\323\344\223\0021\022\"/v1/dead-letters/{notification_id}b\013dead_letter'
   _globals['_DEADLETTERSERVICE'].methods_by_name['RequeueDeadLetter']._loaded_options = None
   _globals['_DEADLETTERSERVICE'].methods_by_name['RequeueDeadLetter']._serialized_options = b'\220\002\002\252\273\030\031\010\002\022\022deadletters:review \210\'\202\323\344\223\002<\"*/v1/dead-letters/{notification_id}:requeue:\001*b\013dead_letter'
   _globals['_DEADLETTERSERVICE'].methods_by_name['DiscardDeadLetter']._loaded_options = None
   _globals['_DEADLETTERSERVICE'].methods_by_name['DiscardDeadLetter']._serialized_options = b'\220\002\002\252\273\030\031\010\002\022\022deadletters:review \210\'\202\323\344\223\002<\"*/v1/dead-letters/{notification_id}:discard:\001*b\013dead_letter'
-  _globals['_LISTDEADLETTERSREQUEST']._serialized_start=220
-  _globals['_LISTDEADLETTERSREQUEST']._serialized_end=456
-  _globals['_LISTDEADLETTERSRESPONSE']._serialized_start=458
-  _globals['_LISTDEADLETTERSRESPONSE']._serialized_end=567
-  _globals['_GETDEADLETTERREQUEST']._serialized_start=569
-  _globals['_GETDEADLETTERREQUEST']._serialized_end=626
-  _globals['_GETDEADLETTERRESPONSE']._serialized_start=628
-  _globals['_GETDEADLETTERRESPONSE']._serialized_end=709
-  _globals['_REQUEUEDEADLETTERREQUEST']._serialized_start=711
-  _globals['_REQUEUEDEADLETTERREQUEST']._serialized_end=795
-  _globals['_REQUEUEDEADLETTERRESPONSE']._serialized_start=797
-  _globals['_REQUEUEDEADLETTERRESPONSE']._serialized_end=882
-  _globals['_DISCARDDEADLETTERREQUEST']._serialized_start=884
-  _globals['_DISCARDDEADLETTERREQUEST']._serialized_end=968
-  _globals['_DISCARDDEADLETTERRESPONSE']._serialized_start=970
-  _globals['_DISCARDDEADLETTERRESPONSE']._serialized_end=1055
-  _globals['_DEADLETTERSERVICE']._serialized_start=1058
-  _globals['_DEADLETTERSERVICE']._serialized_end=1906
+  _globals['_DEADLETTERSERVICE'].methods_by_name['AnnotateDeadLetter']._loaded_options = None
+  _globals['_DEADLETTERSERVICE'].methods_by_name['AnnotateDeadLetter']._serialized_options = b'\252\273\030\031\010\002\022\022deadletters:review \210\'\202\323\344\223\002=\"+/v1/dead-letters/{notification_id}:annotate:\001*b\013dead_letter'
+  _globals['_DEADLETTERSERVICE'].methods_by_name['RequeueDeadLetters']._loaded_options = None
+  _globals['_DEADLETTERSERVICE'].methods_by_name['RequeueDeadLetters']._serialized_options = b'\252\273\030\034\010\002\022\022deadletters:review \230u(\312\001\202\323\344\223\002\"\"\030/v1/dead-letters:requeue:\001*b\003job'
+  _globals['_DEADLETTERSERVICE'].methods_by_name['DiscardDeadLetters']._loaded_options = None
+  _globals['_DEADLETTERSERVICE'].methods_by_name['DiscardDeadLetters']._serialized_options = b'\252\273\030\034\010\002\022\022deadletters:review \230u(\312\001\202\323\344\223\002\"\"\030/v1/dead-letters:discard:\001*b\003job'
+  _globals['_DEADLETTERSERVICE'].methods_by_name['GetDeadLetterJob']._loaded_options = None
+  _globals['_DEADLETTERSERVICE'].methods_by_name['GetDeadLetterJob']._serialized_options = b'\220\002\001\252\273\030\031\010\002\022\022deadletters:review \210\'\202\323\344\223\002 \022\031/v1/dead-letter-jobs/{id}b\003job'
+  _globals['_DEADLETTERSERVICE'].methods_by_name['ListDeadLetterJobs']._loaded_options = None
+  _globals['_DEADLETTERSERVICE'].methods_by_name['ListDeadLetterJobs']._serialized_options = b'\220\002\001\252\273\030\031\010\002\022\022deadletters:review \210\'\202\323\344\223\002\026\022\024/v1/dead-letter-jobs'
+  _globals['_DEADLETTERSERVICE'].methods_by_name['CancelDeadLetterJob']._loaded_options = None
+  _globals['_DEADLETTERSERVICE'].methods_by_name['CancelDeadLetterJob']._serialized_options = b'\220\002\002\252\273\030\031\010\002\022\022deadletters:review \210\'\202\323\344\223\002*\" /v1/dead-letter-jobs/{id}:cancel:\001*b\003job'
+  _globals['_LISTDEADLETTERSREQUEST']._serialized_start=253
+  _globals['_LISTDEADLETTERSREQUEST']._serialized_end=649
+  _globals['_LISTDEADLETTERSRESPONSE']._serialized_start=651
+  _globals['_LISTDEADLETTERSRESPONSE']._serialized_end=760
+  _globals['_GETDEADLETTERREQUEST']._serialized_start=762
+  _globals['_GETDEADLETTERREQUEST']._serialized_end=874
+  _globals['_GETDEADLETTERRESPONSE']._serialized_start=876
+  _globals['_GETDEADLETTERRESPONSE']._serialized_end=957
+  _globals['_REQUEUEDEADLETTERREQUEST']._serialized_start=960
+  _globals['_REQUEUEDEADLETTERREQUEST']._serialized_end=1126
+  _globals['_REQUEUEDEADLETTERRESPONSE']._serialized_start=1128
+  _globals['_REQUEUEDEADLETTERRESPONSE']._serialized_end=1213
+  _globals['_DISCARDDEADLETTERREQUEST']._serialized_start=1215
+  _globals['_DISCARDDEADLETTERREQUEST']._serialized_end=1299
+  _globals['_DISCARDDEADLETTERRESPONSE']._serialized_start=1301
+  _globals['_DISCARDDEADLETTERRESPONSE']._serialized_end=1386
+  _globals['_ANNOTATEDEADLETTERREQUEST']._serialized_start=1388
+  _globals['_ANNOTATEDEADLETTERREQUEST']._serialized_end=1475
+  _globals['_ANNOTATEDEADLETTERRESPONSE']._serialized_start=1477
+  _globals['_ANNOTATEDEADLETTERRESPONSE']._serialized_end=1563
+  _globals['_REQUEUEDEADLETTERSREQUEST']._serialized_start=1566
+  _globals['_REQUEUEDEADLETTERSREQUEST']._serialized_end=1760
+  _globals['_REQUEUEDEADLETTERSRESPONSE']._serialized_start=1762
+  _globals['_REQUEUEDEADLETTERSRESPONSE']._serialized_end=1843
+  _globals['_DISCARDDEADLETTERSREQUEST']._serialized_start=1846
+  _globals['_DISCARDDEADLETTERSREQUEST']._serialized_end=2040
+  _globals['_DISCARDDEADLETTERSRESPONSE']._serialized_start=2042
+  _globals['_DISCARDDEADLETTERSRESPONSE']._serialized_end=2123
+  _globals['_GETDEADLETTERJOBREQUEST']._serialized_start=2125
+  _globals['_GETDEADLETTERJOBREQUEST']._serialized_end=2172
+  _globals['_GETDEADLETTERJOBRESPONSE']._serialized_start=2174
+  _globals['_GETDEADLETTERJOBRESPONSE']._serialized_end=2253
+  _globals['_CANCELDEADLETTERJOBREQUEST']._serialized_start=2255
+  _globals['_CANCELDEADLETTERJOBREQUEST']._serialized_end=2305
+  _globals['_CANCELDEADLETTERJOBRESPONSE']._serialized_start=2307
+  _globals['_CANCELDEADLETTERJOBRESPONSE']._serialized_end=2389
+  _globals['_LISTDEADLETTERJOBSREQUEST']._serialized_start=2391
+  _globals['_LISTDEADLETTERJOBSREQUEST']._serialized_end=2477
+  _globals['_LISTDEADLETTERJOBSRESPONSE']._serialized_start=2479
+  _globals['_LISTDEADLETTERJOBSRESPONSE']._serialized_end=2586
+  _globals['_DEADLETTERSERVICE']._serialized_start=2589
+  _globals['_DEADLETTERSERVICE']._serialized_end=4664
 # @@protoc_insertion_point(module_scope)

@@ -55,6 +55,36 @@ class DeadLetterServiceStub(object):
                 request_serializer=clarion_dot_notification_dot_v1_dot_dead__letter__service__pb2.DiscardDeadLetterRequest.SerializeToString,
                 response_deserializer=clarion_dot_notification_dot_v1_dot_dead__letter__service__pb2.DiscardDeadLetterResponse.FromString,
                 _registered_method=True)
+        self.AnnotateDeadLetter = channel.unary_unary(
+                '/clarion.notification.v1.DeadLetterService/AnnotateDeadLetter',
+                request_serializer=clarion_dot_notification_dot_v1_dot_dead__letter__service__pb2.AnnotateDeadLetterRequest.SerializeToString,
+                response_deserializer=clarion_dot_notification_dot_v1_dot_dead__letter__service__pb2.AnnotateDeadLetterResponse.FromString,
+                _registered_method=True)
+        self.RequeueDeadLetters = channel.unary_unary(
+                '/clarion.notification.v1.DeadLetterService/RequeueDeadLetters',
+                request_serializer=clarion_dot_notification_dot_v1_dot_dead__letter__service__pb2.RequeueDeadLettersRequest.SerializeToString,
+                response_deserializer=clarion_dot_notification_dot_v1_dot_dead__letter__service__pb2.RequeueDeadLettersResponse.FromString,
+                _registered_method=True)
+        self.DiscardDeadLetters = channel.unary_unary(
+                '/clarion.notification.v1.DeadLetterService/DiscardDeadLetters',
+                request_serializer=clarion_dot_notification_dot_v1_dot_dead__letter__service__pb2.DiscardDeadLettersRequest.SerializeToString,
+                response_deserializer=clarion_dot_notification_dot_v1_dot_dead__letter__service__pb2.DiscardDeadLettersResponse.FromString,
+                _registered_method=True)
+        self.GetDeadLetterJob = channel.unary_unary(
+                '/clarion.notification.v1.DeadLetterService/GetDeadLetterJob',
+                request_serializer=clarion_dot_notification_dot_v1_dot_dead__letter__service__pb2.GetDeadLetterJobRequest.SerializeToString,
+                response_deserializer=clarion_dot_notification_dot_v1_dot_dead__letter__service__pb2.GetDeadLetterJobResponse.FromString,
+                _registered_method=True)
+        self.ListDeadLetterJobs = channel.unary_unary(
+                '/clarion.notification.v1.DeadLetterService/ListDeadLetterJobs',
+                request_serializer=clarion_dot_notification_dot_v1_dot_dead__letter__service__pb2.ListDeadLetterJobsRequest.SerializeToString,
+                response_deserializer=clarion_dot_notification_dot_v1_dot_dead__letter__service__pb2.ListDeadLetterJobsResponse.FromString,
+                _registered_method=True)
+        self.CancelDeadLetterJob = channel.unary_unary(
+                '/clarion.notification.v1.DeadLetterService/CancelDeadLetterJob',
+                request_serializer=clarion_dot_notification_dot_v1_dot_dead__letter__service__pb2.CancelDeadLetterJobRequest.SerializeToString,
+                response_deserializer=clarion_dot_notification_dot_v1_dot_dead__letter__service__pb2.CancelDeadLetterJobResponse.FromString,
+                _registered_method=True)
 
 
 class DeadLetterServiceServicer(object):
@@ -69,7 +99,8 @@ class DeadLetterServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetDeadLetter(self, request, context):
-        """GetDeadLetter reads the dead letter of a notification.
+        """GetDeadLetter reads the dead letter of a notification with its audit trail and what would be sent. The answer is redacted unless the
+        full view is asked for, which is noted in the audit trail.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -77,6 +108,7 @@ class DeadLetterServiceServicer(object):
 
     def RequeueDeadLetter(self, request, context):
         """RequeueDeadLetter sends the notification on its way again with the same id and fresh attempts. Requeuing twice sends once.
+        It may go to another person or, for e-mail, to another address from then on.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -84,6 +116,50 @@ class DeadLetterServiceServicer(object):
 
     def DiscardDeadLetter(self, request, context):
         """DiscardDeadLetter gives the notification up; it stays FAILED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AnnotateDeadLetter(self, request, context):
+        """AnnotateDeadLetter adds a note to the audit trail of a dead letter, whatever its state.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RequeueDeadLetters(self, request, context):
+        """RequeueDeadLetters requeues the open dead letters that a filter finds now, oldest first, at a rate. The answer is a job, which goes on
+        in the background. Letters of the class UNKNOWN_OUTCOME are left out unless the filter names their class or reason. Repeating the call
+        under the same `request_id` or Idempotency-Key answers the same job and changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DiscardDeadLetters(self, request, context):
+        """DiscardDeadLetters gives up the open dead letters that a filter finds now, in the same way. The filter must not be empty.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetDeadLetterJob(self, request, context):
+        """GetDeadLetterJob tells how far a job is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListDeadLetterJobs(self, request, context):
+        """ListDeadLetterJobs reads a page of jobs, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelDeadLetterJob(self, request, context):
+        """CancelDeadLetterJob stops a job. What it has done stays done; cancelling one that has ended changes nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -111,6 +187,36 @@ def add_DeadLetterServiceServicer_to_server(servicer, server):
                     servicer.DiscardDeadLetter,
                     request_deserializer=clarion_dot_notification_dot_v1_dot_dead__letter__service__pb2.DiscardDeadLetterRequest.FromString,
                     response_serializer=clarion_dot_notification_dot_v1_dot_dead__letter__service__pb2.DiscardDeadLetterResponse.SerializeToString,
+            ),
+            'AnnotateDeadLetter': grpc.unary_unary_rpc_method_handler(
+                    servicer.AnnotateDeadLetter,
+                    request_deserializer=clarion_dot_notification_dot_v1_dot_dead__letter__service__pb2.AnnotateDeadLetterRequest.FromString,
+                    response_serializer=clarion_dot_notification_dot_v1_dot_dead__letter__service__pb2.AnnotateDeadLetterResponse.SerializeToString,
+            ),
+            'RequeueDeadLetters': grpc.unary_unary_rpc_method_handler(
+                    servicer.RequeueDeadLetters,
+                    request_deserializer=clarion_dot_notification_dot_v1_dot_dead__letter__service__pb2.RequeueDeadLettersRequest.FromString,
+                    response_serializer=clarion_dot_notification_dot_v1_dot_dead__letter__service__pb2.RequeueDeadLettersResponse.SerializeToString,
+            ),
+            'DiscardDeadLetters': grpc.unary_unary_rpc_method_handler(
+                    servicer.DiscardDeadLetters,
+                    request_deserializer=clarion_dot_notification_dot_v1_dot_dead__letter__service__pb2.DiscardDeadLettersRequest.FromString,
+                    response_serializer=clarion_dot_notification_dot_v1_dot_dead__letter__service__pb2.DiscardDeadLettersResponse.SerializeToString,
+            ),
+            'GetDeadLetterJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetDeadLetterJob,
+                    request_deserializer=clarion_dot_notification_dot_v1_dot_dead__letter__service__pb2.GetDeadLetterJobRequest.FromString,
+                    response_serializer=clarion_dot_notification_dot_v1_dot_dead__letter__service__pb2.GetDeadLetterJobResponse.SerializeToString,
+            ),
+            'ListDeadLetterJobs': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDeadLetterJobs,
+                    request_deserializer=clarion_dot_notification_dot_v1_dot_dead__letter__service__pb2.ListDeadLetterJobsRequest.FromString,
+                    response_serializer=clarion_dot_notification_dot_v1_dot_dead__letter__service__pb2.ListDeadLetterJobsResponse.SerializeToString,
+            ),
+            'CancelDeadLetterJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelDeadLetterJob,
+                    request_deserializer=clarion_dot_notification_dot_v1_dot_dead__letter__service__pb2.CancelDeadLetterJobRequest.FromString,
+                    response_serializer=clarion_dot_notification_dot_v1_dot_dead__letter__service__pb2.CancelDeadLetterJobResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -222,6 +328,168 @@ class DeadLetterService(object):
             '/clarion.notification.v1.DeadLetterService/DiscardDeadLetter',
             clarion_dot_notification_dot_v1_dot_dead__letter__service__pb2.DiscardDeadLetterRequest.SerializeToString,
             clarion_dot_notification_dot_v1_dot_dead__letter__service__pb2.DiscardDeadLetterResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AnnotateDeadLetter(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/clarion.notification.v1.DeadLetterService/AnnotateDeadLetter',
+            clarion_dot_notification_dot_v1_dot_dead__letter__service__pb2.AnnotateDeadLetterRequest.SerializeToString,
+            clarion_dot_notification_dot_v1_dot_dead__letter__service__pb2.AnnotateDeadLetterResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RequeueDeadLetters(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/clarion.notification.v1.DeadLetterService/RequeueDeadLetters',
+            clarion_dot_notification_dot_v1_dot_dead__letter__service__pb2.RequeueDeadLettersRequest.SerializeToString,
+            clarion_dot_notification_dot_v1_dot_dead__letter__service__pb2.RequeueDeadLettersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DiscardDeadLetters(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/clarion.notification.v1.DeadLetterService/DiscardDeadLetters',
+            clarion_dot_notification_dot_v1_dot_dead__letter__service__pb2.DiscardDeadLettersRequest.SerializeToString,
+            clarion_dot_notification_dot_v1_dot_dead__letter__service__pb2.DiscardDeadLettersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetDeadLetterJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/clarion.notification.v1.DeadLetterService/GetDeadLetterJob',
+            clarion_dot_notification_dot_v1_dot_dead__letter__service__pb2.GetDeadLetterJobRequest.SerializeToString,
+            clarion_dot_notification_dot_v1_dot_dead__letter__service__pb2.GetDeadLetterJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDeadLetterJobs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/clarion.notification.v1.DeadLetterService/ListDeadLetterJobs',
+            clarion_dot_notification_dot_v1_dot_dead__letter__service__pb2.ListDeadLetterJobsRequest.SerializeToString,
+            clarion_dot_notification_dot_v1_dot_dead__letter__service__pb2.ListDeadLetterJobsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelDeadLetterJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/clarion.notification.v1.DeadLetterService/CancelDeadLetterJob',
+            clarion_dot_notification_dot_v1_dot_dead__letter__service__pb2.CancelDeadLetterJobRequest.SerializeToString,
+            clarion_dot_notification_dot_v1_dot_dead__letter__service__pb2.CancelDeadLetterJobResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -36,11 +36,30 @@ class DeadLetterServiceStub:
     ListDeadLetters: _grpc.UnaryUnaryMultiCallable[_dead_letter_service_pb2.ListDeadLettersRequest, _dead_letter_service_pb2.ListDeadLettersResponse]
     """ListDeadLetters reads a page of dead letters, newest first."""
     GetDeadLetter: _grpc.UnaryUnaryMultiCallable[_dead_letter_service_pb2.GetDeadLetterRequest, _dead_letter_service_pb2.GetDeadLetterResponse]
-    """GetDeadLetter reads the dead letter of a notification."""
+    """GetDeadLetter reads the dead letter of a notification with its audit trail and what would be sent. The answer is redacted unless the
+    full view is asked for, which is noted in the audit trail.
+    """
     RequeueDeadLetter: _grpc.UnaryUnaryMultiCallable[_dead_letter_service_pb2.RequeueDeadLetterRequest, _dead_letter_service_pb2.RequeueDeadLetterResponse]
-    """RequeueDeadLetter sends the notification on its way again with the same id and fresh attempts. Requeuing twice sends once."""
+    """RequeueDeadLetter sends the notification on its way again with the same id and fresh attempts. Requeuing twice sends once.
+    It may go to another person or, for e-mail, to another address from then on.
+    """
     DiscardDeadLetter: _grpc.UnaryUnaryMultiCallable[_dead_letter_service_pb2.DiscardDeadLetterRequest, _dead_letter_service_pb2.DiscardDeadLetterResponse]
     """DiscardDeadLetter gives the notification up; it stays FAILED."""
+    AnnotateDeadLetter: _grpc.UnaryUnaryMultiCallable[_dead_letter_service_pb2.AnnotateDeadLetterRequest, _dead_letter_service_pb2.AnnotateDeadLetterResponse]
+    """AnnotateDeadLetter adds a note to the audit trail of a dead letter, whatever its state."""
+    RequeueDeadLetters: _grpc.UnaryUnaryMultiCallable[_dead_letter_service_pb2.RequeueDeadLettersRequest, _dead_letter_service_pb2.RequeueDeadLettersResponse]
+    """RequeueDeadLetters requeues the open dead letters that a filter finds now, oldest first, at a rate. The answer is a job, which goes on
+    in the background. Letters of the class UNKNOWN_OUTCOME are left out unless the filter names their class or reason. Repeating the call
+    under the same `request_id` or Idempotency-Key answers the same job and changes nothing.
+    """
+    DiscardDeadLetters: _grpc.UnaryUnaryMultiCallable[_dead_letter_service_pb2.DiscardDeadLettersRequest, _dead_letter_service_pb2.DiscardDeadLettersResponse]
+    """DiscardDeadLetters gives up the open dead letters that a filter finds now, in the same way. The filter must not be empty."""
+    GetDeadLetterJob: _grpc.UnaryUnaryMultiCallable[_dead_letter_service_pb2.GetDeadLetterJobRequest, _dead_letter_service_pb2.GetDeadLetterJobResponse]
+    """GetDeadLetterJob tells how far a job is."""
+    ListDeadLetterJobs: _grpc.UnaryUnaryMultiCallable[_dead_letter_service_pb2.ListDeadLetterJobsRequest, _dead_letter_service_pb2.ListDeadLetterJobsResponse]
+    """ListDeadLetterJobs reads a page of jobs, newest first."""
+    CancelDeadLetterJob: _grpc.UnaryUnaryMultiCallable[_dead_letter_service_pb2.CancelDeadLetterJobRequest, _dead_letter_service_pb2.CancelDeadLetterJobResponse]
+    """CancelDeadLetterJob stops a job. What it has done stays done; cancelling one that has ended changes nothing."""
 
 @_typing.type_check_only
 class DeadLetterServiceAsyncStub(DeadLetterServiceStub):
@@ -50,11 +69,30 @@ class DeadLetterServiceAsyncStub(DeadLetterServiceStub):
     ListDeadLetters: _aio.UnaryUnaryMultiCallable[_dead_letter_service_pb2.ListDeadLettersRequest, _dead_letter_service_pb2.ListDeadLettersResponse]  # type: ignore[assignment]
     """ListDeadLetters reads a page of dead letters, newest first."""
     GetDeadLetter: _aio.UnaryUnaryMultiCallable[_dead_letter_service_pb2.GetDeadLetterRequest, _dead_letter_service_pb2.GetDeadLetterResponse]  # type: ignore[assignment]
-    """GetDeadLetter reads the dead letter of a notification."""
+    """GetDeadLetter reads the dead letter of a notification with its audit trail and what would be sent. The answer is redacted unless the
+    full view is asked for, which is noted in the audit trail.
+    """
     RequeueDeadLetter: _aio.UnaryUnaryMultiCallable[_dead_letter_service_pb2.RequeueDeadLetterRequest, _dead_letter_service_pb2.RequeueDeadLetterResponse]  # type: ignore[assignment]
-    """RequeueDeadLetter sends the notification on its way again with the same id and fresh attempts. Requeuing twice sends once."""
+    """RequeueDeadLetter sends the notification on its way again with the same id and fresh attempts. Requeuing twice sends once.
+    It may go to another person or, for e-mail, to another address from then on.
+    """
     DiscardDeadLetter: _aio.UnaryUnaryMultiCallable[_dead_letter_service_pb2.DiscardDeadLetterRequest, _dead_letter_service_pb2.DiscardDeadLetterResponse]  # type: ignore[assignment]
     """DiscardDeadLetter gives the notification up; it stays FAILED."""
+    AnnotateDeadLetter: _aio.UnaryUnaryMultiCallable[_dead_letter_service_pb2.AnnotateDeadLetterRequest, _dead_letter_service_pb2.AnnotateDeadLetterResponse]  # type: ignore[assignment]
+    """AnnotateDeadLetter adds a note to the audit trail of a dead letter, whatever its state."""
+    RequeueDeadLetters: _aio.UnaryUnaryMultiCallable[_dead_letter_service_pb2.RequeueDeadLettersRequest, _dead_letter_service_pb2.RequeueDeadLettersResponse]  # type: ignore[assignment]
+    """RequeueDeadLetters requeues the open dead letters that a filter finds now, oldest first, at a rate. The answer is a job, which goes on
+    in the background. Letters of the class UNKNOWN_OUTCOME are left out unless the filter names their class or reason. Repeating the call
+    under the same `request_id` or Idempotency-Key answers the same job and changes nothing.
+    """
+    DiscardDeadLetters: _aio.UnaryUnaryMultiCallable[_dead_letter_service_pb2.DiscardDeadLettersRequest, _dead_letter_service_pb2.DiscardDeadLettersResponse]  # type: ignore[assignment]
+    """DiscardDeadLetters gives up the open dead letters that a filter finds now, in the same way. The filter must not be empty."""
+    GetDeadLetterJob: _aio.UnaryUnaryMultiCallable[_dead_letter_service_pb2.GetDeadLetterJobRequest, _dead_letter_service_pb2.GetDeadLetterJobResponse]  # type: ignore[assignment]
+    """GetDeadLetterJob tells how far a job is."""
+    ListDeadLetterJobs: _aio.UnaryUnaryMultiCallable[_dead_letter_service_pb2.ListDeadLetterJobsRequest, _dead_letter_service_pb2.ListDeadLetterJobsResponse]  # type: ignore[assignment]
+    """ListDeadLetterJobs reads a page of jobs, newest first."""
+    CancelDeadLetterJob: _aio.UnaryUnaryMultiCallable[_dead_letter_service_pb2.CancelDeadLetterJobRequest, _dead_letter_service_pb2.CancelDeadLetterJobResponse]  # type: ignore[assignment]
+    """CancelDeadLetterJob stops a job. What it has done stays done; cancelling one that has ended changes nothing."""
 
 class DeadLetterServiceServicer(metaclass=_abc_1.ABCMeta):
     """DeadLetterService is the desk where people review what could not be delivered."""
@@ -73,7 +111,9 @@ class DeadLetterServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _dead_letter_service_pb2.GetDeadLetterRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_dead_letter_service_pb2.GetDeadLetterResponse, _abc.Awaitable[_dead_letter_service_pb2.GetDeadLetterResponse]]:
-        """GetDeadLetter reads the dead letter of a notification."""
+        """GetDeadLetter reads the dead letter of a notification with its audit trail and what would be sent. The answer is redacted unless the
+        full view is asked for, which is noted in the audit trail.
+        """
 
     @_abc_1.abstractmethod
     def RequeueDeadLetter(
@@ -81,7 +121,9 @@ class DeadLetterServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _dead_letter_service_pb2.RequeueDeadLetterRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_dead_letter_service_pb2.RequeueDeadLetterResponse, _abc.Awaitable[_dead_letter_service_pb2.RequeueDeadLetterResponse]]:
-        """RequeueDeadLetter sends the notification on its way again with the same id and fresh attempts. Requeuing twice sends once."""
+        """RequeueDeadLetter sends the notification on its way again with the same id and fresh attempts. Requeuing twice sends once.
+        It may go to another person or, for e-mail, to another address from then on.
+        """
 
     @_abc_1.abstractmethod
     def DiscardDeadLetter(
@@ -90,5 +132,56 @@ class DeadLetterServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_dead_letter_service_pb2.DiscardDeadLetterResponse, _abc.Awaitable[_dead_letter_service_pb2.DiscardDeadLetterResponse]]:
         """DiscardDeadLetter gives the notification up; it stays FAILED."""
+
+    @_abc_1.abstractmethod
+    def AnnotateDeadLetter(
+        self,
+        request: _dead_letter_service_pb2.AnnotateDeadLetterRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_dead_letter_service_pb2.AnnotateDeadLetterResponse, _abc.Awaitable[_dead_letter_service_pb2.AnnotateDeadLetterResponse]]:
+        """AnnotateDeadLetter adds a note to the audit trail of a dead letter, whatever its state."""
+
+    @_abc_1.abstractmethod
+    def RequeueDeadLetters(
+        self,
+        request: _dead_letter_service_pb2.RequeueDeadLettersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_dead_letter_service_pb2.RequeueDeadLettersResponse, _abc.Awaitable[_dead_letter_service_pb2.RequeueDeadLettersResponse]]:
+        """RequeueDeadLetters requeues the open dead letters that a filter finds now, oldest first, at a rate. The answer is a job, which goes on
+        in the background. Letters of the class UNKNOWN_OUTCOME are left out unless the filter names their class or reason. Repeating the call
+        under the same `request_id` or Idempotency-Key answers the same job and changes nothing.
+        """
+
+    @_abc_1.abstractmethod
+    def DiscardDeadLetters(
+        self,
+        request: _dead_letter_service_pb2.DiscardDeadLettersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_dead_letter_service_pb2.DiscardDeadLettersResponse, _abc.Awaitable[_dead_letter_service_pb2.DiscardDeadLettersResponse]]:
+        """DiscardDeadLetters gives up the open dead letters that a filter finds now, in the same way. The filter must not be empty."""
+
+    @_abc_1.abstractmethod
+    def GetDeadLetterJob(
+        self,
+        request: _dead_letter_service_pb2.GetDeadLetterJobRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_dead_letter_service_pb2.GetDeadLetterJobResponse, _abc.Awaitable[_dead_letter_service_pb2.GetDeadLetterJobResponse]]:
+        """GetDeadLetterJob tells how far a job is."""
+
+    @_abc_1.abstractmethod
+    def ListDeadLetterJobs(
+        self,
+        request: _dead_letter_service_pb2.ListDeadLetterJobsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_dead_letter_service_pb2.ListDeadLetterJobsResponse, _abc.Awaitable[_dead_letter_service_pb2.ListDeadLetterJobsResponse]]:
+        """ListDeadLetterJobs reads a page of jobs, newest first."""
+
+    @_abc_1.abstractmethod
+    def CancelDeadLetterJob(
+        self,
+        request: _dead_letter_service_pb2.CancelDeadLetterJobRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_dead_letter_service_pb2.CancelDeadLetterJobResponse, _abc.Awaitable[_dead_letter_service_pb2.CancelDeadLetterJobResponse]]:
+        """CancelDeadLetterJob stops a job. What it has done stays done; cancelling one that has ended changes nothing."""
 
 def add_DeadLetterServiceServicer_to_server(servicer: DeadLetterServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
