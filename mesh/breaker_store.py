@@ -157,10 +157,6 @@ class BreakerStore:
         found = cast(list[tuple[bytes, float]], await cast(Awaitable[object], self._redis.zrange(_SEEN, 0, -1, withscores=True)))
         return sorted((name.decode(), seen / 1000) for name, seen in found)
 
-    async def forget(self, names: Sequence[str]) -> None:
-        """Takes breakers off the list that nobody asks for any more."""
-        await cast(Awaitable[object], self._redis.zrem(_SEEN, *names))
-
     async def peek(self, names: Sequence[str]) -> list[Snapshot]:
         """The breakers as they are, without a sign that somebody asked."""
         return await self.run([("peek", name, -1) for name in names]) if names else []

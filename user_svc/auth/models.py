@@ -13,6 +13,7 @@ class Scope(StrEnum):
     NOTIFICATIONS_SEND = "notifications:send"
     NOTIFICATIONS_READ = "notifications:read"
     DEADLETTERS_REVIEW = "deadletters:review"
+    OPERATIONS_WRITE = "operations:write"
     SAGAS_READ = "sagas:read"
     SAGAS_WRITE = "sagas:write"
     APIKEYS_WRITE = "apikeys:write"
