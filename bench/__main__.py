@@ -96,8 +96,8 @@ async def _floors(bench: Bench, seconds: int) -> dict[str, float]:
 
 
 async def _measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    _say("starting PostgreSQL, Valkey, RabbitMQ, smtp-sink and five processes ...")
-    async with open_bench(folder, users=arguments.users) as bench:
+    _say(f"starting PostgreSQL, Valkey, RabbitMQ, smtp-sink and the five services with {arguments.gateways} gateways ...")
+    async with open_bench(folder, users=arguments.users, gateways=arguments.gateways) as bench:
         await asyncio.sleep(2)
         idle = {name: round(rss_mb(pid), 1) for name, pid in bench.pids().items()}
         connection = await asyncpg.connect(bench.postgres.url("clarion_gateway"))
@@ -128,6 +128,7 @@ async def _measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any
         "cpu_ms_by_process": {name: round(used / done * 1000, 3) for name, used in meter.cpu_s.items()},
         "other_cores": {"accept": accept_meter.other_cores, "end_to_end": meter.other_cores},
         "latency_p50_ms": round(latency_ms, 2),
+        "gateways": arguments.gateways,
         "rss_mb": round(sum(idle[name] for name in SERVICES), 1),
         "rss_mb_by_process": idle,
         "rss_mb_after_load": busy,
@@ -186,6 +187,7 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=5000, help="notifications from end to end (default: 5000)")
     parser.add_argument("--repetitions", type=int, default=3, help="runs from end to end, of which the median counts (default: 3)")
     parser.add_argument("--users", type=int, default=1000, help="recipients (default: 1000)")
+    parser.add_argument("--gateways", type=int, default=2, help="gateways that share the REST port (default: 2, one per core)")
     parser.add_argument("--peer", type=Path, help="folder of a standard stack whose run.py is measured after ours")
     parser.add_argument("--peer-python", default=sys.executable, help="the Python that has the standard stack's packages")
     parser.add_argument("--output", type=Path, default=Path("bench.json"), help="where the JSON goes too (default: bench.json)")

@@ -55,8 +55,8 @@ class Bench:
 
 
 @asynccontextmanager
-async def open_bench(folder: Path, *, users: int) -> AsyncIterator[Bench]:
-    """Starts everything, seeds `users` people and the template `order`, and stops it all at the end."""
+async def open_bench(folder: Path, *, users: int, gateways: int = 1) -> AsyncIterator[Bench]:
+    """Starts everything with so many gateways, seeds `users` people and the template `order`, and stops it all at the end."""
     async with AsyncExitStack() as stack:
         postgres, valkey, rabbitmq = PostgresServer(folder / "postgres"), ValkeyServer(), RabbitMQServer()
         for server in (postgres, valkey, rabbitmq):
@@ -77,7 +77,7 @@ async def open_bench(folder: Path, *, users: int) -> AsyncIterator[Bench]:
             "CLARION_SMTP_FROM": "no-reply@notify.test",
             "CLARION_LOG_LEVEL": os.environ.get("CLARION_LOG_LEVEL", "WARNING"),
         }
-        processes = await stack.enter_async_context(ProcessStack(folder, postgres, shared))
+        processes = await stack.enter_async_context(ProcessStack(folder, postgres, shared, gateways=gateways))
         people = await _seed(processes, users)
         pids = {"postgresql": postgres.pid, "valkey": valkey.pid, "rabbitmq": rabbitmq.pid, "smtp-sink": sink}
         yield Bench(folder, processes, postgres, rabbitmq, smtp_port, people, pids)

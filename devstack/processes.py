@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from contextlib import aclosing
 from pathlib import Path
@@ -33,12 +34,16 @@ class ProcessError(Exception):
 
 
 class ProcessStack:
-    """Starts, kills and stops the processes. `shared` is the environment that all get: Redis, RabbitMQ, SMTP and FCM."""
+    """Starts, kills and stops the processes. `shared` is the environment that all get: Redis, RabbitMQ, SMTP and FCM.
 
-    def __init__(self, folder: Path, postgres: PostgresServer, shared: Mapping[str, str], *, suffix: str = "") -> None:
+    More than one gateway share the REST port; the second one is called `gateway.2`.
+    """
+
+    def __init__(self, folder: Path, postgres: PostgresServer, shared: Mapping[str, str], *, suffix: str = "", gateways: int = 1) -> None:
         self.folder = folder
         self.postgres = postgres
-        self.grpc_ports = {name: free_port() for name in SERVICES}
+        self.names = (*SERVICES, *(f"gateway.{number}" for number in range(2, gateways + 1)))
+        self.grpc_ports = {name: free_port() for name in self.names}
         self.http_port = free_port()
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self._databases = {name: f"clarion_{name}{suffix}" for name in DATABASES}
@@ -63,8 +68,11 @@ class ProcessStack:
             "CLARION_HTTP_PORT": str(self.http_port),
             "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "gen"))),
         }
-        if service in self._databases:
-            own["CLARION_DATABASE_URL"] = self.postgres.url(self._databases[service])
+        package = service.partition(".")[0]
+        if package in self._databases:
+            own["CLARION_DATABASE_URL"] = self.postgres.url(self._databases[package])
+        if len(self.names) > len(SERVICES):
+            own["CLARION_HTTP_REUSE_PORT"] = "true"
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("CLARION_")}
         return {**inherited, **own, **self._shared, **self._own.get(service, {})}
 
@@ -77,28 +85,31 @@ class ProcessStack:
         for package, database in self._databases.items():
             await asyncio.to_thread(self.postgres.create_database, database)
             await migrations.upgrade(package, self.postgres.url(database))
-        for service in SERVICES:
+        for service in self.names:
             self.spawn(service)
-        await asyncio.gather(*(self.wait_serving(service) for service in SERVICES))
+        await asyncio.gather(*(self.wait_serving(service) for service in self.names))
 
     def spawn(self, service: str) -> None:
         """Starts one process without waiting for it."""
         with (self.folder / f"{service}.log").open("ab") as log:
             self.processes[service] = subprocess.Popen(
-                [*_ends_with_us(), sys.executable, "-m", service],
+                [*_ends_with_us(), sys.executable, "-m", service.partition(".")[0]],
                 env=self.environ(service), stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder, start_new_session=True,
             )  # fmt: skip
 
     async def wait_serving(self, service: str) -> None:
         """Returns when the process says SERVING. Raises ProcessError when it ended or takes too long."""
         watching = asyncio.create_task(self._watch(service))
-        ended = asyncio.create_task(asyncio.to_thread(self.processes[service].wait))
-        done, _ = await asyncio.wait({watching, ended}, timeout=_START_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
-        if watching not in done:
+        give_up_at = time.monotonic() + _START_TIMEOUT_S
+        # no thread waits for the end of the process: a few of them would fill the pool that everything else needs too
+        while not watching.done() and self.processes[service].poll() is None and time.monotonic() < give_up_at:
+            await asyncio.wait({watching}, timeout=0.1)
+        if not watching.done():
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
             log = (self.folder / f"{service}.log").read_text(errors="replace")[-3000:]
             raise ProcessError(f"{service} does not start:\n{log}")
+        await watching
 
     async def _watch(self, service: str) -> None:
         async with (
@@ -140,7 +151,8 @@ class ProcessStack:
         await asyncio.to_thread(self._stop_all)
 
     def _stop_all(self) -> None:
-        for service in ("gateway", "email_worker", "push_worker", "template_svc", "user_svc"):
+        # those that call others first
+        for service in reversed(self.names):
             if service in self.processes:
                 self.stop(service)
 
