@@ -38,7 +38,7 @@ class DeliveryConsumer:
     """Consumes both lanes of a channel, each with a consumer and a prefetch of its own, so that neither waits for the other.
 
     The handler answers with one disposition per delivery, in order, and is where telemetry wraps itself around. It is called for what is
-    due only: deliveries that are out of time are settled as EXPIRED, those whose `not_before` lies ahead go back into a delay queue.
+    due or out of time: deliveries whose `not_before` lies ahead go back into a delay queue.
     """
 
     def __init__(

@@ -51,8 +51,9 @@ class LedgerState(StrEnum):
     """What is known of an attempt."""
 
     NONE = "none"
-    CLAIMED = "claimed"
+    CLAIMED = "claimed"  # begun; until it is done, whoever comes upon it can't know the outcome
     DONE = "done"
+    CANCELLED = "cancelled"  # given to nobody: it shall not begin
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,11 @@ class LedgerEntry:
 
     state: LedgerState
     record: bytes = b""
+
+
+def attempt_key(notification_id: str, run: int, attempt: int) -> str:
+    """The ledger's name of an attempt."""
+    return f"{notification_id}:{run}:{attempt}"
 
 
 class Sender(Protocol):

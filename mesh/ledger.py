@@ -1,7 +1,8 @@
 """The delivery ledger in Redis: which attempt was begun, and what became of it.
 
 A claim is written before a provider is called and replaced by the attempt's record after it. A redelivered message finds the record
-and is not sent again; one that finds a bare claim knows that the outcome of the earlier try is unknown.
+and is not sent again; one that finds a bare claim knows that the outcome of the earlier try is unknown. A cancel
+(`mesh/cancellation.py`) takes the place of attempts that nobody has claimed, so that claim and cancel exclude each other.
 """
 
 import logging
@@ -18,8 +19,15 @@ from mesh.delivery import LedgerEntry, LedgerState
 
 log = logging.getLogger(__name__)
 
+PREFIX = "clarion:ledger:"
+LEDGER_TTL_S = 24 * 3600
+
+# An attempt's key holds "C" for a claim, "U" for one that was claimed again since nobody knows what came of it, a cancel's mark, or DONE
+# followed by the record.
+CANCELLED, DONE = b"X", b"D"
+
 # All claims and records of a moment in one script, in their order: per key an operation (c claim, d done) and a value.
-# An entry is "C" (claimed) or "D" followed by the record. The answer is what stood there before.
+# The answer is what stood there before. A retry (R) recorded for an attempt that others have tried too is a doubtful one (P).
 _SCRIPT = """
 local answers = {}
 for i, key in ipairs(KEYS) do
@@ -27,7 +35,10 @@ for i, key in ipairs(KEYS) do
   local before = redis.call('GET', key)
   if operation == 'c' and not before then
     redis.call('SET', key, 'C', 'EX', ARGV[1])
+  elseif operation == 'c' and before == 'C' then
+    redis.call('SET', key, 'U', 'EX', ARGV[1])
   elseif operation == 'd' then
+    if before == 'U' then value = string.gsub(value, '^R', 'P') end
     redis.call('SET', key, 'D' .. value, 'EX', ARGV[1])
   end
   answers[i] = before
@@ -38,6 +49,7 @@ return answers
 
 _NONE = LedgerEntry(LedgerState.NONE)
 _CLAIMED = LedgerEntry(LedgerState.CLAIMED)
+_CANCELLED = LedgerEntry(LedgerState.CANCELLED)
 _Operation = tuple[bytes, bytes, bytes]
 
 
@@ -52,8 +64,8 @@ class Ledger:
         self,
         redis: Redis,
         *,
-        ttl_s: int = 24 * 3600,
-        prefix: str = "clarion:ledger:",
+        ttl_s: int = LEDGER_TTL_S,
+        prefix: str = PREFIX,
         on_unprotected: Callable[[int], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -117,4 +129,6 @@ class Ledger:
 def _entry(answer: bytes | None) -> LedgerEntry:
     if answer is None:
         return _NONE
-    return LedgerEntry(LedgerState.DONE, answer[1:]) if answer.startswith(b"D") else _CLAIMED
+    if answer.startswith(DONE):
+        return LedgerEntry(LedgerState.DONE, answer[1:])
+    return _CANCELLED if answer == CANCELLED else _CLAIMED

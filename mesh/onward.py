@@ -11,6 +11,7 @@ from clarion.delivery.v1.delivery_pb2 import Delivery, DeliveryFailed, DeliveryR
 from clarion.notification.v1.notification_pb2 import NotificationStatus
 from mesh.disposition import Dead, Disposition, Done, Park, Retry
 from mesh.topology import FAILED_QUEUE, Delay, Lane
+from mesh.verdict import expired
 
 # A handler's breakdowns over one delivery that it is given; it may be the delivery's fault or that of the moment.
 MAX_CRASHES = 5
@@ -32,7 +33,8 @@ class Onward:
 class Plan:
     """What is to be published before the envelope may be acknowledged: `onward`, and then `outcomes`.
 
-    A delivery that is given up has no outcome of its own here: its dead letter carries it, so that both are recorded together.
+    A delivery that is given up has no outcome of its own here: its dead letter carries it, so that both are recorded together. One that
+    would come back after its expiry is not sent round first: it is EXPIRED at once.
     """
 
     def __init__(self, lane: Lane, *, urgent: bool, now: datetime) -> None:
@@ -48,12 +50,12 @@ class Plan:
         self.onward += [_envelope(self._lane.queue, [delivery]) for delivery in deliveries]
 
     def settle_early(self, delivery: Delivery) -> bool:
-        """True for a delivery that is out of time or not due yet, which is settled herewith."""
-        # one that has reached a device in an earlier attempt is not EXPIRED; the handler, which knows, says SENT
-        reached = any(device.accepted for device in delivery.device_results)
-        if not reached and delivery.HasField("expire_time") and _time(delivery.expire_time) <= self.now:
-            self._tell(delivery, Outcome(reason="EXPIRED"), NotificationStatus.NOTIFICATION_STATUS_EXPIRED)
-            return True
+        """True for a delivery that is not due yet, which is settled herewith.
+
+        One that is out of time is the handler's: only the ledger knows whether it was sent in time.
+        """
+        if _is_over(delivery, self.now):
+            return False
         if delivery.HasField("not_before") and (wait_s := (_time(delivery.not_before) - self.now).total_seconds()) > 0:
             self._delay(delivery, self._lane.delay_for(wait_s))
             return True
@@ -77,6 +79,9 @@ class Plan:
         """The handler broke down: nobody knows over which one, so each comes back alone after a pause, some times."""
         pause = self._lane.park[0]
         for delivery in deliveries:
+            if _is_over(delivery, self.now + timedelta(seconds=pause.delay_s)):
+                self._expire(delivery, "the worker broke down over it")
+                continue
             again = _copy(delivery)
             again.crashes += 1
             if again.crashes > MAX_CRASHES:
@@ -100,13 +105,24 @@ class Plan:
         again = _copy(changed)
         again.attempt = delivery.attempt + 1
         again.parked = again.crashes = 0
-        wait_s = self._wait(again, wait_s, self._lane.delay_for(wait_s, step=step))
+        delay = self._lane.delay_for(wait_s, step=step)
+        # from the attempt's end on, which is the same when its message comes again: so is the answer
+        ended = _time(outcome.time) if outcome.HasField("time") else self.now
+        if _is_over(again, ended + timedelta(seconds=max(wait_s, delay.delay_s))):
+            self._tell(delivery, outcome, NotificationStatus.NOTIFICATION_STATUS_RETRYING)
+            self._expire(again, "the next try would have come too late", last=delivery)
+            return
+        wait_s = self._wait(again, wait_s, delay)
         self._tell_planned(delivery, outcome, NotificationStatus.NOTIFICATION_STATUS_RETRYING, wait_s)
 
     def _park(self, delivery: Delivery, reason: str, delay_s: float) -> None:
         again = _copy(delivery)
         again.parked += 1
-        wait_s = self._wait(again, delay_s, self._lane.delay_for(delay_s))
+        delay = self._lane.delay_for(delay_s)
+        if _is_over(delivery, self.now + timedelta(seconds=max(delay_s, delay.delay_s))):
+            self._expire(delivery, f"it could not be tried in time: {reason}")
+            return
+        wait_s = self._wait(again, delay_s, delay)
         self._tell_planned(delivery, Outcome(reason=reason), NotificationStatus.NOTIFICATION_STATUS_QUEUED, wait_s)
 
     def _wait(self, delivery: Delivery, wait_s: float, delay: Delay) -> float:
@@ -119,6 +135,13 @@ class Plan:
 
     def _delay(self, delivery: Delivery, delay: Delay) -> None:
         self._delayed.setdefault(delay.route, []).append(delivery)
+
+    def _expire(self, delivery: Delivery, detail: str, *, last: Delivery | None = None) -> None:
+        """`last` is the delivery in the attempt before, to which it belongs when that one has reached a device."""
+        outcome = expired(delivery, detail=detail).outcome
+        outcome.time.FromDatetime(self.now)
+        reached = outcome.status != NotificationStatus.NOTIFICATION_STATUS_EXPIRED
+        self._tell(last if reached and last is not None else delivery, outcome, outcome.status)
 
     def _give_up(self, delivery: Delivery, outcome: Outcome) -> None:
         final = self._complete(delivery, outcome, NotificationStatus.NOTIFICATION_STATUS_FAILED)
@@ -152,6 +175,11 @@ def _copy(delivery: Delivery) -> Delivery:
     copy = Delivery()
     copy.CopyFrom(delivery)
     return copy
+
+
+def _is_over(delivery: Delivery, moment: datetime) -> bool:
+    """Whether the delivery's time ends by then."""
+    return delivery.HasField("expire_time") and _time(delivery.expire_time) <= moment
 
 
 def _time(stamp: Timestamp) -> datetime:
