@@ -8,9 +8,13 @@ import grpc.aio
 from google.protobuf.descriptor import ServiceDescriptor
 
 from clarion.notification.v1 import dead_letter_service_pb2, notification_service_pb2, saga_service_pb2
+from clarion.operations.v1 import breaker_service_pb2
 from clarion.template.v1 import render_service_pb2, template_service_pb2
 from clarion.user.v1 import auth_service_pb2, erasure_service_pb2, recipient_service_pb2, user_service_pb2
 from gateway.admission import Admission
+from gateway.breakers.repository import BreakerRepository
+from gateway.breakers.servicer import BreakerServicer
+from gateway.breakers.use_cases import Breakers
 from gateway.changes import Changes
 from gateway.clients import TemplateClient, UserClient
 from gateway.dead_letter_jobs.repository import JobRepository
@@ -49,6 +53,7 @@ from gateway.sending.use_cases import Sender
 from gateway.settings import Settings
 from gateway.settlement import Settlement
 from mesh.breaker import Breaker
+from mesh.breaker_store import BreakerStore
 from mesh.broker import Broker, open_broker
 from mesh.cache import open_cache
 from mesh.channel import open_channel
@@ -68,6 +73,7 @@ NAME = "gateway"
 NOTIFICATION_SERVICE = notification_service_pb2.DESCRIPTOR.services_by_name["NotificationService"]
 DEAD_LETTER_SERVICE = dead_letter_service_pb2.DESCRIPTOR.services_by_name["DeadLetterService"]
 SAGA_SERVICE = saga_service_pb2.DESCRIPTOR.services_by_name["SagaService"]
+BREAKER_SERVICE = breaker_service_pb2.DESCRIPTOR.services_by_name["BreakerService"]
 USER_SERVICE = user_service_pb2.DESCRIPTOR.services_by_name["UserService"]
 AUTH_SERVICE = auth_service_pb2.DESCRIPTOR.services_by_name["AuthService"]
 TEMPLATE_SERVICE = template_service_pb2.DESCRIPTOR.services_by_name["TemplateService"]
@@ -110,6 +116,7 @@ class _Parts:
     broker: Broker
     admission: Admission
     budget: RecipientBudget
+    breakers: BreakerStore
     identity: ServiceIdentity
     users: grpc.aio.Channel
     templates: grpc.aio.Channel
@@ -140,7 +147,7 @@ async def _open_parts(stack: AsyncExitStack, settings: Settings, broker: Broker 
         Check("template_svc", templates.channel_ready, required=False),
     )
     budget = RecipientBudget(redis, settings.admission.recipient)
-    return _Parts(database, bus, admission, budget, identity, users, templates, checks)
+    return _Parts(database, bus, admission, budget, BreakerStore(redis), identity, users, templates, checks)
 
 
 async def _wire(stack: AsyncExitStack, settings: Settings, parts: _Parts) -> Dispatcher:
@@ -167,6 +174,7 @@ async def _wire(stack: AsyncExitStack, settings: Settings, parts: _Parts) -> Dis
     dispatcher = Dispatcher(server_chain(Authenticator(RemoteCredentials(parts.users), parts.identity)))
     dispatcher.add(NOTIFICATION_SERVICE, NotificationServicer(sender=sender, notifications=notifications))
     dispatcher.add(DEAD_LETTER_SERVICE, desk)
+    dispatcher.add(BREAKER_SERVICE, BreakerServicer(Breakers(BreakerRepository(parts.breakers))))
     dispatcher.add_remote(USER_SERVICE, parts.users)
     _add_sagas(stack, settings, parts, dispatcher, changes=changes, users=users)
     dispatcher.add_remote(AUTH_SERVICE, parts.users)
