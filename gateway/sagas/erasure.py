@@ -5,7 +5,7 @@ the workers find nobody to send to. What follows is done however long it takes. 
 any more (`UserClient` does for a while), for what was accepted meanwhile.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -73,7 +73,7 @@ class Erasure:
         people: People,
         *,
         tell: Callable[[Iterable[UUID]], None],
-        sweep: Callable[[str], Any],
+        sweep: Callable[[str], Awaitable[None]],
     ) -> None:
         self._notifications = notifications
         self._people = people

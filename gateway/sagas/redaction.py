@@ -67,6 +67,11 @@ UPDATE dead_letters SET
     resolved_by = CASE WHEN state = 1 THEN '{ERASED}' ELSE resolved_by END
 WHERE user_id = :user_id AND (state = 1 OR delivery IS NOT NULL OR detail <> '' OR note <> '')
 """)  # noqa: S608  constants
+# What reviewers wrote about the person's dead letters, those included that were sent to somebody else in the end.
+_NOTES = text("""
+UPDATE dead_letter_audit a SET note = '' FROM dead_letters d
+WHERE d.notification_id = a.notification_id AND a.note <> '' AND (d.user_id = :user_id OR a.former_user_id = :user_id)
+""")
 
 
 class PersonalRows:
@@ -96,6 +101,7 @@ class PersonalRows:
             pass
         async with self._database.begin() as connection:
             await connection.execute(_LETTERS, {"user_id": user_id, "now": datetime.now(UTC)})
+            await connection.execute(_NOTES, {"user_id": user_id})
 
     async def _redact_batch(self, user_id: UUID) -> bool:
         async with self._database.begin() as connection:
