@@ -19,7 +19,9 @@ M = TypeVar("M", bound=Message)
 
 _ADDRESS = re.compile(r"[^\s@<>]+@(?P<domain>[^\s@<>\"]+)")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
-_SHORTEST = 3  # characters; hiding every "a" of a text would hide the text
+# Characters: hiding every "a" of a text would hide the text, and 550 is a reply before it is a value.
+_SHORTEST = 3
+_SHORTEST_NUMBER = 5
 
 
 def redacted(message: M) -> M:
@@ -41,7 +43,7 @@ def mask(text: str) -> str:
 
 
 def scrub(text: str, values: Struct | None = None) -> str:
-    """A text without the addresses in it, and without the texts among `values` that have three characters or more."""
+    """A text without the addresses in it, and without the texts among `values` of three characters or more and the numbers of five."""
     for secret in sorted(_texts(values), key=len, reverse=True) if values is not None else ():
         text = text.replace(secret, MASK)
     return _ADDRESS.sub(MASK, text)
@@ -74,6 +76,9 @@ def _texts(struct: Struct) -> set[str]:
         value = waiting.pop()
         if len(value.string_value) >= _SHORTEST:
             found.add(value.string_value)
+        number = f"{value.number_value:.15g}"
+        if len(number) >= _SHORTEST_NUMBER:
+            found.add(number)
         waiting += [*value.struct_value.fields.values(), *value.list_value.values]
     return found
 
