@@ -2,14 +2,14 @@
 
 import asyncio
 import base64
-import contextvars
 import json
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mesh.broker import NO_HEADERS, BrokerUnavailable, Message, MessageHandler, Subscription, Unroutable, handle_message
+from devstack.broker_consumer import MemorySubscription
+from mesh.broker import NO_HEADERS, BrokerUnavailable, MessageHandler, Subscription, Unroutable
 from mesh.topology import EXCHANGE, Queue, Topology, build_topology
 
 # The event loop may fire a timer a little early; a delay must never come out shorter than it says.
@@ -31,8 +31,8 @@ class _State:
 
     spec: Queue
     ready: deque[_Stored] = field(default_factory=deque)
-    unacked: "dict[_Stored, MemorySubscription]" = field(default_factory=dict)
-    consumers: "deque[MemorySubscription]" = field(default_factory=deque)
+    unacked: dict[_Stored, MemorySubscription] = field(default_factory=dict)
+    consumers: deque[MemorySubscription] = field(default_factory=deque)
     timer: asyncio.TimerHandle | None = None
 
 
@@ -99,7 +99,7 @@ class MemoryBroker:
         self._connected = False
         for state in self._states.values():
             for stored in reversed(tuple(state.unacked)):
-                self.give_back(state.spec.name, stored)
+                self._give_back(state, stored)
 
     def connect(self) -> None:
         """The end of an outage."""
@@ -150,25 +150,22 @@ class MemoryBroker:
             state.unacked[stored] = consumer
             consumer.take(stored.body, stored.headers, stored.delivery_count, stored)
 
-    def settle(self, name: str, stored: object, *, ack: bool, requeue: bool) -> None:
+    def settle(self, name: str, token: object, *, ack: bool, requeue: bool) -> None:
         """Ends a delivery. One that was given back before is ignored."""
         state = self._states.get(name)
-        if state is None or not isinstance(stored, _Stored) or stored not in state.unacked:
+        if state is None or not isinstance(token, _Stored) or token not in state.unacked:
             return
-        if ack:
-            del state.unacked[stored]
-        elif requeue:
-            self.give_back(name, stored)
+        if requeue and not ack:
+            self._give_back(state, token)
         else:
-            del state.unacked[stored]
-            self._dead_letter(state, stored, "rejected")
+            del state.unacked[token]
+            if not ack:
+                self._dead_letter(state, token, "rejected")
         self.deliver(name)
 
-    def give_back(self, name: str, stored: object) -> None:
+    def _give_back(self, state: _State, stored: _Stored) -> None:
         """To the head of the queue, or to the dead letters once the delivery limit is exceeded."""
-        state = self._states.get(name)
-        if state is None or not isinstance(stored, _Stored) or state.unacked.pop(stored, None) is None:
-            return
+        del state.unacked[stored]
         limit = state.spec.delivery_limit
         again = _Stored(stored.body, stored.headers, stored.routing_key, stored.expires_at, stored.delivery_count + 1)
         if limit is not None and again.delivery_count > limit:
@@ -176,7 +173,7 @@ class MemoryBroker:
         else:
             state.ready.appendleft(again)
 
-    def forget(self, subscription: "MemorySubscription") -> None:
+    def forget(self, subscription: MemorySubscription) -> None:
         """The consumer is gone: what it had not settled goes back."""
         state = self._states.get(subscription.queue)
         if state is None:
@@ -185,13 +182,13 @@ class MemoryBroker:
             state.consumers.remove(subscription)
         for stored, owner in reversed(tuple(state.unacked.items())):
             if owner is subscription:
-                self.give_back(subscription.queue, stored)
+                self._give_back(state, stored)
         self.deliver(subscription.queue)
 
-    def holds(self, name: str, stored: object) -> bool:
+    def holds(self, name: str, token: object) -> bool:
         """Whether the delivery is still the broker's current one of that message."""
         state = self._states.get(name)
-        return state is not None and stored in state.unacked
+        return state is not None and token in state.unacked
 
     def _store(self, exchange: str, stored: _Stored, expiration_s: float | None = None) -> bool:
         """False when no queue is bound. Raises BrokerUnavailable when a queue is full."""
@@ -238,80 +235,6 @@ class MemoryBroker:
     def _require_connection(self) -> None:
         if not self._connected:
             raise BrokerUnavailable("the message broker is not connected")
-
-
-class MemorySubscription:
-    """See mesh.broker.Subscription."""
-
-    def __init__(self, broker: MemoryBroker, queue: str, handler: MessageHandler, prefetch: int) -> None:
-        self._broker = broker
-        self._queue = queue
-        self._handler = handler
-        self._prefetch = prefetch
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._stopping = False
-
-    @property
-    def queue(self) -> str:
-        """The queue's name."""
-        return self._queue
-
-    @property
-    def consuming(self) -> bool:
-        """Whether the broker delivers to it now."""
-        return self._broker.connected and not self._stopping
-
-    @property
-    def healthy(self) -> bool:
-        """Always true: nothing can get lost on the way."""
-        return True
-
-    @property
-    def in_flight(self) -> int:
-        """Messages that are being handled."""
-        return len(self._tasks)
-
-    @property
-    def has_room(self) -> bool:
-        """Whether it takes another message."""
-        return not self._stopping and len(self._tasks) < self._prefetch
-
-    async def stop(self, *, timeout_s: float) -> None:
-        """See Subscription."""
-        self._stopping = True
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=timeout_s)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._broker.forget(self)
-
-    def take(self, body: bytes, headers: Mapping[str, object], delivery_count: int, token: object) -> None:
-        """Starts to handle a message; `token` stands for it in `settle`."""
-
-        async def settle(ack: bool, requeue: bool) -> None:
-            # Settled from a task that counts as in flight: the room that it leaves is offered when the task ends.
-            await asyncio.sleep(0)
-            self._broker.settle(self._queue, token, ack=ack, requeue=requeue)
-
-        message = Message(
-            body,
-            dict(headers),
-            queue=self._queue,
-            redelivered=delivery_count > 0,
-            delivery_count=delivery_count,
-            settle=settle,
-            is_lost=lambda: not self._broker.holds(self._queue, token),
-        )
-        # a context of its own: on a real bus nothing of the publisher's call reaches the consumer but the message
-        handling = handle_message(self._handler, message)
-        task = asyncio.create_task(handling, name=f"handle-{self._queue}", context=contextvars.Context())
-        self._tasks.add(task)
-        task.add_done_callback(self._handled)
-
-    def _handled(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        self._broker.deliver(self._queue)
 
 
 def _ttl_s(queue: Queue) -> float | None:
