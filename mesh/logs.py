@@ -67,5 +67,7 @@ def set_up(service: str, *, level: str = "INFO", form: str = "json") -> None:
     # asking the kernel and the stack for these at each record costs a third of it, and nothing prints them
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging._srcfile = None  # noqa: SLF001  the switch that logging's own documentation names
-    for chatty in ("aiormq", "aio_pika", "httpx", "httpcore", "hpack", "asyncio"):
+    # it answers a lost connection with tracebacks that say no more than mesh/rabbitmq_link.py says in a line
+    logging.getLogger("aiormq").setLevel(logging.CRITICAL)
+    for chatty in ("httpx", "httpcore", "hpack", "asyncio"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
