@@ -131,6 +131,8 @@ class Routing:
 
         Raises Held when all breakers are open or all rates are spent for more than a second.
         """
+        if not tried and (passage := self._at_once()) is not None:
+            return passage
         excluded = set(tried)
         while True:
             route = await self._enter(excluded, tokens)
@@ -142,6 +144,19 @@ class Routing:
             except BaseException:
                 self.leave(route)
                 raise
+
+    def _at_once(self) -> Passage | None:
+        """The short way for the common case: everybody is well and has a place, and nobody counts tokens."""
+        for route in self._routes:
+            if route.limit is not None or self._room[route] <= 0 or route.breaker.closed_permit is None:
+                return None
+        only = len(self._routes) == 1
+        route = self._routes[0] if only else pick(self._credit, {route: route.share for route in self._routes})
+        permit = route.breaker.closed_permit
+        if permit is None:
+            return None
+        self._room[route] -= 1
+        return Passage(self, route, permit)
 
     def leave(self, route: Route) -> None:
         """Gives the place back; who waits longest gets it."""

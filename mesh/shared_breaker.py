@@ -180,6 +180,11 @@ class SharedBreaker:
         """Seconds since it closed again; None when it never was open, or when an operator holds it closed."""
         return None if self._closed_since is None else self._others.clock() - self._closed_since
 
+    @property
+    def closed_permit(self) -> Permit | None:
+        """The permit for one call while it is closed, for those who can't wait; `admit` gives the same."""
+        return self._permit if self._local.state is BreakerState.CLOSED else None
+
     async def admit(self) -> Permit:
         """Allows one call, or raises BreakerOpen. Half-open, one call of all replicas is let through."""
         if self._local.state is BreakerState.CLOSED:

@@ -8,10 +8,12 @@ import grpc.aio
 import httpx
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from redis.asyncio import Redis
 
 from devstack.broker import MemoryBroker
 from gateway.app import open_app
 from gateway.settings import Settings
+from mesh.breaker_store import BreakerStore
 from mesh.runtime import App
 from mesh.server import PortTaken
 from mesh.settings import Env
@@ -100,3 +102,15 @@ async def test_a_taken_port_is_one_clear_error(gateway: Open) -> None:
     with pytest.raises(PortTaken, match=str(gateway.app.ports["http"])):
         async with asyncio.timeout(20), open_app(taken, broker=MemoryBroker()):
             pass
+
+
+async def test_a_breaker_is_listed_and_forced_over_rest(gateway: Open) -> None:
+    async with Redis.from_url(gateway.settings.cache.url) as redis:
+        await BreakerStore(redis).run([("look", "smtp.primary", -1, 10_000)])
+    body = {"force": "open", "duration": "60s", "note": "maintenance"}
+    forced = await gateway.http.post("/v1/breakers/smtp.primary:force", json=body, headers=bearer())
+    assert (forced.status_code, forced.json()["state"], forced.json()["note"]) == (200, "open", "maintenance")
+    listed = (await gateway.http.get("/v1/breakers", headers=bearer())).json()["breakers"]
+    assert [(breaker["name"], breaker["force"]) for breaker in listed] == [("smtp.primary", "open")]
+    assert (await gateway.http.post("/v1/breakers/smpt:force", json=body, headers=bearer())).status_code == 404
+    assert (await gateway.http.get("/v1/breakers")).status_code == 401

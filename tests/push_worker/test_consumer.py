@@ -9,6 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from clarion.channel.v1.channel_pb2 import CHANNEL_PUSH
 from clarion.delivery.v1.delivery_pb2 import Delivery
 from clarion.notification.v1.notification_pb2 import (
+    NOTIFICATION_STATUS_QUEUED,
     NOTIFICATION_STATUS_RETRYING,
     NOTIFICATION_STATUS_SENT,
     PRIORITY_HIGH,
@@ -17,6 +18,7 @@ from clarion.notification.v1.notification_pb2 import (
 from clarion.template.v1.template_pb2 import Content
 from clarion.user.v1.recipient_service_pb2 import DECISION_SEND, PushTarget, Recipient
 from devstack.fcm import FcmServer, fails
+from devstack.fcm_connection import Answer
 from mesh.delivery import Job
 from mesh.runtime import App
 from mesh.settings import Env
@@ -111,13 +113,41 @@ async def test_no_device_left_is_a_dead_letter(bench: WorkerBench, fcm: FcmServe
     assert [device.reason for device in letter.outcome.devices] == ["UNREGISTERED", "SENDER_ID_MISMATCH"]
 
 
-async def test_retry_after_is_not_undercut(bench: WorkerBench, fcm: FcmServer) -> None:
-    fcm.script("token-user-1-phone", fails(429, "RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED", retry_after="1"))
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (fails(429, "RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED", retry_after="1"), "QUOTA_EXCEEDED"),
+        (fails(503, "UNAVAILABLE", "UNAVAILABLE", retry_after="1"), "UNAVAILABLE"),
+    ],
+)
+async def test_retry_after_is_not_undercut(bench: WorkerBench, fcm: FcmServer, answer: Answer, reason: str) -> None:
+    """A second is longer than any queue's scaled delay: the delivery passes through several, each time without a call to FCM."""
+    fcm.script("token-user-1-phone", answer)
     async with worker(bench, fcm):
         await bench.request("push.queue", [delivery()])
         retrying, sent = await bench.next_outcomes(2)
-    assert (retrying.status, retrying.reason) == (NOTIFICATION_STATUS_RETRYING, "QUOTA_EXCEEDED")
-    assert sent.start_time.ToNanoseconds() - retrying.time.ToNanoseconds() >= 1_000_000_000
+    assert (retrying.status, retrying.reason, retrying.provider) == (NOTIFICATION_STATUS_RETRYING, reason, "fcm")
+    assert (sent.status, sent.attempt) == (NOTIFICATION_STATUS_SENT, 2)
+    assert retrying.next_attempt_time.ToNanoseconds() - retrying.time.ToNanoseconds() >= 990_000_000
+    assert sent.start_time.ToNanoseconds() - retrying.time.ToNanoseconds() >= 990_000_000
+
+
+async def test_a_429_without_a_time_waits_the_minute_that_fcm_asks_for(bench: WorkerBench, fcm: FcmServer) -> None:
+    fcm.script("token-user-1-phone", fails(429, "RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED"))
+    async with worker(bench, fcm):
+        await bench.request("push.queue", [delivery()])
+        (retrying,) = await bench.next_outcomes(1)
+    assert 59 <= retrying.next_attempt_time.seconds - retrying.time.seconds <= 61
+
+
+async def test_devices_count_singly_against_the_rate_and_what_is_too_much_keeps_its_attempt(bench: WorkerBench, fcm: FcmServer) -> None:
+    bench.people.answers = {f"user-{number}": owner_of(f"a-{number}", f"b-{number}") for number in range(1, 21)}
+    async with worker(bench, fcm, CLARION_FCM_RATE_PER_S="4"):
+        await bench.request("push.queue", [delivery(number) for number in range(1, 21)])
+        outcomes = await bench.next_outcomes(20)
+    parked = [outcome for outcome in outcomes if outcome.status == NOTIFICATION_STATUS_QUEUED]
+    assert {(outcome.reason, outcome.attempt) for outcome in parked} == {("PROVIDER_RATE_LIMITED", 1)}
+    assert 1 <= len(outcomes) - len(parked) < 20
 
 
 def test_an_urgent_push_with_an_end_is_told_so_to_every_platform() -> None:
