@@ -33,6 +33,7 @@ from gateway.notifications.repository import NotificationRepository
 from gateway.notifications.servicer import NotificationServicer
 from gateway.notifications.use_cases import Notifications
 from gateway.outbox import Outbox
+from gateway.outbox_gauges import OutboxGauges
 from gateway.outcomes import Outcomes
 from gateway.partitions import Maintenance
 from gateway.relay import Relay
@@ -56,6 +57,7 @@ from mesh.breaker import Breaker
 from mesh.breaker_store import BreakerStore
 from mesh.broker import Broker, open_broker
 from mesh.cache import open_cache
+from mesh.cancellation import Cancellation
 from mesh.channel import open_channel
 from mesh.credentials import RemoteCredentials
 from mesh.database import Database, open_database
@@ -97,8 +99,8 @@ async def open_app(settings: Settings, *, broker: Broker | None = None) -> Async
     """
     async with AsyncExitStack() as stack:
         parts = await _open_parts(stack, settings, broker)
-        dispatcher = await _wire(stack, settings, parts)
-        health = HealthMonitor(parts.checks, services=dispatcher.service_names)
+        dispatcher, settlement = await _wire(stack, settings, parts)
+        health = HealthMonitor(parts.checks, services=dispatcher.service_names, alive=lambda: settlement.healthy)
         await health.start()
         stack.push_async_callback(health.close)
         grace_s = settings.common.grace_s
@@ -117,6 +119,7 @@ class _Parts:
     admission: Admission
     budget: RecipientBudget
     breakers: BreakerStore
+    cancellation: Cancellation
     identity: ServiceIdentity
     users: grpc.aio.Channel
     templates: grpc.aio.Channel
@@ -147,15 +150,14 @@ async def _open_parts(stack: AsyncExitStack, settings: Settings, broker: Broker 
         Check("template_svc", templates.channel_ready, required=False),
     )
     budget = RecipientBudget(redis, settings.admission.recipient)
-    return _Parts(database, bus, admission, budget, BreakerStore(redis), identity, users, templates, checks)
+    cancellation = Cancellation(redis, ttl_s=settings.cache.ledger_ttl_s)
+    return _Parts(database, bus, admission, budget, BreakerStore(redis), cancellation, identity, users, templates, checks)
 
 
-async def _wire(stack: AsyncExitStack, settings: Settings, parts: _Parts) -> Dispatcher:
+async def _wire(stack: AsyncExitStack, settings: Settings, parts: _Parts) -> tuple[Dispatcher, Settlement]:
     """Each part is closed in the reverse of this order: first no more work comes in, then what is in hand is finished."""
     accept, changes, reserved_s = settings.accept, Changes(), settings.admission.recipient.window_s
-    relay = Relay(parts.broker, Outbox(parts.database, reserved_s=reserved_s), changes, lease_s=accept.lease_s, sweep_s=accept.sweep_s)
-    stack.push_async_callback(relay.close)
-    relay.start()
+    relay = _open_relay(stack, settings, parts, changes)
     journal = Journal(parts.database, lambda rows: _hand_on(rows, relay, parts.admission))
     stack.push_async_callback(journal.close)
     maintenance = Maintenance(parts.database, journal.clean, retention_days=accept.retention_days)
@@ -169,7 +171,8 @@ async def _wire(stack: AsyncExitStack, settings: Settings, parts: _Parts) -> Dis
     users = UserClient(parts.users, fresh_s=accept.user_cache_s, stale_s=accept.stale_cache_s)
     stack.push_async_callback(users.close)
     sender = Sender(templates=templates, users=users, gate=parts.admission, store=journal, lease_s=accept.lease_s)
-    notifications = Notifications(NotificationRepository(parts.database, reserved_s=reserved_s), changes)
+    stack.push_async_callback(parts.cancellation.close)
+    notifications = Notifications(NotificationRepository(parts.database, reserved_s=reserved_s), parts.cancellation, changes)
     desk = _open_desk(stack, settings, parts, relay=relay, users=users)
     dispatcher = Dispatcher(server_chain(Authenticator(RemoteCredentials(parts.users), parts.identity)))
     dispatcher.add(NOTIFICATION_SERVICE, NotificationServicer(sender=sender, notifications=notifications))
@@ -179,7 +182,19 @@ async def _wire(stack: AsyncExitStack, settings: Settings, parts: _Parts) -> Dis
     _add_sagas(stack, settings, parts, dispatcher, changes=changes, users=users)
     dispatcher.add_remote(AUTH_SERVICE, parts.users)
     dispatcher.add_remote(TEMPLATE_SERVICE, parts.templates)
-    return dispatcher
+    return dispatcher, settlement
+
+
+def _open_relay(stack: AsyncExitStack, settings: Settings, parts: _Parts, changes: Changes) -> Relay:
+    """The way onto the bus, and what is measured of it."""
+    accept, outbox = settings.accept, Outbox(parts.database, reserved_s=settings.admission.recipient.window_s)
+    relay = Relay(parts.broker, outbox, changes, lease_s=accept.lease_s, sweep_s=accept.sweep_s, lane_depth=accept.lane_depth)
+    stack.push_async_callback(relay.close)
+    relay.start()
+    gauges = OutboxGauges(outbox, parts.broker, lambda: relay.lag_s)
+    stack.push_async_callback(gauges.close)
+    gauges.start()
+    return relay
 
 
 def _open_desk(stack: AsyncExitStack, settings: Settings, parts: _Parts, *, relay: Relay, users: UserClient) -> DeadLetterServicer:
@@ -220,7 +235,9 @@ def _add_sagas(
 
 def _hand_on(rows: Sequence[Row], relay: Relay, admission: Admission) -> None:
     """What follows a commit: to the bus at once, and to Redis for the requests that will be repeated."""
-    relay.offer([Job(row.id, Channel(row.channel), Priority(row.priority), row.payload) for row in rows if row.status == Status.PENDING])
+    relay.offer(
+        [Job(row.id, Channel(row.channel), Priority(row.priority), row.payload, row.caller) for row in rows if row.status == Status.PENDING]
+    )
     admission.complete(
         [
             (Claim(row.digest, row.fingerprint, b""), row.response)

@@ -29,12 +29,12 @@ WHERE n.id = g.id AND n.id BETWEEN $7 AND $8
 """
 
 _TELL = """
-INSERT INTO timeline (notification_id, run, attempt, status, mark, time, start_time, next_attempt_time, reason, detail, devices)
-SELECT id, run, attempt, status, mark, time, start_time, next_attempt_time, reason, detail, CAST(devices AS jsonb)
+INSERT INTO timeline (notification_id, run, attempt, status, mark, time, start_time, next_attempt_time, reason, detail, devices, provider)
+SELECT id, run, attempt, status, mark, time, start_time, next_attempt_time, reason, detail, CAST(devices AS jsonb), provider
 FROM unnest(
     $1::uuid[], $2::smallint[], $3::smallint[], $4::smallint[], $5::bigint[],
-    $6::timestamptz[], $7::timestamptz[], $8::timestamptz[], $9::text[], $10::text[], $11::text[]
-) AS g(id, run, attempt, status, mark, time, start_time, next_attempt_time, reason, detail, devices)
+    $6::timestamptz[], $7::timestamptz[], $8::timestamptz[], $9::text[], $10::text[], $11::text[], $12::text[]
+) AS g(id, run, attempt, status, mark, time, start_time, next_attempt_time, reason, detail, devices, provider)
 ON CONFLICT DO NOTHING
 """
 
@@ -68,6 +68,7 @@ _COMPENSATE = opening(
     "(SELECT * FROM notifications WHERE id = ANY($1::uuid[])) AS unsent", "CAST($2 AS timestamptz)", "CAST($3 AS timestamptz)"
 )
 
+_UNSENT = frozenset({Status.CANCELLED, Status.EXPIRED})
 _MAX_SMALLINT = 2**15 - 1
 
 
@@ -81,7 +82,7 @@ class Failure(NamedTuple):
 class Outcomes:
     """Applies outcomes to the rows. Repeated and late ones change nothing.
 
-    What has expired on the bus gives back what it reserved in the last `reserved_s` seconds.
+    What has expired or was cancelled on the bus gives back what it reserved in the last `reserved_s` seconds.
     """
 
     def __init__(self, database: Database, *, reserved_s: float = 0.0) -> None:
@@ -126,14 +127,14 @@ class Outcomes:
         changed = advance(known, told)
         if changed:
             await driver.fetch(_ADVANCE, *_columns_of(changed), ids[0], ids[-1])
-            await self._compensate(driver, [key for key, (progress, _) in changed.items() if progress.status is Status.EXPIRED])
+            await self._compensate(driver, [key for key, (progress, _) in changed.items() if progress.status in _UNSENT])
         await driver.fetch(_TELL, *entry_columns([(outcome.notification_id, outcome.entry) for outcome in told]))
         return list(known)
 
-    async def _compensate(self, driver: Any, expired: Sequence[UUID]) -> None:
-        if expired:
+    async def _compensate(self, driver: Any, unsent: Sequence[UUID]) -> None:
+        if unsent:
             now = datetime.now(UTC)
-            await driver.fetch(_COMPENSATE, sorted(expired), now, now - timedelta(seconds=self._reserved_s))
+            await driver.fetch(_COMPENSATE, sorted(unsent), now, now - timedelta(seconds=self._reserved_s))
 
 
 def _without_details(outcome: Outcome) -> Outcome:
@@ -179,6 +180,7 @@ def entry_columns(told: Sequence[tuple[UUID, Entry]]) -> tuple[Sequence[object],
         [entry.reason for _, entry in told],
         [entry.detail for _, entry in told],
         [_devices_text(entry) for _, entry in told],
+        [entry.provider for _, entry in told],
     )
 
 

@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 from mesh.batching import Batcher
 from mesh.delivery import attempt_key
 from mesh.errors import Unavailable
-from mesh.ledger import CANCELLED, DONE, LEDGER_TTL_S, PREFIX
+from mesh.ledger import CANCELLED, DONE, PREFIX
 from mesh.verdict import ATTEMPTS, RETRY
 
 # KEYS are the attempts of each run in their order; ARGV the TTL, the mark, how a plain retry's entry begins, and the attempts of a run.
@@ -58,7 +58,7 @@ class LedgerUnavailable(Unavailable):
 class Cancellation:
     """Marks runs as cancelled, all that are asked for at a time in one round trip. `ttl_s` is that of the workers' ledger."""
 
-    def __init__(self, redis: Redis, *, ttl_s: int = LEDGER_TTL_S, prefix: str = PREFIX) -> None:
+    def __init__(self, redis: Redis, *, ttl_s: int = 24 * 3600, prefix: str = PREFIX) -> None:
         self._ttl_s = ttl_s
         self._prefix = prefix
         self._script = redis.register_script(_SCRIPT)

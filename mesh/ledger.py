@@ -20,7 +20,6 @@ from mesh.delivery import LedgerEntry, LedgerState
 log = logging.getLogger(__name__)
 
 PREFIX = "clarion:ledger:"
-LEDGER_TTL_S = 24 * 3600
 
 # An attempt's key holds "C" for a claim, "U" for one that was claimed again since nobody knows what came of it, a cancel's mark, or DONE
 # followed by the record.
@@ -64,7 +63,7 @@ class Ledger:
         self,
         redis: Redis,
         *,
-        ttl_s: int = LEDGER_TTL_S,
+        ttl_s: int = 24 * 3600,
         prefix: str = PREFIX,
         on_unprotected: Callable[[int], None] | None = None,
         clock: Callable[[], float] = time.monotonic,

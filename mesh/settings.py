@@ -185,10 +185,11 @@ class DatabaseSettings:
 
 @dataclass(frozen=True, slots=True)
 class CacheSettings:
-    """Redis or Valkey."""
+    """Redis or Valkey. `ledger_ttl_s` is how long it remembers attempts and cancels; the same for all processes."""
 
     url: str = field(repr=False)
     timeout_s: float = 1.0
+    ledger_ttl_s: int = 24 * 3600
 
     @classmethod
     def from_env(cls, env: Env) -> Self:
@@ -196,6 +197,7 @@ class CacheSettings:
         return cls(
             url=env.url("CLARION_REDIS_URL", schemes=("redis", "rediss", "unix")),
             timeout_s=env.number("CLARION_REDIS_TIMEOUT_S", 1.0, minimum=0.05),
+            ledger_ttl_s=env.integer("CLARION_LEDGER_TTL_S", 24 * 3600, minimum=3600, maximum=7 * 24 * 3600),
         )
 
 

@@ -50,11 +50,10 @@ _UNPROTECTED = _meter.create_counter("clarion.ledger.unprotected", "1", "Ledger 
 
 @dataclass(frozen=True, slots=True)
 class WorkerSettings:
-    """How much a worker has in hand, and how long its ledger remembers."""
+    """How much a worker has in hand, and when its providers' breakers open."""
 
     prefetch: int = 4
     urgent_prefetch: int = 8
-    ledger_ttl_s: int = 24 * 3600
     breaker_failures: int = 5
     breaker_open_s: float = 60.0
 
@@ -64,7 +63,6 @@ class WorkerSettings:
         return cls(
             prefetch=env.integer("CLARION_PREFETCH", 4, minimum=1, maximum=1000),
             urgent_prefetch=env.integer("CLARION_URGENT_PREFETCH", 8, minimum=1, maximum=1000),
-            ledger_ttl_s=env.integer("CLARION_LEDGER_TTL_S", 24 * 3600, minimum=3600, maximum=7 * 24 * 3600),
             breaker_failures=env.integer("CLARION_BREAKER_FAILURES", 5, minimum=1),
             breaker_open_s=env.number("CLARION_BREAKER_OPEN_S", 60.0, minimum=0.1),
         )
@@ -154,7 +152,7 @@ async def open_worker(
     async with AsyncExitStack() as stack:
         bus = broker if broker is not None else await stack.enter_async_context(open_broker(settings.broker))
         redis = await stack.enter_async_context(open_cache(settings.cache))
-        ledger = Ledger(redis, ttl_s=settings.worker.ledger_ttl_s, on_unprotected=_UNPROTECTED.add)
+        ledger = Ledger(redis, ttl_s=settings.cache.ledger_ttl_s, on_unprotected=_UNPROTECTED.add)
         stack.push_async_callback(ledger.close)
         routes = await _open_routes(stack, channel, redis, settings.worker)
         handler = _Lanes(channel, peers, ledger, routes)
@@ -170,7 +168,7 @@ async def open_worker(
                 raise ConsumerNotReady
 
         checks = (Check("broker", bus.ping), Check("consumer", alive), Check("redis", redis.ping, required=False), *peers.checks)
-        health = HealthMonitor(checks)
+        health = HealthMonitor(checks, alive=consumer.liveness)
         await consumer.start()
         stack.push_async_callback(consumer.stop, timeout_s=settings.common.grace_s)
         await health.start()

@@ -14,7 +14,7 @@ class NotificationNotFound(NotFound):
 
 
 class TooLateToCancel(FailedPrecondition):
-    """The notification is on the bus, or past it."""
+    """An attempt is under way or has reached somebody, or it is all over."""
 
     reason = "TOO_LATE_TO_CANCEL"
 

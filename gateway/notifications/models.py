@@ -45,12 +45,13 @@ class Status(IntEnum):
     EXPIRED = 10
 
 
-_OUTCOMES = frozenset({Status.QUEUED, Status.SENDING, Status.RETRYING, Status.SENT, Status.FAILED, Status.SKIPPED, Status.EXPIRED})
+_OUTCOMES = frozenset(set(Status) - {Status.SCHEDULED, Status.PENDING})
 
-# From each status, where it may go. PENDING takes outcomes too, since a worker may be faster than the mark that the bus has it.
+# From each status, where it may go. PENDING takes outcomes too, since a worker may be faster than the mark that the bus has it. What is on
+# the bus is CANCELLED only after the ledger was told (`mesh/cancellation.py`); a worker that comes upon it tells so as an outcome.
 TRANSITIONS: Mapping[Status, frozenset[Status]] = {
     Status.SCHEDULED: frozenset({Status.PENDING, Status.CANCELLED, Status.EXPIRED}),
-    Status.PENDING: _OUTCOMES | {Status.CANCELLED},
+    Status.PENDING: _OUTCOMES,
     Status.QUEUED: _OUTCOMES,
     Status.SENDING: _OUTCOMES,
     Status.RETRYING: _OUTCOMES,
@@ -68,7 +69,7 @@ CANCELLABLE = frozenset(status for status, onward in TRANSITIONS.items() if Stat
 _STAGE = {Status.PENDING: -1, Status.QUEUED: 0, Status.SENDING: 1, Status.RETRYING: 2}
 
 # Outcomes in which the provider was not tried, so that the attempt is not used up.
-_UNTRIED = frozenset({Status.QUEUED, Status.SKIPPED, Status.EXPIRED})
+_UNTRIED = frozenset({Status.QUEUED, Status.SKIPPED, Status.EXPIRED, Status.CANCELLED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,10 @@ class DeviceResult:
 
 
 class EntryKey(NamedTuple):
-    """Two entries with the same key tell the same thing. `mark` is the time in µs for parkings (an attempt may have many), else 0."""
+    """Two entries with the same key tell the same thing. `mark` is the time in µs for parkings (an attempt may have many), else 0.
+
+    A cancel belongs to no attempt, so that of the gateway and that of a worker who comes upon it are one.
+    """
 
     run: int
     attempt: int
@@ -102,12 +106,13 @@ class Entry:
     next_attempt_time: datetime | None = None
     start_time: datetime | None = None
     devices: tuple[DeviceResult, ...] = ()
+    provider: str = ""
 
     @property
     def key(self) -> EntryKey:
         """What makes the entry one of its kind."""
         mark = int(self.time.timestamp() * 1e6) if self.status is Status.QUEUED else 0
-        return EntryKey(self.run, self.attempt, self.status, mark)
+        return EntryKey(self.run, 0 if self.status is Status.CANCELLED else self.attempt, self.status, mark)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +162,7 @@ def expand(entries: Iterable[Entry]) -> tuple[Entry, ...]:
     known: dict[EntryKey, Entry] = {}
     for entry in entries:
         if entry.start_time is not None and entry.status is not Status.SENDING:
-            sending = Entry(entry.start_time, Status.SENDING, entry.run, entry.attempt)
+            sending = Entry(entry.start_time, Status.SENDING, entry.run, entry.attempt, provider=entry.provider)
             known.setdefault(sending.key, sending)
         known[entry.key] = entry if entry.start_time is None else replace(entry, start_time=None)
     order = {status: position for position, status in enumerate(Status)}
@@ -193,14 +198,14 @@ class Notification:
         return self.progress.status
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What the bus carries of a notification; `payload` is a serialized clarion.delivery.v1.Delivery."""
+class Job(NamedTuple):
+    """What the bus carries of a notification; `payload` is a serialized clarion.delivery.v1.Delivery. Each `caller` gets its turn."""
 
     id: UUID
     channel: Channel
     priority: Priority
     payload: bytes
+    caller: str = ""
 
 
 class Filters(NamedTuple):

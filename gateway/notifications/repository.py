@@ -1,11 +1,11 @@
 """Notifications in PostgreSQL: single reads with their timeline, lists by keyset, and cancelling."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, select, text
+from sqlalchemy import ARRAY, Select, SmallInteger, bindparam, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.notifications.models import (
@@ -32,15 +32,16 @@ _SLACK = timedelta(seconds=5)
 # The payload holds the variables, which readers never get.
 _COLUMNS = [column for column in notifications.c if column.name not in {"dispatch_at", "caller", "payload"}]
 
-# 1 SCHEDULED, 2 PENDING. A pending row under a lease is being published, so it is too late for it.
+# 5 RETRYING, 9 CANCELLED. `attempt` is the one that will not be made; the caller may know of later ones than the row.
 _CANCEL = text("""
-UPDATE notifications SET status = 9, reason = '', update_time = :now
-WHERE id = :id AND (status = 1 OR (status = 2 AND dispatch_at <= :now AND queued_at IS NULL))
-RETURNING run, attempt
-""")
+UPDATE notifications SET
+    status = 9, reason = '', update_time = :now, attempt = GREATEST(:attempt, CASE WHEN status = 5 THEN attempt + 1 ELSE attempt END)
+WHERE id = :id AND run = :run AND status = ANY(:before)
+RETURNING id
+""").bindparams(bindparam("before", type_=ARRAY(SmallInteger)), bindparam("attempt", type_=SmallInteger))
 _COMPENSATE = text(opening("(SELECT * FROM notifications WHERE id = :id) AS unsent", ":now", ":since"))
 _TELL = text("""
-INSERT INTO timeline (notification_id, run, attempt, status, mark, time, reason) VALUES (:id, :run, :attempt, 9, 0, :now, '')
+INSERT INTO timeline (notification_id, run, attempt, status, mark, time, reason) VALUES (:id, :run, 0, 9, 0, :now, '')
 ON CONFLICT DO NOTHING
 """)
 
@@ -69,20 +70,17 @@ class NotificationRepository:
             rows = (await connection.execute(query)).all()
         return _CURSOR.page([((UUID(int=row.id.int),), _notification(row)) for row in rows], size, bound)
 
-    async def cancel(self, identifier: UUID, user_id: UUID | None = None) -> tuple[Notification | None, bool]:
-        """Cancels what is not yet on the bus. The notification as it is now, and whether this call cancelled it."""
+    async def cancel(self, identifier: UUID, *, run: int, attempt: int, before: Collection[Status]) -> bool:
+        """Cancels the run before that attempt, if its status is one of `before` and thus still as the caller thinks. Whether it was."""
         now = datetime.now(UTC)
+        given = {"id": identifier, "run": run, "attempt": attempt, "before": [status.value for status in before], "now": now}
         async with self._database.begin() as connection:
-            before = await _find(connection, identifier, user_id)
-            if before is None:
-                return None, False
-            row = (await connection.execute(_CANCEL, {"id": identifier, "now": now})).one_or_none()
-            if row is None:
-                return await _find(connection, identifier, user_id), False
-            await connection.execute(_TELL, {"id": identifier, "run": row.run, "attempt": row.attempt, "now": now})
+            if (await connection.execute(_CANCEL, given)).one_or_none() is None:
+                return False
+            await connection.execute(_TELL, {"id": identifier, "run": run, "now": now})
             since = now - timedelta(seconds=self._reserved_s)
             await connection.execute(_COMPENSATE, {"id": identifier, "now": now, "since": since})
-            return await _find(connection, identifier, user_id), True
+            return True
 
 
 def page_query(filters: Filters, *, after: UUID | None) -> Select[Any]:
@@ -161,4 +159,5 @@ def _entry(row: Any) -> Entry:
         next_attempt_time=row.next_attempt_time,
         start_time=row.start_time,
         devices=tuple(DeviceResult(*device) for device in row.devices or ()),
+        provider=row.provider,
     )

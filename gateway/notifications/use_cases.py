@@ -1,13 +1,13 @@
 """The rules of reading, listing, cancelling and following notifications."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import AbstractContextManager
 from typing import Protocol
 from uuid import UUID
 
 from gateway.notifications.errors import NotificationNotFound, TooLateToCancel
-from gateway.notifications.models import Filters, Notification, Status
+from gateway.notifications.models import CANCELLABLE, Filters, Notification, Status
 from mesh.context import Caller
 from mesh.errors import InvalidArgument
 from mesh.ids import parse
@@ -26,8 +26,15 @@ class NotificationStore(Protocol):
     async def list_page(self, filters: Filters, *, size: int, token: str) -> Page[Notification]:
         """A page, newest first. Raises InvalidArgument for a token that does not fit."""
 
-    async def cancel(self, identifier: UUID, user_id: UUID | None = None) -> tuple[Notification | None, bool]:
-        """The notification as it is now, and whether this call cancelled it."""
+    async def cancel(self, identifier: UUID, *, run: int, attempt: int, before: Collection[Status]) -> bool:
+        """Cancels the run before that attempt, if its status is one of `before`. Whether it was."""
+
+
+class Bus(Protocol):
+    """The workers' ledger."""
+
+    async def forestall(self, notification_id: str, run: int) -> int | None:
+        """The attempt that will not begin any more, and none after it; None when one has begun. Raises Unavailable."""
 
 
 class ChangeSource(Protocol):
@@ -36,6 +43,9 @@ class ChangeSource(Protocol):
     def follow(self, identifier: UUID) -> AbstractContextManager[asyncio.Event]:
         """An event that is set at each change."""
 
+    def tell(self, identifiers: Iterable[UUID]) -> None:
+        """Wakes the followers of these notifications."""
+
 
 class Notifications:
     """A person's own token reaches that person's notifications only; to it, those of others do not exist.
@@ -43,17 +53,15 @@ class Notifications:
     `poll_s` bounds how late a follower sees what another replica has settled.
     """
 
-    def __init__(self, store: NotificationStore, changes: ChangeSource, *, poll_s: float = 1.0) -> None:
+    def __init__(self, store: NotificationStore, bus: Bus, changes: ChangeSource, *, poll_s: float = 1.0) -> None:
         self._store = store
+        self._bus = bus
         self._changes = changes
         self._poll_s = poll_s
 
     async def get(self, caller: Caller, identifier: str) -> Notification:
         """The notification with its timeline. Raises NotificationNotFound."""
-        found = await self._store.find(_id_of(identifier), _reach(caller, READ_SCOPE))
-        if found is None:
-            raise NotificationNotFound
-        return found
+        return await self._existing(_id_of(identifier), _reach(caller, READ_SCOPE))
 
     async def list_notifications(self, caller: Caller, user_id: str, filters: Filters, size: int, token: str) -> Page[Notification]:
         """A page, newest first; a person's own token sees that person's only, whatever `user_id` says."""
@@ -66,12 +74,30 @@ class Notifications:
         return await self._store.list_page(filters._replace(user_id=own or wanted), size=page_size(size), token=token)
 
     async def cancel(self, caller: Caller, identifier: str) -> Notification:
-        """Cancels what is not yet on the bus; twice is no error. Raises NotificationNotFound or TooLateToCancel."""
-        found, _ = await self._store.cancel(_id_of(identifier), _reach(caller, SEND_SCOPE))
-        if found is None:
-            raise NotificationNotFound
+        """Cancels what nobody has begun to send; twice is no error.
+
+        Raises NotificationNotFound, TooLateToCancel, or Unavailable when nobody can tell whether it is being sent.
+        """
+        key, user_id = _id_of(identifier), _reach(caller, SEND_SCOPE)
+        found = await self._existing(key, user_id)
+        if found.status is Status.SCHEDULED and await self._store.cancel(key, run=found.progress.run, attempt=0, before={Status.SCHEDULED}):
+            self._changes.tell([key])
+        elif found.status in CANCELLABLE:
+            # on the bus, or nearly: what a crash has left PENDING may have been published too
+            attempt = await self._bus.forestall(str(key), found.progress.run)
+            if attempt is None:
+                raise TooLateToCancel(Status.SENDING.name.lower())
+            await self._store.cancel(key, run=found.progress.run, attempt=attempt, before=CANCELLABLE)
+            self._changes.tell([key])
+        found = await self._existing(key, user_id)
         if found.status is not Status.CANCELLED:
             raise TooLateToCancel(found.status.name.lower())
+        return found
+
+    async def _existing(self, key: UUID, user_id: UUID | None) -> Notification:
+        found = await self._store.find(key, user_id)
+        if found is None:
+            raise NotificationNotFound
         return found
 
     async def watch(self, caller: Caller, identifier: str) -> AsyncIterator[Notification]:
@@ -81,9 +107,7 @@ class Notifications:
         with self._changes.follow(key) as changed:
             while seen is None or not seen.progress.is_terminal:
                 changed.clear()
-                found = await self._store.find(key, user_id)
-                if found is None:
-                    raise NotificationNotFound
+                found = await self._existing(key, user_id)
                 if seen is None or (found, found.timeline) != (seen, seen.timeline):
                     yield found
                     seen = found

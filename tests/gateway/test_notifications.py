@@ -1,7 +1,7 @@
 """Reading, listing, cancelling and following, on a real PostgreSQL."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -13,7 +13,7 @@ from clarion.delivery.v1 import delivery_pb2
 from gateway.changes import Changes
 from gateway.notifications.convert import outcome_of
 from gateway.notifications.errors import NotificationNotFound, TooLateToCancel
-from gateway.notifications.models import Channel, Entry, Filters, Outcome, Status
+from gateway.notifications.models import CANCELLABLE, Channel, Entry, Filters, Outcome, Status
 from gateway.notifications.repository import NotificationRepository, page_query
 from gateway.notifications.use_cases import Notifications
 from gateway.outcomes import Outcomes
@@ -29,14 +29,34 @@ OPERATOR = caller("notifications:read", "notifications:send")
 NOW = datetime.now(UTC)
 
 
+class FakeBus:
+    """The workers' ledger: `next` is the attempt that nobody has begun, None when one is under way. `asked` holds runs."""
+
+    def __init__(self) -> None:
+        self.next: int | None = 1
+        self.asked: list[tuple[str, int]] = []
+        self.meanwhile: Callable[[], Awaitable[object]] | None = None
+
+    async def forestall(self, notification_id: str, run: int) -> int | None:
+        self.asked.append((notification_id, run))
+        if self.meanwhile is not None:
+            await self.meanwhile()
+        return self.next
+
+
 @pytest.fixture
 def changes() -> Changes:
     return Changes()
 
 
 @pytest.fixture
-def notifications(database: Database, changes: Changes) -> Notifications:
-    return Notifications(NotificationRepository(database), changes, poll_s=0.02)
+def bus() -> FakeBus:
+    return FakeBus()
+
+
+@pytest.fixture
+def notifications(database: Database, bus: FakeBus, changes: Changes) -> Notifications:
+    return Notifications(NotificationRepository(database), bus, changes, poll_s=0.02)
 
 
 async def store(database: Database, *rows: Row) -> None:
@@ -159,19 +179,94 @@ async def test_a_scheduled_notification_can_be_cancelled_twice(database: Databas
     assert [entry.status for entry in found.timeline] == [Status.SCHEDULED, Status.CANCELLED]
 
 
-@pytest.mark.parametrize("status", [Status.QUEUED, Status.SENT, Status.FAILED, Status.PENDING])
-async def test_what_is_on_the_bus_is_too_late_to_cancel(database: Database, notifications: Notifications, status: Status) -> None:
-    """A pending one is being published while its lease runs."""
+ON_THE_BUS = sorted(CANCELLABLE - {Status.SCHEDULED})
+
+
+@pytest.mark.parametrize("status", ON_THE_BUS)
+async def test_what_nobody_has_begun_to_send_can_be_cancelled(
+    database: Database, notifications: Notifications, bus: FakeBus, changes: Changes, status: Status
+) -> None:
+    """Twice is no error, followers hear of it, and the attempt that will not be made does not count."""
+    bus.next = 2 if status is Status.RETRYING else 1
     row = make_row(status=status)
     await store(database, row)
+    with changes.follow(row.id) as changed:
+        cancelled = await notifications.cancel(OPERATOR, str(row.id))
+        assert changed.is_set()
+    assert cancelled.status is Status.CANCELLED
+    assert [entry.status for entry in cancelled.timeline][-1] is Status.CANCELLED
+    assert cancelled.progress.attempts == (1 if status is Status.RETRYING else 0)
+    assert await notifications.cancel(OPERATOR, str(row.id)) == cancelled
+    assert bus.asked == [(str(row.id), 0)]
+
+
+@pytest.mark.parametrize("status", [*ON_THE_BUS, Status.SENT, Status.FAILED, Status.SKIPPED, Status.EXPIRED])
+async def test_what_somebody_sends_or_is_over_is_too_late_to_cancel(
+    database: Database, notifications: Notifications, bus: FakeBus, status: Status
+) -> None:
+    """The ledger is asked where the row leaves it open, and nothing changes."""
+    bus.next = None
+    row = make_row(status=status)
+    await store(database, row)
+    before = await notifications.get(OPERATOR, str(row.id))
     with pytest.raises(TooLateToCancel):
         await notifications.cancel(OPERATOR, str(row.id))
+    assert await notifications.get(OPERATOR, str(row.id)) == before
+    assert len(bus.asked) == (status in CANCELLABLE)
 
 
-async def test_what_waits_for_a_broker_can_be_cancelled(database: Database, notifications: Notifications) -> None:
-    row = make_row(dispatch_at=datetime.now(UTC) - timedelta(seconds=1))
+async def test_what_ends_while_it_is_being_cancelled_stays_as_it_ended(
+    database: Database, notifications: Notifications, bus: FakeBus
+) -> None:
+    """A worker may skip it, or find it expired, without having begun an attempt."""
+    row = make_row(status=Status.QUEUED)
     await store(database, row)
-    assert (await notifications.cancel(OPERATOR, str(row.id))).status is Status.CANCELLED
+    skipped = Outcome(row.id, Entry(NOW, Status.SKIPPED, 0, 1, "PREFERENCE"))
+    bus.meanwhile = lambda: Outcomes(database).apply([skipped])
+    with pytest.raises(TooLateToCancel, match="skipped"):
+        await notifications.cancel(OPERATOR, str(row.id))
+    assert (await notifications.get(OPERATOR, str(row.id))).status is Status.SKIPPED
+
+
+async def test_a_worker_that_comes_upon_a_cancel_cancels_the_row_too(database: Database, notifications: Notifications) -> None:
+    """A gateway may die between the mark in the ledger and the row; told by both, it stands in the timeline once."""
+    left, done = make_row(status=Status.QUEUED), make_row(status=Status.QUEUED)
+    await store(database, left, done)
+    await notifications.cancel(OPERATOR, str(done.id))
+    await Outcomes(database).apply([Outcome(row.id, Entry(NOW, Status.CANCELLED, 0, 1)) for row in (left, done)])
+    for row in (left, done):
+        found = await notifications.get(OPERATOR, str(row.id))
+        assert (found.status, found.progress.attempts) == (Status.CANCELLED, 0)
+        assert [entry.status for entry in found.timeline].count(Status.CANCELLED) == 1
+
+
+async def test_late_outcomes_leave_a_cancelled_one_cancelled_and_stand_in_its_timeline(
+    database: Database, notifications: Notifications, bus: FakeBus
+) -> None:
+    bus.next = 2
+    row = make_row(status=Status.QUEUED)
+    await store(database, row)
+    await notifications.cancel(OPERATOR, str(row.id))
+    await Outcomes(database).apply([Outcome(row.id, Entry(NOW, Status.RETRYING, 0, 1, "SMTP_451", start_time=NOW))])
+    found = await notifications.get(OPERATOR, str(row.id))
+    assert (found.status, found.progress.attempts) == (Status.CANCELLED, 1)
+    assert {(entry.status, entry.reason) for entry in found.timeline} >= {(Status.RETRYING, "SMTP_451"), (Status.CANCELLED, "")}
+
+
+async def test_a_scheduled_one_that_gets_onto_the_bus_meanwhile_is_cancelled_there(
+    database: Database, notifications: Notifications
+) -> None:
+    """Nobody but the sweeper moves it on, and the row tells who was first."""
+    later = datetime.now(UTC) + timedelta(hours=1)
+    row = make_row(status=Status.SCHEDULED, send_at=later, dispatch_at=later)
+    await store(database, row)
+    repository = NotificationRepository(database)
+    assert not await repository.cancel(row.id, run=0, attempt=0, before={Status.PENDING})
+    assert not await repository.cancel(row.id, run=1, attempt=0, before={Status.SCHEDULED})
+    assert await repository.cancel(row.id, run=0, attempt=0, before={Status.SCHEDULED})
+
+
+async def test_an_unknown_one_can_not_be_cancelled(notifications: Notifications) -> None:
     with pytest.raises(NotificationNotFound):
         await notifications.cancel(OPERATOR, str(new_uuid()))
 

@@ -32,6 +32,7 @@ from gateway.sagas.use_cases import SagaDesk
 from gateway.sending.journal import Journal
 from gateway.sending.models import Row
 from mesh.cache import open_cache
+from mesh.cancellation import Cancellation
 from mesh.database import Database
 from mesh.errors import InvalidArgument
 from mesh.ids import new_uuid
@@ -201,6 +202,7 @@ class Sent:
     def __init__(self, database: Database, admission: Admission, redis: Redis) -> None:
         self.database = database
         self.admission = admission
+        self.redis = redis
         self.budget = RecipientBudget(redis, RECIPIENT)
         self.store = SagaRepository(database)
         self.user_id = new_uuid()
@@ -218,8 +220,10 @@ class Sent:
         return (await self.admission.admit(Ask("c", f"{self.user_id}:email"))).answer is Answer.ADMITTED
 
     async def cancel(self) -> None:
-        notifications = Notifications(NotificationRepository(self.database, reserved_s=RECIPIENT.window_s), Changes())
+        bus = Cancellation(self.redis)
+        notifications = Notifications(NotificationRepository(self.database, reserved_s=RECIPIENT.window_s), bus, Changes())
         await notifications.cancel(OPERATOR, str(self.row.id))
+        await bus.close()
 
     async def run(self, store: SagaRepository | None = None, *, now: datetime | None = None) -> Saga:
         """The notification's saga, after a replica has taken it up."""

@@ -255,7 +255,8 @@ class Real:
         self.admission = Admission(redis, caller=limit, recipient=limit)
         self.journal = Journal(database, self._stored)
         self.sender = Sender(templates=FakeTemplates(), users=FakeUsers(), gate=self.admission, store=self.journal, lease_s=3.0)
-        self.servicer = NotificationServicer(sender=self.sender, notifications=Notifications(None, None))  # type: ignore[arg-type]  # not read
+        unread = Notifications(None, None, None)  # type: ignore[arg-type]  # not read
+        self.servicer = NotificationServicer(sender=self.sender, notifications=unread)
 
     def _stored(self, rows: Sequence[Row]) -> None:
         done = [(Claim(row.digest, row.fingerprint, b""), row.response) for row in rows if row.digest and row.fingerprint and row.response]

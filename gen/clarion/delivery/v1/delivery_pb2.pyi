@@ -218,7 +218,7 @@ class Outcome(_message.Message):
     attempt: _builtins.int
     """The attempt, from 1."""
     status: _notification_pb2.NotificationStatus.ValueType
-    """SENDING, SENT, RETRYING, FAILED, SKIPPED or EXPIRED; QUEUED when it was parked."""
+    """SENDING, SENT, RETRYING, FAILED, SKIPPED, CANCELLED or EXPIRED; QUEUED when it was parked."""
     reason: _builtins.str
     """Why, in UPPER_SNAKE; empty for SENT."""
     detail: _builtins.str

@@ -103,7 +103,8 @@ class NotificationServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def CancelNotification(self, request, context):
-        """CancelNotification stops a notification that is not yet on the bus. FAILED_PRECONDITION with TOO_LATE_TO_CANCEL after that; cancelling twice is no error.
+        """CancelNotification stops a notification that nobody has begun to send, also one that is queued or waits for its next try. FAILED_PRECONDITION with
+        TOO_LATE_TO_CANCEL when an attempt is under way, has reached or may have reached somebody; UNAVAILABLE when that can't be told. Twice is no error.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

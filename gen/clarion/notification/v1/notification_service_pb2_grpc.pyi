@@ -46,7 +46,9 @@ class NotificationServiceStub:
     ListNotifications: _grpc.UnaryUnaryMultiCallable[_notification_service_pb2.ListNotificationsRequest, _notification_service_pb2.ListNotificationsResponse]
     """ListNotifications reads a page of notifications, newest first."""
     CancelNotification: _grpc.UnaryUnaryMultiCallable[_notification_service_pb2.CancelNotificationRequest, _notification_service_pb2.CancelNotificationResponse]
-    """CancelNotification stops a notification that is not yet on the bus. FAILED_PRECONDITION with TOO_LATE_TO_CANCEL after that; cancelling twice is no error."""
+    """CancelNotification stops a notification that nobody has begun to send, also one that is queued or waits for its next try. FAILED_PRECONDITION with
+    TOO_LATE_TO_CANCEL when an attempt is under way, has reached or may have reached somebody; UNAVAILABLE when that can't be told. Twice is no error.
+    """
     WatchNotification: _grpc.UnaryStreamMultiCallable[_notification_service_pb2.WatchNotificationRequest, _notification_service_pb2.WatchNotificationResponse]
     """WatchNotification sends the notification at once and again after each change, and ends when its status is terminal."""
 
@@ -68,7 +70,9 @@ class NotificationServiceAsyncStub(NotificationServiceStub):
     ListNotifications: _aio.UnaryUnaryMultiCallable[_notification_service_pb2.ListNotificationsRequest, _notification_service_pb2.ListNotificationsResponse]  # type: ignore[assignment]
     """ListNotifications reads a page of notifications, newest first."""
     CancelNotification: _aio.UnaryUnaryMultiCallable[_notification_service_pb2.CancelNotificationRequest, _notification_service_pb2.CancelNotificationResponse]  # type: ignore[assignment]
-    """CancelNotification stops a notification that is not yet on the bus. FAILED_PRECONDITION with TOO_LATE_TO_CANCEL after that; cancelling twice is no error."""
+    """CancelNotification stops a notification that nobody has begun to send, also one that is queued or waits for its next try. FAILED_PRECONDITION with
+    TOO_LATE_TO_CANCEL when an attempt is under way, has reached or may have reached somebody; UNAVAILABLE when that can't be told. Twice is no error.
+    """
     WatchNotification: _aio.UnaryStreamMultiCallable[_notification_service_pb2.WatchNotificationRequest, _notification_service_pb2.WatchNotificationResponse]  # type: ignore[assignment]
     """WatchNotification sends the notification at once and again after each change, and ends when its status is terminal."""
 
@@ -117,7 +121,9 @@ class NotificationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _notification_service_pb2.CancelNotificationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_notification_service_pb2.CancelNotificationResponse, _abc.Awaitable[_notification_service_pb2.CancelNotificationResponse]]:
-        """CancelNotification stops a notification that is not yet on the bus. FAILED_PRECONDITION with TOO_LATE_TO_CANCEL after that; cancelling twice is no error."""
+        """CancelNotification stops a notification that nobody has begun to send, also one that is queued or waits for its next try. FAILED_PRECONDITION with
+        TOO_LATE_TO_CANCEL when an attempt is under way, has reached or may have reached somebody; UNAVAILABLE when that can't be told. Twice is no error.
+        """
 
     @_abc_1.abstractmethod
     def WatchNotification(
