@@ -33,6 +33,7 @@ from user_svc.settings import Settings as UserSettings
 
 EMAIL, NAME, PASSWORD = "ada@example.com", "Countess Ada", "correct horse battery"
 TOKEN, VARIABLE = "device-token-of-ada", "Analytical Engine"
+STEPS = ["hold_notifications", "revoke_credentials", "delete_user", "cancel_notifications", "redact_notifications", "plan_sweep"]
 TRACES = [EMAIL, NAME, TOKEN, VARIABLE]
 API_KEY = "clk_test_0123456789012345678901234567890123456789"
 OPERATOR = service_metadata("test")

@@ -23,11 +23,9 @@ from mesh.saga import Orchestrator
 from mesh.saga_state import RetryPolicy, Saga, SagaState, StepState
 from mesh.settings import DatabaseSettings
 from tests.fixtures_postgres import NewDatabase
-from tests.gateway.erasure_stage import TRACES, Rows, UserSvc
+from tests.gateway.erasure_stage import STEPS, TRACES, Rows, UserSvc
 from tests.mesh.saga_fakes import Clock, Crash
 from tests.rows import rows_that_hold
-
-STEPS = ["hold_notifications", "revoke_credentials", "delete_user", "cancel_notifications", "redact_notifications", "plan_sweep"]
 
 
 class CrashingStore(SagaRepository):
