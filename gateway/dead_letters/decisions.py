@@ -18,7 +18,7 @@ from gateway.notifications.models import Channel, Job, Priority, Progress, Statu
 
 # The range spares the partitions that none of the ids is in.
 _LOCK = """
-SELECT id, user_id, channel, priority, status, run, attempt, expires_at, queued_at, payload
+SELECT id, user_id, channel, priority, status, run, attempt, expires_at, queued_at, payload, caller
 FROM notifications WHERE id = ANY($1::uuid[]) AND id BETWEEN $2 AND $3 ORDER BY id FOR UPDATE
 """
 _LOCK_LETTERS = """
@@ -87,8 +87,7 @@ async def decide(
                 decided[identifier] = Decided(restart)
             else:
                 restarts.append(restart)
-                row = restart.row
-                decided[identifier] = Decided(None, Job(identifier, Channel(row["channel"]), Priority(row["priority"]), restart.payload))
+                decided[identifier] = Decided(None, _job(restart))
         if restarts:
             await _start_again(driver, restarts, now, now + timedelta(seconds=lease_s))
     done = [identifier for identifier, one in decided.items() if one.refusal is None]
@@ -130,6 +129,11 @@ def _restart(row: Any | None, letter: Any, edit: Edit, now: datetime) -> _Restar
         return _Restart(row, run, edit.user_id or row["user_id"], next_run(payload, run, edit))
     except DecodeError:
         return models.ERASED
+
+
+def _job(restart: _Restart) -> Job:
+    row = restart.row
+    return Job(row["id"], Channel(row["channel"]), Priority(row["priority"]), restart.payload, row["caller"])
 
 
 def next_run(payload: bytes, run: int, edit: Edit) -> bytes:

@@ -52,6 +52,7 @@ async def test_requeuing_ten_times_at_once_sends_once(desk: Desk) -> None:
     assert len(desk.published) == 1
     delivery = desk.delivery(0)
     assert (delivery.notification_id, delivery.run, delivery.attempt) == (str(row.id), 1, 1)
+    assert desk.published[0].caller == row.caller
     found = await desk.get(row.id)
     assert (found.status, found.progress.run, found.progress.attempts, found.reason) == (Status.PENDING, 1, 0, "")
     assert [(entry.run, entry.status, entry.reason) for entry in found.timeline] == [
