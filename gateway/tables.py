@@ -51,6 +51,7 @@ timeline = Table(
     Column("reason", Text, nullable=False),
     Column("detail", Text, nullable=False),
     Column("devices", JSONB, nullable=True),
+    Column("provider", Text, nullable=False),
 )
 
 # `digest` is SHA-256 of caller, method and key; `response` is a packed Acceptance.

@@ -105,6 +105,7 @@ def outcome_of(message: delivery_pb2.Outcome) -> Outcome | None:
             next_attempt_time=message.next_attempt_time.ToDatetime(UTC) if message.HasField("next_attempt_time") else None,
             start_time=message.start_time.ToDatetime(UTC) if message.HasField("start_time") else None,
             devices=tuple(DeviceResult(d.device_id, d.accepted, d.reason) for d in message.devices),
+            provider=message.provider.replace("\0", ""),
         )
     except (ValueError, OverflowError):
         return None
@@ -148,6 +149,7 @@ def _timeline(entries: Sequence[Entry]) -> list[notification_pb2.TimelineEntry]:
             detail=entry.detail,
             next_attempt_time=to_timestamp(entry.next_attempt_time),
             devices=[notification_pb2.DeviceResult(device_id=d.device_id, accepted=d.accepted, reason=d.reason) for d in entry.devices],
+            provider=entry.provider,
         )
         for entry in entries
     ]

@@ -162,7 +162,7 @@ def expand(entries: Iterable[Entry]) -> tuple[Entry, ...]:
     known: dict[EntryKey, Entry] = {}
     for entry in entries:
         if entry.start_time is not None and entry.status is not Status.SENDING:
-            sending = Entry(entry.start_time, Status.SENDING, entry.run, entry.attempt, provider=entry.provider)
+            sending = Entry(entry.start_time, Status.SENDING, entry.run, entry.attempt)
             known.setdefault(sending.key, sending)
         known[entry.key] = entry if entry.start_time is None else replace(entry, start_time=None)
     order = {status: position for position, status in enumerate(Status)}

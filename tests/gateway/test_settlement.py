@@ -14,6 +14,7 @@ from clarion.delivery.v1.delivery_pb2 import DeliveryFailed, DeliveryRequested, 
 from clarion.notification.v1 import notification_pb2
 from devstack.broker import MemoryBroker
 from gateway.changes import Changes
+from gateway.notifications.convert import notification_message
 from gateway.notifications.models import DeviceResult, Notification, Status
 from gateway.notifications.repository import NotificationRepository
 from gateway.outcomes import Outcomes
@@ -117,6 +118,15 @@ async def test_shuffled_and_repeated_outcomes_end_alike(desk: Desk) -> None:
         found = await desk.get(row.id)
         assert (found.status, found.progress.attempt) == (Status.SENT, 2)
         assert [entry.status for entry in found.timeline[1:]] == [Status.SENDING, Status.RETRYING, Status.SENDING, Status.SENT]
+
+
+async def test_the_timeline_names_the_provider_and_those_that_were_tried_before(desk: Desk) -> None:
+    row = make_row()
+    await desk.store(row)
+    await desk.tell(outcome(row, Status.SENT, provider="smtp.backup", detail="after smtp.primary: SMTP_CONNECT"))
+    await desk.settled()
+    entry = notification_message(await desk.get(row.id)).timeline[-1]
+    assert (entry.provider, entry.detail) == ("smtp.backup", "after smtp.primary: SMTP_CONNECT")
 
 
 async def test_results_per_device_are_kept(desk: Desk) -> None:
