@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import asyncpg
+
 import email_worker.app
 import email_worker.settings
 import gateway.app
@@ -29,10 +31,12 @@ from devstack.valkey import ValkeyServer
 from mesh import migrations
 from mesh.broker import Broker, open_broker
 from mesh.runtime import App
+from mesh.server import PortTaken
 from mesh.settings import BrokerSettings, Env
 
 ADMIN_EMAIL = "admin@clarion.test"
 ADMIN_PASSWORD = "clarion-development"  # noqa: S105  development only, printed on the screen
+_KEPT_MESSAGES = "messages.json"
 _PACKAGES = ("user_svc", "template_svc", "gateway")
 
 Say = Callable[[str], None]
@@ -81,7 +85,8 @@ async def open_stack(folder: Path, *, ports: Ports, say: Say, environ: Mapping[s
     """Starts everything, telling `say` each step, and stops it in reverse order.
 
     What `environ` names is used instead of the local thing: CLARION_AMQP_URL, CLARION_REDIS_URL, CLARION_SMTP_HOST,
-    CLARION_FCM_CREDENTIALS_FILE, and CLARION_POSTGRES_URL (a server, on which the databases are made).
+    CLARION_FCM_CREDENTIALS_FILE, and CLARION_POSTGRES_URL (a server that has the databases clarion_gateway, clarion_user_svc and
+    clarion_template_svc). Raises PortTaken or SettingsError.
     """
     outer = dict(os.environ if environ is None else environ)
     async with AsyncExitStack() as stack:
@@ -96,12 +101,15 @@ async def open_stack(folder: Path, *, ports: Ports, say: Say, environ: Mapping[s
         }
         urls = await _databases(stack, folder, shared, say)
         await _redis(stack, folder, shared, say)
+        forgotten = "CLARION_AMQP_URL" not in shared and not (folder / _KEPT_MESSAGES).exists()
         broker = await _broker(stack, folder, shared, say)
         smtp = await _smtp(stack, shared, ports, say)
         fcm = await _fcm(stack, folder, shared, say)
         say("migrating the databases")
         for package in _PACKAGES:
             await migrations.upgrade(package, urls[package])
+        if forgotten:
+            await _dispatch_again(urls["gateway"])
         listening = await _services(stack, shared, urls, ports=ports, broker=broker, say=say)
         if smtp is not None:
             listening["smtp"] = smtp.port
@@ -146,7 +154,7 @@ async def _broker(stack: AsyncExitStack, folder: Path, shared: dict[str, str], s
     # the settings want an address even where a broker is handed in
     shared["CLARION_AMQP_URL"] = "amqp://in-process"
     broker = MemoryBroker()
-    kept = folder / "broker.bin"
+    kept = folder / _KEPT_MESSAGES
     if kept.exists():
         broker.load(kept)
         kept.unlink()
@@ -155,12 +163,30 @@ async def _broker(stack: AsyncExitStack, folder: Path, shared: dict[str, str], s
     return broker
 
 
+async def _dispatch_again(url: str) -> None:
+    """After a crash the in-process broker has forgotten what was on it, which no real one does: it is published once more.
+
+    The ledger knows what was done already.
+    """
+    connection = await asyncpg.connect(url)
+    try:
+        # 2 PENDING; 3 QUEUED, 4 SENDING, 5 RETRYING
+        await connection.execute(
+            "UPDATE notifications SET status = 2, queued_at = NULL, dispatch_at = now() WHERE status IN (3, 4, 5) AND payload IS NOT NULL"
+        )
+    finally:
+        await connection.close()
+
+
 async def _smtp(stack: AsyncExitStack, shared: dict[str, str], ports: Ports, say: Say) -> SmtpServer | None:
     if "CLARION_SMTP_HOST" in shared:
         say("using the SMTP server that CLARION_SMTP_HOST names")
         return None
     say("starting a local SMTP server")
-    server = await stack.enter_async_context(open_smtp_server(port=ports.smtp))
+    try:
+        server = await stack.enter_async_context(open_smtp_server(port=ports.smtp))
+    except OSError as error:
+        raise PortTaken(f"the local SMTP server cannot listen on port {ports.smtp}: it is taken or not allowed") from error
     shared |= {
         "CLARION_SMTP_HOST": "127.0.0.1",
         "CLARION_SMTP_PORT": str(server.port),
