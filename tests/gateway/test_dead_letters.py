@@ -3,6 +3,7 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
+from importlib import import_module
 from uuid import UUID
 
 import pytest
@@ -170,6 +171,43 @@ async def test_each_listed_query_walks_an_index(database: Database, filters: Dea
     assert index in plan, plan
     assert "Seq Scan" not in plan
     assert "Sort" not in plan
+
+
+@pytest.mark.parametrize(
+    ("query", "index"),
+    [
+        (f"SELECT 1 FROM dead_letter_audit WHERE notification_id = '{new_id()}' ORDER BY id", "dead_letter_audit_by_letter"),
+        (f"SELECT 1 FROM dead_letter_audit WHERE notification_id = '{new_id()}' AND request = ''", "dead_letter_audit_once_a_request"),
+        ("SELECT channel, cause, count(*), min(create_time) FROM dead_letters WHERE state = 1 GROUP BY 1, 2", "dead_letters_open"),
+        ("SELECT id FROM dead_letter_jobs WHERE state = 1 ORDER BY id LIMIT 8", "dead_letter_jobs_running"),
+        (
+            f"SELECT 1 FROM dead_letter_job_items WHERE job_id = '{new_id()}' AND result IS NULL ORDER BY position LIMIT 10",
+            "dead_letter_job_items_left",
+        ),
+    ],
+)
+async def test_trail_counts_and_jobs_walk_their_indexes(database: Database, query: str, index: str) -> None:
+    async with database.begin() as connection:
+        for kind in ("seqscan", "bitmapscan", "sort"):
+            await connection.execute(text(f"SET LOCAL enable_{kind} = off"))
+        plan = "\n".join((await connection.execute(text(f"EXPLAIN {query}"))).scalars())
+    assert index in plan, plan
+    assert "Seq Scan" not in plan
+
+
+async def test_letters_from_before_there_were_causes_get_the_same_ones(desk: Desk) -> None:
+    reasons = ["SMTP_550", "SMTP_451", "SMTP_TIMEOUT", "FCM_503", "QUOTA_EXCEEDED", "UNREGISTERED", "USER_NOT_FOUND", "ADDRESS_INVALID"]
+    reasons += ["RENDER_FAILED", "TEMPLATE_NOT_FOUND", "MISSING_VARIABLE", "SUBJECT_INVALID", "DELIVERY_LIMIT", "OUTCOME_UNKNOWN"]
+    reasons += ["INVALID_ARGUMENT", "SENDER_ID_MISMATCH", "WORKER_FAILED", "INTERNAL", "UNAVAILABLE", "MARTIANS"]
+    for reason in reasons:
+        await desk.failed(reason=reason)
+    migration = import_module("gateway.migrations.versions.0003_dead_letters")
+    [backfill] = [statement for statement in migration._STATEMENTS if "UPDATE dead_letters" in statement]
+    async with desk.database.begin() as connection:
+        await connection.execute(text("UPDATE dead_letters SET cause = 8"))
+        await connection.exec_driver_sql(backfill)
+        rows = (await connection.execute(text("SELECT reason, cause FROM dead_letters"))).all()
+    assert {row.reason: Cause(row.cause) for row in rows} == {reason: cause_of(reason) for reason in reasons}
 
 
 async def test_the_audit_trail_tells_who_did_what_when(desk: Desk) -> None:
