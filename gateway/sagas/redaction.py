@@ -36,11 +36,11 @@ _CANCEL = text(f"""
 WITH {_WAITING},
 cancelled AS (
     UPDATE notifications n SET status = 9, reason = '{ERASED}', update_time = :now FROM mine WHERE n.id = mine.id
-    RETURNING n.id, n.run, n.attempt
+    RETURNING n.id, n.run
 ),
 told AS (
     INSERT INTO timeline (notification_id, run, attempt, status, mark, time, reason)
-    SELECT id, run, attempt, 9, 0, :now, '{ERASED}' FROM cancelled
+    SELECT id, run, 0, 9, 0, :now, '{ERASED}' FROM cancelled
     ON CONFLICT DO NOTHING
 )
 SELECT id FROM cancelled
