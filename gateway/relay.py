@@ -1,8 +1,10 @@
 """Committed notifications onto the bus.
 
-What this process has just committed it publishes at once. A sweeper picks up the rest every second: scheduled ones whose time has
-come, what a crash left, and what piled up while the broker was away. A row is published under a lease, so that two processes rarely
-publish the same one; when it happens the workers' ledger makes it harmless.
+What this process has just committed it publishes at once, as long as the work queue is short. A queue that its workers do not keep up
+with is kept short: what waits then waits here, by caller, and goes out in turn, so that nobody's campaign keeps others waiting. A sweeper
+picks up the rest: scheduled ones whose time has come, what a crash left, what piled up while the broker was away, and what waited here
+for too long. A row is published under a lease, so that two processes rarely publish the same one; when it happens the workers' ledger
+makes it harmless.
 """
 
 import asyncio
@@ -10,12 +12,14 @@ import logging
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Protocol
 from uuid import UUID
 
+from gateway.lanes import Lane
 from gateway.notifications.convert import envelope
-from gateway.notifications.models import Job, Priority
+from gateway.notifications.models import Channel, Job, Priority
 from gateway.outbox import Claimed
 from mesh.broker import Broker
 from mesh.errors import ServiceError
@@ -23,23 +27,23 @@ from mesh.telemetry import meter
 
 log = logging.getLogger(__name__)
 
-ENVELOPE_ITEMS = 50
-_PAGE = 500
+_URGENT_PAGE = 500
 _MARK_AT_ONCE = 500
-_WINDOW = 4  # envelopes in flight per lane
-_URGENT_WINDOW = 32  # urgent ones travel alone, so more of them
-_SWEEP_WINDOW = 8
 _MOST_UNMARKED = 2_000
-_ENVELOPE_BYTES = 512 * 1024
 _PAUSE_S = 0.5
 _MARK_LINGER_S = 0.02  # nobody waits for a mark, so that many may share a statement
+_LOOK_S = 0.05  # between two looks at a queue that has little room
+_LOOK_MAX_S = 0.4  # and at one that has none for long
 
 
 class Backlog(Protocol):
     """The rows that wait for the bus."""
 
-    async def claim(self, *, most: int, lease_s: float, urgent: bool = False) -> Claimed:
-        """Takes due rows under a lease."""
+    async def claim_urgent(self, *, most: int, lease_s: float) -> Claimed:
+        """Takes due rows of high priority under a lease."""
+
+    async def claim(self, channel: Channel, *, most: int, lease_s: float, after: str = "") -> Claimed:
+        """Takes due rows of the channel's normal lane under a lease, of each caller an equal share."""
 
     async def mark(self, queued: Sequence[tuple[UUID, datetime]]) -> Sequence[UUID]:
         """Marks rows as QUEUED."""
@@ -52,45 +56,33 @@ class Listener(Protocol):
         """These have changed."""
 
 
-class _Lane:
-    """What waits for one work queue, each with the end of its lease on the monotonic clock."""
-
-    __slots__ = ("key", "publishers", "size", "waiting", "window")
-
-    def __init__(self, key: str, *, urgent: bool) -> None:
-        self.key = key
-        self.waiting: deque[tuple[float, Job]] = deque()
-        self.publishers = 0
-        self.size = 1 if urgent else ENVELOPE_ITEMS
-        self.window = _URGENT_WINDOW if urgent else _WINDOW
-
-    def take(self, now: float) -> list[Job]:
-        """The jobs of the next envelope; those whose time is over are left out."""
-        jobs: list[Job] = []
-        room = _ENVELOPE_BYTES
-        while self.waiting and len(jobs) < self.size and room > 0:
-            until, job = self.waiting.popleft()
-            if until > now:
-                jobs.append(job)
-                room -= len(job.payload)
-        return jobs
-
-
 class Relay:
-    """Publishes. `start` begins the sweeper, `close` drains what is under way."""
+    """Publishes. `start` begins the sweeper, `close` drains what is under way.
 
-    def __init__(self, broker: Broker, backlog: Backlog, changes: Listener, *, lease_s: float, sweep_s: float = 1.0) -> None:
+    `lane_depth` is how many envelopes may wait in a normal lane's queue before the relay holds back.
+    """
+
+    def __init__(
+        self, broker: Broker, backlog: Backlog, changes: Listener, *, lease_s: float, sweep_s: float = 1.0, lane_depth: int = 20
+    ) -> None:
         self._broker = broker
         self._backlog = backlog
         self._changes = changes
         self._lease_s = lease_s
         self._sweep_s = sweep_s
-        self._lanes: dict[str, _Lane] = {}
+        self._lanes = {
+            (channel, priority): Lane(channel, urgent=priority is Priority.HIGH, depth=lane_depth)
+            for channel in Channel
+            for priority in Priority
+        }
         self._unmarked: deque[tuple[UUID, datetime]] = deque()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._publishing: set[asyncio.Task[None]] = set()
+        self._looking: set[asyncio.Task[None]] = set()
         self._marker: asyncio.Task[None] | None = None
         self._sweeper: asyncio.Task[None] | None = None
+        self._moved = asyncio.Event()
         self._closing = False
+        self.lag_s = 0.0
         self._published = meter().create_counter("clarion.relay.published", description="Notifications that the bus has confirmed.")
         self._failed = meter().create_counter("clarion.relay.failed", description="Envelopes to be published again.")
 
@@ -100,50 +92,57 @@ class Relay:
 
     def offer(self, jobs: Sequence[Job]) -> None:
         """Publishes in the background what was committed just now under this process's lease."""
-        if self._closing or not self._broker.connected:
-            return  # the sweeper, here or in another replica, takes them when their lease is over
-        # what waits longer than half of its lease is left to the sweeper, so that the two don't meet
-        until = time.monotonic() + self._lease_s / 2
-        for job in jobs:
-            lane = self._lane(job)
-            lane.waiting.append((until, job))
-            if lane.publishers < lane.window and lane.publishers * lane.size < len(lane.waiting):
-                lane.publishers += 1
-                self._start(self._publish_lane(lane))
+        if not self._closing and self._broker.connected:  # else the sweeper, here or in another replica, takes them after their lease
+            self._add(jobs)
 
     async def close(self) -> None:
-        """Stops sweeping and waits for what is being published and marked."""
+        """Stops sweeping and waits for what is being published and marked. What is held back stays in the database."""
         self._closing = True
-        if self._sweeper is not None:
-            self._sweeper.cancel()
-            await asyncio.gather(self._sweeper, return_exceptions=True)
-        while self._tasks or self._marker is not None:
-            running = self._tasks | ({self._marker} if self._marker is not None else set())
-            await asyncio.wait(running)
+        stopped = [task for task in (self._sweeper, *self._looking) if task is not None]
+        for task in stopped:
+            task.cancel()
+        await asyncio.gather(*stopped, return_exceptions=True)
+        while self._publishing or self._marker is not None:
+            await asyncio.wait(self._publishing | ({self._marker} if self._marker is not None else set()))
 
     async def sweep(self) -> bool:
-        """Publishes a page of what is due. Whether more may wait."""
+        """Takes a page of what is due for each lane that has room. Whether more may wait."""
         if not self._broker.connected:
             return False
-        urgent = await self._backlog.claim(most=_PAGE, lease_s=self._lease_s, urgent=True)
-        page = await self._backlog.claim(most=_PAGE, lease_s=self._lease_s)
-        self._changes.tell(urgent.expired + page.expired)
-        chunks = _chunks(urgent.jobs + page.jobs)
-        window = asyncio.Semaphore(_SWEEP_WINDOW)
-
-        async def publish(key: str, jobs: Sequence[Job]) -> bool:
-            async with window:
-                return await self._publish(key, jobs)
-
-        published = await asyncio.gather(*(publish(key, jobs) for key, jobs in chunks))
         if self._marker is not None and len(self._unmarked) > _MOST_UNMARKED:
             await asyncio.wait({self._marker})  # or their leases would run out before they are marked
-        if chunks:
-            log.info("published from the backlog", extra={"notifications": len(urgent.jobs) + len(page.jobs), "envelopes": len(chunks)})
-        return (urgent.full or page.full) and all(published)
+        lags = [await self._sweep_urgent()]
+        lags += [await self._sweep_lane(lane) for lane in self._lanes.values() if not lane.urgent]
+        self.lag_s = max(lags)
+        return any(lane.behind for lane in self._lanes.values())
+
+    async def _sweep_urgent(self) -> float:
+        """How long the oldest was overdue, in seconds."""
+        lanes = [lane for lane in self._lanes.values() if lane.urgent]
+        if sum(lane.turns.backlog for lane in lanes) >= _URGENT_PAGE:
+            return self.lag_s
+        page = await self._backlog.claim_urgent(most=_URGENT_PAGE, lease_s=self._lease_s)
+        for lane in lanes:
+            lane.behind = page.full
+        self._take_over(page)
+        return page.lag_s
+
+    async def _sweep_lane(self, lane: Lane) -> float:
+        """How long the oldest was overdue, in seconds."""
+        most = lane.wants()
+        if not most:
+            lane.behind = True
+            if lane.room.low:
+                self._look(lane)
+            return self.lag_s
+        page = await self._backlog.claim(lane.channel, most=most, lease_s=self._lease_s, after=lane.after)
+        lane.claimed(full=page.full, last=page.last)
+        self._take_over(page)
+        return page.lag_s
 
     async def _sweep_for_ever(self) -> None:
         while True:
+            self._moved.clear()
             try:
                 more = await self.sweep()
             except ServiceError as error:
@@ -154,38 +153,96 @@ class Relay:
                 more = False
             if not more:
                 await asyncio.sleep(self._sweep_s)
+                continue
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._sweep_s):
+                    await self._moved.wait()
 
-    def _lane(self, job: Job) -> _Lane:
-        key = _queue_key(job)
-        lane = self._lanes.get(key)
-        if lane is None:
-            lane = self._lanes[key] = _Lane(key, urgent=job.priority is Priority.HIGH)
-        return lane
+    def _take_over(self, page: Claimed) -> None:
+        self._changes.tell(page.expired)
+        if page.jobs:
+            self._add(page.jobs, backlog=True)
+            log.info("taken from the backlog", extra={"notifications": len(page.jobs)})
 
-    async def _publish_lane(self, lane: _Lane) -> None:
+    def _add(self, jobs: Sequence[Job], *, backlog: bool = False) -> None:
+        # what waits longer than half of its lease is left to the sweeper, so that the two don't meet
+        until = time.monotonic() + self._lease_s / 2
+        lanes: set[Lane] = set()
+        for job in jobs:
+            lane = self._lanes[job.channel, job.priority]
+            lane.turns.add(job, until, backlog=backlog)
+            lanes.add(lane)
+        for lane in lanes:
+            self._go_on(lane)
+
+    def _go_on(self, lane: Lane) -> None:
+        """Starts as many publishers as there is work for."""
+        while lane.room.left > 0 and lane.publishers < lane.window and lane.publishers * lane.size < lane.turns.count:
+            lane.publishers += 1
+            _keep(self._publishing, asyncio.create_task(self._publish_lane(lane)))
+        if lane.room.low:
+            self._look(lane)
+
+    async def _publish_lane(self, lane: Lane) -> None:
         try:
-            while lane.waiting:
-                jobs = lane.take(time.monotonic())
-                if jobs and not await self._publish(lane.key, jobs):
-                    lane.waiting.clear()  # still in the database: the sweeper goes on when the broker is back
+            while lane.room.left > 0 and (jobs := lane.take(time.monotonic())):
+                lane.room.left -= 1
+                if lane.room.low:
+                    self._look(lane)
+                if not await self._publish(lane, jobs):
+                    lane.turns.clear()  # still in the database: the sweeper goes on when the broker is back
+                elif lane.hungry:
+                    self._moved.set()
         finally:
             lane.publishers -= 1
 
-    async def _publish(self, key: str, jobs: Sequence[Job]) -> bool:
+    async def _publish(self, lane: Lane, jobs: Sequence[Job]) -> bool:
         started = datetime.now(UTC)
-        channel, _, urgent = key.partition(".")
+        channel = lane.channel.key
+        lane.flying += 1
         try:
-            queue = self._broker.topology.work_queue(channel, urgent=bool(urgent))
+            queue = self._broker.topology.work_queue(channel, urgent=lane.urgent)
             await self._broker.publish(queue, envelope(job.payload for job in jobs))
         except ServiceError as error:
             self._failed.add(1, {"channel": channel})
             log.warning("publishing failed; the backlog keeps it", extra={"reason": error.reason, "notifications": len(jobs)})
             return False
+        finally:
+            lane.flying -= 1
+        lane.room.confirmed()
+        lane.moved += 1
         self._published.add(len(jobs), {"channel": channel})
         self._unmarked.extend((job.id, started) for job in jobs)
         if self._marker is None:
             self._marker = asyncio.create_task(self._mark(), name="relay-marker")
         return True
+
+    def _look(self, lane: Lane) -> None:
+        """Has somebody look at the lane's queue, and again until it has room or nothing waits for it."""
+        if not lane.looking and not self._closing:
+            lane.looking = True
+            _keep(self._looking, asyncio.create_task(self._watch(lane), name=f"relay-look-{lane.channel.key}"))
+
+    async def _watch(self, lane: Lane) -> None:
+        queue, pause_s = self._broker.topology.work_queue(lane.channel.key, urgent=lane.urgent), _LOOK_S
+        try:
+            while True:
+                await asyncio.sleep(max(0.0, lane.room.looked_at + pause_s - time.monotonic()))
+                try:
+                    depth = await self._broker.depth(queue)
+                except ServiceError:
+                    lane.room.unknown(time.monotonic())
+                else:
+                    lane.room.reckon(depth, flying=lane.flying, now=time.monotonic())
+                pause_s = _LOOK_S if lane.room.left > 0 else min(2 * pause_s, _LOOK_MAX_S)
+                lane.turns.prune(time.monotonic())
+                self._go_on(lane)
+                if lane.hungry:
+                    self._moved.set()
+                if not lane.room.low or not (lane.turns.count or lane.behind):
+                    return
+        finally:
+            lane.looking = False
 
     async def _mark(self) -> None:
         try:
@@ -204,29 +261,7 @@ class Relay:
         finally:
             self._marker = None
 
-    def _start(self, work: "asyncio._CoroutineLike[None]") -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
-
-def _queue_key(job: Job) -> str:
-    return f"{job.channel.key}.urgent" if job.priority is Priority.HIGH else job.channel.key
-
-
-def _chunks(jobs: Sequence[Job]) -> list[tuple[str, Sequence[Job]]]:
-    """Envelopes: urgent jobs alone and first, the others up to 50 of one lane."""
-    alone: dict[UUID, tuple[str, Sequence[Job]]] = {}
-    lanes: dict[str, list[Job]] = {}
-    for job in jobs:
-        if job.priority is Priority.HIGH:
-            alone[job.id] = (_queue_key(job), [job])
-        else:
-            lanes.setdefault(_queue_key(job), []).append(job)
-    chunks = list(alone.values())
-    for key, waiting in lanes.items():
-        lane = _Lane(key, urgent=False)
-        lane.waiting.extend((1.0, job) for job in waiting)
-        while lane.waiting:
-            chunks.append((key, lane.take(0.0)))
-    return chunks
+def _keep(tasks: set[asyncio.Task[None]], task: asyncio.Task[None]) -> None:
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)

@@ -33,13 +33,17 @@ class AdmissionSettings:
 
 @dataclass(frozen=True, slots=True)
 class AcceptSettings:
-    """How accepted notifications are checked, dispatched and kept; times in seconds unless they say otherwise."""
+    """How accepted notifications are checked, dispatched and kept; times in seconds unless they say otherwise.
+
+    `lane_depth` counts the envelopes that may wait in a normal lane's queue before the relay holds back.
+    """
 
     template_cache_s: float = 3.0
     user_cache_s: float = 60.0
     stale_cache_s: float = 600.0
     lease_s: float = 3.0
     sweep_s: float = 1.0
+    lane_depth: int = 20
     retention_days: int = 180
 
     @classmethod
@@ -51,6 +55,7 @@ class AcceptSettings:
             stale_cache_s=env.number("CLARION_STALE_CACHE_S", 600.0, maximum=86_400),
             lease_s=env.number("CLARION_DISPATCH_LEASE_S", 3.0, minimum=1, maximum=60),
             sweep_s=env.number("CLARION_SWEEP_S", 1.0, minimum=0.05, maximum=60),
+            lane_depth=env.integer("CLARION_LANE_DEPTH", 20, minimum=4, maximum=100_000),
             retention_days=env.integer("CLARION_RETENTION_DAYS", 180, minimum=100, maximum=3650),
         )
 

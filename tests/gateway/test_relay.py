@@ -66,7 +66,7 @@ async def relay(bus: Bus, database: Database) -> AsyncIterator[Relay]:
 
 
 def jobs(rows: Sequence[Row]) -> list[Job]:
-    return [Job(row.id, Channel(row.channel), Priority(row.priority), row.payload) for row in rows]
+    return [Job(row.id, Channel(row.channel), Priority(row.priority), row.payload, row.caller) for row in rows]
 
 
 async def store(database: Database, rows: Sequence[Row], relay: Relay | None = None) -> None:
