@@ -31,7 +31,11 @@ _NO_SNIFF = ("x-content-type-options", "nosniff")
 
 
 class Readiness(Protocol):
-    """What /readyz asks; mesh.health.HealthMonitor is one."""
+    """What /livez and /readyz ask; mesh.health.HealthMonitor is one."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process is sound."""
 
     @property
     def ready(self) -> bool:
@@ -211,7 +215,10 @@ class RestApp:
             await stream.close()
 
     async def _livez(self, exchange: _Exchange) -> None:
-        await exchange.respond(HTTPStatus.OK, [("content-type", JSON_TYPE)], b'{"live":true}')
+        alive = self._readiness.alive
+        await exchange.respond(
+            HTTPStatus.OK if alive else HTTPStatus.SERVICE_UNAVAILABLE, [("content-type", JSON_TYPE)], write_json({"live": alive})
+        )
 
     async def _readyz(self, exchange: _Exchange) -> None:
         ready = self._readiness.ready

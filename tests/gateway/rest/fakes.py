@@ -73,6 +73,7 @@ class FakeReadiness:
 
     def __init__(self) -> None:
         self.ready = True
+        self.alive = True
 
     def report(self) -> Mapping[str, bool]:
         """One dependency."""
