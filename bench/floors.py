@@ -6,8 +6,9 @@ import sys
 import time
 from pathlib import Path
 
-import aio_pika
+import aiormq
 import asyncpg
+from pamqp import commands
 
 from bench.wrk import wrk
 from mesh.testing import free_port
@@ -60,22 +61,24 @@ async def inserts(url: str, *, seconds: float, rows: int = 32) -> float:
 
 async def publishes(url: str, *, seconds: float, window: int = 32) -> float:
     """Persistent, confirmed, mandatory publishes/s into a quorum queue with `window` in flight."""
-    connection = await aio_pika.connect(url)
-    async with connection:
+    connection = await aiormq.connect(url)
+    try:
         channel = await connection.channel(on_return_raises=True)
-        queue = await channel.declare_queue("floor", durable=True, arguments={"x-queue-type": "quorum"})
-        message_body, done, begun = b"x" * 300, 0, time.perf_counter()
+        await channel.queue_declare("floor", durable=True, arguments={"x-queue-type": "quorum"})
+        body, done, begun = b"x" * 300, 0, time.perf_counter()
 
         async def publish() -> None:
             nonlocal done
             while time.perf_counter() - begun < seconds:
-                message = aio_pika.Message(message_body, delivery_mode=aio_pika.DeliveryMode.PERSISTENT)
-                await channel.default_exchange.publish(message, "floor", mandatory=True, timeout=10)
+                properties = commands.Basic.Properties(delivery_mode=2, message_id=str(done))
+                await channel.basic_publish(body, routing_key="floor", properties=properties, mandatory=True, timeout=10)
                 done += 1
 
         await asyncio.gather(*(publish() for _ in range(window)))
         elapsed = time.perf_counter() - begun
-        await queue.delete(if_unused=False, if_empty=False)
+        await channel.queue_delete("floor")
+    finally:
+        await connection.close()
     return round(done / elapsed, 1)
 
 

@@ -19,8 +19,7 @@ OWN = {*RUNTIME, "devstack", "bench", "tests", "scripts", "clarion"}
 BROUGHT = {
     "google.oauth2": "firebase-admin",
     "google.auth": "firebase-admin",
-    "aiormq": "aio-pika",
-    "pamqp": "aio-pika",
+    "pamqp": "aiormq",
     "requests": "firebase-admin",
     "httpx": "firebase-admin",
     "cryptography": "pyjwt",
@@ -28,7 +27,7 @@ BROUGHT = {
     "prometheus_client": "opentelemetry-exporter-prometheus",
     "asgiref": "uvicorn",
     "packaging": "pytest",
-    "yarl": "aio-pika",
+    "yarl": "aiormq",
     "markupsafe": "jinja2",
     "idna": "email-validator",
     "jsonschema": "kubernetes-validate",
