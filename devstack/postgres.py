@@ -60,14 +60,17 @@ class PostgresServer:
         self.port = 0
 
     def start(self) -> None:
-        """Initialises the folder when it is new and returns when connections are accepted. Blocks: about 1.5 s, 0.3 s later on."""
+        """Initialises the folder when it is new and returns when connections are accepted. Blocks: about 1.5 s, 0.3 s later on.
+
+        Starting again keeps the port.
+        """
         self._data.mkdir(parents=True, exist_ok=True)
         if os.geteuid() == 0:
             os.chown(self._data, _NOBODY, _NOBODY)
         if not (self._data / "PG_VERSION").exists():
             self._initialise()
         self._refuse_second_server()
-        self.port = self._wanted_port or _free_port()
+        self.port = self._wanted_port or self.port or _free_port()
         settings = {**_SETTINGS, "port": str(self.port), **({} if self._durable else _NOT_DURABLE)}
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         with self._log.open("ab") as log:

@@ -30,12 +30,12 @@ class ValkeyServer:
         self.port = 0
 
     def start(self) -> None:
-        """Returns when PING is answered. Blocks: some 50 ms."""
+        """Returns when PING is answered; starting again keeps the port. Blocks: some 50 ms."""
         folder = self._folder
         if folder is None:
             folder = self._scratch = Path(tempfile.mkdtemp(prefix="clarion-valkey-"))
         folder.mkdir(parents=True, exist_ok=True)
-        self.port = self._wanted_port or _free_port()
+        self.port = self._wanted_port or self.port or _free_port()
         keep = ["--appendonly", "yes", "--appendfsync", "everysec"] if self._folder else ["--appendonly", "no"]
         command = [
             *_stopped_with_us(), str(get_binary_path()), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(folder),

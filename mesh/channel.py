@@ -20,6 +20,7 @@ from mesh.settings import PeerSettings
 from mesh.status import error_class, from_status
 
 _DETAILS = "grpc-status-details-bin"
+_COME_AGAIN_S = 1.0
 
 
 @asynccontextmanager
@@ -98,7 +99,8 @@ def to_service_error(error: grpc.aio.AioRpcError) -> ServiceError:
     code = error.code().value[0]
     kind = error_class(code)
     # gRPC's own text names addresses and files; only the callee's words, which come with details, are passed on
-    return kind(f"another part of the system answered {error.code().name}", reason=f"UPSTREAM_{error.code().name}")
+    message, reason = f"another part of the system answered {error.code().name}", f"UPSTREAM_{error.code().name}"
+    return kind(message, reason=reason, retry_after_s=_COME_AGAIN_S if error.code() is grpc.StatusCode.UNAVAILABLE else None)
 
 
 class MeshChannel(grpc.aio.Channel):

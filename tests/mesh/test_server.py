@@ -157,6 +157,7 @@ async def test_five_failures_open_the_breaker_of_a_target() -> None:
             with pytest.raises(Unavailable) as caught:
                 await UserServiceStub(channel).GetUser(user_service_pb2.GetUserRequest(id="a"))
             assert "127.0.0.1" not in caught.value.message
+            assert (caught.value.retry_after_s or 0) >= 1, "who is told that it is down is told when to come again"
             reasons.append(caught.value.reason)
     assert reasons == ["UPSTREAM_UNAVAILABLE"] * 5 + ["BREAKER_OPEN"]
 
