@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 import grpc.aio
@@ -14,10 +15,13 @@ from devstack.broker import MemoryBroker
 from gateway.app import open_app
 from gateway.settings import Settings
 from mesh.breaker_store import BreakerStore
+from mesh.health import LIVENESS, NOT_SERVING, SERVING
 from mesh.runtime import App
 from mesh.server import PortTaken
 from mesh.settings import Env
-from mesh.testing import SECRET, free_port, service_metadata
+from mesh.testing import SECRET, free_port, service_metadata, watch_health
+from mesh.topology import OUTCOME_QUEUE
+from tests.dying_broker import DyingBroker
 from tests.fixtures_postgres import NewDatabase
 
 
@@ -76,6 +80,25 @@ async def test_health_is_served_over_grpc(gateway: Open) -> None:
         stub = health_pb2_grpc.HealthStub(channel)
         answer = await stub.Check(health_pb2.HealthCheckRequest(service="clarion.notification.v1.NotificationService"))
     assert answer.status == health_pb2.HealthCheckResponse.SERVING
+
+
+async def test_a_settlement_that_has_died_in_silence_fails_liveness_and_nothing_else(settings: Settings) -> None:
+    """A restart may help, so the platform is told; meanwhile the gateway goes on accepting."""
+    broker = DyingBroker()
+    async with (
+        asyncio.timeout(60),
+        open_app(settings, broker=broker) as app,
+        grpc.aio.insecure_channel(f"127.0.0.1:{app.ports['grpc']}") as channel,
+        aclosing(watch_health(channel, LIVENESS)) as liveness,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{app.ports['http']}") as client,
+    ):
+        assert await anext(liveness) == SERVING
+        broker.dead = OUTCOME_QUEUE
+        assert await anext(liveness) == NOT_SERVING
+        assert (await client.get("/livez")).status_code == 503
+        assert (await client.get("/readyz")).status_code == 200
+        broker.dead = ""
+        assert await anext(liveness) == SERVING
 
 
 async def test_a_send_is_503_with_retry_after_while_the_template_can_not_be_checked(gateway: Open) -> None:

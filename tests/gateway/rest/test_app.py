@@ -342,6 +342,9 @@ async def test_live_and_ready(invoker: FakeInvoker) -> None:
         assert (await client.get("/livez")).status_code == 200
         unready = await client.get("/readyz")
         assert (unready.status_code, unready.json()) == (503, {"ready": False, "dependencies": {"database": False}})
+        readiness.alive = False
+        stuck = await client.get("/livez")
+        assert (stuck.status_code, stuck.json()) == (503, {"live": False})
 
 
 async def test_a_server_that_asks_for_the_lifespan_is_told_that_all_is_well(invoker: FakeInvoker) -> None:
