@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
+from asyncpg import InternalClientError
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -39,7 +40,7 @@ class Database:
         try:
             async with self.engine.begin() as connection:
                 yield connection
-        except (DBAPIError, PoolTimeoutError, OSError, TimeoutError) as error:
+        except (DBAPIError, InternalClientError, PoolTimeoutError, OSError, TimeoutError) as error:
             raise _translate(error) from error
 
     @asynccontextmanager
@@ -48,7 +49,7 @@ class Database:
         try:
             async with self.engine.connect() as connection:
                 yield await connection.execution_options(isolation_level="AUTOCOMMIT")
-        except (DBAPIError, PoolTimeoutError, OSError, TimeoutError) as error:
+        except (DBAPIError, InternalClientError, PoolTimeoutError, OSError, TimeoutError) as error:
             raise _translate(error) from error
 
     @asynccontextmanager
@@ -66,11 +67,16 @@ class Database:
                     driver = (await connection.get_raw_connection()).driver_connection
                 try:
                     yield driver
+                except InternalClientError:
+                    await connection.invalidate()
+                    raise
                 except (asyncpg.InterfaceError, asyncpg.PostgresConnectionError, OSError, TimeoutError):
                     if driver.is_closed():
                         await connection.invalidate()
                     raise
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, DBAPIError, PoolTimeoutError, OSError, TimeoutError) as error:
+        except (
+            asyncpg.PostgresError, asyncpg.InterfaceError, InternalClientError, DBAPIError, PoolTimeoutError, OSError, TimeoutError
+        ) as error:  # fmt: skip
             raise _translate(error) from error
 
     async def fetch(self, statement: str, *arguments: object) -> list[Any]:
@@ -114,6 +120,9 @@ def async_url(url: str) -> str:
 
 
 def _translate(error: Exception) -> Exception:
+    # asyncpg's way of saying that the server's goodbye (FATAL) has come and the end of the connection has not yet
+    if isinstance(error, InternalClientError):
+        return DatabaseUnavailable()
     if isinstance(error, OSError | TimeoutError | PoolTimeoutError | InterfaceError | OperationalError):
         return DatabaseUnavailable()
     if isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError):

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -46,6 +47,40 @@ async def test_connections_that_died_in_the_pool_are_replaced_unnoticed(database
     await killer.close()
     for _ in range(3):
         assert [row[0] for row in await database.fetch("SELECT 1")] == [1]
+
+
+async def test_a_goodbye_whose_connection_lingers_is_a_server_that_is_away(postgres_url: NewDatabase) -> None:
+    """A killed server's FATAL arrives before the end of the connection; asyncpg calls what is sent in between a mistake of its client."""
+    server = urlsplit(await postgres_url(""))
+    said_goodbye = asyncio.Event()
+
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        upstream_reader, upstream = await asyncio.open_connection(server.hostname, server.port)
+
+        async def ask() -> None:
+            while data := await reader.read(1024):
+                upstream.write(data)
+            upstream.close()
+
+        asking = asyncio.create_task(ask())
+        while data := await upstream_reader.read(1024):
+            writer.write(data)
+        said_goodbye.set()
+        await asking
+        writer.close()
+
+    async with await asyncio.start_server(relay, "127.0.0.1") as listening:
+        address = f"127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+        settings = DatabaseSettings(server._replace(netloc=f"postgres@{address}").geturl(), pool_size=1)
+        async with asyncio.timeout(30), open_database(settings) as database:
+            (pid,) = (await database.fetch("SELECT pg_backend_pid()"))[0]
+            killer = await asyncpg.connect(server.geturl())
+            await killer.fetch("SELECT pg_terminate_backend($1, 20000)", pid)
+            await killer.close()
+            await said_goodbye.wait()
+            with pytest.raises(DatabaseUnavailable):
+                await database.fetch("SELECT 1")
+            assert [row[0] for row in await database.fetch("SELECT 1")] == [1]
 
 
 async def test_a_server_that_is_away_is_unavailable_and_a_defect_is_not() -> None:
