@@ -101,11 +101,14 @@ class Lane:
     def delay_for(self, wait_s: float, *, step: int | None = None) -> Delay:
         """Where an item that must wait goes next. The sum of such hops never falls short of the wait.
 
-        `step` (from 0) is the ladder's step that is due; it serves when it is long enough. A longer wait is made of parks: the longest
-        that fits, until the rest is covered by the shortest park that is not shorter than it. That overshoots by less than 30 s.
+        `step` (from 0) is the ladder's step that is due; it, or a later one, serves when it is long enough. A longer wait is made of
+        parks: the longest that fits, until the rest is covered by the shortest park that is not shorter than it. That overshoots by less
+        than 30 s.
         """
-        if step is not None and self.retry[step].delay_s >= wait_s:
-            return self.retry[step]
+        if step is not None:
+            for delay in self.retry[step:]:
+                if delay.delay_s >= wait_s:
+                    return delay
         fitting = [park for park in self.park if park.delay_s <= wait_s]
         return fitting[-1] if fitting else self.park[0]
 

@@ -101,6 +101,14 @@ def test_a_retry_after_within_the_step_changes_nothing() -> None:
     assert not delivery.HasField("not_before")
 
 
+@pytest.mark.parametrize(
+    ("attempt", "wait_s", "route"), [(1, 2.5, "retry.4s"), (1, 8, "retry.8s"), (3, 5, "retry.8s"), (1, 8.1, "park.30s")]
+)
+def test_a_short_retry_after_takes_a_later_step_instead_of_a_long_park(attempt: int, wait_s: float, route: str) -> None:
+    plan = settled(make_delivery(attempt=attempt), Retry(Outcome(), retry_after_s=wait_s))
+    assert only_onward(plan)[0] == f"email.{route}"
+
+
 @given(wait_s=st.floats(min_value=0.1, max_value=2000), attempt=st.integers(1, 3), late_s=st.floats(min_value=0, max_value=5))
 def test_a_retry_after_is_never_undercut_and_hardly_exceeded(wait_s: float, attempt: int, late_s: float) -> None:
     plan = settled(make_delivery(attempt=attempt), Retry(Outcome(), retry_after_s=wait_s))
