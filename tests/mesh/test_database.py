@@ -65,8 +65,9 @@ async def test_a_goodbye_whose_connection_lingers_is_a_server_that_is_away(postg
         asking = asyncio.create_task(ask())
         while data := await upstream_reader.read(1024):
             writer.write(data)
-        said_goodbye.set()
-        await asking
+        if not said_goodbye.is_set():
+            said_goodbye.set()
+            await asking
         writer.close()
 
     async with await asyncio.start_server(relay, "127.0.0.1") as listening:
