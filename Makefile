@@ -84,6 +84,10 @@ migrate: venv ## Bring the databases up to date that GATEWAY_, USER_SVC_ and TEM
 bench: setup-bench ## Measure the system beside the floor of each layer; the last line is JSON
 	@$(BIN)/python -m bench $(ARGS)
 
+.PHONY: drill
+drill: setup ## Take every part away under load and account for every notification (ARGS=--short: 2 minutes; ARGS="--rounds 20": hours)
+	@$(BIN)/python -m tests.system.drills $(ARGS)
+
 .PHONY: lock
 lock: venv ## Resolve pyproject.toml anew into the hashed lock files (ARGS=--upgrade takes newer versions)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv

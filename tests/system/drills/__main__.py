@@ -20,8 +20,8 @@ from tests.system.drills.fault import Fault
 from tests.system.drills.report import Line, lines_of, markdown, summary, table
 from tests.system.drills.rig import can_have_small_disk, open_rig
 
-_SHORT = Plan(rounds=2, count=60, seed=0, overlap=True, calm_s=0.5)
-_LONG = Plan(rounds=20, count=200, seed=0)
+SHORT_PLAN = Plan(rounds=2, count=60, seed=0, overlap=True, one_rig=True, calm_s=0.5, pace=0.5)
+LONG_PLAN = Plan(rounds=20, count=200, seed=0)
 
 
 def main() -> int:
@@ -30,7 +30,7 @@ def main() -> int:
     if arguments.list:
         sys.stdout.write("\n".join(fault.name for fault in ALL) + "\n")
         return 0
-    form = _SHORT if arguments.short else _LONG
+    form = SHORT_PLAN if arguments.short else LONG_PLAN
     try:
         faults = chosen(SHORT if arguments.short else ALL, arguments.fault)
     except ValueError as error:
@@ -41,9 +41,10 @@ def main() -> int:
         rounds=arguments.rounds or form.rounds,
         count=arguments.count or form.count,
         seed=secrets.randbelow(2**32) if arguments.seed is None else arguments.seed,
+        overlap=form.overlap or arguments.overlap,
     )
     sys.stderr.write(f"seed {plan.seed}\n")
-    lines = asyncio.run(drilled(faults, plan))
+    lines = asyncio.run(drilled(faults, plan, keep=arguments.keep))
     if arguments.markdown:
         arguments.markdown.write_text(markdown(lines))
     result = summary(lines)
@@ -51,7 +52,7 @@ def main() -> int:
     return 1 if result["lost"] or result["violations"] else 0
 
 
-async def drilled(faults: Sequence[Fault], plan: Plan) -> list[Line]:
+async def drilled(faults: Sequence[Fault], plan: Plan, *, keep: bool = False) -> list[Line]:
     """A line per fault. Those behind proxies are drilled on a rig of their own, so that the others meet the parts themselves."""
     folder = Path(tempfile.mkdtemp(prefix="clarion-drill-"))
     folder.chmod(0o755)
@@ -61,11 +62,14 @@ async def drilled(faults: Sequence[Fault], plan: Plan) -> list[Line]:
         possible = [fault for fault in faults if disk or not fault.small_disk]
         direct = [fault for fault in possible if not fault.links]
         linked = [fault for fault in possible if fault.links]
-        groups = [possible] if plan.overlap else [direct, linked]
+        groups = [possible] if plan.one_rig else [direct, linked]
         lines = [line for number, group in enumerate(groups) if group for line in await _drilled(folder / str(number), group, plan)]
         return lines + missing
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if keep:
+            sys.stderr.write(f"logs in {folder}\n")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 async def _drilled(folder: Path, faults: Sequence[Fault], plan: Plan) -> list[Line]:
@@ -88,10 +92,12 @@ def _parse() -> argparse.Namespace:
         "--short", action="store_true", help="2 rounds of the main faults, one beginning while another is settled: 2 minutes"
     )
     parser.add_argument("--rounds", type=int, help="rounds of each fault (default: 20, short 2)")
+    parser.add_argument("--overlap", action="store_true", help="begin a round while the one before is still being settled: faster, harsher")
     parser.add_argument("--fault", action="append", default=[], help="only the faults of this name, * stands for anything; may be repeated")
     parser.add_argument("--count", type=int, help="notifications of a round (default: 200, short 60)")
     parser.add_argument("--seed", type=int, help="makes the random moments repeatable (default: printed)")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="where the table goes too, as Markdown")
+    parser.add_argument("--keep", action="store_true", help="leave the folder with the logs behind, and say where it is")
     parser.add_argument("--list", action="store_true", help="name all faults and exit")
     return parser.parse_args()
 

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
-from devstack.processes import SERVICES
 from tests.system.drills.bus_faults import Garbage, Poison
 from tests.system.drills.fault import Fault
 from tests.system.drills.link_faults import LINK_FAULTS
@@ -19,10 +18,17 @@ from tests.system.drills.store_faults import (
     RestartPostgres,
 )
 
+_SILENT_SMTP = SilentSmtp("SMTP takes the mail, is silent")
+_POISON = Poison("poison on every work queue")
+# In this order the messages that the first ones have had parked come back while the later ones are drilled.
 _KILLS: tuple[Fault, ...] = (
-    *(Kill(service) for service in SERVICES),
-    KillRabbitMQ("kill -9 RabbitMQ"),
+    Kill("user_svc"),
+    Kill("template_svc"),
     KillPostgres("kill -9 PostgreSQL"),
+    Kill("gateway"),
+    Kill("email_worker"),
+    Kill("push_worker"),
+    KillRabbitMQ("kill -9 RabbitMQ"),
     KillValkey("kill -9 Valkey"),
     FlushValkey("FLUSHALL Valkey"),
 )
@@ -32,20 +38,19 @@ ALL: tuple[Fault, ...] = (
     MemoryAlarm("memory alarm of RabbitMQ"),
     FullDisk("full disk of PostgreSQL"),
     *(Freeze(service, 30.0) for service in ("gateway", "email_worker", "push_worker")),
-    SilentSmtp("SMTP takes the mail, is silent"),
+    _SILENT_SMTP,
     *FCM_FAULTS,
     Garbage("garbage on every queue"),
-    Poison("poison on every work queue"),
+    _POISON,
     *LINK_FAULTS,
 )
-_QUICK_LINKS = ("reset: gateway to PostgreSQL", "black hole: email_worker to SMTP", "cut: push_worker to FCM")
 SHORT: tuple[Fault, ...] = (
+    *(fault for fault in FCM_FAULTS if fault.name == "FCM 500"),
+    *(fault for fault in LINK_FAULTS if fault.name == "black hole: email_worker to SMTP"),
+    _SILENT_SMTP,
     *_KILLS,
     Freeze("email_worker", 2.0),
-    SilentSmtp("SMTP takes the mail, is silent"),
-    next(fault for fault in FCM_FAULTS if fault.name == "FCM 500"),
-    Poison("poison on every work queue"),
-    *(fault for fault in LINK_FAULTS if fault.name in _QUICK_LINKS),
+    _POISON,
 )
 
 

@@ -17,16 +17,19 @@ _LOG_LINES = 25
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How to drill. `overlap` begins the next round while the one before is still being settled.
+    """How to drill. `overlap` begins the next round while the one before is still being settled; `one_rig` spares a second start.
 
-    The load begins `calm_s` before the fault, or a bit more, and ends as long after it, so that some go through untouched.
+    The load begins `calm_s` before the fault, or a bit more, and ends as long after it, so that some go through untouched. `pace` shortens
+    the faults themselves.
     """
 
     rounds: int
     count: int
     seed: int
     overlap: bool = False
+    one_rig: bool = False
     calm_s: float = 1.5
+    pace: float = 1.0
     settle_timeout_s: float = 300.0
 
 
@@ -57,6 +60,7 @@ class Drill:
         self._books = Books(rig.database_url())
         self._arrivals = Arrivals(rig)
         self._random = random.Random(plan.seed)
+        self._begun = time.monotonic()
         self._settling: list[asyncio.Task[None]] = []
         self.rounds: list[Round] = []
 
@@ -83,7 +87,7 @@ class Drill:
         return self._arrivals.lost(one.account.sent)
 
     async def _round(self, fault: Fault, number: int) -> None:
-        lasts_s = self._random.uniform(*fault.lasts_s)
+        lasts_s = self._random.uniform(*fault.lasts_s) * self._plan.pace
         count = self._plan.count
         rate = count / (lasts_s + 2 * self._plan.calm_s)
         load = Load(self._rig.url, self._rig.people, tag=f"{fault.name} {number}", count=count, rate=rate)
@@ -111,10 +115,9 @@ class Drill:
             one.violations.append(f"not settled within {self._plan.settle_timeout_s:g} s")
         one.recovery_s = max(0.0, time.monotonic() - healed)
         self._arrivals.take()
-        _say(
-            f"  {one.tag}: {len(one.load.accepted)} accepted ({one.load.repeated} requests repeated),"
-            f" fault {one.lasted_s:.1f} s, recovery {one.recovery_s:.1f} s, {self.doubles(one)} doubles"
-        )
+        passed_s = time.monotonic() - self._begun
+        told = f"{len(one.load.accepted)} accepted ({one.load.repeated} requests repeated), {self.doubles(one)} doubles"
+        _say(f"{passed_s:5.0f} s  {one.tag}: {told}, fault {one.lasted_s:.1f} s, recovery {one.recovery_s:.1f} s")
 
     async def _judge(self, one: Round) -> None:
         one.account = await self._books.audit(one.tag, one.load.accepted)

@@ -144,8 +144,10 @@ class Books:
                 if self._connection is None or self._connection.is_closed():
                     self._connection = await asyncpg.connect(self._url, timeout=_QUERY_TIMEOUT_S)
                 rows: list[Any] = await self._connection.fetch(statement, *arguments, timeout=_QUERY_TIMEOUT_S)
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-                self._connection = None
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
+                if self._connection is not None:
+                    self._connection.terminate()
+                    self._connection = None
                 await asyncio.sleep(_LOOK_EVERY_S)
             else:
                 return rows
