@@ -3,14 +3,14 @@
 import hashlib
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import jwt
 
 from mesh.context import Caller, CallerKind
-from mesh.errors import Unauthenticated
+from mesh.errors import DeadlineExceeded, Unauthenticated, Unavailable
 
 AUDIENCE = "clarion"
 ISSUER = "clarion"
@@ -23,6 +23,8 @@ _SERVICE_TOKEN_S = 300
 _LEEWAY_S = 5
 # how long a proven credential is believed without asking again: the most that a revocation can lag
 _KEY_CACHE_S = 10.0
+# and how long while nobody can be asked; nobody can revoke it then either
+_KEY_STALE_S = 600.0
 _TOKEN_CACHE_S = 30.0
 _CACHE_SIZE = 10_000
 # an unknown key id makes us ask for the key set again, at most this often: forged ids must not become load on user_svc
@@ -84,13 +86,26 @@ class ServiceIdentity:
         return Caller(CallerKind.SERVICE, claims["iss"]), float(claims["exp"])
 
 
-class Authenticator:
-    """Turns an Authorization value into a caller. What was proven is kept for seconds, so that a busy caller costs a look-up rarely."""
+@dataclass(frozen=True, slots=True)
+class _Proven:
+    """A caller, until when it is believed, and until when while nobody can be asked; seconds since the epoch."""
 
-    def __init__(self, source: CredentialSource, identity: ServiceIdentity) -> None:
+    caller: Caller
+    until: float
+    stale_until: float
+
+
+class Authenticator:
+    """Turns an Authorization value into a caller. What was proven is kept for seconds, so that a busy caller costs a look-up rarely.
+
+    While the source is down API keys that it has confirmed are believed for minutes, and its public keys go on being used.
+    """
+
+    def __init__(self, source: CredentialSource, identity: ServiceIdentity, *, clock: Callable[[], float] = time.time) -> None:
         self._source = source
         self._identity = identity
-        self._proven: OrderedDict[bytes, tuple[Caller, float]] = OrderedDict()
+        self._clock = clock
+        self._proven: OrderedDict[bytes, _Proven] = OrderedDict()
         self._jwks: dict[str, jwt.PyJWK] = {}
         self._jwks_at = float("-inf")
 
@@ -102,27 +117,33 @@ class Authenticator:
         credential = credential.strip()
         digest = hashlib.sha256(credential.encode()).digest()
         known = self._proven.get(digest)
-        if known is not None and time.time() < known[1]:
-            return known[0]
-        if credential.startswith(API_KEY_PREFIX):
-            caller, until = await self._api_key(digest)
-        else:
-            caller, until = await self._token(credential)
-        self._proven[digest] = (caller, until)
+        if known is not None and self._clock() < known.until:
+            return known.caller
+        try:
+            proven = await (self._api_key(digest) if credential.startswith(API_KEY_PREFIX) else self._token(credential))
+        except Unauthenticated:
+            self._proven.pop(digest, None)
+            raise
+        except (Unavailable, DeadlineExceeded):
+            if known is None or self._clock() >= known.stale_until:
+                raise
+            return known.caller
+        self._proven[digest] = proven
         self._proven.move_to_end(digest)
         if len(self._proven) > _CACHE_SIZE:
             self._proven.popitem(last=False)
-        return caller
+        return proven.caller
 
-    async def _api_key(self, digest: bytes) -> tuple[Caller, float]:
+    async def _api_key(self, digest: bytes) -> _Proven:
         info = await self._source.look_up_api_key(digest)
-        now = time.time()
-        if info is None or (info.expires_at is not None and info.expires_at <= now):
+        now = self._clock()
+        end = float("inf") if info is None or info.expires_at is None else info.expires_at
+        if info is None or end <= now:
             raise _rejected("the API key is not valid")
-        until = now + _KEY_CACHE_S
-        return Caller(CallerKind.API_KEY, info.id, info.scopes, name=info.name), min(until, info.expires_at or until)
+        caller = Caller(CallerKind.API_KEY, info.id, info.scopes, name=info.name)
+        return _Proven(caller, min(now + _KEY_CACHE_S, end), min(now + _KEY_STALE_S, end))
 
-    async def _token(self, token: str) -> tuple[Caller, float]:
+    async def _token(self, token: str) -> _Proven:
         try:
             header = jwt.get_unverified_header(token)
         except jwt.InvalidTokenError:
@@ -133,12 +154,18 @@ class Authenticator:
             caller, expires_at = _verify_access_token(token, await self._key(str(header.get("kid", ""))))
         else:
             raise _rejected("the access token is not valid")
-        return caller, min(expires_at, time.time() + _TOKEN_CACHE_S)
+        until = min(expires_at, self._clock() + _TOKEN_CACHE_S)
+        return _Proven(caller, until, until)
 
     async def _key(self, kid: str) -> jwt.PyJWK:
         age = time.monotonic() - self._jwks_at
         if age > _JWKS_MAX_AGE_S or (kid not in self._jwks and age > _JWKS_REFETCH_S):
-            keys = await self._source.jwks()
+            try:
+                keys = await self._source.jwks()
+            except (Unavailable, DeadlineExceeded):
+                if kid not in self._jwks:
+                    raise
+                return self._jwks[kid]
             self._jwks = {str(key["kid"]): jwt.PyJWK(key, algorithm="EdDSA") for key in keys}
             self._jwks_at = time.monotonic()
         if kid not in self._jwks:

@@ -1,7 +1,9 @@
 """Bearer credentials."""
 
 import base64
+import hashlib
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import jwt
@@ -10,9 +12,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from mesh.context import CallerKind
-from mesh.errors import Unauthenticated
-from mesh.identity import Authenticator, ServiceIdentity
-from mesh.testing import SECRET, FakeCredentials
+from mesh.errors import Unauthenticated, Unavailable
+from mesh.identity import ApiKeyInfo, Authenticator, ServiceIdentity
+from mesh.testing import SECRET, FakeClock, FakeCredentials
 
 KEY = Ed25519PrivateKey.generate()
 
@@ -94,3 +96,55 @@ async def test_a_service_token_names_the_service() -> None:
     caller = await _authenticator().authenticate(f"bearer {token}")
     assert (caller.kind, caller.id) == (CallerKind.SERVICE, "email_worker")
     assert caller.has("users:read")
+
+
+class Fragile(FakeCredentials):
+    """A source that can be down."""
+
+    down = False
+
+    async def jwks(self) -> Sequence[dict[str, Any]]:
+        self._check()
+        return await super().jwks()
+
+    async def look_up_api_key(self, sha256: bytes) -> ApiKeyInfo | None:
+        self._check()
+        return await super().look_up_api_key(sha256)
+
+    def _check(self) -> None:
+        if self.down:
+            raise Unavailable("down", reason="DATABASE_UNAVAILABLE", retry_after_s=1)
+
+
+@pytest.mark.parametrize(("expires_s", "believed_s"), [(None, 600.0), (60.0, 60.0)])
+async def test_while_nobody_can_be_asked_a_confirmed_key_is_believed_for_minutes(expires_s: float | None, believed_s: float) -> None:
+    """Never beyond its own end; one that was not confirmed gets the error, which says when to come again."""
+    source, clock = Fragile(), FakeClock()
+    authenticator = Authenticator(source, ServiceIdentity("test", SECRET), clock=clock)
+    for name in ("clk_test_known", "clk_test_new"):
+        end = None if expires_s is None else clock.now + expires_s
+        source.keys[hashlib.sha256(name.encode()).digest()] = ApiKeyInfo(name, name, frozenset({"users:read"}), end)
+    known = await authenticator.authenticate("Bearer clk_test_known")
+    source.down = True
+    clock.advance(believed_s - 1)
+    assert await authenticator.authenticate("Bearer clk_test_known") == known
+    with pytest.raises(Unavailable):
+        await authenticator.authenticate("Bearer clk_test_new")
+    clock.advance(1)
+    with pytest.raises(Unavailable):
+        await authenticator.authenticate("Bearer clk_test_known")
+
+
+async def test_a_key_that_was_found_revoked_is_not_believed_later() -> None:
+    source, clock = Fragile(), FakeClock()
+    authenticator = Authenticator(source, ServiceIdentity("test", SECRET), clock=clock)
+    digest = hashlib.sha256(b"clk_test_known").digest()
+    source.keys[digest] = ApiKeyInfo("id", "name", frozenset())
+    await authenticator.authenticate("Bearer clk_test_known")
+    del source.keys[digest]
+    clock.advance(10)
+    with pytest.raises(Unauthenticated):
+        await authenticator.authenticate("Bearer clk_test_known")
+    source.down = True
+    with pytest.raises(Unavailable):
+        await authenticator.authenticate("Bearer clk_test_known")
