@@ -40,7 +40,7 @@ MEANINGS = {
     "CLARION_HTTP_PORT": "REST port",
     "CLARION_HTTP_REUSE_PORT": "several gateways on one machine share the REST port",
     "CLARION_LANE_DEPTH": "envelopes in a normal lane's queue beyond which callers get their turn before they are published",
-    "CLARION_LEDGER_TTL_S": "how long a delivery is remembered against duplicates",
+    "CLARION_LEDGER_TTL_S": "how long attempts and cancels are remembered; the same for all",
     "CLARION_LOG_FORMAT": "`json` or `text`",
     "CLARION_LOG_LEVEL": "`DEBUG`, `INFO`, `WARNING` or `ERROR`",
     "CLARION_MAX_CONCURRENT_RPCS": "calls in flight, beyond which RESOURCE_EXHAUSTED is answered",
