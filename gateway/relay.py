@@ -63,7 +63,7 @@ class Relay:
     """
 
     def __init__(
-        self, broker: Broker, backlog: Backlog, changes: Listener, *, lease_s: float, sweep_s: float = 1.0, lane_depth: int = 20
+        self, broker: Broker, backlog: Backlog, changes: Listener, *, lease_s: float, sweep_s: float = 1.0, lane_depth: int = 10
     ) -> None:
         self._broker = broker
         self._backlog = backlog

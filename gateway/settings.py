@@ -43,7 +43,7 @@ class AcceptSettings:
     stale_cache_s: float = 600.0
     lease_s: float = 3.0
     sweep_s: float = 1.0
-    lane_depth: int = 20
+    lane_depth: int = 10
     retention_days: int = 180
 
     @classmethod
@@ -55,7 +55,7 @@ class AcceptSettings:
             stale_cache_s=env.number("CLARION_STALE_CACHE_S", 600.0, maximum=86_400),
             lease_s=env.number("CLARION_DISPATCH_LEASE_S", 3.0, minimum=1, maximum=60),
             sweep_s=env.number("CLARION_SWEEP_S", 1.0, minimum=0.05, maximum=60),
-            lane_depth=env.integer("CLARION_LANE_DEPTH", 20, minimum=4, maximum=100_000),
+            lane_depth=env.integer("CLARION_LANE_DEPTH", 10, minimum=4, maximum=100_000),
             retention_days=env.integer("CLARION_RETENTION_DAYS", 180, minimum=100, maximum=3650),
         )
 
