@@ -64,17 +64,16 @@ def lines_of(drill: Drill) -> list[Line]:
 
 
 def summary(lines: Iterable[Line]) -> dict[str, Any]:
-    """The last line of the output. More doubles than messages were in flight are a violation too."""
+    """The last line of the output. Books that do not balance, and more doubles than messages were in flight, are violations too."""
     drilled = [line for line in lines if line.rounds]
-    accepted, settled = sum(line.accepted for line in drilled), sum(line.sent + line.failed + line.others for line in drilled)
-    duplicates, in_flight = sum(line.duplicates for line in drilled), sum(line.in_flight for line in drilled)
-    unequal = int(accepted != settled)
+    unequal = sum(line.accepted != line.sent + line.failed + line.others for line in drilled)
+    too_many = sum(line.duplicates > line.in_flight for line in drilled)
     return {
         "rounds": sum(line.rounds for line in drilled),
-        "accepted": accepted,
+        "accepted": sum(line.accepted for line in drilled),
         "lost": sum(line.lost for line in drilled),
-        "duplicates": duplicates,
-        "violations": sum(line.violations for line in drilled) + unequal + int(duplicates > in_flight),
+        "duplicates": sum(line.duplicates for line in drilled),
+        "violations": sum(line.violations for line in drilled) + unequal + too_many,
         "longest_recovery_s": max((line.longest_recovery_s for line in drilled), default=0.0),
     }
 
