@@ -1,4 +1,4 @@
-"""Client channels: balancing, health checks, keepalive and retries by configuration; our chain around calls; ServiceError out."""
+"""Client channels: balancing, keepalive and retries by configuration; our chain around each call; ServiceError out."""
 
 import json
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -66,7 +66,6 @@ def service_config(services: Iterable[ServiceDescriptor]) -> dict[str, Any]:
     ]
     config: dict[str, Any] = {
         "loadBalancingConfig": [{"round_robin": {}}],
-        "healthCheckConfig": {"serviceName": ""},
         "retryThrottling": {"maxTokens": 10, "tokenRatio": 0.1},
     }
     if retried:
