@@ -13,8 +13,9 @@ pytestmark = [pytest.mark.system, pytest.mark.asyncio(loop_scope="session")]
 
 CAMPAIGN = 3000
 _AT_ONCE = 1000
-# what may lie ahead when it is accepted: ten envelopes in the queue (and some more while it is emptied fast), four in the worker's hands
-_SHORT_QUEUE = 1000
+# Half of the campaign. What lies ahead of a message that is just accepted is less: ten envelopes in the queue, some more while it is
+# emptied fast, and four in the worker's hands.
+_SHORT_QUEUE = 1500
 
 
 async def _campaign(system: System, address: str) -> str:
