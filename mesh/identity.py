@@ -55,8 +55,9 @@ class CredentialSource(Protocol):
 class ServiceIdentity:
     """Makes and checks the short-lived tokens (HS256, shared secret) by which processes of the mesh know each other."""
 
-    def __init__(self, service: str, secret: str) -> None:
+    def __init__(self, service: str, secret: str, *, lifetime_s: int = _SERVICE_TOKEN_S) -> None:
         self._service = service
+        self._lifetime_s = lifetime_s
         self._secret = secret
         self._token = ""
         self._renew_at = 0.0
@@ -65,9 +66,9 @@ class ServiceIdentity:
         """This process's own token, renewed at half its life."""
         now = time.time()
         if now >= self._renew_at:
-            claims = {"iss": self._service, "aud": _MESH_AUDIENCE, "iat": int(now), "exp": int(now) + _SERVICE_TOKEN_S}
+            claims = {"iss": self._service, "aud": _MESH_AUDIENCE, "iat": int(now), "exp": int(now) + self._lifetime_s}
             self._token = jwt.encode(claims, self._secret, algorithm="HS256", headers={"typ": SERVICE_TOKEN_TYPE})
-            self._renew_at = now + _SERVICE_TOKEN_S / 2
+            self._renew_at = now + self._lifetime_s / 2
         return self._token
 
     def verify(self, token: str) -> tuple[Caller, float]:

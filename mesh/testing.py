@@ -20,6 +20,9 @@ from mesh.settings import GrpcSettings
 
 SECRET = "test-service-secret-of-32-characters"  # noqa: S105  for tests only
 
+# a token that is made when a test module is imported must outlive the whole run
+_TEST_TOKEN_S = 24 * 3600
+
 
 class FakeClock:
     """A clock in seconds that moves only when told to."""
@@ -69,7 +72,7 @@ def grpc_settings(*, port: int = 0) -> GrpcSettings:
 
 def service_metadata(service: str = "test") -> tuple[tuple[str, str], ...]:
     """Metadata by which a raw channel calls as another service of the mesh, with the tests' secret."""
-    return (("authorization", f"Bearer {ServiceIdentity(service, SECRET).token()}"),)
+    return (("authorization", f"Bearer {ServiceIdentity(service, SECRET, lifetime_s=_TEST_TOKEN_S).token()}"),)
 
 
 def caller(*scopes: str, user_id: str | None = None) -> Caller:

@@ -29,9 +29,7 @@ class NotificationServicer(NotificationServiceServicer):
         key = Key(text, fingerprint_of(request)) if text else None
         return send_response(await self._sender.send(draft_of(request), key))
 
-    async def BatchSendNotifications(
-        self, request: rpc.BatchSendNotificationsRequest, context: Any
-    ) -> rpc.BatchSendNotificationsResponse:
+    async def BatchSendNotifications(self, request: rpc.BatchSendNotificationsRequest, context: Any) -> rpc.BatchSendNotificationsResponse:
         header = choose_key(current().metadata.get(IDEMPOTENCY_KEY, ""), "")
         results = await asyncio.gather(*(self._send_item(item, header, index) for index, item in enumerate(request.requests)))
         accepted = sum(result.HasField("accepted") for result in results)
@@ -61,8 +59,6 @@ class NotificationServicer(NotificationServiceServicer):
         cancelled = await self._notifications.cancel(current().caller, request.id)
         return rpc.CancelNotificationResponse(notification=notification_message(cancelled))
 
-    async def WatchNotification(
-        self, request: rpc.WatchNotificationRequest, context: Any
-    ) -> AsyncIterator[rpc.WatchNotificationResponse]:
+    async def WatchNotification(self, request: rpc.WatchNotificationRequest, context: Any) -> AsyncIterator[rpc.WatchNotificationResponse]:
         async for state in self._notifications.watch(current().caller, request.id):
             yield rpc.WatchNotificationResponse(notification=notification_message(state))

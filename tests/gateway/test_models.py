@@ -102,9 +102,9 @@ def test_what_can_be_cancelled_and_what_is_over_follow_from_the_table() -> None:
 
 
 def test_numbers_are_those_of_the_schema() -> None:
-    assert {f"NOTIFICATION_STATUS_{s.name}": s.value for s in Status} | {
-        "NOTIFICATION_STATUS_UNSPECIFIED": 0
-    } == dict(notification_pb2.NotificationStatus.items())
+    assert {f"NOTIFICATION_STATUS_{s.name}": s.value for s in Status} | {"NOTIFICATION_STATUS_UNSPECIFIED": 0} == dict(
+        notification_pb2.NotificationStatus.items()
+    )
     assert {f"CHANNEL_{c.name}": c.value for c in Channel} | {"CHANNEL_UNSPECIFIED": 0} == dict(channel_pb2.Channel.items())
     assert {f"PRIORITY_{p.name}": p.value for p in Priority} | {"PRIORITY_UNSPECIFIED": 0} == dict(notification_pb2.Priority.items())
 

@@ -77,7 +77,10 @@ async def desk(database: Database) -> AsyncIterator[Desk]:
 
 def outcome(row: Row, status: Status, attempt: int = 1, *, at: int = 0, called: bool = True, **more: object) -> Outcome:
     message = Outcome(
-        notification_id=str(row.id), attempt=attempt, status=notification_pb2.NotificationStatus.ValueType(status), **more  # type: ignore[arg-type]  # fields by name
+        notification_id=str(row.id),
+        attempt=attempt,
+        status=notification_pb2.NotificationStatus.ValueType(status),
+        **more,  # type: ignore[arg-type]  # fields by name
     )
     message.time.FromDatetime(START + timedelta(seconds=at + 1))
     if called:

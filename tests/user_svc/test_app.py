@@ -125,9 +125,7 @@ async def test_the_process_starts_before_its_database(tmp_path: Path) -> None:
     port = free_port()
     server = PostgresServer(tmp_path, port=port, durable=False)
     url = f"postgresql://postgres@127.0.0.1:{port}/clarion"
-    settings = Settings.from_env(
-        Env(environ(url, CLARION_ADMIN_EMAIL="root@example.com", CLARION_ADMIN_PASSWORD="correct horse"))
-    )
+    settings = Settings.from_env(Env(environ(url, CLARION_ADMIN_EMAIL="root@example.com", CLARION_ADMIN_PASSWORD="correct horse")))
     login = auth_service_pb2.LoginRequest(email="root@example.com", password="correct horse")
     async with open_app(settings) as app, grpc.aio.insecure_channel(f"127.0.0.1:{app.ports['grpc']}") as channel:
         assert not app.health.ready

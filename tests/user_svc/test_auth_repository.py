@@ -72,10 +72,7 @@ async def test_two_uses_at_the_same_time_are_one_use_and_one_reuse(postgres_stor
     """On PostgreSQL, where they really race."""
     await make_session(postgres_stores)
     rotations = await asyncio.gather(
-        *(
-            postgres_stores.sessions.rotate_refresh_token(b"first", name, now=START, expire_time=START + MONTH)
-            for name in (b"a", b"b")
-        )
+        *(postgres_stores.sessions.rotate_refresh_token(b"first", name, now=START, expire_time=START + MONTH) for name in (b"a", b"b"))
     )
     assert {rotation.outcome for rotation in rotations} == {RotationOutcome.ROTATED, RotationOutcome.REUSED}
 

@@ -128,9 +128,7 @@ async def test_an_expired_token_is_told_apart_from_a_wrong_one(
         ("", PASSWORD),
     ],
 )
-async def test_a_failed_login_does_not_tell_why(
-    sessions: Sessions, memory_stores: Stores, ada: User, email: str, password: str
-) -> None:
+async def test_a_failed_login_does_not_tell_why(sessions: Sessions, memory_stores: Stores, ada: User, email: str, password: str) -> None:
     """Wrong password, unknown address, a person without a password: one answer."""
     await memory_stores.users.insert(make_user(email="nopassword@example.com"), None)
     with pytest.raises(LoginFailed, match=r"^the e-mail address or the password is wrong$"):

@@ -21,9 +21,7 @@ CONTACTS = st.builds(
     email=st.sampled_from(["", "ada@example.com"]),
     suppressed_for=st.sampled_from(["", "bounce"]),
     rules=st.lists(
-        st.builds(
-            PreferenceRule, st.sampled_from(Channel), st.sampled_from(CATEGORIES), st.sampled_from([Choice.ALLOW, Choice.DENY])
-        ),
+        st.builds(PreferenceRule, st.sampled_from(Channel), st.sampled_from(CATEGORIES), st.sampled_from([Choice.ALLOW, Choice.DENY])),
         unique_by=lambda rule: (rule.channel, rule.category),
     ).map(tuple),
     devices=st.sampled_from([(), (DEVICE,)]),
@@ -59,9 +57,7 @@ def test_every_skip_has_its_cause(query: Query, contact: Contact) -> None:
 def test_what_must_be_sent_is_stopped_by_no_preference(query: Query, contact: Contact) -> None:
     """A mandatory notification is decided as if the person had never chosen."""
     mandatory = Query(query.user_id, query.channel, query.category, mandatory=True)
-    without_rules = make_contact(
-        email=contact.email, suppressed_for=contact.suppressed_for, devices=contact.devices, rules=()
-    )
+    without_rules = make_contact(email=contact.email, suppressed_for=contact.suppressed_for, devices=contact.devices, rules=())
     assert decide(mandatory, contact) == decide(mandatory, without_rules)
 
 

@@ -167,9 +167,7 @@ async def _store(connection: AsyncConnection, token: RefreshToken) -> None:
 
 
 def _api_key(row: Row[*tuple[Any, ...]]) -> ApiKey:
-    return ApiKey(
-        row.id, row.name, row.prefix, row.key_sha256, tuple(row.scopes), row.created_by, row.create_time, row.expire_time
-    )
+    return ApiKey(row.id, row.name, row.prefix, row.key_sha256, tuple(row.scopes), row.created_by, row.create_time, row.expire_time)
 
 
 def _signing_key(row: Row[*tuple[Any, ...]]) -> SigningKey:

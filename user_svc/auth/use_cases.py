@@ -68,9 +68,7 @@ class ApiKeyStore(Protocol):
 class Sessions:
     """Exchanges credentials for tokens."""
 
-    def __init__(
-        self, store: SessionStore, *, passwords: PasswordHasher, signing_keys: SigningKeys, now: Callable[[], datetime]
-    ) -> None:
+    def __init__(self, store: SessionStore, *, passwords: PasswordHasher, signing_keys: SigningKeys, now: Callable[[], datetime]) -> None:
         self._store = store
         self._passwords = passwords
         self._signing_keys = signing_keys

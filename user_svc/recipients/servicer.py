@@ -14,9 +14,7 @@ class RecipientServicer(RecipientServiceServicer):
     def __init__(self, recipients: Recipients) -> None:
         self._recipients = recipients
 
-    async def BatchResolveRecipients(
-        self, request: rpc.BatchResolveRecipientsRequest, context: Any
-    ) -> rpc.BatchResolveRecipientsResponse:
+    async def BatchResolveRecipients(self, request: rpc.BatchResolveRecipientsRequest, context: Any) -> rpc.BatchResolveRecipientsResponse:
         recipients = await self._recipients.resolve_recipients(queries_from_proto(request))
         return rpc.BatchResolveRecipientsResponse(recipients=[recipient_to_proto(recipient) for recipient in recipients])
 

@@ -18,13 +18,11 @@ class SuppressionRepository:
 
     async def add(self, suppression: Suppression) -> Suppression:
         """The reason of a second call is dropped: the first one is why the address is on the list."""
-        statement = insert(suppressions).values(
-            address=suppression.address, reason=suppression.reason, create_time=suppression.create_time
-        )
+        statement = insert(suppressions).values(address=suppression.address, reason=suppression.reason, create_time=suppression.create_time)
         # Setting the reason to itself changes nothing and makes RETURNING answer the row that is there.
-        upsert = statement.on_conflict_do_update(
-            index_elements=[suppressions.c.address], set_={"reason": suppressions.c.reason}
-        ).returning(suppressions)
+        upsert = statement.on_conflict_do_update(index_elements=[suppressions.c.address], set_={"reason": suppressions.c.reason}).returning(
+            suppressions
+        )
         async with self._database.begin() as connection:
             row = (await connection.execute(upsert)).one()
         return Suppression(row.address, row.reason, row.create_time)

@@ -78,9 +78,7 @@ class UserServicer(UserServiceServicer):
         self, request: suppression_pb2.ListSuppressionsRequest, context: Any
     ) -> suppression_pb2.ListSuppressionsResponse:
         page = await self._suppressions.list_suppressions(request.page_size, request.page_token)
-        return suppression_pb2.ListSuppressionsResponse(
-            suppressions=map(suppression_to_proto, page.items), next_page_token=page.next_token
-        )
+        return suppression_pb2.ListSuppressionsResponse(suppressions=map(suppression_to_proto, page.items), next_page_token=page.next_token)
 
     async def DeleteSuppression(
         self, request: suppression_pb2.DeleteSuppressionRequest, context: Any
