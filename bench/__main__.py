@@ -187,7 +187,7 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=5000, help="notifications from end to end (default: 5000)")
     parser.add_argument("--repetitions", type=int, default=3, help="runs from end to end, of which the median counts (default: 3)")
     parser.add_argument("--users", type=int, default=1000, help="recipients (default: 1000)")
-    parser.add_argument("--gateways", type=int, default=2, help="gateways that share the REST port (default: 2, one per core)")
+    parser.add_argument("--gateways", type=int, default=1, help="gateways that share the REST port (default: 1)")
     parser.add_argument("--peer", type=Path, help="folder of a standard stack whose run.py is measured after ours")
     parser.add_argument("--peer-python", default=sys.executable, help="the Python that has the standard stack's packages")
     parser.add_argument("--output", type=Path, default=Path("bench.json"), help="where the JSON goes too (default: bench.json)")
