@@ -7,7 +7,6 @@ from pathlib import Path
 from alembic import command
 from alembic import context as alembic_context
 from alembic.config import Config
-from alembic.migration import MigrationContext
 from sqlalchemy import MetaData, pool
 from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -52,8 +51,3 @@ def _upgrade(connection: Connection, package: str) -> None:
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
     connection.commit()
-
-
-def revision_of(connection: Connection) -> str | None:
-    """The revision a database is at; None before the first."""
-    return MigrationContext.configure(connection).get_current_revision()

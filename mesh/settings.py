@@ -31,10 +31,6 @@ class Env:
         if self.problems:
             raise SettingsError(self.problems)
 
-    def given(self, name: str) -> bool:
-        """Whether the variable is set to something. Does not read it."""
-        return bool(self._environ.get(name, "").strip())
-
     def text(self, name: str, default: str | None = None, *, choices: Sequence[str] = ()) -> str:
         """Text. Without a default it is required."""
         raw = self._read(name, default)
