@@ -14,6 +14,10 @@ COPY --from=packages /opt/venv /opt/venv
 WORKDIR /srv/clarion
 COPY gen gen
 COPY mesh mesh
+COPY transcoding transcoding
+COPY naming naming
+COPY peers peers
+COPY delivery delivery
 COPY gateway gateway
 COPY user_svc user_svc
 COPY template_svc template_svc

@@ -13,9 +13,9 @@ from devstack.client import Client
 from devstack.processes import API_KEY
 from devstack.samples import create_samples
 from devstack.stack import ADMIN_EMAIL, ADMIN_PASSWORD, Ports, Stack, open_stack, prepare
-from mesh import logs
-from mesh.server import PortTaken
-from mesh.settings import SettingsError
+from mesh.process import logs
+from mesh.process.runtime import PortTaken
+from mesh.process.settings import SettingsError
 
 _BANNER = """
 Clarion is running. Ctrl-C stops it; its data stays in {folder}.

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from delivery.lanes import build_topology
 from devstack.broker_consumer import MemorySubscription
-from mesh.broker import NO_HEADERS, BrokerUnavailable, MessageHandler, Subscription, Unroutable
-from mesh.topology import EXCHANGE, Queue, Topology, build_topology
+from mesh.bus.broker import NO_HEADERS, BrokerUnavailable, MessageHandler, Subscription, Unroutable
+from mesh.bus.topology import Queue, Topology
 
 # The event loop may fire a timer a little early; a delay must never come out shorter than it says.
 _TIMER_SLACK_S = 0.002
@@ -220,11 +221,12 @@ class MemoryBroker:
             self._dead_letter(state, state.ready.popleft(), "expired")
 
     def _dead_letter(self, state: _State, stored: _Stored, reason: str) -> None:
-        if not state.spec.dead_letter:
+        exchange = state.spec.dead_letter_exchange
+        if exchange is None:
             return
         key = stored.routing_key if state.spec.dead_letter_key is None else state.spec.dead_letter_key
         headers = {"x-first-death-queue": state.spec.name, "x-first-death-reason": reason, **stored.headers}
-        self._store(EXCHANGE, _Stored(stored.body, headers, key))
+        self._store(exchange, _Stored(stored.body, headers, key))
 
     def _state(self, queue: str) -> _State:
         state = self._states.get(self._topology.route(queue).queue)

@@ -5,7 +5,7 @@ import contextvars
 from collections.abc import Mapping
 from typing import Protocol
 
-from mesh.broker import Message, MessageHandler, handle_message
+from mesh.bus.broker import Message, MessageHandler, handle_message
 
 
 class Delivering(Protocol):
@@ -24,7 +24,7 @@ class Delivering(Protocol):
 
 
 class MemorySubscription:
-    """See mesh.broker.Subscription."""
+    """See mesh.bus.broker.Subscription."""
 
     def __init__(self, broker: Delivering, queue: str, handler: MessageHandler, prefetch: int) -> None:
         self._broker = broker

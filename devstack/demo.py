@@ -13,7 +13,7 @@ from devstack.client import Client, RefusedError
 from devstack.processes import API_KEY
 from devstack.samples import create_samples
 from devstack.stack import ANY_PORTS, Stack, open_stack
-from mesh import logs
+from mesh.process import logs
 
 _TIMEOUT_S = 60.0
 

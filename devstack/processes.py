@@ -16,8 +16,8 @@ from typing import Self
 import grpc.aio
 
 from devstack.postgres import PostgresServer
-from mesh import migrations
-from mesh.health import SERVING
+from mesh.process.health import SERVING
+from mesh.stores import migrations
 from mesh.testing import free_port, watch_health
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -10,8 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import asyncpg
-
 import email_worker.app
 import email_worker.settings
 import gateway.app
@@ -22,17 +20,22 @@ import template_svc.app
 import template_svc.settings
 import user_svc.app
 import user_svc.settings
+from delivery.lanes import build_topology
 from devstack.broker import MemoryBroker
 from devstack.fcm import FcmServer, open_fcm_server
 from devstack.postgres import PostgresServer
 from devstack.processes import API_KEY, SECRET
 from devstack.smtp import SmtpServer, open_smtp_server
 from devstack.valkey import ValkeyServer
-from mesh import migrations
-from mesh.broker import Broker, open_broker
-from mesh.runtime import App
-from mesh.server import PortTaken
-from mesh.settings import BrokerSettings, Env
+from gateway.dispatch.outbox import Outbox
+from mesh.bus.broker import Broker
+from mesh.bus.rabbitmq import open_broker
+from mesh.bus.settings import BrokerSettings
+from mesh.process.runtime import App, PortTaken
+from mesh.process.settings import Env
+from mesh.stores import migrations
+from mesh.stores.database import open_database
+from mesh.stores.settings import DatabaseSettings
 
 ADMIN_EMAIL = "admin@clarion.test"
 ADMIN_PASSWORD = "clarion-development"  # noqa: S105  development only, printed on the screen
@@ -149,7 +152,7 @@ async def _broker(stack: AsyncExitStack, folder: Path, shared: dict[str, str], s
         env = Env(shared)
         settings = BrokerSettings.from_env(env)
         env.check()
-        return await stack.enter_async_context(open_broker(settings))
+        return await stack.enter_async_context(open_broker(settings, build_topology(delay_scale=settings.delay_scale)))
     say("starting the in-process broker")
     # the settings want an address even where a broker is handed in
     shared["CLARION_AMQP_URL"] = "amqp://in-process"
@@ -164,18 +167,12 @@ async def _broker(stack: AsyncExitStack, folder: Path, shared: dict[str, str], s
 
 
 async def _dispatch_again(url: str) -> None:
-    """After a crash the in-process broker has forgotten what was on it, which no real one does: it is published once more.
+    """After a crash the in-process broker has lost what was on it, which no real one does: it is published once more.
 
     The ledger knows what was done already.
     """
-    connection = await asyncpg.connect(url)
-    try:
-        # 2 PENDING; 3 QUEUED, 4 SENDING, 5 RETRYING
-        await connection.execute(
-            "UPDATE notifications SET status = 2, queued_at = NULL, dispatch_at = now() WHERE status IN (3, 4, 5) AND payload IS NOT NULL"
-        )
-    finally:
-        await connection.close()
+    async with open_database(DatabaseSettings(url)) as database:
+        await Outbox(database).publish_again()
 
 
 async def _smtp(stack: AsyncExitStack, shared: dict[str, str], ports: Ports, say: Say) -> SmtpServer | None:

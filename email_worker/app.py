@@ -3,14 +3,14 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from delivery.worker import Channel, Provider, open_peers, open_worker
 from email_worker.consumer import EmailConsumer
 from email_worker.message import Composer
 from email_worker.provider import open_provider
 from email_worker.settings import Settings
 from email_worker.use_cases import SendMail
-from mesh.broker import Broker
-from mesh.runtime import App
-from mesh.worker import Channel, Provider, open_peers, open_worker
+from mesh.bus.broker import Broker
+from mesh.process.runtime import App
 
 NAME = "email_worker"
 

@@ -1,7 +1,7 @@
 """Why a mail was not taken, in the kinds that the delivery pipeline knows."""
 
-from mesh.delivery import OutcomeUnknown, ProviderUnavailable
-from mesh.errors import PermanentDeliveryError, TransientDeliveryError
+from delivery.errors import PermanentDeliveryError, TransientDeliveryError
+from delivery.models import OutcomeUnknown, ProviderUnavailable
 
 
 class UnsafeMail(PermanentDeliveryError):

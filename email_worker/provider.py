@@ -19,10 +19,10 @@ from aiosmtplib import (
     SMTPTimeoutError,
 )
 
+from delivery.errors import DeliveryError
 from email_worker.errors import SmtpOutcomeUnknown, SmtpRefused, SmtpRejected, SmtpUnavailable
 from email_worker.models import ComposedMail
 from email_worker.settings import SmtpSettings
-from mesh.errors import DeliveryError
 
 log = logging.getLogger(__name__)
 

@@ -5,8 +5,13 @@ from dataclasses import dataclass, field
 from email.utils import parseaddr
 from typing import Any, Self
 
-from mesh.settings import BrokerSettings, CacheSettings, CommonSettings, Env, GrpcSettings, PeerSettings
-from mesh.worker import WorkerSettings
+from delivery.settings import LedgerSettings
+from delivery.worker import WorkerSettings
+from mesh.bus.settings import BrokerSettings
+from mesh.process.settings import CommonSettings, Env
+from mesh.rpc.settings import GrpcSettings
+from mesh.stores.settings import CacheSettings
+from peers.settings import PeerSettings
 
 _DEFAULT_PORTS = {"starttls": 587, "tls": 465, "none": 25}
 _SERVER_NAME = re.compile("[a-z][a-z0-9]{0,30}")
@@ -123,6 +128,7 @@ class Settings:
     grpc: GrpcSettings
     broker: BrokerSettings
     cache: CacheSettings
+    ledger: LedgerSettings
     peers: PeerSettings
     worker: WorkerSettings
     mail: MailSettings
@@ -135,6 +141,7 @@ class Settings:
             grpc=GrpcSettings.from_env(env, port=8003),
             broker=BrokerSettings.from_env(env),
             cache=CacheSettings.from_env(env),
+            ledger=LedgerSettings.from_env(env),
             peers=PeerSettings.from_env(env),
             worker=WorkerSettings.from_env(env),
             mail=MailSettings.from_env(env),

@@ -4,7 +4,8 @@ import sys
 
 from gateway.app import NAME, open_app
 from gateway.settings import Settings
-from mesh.runtime import run
+from mesh.process.runtime import run
+from mesh.stores.migrations import upgrade_now
 
 if __name__ == "__main__":
-    sys.exit(run(NAME, Settings.from_env, open_app))
+    sys.exit(run(NAME, Settings.from_env, open_app, migrate=lambda settings: upgrade_now(NAME, settings.database.url)))

@@ -11,64 +11,66 @@ from clarion.notification.v1 import dead_letter_service_pb2, notification_servic
 from clarion.operations.v1 import breaker_service_pb2
 from clarion.template.v1 import render_service_pb2, template_service_pb2
 from clarion.user.v1 import auth_service_pb2, erasure_service_pb2, recipient_service_pb2, user_service_pb2
-from gateway.admission import Admission
+from delivery.cancellation import Cancellation
+from delivery.clients import RecipientClient, RenderClient
+from delivery.lanes import build_topology
+from gateway.accepting.admission import Admission
+from gateway.accepting.clients import TemplateClient, UserClient
+from gateway.accepting.convert import delivery_bytes
+from gateway.accepting.errors import IdempotencyKeyReused
+from gateway.accepting.limits import Claim
+from gateway.accepting.models import Row
+from gateway.accepting.notification_writer import NotificationWriter
+from gateway.accepting.use_cases import Sender
 from gateway.breakers.repository import BreakerRepository
 from gateway.breakers.servicer import BreakerServicer
 from gateway.breakers.use_cases import Breakers
-from gateway.changes import Changes
-from gateway.clients import TemplateClient, UserClient
-from gateway.dead_letter_jobs.repository import JobRepository
-from gateway.dead_letter_jobs.runner import JobRunner
-from gateway.dead_letter_jobs.use_cases import LetterJobs
+from gateway.dead_letters.bulk_repository import BulkRepository
+from gateway.dead_letters.bulk_runner import BulkRunner
+from gateway.dead_letters.bulk_use_cases import BulkOperations
 from gateway.dead_letters.gauges import DeadLetterGauges
 from gateway.dead_letters.preview import Previewer
 from gateway.dead_letters.repository import DeadLetterRepository
 from gateway.dead_letters.servicer import DeadLetterServicer
 from gateway.dead_letters.use_cases import DeadLetters
+from gateway.dispatch.gauges import OutboxGauges
+from gateway.dispatch.outbox import Outbox
+from gateway.dispatch.relay import Relay
 from gateway.http import serve_http
-from gateway.limits import Claim
-from gateway.notifications.errors import IdempotencyKeyReused
-from gateway.notifications.models import Channel, Job, Priority, Status
+from gateway.notifications.models import Channel, OutboxItem, Priority, Status
 from gateway.notifications.repository import NotificationRepository
-from gateway.notifications.servicer import NotificationServicer
 from gateway.notifications.use_cases import Notifications
-from gateway.outbox import Outbox
-from gateway.outbox_gauges import OutboxGauges
-from gateway.outcomes import Outcomes
+from gateway.notifications.watchers import Watchers
 from gateway.partitions import Maintenance
-from gateway.relay import Relay
-from gateway.rest.app import RestApp, RestOptions
-from gateway.rest.comments import clarion_comments
-from gateway.sagas.budget import RecipientBudget
 from gateway.sagas.clients import PeopleClient
 from gateway.sagas.erasure import Erasure, Erasures
 from gateway.sagas.models import Kind
 from gateway.sagas.redaction import PersonalRows
 from gateway.sagas.repository import SagaRepository
-from gateway.sagas.sending import sending
 from gateway.sagas.servicer import ErasureServicer, SagaServicer
 from gateway.sagas.use_cases import SagaDesk
-from gateway.sending.journal import Journal
-from gateway.sending.models import Row
-from gateway.sending.use_cases import Sender
+from gateway.servicer import NotificationServicer
 from gateway.settings import Settings
-from gateway.settlement import Settlement
-from mesh.breaker import Breaker
-from mesh.breaker_store import BreakerStore
-from mesh.broker import Broker, open_broker
-from mesh.cache import open_cache
-from mesh.cancellation import Cancellation
-from mesh.channel import open_channel
-from mesh.credentials import RemoteCredentials
-from mesh.database import Database, open_database
-from mesh.delivery_clients import RecipientClient, RenderClient
-from mesh.dispatcher import Dispatcher
-from mesh.health import Check, HealthMonitor
-from mesh.identity import Authenticator, ServiceIdentity
-from mesh.interceptors import client_chain, server_chain
-from mesh.runtime import App
-from mesh.saga import Orchestrator
-from mesh.server import serve_grpc
+from gateway.settling.outcomes import Outcomes
+from gateway.settling.recipient_budget import RecipientBudget
+from gateway.settling.settlement import Settlement
+from mesh.bus.broker import Broker
+from mesh.bus.rabbitmq import open_broker
+from mesh.process.health import Check, HealthMonitor
+from mesh.process.runtime import App
+from mesh.resilience.breaker import Breaker
+from mesh.resilience.breaker_store import BreakerStore
+from mesh.rpc.channel import open_channel
+from mesh.rpc.dispatcher import Dispatcher
+from mesh.rpc.identity import Authenticator, ServiceIdentity
+from mesh.rpc.interceptors import client_chain, server_chain
+from mesh.rpc.server import serve_grpc
+from mesh.sagas.orchestrator import Orchestrator
+from mesh.stores.cache import open_cache
+from mesh.stores.database import Database, open_database
+from peers.credentials import RemoteCredentials
+from transcoding.app import RestApp, RestOptions
+from transcoding.comments import clarion_comments
 
 NAME = "gateway"
 
@@ -131,7 +133,11 @@ async def _open_parts(stack: AsyncExitStack, settings: Settings, broker: Broker 
     redis = await stack.enter_async_context(open_cache(settings.cache))
     admission = Admission(redis, caller=settings.admission.caller, recipient=settings.admission.recipient)
     stack.push_async_callback(admission.close)
-    bus = broker if broker is not None else await stack.enter_async_context(open_broker(settings.broker))
+    bus = (
+        broker
+        if broker is not None
+        else await stack.enter_async_context(open_broker(settings.broker, build_topology(delay_scale=settings.broker.delay_scale)))
+    )
     identity = ServiceIdentity(NAME, settings.common.service_secret)
     peers = settings.peers
 
@@ -150,45 +156,50 @@ async def _open_parts(stack: AsyncExitStack, settings: Settings, broker: Broker 
         Check("template_svc", templates.channel_ready, required=False),
     )
     budget = RecipientBudget(redis, settings.admission.recipient)
-    cancellation = Cancellation(redis, ttl_s=settings.cache.ledger_ttl_s)
+    stack.push_async_callback(budget.close)
+    cancellation = Cancellation(redis, ttl_s=settings.ledger.ttl_s)
     return _Parts(database, bus, admission, budget, BreakerStore(redis), cancellation, identity, users, templates, checks)
 
 
 async def _wire(stack: AsyncExitStack, settings: Settings, parts: _Parts) -> tuple[Dispatcher, Settlement]:
     """Each part is closed in the reverse of this order: first no more work comes in, then what is in hand is finished."""
-    accept, changes, reserved_s = settings.accept, Changes(), settings.admission.recipient.window_s
-    relay = _open_relay(stack, settings, parts, changes)
-    journal = Journal(parts.database, lambda rows: _hand_on(rows, relay, parts.admission))
-    stack.push_async_callback(journal.close)
-    maintenance = Maintenance(parts.database, journal.clean, retention_days=accept.retention_days)
+    accept, watchers = settings.accept, Watchers()
+    relay = _open_relay(stack, settings, parts, watchers)
+    writer = NotificationWriter(parts.database, lambda rows: _hand_on(rows, relay, parts.admission))
+    stack.push_async_callback(writer.close)
+    maintenance = Maintenance(parts.database, writer.clean, retention_days=accept.retention_days)
     stack.push_async_callback(maintenance.close)
     maintenance.start()
-    settlement = Settlement(parts.broker, Outcomes(parts.database, reserved_s=reserved_s), changes)
+    settlement = Settlement(parts.broker, Outcomes(parts.database), watchers, parts.budget)
     stack.push_async_callback(settlement.close)
     await settlement.start()
     templates = TemplateClient(parts.templates, fresh_s=accept.template_cache_s, stale_s=accept.stale_cache_s)
     stack.push_async_callback(templates.close)
     users = UserClient(parts.users, fresh_s=accept.user_cache_s, stale_s=accept.stale_cache_s)
     stack.push_async_callback(users.close)
-    sender = Sender(templates=templates, users=users, gate=parts.admission, store=journal, lease_s=accept.lease_s)
+    sender = Sender(
+        templates=templates, users=users, admission=parts.admission, store=writer, payload=delivery_bytes, lease_s=accept.lease_s
+    )
     stack.push_async_callback(parts.cancellation.close)
-    notifications = Notifications(NotificationRepository(parts.database, reserved_s=reserved_s), parts.cancellation, changes)
+    notifications = Notifications(NotificationRepository(parts.database), parts.cancellation, watchers, parts.budget)
     desk = _open_desk(stack, settings, parts, relay=relay, users=users)
     dispatcher = Dispatcher(server_chain(Authenticator(RemoteCredentials(parts.users), parts.identity)))
     dispatcher.add(NOTIFICATION_SERVICE, NotificationServicer(sender=sender, notifications=notifications))
     dispatcher.add(DEAD_LETTER_SERVICE, desk)
     dispatcher.add(BREAKER_SERVICE, BreakerServicer(Breakers(BreakerRepository(parts.breakers))))
     dispatcher.add_remote(USER_SERVICE, parts.users)
-    _add_sagas(stack, settings, parts, dispatcher, changes=changes, users=users)
+    _add_sagas(stack, settings, parts, dispatcher, watchers=watchers, users=users)
     dispatcher.add_remote(AUTH_SERVICE, parts.users)
     dispatcher.add_remote(TEMPLATE_SERVICE, parts.templates)
     return dispatcher, settlement
 
 
-def _open_relay(stack: AsyncExitStack, settings: Settings, parts: _Parts, changes: Changes) -> Relay:
+def _open_relay(stack: AsyncExitStack, settings: Settings, parts: _Parts, watchers: Watchers) -> Relay:
     """The way onto the bus, and what is measured of it."""
-    accept, outbox = settings.accept, Outbox(parts.database, reserved_s=settings.admission.recipient.window_s)
-    relay = Relay(parts.broker, outbox, changes, lease_s=accept.lease_s, sweep_s=accept.sweep_s, lane_depth=accept.lane_depth)
+    accept, outbox = settings.accept, Outbox(parts.database)
+    relay = Relay(
+        parts.broker, outbox, watchers, parts.budget, lease_s=accept.lease_s, sweep_s=accept.sweep_s, lane_depth=accept.lane_depth
+    )
     stack.push_async_callback(relay.close)
     relay.start()
     gauges = OutboxGauges(outbox, parts.broker, lambda: relay.lag_s)
@@ -200,8 +211,8 @@ def _open_relay(stack: AsyncExitStack, settings: Settings, parts: _Parts, change
 def _open_desk(stack: AsyncExitStack, settings: Settings, parts: _Parts, *, relay: Relay, users: UserClient) -> DeadLetterServicer:
     """What reviewers of dead letters work with."""
     lease_s = settings.accept.lease_s
-    letters, jobs = DeadLetterRepository(parts.database), JobRepository(parts.database)
-    runner = JobRunner(jobs, relay, lambda: parts.broker.connected, dispatch_lease_s=lease_s)
+    letters, jobs = DeadLetterRepository(parts.database), BulkRepository(parts.database)
+    runner = BulkRunner(jobs, relay, lambda: parts.broker.connected, dispatch_lease_s=lease_s)
     stack.push_async_callback(runner.close)
     runner.start()
     gauges = DeadLetterGauges(letters)
@@ -211,11 +222,11 @@ def _open_desk(stack: AsyncExitStack, settings: Settings, parts: _Parts, *, rela
     stack.push_async_callback(recipients.close)
     stack.push_async_callback(renderer.close)
     dead_letters = DeadLetters(letters, relay, previews=Previewer(recipients, renderer), people=users, lease_s=lease_s)
-    return DeadLetterServicer(dead_letters, LetterJobs(jobs, runner))
+    return DeadLetterServicer(dead_letters, BulkOperations(jobs, runner))
 
 
 def _add_sagas(
-    stack: AsyncExitStack, settings: Settings, parts: _Parts, dispatcher: Dispatcher, *, changes: Changes, users: UserClient
+    stack: AsyncExitStack, settings: Settings, parts: _Parts, dispatcher: Dispatcher, *, watchers: Watchers, users: UserClient
 ) -> None:
     """What spans services: the orchestrator with its sagas, their desk, and deleting a user as one of them."""
     accept, store = settings.accept, SagaRepository(parts.database)
@@ -225,8 +236,8 @@ def _add_sagas(
         await orchestrator.start(Kind.ERASURE_SWEEP, user_id, {}, delay_s=remembered_s)
 
     people = PeopleClient(parts.users, users)
-    erasure = Erasure(PersonalRows(parts.database), people, tell=changes.tell, sweep=sweep)
-    orchestrator = Orchestrator([*erasure.definitions(), sending(parts.budget)], store, poll_s=accept.sweep_s)
+    erasure = Erasure(PersonalRows(parts.database), people, tell=watchers.notify, sweep=sweep)
+    orchestrator = Orchestrator(erasure.definitions(), store, poll_s=accept.sweep_s)
     stack.push_async_callback(orchestrator.close)
     orchestrator.begin()
     dispatcher.add(SAGA_SERVICE, SagaServicer(SagaDesk(store, orchestrator)))
@@ -236,7 +247,11 @@ def _add_sagas(
 def _hand_on(rows: Sequence[Row], relay: Relay, admission: Admission) -> None:
     """What follows a commit: to the bus at once, and to Redis for the requests that will be repeated."""
     relay.offer(
-        [Job(row.id, Channel(row.channel), Priority(row.priority), row.payload, row.caller) for row in rows if row.status == Status.PENDING]
+        [
+            OutboxItem(row.id, Channel(row.channel), Priority(row.priority), row.payload, row.caller)
+            for row in rows
+            if row.status == Status.PENDING
+        ]
     )
     admission.complete(
         [

@@ -11,7 +11,7 @@ from typing import Any
 import uvicorn
 
 from gateway.settings import HttpSettings
-from mesh.server import PortTaken
+from mesh.process.runtime import PortTaken
 
 log = logging.getLogger(__name__)
 

@@ -8,9 +8,10 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from mesh.database import Database
 from mesh.errors import ServiceError
 from mesh.ids import least_at
+from mesh.sagas.state import SagaState
+from mesh.stores.database import Database
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +24,7 @@ _LOCK = text("SELECT pg_try_advisory_xact_lock(7161823405)")
 _CHILDREN = text("SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = CAST(:parent AS regclass)")
 _OLD_DEAD_LETTERS = text("DELETE FROM dead_letters WHERE notification_id < :least")
 # 3 COMPLETED, 4 COMPENSATED: what is still open stays, however old it is
-_OLD_SAGAS = text("DELETE FROM sagas WHERE id < :least AND state IN (3, 4)")
+_OLD_SAGAS = text(f"DELETE FROM sagas WHERE id < :least AND state IN ({SagaState.COMPLETED:d}, {SagaState.COMPENSATED:d})")
 
 
 class Maintenance:
@@ -79,9 +80,9 @@ async def _make_ahead(connection: AsyncConnection, now: datetime) -> None:
 async def _make(connection: AsyncConnection, table: str, key: str, month: datetime) -> None:
     """Makes a partition; rows of its range that were stored before it existed move into it."""
     name, least, bound = _name_of(table, month), least_at(month), least_at(_next(month))
-    moved = f"WITH moved AS (DELETE FROM {table}_default WHERE {key} >= '{least}' AND {key} < '{bound}' RETURNING *)"  # noqa: S608  our own names
+    moved = f"WITH moved AS (DELETE FROM {table}_default WHERE {key} >= '{least}' AND {key} < '{bound}' RETURNING *)"
     await connection.execute(text(f"CREATE TABLE {name} (LIKE {table} INCLUDING ALL)"))
-    await connection.execute(text(f"{moved} INSERT INTO {name} SELECT * FROM moved"))  # noqa: S608  names are made of dates, not of input
+    await connection.execute(text(f"{moved} INSERT INTO {name} SELECT * FROM moved"))
     await connection.execute(text(f"ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ('{least}') TO ('{bound}')"))
     log.info("partition made", extra={"partition": name})
 

@@ -3,8 +3,13 @@
 from dataclasses import dataclass
 from typing import Self
 
-from gateway.limits import RateLimit
-from mesh.settings import BrokerSettings, CacheSettings, CommonSettings, DatabaseSettings, Env, GrpcSettings, PeerSettings
+from delivery.settings import LedgerSettings
+from gateway.accepting.limits import RateLimit
+from mesh.bus.settings import BrokerSettings
+from mesh.process.settings import CommonSettings, Env
+from mesh.rpc.settings import GrpcSettings
+from mesh.stores.settings import CacheSettings, DatabaseSettings
+from peers.settings import PeerSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +92,7 @@ class Settings:
     http: HttpSettings
     database: DatabaseSettings
     cache: CacheSettings
+    ledger: LedgerSettings
     broker: BrokerSettings
     peers: PeerSettings
     admission: AdmissionSettings
@@ -101,6 +107,7 @@ class Settings:
             http=HttpSettings.from_env(env),
             database=DatabaseSettings.from_env(env),
             cache=CacheSettings.from_env(env),
+            ledger=LedgerSettings.from_env(env),
             broker=BrokerSettings.from_env(env),
             peers=PeerSettings.from_env(env),
             admission=AdmissionSettings.from_env(env),

@@ -1,1 +1,1 @@
-"""The runtime that every process of Clarion shares; it knows no business words."""
+"""The runtime that every process shares: how it starts, talks, stores, fails and stops. It holds no business word."""

@@ -1,4 +1,4 @@
-"""Every error that crosses a boundary: what a caller is told (`ServiceError`), and whether a delivery may be retried (`DeliveryError`)."""
+"""Every error that crosses a boundary between processes, as the caller gets it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -183,28 +183,3 @@ class DataLoss(ServiceError):
 
     code = Code.DATA_LOSS
     reason = "DATA_LOSS"
-
-
-class DeliveryError(Exception):
-    """A provider did not take a notification. Providers raise only the two kinds below; the delivery loop asks `retryable`, no more.
-
-    `reason` is UPPER_SNAKE such as SMTP_451, `detail` the provider's words without addresses and tokens.
-    """
-
-    retryable: ClassVar[bool] = False
-
-    def __init__(self, reason: str, detail: str = "", *, retry_after_s: float | None = None) -> None:
-        super().__init__(f"{reason}: {detail}" if detail else reason)
-        self.reason = reason
-        self.detail = detail
-        self.retry_after_s = retry_after_s
-
-
-class TransientDeliveryError(DeliveryError):
-    """The cause may pass: a later attempt may succeed, not before `retry_after_s` where it is set."""
-
-    retryable = True
-
-
-class PermanentDeliveryError(DeliveryError):
-    """No later attempt can succeed."""

@@ -9,14 +9,14 @@ import grpc.aio
 from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health_pb2
 
-from mesh.calls import ServerInterceptor
 from mesh.context import Caller, CallerKind
-from mesh.dispatcher import Dispatcher
-from mesh.health import Check, HealthMonitor
-from mesh.identity import ApiKeyInfo, Authenticator, ServiceIdentity
-from mesh.interceptors import server_chain
-from mesh.server import serve_grpc
-from mesh.settings import GrpcSettings
+from mesh.process.health import Check, HealthMonitor
+from mesh.rpc.calls import ServerInterceptor
+from mesh.rpc.dispatcher import Dispatcher
+from mesh.rpc.identity import ApiKeyInfo, Authenticator, ServiceIdentity
+from mesh.rpc.interceptors import server_chain
+from mesh.rpc.server import serve_grpc
+from mesh.rpc.settings import GrpcSettings
 
 SECRET = "test-service-secret-of-32-characters"  # noqa: S105  for tests only
 

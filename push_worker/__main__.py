@@ -2,7 +2,7 @@
 
 import sys
 
-from mesh.runtime import run
+from mesh.process.runtime import run
 from push_worker.app import NAME, open_app
 from push_worker.settings import Settings
 

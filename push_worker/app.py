@@ -3,9 +3,9 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from mesh.broker import Broker
-from mesh.runtime import App
-from mesh.worker import Channel, Provider, open_peers, open_worker
+from delivery.worker import Channel, Provider, open_peers, open_worker
+from mesh.bus.broker import Broker
+from mesh.process.runtime import App
 from push_worker.consumer import PushConsumer, messages_of
 from push_worker.provider import open_provider
 from push_worker.settings import Settings

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 from clarion.notification.v1.notification_pb2 import PRIORITY_HIGH, DeviceResult
-from mesh.delivery import Attempt, Job
+from delivery.models import Attempt, ReadyDelivery
 from push_worker.models import DeviceOutcome, Push, Target
 from push_worker.use_cases import SendPush
 
@@ -18,13 +18,13 @@ class PushConsumer:
         self._send_push = send_push
         self._now_s = now_s
 
-    async def send(self, job: Job) -> Attempt:
+    async def send(self, job: ReadyDelivery) -> Attempt:
         """Sends to the devices that are still to be reached. Raises DeliveryError when there is none."""
         report = await self._send_push(to_push(job, now_s=self._now_s()), to_targets(job))
         return Attempt(report.error, [to_result(outcome) for outcome in report.settled], report.pending)
 
 
-def to_push(job: Job, *, now_s: float) -> Push:
+def to_push(job: ReadyDelivery, *, now_s: float) -> Push:
     """The job as a push message."""
     delivery, content = job.delivery, job.content
     ttl_s = None
@@ -41,13 +41,13 @@ def to_push(job: Job, *, now_s: float) -> Push:
     )
 
 
-def to_targets(job: Job) -> list[Target]:
+def to_targets(job: ReadyDelivery) -> list[Target]:
     """All of the person's devices; on a retry those that are left, as far as the person still has them."""
     wanted = set(job.delivery.device_ids)
     return [Target(device.device_id, device.token) for device in job.recipient.devices if not wanted or device.device_id in wanted]
 
 
-def messages_of(job: Job) -> int:
+def messages_of(job: ReadyDelivery) -> int:
     """How many messages the job is to FCM: one per device, at least one."""
     return max(1, len(job.delivery.device_ids) or len(job.recipient.devices))
 

@@ -14,7 +14,7 @@ from google.auth.exceptions import GoogleAuthError
 from google.auth.transport.requests import Request
 from google.oauth2.service_account import Credentials
 
-from mesh.settings import SettingsError
+from mesh.process.settings import SettingsError
 from push_worker.errors import FcmUnavailable
 from push_worker.settings import FcmSettings
 

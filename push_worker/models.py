@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from mesh.errors import DeliveryError
+from delivery.errors import DeliveryError
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 from firebase_admin import exceptions, messaging
 
-from mesh.errors import DeliveryError
+from delivery.errors import DeliveryError
 from push_worker.credentials import AccessTokens, fetcher, load_credential
 from push_worker.errors import DeviceGone, FcmOutcomeUnknown, FcmRejected, FcmThrottled, FcmUnavailable
 from push_worker.message import build_message

@@ -3,8 +3,13 @@
 from dataclasses import dataclass
 from typing import Self
 
-from mesh.settings import BrokerSettings, CacheSettings, CommonSettings, Env, GrpcSettings, PeerSettings
-from mesh.worker import WorkerSettings
+from delivery.settings import LedgerSettings
+from delivery.worker import WorkerSettings
+from mesh.bus.settings import BrokerSettings
+from mesh.process.settings import CommonSettings, Env
+from mesh.rpc.settings import GrpcSettings
+from mesh.stores.settings import CacheSettings
+from peers.settings import PeerSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,7 @@ class Settings:
     grpc: GrpcSettings
     broker: BrokerSettings
     cache: CacheSettings
+    ledger: LedgerSettings
     peers: PeerSettings
     worker: WorkerSettings
     fcm: FcmSettings
@@ -56,6 +62,7 @@ class Settings:
             grpc=GrpcSettings.from_env(env, port=8004),
             broker=BrokerSettings.from_env(env),
             cache=CacheSettings.from_env(env),
+            ledger=LedgerSettings.from_env(env),
             peers=PeerSettings.from_env(env),
             worker=WorkerSettings.from_env(env),
             fcm=FcmSettings.from_env(env),

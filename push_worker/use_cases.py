@@ -5,8 +5,9 @@ import logging
 from collections.abc import Sequence
 from typing import Protocol
 
-from mesh.delivery import OutcomeUnknown, ProviderUnavailable
-from mesh.errors import DeliveryError, PermanentDeliveryError, ServiceError, TransientDeliveryError
+from delivery.errors import DeliveryError, PermanentDeliveryError, TransientDeliveryError
+from delivery.models import OutcomeUnknown, ProviderUnavailable
+from mesh.errors import ServiceError
 from push_worker.errors import DeviceGone
 from push_worker.models import DeviceOutcome, Push, PushReport, Target
 

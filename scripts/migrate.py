@@ -6,7 +6,7 @@ A deployed service migrates its own database with `python -m <service> migrate`;
 import os
 import sys
 
-from mesh.migrations import upgrade_now
+from mesh.stores.migrations import upgrade_now
 
 SERVICES = ("gateway", "user_svc", "template_svc")
 

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping
 from importlib import import_module
 
-from mesh.settings import Env
+from mesh.process.settings import Env
 from scripts.gen import ROOT
 
 SERVICES = ("gateway", "user_svc", "template_svc", "email_worker", "push_worker")

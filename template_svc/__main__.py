@@ -2,9 +2,10 @@
 
 import sys
 
-from mesh.runtime import run
+from mesh.process.runtime import run
+from mesh.stores.migrations import upgrade_now
 from template_svc.app import NAME, open_app
 from template_svc.settings import Settings
 
 if __name__ == "__main__":
-    sys.exit(run(NAME, Settings.from_env, open_app))
+    sys.exit(run(NAME, Settings.from_env, open_app, migrate=lambda settings: upgrade_now(NAME, settings.database.url)))

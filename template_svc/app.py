@@ -8,16 +8,16 @@ from datetime import UTC, datetime
 
 from clarion.template.v1 import render_service_pb2, template_service_pb2
 from clarion.user.v1 import auth_service_pb2
-from mesh.breaker import Breaker
-from mesh.channel import open_channel
-from mesh.credentials import RemoteCredentials
-from mesh.database import open_database
-from mesh.dispatcher import Dispatcher
-from mesh.health import Check, HealthMonitor
-from mesh.identity import Authenticator, CredentialSource, ServiceIdentity
-from mesh.interceptors import client_chain, server_chain
-from mesh.runtime import App
-from mesh.server import serve_grpc
+from mesh.process.health import Check, HealthMonitor
+from mesh.process.runtime import App
+from mesh.resilience.breaker import Breaker
+from mesh.rpc.channel import open_channel
+from mesh.rpc.dispatcher import Dispatcher
+from mesh.rpc.identity import Authenticator, CredentialSource, ServiceIdentity
+from mesh.rpc.interceptors import client_chain, server_chain
+from mesh.rpc.server import serve_grpc
+from mesh.stores.database import open_database
+from peers.credentials import RemoteCredentials
 from template_svc.contents import ContentChecker
 from template_svc.cpu_limit import CpuLimit
 from template_svc.library import Library

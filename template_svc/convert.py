@@ -8,8 +8,8 @@ from google.protobuf.struct_pb2 import Struct, Value
 from clarion.channel.v1 import channel_pb2
 from clarion.template.v1 import render_service_pb2, template_pb2, template_service_pb2
 from mesh.errors import InvalidArgument, ServiceError
-from mesh.status import to_status
-from mesh.timestamps import to_timestamp
+from mesh.rpc.status import to_status
+from mesh.rpc.timestamps import to_timestamp
 from template_svc.models import (
     Channel,
     Content,

@@ -138,7 +138,7 @@ class Renderer(Compiler):
         context = Context(environment, {**environment.globals, **variables}, part.name, {})
         try:
             text = str(environment.concat(template.root_render_func(context)))
-        except Exception as error:  # noqa: BLE001  whatever a template provokes is an error of that template, translated here
+        except Exception as error:  # noqa: BLE001  it is the answer to this row's sender
             raise _explain(error, template, variables, compiled, f"{place}.{part.name}") from None
         if part.name in SINGLE_LINE:
             text = _single_line(text)

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ARRAY, Integer, Row, Text, bindparam, delete, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from mesh.database import Database
+from mesh.stores.database import Database
 from template_svc.models import (
     Channel,
     Content,

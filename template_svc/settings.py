@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 from typing import Self
 
-from mesh.settings import CommonSettings, DatabaseSettings, Env, GrpcSettings, PeerSettings
+from mesh.process.settings import CommonSettings, Env
+from mesh.rpc.settings import GrpcSettings
+from mesh.stores.settings import DatabaseSettings
+from peers.settings import PeerSettings
 
 
 @dataclass(frozen=True, slots=True)

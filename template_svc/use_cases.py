@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from mesh.errors import InvalidArgument, ServiceError
-from mesh.paging import Cursor, Page, page_size
+from mesh.rpc.paging import Cursor, Page, page_size
 from template_svc.errors import NothingToPreview, RenderTooSlow, TemplateExists, TemplateNotFound, VersionNotFound
 from template_svc.library import Library, LoadedVersion, VersionStore
 from template_svc.locales import UnknownLocale, canonical

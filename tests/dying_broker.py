@@ -1,7 +1,7 @@
 """An in-process broker whose consumers can die in silence, which the real one's have been seen to do."""
 
 from devstack.broker import MemoryBroker
-from mesh.broker import MessageHandler, Subscription
+from mesh.bus.broker import MessageHandler, Subscription
 
 
 class _Dying:

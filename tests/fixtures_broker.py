@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator, Iterator
 import aiormq
 import pytest
 
+from delivery.lanes import build_topology
 from devstack.rabbitmq import RabbitMQServer, find_script
-from mesh.topology import build_topology
 
 _IMAGE = "rabbitmq:4"
 _MISSING = (

@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 
 from devstack.postgres import PostgresServer
-from mesh.migrations import upgrade
+from mesh.stores.migrations import upgrade
 
 NewDatabase = Callable[[str], Awaitable[str]]
 

@@ -14,13 +14,13 @@ from clarion.user.v1.recipient_service_pb2 import (
     BatchResolveRecipientsRequest,
     BatchResolveRecipientsResponse,
 )
+from delivery.lanes import FAILED_QUEUE, OUTCOME_QUEUE, build_topology
 from devstack.broker import MemoryBroker
-from mesh.broker import Message
+from mesh.bus.broker import Message
 from mesh.errors import ServiceError
-from mesh.status import to_status
+from mesh.rpc.status import to_status
 from mesh.testing import SECRET, serving_port
-from mesh.topology import FAILED_QUEUE, OUTCOME_QUEUE, build_topology
-from tests.delivery_fakes import FakeRecipients, FakeRenderer
+from tests.delivery.fakes import FakeRecipients, FakeRenderer
 
 # 2, 4 and 8 s become 20, 40 and 80 ms
 DELAY_SCALE = 0.01
@@ -32,9 +32,7 @@ class RecipientServicer:
     def __init__(self, people: FakeRecipients) -> None:
         self._people = people
 
-    async def BatchResolveRecipients(  # noqa: N802  the RPC's name
-        self, request: BatchResolveRecipientsRequest, context: object
-    ) -> BatchResolveRecipientsResponse:
+    async def BatchResolveRecipients(self, request: BatchResolveRecipientsRequest, context: object) -> BatchResolveRecipientsResponse:  # noqa: N802  named by the schema
         if self._people.error is not None:
             raise self._people.error
         answers = await self._people.resolve(request.queries)
@@ -43,9 +41,7 @@ class RecipientServicer:
     async def BatchCheckUsers(self, request: object, context: object) -> object:  # noqa: N802  the RPC's name
         raise NotImplementedError
 
-    async def BatchRemoveDevices(  # noqa: N802  the RPC's name
-        self, request: BatchRemoveDevicesRequest, context: object
-    ) -> BatchRemoveDevicesResponse:
+    async def BatchRemoveDevices(self, request: BatchRemoveDevicesRequest, context: object) -> BatchRemoveDevicesResponse:  # noqa: N802  named by the schema
         await self._people.remove_devices(request.device_ids)
         return BatchRemoveDevicesResponse()
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from clarion.user.v1 import auth_service_pb2, erasure_service_pb2, recipient_service_pb2, user_service_pb2
-from mesh.database import Database, open_database
-from mesh.dispatcher import Dispatcher
-from mesh.health import Check, HealthMonitor
-from mesh.identity import Authenticator, ServiceIdentity
-from mesh.interceptors import server_chain
-from mesh.runtime import App
-from mesh.server import serve_grpc
+from mesh.process.health import Check, HealthMonitor
+from mesh.process.runtime import App
+from mesh.rpc.dispatcher import Dispatcher
+from mesh.rpc.identity import Authenticator, ServiceIdentity
+from mesh.rpc.interceptors import server_chain
+from mesh.rpc.server import serve_grpc
+from mesh.stores.database import Database, open_database
 from user_svc.auth.passwords import PasswordHasher
 from user_svc.auth.repository import ApiKeyRepository, SessionRepository, SigningKeyRepository
 from user_svc.auth.servicer import AuthServicer
@@ -29,11 +29,11 @@ from user_svc.preferences.use_cases import PreferenceBook
 from user_svc.recipients.repository import ContactRepository
 from user_svc.recipients.servicer import RecipientServicer
 from user_svc.recipients.use_cases import Recipients
+from user_svc.servicer import UserServicer
 from user_svc.settings import Settings
 from user_svc.suppressions.repository import SuppressionRepository
 from user_svc.suppressions.use_cases import Suppressions
 from user_svc.users.repository import UserRepository
-from user_svc.users.servicer import UserServicer
 from user_svc.users.use_cases import Users
 
 NAME = "user_svc"

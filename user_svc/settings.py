@@ -4,9 +4,11 @@ import re
 from dataclasses import dataclass, field
 from typing import Self
 
-from mesh.email_address import check_email
 from mesh.errors import InvalidArgument
-from mesh.settings import CommonSettings, DatabaseSettings, Env, GrpcSettings
+from mesh.process.settings import CommonSettings, Env
+from mesh.rpc.settings import GrpcSettings
+from mesh.stores.settings import DatabaseSettings
+from naming.email_address import check_email
 from user_svc.fields import MIN_PASSWORD_LENGTH
 
 

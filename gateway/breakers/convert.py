@@ -3,7 +3,7 @@
 from clarion.operations.v1 import breaker_pb2, breaker_service_pb2
 from gateway.breakers.models import Breaker, Force
 from mesh.errors import InvalidArgument
-from mesh.timestamps import to_timestamp
+from mesh.rpc.timestamps import to_timestamp
 
 
 def breaker_message(breaker: Breaker) -> breaker_pb2.Breaker:

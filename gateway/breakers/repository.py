@@ -9,8 +9,8 @@ from redis.exceptions import RedisError
 
 from gateway.breakers.errors import BreakersUnavailable
 from gateway.breakers.models import Breaker, Force, State, Wish
-from mesh import breaker_store
-from mesh.breaker_store import BreakerStore, Snapshot
+from mesh.resilience import breaker_store
+from mesh.resilience.breaker_store import BreakerStore, Snapshot
 
 _FORCES = {Force.OPEN: breaker_store.Force.OPEN, Force.CLOSED: breaker_store.Force.CLOSED, Force.AUTO: breaker_store.Force.AUTO}
 

@@ -5,7 +5,7 @@ from clarion.notification.v1 import dead_letter_pb2, dead_letter_service_pb2
 from gateway.dead_letters.models import Audit, Cause, DeadLetter, DeadLetterFilters, Preview, State, View
 from gateway.notifications.convert import channel_of
 from mesh.errors import InvalidArgument
-from mesh.timestamps import from_timestamp, to_timestamp
+from mesh.rpc.timestamps import from_timestamp, to_timestamp
 
 
 def dead_letter_message(letter: DeadLetter) -> dead_letter_pb2.DeadLetter:

@@ -14,35 +14,36 @@ from google.protobuf.message import DecodeError
 from clarion.delivery.v1.delivery_pb2 import Delivery
 from gateway.dead_letters import models
 from gateway.dead_letters.models import Decided, Decision, Edit, Refusal, State
-from gateway.notifications.models import Channel, Job, Priority, Progress, Status
+from gateway.notifications.models import Channel, OutboxItem, Priority, Progress, Status
 
 # The range spares the partitions that none of the ids is in.
 _LOCK = """
 SELECT id, user_id, channel, priority, status, run, attempt, expires_at, queued_at, payload, caller
 FROM notifications WHERE id = ANY($1::uuid[]) AND id BETWEEN $2 AND $3 ORDER BY id FOR UPDATE
 """
-_LOCK_LETTERS = """
+_LOCK_LETTERS = f"""
 SELECT d.notification_id AS id, d.state, d.run, d.delivery, EXISTS (
     SELECT 1 FROM dead_letter_audit a WHERE a.notification_id = d.notification_id
-    AND (a.request = $2 OR (a.job_id = $3 AND a.action IN (1, 2)))
+    AND (a.request = $2 OR (a.job_id = $3 AND a.action IN ({models.Action.REQUEUED:d}, {models.Action.DISCARDED:d})))
 ) AS repeated
 FROM dead_letters d WHERE d.notification_id = ANY($1::uuid[]) ORDER BY d.notification_id FOR UPDATE OF d
 """
-# 2 is PENDING.
-_RESTART = """
+_RESTART = f"""
 UPDATE notifications n SET
-    status = 2, run = g.run, attempt = 0, reason = '', update_time = $5, dispatch_at = $6, queued_at = NULL, payload = g.payload,
+    status = {Status.PENDING:d}, run = g.run, attempt = 0, reason = '', update_time = $5, dispatch_at = $6, queued_at = NULL,
+    payload = g.payload,
     user_id = g.user_id
 FROM unnest($1::uuid[], $2::smallint[], $3::uuid[], $4::bytea[]) AS g(id, run, user_id, payload)
 WHERE n.id = g.id AND n.id BETWEEN $7 AND $8
 """
-# The run that ends keeps the moment it was queued, which was a column so far; 3 is QUEUED, 2 PENDING.
-_TELL = """
+# The run that ends keeps the moment it was queued, which was a column so far.
+_RECORD = f"""
 INSERT INTO timeline (notification_id, run, attempt, status, mark, time, reason)
-SELECT id, run - 1, 0, 3, 0, queued_at, '' FROM unnest($1::uuid[], $2::smallint[], $3::timestamptz[]) AS g(id, run, queued_at)
+SELECT id, run - 1, 0, {Status.QUEUED:d}, 0, queued_at, ''
+FROM unnest($1::uuid[], $2::smallint[], $3::timestamptz[]) AS g(id, run, queued_at)
 WHERE queued_at IS NOT NULL
 UNION ALL
-SELECT id, run, 0, 2, 0, $4, 'REQUEUED' FROM unnest($1::uuid[], $2::smallint[], $3::timestamptz[]) AS g(id, run, queued_at)
+SELECT id, run, 0, {Status.PENDING:d}, 0, $4, 'REQUEUED' FROM unnest($1::uuid[], $2::smallint[], $3::timestamptz[]) AS g(id, run, queued_at)
 ON CONFLICT DO NOTHING
 """
 _DECIDE = """
@@ -131,9 +132,9 @@ def _restart(row: Any | None, letter: Any, edit: Edit, now: datetime) -> _Restar
         return models.ERASED
 
 
-def _job(restart: _Restart) -> Job:
+def _job(restart: _Restart) -> OutboxItem:
     row = restart.row
-    return Job(row["id"], Channel(row["channel"]), Priority(row["priority"]), restart.payload, row["caller"])
+    return OutboxItem(row["id"], Channel(row["channel"]), Priority(row["priority"]), restart.payload, row["caller"])
 
 
 def next_run(payload: bytes, run: int, edit: Edit) -> bytes:
@@ -155,7 +156,7 @@ async def _start_again(driver: Any, restarts: Sequence[_Restart], now: datetime,
     ids, runs = [one.row["id"] for one in restarts], [one.run for one in restarts]
     people, payloads = [one.user_id for one in restarts], [one.payload for one in restarts]
     await driver.fetch(_RESTART, ids, runs, people, payloads, now, until, min(ids), max(ids))
-    await driver.fetch(_TELL, ids, runs, [one.row["queued_at"] for one in restarts], now)
+    await driver.fetch(_RECORD, ids, runs, [one.row["queued_at"] for one in restarts], now)
 
 
 async def _record(

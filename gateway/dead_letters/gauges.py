@@ -11,7 +11,7 @@ from opentelemetry.metrics import CallbackOptions, Observation
 from gateway.dead_letters.models import Cause
 from gateway.notifications.models import Channel
 from mesh.errors import ServiceError
-from mesh.telemetry import meter
+from mesh.process.telemetry import meter
 
 log = logging.getLogger(__name__)
 

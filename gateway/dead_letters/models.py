@@ -11,7 +11,7 @@ from uuid import UUID
 from google.protobuf.struct_pb2 import Struct
 
 from clarion.template.v1.template_pb2 import Content
-from gateway.notifications.models import Channel, Job
+from gateway.notifications.models import Channel, OutboxItem
 
 
 class State(IntEnum):
@@ -196,4 +196,4 @@ class Decided(NamedTuple):
     """What became of one letter: refused, or decided, and then what is to be published for it."""
 
     refusal: Refusal | None
-    job: Job | None = None
+    job: OutboxItem | None = None

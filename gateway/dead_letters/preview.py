@@ -11,10 +11,10 @@ from google.protobuf.struct_pb2 import Struct
 from clarion.delivery.v1.delivery_pb2 import Delivery
 from clarion.template.v1.render_service_pb2 import RenderItem
 from clarion.user.v1.recipient_service_pb2 import Decision, Recipient, RecipientQuery
+from delivery.models import Recipients, Renderer
 from gateway.dead_letters.models import Preview
-from mesh.delivery import Recipients, Renderer
 from mesh.errors import ServiceError
-from mesh.redaction import redacted
+from mesh.rpc.redaction import redacted
 
 T = TypeVar("T")
 

@@ -12,8 +12,8 @@ from gateway.dead_letters.decisions import decide, note
 from gateway.dead_letters.models import Action, Actor, Audit, Cause, DeadLetter, DeadLetterFilters, Decided, Decision, Edit, State
 from gateway.notifications.models import Channel
 from gateway.tables import dead_letters
-from mesh.database import Database
-from mesh.paging import Cursor, Page
+from mesh.rpc.paging import Cursor, Page
+from mesh.stores.database import Database
 
 _CURSOR = Cursor("dead_letters", datetime, UUID)
 
@@ -28,7 +28,9 @@ SELECT COALESCE(d.delivery, n.payload) AS delivery FROM dead_letters d LEFT JOIN
 WHERE d.notification_id = $1
 """
 # 1 is OPEN.
-_OPEN = text("SELECT channel, cause, count(*) AS letters, min(create_time) AS oldest FROM dead_letters WHERE state = 1 GROUP BY 1, 2")
+_OPEN = text(f"""
+SELECT channel, cause, count(*) AS letters, min(create_time) AS oldest FROM dead_letters WHERE state = {State.OPEN:d} GROUP BY 1, 2
+""")
 
 
 class DeadLetterRepository:

@@ -4,20 +4,20 @@ from typing import Any
 
 from clarion.notification.v1 import dead_letter_service_pb2 as rpc
 from clarion.notification.v1.dead_letter_service_pb2_grpc import DeadLetterServiceServicer
-from gateway.dead_letter_jobs.convert import job_message, order_of
-from gateway.dead_letter_jobs.models import LetterJob
-from gateway.dead_letter_jobs.use_cases import LetterJobs
+from gateway.accepting.use_cases import choose_key
+from gateway.dead_letters.bulk_convert import job_message, order_of
+from gateway.dead_letters.bulk_models import BulkOperation
+from gateway.dead_letters.bulk_use_cases import BulkOperations
 from gateway.dead_letters.convert import dead_letter_message, list_filters_of, view_of
 from gateway.dead_letters.use_cases import DeadLetters, Requeue
-from gateway.notifications.servicer import IDEMPOTENCY_KEY
-from gateway.sending.use_cases import choose_key
+from gateway.servicer import IDEMPOTENCY_KEY
 from mesh.context import current
 
 
 class DeadLetterServicer(DeadLetterServiceServicer):
     """Serves dead letters. `context` is unused: what a call carries is in `mesh.context.current()`."""
 
-    def __init__(self, dead_letters: DeadLetters, jobs: LetterJobs) -> None:
+    def __init__(self, dead_letters: DeadLetters, jobs: BulkOperations) -> None:
         self._dead_letters = dead_letters
         self._jobs = jobs
 
@@ -58,7 +58,7 @@ class DeadLetterServicer(DeadLetterServiceServicer):
     async def CancelDeadLetterJob(self, request: rpc.CancelDeadLetterJobRequest, context: Any) -> rpc.CancelDeadLetterJobResponse:
         return rpc.CancelDeadLetterJobResponse(job=job_message(await self._jobs.cancel(request.id)))
 
-    async def _order(self, request: rpc.RequeueDeadLettersRequest | rpc.DiscardDeadLettersRequest) -> LetterJob:
+    async def _order(self, request: rpc.RequeueDeadLettersRequest | rpc.DiscardDeadLettersRequest) -> BulkOperation:
         return await self._jobs.order(current().caller, order_of(request, _key_of(request.request_id)))
 
 

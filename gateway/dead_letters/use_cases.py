@@ -9,12 +9,12 @@ from gateway.dead_letters import models
 from gateway.dead_letters.errors import AlreadyResolved, DeadLetterNotFound, NewRecipientNotFound, NotRequeuable
 from gateway.dead_letters.models import Action, Actor, DeadLetter, DeadLetterFilters, Decided, Decision, Edit, Preview, State, View
 from gateway.dead_letters.preview import variables_of
-from gateway.notifications.models import Job
+from gateway.notifications.models import OutboxItem
 from mesh.context import Caller
-from mesh.email_address import check_email
 from mesh.ids import parse
-from mesh.paging import Page, page_size
-from mesh.redaction import scrub
+from mesh.rpc.paging import Page, page_size
+from mesh.rpc.redaction import scrub
+from naming.email_address import check_email
 
 
 class DeadLetterStore(Protocol):
@@ -39,7 +39,7 @@ class DeadLetterStore(Protocol):
 class Publisher(Protocol):
     """Brings committed notifications to the bus."""
 
-    def offer(self, jobs: list[Job]) -> None:
+    def offer(self, jobs: list[OutboxItem]) -> None:
         """Publishes in the background."""
 
 

@@ -1,6 +1,6 @@
-"""Alembic environment; everything is in mesh/migrations.py."""
+"""Alembic environment; everything is in mesh/stores/migrations.py."""
 
 from gateway.tables import metadata
-from mesh.migrations import run_environment
+from mesh.stores.migrations import run_environment
 
 run_environment(metadata)

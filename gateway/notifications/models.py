@@ -48,7 +48,7 @@ class Status(IntEnum):
 _OUTCOMES = frozenset(set(Status) - {Status.SCHEDULED, Status.PENDING})
 
 # From each status, where it may go. PENDING takes outcomes too, since a worker may be faster than the mark that the bus has it. What is on
-# the bus is CANCELLED only after the ledger was told (`mesh/cancellation.py`); a worker that comes upon it tells so as an outcome.
+# the bus is CANCELLED only after the ledger was told (`delivery/cancellation.py`); a worker that comes upon it tells so as an outcome.
 TRANSITIONS: Mapping[Status, frozenset[Status]] = {
     Status.SCHEDULED: frozenset({Status.PENDING, Status.CANCELLED, Status.EXPIRED}),
     Status.PENDING: _OUTCOMES,
@@ -198,7 +198,7 @@ class Notification:
         return self.progress.status
 
 
-class Job(NamedTuple):
+class OutboxItem(NamedTuple):
     """What the bus carries of a notification; `payload` is a serialized clarion.delivery.v1.Delivery. Each `caller` gets its turn."""
 
     id: UUID
@@ -206,6 +206,15 @@ class Job(NamedTuple):
     priority: Priority
     payload: bytes
     caller: str = ""
+
+
+class Unsent(NamedTuple):
+    """A notification that ended without an attempt that could count: what accepting it took of the recipient's limit goes back."""
+
+    id: UUID
+    user_id: UUID
+    channel: Channel
+    create_time: datetime
 
 
 class Filters(NamedTuple):

@@ -17,13 +17,13 @@ from gateway.notifications.models import (
     Priority,
     Progress,
     Status,
+    Unsent,
     expand,
 )
-from gateway.sagas.sending import opening
 from gateway.tables import notifications, timeline
-from mesh.database import Database
 from mesh.ids import least_at
-from mesh.paging import Cursor, Page
+from mesh.rpc.paging import Cursor, Page
+from mesh.stores.database import Database
 
 _CURSOR = Cursor("notifications", UUID)
 # An id is made a moment before or after the time in its row is read.
@@ -32,29 +32,25 @@ _SLACK = timedelta(seconds=5)
 # The payload holds the variables, which readers never get.
 _COLUMNS = [column for column in notifications.c if column.name not in {"dispatch_at", "caller", "payload"}]
 
-# 5 RETRYING, 9 CANCELLED. `attempt` is the one that will not be made; the caller may know of later ones than the row.
-_CANCEL = text("""
+# `attempt` is the one that will not be made; the caller may know of later ones than the row.
+_CANCEL = text(f"""
 UPDATE notifications SET
-    status = 9, reason = '', update_time = :now, attempt = GREATEST(:attempt, CASE WHEN status = 5 THEN attempt + 1 ELSE attempt END)
+    status = {Status.CANCELLED:d}, reason = '', update_time = :now,
+    attempt = GREATEST(:attempt, CASE WHEN status = {Status.RETRYING:d} THEN attempt + 1 ELSE attempt END)
 WHERE id = :id AND run = :run AND status = ANY(:before)
-RETURNING id
+RETURNING id, user_id, channel, create_time
 """).bindparams(bindparam("before", type_=ARRAY(SmallInteger)), bindparam("attempt", type_=SmallInteger))
-_COMPENSATE = text(opening("(SELECT * FROM notifications WHERE id = :id) AS unsent", ":now", ":since"))
-_TELL = text("""
-INSERT INTO timeline (notification_id, run, attempt, status, mark, time, reason) VALUES (:id, :run, 0, 9, 0, :now, '')
+_RECORD = text(f"""
+INSERT INTO timeline (notification_id, run, attempt, status, mark, time, reason) VALUES (:id, :run, 0, {Status.CANCELLED:d}, 0, :now, '')
 ON CONFLICT DO NOTHING
 """)
 
 
 class NotificationRepository:
-    """Reads and cancels. A notification of somebody else than `user_id`, where that is given, is as if it did not exist.
+    """Reads and cancels. A notification of another person than `user_id`, where that is given, is as if it did not exist."""
 
-    What is cancelled gives back what it reserved in the last `reserved_s` seconds.
-    """
-
-    def __init__(self, database: Database, *, reserved_s: float = 0.0) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._reserved_s = reserved_s
 
     async def find(self, identifier: UUID, user_id: UUID | None = None) -> Notification | None:
         """The notification with its timeline."""
@@ -70,17 +66,16 @@ class NotificationRepository:
             rows = (await connection.execute(query)).all()
         return _CURSOR.page([((UUID(int=row.id.int),), _notification(row)) for row in rows], size, bound)
 
-    async def cancel(self, identifier: UUID, *, run: int, attempt: int, before: Collection[Status]) -> bool:
-        """Cancels the run before that attempt, if its status is one of `before` and thus still as the caller thinks. Whether it was."""
+    async def cancel(self, identifier: UUID, *, run: int, attempt: int, before: Collection[Status]) -> Unsent | None:
+        """Cancels the run before that attempt if its status is still one of `before`; None when it is not."""
         now = datetime.now(UTC)
         given = {"id": identifier, "run": run, "attempt": attempt, "before": [status.value for status in before], "now": now}
         async with self._database.begin() as connection:
-            if (await connection.execute(_CANCEL, given)).one_or_none() is None:
-                return False
-            await connection.execute(_TELL, {"id": identifier, "run": run, "now": now})
-            since = now - timedelta(seconds=self._reserved_s)
-            await connection.execute(_COMPENSATE, {"id": identifier, "now": now, "since": since})
-            return True
+            row = (await connection.execute(_CANCEL, given)).one_or_none()
+            if row is None:
+                return None
+            await connection.execute(_RECORD, {"id": identifier, "run": run, "now": now})
+            return Unsent(row.id, row.user_id, Channel(row.channel), row.create_time)
 
 
 def page_query(filters: Filters, *, after: UUID | None) -> Select[Any]:

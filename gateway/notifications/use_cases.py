@@ -1,17 +1,17 @@
 """The rules of reading, listing, cancelling and following notifications."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 from uuid import UUID
 
 from gateway.notifications.errors import NotificationNotFound, TooLateToCancel
-from gateway.notifications.models import CANCELLABLE, Filters, Notification, Status
+from gateway.notifications.models import CANCELLABLE, Filters, Notification, Status, Unsent
 from mesh.context import Caller
 from mesh.errors import InvalidArgument
 from mesh.ids import parse
-from mesh.paging import Page, page_size
+from mesh.rpc.paging import Page, page_size
 
 READ_SCOPE = "notifications:read"
 SEND_SCOPE = "notifications:send"
@@ -26,37 +26,45 @@ class NotificationStore(Protocol):
     async def list_page(self, filters: Filters, *, size: int, token: str) -> Page[Notification]:
         """A page, newest first. Raises InvalidArgument for a token that does not fit."""
 
-    async def cancel(self, identifier: UUID, *, run: int, attempt: int, before: Collection[Status]) -> bool:
-        """Cancels the run before that attempt, if its status is one of `before`. Whether it was."""
+    async def cancel(self, identifier: UUID, *, run: int, attempt: int, before: Collection[Status]) -> Unsent | None:
+        """Cancels the run before that attempt if its status is still one of `before`; None when it is not."""
 
 
 class Bus(Protocol):
     """The workers' ledger."""
 
-    async def forestall(self, notification_id: str, run: int) -> int | None:
+    async def cancel_run(self, notification_id: str, run: int) -> int | None:
         """The attempt that will not begin any more, and none after it; None when one has begun. Raises Unavailable."""
 
 
-class ChangeSource(Protocol):
-    """Tells of changes in this process."""
+class WatcherRegistry(Protocol):
+    """Notifies of changes in this process."""
 
-    def follow(self, identifier: UUID) -> AbstractContextManager[asyncio.Event]:
+    def watch(self, identifier: UUID) -> AbstractContextManager[asyncio.Event]:
         """An event that is set at each change."""
 
-    def tell(self, identifiers: Iterable[UUID]) -> None:
-        """Wakes the followers of these notifications."""
+    def notify(self, identifiers: Iterable[UUID]) -> None:
+        """Wakes the watchers of these notifications."""
+
+
+class Budget(Protocol):
+    """The recipients' rate limit."""
+
+    def give_back(self, unsent: Sequence[Unsent]) -> None:
+        """Gives back what these notifications took of it, in the background."""
 
 
 class Notifications:
     """A person's own token reaches that person's notifications only; to it, those of others do not exist.
 
-    `poll_s` bounds how late a follower sees what another replica has settled.
+    `poll_s` bounds how late a watcher sees what another replica has settled.
     """
 
-    def __init__(self, store: NotificationStore, bus: Bus, changes: ChangeSource, *, poll_s: float = 1.0) -> None:
+    def __init__(self, store: NotificationStore, bus: Bus, watchers: WatcherRegistry, budget: Budget, *, poll_s: float = 1.0) -> None:
         self._store = store
         self._bus = bus
-        self._changes = changes
+        self._watchers = watchers
+        self._budget = budget
         self._poll_s = poll_s
 
     async def get(self, caller: Caller, identifier: str) -> Notification:
@@ -80,19 +88,24 @@ class Notifications:
         """
         key, user_id = _id_of(identifier), _reach(caller, SEND_SCOPE)
         found = await self._existing(key, user_id)
-        if found.status is Status.SCHEDULED and await self._store.cancel(key, run=found.progress.run, attempt=0, before={Status.SCHEDULED}):
-            self._changes.tell([key])
+        run = found.progress.run
+        if found.status is Status.SCHEDULED and (unsent := await self._store.cancel(key, run=run, attempt=0, before={Status.SCHEDULED})):
+            self._note(unsent)
         elif found.status in CANCELLABLE:
             # on the bus, or nearly: what a crash has left PENDING may have been published too
-            attempt = await self._bus.forestall(str(key), found.progress.run)
+            attempt = await self._bus.cancel_run(str(key), run)
             if attempt is None:
                 raise TooLateToCancel(Status.SENDING.name.lower())
-            await self._store.cancel(key, run=found.progress.run, attempt=attempt, before=CANCELLABLE)
-            self._changes.tell([key])
+            if unsent := await self._store.cancel(key, run=run, attempt=attempt, before=CANCELLABLE):
+                self._note(unsent)
         found = await self._existing(key, user_id)
         if found.status is not Status.CANCELLED:
             raise TooLateToCancel(found.status.name.lower())
         return found
+
+    def _note(self, cancelled: Unsent) -> None:
+        self._budget.give_back([cancelled])
+        self._watchers.notify([cancelled.id])
 
     async def _existing(self, key: UUID, user_id: UUID | None) -> Notification:
         found = await self._store.find(key, user_id)
@@ -104,7 +117,7 @@ class Notifications:
         """The notification now, again after each change, and for the last time when it is terminal. Raises NotificationNotFound."""
         key, user_id = _id_of(identifier), _reach(caller, READ_SCOPE)
         seen: Notification | None = None
-        with self._changes.follow(key) as changed:
+        with self._watchers.watch(key) as changed:
             while seen is None or not seen.progress.is_terminal:
                 changed.clear()
                 found = await self._existing(key, user_id)

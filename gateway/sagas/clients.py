@@ -6,7 +6,7 @@ import grpc.aio
 
 from clarion.user.v1.erasure_service_pb2 import EraseUserRequest, RevokeCredentialsRequest
 from clarion.user.v1.erasure_service_pb2_grpc import ErasureServiceStub
-from gateway.clients import UserClient
+from gateway.accepting.clients import UserClient
 
 
 class PeopleClient:

@@ -3,8 +3,8 @@
 from clarion.notification.v1 import saga_pb2, saga_service_pb2
 from gateway.sagas.models import SagaFilters
 from mesh.errors import InvalidArgument
-from mesh.saga_state import Saga, SagaState, StepRecord
-from mesh.timestamps import to_timestamp
+from mesh.rpc.timestamps import to_timestamp
+from mesh.sagas.state import Saga, SagaState, StepRecord
 
 
 def saga_message(saga: Saga) -> saga_pb2.Saga:

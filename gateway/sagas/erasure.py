@@ -12,7 +12,7 @@ from uuid import UUID
 from gateway.sagas.errors import ErasureTurnedBack, StillPublishing, UserNotFound
 from gateway.sagas.models import Kind
 from mesh.ids import parse
-from mesh.saga_state import Definition, Saga, SagaState, Step
+from mesh.sagas.state import Definition, Saga, SagaState, Step
 
 
 class Notifications(Protocol):

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import NamedTuple
 
-from mesh.saga_state import SagaState
+from mesh.sagas.state import SagaState
 
 
 class Kind(StrEnum):
@@ -11,7 +11,6 @@ class Kind(StrEnum):
 
     ERASURE = "erasure"
     ERASURE_SWEEP = "erasure_sweep"
-    SENDING = "sending"
 
 
 class SagaFilters(NamedTuple):

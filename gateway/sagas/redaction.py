@@ -1,7 +1,7 @@
 """The rows of one person in the gateway: held back, cancelled, and freed of everything personal.
 
 What stays is what happened: ids, times, states, reasons. A notification without payload is an erased one; whatever is heard of it later is
-kept without its details (`gateway/outcomes.py`).
+kept without its details (`gateway/settling/outcomes.py`).
 """
 
 from collections.abc import Sequence
@@ -11,46 +11,53 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from mesh.database import Database
+from gateway.dead_letters.models import State
+from gateway.notifications.models import Status
+from mesh.stores.database import Database
 
 ERASED = "PERSON_ERASED"
 _BATCH = 500
 
-# Numbers of status: 1 SCHEDULED, 2 PENDING, 9 CANCELLED. `infinity` marks what is held back: no sweeper finds it due. A pending row under a
+# `infinity` marks what is held back: no sweeper finds it due. A pending row under a
 # lease is being published and is left alone. Rows are locked in order of the id, as everywhere.
-_WAITING = """
+_UNPUBLISHED = f"{Status.SCHEDULED:d}, {Status.PENDING:d}"
+_WAITING = f"""
 mine AS (
     SELECT id FROM notifications
-    WHERE user_id = :user_id AND (status = 1 OR (status = 2 AND queued_at IS NULL AND (dispatch_at <= :now OR dispatch_at = 'infinity')))
+    WHERE user_id = :user_id AND (
+        status = {Status.SCHEDULED:d}
+        OR (status = {Status.PENDING:d} AND queued_at IS NULL AND (dispatch_at <= :now OR dispatch_at = 'infinity'))
+    )
     ORDER BY id FOR UPDATE
 )
 """
-_HOLD = text(f"WITH {_WAITING} UPDATE notifications n SET dispatch_at = 'infinity' FROM mine WHERE n.id = mine.id")  # noqa: S608  constants
-_RELEASE = text("""
+_HOLD = text(f"WITH {_WAITING} UPDATE notifications n SET dispatch_at = 'infinity' FROM mine WHERE n.id = mine.id")
+_RELEASE = text(f"""
 WITH mine AS (
-    SELECT id FROM notifications WHERE user_id = :user_id AND status IN (1, 2) AND dispatch_at = 'infinity' ORDER BY id FOR UPDATE
+    SELECT id FROM notifications
+    WHERE user_id = :user_id AND status IN ({_UNPUBLISHED}) AND dispatch_at = 'infinity' ORDER BY id FOR UPDATE
 )
 UPDATE notifications n SET dispatch_at = COALESCE(send_at, :now) FROM mine WHERE n.id = mine.id
 """)
 _CANCEL = text(f"""
 WITH {_WAITING},
 cancelled AS (
-    UPDATE notifications n SET status = 9, reason = '{ERASED}', update_time = :now FROM mine WHERE n.id = mine.id
+    UPDATE notifications n SET status = {Status.CANCELLED:d}, reason = '{ERASED}', update_time = :now FROM mine WHERE n.id = mine.id
     RETURNING n.id, n.run
 ),
-told AS (
+recorded AS (
     INSERT INTO timeline (notification_id, run, attempt, status, mark, time, reason)
-    SELECT id, run, 0, 9, 0, :now, '{ERASED}' FROM cancelled
+    SELECT id, run, 0, {Status.CANCELLED:d}, 0, :now, '{ERASED}' FROM cancelled
     ON CONFLICT DO NOTHING
 )
 SELECT id FROM cancelled
-""")  # noqa: S608  constants
-_LEFT = text("SELECT count(*) FROM notifications WHERE user_id = :user_id AND status IN (1, 2)")
+""")
+_LEFT = text(f"SELECT count(*) FROM notifications WHERE user_id = :user_id AND status IN ({_UNPUBLISHED})")
 
 # First the lock, then each table with a snapshot of its own: what a settlement was writing at that moment is seen.
-_LOCK = text("""
+_LOCK = text(f"""
 SELECT id FROM notifications
-WHERE user_id = :user_id AND status NOT IN (1, 2) AND (payload IS NOT NULL OR metadata IS NOT NULL)
+WHERE user_id = :user_id AND status NOT IN ({_UNPUBLISHED}) AND (payload IS NOT NULL OR metadata IS NOT NULL)
 ORDER BY id LIMIT :most FOR UPDATE
 """)
 _EMPTY = text("UPDATE notifications SET payload = NULL, metadata = NULL WHERE id = ANY(:ids) AND id BETWEEN :least AND :greatest")
@@ -58,15 +65,15 @@ _FORGET = text("""
 UPDATE timeline SET detail = '', devices = NULL
 WHERE notification_id = ANY(:ids) AND notification_id BETWEEN :least AND :greatest AND (detail <> '' OR devices IS NOT NULL)
 """)
-# An open one (1) can't be sent again any more, so nobody has to decide about it: 3 is DISCARDED.
+# An open one can't be sent again any more, so no reviewer has to decide about it: it is discarded.
 _LETTERS = text(f"""
 UPDATE dead_letters SET
     delivery = NULL, detail = '', note = '',
-    state = CASE WHEN state = 1 THEN 3 ELSE state END,
-    resolve_time = CASE WHEN state = 1 THEN :now ELSE resolve_time END,
-    resolved_by = CASE WHEN state = 1 THEN '{ERASED}' ELSE resolved_by END
-WHERE user_id = :user_id AND (state = 1 OR delivery IS NOT NULL OR detail <> '' OR note <> '')
-""")  # noqa: S608  constants
+    state = CASE WHEN state = {State.OPEN:d} THEN {State.DISCARDED:d} ELSE state END,
+    resolve_time = CASE WHEN state = {State.OPEN:d} THEN :now ELSE resolve_time END,
+    resolved_by = CASE WHEN state = {State.OPEN:d} THEN '{ERASED}' ELSE resolved_by END
+WHERE user_id = :user_id AND (state = {State.OPEN:d} OR delivery IS NOT NULL OR detail <> '' OR note <> '')
+""")
 # What reviewers wrote about the person's dead letters, those included that were sent to somebody else in the end.
 _NOTES = text("""
 UPDATE dead_letter_audit a SET note = '' FROM dead_letters d

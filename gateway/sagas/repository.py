@@ -10,9 +10,9 @@ from sqlalchemy import Select, select
 
 from gateway.sagas.models import SagaFilters
 from gateway.tables import sagas
-from mesh.database import Database
-from mesh.paging import Cursor, Page
-from mesh.saga_state import Saga, SagaState, StepRecord, StepState
+from mesh.rpc.paging import Cursor, Page
+from mesh.sagas.state import Saga, SagaState, StepRecord, StepState
+from mesh.stores.database import Database
 
 _CURSOR = Cursor("sagas", UUID)
 
@@ -20,14 +20,17 @@ _COLUMNS = (
     "id, kind, key, state, position, steps, data, attempts, faults, reason, correlation_id, version, create_time, update_time, due_at"
 )
 
+# As the partial unique index of the migrations says it.
+_IS_OPEN = f"state IN ({SagaState.RUNNING:d}, {SagaState.COMPENSATING:d}, {SagaState.PARKED:d})"
+
 _OPEN = f"""
 INSERT INTO sagas ({_COLUMNS})
 VALUES ($1, $2, $3, $4, $5, CAST($6::text AS jsonb), CAST($7::text AS jsonb), $8, $9, $10, $11, $12, $13, $14, $15)
-ON CONFLICT (kind, key) WHERE state IN (1, 2, 5) DO NOTHING
+ON CONFLICT (kind, key) WHERE {_IS_OPEN} DO NOTHING
 RETURNING id
-"""  # noqa: S608  constants
-_FIND_OPEN = f"SELECT {_COLUMNS} FROM sagas WHERE kind = $1 AND key = $2 AND state IN (1, 2, 5)"  # noqa: S608  constants
-_FIND = f"SELECT {_COLUMNS} FROM sagas WHERE id = $1"  # noqa: S608  constants
+"""
+_FIND_OPEN = f"SELECT {_COLUMNS} FROM sagas WHERE kind = $1 AND key = $2 AND {_IS_OPEN}"
+_FIND = f"SELECT {_COLUMNS} FROM sagas WHERE id = $1"
 _SAVE = """
 UPDATE sagas SET
     state = $3, position = $4, steps = CAST($5::text AS jsonb), data = CAST($6::text AS jsonb), attempts = $7, faults = $8, reason = $9,
@@ -37,16 +40,16 @@ RETURNING id
 """
 _CLAIM = f"""
 WITH due AS (
-    SELECT id FROM sagas WHERE state IN (1, 2) AND due_at <= $1 AND kind = ANY($2::text[])
+    SELECT id FROM sagas WHERE state IN ({SagaState.RUNNING:d}, {SagaState.COMPENSATING:d}) AND due_at <= $1 AND kind = ANY($2::text[])
     ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED
 )
 UPDATE sagas s SET due_at = $4, version = version + 1 FROM due WHERE s.id = due.id
 RETURNING {", ".join(f"s.{name}" for name in _COLUMNS.split(", "))}
-"""  # noqa: S608  constants
+"""
 
 
 class SagaRepository:
-    """Implements `mesh.saga.SagaStore`, and reads pages."""
+    """Implements `mesh.sagas.orchestrator.SagaStore`, and reads pages."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

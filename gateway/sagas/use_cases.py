@@ -6,8 +6,8 @@ from uuid import UUID
 from gateway.sagas.errors import SagaNotFound
 from gateway.sagas.models import SagaFilters
 from mesh.ids import parse
-from mesh.paging import Page, page_size
-from mesh.saga_state import Saga
+from mesh.rpc.paging import Page, page_size
+from mesh.sagas.state import Saga
 
 
 class SagaPages(Protocol):

@@ -1,6 +1,6 @@
-"""Alembic's entry point; `mesh.migrations.upgrade` runs it."""
+"""Alembic's entry point; `mesh.stores.migrations.upgrade` runs it."""
 
-from mesh.migrations import run_environment
+from mesh.stores.migrations import run_environment
 from template_svc.tables import metadata
 
 run_environment(metadata)

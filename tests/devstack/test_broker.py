@@ -3,9 +3,9 @@
 import asyncio
 from pathlib import Path
 
+from delivery.lanes import build_topology
 from devstack.broker import MemoryBroker
-from mesh.broker import Message
-from mesh.topology import build_topology
+from mesh.bus.broker import Message
 from tests.waiting import GUARD_S, until
 
 TOPOLOGY = build_topology(delay_scale=0.02)

@@ -7,8 +7,8 @@ import grpc.aio
 
 from email_worker.app import open_app
 from email_worker.settings import Settings
-from mesh.health import LIVENESS, NOT_SERVING, SERVING
-from mesh.settings import Env
+from mesh.process.health import LIVENESS, NOT_SERVING, SERVING
+from mesh.process.settings import Env
 from mesh.testing import SECRET, free_port, watch_health
 from tests.dying_broker import DyingBroker
 

@@ -16,17 +16,17 @@ from clarion.notification.v1.notification_pb2 import (
 )
 from clarion.template.v1.template_pb2 import Content
 from clarion.user.v1.recipient_service_pb2 import DECISION_SKIP, Recipient
+from delivery.models import ReadyDelivery
 from devstack.smtp import SmtpServer, hangs, open_smtp_server, replies
 from email_worker.app import open_app
 from email_worker.consumer import to_mail
 from email_worker.settings import Settings
-from mesh.delivery import Job
 from mesh.errors import FailedPrecondition, Unavailable
-from mesh.health import SERVING
-from mesh.runtime import App
-from mesh.settings import Env
+from mesh.process.health import SERVING
+from mesh.process.runtime import App
+from mesh.process.settings import Env
 from mesh.testing import watch_health
-from tests.delivery_fakes import FakeRecipients, make_delivery
+from tests.delivery.fakes import FakeRecipients, make_delivery
 from tests.worker_bench import WorkerBench, open_bench
 
 RETRIES_THEN = [NOTIFICATION_STATUS_RETRYING] * 3
@@ -190,7 +190,7 @@ def test_a_reviewers_requeue_is_a_new_mail_and_a_retry_is_not() -> None:
     def identifier(run: int, attempt: int) -> str:
         delivery = make_delivery(attempt=attempt)
         delivery.run = run
-        return to_mail(Job(delivery, FakeRecipients.person("user-1"), Content(subject="Hi", text="Hi"), "en")).id
+        return to_mail(ReadyDelivery(delivery, FakeRecipients.person("user-1"), Content(subject="Hi", text="Hi"), "en")).id
 
     assert identifier(0, 1) == identifier(0, 2)
     assert identifier(0, 1) != identifier(1, 1)

@@ -11,10 +11,10 @@ from devstack.smtp import SmtpServer, drops, open_smtp_server, replies
 from devstack.smtp_session import Stage
 from email_worker.app import open_app
 from email_worker.settings import Settings
-from mesh.breaker_store import BreakerStore, Force
-from mesh.runtime import App
-from mesh.settings import Env
-from tests.delivery_fakes import make_delivery
+from mesh.process.runtime import App
+from mesh.process.settings import Env
+from mesh.resilience.breaker_store import BreakerStore, Force
+from tests.delivery.fakes import make_delivery
 from tests.worker_bench import WorkerBench, open_bench
 
 

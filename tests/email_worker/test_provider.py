@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from delivery.errors import DeliveryError
 from devstack.smtp import SmtpServer, drops, hangs, open_smtp_server, replies
 from devstack.smtp_session import Stage
 from devstack.tls import LocalTls
@@ -14,7 +15,6 @@ from email_worker.errors import SmtpOutcomeUnknown, SmtpRefused, SmtpRejected, S
 from email_worker.models import ComposedMail
 from email_worker.provider import SmtpProvider, scrub
 from email_worker.settings import SmtpSettings
-from mesh.errors import DeliveryError
 from mesh.testing import FakeClock, free_port
 
 BODY = b"Subject: Hello\r\n\r\nHello Ada\r\n.\r\n..two dots\r\n"

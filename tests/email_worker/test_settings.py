@@ -3,7 +3,7 @@
 import pytest
 
 from email_worker.settings import MailSettings, SmtpSettings
-from mesh.settings import Env, SettingsError
+from mesh.process.settings import Env, SettingsError
 
 NEEDED = {"CLARION_SMTP_HOST": "mail.example.com", "CLARION_SMTP_FROM": "Clarion <no-reply@example.com>"}
 

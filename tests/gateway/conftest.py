@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from mesh.database import Database, open_database
-from mesh.settings import DatabaseSettings
+from mesh.stores.database import Database, open_database
+from mesh.stores.settings import DatabaseSettings
 from tests.fixtures_postgres import NewDatabase
 
 

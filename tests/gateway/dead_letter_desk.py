@@ -12,30 +12,31 @@ from google.protobuf.struct_pb2 import Struct
 
 from clarion.delivery.v1.delivery_pb2 import Delivery, DeliveryFailed, DeliveryRequested, DeliveryResolved, Outcome
 from clarion.notification.v1 import notification_pb2
+from delivery.lanes import FAILED_QUEUE, OUTCOME_QUEUE, work_queue
 from devstack.broker import MemoryBroker
-from gateway.changes import Changes
-from gateway.dead_letter_jobs.repository import JobRepository
-from gateway.dead_letter_jobs.runner import JobRunner
-from gateway.dead_letter_jobs.use_cases import LetterJobs, Order
+from gateway.accepting.models import Row
+from gateway.accepting.notification_writer import NotificationWriter
+from gateway.dead_letters.bulk_repository import BulkRepository
+from gateway.dead_letters.bulk_runner import BulkRunner
+from gateway.dead_letters.bulk_use_cases import BulkOperations, Order
 from gateway.dead_letters.models import DeadLetterFilters, State
 from gateway.dead_letters.preview import Previewer
 from gateway.dead_letters.repository import DeadLetterRepository
 from gateway.dead_letters.use_cases import DeadLetters
-from gateway.notifications.models import Entry, Job, Notification, Status
+from gateway.dispatch.outbox import Outbox
+from gateway.dispatch.relay import Relay
+from gateway.notifications.models import Entry, Notification, OutboxItem, Status
 from gateway.notifications.models import Outcome as OutcomeModel
 from gateway.notifications.repository import NotificationRepository
-from gateway.outbox import Outbox
-from gateway.outcomes import Failure, Outcomes
-from gateway.relay import Relay
-from gateway.sending.journal import Journal
-from gateway.sending.models import Row
-from gateway.settlement import Settlement
-from mesh.broker import Message
-from mesh.database import Database
+from gateway.notifications.watchers import Watchers
+from gateway.settling.outcomes import Failure, Outcomes
+from gateway.settling.settlement import Settlement
+from mesh.bus.broker import Message
+from mesh.stores.database import Database
 from mesh.testing import caller
-from mesh.topology import FAILED_QUEUE, OUTCOME_QUEUE
-from tests.delivery_fakes import FakeRecipients, FakeRenderer
+from tests.delivery.fakes import FakeRecipients, FakeRenderer
 from tests.gateway.factories import make_delivery, make_row
+from tests.gateway.fakes import Budget
 
 REVIEWER = caller("deadletters:review")
 START = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -46,15 +47,15 @@ class Desk:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self.published: list[Job] = []
+        self.published: list[OutboxItem] = []
         self.woken = 0
         self.strangers: set[str] = set()
         self.recipients, self.renderer = FakeRecipients(), FakeRenderer()
         previews = Previewer(self.recipients, self.renderer)
         self.letters = DeadLetters(DeadLetterRepository(database), self, previews=previews, people=self, lease_s=3.0)
-        self.jobs = LetterJobs(JobRepository(database), self)
+        self.jobs = BulkOperations(BulkRepository(database), self)
 
-    def offer(self, jobs: Sequence[Job]) -> None:
+    def offer(self, jobs: Sequence[OutboxItem]) -> None:
         self.published += jobs
 
     def wake(self) -> None:
@@ -86,7 +87,7 @@ class Desk:
 
     async def failed_many(self, count: int, *, reason: str = "SMTP_550", at: int = 0, **changes: Any) -> list[Row]:
         rows = [make_row(**changes) for _ in range(count)]
-        journal = Journal(self.database, lambda _: None)
+        journal = NotificationWriter(self.database, lambda _: None)
         await asyncio.gather(*(journal.store(row) for row in rows))
         await self.fail_many(rows, reason=reason, at=at)
         return rows
@@ -118,10 +119,10 @@ class Floor:
 
     def __init__(self, database: Database, broker: MemoryBroker) -> None:
         self.broker = broker
-        self.relay = Relay(broker, Outbox(database), Changes(), lease_s=3.0, sweep_s=0.05)
-        self.settlement = Settlement(broker, Outcomes(database), Changes())
-        self.runner = JobRunner(
-            JobRepository(database), self.relay, lambda: broker.connected, dispatch_lease_s=3.0, lease_s=0.5, poll_s=0.02
+        self.relay = Relay(broker, Outbox(database), Watchers(), Budget(), lease_s=3.0, sweep_s=0.05)
+        self.settlement = Settlement(broker, Outcomes(database), Watchers(), Budget())
+        self.runner = BulkRunner(
+            BulkRepository(database), self.relay, lambda: broker.connected, dispatch_lease_s=3.0, lease_s=0.5, poll_s=0.02
         )
         self.sent: Counter[str] = Counter()
         self.failing = False
@@ -153,7 +154,7 @@ class Floor:
 async def open_floor(database: Database, broker: MemoryBroker) -> AsyncIterator[Floor]:
     """Runs until the end of the block; what is under way by then is finished."""
     floor = Floor(database, broker)
-    workers = [await broker.consume(broker.topology.work_queue("email"), floor.work, prefetch=10)]
+    workers = [await broker.consume(work_queue("email"), floor.work, prefetch=10)]
     await floor.settlement.start()
     floor.relay.start()
     floor.runner.start()

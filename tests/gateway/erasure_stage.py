@@ -12,20 +12,21 @@ from clarion.delivery.v1.delivery_pb2 import Delivery
 from clarion.user.v1 import auth_service_pb2, device_pb2, suppression_pb2, user_service_pb2
 from clarion.user.v1.auth_service_pb2_grpc import AuthServiceStub
 from clarion.user.v1.user_service_pb2_grpc import UserServiceStub
+from gateway.accepting.clients import UserClient
+from gateway.accepting.models import Row
+from gateway.accepting.notification_writer import NotificationWriter
 from gateway.app import ERASURE_SERVICE, RECIPIENT_SERVICE
-from gateway.clients import UserClient
 from gateway.notifications.models import Entry, Notification, Outcome, Status
 from gateway.notifications.repository import NotificationRepository
-from gateway.outcomes import Failure, Outcomes
 from gateway.sagas.clients import PeopleClient
-from gateway.sending.journal import Journal
-from gateway.sending.models import Row
-from mesh.breaker import Breaker
-from mesh.channel import open_channel
-from mesh.database import Database
-from mesh.identity import ServiceIdentity
-from mesh.interceptors import client_chain
-from mesh.settings import Env, PeerSettings
+from gateway.settling.outcomes import Failure, Outcomes
+from mesh.process.settings import Env
+from mesh.resilience.breaker import Breaker
+from mesh.rpc.channel import open_channel
+from mesh.rpc.identity import ServiceIdentity
+from mesh.rpc.interceptors import client_chain
+from mesh.rpc.settings import ChannelSettings
+from mesh.stores.database import Database
 from mesh.testing import SECRET, free_port, service_metadata
 from tests.gateway.factories import make_delivery, make_row
 from user_svc.app import open_app
@@ -37,7 +38,7 @@ STEPS = ["hold_notifications", "revoke_credentials", "delete_user", "cancel_noti
 TRACES = [EMAIL, NAME, TOKEN, VARIABLE]
 API_KEY = "clk_test_0123456789012345678901234567890123456789"
 OPERATOR = service_metadata("test")
-SETTINGS = PeerSettings("", "", "", "", "", 1000, 0.1)
+SETTINGS = ChannelSettings(ca_file="", cert_file="", key_file="", breaker_failures=1000, breaker_open_s=0.1)
 
 
 class UserSvc:
@@ -122,7 +123,7 @@ class Rows:
         delivery = make_delivery(row)
         delivery.variables.update({"machine": VARIABLE, "to": EMAIL})
         row = row._replace(payload=delivery.SerializeToString())
-        journal = Journal(self.database, lambda _: None)
+        journal = NotificationWriter(self.database, lambda _: None)
         await journal.store(row)
         await journal.close()
         self.by_name[name] = row

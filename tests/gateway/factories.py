@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from clarion.delivery.v1.delivery_pb2 import Delivery
+from gateway.accepting.models import Acceptance, Row
 from gateway.notifications.models import Channel, Priority, Status
-from gateway.sending.models import Acceptance, Row
 from mesh.ids import new_uuid
 
 

@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
-from gateway.admission import Admission
-from gateway.limits import Answer, Ask, Claim, LocalLimiter, RateLimit
-from mesh.cache import open_cache
-from mesh.settings import CacheSettings
+from gateway.accepting.admission import Admission
+from gateway.accepting.limits import Answer, Ask, Claim, LocalLimiter, RateLimit
+from mesh.stores.cache import open_cache
+from mesh.stores.settings import CacheSettings
 from mesh.testing import free_port
 
 CALLER = RateLimit("caller", 100, 60)

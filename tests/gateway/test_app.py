@@ -11,16 +11,15 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from redis.asyncio import Redis
 
+from delivery.lanes import OUTCOME_QUEUE
 from devstack.broker import MemoryBroker
 from gateway.app import open_app
 from gateway.settings import Settings
-from mesh.breaker_store import BreakerStore
-from mesh.health import LIVENESS, NOT_SERVING, SERVING
-from mesh.runtime import App
-from mesh.server import PortTaken
-from mesh.settings import Env
+from mesh.process.health import LIVENESS, NOT_SERVING, SERVING
+from mesh.process.runtime import App, PortTaken
+from mesh.process.settings import Env
+from mesh.resilience.breaker_store import BreakerStore
 from mesh.testing import SECRET, free_port, service_metadata, watch_health
-from mesh.topology import OUTCOME_QUEUE
 from tests.dying_broker import DyingBroker
 from tests.fixtures_postgres import NewDatabase
 

@@ -15,10 +15,10 @@ from gateway.breakers.models import Breaker, Force, State, Wish
 from gateway.breakers.repository import BreakerRepository
 from gateway.breakers.servicer import BreakerServicer
 from gateway.breakers.use_cases import Breakers, BreakerStore
-from mesh import breaker_store
-from mesh.breaker import BreakerState
 from mesh.errors import InvalidArgument
-from mesh.shared_breaker import SharedBreakers
+from mesh.resilience import breaker_store
+from mesh.resilience.breaker import BreakerState
+from mesh.resilience.shared_breaker import SharedBreakers
 from mesh.testing import caller, service_metadata, serving
 
 OPERATOR = caller("operations:write")

@@ -9,18 +9,18 @@ import pytest
 from clarion.channel.v1 import channel_pb2
 from clarion.template.v1 import render_service_pb2
 from clarion.user.v1 import recipient_service_pb2
-from gateway.clients import TemplateClient, UserClient
-from mesh.breaker import Breaker
-from mesh.channel import open_channel
+from gateway.accepting.clients import TemplateClient, UserClient
 from mesh.errors import ServiceError, Unavailable
-from mesh.identity import ServiceIdentity
-from mesh.interceptors import client_chain
-from mesh.settings import PeerSettings
+from mesh.resilience.breaker import Breaker
+from mesh.rpc.channel import open_channel
+from mesh.rpc.identity import ServiceIdentity
+from mesh.rpc.interceptors import client_chain
+from mesh.rpc.settings import ChannelSettings
 from mesh.testing import SECRET, FakeClock, serving_port
 
 RENDER = render_service_pb2.DESCRIPTOR.services_by_name["RenderService"]
 RECIPIENT = recipient_service_pb2.DESCRIPTOR.services_by_name["RecipientService"]
-SETTINGS = PeerSettings("", "", "", "", "", 100, 60.0)
+SETTINGS = ChannelSettings(ca_file="", cert_file="", key_file="", breaker_failures=100, breaker_open_s=60.0)
 
 
 class Peer:

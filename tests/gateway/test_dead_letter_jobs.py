@@ -10,16 +10,16 @@ import pytest
 from sqlalchemy import text
 
 from devstack.broker import MemoryBroker
-from gateway.dead_letter_jobs.errors import JobNotFound
-from gateway.dead_letter_jobs.models import Claimed, JobState, LetterJob, Step
-from gateway.dead_letter_jobs.repository import JobRepository
-from gateway.dead_letter_jobs.runner import JobRunner
+from gateway.accepting.errors import IdempotencyKeyReused
+from gateway.dead_letters.bulk_errors import BulkOperationNotFound
+from gateway.dead_letters.bulk_models import BulkOperation, BulkState, Claimed, Step
+from gateway.dead_letters.bulk_repository import BulkRepository
+from gateway.dead_letters.bulk_runner import BulkRunner
 from gateway.dead_letters.models import Action, Actor, Cause, DeadLetterFilters, State, View
-from gateway.notifications.errors import IdempotencyKeyReused
 from gateway.notifications.models import Channel, Status
-from mesh.database import Database
 from mesh.errors import InvalidArgument, Unavailable
 from mesh.ids import new_uuid
+from mesh.stores.database import Database
 from tests.gateway.dead_letter_desk import REVIEWER, START, Desk, open_floor, order
 from tests.waiting import until_answered
 
@@ -29,11 +29,11 @@ def desk(database: Database) -> Desk:
     return Desk(database)
 
 
-async def ended(desk: Desk, job: LetterJob) -> LetterJob:
+async def ended(desk: Desk, job: BulkOperation) -> BulkOperation:
     """The job when it runs no longer."""
 
     async def over() -> bool:
-        return (await desk.jobs.get(str(job.id))).state is not JobState.RUNNING
+        return (await desk.jobs.get(str(job.id))).state is not BulkState.RUNNING
 
     await until_answered(over)
     return await desk.jobs.get(str(job.id))
@@ -66,9 +66,9 @@ async def test_a_thousand_letters_are_each_sent_exactly_once(desk: Desk) -> None
     async with open_floor(desk.database, MemoryBroker()) as floor:
         job = await desk.jobs.order(REVIEWER, order(key="k-1"))
         floor.runner.wake()
-        assert (job.total, job.state) == (1000, JobState.RUNNING)
+        assert (job.total, job.state) == (1000, BulkState.RUNNING)
         done = await ended(desk, job)
-        assert (done.state, done.done, done.skipped) == (JobState.DONE, 1000, 0)
+        assert (done.state, done.done, done.skipped) == (BulkState.DONE, 1000, 0)
         await until_sent(desk, 1000)
         assert floor.sent == Counter(f"{row.id}.1" for row in rows)
         trail = await audits(desk.database)
@@ -76,7 +76,7 @@ async def test_a_thousand_letters_are_each_sent_exactly_once(desk: Desk) -> None
 
         assert await desk.jobs.order(REVIEWER, order(key="k-1")) == done
         another = await desk.jobs.order(REVIEWER, order(key="k-2"))
-        assert (another.total, another.state) == (0, JobState.DONE)
+        assert (another.total, another.state) == (0, BulkState.DONE)
         assert await audits(desk.database) == trail
         assert floor.sent.total() == 1000
 
@@ -105,7 +105,7 @@ async def test_a_job_goes_on_after_a_crash(desk: Desk) -> None:
     """The process that had it is gone without a word; what it did is not done again."""
     rows = await desk.failed_many(300)
     job = await desk.jobs.order(REVIEWER, order())
-    crashed = JobRepository(desk.database)
+    crashed = BulkRepository(desk.database)
     owner = new_uuid()
     [claimed] = await crashed.claim(owner, most=8, lease_s=0.5)
     for _ in range(2):  # what these two steps decided is committed, and their process dies before it publishes anything
@@ -122,7 +122,7 @@ async def test_a_step_that_dies_in_its_middle_has_not_happened(desk: Desk) -> No
     """Letters, notifications, audit and counts are one transaction."""
     await desk.failed_many(20)
     job = await desk.jobs.order(REVIEWER, order())
-    store, owner = JobRepository(desk.database), new_uuid()
+    store, owner = BulkRepository(desk.database), new_uuid()
     [claimed] = await store.claim(owner, most=8, lease_s=30)
     async with desk.database.begin() as connection:  # the last statement of the step has to wait, and its client dies meanwhile
         await connection.execute(text("SELECT 1 FROM dead_letter_job_items FOR UPDATE"))
@@ -148,7 +148,7 @@ async def _blocked(database: Database) -> None:
 async def test_two_replicas_do_not_work_on_one_job(desk: Desk) -> None:
     await desk.failed_many(10)
     await desk.jobs.order(REVIEWER, order())
-    store, first, second = JobRepository(desk.database), new_uuid(), new_uuid()
+    store, first, second = BulkRepository(desk.database), new_uuid(), new_uuid()
     [claimed] = await store.claim(first, most=8, lease_s=30)
     assert await store.claim(second, most=8, lease_s=30) == []
     assert await store.step(claimed, second, most=5, lease_s=30, dispatch_lease_s=3) == Step((), more=False)
@@ -165,7 +165,7 @@ async def test_what_a_filter_finds_is_taken_oldest_first_up_to_the_most(desk: De
     filters = DeadLetterFilters(cause=Cause.PROVIDER_PERMANENT, template="welcome", created_after=START)
     job = await desk.jobs.order(REVIEWER, order(filters=filters, most=2))
     assert (job.total, job.filters, job.created_by) == (2, filters, "api_key:test-key")
-    store, owner = JobRepository(desk.database), new_uuid()
+    store, owner = BulkRepository(desk.database), new_uuid()
     [claimed] = await store.claim(owner, most=8, lease_s=30)
     step = await store.step(claimed, owner, most=1, lease_s=30, dispatch_lease_s=3)
     assert [job.id for job in step.jobs] == [early.id]
@@ -198,7 +198,7 @@ async def test_what_can_not_be_sent_any_more_is_skipped_with_its_reason(desk: De
     async with open_floor(desk.database, MemoryBroker()) as floor:
         done = await ended(desk, job)
         await floor.sent_at_least(1)
-    assert (done.state, done.total, done.done, done.skipped) == (JobState.DONE, 3, 1, 2)
+    assert (done.state, done.total, done.done, done.skipped) == (BulkState.DONE, 3, 1, 2)
     assert done.skipped_reasons == {"ALREADY_RESOLVED": 1, "EXPIRED": 1}
     assert (await desk.letters.get(REVIEWER, str(rows[1].id), View.BASIC)).state is State.OPEN
 
@@ -234,15 +234,15 @@ async def test_another_order_under_the_same_key_is_refused(desk: Desk) -> None:
 async def test_a_cancelled_job_stops_where_it_is(desk: Desk) -> None:
     await desk.failed_many(10)
     job = await desk.jobs.order(REVIEWER, order())
-    store, owner = JobRepository(desk.database), new_uuid()
+    store, owner = BulkRepository(desk.database), new_uuid()
     [claimed] = await store.claim(owner, most=8, lease_s=30)
     await store.step(claimed, owner, most=4, lease_s=30, dispatch_lease_s=3)
     for _ in range(2):
-        assert (await desk.jobs.cancel(str(job.id))).state is JobState.CANCELLED
+        assert (await desk.jobs.cancel(str(job.id))).state is BulkState.CANCELLED
     assert (await store.step(claimed, owner, most=4, lease_s=30, dispatch_lease_s=3)) == Step((), more=False)
     assert await store.claim(owner, most=8, lease_s=30) == []
     found = await desk.jobs.get(str(job.id))
-    assert (found.state, found.done, found.total) == (JobState.CANCELLED, 4, 10)
+    assert (found.state, found.done, found.total) == (BulkState.CANCELLED, 4, 10)
 
 
 async def test_jobs_are_listed_newest_first(desk: Desk) -> None:
@@ -252,9 +252,9 @@ async def test_jobs_are_listed_newest_first(desk: Desk) -> None:
     assert [job.id for job in (*first.items, *rest.items)] == [job.id for job in reversed(jobs)]
     assert rest.next_token == ""
     for identifier in ("x", str(new_uuid())):
-        with pytest.raises(JobNotFound):
+        with pytest.raises(BulkOperationNotFound):
             await desk.jobs.get(identifier)
-        with pytest.raises(JobNotFound):
+        with pytest.raises(BulkOperationNotFound):
             await desk.jobs.cancel(identifier)
 
 
@@ -294,7 +294,7 @@ class ScriptedQueue:
 
 async def run(queue: ScriptedQueue, *, ready: asyncio.Event | None = None) -> None:
     """Runs until the queue's job is done."""
-    runner = JobRunner(queue, Desk.__new__(Desk), lambda: ready is None or ready.is_set(), dispatch_lease_s=3, poll_s=0.01)
+    runner = BulkRunner(queue, Desk.__new__(Desk), lambda: ready is None or ready.is_set(), dispatch_lease_s=3, poll_s=0.01)
     runner.start()
     try:
         async with asyncio.timeout(60):
@@ -330,7 +330,7 @@ async def test_a_job_waits_while_there_is_no_broker() -> None:
 
 async def test_a_job_is_left_to_others_when_its_process_stops() -> None:
     queue = ScriptedQueue(1_000_000, 1)
-    runner = JobRunner(queue, Desk.__new__(Desk), lambda: True, dispatch_lease_s=3, poll_s=0.01)
+    runner = BulkRunner(queue, Desk.__new__(Desk), lambda: True, dispatch_lease_s=3, poll_s=0.01)
     runner.start()
     async with asyncio.timeout(60):
         while not queue.steps:  # noqa: ASYNC110  the first step is made at once

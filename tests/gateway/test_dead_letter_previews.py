@@ -21,10 +21,10 @@ from gateway.dead_letters.models import Action, Actor, Audit, Cause, DeadLetter,
 from gateway.dead_letters.preview import Previewer
 from gateway.dead_letters.use_cases import DeadLetters
 from gateway.notifications.models import Channel
-from mesh.database import Database
 from mesh.errors import InvalidArgument, ServiceError, Unavailable
 from mesh.ids import new_uuid
-from tests.delivery_fakes import FakeRecipients, make_delivery
+from mesh.stores.database import Database
+from tests.delivery.fakes import FakeRecipients, make_delivery
 from tests.gateway.dead_letter_desk import REVIEWER, START, Desk, struct
 
 

@@ -13,9 +13,9 @@ from clarion.notification.v1 import dead_letter_pb2 as pb
 from clarion.notification.v1 import dead_letter_service_pb2 as rpc
 from clarion.notification.v1.dead_letter_service_pb2_grpc import DeadLetterServiceStub
 from gateway.dead_letters.servicer import DeadLetterServicer
-from mesh.channel import to_service_error
-from mesh.database import Database
 from mesh.errors import ServiceError
+from mesh.rpc.channel import to_service_error
+from mesh.stores.database import Database
 from mesh.testing import service_metadata, serving
 from tests.gateway.dead_letter_desk import START, Desk
 

@@ -13,19 +13,19 @@ from sqlalchemy.dialects import postgresql
 
 from clarion.delivery.v1.delivery_pb2 import DeliveryResolved
 from clarion.notification.v1 import dead_letter_pb2
-from gateway.dead_letter_jobs.models import JobState
+from gateway.accepting.notification_writer import NotificationWriter
+from gateway.dead_letters.bulk_models import BulkState
 from gateway.dead_letters.errors import AlreadyResolved, DeadLetterNotFound, NewRecipientNotFound, NotRequeuable
 from gateway.dead_letters.gauges import DeadLetterGauges
 from gateway.dead_letters.models import Action, Cause, DeadLetterFilters, State, View, cause_of
 from gateway.dead_letters.repository import DeadLetterRepository, page_query
 from gateway.dead_letters.use_cases import Requeue
-from gateway.notifications.convert import outcome_of
 from gateway.notifications.models import Channel, Status
-from gateway.outcomes import Outcomes
-from gateway.sending.journal import Journal
-from mesh.database import Database
+from gateway.settling.convert import outcome_of
+from gateway.settling.outcomes import Outcomes
 from mesh.errors import InvalidArgument
 from mesh.ids import new_id, new_uuid
+from mesh.stores.database import Database
 from tests.gateway import dead_letter_desk
 from tests.gateway.dead_letter_desk import REVIEWER, START, Desk
 from tests.gateway.factories import make_row
@@ -77,7 +77,7 @@ async def test_one_that_fails_again_is_open_again(desk: Desk) -> None:
 
 async def test_devices_that_were_reached_are_not_reached_again(desk: Desk) -> None:
     row = make_row(channel=Channel.PUSH)
-    await Journal(desk.database, lambda _: None).store(row)
+    await NotificationWriter(desk.database, lambda _: None).store(row)
     await desk.fail(row, device_ids=["d2"])
     await desk.letters.requeue(REVIEWER, str(row.id), AGAIN)
     assert list(desk.delivery(0).device_ids) == ["d2"]
@@ -265,7 +265,7 @@ async def test_attempts_start_anew_with_nothing_left_of_the_run_before(desk: Des
     later = START + timedelta(days=1)
     letter = make_row()
     assert letter.id != row.id
-    await Journal(desk.database, lambda _: None).store(letter)
+    await NotificationWriter(desk.database, lambda _: None).store(letter)
     await desk.fail(letter, parked=3, crashes=2, not_before=later)
     await desk.letters.requeue(REVIEWER, str(letter.id), AGAIN)
     delivery = desk.delivery()
@@ -287,7 +287,7 @@ async def test_a_reviewer_may_send_it_to_another_address(desk: Desk) -> None:
 async def test_a_reviewer_may_send_it_to_another_person(desk: Desk) -> None:
     """Who reads it from then on is that person; what was known of the first one's address and devices is forgotten."""
     row = make_row(channel=Channel.PUSH)
-    await Journal(desk.database, lambda _: None).store(row)
+    await NotificationWriter(desk.database, lambda _: None).store(row)
     await desk.fail(row, device_ids=["d2"], email="old@example.com")
     eve = new_uuid()
     letter = await desk.letters.requeue(REVIEWER, str(row.id), Requeue(user_id=str(eve)))
@@ -372,7 +372,7 @@ def test_a_reason_has_a_class(reason: str, cause: Cause) -> None:
         ("DEAD_LETTER_CAUSE", dead_letter_pb2.DeadLetterCause, Cause),
         ("DEAD_LETTER_ACTION", dead_letter_pb2.DeadLetterAction, Action),
         ("DEAD_LETTER_VIEW", dead_letter_pb2.DeadLetterView, View),
-        ("DEAD_LETTER_JOB_STATE", dead_letter_pb2.DeadLetterJobState, JobState),
+        ("DEAD_LETTER_JOB_STATE", dead_letter_pb2.DeadLetterJobState, BulkState),
     ],
 )
 def test_numbers_are_those_of_the_schema(prefix: str, schema: EnumTypeWrapper, numbers: type[IntEnum]) -> None:

@@ -10,15 +10,17 @@ from uuid import UUID
 import pytest
 
 from clarion.delivery.v1.delivery_pb2 import DeliveryRequested
+from delivery.lanes import work_queue
 from devstack.broker import MemoryBroker
-from gateway.changes import Changes
-from gateway.notifications.models import Channel, Job, Priority, Status
-from gateway.outbox import _CLAIM_IN_TURN, MOST_COUNTED, Claimed, Outbox
-from gateway.relay import Relay
-from gateway.sending.models import Row
-from mesh.broker import BrokerUnavailable, Message
-from mesh.database import Database
+from gateway.accepting.models import Row
+from gateway.dispatch.outbox import _CLAIM_IN_TURN, MOST_COUNTED, Claimed, Outbox
+from gateway.dispatch.relay import Relay
+from gateway.notifications.models import Channel, OutboxItem, Priority, Status
+from gateway.notifications.watchers import Watchers
+from mesh.bus.broker import BrokerUnavailable, Message
+from mesh.stores.database import Database
 from tests.gateway.factories import make_row
+from tests.gateway.fakes import Budget
 from tests.waiting import until, until_answered
 
 CAMPAIGN, OTHER = "api_key:campaign", "api_key:other"
@@ -37,7 +39,7 @@ class Workers:
     async def begin(self, *channels: str) -> None:
         for channel in channels or ("email", "push"):
             for urgent in (False, True):
-                await self.broker.consume(self.broker.topology.work_queue(channel, urgent=urgent), self._take, prefetch=1)
+                await self.broker.consume(work_queue(channel, urgent=urgent), self._take, prefetch=1)
 
     async def _take(self, message: Message) -> None:
         ids = [delivery.notification_id for delivery in DeliveryRequested.FromString(message.body).deliveries]
@@ -62,7 +64,7 @@ async def workers() -> AsyncIterator[Workers]:
 
 @pytest.fixture
 async def relay(workers: Workers, database: Database) -> AsyncIterator[Relay]:
-    opened = Relay(workers.broker, Outbox(database), Changes(), lease_s=60.0, sweep_s=0.02, lane_depth=DEPTH)
+    opened = Relay(workers.broker, Outbox(database), Watchers(), Budget(), lease_s=60.0, sweep_s=0.02, lane_depth=DEPTH)
     yield opened
     await opened.close()
 
@@ -79,8 +81,8 @@ def overdue(count: int, caller: str, *, seconds: float = 60.0, **changes: Any) -
     return [make_row(caller=caller, dispatch_at=due + timedelta(microseconds=number), **changes) for number in range(count)]
 
 
-def jobs(rows: Sequence[Row]) -> list[Job]:
-    return [Job(row.id, Channel(row.channel), Priority(row.priority), row.payload, row.caller) for row in rows]
+def jobs(rows: Sequence[Row]) -> list[OutboxItem]:
+    return [OutboxItem(row.id, Channel(row.channel), Priority(row.priority), row.payload, row.caller) for row in rows]
 
 
 async def test_a_callers_first_passes_the_thousands_that_another_has_just_sent(relay: Relay, workers: Workers, database: Database) -> None:
@@ -150,7 +152,7 @@ async def test_a_channel_whose_workers_are_away_does_not_hold_another(relay: Rel
 async def test_a_queue_of_unknown_depth_gets_everything() -> None:
     """Rather out of turn than not at all."""
     workers = Workers(Blind())
-    relay = Relay(workers.broker, Empty(), Changes(), lease_s=60.0, lane_depth=DEPTH)
+    relay = Relay(workers.broker, Empty(), Watchers(), Budget(), lease_s=60.0, lane_depth=DEPTH)
     relay.offer(jobs([make_row(caller=CAMPAIGN) for _ in range(1000)]))
     await workers.begin()
     await until(lambda: len(workers.ids) == 1000)
@@ -173,7 +175,7 @@ class Empty:
 
 async def test_what_is_held_for_too_long_comes_again_from_the_database(workers: Workers, database: Database) -> None:
     """Its lease runs out while nobody works; all arrives when somebody does."""
-    relay = Relay(workers.broker, Outbox(database), Changes(), lease_s=0.2, sweep_s=0.02, lane_depth=DEPTH)
+    relay = Relay(workers.broker, Outbox(database), Watchers(), Budget(), lease_s=0.2, sweep_s=0.02, lane_depth=DEPTH)
     rows = [make_row(caller=CAMPAIGN, dispatch_at=datetime.now(UTC) + timedelta(seconds=0.2)) for _ in range(600)]
     await fill(database, rows)
     relay.offer(jobs(rows))
@@ -186,7 +188,7 @@ async def test_what_is_held_for_too_long_comes_again_from_the_database(workers: 
 
 
 async def test_a_page_goes_on_behind_the_last_caller_of_the_one_before(database: Database) -> None:
-    """More callers than a page has room for: each gets one in a round, though the first has a hundred."""
+    """More callers than a page has capacity for: each gets one in a round, though the first has a hundred."""
     outbox = Outbox(database)
     names = [f"user:{number}" for number in range(5)]
     await fill(database, [*overdue(100, names[0]), *(row for name in names[1:] for row in overdue(1, name))])
@@ -212,7 +214,7 @@ async def test_a_page_walks_the_index_however_long_the_backlog_is(database: Data
     now = datetime.now(UTC)
     async with database.driver() as driver:
         await driver.execute("ANALYZE notifications")
-        plan = "\n".join(row[0] for row in await driver.fetch(f"EXPLAIN {_CLAIM_IN_TURN}", now, now, now, 500, Channel.EMAIL, "", 200))
+        plan = "\n".join(row[0] for row in await driver.fetch(f"EXPLAIN {_CLAIM_IN_TURN}", now, now, 500, Channel.EMAIL, "", 200))
     assert "caller_dispatch_at_idx" in plan
     assert "Seq Scan on notifications" not in plan, plan
     assert "Bitmap" not in plan, plan

@@ -1,26 +1,26 @@
-"""Whose turn it is, and how much room a queue has."""
+"""Whose turn it is, and how much capacity a queue has."""
 
 from collections import Counter, defaultdict
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.lanes import ENVELOPE_ITEMS, Lane, Room, Turns
-from gateway.notifications.models import Channel, Job, Priority
+from gateway.dispatch.lanes import ENVELOPE_ITEMS, Capacity, Lane, Turns
+from gateway.notifications.models import Channel, OutboxItem, Priority
 from mesh.ids import new_uuid
 
 CALLERS = st.sampled_from("abcdef")
 
 
-def job(caller: str, *, size: int = 10) -> Job:
-    return Job(new_uuid(), Channel.EMAIL, Priority.NORMAL, b"x" * size, caller)
+def job(caller: str, *, size: int = 10) -> OutboxItem:
+    return OutboxItem(new_uuid(), Channel.EMAIL, Priority.NORMAL, b"x" * size, caller)
 
 
 @given(st.lists(CALLERS | st.none(), max_size=200))
 def test_nobody_is_passed_twice_by_anybody(steps: list[str | None]) -> None:
     """While a caller waits each other one goes at most once before it; a caller's own jobs keep their order. None is a take."""
     turns = Turns()
-    waiting: dict[str, list[Job]] = defaultdict(list)
+    waiting: dict[str, list[OutboxItem]] = defaultdict(list)
     passed: dict[str, Counter[str]] = defaultdict(Counter)
     for caller in [*steps, *[None] * len(steps)]:
         if caller is not None:
@@ -79,32 +79,32 @@ def test_an_envelope_is_full_at_fifty_jobs_or_half_a_megabyte() -> None:
 
 
 def test_room_is_what_the_queue_lacks_of_its_depth() -> None:
-    room = Room(20)
-    assert (room.left, room.low) == (20, False)
-    room.reckon(17, flying=1, now=0.0)
-    assert (room.left, room.low) == (2, True)
-    room.reckon(50, flying=0, now=5.0)
-    assert room.left == 0
-    room.unknown(6.0)
-    assert room.left == 20
+    capacity = Capacity(20)
+    assert (capacity.left, capacity.low) == (20, False)
+    capacity.update(17, in_flight=1, now=0.0)
+    assert (capacity.left, capacity.low) == (2, True)
+    capacity.update(50, in_flight=0, now=5.0)
+    assert capacity.left == 0
+    capacity.unknown(6.0)
+    assert capacity.left == 20
 
 
 def test_a_queue_that_is_emptied_fast_gets_more() -> None:
     """It had 5, got 40 and has 10: it has lost 35 since the last look. An older look tells nothing."""
-    room = Room(20)
+    capacity = Capacity(20)
     for now, left in ((10.2, 20 - 10 + 35), (20.0, 20 - 10)):
-        room.reckon(5, flying=0, now=10.0)
+        capacity.update(5, in_flight=0, now=10.0)
         for _ in range(40):
-            room.confirmed()
-        room.reckon(10, flying=0, now=now)
-        assert room.left == left
+            capacity.confirmed()
+        capacity.update(10, in_flight=0, now=now)
+        assert capacity.left == left
 
 
 def test_the_backlog_is_claimed_where_there_is_room_or_movement() -> None:
     """A queue that is full and does not move gets none; one that new jobs keep full gives the backlog its turn all the same."""
     lane = Lane(Channel.EMAIL, urgent=False, depth=20)
     assert lane.wants() == 10 * ENVELOPE_ITEMS
-    lane.room.reckon(20, flying=0, now=0.0)
+    lane.capacity.update(20, in_flight=0, now=0.0)
     assert lane.wants() == 0
     lane.moved = 1
     assert lane.wants() == 2 * ENVELOPE_ITEMS
@@ -118,5 +118,5 @@ def test_a_round_over_many_callers_ends_with_the_page_that_begins_anew() -> None
     told = []
     for full, last in ((True, "m"), (False, ""), (False, "m"), (False, "")):
         lane.claimed(full=full, last=last)
-        told.append((lane.after, lane.behind))
+        told.append((lane.after, lane.has_more))
     assert told == [("m", True), ("", True), ("m", True), ("", False)]

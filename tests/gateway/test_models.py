@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from clarion.channel.v1 import channel_pb2
 from clarion.notification.v1 import notification_pb2
+from gateway.accepting.models import Acceptance
 from gateway.notifications.models import CANCELLABLE, TERMINAL, TRANSITIONS, Channel, Entry, Priority, Progress, Status, expand
-from gateway.sending.models import Acceptance
 from mesh.ids import new_uuid
 
 START = datetime(2026, 11, 23, tzinfo=UTC)

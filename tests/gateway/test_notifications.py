@@ -10,20 +10,21 @@ from sqlalchemy import text
 from sqlalchemy.dialects import postgresql
 
 from clarion.delivery.v1 import delivery_pb2
-from gateway.changes import Changes
-from gateway.notifications.convert import outcome_of
+from gateway.accepting.models import Row
+from gateway.accepting.notification_writer import NotificationWriter
 from gateway.notifications.errors import NotificationNotFound, TooLateToCancel
 from gateway.notifications.models import CANCELLABLE, Channel, Entry, Filters, Outcome, Status
 from gateway.notifications.repository import NotificationRepository, page_query
 from gateway.notifications.use_cases import Notifications
-from gateway.outcomes import Outcomes
-from gateway.sending.journal import Journal
-from gateway.sending.models import Row
-from mesh.database import Database
+from gateway.notifications.watchers import Watchers
+from gateway.settling.convert import outcome_of
+from gateway.settling.outcomes import Outcomes
 from mesh.errors import InvalidArgument
 from mesh.ids import new_uuid
+from mesh.stores.database import Database
 from mesh.testing import caller
 from tests.gateway.factories import make_row
+from tests.gateway.fakes import Budget
 
 OPERATOR = caller("notifications:read", "notifications:send")
 NOW = datetime.now(UTC)
@@ -37,7 +38,7 @@ class FakeBus:
         self.asked: list[tuple[str, int]] = []
         self.meanwhile: Callable[[], Awaitable[object]] | None = None
 
-    async def forestall(self, notification_id: str, run: int) -> int | None:
+    async def cancel_run(self, notification_id: str, run: int) -> int | None:
         self.asked.append((notification_id, run))
         if self.meanwhile is not None:
             await self.meanwhile()
@@ -45,8 +46,8 @@ class FakeBus:
 
 
 @pytest.fixture
-def changes() -> Changes:
-    return Changes()
+def watchers() -> Watchers:
+    return Watchers()
 
 
 @pytest.fixture
@@ -55,12 +56,12 @@ def bus() -> FakeBus:
 
 
 @pytest.fixture
-def notifications(database: Database, bus: FakeBus, changes: Changes) -> Notifications:
-    return Notifications(NotificationRepository(database), bus, changes, poll_s=0.02)
+def notifications(database: Database, bus: FakeBus, watchers: Watchers) -> Notifications:
+    return Notifications(NotificationRepository(database), bus, watchers, Budget(), poll_s=0.02)
 
 
 async def store(database: Database, *rows: Row) -> None:
-    journal = Journal(database, lambda _: None)
+    journal = NotificationWriter(database, lambda _: None)
     for row in rows:
         await journal.store(row)
 
@@ -186,13 +187,13 @@ ON_THE_BUS = sorted(CANCELLABLE - {Status.SCHEDULED})
 
 @pytest.mark.parametrize("status", ON_THE_BUS)
 async def test_what_nobody_has_begun_to_send_can_be_cancelled(
-    database: Database, notifications: Notifications, bus: FakeBus, changes: Changes, status: Status
+    database: Database, notifications: Notifications, bus: FakeBus, watchers: Watchers, status: Status
 ) -> None:
     """Twice is no error, followers hear of it, and the attempt that will not be made does not count."""
     bus.next = 2 if status is Status.RETRYING else 1
     row = make_row(status=status)
     await store(database, row)
-    with changes.follow(row.id) as changed:
+    with watchers.watch(row.id) as changed:
         cancelled = await notifications.cancel(OPERATOR, str(row.id))
         assert changed.is_set()
     assert cancelled.status is Status.CANCELLED
@@ -206,7 +207,7 @@ async def test_what_nobody_has_begun_to_send_can_be_cancelled(
 async def test_what_somebody_sends_or_is_over_is_too_late_to_cancel(
     database: Database, notifications: Notifications, bus: FakeBus, status: Status
 ) -> None:
-    """The ledger is asked where the row leaves it open, and nothing changes."""
+    """The ledger is asked where the row leaves it open, and nothing watchers."""
     bus.next = None
     row = make_row(status=status)
     await store(database, row)
@@ -275,7 +276,7 @@ async def test_an_unknown_one_can_not_be_cancelled(notifications: Notifications)
 
 @pytest.mark.parametrize("heard", [True, False], ids=["settled here", "settled by another replica"])
 async def test_a_follower_sees_each_state_until_the_last(
-    database: Database, notifications: Notifications, changes: Changes, *, heard: bool
+    database: Database, notifications: Notifications, watchers: Watchers, *, heard: bool
 ) -> None:
     row = make_row()
     await store(database, row)
@@ -291,7 +292,7 @@ async def test_a_follower_sees_each_state_until_the_last(
     await begun.wait()
     await Outcomes(database).apply([sent(row)])
     if heard:
-        changes.tell([row.id])
+        watchers.notify([row.id])
     await asyncio.wait_for(following, 20)
     assert states == [Status.PENDING, Status.SENT]
 

@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from devstack.broker import MemoryBroker
-from gateway.outbox import Waiting
-from gateway.outbox_gauges import OutboxGauges
-from mesh.broker import BrokerUnavailable
-from mesh.database import DatabaseUnavailable
+from gateway.dispatch.gauges import OutboxGauges
+from gateway.dispatch.outbox import Waiting
+from mesh.bus.broker import BrokerUnavailable
+from mesh.stores.database import DatabaseUnavailable
 from tests.waiting import until
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)

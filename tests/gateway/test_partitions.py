@@ -4,12 +4,12 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import text
 
+from gateway.accepting.notification_writer import NotificationWriter
 from gateway.notifications.models import Entry, Outcome, Status
-from gateway.outcomes import Outcomes
 from gateway.partitions import Maintenance
-from gateway.sending.journal import Journal
-from mesh.database import Database
+from gateway.settling.outcomes import Outcomes
 from mesh.ids import least_at
+from mesh.stores.database import Database
 from tests.gateway.factories import make_row
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
@@ -27,7 +27,7 @@ async def count(database: Database, table: str) -> int:
 
 
 async def test_months_are_made_ahead_and_old_ones_dropped(database: Database) -> None:
-    journal = Journal(database, lambda _: None)
+    journal = NotificationWriter(database, lambda _: None)
     maintenance = Maintenance(database, journal.clean, retention_days=100)
     row = make_row(id=least_at(NOW), create_time=NOW)
     await journal.store(row)
@@ -47,7 +47,7 @@ async def test_months_are_made_ahead_and_old_ones_dropped(database: Database) ->
 
 
 async def test_indexes_reach_new_partitions(database: Database) -> None:
-    await Maintenance(database, Journal(database, lambda _: None).clean, retention_days=100).run_once(NOW + timedelta(days=400))
+    await Maintenance(database, NotificationWriter(database, lambda _: None).clean, retention_days=100).run_once(NOW + timedelta(days=400))
     query = "SELECT count(*) FROM pg_indexes WHERE tablename = :name"
     async with database.connect() as connection:
         counts = [(await connection.execute(text(query), {"name": f"notifications_{m}"})).scalar_one() for m in ("default", "2027_12")]

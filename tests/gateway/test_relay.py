@@ -7,17 +7,19 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from clarion.delivery.v1.delivery_pb2 import DeliveryRequested
+from delivery.lanes import work_queue
 from devstack.broker import MemoryBroker
-from gateway.changes import Changes
-from gateway.notifications.models import Channel, Job, Priority, Status
+from gateway.accepting.models import Row
+from gateway.accepting.notification_writer import NotificationWriter
+from gateway.dispatch.outbox import Outbox
+from gateway.dispatch.relay import Relay
+from gateway.notifications.models import Channel, OutboxItem, Priority, Status
 from gateway.notifications.repository import NotificationRepository
-from gateway.outbox import Outbox
-from gateway.relay import Relay
-from gateway.sending.journal import Journal
-from gateway.sending.models import Row
-from mesh.broker import Message
-from mesh.database import Database
+from gateway.notifications.watchers import Watchers
+from mesh.bus.broker import Message
+from mesh.stores.database import Database
 from tests.gateway.factories import make_row
+from tests.gateway.fakes import Budget
 
 
 class Bus:
@@ -31,7 +33,7 @@ class Bus:
     async def listen(self) -> None:
         for channel in ("email", "push"):
             for urgent in (False, True):
-                await self.broker.consume(self.broker.topology.work_queue(channel, urgent=urgent), self._take, prefetch=100)
+                await self.broker.consume(work_queue(channel, urgent=urgent), self._take, prefetch=100)
 
     async def _take(self, message: Message) -> None:
         deliveries = DeliveryRequested.FromString(message.body).deliveries
@@ -60,17 +62,17 @@ async def bus() -> AsyncIterator[Bus]:
 
 @pytest.fixture
 async def relay(bus: Bus, database: Database) -> AsyncIterator[Relay]:
-    opened = Relay(bus.broker, Outbox(database), Changes(), lease_s=3.0, sweep_s=0.02)
+    opened = Relay(bus.broker, Outbox(database), Watchers(), Budget(), lease_s=3.0, sweep_s=0.02)
     yield opened
     await opened.close()
 
 
-def jobs(rows: Sequence[Row]) -> list[Job]:
-    return [Job(row.id, Channel(row.channel), Priority(row.priority), row.payload, row.caller) for row in rows]
+def jobs(rows: Sequence[Row]) -> list[OutboxItem]:
+    return [OutboxItem(row.id, Channel(row.channel), Priority(row.priority), row.payload, row.caller) for row in rows]
 
 
 async def store(database: Database, rows: Sequence[Row], relay: Relay | None = None) -> None:
-    journal = Journal(database, lambda stored: relay.offer(jobs(stored)) if relay else None)
+    journal = NotificationWriter(database, lambda stored: relay.offer(jobs(stored)) if relay else None)
     await asyncio.gather(*(journal.store(row) for row in rows))
 
 
@@ -134,7 +136,7 @@ async def test_two_sweepers_share_a_backlog(bus: Bus, relay: Relay, database: Da
     """SKIP LOCKED and the lease: nothing is published twice."""
     due = datetime.now(UTC) - timedelta(seconds=1)
     await store(database, [make_row(dispatch_at=due) for _ in range(900)])
-    other = Relay(bus.broker, Outbox(database), Changes(), lease_s=3.0)
+    other = Relay(bus.broker, Outbox(database), Watchers(), Budget(), lease_s=3.0)
     while any(await asyncio.gather(relay.sweep(), other.sweep())):
         pass
     await other.close()
@@ -144,7 +146,7 @@ async def test_two_sweepers_share_a_backlog(bus: Bus, relay: Relay, database: Da
 
 async def test_nothing_is_lost_while_the_broker_is_away(bus: Bus, database: Database) -> None:
     bus.broker.disconnect()
-    relay = Relay(bus.broker, Outbox(database), Changes(), lease_s=0.05, sweep_s=0.02)
+    relay = Relay(bus.broker, Outbox(database), Watchers(), Budget(), lease_s=0.05, sweep_s=0.02)
     relay.start()
     rows = [make_row(dispatch_at=datetime.now(UTC)) for _ in range(70)]
     await store(database, rows, relay)

@@ -20,10 +20,11 @@ from devstack.broker import MemoryBroker
 from gateway.app import open_app
 from gateway.sagas.repository import SagaRepository
 from gateway.settings import Settings
-from mesh.database import Database, open_database
 from mesh.ids import new_id, new_uuid
-from mesh.saga_state import Saga, StepRecord
-from mesh.settings import DatabaseSettings, Env
+from mesh.process.settings import Env
+from mesh.sagas.state import Saga, StepRecord
+from mesh.stores.database import Database, open_database
+from mesh.stores.settings import DatabaseSettings
 from mesh.testing import SECRET, free_port, service_metadata
 from tests.fixtures_postgres import NewDatabase
 from tests.gateway.erasure_stage import API_KEY, EMAIL, OPERATOR, PASSWORD, STEPS, TRACES, Rows, UserSvc

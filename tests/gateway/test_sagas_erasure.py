@@ -16,12 +16,12 @@ from gateway.sagas.errors import ErasureTurnedBack, UserNotFound
 from gateway.sagas.models import Kind
 from gateway.sagas.redaction import PersonalRows
 from gateway.sagas.repository import SagaRepository
-from mesh.database import Database, open_database
 from mesh.errors import FailedPrecondition, Internal, ServiceError, Unavailable
 from mesh.ids import new_id
-from mesh.saga import Orchestrator
-from mesh.saga_state import RetryPolicy, Saga, SagaState, StepState
-from mesh.settings import DatabaseSettings
+from mesh.sagas.orchestrator import Orchestrator
+from mesh.sagas.state import RetryPolicy, Saga, SagaState, StepState
+from mesh.stores.database import Database, open_database
+from mesh.stores.settings import DatabaseSettings
 from tests.fixtures_postgres import NewDatabase
 from tests.gateway.erasure_stage import STEPS, TRACES, Rows, UserSvc
 from tests.mesh.saga_fakes import Clock, Crash
@@ -78,14 +78,14 @@ class Stage:
         async def sweep(user_id: str) -> None:
             await orchestrator.start(Kind.ERASURE_SWEEP, user_id, {}, delay_s=660)
 
-        erasure = Erasure(PersonalRows(self.gateway), self.people, tell=self.tell, sweep=sweep)
+        erasure = Erasure(PersonalRows(self.gateway), self.people, tell=self.notify, sweep=sweep)
         policy = RetryPolicy(faults=3)
         orchestrator = Orchestrator(
             erasure.definitions(), store or SagaRepository(self.gateway), lease_s=lease_s, poll_s=0.01, policy=policy, now=self.clock
         )
         return orchestrator
 
-    def tell(self, identifiers: Iterable[UUID]) -> None:
+    def notify(self, identifiers: Iterable[UUID]) -> None:
         self.told += identifiers
 
     def erasures(self, orchestrator: Orchestrator | None = None) -> Erasures:
@@ -287,7 +287,7 @@ async def test_asking_again_sets_a_parked_one_going(stage: Stage) -> None:
             raise Internal("bug")
 
     store = SagaRepository(stage.gateway)
-    erasure = Erasure(Broken(stage.gateway), stage.people, tell=stage.tell, sweep=_no_sweep)
+    erasure = Erasure(Broken(stage.gateway), stage.people, tell=stage.notify, sweep=_no_sweep)
     broken = Orchestrator(erasure.definitions(), store, policy=RetryPolicy(faults=1), now=stage.clock)
     parked = await stage.erasures(broken).erase(str(stage.user_id), timeout_s=20)
     assert (parked.state, parked.step.name) == (SagaState.PARKED, "redact_notifications")

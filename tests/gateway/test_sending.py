@@ -14,25 +14,26 @@ from sqlalchemy import text
 from clarion.channel.v1.channel_pb2 import CHANNEL_EMAIL
 from clarion.delivery.v1.delivery_pb2 import Delivery
 from clarion.notification.v1.notification_service_pb2 import DESCRIPTOR, BatchSendNotificationsRequest, SendNotificationRequest
-from gateway.admission import Admission
-from gateway.limits import Answer, Ask, Claim, RateLimit, Verdict
-from gateway.notifications.convert import fingerprint_of
+from gateway.accepting.admission import Admission
+from gateway.accepting.convert import delivery_bytes, fingerprint_of
+from gateway.accepting.limits import AdmissionDecision, Answer, Ask, Claim, RateLimit
+from gateway.accepting.models import Acceptance, Draft, Record, Row, TemplateSummary
+from gateway.accepting.notification_writer import NotificationWriter
+from gateway.accepting.use_cases import Key, Sender, choose_key
 from gateway.notifications.models import Channel, Status
-from gateway.notifications.servicer import NotificationServicer
 from gateway.notifications.use_cases import Notifications
-from gateway.sending.journal import Journal
-from gateway.sending.models import Acceptance, Draft, Record, Row, TemplateSummary
-from gateway.sending.use_cases import Key, Sender, choose_key
+from gateway.servicer import NotificationServicer
 from mesh import context
-from mesh.cache import open_cache
 from mesh.context import CallContext
-from mesh.database import Database
-from mesh.dispatcher import Dispatcher
 from mesh.errors import InvalidArgument, PermissionDenied, ServiceError, Unavailable
-from mesh.identity import ApiKeyInfo, Authenticator, ServiceIdentity
-from mesh.interceptors import server_chain
-from mesh.settings import CacheSettings
+from mesh.rpc.dispatcher import Dispatcher
+from mesh.rpc.identity import ApiKeyInfo, Authenticator, ServiceIdentity
+from mesh.rpc.interceptors import server_chain
+from mesh.stores.cache import open_cache
+from mesh.stores.database import Database
+from mesh.stores.settings import CacheSettings
 from mesh.testing import SECRET, FakeCredentials, caller
+from tests.gateway.fakes import Budget
 
 USER = "01890000-0000-7000-8000-000000000001"
 LIMIT = RateLimit("caller", 10, 60)
@@ -59,12 +60,12 @@ class FakeGate:
     policy_header = '"caller";q=10;w=60'
 
     def __init__(self) -> None:
-        self.verdict = Verdict(Answer.ADMITTED, b"", 0, LIMIT, 9, 1)
+        self.verdict = AdmissionDecision(Answer.ADMITTED, b"", 0, LIMIT, 9, 1)
         self.asked: list[Ask] = []
         self.released: list[Claim] = []
         self.completed: list[tuple[Claim, bytes]] = []
 
-    async def admit(self, ask: Ask) -> Verdict:
+    async def admit(self, ask: Ask) -> AdmissionDecision:
         self.asked.append(ask)
         return self.verdict
 
@@ -95,7 +96,9 @@ class FakeStore:
 class World:
     def __init__(self) -> None:
         self.templates, self.gate, self.store = FakeTemplates(), FakeGate(), FakeStore()
-        self.sender = Sender(templates=self.templates, users=FakeUsers(), gate=self.gate, store=self.store, lease_s=3.0)
+        self.sender = Sender(
+            templates=self.templates, users=FakeUsers(), admission=self.gate, store=self.store, payload=delivery_bytes, lease_s=3.0
+        )
 
 
 @pytest.fixture
@@ -188,7 +191,7 @@ async def test_a_service_that_is_down_releases_the_key(world: World) -> None:
 
 
 async def test_limits_tell_when_to_come_back(world: World, call: CallContext) -> None:
-    world.gate.verdict = Verdict(Answer.CALLER_LIMITED, b"", 2_500_000, LIMIT, 0, 60_000_000)
+    world.gate.verdict = AdmissionDecision(Answer.CALLER_LIMITED, b"", 2_500_000, LIMIT, 0, 60_000_000)
     with pytest.raises(ServiceError) as caught:
         await world.sender.send(draft(), None)
     assert (caught.value.reason, caught.value.retry_after_s, caught.value.quota) == ("RATE_LIMITED", 2.5, "caller")
@@ -197,7 +200,7 @@ async def test_limits_tell_when_to_come_back(world: World, call: CallContext) ->
 
 async def test_a_finished_request_is_replayed(world: World, call: CallContext) -> None:
     first = Acceptance(uuid.UUID(int=1), Status.PENDING, datetime(2026, 1, 1, tzinfo=UTC))
-    world.gate.verdict = Verdict(Answer.REPLAY, first.pack(), 0, LIMIT, 9, 1)
+    world.gate.verdict = AdmissionDecision(Answer.REPLAY, first.pack(), 0, LIMIT, 9, 1)
     assert await world.sender.send(draft(), Key("k", b"f" * 32)) == first
     assert ("idempotency-replayed", "true") in call.headers
     assert world.store.rows == []
@@ -253,9 +256,11 @@ class Real:
         limit = RateLimit("caller", 100_000, 60)
         self.redis, self.database = redis, database
         self.admission = Admission(redis, caller=limit, recipient=limit)
-        self.journal = Journal(database, self._stored)
-        self.sender = Sender(templates=FakeTemplates(), users=FakeUsers(), gate=self.admission, store=self.journal, lease_s=3.0)
-        unread = Notifications(None, None, None)  # type: ignore[arg-type]  # not read
+        self.journal = NotificationWriter(database, self._stored)
+        self.sender = Sender(
+            templates=FakeTemplates(), users=FakeUsers(), admission=self.admission, store=self.journal, payload=delivery_bytes, lease_s=3.0
+        )
+        unread = Notifications(None, None, None, Budget())  # type: ignore[arg-type]  # not read
         self.servicer = NotificationServicer(sender=self.sender, notifications=unread)
 
     def _stored(self, rows: Sequence[Row]) -> None:

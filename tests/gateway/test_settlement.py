@@ -12,18 +12,19 @@ from sqlalchemy import text
 from clarion.channel.v1 import channel_pb2
 from clarion.delivery.v1.delivery_pb2 import DeliveryFailed, DeliveryRequested, DeliveryResolved, Outcome
 from clarion.notification.v1 import notification_pb2
+from delivery.lanes import FAILED_QUEUE, OUTCOME_QUEUE
 from devstack.broker import MemoryBroker
-from gateway.changes import Changes
+from gateway.accepting.models import Row
+from gateway.accepting.notification_writer import NotificationWriter
 from gateway.notifications.convert import notification_message
 from gateway.notifications.models import DeviceResult, Notification, Status
 from gateway.notifications.repository import NotificationRepository
-from gateway.outcomes import Outcomes
-from gateway.sending.journal import Journal
-from gateway.sending.models import Row
-from gateway.settlement import Settlement, failures_of
-from mesh.database import Database
-from mesh.topology import FAILED_QUEUE, OUTCOME_QUEUE
+from gateway.notifications.watchers import Watchers
+from gateway.settling.outcomes import Outcomes
+from gateway.settling.settlement import Settlement, failures_of
+from mesh.stores.database import Database
 from tests.gateway.factories import make_delivery, make_row
+from tests.gateway.fakes import Budget
 
 START = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -34,12 +35,12 @@ class Desk:
     def __init__(self, database: Database) -> None:
         self.broker = MemoryBroker()
         self.database = database
-        self.changes = Changes()
-        self.settlement = Settlement(self.broker, Outcomes(database), self.changes)
+        self.watchers = Watchers()
+        self.settlement = Settlement(self.broker, Outcomes(database), self.watchers, Budget())
         self.repository = NotificationRepository(database)
 
     async def store(self, *rows: Row) -> None:
-        journal = Journal(self.database, lambda _: None)
+        journal = NotificationWriter(self.database, lambda _: None)
         await asyncio.gather(*(journal.store(row) for row in rows))
 
     async def tell(self, *outcomes: Outcome) -> None:
@@ -185,7 +186,7 @@ async def test_unreadable_and_unknown_messages_stop_nobody(desk: Desk) -> None:
 async def test_followers_hear_of_a_change(desk: Desk) -> None:
     row = make_row()
     await desk.store(row)
-    with desk.changes.follow(row.id) as changed:
+    with desk.watchers.watch(row.id) as changed:
         await desk.tell(outcome(row, Status.SENT))
         await asyncio.wait_for(changed.wait(), 20)
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from mesh.saga_state import Action, Saga
+from mesh.sagas.state import Action, Saga
 
 
 class Crash(BaseException):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesh.batching import Batcher
+from mesh.resilience.batching import Batcher
 
 
 class Recorder:

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from mesh.breaker import Breaker, BreakerChange, BreakerOpen, BreakerState
 from mesh.errors import Code
+from mesh.resilience.breaker import Breaker, BreakerChange, BreakerOpen, BreakerState
 
 
 class Clock:

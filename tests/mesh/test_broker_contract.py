@@ -9,11 +9,11 @@ import aiormq
 import pytest
 from yarl import URL
 
+from delivery.lanes import CHANNELS, FAILED_QUEUE, OUTCOME_QUEUE, WORK_DELIVERY_LIMIT, build_topology, lane_of
 from devstack.broker import MemoryBroker
-from mesh.broker import Broker, BrokerUnavailable, Message, Subscription, Unroutable
-from mesh.rabbitmq import RabbitMQBroker
-from mesh.settings import BrokerSettings
-from mesh.topology import CHANNELS, FAILED_QUEUE, OUTCOME_QUEUE, WORK_DELIVERY_LIMIT, build_topology
+from mesh.bus.broker import Broker, BrokerUnavailable, Message, Subscription, Unroutable
+from mesh.bus.rabbitmq import RabbitMQBroker
+from mesh.bus.settings import BrokerSettings
 from tests.relay import Relay
 from tests.waiting import GUARD_S, until, until_answered
 
@@ -167,7 +167,7 @@ async def test_a_message_rejected_for_good_ends_among_the_dead_letters(bus: Bus,
 
 async def test_every_delay_returns_to_the_lane_it_came_from_and_never_early(bus: Bus) -> None:
     loop = asyncio.get_running_loop()
-    lanes = {(channel, urgent): TOPOLOGY.lane(channel, urgent=urgent) for channel, urgent in product(CHANNELS, (False, True))}
+    lanes = {(channel, urgent): lane_of(TOPOLOGY, channel, urgent=urgent) for channel, urgent in product(CHANNELS, (False, True))}
     inboxes = {key: Inbox() for key in lanes}
     for key, lane in lanes.items():
         await bus.broker.consume(lane.queue, inboxes[key], prefetch=50)

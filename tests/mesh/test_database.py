@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from mesh.database import Database, DatabaseUnavailable, open_database
-from mesh.settings import DatabaseSettings
+from mesh.stores.database import Database, DatabaseUnavailable, open_database
+from mesh.stores.settings import DatabaseSettings
 from mesh.testing import free_port
 from tests.fixtures_postgres import NewDatabase
 

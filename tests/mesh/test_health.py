@@ -7,9 +7,9 @@ from contextlib import aclosing, asynccontextmanager
 import grpc.aio
 from grpc_health.v1 import health_pb2
 
-from mesh.dispatcher import Dispatcher
-from mesh.health import Check, HealthMonitor
-from mesh.server import serve_grpc
+from mesh.process.health import Check, HealthMonitor
+from mesh.rpc.dispatcher import Dispatcher
+from mesh.rpc.server import serve_grpc
 from mesh.testing import grpc_settings, watch_health
 
 Status = health_pb2.HealthCheckResponse

@@ -8,9 +8,9 @@ import grpc.aio
 import pytest
 from grpc_health.v1 import health_pb2
 
-from mesh.dispatcher import Dispatcher
-from mesh.health import NOT_SERVING, SERVING, Check, HealthMonitor
-from mesh.server import serve_grpc
+from mesh.process.health import NOT_SERVING, SERVING, Check, HealthMonitor
+from mesh.rpc.dispatcher import Dispatcher
+from mesh.rpc.server import serve_grpc
 from mesh.testing import grpc_settings, watch_health
 from tests.waiting import until
 

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from mesh.context import CallerKind
 from mesh.errors import Unauthenticated, Unavailable
-from mesh.identity import ApiKeyInfo, Authenticator, ServiceIdentity
+from mesh.rpc.identity import ApiKeyInfo, Authenticator, ServiceIdentity
 from mesh.testing import SECRET, FakeClock, FakeCredentials
 
 KEY = Ed25519PrivateKey.generate()

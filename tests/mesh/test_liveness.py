@@ -3,9 +3,9 @@
 import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from mesh.dispatcher import Dispatcher
-from mesh.health import LIVENESS, Check, HealthMonitor
-from mesh.server import serve_grpc
+from mesh.process.health import LIVENESS, Check, HealthMonitor
+from mesh.rpc.dispatcher import Dispatcher
+from mesh.rpc.server import serve_grpc
 from mesh.testing import grpc_settings
 
 Status = health_pb2.HealthCheckResponse

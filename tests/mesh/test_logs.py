@@ -5,7 +5,7 @@ import logging
 
 from mesh import context
 from mesh.context import CallContext
-from mesh.logs import JsonFormatter, TextFormatter
+from mesh.process.logs import JsonFormatter, TextFormatter
 
 
 def _record(message: str = "hello", **extra: object) -> logging.LogRecord:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.errors import InvalidArgument
-from mesh.paging import Cursor, page_size
+from mesh.rpc.paging import Cursor, page_size
 
 ROWS = [((number,), f"entry {number}") for number in range(3)]
 

@@ -9,12 +9,12 @@ import aiormq
 import pytest
 from yarl import URL
 
+from delivery.lanes import build_topology
 from devstack.rabbitmq import RabbitMQServer
-from mesh.broker import BrokerUnavailable, Message, open_broker
-from mesh.rabbitmq import RabbitMQBroker
-from mesh.rabbitmq_link import pause_s
-from mesh.settings import BrokerSettings
-from mesh.topology import build_topology
+from mesh.bus.broker import BrokerUnavailable, Message
+from mesh.bus.rabbitmq import RabbitMQBroker, open_broker
+from mesh.bus.rabbitmq_link import pause_s
+from mesh.bus.settings import BrokerSettings
 from tests.relay import Relay
 from tests.waiting import GUARD_S, until
 
@@ -40,7 +40,7 @@ async def test_what_was_confirmed_survives_a_kill_of_the_server(own_url: str, ra
         received.add(message.body)
         await message.ack()
 
-    async with open_broker(BrokerSettings(own_url)) as broker:
+    async with open_broker(BrokerSettings(own_url), TOPOLOGY) as broker:
 
         async def publish(worker: int) -> None:
             number = 0
@@ -77,7 +77,7 @@ async def test_a_stopped_server_is_found_again_and_the_consumer_goes_on(own_url:
         received.put_nowait(message.body)
         await message.ack()
 
-    async with open_broker(BrokerSettings(own_url)) as broker:
+    async with open_broker(BrokerSettings(own_url), TOPOLOGY) as broker:
         subscription = await broker.consume("email.queue", take, prefetch=5)
         await until(lambda: subscription.consuming)
         await asyncio.to_thread(rabbitmq_server.stop)
@@ -90,7 +90,7 @@ async def test_a_stopped_server_is_found_again_and_the_consumer_goes_on(own_url:
 
 
 async def test_a_blocked_connection_fails_publishers_and_recovers(own_url: str, rabbitmq_server: RabbitMQServer) -> None:
-    async with open_broker(BrokerSettings(own_url, publish_timeout_s=0.5)) as broker:
+    async with open_broker(BrokerSettings(own_url, publish_timeout_s=0.5), TOPOLOGY) as broker:
         await broker.publish("email.queue", b"before")
         await asyncio.to_thread(rabbitmq_server.control, "set_vm_memory_high_watermark", "0")
         try:
@@ -108,7 +108,7 @@ async def test_a_blocked_connection_fails_publishers_and_recovers(own_url: str, 
 async def test_a_broker_that_is_down_at_the_start_is_connected_when_it_comes() -> None:
     async with Relay("127.0.0.1", 1) as relay:
         await relay.cut()
-        async with open_broker(BrokerSettings(f"amqp://guest:guest@127.0.0.1:{relay.port}/")) as broker:
+        async with open_broker(BrokerSettings(f"amqp://guest:guest@127.0.0.1:{relay.port}/"), TOPOLOGY) as broker:
             assert not broker.connected
             with pytest.raises(BrokerUnavailable):
                 await broker.ping()
@@ -121,7 +121,7 @@ async def test_a_deleted_queue_is_declared_anew_by_its_consumer(amqp_url: str) -
         received.put_nowait(message.body)
         await message.ack()
 
-    async with open_broker(BrokerSettings(amqp_url)) as broker:
+    async with open_broker(BrokerSettings(amqp_url), TOPOLOGY) as broker:
         subscription = await broker.consume("push.queue", take, prefetch=5)
         await until(lambda: subscription.consuming)
         connection = await aiormq.connect(amqp_url)
@@ -164,7 +164,7 @@ async def test_no_password_reaches_a_log(caplog: pytest.LogCaptureFixture) -> No
     caplog.set_level(logging.DEBUG)
     async with Relay("127.0.0.1", 1) as relay:
         await relay.cut()
-        async with open_broker(BrokerSettings(f"amqp://clarion:hunter2hunter2@127.0.0.1:{relay.port}/")):
+        async with open_broker(BrokerSettings(f"amqp://clarion:hunter2hunter2@127.0.0.1:{relay.port}/"), TOPOLOGY):
             pass
     assert "broker connection failed" in caplog.text
     assert "hunter2hunter2" not in caplog.text

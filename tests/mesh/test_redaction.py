@@ -8,7 +8,7 @@ from clarion.delivery.v1.delivery_pb2 import Delivery, DeliveryRequested
 from clarion.template.v1.render_service_pb2 import Rendered
 from clarion.template.v1.template_pb2 import Content
 from clarion.user.v1.recipient_service_pb2 import BatchResolveRecipientsResponse, PushTarget, Recipient
-from mesh.redaction import mask, redacted, scrub
+from mesh.rpc.redaction import mask, redacted, scrub
 
 
 @pytest.mark.parametrize(

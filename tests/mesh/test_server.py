@@ -11,17 +11,17 @@ from google.rpc import error_details_pb2, status_pb2
 
 from clarion.user.v1 import user_service_pb2
 from clarion.user.v1.user_service_pb2_grpc import UserServiceStub
-from mesh.breaker import Breaker
-from mesh.channel import open_channel
 from mesh.context import current
 from mesh.errors import DeadlineExceeded, InvalidArgument, NotFound, ResourceExhausted, Unavailable
-from mesh.identity import ApiKeyInfo, ServiceIdentity
-from mesh.interceptors import client_chain
-from mesh.settings import PeerSettings
+from mesh.resilience.breaker import Breaker
+from mesh.rpc.channel import open_channel
+from mesh.rpc.identity import ApiKeyInfo, ServiceIdentity
+from mesh.rpc.interceptors import client_chain
+from mesh.rpc.settings import ChannelSettings
 from mesh.testing import SECRET, FakeCredentials, free_port, service_metadata, serving, serving_port
 
 USER_SERVICE: ServiceDescriptor = user_service_pb2.DESCRIPTOR.services_by_name["UserService"]
-PEERS = PeerSettings("", "", "", "", "", breaker_failures=5, breaker_open_s=60)
+PEERS = ChannelSettings(ca_file="", cert_file="", key_file="", breaker_failures=5, breaker_open_s=60)
 
 
 class Servicer:

@@ -2,7 +2,10 @@
 
 import pytest
 
-from mesh.settings import BrokerSettings, CommonSettings, DatabaseSettings, Env, GrpcSettings, SettingsError
+from mesh.bus.settings import BrokerSettings
+from mesh.process.settings import CommonSettings, Env, SettingsError
+from mesh.rpc.settings import GrpcSettings
+from mesh.stores.settings import DatabaseSettings
 
 SECRET = "0123456789abcdef0123456789abcdef"
 

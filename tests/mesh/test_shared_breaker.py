@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis
 
 from devstack.valkey import ValkeyServer
-from mesh.breaker import Breaker, BreakerOpen, BreakerState
-from mesh.breaker_store import BreakerStore, Force
-from mesh.shared_breaker import Permit, SharedBreaker, SharedBreakers
+from mesh.resilience.breaker import Breaker, BreakerOpen, BreakerState
+from mesh.resilience.breaker_store import BreakerStore, Force
+from mesh.resilience.shared_breaker import Permit, SharedBreaker, SharedBreakers
 from mesh.testing import FakeClock
 
 NAME = "smtp.primary"

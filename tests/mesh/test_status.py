@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from mesh import errors
 from mesh.errors import FieldViolation, ServiceError
-from mesh.status import from_status, to_status
+from mesh.rpc.status import from_status, to_status
 
 KINDS = [
     errors.Cancelled, errors.InvalidArgument, errors.NotFound, errors.AlreadyExists, errors.PermissionDenied, errors.ResourceExhausted,

@@ -8,7 +8,7 @@ from clarion.notification.v1 import notification_service_pb2
 from clarion.template.v1 import template_service_pb2
 from clarion.user.v1 import preference_pb2, user_service_pb2
 from mesh.errors import InvalidArgument
-from mesh.validation import validate
+from mesh.rpc.validation import validate
 
 Send = notification_service_pb2.SendNotificationRequest
 

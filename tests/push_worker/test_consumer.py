@@ -17,15 +17,15 @@ from clarion.notification.v1.notification_pb2 import (
 )
 from clarion.template.v1.template_pb2 import Content
 from clarion.user.v1.recipient_service_pb2 import DECISION_SEND, PushTarget, Recipient
+from delivery.models import ReadyDelivery
 from devstack.fcm import FcmServer, fails
 from devstack.fcm_connection import Answer
-from mesh.delivery import Job
-from mesh.runtime import App
-from mesh.settings import Env
+from mesh.process.runtime import App
+from mesh.process.settings import Env
 from push_worker.app import open_app
 from push_worker.consumer import to_push, to_targets
 from push_worker.settings import Settings
-from tests.delivery_fakes import FakeRecipients, make_delivery
+from tests.delivery.fakes import FakeRecipients, make_delivery
 from tests.worker_bench import WorkerBench, open_bench
 
 
@@ -154,12 +154,12 @@ def test_an_urgent_push_with_an_end_is_told_so_to_every_platform() -> None:
     asked = delivery()
     asked.priority = PRIORITY_HIGH
     asked.expire_time.CopyFrom(Timestamp(seconds=1600))
-    push = to_push(Job(asked, FakeRecipients.person("user-1"), Content(title="Hi", body="There"), "en"), now_s=1000.0)
+    push = to_push(ReadyDelivery(asked, FakeRecipients.person("user-1"), Content(title="Hi", body="There"), "en"), now_s=1000.0)
     assert (push.id, push.urgent, push.ttl_s) == (asked.notification_id, True, 600)
 
 
 def test_a_retry_goes_to_the_devices_that_the_person_still_has() -> None:
     asked = delivery()
     asked.device_ids.extend(["tablet-id", "sold-id"])
-    targets = to_targets(Job(asked, owner_of("phone", "tablet"), Content(), "en"))
+    targets = to_targets(ReadyDelivery(asked, owner_of("phone", "tablet"), Content(), "en"))
     assert [target.device_id for target in targets] == ["tablet-id"]

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from firebase_admin import messaging
 
+from delivery.errors import DeliveryError
+from delivery.models import OutcomeUnknown
 from devstack.fcm import HANGS, RESETS, FcmServer, answers, fails
 from devstack.fcm_connection import Answer
-from mesh.delivery import OutcomeUnknown
-from mesh.errors import DeliveryError
-from mesh.settings import Env, SettingsError
+from mesh.process.settings import Env, SettingsError
 from mesh.testing import free_port
 from push_worker.credentials import AccessTokens
 from push_worker.errors import DeviceGone, FcmOutcomeUnknown, FcmRejected, FcmThrottled, FcmUnavailable

@@ -2,12 +2,13 @@
 
 import pytest
 
-from mesh.delivery import OutcomeUnknown, ProviderUnavailable
-from mesh.errors import DeliveryError, PermanentDeliveryError, TransientDeliveryError, Unavailable
+from delivery.errors import DeliveryError, PermanentDeliveryError, TransientDeliveryError
+from delivery.models import OutcomeUnknown, ProviderUnavailable
+from mesh.errors import Unavailable
 from push_worker.errors import DeviceGone, FcmOutcomeUnknown, FcmRejected, FcmThrottled, FcmUnavailable
 from push_worker.models import DeviceOutcome, Push, PushReport, Target
 from push_worker.use_cases import SendPush
-from tests.delivery_fakes import FakeRecipients
+from tests.delivery.fakes import FakeRecipients
 
 
 class FakeProvider:

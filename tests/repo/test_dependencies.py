@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-RUNTIME = ("mesh", "gateway", "user_svc", "template_svc", "email_worker", "push_worker")
+RUNTIME = ("mesh", "transcoding", "naming", "peers", "delivery", "gateway", "user_svc", "template_svc", "email_worker", "push_worker")
 OWN = {*RUNTIME, "devstack", "bench", "tests", "scripts", "clarion"}
 # Distributions that are the business of one that is asked for, by module.
 BROUGHT = {

@@ -10,7 +10,10 @@ from scripts.settings_table import END, MEANINGS, SERVICES, START, settings_of, 
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
-PACKAGES = "mesh|gateway|user_svc|template_svc|email_worker|push_worker|devstack|bench|tests|scripts|docs|k8s|protos|gen"
+PACKAGES = (
+    "mesh|transcoding|naming|peers|delivery|gateway|user_svc|template_svc|email_worker|push_worker|devstack|bench|tests|scripts|docs|k8s|"
+    "protos|gen"
+)
 PATH = re.compile(rf"`((?:{PACKAGES})/[\w./*<>-]*)`")
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 TARGET = re.compile(r"(?:^|`)make ([a-z][a-z-]*)", re.MULTILINE)

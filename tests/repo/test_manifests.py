@@ -11,8 +11,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from mesh.health import LIVENESS
-from mesh.settings import Env
+from mesh.process.health import LIVENESS
+from mesh.process.settings import Env
 
 ROOT = Path(__file__).resolve().parents[2]
 K8S = ROOT / "k8s"
@@ -253,7 +253,7 @@ def test_compose_grants_more_time_to_stop_than_a_process_takes() -> None:
 
 def test_the_image_holds_every_package_and_no_more() -> None:
     copied = {match[1] for match in re.finditer(r"^COPY (\w+) \1$", DOCKERFILE, flags=re.MULTILINE)}
-    assert copied == {"gen", "mesh", *SERVICES}
+    assert copied == {"gen", "mesh", "transcoding", "naming", "peers", "delivery", *SERVICES}
     ignored = (ROOT / ".dockerignore").read_text().splitlines()
     assert {line[1:] for line in ignored if line.startswith("!")} == copied | {"requirements.lock"}
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from clarion.channel.v1.channel_pb2 import Channel
-from mesh.topology import CHANNELS, DELAY_EXCHANGE, EXCHANGE, PARK_DELAYS_S, RETRY_DELAYS_S, Queue, build_topology
+from delivery.lanes import CHANNELS, DELAY_EXCHANGE, EXCHANGE, PARK_DELAYS_S, RETRY_DELAYS_S, build_topology, lane_of, work_queue
+from mesh.bus.topology import Queue
 
 ROOT = Path(__file__).parents[2]
 TOPOLOGY = build_topology()
@@ -32,7 +33,7 @@ def test_a_new_channel_is_one_word() -> None:
     assert {queue.name for queue in wider.queues} - set(QUEUES) == {
         "sms.queue", "sms.urgent.queue", "sms.retry.2s", "sms.retry.4s", "sms.retry.8s", "sms.park.30s", "sms.park.120s",
     }  # fmt: skip
-    assert wider.work_queue("sms", urgent=True) == "sms.urgent.queue"
+    assert work_queue("sms", urgent=True) == "sms.urgent.queue"
 
 
 @pytest.mark.parametrize("queue", TOPOLOGY.queues, ids=lambda queue: queue.name)
@@ -59,7 +60,7 @@ def test_every_queue_has_a_route() -> None:
 @pytest.mark.parametrize("channel", CHANNELS)
 @pytest.mark.parametrize("urgent", [False, True])
 def test_a_delayed_message_returns_to_its_lane(channel: str, urgent: bool) -> None:
-    lane = TOPOLOGY.lane(channel, urgent=urgent)
+    lane = lane_of(TOPOLOGY, channel, urgent=urgent)
     assert [delay.delay_s for delay in lane.retry] == list(RETRY_DELAYS_S)
     assert [delay.delay_s for delay in lane.park] == list(PARK_DELAYS_S)
     for delay in (*lane.retry, *lane.park):
@@ -74,7 +75,7 @@ def test_a_delayed_message_returns_to_its_lane(channel: str, urgent: bool) -> No
 def test_delays_scale_and_names_stay() -> None:
     scaled = build_topology(delay_scale=0.01)
     assert [queue.name for queue in scaled.queues] == [queue.name for queue in TOPOLOGY.queues]
-    assert scaled.lane("email", urgent=False).retry[0].delay_s == pytest.approx(0.02)
+    assert lane_of(scaled, "email", urgent=False).retry[0].delay_s == pytest.approx(0.02)
 
 
 def test_every_queue_is_consumed_by_a_process() -> None:

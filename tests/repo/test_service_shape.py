@@ -47,7 +47,10 @@ def test_a_folder_inside_a_service_is_a_noun_with_nothing_below_it(service: str)
         assert len(path.relative_to(ROOT / service).parts) <= 2, path
 
 
-@pytest.mark.parametrize("package", [*SERVICES, "mesh"])
+LIBRARIES = ("mesh", "transcoding", "naming", "peers", "delivery")
+
+
+@pytest.mark.parametrize("package", [*SERVICES, *LIBRARIES])
 def test_an_init_holds_a_docstring_only(package: str) -> None:
     """Code there runs on every import below it, unseen. The interceptors' package is the one exception: it is the chain."""
     for path in modules(package):
@@ -60,7 +63,7 @@ def test_a_main_only_hands_over_to_the_runtime(service: str) -> None:
     assert len((ROOT / service / "__main__.py").read_text().splitlines()) <= 15
 
 
-@pytest.mark.parametrize("package", [*SERVICES, "mesh", "devstack"])
+@pytest.mark.parametrize("package", [*SERVICES, *LIBRARIES, "devstack"])
 def test_no_module_is_named_after_nothing(package: str) -> None:
     assert [path for path in modules(package) if path.name in NAMELESS] == []
 

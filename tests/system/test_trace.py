@@ -14,8 +14,8 @@ from devstack.client import Client
 from devstack.processes import API_KEY
 from devstack.samples import create_samples
 from devstack.stack import ANY_PORTS, Stack, open_stack
-from mesh import telemetry
-from mesh.settings import CommonSettings, Env
+from mesh.process import telemetry
+from mesh.process.settings import CommonSettings, Env
 
 # one event loop, since all share one system
 pytestmark = [pytest.mark.system, pytest.mark.asyncio(loop_scope="module")]

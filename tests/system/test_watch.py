@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from devstack.postgres import PostgresServer
-from mesh.migrations import upgrade
-from mesh.settings import Env
+from mesh.process.settings import Env
+from mesh.stores.migrations import upgrade
 from mesh.testing import SECRET
 from user_svc.app import open_app
 from user_svc.settings import Settings

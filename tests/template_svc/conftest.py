@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from mesh.database import Database, open_database
-from mesh.settings import DatabaseSettings
+from mesh.stores.database import Database, open_database
+from mesh.stores.settings import DatabaseSettings
 from template_svc.cpu_limit import CpuLimit
 from template_svc.renderer import Renderer
 from template_svc.repository import TemplateRepository

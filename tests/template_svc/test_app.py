@@ -11,8 +11,8 @@ from clarion.template.v1 import template_pb2
 from clarion.template.v1 import template_service_pb2 as rpc
 from clarion.template.v1.render_service_pb2_grpc import RenderServiceStub
 from clarion.template.v1.template_service_pb2_grpc import TemplateServiceStub
-from mesh.health import SERVING
-from mesh.settings import Env
+from mesh.process.health import SERVING
+from mesh.process.settings import Env
 from mesh.testing import SECRET, free_port, service_metadata, watch_health
 from template_svc.app import open_app
 from template_svc.settings import Settings

@@ -17,7 +17,7 @@ def spin() -> None:
         try:
             while True:
                 pass
-        except Exception:  # noqa: BLE001  the point: an ordinary handler must not keep it alive
+        except Exception:  # noqa: BLE001  refused, reset, half-answered: that is what the drill is about
             pass
 
 

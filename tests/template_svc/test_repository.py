@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from sqlalchemy import text
 
-from mesh.database import Database
+from mesh.stores.database import Database
 from template_svc.models import Channel, OnUnknown, StoredVersion, Template, TemplateSummary, VersionKey
 from template_svc.repository import TemplateRepository
 from template_svc.use_cases import TemplateStore

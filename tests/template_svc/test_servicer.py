@@ -17,9 +17,9 @@ from clarion.template.v1 import template_pb2
 from clarion.template.v1 import template_service_pb2 as rpc
 from clarion.template.v1.render_service_pb2_grpc import RenderServiceStub
 from clarion.template.v1.template_service_pb2_grpc import TemplateServiceStub
-from mesh.health import HealthMonitor
-from mesh.identity import ServiceIdentity
-from mesh.server import serve_grpc
+from mesh.process.health import HealthMonitor
+from mesh.rpc.identity import ServiceIdentity
+from mesh.rpc.server import serve_grpc
 from mesh.testing import SECRET, FakeCredentials, grpc_settings, service_metadata
 from template_svc.app import wire
 from template_svc.cpu_limit import CpuLimit

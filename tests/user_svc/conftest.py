@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from sqlalchemy import event, text
 
-from mesh.database import Database, open_database
-from mesh.settings import DatabaseSettings
+from mesh.stores.database import Database, open_database
+from mesh.stores.settings import DatabaseSettings
 from tests.fixtures_postgres import NewDatabase
 from tests.user_svc import fakes
 from tests.user_svc.factories import Clock

@@ -9,9 +9,9 @@ import pytest
 from clarion.user.v1 import auth_service_pb2
 from clarion.user.v1.auth_service_pb2_grpc import AuthServiceStub
 from devstack.postgres import PostgresServer
-from mesh.channel import to_service_error
-from mesh.migrations import upgrade
-from mesh.settings import Env, SettingsError
+from mesh.process.settings import Env, SettingsError
+from mesh.rpc.channel import to_service_error
+from mesh.stores.migrations import upgrade
 from mesh.testing import SECRET, free_port
 from tests.fixtures_postgres import NewDatabase
 from tests.user_svc.conftest import Stores

@@ -12,7 +12,7 @@ import pytest
 from mesh import ids
 from mesh.context import CallerKind
 from mesh.errors import InvalidArgument, Unauthenticated
-from mesh.identity import Authenticator, ServiceIdentity
+from mesh.rpc.identity import Authenticator, ServiceIdentity
 from mesh.testing import SECRET, caller
 from tests.user_svc.conftest import Stores
 from tests.user_svc.factories import Clock, make_user

@@ -13,8 +13,9 @@ from clarion.user.v1.auth_service_pb2_grpc import AuthServiceStub
 from clarion.user.v1.erasure_service_pb2_grpc import ErasureServiceStub
 from clarion.user.v1.user_service_pb2_grpc import UserServiceStub
 from mesh import ids
-from mesh.database import Database, open_database
-from mesh.settings import DatabaseSettings, Env
+from mesh.process.settings import Env
+from mesh.stores.database import Database, open_database
+from mesh.stores.settings import DatabaseSettings
 from mesh.testing import SECRET, service_metadata
 from tests.fixtures_postgres import NewDatabase
 from tests.rows import rows_that_hold

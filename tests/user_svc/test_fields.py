@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesh.email_address import check_email
 from mesh.errors import InvalidArgument
+from naming.email_address import check_email
 from user_svc.fields import check_locale, check_password, check_text, check_timezone, check_word
 
 

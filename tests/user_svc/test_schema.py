@@ -8,8 +8,8 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection
 
 from mesh import ids
-from mesh.database import Database
-from mesh.migrations import upgrade
+from mesh.stores.database import Database
+from mesh.stores.migrations import upgrade
 from tests.fixtures_postgres import NewDatabase
 from tests.user_svc.conftest import Statements, Stores, explain
 from tests.user_svc.factories import START

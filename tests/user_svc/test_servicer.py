@@ -25,9 +25,9 @@ from clarion.user.v1.auth_service_pb2_grpc import AuthServiceStub
 from clarion.user.v1.recipient_service_pb2_grpc import RecipientServiceStub
 from clarion.user.v1.user_service_pb2_grpc import UserServiceStub
 from mesh import ids
-from mesh.channel import to_service_error
 from mesh.errors import ServiceError
-from mesh.settings import Env
+from mesh.process.settings import Env
+from mesh.rpc.channel import to_service_error
 from mesh.testing import SECRET, service_metadata
 from tests.fixtures_postgres import NewDatabase
 from user_svc.app import open_app

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from clarion.user.v1 import api_key_pb2, auth_service_pb2
-from mesh.timestamps import to_timestamp
+from mesh.rpc.timestamps import to_timestamp
 from user_svc.auth.models import ApiKey, Tokens
 
 

@@ -6,7 +6,7 @@ from clarion.user.v1 import api_key_pb2
 from clarion.user.v1 import auth_service_pb2 as rpc
 from clarion.user.v1.auth_service_pb2_grpc import AuthServiceServicer
 from mesh.context import current
-from mesh.timestamps import from_timestamp
+from mesh.rpc.timestamps import from_timestamp
 from user_svc.auth.convert import api_key_to_proto, jwk_to_proto, login_to_proto, refresh_to_proto
 from user_svc.auth.signing import SigningKeys
 from user_svc.auth.use_cases import ApiKeys, Sessions

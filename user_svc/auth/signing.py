@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from mesh.identity import ACCESS_TOKEN_TYPE
+from mesh.rpc.identity import ACCESS_TOKEN_TYPE
 from user_svc.auth.models import SigningKey
 
 log = logging.getLogger(__name__)

@@ -11,8 +11,8 @@ from typing import Any, Protocol
 from mesh import ids
 from mesh.context import Caller
 from mesh.errors import InvalidArgument
-from mesh.identity import AUDIENCE, ISSUER, ApiKeyInfo
-from mesh.paging import Cursor, Page, page_size
+from mesh.rpc.identity import AUDIENCE, ISSUER, ApiKeyInfo
+from mesh.rpc.paging import Cursor, Page, page_size
 from user_svc.auth.errors import ApiKeyNotFound, LoginFailed, RefreshRejected, ScopeNotHeld
 from user_svc.auth.models import SCOPES_OF_ROLE, ApiKey, Login, RefreshToken, Rotation, RotationOutcome, Scope, SessionOwner, Tokens
 from user_svc.auth.passwords import PasswordHasher
@@ -166,7 +166,7 @@ class ApiKeys:
 
 
 class LocalCredentials:
-    """This service's own `mesh.identity.CredentialSource`: the database, without an RPC to itself."""
+    """This service's own `mesh.rpc.identity.CredentialSource`: the database, without an RPC to itself."""
 
     def __init__(self, *, signing_keys: SigningKeys, api_keys: ApiKeys) -> None:
         self._signing_keys = signing_keys

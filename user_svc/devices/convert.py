@@ -2,7 +2,7 @@
 
 from clarion.user.v1 import device_pb2
 from mesh.errors import InvalidArgument
-from mesh.timestamps import to_timestamp
+from mesh.rpc.timestamps import to_timestamp
 from user_svc.devices.models import Device, Platform
 
 _PLATFORMS = {

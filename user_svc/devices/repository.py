@@ -8,7 +8,7 @@ from sqlalchemy import Row, case, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from mesh.database import Database
+from mesh.stores.database import Database
 from user_svc.devices.errors import TooManyDevices
 from user_svc.devices.models import MAX_DEVICES, Device, Platform
 from user_svc.tables import devices, users

@@ -2,7 +2,7 @@
 
 from sqlalchemy import delete, func, select
 
-from mesh.database import Database
+from mesh.stores.database import Database
 from user_svc.tables import refresh_tokens, suppressions, users
 
 

@@ -3,7 +3,7 @@
 from clarion.channel.v1 import channel_pb2
 from clarion.user.v1 import preference_pb2
 from mesh.errors import InvalidArgument
-from mesh.timestamps import to_timestamp
+from mesh.rpc.timestamps import to_timestamp
 from user_svc.preferences.models import Channel, Choice, PreferenceRule, Preferences
 
 CHANNELS = {

@@ -7,7 +7,7 @@ from sqlalchemy import delete, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from mesh.database import Database
+from mesh.stores.database import Database
 from user_svc.preferences.errors import TooManyRules
 from user_svc.preferences.models import MAX_RULES, Channel, Choice, PreferenceRule, Preferences
 from user_svc.tables import preferences, users

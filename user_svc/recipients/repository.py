@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Row, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY, BOOLEAN, TEXT, UUID
 
-from mesh.database import Database
+from mesh.stores.database import Database
 from user_svc.preferences.models import Channel, Choice, PreferenceRule
 from user_svc.recipients.models import Contact, PushTarget
 

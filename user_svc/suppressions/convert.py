@@ -1,7 +1,7 @@
 """Suppressions from models to their messages."""
 
 from clarion.user.v1 import suppression_pb2
-from mesh.timestamps import to_timestamp
+from mesh.rpc.timestamps import to_timestamp
 from user_svc.suppressions.models import Suppression
 
 

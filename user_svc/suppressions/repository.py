@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 
-from mesh.database import Database
+from mesh.stores.database import Database
 from user_svc.suppressions.models import Suppression
 from user_svc.tables import suppressions
 

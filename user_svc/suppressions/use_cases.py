@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from mesh.email_address import check_email
-from mesh.paging import Cursor, Page, page_size
+from mesh.rpc.paging import Cursor, Page, page_size
+from naming.email_address import check_email
 from user_svc.fields import check_word
 from user_svc.suppressions.errors import SuppressionNotFound
 from user_svc.suppressions.models import Suppression

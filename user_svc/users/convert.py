@@ -2,7 +2,7 @@
 
 from clarion.user.v1 import user_pb2, user_service_pb2
 from mesh.errors import InvalidArgument
-from mesh.timestamps import to_timestamp
+from mesh.rpc.timestamps import to_timestamp
 from user_svc.users.models import Role, User, UserChanges
 
 _ROLES = {Role.MEMBER: user_pb2.ROLE_MEMBER, Role.ADMINISTRATOR: user_pb2.ROLE_ADMINISTRATOR}

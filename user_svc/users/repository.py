@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Row, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from mesh.database import Database
+from mesh.stores.database import Database
 from user_svc.tables import users
 from user_svc.users.errors import EmailTaken
 from user_svc.users.models import Role, User, UserChanges

@@ -6,9 +6,9 @@ from typing import Protocol
 
 from mesh import ids
 from mesh.context import Caller
-from mesh.email_address import check_email
 from mesh.errors import InvalidArgument
-from mesh.paging import Cursor, Page, page_size
+from mesh.rpc.paging import Cursor, Page, page_size
+from naming.email_address import check_email
 from user_svc.access import check_reach
 from user_svc.fields import check_locale, check_password, check_text, check_timezone
 from user_svc.users.errors import UserNotFound

@@ -4,9 +4,10 @@ import os
 
 from clarion.channel.v1.channel_pb2 import CHANNEL_EMAIL
 from clarion.delivery.v1.delivery_pb2 import Delivery, DeliveryRequested
-from mesh.broker import open_broker
+from delivery.lanes import build_topology
+from mesh.bus.rabbitmq import open_broker
+from mesh.bus.settings import BrokerSettings
 from mesh.ids import new_id
-from mesh.settings import BrokerSettings
 from tests.system.drills.fault import Fault
 from tests.system.drills.rig import Rig
 
@@ -35,6 +36,6 @@ class Poison(Fault):
 
 
 async def _publish(rig: Rig, bodies: dict[str, bytes]) -> None:
-    async with open_broker(BrokerSettings(rig.rabbitmq.url)) as broker:
+    async with open_broker(BrokerSettings(rig.rabbitmq.url), build_topology()) as broker:
         for queue, body in bodies.items():
             await broker.publish(queue, body)

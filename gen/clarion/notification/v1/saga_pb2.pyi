@@ -146,11 +146,9 @@ class Saga(_message.Message):
     id: _builtins.str
     """Its id (UUIDv7)."""
     kind: _builtins.str
-    """What it does: "erasure" (a person is erased), "erasure_sweep" (what was accepted during an erasure is erased too) or "sending"
-    (a notification was cancelled or expired, and what was reserved for it is given back).
-    """
+    """What it does: "erasure" (a person is erased) or "erasure_sweep" (what was accepted during an erasure is erased too)."""
     key: _builtins.str
-    """Whom or what it is about: the user's id, for "sending" the notification's."""
+    """Whom it is about: the user's id."""
     state: Global___SagaState.ValueType
     """Where it is."""
     attempts: _builtins.int

@@ -1,0 +1,175 @@
+"""The delivery loop, the only one: envelopes from the bus to a channel's handler, and each delivery onward from there.
+
+What is to come of a delivery is published and confirmed first; only then is the envelope acknowledged. A crash in between makes a double,
+which the workers' ledger makes harmless, and never a loss.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+
+from google.protobuf.message import DecodeError
+
+from clarion.delivery.v1.delivery_pb2 import Delivery, DeliveryRequested, DeliveryResolved, Outcome
+from delivery.actions import DeliveryActions, OutgoingMessage
+from delivery.disposition import Disposition
+from delivery.lanes import FAILED_QUEUE, OUTCOME_QUEUE, Lane, lane_of
+from mesh.bus.broker import Broker, BrokerUnavailable, Message, Subscription, Unroutable
+from mesh.resilience.batching import Batcher
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[Sequence[Delivery]], Awaitable[Sequence[Disposition]]]
+
+# From this redelivery on an envelope of several is taken apart, well before the broker's limit gives all of them up.
+SPLIT_FROM_DELIVERY = 2
+
+_OUTCOME_BATCH = 32  # envelopes, of up to 50 outcomes each
+_RETRY_MIN_S = 0.1
+_RETRY_MAX_S = 5.0
+
+
+class Poison(Exception):
+    """A message that is no envelope of deliveries; no later try can change that."""
+
+
+class DeliveryConsumer:
+    """Consumes both lanes of a channel, each with a consumer and a prefetch of its own, so that neither waits for the other.
+
+    The handler answers with one disposition per delivery, in order, and is where telemetry wraps itself around. It is called for what is
+    due or out of time: deliveries whose `not_before` lies ahead go back into a delay queue.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        channel: str,
+        handler: Handler,
+        *,
+        prefetch: int,
+        urgent_prefetch: int | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._broker = broker
+        self._handler = handler
+        self._clock = clock
+        self._prefetch = {False: prefetch, True: urgent_prefetch or prefetch}
+        self._lanes = {urgent: lane_of(broker.topology, channel, urgent=urgent) for urgent in (False, True)}
+        self._subscriptions: list[Subscription] = []
+        self._outcomes: Batcher[Sequence[Outcome], None] = Batcher(
+            self._publish_outcomes, max_items=_OUTCOME_BATCH, max_concurrent=2, name=f"{channel}-outcomes"
+        )
+
+    async def start(self) -> None:
+        """Begins to consume, as soon as there is a broker."""
+        for urgent, lane in self._lanes.items():
+            subscription = await self._broker.consume(lane.queue, self._receiver(lane, urgent=urgent), prefetch=self._prefetch[urgent])
+            self._subscriptions.append(subscription)
+
+    async def stop(self, *, timeout_s: float) -> None:
+        """Takes nothing new and finishes what is in flight; what is not done in time comes again, to another worker."""
+        await asyncio.gather(*(subscription.stop(timeout_s=timeout_s) for subscription in self._subscriptions))
+        await self._outcomes.close()
+
+    def liveness(self) -> bool:
+        """False when a lane's consumer has died in silence; a restart may help. A broker that is down does not count."""
+        return all(subscription.healthy for subscription in self._subscriptions)
+
+    @property
+    def ready(self) -> bool:
+        """Whether both lanes are being consumed."""
+        return bool(self._subscriptions) and all(subscription.consuming for subscription in self._subscriptions)
+
+    @property
+    def in_flight(self) -> int:
+        """Envelopes in hand."""
+        return sum(subscription.in_flight for subscription in self._subscriptions)
+
+    def _receiver(self, lane: Lane, *, urgent: bool) -> Callable[[Message], Awaitable[None]]:
+        async def receive(message: Message) -> None:
+            actions = DeliveryActions(lane, urgent=urgent, now=self._clock())
+            try:
+                deliveries = decode(message.body)
+            except Poison as error:
+                log.warning("message is no envelope", extra={"queue": message.queue, "reason": str(error), "bytes": len(message.body)})
+                headers = {"reason": str(error), "source": message.queue}
+                actions.messages.append(OutgoingMessage(FAILED_QUEUE, message.body, headers))
+            else:
+                if message.delivery_count >= SPLIT_FROM_DELIVERY and len(deliveries) > 1:
+                    log.warning("envelope taken apart", extra={"queue": message.queue, "deliveries": len(deliveries)})
+                    actions.split(deliveries)
+                else:
+                    await self._decide(actions, deliveries)
+            if await self._carry_out(actions, message):
+                await message.ack()
+
+        return receive
+
+    async def _decide(self, actions: DeliveryActions, deliveries: Sequence[Delivery]) -> None:
+        due = [delivery for delivery in deliveries if not actions.settle_early(delivery)]
+        if due:
+            try:
+                dispositions = await self._handler(due)
+                if len(dispositions) != len(due):
+                    raise RuntimeError(f"the handler answered {len(dispositions)} dispositions for {len(due)} deliveries")
+            except Exception:
+                log.exception("delivery handler failed", extra={"deliveries": len(due), "notification_id": due[0].notification_id})
+                actions.crashed(due)
+            else:
+                actions.now = self._clock()
+                for delivery, disposition in zip(due, dispositions, strict=True):
+                    actions.settle(delivery, disposition)
+        actions.pack()
+
+    async def _carry_out(self, actions: DeliveryActions, message: Message) -> bool:
+        """False when the message was lost meanwhile: it comes again, so nobody has to remember what is left of the actions."""
+        pending = actions.messages
+        failures = 0
+        while True:
+            results = await asyncio.gather(*map(self._publish, pending))
+            pending = [onward for onward, confirmed in zip(pending, results, strict=True) if not confirmed]
+            # Last, so that who learns that a retry is planned can rely on its being planned.
+            if not pending and await self._tell(actions.outcomes):
+                return True
+            if message.lost:
+                return False
+            await asyncio.sleep(min(_RETRY_MAX_S, _RETRY_MIN_S * 2.0 ** min(failures, 10)))
+            failures += 1
+
+    async def _publish(self, onward: OutgoingMessage) -> bool:
+        try:
+            await self._broker.publish(onward.route, onward.body, headers=onward.headers)
+        except (BrokerUnavailable, Unroutable) as error:
+            log.warning("publishing onward failed: trying again", extra={"queue": onward.route, "reason": error.reason})
+            return False
+        return True
+
+    async def _tell(self, outcomes: Sequence[Outcome]) -> bool:
+        if not outcomes:
+            return True
+        try:
+            await self._outcomes.submit(outcomes)
+        except (BrokerUnavailable, Unroutable) as error:
+            log.warning("publishing outcomes failed: trying again", extra={"reason": error.reason})
+            return False
+        return True
+
+    async def _publish_outcomes(self, batches: Sequence[Sequence[Outcome]]) -> Sequence[None]:
+        resolved = DeliveryResolved(outcomes=[outcome for batch in batches for outcome in batch])
+        await self._broker.publish(OUTCOME_QUEUE, resolved.SerializeToString())
+        return [None] * len(batches)
+
+
+def decode(body: bytes) -> Sequence[Delivery]:
+    """The deliveries of an envelope. Raises Poison."""
+    try:
+        deliveries = DeliveryRequested.FromString(body).deliveries
+    except DecodeError:
+        raise Poison("UNPARSABLE") from None
+    if not deliveries:
+        raise Poison("EMPTY")
+    if not all(delivery.notification_id and delivery.attempt > 0 for delivery in deliveries):
+        # Any few bytes may parse as some protobuf message.
+        raise Poison("NOT_A_DELIVERY")
+    return deliveries

@@ -1,0 +1,46 @@
+"""What a worker decides about one delivery; the delivery loop (`delivery/consumer.py`) acts on it.
+
+Pure data apart from the loop, so that use cases may speak of it and stay free of AMQP.
+"""
+
+from dataclasses import dataclass
+
+from clarion.delivery.v1.delivery_pb2 import Delivery, Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Settled: SENT, SKIPPED or EXPIRED. The outcome is published and that is all."""
+
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """The attempt failed for a reason that may pass. After the last attempt the loop makes it Dead.
+
+    The next attempt comes not before `retry_after_s` where it is set. `delivery` replaces the delivery on its way to the next
+    attempt, for one that was delivered in part.
+    """
+
+    outcome: Outcome
+    retry_after_s: float | None = None
+    delivery: Delivery | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Defer:
+    """Not tried: something that it needs is down. Comes back after at least `delay_s`; the attempt is not used up."""
+
+    reason: str
+    delay_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """Given up: FAILED, and a dead letter for review."""
+
+    outcome: Outcome
+
+
+Disposition = Done | Retry | Defer | Dead

@@ -1,0 +1,110 @@
+"""The words of delivering: what a channel is given, what it answers, and what the pipeline (`delivery/pipeline.py`) needs from outside.
+
+Free of gRPC, Redis and AMQP, so that use cases may import it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from clarion.delivery.v1.delivery_pb2 import Delivery
+from clarion.notification.v1.notification_pb2 import DeviceResult
+from clarion.template.v1.render_service_pb2 import Rendered, RenderItem
+from clarion.template.v1.template_pb2 import Content
+from clarion.user.v1.recipient_service_pb2 import Recipient, RecipientQuery
+from delivery.errors import DeliveryError, TransientDeliveryError
+from mesh.errors import ServiceError
+
+
+class ProviderUnavailable(TransientDeliveryError):
+    """The provider itself fails: unreachable, silent, broken inside, or refusing us altogether. The only error that a breaker counts."""
+
+
+class OutcomeUnknown(ProviderUnavailable):
+    """The provider had the whole message and did not answer: it may have been sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyDelivery:
+    """One delivery that is ready to go out. Holds addresses and texts: never log it."""
+
+    delivery: Delivery
+    recipient: Recipient
+    content: Content
+    locale: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What came of a job. Without an error the provider has taken it.
+
+    A channel that reaches several devices tells what happened to each of those it is done with, and which are still `pending`: those are
+    tried again when the error is transient.
+    """
+
+    error: DeliveryError | None = None
+    devices: Sequence[DeviceResult] = ()
+    pending: Sequence[str] = ()
+
+
+class LedgerState(StrEnum):
+    """What is known of an attempt."""
+
+    NONE = "none"
+    CLAIMED = "claimed"  # begun; until it is done, whoever comes upon it can't know the outcome
+    DONE = "done"
+    CANCELLED = "cancelled"  # given to nobody: it shall not begin
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """One attempt. `record` is set when it is done."""
+
+    state: LedgerState
+    record: bytes = b""
+
+
+def attempt_key(notification_id: str, run: int, attempt: int) -> str:
+    """The ledger's name of an attempt."""
+    return f"{notification_id}:{run}:{attempt}"
+
+
+class Sender(Protocol):
+    """A channel."""
+
+    async def send(self, job: ReadyDelivery) -> Attempt:
+        """Hands the job to the provider. A raised DeliveryError is the same as an attempt that carries it."""
+        ...
+
+
+class Recipients(Protocol):
+    """Where deliveries go and whether they may."""
+
+    async def resolve(self, queries: Sequence[RecipientQuery]) -> Sequence[Recipient | ServiceError]:
+        """One answer per query, in order."""
+        ...
+
+
+class Renderer(Protocol):
+    """Finished texts."""
+
+    async def render(self, items: Sequence[RenderItem]) -> Sequence[Rendered | ServiceError]:
+        """One answer per item, in order."""
+        ...
+
+
+class LedgerStore(Protocol):
+    """What was begun and what became of it. Raises nothing: without its store it knows of nothing."""
+
+    async def look_up(self, keys: Sequence[str]) -> Sequence[LedgerEntry]:
+        """What is known of each key, in order."""
+        ...
+
+    async def claim(self, key: str) -> LedgerEntry:
+        """Claims the attempt and returns what was known of it before; NONE means that it is new and now ours."""
+        ...
+
+    async def record(self, key: str, record: bytes) -> None:
+        """Writes what became of the attempt."""
+        ...

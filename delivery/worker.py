@@ -1,0 +1,239 @@
+"""What both workers are made of beside their channel: bus, ledger, peers, pipeline and health, opened in order and closed in reverse."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Protocol, Self
+
+import grpc.aio
+from google.protobuf.descriptor import ServiceDescriptor
+from redis.asyncio import Redis
+
+from clarion.delivery.v1.delivery_pb2 import Delivery
+from clarion.notification.v1.notification_pb2 import PRIORITY_HIGH
+from clarion.template.v1 import render_service_pb2
+from clarion.user.v1 import recipient_service_pb2
+from delivery.clients import RecipientClient, RenderClient
+from delivery.consumer import DeliveryConsumer
+from delivery.disposition import Disposition
+from delivery.lanes import build_topology
+from delivery.ledger import Ledger
+from delivery.models import ReadyDelivery, Sender
+from delivery.pipeline import DeliveryPipeline
+from delivery.provider_limit import ProviderLimit
+from delivery.routing import Route, Routing
+from delivery.settings import LedgerSettings
+from mesh.bus.broker import Broker
+from mesh.bus.rabbitmq import open_broker
+from mesh.bus.settings import BrokerSettings
+from mesh.process import telemetry
+from mesh.process.health import Check, HealthMonitor
+from mesh.process.runtime import App
+from mesh.process.settings import CommonSettings, Env
+from mesh.resilience.breaker import Breaker
+from mesh.resilience.breaker_store import BreakerStore
+from mesh.resilience.shared_breaker import SharedBreakers
+from mesh.rpc.channel import open_channel
+from mesh.rpc.dispatcher import Dispatcher
+from mesh.rpc.identity import ServiceIdentity
+from mesh.rpc.interceptors import client_chain
+from mesh.rpc.server import serve_grpc
+from mesh.rpc.settings import GrpcSettings
+from mesh.stores.cache import open_cache
+from mesh.stores.settings import CacheSettings
+from peers.settings import PeerSettings
+
+log = logging.getLogger(__name__)
+
+# The urgent lane's part of the provider's connections, so that a one-time code never waits behind a campaign.
+_URGENT_SHARE = 4
+
+_meter = telemetry.meter()
+_ATTEMPTS = _meter.create_histogram("clarion.delivery.attempt.duration", "s", "Time from a job's hand-over to the provider's answer.")
+_UNPROTECTED = _meter.create_counter("clarion.ledger.unprotected", "1", "Ledger operations that were lost because Redis was down.")
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """How much a worker has in hand, and when its providers' breakers open."""
+
+    prefetch: int = 4
+    urgent_prefetch: int = 8
+    breaker_failures: int = 5
+    breaker_open_s: float = 60.0
+
+    @classmethod
+    def from_env(cls, env: Env) -> Self:
+        """`prefetch` counts envelopes of up to 50 deliveries; in the urgent lane each holds one."""
+        return cls(
+            prefetch=env.integer("CLARION_PREFETCH", 4, minimum=1, maximum=1000),
+            urgent_prefetch=env.integer("CLARION_URGENT_PREFETCH", 8, minimum=1, maximum=1000),
+            breaker_failures=env.integer("CLARION_BREAKER_FAILURES", 5, minimum=1),
+            breaker_open_s=env.number("CLARION_BREAKER_OPEN_S", 60.0, minimum=0.1),
+        )
+
+
+class ProcessSettings(Protocol):
+    """The pieces that the settings of every worker have."""
+
+    @property
+    def common(self) -> CommonSettings: ...
+    @property
+    def grpc(self) -> GrpcSettings: ...
+    @property
+    def broker(self) -> BrokerSettings: ...
+    @property
+    def cache(self) -> CacheSettings: ...
+    @property
+    def ledger(self) -> LedgerSettings: ...
+    @property
+    def peers(self) -> PeerSettings: ...
+    @property
+    def worker(self) -> WorkerSettings: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Peers:
+    """The services that a worker asks, and how to tell whether they are there."""
+
+    recipients: RecipientClient
+    renderer: RenderClient
+    checks: tuple[Check, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """Someone who carries a channel's messages: `capacity` jobs at a time, `weight` beside the others, `rate_per_s` at most (0: any)."""
+
+    name: str
+    sender: Sender
+    capacity: int
+    weight: float = 1.0
+    rate_per_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """A way to reach people. `name` is the topology's word for it; `tokens_of` is what a job costs of a provider's rate.
+
+    A provider that comes back gets its full weight again after `ramp_s`.
+    """
+
+    name: str
+    providers: Sequence[Provider]
+    tokens_of: Callable[[ReadyDelivery], int] = lambda job: 1
+    ramp_s: float = 60.0
+
+
+@asynccontextmanager
+async def open_peers(name: str, settings: ProcessSettings) -> AsyncIterator[Peers]:
+    """Channels to user_svc and template_svc. They connect on first use."""
+    identity = ServiceIdentity(name, settings.common.service_secret)
+    peers = settings.peers
+    async with AsyncExitStack() as stack:
+
+        async def connect(peer: str, target: str, service: ServiceDescriptor) -> grpc.aio.Channel:
+            breaker = Breaker(peer, failures=peers.breaker_failures, open_s=peers.breaker_open_s)
+            chain = client_chain(identity, breaker)
+            return await stack.enter_async_context(open_channel(target, settings=peers, chain=chain, services=[service]))
+
+        users = await connect("user_svc", peers.user_svc, recipient_service_pb2.DESCRIPTOR.services_by_name["RecipientService"])
+        templates = await connect("template_svc", peers.template_svc, render_service_pb2.DESCRIPTOR.services_by_name["RenderService"])
+        recipients, renderer = RecipientClient(users), RenderClient(templates)
+        # reported only: while they are down deliveries are parked, which is no reason to send the worker's traffic elsewhere
+        checks = (
+            Check("user_svc", users.channel_ready, required=False),
+            Check("template_svc", templates.channel_ready, required=False),
+        )
+        yield Peers(recipients, renderer, checks)
+        await recipients.close()
+        await renderer.close()
+
+
+@asynccontextmanager
+async def open_worker(
+    name: str, settings: ProcessSettings, *, channel: Channel, peers: Peers, broker: Broker | None = None
+) -> AsyncIterator[App]:
+    """Consumes the channel's queues and serves health until the end of the block. `broker` replaces the one of the settings."""
+    fatal = asyncio.Event()
+    async with AsyncExitStack() as stack:
+        bus = (
+            broker
+            if broker is not None
+            else await stack.enter_async_context(open_broker(settings.broker, build_topology(delay_scale=settings.broker.delay_scale)))
+        )
+        redis = await stack.enter_async_context(open_cache(settings.cache))
+        ledger = Ledger(redis, ttl_s=settings.ledger.ttl_s, on_unprotected=_UNPROTECTED.add)
+        stack.push_async_callback(ledger.close)
+        routes = await _open_routes(stack, channel, redis, settings.worker)
+        handler = _Lanes(channel, peers, ledger, routes)
+        consumer = DeliveryConsumer(
+            bus, channel.name, handler, prefetch=settings.worker.prefetch, urgent_prefetch=settings.worker.urgent_prefetch
+        )
+
+        async def alive() -> None:
+            if not consumer.liveness():
+                log.error("the consumer has died in silence: this process ends so that another takes over")
+                fatal.set()
+            if not consumer.ready:
+                raise ConsumerNotReady
+
+        checks = (Check("broker", bus.ping), Check("consumer", alive), Check("redis", redis.ping, required=False), *peers.checks)
+        health = HealthMonitor(checks, alive=consumer.liveness)
+        await consumer.start()
+        stack.push_async_callback(consumer.stop, timeout_s=settings.common.grace_s)
+        await health.start()
+        stack.push_async_callback(health.close)
+        port = await stack.enter_async_context(serve_grpc(Dispatcher(()), settings.grpc, health, grace_s=settings.common.grace_s))
+        yield App(name, health, {"grpc": port}, fatal)
+
+
+async def _open_routes(stack: AsyncExitStack, channel: Channel, redis: Redis, settings: WorkerSettings) -> list[Route]:
+    """The channel's providers, with breakers and limits that all replicas share."""
+    breakers = SharedBreakers(BreakerStore(redis), failures=settings.breaker_failures, open_s=settings.breaker_open_s)
+    stack.push_async_callback(breakers.close)
+    routes: list[Route] = []
+    for provider in channel.providers:
+        limit = None
+        if provider.rate_per_s > 0:
+            limit = ProviderLimit(provider.name, provider.rate_per_s, redis)
+            stack.push_async_callback(limit.close)
+        routes.append(
+            Route(
+                provider.name, provider.sender, breakers.breaker(provider.name), provider.capacity,
+                weight=provider.weight, limit=limit, ramp_s=channel.ramp_s,
+            )
+        )  # fmt: skip
+    await breakers.start()
+    return routes
+
+
+class ConsumerNotReady(Exception):
+    """Not every lane is being consumed."""
+
+
+class _Lanes:
+    """The handler of both lanes: two pipelines that share everything but their part of each provider's capacity."""
+
+    def __init__(self, channel: Channel, peers: Peers, ledger: Ledger, routes: Sequence[Route]) -> None:
+        def observe(provider: str, result: str, seconds: float, sent: bool) -> None:
+            _ATTEMPTS.record(seconds, {"channel": channel.name, "provider": provider, "result": result, "sent": sent})
+
+        def lane(part: Callable[[int], int]) -> DeliveryPipeline:
+            return DeliveryPipeline(
+                recipients=peers.recipients, renderer=peers.renderer, routing=Routing(routes, part=part), ledger=ledger,
+                tokens_of=channel.tokens_of, observe=observe,
+            )  # fmt: skip
+
+        self._urgent, self._normal = lane(_urgent_part), lane(lambda capacity: max(1, capacity - _urgent_part(capacity)))
+
+    async def __call__(self, deliveries: Sequence[Delivery]) -> Sequence[Disposition]:
+        """An envelope holds deliveries of one lane."""
+        lane = self._urgent if deliveries[0].priority == PRIORITY_HIGH else self._normal
+        return await lane.handle(deliveries)
+
+
+def _urgent_part(capacity: int) -> int:
+    return max(1, capacity // _URGENT_SHARE)

@@ -1,0 +1,162 @@
+"""What the gateway asks user_svc and template_svc before it accepts: batched, cached for seconds, and from memory while they are down."""
+
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Generic, TypeVar
+
+import grpc.aio
+
+from clarion.template.v1.render_service_pb2 import BatchDescribeTemplatesRequest
+from clarion.template.v1.render_service_pb2 import TemplateSummary as SummaryMessage
+from clarion.template.v1.render_service_pb2_grpc import RenderServiceStub
+from clarion.user.v1.recipient_service_pb2 import BatchCheckUsersRequest
+from clarion.user.v1.recipient_service_pb2_grpc import RecipientServiceStub
+from gateway.accepting.errors import PeerUnavailable
+from gateway.accepting.models import TemplateSummary
+from gateway.notifications.models import Channel
+from mesh import context
+from mesh.context import CallContext
+from mesh.errors import Code, ServiceError
+from mesh.resilience.batching import Batcher
+
+log = logging.getLogger(__name__)
+
+V = TypeVar("V")
+
+_MAX_TEMPLATES = 200
+_MAX_USERS = 500
+# what the callee may be asked again soon, and what a deadline of ours cut off, says nothing about the question
+_AWAY = {Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED, Code.RESOURCE_EXHAUSTED, Code.CANCELLED}
+
+
+class Remembered(Generic[V]):
+    """Positive answers for `fresh_s`, and for `stale_s` while nobody can be asked. The least recently learned are forgotten first."""
+
+    def __init__(self, *, fresh_s: float, stale_s: float, size: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._fresh_s = fresh_s
+        self._stale_s = stale_s
+        self._size = size
+        self._clock = clock
+        self._answers: OrderedDict[str, tuple[float, V]] = OrderedDict()
+
+    def fresh(self, key: str) -> V | None:
+        """The answer, when it is new enough to be believed."""
+        return self._within(key, self._fresh_s)
+
+    def stale(self, key: str) -> V | None:
+        """The answer, when it is better than none."""
+        return self._within(key, self._stale_s)
+
+    def learn(self, key: str, answer: V | None) -> None:
+        """Keeps a positive answer; None forgets the one before."""
+        if answer is None:
+            self._answers.pop(key, None)
+            return
+        self._answers[key] = (self._clock(), answer)
+        self._answers.move_to_end(key)
+        if len(self._answers) > self._size:
+            self._answers.popitem(last=False)
+
+    async def ask(self, question: Callable[[str], Awaitable[V | None]], key: str, what: str) -> V | None:
+        """The answer to a question, or the one remembered while nobody can be asked. Raises PeerUnavailable when there is none."""
+        try:
+            return await question(key)
+        except ServiceError as error:
+            if error.code not in _AWAY:
+                raise
+            answer = self.stale(key)
+            if answer is None:
+                # a breaker's pause may be long, but the callee may be back much sooner
+                raise PeerUnavailable(what, min(error.retry_after_s or 1.0, 60.0)) from error
+            log.debug("answered from memory", extra={"what": what, "reason": error.reason})
+            return answer
+
+    def _within(self, key: str, age_s: float) -> V | None:
+        known = self._answers.get(key)
+        return known[1] if known is not None and self._clock() - known[0] <= age_s else None
+
+
+class TemplateClient:
+    """Describes templates. What does not exist is asked for again each time, since it may exist a moment later."""
+
+    def __init__(self, channel: grpc.aio.Channel, *, fresh_s: float, stale_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._stub: Any = RenderServiceStub(channel)
+        self._known: Remembered[TemplateSummary] = Remembered(fresh_s=fresh_s, stale_s=stale_s, size=10_000, clock=clock)
+        self._names: Batcher[str, TemplateSummary | None] = Batcher(self._ask, max_items=_MAX_TEMPLATES, max_concurrent=2, name="templates")
+
+    async def describe(self, name: str) -> TemplateSummary | None:
+        """The template, or None when there is none. Raises PeerUnavailable."""
+        known = self._known.fresh(name)
+        return known if known is not None else await self._known.ask(self._names.submit, name, "the template")
+
+    async def close(self) -> None:
+        """Waits for what is under way."""
+        await self._names.close()
+
+    async def _ask(self, names: Sequence[str]) -> Sequence[TemplateSummary | None]:
+        _detach()
+        wanted = list(dict.fromkeys(names))
+        response = await self._stub.BatchDescribeTemplates(BatchDescribeTemplatesRequest(names=wanted))
+        found = {name: _summary_of(message) for name, message in zip(wanted, response.summaries, strict=True)}
+        for name, summary in found.items():
+            # an unpublished template is a negative answer too: its author is about to publish it and try again
+            self._known.learn(name, summary if summary is not None and summary.published_version else None)
+        return [found[name] for name in names]
+
+
+class UserClient:
+    """Knows who exists. Who does not is asked for again each time."""
+
+    def __init__(self, channel: grpc.aio.Channel, *, fresh_s: float, stale_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._stub: Any = RecipientServiceStub(channel)
+        self._known: Remembered[bool] = Remembered(fresh_s=fresh_s, stale_s=stale_s, size=200_000, clock=clock)
+        self._ids: Batcher[str, bool | None] = Batcher(self._ask, max_items=_MAX_USERS, max_concurrent=2, name="users")
+
+    async def exists(self, user_id: str) -> bool:
+        """Whether there is such a person. Raises PeerUnavailable."""
+        if self._known.fresh(user_id) is not None:
+            return True
+        return await self.is_known(user_id)
+
+    async def is_known(self, user_id: str) -> bool:
+        """Whether there is such a person, asked now; what is remembered counts only while nobody can be asked. Raises PeerUnavailable."""
+        return await self._known.ask(self._ids.submit, user_id, "the user") is not None
+
+    def forget(self, user_id: str) -> None:
+        """Asks anew the next time: the person is gone."""
+        self._known.learn(user_id, None)
+
+    async def close(self) -> None:
+        """Waits for what is under way."""
+        await self._ids.close()
+
+    async def _ask(self, user_ids: Sequence[str]) -> Sequence[bool | None]:
+        _detach()
+        wanted = list(dict.fromkeys(user_ids))
+        response = await self._stub.BatchCheckUsers(BatchCheckUsersRequest(user_ids=wanted))
+        existing = set(response.existing_user_ids)
+        for user_id in wanted:
+            self._known.learn(user_id, True if user_id in existing else None)
+        return [True if user_id in existing else None for user_id in user_ids]
+
+
+def _detach() -> None:
+    """A batch serves many calls: it must not inherit the deadline, and the name, of the one that happened to start it."""
+    served = context.current_or_none()
+    context.enter(CallContext(method="batch", correlation_id=served.correlation_id if served is not None else ""))
+
+
+def _summary_of(message: SummaryMessage) -> TemplateSummary | None:
+    if not message.exists:
+        return None
+    return TemplateSummary(
+        name=message.name,
+        channel=Channel(message.channel),
+        category=message.category,
+        mandatory=message.mandatory,
+        on_unknown=message.on_unknown,
+        published_version=message.published_version,
+        required_variables=tuple(message.required_variables),
+    )

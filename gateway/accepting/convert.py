@@ -1,0 +1,81 @@
+"""Pure mapping between requests, drafts and the payload of a new notification."""
+
+import hashlib
+from datetime import datetime
+
+from clarion.channel.v1 import channel_pb2
+from clarion.delivery.v1 import delivery_pb2
+from clarion.notification.v1 import notification_pb2, notification_service_pb2
+from gateway.accepting.models import Acceptance, Draft, TemplateSummary
+from gateway.notifications.convert import channel_of, status_number
+from gateway.notifications.models import Priority
+from mesh.errors import InvalidArgument
+from mesh.rpc.timestamps import from_timestamp
+
+
+def draft_of(request: notification_service_pb2.SendNotificationRequest) -> Draft:
+    """What is asked for. Raises InvalidArgument for an enum number or a time that does not exist."""
+    return Draft(
+        user_id=request.user_id,
+        channel=channel_of(request.channel),
+        template=request.template,
+        variables=request.variables,
+        locale=request.locale,
+        priority=_priority_of(request.priority),
+        send_at=from_timestamp("send_at", request.send_at) if request.HasField("send_at") else None,
+        expires_at=from_timestamp("expires_at", request.expires_at) if request.HasField("expires_at") else None,
+        category=request.category,
+        metadata=dict(request.metadata) if request.metadata else {},
+    )
+
+
+def fingerprint_of(request: notification_service_pb2.SendNotificationRequest) -> bytes:
+    """SHA-256 of what is asked, whatever the transport: two requests with one idempotency key must agree in it."""
+    canonical = request
+    if request.request_id:
+        canonical = notification_service_pb2.SendNotificationRequest()
+        canonical.CopyFrom(request)
+        canonical.ClearField("request_id")
+    return hashlib.sha256(canonical.SerializeToString(deterministic=True)).digest()
+
+
+def send_response(accepted: Acceptance) -> notification_service_pb2.SendNotificationResponse:
+    """The answer to a send."""
+    response = notification_service_pb2.SendNotificationResponse(id=str(accepted.id), status=status_number(accepted.status))
+    response.create_time.FromDatetime(accepted.create_time)
+    return response
+
+
+def delivery_bytes(
+    draft: Draft, identifier: str, template: TemplateSummary, *, accepted: datetime, correlation_id: str, traceparent: str
+) -> bytes:
+    """The payload of a new notification: the serialized Delivery of its first attempt."""
+    delivery = delivery_pb2.Delivery(
+        notification_id=identifier,
+        attempt=1,
+        channel=channel_pb2.Channel.ValueType(draft.channel),
+        priority=notification_pb2.Priority.ValueType(draft.priority),
+        user_id=draft.user_id,
+        template=draft.template,
+        template_version=template.published_version,
+        locale=draft.locale,
+        variables=draft.variables,
+        category=draft.category or template.category,
+        mandatory=template.mandatory,
+        on_unknown=template.on_unknown,  # type: ignore[arg-type]  # a number of the same enum
+        correlation_id=correlation_id,
+        traceparent=traceparent,
+    )
+    delivery.accept_time.FromDatetime(accepted)
+    if draft.expires_at is not None:
+        delivery.expire_time.FromDatetime(draft.expires_at)
+    return delivery.SerializeToString()
+
+
+def _priority_of(number: int) -> Priority:
+    if number == notification_pb2.PRIORITY_UNSPECIFIED:
+        return Priority.NORMAL
+    try:
+        return Priority(number)
+    except ValueError:
+        raise InvalidArgument.of("priority", "must be normal or high") from None

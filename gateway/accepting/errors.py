@@ -1,0 +1,67 @@
+"""Why a notification is not accepted."""
+
+from gateway.accepting.limits import RateLimit
+from mesh.errors import Aborted, FieldViolation, InvalidArgument, ResourceExhausted, Unavailable
+
+
+class IdempotencyKeyReused(InvalidArgument):
+    """The key was used for another request."""
+
+    reason = "IDEMPOTENCY_KEY_REUSED"
+
+    def __init__(self) -> None:
+        super().__init__("the idempotency key was used for another request; a new request needs a new key")
+
+
+class IdempotencyInProgress(Aborted):
+    """The first request with this key has not ended yet."""
+
+    reason = "IDEMPOTENCY_IN_PROGRESS"
+
+    def __init__(self) -> None:
+        super().__init__("a request with this idempotency key is running; repeat it later", retry_after_s=1)
+
+
+class RateLimited(ResourceExhausted):
+    """More requests than the limit allows."""
+
+    reason = "RATE_LIMITED"
+
+    def __init__(self, limit: RateLimit, retry_after_s: float) -> None:
+        message = f"more than {limit.limit} notifications in {limit.window_s} s for this {limit.name}"
+        super().__init__(message, retry_after_s=retry_after_s, quota=limit.name)
+
+
+class TemplateNotFound(InvalidArgument):
+    reason = "TEMPLATE_NOT_FOUND"
+
+
+class TemplateNotPublished(InvalidArgument):
+    reason = "TEMPLATE_NOT_PUBLISHED"
+
+
+class ChannelMismatch(InvalidArgument):
+    reason = "CHANNEL_MISMATCH"
+
+
+class UserNotFound(InvalidArgument):
+    reason = "USER_NOT_FOUND"
+
+
+class MissingVariable(InvalidArgument):
+    """Variables that the template needs are not given."""
+
+    reason = "MISSING_VARIABLE"
+
+    def __init__(self, names: list[str]) -> None:
+        violations = [FieldViolation(f"variables.{name}", "is required by the template") for name in names]
+        super().__init__(f"variables: the template needs {', '.join(names)}", violations=violations)
+
+
+class PeerUnavailable(Unavailable):
+    """A service that must be asked before accepting is down, and nothing cached may stand in."""
+
+    reason = "DEPENDENCY_UNAVAILABLE"
+
+    def __init__(self, what: str, retry_after_s: float = 1.0) -> None:
+        super().__init__(f"{what} can't be checked at the moment", retry_after_s=retry_after_s)

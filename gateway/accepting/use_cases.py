@@ -1,0 +1,233 @@
+"""The rules of accepting a notification: who may, what is asked, whether it may go on, and that it is stored exactly once."""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import NamedTuple, Protocol
+
+import langcodes
+
+from gateway.accepting import errors
+from gateway.accepting.limits import AdmissionDecision, Answer, Ask, Claim
+from gateway.accepting.models import Acceptance, Draft, Record, Row, TemplateSummary, metadata_text
+from gateway.notifications.models import Status
+from mesh.context import CallContext, current
+from mesh.errors import InvalidArgument, PermissionDenied
+from mesh.ids import new_uuid, parse
+from mesh.process.telemetry import traceparent
+
+SEND_SCOPE = "notifications:send"
+_FURTHEST = timedelta(days=90)
+_KEY = re.compile(r"[!-~]{1,255}")
+
+
+class Templates(Protocol):
+    """What is known of templates."""
+
+    async def describe(self, name: str) -> TemplateSummary | None:
+        """The template, or None when there is none. Raises Unavailable when nobody can tell."""
+
+
+class Users(Protocol):
+    """Who exists."""
+
+    async def exists(self, user_id: str) -> bool:
+        """Whether there is such a person. Raises Unavailable when nobody can tell."""
+
+
+class Payload(Protocol):
+    """Serializes a new notification for the bus."""
+
+    def __call__(
+        self, draft: Draft, identifier: str, template: TemplateSummary, *, accepted: datetime, correlation_id: str, traceparent: str
+    ) -> bytes:
+        """The serialized delivery of its first attempt."""
+
+
+class AdmissionControl(Protocol):
+    """Idempotency claims and rate limits."""
+
+    @property
+    def policy_header(self) -> str:
+        """The RateLimit-Policy header."""
+
+    async def admit(self, ask: Ask) -> AdmissionDecision:
+        """Whether the request may go on. Never fails."""
+
+    async def release(self, claim: Claim) -> None:
+        """Gives a claim up."""
+
+    def complete(self, done: Sequence[tuple[Claim, bytes]]) -> None:
+        """Stores responses to replay."""
+
+
+class Store(Protocol):
+    """Where notifications are committed."""
+
+    async def store(self, row: Row) -> Record | None:
+        """None once it is committed; the record that stands in its way when its idempotency key was used before."""
+
+    async def find(self, digest: bytes) -> Record | None:
+        """The record of an idempotency key."""
+
+
+class Key(NamedTuple):
+    """An idempotency key as the caller gave it, and what was asked under it."""
+
+    text: str
+    fingerprint: bytes
+
+
+class Sender:
+    """Accepts notifications. `lease_s` is the time that this process has for publishing before a sweeper takes over."""
+
+    def __init__(
+        self, *, templates: Templates, users: Users, admission: AdmissionControl, store: Store, payload: Payload, lease_s: float
+    ) -> None:
+        self._templates = templates
+        self._users = users
+        self._admission = admission
+        self._store = store
+        self._payload = payload
+        self._lease = timedelta(seconds=lease_s)
+
+    async def send(self, draft: Draft, key: Key | None, *, report: bool = True) -> Acceptance:
+        """Accepts a notification, or answers what was accepted before under the same key. `report` sets the response headers."""
+        call = current()
+        confined_to = call.caller.confined_to(SEND_SCOPE)
+        if confined_to is not None and confined_to != draft.user_id:
+            raise PermissionDenied("you may send notifications to yourself only")
+        now = datetime.now(UTC)
+        check_draft(draft, now)
+        caller = f"{call.caller.kind.value}:{call.caller.id}"
+        claim = None if key is None else claim_of(caller, key)
+        decision = await self._admission.admit(Ask(caller, f"{draft.user_id}:{draft.channel.key}", claim))
+        if report:
+            call.set_header("ratelimit-policy", self._admission.policy_header)
+            call.set_header("ratelimit", decision.limit.report(decision.remaining, decision.reset_us))
+        if decision.answer is not Answer.ADMITTED:
+            return await self._refused(decision, claim, call, report=report)
+        try:
+            row = await self._row(draft, claim, call, caller, now)
+            standing = await self._store.store(row)
+        except BaseException:
+            if claim is not None:
+                await self._admission.release(claim)
+            raise
+        if standing is not None and claim is not None:
+            # Redis had lost the key: teach it again
+            self._admission.complete([(Claim(claim.digest, standing.fingerprint, b""), standing.response)])
+            return _replay(standing.response, same=standing.fingerprint == claim.fingerprint, call=call, report=report)
+        return Acceptance(row.id, Status(row.status), row.create_time)
+
+    async def _refused(self, decision: AdmissionDecision, claim: Claim | None, call: CallContext, *, report: bool) -> Acceptance:
+        if decision.answer is Answer.REPLAY:
+            return _replay(decision.response, same=True, call=call, report=report)
+        if decision.answer is Answer.MISMATCH:
+            raise errors.IdempotencyKeyReused
+        if decision.answer is Answer.IN_PROGRESS and claim is not None:
+            # it may have ended, or its process may have died, without Redis hearing of it
+            standing = await self._store.find(claim.digest)
+            if standing is None:
+                raise errors.IdempotencyInProgress
+            return _replay(standing.response, same=standing.fingerprint == claim.fingerprint, call=call, report=report)
+        raise errors.RateLimited(decision.limit, decision.retry_after_us / 1e6)
+
+    async def _row(self, draft: Draft, claim: Claim | None, call: CallContext, caller: str, now: datetime) -> Row:
+        template = await self._templates.describe(draft.template)
+        template = check_template(draft, template)
+        user_id = parse(draft.user_id)
+        if user_id is None or not await self._users.exists(draft.user_id):
+            raise errors.UserNotFound.of("user_id", "there is no such user")
+        identifier = new_uuid()
+        scheduled = draft.send_at is not None and draft.send_at > now
+        status = Status.SCHEDULED if scheduled else Status.PENDING
+        dispatch_at = draft.send_at if scheduled and draft.send_at is not None else now + self._lease
+        payload = self._payload(
+            draft, str(identifier), template, accepted=now, correlation_id=call.correlation_id, traceparent=traceparent()
+        )
+        return Row(
+            id=identifier,
+            user_id=user_id,
+            channel=draft.channel,
+            template=draft.template,
+            template_version=template.published_version,
+            locale=draft.locale,
+            priority=draft.priority,
+            category=draft.category or template.category,
+            status=status,
+            metadata=metadata_text(draft.metadata),
+            create_time=now,
+            send_at=draft.send_at,
+            expires_at=draft.expires_at,
+            dispatch_at=dispatch_at,
+            caller=caller,
+            correlation_id=call.correlation_id,
+            payload=payload,
+            digest=None if claim is None else claim.digest,
+            fingerprint=None if claim is None else claim.fingerprint,
+            response=None if claim is None else Acceptance(identifier, status, now).pack(),
+        )
+
+
+def choose_key(header: str, request_id: str) -> str:
+    """The idempotency key out of its two places; empty when there is none. Raises InvalidArgument when they differ or can't be a key."""
+    bare = header[1:-1] if len(header) >= 2 and header[0] == header[-1] == '"' else header
+    if bare and not _KEY.fullmatch(bare):
+        raise InvalidArgument.of("idempotency-key", "must be 1 to 255 printable ASCII characters without spaces")
+    if bare and request_id and bare != request_id:
+        raise InvalidArgument.of("request_id", "differs from the Idempotency-Key header")
+    return bare or request_id
+
+
+def claim_of(caller: str, key: Key) -> Claim:
+    """The claim on a key; keys of different callers never meet."""
+    digest = hashlib.sha256(f"SendNotification\n{caller}\n{key.text}".encode()).digest()
+    return Claim(digest, key.fingerprint, new_uuid().bytes)
+
+
+def check_draft(draft: Draft, now: datetime) -> None:
+    """Raises InvalidArgument for what the schema can't say."""
+    if draft.send_at is not None and draft.send_at > now + _FURTHEST:
+        raise InvalidArgument.of("send_at", f"must be at most {_FURTHEST.days} days ahead")
+    if draft.expires_at is not None:
+        if draft.expires_at <= now:
+            raise InvalidArgument.of("expires_at", "must be in the future")
+        if draft.send_at is not None and draft.expires_at <= draft.send_at:
+            raise InvalidArgument.of("expires_at", "must be after send_at")
+    if draft.locale and not is_locale(draft.locale):
+        raise InvalidArgument.of("locale", "must be a BCP 47 language tag that exists, such as pt-BR")
+    for name, value in draft.metadata.items():
+        if "\0" in name or "\0" in value or len(name) > 64:
+            raise InvalidArgument.of("metadata", "names have at most 64 characters, and no NUL may occur")
+
+
+@lru_cache(maxsize=1024)
+def is_locale(tag: str) -> bool:
+    """Whether it is a well-formed BCP 47 tag of a language that exists."""
+    return bool(langcodes.tag_is_valid(tag))
+
+
+def check_template(draft: Draft, template: TemplateSummary | None) -> TemplateSummary:
+    """The template, when the draft fits it. Raises InvalidArgument with the field that does not."""
+    if template is None:
+        raise errors.TemplateNotFound.of("template", "there is no such template")
+    if template.published_version == 0:
+        raise errors.TemplateNotPublished.of("template", "has no published version")
+    if template.channel != draft.channel:
+        raise errors.ChannelMismatch.of("channel", f"the template is for {template.channel.key}")
+    given = draft.variables.fields
+    missing = [name for name in template.required_variables if name not in given]
+    if missing:
+        raise errors.MissingVariable(missing)
+    return template
+
+
+def _replay(response: bytes, *, same: bool, call: CallContext, report: bool) -> Acceptance:
+    if not same:
+        raise errors.IdempotencyKeyReused
+    if report:
+        call.set_header("idempotency-replayed", "true")
+    return Acceptance.unpack(response)

@@ -1,0 +1,1 @@
+"""Committed notifications onto the bus: outbox, fair lanes, relay."""

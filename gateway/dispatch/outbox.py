@@ -1,0 +1,188 @@
+"""The rows that wait for the bus: taking them under a lease, marking those that the bus has, and measuring what waits."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from gateway.notifications.models import Channel, OutboxItem, Priority, Status, Unsent
+from mesh.stores.database import Database
+
+_WAITING = f"{Status.SCHEDULED:d}, {Status.PENDING:d}"
+
+# What follows the choice of the rows in `due`: $1 now, $2 until. What has expired ends here instead of being published. The array keeps
+# the planner, which can't know how few they are, from reading the whole table.
+_TAKE = f"""
+claimed AS (
+    UPDATE notifications n SET
+        status = CASE WHEN n.expires_at <= $1 THEN {Status.EXPIRED:d} ELSE {Status.PENDING:d} END,
+        reason = CASE WHEN n.expires_at <= $1 THEN 'EXPIRED_IN_BACKLOG' ELSE n.reason END,
+        update_time = CASE WHEN n.status = {Status.SCHEDULED:d} OR n.expires_at <= $1 THEN $1 ELSE n.update_time END,
+        dispatch_at = $2
+    WHERE n.id = ANY (ARRAY(SELECT id FROM due))
+    RETURNING n.id, n.run, n.channel, n.priority, n.status, n.payload, n.caller, n.user_id, n.create_time
+),
+recorded AS (
+    INSERT INTO timeline (notification_id, run, attempt, status, mark, time, reason)
+    SELECT id, run, 0, status, 0, $1, 'EXPIRED_IN_BACKLOG' FROM claimed WHERE status = {Status.EXPIRED:d}
+    ON CONFLICT DO NOTHING
+)
+"""
+_CLAIM_URGENT = f"""
+WITH due AS (
+    SELECT id, dispatch_at FROM notifications WHERE status IN ({_WAITING}) AND priority = {Priority.HIGH:d} AND dispatch_at <= $1
+    ORDER BY dispatch_at LIMIT $3 FOR UPDATE SKIP LOCKED
+),
+{_TAKE}
+SELECT id, channel, priority, payload, status, caller, user_id, create_time, (SELECT min(dispatch_at) FROM due) AS first FROM claimed
+"""
+
+# A walk over the callers in the index, two look-ups each, however many rows they have. Those with something due share the page
+# equally. A page visits a bounded number of callers; the next one goes on behind the last of them.
+_MINE = f"n.status IN ({_WAITING}) AND n.priority = {Priority.NORMAL:d} AND n.channel = $4"
+_CLAIM_IN_TURN = f"""
+WITH RECURSIVE walk AS (
+    (SELECT n.caller, 1 AS step FROM notifications n WHERE {_MINE} AND n.caller > $5 ORDER BY n.caller LIMIT 1)
+    UNION ALL
+    SELECT (SELECT n.caller FROM notifications n WHERE {_MINE} AND n.caller > walk.caller ORDER BY n.caller LIMIT 1), walk.step + 1
+    FROM walk WHERE walk.caller IS NOT NULL AND walk.step < $6
+),
+waiting AS MATERIALIZED (
+    SELECT walk.caller, one.dispatch_at AS first FROM walk CROSS JOIN LATERAL (
+        SELECT n.dispatch_at FROM notifications n WHERE {_MINE} AND n.caller = walk.caller AND n.dispatch_at <= $1
+        ORDER BY n.dispatch_at LIMIT 1
+    ) one
+),
+page AS (
+    SELECT greatest(1, $3 / greatest(1, (SELECT count(*) FROM waiting))) AS share,
+        CASE WHEN count(walk.caller) < $6 THEN '' ELSE max(walk.caller) END AS last, (SELECT min(first) FROM waiting) AS first
+    FROM walk
+),
+due AS (
+    SELECT mine.id FROM waiting CROSS JOIN LATERAL (
+        SELECT n.id FROM notifications n WHERE {_MINE} AND n.caller = waiting.caller AND n.dispatch_at <= $1
+        ORDER BY n.dispatch_at LIMIT (SELECT share FROM page) FOR UPDATE SKIP LOCKED
+    ) mine
+),
+{_TAKE}
+SELECT id, channel, priority, payload, status, caller, user_id, create_time, share, last, first FROM page LEFT JOIN claimed ON true
+"""
+_CALLERS_AT_ONCE = 200
+
+# In order of the id, as settlement locks too, so that the two never wait for each other in a circle. An outcome that was faster keeps
+# its status. The range spares the partitions that none of the ids is in.
+_MARK = f"""
+WITH given AS (SELECT * FROM unnest($1::uuid[], $2::timestamptz[]) AS t(id, queued_at)),
+mine AS (
+    SELECT n.id FROM notifications n
+    WHERE n.id = ANY($1::uuid[]) AND n.id BETWEEN $3 AND $4 AND n.queued_at IS NULL
+    ORDER BY n.id FOR UPDATE
+)
+UPDATE notifications n SET
+    queued_at = given.queued_at,
+    status = CASE WHEN n.status = {Status.PENDING:d} THEN {Status.QUEUED:d} ELSE n.status END,
+    update_time = CASE WHEN n.status = {Status.PENDING:d} THEN given.queued_at ELSE n.update_time END
+FROM mine JOIN given USING (id)
+WHERE n.id = mine.id AND n.id BETWEEN $3 AND $4
+RETURNING n.id
+"""
+
+# Bounded, so that measuring a backlog costs little however long it is. Ids are in the order of acceptance; an old one that a reviewer
+# has requeued is as young as its requeue, which is its update_time.
+_MEASURE = f"""
+SELECT
+    (SELECT count(*) FROM (SELECT 1 FROM notifications WHERE status = {Status.PENDING:d} LIMIT $2) AS pending)
+        + (SELECT count(*) FROM (
+            SELECT 1 FROM notifications WHERE status = {Status.SCHEDULED:d} AND dispatch_at <= $1 LIMIT $2
+        ) AS scheduled) AS size,
+    least(
+        (SELECT min(update_time) FROM
+            (SELECT update_time FROM notifications WHERE status = {Status.PENDING:d} ORDER BY id LIMIT 1000) AS first),
+        (SELECT min(dispatch_at) FROM notifications WHERE status = {Status.SCHEDULED:d} AND dispatch_at <= $1)
+    ) AS oldest
+"""
+MOST_COUNTED = 100_000
+
+_PUBLISH_AGAIN = f"""
+UPDATE notifications SET status = {Status.PENDING:d}, queued_at = NULL, dispatch_at = now()
+WHERE status IN ({Status.QUEUED:d}, {Status.SENDING:d}, {Status.RETRYING:d}) AND payload IS NOT NULL
+"""
+
+
+class Claimed(NamedTuple):
+    """A page of the backlog: what is to be published now, and what had expired. `lag_s` is how long the oldest was overdue.
+
+    `full` when more may wait. `last` is where the next page goes on, empty when it begins anew.
+    """
+
+    jobs: tuple[OutboxItem, ...]
+    expired: tuple[Unsent, ...]
+    full: bool
+    lag_s: float = 0.0
+    last: str = ""
+
+
+class Waiting(NamedTuple):
+    """How many notifications are accepted or due and not on the bus (`MOST_COUNTED` stands for more), and since when the oldest is."""
+
+    size: int
+    oldest: datetime | None
+
+
+class Outbox:
+    """The backlog in PostgreSQL."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def claim_urgent(self, *, most: int, lease_s: float) -> Claimed:
+        """Takes up to `most` due rows of high priority that nobody else has, for `lease_s` seconds."""
+        now = datetime.now(UTC)
+        rows = await self._database.fetch(_CLAIM_URGENT, now, now + timedelta(seconds=lease_s), most)
+        return _claimed(rows, full=len(rows) >= most, lag_s=_lag_s(now, rows))
+
+    async def claim(self, channel: Channel, *, most: int, lease_s: float, after: str = "") -> Claimed:
+        """Takes up to `most` due rows of the channel's normal lane for `lease_s` seconds: of each caller an equal share.
+
+        `after` is `last` of the page before. A page is full when one of the callers may have more.
+        """
+        now = datetime.now(UTC)
+        callers = min(most, _CALLERS_AT_ONCE)
+        found = await self._database.fetch(_CLAIM_IN_TURN, now, now + timedelta(seconds=lease_s), most, channel, after, callers)
+        share, last = found[0]["share"], found[0]["last"]
+        rows = [row for row in found if row["id"] is not None]
+        full = max(Counter(row["caller"] for row in rows).values(), default=0) >= share
+        return _claimed(rows, full=full, last=last, lag_s=_lag_s(now, found))
+
+    async def mark(self, queued: Sequence[tuple[UUID, datetime]]) -> Sequence[UUID]:
+        """Marks rows as QUEUED since the given times; those that an outcome has moved on keep their status."""
+        ids = [identifier for identifier, _ in queued]
+        rows = await self._database.fetch(_MARK, ids, [when for _, when in queued], min(ids), max(ids))
+        return [row["id"] for row in rows]
+
+    async def publish_again(self) -> None:
+        """Makes everything due that was published and has not ended, for a bus that has lost its messages."""
+        await self._database.fetch(_PUBLISH_AGAIN)
+
+    async def measure(self) -> Waiting:
+        """What waits now, in this and every other process."""
+        row = (await self._database.fetch(_MEASURE, datetime.now(UTC), MOST_COUNTED))[0]
+        return Waiting(min(row["size"], MOST_COUNTED), row["oldest"])
+
+
+def _claimed(rows: Sequence[Any], *, full: bool, lag_s: float, last: str = "") -> Claimed:
+    jobs = tuple(
+        OutboxItem(row["id"], Channel(row["channel"]), Priority(row["priority"]), row["payload"], row["caller"])
+        for row in rows
+        if row["status"] == Status.PENDING
+    )
+    expired = tuple(
+        Unsent(row["id"], row["user_id"], Channel(row["channel"]), row["create_time"]) for row in rows if row["status"] == Status.EXPIRED
+    )
+    return Claimed(jobs, expired, full, lag_s, last)
+
+
+def _lag_s(now: datetime, rows: Sequence[Any]) -> float:
+    first = rows[0]["first"] if rows else None
+    return 0.0 if first is None else max(0.0, (now - first).total_seconds())

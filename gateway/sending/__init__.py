@@ -1,1 +1,0 @@
-"""Sending: a request becomes a stored notification, once."""

@@ -1,0 +1,65 @@
+"""clarion.notification.v1.NotificationService: messages in, one use case, messages out."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from clarion.notification.v1 import notification_service_pb2 as rpc
+from clarion.notification.v1.notification_service_pb2_grpc import NotificationServiceServicer
+from gateway.accepting.convert import draft_of, fingerprint_of, send_response
+from gateway.accepting.use_cases import Key, Sender, choose_key
+from gateway.notifications.convert import filters_of, notification_message
+from gateway.notifications.use_cases import Notifications
+from mesh.context import current
+from mesh.errors import ServiceError
+from mesh.rpc.status import to_status
+from mesh.rpc.validation import validate
+
+IDEMPOTENCY_KEY = "idempotency-key"
+
+
+class NotificationServicer(NotificationServiceServicer):
+    """Serves notifications. `context` is unused: what a call carries is in `mesh.context.current()`."""
+
+    def __init__(self, *, sender: Sender, notifications: Notifications) -> None:
+        self._sender = sender
+        self._notifications = notifications
+
+    async def SendNotification(self, request: rpc.SendNotificationRequest, context: Any) -> rpc.SendNotificationResponse:
+        text = choose_key(current().metadata.get(IDEMPOTENCY_KEY, ""), request.request_id)
+        key = Key(text, fingerprint_of(request)) if text else None
+        return send_response(await self._sender.send(draft_of(request), key))
+
+    async def BatchSendNotifications(self, request: rpc.BatchSendNotificationsRequest, context: Any) -> rpc.BatchSendNotificationsResponse:
+        header = choose_key(current().metadata.get(IDEMPOTENCY_KEY, ""), "")
+        results = await asyncio.gather(*(self._send_item(item, header, index) for index, item in enumerate(request.requests)))
+        accepted = sum(result.HasField("accepted") for result in results)
+        return rpc.BatchSendNotificationsResponse(results=results, accepted_count=accepted)
+
+    async def _send_item(self, item: rpc.SendNotificationRequest, header: str, index: int) -> rpc.BatchSendResult:
+        """A header's key makes each item without a `request_id` of its own safe to repeat, at its place in the batch."""
+        text = item.request_id or (f"{header}/{index}" if header else "")
+        try:
+            validate(item)
+            key = Key(text, fingerprint_of(item)) if text else None
+            return rpc.BatchSendResult(accepted=send_response(await self._sender.send(draft_of(item), key, report=False)))
+        except ServiceError as error:
+            return rpc.BatchSendResult(error=to_status(error))
+
+    async def GetNotification(self, request: rpc.GetNotificationRequest, context: Any) -> rpc.GetNotificationResponse:
+        found = await self._notifications.get(current().caller, request.id)
+        return rpc.GetNotificationResponse(notification=notification_message(found))
+
+    async def ListNotifications(self, request: rpc.ListNotificationsRequest, context: Any) -> rpc.ListNotificationsResponse:
+        page = await self._notifications.list_notifications(
+            current().caller, request.user_id, filters_of(request), request.page_size, request.page_token
+        )
+        return rpc.ListNotificationsResponse(notifications=map(notification_message, page.items), next_page_token=page.next_token)
+
+    async def CancelNotification(self, request: rpc.CancelNotificationRequest, context: Any) -> rpc.CancelNotificationResponse:
+        cancelled = await self._notifications.cancel(current().caller, request.id)
+        return rpc.CancelNotificationResponse(notification=notification_message(cancelled))
+
+    async def WatchNotification(self, request: rpc.WatchNotificationRequest, context: Any) -> AsyncIterator[rpc.WatchNotificationResponse]:
+        async for state in self._notifications.watch(current().caller, request.id):
+            yield rpc.WatchNotificationResponse(notification=notification_message(state))

@@ -1,0 +1,1 @@
+"""Outcomes from the bus into rows, timelines and dead letters."""

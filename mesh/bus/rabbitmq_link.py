@@ -1,0 +1,151 @@
+"""One AMQP connection that comes back by itself, and the tools for living with aiormq's ways of failing."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+
+import aiormq
+from aiormq.abc import AbstractChannel, AbstractConnection
+from aiormq.exceptions import AMQPError
+from yarl import URL
+
+from mesh.bus.broker import BrokerUnavailable
+
+log = logging.getLogger(__name__)
+
+# aiormq answers a closed channel or connection with any of these; RuntimeError is its ChannelInvalidStateError's base.
+CLIENT_ERRORS = (AMQPError, OSError, RuntimeError, TimeoutError)
+
+REPLY_TIMEOUT_S = 10.0
+_CONNECT_TIMEOUT_S = 10.0
+_PAUSE_MIN_S = 0.2
+_PAUSE_MAX_S = 5.0
+# aiormq gives a silent connection up after three times this; RabbitMQ gives us up after two times.
+_HEARTBEAT_S = 10
+
+
+class Link:
+    """One connection, kept up: it is opened again after jittered, growing pauses, until `close`.
+
+    `on_up` prepares each new connection and returns a channel without which the connection is of no use, or None.
+    """
+
+    def __init__(self, url: str, name: str, on_up: Callable[[AbstractConnection], Awaitable[AbstractChannel | None]]) -> None:
+        self._url = URL(url).update_query({"name": f"clarion {name}", "heartbeat": URL(url).query.get("heartbeat", str(_HEARTBEAT_S))})
+        self._name = name
+        self._on_up = on_up
+        self._up = asyncio.Event()
+        self._dropped = asyncio.Event()
+        self._closed = False
+        self._connection: AbstractConnection | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection now."""
+        return self._up.is_set()
+
+    async def open(self, *, wait_s: float) -> None:
+        """Starts connecting; returns when connected or after `wait_s`."""
+        self._task = asyncio.create_task(self._run(), name=f"rabbitmq-{self._name}")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                await self._up.wait()
+
+    async def connection(self) -> AbstractConnection:
+        """The connection, as soon as there is one."""
+        while self._connection is None:
+            await self._up.wait()
+        return self._connection
+
+    def connection_now(self) -> AbstractConnection:
+        """The connection. Raises BrokerUnavailable when there is none."""
+        if self._connection is None:
+            raise BrokerUnavailable("the message broker is not connected")
+        return self._connection
+
+    def drop(self, connection: AbstractConnection) -> None:
+        """Replaces the connection, which somebody found to be dead in silence. Does nothing when it is not the current one."""
+        if self._connection is connection:
+            self._dropped.set()
+
+    async def close(self) -> None:
+        """Closes the connection and does not open it again."""
+        self._closed = True
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    async def _run(self) -> None:
+        failures = 0
+        # Asked as well as cancelled, since the client library may take a cancellation for its own.
+        while not self._closed:
+            connection: AbstractConnection | None = None
+            try:
+                with closed_is_an_error():
+                    opening = aiormq.Connection(self._url)
+                    async with asyncio.timeout(_CONNECT_TIMEOUT_S):
+                        await opening.connect()
+                    connection = opening
+                    vital = await self._on_up(connection)
+                failures = 0
+                await self._stay_up(connection, vital)
+                log.warning("broker connection lost", extra={"connection": self._name})
+            except CLIENT_ERRORS as error:
+                failures += 1
+                what = {"connection": self._name, "error": type(error).__name__, "failures": failures}
+                log.warning("broker connection failed", extra=what)
+            finally:
+                self._up.clear()
+                self._connection = None
+                if connection is not None:
+                    await close_quietly(connection)
+            await asyncio.sleep(pause_s(failures))
+
+    async def _stay_up(self, connection: AbstractConnection, vital: AbstractChannel | None) -> None:
+        self._connection = connection
+        self._dropped.clear()
+        self._up.set()
+        log.info("broker connected", extra={"connection": self._name})
+        await first_of(connection.closing, self._dropped.wait(), *([vital.closing] if vital else []))
+
+
+@contextmanager
+def closed_is_an_error() -> Iterator[None]:
+    """Turns the cancellation that aiormq throws at callers whose connection it closes into a ConnectionResetError.
+
+    Taken for one of ours it would end the caller's task in silence.
+    """
+    try:
+        yield
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        raise ConnectionResetError("the broker connection was closed") from None
+
+
+async def close_quietly(resource: AbstractConnection | AbstractChannel) -> None:
+    """Closes what may be half broken. What goes wrong then says nothing new: it is closed either way."""
+    with suppress(*CLIENT_ERRORS), closed_is_an_error():
+        async with asyncio.timeout(REPLY_TIMEOUT_S):
+            await resource.close()
+
+
+async def first_of(*waiting: Awaitable[object]) -> None:
+    """Returns when one of them is done, and cancels the others."""
+    tasks = [asyncio.ensure_future(one) for one in waiting]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+def pause_s(failures: int) -> float:
+    """Seconds until the next try, at random, so that the processes of a fleet do not come back all at the same moment."""
+    longest = min(_PAUSE_MAX_S, _PAUSE_MIN_S * 2.0 ** min(failures, 10))
+    return random.uniform(longest / 2, longest)  # noqa: S311  spreads load, guards nothing

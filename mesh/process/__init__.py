@@ -1,0 +1,1 @@
+"""The life of one process: settings, logs, telemetry, health, start and stop."""

@@ -1,0 +1,133 @@
+"""The life of a process: settings, telemetry, open, serve, drain on SIGTERM, close in reverse order of opening."""
+
+import argparse
+import asyncio
+import gc
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+import uvloop
+
+from mesh.process import logs, telemetry
+from mesh.process.health import HealthMonitor
+from mesh.process.settings import CommonSettings, Env, SettingsError
+
+log = logging.getLogger(__name__)
+
+EXIT_SETTINGS = 2
+
+
+class ProcessSettings(Protocol):
+    """What `run` needs to know of a service's settings."""
+
+    @property
+    def common(self) -> CommonSettings:
+        """What every process reads."""
+
+
+S = TypeVar("S", bound=ProcessSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """A process that is open and serving. `ports` by what listens there ("grpc", "http"); `fatal` is set when it can't go on."""
+
+    name: str
+    health: HealthMonitor
+    ports: Mapping[str, int]
+    fatal: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class PortTaken(Exception):
+    """Another process listens on the port."""
+
+
+OpenApp = Callable[[S], AbstractAsyncContextManager[App]]
+
+
+def run(name: str, from_env: Callable[[Env], S], open_app: OpenApp[S], *, migrate: Callable[[S], None] | None = None) -> int:
+    """The body of every `__main__`: serves until SIGTERM or SIGINT, or runs `migrate`. Returns the exit code; 2 for bad settings."""
+    arguments = _parse(name, from_env, commands=["serve"] if migrate is None else ["serve", "migrate"])
+    env = Env(os.environ)
+    settings = from_env(env)
+    try:
+        env.check()
+    except SettingsError as error:
+        for problem in error.problems:
+            sys.stderr.write(f"{name}: {problem}\n")
+        return EXIT_SETTINGS
+    logs.set_up(name, level=settings.common.log_level, form=settings.common.log_format)
+    if arguments.command == "migrate" and migrate is not None:
+        migrate(settings)
+        log.info("database is up to date")
+        return 0
+    try:
+        return uvloop.run(_serve(name, settings, open_app))
+    except SettingsError as error:
+        # a file that a variable names can turn out wrong only when it is opened
+        for problem in error.problems:
+            sys.stderr.write(f"{name}: {problem}\n")
+        return EXIT_SETTINGS
+    except PortTaken as error:
+        log.error("%s", error)  # noqa: TRY400  the message says it all
+        return 1
+
+
+def _parse(name: str, from_env: Callable[[Env], S], *, commands: Sequence[str]) -> argparse.Namespace:
+    env = Env({})
+    from_env(env)
+    width = max(len(variable) for variable in env.names)
+    lines = [f"  {variable:<{width}}  {default}" for variable, default in sorted(env.names.items())]
+    parser = argparse.ArgumentParser(
+        prog=f"python -m {name}",
+        description=f"Runs {name}. It is configured by environment variables only.",
+        epilog="environment variables and their defaults:\n" + "\n".join(lines),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("command", nargs="?", default="serve", choices=commands, help="what to do (default: serve)")
+    return parser.parse_args()
+
+
+async def _serve(name: str, settings: S, open_app: OpenApp[S]) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    exporting = telemetry.set_up(name, settings.common)
+    failed = False
+    try:
+        async with open_app(settings) as app:
+            _settle_garbage_collection()
+            log.info("started", extra={"ports": dict(app.ports), "metrics_port": exporting.metrics_port})
+            failed = await _until(stop, app.fatal)
+            await app.health.drain()
+            # endpoints need time to notice that this replica is going, before it refuses connections
+            await asyncio.sleep(settings.common.drain_s)
+            log.info("stopping")
+    finally:
+        await exporting.close()
+    log.info("stopped")
+    return 1 if failed else 0
+
+
+def _settle_garbage_collection() -> None:
+    """What was made at start-up stays, so the collector need not look at it again; and calls leave few cycles: it may look less often."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+
+
+async def _until(stop: asyncio.Event, fatal: asyncio.Event) -> bool:
+    """Waits for either; True when it was the fatal one."""
+    waiting = {asyncio.create_task(stop.wait()), asyncio.create_task(fatal.wait())}
+    _, pending = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    for task in pending:
+        task.cancel()
+    await asyncio.gather(*pending, return_exceptions=True)
+    return fatal.is_set()

@@ -1,0 +1,127 @@
+"""Settings from the environment: read once, every problem reported at the same time."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Self
+from urllib.parse import urlsplit
+
+
+class SettingsError(Exception):
+    """Some variables are missing or wrong; `problems` has a line for each."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)
+
+
+class Env:
+    """Reads typed variables and collects what is wrong with them.
+
+    `names` tells every variable that was asked for, with its default as people read it.
+    """
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self.problems: list[str] = []
+        self.names: dict[str, str] = {}
+
+    def check(self) -> None:
+        """Raises SettingsError when anything that was read is missing or wrong."""
+        if self.problems:
+            raise SettingsError(self.problems)
+
+    def text(self, name: str, default: str | None = None, *, choices: Sequence[str] = ()) -> str:
+        """Text. Without a default it is required."""
+        raw = self._read(name, default)
+        if choices and raw and raw not in choices:
+            self.problems.append(f"{name}: must be one of {', '.join(choices)}")
+        return raw
+
+    def secret(self, name: str, default: str | None = None, *, min_length: int = 16) -> str:
+        """Text whose value never appears in a message."""
+        raw = self._read(name, default, shown="(development only)" if default else None)
+        if raw and len(raw) < min_length:
+            self.problems.append(f"{name}: must have at least {min_length} characters")
+        return raw
+
+    def integer(self, name: str, default: int | None = None, *, minimum: int = 0, maximum: int = 2**31 - 1) -> int:
+        """A whole number within bounds, both included."""
+        raw = self._read(name, None if default is None else str(default))
+        if not raw:
+            return minimum
+        if not re.fullmatch(r"-?\d{1,18}", raw) or not minimum <= int(raw) <= maximum:
+            self.problems.append(f"{name}: must be a whole number from {minimum} to {maximum}")
+            return minimum
+        return int(raw)
+
+    def number(self, name: str, default: float | None = None, *, minimum: float = 0.0, maximum: float = 1e9) -> float:
+        """A number within bounds, both included; seconds where the name ends in _S."""
+        raw = self._read(name, None if default is None else f"{default:g}")
+        try:
+            value = float(raw) if raw else minimum
+        except ValueError:
+            value = float("nan")
+        if not minimum <= value <= maximum:
+            self.problems.append(f"{name}: must be a number from {minimum:g} to {maximum:g}")
+            return minimum
+        return value
+
+    def flag(self, name: str, default: bool) -> bool:
+        """`true` or `false` (also 1, 0, yes, no, on, off)."""
+        raw = self._read(name, "true" if default else "false").lower()
+        if raw not in {"true", "1", "yes", "on", "false", "0", "no", "off"}:
+            self.problems.append(f"{name}: must be true or false")
+        return raw in {"true", "1", "yes", "on"}
+
+    def url(self, name: str, default: str | None = None, *, schemes: Sequence[str]) -> str:
+        """A URL with one of the schemes. Its value is never repeated in a message, since it may hold a password."""
+        raw = self._read(name, default)
+        try:
+            parts = urlsplit(raw)
+            valid = not raw or (parts.scheme in schemes and bool(parts.netloc or parts.path) and (parts.port is None or parts.port > 0))
+        except ValueError:
+            valid = False
+        if not valid:
+            self.problems.append(f"{name}: must be a URL that starts with {' or '.join(s + '://' for s in schemes)}")
+        return raw
+
+    def _read(self, name: str, default: str | None, *, shown: str | None = None) -> str:
+        self.names[name] = shown if shown is not None else ("(required)" if default is None else default)
+        raw = self._environ.get(name, "").strip()
+        if raw:
+            return raw
+        if default is None:
+            self.problems.append(f"{name}: is required")
+            return ""
+        return default
+
+
+@dataclass(frozen=True, slots=True)
+class CommonSettings:
+    """What every process reads."""
+
+    host: str
+    metrics_port: int
+    log_level: str
+    log_format: str
+    otlp_endpoint: str
+    trace_ratio: float
+    drain_s: float
+    grace_s: float
+    service_secret: str = field(repr=False)
+
+    @classmethod
+    def from_env(cls, env: Env, *, metrics_port: int) -> Self:
+        """`metrics_port` is the process's own default; 0 means any free port."""
+        return cls(
+            host=env.text("CLARION_HOST", "0.0.0.0"),
+            metrics_port=env.integer("CLARION_METRICS_PORT", metrics_port, maximum=65535),
+            log_level=env.text("CLARION_LOG_LEVEL", "INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR")),
+            log_format=env.text("CLARION_LOG_FORMAT", "json", choices=("json", "text")),
+            otlp_endpoint=env.text("CLARION_OTLP_ENDPOINT", ""),
+            trace_ratio=env.number("CLARION_TRACE_RATIO", 1.0, maximum=1.0),
+            drain_s=env.number("CLARION_DRAIN_S", 0.0, maximum=300),
+            grace_s=env.number("CLARION_GRACE_S", 10.0, maximum=300),
+            service_secret=env.secret("CLARION_SERVICE_SECRET", min_length=32),
+        )

@@ -1,0 +1,120 @@
+"""OpenTelemetry: traces over OTLP, metrics for Prometheus, and the W3C trace context in headers and stored rows.
+
+Without an OTLP endpoint spans are not recorded, but trace ids still travel, so that a caller's trace is never cut by us.
+"""
+
+import asyncio
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from opentelemetry import context as otel_context
+from opentelemetry import metrics, trace
+from opentelemetry.exporter.prometheus import PrometheusMetricReader
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased, Sampler, TraceIdRatioBased
+from opentelemetry.trace import Span, SpanKind
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from prometheus_client import start_http_server
+
+from mesh.process.settings import CommonSettings
+
+TRACEPARENT = "traceparent"
+_PROPAGATOR = TraceContextTextMapPropagator()
+# a proxy until `set_up` has installed the provider: asking for a tracer at each span costs more than the span
+_TRACER = trace.get_tracer("clarion")
+_recording = False
+
+
+@dataclass
+class Telemetry:
+    """What `set_up` opened; `close` flushes and stops it."""
+
+    tracer_provider: TracerProvider
+    meter_provider: MeterProvider
+    metrics_port: int
+    _stop_metrics: "tuple[object, object] | None" = None
+
+    async def close(self) -> None:
+        """Flushes spans and stops the metrics endpoint. Takes up to the exporter's own time-out, off the event loop."""
+        global _recording  # noqa: PLW0603  one provider per process, as in OpenTelemetry itself
+        _recording = False
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        self.tracer_provider.shutdown()
+        self.meter_provider.shutdown()
+        if self._stop_metrics is not None:
+            server, thread = self._stop_metrics
+            server.shutdown()  # type: ignore[attr-defined]  # prometheus_client types the pair loosely
+            server.server_close()  # type: ignore[attr-defined]  # as above
+            thread.join()  # type: ignore[attr-defined]  # as above
+
+
+def set_up(service: str, settings: CommonSettings, *, processor: SpanProcessor | None = None) -> Telemetry:
+    """Installs the process's tracer and meter and starts the metrics endpoint. `processor` replaces the OTLP exporter (tests)."""
+    global _recording  # noqa: PLW0603  one provider per process, as in OpenTelemetry itself
+    _recording = processor is not None or bool(settings.otlp_endpoint)
+    resource = Resource.create({"service.name": service, "service.namespace": "clarion"})
+    tracer_provider = TracerProvider(resource=resource, sampler=_sampler(settings, forced=processor is not None))
+    if processor is not None:
+        tracer_provider.add_span_processor(processor)
+    elif settings.otlp_endpoint:
+        # imported here since it loads a gRPC exporter that most development runs never use
+        from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+
+        exporter = OTLPSpanExporter(endpoint=settings.otlp_endpoint, insecure=settings.otlp_endpoint.startswith("http://"))
+        tracer_provider.add_span_processor(BatchSpanProcessor(exporter))
+    meter_provider = MeterProvider(resource=resource, metric_readers=[PrometheusMetricReader()])
+    trace.set_tracer_provider(tracer_provider)
+    metrics.set_meter_provider(meter_provider)
+    server, thread = start_http_server(settings.metrics_port, addr=settings.host)
+    return Telemetry(tracer_provider, meter_provider, server.server_port, (server, thread))
+
+
+def _sampler(settings: CommonSettings, *, forced: bool) -> Sampler:
+    if not settings.otlp_endpoint and not forced:
+        return ALWAYS_OFF
+    return ParentBased(TraceIdRatioBased(settings.trace_ratio))
+
+
+def meter() -> metrics.Meter:
+    """The process's meter; instruments made from it before `set_up` start to count with it."""
+    return metrics.get_meter("clarion")
+
+
+def inject(carrier: MutableMapping[str, str]) -> None:
+    """Writes the current trace context into headers."""
+    _PROPAGATOR.inject(carrier)
+
+
+def traceparent() -> str:
+    """The current trace context as one string, to be stored beside what outlives the call; empty when there is none."""
+    carrier: dict[str, str] = {}
+    _PROPAGATOR.inject(carrier)
+    return carrier.get(TRACEPARENT, "")
+
+
+@contextmanager
+def span(
+    name: str, kind: SpanKind, carrier: Mapping[str, str] | None = None, attributes: Mapping[str, str | int] | None = None
+) -> Iterator[Span]:
+    """A span that continues the trace in `carrier` (or the current one) and carries errors as its status without their text."""
+    parent = _PROPAGATOR.extract(carrier) if carrier and TRACEPARENT in carrier else None
+    if parent is None and not _recording and not trace.get_current_span().get_span_context().is_valid:
+        yield trace.INVALID_SPAN  # nobody records and there is no trace to continue: the most common case costs nothing
+        return
+    opened = _TRACER.start_span(name, context=parent, kind=kind, attributes=dict(attributes or {}))
+    base = parent if parent is not None else otel_context.get_current()
+    token = otel_context.attach(trace.set_span_in_context(opened, base))
+    try:
+        yield opened
+    except BaseException as error:
+        opened.set_status(trace.StatusCode.ERROR, type(error).__name__)
+        raise
+    finally:
+        otel_context.detach(token)
+        opened.end()

@@ -1,0 +1,150 @@
+"""All RPCs of a process behind one chain of interceptors, whether they arrive over gRPC or from the REST edge beside it."""
+
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import grpc.aio
+from google.protobuf.descriptor import ServiceDescriptor
+from google.protobuf.message import Message
+
+from clarion.options.v1 import options_pb2
+from mesh import context
+from mesh.context import CallContext
+from mesh.deadline import Deadline
+from mesh.errors import ServiceError, Unimplemented
+from mesh.rpc.calls import ServerCall, ServerInterceptor
+from mesh.rpc.methods import Method, methods_of
+
+CORRELATION_ID = "x-correlation-id"
+# what a forwarded call takes along; everything else is the edge's own business
+_FORWARDED = ("authorization", "idempotency-key", "accept-language")
+
+Unary = Callable[[Message], Awaitable[Message]]
+Stream = Callable[[Message], AsyncIterator[Message]]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer with the response headers that the handler set."""
+
+    message: Message
+    headers: Sequence[tuple[str, str]]
+
+
+class Dispatcher:
+    """Binds handlers to methods at start-up. Raises PolicyMissing there for a method without policy."""
+
+    def __init__(self, chain: Sequence[ServerInterceptor]) -> None:
+        self._chain = tuple(chain)
+        self._methods: dict[str, Method] = {}
+        self._unary: dict[str, Unary] = {}
+        self._stream: dict[str, Stream] = {}
+        self.service_names: list[str] = []
+
+    @property
+    def methods(self) -> Mapping[str, Method]:
+        """Every bound method by gRPC's path."""
+        return self._methods
+
+    def add(self, service: ServiceDescriptor, servicer: Any) -> None:
+        """Binds a servicer's methods. They get None in place of gRPC's context: `mesh.context.current()` serves both doors."""
+        for name, method in methods_of(service).items():
+            handler = getattr(servicer, method.name)
+            if method.server_streaming:
+                self._stream[name] = _bind(handler)
+            else:
+                self._unary[name] = _bind(handler)
+            self._methods[name] = method
+        self.service_names.append(service.full_name)
+
+    def add_remote(self, service: ServiceDescriptor, channel: grpc.aio.Channel) -> None:
+        """Binds another process's unary methods: calls are forwarded in the name of their caller. Internal methods are left out."""
+        for name, method in methods_of(service).items():
+            if method.server_streaming or method.access == options_pb2.ACCESS_INTERNAL:
+                continue
+            self._unary[name] = _forward(method, channel)
+            self._methods[name] = method
+        self.service_names.append(service.full_name)
+
+    def override(self, full_name: str, handler: Callable[[Any, None], Awaitable[Message]]) -> None:
+        """Serves one unary method of a bound service here instead, under the same policy. Raises KeyError when it is not bound."""
+        if full_name not in self._unary:
+            raise KeyError(full_name)
+        self._unary[full_name] = _bind(handler)
+
+    async def unary(self, full_name: str, request: Message, *, metadata: Mapping[str, str], timeout_s: float | None = None) -> Reply:
+        """Serves one call. Raises ServiceError only, with the headers set so far."""
+        handler = self._unary.get(full_name)
+        if handler is None:
+            raise Unimplemented("there is no such method")
+        call = self._call(self._methods[full_name], request, metadata, timeout_s)
+        with context.use(call.context):
+            try:
+                return Reply(await self._within(0, call, handler), call.context.headers)
+            except ServiceError as error:
+                error.headers = tuple(call.context.headers)
+                raise
+
+    async def _within(self, depth: int, call: ServerCall, handler: Unary) -> Message:
+        """The handler inside the chain from `depth` on. Recursion, since an exit stack costs twice as much as all it holds."""
+        if depth == len(self._chain):
+            return await handler(call.request)
+        async with self._chain[depth].around(call):
+            return await self._within(depth + 1, call, handler)
+        raise AssertionError("unreachable: an interceptor swallowed an error")
+
+    async def stream(
+        self, full_name: str, request: Message, *, metadata: Mapping[str, str], timeout_s: float | None = None
+    ) -> AsyncIterator[Message]:
+        """Serves one server-streaming call. Raises ServiceError only."""
+        handler = self._stream.get(full_name)
+        if handler is None:
+            raise Unimplemented("there is no such method")
+        call = self._call(self._methods[full_name], request, metadata, timeout_s)
+        context.enter(call.context)
+        async with AsyncExitStack() as stack:
+            for interceptor in self._chain:
+                await stack.enter_async_context(interceptor.around(call))
+            async for message in handler(request):
+                yield message
+
+    @staticmethod
+    def _call(method: Method, request: Message, metadata: Mapping[str, str], timeout_s: float | None) -> ServerCall:
+        limits = [limit for limit in (timeout_s, method.deadline_s or None) if limit is not None]
+        served = CallContext(
+            method=method.full_name,
+            correlation_id=metadata.get(CORRELATION_ID) or uuid.uuid4().hex,
+            deadline=Deadline.after(min(limits)) if limits else None,
+            metadata=metadata,
+        )
+        return ServerCall(method, request, metadata, served)
+
+
+def with_correlation_id(metadata: Mapping[str, str]) -> dict[str, str]:
+    """The metadata with a correlation id: the caller's when it is sane (1 to 128 printable ASCII characters), else a new one."""
+    given = metadata.get(CORRELATION_ID, "")
+    sane = 0 < len(given) <= 128 and given.isascii() and given.isprintable()
+    return {**metadata, CORRELATION_ID: given if sane else uuid.uuid4().hex}
+
+
+def _bind(handler: Callable[[Message, None], Any]) -> Callable[[Message], Any]:
+    return lambda request: handler(request, None)
+
+
+def _forward(method: Method, channel: grpc.aio.Channel) -> Unary:
+    remote = channel.unary_unary(
+        method.full_name,
+        request_serializer=method.request_type.SerializeToString,
+        response_deserializer=method.response_type.FromString,
+    )
+
+    async def forward(request: Message) -> Message:
+        served = context.current()
+        metadata = tuple((key, served.metadata[key]) for key in _FORWARDED if key in served.metadata)
+        response: Message = await remote(request, metadata=metadata)
+        return response
+
+    return forward

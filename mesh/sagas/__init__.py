@@ -1,0 +1,1 @@
+"""Persisted sagas: their state as pure data, and the orchestrator that runs their steps."""

@@ -1,0 +1,1 @@
+"""PostgreSQL and Redis: connections, transactions and migrations."""

@@ -1,0 +1,58 @@
+"""Brings a service's database up to date with Alembic, from code, so that there is no ini file to keep.
+
+Alembic is imported where it is used: a process that serves has no use for it, and it weighs 20 MB.
+"""
+
+import asyncio
+import importlib
+from pathlib import Path
+
+from sqlalchemy import MetaData, pool
+from sqlalchemy.engine import Connection
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from mesh.stores.database import async_url
+
+# any number that all replicas share: they must not migrate one database at the same time
+_LOCK = 0x636C6172696F6E
+
+
+async def upgrade(package: str, url: str) -> None:
+    """Runs the migrations of `package` that its database at `url` lacks. Replicas that start together wait for each other."""
+    engine = create_async_engine(async_url(url), poolclass=pool.NullPool)
+    try:
+        async with engine.connect() as connection:
+            await connection.exec_driver_sql(f"SELECT pg_advisory_lock({_LOCK})")
+            await connection.commit()
+            await connection.run_sync(_upgrade, package)
+            await connection.exec_driver_sql(f"SELECT pg_advisory_unlock({_LOCK})")
+            await connection.commit()
+    finally:
+        await engine.dispose()
+
+
+def upgrade_now(package: str, url: str) -> None:
+    """`upgrade` for a caller without an event loop."""
+    asyncio.run(upgrade(package, url))
+
+
+def run_environment(metadata: MetaData) -> None:
+    """The whole body of a service's `migrations/env.py`: migrations run on the connection that `upgrade` opened."""
+    from alembic import context as alembic_context
+
+    connection: Connection = alembic_context.config.attributes["connection"]
+    alembic_context.configure(connection=connection, target_metadata=metadata, transaction_per_migration=True)
+    with alembic_context.begin_transaction():
+        alembic_context.run_migrations()
+
+
+def _upgrade(connection: Connection, package: str) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    module = importlib.import_module(package)
+    config = Config()
+    config.set_main_option("script_location", str(Path(str(module.__file__)).parent / "migrations"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+    connection.commit()

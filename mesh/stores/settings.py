@@ -1,0 +1,42 @@
+"""Settings of the stores."""
+
+from dataclasses import dataclass, field
+from typing import Self
+
+from mesh.process.settings import Env
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseSettings:
+    """A PostgreSQL database."""
+
+    url: str = field(repr=False)
+    pool_size: int = 8
+    connect_timeout_s: float = 5.0
+    statement_timeout_s: float = 15.0
+
+    @classmethod
+    def from_env(cls, env: Env) -> Self:
+        """Reads the service's own database."""
+        return cls(
+            url=env.url("CLARION_DATABASE_URL", schemes=("postgresql", "postgres")),
+            pool_size=env.integer("CLARION_DATABASE_POOL_SIZE", 8, minimum=1, maximum=200),
+            connect_timeout_s=env.number("CLARION_DATABASE_CONNECT_TIMEOUT_S", 5.0, minimum=0.1),
+            statement_timeout_s=env.number("CLARION_DATABASE_STATEMENT_TIMEOUT_S", 15.0, minimum=0.1),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CacheSettings:
+    """Redis or Valkey."""
+
+    url: str = field(repr=False)
+    timeout_s: float = 1.0
+
+    @classmethod
+    def from_env(cls, env: Env) -> Self:
+        """Reads the shared Redis."""
+        return cls(
+            url=env.url("CLARION_REDIS_URL", schemes=("redis", "rediss", "unix")),
+            timeout_s=env.number("CLARION_REDIS_TIMEOUT_S", 1.0, minimum=0.05),
+        )

@@ -1,0 +1,207 @@
+"""Cancel against claim, in a real Valkey: it is cancelled and nobody gets it, or somebody may and the cancel says that it is too late."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from redis.asyncio import Redis
+
+from clarion.delivery.v1.delivery_pb2 import Delivery, Outcome
+from clarion.notification.v1.notification_pb2 import NOTIFICATION_STATUS_CANCELLED, NOTIFICATION_STATUS_SENT, DeviceResult
+from delivery.attempt_result import ATTEMPTS, decode, encode
+from delivery.cancellation import Cancellation, LedgerUnavailable
+from delivery.disposition import Disposition, Done, Retry
+from delivery.errors import TransientDeliveryError
+from delivery.ledger import PREFIX, Ledger
+from delivery.models import Attempt, LedgerState, ReadyDelivery, attempt_key
+from mesh.ids import new_id
+from mesh.stores.cache import open_cache
+from mesh.stores.settings import CacheSettings
+from tests.delivery.fakes import FakeSender, make_delivery
+from tests.delivery.pipelines import make_pipeline
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[Redis]:
+    async with open_cache(CacheSettings(url=redis_url)) as client:
+        yield client
+
+
+def copy_for(attempt: int, identifier: str) -> Delivery:
+    delivery = make_delivery(attempt=attempt)
+    delivery.notification_id = identifier
+    return delivery
+
+
+@dataclass
+class Worker:
+    """One of several that may have the same message; its steps are those of the pipeline."""
+
+    ledger: Ledger
+    attempt: int = 0  # that it is trying; 0 for none
+    again: bool = False
+
+
+@dataclass
+class World:
+    """A notification between workers and canceller. `reached` is set from the moment on that a provider may have taken it."""
+
+    ledger: Ledger
+    cancellation: Cancellation
+    identifier: str = field(default_factory=new_id)
+    waiting: int = 1  # the attempt whose message is on the bus
+    reached: bool = False
+    cancelled: bool = False
+    workers: list[Worker] = field(default_factory=list)
+
+    @property
+    def under_way(self) -> bool:
+        return any(worker.attempt for worker in self.workers)
+
+    def key(self, attempt: int) -> str:
+        return attempt_key(self.identifier, 0, attempt)
+
+    async def claim(self, worker: Worker) -> None:
+        """Takes the message. What a claim allows is a call to the provider, which must never follow a cancel."""
+        if worker.attempt:
+            return
+        entry = await self.ledger.claim(self.key(self.waiting))
+        if entry.state in {LedgerState.NONE, LedgerState.CLAIMED}:
+            assert not self.cancelled, "called after the cancel"
+            worker.attempt, worker.again = self.waiting, entry.state is LedgerState.CLAIMED
+        elif entry.state is LedgerState.CANCELLED:
+            assert self.cancelled
+        elif isinstance(decode(entry.record), Retry):  # redelivered after the record: its retry is published again
+            self.waiting = min(self.waiting + 1, ATTEMPTS)
+
+    async def refuse(self, worker: Worker) -> None:
+        """The provider says that it does not have it."""
+        if worker.attempt:
+            retry = Retry(Outcome(reason="SMTP_451"))
+            await self.ledger.record(self.key(worker.attempt), encode(retry, doubtful=worker.again))
+            self.waiting = min(worker.attempt + 1, ATTEMPTS)
+            worker.attempt = 0
+
+    async def take(self, worker: Worker) -> None:
+        if worker.attempt:
+            self.reached = True
+            await self.ledger.record(self.key(worker.attempt), encode(Done(Outcome(status=NOTIFICATION_STATUS_SENT))))
+            worker.attempt = 0
+
+    async def die(self, worker: Worker) -> None:
+        """The provider may have it; the message comes again, to somebody."""
+        if worker.attempt:
+            self.reached = True
+            worker.attempt = 0
+
+    async def cancel(self, worker: Worker) -> None:
+        answer = await self.cancellation.cancel_run(self.identifier, 0)
+        if answer is None:
+            assert not self.cancelled, "a cancel that held is never taken back"
+            assert self.reached or self.under_way or self.waiting == ATTEMPTS, "refused without a reason"
+        else:
+            assert not self.reached
+            assert not self.under_way
+            assert answer == self.waiting or not self.cancelled
+            self.cancelled = True
+
+
+_STEPS: tuple[Callable[[World, Worker], object], ...] = (World.claim, World.refuse, World.take, World.die, World.cancel)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=300)
+@given(steps=st.lists(st.tuples(st.sampled_from(_STEPS), st.integers(0, 1)), max_size=16))
+async def test_it_is_cancelled_and_never_sent_or_sent_and_too_late(redis: Redis, steps: list[tuple[Callable[..., object], int]]) -> None:
+    """In every order of cancels, claims, refusals, successes and deaths of two workers that share the message."""
+    ledger = Ledger(redis)
+    world = World(ledger, Cancellation(redis), workers=[Worker(ledger), Worker(ledger)])
+    for step, number in steps:
+        await step(world, world.workers[number])  # type: ignore[misc]  # all of them are coroutines
+    assert not (world.cancelled and world.reached)
+    await ledger.close()
+
+
+async def test_a_cancel_names_the_attempt_that_will_not_begin(redis: Redis) -> None:
+    ledger, cancellation = Ledger(redis), Cancellation(redis, ttl_s=100)
+    for attempt in range(1, ATTEMPTS):
+        identifier = new_id()
+        for earlier in range(1, attempt):
+            await ledger.record(attempt_key(identifier, 0, earlier), encode(Retry(Outcome(reason="SMTP_451"))))
+        assert await cancellation.cancel_run(identifier, 0) == attempt
+        assert await cancellation.cancel_run(identifier, 0) == attempt, "twice is no error"
+        assert 0 < await redis.ttl(PREFIX + attempt_key(identifier, 0, attempt)) <= 100
+        assert (await ledger.claim(attempt_key(identifier, 0, attempt))).state is LedgerState.CANCELLED
+        assert (await ledger.claim(attempt_key(identifier, 1, 1))).state is LedgerState.NONE, "another run is another matter"
+    await ledger.close()
+
+
+async def test_a_retry_for_the_rest_of_the_devices_is_too_late_to_cancel(redis: Redis) -> None:
+    """Somebody has it already."""
+    ledger, identifier = Ledger(redis), new_id()
+    partly = Retry(Outcome(devices=[DeviceResult(device_id="phone", accepted=True), DeviceResult(device_id="tablet")]))
+    await ledger.record(attempt_key(identifier, 0, 1), encode(partly))
+    assert await Cancellation(redis).cancel_run(identifier, 0) is None
+    assert decode((await ledger.look_up([attempt_key(identifier, 0, 1)]))[0].record) == partly
+    await ledger.close()
+
+
+async def test_a_cancel_holds_where_the_ledger_has_forgotten_earlier_attempts(redis: Redis) -> None:
+    """The message may be at its third attempt when Redis was emptied: all that may come is marked."""
+    identifier = new_id()
+    assert await Cancellation(redis).cancel_run(identifier, 0) == 1
+    sender = FakeSender()
+    disposition = await handled(redis, sender, copy_for(3, identifier))
+    assert isinstance(disposition, Done)
+    assert (disposition.outcome.status, disposition.outcome.attempt) == (NOTIFICATION_STATUS_CANCELLED, 3)
+    assert sender.jobs == []
+
+
+async def test_of_a_cancel_and_a_worker_at_the_same_time_one_wins(redis: Redis) -> None:
+    """Sixty races: the provider was called exactly where the cancel said that it was too late."""
+    cancellation, ledger, sender = Cancellation(redis), Ledger(redis), FakeSender()
+    pipeline = make_pipeline(ledger, sender)
+    deliveries = [copy_for(1, new_id()) for _ in range(60)]
+
+    async def cancel(delivery: Delivery, yields: int) -> bool:
+        for _ in range(yields):
+            await asyncio.sleep(0)
+        return await cancellation.cancel_run(delivery.notification_id, 0) is not None
+
+    races = (asyncio.gather(cancel(delivery, number), pipeline.handle([delivery])) for number, delivery in enumerate(deliveries))
+    results = await asyncio.gather(*races)
+    sent = {job.delivery.notification_id for job in sender.jobs}
+    for delivery, (cancelled, (disposition,)) in zip(deliveries, results, strict=True):
+        assert cancelled is (delivery.notification_id not in sent)
+        assert isinstance(disposition, Done)
+        assert (disposition.outcome.status == NOTIFICATION_STATUS_CANCELLED) is cancelled
+    assert 0 < len(sent) < len(deliveries), "no race was won by the one, or by the other"
+    await ledger.close()
+    await cancellation.close()
+
+
+async def test_a_cancel_between_two_attempts_stops_the_second(redis: Redis) -> None:
+    async def refuse(job: ReadyDelivery) -> Attempt:
+        raise TransientDeliveryError("SMTP_451")
+
+    sender, identifier = FakeSender(refuse), new_id()
+    assert isinstance(await handled(redis, sender, copy_for(1, identifier)), Retry)
+    assert await Cancellation(redis).cancel_run(identifier, 0) == 2
+    assert isinstance(await handled(redis, sender, copy_for(2, identifier)), Done)
+    assert len(sender.jobs) == 1
+
+
+async def test_without_redis_nobody_can_tell() -> None:
+    async with open_cache(CacheSettings(url="redis://127.0.0.1:1", timeout_s=0.5)) as away:
+        with pytest.raises(LedgerUnavailable) as raised:
+            await Cancellation(away).cancel_run(new_id(), 0)
+    assert raised.value.retry_after_s == 1
+
+
+async def handled(redis: Redis, sender: FakeSender, delivery: Delivery) -> Disposition:
+    ledger = Ledger(redis)
+    (disposition,) = await make_pipeline(ledger, sender).handle([delivery])
+    await ledger.close()
+    return disposition

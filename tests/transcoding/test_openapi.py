@@ -1,0 +1,126 @@
+"""The OpenAPI document and the page made of it say what the edge does."""
+
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # it ships no stubs
+
+from clarion.notification.v1 import notification_service_pb2
+from mesh.rpc.methods import methods_of
+from tests.transcoding import schema
+from transcoding.codec import Codec
+from transcoding.comments import clarion_comments, read_comments
+from transcoding.docs_page import docs_page
+from transcoding.http_rule import parse_template
+from transcoding.openapi import ApiInfo, openapi_document, openapi_path
+from transcoding.transcoder import bind_all
+
+
+@pytest.fixture(scope="module")
+def document() -> Any:
+    codec = Codec(short_enums=True, print_defaults=True)
+    _, bindings = bind_all(methods_of(schema.library()), codec)
+    return openapi_document(bindings, codec, ApiInfo(), schema.load())
+
+
+@pytest.mark.parametrize(
+    ("template", "path"),
+    [
+        ("/v1/books/{id}", "/v1/books/{id}"),
+        ("/v1/{parent=shelves/*}/books", "/v1/shelves/{parent}/books"),
+        ("/v1/{name=shelves/*/books/*}:read", "/v1/shelves/{name.1}/books/{name.2}:read"),
+        ("/v1/pages/{path=**}", "/v1/pages/{path}"),
+        ("/v1/*/x", "/v1/{segment1}/x"),
+    ],
+)
+def test_a_template_is_told_without_wildcards(template: str, path: str) -> None:
+    assert openapi_path(parse_template(template)) == path
+
+
+def test_every_binding_is_an_operation_of_its_own(document: Any) -> None:
+    operations = {(path, kind): operation["operationId"] for path, item in document["paths"].items() for kind, operation in item.items()}
+    assert operations["/v1/shelves/{parent}/books", "post"] == "LibraryService_CreateBook"
+    assert operations["/v1/books", "post"] == "LibraryService_CreateBook_2"
+    assert operations["/v1/books/{id}:watch", "get"] == "LibraryService_WatchBook"
+    assert len(set(operations.values())) == len(operations)
+    assert not any("Hidden" in name for name in operations.values())
+
+
+def test_an_operation_tells_its_words_status_scope_and_errors(document: Any) -> None:
+    operation = document["paths"]["/v1/shelves/{parent}/books"]["post"]
+    assert operation["summary"] == "CreateBook adds a book"
+    assert operation["description"] == "CreateBook adds a book. It is answered at once."
+    assert operation["x-scope"] == "books:write"
+    assert operation["security"] == [{"bearer": []}]
+    assert list(operation["responses"]) == ["201", "default"]
+    assert operation["responses"]["201"]["content"]["application/json"]["schema"]["$ref"] == "#/components/schemas/Book"
+    assert document["paths"]["/v1/books/{id}"]["get"]["security"] == []
+
+
+def test_parameters_are_what_path_and_body_leave(document: Any) -> None:
+    create = document["paths"]["/v1/shelves/{parent}/books"]["post"]
+    assert [(item["name"], item["in"]) for item in create["parameters"]] == [("parent", "path"), ("validate_only", "query")]
+    names = [item["name"] for item in document["paths"]["/v1/books"]["get"]["parameters"]]
+    assert {"genre", "any_genre", "author.name", "author.born", "author.real.name", "lent", "read_mask"} <= set(names)
+    assert not {"extra", "authors", "author"} & set(names)
+    lend = document["paths"]["/v1/books/{id}/copies/{copy}:lend"]["post"]
+    assert list(lend["requestBody"]["content"]["application/json"]["schema"]["properties"]) == ["reader"]
+
+
+def test_a_schema_carries_comments_and_limits(document: Any) -> None:
+    book = document["components"]["schemas"]["Book"]
+    assert book["required"] == ["title"]
+    assert book["properties"]["title"] == {"type": "string", "maxLength": 100, "description": "Its title, 1 to 100 characters."}
+    assert book["properties"]["page_count"]["maximum"] == 10000
+    assert book["properties"]["tags"]["maxItems"] == 5
+    assert book["properties"]["sold"] == {"type": "string", "format": "int64", "description": "Copies sold."}
+    assert book["properties"]["notes"]["additionalProperties"] == {"type": "string"}
+    assert document["components"]["schemas"]["Genre"]["enum"] == ["science", "short_story"]
+
+
+def test_what_the_codec_prints_fits_the_schema(document: Any) -> None:
+    """The document describes the answers that the edge really gives."""
+    response = schema.message_class("ListBooksResponse")(
+        books=[
+            {
+                "id": "7",
+                "title": "Emma",
+                "genre": 2,
+                "page_count": 3,
+                "author": {"name": "Jane", "real": {"born": 1775}},
+                "sold": 5,
+                "create_time": {"seconds": 1},
+            }
+        ]
+    )
+    printed = Codec(short_enums=True, print_defaults=True).to_value(response)
+    node = {"$ref": "#/components/schemas/ListBooksResponse", "components": document["components"]}
+    Draft202012Validator(node).validate(printed)
+
+
+def test_the_page_escapes_what_it_shows() -> None:
+    codec = Codec(short_enums=True)
+    _, bindings = bind_all(methods_of(schema.library()), codec)
+    page = docs_page(openapi_document(bindings, codec, ApiInfo(title="<script>alert(1)</script>"), None)).decode()
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
+
+
+def test_a_send_tells_of_the_idempotency_key() -> None:
+    codec = Codec(short_enums=True)
+    service = notification_service_pb2.DESCRIPTOR.services_by_name["NotificationService"]
+    _, bindings = bind_all(methods_of(service), codec)
+    document = openapi_document(bindings, codec, ApiInfo(), clarion_comments())
+    send = document["paths"]["/v1/notifications"]["post"]
+    assert [item["name"] for item in send["parameters"]] == ["Idempotency-Key"]
+    assert send["responses"]["202"]
+    assert "The person." in str(document["components"]["schemas"]["SendNotificationRequest"]["properties"]["user_id"])
+
+
+def test_every_field_of_the_public_api_has_words() -> None:
+    comments = read_comments(clarion_comments())
+    service = notification_service_pb2.DESCRIPTOR.services_by_name["NotificationService"]
+    for method in service.methods:
+        assert comments[method.full_name]
+        for field in [*method.input_type.fields, *method.output_type.fields]:
+            assert comments[field.full_name]

@@ -1,0 +1,1 @@
+"""REST for gRPC methods by google.api.http: a library that knows descriptors and no service."""

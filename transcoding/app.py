@@ -1,0 +1,250 @@
+"""The REST edge as an ASGI application: every HTTP binding of the process's methods, and the pages that are no RPCs."""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, Protocol
+
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
+
+from mesh.errors import Internal, NotFound, ServiceError
+from mesh.rpc.dispatcher import CORRELATION_ID
+from transcoding.accept import JSON_TYPE, NDJSON_TYPE, PROBLEM_TYPE, SSE_TYPE, choose
+from transcoding.asgi import ClientGone, DisconnectWatch, Receive, Scope, Send, send_response
+from transcoding.codec import Codec
+from transcoding.docs_page import docs_page
+from transcoding.errors import ErrorRenderer, MalformedUrl, MethodNotAllowed, NotAcceptable
+from transcoding.http_rule import ANY_METHOD, MalformedPath, Match, NoMatch
+from transcoding.json_text import write_json
+from transcoding.openapi import ApiInfo, openapi_document
+from transcoding.request import RequestHead
+from transcoding.streaming import EventStream
+from transcoding.transcoder import Binding, Invoker, bind_all
+
+log = logging.getLogger(__name__)
+
+_ANY = ("GET", "POST", "PUT", "PATCH", "DELETE")  # what `custom { kind: "*" }` is told as
+_HTML_POLICY = ("content-security-policy", "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'")
+_NO_STORE = ("cache-control", "no-store")
+_NO_SNIFF = ("x-content-type-options", "nosniff")
+
+
+class Readiness(Protocol):
+    """What /livez and /readyz ask; mesh.process.health.HealthMonitor is one."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process is sound."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether the process wants traffic."""
+
+    def report(self) -> Mapping[str, bool]:
+        """Each dependency and whether it is up."""
+
+
+@dataclass(frozen=True, slots=True)
+class RestOptions:
+    """How the edge speaks. `reason_status` gives reasons of ErrorInfo an HTTP status other than their code's."""
+
+    short_enums: bool = True
+    print_defaults: bool = True
+    body_limit: int = 1024 * 1024  # bytes
+    reason_status: Mapping[str, int] = field(default_factory=dict)
+    watch_after_s: float = 0.25  # how long a call runs before the edge looks whether its client is still there
+    beat_s: float = 15.0  # silence after which an SSE stream shows that it lives
+    info: ApiInfo = field(default_factory=ApiInfo)
+
+
+@dataclass(slots=True)
+class _Exchange:
+    """One request and how to answer it."""
+
+    method: str
+    path: str
+    query: str
+    head: RequestHead
+    correlation_id: str
+    receive: Receive
+    send: Send
+
+    async def respond(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+        extra = [(CORRELATION_ID, self.correlation_id), _NO_SNIFF]
+        if all(name != "cache-control" for name, _ in headers):
+            extra.append(_NO_STORE)
+        await send_response(self.send, status, [*headers, *extra], body, head=self.method == "HEAD")
+
+
+class RestApp:
+    """ASGI 3. Raises RouteConflict, BindingError or TemplateError at start-up when the schema's HTTP rules don't fit together.
+
+    `comments` is the schema with its source info, for the words of /openapi.json and /docs; without it they have names only.
+    """
+
+    def __init__(
+        self, invoker: Invoker, *, readiness: Readiness, options: RestOptions | None = None, comments: FileDescriptorSet | None = None
+    ) -> None:
+        self._invoker = invoker
+        self._readiness = readiness
+        self._options = options or RestOptions()
+        codec = Codec(short_enums=self._options.short_enums, print_defaults=self._options.print_defaults)
+        # errors leave out what is empty: a detail has many fields and few that matter
+        self._errors = ErrorRenderer(Codec(short_enums=self._options.short_enums), reasons=self._options.reason_status)
+        self._router, bindings = bind_all(invoker.methods, codec)
+        document = openapi_document(bindings, codec, self._options.info, comments)
+        self._openapi = write_json(document)
+        self._docs = docs_page(document)
+        self._pages: dict[str, Callable[[_Exchange], Awaitable[None]]] = {
+            "/livez": self._livez,
+            "/readyz": self._readyz,
+            "/openapi.json": self._openapi_json,
+            "/docs": self._docs_html,
+        }
+        for path in self._pages:
+            found = self._router.find("GET", path)
+            if isinstance(found, Match) or found.allowed:
+                raise ValueError(f"a binding claims {path}, which is the edge's own")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves one connection scope."""
+        if scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1003})
+        else:
+            head = RequestHead.read(scope["headers"])
+            raw_path = scope["raw_path"].decode("latin-1")
+            query = scope["query_string"].decode("latin-1")
+            await self._serve(_Exchange(scope["method"], raw_path, query, head, head.correlation_id(), receive, send))
+
+    async def _serve(self, exchange: _Exchange) -> None:
+        try:
+            await self._answer(exchange)
+        except ServiceError as error:
+            await self._refuse(exchange, error)
+        except ClientGone:
+            log.debug("the client went away", extra={"correlation_id": exchange.correlation_id})
+        except Exception:
+            log.exception("the edge failed unexpectedly", extra={"correlation_id": exchange.correlation_id})
+            await self._refuse(exchange, Internal(f"internal error; quote correlation id {exchange.correlation_id}"))
+
+    async def _refuse(self, exchange: _Exchange, error: ServiceError) -> None:
+        rendered = self._errors.render(
+            error,
+            accept=exchange.head.accept,
+            authenticated="authorization" in exchange.head.headers,
+            correlation_id=exchange.correlation_id,
+        )
+        await exchange.respond(rendered.status, rendered.headers, rendered.body)
+
+    async def _answer(self, exchange: _Exchange) -> None:
+        page = self._pages.get(exchange.path)
+        if page is not None:
+            if exchange.method not in {"GET", "HEAD"}:
+                await self._no_such_method(exchange, {"GET"})
+            else:
+                await page(exchange)
+            return
+        try:
+            found = self._find(exchange)
+        except MalformedPath as error:
+            raise MalformedUrl(str(error)) from None
+        if isinstance(found, Match):
+            await self._call(exchange, found.target, found.values)
+        elif exchange.method == "OPTIONS" and exchange.path == "*":
+            await exchange.respond(HTTPStatus.NO_CONTENT, [], b"")
+        elif not found.allowed:
+            raise NotFound("there is nothing at this path; GET /openapi.json lists what there is", reason="NO_SUCH_PATH")
+        else:
+            await self._no_such_method(exchange, found.allowed)
+
+    def _find(self, exchange: _Exchange) -> Match[Binding] | NoMatch:
+        found = self._router.find(exchange.method, exchange.path)
+        if isinstance(found, NoMatch) and exchange.method == "HEAD":
+            reading = self._router.find("GET", exchange.path)
+            if isinstance(reading, Match) and not reading.target.method.server_streaming:
+                return reading
+        return found
+
+    @staticmethod
+    async def _no_such_method(exchange: _Exchange, allowed: "set[str] | frozenset[str]") -> None:
+        """405 with Allow, or the answer to OPTIONS."""
+        methods = {*allowed, "OPTIONS"} | ({"HEAD"} if "GET" in allowed else set())
+        if ANY_METHOD in methods:
+            methods = methods - {ANY_METHOD} | {*_ANY, "HEAD"}
+        allow = ", ".join(sorted(methods))
+        if exchange.method != "OPTIONS":
+            raise MethodNotAllowed(allow)
+        await exchange.respond(HTTPStatus.NO_CONTENT, [("allow", allow)], b"")
+
+    async def _call(self, exchange: _Exchange, binding: Binding, values: Mapping[str, str]) -> None:
+        head = exchange.head
+        metadata, timeout_s = head.metadata(exchange.correlation_id), head.timeout_s()
+        sse = _negotiate(head.accept, streaming=binding.method.server_streaming) == SSE_TYPE
+        body = b""
+        if head.has_body:
+            if binding.takes_body:
+                head.check_content()
+            body = await head.body(exchange.receive, self._options.body_limit)
+        request = binding.request(values, exchange.query, body)
+        name = binding.method.full_name
+        if binding.method.server_streaming:
+            messages = self._invoker.stream(name, request, metadata=metadata, timeout_s=timeout_s)
+            await self._stream(exchange, EventStream(messages, write=binding.response, status_value=self._errors.status_value, sse=sse))
+            return
+        async with DisconnectWatch(exchange.receive, after_s=self._options.watch_after_s):
+            reply = await self._invoker.unary(name, request, metadata=metadata, timeout_s=timeout_s)
+        headers = [("content-type", JSON_TYPE), *reply.headers]
+        await exchange.respond(binding.method.success_status, headers, binding.response(reply.message))
+
+    async def _stream(self, exchange: _Exchange, stream: EventStream) -> None:
+        headers = [
+            ("content-type", stream.content_type),
+            (CORRELATION_ID, exchange.correlation_id),
+            _NO_STORE,
+            _NO_SNIFF,
+            ("x-accel-buffering", "no"),  # tells nginx to pass each line on at once
+        ]
+        try:
+            async with DisconnectWatch(exchange.receive, after_s=0):
+                await stream.first()
+                await stream.send_to(exchange.send, headers, beat_s=self._options.beat_s)
+        finally:
+            await stream.close()
+
+    async def _livez(self, exchange: _Exchange) -> None:
+        alive = self._readiness.alive
+        await exchange.respond(
+            HTTPStatus.OK if alive else HTTPStatus.SERVICE_UNAVAILABLE, [("content-type", JSON_TYPE)], write_json({"live": alive})
+        )
+
+    async def _readyz(self, exchange: _Exchange) -> None:
+        ready = self._readiness.ready
+        body = write_json({"ready": ready, "dependencies": dict(self._readiness.report())})
+        await exchange.respond(HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE, [("content-type", JSON_TYPE)], body)
+
+    async def _openapi_json(self, exchange: _Exchange) -> None:
+        await exchange.respond(HTTPStatus.OK, [("content-type", JSON_TYPE)], self._openapi)
+
+    async def _docs_html(self, exchange: _Exchange) -> None:
+        await exchange.respond(HTTPStatus.OK, [("content-type", "text/html; charset=utf-8"), _HTML_POLICY], self._docs)
+
+
+def _negotiate(accept: str, *, streaming: bool) -> str:
+    """The form of a success. Raises NotAcceptable. Who asks for JSON alone gets a stream as NDJSON, and problem+json goes with JSON."""
+    offers = (NDJSON_TYPE, SSE_TYPE, JSON_TYPE, PROBLEM_TYPE) if streaming else (JSON_TYPE, PROBLEM_TYPE)
+    chosen = choose(accept, offers)
+    if chosen is None:
+        raise NotAcceptable(f"the answer comes as {' or '.join(offers[:2] if streaming else offers[:1])}")
+    return chosen
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    """Opening and closing is the composition root's business; a server that asks is told that all is well."""
+    while True:
+        event: Any = await receive()
+        await send({"type": f"{event['type']}.complete"})
+        if event["type"] == "lifespan.shutdown":
+            return

@@ -1,0 +1,97 @@
+"""Server streams over HTTP: one JSON object per line (NDJSON), or server-sent events for those who ask for them by `Accept`.
+
+NDJSON: `{"result": ...}` per message; an error after the first ends the stream as `{"error": <google.rpc.Status>}`.
+SSE: `data: <message>` per message, `event: error` likewise, `event: end` as the last word, so that a browser need not connect again.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import suppress
+from typing import Any
+
+from google.protobuf.message import Message
+
+from mesh.errors import Internal, ServiceError
+from transcoding.accept import NDJSON_TYPE, SSE_TYPE
+from transcoding.asgi import Send, encode_headers
+from transcoding.json_text import write_json
+
+log = logging.getLogger(__name__)
+
+_BEAT = b": still here\n\n"
+_Item = bytes | ServiceError | None  # a message's JSON, the error that ends the stream, or its end
+
+
+class EventStream:
+    """One stream on its way to one client. `first` must be awaited before `send_to`: an error there still has an HTTP status of its own."""
+
+    def __init__(
+        self, messages: AsyncIterator[Message], *, write: Callable[[Message], bytes], status_value: Callable[[ServiceError], Any], sse: bool
+    ) -> None:
+        self._messages = messages
+        self._write = write
+        self._status_value = status_value
+        self._sse = sse
+        # of one, so that a slow client slows its stream and nothing piles up
+        self._items: asyncio.Queue[_Item] = asyncio.Queue(1)
+        # a task of its own, since a stream must be read in one context while the beat times out around it
+        self._pump = asyncio.create_task(self._run(), name="stream")
+        self._first: _Item = None
+
+    @property
+    def content_type(self) -> str:
+        """What the lines are."""
+        return SSE_TYPE if self._sse else NDJSON_TYPE
+
+    async def first(self) -> None:
+        """Waits for the first message or the end. Raises ServiceError when the stream begins with one."""
+        self._first = await self._items.get()
+        if isinstance(self._first, ServiceError):
+            raise self._first
+
+    async def send_to(self, send: Send, headers: Iterable[tuple[str, str]], *, beat_s: float) -> None:
+        """Sends the whole response; with SSE a comment every `beat_s` seconds of silence keeps proxies from closing it."""
+        await send({"type": "http.response.start", "status": 200, "headers": encode_headers(headers)})
+        item = self._first
+        while item is not None and not isinstance(item, ServiceError):
+            await self._send(send, b"data: %b\n\n" % item if self._sse else b'{"result":%b}\n' % item)
+            item = await self._next(send, beat_s)
+        last = b"event: end\ndata: {}\n\n" if self._sse else b""
+        if isinstance(item, ServiceError):
+            status = write_json(self._status_value(item))
+            last = b"event: error\ndata: %b\n\n" % status if self._sse else b'{"error":%b}\n' % status
+        await send({"type": "http.response.body", "body": last, "more_body": False})
+
+    async def close(self) -> None:
+        """Cancels the call if it still runs."""
+        self._pump.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._pump
+
+    async def _next(self, send: Send, beat_s: float) -> _Item:
+        while True:
+            try:
+                async with asyncio.timeout(beat_s if self._sse else None):
+                    return await self._items.get()
+            except TimeoutError:
+                await self._send(send, _BEAT)
+
+    @staticmethod
+    async def _send(send: Send, chunk: bytes) -> None:
+        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+
+    async def _run(self) -> None:
+        try:
+            async for message in self._messages:
+                await self._items.put(self._write(message))
+            await self._items.put(None)
+        except ServiceError as error:
+            await self._items.put(error)
+        except Exception:
+            log.exception("a stream failed unexpectedly")
+            await self._items.put(Internal("internal error"))
+        finally:
+            close = getattr(self._messages, "aclose", None)
+            if close is not None:
+                await close()
