@@ -7,6 +7,7 @@ from clarion.channel.v1 import channel_pb2 as _channel_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -146,6 +147,9 @@ class Content(_message.Message):
     BODY_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
     IMAGE_FIELD_NUMBER: _builtins.int
+    ANDROID_FIELD_NUMBER: _builtins.int
+    APNS_FIELD_NUMBER: _builtins.int
+    WEBPUSH_FIELD_NUMBER: _builtins.int
     subject: _builtins.str
     """E-mail: subject line. Required for e-mail. Line breaks in the finished text become spaces."""
     html: _builtins.str
@@ -162,6 +166,23 @@ class Content(_message.Message):
     def data(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Push: key-value data for the app; values are templates too. Keys that FCM reserves ("from", "google…", "gcm…") are refused."""
 
+    @_builtins.property
+    def android(self) -> _struct_pb2.Struct:
+        """Push: what Android devices get besides, as FCM v1's AndroidConfig with FCM's own field names, such as
+        {"notification": {"channel_id": "orders", "click_action": "OPEN_ORDER"}}. Strings are templates; a finished text in the place of a
+        number or a boolean becomes one. Unknown fields and values of the wrong kind are refused when the version is made.
+        """
+
+    @_builtins.property
+    def apns(self) -> _struct_pb2.Struct:
+        """Push: what Apple devices get besides, as FCM v1's ApnsConfig, such as
+        {"payload": {"aps": {"badge": "{{ unread }}", "sound": "default", "thread-id": "orders", "mutable-content": 1}}}.
+        """
+
+    @_builtins.property
+    def webpush(self) -> _struct_pb2.Struct:
+        """Push: what browsers get besides, as FCM v1's WebpushConfig, such as {"fcm_options": {"link": "https://example.com/{{ order }}"}}."""
+
     def __init__(
         self,
         *,
@@ -172,10 +193,13 @@ class Content(_message.Message):
         body: _builtins.str = ...,
         data: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         image: _builtins.str = ...,
+        android: _struct_pb2.Struct | None = ...,
+        apns: _struct_pb2.Struct | None = ...,
+        webpush: _struct_pb2.Struct | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["android", b"android", "apns", b"apns", "webpush", b"webpush"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "data", b"data", "html", b"html", "image", b"image", "subject", b"subject", "text", b"text", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["android", b"android", "apns", b"apns", "body", b"body", "data", b"data", "html", b"html", "image", b"image", "subject", b"subject", "text", b"text", "title", b"title", "webpush", b"webpush"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
