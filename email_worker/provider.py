@@ -23,6 +23,7 @@ from delivery.errors import DeliveryError
 from email_worker.errors import SmtpOutcomeUnknown, SmtpRefused, SmtpRejected, SmtpUnavailable
 from email_worker.models import ComposedMail
 from email_worker.settings import SmtpSettings
+from mesh.resilience.periodic import Periodic
 
 log = logging.getLogger(__name__)
 
@@ -163,17 +164,12 @@ async def open_provider(settings: SmtpSettings, *, sender: str) -> AsyncIterator
     """The provider with idle connections closed in the background."""
     provider = SmtpProvider(settings, sender=sender)
 
-    async def tidy() -> None:
-        while True:
-            await asyncio.sleep(settings.idle_s / 2)
-            await provider.close_idle()
-
-    task = asyncio.create_task(tidy(), name="smtp-idle")
+    tidying = Periodic("smtp-idle", provider.close_idle, interval_s=settings.idle_s / 2, at_once=False)
+    tidying.start()
     try:
         yield provider
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await tidying.close()
         await provider.close()
 
 

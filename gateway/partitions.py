@@ -1,6 +1,5 @@
 """Partitions by month: made ahead, dropped past the retention. The ids are UUIDv7, so a month is a range of ids."""
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -8,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from mesh.errors import ServiceError
 from mesh.ids import least_at
+from mesh.resilience.periodic import Periodic
 from mesh.sagas.state import SagaState
 from mesh.stores.database import Database
 
@@ -18,7 +17,7 @@ log = logging.getLogger(__name__)
 _TABLES = {"notifications": "id", "timeline": "notification_id"}
 _MONTHS_AHEAD = 2
 _INTERVAL_S = 3600.0
-_FIRST_PAUSE_S = 5.0
+_RETRY_S = 5.0
 # one replica at a time; any number that all of them share
 _LOCK = text("SELECT pg_try_advisory_xact_lock(7161823405)")
 _CHILDREN = text("SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = CAST(:parent AS regclass)")
@@ -34,17 +33,15 @@ class Maintenance:
         self._database = database
         self._clean = clean
         self._retention = timedelta(days=retention_days)
-        self._task: asyncio.Task[None] | None = None
+        self._work = Periodic("maintenance", self._run, interval_s=_INTERVAL_S, retry_s=_RETRY_S)
 
     def start(self) -> None:
         """Begins, at once."""
-        self._task = asyncio.create_task(self._run(), name="maintenance")
+        self._work.start()
 
     async def close(self) -> None:
         """Ends it."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._work.close()
 
     async def run_once(self, now: datetime) -> None:
         """Makes the partitions of this month and the next ones, drops those past the retention, cleans records in small batches."""
@@ -56,16 +53,7 @@ class Maintenance:
             pass  # each batch is a statement of its own, between which other work gets its turn
 
     async def _run(self) -> None:
-        while True:
-            pause_s = _INTERVAL_S
-            try:
-                await self.run_once(datetime.now(UTC))
-            except ServiceError as error:
-                log.warning("maintenance failed; trying again", extra={"reason": error.reason})
-                pause_s = _FIRST_PAUSE_S
-            except Exception:
-                log.exception("maintenance failed")
-            await asyncio.sleep(pause_s)
+        await self.run_once(datetime.now(UTC))
 
 
 async def _make_ahead(connection: AsyncConnection, now: datetime) -> None:

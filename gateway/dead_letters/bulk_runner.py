@@ -10,6 +10,7 @@ from gateway.dead_letters.bulk_models import Claimed, Step
 from gateway.dead_letters.use_cases import Publisher
 from mesh.errors import ServiceError
 from mesh.ids import new_uuid
+from mesh.resilience.periodic import Periodic
 
 log = logging.getLogger(__name__)
 
@@ -55,43 +56,31 @@ class BulkRunner:
         self._ready = ready
         self._dispatch_lease_s = dispatch_lease_s
         self._lease_s = lease_s
-        self._poll_s = poll_s
         self._owner = new_uuid()
-        self._awake = asyncio.Event()
         self._closing = asyncio.Event()
-        self._poller: asyncio.Task[None] | None = None
+        self._poller = Periodic("dead-letter-jobs", self._poll, interval_s=poll_s)
         self._working: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
         """Begins to look for jobs."""
-        self._poller = asyncio.create_task(self._poll(), name="dead-letter-jobs")
+        self._poller.start()
 
     def wake(self) -> None:
         """There is a new job: looks at once."""
-        self._awake.set()
+        self._poller.wake()
 
     async def close(self) -> None:
         """Ends it."""
         self._closing.set()
-        if self._poller is not None:
-            self._poller.cancel()
-            await asyncio.gather(self._poller, return_exceptions=True)
+        await self._poller.close()
         if self._working:
             await asyncio.wait(self._working)
 
     async def _poll(self) -> None:
-        while True:
-            self._awake.clear()
-            try:
-                for job in await self._queue.claim(self._owner, most=_MOST_JOBS - len(self._working), lease_s=self._lease_s):
-                    task = asyncio.create_task(self._work_off(job), name=f"dead-letter-job-{job.id}")
-                    self._working.add(task)
-                    task.add_done_callback(self._working.discard)
-            except ServiceError as error:
-                log.warning("looking for jobs failed; trying again", extra={"reason": error.reason})
-            except Exception:
-                log.exception("looking for jobs failed; trying again")
-            await _wait(self._awake, self._poll_s)
+        for job in await self._queue.claim(self._owner, most=_MOST_JOBS - len(self._working), lease_s=self._lease_s):
+            task = asyncio.create_task(self._work_off(job), name=f"dead-letter-job-{job.id}")
+            self._working.add(task)
+            task.add_done_callback(self._working.discard)
 
     async def _work_off(self, job: Claimed) -> None:
         most = max(1, int(job.rate_per_s * _TICK_S))

@@ -1,7 +1,5 @@
 """How many dead letters wait for a decision, and since when, as metrics."""
 
-import asyncio
-import logging
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
@@ -10,10 +8,8 @@ from opentelemetry.metrics import CallbackOptions, Observation
 
 from gateway.dead_letters.models import Cause
 from gateway.notifications.models import Channel
-from mesh.errors import ServiceError
 from mesh.process.telemetry import meter
-
-log = logging.getLogger(__name__)
+from mesh.resilience.periodic import Periodic
 
 Labels = tuple[Channel, Cause]
 
@@ -35,10 +31,9 @@ class DeadLetterGauges:
         self, letters: OpenLetters, *, interval_s: float = 15.0, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
         self._letters = letters
-        self._interval_s = interval_s
+        self._counting = Periodic("dead-letter-gauges", self.refresh, interval_s=interval_s)
         self._clock = clock
         self._open: dict[Labels, tuple[int, datetime | None]] = {}
-        self._task: asyncio.Task[None] | None = None
         meter().create_observable_gauge(
             "clarion.dead_letters.open", [self._count], description="Dead letters that wait for a decision, by channel and cause."
         )
@@ -48,13 +43,11 @@ class DeadLetterGauges:
 
     def start(self) -> None:
         """Begins to count."""
-        self._task = asyncio.create_task(self._run(), name="dead-letter-gauges")
+        self._counting.start()
 
     async def close(self) -> None:
         """Ends it; the figures are told no longer."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._counting.close()
         self._open.clear()
 
     async def refresh(self) -> None:
@@ -75,16 +68,6 @@ class DeadLetterGauges:
 
     def _age(self, _options: CallbackOptions) -> Iterable[Observation]:
         return [Observation(age_s, _attributes(labels)) for labels, (_, age_s) in self.readings().items()]
-
-    async def _run(self) -> None:
-        while True:
-            try:
-                await self.refresh()
-            except ServiceError as error:
-                log.warning("counting dead letters failed; trying again", extra={"reason": error.reason})
-            except Exception:
-                log.exception("counting dead letters failed; trying again")
-            await asyncio.sleep(self._interval_s)
 
 
 def _attributes(labels: Labels) -> dict[str, str]:

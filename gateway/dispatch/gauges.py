@@ -1,7 +1,5 @@
 """How long notifications wait for the bus and how much waits on it, as metrics."""
 
-import asyncio
-import logging
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Protocol
@@ -13,8 +11,7 @@ from gateway.dispatch.outbox import Waiting
 from mesh.bus.broker import Broker
 from mesh.errors import ServiceError
 from mesh.process.telemetry import meter
-
-log = logging.getLogger(__name__)
+from mesh.resilience.periodic import Periodic
 
 
 class Backlog(Protocol):
@@ -42,14 +39,13 @@ class OutboxGauges:
         self._backlog = backlog
         self._broker = broker
         self._lag_s = lag_s
-        self._interval_s = interval_s
+        self._measuring = Periodic("outbox-gauges", self.refresh, interval_s=interval_s)
         self._clock = clock
         topology = broker.topology
         self._routes = {route.queue: name for name, route in topology.routes.items()}
         self._parks = {
             topology.route(park.route).queue: channel for channel in CHANNELS for park in lane_of(topology, channel, urgent=False).park
         }
-        self._task: asyncio.Task[None] | None = None
         self.waiting: Waiting | None = None
         self.depths: Mapping[str, int] = {}
         gauge = meter().create_observable_gauge
@@ -61,14 +57,11 @@ class OutboxGauges:
 
     def start(self) -> None:
         """Begins to measure."""
-        self._task = asyncio.create_task(self._run(), name="outbox-gauges")
+        self._measuring.start()
 
     async def close(self) -> None:
         """Ends it; the figures are told no longer."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+        await self._measuring.close()
         self.waiting, self.depths = None, {}
 
     async def refresh(self) -> None:
@@ -98,16 +91,6 @@ class OutboxGauges:
                 found[channel] = found.get(channel, 0) + self.depths[queue]
         return found
 
-    async def _run(self) -> None:
-        while True:
-            try:
-                await self.refresh()
-            except ServiceError as error:
-                log.info("measuring the outbox failed; trying again", extra={"reason": error.reason})
-            except Exception:
-                log.exception("measuring the outbox failed; trying again")
-            await asyncio.sleep(self._interval_s)
-
     def _size(self, _options: CallbackOptions) -> Iterable[Observation]:
         return [] if self.waiting is None else [Observation(self.waiting.size)]
 
@@ -116,7 +99,7 @@ class OutboxGauges:
         return [] if age_s is None else [Observation(age_s)]
 
     def _lag(self, _options: CallbackOptions) -> Iterable[Observation]:
-        return [] if self._task is None else [Observation(self._lag_s())]
+        return [Observation(self._lag_s())] if self._measuring.running else []
 
     def _depth(self, _options: CallbackOptions) -> Iterable[Observation]:
         return [Observation(depth, {"queue": queue}) for queue, depth in self.depths.items()]

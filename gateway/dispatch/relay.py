@@ -12,7 +12,6 @@ import logging
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Protocol
 from uuid import UUID
@@ -25,6 +24,7 @@ from gateway.notifications.models import Channel, OutboxItem, Priority, Unsent
 from mesh.bus.broker import Broker
 from mesh.errors import ServiceError
 from mesh.process.telemetry import meter
+from mesh.resilience.periodic import Periodic
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ class Relay:
         self._watchers = watchers
         self._budget = budget
         self._lease_s = lease_s
-        self._sweep_s = sweep_s
+        self._sweeper = Periodic("relay-sweeper", self.sweep, interval_s=sweep_s)
         self._lanes = {
             (channel, priority): Lane(channel, urgent=priority is Priority.HIGH, depth=lane_depth)
             for channel in Channel
@@ -96,8 +96,6 @@ class Relay:
         self._publishing: set[asyncio.Task[None]] = set()
         self._looking: set[asyncio.Task[None]] = set()
         self._marker: asyncio.Task[None] | None = None
-        self._sweeper: asyncio.Task[None] | None = None
-        self._moved = asyncio.Event()
         self._closing = False
         self.lag_s = 0.0
         self._published = meter().create_counter("clarion.relay.published", description="Notifications that the bus has confirmed.")
@@ -105,7 +103,7 @@ class Relay:
 
     def start(self) -> None:
         """Begins to sweep."""
-        self._sweeper = asyncio.create_task(self._sweep_for_ever(), name="relay-sweeper")
+        self._sweeper.start()
 
     def offer(self, jobs: Sequence[OutboxItem]) -> None:
         """Publishes in the background what was committed just now under this process's lease."""
@@ -115,10 +113,11 @@ class Relay:
     async def close(self) -> None:
         """Stops sweeping and waits for what is being published and marked. What is held back stays in the database."""
         self._closing = True
-        stopped = [task for task in (self._sweeper, *self._looking) if task is not None]
-        for task in stopped:
+        await self._sweeper.close()
+        looking = tuple(self._looking)
+        for task in looking:
             task.cancel()
-        await asyncio.gather(*stopped, return_exceptions=True)
+        await asyncio.gather(*looking, return_exceptions=True)
         while self._publishing or self._marker is not None:
             await asyncio.wait(self._publishing | ({self._marker} if self._marker is not None else set()))
 
@@ -157,24 +156,6 @@ class Relay:
         self._take_over(page)
         return page.lag_s
 
-    async def _sweep_for_ever(self) -> None:
-        while True:
-            self._moved.clear()
-            try:
-                more = await self.sweep()
-            except ServiceError as error:
-                log.warning("sweep failed; trying again", extra={"reason": error.reason})
-                more = False
-            except Exception:
-                log.exception("sweep failed; trying again")
-                more = False
-            if not more:
-                await asyncio.sleep(self._sweep_s)
-                continue
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._sweep_s):
-                    await self._moved.wait()
-
     def _take_over(self, page: Claimed) -> None:
         self._budget.give_back(page.expired)
         self._watchers.notify([unsent.id for unsent in page.expired])
@@ -210,7 +191,7 @@ class Relay:
                 if not await self._publish(lane, jobs):
                     lane.turns.clear()  # still in the database: the sweeper goes on when the broker is back
                 elif lane.wants_more:
-                    self._moved.set()
+                    self._sweeper.wake()
         finally:
             lane.publishers -= 1
 
@@ -256,7 +237,7 @@ class Relay:
                 lane.turns.prune(time.monotonic())
                 self._go_on(lane)
                 if lane.wants_more:
-                    self._moved.set()
+                    self._sweeper.wake()
                 if not lane.capacity.low or not (lane.turns.count or lane.has_more):
                     return
         finally:

@@ -18,6 +18,7 @@ from redis.exceptions import RedisError
 from mesh.resilience.batching import Batcher
 from mesh.resilience.breaker import Breaker, BreakerChange, BreakerOpen, BreakerState
 from mesh.resilience.breaker_store import BreakerStore, Force, Operation, Snapshot
+from mesh.resilience.periodic import Periodic
 
 log = logging.getLogger(__name__)
 
@@ -54,11 +55,10 @@ class SharedBreakers:
         self.open_s = open_s
         self.clock = clock
         self._store = store
-        self._poll_s = poll_s
+        self._polling = Periodic("breakers", self.poll, interval_s=poll_s, at_once=False)
         self._lease_ms = round(lease_s * 1000)
         self._connected = False
         self._known: list[SharedBreaker] = []
-        self._polling: asyncio.Task[None] | None = None
         self._sent: set[asyncio.Task[Snapshot | None]] = set()
         # one at a time: answers come in the order of what was told
         self._batcher: Batcher[Operation, Snapshot] = Batcher(self._run, max_items=200, name="breakers")
@@ -78,13 +78,11 @@ class SharedBreakers:
         """Learns the state of all breakers and keeps up with it."""
         if self._store is not None:
             await self.poll()
-            self._polling = asyncio.create_task(self._poll_for_ever(), name="breakers")
+            self._polling.start()
 
     async def close(self) -> None:
         """Tells what is still to be told, and ends."""
-        if self._polling is not None:
-            self._polling.cancel()
-            await asyncio.gather(self._polling, return_exceptions=True)
+        await self._polling.close()
         while self._sent:
             await asyncio.wait(self._sent)
         await self._batcher.close()
@@ -130,11 +128,6 @@ class SharedBreakers:
     async def _run(self, operations: Sequence[Operation]) -> list[Snapshot]:
         assert self._store is not None, "nothing is asked without a store"
         return await self._store.run(operations)
-
-    async def _poll_for_ever(self) -> None:
-        while True:
-            await asyncio.sleep(self._poll_s)
-            await self.poll()
 
     def _note(self, *, connected: bool, cause: str = "") -> None:
         if connected is self._connected:

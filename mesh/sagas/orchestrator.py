@@ -18,6 +18,7 @@ from mesh.context import CallContext
 from mesh.errors import Code, Internal, ServiceError
 from mesh.ids import new_uuid
 from mesh.process.telemetry import meter
+from mesh.resilience.periodic import Periodic
 from mesh.sagas.state import Definition, Failure, Fault, RetryPolicy, Saga, SagaState
 
 log = logging.getLogger(__name__)
@@ -90,14 +91,14 @@ class Orchestrator:
         self._now = now
         self._sleep = sleep
         self._running: dict[UUID, asyncio.Task[None]] = {}
-        self._loop: asyncio.Task[None] | None = None
+        self._polling = Periodic("sagas", self.run_due, interval_s=poll_s)
         self._closing = False
         self._settled = meter().create_counter("clarion.saga.settled", description="Sagas that ended or were parked, by kind and state.")
         self._failures = meter().create_counter("clarion.saga.failures", description="Failed tries of steps, by kind, step and reason.")
 
     def begin(self) -> None:
         """Takes up what is due, here and now and from now on."""
-        self._loop = asyncio.create_task(self._run_for_ever(), name="sagas")
+        self._polling.start()
 
     async def start(self, kind: str, key: str, data: Mapping[str, Any], *, delay_s: float = 0.0) -> Saga:
         """Opens a saga and runs it in the background, or after `delay_s`; the open one of this kind and key, where there is one."""
@@ -160,9 +161,7 @@ class Orchestrator:
     async def close(self) -> None:
         """Finishes the steps in hand; other replicas go on from there."""
         self._closing = True
-        if self._loop is not None:
-            self._loop.cancel()
-            await asyncio.gather(self._loop, return_exceptions=True)
+        await self._polling.close()
         await self.idle()
 
     async def run(self, saga: Saga) -> Saga:
@@ -218,16 +217,6 @@ class Orchestrator:
             log.warning("saga can't be recorded; it goes on when its lease is over", extra={**_identity(saga), "reason": error.reason})
         except Exception:
             log.exception("saga stopped unexpectedly; it goes on when its lease is over", extra=_identity(saga))
-
-    async def _run_for_ever(self) -> None:
-        while True:
-            try:
-                await self.run_due()
-            except ServiceError as error:
-                log.warning("looking for sagas failed; trying again", extra={"reason": error.reason})
-            except Exception:
-                log.exception("looking for sagas failed; trying again")
-            await self._sleep(self._poll_s)
 
     def _report(self, saga: Saga, failure: Failure, error: Exception) -> None:
         self._failures.add(1, {"kind": saga.kind, "step": saga.step.name, "reason": failure.reason})

@@ -1,7 +1,7 @@
 """Breakers shared through a real Valkey: several replicas behave as one, and go on alone without it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -10,9 +10,10 @@ from redis.asyncio import Redis
 
 from devstack.valkey import ValkeyServer
 from mesh.resilience.breaker import Breaker, BreakerOpen, BreakerState
-from mesh.resilience.breaker_store import BreakerStore, Force
+from mesh.resilience.breaker_store import BreakerStore, Force, Operation, Snapshot
 from mesh.resilience.shared_breaker import Permit, SharedBreaker, SharedBreakers
 from mesh.testing import FakeClock
+from tests.waiting import until
 
 NAME = "smtp.primary"
 
@@ -308,3 +309,26 @@ async def _check(breaker: Breaker) -> int:
 @given(steps=st.lists(STEPS, max_size=40))
 def test_replicas_that_tell_each_other_everything_are_one_breaker(valkey_server: ValkeyServer, steps: list[tuple[str, int]]) -> None:
     asyncio.run(_against_the_model(valkey_server.url(), steps))
+
+
+async def test_an_answer_that_can_not_be_read_does_not_end_the_polling(redis: Redis) -> None:
+    """Later answers are taken over; a replica that has stopped to look would go on alone unseen."""
+
+    class Garbled(BreakerStore):
+        broken = 0
+
+        async def run(self, operations: Sequence[Operation]) -> list[Snapshot]:
+            if self.broken:
+                self.broken -= 1
+                raise ValueError("not what was expected")
+            return await super().run(operations)
+
+    store = Garbled(redis)
+    shared = SharedBreakers(store, poll_s=0.01)
+    breaker = shared.breaker(NAME)
+    await shared.start()
+    other = BreakerStore(redis)
+    store.broken = 2
+    await other.force(NAME, Force.OPEN, duration_s=None, by="test", note="")
+    await until(lambda: breaker.state is BreakerState.OPEN)
+    await shared.close()
