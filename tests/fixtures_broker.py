@@ -7,7 +7,7 @@ import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
 
-import aiormq
+import aio_pika
 import pytest
 
 from delivery.lanes import build_topology
@@ -89,7 +89,7 @@ async def amqp_url(_amqp_base_url: str) -> AsyncIterator[str]:
 
 async def _remove_topology(url: str) -> None:
     topology = build_topology()
-    connection = await aiormq.connect(url)
+    connection = await aio_pika.connect(url)
     try:
         channel = await connection.channel()
         for queue in topology.queues:

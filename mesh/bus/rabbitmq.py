@@ -1,7 +1,7 @@
-"""RabbitMQ through aiormq: two connections that come back by themselves, publishing with confirms in a window, consuming with a watchdog.
+"""RabbitMQ through aio-pika: two connections that reconnect, publishing with confirms in a window, consuming with a watchdog.
 
-aio-pika's own recovery is not used: it reconnects after a fixed 5 s without jitter, leaves publishers waiting meanwhile, and has a
-history of consumers that stop in silence. aiormq is the protocol layer beneath it and costs a fifth less per publish.
+aio-pika's plain connection, channel, exchange and queue are used, not the robust ones: those reconnect after a fixed 5 s without jitter,
+leave publishers waiting meanwhile, and have a history of consumers that stop unnoticed (docs/decisions/0004-aio-pika.md).
 """
 
 import asyncio
@@ -9,26 +9,23 @@ import logging
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import cast
 
-import aiormq
-from aiormq.abc import AbstractChannel, AbstractConnection
-from aiormq.exceptions import ChannelNotFoundEntity, PublishError
-from pamqp import commands
+from aio_pika import DeliveryMode, Message
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange
+from aio_pika.exceptions import ChannelNotFoundEntity, PublishError
 
 from mesh.bus.broker import NO_HEADERS, BrokerUnavailable, MessageHandler, Subscription, Unroutable
 from mesh.bus.rabbitmq_consumer import RabbitMQSubscription
-from mesh.bus.rabbitmq_link import CLIENT_ERRORS, REPLY_TIMEOUT_S, Link, close_quietly, closed_is_an_error
+from mesh.bus.rabbitmq_link import CLIENT_ERRORS, REPLY_TIMEOUT_S, Link, close_quietly, closed_is_an_error, open_channel
 from mesh.bus.settings import BrokerSettings
-from mesh.bus.topology import Route, Topology
+from mesh.bus.topology import Topology
 
 log = logging.getLogger(__name__)
 
 _FIRST_CONNECT_WAIT_S = 3.0
-# Confirms come in batches of disk writes, so throughput needs many in flight; aiormq's bookkeeping slows down with some hundreds.
+# Confirms come in batches of disk writes, so throughput needs many in flight; the client's bookkeeping slows down with some hundreds.
 _WINDOW = 200
-_PERSISTENT = 2
-# Twice that is the longest that a consumer which died in silence stays so; liveness promises 60 s.
+# Twice that is the longest that a consumer which died unnoticed stays so; liveness promises 60 s.
 STALLED_AFTER_S = 20.0
 
 
@@ -41,9 +38,9 @@ class RabbitMQBroker:
         self._timeout_s = settings.publish_timeout_s
         self._publishing = Link(settings.url, "publish", self._prepare_publishing)
         self._consuming = Link(settings.url, "consume", self._prepare_consuming)
-        self._channel: aiormq.Channel | None = None
+        self._exchanges: Mapping[str, AbstractExchange] = {}
         self._window = asyncio.Semaphore(_WINDOW)
-        self._unblocked: asyncio.Task[None] | None = None
+        self._unblocked: asyncio.Future[None] | None = None
         self._subscriptions: list[RabbitMQSubscription] = []
 
     @property
@@ -67,19 +64,21 @@ class RabbitMQBroker:
     ) -> None:
         """See Broker."""
         route = self._topology.route(queue)
-        channel = self._channel
-        if channel is None or not self.connected:
+        exchange = self._exchanges.get(route.exchange)
+        if exchange is None or not self.connected:
             raise BrokerUnavailable("the message broker is not connected")
-        properties = commands.Basic.Properties(
-            delivery_mode=_PERSISTENT,
-            # aiormq matches a returned message to its publish by this id alone, so each publish has its own.
+        message = Message(
+            body,
+            delivery_mode=DeliveryMode.PERSISTENT,
+            # a returned message is matched to its publish by this id alone, so each publish has its own
             message_id=uuid.uuid4().hex,
             headers=dict(headers) or None,
-            expiration=None if expiration_s is None else str(max(0, round(expiration_s * 1000))),
+            expiration=None if expiration_s is None else max(0.0, expiration_s),
         )
         try:
             async with asyncio.timeout(self._timeout_s), self._window:
-                await self._publish(channel, route, body, properties)
+                with closed_is_an_error():
+                    await exchange.publish(message, route.routing_key, mandatory=True)
         except PublishError as error:
             raise Unroutable(queue) from error
         except TimeoutError as error:
@@ -109,10 +108,10 @@ class RabbitMQBroker:
         name = self._topology.route(queue).queue
         async with self._asking() as channel:
             try:
-                declared = await channel.queue_declare(name, passive=True)
+                declared = await channel.declare_queue(name, passive=True)
             except ChannelNotFoundEntity as error:
                 raise Unroutable(queue) from error
-            return declared.message_count or 0
+            return declared.declaration_result.message_count or 0
 
     async def ping(self) -> None:
         """See Broker."""
@@ -127,18 +126,6 @@ class RabbitMQBroker:
             self._unblocked.cancel()
             await asyncio.gather(self._unblocked, return_exceptions=True)
 
-    async def _publish(self, channel: aiormq.Channel, route: Route, body: bytes, properties: commands.Basic.Properties) -> None:
-        with closed_is_an_error():
-            await channel.basic_publish(
-                body,
-                exchange=route.exchange,
-                routing_key=route.routing_key,
-                properties=properties,
-                mandatory=True,
-                # The confirm is what counts; waiting for the socket as well would only cost a turn of the loop.
-                wait=False,
-            )
-
     @asynccontextmanager
     async def _asking(self) -> AsyncIterator[AbstractChannel]:
         # A channel of its own, since the answer "no such queue" closes it.
@@ -146,7 +133,7 @@ class RabbitMQBroker:
         try:
             with closed_is_an_error():
                 async with asyncio.timeout(self._timeout_s):
-                    channel = await connection.channel(publisher_confirms=False)
+                    channel = await open_channel(connection)
                     try:
                         yield channel
                     finally:
@@ -156,8 +143,8 @@ class RabbitMQBroker:
 
     async def _prepare_publishing(self, connection: AbstractConnection) -> AbstractChannel:
         await self._declare(connection)
-        channel = await connection.channel(publisher_confirms=True, on_return_raises=True, timeout=REPLY_TIMEOUT_S)
-        self._channel = cast(aiormq.Channel, channel)
+        channel = await open_channel(connection, publisher_confirms=True)
+        self._exchanges = {name: await channel.get_exchange(name, ensure=False) for name in self._topology.exchanges}
         if self._unblocked is not None:
             # It waited for the connection before this one.
             self._unblocked.cancel()
@@ -168,19 +155,21 @@ class RabbitMQBroker:
         """Nothing to prepare: each subscription opens a channel of its own."""
 
     async def _declare(self, connection: AbstractConnection) -> None:
-        channel = await connection.channel(publisher_confirms=False, timeout=REPLY_TIMEOUT_S)
+        channel = await open_channel(connection)
         for exchange in self._topology.exchanges:
-            await channel.exchange_declare(exchange, exchange_type="direct", durable=True, timeout=REPLY_TIMEOUT_S)
-        for queue in self._topology.queues:
-            await channel.queue_declare(queue.name, durable=True, arguments=dict(queue.arguments), timeout=REPLY_TIMEOUT_S)
+            await channel.declare_exchange(exchange, durable=True, timeout=REPLY_TIMEOUT_S)
+        queues = {
+            queue.name: await channel.declare_queue(queue.name, durable=True, arguments=dict(queue.arguments), timeout=REPLY_TIMEOUT_S)
+            for queue in self._topology.queues
+        }
         for binding in self._topology.bindings:
-            await channel.queue_bind(binding.queue, binding.exchange, binding.routing_key, timeout=REPLY_TIMEOUT_S)
+            await queues[binding.queue].bind(binding.exchange, binding.routing_key, timeout=REPLY_TIMEOUT_S)
         await channel.close()
 
     def _suspect_blocked(self) -> None:
         connection = self._publishing.connection_now() if self._publishing.connected else None
-        if connection is not None and (self._unblocked is None or self._unblocked.done()):
-            self._unblocked = asyncio.create_task(connection.ready(), name="rabbitmq-unblocked")
+        if connection is not None and connection.transport is not None and (self._unblocked is None or self._unblocked.done()):
+            self._unblocked = asyncio.ensure_future(connection.transport.ready())
 
 
 @asynccontextmanager

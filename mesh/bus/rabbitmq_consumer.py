@@ -1,4 +1,4 @@
-"""The consumer of one queue on RabbitMQ: a channel of its own, opened again after every loss, watched for silence."""
+"""The consumer of one queue on RabbitMQ: a channel of its own, opened again after every loss, with a watchdog."""
 
 import asyncio
 import logging
@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Protocol
 
-from aiormq.abc import AbstractChannel, AbstractConnection, DeliveredMessage
-from aiormq.exceptions import ChannelNotFoundEntity
+from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
+from aio_pika.exceptions import ChannelNotFoundEntity
 
 from mesh.bus.broker import Message, MessageHandler, handle_message
-from mesh.bus.rabbitmq_link import CLIENT_ERRORS, REPLY_TIMEOUT_S, close_quietly, closed_is_an_error, first_of
+from mesh.bus.rabbitmq_link import CLIENT_ERRORS, REPLY_TIMEOUT_S, close_quietly, closed_is_an_error, first_of, open_channel
 from mesh.errors import ServiceError
 
 log = logging.getLogger(__name__)
@@ -125,30 +125,31 @@ class RabbitMQSubscription:
                 await asyncio.sleep(_REOPEN_PAUSE_S)
 
     async def _consume(self, connection: AbstractConnection) -> None:
-        async with asyncio.timeout(REPLY_TIMEOUT_S):
-            channel = await connection.channel(publisher_confirms=False)
+        channel = await open_channel(connection)
         cancelled = asyncio.Event()
-        channel.on_consumer_cancel_callbacks.add(lambda _: cancelled.set())
+        # aio-pika's plain channel does not report that the broker has cancelled a consumer; the one below it does
+        (await channel.get_underlay_channel()).on_consumer_cancel_callbacks.add(lambda _: cancelled.set())
         try:
-            await channel.basic_qos(prefetch_count=self._prefetch, timeout=REPLY_TIMEOUT_S)
-            consumer = await channel.basic_consume(self._queue, self._deliver, timeout=REPLY_TIMEOUT_S)
+            await channel.set_qos(prefetch_count=self._prefetch, timeout=REPLY_TIMEOUT_S)
+            queue = await channel.get_queue(self._queue, ensure=False)
+            tag = await queue.consume(self._deliver, timeout=REPLY_TIMEOUT_S)
             self._reopen.clear()
             self._touch()
             self._consuming = True
-            await first_of(channel.closing, cancelled.wait(), self._reopen.wait(), self._stopping.wait())
+            await first_of(channel.closed(), cancelled.wait(), self._reopen.wait(), self._stopping.wait())
             if self._reopen.is_set():
-                # Nobody knows what died; a new connection brings everything that may have.
+                # it is unknown what died; a new connection replaces everything that may have
                 self._link.drop(connection)
-            if self._stopping.is_set() and consumer.consumer_tag and not channel.is_closed:
-                await channel.basic_cancel(consumer.consumer_tag, timeout=REPLY_TIMEOUT_S)
+            if self._stopping.is_set() and not channel.is_closed:
+                await queue.cancel(tag, timeout=REPLY_TIMEOUT_S)
                 # Acknowledgements go over this channel, so it outlives what is in flight; `stop` bounds the wait.
                 await self._idle.wait()
         finally:
             self._consuming = False
             await close_quietly(channel)
 
-    async def _deliver(self, delivered: DeliveredMessage) -> None:
-        # A task of our own: aiormq cancels those that it started when the channel goes, in the middle of a delivery to a person.
+    async def _deliver(self, delivered: AbstractIncomingMessage) -> None:
+        # A task of our own: aio-pika cancels those that it started when the channel goes, in the middle of a delivery to a person.
         self._touch()
         self._stalled = False
         if self._abandoning:
@@ -169,7 +170,7 @@ class RabbitMQSubscription:
         self._last_sign_of_life = asyncio.get_running_loop().time()
 
     async def _watch(self) -> None:
-        """Consumers of this protocol have stopped in silence before; only a look at the queue tells that from a quiet hour."""
+        """Consumers of this protocol have stopped unnoticed before; only the queue's depth tells that apart from a quiet hour."""
         while True:
             await asyncio.sleep(self._stalled_after_s / 4)
             self._stalled = await self._look()
@@ -191,27 +192,24 @@ class RabbitMQSubscription:
             return self._stalled
 
 
-def _message(queue: str, delivered: DeliveredMessage) -> Message:
-    channel: AbstractChannel = delivered.channel
-    tag = delivered.delivery_tag
-    headers = delivered.header.properties.headers or {}
-    count = headers.get("x-delivery-count", 0)
+def _message(queue: str, delivered: AbstractIncomingMessage) -> Message:
+    channel = delivered.channel
+    count = delivered.headers.get("x-delivery-count", 0)
 
     async def settle(ack: bool, requeue: bool) -> None:
-        if tag is None or channel.is_closed:
+        if channel.is_closed:
             return
         try:
-            # Not waiting for the socket: an ack that gets lost only means that the message comes again.
             if ack:
-                await channel.basic_ack(tag, wait=False)
+                await delivered.ack()
             else:
-                await channel.basic_reject(tag, requeue=requeue, wait=False)
+                await delivered.reject(requeue=requeue)
         except CLIENT_ERRORS as error:
-            log.info("settling failed: the message comes again", extra={"queue": queue, "error": type(error).__name__})
+            log.info("settling failed: the broker will redeliver the message", extra={"queue": queue, "error": type(error).__name__})
 
     return Message(
         delivered.body,
-        headers,
+        delivered.headers,
         queue=queue,
         redelivered=bool(delivered.redelivered),
         delivery_count=count if isinstance(count, int) else 0,

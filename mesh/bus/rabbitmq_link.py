@@ -1,4 +1,4 @@
-"""One AMQP connection that comes back by itself, and the tools for living with aiormq's ways of failing."""
+"""One AMQP connection that comes back by itself, and the tools for living with aio-pika's ways of failing."""
 
 import asyncio
 import logging
@@ -6,23 +6,23 @@ import random
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 
-import aiormq
-from aiormq.abc import AbstractChannel, AbstractConnection
-from aiormq.exceptions import AMQPError
+from aio_pika import Connection
+from aio_pika.abc import AbstractChannel, AbstractConnection
+from aio_pika.exceptions import AMQPError
 from yarl import URL
 
 from mesh.bus.broker import BrokerUnavailable
 
 log = logging.getLogger(__name__)
 
-# aiormq answers a closed channel or connection with any of these; RuntimeError is its ChannelInvalidStateError's base.
+# aio-pika answers a closed channel or connection with any of these; RuntimeError is its ChannelInvalidStateError's base.
 CLIENT_ERRORS = (AMQPError, OSError, RuntimeError, TimeoutError)
 
 REPLY_TIMEOUT_S = 10.0
 _CONNECT_TIMEOUT_S = 10.0
 _PAUSE_MIN_S = 0.2
 _PAUSE_MAX_S = 5.0
-# aiormq gives a silent connection up after three times this; RabbitMQ gives us up after two times.
+# aiormq, the protocol layer below aio-pika, gives a silent connection up after three times this; RabbitMQ gives us up after two times.
 _HEARTBEAT_S = 10
 
 
@@ -67,7 +67,7 @@ class Link:
         return self._connection
 
     def drop(self, connection: AbstractConnection) -> None:
-        """Replaces the connection, which somebody found to be dead in silence. Does nothing when it is not the current one."""
+        """Replaces the connection, which was found to be dead. Does nothing when it is not the current one."""
         if self._connection is connection:
             self._dropped.set()
 
@@ -86,13 +86,15 @@ class Link:
             connection: AbstractConnection | None = None
             try:
                 with closed_is_an_error():
-                    opening = aiormq.Connection(self._url)
+                    lost = asyncio.Event()
+                    opening = Connection(self._url)
+                    opening.close_callbacks.add(lambda *_, lost=lost: lost.set())
                     async with asyncio.timeout(_CONNECT_TIMEOUT_S):
                         await opening.connect()
                     connection = opening
                     vital = await self._on_up(connection)
                 failures = 0
-                await self._stay_up(connection, vital)
+                await self._stay_up(connection, lost, vital)
                 log.warning("broker connection lost", extra={"connection": self._name})
             except CLIENT_ERRORS as error:
                 failures += 1
@@ -105,19 +107,19 @@ class Link:
                     await close_quietly(connection)
             await asyncio.sleep(pause_s(failures))
 
-    async def _stay_up(self, connection: AbstractConnection, vital: AbstractChannel | None) -> None:
+    async def _stay_up(self, connection: AbstractConnection, lost: asyncio.Event, vital: AbstractChannel | None) -> None:
         self._connection = connection
         self._dropped.clear()
         self._up.set()
         log.info("broker connected", extra={"connection": self._name})
-        await first_of(connection.closing, self._dropped.wait(), *([vital.closing] if vital else []))
+        await first_of(lost.wait(), self._dropped.wait(), *([vital.closed()] if vital else []))
 
 
 @contextmanager
 def closed_is_an_error() -> Iterator[None]:
-    """Turns the cancellation that aiormq throws at callers whose connection it closes into a ConnectionResetError.
+    """Turns the cancellation that aio-pika throws at callers whose connection it closes into a ConnectionResetError.
 
-    Taken for one of ours it would end the caller's task in silence.
+    Taken for one of ours it would end the caller's task without a trace.
     """
     try:
         yield
@@ -126,6 +128,14 @@ def closed_is_an_error() -> Iterator[None]:
         if task is not None and task.cancelling():
             raise
         raise ConnectionResetError("the broker connection was closed") from None
+
+
+async def open_channel(connection: AbstractConnection, *, publisher_confirms: bool = False) -> AbstractChannel:
+    """A channel. With confirms, publishing what the broker can't route raises."""
+    channel = connection.channel(publisher_confirms=publisher_confirms, on_return_raises=publisher_confirms)
+    async with asyncio.timeout(REPLY_TIMEOUT_S):
+        await channel.initialize()
+    return channel
 
 
 async def close_quietly(resource: AbstractConnection | AbstractChannel) -> None:

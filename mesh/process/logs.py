@@ -68,6 +68,7 @@ def set_up(service: str, *, level: str = "INFO", form: str = "json") -> None:
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging._srcfile = None  # noqa: SLF001  the switch that logging's own documentation names
     # it answers a lost connection with tracebacks that say no more than mesh/bus/rabbitmq_link.py says in a line
-    logging.getLogger("aiormq").setLevel(logging.CRITICAL)
+    for name in ("aio_pika", "aiormq"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     for chatty in ("httpx", "httpcore", "hpack", "asyncio"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

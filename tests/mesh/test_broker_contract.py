@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from itertools import product
 
-import aiormq
+import aio_pika
 import pytest
 from yarl import URL
 
@@ -63,7 +63,7 @@ async def rabbitmq_bus(amqp_url: str) -> AsyncIterator[Bus]:
         await broker.open()
 
         async def delete(queue: str) -> None:
-            connection = await aiormq.connect(amqp_url)
+            connection = await aio_pika.connect(amqp_url)
             await (await connection.channel()).queue_delete(queue)
             await connection.close()
 

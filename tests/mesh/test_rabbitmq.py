@@ -5,7 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-import aiormq
+import aio_pika
 import pytest
 from yarl import URL
 
@@ -124,7 +124,7 @@ async def test_a_deleted_queue_is_declared_anew_by_its_consumer(amqp_url: str) -
     async with open_broker(BrokerSettings(amqp_url), TOPOLOGY) as broker:
         subscription = await broker.consume("push.queue", take, prefetch=5)
         await until(lambda: subscription.consuming)
-        connection = await aiormq.connect(amqp_url)
+        connection = await aio_pika.connect(amqp_url)
         await (await connection.channel()).queue_delete("push.queue")
         await connection.close()
         await until(lambda: not subscription.consuming)
@@ -180,7 +180,8 @@ def test_pauses_grow_to_a_limit_and_differ() -> None:
 
 @asynccontextmanager
 async def _publisher(url: str) -> "AsyncIterator[Callable[[bytes], asyncio.Future[object]]]":
-    connection = await aiormq.connect(url)
+    connection = await aio_pika.connect(url)
     channel = await connection.channel()
-    yield lambda body: asyncio.ensure_future(channel.basic_publish(body, exchange="notifications", routing_key="email"))
+    exchange = await channel.get_exchange("notifications", ensure=False)
+    yield lambda body: asyncio.ensure_future(exchange.publish(aio_pika.Message(body), "email"))
     await connection.close()

@@ -19,7 +19,6 @@ OWN = {*RUNTIME, "devstack", "bench", "tests", "scripts", "clarion"}
 BROUGHT = {
     "google.oauth2": "firebase-admin",
     "google.auth": "firebase-admin",
-    "pamqp": "aiormq",
     "requests": "firebase-admin",
     "httpx": "firebase-admin",
     "cryptography": "pyjwt",
@@ -27,7 +26,9 @@ BROUGHT = {
     "prometheus_client": "opentelemetry-exporter-prometheus",
     "asgiref": "uvicorn",
     "packaging": "pytest",
-    "yarl": "aiormq",
+    "aiormq": "aio-pika",
+    "pamqp": "aio-pika",
+    "yarl": "aio-pika",
     "markupsafe": "jinja2",
     "idna": "email-validator",
     "jsonschema": "kubernetes-validate",
