@@ -17,7 +17,6 @@ from delivery.lanes import build_topology
 from gateway.accepting.admission import Admission
 from gateway.accepting.clients import TemplateClient, UserClient
 from gateway.accepting.convert import delivery_bytes
-from gateway.accepting.errors import IdempotencyKeyReused
 from gateway.accepting.limits import Claim
 from gateway.accepting.models import Row
 from gateway.accepting.notification_writer import NotificationWriter
@@ -42,6 +41,7 @@ from gateway.notifications.repository import NotificationRepository
 from gateway.notifications.use_cases import Notifications
 from gateway.notifications.watchers import Watchers
 from gateway.partitions import Maintenance
+from gateway.rest import open_edge
 from gateway.sagas.clients import PeopleClient
 from gateway.sagas.erasure import Erasure, Erasures
 from gateway.sagas.models import Kind
@@ -69,8 +69,6 @@ from mesh.sagas.orchestrator import Orchestrator
 from mesh.stores.cache import open_cache
 from mesh.stores.database import Database, open_database
 from peers.credentials import RemoteCredentials
-from transcoding.app import RestApp, RestOptions
-from transcoding.comments import clarion_comments
 
 NAME = "gateway"
 
@@ -89,9 +87,6 @@ DELETE_USER = f"/{USER_SERVICE.full_name}/DeleteUser"
 # What a gateway remembers of a person is forgotten when it is that old, and this much for a send that was on its way just then.
 _SWEEP_MARGIN_S = 60.0
 
-# The status that the Idempotency-Key draft asks for; the code alone would make it 400.
-_REASON_STATUS = {IdempotencyKeyReused.reason: 422}
-
 
 @asynccontextmanager
 async def open_app(settings: Settings, *, broker: Broker | None = None) -> AsyncIterator[App]:
@@ -107,7 +102,7 @@ async def open_app(settings: Settings, *, broker: Broker | None = None) -> Async
         stack.push_async_callback(health.close)
         grace_s = settings.common.grace_s
         grpc_port = await stack.enter_async_context(serve_grpc(dispatcher, settings.grpc, health, grace_s=grace_s))
-        edge = RestApp(dispatcher, readiness=health, options=RestOptions(reason_status=_REASON_STATUS), comments=clarion_comments())
+        edge = open_edge(dispatcher, health)
         http_port = await stack.enter_async_context(serve_http(edge, settings.http, grace_s=grace_s))
         yield App(NAME, health, {"http": http_port, "grpc": grpc_port})
 

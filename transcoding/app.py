@@ -8,9 +8,10 @@ from typing import Any, Protocol
 
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
+from mesh.correlation import CORRELATION_ID
 from mesh.errors import Internal, NotFound, ServiceError
-from mesh.rpc.dispatcher import CORRELATION_ID
 from transcoding.accept import JSON_TYPE, NDJSON_TYPE, PROBLEM_TYPE, SSE_TYPE, choose
+from transcoding.annotations import Annotations
 from transcoding.asgi import ClientGone, DisconnectWatch, Receive, Scope, Send, send_response
 from transcoding.codec import Codec
 from transcoding.docs_page import docs_page
@@ -19,8 +20,9 @@ from transcoding.http_rule import ANY_METHOD, MalformedPath, Match, NoMatch
 from transcoding.json_text import write_json
 from transcoding.openapi import ApiInfo, openapi_document
 from transcoding.request import RequestHead
+from transcoding.rpc import Invoker
 from transcoding.streaming import EventStream
-from transcoding.transcoder import Binding, Invoker, bind_all
+from transcoding.transcoder import Binding, bind_all
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +58,7 @@ class RestOptions:
     watch_after_s: float = 0.25  # how long a call runs before the edge looks whether its client is still there
     beat_s: float = 15.0  # silence after which an SSE stream shows that it lives
     info: ApiInfo = field(default_factory=ApiInfo)
+    domain: str = "api"  # the realm of the credentials, and part of the problem types
 
 
 @dataclass(slots=True)
@@ -80,20 +83,28 @@ class _Exchange:
 class RestApp:
     """ASGI 3. Raises RouteConflict, BindingError or TemplateError at start-up when the schema's HTTP rules don't fit together.
 
-    `comments` is the schema with its source info, for the words of /openapi.json and /docs; without it they have names only.
+    `comments` is the schema with its source info, for the words of /openapi.json and /docs; without it they have names only. `annotations`
+    reads what the schema says in options of its own.
     """
 
     def __init__(
-        self, invoker: Invoker, *, readiness: Readiness, options: RestOptions | None = None, comments: FileDescriptorSet | None = None
+        self,
+        invoker: Invoker,
+        *,
+        readiness: Readiness,
+        options: RestOptions | None = None,
+        comments: FileDescriptorSet | None = None,
+        annotations: Annotations | None = None,
     ) -> None:
         self._invoker = invoker
         self._readiness = readiness
         self._options = options or RestOptions()
         codec = Codec(short_enums=self._options.short_enums, print_defaults=self._options.print_defaults)
         # errors leave out what is empty: a detail has many fields and few that matter
-        self._errors = ErrorRenderer(Codec(short_enums=self._options.short_enums), reasons=self._options.reason_status)
+        plain = Codec(short_enums=self._options.short_enums)
+        self._errors = ErrorRenderer(plain, reasons=self._options.reason_status, domain=self._options.domain)
         self._router, bindings = bind_all(invoker.methods, codec)
-        document = openapi_document(bindings, codec, self._options.info, comments)
+        document = openapi_document(bindings, codec, self._options.info, comments, annotations)
         self._openapi = write_json(document)
         self._docs = docs_page(document)
         self._pages: dict[str, Callable[[_Exchange], Awaitable[None]]] = {

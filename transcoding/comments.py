@@ -1,7 +1,6 @@
-"""The schema's own words: comments by full name, from descriptors with source info (`gen/clarion/descriptors.binpb`)."""
+"""The schema's own words: comments by full name, from descriptors with source info (`protoc --include_source_info`)."""
 
 from collections.abc import Iterator, Mapping
-from importlib.resources import files
 
 from google.protobuf.descriptor_pb2 import DescriptorProto, EnumDescriptorProto, FileDescriptorProto, FileDescriptorSet
 
@@ -12,11 +11,6 @@ _VALUES = 2
 _METHODS = 2
 
 Place = tuple[tuple[int, ...], str]
-
-
-def clarion_comments() -> FileDescriptorSet:
-    """The generated descriptors of Clarion's own schema, with comments."""
-    return FileDescriptorSet.FromString(files("clarion").joinpath("descriptors.binpb").read_bytes())
 
 
 def read_comments(descriptors: FileDescriptorSet | None) -> Mapping[str, str]:

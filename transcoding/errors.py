@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Any
 
 from mesh.errors import Code, FieldViolation, InvalidArgument, ResourceExhausted, ServiceError, Unimplemented
-from mesh.rpc.status import DOMAIN, to_status
+from mesh.rpc.status import to_status
 from transcoding.accept import JSON_TYPE, PROBLEM_TYPE, choose
 from transcoding.codec import Codec
 from transcoding.json_scalar import BadValue
@@ -114,12 +114,15 @@ class Rendered:
 
 
 class ErrorRenderer:
-    """Renders errors. `reasons` maps ErrorInfo reasons to HTTP statuses that differ from their code's."""
+    """Renders errors. `reasons` maps ErrorInfo reasons to HTTP statuses that differ from their code's.
 
-    def __init__(self, codec: Codec, *, reasons: Mapping[str, int] | None = None, realm: str = DOMAIN) -> None:
+    `domain` is the realm of the credentials, and part of the problem types (`urn:<domain>:error:<reason>`).
+    """
+
+    def __init__(self, codec: Codec, *, reasons: Mapping[str, int] | None = None, domain: str) -> None:
         self._codec = codec
         self._reasons = {**EDGE_REASONS, **(reasons or {})}
-        self._realm = realm
+        self._domain = domain
 
     def http_status(self, error: ServiceError) -> int:
         """The HTTP status of an error: its reason's where that is mapped, else its code's."""
@@ -139,32 +142,31 @@ class ErrorRenderer:
             headers.append(("retry-after", str(max(1, math.ceil(error.retry_after_s)))))
         if status == HTTPStatus.UNAUTHORIZED:
             invalid = ', error="invalid_token"' if authenticated else ""
-            headers.append(("www-authenticate", f'Bearer realm="{self._realm}"{invalid}'))
+            headers.append(("www-authenticate", f'Bearer realm="{self._domain}"{invalid}'))
         content_type = choose(accept, (JSON_TYPE, PROBLEM_TYPE)) or JSON_TYPE
         headers.append(("content-type", content_type))
-        value = self.status_value(error) if content_type == JSON_TYPE else _problem(error, status, correlation_id)
+        value = self.status_value(error) if content_type == JSON_TYPE else self._problem(error, status, correlation_id)
         return Rendered(status, headers, write_json(value))
 
-
-def _problem(error: ServiceError, status: int, correlation_id: str) -> dict[str, Any]:
-    problem: dict[str, Any] = {
-        "type": f"urn:{DOMAIN}:error:{error.reason.lower().replace('_', '-')}",
-        "title": _title(status),
-        "status": status,
-        "detail": error.message,
-        "code": error.code.name,
-        "reason": error.reason,
-        "correlation_id": correlation_id,
-    }
-    if error.violations:
-        problem["violations"] = [{"field": item.field, "description": item.description} for item in error.violations]
-    if error.retry_after_s is not None:
-        problem["retry_after_s"] = error.retry_after_s
-    if error.quota is not None:
-        problem["violated_policies"] = [error.quota]
-    if error.metadata:
-        problem["metadata"] = error.metadata
-    return problem
+    def _problem(self, error: ServiceError, status: int, correlation_id: str) -> dict[str, Any]:
+        problem: dict[str, Any] = {
+            "type": f"urn:{self._domain}:error:{error.reason.lower().replace('_', '-')}",
+            "title": _title(status),
+            "status": status,
+            "detail": error.message,
+            "code": error.code.name,
+            "reason": error.reason,
+            "correlation_id": correlation_id,
+        }
+        if error.violations:
+            problem["violations"] = [{"field": item.field, "description": item.description} for item in error.violations]
+        if error.retry_after_s is not None:
+            problem["retry_after_s"] = error.retry_after_s
+        if error.quota is not None:
+            problem["violated_policies"] = [error.quota]
+        if error.metadata:
+            problem["metadata"] = error.metadata
+        return problem
 
 
 def _title(status: int) -> str:

@@ -8,8 +8,8 @@ from typing import Any
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.rpc import status_pb2
 
-from clarion.options.v1 import options_pb2
 from transcoding.accept import JSON_TYPE, NDJSON_TYPE, PROBLEM_TYPE, SSE_TYPE
+from transcoding.annotations import Annotations, NoAnnotations
 from transcoding.codec import Codec
 from transcoding.comments import read_comments
 from transcoding.http_rule import ANY_METHOD, Template
@@ -23,19 +23,36 @@ _HEADERS = (
     "willing to wait, such as `500m` for half a second."
 )
 
+_IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "schema": {"type": "string", "maxLength": 255},
+    "description": "Makes the request safe to repeat: the same key and request answer the first response. Kept for 24 hours.",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class ApiInfo:
     """How the document introduces the API."""
 
-    title: str = "Clarion"
+    title: str = "API"
     version: str = "1"
-    description: str = "Tells people things: e-mail and push, by template, in the person's language, once."
+    description: str = ""
+    license_name: str = ""
+    license_url: str = ""
+    servers: tuple[str, ...] = ("/",)
 
 
-def openapi_document(bindings: Sequence[Binding], codec: Codec, info: ApiInfo, comments: FileDescriptorSet | None) -> dict[str, Any]:
+def openapi_document(
+    bindings: Sequence[Binding],
+    codec: Codec,
+    info: ApiInfo,
+    comments: FileDescriptorSet | None = None,
+    annotations: Annotations | None = None,
+) -> dict[str, Any]:
     """The document. Bindings of HTTP methods that OpenAPI lacks are left out."""
-    builder = SchemaBuilder(codec, read_comments(comments))
+    annotations = annotations or NoAnnotations()
+    builder = SchemaBuilder(codec, read_comments(comments), annotations)
     uses: Counter[str] = Counter()
     paths: dict[str, dict[str, Any]] = {}
     tags: dict[str, dict[str, str]] = {}
@@ -48,12 +65,13 @@ def openapi_document(bindings: Sequence[Binding], codec: Codec, info: ApiInfo, c
         uses[binding.method.full_name] += 1
         nth = uses[binding.method.full_name]
         operation_id = f"{service.name}_{binding.method.name}" + (f"_{nth}" if nth > 1 else "")
-        paths.setdefault(openapi_path(binding.template), {})[kind] = _operation(binding, builder, operation_id, service.name)
+        paths.setdefault(openapi_path(binding.template), {})[kind] = _operation(binding, builder, annotations, operation_id, service.name)
     status = builder.message(status_pb2.Status.DESCRIPTOR)
     error = {"description": _ERROR, "content": {JSON_TYPE: {"schema": status}, PROBLEM_TYPE: {"schema": _problem()}}}
     return {
         "openapi": "3.1.0",
-        "info": {"title": info.title, "version": info.version, "description": f"{info.description}\n\n{_HEADERS}"},
+        "info": _info(info),
+        "servers": [{"url": url} for url in info.servers],
         "tags": list(tags.values()),
         "paths": paths,
         "components": {
@@ -78,18 +96,26 @@ def openapi_path(template: Template) -> str:
     return "/" + "/".join(segments) + (f":{template.verb}" if template.verb else "")
 
 
-def _operation(binding: Binding, builder: SchemaBuilder, operation_id: str, tag: str) -> dict[str, Any]:
+def _info(info: ApiInfo) -> dict[str, Any]:
+    result: dict[str, Any] = {"title": info.title, "version": info.version, "description": f"{info.description}\n\n{_HEADERS}".strip()}
+    if info.license_name:
+        result["license"] = {"name": info.license_name} | ({"url": info.license_url} if info.license_url else {})
+    return result
+
+
+def _operation(binding: Binding, builder: SchemaBuilder, annotations: Annotations, operation_id: str, tag: str) -> dict[str, Any]:
     method = binding.method
     comment = builder.comment(method.descriptor.full_name)
     operation: dict[str, Any] = {"operationId": operation_id, "tags": [tag], "summary": _first_sentence(comment) or method.name}
     if comment:
         operation["description"] = comment
-    if method.access == options_pb2.ACCESS_SCOPE:
-        operation["security"] = [{"bearer": []}]
-        operation["x-scope"] = method.scope
-    elif method.access == options_pb2.ACCESS_OPEN:
-        operation["security"] = []
-    parameters = [*_path_parameters(binding, builder), *_query_parameters(binding, builder), *_header_parameters(binding)]
+    access = annotations.access(method.descriptor)
+    operation["security"] = [] if access.open else [{"bearer": []}]
+    if access.scope:
+        operation["x-scope"] = access.scope
+    parameters = [*_path_parameters(binding, builder), *_query_parameters(binding, builder)]
+    if annotations.takes_idempotency_key(method.descriptor):
+        parameters.append(_IDEMPOTENCY_KEY)
     if parameters:
         operation["parameters"] = parameters
     if binding.takes_body:
@@ -125,14 +151,6 @@ def _query_parameters(binding: Binding, builder: SchemaBuilder) -> list[dict[str
         parameter = {"name": label, "in": "query", "schema": schema}
         parameters.append(parameter | ({"description": comment} if comment else {}))
     return parameters
-
-
-def _header_parameters(binding: Binding) -> list[dict[str, Any]]:
-    """A request that can carry its own id (AIP-155) can have it in the header as well."""
-    if "request_id" not in binding.request_descriptor.fields_by_name:
-        return []
-    words = "Makes the request safe to repeat: the same key and request answer the first response. Kept for 24 hours."
-    return [{"name": "Idempotency-Key", "in": "header", "schema": {"type": "string", "maxLength": 255}, "description": words}]
 
 
 def _body(binding: Binding, builder: SchemaBuilder) -> Schema:

@@ -5,7 +5,7 @@ from typing import Any
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
-from clarion.options.v1 import options_pb2
+from transcoding.annotations import Annotations, Limits
 from transcoding.codec import Codec
 from transcoding.json_enum import NULL_VALUE
 from transcoding.json_scalar import integer_range, is_wide
@@ -29,8 +29,9 @@ _KNOWN: Mapping[str, Schema] = {
 class SchemaBuilder:
     """Builds schemas and collects those of messages and enums as `components`."""
 
-    def __init__(self, codec: Codec, comments: Mapping[str, str]) -> None:
+    def __init__(self, codec: Codec, comments: Mapping[str, str], annotations: Annotations) -> None:
         self._codec = codec
+        self._annotations = annotations
         self._comments = comments
         self._names: dict[str, str] = {}
         self.components: dict[str, Schema] = {}
@@ -59,26 +60,26 @@ class SchemaBuilder:
         if self.comment(descriptor.full_name):
             schema["description"] = self.comment(descriptor.full_name)
         schema["properties"] = {self._codec.label(field): self.field(field) for field in fields}
-        required = [self._codec.label(field) for field in fields if field.GetOptions().Extensions[options_pb2.rules].required]
+        required = [self._codec.label(field) for field in fields if self._annotations.limits(field).required]
         if required:
             schema["required"] = required
         return schema
 
     def field(self, field: FieldDescriptor) -> Schema:
         """A field with its comment and limits."""
-        rules = field.GetOptions().Extensions[options_pb2.rules]
+        limits = self._annotations.limits(field)
         entry = field.message_type
         if entry is not None and entry.GetOptions().map_entry:
             value = self._value(entry.fields_by_name["value"])
-            schema: Schema = {"type": "object", "additionalProperties": _limited(value, rules)}
-            if rules.max_items:
-                schema["maxProperties"] = rules.max_items
+            schema: Schema = {"type": "object", "additionalProperties": _limited(value, limits)}
+            if limits.max_items:
+                schema["maxProperties"] = limits.max_items
         elif field.is_repeated:
-            schema = {"type": "array", "items": _limited(self._value(field), rules)}
-            if rules.max_items:
-                schema["maxItems"] = rules.max_items
+            schema = {"type": "array", "items": _limited(self._value(field), limits)}
+            if limits.max_items:
+                schema["maxItems"] = limits.max_items
         else:
-            schema = _limited(self._value(field), rules)
+            schema = _limited(self._value(field), limits)
         comment = self.comment(field.full_name)
         return {**schema, "description": comment} if comment else schema
 
@@ -120,16 +121,16 @@ class SchemaBuilder:
         return descriptor.name if taken == descriptor.full_name else descriptor.full_name
 
 
-def _limited(schema: Schema, rules: "options_pb2.FieldRules") -> Schema:
+def _limited(schema: Schema, limits: Limits) -> Schema:
     result = dict(schema)
     if schema.get("type") == "string" and not schema.get("format"):
-        if rules.max_length:
-            result["maxLength"] = rules.max_length
-        if rules.pattern:
-            result["pattern"] = f"^(?:{rules.pattern})$"
+        if limits.max_length:
+            result["maxLength"] = limits.max_length
+        if limits.pattern:
+            result["pattern"] = f"^(?:{limits.pattern})$"
     elif schema.get("type") in {"integer", "number"}:
-        if rules.HasField("min"):
-            result["minimum"] = rules.min
-        if rules.HasField("max"):
-            result["maximum"] = rules.max
+        if limits.minimum is not None:
+            result["minimum"] = limits.minimum
+        if limits.maximum is not None:
+            result["maximum"] = limits.maximum
     return result

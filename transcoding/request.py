@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mesh.rpc.dispatcher import CORRELATION_ID, with_correlation_id
+from mesh.correlation import CORRELATION_ID, with_correlation_id
 from transcoding.accept import JSON_TYPE
 from transcoding.asgi import ClientGone, Receive
 from transcoding.errors import BodyTooLarge, InvalidHeader, UnsupportedMediaType

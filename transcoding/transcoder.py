@@ -3,9 +3,9 @@
 One `Binding` per HTTP rule, compiled at start-up from descriptors alone; what is wrong with a rule is told there (`BindingError`).
 """
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import parse_qsl
 
 from google.api import annotations_pb2, http_pb2
@@ -13,8 +13,6 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from mesh.errors import InvalidArgument
-from mesh.rpc.dispatcher import Reply
-from mesh.rpc.methods import Method
 from transcoding.codec import Codec
 from transcoding.errors import MalformedUrl, bad_body, violations_error
 from transcoding.http_rule import Router, Template, parse_template
@@ -22,6 +20,7 @@ from transcoding.json_scalar import BadValue
 from transcoding.json_text import JsonError, read_json
 from transcoding.json_wellknown import FIELD_MASK, has_own_json
 from transcoding.query import QueryBinder, descend, find_field, leaf_of
+from transcoding.rpc import RpcMethod
 
 WHOLE = "*"  # `body: "*"`: every field that the path does not bind
 _MASK = "update_mask"
@@ -30,22 +29,6 @@ _MOST_PARAMETERS = 200
 
 class BindingError(ValueError):
     """An HTTP rule does not fit its method."""
-
-
-class Invoker(Protocol):
-    """What serves the calls: `mesh.rpc.dispatcher.Dispatcher`, or a fake."""
-
-    @property
-    def methods(self) -> Mapping[str, Method]:
-        """Every method by its full name."""
-
-    async def unary(self, full_name: str, request: Message, *, metadata: Mapping[str, str], timeout_s: float | None = None) -> Reply:
-        """Serves one call. Raises ServiceError only."""
-
-    def stream(
-        self, full_name: str, request: Message, *, metadata: Mapping[str, str], timeout_s: float | None = None
-    ) -> AsyncIterator[Message]:
-        """Serves one server-streaming call. Raises ServiceError only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +41,7 @@ class HttpRule:
     response_body: str
 
 
-def http_rules(method: Method) -> Iterator[HttpRule]:
+def http_rules(method: RpcMethod) -> Iterator[HttpRule]:
     """The method's bindings, the main one first; none for a method without HTTP."""
     options = method.descriptor.GetOptions()
     if not options.HasExtension(annotations_pb2.http):
@@ -71,7 +54,7 @@ def http_rules(method: Method) -> Iterator[HttpRule]:
         yield _rule(method, more)
 
 
-def _rule(method: Method, rule: http_pb2.HttpRule) -> HttpRule:
+def _rule(method: RpcMethod, rule: http_pb2.HttpRule) -> HttpRule:
     pattern = rule.WhichOneof("pattern")
     if pattern is None:
         raise BindingError(f"{method.full_name}: an HTTP rule has no pattern")
@@ -82,7 +65,7 @@ def _rule(method: Method, rule: http_pb2.HttpRule) -> HttpRule:
 class Binding:
     """One HTTP rule, compiled. Raises BindingError or TemplateError when it does not fit the method."""
 
-    def __init__(self, method: Method, rule: HttpRule, codec: Codec) -> None:
+    def __init__(self, method: RpcMethod, rule: HttpRule, codec: Codec) -> None:
         self.method = method
         self.rule = rule
         self.template: Template = parse_template(rule.path)
@@ -212,7 +195,7 @@ def mask_paths(descriptor: Descriptor, content: Mapping[str, Any]) -> Iterator[s
             yield field.name
 
 
-def bind_all(methods: Mapping[str, Method], codec: Codec) -> tuple[Router[Binding], list[Binding]]:
+def bind_all(methods: Mapping[str, RpcMethod], codec: Codec) -> tuple[Router[Binding], list[Binding]]:
     """Every binding of the methods, routed. Raises BindingError, TemplateError or RouteConflict, naming what is wrong."""
     router: Router[Binding] = Router()
     bindings: list[Binding] = []

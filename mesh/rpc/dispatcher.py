@@ -13,12 +13,12 @@ from google.protobuf.message import Message
 from clarion.options.v1 import options_pb2
 from mesh import context
 from mesh.context import CallContext
+from mesh.correlation import CORRELATION_ID
 from mesh.deadline import Deadline
 from mesh.errors import ServiceError, Unimplemented
 from mesh.rpc.calls import ServerCall, ServerInterceptor
 from mesh.rpc.methods import Method, methods_of
 
-CORRELATION_ID = "x-correlation-id"
 # what a forwarded call takes along; everything else is the edge's own business
 _FORWARDED = ("authorization", "idempotency-key", "accept-language")
 
@@ -121,13 +121,6 @@ class Dispatcher:
             metadata=metadata,
         )
         return ServerCall(method, request, metadata, served)
-
-
-def with_correlation_id(metadata: Mapping[str, str]) -> dict[str, str]:
-    """The metadata with a correlation id: the caller's when it is sane (1 to 128 printable ASCII characters), else a new one."""
-    given = metadata.get(CORRELATION_ID, "")
-    sane = 0 < len(given) <= 128 and given.isascii() and given.isprintable()
-    return {**metadata, CORRELATION_ID: given if sane else uuid.uuid4().hex}
 
 
 def _bind(handler: Callable[[Message, None], Any]) -> Callable[[Message], Any]:

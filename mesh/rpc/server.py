@@ -12,10 +12,11 @@ from google.protobuf.message import Message
 from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from mesh.correlation import with_correlation_id
 from mesh.errors import ServiceError
 from mesh.process.health import HealthMonitor
 from mesh.process.runtime import PortTaken
-from mesh.rpc.dispatcher import Dispatcher, with_correlation_id
+from mesh.rpc.dispatcher import Dispatcher
 from mesh.rpc.methods import Method
 from mesh.rpc.settings import GrpcSettings
 from mesh.rpc.status import to_status

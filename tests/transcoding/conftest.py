@@ -15,7 +15,11 @@ from tests.transcoding.fakes import FakeInvoker, FakeReadiness
 from transcoding.app import RestApp, RestOptions
 
 OPTIONS = RestOptions(
-    reason_status={"IDEMPOTENCY_KEY_REUSED": 422, "IDEMPOTENCY_IN_PROGRESS": 409}, body_limit=64 * 1024, watch_after_s=0.01, beat_s=0.05
+    domain="library",
+    reason_status={"IDEMPOTENCY_KEY_REUSED": 422, "IDEMPOTENCY_IN_PROGRESS": 409},
+    body_limit=64 * 1024,
+    watch_after_s=0.01,
+    beat_s=0.05,
 )
 
 

@@ -203,9 +203,9 @@ async def test_retry_after_is_never_earlier_than_the_error_says(client: httpx.As
 
 async def test_unauthenticated_tells_the_scheme_and_no_more(client: httpx.AsyncClient, invoker: FakeInvoker) -> None:
     invoker.handlers["GetBook"] = failing(errors.Unauthenticated("the token has expired"))
-    assert (await client.get("/v1/books/7")).headers["www-authenticate"] == 'Bearer realm="clarion"'
+    assert (await client.get("/v1/books/7")).headers["www-authenticate"] == 'Bearer realm="library"'
     response = await client.get("/v1/books/7", headers={"Authorization": "Bearer x"})
-    assert response.headers["www-authenticate"] == 'Bearer realm="clarion", error="invalid_token"'
+    assert response.headers["www-authenticate"] == 'Bearer realm="library", error="invalid_token"'
 
 
 async def test_a_header_value_that_would_split_the_response_is_dropped(client: httpx.AsyncClient, invoker: FakeInvoker) -> None:
@@ -222,7 +222,7 @@ async def test_problem_json_comes_to_who_prefers_it(client: httpx.AsyncClient, i
     response = await client.get("/v1/books/7", headers=headers)
     assert response.headers["content-type"] == "application/problem+json"
     assert response.json() == {
-        "type": "urn:clarion:error:resource-exhausted",
+        "type": "urn:library:error:resource-exhausted",
         "title": "Too Many Requests",
         "status": 429,
         "detail": "no",

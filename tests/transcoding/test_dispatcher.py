@@ -89,9 +89,9 @@ async def test_an_error_of_a_handler_keeps_its_reason_and_headers(client: httpx.
 async def test_the_chain_refuses_who_has_no_credentials(client: httpx.AsyncClient) -> None:
     response = await client.post("/v1/books", json={"book": {"title": "Emma"}})
     assert (response.status_code, response.json()["code"]) == (401, 16)
-    assert response.headers["www-authenticate"] == 'Bearer realm="clarion"'
+    assert response.headers["www-authenticate"] == 'Bearer realm="api"'
     response = await client.post("/v1/books", json={"book": {"title": "Emma"}}, headers={"Authorization": "Bearer nonsense"})
-    assert (response.status_code, response.headers["www-authenticate"]) == (401, 'Bearer realm="clarion", error="invalid_token"')
+    assert (response.status_code, response.headers["www-authenticate"]) == (401, 'Bearer realm="api", error="invalid_token"')
 
 
 async def test_grpc_timeout_ends_a_call(client: httpx.AsyncClient) -> None:

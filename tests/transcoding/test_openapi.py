@@ -6,10 +6,11 @@ import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # it ships no stubs
 
 from clarion.notification.v1 import notification_service_pb2
+from gateway.rest import INFO, ClarionAnnotations, schema_comments
 from mesh.rpc.methods import methods_of
 from tests.transcoding import schema
 from transcoding.codec import Codec
-from transcoding.comments import clarion_comments, read_comments
+from transcoding.comments import read_comments
 from transcoding.docs_page import docs_page
 from transcoding.http_rule import parse_template
 from transcoding.openapi import ApiInfo, openapi_document, openapi_path
@@ -20,7 +21,7 @@ from transcoding.transcoder import bind_all
 def document() -> Any:
     codec = Codec(short_enums=True, print_defaults=True)
     _, bindings = bind_all(methods_of(schema.library()), codec)
-    return openapi_document(bindings, codec, ApiInfo(), schema.load())
+    return openapi_document(bindings, codec, ApiInfo(), schema.load(), ClarionAnnotations())
 
 
 @pytest.mark.parametrize(
@@ -110,7 +111,7 @@ def test_a_send_tells_of_the_idempotency_key() -> None:
     codec = Codec(short_enums=True)
     service = notification_service_pb2.DESCRIPTOR.services_by_name["NotificationService"]
     _, bindings = bind_all(methods_of(service), codec)
-    document = openapi_document(bindings, codec, ApiInfo(), clarion_comments())
+    document = openapi_document(bindings, codec, INFO, schema_comments(), ClarionAnnotations())
     send = document["paths"]["/v1/notifications"]["post"]
     assert [item["name"] for item in send["parameters"]] == ["Idempotency-Key"]
     assert send["responses"]["202"]
@@ -118,7 +119,7 @@ def test_a_send_tells_of_the_idempotency_key() -> None:
 
 
 def test_every_field_of_the_public_api_has_words() -> None:
-    comments = read_comments(clarion_comments())
+    comments = read_comments(schema_comments())
     service = notification_service_pb2.DESCRIPTOR.services_by_name["NotificationService"]
     for method in service.methods:
         assert comments[method.full_name]

@@ -1,0 +1,73 @@
+"""What a schema says in options of its own, which the library can't know: handed in by the application that owns the schema."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from google.api import field_behavior_pb2
+from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The limits of a field, which the server enforces. 0, empty and None mean no limit; of a repeated field they hold for each element.
+
+    `required`: the field must be present and not empty. `pattern` is a regular expression that a text matches as a whole, unless it is
+    empty. `max_length` counts characters (bytes of a `bytes` field).
+    """
+
+    required: bool = False
+    min_length: int = 0
+    max_length: int = 0
+    pattern: str = ""
+    max_items: int = 0
+    minimum: int | None = None
+    maximum: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who may call a method. `open`: anyone, without credentials; `scope` is what a caller's credentials must hold, empty for none."""
+
+    open: bool = False
+    scope: str = ""
+
+
+class Annotations(Protocol):
+    """Reads the schema's own options."""
+
+    def access(self, method: MethodDescriptor) -> Access:
+        """Who may call the method."""
+
+    def limits(self, field: FieldDescriptor) -> Limits:
+        """The field's limits."""
+
+    def sensitive(self, field: FieldDescriptor) -> bool:
+        """Whether the field holds personal data or a secret."""
+
+    def takes_idempotency_key(self, method: MethodDescriptor) -> bool:
+        """Whether the method takes the header Idempotency-Key."""
+
+
+class NoAnnotations:
+    """A schema without options of its own."""
+
+    def access(self, method: MethodDescriptor) -> Access:  # noqa: ARG002  there is nothing to read
+        """Credentials are needed, whatever they hold."""
+        return Access()
+
+    def limits(self, field: FieldDescriptor) -> Limits:  # noqa: ARG002  there is nothing to read
+        """None."""
+        return Limits()
+
+    def sensitive(self, field: FieldDescriptor) -> bool:  # noqa: ARG002  there is nothing to read
+        """Not that the schema said so."""
+        return False
+
+    def takes_idempotency_key(self, method: MethodDescriptor) -> bool:  # noqa: ARG002  there is nothing to read
+        """Not that the schema said so."""
+        return False
+
+
+def is_output_only(field: FieldDescriptor) -> bool:
+    """Whether the schema marks the field as the server's to set: callers may send it, and it is ignored (AIP-203)."""
+    return field_behavior_pb2.OUTPUT_ONLY in field.GetOptions().Extensions[field_behavior_pb2.field_behavior]
