@@ -1,14 +1,47 @@
-"""What is an e-mail address, the same for everybody who lets a person type one."""
+"""E-mail addresses: what is one, how it is kept, and the key under which every look-up finds it."""
 
-from email_validator import EmailNotValidError, validate_email
+import re
+
+from email_validator import EmailNotValidError, ValidatedEmail, validate_email
 
 from mesh.errors import InvalidArgument
 
+# What the validator quotes of the address, in brackets at the end of its sentence.
+_QUOTATION = re.compile(r"\s*\(.*$", re.DOTALL)
+
 
 def check_email(field: str, value: str) -> str:
-    """The address as given, with its domain in ASCII (IDNA). Raises InvalidArgument, which never repeats the address."""
+    """The address as it is kept: as given, but with its domain in ASCII (IDNA 2008 with UTS 46 mapping).
+
+    Raises InvalidArgument, which says what is wrong and never repeats the address.
+    """
     try:
-        address = validate_email(value, check_deliverability=False, allow_smtputf8=False, test_environment=True, strict=True)
+        return _kept(value, _parse(value))
+    except EmailNotValidError as error:
+        raise InvalidArgument.of(field, f"must be an e-mail address such as ada@example.com: {_reason(value, error)}") from None
+
+
+def email_key(address: str) -> str | None:
+    """What two spellings of one address have in common; None when it is not an address. Case is ignored, as providers do."""
+    try:
+        return _kept(address, _parse(address)).lower()
     except EmailNotValidError:
-        raise InvalidArgument.of(field, "must be an e-mail address such as ada@example.com, without spaces or line breaks") from None
-    return value if value.isascii() else str(address.ascii_email)
+        return None
+
+
+def _parse(value: str) -> ValidatedEmail:
+    return validate_email(value, check_deliverability=False, allow_smtputf8=False, test_environment=True, strict=True)
+
+
+def _kept(given: str, address: ValidatedEmail) -> str:
+    return given if given.isascii() else f"{address.ascii_local_part}@{address.ascii_domain}"
+
+
+def _reason(value: str, error: EmailNotValidError) -> str:
+    local, at, _ = value.rpartition("@")
+    if at and not local.isascii():
+        return "letters outside ASCII before the @-sign need SMTPUTF8, which most mail servers do not take"
+    if local.startswith('"'):
+        return "a quoted part before the @-sign is not supported"
+    sentence = _QUOTATION.sub("", str(error)).rstrip(".")
+    return sentence[:1].lower() + sentence[1:]

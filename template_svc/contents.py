@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from mesh.errors import FieldViolation
+from naming.locales import UnknownLocale, canonical
 from template_svc.errors import InvalidContents
-from template_svc.locales import UnknownLocale, canonical
 from template_svc.models import Channel, Content, NewVersion
 from template_svc.renderer import REQUIRED, CompiledContent, Compiler, PartFault, is_https
 

@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
 from typing import Generic, Protocol, TypeVar
 
-from template_svc import locales
+from naming import locales
 from template_svc.errors import RenderFailed
 from template_svc.models import StoredVersion, VersionKey
 from template_svc.renderer import CompiledContent, PartFault, Renderer

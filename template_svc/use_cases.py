@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 from mesh.errors import InvalidArgument, ServiceError
 from mesh.rpc.paging import Cursor, Page, page_size
+from naming.locales import UnknownLocale, canonical
 from template_svc.errors import NothingToPreview, RenderTooSlow, TemplateExists, TemplateNotFound, VersionNotFound
 from template_svc.library import Library, LoadedVersion, VersionStore
-from template_svc.locales import UnknownLocale, canonical
 from template_svc.models import (
     Channel,
     Content,

@@ -68,7 +68,7 @@ class _Parts:
 
 
 def _wire(settings: Settings, database: Database, passwords: PasswordHasher) -> _Parts:
-    users = Users(UserRepository(database), hash_password=passwords.hash, now=_now)
+    users = Users(UserRepository(database), hash_password=passwords.hash_new, now=_now)
     sessions, api_keys = SessionRepository(database), ApiKeyRepository(database)
     signing_keys = SigningKeys(SigningKeyRepository(database), Sealer(settings.common.service_secret), now=_now)
     keys = ApiKeys(api_keys, now=_now)

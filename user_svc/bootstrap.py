@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from mesh.errors import ServiceError
+from naming.email_address import email_key
 from user_svc.auth.models import Scope
 from user_svc.auth.signing import SigningKeys
 from user_svc.auth.use_cases import ApiKeyStore, SessionStore, api_key
@@ -56,7 +57,7 @@ class Bootstrap:
         email = self._settings.admin_email
         if not email:
             return
-        known = await self._sessions.find_login(email)
+        known = await self._sessions.find_login(email_key(email) or "")
         if known is None:
             try:
                 user = await self._users.create_user(UserChanges(email=email), self._settings.admin_password, Role.ADMINISTRATOR)

@@ -9,7 +9,7 @@ from mesh.process.settings import CommonSettings, Env
 from mesh.rpc.settings import GrpcSettings
 from mesh.stores.settings import DatabaseSettings
 from naming.email_address import check_email
-from user_svc.fields import MIN_PASSWORD_LENGTH
+from user_svc.auth.password_rules import MIN_PASSWORD_LENGTH, check_password
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +28,13 @@ class BootstrapSettings:
         api_key = env.secret("CLARION_BOOTSTRAP_API_KEY", "")
         if bool(email) != bool(password):
             env.problems.append("CLARION_ADMIN_EMAIL, CLARION_ADMIN_PASSWORD: must be given together")
-        if email:
-            try:
+        try:
+            if email:
                 check_email("CLARION_ADMIN_EMAIL", email)
-            except InvalidArgument as error:
-                env.problems.append(error.message)
+            if len(password) >= MIN_PASSWORD_LENGTH:
+                check_password("CLARION_ADMIN_PASSWORD", password, known_words=(email,))
+        except InvalidArgument as error:
+            env.problems.append(error.message)
         if api_key and not re.fullmatch(r"clk_(live|test)_[A-Za-z0-9_-]{32,}", api_key):
             env.problems.append("CLARION_BOOTSTRAP_API_KEY: must be clk_live_ or clk_test_ and at least 32 letters, digits, '_' or '-'")
         return cls(email, password, api_key)

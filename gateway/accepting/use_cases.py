@@ -4,10 +4,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from typing import NamedTuple, Protocol
-
-import langcodes
 
 from gateway.accepting import errors
 from gateway.accepting.limits import AdmissionDecision, Answer, Ask, Claim
@@ -17,6 +14,7 @@ from mesh.context import CallContext, current
 from mesh.errors import InvalidArgument, PermissionDenied
 from mesh.ids import new_uuid, parse
 from mesh.process.telemetry import traceparent
+from naming.locales import check_locale
 
 SEND_SCOPE = "notifications:send"
 _FURTHEST = timedelta(days=90)
@@ -197,17 +195,11 @@ def check_draft(draft: Draft, now: datetime) -> None:
             raise InvalidArgument.of("expires_at", "must be in the future")
         if draft.send_at is not None and draft.expires_at <= draft.send_at:
             raise InvalidArgument.of("expires_at", "must be after send_at")
-    if draft.locale and not is_locale(draft.locale):
-        raise InvalidArgument.of("locale", "must be a BCP 47 language tag that exists, such as pt-BR")
+    if draft.locale:
+        check_locale("locale", draft.locale)
     for name, value in draft.metadata.items():
         if "\0" in name or "\0" in value or len(name) > 64:
             raise InvalidArgument.of("metadata", "names have at most 64 characters, and no NUL may occur")
-
-
-@lru_cache(maxsize=1024)
-def is_locale(tag: str) -> bool:
-    """Whether it is a well-formed BCP 47 tag of a language that exists."""
-    return bool(langcodes.tag_is_valid(tag))
 
 
 def check_template(draft: Draft, template: TemplateSummary | None) -> TemplateSummary:

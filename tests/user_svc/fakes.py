@@ -150,9 +150,9 @@ class MemorySessions:
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
 
-    async def find_login(self, email: str) -> Login | None:
+    async def find_login(self, email_key: str) -> Login | None:
         for user in self._memory.users.values():
-            if user.email and user.email.lower() == email.lower():
+            if user.email and user.email.lower() == email_key:
                 return Login(user.id, user.role, self._memory.password_hashes[user.id])
         return None
 

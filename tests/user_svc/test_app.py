@@ -1,6 +1,7 @@
 """Facts about starting user_svc: its settings, what it creates, and a database that comes late."""
 
 import logging
+from collections.abc import Collection
 from pathlib import Path
 
 import grpc.aio
@@ -26,7 +27,7 @@ from user_svc.users.use_cases import Users
 
 API_KEY = "clk_live_0123456789012345678901234567890123456789"
 NOTHING = BootstrapSettings("", "", "")
-EVERYTHING = BootstrapSettings("root@example.com", "correct horse", API_KEY)
+EVERYTHING = BootstrapSettings("root@example.com", "correct horse battery", API_KEY)
 
 
 def environ(url: str, **more: str) -> dict[str, str]:
@@ -43,7 +44,7 @@ def environ(url: str, **more: str) -> dict[str, str]:
 def bootstrap(stores: Stores, clock: Clock, settings: BootstrapSettings) -> Bootstrap:
     """One replica's start-up work."""
 
-    async def hash_password(password: str) -> str:
+    async def hash_password(field: str, password: str, known_words: Collection[str]) -> str:
         return f"hash of {password}"
 
     return Bootstrap(
@@ -125,8 +126,8 @@ async def test_the_process_starts_before_its_database(tmp_path: Path) -> None:
     port = free_port()
     server = PostgresServer(tmp_path, port=port, durable=False)
     url = f"postgresql://postgres@127.0.0.1:{port}/clarion"
-    settings = Settings.from_env(Env(environ(url, CLARION_ADMIN_EMAIL="root@example.com", CLARION_ADMIN_PASSWORD="correct horse")))
-    login = auth_service_pb2.LoginRequest(email="root@example.com", password="correct horse")
+    settings = Settings.from_env(Env(environ(url, CLARION_ADMIN_EMAIL="root@example.com", CLARION_ADMIN_PASSWORD="correct horse battery")))
+    login = auth_service_pb2.LoginRequest(email="root@example.com", password="correct horse battery")
     async with open_app(settings) as app, grpc.aio.insecure_channel(f"127.0.0.1:{app.ports['grpc']}") as channel:
         assert not app.health.ready
         with pytest.raises(grpc.aio.AioRpcError) as down:

@@ -80,4 +80,4 @@ async def test_the_list_runs_newest_first_from_a_position(stores: Stores) -> Non
     newest = list(reversed(made))
     assert list(await stores.users.list_newest_first("", None, 2)) == newest[:2]
     assert list(await stores.users.list_newest_first("", newest[1].id, 10)) == newest[2:]
-    assert list(await stores.users.list_newest_first("USER2@example.com", None, 10)) == [made[2]]
+    assert list(await stores.users.list_newest_first("user2@example.com", None, 10)) == [made[2]]

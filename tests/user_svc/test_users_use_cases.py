@@ -1,5 +1,7 @@
 """Facts about people, on the fakes."""
 
+from collections.abc import Collection
+
 import pytest
 
 from mesh import ids
@@ -15,7 +17,7 @@ from user_svc.users.use_cases import Users
 OPERATOR = caller("users:read", "users:write")
 
 
-async def _hash(password: str) -> str:
+async def _hash(field: str, password: str, known_words: Collection[str]) -> str:
     return f"hash of {password}"
 
 
@@ -37,7 +39,7 @@ async def test_a_new_person_gets_defaults(users: Users, clock: Clock) -> None:
 async def test_a_password_needs_an_address_to_log_in_with(users: Users) -> None:
     """Nobody could ever use it."""
     with pytest.raises(InvalidArgument, match=r"^email: is required"):
-        await users.create_user(UserChanges(), "correct horse")
+        await users.create_user(UserChanges(name="Ada"), "correct horse battery")
 
 
 @pytest.mark.parametrize(
@@ -54,10 +56,29 @@ async def test_a_bad_field_is_refused_by_its_path(users: Users, changes: UserCha
     with pytest.raises(InvalidArgument) as refused:
         await users.create_user(changes, "")
     assert refused.value.violations[0].field == field
-    user = await users.create_user(UserChanges(), "")
+    user = await users.create_user(UserChanges(name="Ada"), "")
     with pytest.raises(InvalidArgument) as refused:
         await users.update_user(OPERATOR, user.id, changes)
     assert refused.value.violations[0].field == f"user.{field}"
+
+
+async def test_a_person_is_not_created_without_any_mark(users: Users) -> None:
+    """An empty body is a slip, and a nameless person with no address can't be told from the next one."""
+    with pytest.raises(InvalidArgument, match="an e-mail address or a name") as refused:
+        await users.create_user(UserChanges(email="", name="", locale="de"), "")
+    assert [violation.field for violation in refused.value.violations] == ["email"]
+
+
+async def test_every_spelling_of_an_address_finds_its_person(users: Users) -> None:
+    """Created in Unicode, kept in IDNA, found by either; what is no address is refused and not taken for an empty filter."""
+    lena = await users.create_user(UserChanges(email="Lena@münchen.example"), "")
+    assert lena.email == "Lena@xn--mnchen-3ya.example"
+    for spelling in ("lena@MÜNCHEN.example", "lena@mu\u0308nchen.example", "LENA@xn--mnchen-3ya.example"):
+        assert list((await users.list_users(spelling, 0, "")).items) == [lena]
+        with pytest.raises(EmailTaken):
+            await users.create_user(UserChanges(email=spelling), "")
+    with pytest.raises(InvalidArgument, match=r"^email: must be an e-mail address"):
+        await users.list_users("lena", 0, "")
 
 
 async def test_an_address_belongs_to_one_person_in_any_case(users: Users) -> None:

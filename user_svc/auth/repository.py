@@ -24,8 +24,8 @@ class SessionRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def find_login(self, email: str) -> Login | None:
-        statement = select(users.c.id, users.c.role, users.c.password_hash).where(func.lower(users.c.email) == func.lower(email))
+    async def find_login(self, email_key: str) -> Login | None:
+        statement = select(users.c.id, users.c.role, users.c.password_hash).where(func.lower(users.c.email) == email_key)
         async with self._database.connect() as connection:
             row = (await connection.execute(statement)).one_or_none()
         return None if row is None else Login(row.id, Role(row.role), row.password_hash)

@@ -13,6 +13,7 @@ from mesh.context import Caller
 from mesh.errors import InvalidArgument
 from mesh.rpc.identity import AUDIENCE, ISSUER, ApiKeyInfo
 from mesh.rpc.paging import Cursor, Page, page_size
+from naming.email_address import email_key
 from user_svc.auth.errors import ApiKeyNotFound, LoginFailed, RefreshRejected, ScopeNotHeld
 from user_svc.auth.models import SCOPES_OF_ROLE, ApiKey, Login, RefreshToken, Rotation, RotationOutcome, Scope, SessionOwner, Tokens
 from user_svc.auth.passwords import PasswordHasher
@@ -34,7 +35,8 @@ _SHOWN_LENGTH = len("clk_live_") + 4
 class SessionStore(Protocol):
     """Where logins and refresh tokens are kept."""
 
-    async def find_login(self, email: str) -> Login | None: ...
+    async def find_login(self, email_key: str) -> Login | None:
+        """The person whose address has this `naming.email_address.email_key`."""
 
     async def replace_password_hash(self, user_id: str, *, old: str, new: str) -> None:
         """Does nothing when the hash is not `old` any more."""
@@ -76,8 +78,8 @@ class Sessions:
 
     async def log_in(self, email: str, password: str) -> Tokens:
         """Raises LoginFailed, after the same time whatever was wrong."""
-        # What can't be printed can't be an address, and PostgreSQL refuses NUL.
-        login = await self._store.find_login(email) if email.isprintable() else None
+        key = email_key(email)
+        login = await self._store.find_login(key) if key else None
         fits = await self._passwords.verify(password, login.password_hash if login else None)
         if login is None or login.password_hash is None or not fits:
             raise LoginFailed

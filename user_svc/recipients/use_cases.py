@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from mesh import ids
+from naming.email_address import email_key
 from user_svc.preferences.models import Channel
 from user_svc.recipients.models import Contact, Query, Recipient, decide
 
@@ -38,7 +39,7 @@ class Recipients:
             if user_id is not None:
                 wants_devices[user_id] = wants_devices.get(user_id, False) or query.channel is Channel.PUSH
         contacts = await self._store.contacts(wants_devices) if wants_devices else {}
-        given = {query.email.lower() for query in queries if query.email}
+        given = {email_key(query.email) or query.email for query in queries if query.email}
         suppressed = await self._store.suppressed(given) if given else {}
         return [_answer(query, contacts.get(asked[query.user_id] or ""), suppressed) for query in queries]
 
@@ -57,6 +58,6 @@ class Recipients:
 
 def _answer(query: Query, contact: Contact | None, suppressed: Mapping[str, str]) -> Recipient:
     if query.email and contact is not None:
-        contact = replace(contact, email=query.email, suppressed_for=suppressed.get(query.email.lower(), ""))
+        contact = replace(contact, email=query.email, suppressed_for=suppressed.get(email_key(query.email) or query.email, ""))
     decision, rule = decide(query, contact)
     return Recipient(decision, rule, query.channel, contact)

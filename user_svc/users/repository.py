@@ -63,7 +63,7 @@ class UserRepository:
         """Ids are UUIDv7, so their order is that of creation."""
         statement = select(*_COLUMNS).order_by(users.c.id.desc()).limit(limit)
         if email:
-            statement = statement.where(func.lower(users.c.email) == func.lower(email))
+            statement = statement.where(func.lower(users.c.email) == email)
         if before_id is not None:
             statement = statement.where(users.c.id < before_id)
         async with self._database.connect() as connection:

@@ -1,20 +1,24 @@
 """The rules about people."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import datetime
 from typing import Protocol
 
 from mesh import ids
 from mesh.context import Caller
-from mesh.errors import InvalidArgument
+from mesh.errors import FieldViolation, InvalidArgument
 from mesh.rpc.paging import Cursor, Page, page_size
 from naming.email_address import check_email
 from user_svc.access import check_reach
-from user_svc.fields import check_locale, check_password, check_text, check_timezone
+from user_svc.fields import check_text, locale_or_default, timezone_or_default
 from user_svc.users.errors import UserNotFound
 from user_svc.users.models import Role, User, UserChanges
 
 _PAGES = Cursor("users", str)
+
+
+# Checks and hashes a new password. Arguments: the field that errors name, the password, and words that a guesser would try first.
+HashPassword = Callable[[str, str, Collection[str]], Awaitable[str]]
 
 
 class UserStore(Protocol):
@@ -38,7 +42,7 @@ class UserStore(Protocol):
 class Users:
     """Creates, reads, changes and removes people."""
 
-    def __init__(self, store: UserStore, *, hash_password: Callable[[str], Awaitable[str]], now: Callable[[], datetime]) -> None:
+    def __init__(self, store: UserStore, *, hash_password: HashPassword, now: Callable[[], datetime]) -> None:
         self._store = store
         self._hash_password = hash_password
         self._now = now
@@ -46,22 +50,25 @@ class Users:
     async def create_user(self, changes: UserChanges, password: str, role: Role = Role.MEMBER) -> User:
         """Adds a person. Raises InvalidArgument or EmailTaken."""
         checked = _check(changes)
-        if password:
-            check_password("password", password)
-            if not checked.email:
-                raise InvalidArgument.of("email", "is required for a person who logs in with a password")
+        if not (checked.email or checked.name):
+            violation = FieldViolation("email", "is required where there is no name")
+            raise InvalidArgument("a person needs an e-mail address or a name", violations=[violation])
+        if password and not checked.email:
+            raise InvalidArgument.of("email", "is required for a person who logs in with a password")
+        words = (checked.email or "", checked.name or "")
+        password_hash = await self._hash_password("password", password, words) if password else None
         now = self._now()
         user = User(
             id=ids.new_id(),
             email=checked.email or "",
             name=checked.name or "",
-            locale=checked.locale or check_locale("locale", ""),
-            timezone=checked.timezone or check_timezone("timezone", ""),
+            locale=checked.locale or locale_or_default("locale", ""),
+            timezone=checked.timezone or timezone_or_default("timezone", ""),
             role=role,
             create_time=now,
             update_time=now,
         )
-        await self._store.insert(user, await self._hash_password(password) if password else None)
+        await self._store.insert(user, password_hash)
         return user
 
     async def get_user(self, caller: Caller, user_id: str) -> User:
@@ -75,10 +82,10 @@ class Users:
     async def list_users(self, email: str, requested_size: int, token: str) -> Page[User]:
         """A page, newest first. Raises InvalidArgument for a size or token that does not fit."""
         size = page_size(requested_size)
-        filters = {"email": check_text("email", email).lower()}
+        filters = {"email": check_email("email", email).lower() if email else ""}
         position = _PAGES.position(token, filters)
         before_id = existing_id(str(position[0])) if position else None
-        users = await self._store.list_newest_first(email, before_id, size + 1)
+        users = await self._store.list_newest_first(filters["email"], before_id, size + 1)
         return _PAGES.page([((user.id,), user) for user in users], size, filters)
 
     async def update_user(self, caller: Caller, user_id: str, changes: UserChanges) -> User:
@@ -107,6 +114,6 @@ def _check(changes: UserChanges, prefix: str = "") -> UserChanges:
     return UserChanges(
         email=check_email(f"{prefix}email", changes.email) if changes.email else changes.email,
         name=None if changes.name is None else check_text(f"{prefix}name", changes.name),
-        locale=None if changes.locale is None else check_locale(f"{prefix}locale", changes.locale),
-        timezone=None if changes.timezone is None else check_timezone(f"{prefix}timezone", changes.timezone),
+        locale=None if changes.locale is None else locale_or_default(f"{prefix}locale", changes.locale),
+        timezone=None if changes.timezone is None else timezone_or_default(f"{prefix}timezone", changes.timezone),
     )

@@ -34,7 +34,7 @@ class CreateUserRequest(_message.Message):
     email: _builtins.str
     """Address for e-mail. Optional: a person may have devices only."""
     password: _builtins.str
-    """Password for /v1/auth/login, 10 to 256 characters. Empty for a person who never logs in."""
+    """Password for /v1/auth/login, 15 to 256 characters and not one that is guessed first. Empty for a person who never logs in."""
     name: _builtins.str
     """Display name."""
     locale: _builtins.str

@@ -110,7 +110,7 @@ class UserServiceServicer(object):
     """
 
     def CreateUser(self, request, context):
-        """CreateUser adds a person. ALREADY_EXISTS when the address is taken.
+        """CreateUser adds a person, who needs an address or a name. ALREADY_EXISTS when the address is taken.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

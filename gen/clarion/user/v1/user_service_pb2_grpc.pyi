@@ -37,7 +37,7 @@ class UserServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> UserServiceAsyncStub: ...
     CreateUser: _grpc.UnaryUnaryMultiCallable[_user_service_pb2.CreateUserRequest, _user_service_pb2.CreateUserResponse]
-    """CreateUser adds a person. ALREADY_EXISTS when the address is taken."""
+    """CreateUser adds a person, who needs an address or a name. ALREADY_EXISTS when the address is taken."""
     GetUser: _grpc.UnaryUnaryMultiCallable[_user_service_pb2.GetUserRequest, _user_service_pb2.GetUserResponse]
     """GetUser reads a person. NOT_FOUND when there is none with the id."""
     ListUsers: _grpc.UnaryUnaryMultiCallable[_user_service_pb2.ListUsersRequest, _user_service_pb2.ListUsersResponse]
@@ -72,7 +72,7 @@ class UserServiceAsyncStub(UserServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateUser: _aio.UnaryUnaryMultiCallable[_user_service_pb2.CreateUserRequest, _user_service_pb2.CreateUserResponse]  # type: ignore[assignment]
-    """CreateUser adds a person. ALREADY_EXISTS when the address is taken."""
+    """CreateUser adds a person, who needs an address or a name. ALREADY_EXISTS when the address is taken."""
     GetUser: _aio.UnaryUnaryMultiCallable[_user_service_pb2.GetUserRequest, _user_service_pb2.GetUserResponse]  # type: ignore[assignment]
     """GetUser reads a person. NOT_FOUND when there is none with the id."""
     ListUsers: _aio.UnaryUnaryMultiCallable[_user_service_pb2.ListUsersRequest, _user_service_pb2.ListUsersResponse]  # type: ignore[assignment]
@@ -110,7 +110,7 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _user_service_pb2.CreateUserRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_user_service_pb2.CreateUserResponse, _abc.Awaitable[_user_service_pb2.CreateUserResponse]]:
-        """CreateUser adds a person. ALREADY_EXISTS when the address is taken."""
+        """CreateUser adds a person, who needs an address or a name. ALREADY_EXISTS when the address is taken."""
 
     @_abc_1.abstractmethod
     def GetUser(

@@ -4,12 +4,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from template_svc.locales import UnknownLocale, canonical, choose
+from naming.locales import UnknownLocale, canonical, choose
 
 
 @pytest.mark.parametrize(
     ("tag", "expected"),
-    [("en", "en"), ("PT-br", "pt-BR"), ("pt_BR", "pt-BR"), ("zh-hant-tw", "zh-Hant-TW"), ("iw", "he"), ("de-1996", "de-1996")],
+    [
+        ("en", "en"),
+        ("PT-br", "pt-BR"),
+        ("pt_BR", "pt-BR"),
+        ("pt_BR.UTF-8", "pt-BR"),
+        ("sr_RS@latin", "sr-Latn-RS"),
+        ("ca_ES@euro", "ca-ES"),
+        ("en-US-POSIX", "en-US-u-va-posix"),
+        ("en_US_POSIX", "en-US-u-va-posix"),
+        ("in", "id"),
+        ("eng", "en"),
+        ("sh", "sr-Latn"),
+        ("zh-hant-tw", "zh-Hant-TW"),
+        ("iw", "he"),
+        ("de-1996", "de-1996"),
+    ],
 )
 def test_a_tag_has_one_spelling(tag: str, expected: str) -> None:
     assert canonical(tag) == expected
@@ -40,6 +55,21 @@ def test_a_tag_that_does_not_exist_is_refused(tag: str) -> None:
         ("zh-SG", ["en", "zh-Hans"], "zh-Hans"),
         ("sr-Latn", ["en", "sr"], "en"),
         ("iw-IL", ["en", "he"], "he"),
+        ("he", ["en", "iw"], "iw"),
+        ("in-ID", ["en", "id"], "id"),
+        ("zh-TW", ["en", "zh-Hant", "zh"], "zh-Hant"),
+        ("zh-Hant", ["en", "zh-TW", "zh"], "zh-TW"),
+        ("zh-HK", ["en", "zh", "zh-TW"], "zh-TW"),
+        ("cmn-TW", ["en", "zh", "zh-Hant"], "zh-Hant"),
+        ("no", ["en", "nb"], "nb"),
+        ("nb-NO", ["en", "no"], "no"),
+        ("nn", ["nb", "nn-NO"], "nn-NO"),
+        ("arb-EG", ["en", "ar"], "ar"),
+        ("tl", ["en", "fil"], "fil"),
+        ("sh", ["en", "sr", "sr-Latn"], "sr-Latn"),
+        ("en-US-POSIX", ["fr", "en-US"], "en-US"),
+        ("es-MX", ["en", "es-ES", "es-419"], "es-419"),
+        ("de", ["en", "no"], "en"),
     ],
 )
 def test_the_nearest_content_serves(requested: str, available: list[str], expected: str) -> None:
