@@ -57,6 +57,7 @@ from gateway.settling.settlement import Settlement
 from mesh.bus.broker import Broker
 from mesh.bus.rabbitmq import open_broker
 from mesh.process.health import Check, HealthMonitor
+from mesh.process.memory_budget import MemoryBudget
 from mesh.process.runtime import App
 from mesh.resilience.breaker import Breaker
 from mesh.resilience.breaker_store import BreakerStore
@@ -100,10 +101,10 @@ async def open_app(settings: Settings, *, broker: Broker | None = None) -> Async
         health = HealthMonitor(parts.checks, services=dispatcher.service_names, alive=lambda: settlement.healthy)
         await health.start()
         stack.push_async_callback(health.close)
-        grace_s = settings.common.grace_s
+        grace_s, budget = settings.common.grace_s, MemoryBudget(settings.common.held_mib * 1024 * 1024)
         grpc_port = await stack.enter_async_context(serve_grpc(dispatcher, settings.grpc, health, grace_s=grace_s))
         edge = open_edge(dispatcher, health)
-        http_port = await stack.enter_async_context(serve_http(edge, settings.http, grace_s=grace_s))
+        http_port = await stack.enter_async_context(serve_http(edge, settings.http, budget=budget, grace_s=grace_s))
         yield App(NAME, health, {"http": http_port, "grpc": grpc_port})
 
 

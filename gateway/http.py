@@ -4,22 +4,39 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from collections.abc import AsyncIterator, Generator, MutableMapping
 from contextlib import asynccontextmanager
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 import uvicorn
 
+from gateway.http_limits import Connections
+from gateway.http_protocol import LimitedProtocol
 from gateway.settings import HttpSettings
+from mesh.errors import ServiceError, Unavailable
+from mesh.process.memory_budget import MemoryBudget
 from mesh.process.runtime import PortTaken
+from transcoding.asgi import Receive, Scope, Send, send_response
+from transcoding.errors import Rendered
 
 log = logging.getLogger(__name__)
 
 _BACKLOG = 2048
 
 
+class Edge(Protocol):
+    """The application behind the server; transcoding.app.RestApp is one."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves one request (ASGI 3)."""
+
+    def refusal(self, error: ServiceError) -> Rendered:
+        """The response to a request that never reaches the application."""
+
+
 class _Server(uvicorn.Server):
-    """Tells when it serves, and leaves signals to the process."""
+    """Says when it serves, and leaves signals to the process."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -35,27 +52,13 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serve_http(app: Callable[..., Awaitable[None]], settings: HttpSettings, *, grace_s: float) -> AsyncIterator[int]:
+async def serve_http(edge: Edge, settings: HttpSettings, *, budget: MemoryBudget, grace_s: float) -> AsyncIterator[int]:
     """Serves until the end of the block and yields the port; then lets requests in flight finish for `grace_s`. Raises PortTaken."""
     listener = _listen(settings)
     port = int(listener.getsockname()[1])
-    asgi: Any = app  # uvicorn spells out every message of the protocol, the edge does not
-    config = uvicorn.Config(
-        asgi,
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        interface="asgi3",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,  # nothing here asks for the client's address
-        # longer than the idle time of the usual load balancers, which would otherwise send into a connection that we close just then
-        timeout_keep_alive=75,
-        backlog=_BACKLOG,
-        timeout_graceful_shutdown=max(1, round(grace_s)),
-    )
-    server = _Server(config)
+    # uvicorn reports each malformed request as a warning: strangers must not fill the log
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+    server = _Server(_config(edge, settings, budget, grace_s))
     running = asyncio.create_task(server.serve([listener]), name="http")
     serving = asyncio.create_task(server.serving.wait())
     try:
@@ -68,6 +71,46 @@ async def serve_http(app: Callable[..., Awaitable[None]], settings: HttpSettings
         serving.cancel()
         server.should_exit = True
         await running
+
+
+def _config(edge: Edge, settings: HttpSettings, budget: MemoryBudget, grace_s: float) -> uvicorn.Config:
+    protocol: Any = partial(LimitedProtocol, connections=Connections(settings.limits, budget), refuse=edge.refusal)
+    return uvicorn.Config(
+        _finishing(edge),
+        http=protocol,
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,  # nothing here asks for the client's address
+        timeout_keep_alive=settings.limits.idle_s,  # type: ignore[arg-type]  # it goes to call_later, which takes fractions
+        backlog=_BACKLOG,
+        timeout_graceful_shutdown=max(1, round(grace_s)),
+    )
+
+
+def _finishing(edge: Edge) -> Any:  # uvicorn spells out every message of the protocol, the edge does not
+    """The edge, with an answer for requests that uvicorn cancels when the time to stop is over: its own would be a bare 500."""
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        begun = False
+
+        async def noting(message: MutableMapping[str, Any]) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await edge(scope, receive, noting)
+        except asyncio.CancelledError:
+            if begun:
+                raise
+            rendered = edge.refusal(Unavailable("the server is stopping; try again", reason="SERVER_STOPPING", retry_after_s=1))
+            await send_response(send, rendered.status, rendered.headers, rendered.body)
+
+    return serve
 
 
 def _listen(settings: HttpSettings) -> socket.socket:

@@ -7,6 +7,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from clarion.options.v1 import options_pb2
 from gateway.accepting.errors import IdempotencyKeyReused
+from gateway.http_protocol import REFUSAL_STATUS
 from mesh.rpc.status import DOMAIN
 from transcoding.annotations import Access, Limits
 from transcoding.app import Readiness, RestApp, RestOptions
@@ -14,7 +15,7 @@ from transcoding.openapi import ApiInfo
 from transcoding.rpc import Invoker
 
 # The status that the Idempotency-Key draft asks for; the code alone would make it 400.
-REASON_STATUS = {IdempotencyKeyReused.reason: 422}
+REASON_STATUS = {**REFUSAL_STATUS, IdempotencyKeyReused.reason: 422}
 
 INFO = ApiInfo(
     title="Clarion",

@@ -1,10 +1,11 @@
 """What the gateway reads from the environment."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 from delivery.settings import LedgerSettings
 from gateway.accepting.limits import RateLimit
+from gateway.http_limits import HttpLimits
 from mesh.bus.settings import BrokerSettings
 from mesh.process.settings import CommonSettings, Env
 from mesh.rpc.settings import GrpcSettings
@@ -72,6 +73,7 @@ class HttpSettings:
     host: str
     port: int
     reuse_port: bool = False
+    limits: HttpLimits = field(default_factory=HttpLimits)
 
     @classmethod
     def from_env(cls, env: Env) -> Self:
@@ -80,6 +82,7 @@ class HttpSettings:
             host=env.text("CLARION_HOST", "0.0.0.0"),
             port=env.integer("CLARION_HTTP_PORT", 8000, maximum=65535),
             reuse_port=env.flag("CLARION_HTTP_REUSE_PORT", False),
+            limits=HttpLimits.from_env(env),
         )
 
 

@@ -1,6 +1,7 @@
 """The REST edge as an ASGI application: every HTTP binding of the process's methods, and the pages that are no RPCs."""
 
 import logging
+import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -15,7 +16,7 @@ from transcoding.annotations import Annotations
 from transcoding.asgi import ClientGone, DisconnectWatch, Receive, Scope, Send, send_response
 from transcoding.codec import Codec
 from transcoding.docs_page import docs_page
-from transcoding.errors import ErrorRenderer, MalformedUrl, MethodNotAllowed, NotAcceptable
+from transcoding.errors import ErrorRenderer, MalformedUrl, MethodNotAllowed, NotAcceptable, Rendered
 from transcoding.http_rule import ANY_METHOD, MalformedPath, Match, NoMatch
 from transcoding.json_text import write_json
 from transcoding.openapi import ApiInfo, openapi_document
@@ -129,6 +130,12 @@ class RestApp:
             raw_path = scope["raw_path"].decode("latin-1")
             query = scope["query_string"].decode("latin-1")
             await self._serve(_Exchange(scope["method"], raw_path, query, head, head.correlation_id(), receive, send))
+
+    def refusal(self, error: ServiceError) -> Rendered:
+        """The response to a request that the HTTP server refuses before it is one: malformed, too large, too slow."""
+        correlation_id = uuid.uuid4().hex
+        rendered = self._errors.render(error, accept="", authenticated=False, correlation_id=correlation_id)
+        return Rendered(rendered.status, [*rendered.headers, (CORRELATION_ID, correlation_id), _NO_SNIFF, _NO_STORE], rendered.body)
 
     async def _serve(self, exchange: _Exchange) -> None:
         try:

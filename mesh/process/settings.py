@@ -109,6 +109,7 @@ class CommonSettings:
     trace_ratio: float
     drain_s: float
     grace_s: float
+    held_mib: int
     service_secret: str = field(repr=False)
 
     @classmethod
@@ -123,5 +124,6 @@ class CommonSettings:
             trace_ratio=env.number("CLARION_TRACE_RATIO", 1.0, maximum=1.0),
             drain_s=env.number("CLARION_DRAIN_S", 0.0, maximum=300),
             grace_s=env.number("CLARION_GRACE_S", 10.0, maximum=300),
+            held_mib=env.integer("CLARION_HELD_REQUESTS_MIB", 64, minimum=8, maximum=65536),
             service_secret=env.secret("CLARION_SERVICE_SECRET", min_length=32),
         )

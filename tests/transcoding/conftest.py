@@ -10,6 +10,7 @@ import pytest_asyncio
 from clarion.notification.v1 import notification_service_pb2
 from gateway.http import serve_http
 from gateway.settings import HttpSettings
+from mesh.process.memory_budget import MemoryBudget
 from tests.transcoding import schema
 from tests.transcoding.fakes import FakeInvoker, FakeReadiness
 from transcoding.app import RestApp, RestOptions
@@ -30,7 +31,9 @@ async def edge(
     """A client of a running edge."""
     app = RestApp(invoker, readiness=readiness or FakeReadiness(), options=options, comments=schema.load())
     async with AsyncExitStack() as stack:
-        port = await stack.enter_async_context(serve_http(app, HttpSettings("127.0.0.1", 0), grace_s=1))
+        port = await stack.enter_async_context(
+            serve_http(app, HttpSettings("127.0.0.1", 0), budget=MemoryBudget(64 * 1024 * 1024), grace_s=1)
+        )
         yield await stack.enter_async_context(httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}"))
 
 

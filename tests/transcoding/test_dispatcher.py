@@ -14,6 +14,7 @@ from gateway.http import serve_http
 from gateway.settings import HttpSettings
 from mesh import context
 from mesh.errors import NotFound
+from mesh.process.memory_budget import MemoryBudget
 from mesh.rpc.dispatcher import Dispatcher
 from mesh.rpc.identity import Authenticator, ServiceIdentity
 from mesh.rpc.interceptors import server_chain
@@ -64,7 +65,9 @@ async def running() -> AsyncIterator[tuple[Library, httpx.AsyncClient]]:
     dispatcher.add(schema.library(), library)
     async with AsyncExitStack() as stack:
         app = RestApp(dispatcher, readiness=FakeReadiness())
-        port = await stack.enter_async_context(serve_http(app, HttpSettings("127.0.0.1", 0), grace_s=1))
+        port = await stack.enter_async_context(
+            serve_http(app, HttpSettings("127.0.0.1", 0), budget=MemoryBudget(64 * 1024 * 1024), grace_s=1)
+        )
         yield library, await stack.enter_async_context(httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}"))
 
 
