@@ -26,6 +26,8 @@ PARK_DELAYS_S = (30, 120)
 WORK_DELIVERY_LIMIT = 5
 # Outcomes and dead letters are never given up. RabbitMQ 4 would drop them after 20 deliveries unless told a number; 3.10 takes no -1.
 NO_DELIVERY_LIMIT = 1_000_000
+# What rounding a wait up to a delay queue may add to it, against the cost of another hop.
+_MOST_ADDED_S = 15.0
 # A delay queue that is full refuses, which holds the workers back instead of filling the broker's memory.
 DELAY_MAX_LENGTH = 1_000_000
 
@@ -49,16 +51,20 @@ class Lane:
     def delay_for(self, wait_s: float, *, step: int | None = None) -> Delay:
         """Where an item that must wait goes next. The sum of such hops never falls short of the wait.
 
-        `step` (from 0) is the ladder's step that is due; it, or a later one, serves when it is long enough. A longer wait is made of
-        parks: the longest that fits, until the rest is covered by the shortest park that is not shorter than it. That overshoots by less
-        than 30 s.
+        `step` (from 0) is the ladder's step that is due; it, or a later one, serves when it is long enough. Any other wait is made of
+        all delays: the shortest that is long enough where that adds at most half of the wait and 15 s, else the longest that is not too
+        long.
         """
         if step is not None:
             for delay in self.retry[step:]:
                 if delay.delay_s >= wait_s:
                     return delay
-        fitting = [park for park in self.park if park.delay_s <= wait_s]
-        return fitting[-1] if fitting else self.park[0]
+        delays = (*self.retry, *self.park)
+        fitting = [delay for delay in delays if delay.delay_s <= wait_s]
+        enough = next((delay for delay in delays if delay.delay_s >= wait_s), None)
+        if enough is not None and (not fitting or enough.delay_s <= wait_s + min(wait_s / 2, _MOST_ADDED_S)):
+            return enough
+        return fitting[-1]
 
 
 def build_topology(channels: Sequence[str] = CHANNELS, *, delay_scale: float = 1.0) -> Topology:

@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 
 _HOPELESS = frozenset({Code.INVALID_ARGUMENT, Code.NOT_FOUND, Code.FAILED_PRECONDITION, Code.OUT_OF_RANGE, Code.ALREADY_EXISTS})
 _OUR_DEFECT = frozenset({Code.INTERNAL, Code.UNKNOWN, Code.DATA_LOSS, Code.RESOURCE_EXHAUSTED})
+# How long deliveries wait for a service that is down, by how often they have waited. Short at first, since most outages are restarts and
+# a short one should stay short; longer later, since each wait costs the bus a round of everything that waits.
+_PEER_WAITS_S = (2.0, 4.0, 4.0, 4.0, 8.0, 8.0, 8.0, 30.0)
 
 _UNKNOWN = telemetry.meter().create_counter("clarion.ledger.unknown", "1", "Attempts whose earlier try ended without an answer.")
 
@@ -298,13 +301,11 @@ def _refused(delivery: Delivery, recipient: Recipient) -> Disposition:
 
 
 def _after_failed_call(delivery: Delivery, error: ServiceError) -> Disposition:
-    """A part that is down costs no attempt; a request that can't succeed is dead; what may be a defect of ours uses the ladder up.
-
-    The shortest park (30 s) is what the loop makes of a wait that is shorter.
-    """
+    """A part that is down costs no attempt; a request that can't succeed is dead; what may be a defect of ours uses the ladder up."""
     if error.code in _HOPELESS:
         failed = outcome(delivery, notification.NOTIFICATION_STATUS_FAILED, reason=error.reason, detail=error.message)
         return reached_before(delivery) or Dead(failed)
     if error.code in _OUR_DEFECT:
         return result_of(delivery, Attempt(TransientDeliveryError(error.reason, error.message)))
-    return Defer(error.reason, error.retry_after_s or 0.0)
+    wait_s = _PEER_WAITS_S[min(delivery.parked, len(_PEER_WAITS_S) - 1)]
+    return Defer(error.reason, max(wait_s, error.retry_after_s or 0.0))

@@ -32,13 +32,11 @@ from mesh.process import telemetry
 from mesh.process.health import Check, HealthMonitor
 from mesh.process.runtime import App
 from mesh.process.settings import CommonSettings, Env
-from mesh.resilience.breaker import Breaker
 from mesh.resilience.breaker_store import BreakerStore
 from mesh.resilience.shared_breaker import SharedBreakers
-from mesh.rpc.channel import open_channel
 from mesh.rpc.dispatcher import Dispatcher
 from mesh.rpc.identity import ServiceIdentity
-from mesh.rpc.interceptors import client_chain
+from mesh.rpc.peer import open_peer
 from mesh.rpc.server import serve_grpc
 from mesh.rpc.settings import GrpcSettings
 from mesh.stores.cache import open_cache
@@ -135,9 +133,7 @@ async def open_peers(name: str, settings: ProcessSettings) -> AsyncIterator[Peer
     async with AsyncExitStack() as stack:
 
         async def connect(peer: str, target: str, service: ServiceDescriptor) -> grpc.aio.Channel:
-            breaker = Breaker(peer, failures=peers.breaker_failures, open_s=peers.breaker_open_s)
-            chain = client_chain(identity, breaker)
-            return await stack.enter_async_context(open_channel(target, settings=peers, chain=chain, services=[service]))
+            return await stack.enter_async_context(open_peer(peer, target, identity=identity, settings=peers, services=[service]))
 
         users = await connect("user_svc", peers.user_svc, recipient_service_pb2.DESCRIPTOR.services_by_name["RecipientService"])
         templates = await connect("template_svc", peers.template_svc, render_service_pb2.DESCRIPTOR.services_by_name["RenderService"])

@@ -59,12 +59,11 @@ from mesh.bus.rabbitmq import open_broker
 from mesh.process.health import Check, HealthMonitor
 from mesh.process.memory_budget import MemoryBudget
 from mesh.process.runtime import App
-from mesh.resilience.breaker import Breaker
 from mesh.resilience.breaker_store import BreakerStore
-from mesh.rpc.channel import open_channel
 from mesh.rpc.dispatcher import Dispatcher
 from mesh.rpc.identity import Authenticator, ServiceIdentity
-from mesh.rpc.interceptors import client_chain, server_chain
+from mesh.rpc.interceptors import server_chain
+from mesh.rpc.peer import open_peer
 from mesh.rpc.server import serve_grpc
 from mesh.sagas.orchestrator import Orchestrator
 from mesh.stores.cache import open_cache
@@ -138,8 +137,7 @@ async def _open_parts(stack: AsyncExitStack, settings: Settings, broker: Broker 
     peers = settings.peers
 
     async def connect(peer: str, target: str, services: Sequence[ServiceDescriptor]) -> grpc.aio.Channel:
-        chain = client_chain(identity, Breaker(peer, failures=peers.breaker_failures, open_s=peers.breaker_open_s))
-        return await stack.enter_async_context(open_channel(target, settings=peers, chain=chain, services=services))
+        return await stack.enter_async_context(open_peer(peer, target, identity=identity, settings=peers, services=services))
 
     users = await connect("user_svc", peers.user_svc, [USER_SERVICE, AUTH_SERVICE, RECIPIENT_SERVICE, ERASURE_SERVICE])
     templates = await connect("template_svc", peers.template_svc, [TEMPLATE_SERVICE, RENDER_SERVICE])

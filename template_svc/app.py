@@ -10,11 +10,10 @@ from clarion.template.v1 import render_service_pb2, template_service_pb2
 from clarion.user.v1 import auth_service_pb2
 from mesh.process.health import Check, HealthMonitor
 from mesh.process.runtime import App
-from mesh.resilience.breaker import Breaker
-from mesh.rpc.channel import open_channel
 from mesh.rpc.dispatcher import Dispatcher
 from mesh.rpc.identity import Authenticator, CredentialSource, ServiceIdentity
-from mesh.rpc.interceptors import client_chain, server_chain
+from mesh.rpc.interceptors import server_chain
+from mesh.rpc.peer import open_peer
 from mesh.rpc.server import serve_grpc
 from mesh.stores.database import open_database
 from peers.credentials import RemoteCredentials
@@ -42,13 +41,10 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
     The database and user_svc may still be down: health says so of the first, and calls answer UNAVAILABLE.
     """
     identity = ServiceIdentity(NAME, settings.common.service_secret)
-    breaker = Breaker("user_svc", failures=settings.peers.breaker_failures, open_s=settings.peers.breaker_open_s)
     with CpuLimit(settings.render_limit_s) as limit, ThreadPoolExecutor(1, thread_name_prefix="content-check") as checking:
         async with (
             open_database(settings.database) as database,
-            open_channel(
-                settings.peers.user_svc, settings=settings.peers, chain=client_chain(identity, breaker), services=[AUTH_SERVICE]
-            ) as user_svc,
+            open_peer("user_svc", settings.peers.user_svc, identity=identity, settings=settings.peers, services=[AUTH_SERVICE]) as user_svc,
         ):
             dispatcher = wire(TemplateRepository(database), RemoteCredentials(user_svc), identity, limit=limit, checking=checking)
             # Services of the mesh are known without user_svc, and rendering for them goes on when it is down.

@@ -68,6 +68,9 @@ class Breaker:
 
     `check` hands out a permit. An outcome that is recorded with the permit of an earlier state is ignored: a straggler that started
     before the breaker opened neither closes it nor opens it again.
+
+    It opens for `open_s`. With `first_open_s` it opens for that long at first, and for twice as long each time that it opens again before
+    a call under the closed breaker has succeeded, up to `open_s`.
     """
 
     def __init__(
@@ -76,17 +79,20 @@ class Breaker:
         *,
         failures: int = 5,
         open_s: float = 60.0,
+        first_open_s: float | None = None,
         clock: Callable[[], float] = time.monotonic,
         on_change: Callable[[BreakerChange], None] | None = None,
     ) -> None:
         self.name = name
         self._threshold = failures
         self._open_s = open_s
+        self._first_open_s = open_s if first_open_s is None else min(first_open_s, open_s)
         self._clock = clock
         self._on_change = on_change
         self._state = BreakerState.CLOSED
         self._failures = 0
-        self._opened_at = 0.0
+        self._open_until = 0.0
+        self._openings = 0
         self._probing = False
         self._permit = 0
         _KNOWN[name] = weakref.ref(self)
@@ -110,7 +116,7 @@ class Breaker:
     def retry_after_s(self) -> float:
         """Seconds until a call has a chance; 0 when it has one now."""
         if self._state is BreakerState.OPEN:
-            return max(0.0, self._opened_at + self._open_s - self._clock())
+            return max(0.0, self._open_until - self._clock())
         return _PROBE_WAIT_S if self._probing else 0.0
 
     def check(self) -> int:
@@ -125,6 +131,15 @@ class Breaker:
         self._probing = True
         return self._permit
 
+    def begin_probe(self) -> int | None:
+        """The permit of a probe before its time, for one who has reason to think that the target is back; None unless it is open."""
+        if self._state is BreakerState.CLOSED or self._probing:
+            return None
+        if self._state is BreakerState.OPEN:
+            self._change(BreakerState.HALF_OPEN)
+        self._probing = True
+        return self._permit
+
     def record_success(self, permit: int | None = None) -> None:
         """The target answered, be it with a refusal that is the caller's own fault."""
         if self._stale(permit) or self._state is BreakerState.OPEN:
@@ -132,6 +147,8 @@ class Breaker:
         self._failures = 0
         if self._state is BreakerState.HALF_OPEN:
             self._change(BreakerState.CLOSED)
+        else:
+            self._openings = 0
 
     def record_failure(self, permit: int | None = None) -> None:
         """The target failed: unreachable, too slow, or broken inside."""
@@ -139,7 +156,8 @@ class Breaker:
             return
         self._failures += 1
         if self._state is BreakerState.HALF_OPEN or self._failures >= self._threshold:
-            self._opened_at = self._clock()
+            self._open_until = self._clock() + min(self._open_s, self._first_open_s * 2.0 ** min(self._openings, 20))
+            self._openings += 1
             self._change(BreakerState.OPEN)
 
     def release_probe(self, permit: int | None = None) -> None:
@@ -154,7 +172,7 @@ class Breaker:
         """
         self._failures = failures
         if state is BreakerState.OPEN:
-            self._opened_at = self._clock() + wait_s - self._open_s
+            self._open_until = self._clock() + wait_s
         if state is not self._state:
             self._change(state)
         elif renewed:

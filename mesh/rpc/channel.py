@@ -1,7 +1,8 @@
 """Client channels: balancing, keepalive and retries by configuration; our chain around each call; ServiceError out."""
 
 import json
-from collections.abc import AsyncIterator, Iterable, Sequence
+import time
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -15,19 +16,44 @@ from google.rpc import status_pb2
 from mesh.errors import ServiceError
 from mesh.rpc import methods
 from mesh.rpc.calls import ClientCall, ClientInterceptor
+from mesh.rpc.hedging import Hedge, may_hedge
 from mesh.rpc.methods import methods_of
 from mesh.rpc.settings import ChannelSettings
-from mesh.rpc.status import error_class, from_status
+from mesh.rpc.status import Unanswered, error_class, from_status
 
 _DETAILS = "grpc-status-details-bin"
-_COME_AGAIN_S = 1.0
+_RETRY_AFTER_S = 1.0
+
+# Replicas that do not answer. Keepalive finds those whose connection is dead (frozen, cut off, half-open TCP): its ping goes out
+# unanswered for 1.5 s at most 1 s after the last sign of life, the connection ends, and round robin goes past it until there is a new one.
+_KEEPALIVE_MS, _KEEPALIVE_TIMEOUT_MS = 1_000, 1_500
+# Outlier detection (gRFC A50) finds those that take calls and do not answer them: a replica of which nearly all calls of a second fail
+# while others answer gets none for 2 s, then 4 s, and so on. At most half of them are left out, so that an error which all give alike
+# (a caller's mistake, say, which gRPC's core counts too) never leaves a service without replicas.
+_OUTLIERS = {
+    "interval": "1s",
+    "baseEjectionTime": "2s",
+    "maxEjectionTime": "30s",
+    "maxEjectionPercent": 50,
+    "failurePercentageEjection": {"threshold": 85, "enforcementPercentage": 100, "minimumHosts": 2, "requestVolume": 4},
+    "childPolicy": [{"round_robin": {}}],
+}
 
 
 @asynccontextmanager
 async def open_channel(
     target: str, *, settings: ChannelSettings, chain: Sequence[ClientInterceptor], services: Iterable[ServiceDescriptor]
 ) -> AsyncIterator[grpc.aio.Channel]:
-    """A channel to `target` (a gRPC URI such as `dns:///user-svc:8001`) that connects on first use and comes back by itself.
+    """A channel whose calls run inside `chain` and raise ServiceError; else like `open_raw_channel`."""
+    async with open_raw_channel(target, settings=settings, services=services) as channel:
+        yield MeshChannel(channel, target, chain)
+
+
+@asynccontextmanager
+async def open_raw_channel(
+    target: str, *, settings: ChannelSettings, services: Iterable[ServiceDescriptor]
+) -> AsyncIterator[grpc.aio.Channel]:
+    """A channel to `target` (a gRPC URI such as `dns:///user-svc:8001`) that connects on first use and reconnects by itself.
 
     `services` are those whose methods may be retried as their idempotency level says.
     """
@@ -37,7 +63,7 @@ async def open_channel(
     else:
         channel = grpc.aio.insecure_channel(target, options=options)
     try:
-        yield MeshChannel(channel, target, chain)
+        yield channel
     finally:
         await channel.close()
 
@@ -45,19 +71,22 @@ async def open_channel(
 def _options(services: Iterable[ServiceDescriptor]) -> list[tuple[str, Any]]:
     return [
         ("grpc.service_config", json.dumps(service_config(services))),
-        ("grpc.keepalive_time_ms", 60_000),
-        ("grpc.keepalive_timeout_ms", 10_000),
+        ("grpc.keepalive_time_ms", _KEEPALIVE_MS),
+        ("grpc.keepalive_timeout_ms", _KEEPALIVE_TIMEOUT_MS),
         ("grpc.keepalive_permit_without_calls", 1),
-        # reconnect soon after a restart: the default backs off to two minutes
+        # any number of pings without data between them: by default the core stops after two
+        ("grpc.http2.max_pings_without_data", 0),
+        # a replica that is back gets calls within a second: the default backs off to two minutes
         ("grpc.initial_reconnect_backoff_ms", 200),
-        ("grpc.min_reconnect_backoff_ms", 200),
-        ("grpc.max_reconnect_backoff_ms", 3_000),
+        ("grpc.max_reconnect_backoff_ms", 1_000),
+        # also how long a connection may take to come up, TLS included
+        ("grpc.min_reconnect_backoff_ms", 1_000),
         ("grpc.max_receive_message_length", 16 * 1024 * 1024),
     ]
 
 
 def service_config(services: Iterable[ServiceDescriptor]) -> dict[str, Any]:
-    """GRPC's service config: round robin over healthy addresses, and retries for the methods whose schema allows them."""
+    """GRPC's service config: round robin over the addresses that answer, and retries for the methods whose schema allows them."""
     retried = [
         {"service": method.service, "method": method.name}
         for service in services
@@ -65,7 +94,7 @@ def service_config(services: Iterable[ServiceDescriptor]) -> dict[str, Any]:
         if method.idempotent and not method.server_streaming
     ]
     config: dict[str, Any] = {
-        "loadBalancingConfig": [{"round_robin": {}}],
+        "loadBalancingConfig": [{"outlier_detection_experimental": _OUTLIERS}],
         "retryThrottling": {"maxTokens": 10, "tokenRatio": 0.1},
     }
     if retried:
@@ -88,18 +117,18 @@ def _credentials(settings: ChannelSettings) -> grpc.ChannelCredentials:
 
 
 def to_service_error(error: grpc.aio.AioRpcError) -> ServiceError:
-    """What the callee said, or what gRPC says when nobody answered."""
+    """What the callee said, or what gRPC says when nothing answered."""
     for key, value in error.trailing_metadata() or ():
         if key == _DETAILS and isinstance(value, bytes):
             try:
                 return from_status(status_pb2.Status.FromString(value))
             except DecodeError:
                 break  # fall back to the plain code
-    code = error.code().value[0]
-    kind = error_class(code)
+    if error.code() is grpc.StatusCode.UNAVAILABLE:
+        return Unanswered("another part of the system does not answer", retry_after_s=_RETRY_AFTER_S)
     # gRPC's own text names addresses and files; only the callee's words, which come with details, are passed on
-    message, reason = f"another part of the system answered {error.code().name}", f"UPSTREAM_{error.code().name}"
-    return kind(message, reason=reason, retry_after_s=_COME_AGAIN_S if error.code() is grpc.StatusCode.UNAVAILABLE else None)
+    name = error.code().name
+    return error_class(error.code().value[0])(f"another part of the system answered {name}", reason=f"UPSTREAM_{name}")
 
 
 class MeshChannel(grpc.aio.Channel):
@@ -114,16 +143,30 @@ class MeshChannel(grpc.aio.Channel):
         """A callable `(request, *, timeout=None, metadata=())` that returns the response."""
         inner = self._channel.unary_unary(method, *args, **kwargs)
         policy = methods.find(method)
+        hedge = Hedge(policy) if may_hedge(policy) else None
 
         async def call(request: Message, *, timeout: float | None = None, metadata: Iterable[tuple[str, str]] = ()) -> Any:
             outgoing = ClientCall(policy, self._target, timeout, dict(metadata))
             async with AsyncExitStack() as stack:
                 for interceptor in self._chain:
                     await stack.enter_async_context(interceptor.around(outgoing))
-                try:
-                    return await inner(request, timeout=outgoing.timeout_s, metadata=tuple(outgoing.metadata.items()))
-                except grpc.aio.AioRpcError as error:
-                    raise to_service_error(error) from None
+                if hedge is None:
+                    return await attempt(request, outgoing.timeout_s, outgoing.metadata)
+                return await hedged(hedge, request, outgoing.timeout_s, outgoing.metadata)
+
+        async def attempt(request: Message, timeout_s: float | None, metadata: Mapping[str, str]) -> Any:
+            try:
+                return await inner(request, timeout=timeout_s, metadata=tuple(metadata.items()))
+            except grpc.aio.AioRpcError as error:
+                raise to_service_error(error) from None
+
+        async def hedged(hedge: Hedge, request: Message, timeout_s: float | None, metadata: Mapping[str, str]) -> Any:
+            deadline = time.monotonic() + timeout_s if timeout_s is not None else None
+
+            def once() -> Coroutine[Any, Any, Any]:
+                return attempt(request, max(0.0, deadline - time.monotonic()) if deadline is not None else None, metadata)
+
+            return await hedge.call(once)
 
         return call
 

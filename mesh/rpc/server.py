@@ -54,8 +54,9 @@ def _options(settings: GrpcSettings) -> list[tuple[str, int]]:
         ("grpc.so_reuseport", 0),  # a second process on the port must fail, not share its calls
         ("grpc.max_receive_message_length", 4 * 1024 * 1024),
         ("grpc.keepalive_permit_without_calls", 1),
-        # our channels ping once a minute, also without calls; by default a server calls that too many (facts B2)
-        ("grpc.http2.min_ping_interval_without_data_ms", 30_000),
+        # our channels ping once a second, also without calls, to notice a replica that is gone; by default a server refuses more than
+        # one ping in five minutes (https://grpc.io/docs/guides/keepalive/)
+        ("grpc.http2.min_ping_interval_without_data_ms", 500),
         ("grpc.http2.max_ping_strikes", 3),
         # connections age, so that clients resolve again and new replicas get their share
         ("grpc.max_connection_age_ms", settings.max_connection_age_s * 1000),

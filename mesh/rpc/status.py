@@ -31,6 +31,12 @@ _BY_CODE: dict[int, type[ServiceError]] = {
 }
 
 
+class Unanswered(errors.Unavailable):
+    """Nothing answered the call: no connection, or one that ended. Any other UNAVAILABLE is an answer of the callee."""
+
+    reason = "UPSTREAM_UNAVAILABLE"
+
+
 def error_class(code: int) -> type[ServiceError]:
     """The error class of a status code; a number outside gRPC's range counts as UNKNOWN."""
     return _BY_CODE.get(code, errors.Unknown)

@@ -102,7 +102,8 @@ def test_a_retry_after_within_the_step_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("attempt", "wait_s", "route"), [(1, 2.5, "retry.4s"), (1, 8, "retry.8s"), (3, 5, "retry.8s"), (1, 8.1, "park.30s")]
+    ("attempt", "wait_s", "route"),
+    [(1, 2.5, "retry.4s"), (1, 8, "retry.8s"), (3, 5, "retry.8s"), (1, 8.1, "retry.8s"), (1, 21, "park.30s")],
 )
 def test_a_short_retry_after_takes_a_later_step_instead_of_a_long_park(attempt: int, wait_s: float, route: str) -> None:
     actions = settled(make_delivery(attempt=attempt), Retry(Outcome(), retry_after_s=wait_s))
@@ -143,7 +144,7 @@ def test_a_delivery_that_is_out_of_time_waits_for_nothing(not_before_s: float | 
 
 @pytest.mark.parametrize(
     ("disposition", "wait_s"),
-    [(Retry(Outcome(reason="SMTP_451")), 2), (Retry(Outcome(), retry_after_s=70), 70), (Defer("DOWN", 5), 30), (Defer("DOWN", 60), 60)],
+    [(Retry(Outcome(reason="SMTP_451")), 2), (Retry(Outcome(), retry_after_s=70), 70), (Defer("DOWN", 3), 4), (Defer("DOWN", 60), 60)],
 )
 def test_who_would_come_back_too_late_expires_at_once(disposition: Disposition, wait_s: float) -> None:
     """Up to the moment of the expiry, and not after it."""

@@ -127,7 +127,12 @@ async def test_what_is_out_of_time_is_not_sent(bench: Bench) -> None:
 
 async def test_a_service_that_is_down_costs_no_attempt(bench: Bench) -> None:
     bench.recipients.error = Unavailable("down", reason="DATABASE_UNAVAILABLE", retry_after_s=1)
-    assert await bench.one(make_delivery()) == Defer("DATABASE_UNAVAILABLE", 1)
+    waits = []
+    for parked in (0, 1, 3, 4, 100):
+        delivery = make_delivery()
+        delivery.parked = parked
+        waits.append(await bench.one(delivery))
+    assert waits == [Defer("DATABASE_UNAVAILABLE", wait_s) for wait_s in (2, 4, 4, 8, 30)], "short at first, then longer"
     bench.recipients.error = Unavailable("held back", reason="BREAKER_OPEN", retry_after_s=45)
     assert await bench.one(make_delivery()) == Defer("BREAKER_OPEN", 45)
     assert bench.ledger.entries == {}
