@@ -7,6 +7,7 @@ import uuid
 from datetime import UTC, datetime
 
 _CANONICAL = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_LAST_MS = (1 << 48) - 1
 _VERSION_7 = 0x7 << 76
 _VARIANT = 0x2 << 62
 _last_ms = 0
@@ -37,9 +38,12 @@ def time_of(identifier: uuid.UUID) -> datetime:
     return datetime.fromtimestamp((identifier.int >> 80) / 1000, UTC)
 
 
-def least_at(moment: datetime) -> uuid.UUID:
-    """The least UUIDv7 that can have been made at `moment`: the bound for ranges and partitions."""
-    milliseconds = int(moment.timestamp() * 1000)
+def least_at(moment: datetime, *, slack_s: float = 0) -> uuid.UUID:
+    """The least UUIDv7 that can have been made `slack_s` seconds after `moment`: the bound for ranges and partitions.
+
+    A UUIDv7 counts milliseconds from 1970 in 48 bits; a moment before counts as the first one, a later one than they reach as the last.
+    """
+    milliseconds = min(max(0, int((moment.timestamp() + slack_s) * 1000)), _LAST_MS)
     return uuid.UUID(int=(milliseconds << 80) | _VERSION_7 | _VARIANT)
 
 

@@ -169,7 +169,7 @@ def _float_reader(limit: float) -> Convert:
                 return _NON_FINITE[value]
             if len(value) > _LONGEST_NUMBER or not _NUMBER.fullmatch(value):
                 raise BadValue("must be a number")
-        elif type(value) is not float and type(value) is not int:
+        elif isinstance(value, bool) or not isinstance(value, float | int):
             raise BadValue("must be a number")
         try:
             number = float(value)

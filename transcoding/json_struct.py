@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 from transcoding.json_scalar import BAD_TEXT, BadValue
+from transcoding.json_text import RoundedNumber
 
 VALUE = "google.protobuf.Value"
 LIST_VALUE = "google.protobuf.ListValue"
@@ -13,6 +14,7 @@ STRUCT = "google.protobuf.Struct"
 # stored and sent on inside other messages.
 MAX_DEPTH = 64
 TOO_DEEP = "is nested too deeply"
+INEXACT = "send it as a string: as a number (a 64-bit float) it would lose digits"
 
 
 def read_value(message: Any, value: Any, depth: int) -> None:
@@ -22,8 +24,8 @@ def read_value(message: Any, value: Any, depth: int) -> None:
         message.string_value = value
     elif kind is bool:
         message.bool_value = value
-    elif kind is int or kind is float:
-        message.number_value = _finite(value)
+    elif kind is int or kind is float or kind is RoundedNumber:
+        message.number_value = _exact(value)
     elif value is None:
         message.null_value = 0
     elif kind is dict:
@@ -94,11 +96,13 @@ def write_list(message: Any) -> list[Any]:
     return [write_value(value) for value in message.values]
 
 
-def _finite(value: float) -> float:
+def _exact(value: float) -> float:
     try:
         number = float(value)
     except OverflowError:
         number = math.inf
     if not math.isfinite(number):  # the text had an exponent or digits beyond a double
         raise BadValue("must be a finite number")
+    if type(value) is RoundedNumber or (type(value) is int and int(number) != value):
+        raise BadValue(INEXACT)
     return number

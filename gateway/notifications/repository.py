@@ -1,7 +1,7 @@
 """Notifications in PostgreSQL: single reads with their timeline, lists by keyset, and cancelling."""
 
 from collections.abc import Collection, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -27,7 +27,7 @@ from mesh.stores.database import Database
 
 _CURSOR = Cursor("notifications", UUID)
 # An id is made a moment before or after the time in its row is read.
-_SLACK = timedelta(seconds=5)
+_SLACK_S = 5.0
 
 # The payload holds the variables, which readers never get.
 _COLUMNS = [column for column in notifications.c if column.name not in {"dispatch_at", "caller", "payload"}]
@@ -93,9 +93,9 @@ def page_query(filters: Filters, *, after: UUID | None) -> Select[Any]:
         if value is not None:
             query = query.where(column == value)
     if filters.created_after is not None:
-        query = query.where(table.id >= least_at(filters.created_after - _SLACK), table.create_time >= filters.created_after)
+        query = query.where(table.id >= least_at(filters.created_after, slack_s=-_SLACK_S), table.create_time >= filters.created_after)
     if filters.created_before is not None:
-        query = query.where(table.id < least_at(filters.created_before + _SLACK), table.create_time < filters.created_before)
+        query = query.where(table.id < least_at(filters.created_before, slack_s=_SLACK_S), table.create_time < filters.created_before)
     return query
 
 

@@ -1,8 +1,10 @@
 """Field rules of the schema (`clarion.options.v1.rules`), compiled once per message type and checked on every request."""
 
+import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
+from itertools import islice
 from typing import Any, TypeAlias
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -10,9 +12,14 @@ from google.protobuf.message import Message
 
 from clarion.options.v1 import options_pb2
 from mesh.errors import FieldViolation, InvalidArgument
+from mesh.rpc.finite import FREE_JSON, unfit_numbers
 
 Check: TypeAlias = Callable[[Message, str, list[FieldViolation]], None]
 
+_FINITE = "must be a finite number"
+_LONGEST_PATH = 256  # characters: the caller chooses the keys
+_MOST_NUMBERS = 20  # that one error names
+_FLOATS = {FieldDescriptor.CPPTYPE_DOUBLE, FieldDescriptor.CPPTYPE_FLOAT}
 _NUMBERS = {FieldDescriptor.CPPTYPE_INT32, FieldDescriptor.CPPTYPE_INT64, FieldDescriptor.CPPTYPE_UINT32, FieldDescriptor.CPPTYPE_UINT64}
 
 
@@ -36,7 +43,46 @@ def _checks_of(descriptor: Descriptor) -> tuple[Check, ...]:
             checks.append(_rule_check(field, options.Extensions[options_pb2.rules]))
         if field.message_type is not None and field.message_type.full_name.startswith("clarion.") and not _is_left_to_handler(field):
             checks.append(_descend(field))
+        elif _holds_free_json(field):
+            checks.append(_free_json_check(field))
+        elif field.cpp_type in _FLOATS:
+            checks.append(_finite_check(field))
     return tuple(checks)
+
+
+def _holds_free_json(field: FieldDescriptor) -> bool:
+    kind = field.message_type
+    if kind is not None and kind.GetOptions().map_entry:
+        kind = kind.fields_by_name["value"].message_type
+    return kind is not None and kind.full_name in FREE_JSON
+
+
+def _values_of(field: FieldDescriptor, message: Message, path: str) -> Iterator[tuple[str, Any]]:
+    """The field's values, each with its path."""
+    name, path = field.name, path + field.name
+    if _is_map(field):
+        yield from ((f"{path}.{key}", value) for key, value in getattr(message, name).items())
+    elif field.is_repeated:
+        yield from ((f"{path}[{index}]", value) for index, value in enumerate(getattr(message, name)))
+    elif not field.has_presence or message.HasField(name):
+        yield path, getattr(message, name)
+
+
+def _free_json_check(field: FieldDescriptor) -> Check:
+    def check(message: Message, path: str, violations: list[FieldViolation]) -> None:
+        for at, value in _values_of(field, message, path):
+            violations.extend(FieldViolation(bad[:_LONGEST_PATH], _FINITE) for bad in islice(unfit_numbers(value, at), _MOST_NUMBERS))
+
+    return check
+
+
+def _finite_check(field: FieldDescriptor) -> Check:
+    def check(message: Message, path: str, violations: list[FieldViolation]) -> None:
+        for at, value in _values_of(field, message, path):
+            if not math.isfinite(value):
+                violations.append(FieldViolation(at, _FINITE))
+
+    return check
 
 
 def _is_left_to_handler(field: FieldDescriptor) -> bool:

@@ -126,6 +126,12 @@ async def test_filters_hold_together_and_bind_the_token(database: Database, noti
         (Filters(created_after=rows[2].create_time), 2),
         (Filters(created_before=rows[2].create_time), 2),
         (Filters(created_after=NOW + timedelta(days=1)), 0),
+        (Filters(created_after=datetime.min.replace(tzinfo=UTC)), 4),
+        (Filters(created_before=datetime.min.replace(tzinfo=UTC)), 0),
+        (Filters(created_after=datetime(1969, 12, 31, 23, 59, 59, tzinfo=UTC)), 4),
+        (Filters(created_after=datetime.max.replace(tzinfo=UTC)), 0),
+        (Filters(created_before=datetime.max.replace(tzinfo=UTC)), 4),
+        (Filters(created_before=datetime.max.replace(tzinfo=UTC, microsecond=0)), 4),
     ):
         page = await notifications.list_notifications(OPERATOR, str(person), filters, 0, "")
         assert len(page.items) == count, filters

@@ -29,6 +29,14 @@ def test_the_least_id_of_a_moment_bounds_the_ids_of_that_moment() -> None:
     assert ids.least_at(moment) <= made < ids.least_at(moment + timedelta(milliseconds=1))
 
 
+@given(st.datetimes(timezones=st.just(UTC)), st.floats(-60, 60))
+def test_every_moment_has_a_least_id(moment: datetime, slack_s: float) -> None:
+    """Those that a UUIDv7 can't carry, such as the zero time of Go, are the nearest that it can."""
+    least = ids.least_at(moment, slack_s=slack_s)
+    assert least.version == 7
+    assert ids.least_at(datetime.min.replace(tzinfo=UTC), slack_s=-5) <= least <= ids.least_at(datetime.max.replace(tzinfo=UTC), slack_s=5)
+
+
 @given(st.text(max_size=40))
 def test_text_that_is_no_id_is_none(text: str) -> None:
     """Braces, URNs and missing hyphens are not accepted either."""

@@ -79,3 +79,20 @@ def test_numbers_keep_their_bounds() -> None:
 def test_a_missing_message_is_named() -> None:
     """Presence counts for messages."""
     assert _violations(user_service_pb2.UpdateUserRequest(id="u")) == [("user", "is required")]
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+def test_free_json_holds_no_number_that_json_lacks(number: float) -> None:
+    """Over gRPC as over REST, where the text can't say them: it would make the dead letter unreadable."""
+    request = Send(user_id="u", channel=channel_pb2.CHANNEL_EMAIL, template="t")
+    request.variables.update({"order": {"items": [1, {"price": number}]}, "fine": 1.5})
+    assert _violations(request) == [("variables.order.items[1].price", "must be a finite number")]
+
+
+def test_an_error_names_at_most_twenty_numbers_and_no_endless_path() -> None:
+    """The caller chooses how many there are, and their keys."""
+    request = Send(user_id="u", channel=channel_pb2.CHANNEL_EMAIL, template="t")
+    request.variables.update({f"{index}" * 500: float("nan") for index in range(50)})
+    found = _violations(request)
+    assert len(found) == 20
+    assert max(len(path) for path, _ in found) == 256

@@ -15,6 +15,7 @@ from tests.transcoding.strategies import messages, objects
 from transcoding.codec import Codec
 from transcoding.json_enum import enum_names
 from transcoding.json_scalar import BadValue
+from transcoding.json_struct import INEXACT
 from transcoding.json_text import JsonError
 
 LETTER = Codec()
@@ -190,6 +191,49 @@ def test_an_error_names_the_path_and_the_rule(value: Any, expected: dict[str, st
     assert list(found) == list(expected)
     for path, rule in expected.items():
         assert found[path].startswith(rule)
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        "9007199254740993",
+        "-9007199254740993",
+        "9007199254740993.0",
+        "123456789012345678901234567890",
+        "0.12345678901234567890123",
+        "1.0000000000000000001",
+        "9007199254740993e0",
+        "1e-400",
+        "1e-40000000000000000000000000",
+        "4.9e-324",
+    ],
+)
+def test_free_json_refuses_numbers_that_would_lose_digits(number: str) -> None:
+    with pytest.raises(BadValue) as caught:
+        EDGE.parse(b'{"a_struct": {"order": {"ids": [%b]}}}' % number.encode(), Kinds)
+    assert caught.value.problems == [("a_struct.order.ids[0]", INEXACT)]
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["9007199254740992", "-9007199254740992", "0.1", "1e22", "1e300", "1.7976931348623157e308", "5e-324", "100000000000000.000", "0"],
+)
+def test_free_json_takes_numbers_that_keep_their_digits(number: str) -> None:
+    message = EDGE.parse(b'{"a_struct": {"n": %b}}' % number.encode(), Kinds)
+    assert json.loads(EDGE.print(message))["a_struct"]["n"] == json.loads(number)
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**53), 2**53))
+def test_free_json_takes_every_number_as_json_writes_it(number: float) -> None:
+    message = EDGE.parse(json.dumps({"a_struct": {"n": number}}).encode(), Kinds)
+    assert message.a_struct["n"] == number
+
+
+@pytest.mark.parametrize("text", ["9007199254740993.0", "1.0000000000000000001"])
+def test_a_whole_number_is_not_rounded_to_fit(text: str) -> None:
+    with pytest.raises(BadValue, match="whole number"):
+        EDGE.parse(b'{"an_int64": %b}' % text.encode(), Kinds)
+    assert EDGE.parse(b'{"a_double": %b}' % text.encode(), Kinds).a_double == float(text)
 
 
 def test_all_problems_of_a_request_are_told_at_once_up_to_twenty() -> None:

@@ -1,0 +1,32 @@
+"""Free JSON in a request (Struct, Value, ListValue) must be JSON: it has no NaN and no infinities, which protobuf's encoding can carry."""
+
+import math
+from collections.abc import Iterator
+
+from google.protobuf.message import Message
+from google.protobuf.struct_pb2 import ListValue, Struct, Value
+
+FREE_JSON = frozenset({"google.protobuf.Struct", "google.protobuf.Value", "google.protobuf.ListValue"})
+
+
+def unfit_numbers(message: Message, path: str) -> Iterator[str]:
+    """The paths of the numbers that JSON lacks, below a message of one of the types in FREE_JSON."""
+    if isinstance(message, Struct):
+        for key, value in message.fields.items():
+            yield from _of_value(value, f"{path}.{key}")
+    elif isinstance(message, ListValue):
+        for index, value in enumerate(message.values):
+            yield from _of_value(value, f"{path}[{index}]")
+    elif isinstance(message, Value):
+        yield from _of_value(message, path)
+
+
+def _of_value(value: Value, path: str) -> Iterator[str]:
+    kind = value.WhichOneof("kind")
+    if kind == "number_value":
+        if not math.isfinite(value.number_value):
+            yield path
+    elif kind == "struct_value":
+        yield from unfit_numbers(value.struct_value, path)
+    elif kind == "list_value":
+        yield from unfit_numbers(value.list_value, path)
