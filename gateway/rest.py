@@ -8,14 +8,15 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from clarion.options.v1 import options_pb2
 from gateway.accepting.errors import IdempotencyKeyReused
 from gateway.http_protocol import REFUSAL_STATUS
+from mesh.etag import EtagMismatch
 from mesh.rpc.status import DOMAIN
 from transcoding.annotations import Access, Limits
 from transcoding.app import Readiness, RestApp, RestOptions
 from transcoding.openapi import ApiInfo
 from transcoding.rpc import Invoker
 
-# The status that the Idempotency-Key draft asks for; the code alone would make it 400.
-REASON_STATUS = {**REFUSAL_STATUS, IdempotencyKeyReused.reason: 422}
+# What HTTP has a status of its own for: the Idempotency-Key draft, If-Match (RFC 9110), and what the HTTP server refuses.
+REASON_STATUS = {**REFUSAL_STATUS, IdempotencyKeyReused.reason: 422, EtagMismatch.reason: 412}
 
 INFO = ApiInfo(
     title="Clarion",

@@ -13,24 +13,25 @@ from mesh.correlation import CORRELATION_ID
 from mesh.errors import Internal, NotFound, ServiceError
 from transcoding.accept import JSON_TYPE, NDJSON_TYPE, PROBLEM_TYPE, SSE_TYPE, choose
 from transcoding.annotations import Annotations
-from transcoding.asgi import ClientGone, DisconnectWatch, Receive, Scope, Send, send_response
+from transcoding.asgi import ClientGone, DisconnectWatch, Receive, Scope, Send
 from transcoding.codec import Codec
 from transcoding.docs_page import docs_page
 from transcoding.errors import ErrorRenderer, MalformedUrl, MethodNotAllowed, NotAcceptable, Rendered
+from transcoding.exchange import NO_SNIFF, NO_STORE, Exchange
 from transcoding.http_rule import ANY_METHOD, MalformedPath, Match, NoMatch
 from transcoding.json_text import write_json
 from transcoding.openapi import ApiInfo, openapi_document
 from transcoding.request import RequestHead
-from transcoding.rpc import Invoker
+from transcoding.resource import ResourceRules, is_known, tag_of_bytes
+from transcoding.rpc import Invoker, RpcReply
 from transcoding.streaming import EventStream
 from transcoding.transcoder import Binding, bind_all
 
 log = logging.getLogger(__name__)
 
 _ANY = ("GET", "POST", "PUT", "PATCH", "DELETE")  # what `custom { kind: "*" }` is told as
+_DOCUMENT_CACHE = ("cache-control", "public, max-age=300")  # it changes with a release only
 _HTML_POLICY = ("content-security-policy", "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'")
-_NO_STORE = ("cache-control", "no-store")
-_NO_SNIFF = ("x-content-type-options", "nosniff")
 
 
 class Readiness(Protocol):
@@ -59,26 +60,8 @@ class RestOptions:
     watch_after_s: float = 0.25  # how long a call runs before the edge looks whether its client is still there
     beat_s: float = 15.0  # silence after which an SSE stream shows that it lives
     info: ApiInfo = field(default_factory=ApiInfo)
+    cache: Mapping[str, str] = field(default_factory=dict)  # Cache-Control of reads that may be kept, by path
     domain: str = "api"  # the realm of the credentials, and part of the problem types
-
-
-@dataclass(slots=True)
-class _Exchange:
-    """One request and how to answer it."""
-
-    method: str
-    path: str
-    query: str
-    head: RequestHead
-    correlation_id: str
-    receive: Receive
-    send: Send
-
-    async def respond(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
-        extra = [(CORRELATION_ID, self.correlation_id), _NO_SNIFF]
-        if all(name != "cache-control" for name, _ in headers):
-            extra.append(_NO_STORE)
-        await send_response(self.send, status, [*headers, *extra], body, head=self.method == "HEAD")
 
 
 class RestApp:
@@ -105,10 +88,12 @@ class RestApp:
         plain = Codec(short_enums=self._options.short_enums)
         self._errors = ErrorRenderer(plain, reasons=self._options.reason_status, domain=self._options.domain)
         self._router, bindings = bind_all(invoker.methods, codec)
+        self._resources = ResourceRules(bindings)
         document = openapi_document(bindings, codec, self._options.info, comments, annotations)
         self._openapi = write_json(document)
+        self._openapi_tag = tag_of_bytes(self._openapi)
         self._docs = docs_page(document)
-        self._pages: dict[str, Callable[[_Exchange], Awaitable[None]]] = {
+        self._pages: dict[str, Callable[[Exchange], Awaitable[None]]] = {
             "/livez": self._livez,
             "/readyz": self._readyz,
             "/openapi.json": self._openapi_json,
@@ -129,15 +114,15 @@ class RestApp:
             head = RequestHead.read(scope["headers"])
             raw_path = scope["raw_path"].decode("latin-1")
             query = scope["query_string"].decode("latin-1")
-            await self._serve(_Exchange(scope["method"], raw_path, query, head, head.correlation_id(), receive, send))
+            await self._serve(Exchange(scope["method"], raw_path, query, head, head.correlation_id(), receive, send))
 
     def refusal(self, error: ServiceError) -> Rendered:
         """The response to a request that the HTTP server refuses before it is one: malformed, too large, too slow."""
         correlation_id = uuid.uuid4().hex
         rendered = self._errors.render(error, accept="", authenticated=False, correlation_id=correlation_id)
-        return Rendered(rendered.status, [*rendered.headers, (CORRELATION_ID, correlation_id), _NO_SNIFF, _NO_STORE], rendered.body)
+        return Rendered(rendered.status, [*rendered.headers, (CORRELATION_ID, correlation_id), NO_SNIFF, NO_STORE], rendered.body)
 
-    async def _serve(self, exchange: _Exchange) -> None:
+    async def _serve(self, exchange: Exchange) -> None:
         try:
             await self._answer(exchange)
         except ServiceError as error:
@@ -148,7 +133,7 @@ class RestApp:
             log.exception("the edge failed unexpectedly", extra={"correlation_id": exchange.correlation_id})
             await self._refuse(exchange, Internal(f"internal error; quote correlation id {exchange.correlation_id}"))
 
-    async def _refuse(self, exchange: _Exchange, error: ServiceError) -> None:
+    async def _refuse(self, exchange: Exchange, error: ServiceError) -> None:
         rendered = self._errors.render(
             error,
             accept=exchange.head.accept,
@@ -157,7 +142,7 @@ class RestApp:
         )
         await exchange.respond(rendered.status, rendered.headers, rendered.body)
 
-    async def _answer(self, exchange: _Exchange) -> None:
+    async def _answer(self, exchange: Exchange) -> None:
         page = self._pages.get(exchange.path)
         if page is not None:
             if exchange.method not in {"GET", "HEAD"}:
@@ -178,7 +163,7 @@ class RestApp:
         else:
             await self._no_such_method(exchange, found.allowed)
 
-    def _find(self, exchange: _Exchange) -> Match[Binding] | NoMatch:
+    def _find(self, exchange: Exchange) -> Match[Binding] | NoMatch:
         found = self._router.find(exchange.method, exchange.path)
         if isinstance(found, NoMatch) and exchange.method == "HEAD":
             reading = self._router.find("GET", exchange.path)
@@ -187,7 +172,7 @@ class RestApp:
         return found
 
     @staticmethod
-    async def _no_such_method(exchange: _Exchange, allowed: "set[str] | frozenset[str]") -> None:
+    async def _no_such_method(exchange: Exchange, allowed: "set[str] | frozenset[str]") -> None:
         """405 with Allow, or the answer to OPTIONS."""
         methods = {*allowed, "OPTIONS"} | ({"HEAD"} if "GET" in allowed else set())
         if ANY_METHOD in methods:
@@ -197,7 +182,7 @@ class RestApp:
             raise MethodNotAllowed(allow)
         await exchange.respond(HTTPStatus.NO_CONTENT, [("allow", allow)], b"")
 
-    async def _call(self, exchange: _Exchange, binding: Binding, values: Mapping[str, str]) -> None:
+    async def _call(self, exchange: Exchange, binding: Binding, values: Mapping[str, str]) -> None:
         head = exchange.head
         metadata, timeout_s = head.metadata(exchange.correlation_id), head.timeout_s()
         sse = _negotiate(head.accept, streaming=binding.method.server_streaming) == SSE_TYPE
@@ -207,6 +192,9 @@ class RestApp:
                 head.check_content()
             body = await head.body(exchange.receive, self._options.body_limit)
         request = binding.request(values, exchange.query, body)
+        if_match = head.headers.get("if-match")
+        if if_match is not None:
+            self._resources.bind_tag(binding, request, if_match)
         name = binding.method.full_name
         if binding.method.server_streaming:
             messages = self._invoker.stream(name, request, metadata=metadata, timeout_s=timeout_s)
@@ -214,15 +202,42 @@ class RestApp:
             return
         async with DisconnectWatch(exchange.receive, after_s=self._options.watch_after_s):
             reply = await self._invoker.unary(name, request, metadata=metadata, timeout_s=timeout_s)
-        headers = [("content-type", JSON_TYPE), *reply.headers]
-        await exchange.respond(binding.method.success_status, headers, binding.response(reply.message))
+        await self._reply(exchange, binding, values, reply)
 
-    async def _stream(self, exchange: _Exchange, stream: EventStream) -> None:
+    async def _reply(self, exchange: Exchange, binding: Binding, values: Mapping[str, str], reply: RpcReply) -> None:
+        """The response to a unary call, or 304 when the caller has it."""
+        body = binding.response(reply.message)
+        headers = [("content-type", JSON_TYPE), *reply.headers]
+        tag = self._resources.own_tag(binding, reply.message)
+        if exchange.method in {"GET", "HEAD"}:
+            # a tag of the resource's own must stay strong for If-Match, so that its representation has one form only
+            await self._respond_to_read(exchange, headers, body, tag or tag_of_bytes(body), compress=not tag)
+            return
+        if tag:
+            headers.append(("etag", f'"{tag}"'))
+        location = self._resources.location(binding, values, reply.message)
+        if location is not None:
+            headers.append(("location", location))
+        await exchange.respond(binding.method.success_status, headers, body)
+
+    async def _respond_to_read(
+        self, exchange: Exchange, headers: list[tuple[str, str]], body: bytes, tag: str, *, compress: bool = True
+    ) -> None:
+        headers = [*headers, ("etag", f'"{tag}"')]
+        if exchange.path in self._options.cache:
+            headers.append(("cache-control", self._options.cache[exchange.path]))
+        known = exchange.head.headers.get("if-none-match")
+        if known is not None and is_known(known, tag):
+            await exchange.respond(HTTPStatus.NOT_MODIFIED, [item for item in headers if item[0] != "content-type"], b"")
+        else:
+            await exchange.respond(HTTPStatus.OK, headers, body, compress=compress)
+
+    async def _stream(self, exchange: Exchange, stream: EventStream) -> None:
         headers = [
             ("content-type", stream.content_type),
             (CORRELATION_ID, exchange.correlation_id),
-            _NO_STORE,
-            _NO_SNIFF,
+            NO_STORE,
+            NO_SNIFF,
             ("x-accel-buffering", "no"),  # tells nginx to pass each line on at once
         ]
         try:
@@ -232,21 +247,21 @@ class RestApp:
         finally:
             await stream.close()
 
-    async def _livez(self, exchange: _Exchange) -> None:
+    async def _livez(self, exchange: Exchange) -> None:
         alive = self._readiness.alive
         await exchange.respond(
             HTTPStatus.OK if alive else HTTPStatus.SERVICE_UNAVAILABLE, [("content-type", JSON_TYPE)], write_json({"live": alive})
         )
 
-    async def _readyz(self, exchange: _Exchange) -> None:
+    async def _readyz(self, exchange: Exchange) -> None:
         ready = self._readiness.ready
         body = write_json({"ready": ready, "dependencies": dict(self._readiness.report())})
         await exchange.respond(HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE, [("content-type", JSON_TYPE)], body)
 
-    async def _openapi_json(self, exchange: _Exchange) -> None:
-        await exchange.respond(HTTPStatus.OK, [("content-type", JSON_TYPE)], self._openapi)
+    async def _openapi_json(self, exchange: Exchange) -> None:
+        await self._respond_to_read(exchange, [("content-type", JSON_TYPE), _DOCUMENT_CACHE], self._openapi, self._openapi_tag)
 
-    async def _docs_html(self, exchange: _Exchange) -> None:
+    async def _docs_html(self, exchange: Exchange) -> None:
         await exchange.respond(HTTPStatus.OK, [("content-type", "text/html; charset=utf-8"), _HTML_POLICY], self._docs)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from contextlib import suppress
+from http import HTTPStatus
 from types import TracebackType
 from typing import Any
 
@@ -29,7 +30,9 @@ def encode_headers(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, byte
 
 async def send_response(send: Send, status: int, headers: Iterable[tuple[str, str]], body: bytes, *, head: bool = False) -> None:
     """One response; `head` keeps the body back but tells its length."""
-    raw = [*encode_headers(headers), (b"content-length", b"%d" % len(body))]
+    raw = encode_headers(headers)
+    if status != HTTPStatus.NOT_MODIFIED:  # whose length would be that of the body that it leaves out
+        raw.append((b"content-length", b"%d" % len(body)))
     await send({"type": "http.response.start", "status": status, "headers": raw})
     await send({"type": "http.response.body", "body": b"" if head else body})
 

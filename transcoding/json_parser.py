@@ -12,9 +12,10 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
+from transcoding.annotations import is_output_only
 from transcoding.json_container import Fill, list_of_messages, list_of_scalars, map_of_messages, map_of_scalars
 from transcoding.json_enum import NULL_VALUE, EnumNames, enum_names
-from transcoding.json_scalar import BAD_TEXT, BadValue, Convert, key_reader, scalar_reader, text_reader
+from transcoding.json_scalar import BAD_TEXT, MAX_PROBLEMS, BadValue, Convert, key_reader, scalar_reader, text_reader, unknown
 from transcoding.json_struct import LIST_VALUE, MAX_DEPTH, STRUCT, TOO_DEEP, VALUE, read_list, read_struct, read_value
 from transcoding.json_wellknown import (
     ANY,
@@ -107,7 +108,7 @@ class ParserSet:
             for key, item in value.items():
                 field = fields.get(key)
                 if field is None:
-                    problems += BadValue(UNKNOWN_FIELD).under(key)
+                    problems += BadValue(unknown(UNKNOWN_FIELD, key, labels if len(problems) < MAX_PROBLEMS else ())).under(key)
                     continue
                 put, label, twin, oneof, null = field
                 try:
@@ -125,6 +126,7 @@ class ParserSet:
             if problems:
                 raise BadValue.of(problems)
 
+        labels = [self.label(field) for field in descriptor.fields if not is_output_only(field)]
         for field in descriptor.fields:
             for key, twin in ((field.name, field.json_name), (field.json_name, field.name)):
                 fields[key] = _Field(self._put(field), self.label(field), twin if twin != key else None, _oneof(field), _takes_null(field))
@@ -135,7 +137,9 @@ class ParserSet:
         return " or ".join(self.label(member) for member in members if key not in {member.name, member.json_name})
 
     def _put(self, field: FieldDescriptor) -> Fill:
-        """Sets one field from a JSON value that the field takes."""
+        """Sets one field from a JSON value that the field takes. What only the server sets is ignored (AIP-203)."""
+        if is_output_only(field):
+            return _ignore
         name, kind, null = field.name, field.message_type, _takes_null(field)
         if kind is not None and kind.GetOptions().map_entry:
             return self._map_put(name, kind)
@@ -215,6 +219,10 @@ def _oneof(field: FieldDescriptor) -> str | None:
     oneof = field.containing_oneof
     # One with a single member is how `optional` is made, and can't be set twice.
     return oneof.name if oneof is not None and len(oneof.fields) > 1 else None
+
+
+def _ignore(_message: Any, _value: Any, _depth: int) -> None:
+    """Leaves the field as it is."""
 
 
 def _takes_null(field: FieldDescriptor) -> bool:

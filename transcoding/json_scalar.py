@@ -5,7 +5,8 @@ import math
 import re
 import struct
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from difflib import get_close_matches
 from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
@@ -59,6 +60,12 @@ class BadValue(Exception):
     def under(self, name: str) -> list[tuple[str, str]]:
         """The problems as seen from the object or list that holds `name` (a field, a key or `[index]`)."""
         return [(join_path(name[:_LONGEST_KEY], path), rule) for path, rule in self.problems]
+
+
+def unknown(rule: str, name: str, known: Collection[str]) -> str:
+    """The rule that an unknown name breaks, with the known name that was probably meant."""
+    near = get_close_matches(name[:_LONGEST_KEY], known, 1)
+    return f"{rule}; did you mean {near[0]}?" if near else rule
 
 
 def join_path(name: str, path: str) -> str:

@@ -7,7 +7,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from transcoding.codec import Codec
-from transcoding.json_scalar import BAD_TEXT, BadValue, join_path
+from transcoding.json_scalar import BAD_TEXT, MAX_PROBLEMS, BadValue, join_path, unknown
 
 UNKNOWN_PARAMETER = "is not a query parameter of this request"
 _DEEPEST = 8  # segments of a path: types may hold themselves
@@ -67,7 +67,8 @@ class QueryBinder:
         for name, text in parameters:
             found = self._find(name)
             if found is None:
-                problems.append((name[:_LONGEST_NAME] or "(no name)", UNKNOWN_PARAMETER))
+                names = self._names() if len(problems) < MAX_PROBLEMS else ()
+                problems.append((name[:_LONGEST_NAME] or "(no name)", unknown(UNKNOWN_PARAMETER, name, names)))
                 continue
             holder = descend(message, found.path)
             try:
@@ -87,6 +88,9 @@ class QueryBinder:
         """Every parameter by its path, for documentation; fields of a type that holds itself are told once."""
         if not self._closed:
             yield from self._fields_of(self._descriptor, "", frozenset())
+
+    def _names(self) -> list[str]:
+        return [name for name, _ in self.fields()]
 
     def _find(self, name: str) -> _Parameter | None:
         found = self._known.get(name)

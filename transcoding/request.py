@@ -23,7 +23,9 @@ _SINGLE = frozenset(
         b"x-correlation-id",
     }
 )
-_LISTS = frozenset({b"accept", b"accept-language", b"tracestate"})  # several lines are one list (RFC 9110)
+_LISTS = frozenset(
+    {b"accept", b"accept-encoding", b"accept-language", b"if-match", b"if-none-match", b"tracestate"}
+)  # Several lines are one list (RFC 9110).
 _OTHERS = frozenset({b"transfer-encoding"})
 _PASSED_ON = ("authorization", "traceparent", "tracestate", "accept-language")
 
@@ -62,6 +64,14 @@ class RequestHead:
     def accept(self) -> str:
         """The media ranges of the caller; empty means anything."""
         return self.headers.get("accept", "")
+
+    @property
+    def takes_gzip(self) -> bool:
+        """Whether the caller takes an answer in gzip (RFC 9110, section 12.5.3)."""
+        ranges = self.headers.get("accept-encoding", "").lower().split(",")
+        found = {name.strip(): weight.replace(" ", "") for name, _, weight in (part.partition(";") for part in ranges)}
+        weight = found.get("gzip", found.get("*"))
+        return weight is not None and not re.fullmatch(r"q=0(\.0*)?", weight)
 
     @property
     def has_body(self) -> bool:

@@ -13,6 +13,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from mesh.errors import InvalidArgument
+from transcoding.annotations import is_output_only
 from transcoding.codec import Codec
 from transcoding.errors import MalformedUrl, bad_body, violations_error
 from transcoding.http_rule import Router, Template, parse_template
@@ -24,6 +25,7 @@ from transcoding.rpc import RpcMethod
 
 WHOLE = "*"  # `body: "*"`: every field that the path does not bind
 _MASK = "update_mask"
+_ETAG = "etag"  # says which state a change is meant for (AIP-154), and is none of it
 _MOST_PARAMETERS = 200
 
 
@@ -81,6 +83,7 @@ class Binding:
         )
         self._makes_mask = self._wants_mask()
         self._response_field = self._top_level(method.descriptor.output_type, rule.response_body) if rule.response_body else None
+        self.answered = self._answered_only()
 
     @property
     def takes_body(self) -> bool:
@@ -91,6 +94,11 @@ class Binding:
     def body_field(self) -> FieldDescriptor | None:
         """The one field that the body is, None where the body is the whole request or nothing."""
         return self._body_field
+
+    @property
+    def body_name(self) -> str:
+        """The name of that field, empty where there is none."""
+        return self._body_field.name if self._body_field is not None else ""
 
     @property
     def response_field(self) -> FieldDescriptor | None:
@@ -130,12 +138,18 @@ class Binding:
         try:
             content = read_json(body)
             if self._body_field is None:
-                self._codec.fill(message, content)
+                self._codec.fill(message, self._without_answered(content))
             else:
                 self._codec.fill(message, {self._body_field.name: content})
         except (JsonError, BadValue) as error:
             raise bad_body(error) from None
         return content
+
+    def _without_answered(self, content: Any) -> Any:
+        """The body without what only the server sets in the resource that the method answers: a caller may send back what it has read."""
+        if type(content) is not dict or content.keys().isdisjoint(self.answered):
+            return content
+        return {key: value for key, value in content.items() if key not in self.answered}
 
     def _variable(self, path: str) -> Callable[[Any, str], None]:
         field = find_field(self.request_descriptor, path)
@@ -161,7 +175,16 @@ class Binding:
         field = self._body_field
         assert field is not None
         assert field.message_type is not None
-        return (path for path in mask_paths(field.message_type, content) if f"{field.name}.{path}" not in self._variables)
+        paths = mask_paths(field.message_type, content)
+        return (path for path in paths if path != _ETAG and f"{field.name}.{path}" not in self._variables)
+
+    def _answered_only(self) -> frozenset[str]:
+        """Names, in both spellings, that the answered resource has as output-only and the request lacks."""
+        kind = self._response_field.message_type if self._response_field is not None else None
+        if kind is None or self.rule.body != WHOLE:
+            return frozenset()
+        names = {name for field in kind.fields if is_output_only(field) for name in (field.name, field.json_name)}
+        return frozenset(names.difference(*({field.name, field.json_name} for field in self.request_descriptor.fields)))
 
     def _top_level(self, descriptor: Descriptor, name: str) -> FieldDescriptor:
         field = descriptor.fields_by_name.get(name)
@@ -184,11 +207,13 @@ class Binding:
 
 
 def mask_paths(descriptor: Descriptor, content: Mapping[str, Any]) -> Iterator[str]:
-    """The paths of the fields that a JSON object names, in the proto's spelling; objects of known shape are gone into."""
+    """The paths of the writable fields that a JSON object names, in the proto's spelling; objects of known shape are gone into."""
     names = {field.json_name: field for field in descriptor.fields} | {field.name: field for field in descriptor.fields}
     for key, value in content.items():
         field = names[key]
         inner = field.message_type
+        if is_output_only(field):
+            continue
         if isinstance(value, dict) and value and inner is not None and not field.is_repeated and not has_own_json(inner):
             yield from (f"{field.name}.{path}" for path in mask_paths(inner, value))
         else:

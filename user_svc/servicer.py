@@ -38,7 +38,7 @@ class UserServicer(UserServiceServicer):
         return rpc.ListUsersResponse(users=map(user_to_proto, page.items), next_page_token=page.next_token)
 
     async def UpdateUser(self, request: rpc.UpdateUserRequest, context: Any) -> rpc.UpdateUserResponse:
-        user = await self._users.update_user(current().caller, request.id, changes_from_proto(request))
+        user = await self._users.update_user(current().caller, request.id, changes_from_proto(request), etag=request.user.etag)
         return rpc.UpdateUserResponse(user=user_to_proto(user))
 
     async def DeleteUser(self, request: rpc.DeleteUserRequest, context: Any) -> rpc.DeleteUserResponse:
@@ -52,7 +52,9 @@ class UserServicer(UserServiceServicer):
     async def UpdatePreferences(
         self, request: preference_pb2.UpdatePreferencesRequest, context: Any
     ) -> preference_pb2.UpdatePreferencesResponse:
-        preferences = await self._preferences.update_preferences(current().caller, request.user_id, rules_from_proto(request))
+        preferences = await self._preferences.update_preferences(
+            current().caller, request.user_id, rules_from_proto(request), etag=request.etag
+        )
         return preference_pb2.UpdatePreferencesResponse(preferences=preferences_to_proto(preferences))
 
     async def CreateDevice(self, request: device_pb2.CreateDeviceRequest, context: Any) -> device_pb2.CreateDeviceResponse:

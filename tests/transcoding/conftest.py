@@ -8,6 +8,8 @@ import pytest
 import pytest_asyncio
 
 from clarion.notification.v1 import notification_service_pb2
+from clarion.template.v1 import template_service_pb2
+from clarion.user.v1 import auth_service_pb2, user_service_pb2
 from gateway.http import serve_http
 from gateway.settings import HttpSettings
 from mesh.process.memory_budget import MemoryBudget
@@ -16,6 +18,7 @@ from tests.transcoding.fakes import FakeInvoker, FakeReadiness
 from transcoding.app import RestApp, RestOptions
 
 OPTIONS = RestOptions(
+    cache={"/.well-known/jwks.json": "public, max-age=60"},
     domain="library",
     reason_status={"IDEMPOTENCY_KEY_REUSED": 422, "IDEMPOTENCY_IN_PROGRESS": 409},
     body_limit=64 * 1024,
@@ -39,8 +42,14 @@ async def edge(
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def running() -> AsyncIterator[tuple[FakeInvoker, httpx.AsyncClient]]:
-    """One edge for a whole module, since uvicorn takes a fifth of a second to stop. It serves the library and Clarion's notifications."""
-    invoker = FakeInvoker(schema.library(), notification_service_pb2.DESCRIPTOR.services_by_name["NotificationService"])
+    """One edge for a whole module, since uvicorn takes a fifth of a second to stop. It serves the library and Clarion's public services."""
+    clarion = (
+        notification_service_pb2.DESCRIPTOR.services_by_name["NotificationService"],
+        template_service_pb2.DESCRIPTOR.services_by_name["TemplateService"],
+        user_service_pb2.DESCRIPTOR.services_by_name["UserService"],
+        auth_service_pb2.DESCRIPTOR.services_by_name["AuthService"],
+    )
+    invoker = FakeInvoker(schema.library(), *clarion)
     async with edge(invoker) as client:
         yield invoker, client
 

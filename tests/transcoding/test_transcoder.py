@@ -125,7 +125,8 @@ def test_a_type_that_holds_itself_can_be_reached_by_a_path_of_eight() -> None:
     ],
 )
 def test_a_bad_parameter_is_named_with_its_rule(query: str, expected: dict[str, str]) -> None:
-    assert refused("GET", "/v1/books", query) == expected
+    found = refused("GET", "/v1/books", query)
+    assert {name: rule.partition("; did you mean ")[0] for name, rule in found.items()} == expected
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 
+from mesh.etag import check_etag
 from user_svc.auth.models import ApiKey, Login, RefreshToken, Rotation, RotationOutcome, SessionOwner, SigningKey
 from user_svc.devices.errors import TooManyDevices
 from user_svc.devices.models import MAX_DEVICES, Device
@@ -44,8 +45,10 @@ class MemoryUsers:
     async def find(self, user_id: str) -> User | None:
         return self._memory.users.get(user_id)
 
-    async def update(self, user_id: str, changes: UserChanges, now: datetime) -> User | None:
+    async def update(self, user_id: str, changes: UserChanges, now: datetime, *, etag: str = "") -> User | None:
         user = self._memory.users.get(user_id)
+        if user is not None:
+            check_etag(etag, user.etag)
         values = {each.name: getattr(changes, each.name) for each in fields(changes) if getattr(changes, each.name) is not None}
         if user is None or not values:
             return user
@@ -115,10 +118,13 @@ class MemoryPreferences:
             return None
         return self._memory.preferences.get(user_id, Preferences(user_id, (), None))
 
-    async def update(self, user_id: str, rules: Sequence[PreferenceRule], now: datetime) -> Preferences | None:
+    async def update(self, user_id: str, rules: Sequence[PreferenceRule], now: datetime, *, etag: str = "") -> Preferences | None:
         before = await self.find(user_id)
         if before is None:
             return None
+        check_etag(etag, before.etag)
+        if not rules:
+            return before
         by_key = {(rule.channel, rule.category): rule for rule in (*before.rules, *rules)}
         kept = [rule for rule in by_key.values() if rule.choice is not Choice.INHERIT]
         if len(kept) > MAX_RULES:

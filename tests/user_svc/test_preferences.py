@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from mesh import ids
 from mesh.errors import InvalidArgument
+from mesh.etag import EtagMismatch
 from mesh.testing import caller
 from tests.user_svc.conftest import Stores
 from tests.user_svc.factories import START, Clock, make_user
@@ -126,3 +127,15 @@ def test_the_most_specific_rule_decides(rules: list[PreferenceRule], channel: Ch
             return (rule.category != "", rule.channel is not Channel.ANY)
 
         assert weight(decided) == max(map(weight, applying))
+
+
+async def test_a_change_that_is_bound_to_a_state_is_refused_in_another(book: PreferenceBook, ada: User) -> None:
+    """An update without rules changes nothing, so that what was read can be sent back."""
+    before = await book.get_preferences(OPERATOR, ada.id)
+    assert await book.update_preferences(OPERATOR, ada.id, [], etag=before.etag) == before
+    after = await book.update_preferences(OPERATOR, ada.id, [NO_NEWS], etag=before.etag)
+    assert after.etag != before.etag
+    for rules in ([NO_PUSH], []):
+        with pytest.raises(EtagMismatch):
+            await book.update_preferences(OPERATOR, ada.id, rules, etag=before.etag)
+    assert await book.get_preferences(OPERATOR, ada.id) == after

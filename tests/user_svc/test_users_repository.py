@@ -1,8 +1,11 @@
 """One contract for where people are kept, on the fake and on PostgreSQL."""
 
+import asyncio
+
 import pytest
 
 from mesh import ids
+from mesh.etag import EtagMismatch
 from tests.user_svc.conftest import Stores
 from tests.user_svc.factories import START, Clock, make_device, make_user
 from user_svc.auth.models import RefreshToken
@@ -81,3 +84,27 @@ async def test_the_list_runs_newest_first_from_a_position(stores: Stores) -> Non
     assert list(await stores.users.list_newest_first("", None, 2)) == newest[:2]
     assert list(await stores.users.list_newest_first("", newest[1].id, 10)) == newest[2:]
     assert list(await stores.users.list_newest_first("user2@example.com", None, 10)) == [made[2]]
+
+
+async def test_a_change_that_is_bound_to_a_state_is_refused_in_another(stores: Stores, clock: Clock) -> None:
+    """With nothing to change, too; a person who is not there is no conflict."""
+    user = make_user(name="Ada")
+    await stores.users.insert(user, None)
+    clock.advance(seconds=5)
+    changed = await stores.users.update(user.id, UserChanges(name="Countess"), clock.now, etag=user.etag)
+    assert changed is not None
+    assert changed.etag != user.etag
+    for changes in (UserChanges(name="Augusta"), UserChanges()):
+        with pytest.raises(EtagMismatch):
+            await stores.users.update(user.id, changes, clock.now, etag=user.etag)
+    assert await stores.users.find(user.id) == changed
+    assert await stores.users.update(ids.new_id(), UserChanges(name="x"), clock.now, etag="x") is None
+
+
+async def test_of_two_changes_of_one_state_one_is_refused(postgres_stores: Stores) -> None:
+    """The row is locked between the comparison and the change."""
+    user = make_user(name="Ada")
+    await postgres_stores.users.insert(user, None)
+    changes = [postgres_stores.users.update(user.id, UserChanges(name=f"Ada {index}"), START, etag=user.etag) for index in range(8)]
+    results = await asyncio.gather(*changes, return_exceptions=True)
+    assert sum(isinstance(result, EtagMismatch) for result in results) == 7

@@ -25,7 +25,9 @@ def preferences_to_proto(preferences: Preferences) -> preference_pb2.Preferences
         preference_pb2.PreferenceRule(channel=_CHANNEL_VALUES[rule.channel], category=rule.category, choice=_CHOICE_VALUES[rule.choice])
         for rule in preferences.rules
     ]
-    return preference_pb2.Preferences(user_id=preferences.user_id, rules=rules, update_time=to_timestamp(preferences.update_time))
+    return preference_pb2.Preferences(
+        user_id=preferences.user_id, rules=rules, update_time=to_timestamp(preferences.update_time), etag=preferences.etag
+    )
 
 
 def rules_from_proto(request: preference_pb2.UpdatePreferencesRequest) -> list[PreferenceRule]:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from mesh.etag import etag_of
+
 MAX_RULES = 200
 
 
@@ -45,6 +47,12 @@ class Preferences:
     user_id: str
     rules: tuple[PreferenceRule, ...]
     update_time: datetime | None
+
+    @property
+    def etag(self) -> str:
+        """Stands for this state."""
+        rules = [(rule.channel.value, rule.category, rule.choice.value) for rule in self.rules]
+        return etag_of(self.user_id, rules, self.update_time and self.update_time.timestamp())
 
 
 def most_specific(rules: Iterable[PreferenceRule], channel: Channel, category: str) -> PreferenceRule | None:

@@ -7,6 +7,7 @@ from sqlalchemy import delete, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from mesh.etag import check_etag
 from mesh.stores.database import Database
 from user_svc.preferences.errors import TooManyRules
 from user_svc.preferences.models import MAX_RULES, Channel, Choice, PreferenceRule, Preferences
@@ -23,9 +24,15 @@ class PreferenceRepository:
         async with self._database.connect() as connection:
             return await _read(connection, user_id)
 
-    async def update(self, user_id: str, rules: Sequence[PreferenceRule], now: datetime) -> Preferences | None:
-        """The person's row is locked by its own update, so that concurrent changes can't pass the limit together."""
+    async def update(self, user_id: str, rules: Sequence[PreferenceRule], now: datetime, *, etag: str = "") -> Preferences | None:
+        """The person's row is locked first: concurrent changes can't pass the limit together, nor come between an etag and its use."""
         async with self._database.begin() as connection:
+            await connection.execute(select(users.c.id).where(users.c.id == user_id).with_for_update())
+            present = await _read(connection, user_id) if etag or not rules else None
+            if present is not None:
+                check_etag(etag, present.etag)
+                if not rules:
+                    return present
             touched = await connection.execute(update(users).where(users.c.id == user_id).values(preferences_time=now))
             if not touched.rowcount:
                 return None

@@ -18,10 +18,10 @@ class PreferenceStore(Protocol):
     async def find(self, user_id: str) -> Preferences | None:
         """None when there is no such person."""
 
-    async def update(self, user_id: str, rules: Sequence[PreferenceRule], now: datetime) -> Preferences | None:
+    async def update(self, user_id: str, rules: Sequence[PreferenceRule], now: datetime, *, etag: str = "") -> Preferences | None:
         """Sets the rules, removes those with INHERIT, leaves the others; all or none. None when there is no such person.
 
-        Raises TooManyRules.
+        Raises TooManyRules, or EtagMismatch when `etag` is given and not theirs.
         """
 
 
@@ -40,11 +40,11 @@ class PreferenceBook:
             raise UserNotFound
         return preferences
 
-    async def update_preferences(self, caller: Caller, user_id: str, rules: Sequence[PreferenceRule]) -> Preferences:
-        """Raises UserNotFound, NotOwner, TooManyRules, or InvalidArgument when two rules are about the same."""
+    async def update_preferences(self, caller: Caller, user_id: str, rules: Sequence[PreferenceRule], *, etag: str = "") -> Preferences:
+        """Raises UserNotFound, NotOwner, TooManyRules, EtagMismatch, or InvalidArgument when two rules are about the same."""
         check_reach(caller, user_id, "users:write")
         _refuse_repeated(rules)
-        preferences = await self._store.update(existing_id(user_id), rules, self._now())
+        preferences = await self._store.update(existing_id(user_id), rules, self._now(), etag=etag)
         if preferences is None:
             raise UserNotFound
         return preferences

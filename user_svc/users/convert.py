@@ -6,6 +6,7 @@ from mesh.rpc.timestamps import to_timestamp
 from user_svc.users.models import Role, User, UserChanges
 
 _ROLES = {Role.MEMBER: user_pb2.ROLE_MEMBER, Role.ADMINISTRATOR: user_pb2.ROLE_ADMINISTRATOR}
+_LONGEST_PATH, _MOST_PATHS = 64, 10  # characters of a path, and paths, that an error repeats
 _CHANGEABLE = ("email", "name", "locale", "timezone")
 
 
@@ -19,6 +20,7 @@ def user_to_proto(user: User) -> user_pb2.User:
         role=_ROLES[user.role],
         create_time=to_timestamp(user.create_time),
         update_time=to_timestamp(user.update_time),
+        etag=user.etag,
     )
 
 
@@ -33,6 +35,8 @@ def changes_from_proto(request: user_service_pb2.UpdateUserRequest) -> UserChang
         paths = set(_CHANGEABLE)
     elif not paths:
         paths = {name for name in _CHANGEABLE if getattr(request.user, name)}
-    if not paths.issubset(_CHANGEABLE):
-        raise InvalidArgument.of("update_mask", f"may hold {', '.join(_CHANGEABLE)} or * only")
+    unknown = sorted(paths.difference(_CHANGEABLE))
+    if unknown:
+        names = ", ".join(path[:_LONGEST_PATH] for path in unknown[:_MOST_PATHS])
+        raise InvalidArgument.of("update_mask", f"can't change {names}; it may hold {', '.join(_CHANGEABLE)} or *")
     return UserChanges(**{name: getattr(request.user, name) for name in paths})

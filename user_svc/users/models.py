@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from mesh.etag import etag_of
+
 
 class Role(StrEnum):
     """What a person's own access token may do."""
@@ -24,6 +26,12 @@ class User:
     role: Role
     create_time: datetime
     update_time: datetime
+
+    @property
+    def etag(self) -> str:
+        """Stands for this state."""
+        shown = (self.email, self.name, self.locale, self.timezone, self.role.value)
+        return etag_of(self.id, *shown, self.update_time.timestamp())
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,9 @@ from typing import Any
 
 from sqlalchemy import Row, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from mesh.etag import check_etag
 from mesh.stores.database import Database
 from user_svc.tables import users
 from user_svc.users.errors import EmailTaken
@@ -39,16 +41,21 @@ class UserRepository:
             row = (await connection.execute(select(*_COLUMNS).where(users.c.id == user_id))).one_or_none()
         return None if row is None else _user(row)
 
-    async def update(self, user_id: str, changes: UserChanges, now: datetime) -> User | None:
-        """The person after the change; None when there is none. Raises EmailTaken."""
+    async def update(self, user_id: str, changes: UserChanges, now: datetime, *, etag: str = "") -> User | None:
+        """The person after the change; None when there is none. Raises EmailTaken, or EtagMismatch when `etag` is given and not theirs."""
         values: dict[str, Any] = {name: value for name, value in _items(changes) if value is not None}
         if not values:
-            return await self.find(user_id)
+            user = await self.find(user_id)
+            if user is not None:
+                check_etag(etag, user.etag)
+            return user
         if "email" in values:
             values["email"] = values["email"] or None
         statement = update(users).where(users.c.id == user_id).values(**values, update_time=now).returning(*_COLUMNS)
         try:
             async with self._database.begin() as connection:
+                if etag:
+                    await _check_locked(connection, user_id, etag)
                 row = (await connection.execute(statement)).one_or_none()
         except IntegrityError:
             raise EmailTaken from None
@@ -68,6 +75,13 @@ class UserRepository:
             statement = statement.where(users.c.id < before_id)
         async with self._database.connect() as connection:
             return [_user(row) for row in await connection.execute(statement)]
+
+
+async def _check_locked(connection: AsyncConnection, user_id: str, etag: str) -> None:
+    """Locks the row, so that nothing comes between the comparison and the change."""
+    row = (await connection.execute(select(*_COLUMNS).where(users.c.id == user_id).with_for_update())).one_or_none()
+    if row is not None:
+        check_etag(etag, _user(row).etag)
 
 
 def _items(changes: UserChanges) -> list[tuple[str, str | None]]:

@@ -29,8 +29,8 @@ class UserStore(Protocol):
 
     async def find(self, user_id: str) -> User | None: ...
 
-    async def update(self, user_id: str, changes: UserChanges, now: datetime) -> User | None:
-        """The person after the change; None when there is none. Raises EmailTaken."""
+    async def update(self, user_id: str, changes: UserChanges, now: datetime, *, etag: str = "") -> User | None:
+        """The person after the change; None when there is none. Raises EmailTaken, or EtagMismatch when `etag` is given and not theirs."""
 
     async def delete(self, user_id: str) -> bool:
         """Removes the person with everything that belongs to them. False when there was none."""
@@ -88,10 +88,10 @@ class Users:
         users = await self._store.list_newest_first(filters["email"], before_id, size + 1)
         return _PAGES.page([((user.id,), user) for user in users], size, filters)
 
-    async def update_user(self, caller: Caller, user_id: str, changes: UserChanges) -> User:
-        """Changes what is not None. Raises UserNotFound, NotOwner, InvalidArgument or EmailTaken."""
+    async def update_user(self, caller: Caller, user_id: str, changes: UserChanges, *, etag: str = "") -> User:
+        """Changes what is not None. Raises UserNotFound, NotOwner, InvalidArgument, EmailTaken or EtagMismatch."""
         check_reach(caller, user_id, "users:write")
-        user = await self._store.update(existing_id(user_id), _check(changes, prefix="user."), self._now())
+        user = await self._store.update(existing_id(user_id), _check(changes, prefix="user."), self._now(), etag=etag)
         if user is None:
             raise UserNotFound
         return user

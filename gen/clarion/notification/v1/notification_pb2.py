@@ -23,10 +23,11 @@ _sym_db = _symbol_database.Default()
 
 
 from clarion.channel.v1 import channel_pb2 as clarion_dot_channel_dot_v1_dot_channel__pb2
+from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*clarion/notification/v1/notification.proto\x12\x17\x63larion.notification.v1\x1a clarion/channel/v1/channel.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc4\x05\n\x0cNotification\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12,\n\x07\x63hannel\x18\x03 \x01(\x0e\x32\x1b.clarion.channel.v1.Channel\x12\x10\n\x08template\x18\x04 \x01(\t\x12\x18\n\x10template_version\x18\x05 \x01(\x05\x12\x0e\n\x06locale\x18\x06 \x01(\t\x12\x33\n\x08priority\x18\x07 \x01(\x0e\x32!.clarion.notification.v1.Priority\x12\x10\n\x08\x63\x61tegory\x18\x08 \x01(\t\x12;\n\x06status\x18\t \x01(\x0e\x32+.clarion.notification.v1.NotificationStatus\x12\x0e\n\x06reason\x18\n \x01(\t\x12\x10\n\x08\x61ttempts\x18\x0b \x01(\x05\x12\x45\n\x08metadata\x18\x0c \x03(\x0b\x32\x33.clarion.notification.v1.Notification.MetadataEntry\x12/\n\x0b\x63reate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07send_at\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nexpires_at\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x63orrelation_id\x18\x11 \x01(\t\x12\x38\n\x08timeline\x18\x12 \x03(\x0b\x32&.clarion.notification.v1.TimelineEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xa8\x02\n\rTimelineEntry\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12;\n\x06status\x18\x02 \x01(\x0e\x32+.clarion.notification.v1.NotificationStatus\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x05\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t\x12\x35\n\x11next_attempt_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x36\n\x07\x64\x65vices\x18\x07 \x03(\x0b\x32%.clarion.notification.v1.DeviceResult\x12\x10\n\x08provider\x18\x08 \x01(\t\"C\n\x0c\x44\x65viceResult\x12\x11\n\tdevice_id\x18\x01 \x01(\t\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t*\x83\x03\n\x12NotificationStatus\x12#\n\x1fNOTIFICATION_STATUS_UNSPECIFIED\x10\x00\x12!\n\x1dNOTIFICATION_STATUS_SCHEDULED\x10\x01\x12\x1f\n\x1bNOTIFICATION_STATUS_PENDING\x10\x02\x12\x1e\n\x1aNOTIFICATION_STATUS_QUEUED\x10\x03\x12\x1f\n\x1bNOTIFICATION_STATUS_SENDING\x10\x04\x12 \n\x1cNOTIFICATION_STATUS_RETRYING\x10\x05\x12\x1c\n\x18NOTIFICATION_STATUS_SENT\x10\x06\x12\x1e\n\x1aNOTIFICATION_STATUS_FAILED\x10\x07\x12\x1f\n\x1bNOTIFICATION_STATUS_SKIPPED\x10\x08\x12!\n\x1dNOTIFICATION_STATUS_CANCELLED\x10\t\x12\x1f\n\x1bNOTIFICATION_STATUS_EXPIRED\x10\n*L\n\x08Priority\x12\x18\n\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x13\n\x0fPRIORITY_NORMAL\x10\x01\x12\x11\n\rPRIORITY_HIGH\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*clarion/notification/v1/notification.proto\x12\x17\x63larion.notification.v1\x1a clarion/channel/v1/channel.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfa\x05\n\x0cNotification\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12,\n\x07\x63hannel\x18\x03 \x01(\x0e\x32\x1b.clarion.channel.v1.Channel\x12\x10\n\x08template\x18\x04 \x01(\t\x12\x1e\n\x10template_version\x18\x05 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x0e\n\x06locale\x18\x06 \x01(\t\x12\x33\n\x08priority\x18\x07 \x01(\x0e\x32!.clarion.notification.v1.Priority\x12\x10\n\x08\x63\x61tegory\x18\x08 \x01(\t\x12\x41\n\x06status\x18\t \x01(\x0e\x32+.clarion.notification.v1.NotificationStatusB\x04\xe2\x41\x01\x03\x12\x14\n\x06reason\x18\n \x01(\tB\x04\xe2\x41\x01\x03\x12\x16\n\x08\x61ttempts\x18\x0b \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x45\n\x08metadata\x18\x0c \x03(\x0b\x32\x33.clarion.notification.v1.Notification.MetadataEntry\x12\x35\n\x0b\x63reate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0bupdate_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12+\n\x07send_at\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nexpires_at\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1c\n\x0e\x63orrelation_id\x18\x11 \x01(\tB\x04\xe2\x41\x01\x03\x12>\n\x08timeline\x18\x12 \x03(\x0b\x32&.clarion.notification.v1.TimelineEntryB\x04\xe2\x41\x01\x03\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xa8\x02\n\rTimelineEntry\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12;\n\x06status\x18\x02 \x01(\x0e\x32+.clarion.notification.v1.NotificationStatus\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x05\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t\x12\x35\n\x11next_attempt_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x36\n\x07\x64\x65vices\x18\x07 \x03(\x0b\x32%.clarion.notification.v1.DeviceResult\x12\x10\n\x08provider\x18\x08 \x01(\t\"C\n\x0c\x44\x65viceResult\x12\x11\n\tdevice_id\x18\x01 \x01(\t\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t*\x83\x03\n\x12NotificationStatus\x12#\n\x1fNOTIFICATION_STATUS_UNSPECIFIED\x10\x00\x12!\n\x1dNOTIFICATION_STATUS_SCHEDULED\x10\x01\x12\x1f\n\x1bNOTIFICATION_STATUS_PENDING\x10\x02\x12\x1e\n\x1aNOTIFICATION_STATUS_QUEUED\x10\x03\x12\x1f\n\x1bNOTIFICATION_STATUS_SENDING\x10\x04\x12 \n\x1cNOTIFICATION_STATUS_RETRYING\x10\x05\x12\x1c\n\x18NOTIFICATION_STATUS_SENT\x10\x06\x12\x1e\n\x1aNOTIFICATION_STATUS_FAILED\x10\x07\x12\x1f\n\x1bNOTIFICATION_STATUS_SKIPPED\x10\x08\x12!\n\x1dNOTIFICATION_STATUS_CANCELLED\x10\t\x12\x1f\n\x1bNOTIFICATION_STATUS_EXPIRED\x10\n*L\n\x08Priority\x12\x18\n\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x13\n\x0fPRIORITY_NORMAL\x10\x01\x12\x11\n\rPRIORITY_HIGH\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,16 +36,34 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_NOTIFICATION_METADATAENTRY']._loaded_options = None
   _globals['_NOTIFICATION_METADATAENTRY']._serialized_options = b'8\001'
-  _globals['_NOTIFICATIONSTATUS']._serialized_start=1218
-  _globals['_NOTIFICATIONSTATUS']._serialized_end=1605
-  _globals['_PRIORITY']._serialized_start=1607
-  _globals['_PRIORITY']._serialized_end=1683
-  _globals['_NOTIFICATION']._serialized_start=139
-  _globals['_NOTIFICATION']._serialized_end=847
-  _globals['_NOTIFICATION_METADATAENTRY']._serialized_start=800
-  _globals['_NOTIFICATION_METADATAENTRY']._serialized_end=847
-  _globals['_TIMELINEENTRY']._serialized_start=850
-  _globals['_TIMELINEENTRY']._serialized_end=1146
-  _globals['_DEVICERESULT']._serialized_start=1148
-  _globals['_DEVICERESULT']._serialized_end=1215
+  _globals['_NOTIFICATION'].fields_by_name['id']._loaded_options = None
+  _globals['_NOTIFICATION'].fields_by_name['id']._serialized_options = b'\342A\001\003'
+  _globals['_NOTIFICATION'].fields_by_name['template_version']._loaded_options = None
+  _globals['_NOTIFICATION'].fields_by_name['template_version']._serialized_options = b'\342A\001\003'
+  _globals['_NOTIFICATION'].fields_by_name['status']._loaded_options = None
+  _globals['_NOTIFICATION'].fields_by_name['status']._serialized_options = b'\342A\001\003'
+  _globals['_NOTIFICATION'].fields_by_name['reason']._loaded_options = None
+  _globals['_NOTIFICATION'].fields_by_name['reason']._serialized_options = b'\342A\001\003'
+  _globals['_NOTIFICATION'].fields_by_name['attempts']._loaded_options = None
+  _globals['_NOTIFICATION'].fields_by_name['attempts']._serialized_options = b'\342A\001\003'
+  _globals['_NOTIFICATION'].fields_by_name['create_time']._loaded_options = None
+  _globals['_NOTIFICATION'].fields_by_name['create_time']._serialized_options = b'\342A\001\003'
+  _globals['_NOTIFICATION'].fields_by_name['update_time']._loaded_options = None
+  _globals['_NOTIFICATION'].fields_by_name['update_time']._serialized_options = b'\342A\001\003'
+  _globals['_NOTIFICATION'].fields_by_name['correlation_id']._loaded_options = None
+  _globals['_NOTIFICATION'].fields_by_name['correlation_id']._serialized_options = b'\342A\001\003'
+  _globals['_NOTIFICATION'].fields_by_name['timeline']._loaded_options = None
+  _globals['_NOTIFICATION'].fields_by_name['timeline']._serialized_options = b'\342A\001\003'
+  _globals['_NOTIFICATIONSTATUS']._serialized_start=1305
+  _globals['_NOTIFICATIONSTATUS']._serialized_end=1692
+  _globals['_PRIORITY']._serialized_start=1694
+  _globals['_PRIORITY']._serialized_end=1770
+  _globals['_NOTIFICATION']._serialized_start=172
+  _globals['_NOTIFICATION']._serialized_end=934
+  _globals['_NOTIFICATION_METADATAENTRY']._serialized_start=887
+  _globals['_NOTIFICATION_METADATAENTRY']._serialized_end=934
+  _globals['_TIMELINEENTRY']._serialized_start=937
+  _globals['_TIMELINEENTRY']._serialized_end=1233
+  _globals['_DEVICERESULT']._serialized_start=1235
+  _globals['_DEVICERESULT']._serialized_end=1302
 # @@protoc_insertion_point(module_scope)

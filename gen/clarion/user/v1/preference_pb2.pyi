@@ -90,8 +90,11 @@ class Preferences(_message.Message):
     USER_ID_FIELD_NUMBER: _builtins.int
     RULES_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """The person."""
+    etag: _builtins.str
+    """Stands for this state of the preferences (AIP-154). Over REST it is the ETag."""
     @_builtins.property
     def rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___PreferenceRule]:
         """The rules, at most 200, in the order of channel and category."""
@@ -106,10 +109,11 @@ class Preferences(_message.Message):
         user_id: _builtins.str = ...,
         rules: _abc.Iterable[Global___PreferenceRule] | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        etag: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["rules", b"rules", "update_time", b"update_time", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "rules", b"rules", "update_time", b"update_time", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -169,8 +173,11 @@ class UpdatePreferencesRequest(_message.Message):
 
     USER_ID_FIELD_NUMBER: _builtins.int
     RULES_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """The person."""
+    etag: _builtins.str
+    """The `etag` of the preferences that the change is meant for: ABORTED when they have changed since. Over REST `If-Match` says the same."""
     @_builtins.property
     def rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___PreferenceRule]:
         """The rules to set. Those of other channels and categories stay as they are."""
@@ -180,10 +187,11 @@ class UpdatePreferencesRequest(_message.Message):
         *,
         user_id: _builtins.str = ...,
         rules: _abc.Iterable[Global___PreferenceRule] | None = ...,
+        etag: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["rules", b"rules", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "rules", b"rules", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
