@@ -55,22 +55,27 @@ coverage: setup ## Run all tests and report what they do not reach
 lint: venv ## Check style, import contracts and the schema
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check --quiet
+	cd clients/python && ../../$(BIN)/ruff check && ../../$(BIN)/ruff format --check --quiet
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m scripts.lint_protos
 
 .PHONY: check
 check: lint ## Everything that reads the code without running it: lint, types, fresh gen/
 	$(BIN)/mypy
+	$(BIN)/mypy --python-version 3.10 --package clarion_client
 	$(BIN)/python -m scripts.gen --check
+	$(BIN)/python -m scripts.gen_client --check
 
 .PHONY: fmt
 fmt: venv ## Format the code and fix what can be fixed
 	@$(BIN)/ruff check --fix-only --quiet
 	@$(BIN)/ruff format
+	@cd clients/python && ../../$(BIN)/ruff check --fix-only --quiet && ../../$(BIN)/ruff format --quiet
 
 .PHONY: gen
-gen: venv ## Generate gen/ from protos/
+gen: venv ## Generate gen/ and the Python client from protos/
 	@$(BIN)/python -m scripts.gen
+	@$(BIN)/python -m scripts.gen_client
 
 .PHONY: docs
 docs: venv ## Write the table of settings into docs/operations.md

@@ -14,7 +14,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 RUNTIME = ("mesh", "transcoding", "naming", "peers", "delivery", "gateway", "user_svc", "template_svc", "email_worker", "push_worker")
-OWN = {*RUNTIME, "devstack", "bench", "tests", "scripts", "clarion"}
+OWN = {*RUNTIME, "devstack", "bench", "tests", "scripts", "clarion", "clarion_client"}
 # Distributions that are the business of one that is asked for, by module.
 BROUGHT = {
     "google.oauth2": "firebase-admin",

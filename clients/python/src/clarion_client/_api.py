@@ -1,0 +1,138 @@
+"""Every public method of the API. Generated from the schema by scripts/gen_client.py: do not edit."""
+
+from clarion_client._calls import Call
+
+LIST_DEAD_LETTERS = Call("/clarion.notification.v1.DeadLetterService/ListDeadLetters", "GET", "/v1/dead-letters", idempotent=True)
+GET_DEAD_LETTER = Call(
+    "/clarion.notification.v1.DeadLetterService/GetDeadLetter",
+    "GET",
+    "/v1/dead-letters/{notification_id}",
+    answer="dead_letter",
+    idempotent=True,
+)
+REQUEUE_DEAD_LETTER = Call(
+    "/clarion.notification.v1.DeadLetterService/RequeueDeadLetter",
+    "POST",
+    "/v1/dead-letters/{notification_id}:requeue",
+    body="*",
+    answer="dead_letter",
+    idempotent=True,
+)
+DISCARD_DEAD_LETTER = Call(
+    "/clarion.notification.v1.DeadLetterService/DiscardDeadLetter",
+    "POST",
+    "/v1/dead-letters/{notification_id}:discard",
+    body="*",
+    answer="dead_letter",
+    idempotent=True,
+)
+ANNOTATE_DEAD_LETTER = Call(
+    "/clarion.notification.v1.DeadLetterService/AnnotateDeadLetter",
+    "POST",
+    "/v1/dead-letters/{notification_id}:annotate",
+    body="*",
+    answer="dead_letter",
+)
+REQUEUE_DEAD_LETTERS = Call(
+    "/clarion.notification.v1.DeadLetterService/RequeueDeadLetters", "POST", "/v1/dead-letters:requeue", body="*", answer="job"
+)
+DISCARD_DEAD_LETTERS = Call(
+    "/clarion.notification.v1.DeadLetterService/DiscardDeadLetters", "POST", "/v1/dead-letters:discard", body="*", answer="job"
+)
+GET_DEAD_LETTER_JOB = Call(
+    "/clarion.notification.v1.DeadLetterService/GetDeadLetterJob", "GET", "/v1/dead-letter-jobs/{id}", answer="job", idempotent=True
+)
+LIST_DEAD_LETTER_JOBS = Call(
+    "/clarion.notification.v1.DeadLetterService/ListDeadLetterJobs", "GET", "/v1/dead-letter-jobs", idempotent=True
+)
+CANCEL_DEAD_LETTER_JOB = Call(
+    "/clarion.notification.v1.DeadLetterService/CancelDeadLetterJob",
+    "POST",
+    "/v1/dead-letter-jobs/{id}:cancel",
+    body="*",
+    answer="job",
+    idempotent=True,
+)
+SEND_NOTIFICATION = Call("/clarion.notification.v1.NotificationService/SendNotification", "POST", "/v1/notifications", body="*")
+BATCH_SEND_NOTIFICATIONS = Call(
+    "/clarion.notification.v1.NotificationService/BatchSendNotifications", "POST", "/v1/notifications:batch", body="*"
+)
+GET_NOTIFICATION = Call(
+    "/clarion.notification.v1.NotificationService/GetNotification", "GET", "/v1/notifications/{id}", answer="notification", idempotent=True
+)
+LIST_NOTIFICATIONS = Call("/clarion.notification.v1.NotificationService/ListNotifications", "GET", "/v1/notifications", idempotent=True)
+CANCEL_NOTIFICATION = Call(
+    "/clarion.notification.v1.NotificationService/CancelNotification",
+    "POST",
+    "/v1/notifications/{id}:cancel",
+    body="*",
+    answer="notification",
+    idempotent=True,
+)
+WATCH_NOTIFICATION = Call(
+    "/clarion.notification.v1.NotificationService/WatchNotification", "GET", "/v1/notifications/{id}:watch", idempotent=True, streams=True
+)
+LIST_SAGAS = Call("/clarion.notification.v1.SagaService/ListSagas", "GET", "/v1/sagas", idempotent=True)
+GET_SAGA = Call("/clarion.notification.v1.SagaService/GetSaga", "GET", "/v1/sagas/{id}", answer="saga", idempotent=True)
+RESUME_SAGA = Call(
+    "/clarion.notification.v1.SagaService/ResumeSaga", "POST", "/v1/sagas/{id}:resume", body="*", answer="saga", idempotent=True
+)
+LIST_BREAKERS = Call("/clarion.operations.v1.BreakerService/ListBreakers", "GET", "/v1/breakers", idempotent=True)
+FORCE_BREAKER = Call(
+    "/clarion.operations.v1.BreakerService/ForceBreaker", "POST", "/v1/breakers/{name}:force", body="*", answer="breaker", idempotent=True
+)
+CREATE_TEMPLATE = Call("/clarion.template.v1.TemplateService/CreateTemplate", "POST", "/v1/templates", body="*", answer="template")
+GET_TEMPLATE = Call("/clarion.template.v1.TemplateService/GetTemplate", "GET", "/v1/templates/{name}", answer="template", idempotent=True)
+LIST_TEMPLATES = Call("/clarion.template.v1.TemplateService/ListTemplates", "GET", "/v1/templates", idempotent=True)
+DELETE_TEMPLATE = Call("/clarion.template.v1.TemplateService/DeleteTemplate", "DELETE", "/v1/templates/{name}", idempotent=True)
+CREATE_VERSION = Call(
+    "/clarion.template.v1.TemplateService/CreateVersion", "POST", "/v1/templates/{name}/versions", body="*", answer="version"
+)
+GET_VERSION = Call(
+    "/clarion.template.v1.TemplateService/GetVersion", "GET", "/v1/templates/{name}/versions/{version}", answer="version", idempotent=True
+)
+LIST_VERSIONS = Call("/clarion.template.v1.TemplateService/ListVersions", "GET", "/v1/templates/{name}/versions", idempotent=True)
+PUBLISH_VERSION = Call(
+    "/clarion.template.v1.TemplateService/PublishVersion",
+    "POST",
+    "/v1/templates/{name}/versions/{version}:publish",
+    body="*",
+    answer="template",
+    idempotent=True,
+)
+PREVIEW_TEMPLATE = Call(
+    "/clarion.template.v1.TemplateService/PreviewTemplate", "POST", "/v1/templates/{name}:preview", body="*", idempotent=True
+)
+LOGIN = Call("/clarion.user.v1.AuthService/Login", "POST", "/v1/auth/login", body="*")
+REFRESH = Call("/clarion.user.v1.AuthService/Refresh", "POST", "/v1/auth/refresh", body="*")
+LOGOUT = Call("/clarion.user.v1.AuthService/Logout", "POST", "/v1/auth/logout", body="*", idempotent=True)
+GET_JWKS = Call("/clarion.user.v1.AuthService/GetJwks", "GET", "/.well-known/jwks.json", idempotent=True)
+CREATE_API_KEY = Call("/clarion.user.v1.AuthService/CreateApiKey", "POST", "/v1/api-keys", body="*")
+LIST_API_KEYS = Call("/clarion.user.v1.AuthService/ListApiKeys", "GET", "/v1/api-keys", idempotent=True)
+DELETE_API_KEY = Call("/clarion.user.v1.AuthService/DeleteApiKey", "DELETE", "/v1/api-keys/{id}", idempotent=True)
+CREATE_USER = Call("/clarion.user.v1.UserService/CreateUser", "POST", "/v1/users", body="*", answer="user")
+GET_USER = Call("/clarion.user.v1.UserService/GetUser", "GET", "/v1/users/{id}", answer="user", idempotent=True)
+LIST_USERS = Call("/clarion.user.v1.UserService/ListUsers", "GET", "/v1/users", idempotent=True)
+UPDATE_USER = Call("/clarion.user.v1.UserService/UpdateUser", "PATCH", "/v1/users/{id}", body="user", answer="user", idempotent=True)
+DELETE_USER = Call("/clarion.user.v1.UserService/DeleteUser", "DELETE", "/v1/users/{id}", idempotent=True)
+GET_PREFERENCES = Call(
+    "/clarion.user.v1.UserService/GetPreferences", "GET", "/v1/users/{user_id}/preferences", answer="preferences", idempotent=True
+)
+UPDATE_PREFERENCES = Call(
+    "/clarion.user.v1.UserService/UpdatePreferences",
+    "PATCH",
+    "/v1/users/{user_id}/preferences",
+    body="*",
+    answer="preferences",
+    idempotent=True,
+)
+CREATE_DEVICE = Call(
+    "/clarion.user.v1.UserService/CreateDevice", "POST", "/v1/users/{user_id}/devices", body="*", answer="device", idempotent=True
+)
+LIST_DEVICES = Call("/clarion.user.v1.UserService/ListDevices", "GET", "/v1/users/{user_id}/devices", idempotent=True)
+DELETE_DEVICE = Call("/clarion.user.v1.UserService/DeleteDevice", "DELETE", "/v1/users/{user_id}/devices/{id}", idempotent=True)
+CREATE_SUPPRESSION = Call(
+    "/clarion.user.v1.UserService/CreateSuppression", "POST", "/v1/suppressions", body="*", answer="suppression", idempotent=True
+)
+LIST_SUPPRESSIONS = Call("/clarion.user.v1.UserService/ListSuppressions", "GET", "/v1/suppressions", idempotent=True)
+DELETE_SUPPRESSION = Call("/clarion.user.v1.UserService/DeleteSuppression", "DELETE", "/v1/suppressions/{address}", idempotent=True)

@@ -1,0 +1,113 @@
+"""One call of the API as data, and the plan by which it is tried: with a deadline, retries and waits. Free of I/O."""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+import uuid
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from clarion_client.errors import RETRYABLE, ClarionError, Timeout
+
+_FIRST_PAUSE_S = 0.2
+_LONGEST_PAUSE_S = 8.0
+_VARIABLE = re.compile(r"\{(\w+)\}")
+
+
+@dataclass(frozen=True)
+class Call:
+    """A method of the API: how it is reached over REST and over gRPC.
+
+    `body` is "*", the name of a field, or empty; `answer` the field of the response that the method returns, or empty for all of it.
+    `idempotent` methods may be repeated as they are, others under an idempotency key.
+    """
+
+    rpc: str
+    http: str
+    path: str
+    body: str = ""
+    answer: str = ""
+    idempotent: bool = False
+    streams: bool = False
+
+    def request(self, fields: Mapping[str, Any]) -> tuple[str, Any]:
+        """The path with its query, and the JSON body or None."""
+        rest = dict(fields)
+        path = _VARIABLE.sub(lambda match: quote(str(rest.pop(match[1])), safe=""), self.path)
+        content: Any = None
+        if self.body == "*":
+            content, rest = rest, {}
+        elif self.body:
+            content = rest.pop(self.body, {})
+        query = urlencode([pair for name, value in rest.items() for pair in _pairs(name, value)])
+        return (f"{path}?{query}" if query else path), content
+
+
+def _pairs(name: str, value: Any) -> list[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        return [pair for key, item in value.items() for pair in _pairs(f"{name}.{key}", item)]
+    if isinstance(value, (list, tuple)):
+        return [pair for item in value for pair in _pairs(name, item)]
+    return [(name, ("true" if value else "false") if isinstance(value, bool) else str(value))]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How one call is made. `timeout_s` bounds it with all its retries; `key` is its idempotency key."""
+
+    timeout_s: float
+    retries: int
+    key: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def for_call(self, call: Call) -> Options:
+        """With a key of its own where the method needs one to be repeatable."""
+        if self.key or call.idempotent or call.http != "POST":
+            return self
+        return Options(self.timeout_s, self.retries, str(uuid.uuid4()), self.headers)
+
+
+@dataclass(frozen=True)
+class Send:
+    """Make the attempt, within `timeout_s`."""
+
+    timeout_s: float
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Wait."""
+
+    seconds: float
+
+
+def plan(call: Call, options: Options) -> Generator[Send | Pause, Any, Any]:
+    """The attempts at a call. It is sent what came of each Send: the answer, or a ClarionError, which it raises when it gives up."""
+    ends_at = time.monotonic() + options.timeout_s
+    repeatable = call.idempotent or call.http in {"GET", "DELETE"} or bool(options.key)
+    failures = 0
+    while True:
+        left = ends_at - time.monotonic()
+        if left <= 0:
+            raise Timeout(f"no answer within {options.timeout_s:g} s")
+        outcome = yield Send(left)
+        if not isinstance(outcome, ClarionError):
+            return outcome
+        if not repeatable or not isinstance(outcome, RETRYABLE) or failures >= options.retries:
+            raise outcome
+        pause = pause_s(failures, outcome.retry_after_s)
+        if pause >= ends_at - time.monotonic():
+            raise outcome
+        yield Pause(pause)
+        failures += 1
+
+
+def pause_s(failures: int, at_least: float | None) -> float:
+    """Seconds before the next attempt: growing, with jitter, and never before the server's own Retry-After."""
+    longest = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0**failures)
+    jittered = random.uniform(longest / 2, longest)
+    return jittered if at_least is None else at_least + jittered / 4

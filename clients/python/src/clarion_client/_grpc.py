@@ -1,0 +1,168 @@
+"""Calls over gRPC, from the schema that the package ships. Needs the extra `clarion-client[grpc]`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from clarion_client._calls import Call, Options
+from clarion_client._enums import long_enums, short_enums
+from clarion_client.errors import ClarionError, ConnectionFailed, Timeout, from_status
+
+try:
+    import grpc
+    import grpc.aio
+    from google.protobuf import descriptor_pb2, json_format
+    from google.protobuf.descriptor_pool import DescriptorPool
+    from google.protobuf.message_factory import GetMessageClass
+    from google.rpc import error_details_pb2, status_pb2
+except ImportError as error:  # pragma: no cover  the environment without the extra has a test of its own
+    raise ImportError("gRPC needs an extra: pip install 'clarion-client[grpc]'") from error
+
+_DETAILS = "grpc-status-details-bin"
+_CORRELATION_ID = "x-correlation-id"
+# The module is what makes the types of error details known.
+_KNOWN_DETAILS = error_details_pb2.DESCRIPTOR.name
+
+
+@cache
+def _pool() -> Any:
+    pool = DescriptorPool()
+    described = descriptor_pb2.FileDescriptorSet.FromString(files("clarion_client").joinpath("schema.binpb").read_bytes())
+    for file in described.file:
+        pool.Add(file)
+    return pool
+
+
+class _Method:
+    """A method's messages, from and to JSON as the REST edge spells it."""
+
+    def __init__(self, call: Call) -> None:
+        service, name = call.rpc.strip("/").split("/")
+        method = _pool().FindServiceByName(service).methods_by_name[name]
+        self.call = call
+        self._input, self._output = method.input_type, method.output_type
+        self.request = GetMessageClass(method.input_type)
+        self.response = GetMessageClass(method.output_type)
+
+    def build(self, fields: Mapping[str, Any]) -> Any:
+        """The request. Raises ValueError for a field that it does not have."""
+        return json_format.ParseDict(long_enums(self._input, dict(fields)), self.request(), descriptor_pool=_pool())
+
+    def read(self, message: Any) -> Any:
+        """The JSON of the answer."""
+        data = json_format.MessageToDict(
+            message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True, descriptor_pool=_pool()
+        )
+        short = short_enums(self._output, data)
+        return short.get(self.call.answer, {}) if self.call.answer else short
+
+
+@cache
+def _method(call: Call) -> _Method:
+    return _Method(call)
+
+
+class GrpcTransport:
+    """One channel to one target, such as `clarion.example.com:9000`."""
+
+    def __init__(self, target: str, headers: Mapping[str, str], *, tls: bool) -> None:
+        self._channel = grpc.secure_channel(target, grpc.ssl_channel_credentials()) if tls else grpc.insecure_channel(target)
+        self._headers = _metadata(headers)
+
+    def unary(self, call: Call, fields: Mapping[str, Any], options: Options, timeout_s: float) -> Any:
+        """The JSON of the answer. Raises ClarionError."""
+        method = _method(call)
+        invoke = self._channel.unary_unary(call.rpc, method.request.SerializeToString, method.response.FromString)
+        try:
+            return method.read(invoke(method.build(fields), timeout=timeout_s, metadata=(*self._headers, *_options(options))))
+        except grpc.RpcError as error:
+            raise _failure(error) from error
+
+    def stream(self, call: Call, fields: Mapping[str, Any], options: Options) -> Iterator[Any]:
+        """The JSON of each message. Raises ClarionError."""
+        method = _method(call)
+        invoke = self._channel.unary_stream(call.rpc, method.request.SerializeToString, method.response.FromString)
+        running = invoke(method.build(fields), metadata=(*self._headers, *_options(options)))
+        try:
+            for message in running:
+                yield method.read(message)
+        except grpc.RpcError as error:
+            raise _failure(error) from error
+        finally:
+            running.cancel()
+
+    def close(self) -> None:
+        """Closes the channel."""
+        self._channel.close()
+
+
+class AsyncGrpcTransport:
+    """The same for asyncio."""
+
+    def __init__(self, target: str, headers: Mapping[str, str], *, tls: bool) -> None:
+        self._open: Callable[[], Any] = lambda: (
+            grpc.aio.secure_channel(target, grpc.ssl_channel_credentials()) if tls else grpc.aio.insecure_channel(target)
+        )
+        self._opened: Any = None
+        self._headers = _metadata(headers)
+
+    @property
+    def _channel(self) -> Any:
+        # opened on first use, since it belongs to the running event loop
+        if self._opened is None:
+            self._opened = self._open()
+        return self._opened
+
+    async def unary(self, call: Call, fields: Mapping[str, Any], options: Options, timeout_s: float) -> Any:
+        """The JSON of the answer. Raises ClarionError."""
+        method = _method(call)
+        invoke = self._channel.unary_unary(call.rpc, method.request.SerializeToString, method.response.FromString)
+        try:
+            return method.read(await invoke(method.build(fields), timeout=timeout_s, metadata=(*self._headers, *_options(options))))
+        except grpc.RpcError as error:
+            raise _failure(error) from error
+
+    async def stream(self, call: Call, fields: Mapping[str, Any], options: Options) -> AsyncIterator[Any]:
+        """The JSON of each message. Raises ClarionError."""
+        method = _method(call)
+        invoke = self._channel.unary_stream(call.rpc, method.request.SerializeToString, method.response.FromString)
+        running = invoke(method.build(fields), metadata=(*self._headers, *_options(options)))
+        try:
+            async for message in running:
+                yield method.read(message)
+        except grpc.RpcError as error:
+            raise _failure(error) from error
+        finally:
+            running.cancel()
+
+    async def close(self) -> None:
+        """Closes the channel."""
+        if self._opened is not None:
+            await self._opened.close()
+
+
+def _metadata(headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    return tuple((name.lower(), value) for name, value in headers.items())
+
+
+def _options(options: Options) -> tuple[tuple[str, str], ...]:
+    key = (("idempotency-key", options.key),) if options.key else ()
+    return (*_metadata(options.headers), *key)
+
+
+def _failure(error: Any) -> ClarionError:
+    trailing = {key: value for key, value in error.trailing_metadata() or ()}
+    correlation_id = str(trailing.get(_CORRELATION_ID, ""))
+    details = trailing.get(_DETAILS)
+    if details:
+        status = json_format.MessageToDict(status_pb2.Status.FromString(details), preserving_proto_field_name=True)
+        return from_status(status, correlation_id=correlation_id)
+    code: grpc.StatusCode = error.code()
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return Timeout("the server did not answer in time", code=code.value[0])
+    if code is grpc.StatusCode.UNAVAILABLE:
+        return ConnectionFailed(f"the server was not reached: {error.details()}", code=code.value[0])
+    return from_status({"code": code.value[0], "message": error.details()}, correlation_id=correlation_id)

@@ -1,0 +1,125 @@
+"""Calls over REST, with httpx."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterator, Mapping
+from typing import Any
+
+import httpx
+
+from clarion_client._calls import Call, Options
+from clarion_client.errors import BadResponse, ClarionError, ConnectionFailed, Timeout, from_status
+
+_CORRELATION_ID = "x-correlation-id"
+
+
+class HttpTransport:
+    """One connection pool to one address. Use it as a context manager, or call `close`."""
+
+    def __init__(self, base_url: str, headers: Mapping[str, str], *, client: httpx.Client | None = None) -> None:
+        self._client = client or httpx.Client(base_url=base_url, headers=dict(headers), follow_redirects=False)
+
+    def unary(self, call: Call, fields: Mapping[str, Any], options: Options, timeout_s: float) -> Any:
+        """The JSON of the answer. Raises ClarionError."""
+        try:
+            return _answer(self._client.send(_request(self._client, call, fields, options, timeout_s)))
+        except httpx.HTTPError as error:
+            raise _failure(error) from error
+
+    def stream(self, call: Call, fields: Mapping[str, Any], options: Options) -> Iterator[Any]:
+        """The JSON of each message. Raises ClarionError."""
+        try:
+            response = self._client.send(_request(self._client, call, fields, options, None), stream=True)
+            try:
+                if response.status_code >= 400:
+                    response.read()
+                    _answer(response)
+                for line in response.iter_lines():
+                    if line.strip():
+                        yield _line(line)
+            finally:
+                response.close()
+        except httpx.HTTPError as error:
+            raise _failure(error) from error
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._client.close()
+
+
+class AsyncHttpTransport:
+    """The same for asyncio."""
+
+    def __init__(self, base_url: str, headers: Mapping[str, str], *, client: httpx.AsyncClient | None = None) -> None:
+        self._client = client or httpx.AsyncClient(base_url=base_url, headers=dict(headers), follow_redirects=False)
+
+    async def unary(self, call: Call, fields: Mapping[str, Any], options: Options, timeout_s: float) -> Any:
+        """The JSON of the answer. Raises ClarionError."""
+        try:
+            return _answer(await self._client.send(_request(self._client, call, fields, options, timeout_s)))
+        except httpx.HTTPError as error:
+            raise _failure(error) from error
+
+    async def stream(self, call: Call, fields: Mapping[str, Any], options: Options) -> AsyncIterator[Any]:
+        """The JSON of each message. Raises ClarionError."""
+        try:
+            response = await self._client.send(_request(self._client, call, fields, options, None), stream=True)
+            try:
+                if response.status_code >= 400:
+                    await response.aread()
+                    _answer(response)
+                async for line in response.aiter_lines():
+                    if line.strip():
+                        yield _line(line)
+            finally:
+                await response.aclose()
+        except httpx.HTTPError as error:
+            raise _failure(error) from error
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        await self._client.aclose()
+
+
+def _request(
+    client: httpx.Client | httpx.AsyncClient, call: Call, fields: Mapping[str, Any], options: Options, timeout_s: float | None
+) -> httpx.Request:
+    path, content = call.request(fields)
+    headers = dict(options.headers)
+    if options.key:
+        escaped = options.key.replace("\\", "\\\\").replace('"', '\\"')
+        headers["idempotency-key"] = f'"{escaped}"'
+    if timeout_s is not None:
+        headers["grpc-timeout"] = f"{max(1, int(timeout_s * 1000))}m"
+    if call.streams:
+        headers["accept"] = "application/x-ndjson"
+    timeout = httpx.Timeout(timeout_s) if timeout_s is not None else httpx.Timeout(None, connect=10.0)
+    return client.build_request(call.http, path, json=content, headers=headers, timeout=timeout)
+
+
+def _answer(response: httpx.Response) -> Any:
+    correlation_id = response.headers.get(_CORRELATION_ID, "")
+    try:
+        body = response.json() if response.content else {}
+    except ValueError:
+        body = None
+    if response.status_code < 300 and body is not None:
+        return body
+    if not isinstance(body, dict) or "message" not in body:
+        said = f"HTTP {response.status_code} without Clarion's error form: is this the address of a Clarion gateway?"
+        raise BadResponse(said, status=response.status_code, correlation_id=correlation_id)
+    raise from_status(body, status=response.status_code, retry_after=response.headers.get("retry-after"), correlation_id=correlation_id)
+
+
+def _line(line: str) -> Any:
+    message = json.loads(line)
+    if "error" in message:
+        raise from_status(message["error"])
+    return message["result"]
+
+
+def _failure(error: httpx.HTTPError) -> ClarionError:
+    if isinstance(error, httpx.TimeoutException):
+        return Timeout("the server did not answer in time")
+    return ConnectionFailed(f"the server was not reached: {error}")

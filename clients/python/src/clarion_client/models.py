@@ -1,0 +1,926 @@
+"""The API's objects. Generated from the schema by scripts/gen_client.py: do not edit."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from clarion_client import _values as v
+
+
+class BreakerForce(str, enum.Enum):
+    """What an operator wants of a breaker."""
+
+    OPEN = "open"
+    """No calls, whatever the provider does."""
+    CLOSED = "closed"
+    """All calls, whatever the provider does."""
+    AUTO = "auto"
+    """Nothing: the breaker follows the provider. It begins closed."""
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+
+class BreakerState(str, enum.Enum):
+    """Whether calls to a provider are made."""
+
+    CLOSED = "closed"
+    """Calls are made."""
+    OPEN = "open"
+    """No calls are made: the provider has failed too often just now, or an operator wants it so."""
+    HALF_OPEN = "half_open"
+    """One call of one worker finds out whether the provider is back."""
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+
+class Channel(str, enum.Enum):
+    """A way to reach a person."""
+
+    EMAIL = "email"
+    """E-mail over SMTP."""
+    PUSH = "push"
+    """Push to the person's devices over Firebase Cloud Messaging."""
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+
+class Choice(str, enum.Enum):
+    """What a person decided about a kind of notification."""
+
+    ALLOW = "allow"
+    """Send."""
+    DENY = "deny"
+    """Do not send, unless the template is mandatory."""
+    INHERIT = "inherit"
+    """Only in an update: remove the rule, so that the next wider one decides."""
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+
+class DeadLetterAction(str, enum.Enum):
+    """What somebody did about a dead letter."""
+
+    REQUEUED = "requeued"
+    """Sent it on its way again."""
+    DISCARDED = "discarded"
+    """Gave it up."""
+    NOTED = "noted"
+    """Wrote a note."""
+    VIEWED = "viewed"
+    """Looked at the personal data in it."""
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+
+class DeadLetterCause(str, enum.Enum):
+    """The class of a reason: what a reviewer has to look at. It follows from the reason alone and keeps its meaning while reasons come
+    and go.
+    """
+
+    PROVIDER_PERMANENT = "provider_permanent"
+    """The provider refused for good: SMTP 5yz, or FCM with a message that it can't carry."""
+    PROVIDER_TRANSIENT = "provider_transient"
+    """The provider failed at every attempt with an error that may pass: SMTP 4yz, connections, time-outs, quotas."""
+    TEMPLATE = "template"
+    """The template can't be rendered with these variables."""
+    RECIPIENT = "recipient"
+    """Nobody is reached at this address or device, or there is no such person."""
+    BUS = "bus"
+    """The bus gave the message up, or it could not be read."""
+    UNKNOWN_OUTCOME = "unknown_outcome"
+    """It may have been sent, and its template wants nobody to get it twice."""
+    INTERNAL = "internal"
+    """A defect of ours."""
+    OTHER = "other"
+    """None of these."""
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+
+class DeadLetterJobState(str, enum.Enum):
+    """How far a job is."""
+
+    RUNNING = "running"
+    """Works its letters off, or waits for the broker."""
+    DONE = "done"
+    """Has dealt with every letter."""
+    CANCELLED = "cancelled"
+    """Was stopped; what was done by then stays done."""
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+
+class DeadLetterState(str, enum.Enum):
+    """What a reviewer has decided."""
+
+    OPEN = "open"
+    """Waits for a decision."""
+    REQUEUED = "requeued"
+    """Was sent on its way again."""
+    DISCARDED = "discarded"
+    """Was given up."""
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+
+class DeadLetterView(str, enum.Enum):
+    """How much of a dead letter is shown."""
+
+    BASIC = "basic"
+    """What is known of it, and its audit trail."""
+    REDACTED = "redacted"
+    """Also what would be sent, with the person's address and the values of all variables masked."""
+    FULL = "full"
+    """Also what would be sent, exactly. Personal data: that it was looked at goes into the audit trail."""
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+
+class NotificationStatus(str, enum.Enum):
+    """Where a notification is on its way."""
+
+    SCHEDULED = "scheduled"
+    """Accepted for a later time."""
+    PENDING = "pending"
+    """Accepted and stored; not yet on the bus."""
+    QUEUED = "queued"
+    """On the bus, waiting for a worker."""
+    SENDING = "sending"
+    """A worker is handing it to the provider."""
+    RETRYING = "retrying"
+    """An attempt failed for a reason that may pass; the next one is planned."""
+    SENT = "sent"
+    """The provider took it. Terminal."""
+    FAILED = "failed"
+    """It can't be delivered; a dead letter waits for review. Terminal unless a reviewer requeues it."""
+    SKIPPED = "skipped"
+    """A preference or suppression forbids it. Terminal."""
+    CANCELLED = "cancelled"
+    """Cancelled by its sender. Terminal."""
+    EXPIRED = "expired"
+    """Its time ran out before it could be delivered. Terminal."""
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+
+class OnUnknown(str, enum.Enum):
+    """Says what happens to a delivery whose provider may or may not have taken it."""
+
+    RESEND = "resend"
+    """Send again with the same Message-ID or collapse key: the person may get it twice, never not at all."""
+    HOLD = "hold"
+    """Put it to manual review: the person never gets it twice."""
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+
+class Platform(str, enum.Enum):
+    """The operating system of a device."""
+
+    ANDROID = "android"
+    """Android."""
+    IOS = "ios"
+    """IOS and iPadOS."""
+    WEB = "web"
+    """A browser."""
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+
+class Priority(str, enum.Enum):
+    """Chooses the lane."""
+
+    NORMAL = "normal"
+    """The normal lane."""
+    HIGH = "high"
+    """The urgent lane, for what a person is waiting for, such as a one-time code."""
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+
+class Role(str, enum.Enum):
+    """Decides what a person's access token may do."""
+
+    MEMBER = "member"
+    """Reaches the person's own objects only."""
+    ADMINISTRATOR = "administrator"
+    """Holds every scope. Made from the environment at first start, never over the API."""
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+
+class SagaState(str, enum.Enum):
+    """Where a saga is."""
+
+    RUNNING = "running"
+    """Its steps are being done."""
+    COMPENSATING = "compensating"
+    """What was done is being undone, since a step was refused."""
+    COMPLETED = "completed"
+    """Every step is done."""
+    COMPENSATED = "compensated"
+    """Everything that needed it is undone."""
+    PARKED = "parked"
+    """It failed too often to go on by itself and waits for a person."""
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+
+class SagaStepState(str, enum.Enum):
+    """What became of a step."""
+
+    PENDING = "pending"
+    """Not done yet, or never reached."""
+    DONE = "done"
+    """Done. A step that needs no undoing stays so when the saga goes back past it."""
+    FAILED = "failed"
+    """Refused for good: the saga turned back here."""
+    COMPENSATED = "compensated"
+    """Undone."""
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+
+@dataclass(frozen=True)
+class ApiKey:
+    """Lets a program call Clarion."""
+
+    id: str = field(default="", metadata={"read": v.same})
+    """UUIDv7, made by the server."""
+    name: str = field(default="", metadata={"read": v.same})
+    """What the key is for, told by its maker."""
+    prefix: str = field(default="", metadata={"read": v.same})
+    """First characters of the key, to recognise it by, such as "clk_live_4fGh"."""
+    scopes: tuple[str, ...] = field(default=(), metadata={"read": v.many(v.same)})
+    """What the key may do, such as "notifications:send"."""
+    create_time: datetime | None = field(default=None, metadata={"read": v.time})
+    """When the key was created."""
+    expire_time: datetime | None = field(default=None, metadata={"read": v.time})
+    """When the key stops working; unset means never."""
+
+
+@dataclass(frozen=True)
+class BatchSendNotificationsResponse:
+    """Answers BatchSendNotifications."""
+
+    results: tuple[BatchSendResult, ...] = field(default=(), metadata={"read": v.many(v.message(lambda: BatchSendResult))})
+    """One result per item, in the same order."""
+    accepted_count: int = field(default=0, metadata={"read": v.integer})
+    """How many were accepted."""
+
+
+@dataclass(frozen=True)
+class BatchSendResult:
+    """The outcome of one item."""
+
+    accepted: SendNotificationResponse | None = field(default=None, metadata={"read": v.message(lambda: SendNotificationResponse)})
+    """The item was accepted."""
+    error: Mapping[str, Any] | None = field(default=None, metadata={"read": v.same})
+    """The item was refused, as SendNotification would have."""
+
+
+@dataclass(frozen=True)
+class Breaker:
+    """Holds calls to a provider back while it fails. All workers share it."""
+
+    name: str = field(default="", metadata={"read": v.same})
+    """The provider, such as "smtp.primary" or "fcm"."""
+    state: BreakerState | None = field(default=None, metadata={"read": v.member(BreakerState)})
+    """Whether calls are made."""
+    failures: int = field(default=0, metadata={"read": v.integer})
+    """Failures in a row so far."""
+    retry_time: datetime | None = field(default=None, metadata={"read": v.time})
+    """When an open breaker lets a probe through; unset when it is not open, or open without an end."""
+    change_time: datetime | None = field(default=None, metadata={"read": v.time})
+    """When the state changed last; unset when it never did."""
+    force: BreakerForce | None = field(default=None, metadata={"read": v.member(BreakerForce)})
+    """What an operator wants of it; AUTO when nobody wants anything."""
+    force_time: datetime | None = field(default=None, metadata={"read": v.time})
+    """When an operator said so; unset with AUTO."""
+    force_expire_time: datetime | None = field(default=None, metadata={"read": v.time})
+    """Until when that holds; unset with AUTO, and for a wish without an end."""
+    forced_by: str = field(default="", metadata={"read": v.same})
+    """Who said so, such as "api_key:0190b1f0-0000-7000-8000-000000000001"."""
+    note: str = field(default="", metadata={"read": v.same})
+    """What that operator noted."""
+    seen_time: datetime | None = field(default=None, metadata={"read": v.time})
+    """When a worker last asked for it; one that none asks for any more has no provider behind it."""
+
+
+@dataclass(frozen=True)
+class Content:
+    """The text of one version in one locale: Jinja2 source when it is stored, the finished text when it is rendered. docs/templates.md
+    tells which part of Jinja2 is available. A finished part has at most 256 KiB, a finished push 4096 bytes.
+    """
+
+    subject: str = field(default="", metadata={"read": v.same})
+    """E-mail: subject line. Required for e-mail. Line breaks in the finished text become spaces."""
+    html: str = field(default="", metadata={"read": v.same})
+    """E-mail: HTML part; variables are escaped. At least one of `html` and `text` is required for e-mail."""
+    text: str = field(default="", metadata={"read": v.same})
+    """E-mail: plain text part."""
+    title: str = field(default="", metadata={"read": v.same})
+    """Push: title. Required for push. Line breaks in the finished text become spaces."""
+    body: str = field(default="", metadata={"read": v.same})
+    """Push: body. Required for push."""
+    data: Mapping[str, str] = field(default_factory=dict, metadata={"read": v.table(v.same)})
+    """Push: key-value data for the app; values are templates too. Keys that FCM reserves ("from", "google…", "gcm…") are refused."""
+    image: str = field(default="", metadata={"read": v.same})
+    """Push: https URL of a picture; may be a template."""
+    android: Mapping[str, Any] | None = field(default=None, metadata={"read": v.same})
+    """Push: what Android devices get besides, as FCM v1's AndroidConfig with FCM's own field names, such as {"notification":
+    {"channel_id": "orders", "click_action": "OPEN_ORDER"}}. Strings are templates; a finished text in the place of a number or a
+    boolean becomes one. Unknown fields and values of the wrong kind are refused when the version is made.
+    """
+    apns: Mapping[str, Any] | None = field(default=None, metadata={"read": v.same})
+    """Push: what Apple devices get besides, as FCM v1's ApnsConfig, such as {"payload": {"aps": {"badge": "{{ unread }}", "sound":
+    "default", "thread-id": "orders", "mutable-content": 1}}}.
+    """
+    webpush: Mapping[str, Any] | None = field(default=None, metadata={"read": v.same})
+    """Push: what browsers get besides, as FCM v1's WebpushConfig, such as {"fcm_options": {"link": "https://example.com/{{ order }}"}}.
+    """
+
+
+@dataclass(frozen=True)
+class CreateApiKeyResponse:
+    """Answers CreateApiKey."""
+
+    api_key: ApiKey | None = field(default=None, metadata={"read": v.message(lambda: ApiKey)})
+    """The key's description."""
+    secret: str = field(default="", metadata={"read": v.same})
+    """The key itself. It is shown this once and kept only as a hash."""
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """A notification that could not be delivered and waits for a person to decide."""
+
+    notification_id: str = field(default="", metadata={"read": v.same})
+    """The notification."""
+    user_id: str = field(default="", metadata={"read": v.same})
+    """The person it was for."""
+    channel: Channel | None = field(default=None, metadata={"read": v.member(Channel)})
+    """Its channel."""
+    template: str = field(default="", metadata={"read": v.same})
+    """Its template."""
+    state: DeadLetterState | None = field(default=None, metadata={"read": v.member(DeadLetterState)})
+    """What a reviewer has decided."""
+    reason: str = field(default="", metadata={"read": v.same})
+    """Why it failed, in UPPER_SNAKE, such as "SMTP_550"."""
+    detail: str = field(default="", metadata={"read": v.same})
+    """The provider's last reply, without addresses."""
+    attempts: int = field(default=0, metadata={"read": v.integer})
+    """Tries that were made."""
+    create_time: datetime | None = field(default=None, metadata={"read": v.time})
+    """When it failed."""
+    resolve_time: datetime | None = field(default=None, metadata={"read": v.time})
+    """When it was decided; unset while it is open."""
+    resolved_by: str = field(default="", metadata={"read": v.same})
+    """Who decided."""
+    note: str = field(default="", metadata={"read": v.same})
+    """What the reviewer noted."""
+    correlation_id: str = field(default="", metadata={"read": v.same})
+    """Ties together the logs, spans and messages of the request."""
+    cause: DeadLetterCause | None = field(default=None, metadata={"read": v.member(DeadLetterCause)})
+    """The class of its reason."""
+    run: int = field(default=0, metadata={"read": v.integer})
+    """The run that failed: 0 at first, one more with each requeue."""
+    audit: tuple[DeadLetterAudit, ...] = field(default=(), metadata={"read": v.many(v.message(lambda: DeadLetterAudit))})
+    """Who did what, oldest first. In single reads only."""
+    preview: DeadLetterPreview | None = field(default=None, metadata={"read": v.message(lambda: DeadLetterPreview)})
+    """What would be sent now. In single reads only, as far as the view asks for it."""
+
+
+@dataclass(frozen=True)
+class DeadLetterAudit:
+    """One thing that somebody did about a dead letter."""
+
+    time: datetime | None = field(default=None, metadata={"read": v.time})
+    """When."""
+    action: DeadLetterAction | None = field(default=None, metadata={"read": v.member(DeadLetterAction)})
+    """What."""
+    actor_kind: str = field(default="", metadata={"read": v.same})
+    """The kind of caller: "user", "api_key" or "service"."""
+    actor_id: str = field(default="", metadata={"read": v.same})
+    """The caller's id."""
+    note: str = field(default="", metadata={"read": v.same})
+    """What they noted."""
+    run: int = field(default=0, metadata={"read": v.integer})
+    """The run that had failed by then."""
+    job_id: str = field(default="", metadata={"read": v.same})
+    """The job that did it for them; empty when they did it themselves."""
+    changed: tuple[str, ...] = field(default=(), metadata={"read": v.many(v.same)})
+    """What they changed on requeue: "user_id", "email"."""
+    former_user_id: str = field(default="", metadata={"read": v.same})
+    """The person it was for until then, where that was changed."""
+
+
+@dataclass(frozen=True)
+class DeadLetterFilter:
+    """Says which open dead letters are meant. What is set must all hold."""
+
+    cause: DeadLetterCause | None = field(default=None, metadata={"read": v.member(DeadLetterCause)})
+    """Only those of this class."""
+    reason: str = field(default="", metadata={"read": v.same})
+    """Only those that failed for this reason."""
+    channel: Channel | None = field(default=None, metadata={"read": v.member(Channel)})
+    """Only those of this channel."""
+    template: str = field(default="", metadata={"read": v.same})
+    """Only those of this template."""
+    created_after: datetime | None = field(default=None, metadata={"read": v.time})
+    """Only those that failed at this time or later."""
+    created_before: datetime | None = field(default=None, metadata={"read": v.time})
+    """Only those that failed before this time."""
+
+
+@dataclass(frozen=True)
+class DeadLetterJob:
+    """A decision about many dead letters, worked off in the background. It goes on after a crash and decides each letter at most once."""
+
+    id: str = field(default="", metadata={"read": v.same})
+    """Its id."""
+    action: DeadLetterAction | None = field(default=None, metadata={"read": v.member(DeadLetterAction)})
+    """What it does: REQUEUED or DISCARDED."""
+    state: DeadLetterJobState | None = field(default=None, metadata={"read": v.member(DeadLetterJobState)})
+    """How far it is."""
+    filter: DeadLetterFilter | None = field(default=None, metadata={"read": v.message(lambda: DeadLetterFilter)})
+    """Which letters were asked for."""
+    rate_per_s: int = field(default=0, metadata={"read": v.integer})
+    """Letters per second, at most."""
+    note: str = field(default="", metadata={"read": v.same})
+    """What the reviewer noted."""
+    created_by: str = field(default="", metadata={"read": v.same})
+    """Who asked for it."""
+    create_time: datetime | None = field(default=None, metadata={"read": v.time})
+    """When it was asked for."""
+    finish_time: datetime | None = field(default=None, metadata={"read": v.time})
+    """When it ended; unset while it runs."""
+    total_count: int = field(default=0, metadata={"read": v.integer})
+    """Letters that the filter found when the job was made."""
+    done_count: int = field(default=0, metadata={"read": v.integer})
+    """Letters that it has decided so far."""
+    skipped_count: int = field(default=0, metadata={"read": v.integer})
+    """Letters that it could not decide, since somebody else had or there is nothing left to send."""
+    skipped_reasons: Mapping[str, int] = field(default_factory=dict, metadata={"read": v.table(v.integer)})
+    """How many were skipped why. In single reads only."""
+
+
+@dataclass(frozen=True)
+class DeadLetterPreview:
+    """What a requeue would send, as templates, preferences and addresses are now."""
+
+    redacted: bool = field(default=False, metadata={"read": v.same})
+    """True when address and values are masked."""
+    recipient: str = field(default="", metadata={"read": v.same})
+    """E-mail: where it would go, such as a***@example.com."""
+    recipient_edited: bool = field(default=False, metadata={"read": v.same})
+    """True when a reviewer has set that address for this notification."""
+    devices: int = field(default=0, metadata={"read": v.integer})
+    """Push: the number of devices that it would go to."""
+    decision: str = field(default="", metadata={"read": v.same})
+    """Whether it would be sent: "send", or "skip" or "not_found" as the rule says."""
+    rule: str = field(default="", metadata={"read": v.same})
+    """The rule that decided, such as "default" or "suppression:bounce"."""
+    locale: str = field(default="", metadata={"read": v.same})
+    """The locale that would be used."""
+    content: Content | None = field(default=None, metadata={"read": v.message(lambda: Content)})
+    """The finished text."""
+    variables: Mapping[str, Any] | None = field(default=None, metadata={"read": v.same})
+    """The variables; masked values keep their kind, so that lists keep their length and numbers become 0."""
+    problem: str = field(default="", metadata={"read": v.same})
+    """Why there is no recipient or no content, in UPPER_SNAKE; empty when all is there. RENDER_FAILED in a redacted view may mean that
+    the template needs the values.
+    """
+
+
+@dataclass(frozen=True)
+class DeleteApiKeyResponse:
+    """Answers DeleteApiKey; it is empty."""
+
+
+@dataclass(frozen=True)
+class DeleteDeviceResponse:
+    """Answers DeleteDevice; it is empty."""
+
+
+@dataclass(frozen=True)
+class DeleteSuppressionResponse:
+    """Answers DeleteSuppression; it is empty."""
+
+
+@dataclass(frozen=True)
+class DeleteTemplateResponse:
+    """Answers DeleteTemplate; it is empty."""
+
+
+@dataclass(frozen=True)
+class DeleteUserResponse:
+    """Answers DeleteUser."""
+
+    saga_id: str = field(default="", metadata={"read": v.same})
+    """Over the gateway, the saga that erases the person (SagaService.GetSaga)."""
+    completed: bool = field(default=False, metadata={"read": v.same})
+    """Whether everything is done. False when the deadline came first: the saga goes on."""
+
+
+@dataclass(frozen=True)
+class Device:
+    """An app installation that can receive a person's push notifications."""
+
+    id: str = field(default="", metadata={"read": v.same})
+    """UUIDv7, made by the server."""
+    user_id: str = field(default="", metadata={"read": v.same})
+    """The person the device belongs to."""
+    token: str = field(default="", metadata={"read": v.same})
+    """FCM registration token, at most 4,096 characters. Input only: it is never returned."""
+    platform: Platform | None = field(default=None, metadata={"read": v.member(Platform)})
+    """Operating system."""
+    token_suffix: str = field(default="", metadata={"read": v.same})
+    """Last characters of the token, to tell devices apart. Output only."""
+    create_time: datetime | None = field(default=None, metadata={"read": v.time})
+    """When the device was registered. Output only."""
+
+
+@dataclass(frozen=True)
+class DeviceResult:
+    """The outcome for one device."""
+
+    device_id: str = field(default="", metadata={"read": v.same})
+    """The device's id."""
+    accepted: bool = field(default=False, metadata={"read": v.same})
+    """True when the provider took the message."""
+    reason: str = field(default="", metadata={"read": v.same})
+    """Why not, in UPPER_SNAKE, such as "UNREGISTERED"."""
+
+
+@dataclass(frozen=True)
+class GetJwksResponse:
+    """A JWK Set (RFC 7517)."""
+
+    keys: tuple[Jwk, ...] = field(default=(), metadata={"read": v.many(v.message(lambda: Jwk))})
+    """The keys; tokens name theirs by `kid`."""
+
+
+@dataclass(frozen=True)
+class Jwk:
+    """A public Ed25519 key (RFC 8037)."""
+
+    kty: str = field(default="", metadata={"read": v.same})
+    """Key type, "OKP"."""
+    crv: str = field(default="", metadata={"read": v.same})
+    """Curve, "Ed25519"."""
+    kid: str = field(default="", metadata={"read": v.same})
+    """Key id, the RFC 7638 thumbprint."""
+    use: str = field(default="", metadata={"read": v.same})
+    """Use, "sig"."""
+    alg: str = field(default="", metadata={"read": v.same})
+    """Algorithm, "EdDSA"."""
+    x: str = field(default="", metadata={"read": v.same})
+    """The public key, base64url without padding."""
+
+
+@dataclass(frozen=True)
+class ListBreakersResponse:
+    """Answers ListBreakers."""
+
+    breakers: tuple[Breaker, ...] = field(default=(), metadata={"read": v.many(v.message(lambda: Breaker))})
+    """The breakers, by name."""
+
+
+@dataclass(frozen=True)
+class ListDevicesResponse:
+    """Answers ListDevices."""
+
+    devices: tuple[Device, ...] = field(default=(), metadata={"read": v.many(v.message(lambda: Device))})
+    """All devices of the person (at most 50), newest first."""
+
+
+@dataclass(frozen=True)
+class LoginResponse:
+    """Answers Login."""
+
+    access_token: str = field(default="", metadata={"read": v.same})
+    """JWT (EdDSA) for the Authorization header."""
+    token_type: str = field(default="", metadata={"read": v.same})
+    """Always "Bearer"."""
+    expires_in: int = field(default=0, metadata={"read": v.integer})
+    """Seconds until the access token expires."""
+    refresh_token: str = field(default="", metadata={"read": v.same})
+    """Opaque token for Refresh."""
+    user_id: str = field(default="", metadata={"read": v.same})
+    """The person."""
+
+
+@dataclass(frozen=True)
+class LogoutResponse:
+    """Answers Logout; it is empty."""
+
+
+@dataclass(frozen=True)
+class Notification:
+    """Something that Clarion tells a person."""
+
+    id: str = field(default="", metadata={"read": v.same})
+    """UUIDv7, made by the server."""
+    user_id: str = field(default="", metadata={"read": v.same})
+    """The person."""
+    channel: Channel | None = field(default=None, metadata={"read": v.member(Channel)})
+    """The channel."""
+    template: str = field(default="", metadata={"read": v.same})
+    """The template's name."""
+    template_version: int = field(default=0, metadata={"read": v.integer})
+    """The version that was published when the notification was accepted."""
+    locale: str = field(default="", metadata={"read": v.same})
+    """The locale that was sent, or asked for while it is not sent."""
+    priority: Priority | None = field(default=None, metadata={"read": v.member(Priority)})
+    """The lane."""
+    category: str = field(default="", metadata={"read": v.same})
+    """Category that preferences refer to."""
+    status: NotificationStatus | None = field(default=None, metadata={"read": v.member(NotificationStatus)})
+    """Where it is on its way."""
+    reason: str = field(default="", metadata={"read": v.same})
+    """Why it is there, in UPPER_SNAKE, where there is something to tell, such as "SMTP_550" or "PREFERENCE"."""
+    attempts: int = field(default=0, metadata={"read": v.integer})
+    """Tries so far."""
+    metadata: Mapping[str, str] = field(default_factory=dict, metadata={"read": v.table(v.same)})
+    """The sender's labels."""
+    create_time: datetime | None = field(default=None, metadata={"read": v.time})
+    """When it was accepted."""
+    update_time: datetime | None = field(default=None, metadata={"read": v.time})
+    """When its status last changed."""
+    send_at: datetime | None = field(default=None, metadata={"read": v.time})
+    """When it is to be sent; unset means at once."""
+    expires_at: datetime | None = field(default=None, metadata={"read": v.time})
+    """After which it is not sent any more; unset means never."""
+    correlation_id: str = field(default="", metadata={"read": v.same})
+    """Ties together the logs, spans and messages of the request."""
+    timeline: tuple[TimelineEntry, ...] = field(default=(), metadata={"read": v.many(v.message(lambda: TimelineEntry))})
+    """What happened, oldest first. Only in GetNotification and WatchNotification."""
+
+
+@dataclass(frozen=True)
+class PreferenceRule:
+    """One choice. The most specific rule that applies decides: channel and category, then category alone, then channel alone; with
+    none, the notification is sent.
+    """
+
+    channel: Channel | None = field(default=None, metadata={"read": v.member(Channel)})
+    """The channel it is about; unspecified means every channel."""
+    category: str = field(default="", metadata={"read": v.same})
+    """The template category it is about, such as "billing"; empty means every category."""
+    choice: Choice | None = field(default=None, metadata={"read": v.member(Choice)})
+    """What the person decided."""
+
+
+@dataclass(frozen=True)
+class Preferences:
+    """A person's choices."""
+
+    user_id: str = field(default="", metadata={"read": v.same})
+    """The person."""
+    rules: tuple[PreferenceRule, ...] = field(default=(), metadata={"read": v.many(v.message(lambda: PreferenceRule))})
+    """The rules, at most 200, in the order of channel and category."""
+    update_time: datetime | None = field(default=None, metadata={"read": v.time})
+    """When a rule was last changed; unset when there never was one."""
+    etag: str = field(default="", metadata={"read": v.same})
+    """Stands for this state of the preferences (AIP-154). Over REST it is the ETag."""
+
+
+@dataclass(frozen=True)
+class PreviewTemplateResponse:
+    """Answers PreviewTemplate."""
+
+    content: Content | None = field(default=None, metadata={"read": v.message(lambda: Content)})
+    """The finished text."""
+    locale: str = field(default="", metadata={"read": v.same})
+    """The locale that was used."""
+    version: int = field(default=0, metadata={"read": v.integer})
+    """The version that was used."""
+
+
+@dataclass(frozen=True)
+class RefreshResponse:
+    """Answers Refresh."""
+
+    access_token: str = field(default="", metadata={"read": v.same})
+    """JWT (EdDSA) for the Authorization header."""
+    token_type: str = field(default="", metadata={"read": v.same})
+    """Always "Bearer"."""
+    expires_in: int = field(default=0, metadata={"read": v.integer})
+    """Seconds until the access token expires."""
+    refresh_token: str = field(default="", metadata={"read": v.same})
+    """The next refresh token."""
+    user_id: str = field(default="", metadata={"read": v.same})
+    """The person."""
+
+
+@dataclass(frozen=True)
+class Saga:
+    """A series of steps across services that are all done, or undone as far as that is needed. It survives the death of any process."""
+
+    id: str = field(default="", metadata={"read": v.same})
+    """Its id (UUIDv7)."""
+    kind: str = field(default="", metadata={"read": v.same})
+    """What it does: "erasure" (a person is erased) or "erasure_sweep" (what was accepted during an erasure is erased too)."""
+    key: str = field(default="", metadata={"read": v.same})
+    """Whom it is about: the user's id."""
+    state: SagaState | None = field(default=None, metadata={"read": v.member(SagaState)})
+    """Where it is."""
+    steps: tuple[SagaStep, ...] = field(default=(), metadata={"read": v.many(v.message(lambda: SagaStep))})
+    """The steps, in order."""
+    attempts: int = field(default=0, metadata={"read": v.integer})
+    """Failed tries of the step at hand."""
+    reason: str = field(default="", metadata={"read": v.same})
+    """Why the last try failed or the saga turned back, in UPPER_SNAKE; empty when nothing did."""
+    next_attempt_time: datetime | None = field(default=None, metadata={"read": v.time})
+    """When the next try is due; set while the saga waits after a failed one, or has not begun."""
+    create_time: datetime | None = field(default=None, metadata={"read": v.time})
+    """When it began."""
+    update_time: datetime | None = field(default=None, metadata={"read": v.time})
+    """When it changed last."""
+    correlation_id: str = field(default="", metadata={"read": v.same})
+    """Ties together the logs, spans and messages of the request that began it."""
+
+
+@dataclass(frozen=True)
+class SagaStep:
+    """One step of a saga."""
+
+    name: str = field(default="", metadata={"read": v.same})
+    """Its name, such as "delete_user"."""
+    state: SagaStepState | None = field(default=None, metadata={"read": v.member(SagaStepState)})
+    """What became of it."""
+    start_time: datetime | None = field(default=None, metadata={"read": v.time})
+    """When the try began that decided; unset while it is pending."""
+    end_time: datetime | None = field(default=None, metadata={"read": v.time})
+    """When that try ended; unset while it is pending."""
+
+
+@dataclass(frozen=True)
+class SendNotificationRequest:
+    """Says what to tell whom."""
+
+    user_id: str = field(default="", metadata={"read": v.same})
+    """The person."""
+    channel: Channel | None = field(default=None, metadata={"read": v.member(Channel)})
+    """The channel; must be the template's."""
+    template: str = field(default="", metadata={"read": v.same})
+    """Name of a template with a published version."""
+    variables: Mapping[str, Any] | None = field(default=None, metadata={"read": v.same})
+    """Values of the template's variables."""
+    locale: str = field(default="", metadata={"read": v.same})
+    """BCP 47 tag that overrides the person's language."""
+    priority: Priority | None = field(default=None, metadata={"read": v.member(Priority)})
+    """The lane."""
+    send_at: datetime | None = field(default=None, metadata={"read": v.time})
+    """When to send, at most 90 days ahead; unset or past means at once."""
+    expires_at: datetime | None = field(default=None, metadata={"read": v.time})
+    """After which it is not sent any more; unset means never. Must be in the future and after `send_at`."""
+    category: str = field(default="", metadata={"read": v.same})
+    """Category that overrides the template's."""
+    request_id: str = field(default="", metadata={"read": v.same})
+    """Idempotency key, for callers that can't set the `Idempotency-Key` header. Both may be given when they are equal."""
+    metadata: Mapping[str, str] = field(default_factory=dict, metadata={"read": v.table(v.same)})
+    """The sender's labels, returned by reads. Not for personal data."""
+
+
+@dataclass(frozen=True)
+class SendNotificationResponse:
+    """Answers SendNotification."""
+
+    id: str = field(default="", metadata={"read": v.same})
+    """The notification's id."""
+    status: NotificationStatus | None = field(default=None, metadata={"read": v.member(NotificationStatus)})
+    """PENDING, or SCHEDULED for a later `send_at`."""
+    create_time: datetime | None = field(default=None, metadata={"read": v.time})
+    """When it was accepted."""
+
+
+@dataclass(frozen=True)
+class Suppression:
+    """Forbids e-mail to an address, whoever it belongs to."""
+
+    address: str = field(default="", metadata={"read": v.same})
+    """The address, lower-case."""
+    reason: str = field(default="", metadata={"read": v.same})
+    """Why, such as "bounce", "complaint" or "manual"."""
+    create_time: datetime | None = field(default=None, metadata={"read": v.time})
+    """When it was added. Output only."""
+
+
+@dataclass(frozen=True)
+class Template:
+    """A named text for one channel. Its texts live in versions."""
+
+    name: str = field(default="", metadata={"read": v.same})
+    """Name, unique, 1 to 64 characters."""
+    channel: Channel | None = field(default=None, metadata={"read": v.member(Channel)})
+    """The channel it is for; never changes."""
+    category: str = field(default="", metadata={"read": v.same})
+    """Category that people's preferences refer to, such as "billing"; empty for none."""
+    description: str = field(default="", metadata={"read": v.same})
+    """What it is for, told to colleagues."""
+    mandatory: bool = field(default=False, metadata={"read": v.same})
+    """True for what is sent whatever people prefer, such as a password reset."""
+    on_unknown: OnUnknown | None = field(default=None, metadata={"read": v.member(OnUnknown)})
+    """What happens when a delivery's outcome is unknown."""
+    default_locale: str = field(default="", metadata={"read": v.same})
+    """Locale used when none of a version's locales fits the person's."""
+    published_version: int = field(default=0, metadata={"read": v.integer})
+    """The version that new notifications use; 0 before the first is published. Output only."""
+    latest_version: int = field(default=0, metadata={"read": v.integer})
+    """The newest version; 0 before the first is made. Output only."""
+    create_time: datetime | None = field(default=None, metadata={"read": v.time})
+    """When the template was created. Output only."""
+    update_time: datetime | None = field(default=None, metadata={"read": v.time})
+    """When the template was last changed or published. Output only."""
+
+
+@dataclass(frozen=True)
+class TemplateVersion:
+    """An immutable set of contents."""
+
+    template: str = field(default="", metadata={"read": v.same})
+    """The template's name."""
+    version: int = field(default=0, metadata={"read": v.integer})
+    """Number, from 1, without gaps. A template that is made again under a deleted one's name goes on where that one ended, so that a
+    number never means two texts.
+    """
+    contents: Mapping[str, Content] = field(default_factory=dict, metadata={"read": v.table(v.message(lambda: Content))})
+    """Contents by BCP 47 locale, in its canonical spelling: "pt_br" is kept as "pt-BR"."""
+    required_variables: tuple[str, ...] = field(default=(), metadata={"read": v.many(v.same)})
+    """Variables that every notification must give, found by parsing the contents of all locales, sorted. Those with a `default` filter
+    or behind `is defined` are not among them. A variable whose value is null counts as not given.
+    """
+    published: bool = field(default=False, metadata={"read": v.same})
+    """True for the version that new notifications use. Output only."""
+    create_time: datetime | None = field(default=None, metadata={"read": v.time})
+    """When the version was made. Output only."""
+
+
+@dataclass(frozen=True)
+class TimelineEntry:
+    """One thing that happened to a notification."""
+
+    time: datetime | None = field(default=None, metadata={"read": v.time})
+    """When."""
+    status: NotificationStatus | None = field(default=None, metadata={"read": v.member(NotificationStatus)})
+    """The status it led to."""
+    attempt: int = field(default=0, metadata={"read": v.integer})
+    """The try it belongs to, from 1; 0 before the first."""
+    reason: str = field(default="", metadata={"read": v.same})
+    """Why, in UPPER_SNAKE."""
+    detail: str = field(default="", metadata={"read": v.same})
+    """For people: the provider's reply or the rule that decided. Holds no address and no token."""
+    next_attempt_time: datetime | None = field(default=None, metadata={"read": v.time})
+    """When the next try is planned; unset when none is."""
+    devices: tuple[DeviceResult, ...] = field(default=(), metadata={"read": v.many(v.message(lambda: DeviceResult))})
+    """Push: what happened to each device."""
+    provider: str = field(default="", metadata={"read": v.same})
+    """The provider that took or refused it, such as "smtp.primary"; empty when none was called."""
+
+
+@dataclass(frozen=True)
+class User:
+    """A person who can be notified."""
+
+    id: str = field(default="", metadata={"read": v.same})
+    """UUIDv7, made by the server."""
+    email: str = field(default="", metadata={"read": v.same})
+    """Address for e-mail, kept as given; unique without regard to case."""
+    name: str = field(default="", metadata={"read": v.same})
+    """Display name. Empty when unknown."""
+    locale: str = field(default="", metadata={"read": v.same})
+    """Preferred language as a BCP 47 tag, such as "pt-BR". "en" when not given."""
+    timezone: str = field(default="", metadata={"read": v.same})
+    """IANA time zone, such as "Europe/Paris". "UTC" when not given."""
+    role: Role | None = field(default=None, metadata={"read": v.member(Role)})
+    """What the person's own token may do. Output only."""
+    create_time: datetime | None = field(default=None, metadata={"read": v.time})
+    """When the user was created. Output only."""
+    update_time: datetime | None = field(default=None, metadata={"read": v.time})
+    """When the user was last changed. Output only."""
+    etag: str = field(default="", metadata={"read": v.same})
+    """Stands for this state of the user (AIP-154). In an update: ABORTED when the user has changed since. Over REST it is the ETag, and
+    `If-Match` says the same.
+    """

@@ -1,0 +1,53 @@
+"""Checking that a webhook is Clarion's, by Standard Webhooks (github.com/standard-webhooks/standard-webhooks).
+
+event = webhooks.verify(request.body, request.headers, secret="whsec_…")
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+_PREFIX = "whsec_"
+TOLERANCE_S = 300
+
+
+class WebhookInvalid(ValueError):
+    """The message is not Clarion's, was changed on its way, or is too old."""
+
+
+def verify(body: bytes | str, headers: Mapping[str, str], secret: str | Sequence[str], *, now_s: float | None = None) -> Any:
+    """The JSON of a webhook whose signature holds. Answer anything else with 400.
+
+    `body` is the request's body, byte for byte as it came. `secret` is the endpoint's `whsec_…`, or both during a rotation. Messages whose
+    timestamp is more than five minutes away from `now_s` (Unix time; the clock's by default) are refused, so that an old one can't be
+    replayed. Raises WebhookInvalid.
+    """
+    given = {name.lower(): value for name, value in headers.items()}
+    try:
+        identifier, stamp, signatures = (given[f"webhook-{name}"] for name in ("id", "timestamp", "signature"))
+    except KeyError as error:
+        raise WebhookInvalid(f"the header {error.args[0]} is missing") from None
+    if not stamp.isascii() or not stamp.isdigit() or abs((time.time() if now_s is None else now_s) - int(stamp)) > TOLERANCE_S:
+        raise WebhookInvalid("the timestamp is more than five minutes away")
+    raw = body.encode() if isinstance(body, str) else body
+    secrets = [secret] if isinstance(secret, str) else list(secret)
+    signed = f"{identifier}.{stamp}.".encode() + raw
+    expected = [b"v1," + base64.b64encode(hmac.new(_key(one), signed, hashlib.sha256).digest()) for one in secrets]
+    received = [one.encode("utf-8", "replace") for one in signatures.split(" ")]
+    if not any(hmac.compare_digest(one, other) for one in expected for other in received):
+        raise WebhookInvalid("no signature fits")
+    return json.loads(raw)
+
+
+def _key(secret: str) -> bytes:
+    try:
+        return base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
+    except binascii.Error:
+        raise ValueError("the secret is no whsec_… of Clarion") from None

@@ -1,0 +1,204 @@
+"""How the client makes calls: retries, deadlines, keys, and what it does with answers that are none."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clarion_client import AsyncClarion, Clarion, errors, webhooks
+from clarion_client import _values as v
+from clarion_client._http import AsyncHttpTransport, HttpTransport
+from clarion_client.models import Notification, NotificationStatus
+from clarion_client.testing import MemoryClarion
+
+UNAVAILABLE = {
+    "code": 14,
+    "message": "the database is not available",
+    "details": [{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "DATABASE_UNAVAILABLE", "domain": "clarion"}],
+}
+
+
+def client(answer: Callable[[httpx.Request], httpx.Response], **options: Any) -> Clarion:
+    http = httpx.Client(base_url="http://clarion.test", transport=httpx.MockTransport(answer))
+    return Clarion("http://clarion.test", "clk_test_x", transport=HttpTransport("", {}, client=http), **options)
+
+
+def scripted(*responses: httpx.Response) -> tuple[Callable[[httpx.Request], httpx.Response], list[httpx.Request]]:
+    seen: list[httpx.Request] = []
+    left = iter(responses)
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return next(left)
+
+    return answer, seen
+
+
+def test_a_send_is_repeated_under_one_key_until_the_server_is_back() -> None:
+    answer, seen = scripted(
+        httpx.Response(503, json=UNAVAILABLE, headers={"retry-after": "0"}),
+        httpx.Response(202, json={"id": "n1", "status": "pending"}),
+    )
+    sent = client(answer).notifications.send(user_id="u", channel="email", template="t")
+    assert (sent.id, len(seen)) == ("n1", 2)
+    assert len({request.headers["idempotency-key"] for request in seen}) == 1
+    assert json.loads(seen[0].content) == {"user_id": "u", "channel": "email", "template": "t"}
+
+
+def test_what_can_not_succeed_is_not_repeated() -> None:
+    answer, seen = scripted(httpx.Response(404, json={"code": 5, "message": "there is no such user"}))
+    with pytest.raises(errors.NotFound, match="no such user"):
+        client(answer).users.get("u")
+    assert len(seen) == 1
+
+
+def test_a_wait_beyond_the_deadline_is_not_begun() -> None:
+    answer, seen = scripted(httpx.Response(429, json={"code": 8, "message": "slow down"}, headers={"retry-after": "60"}))
+    with pytest.raises(errors.RateLimited) as caught:
+        client(answer).users.list(timeout_s=5).pages().__next__()
+    assert (caught.value.retry_after_s, len(seen)) == (60.0, 1)
+
+
+@pytest.mark.parametrize(
+    "response", [httpx.Response(200, text="<html>"), httpx.Response(502, text="bad gateway"), httpx.Response(500, json=[1])]
+)
+def test_an_answer_that_is_not_clarions_says_so(response: httpx.Response) -> None:
+    with pytest.raises(errors.BadResponse, match="address"):
+        client(lambda request: response).users.get("u")
+
+
+def test_a_server_that_is_not_there_is_a_failed_connection() -> None:
+    def refuse(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused")
+
+    with pytest.raises(errors.ConnectionFailed):
+        client(refuse, retries=0).users.get("u")
+
+
+def test_ids_are_escaped_and_filters_go_into_the_query() -> None:
+    answer, seen = scripted(httpx.Response(200, json={}), httpx.Response(200, json={"notifications": []}))
+    clarion = client(answer)
+    clarion.templates.get("a/b c")
+    list(clarion.notifications.list(status=NotificationStatus.SENT, created_after=datetime(2030, 1, 2, tzinfo=UTC)))
+    assert seen[0].url.raw_path == b"/v1/templates/a%2Fb%20c"
+    assert dict(seen[1].url.params) == {"status": "sent", "created_after": "2030-01-02T00:00:00Z"}
+
+
+def test_an_enum_that_is_newer_than_the_client_stays_text() -> None:
+    answer, _ = scripted(httpx.Response(200, json={"id": "n", "status": "teleported", "unheard_of": 1}))
+    assert client(answer).notifications.get("n").status == "teleported"
+
+
+async def test_a_watch_is_reopened_when_its_connection_breaks() -> None:
+    first: list[bytes | None] = [b'{"result":{"notification":{"id":"n","status":"queued"}}}\n', None]
+    second: list[bytes | None] = [b'{"result":{"notification":{"id":"n","status":"sent"}}}\n']
+    turns = iter([first, second])
+
+    async def body() -> AsyncIterator[bytes]:
+        for chunk in next(turns):
+            if chunk is None:
+                raise httpx.ReadError("cut")
+            yield chunk
+
+    transport = httpx.MockTransport(lambda request: httpx.Response(200, content=body()))
+    http = httpx.AsyncClient(base_url="http://clarion.test", transport=transport)
+    clarion = AsyncClarion("http://clarion.test", transport=AsyncHttpTransport("", {}, client=http))
+    seen = [state.status async for state in clarion.notifications.watch("n")]
+    assert seen == [NotificationStatus.QUEUED, NotificationStatus.SENT]
+    await clarion.close()
+
+
+@given(st.datetimes(timezones=st.just(UTC)), st.timedeltas(timedelta(-9999), timedelta(9999)))
+def test_times_and_durations_come_back_as_they_were(moment: datetime, length: timedelta) -> None:
+    assert v.time(v.encode(moment)) == moment
+    assert v.duration(v.encode(length)) == length
+
+
+def test_a_time_without_a_zone_is_refused() -> None:
+    with pytest.raises(ValueError, match="zone"):
+        v.encode(datetime(2030, 1, 1))  # noqa: DTZ001  that is the point
+
+
+def test_nanoseconds_are_cut() -> None:
+    assert v.time("2030-01-01T00:00:00.123456789Z").microsecond == 123456
+
+
+@pytest.mark.parametrize("url", ["", "localhost:8000", "ftp://x"])
+def test_an_address_that_is_none_is_refused(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLARION_URL", url)
+    if not url:
+        return
+    with pytest.raises(ValueError, match="https://"):
+        Clarion()
+
+
+def headers(identifier: str, stamp: int, signature: str) -> Mapping[str, str]:
+    return {"Webhook-Id": identifier, "Webhook-Timestamp": str(stamp), "Webhook-Signature": signature}
+
+
+# The example of the specification's own test vectors: its secret, id, time, body and signature.
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+SIGNED = headers("msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=")
+
+
+def test_the_specifications_own_signature_holds() -> None:
+    assert webhooks.verify(b'{"test": 2432232314}', SIGNED, SECRET, now_s=1614265330) == {"test": 2432232314}
+    assert webhooks.verify('{"test": 2432232314}', SIGNED, ["whsec_AAAA", SECRET], now_s=1614265331) == {"test": 2432232314}
+
+
+@pytest.mark.parametrize(
+    ("body", "given", "now"),
+    [
+        (b'{"test": 2432232315}', SIGNED, 1614265330),
+        (b'{"test": 2432232314}', SIGNED, 1614265330 + 301),
+        (b'{"test": 2432232314}', {**SIGNED, "Webhook-Id": "other"}, 1614265330),
+        (b'{"test": 2432232314}', {**SIGNED, "Webhook-Timestamp": "soon"}, 1614265330),
+        (b'{"test": 2432232314}', {}, 1614265330),
+        (b'{"test": 2432232314}', {**SIGNED, "Webhook-Signature": "v1,\u00e4"}, 1614265330),
+    ],
+)
+def test_any_other_webhook_is_refused(body: bytes, given: Mapping[str, str], now: int) -> None:
+    with pytest.raises(webhooks.WebhookInvalid):
+        webhooks.verify(body, given, SECRET, now_s=now)
+
+
+def test_the_memory_stands_in_for_the_server() -> None:
+    memory = MemoryClarion()
+    clarion = memory.client()
+    with pytest.raises(errors.UserNotFoundForSend):
+        clarion.notifications.send(user_id="nobody", channel="email", template="welcome")
+    user = clarion.users.create(email="ada@example.com", name="Ada")
+    with pytest.raises(errors.EmailTaken):
+        clarion.users.create(email="ada@example.com")
+    clarion.templates.create(name="welcome", channel="email")
+    clarion.templates.create_version("welcome", contents={"en": {"subject": "Hi", "text": "Hi"}}, publish=True)
+    sends = [
+        clarion.notifications.send(user_id=user.id, channel="email", template="welcome", variables={"n": 1}, idempotency_key="k")
+        for _ in range(2)
+    ]
+    assert sends[0] == sends[1]
+    assert [one.template for one in memory.sent] == ["welcome"]
+    assert memory.variables_of(sends[0].id) == {"n": 1}
+    memory.finish(sends[0].id, "sent")
+    assert [state.status for state in clarion.notifications.watch(sends[0].id)] == [NotificationStatus.SENT]
+    with pytest.raises(errors.TooLateToCancel):
+        clarion.notifications.cancel(sends[0].id)
+    memory.fail_next(errors.Unavailable("down"))
+    with pytest.raises(errors.Unavailable):
+        clarion.notifications.get(sends[0].id)
+
+
+def test_the_memory_serves_asyncio_too() -> None:
+    async def use() -> list[Notification]:
+        memory = MemoryClarion()
+        async with memory.async_client() as clarion:
+            await clarion.users.create(email="a@example.com")
+            return [one async for one in clarion.notifications.list()]
+
+    assert asyncio.run(use()) == []
