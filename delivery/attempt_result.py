@@ -32,7 +32,7 @@ def result_of(
     provider: str = "",
     refused: Sequence[str] = (),
     previous_outcome_unknown: bool = False,
-) -> Disposition:
+) -> Done | Retry | Dead:
     """What an attempt means. `started_ns` (Unix time) is when the provider was called, 0 when it was not.
 
     `provider` is who answered; `refused` names those that were tried before in the same attempt, with their reasons.

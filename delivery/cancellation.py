@@ -11,7 +11,8 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from delivery.attempt_result import ATTEMPTS, RETRY
-from delivery.ledger import CANCELLED, DONE, PREFIX
+from delivery.ledger import PREFIX
+from delivery.ledger_script import CANCELLED, DONE
 from delivery.models import attempt_key
 from mesh.errors import Unavailable
 from mesh.resilience.batching import Batcher

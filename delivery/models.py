@@ -52,17 +52,33 @@ class LedgerState(StrEnum):
     """What is known of an attempt."""
 
     NONE = "none"
-    CLAIMED = "claimed"  # begun; until it is done, whoever comes upon it can't know the outcome
+    CLAIMED = "claimed"  # a worker is at it: its outcome is to be waited for
+    UNKNOWN = "unknown"  # a worker has begun it, and its lease ran out before it recorded an outcome
     DONE = "done"
-    CANCELLED = "cancelled"  # given to nobody: it shall not begin
+    CANCELLED = "cancelled"  # given to no provider: it shall not begin
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
-    """One attempt. `record` is set when it is done."""
+    """One attempt. `record` is set when it is DONE, `left_s` (what the lease has left) while it is CLAIMED."""
 
     state: LedgerState
     record: bytes = b""
+    left_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The answer to a claim: what was known of the attempt before. `token` is the owner's proof, unique to this claim."""
+
+    key: str
+    token: str
+    entry: LedgerEntry
+
+    @property
+    def held(self) -> bool:
+        """Whether the attempt is the claimant's."""
+        return self.entry.state in {LedgerState.NONE, LedgerState.UNKNOWN}
 
 
 def attempt_key(notification_id: str, run: int, attempt: int) -> str:
@@ -95,16 +111,28 @@ class Renderer(Protocol):
 
 
 class LedgerStore(Protocol):
-    """What was begun and what became of it. Raises nothing: without its store it knows of nothing."""
+    """What was begun, by whom, and what became of it. Raises nothing: without its store it knows of nothing."""
 
     async def look_up(self, keys: Sequence[str]) -> Sequence[LedgerEntry]:
         """What is known of each key, in order."""
         ...
 
-    async def claim(self, key: str) -> LedgerEntry:
-        """Claims the attempt and returns what was known of it before; NONE means that it is new and now ours."""
+    async def wait(self, key: str) -> LedgerEntry:
+        """What is known of the key once it is no live claim; CLAIMED where its owner is at work for long."""
         ...
 
-    async def record(self, key: str, record: bytes) -> None:
-        """Writes what became of the attempt."""
+    async def claim(self, key: str) -> Claim:
+        """Claims the attempt, under a lease that is renewed until `record` or `abandon` where the claim is `held`."""
+        ...
+
+    async def is_held(self, claim: Claim) -> bool:
+        """Whether no other worker can have the attempt now. To be asked right before the provider is called."""
+        ...
+
+    async def record(self, claim: Claim, record: bytes, *, sent: bool = False) -> LedgerEntry:
+        """Writes what became of the attempt: NONE when written, else what stands there in its place."""
+        ...
+
+    async def abandon(self, claim: Claim, *, tried: bool = True) -> None:
+        """Ends the lease without a record. Where a provider was `tried`, the outcome is unknown from now on."""
         ...

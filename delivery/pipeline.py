@@ -1,30 +1,25 @@
 """What happens to a delivery between the bus and a provider, the same for every channel.
 
-ledger -> expired? -> recipient and decision -> text -> a provider that can -> claim -> provider -> record -> disposition
+ledger -> expired? -> recipient and decision -> text -> attempt (`delivery/attempts.py`) -> disposition
 """
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-
-from opentelemetry.trace import SpanKind
 
 from clarion.delivery.v1.delivery_pb2 import Delivery
 from clarion.notification.v1 import notification_pb2 as notification
 from clarion.template.v1.render_service_pb2 import RenderItem
 from clarion.template.v1.template_pb2 import ON_UNKNOWN_HOLD
 from clarion.user.v1.recipient_service_pb2 import DECISION_NOT_FOUND, DECISION_SEND, Recipient, RecipientQuery
-from delivery.attempt_result import cancelled, decode, encode, expired, lost, outcome, reached_before, result_of
+from delivery.attempt_result import expired, outcome, reached_before, result_of
+from delivery.attempts import BEING_SENT, Attempts, Observer, is_late, key_of, known
 from delivery.disposition import Dead, Defer, Disposition, Done
-from delivery.errors import DeliveryError, TransientDeliveryError
-from delivery.models import Attempt, LedgerEntry, LedgerState, LedgerStore, OutcomeUnknown, ReadyDelivery, Recipients, Renderer, attempt_key
-from delivery.routing import NoProviderAvailable, Route, Routing, SendPermit, may_try_another
+from delivery.errors import TransientDeliveryError
+from delivery.models import Attempt, LedgerState, LedgerStore, ReadyDelivery, Recipients, Renderer
+from delivery.routing import Routing
 from mesh.errors import Code, ServiceError
-from mesh.process import telemetry
 from mesh.resilience.breaker import BreakerOpen
-
-log = logging.getLogger(__name__)
 
 _HOPELESS = frozenset({Code.INVALID_ARGUMENT, Code.NOT_FOUND, Code.FAILED_PRECONDITION, Code.OUT_OF_RANGE, Code.ALREADY_EXISTS})
 _OUR_DEFECT = frozenset({Code.INTERNAL, Code.UNKNOWN, Code.DATA_LOSS, Code.RESOURCE_EXHAUSTED})
@@ -32,22 +27,22 @@ _OUR_DEFECT = frozenset({Code.INTERNAL, Code.UNKNOWN, Code.DATA_LOSS, Code.RESOU
 # a short one should stay short; longer later, since each wait costs the bus a round of everything that waits.
 _PEER_WAITS_S = (2.0, 4.0, 4.0, 4.0, 8.0, 8.0, 8.0, 30.0)
 
-_UNKNOWN = telemetry.meter().create_counter("clarion.ledger.unknown", "1", "Attempts whose earlier try ended without an answer.")
-
-Observer = Callable[[str, str, float, bool], None]
-
 
 class _Envelope:
-    """The deliveries in hand and what was decided about each."""
+    """The deliveries in hand and what was decided about each. Those that another handler has in hand are `taken`."""
 
     def __init__(self, deliveries: Sequence[Delivery]) -> None:
         self.deliveries = deliveries
         self.decided: dict[int, Disposition] = {}
+        self.taken: set[int] = set()
+        self.doubtful: set[int] = set()
         self.recipients: dict[int, Recipient] = {}
 
     def open(self) -> Iterator[tuple[int, Delivery]]:
         """Those without a decision."""
-        return ((index, delivery) for index, delivery in enumerate(self.deliveries) if index not in self.decided)
+        for index, delivery in enumerate(self.deliveries):
+            if index not in self.decided and index not in self.taken:
+                yield index, delivery
 
     def decisions(self) -> list[Disposition]:
         """One per delivery, in order."""
@@ -57,7 +52,7 @@ class _Envelope:
 class DeliveryPipeline:
     """Decides about envelopes of deliveries. One per lane; lanes share everything but `routing`, which knows the lane's part of each.
 
-    `tokens_of` is what a job costs of a provider's rate. `now_s` is Unix time. `observe` is told the provider, the result ("sent" or a
+    `tokens_of` is what a job costs of a provider's rate. `now_s` is Unix time. `observe` gets the provider, the result ("sent" or a
     reason), the seconds and the success of each call to a provider.
     """
 
@@ -76,46 +71,66 @@ class DeliveryPipeline:
         self._renderer = renderer
         self._routing = routing
         self._ledger = ledger
-        self._tokens_of = tokens_of
-        self._observe = observe
         self._now_s = now_s
+        self._attempts = Attempts(routing=routing, ledger=ledger, tokens_of=tokens_of, observe=observe, now_s=now_s)
         self._under_way: dict[str, asyncio.Future[Disposition]] = {}
 
     async def handle(self, deliveries: Sequence[Delivery]) -> list[Disposition]:
         """What is to become of each delivery, in order."""
         envelope = _Envelope(deliveries)
         # the ledger first: what was sent in time is not EXPIRED because its message came back late
-        doubtful = await self._consult_ledger(envelope)
-        self._drop_expired(envelope, doubtful)
+        await self._consult_ledger(envelope)
+        taken = sorted(envelope.taken)
+        others = asyncio.gather(*(self._after_other(deliveries[index]) for index in taken))
+        _, results = await asyncio.gather(self._deliver(envelope), others)
+        envelope.decided.update(zip(taken, results, strict=True))
+        return envelope.decisions()
+
+    async def _deliver(self, envelope: _Envelope) -> None:
+        """Those that no other handler has in hand."""
+        answered = frozenset(envelope.decided)
+        self._drop_expired(envelope)
         self._defer_while_open(envelope)
         await self._resolve(envelope)
         jobs = await self._render(envelope)
-        results = await asyncio.gather(*(self._once(job) for job in jobs.values()))
-        envelope.decided.update(zip(jobs, results, strict=True))
-        return envelope.decisions()
+        unsent = [index for index, made in envelope.decided.items() if index not in answered and not isinstance(made, Defer)]
+        ends = (self._conclude(envelope.deliveries[index], envelope.decided[index]) for index in unsent)
+        results = await asyncio.gather(*(self._once(job) for job in jobs.values()), *ends)
+        envelope.decided.update(zip([*jobs, *unsent], results, strict=True))
 
-    async def _consult_ledger(self, envelope: _Envelope) -> set[int]:
-        """Decides what the ledger has an answer for; those whose earlier try has an unknown outcome and may be tried again."""
-        waiting = list(envelope.open())
-        entries = await self._ledger.look_up([_key(delivery) for _, delivery in waiting])
-        doubtful: set[int] = set()
-        for (index, delivery), entry in zip(waiting, entries, strict=True):
-            if _key(delivery) in self._under_way:
-                continue  # this process is at it, and `_once` waits for what comes of it
-            known = _known(delivery, entry)
-            if known is not None:
-                envelope.decided[index] = known
-            elif entry.state is LedgerState.CLAIMED:
-                doubtful.add(index)
-        return doubtful
+    async def _consult_ledger(self, envelope: _Envelope) -> None:
+        """Decides what the ledger has an answer for, and finds those that are being sent or whose earlier try has an unknown outcome."""
+        entries = await self._ledger.look_up([key_of(delivery) for delivery in envelope.deliveries])
+        for index, (delivery, entry) in enumerate(zip(envelope.deliveries, entries, strict=True)):
+            unknown = entry.state is LedgerState.UNKNOWN
+            held = unknown and delivery.on_unknown == ON_UNKNOWN_HOLD
+            if held or entry.state is LedgerState.CLAIMED or key_of(delivery) in self._under_way:
+                envelope.taken.add(index)
+            elif (settled := known(delivery, entry)) is not None:
+                envelope.decided[index] = settled
+            elif unknown:
+                envelope.doubtful.add(index)
 
-    def _drop_expired(self, envelope: _Envelope, doubtful: set[int]) -> None:
+    async def _after_other(self, delivery: Delivery) -> Disposition:
+        """Waits for what comes of a delivery that this process or another worker is sending; tries it where that worker is gone."""
+        key = key_of(delivery)
+        if key in self._under_way:
+            return await asyncio.shield(self._under_way[key])
+        entry = await self._ledger.wait(key)
+        if entry.state is LedgerState.CLAIMED:
+            return BEING_SENT
+        if entry.state is LedgerState.UNKNOWN and delivery.on_unknown == ON_UNKNOWN_HOLD:
+            return await self._attempts.give_up(delivery)
+        return (await self.handle([delivery]))[0]
+
+    async def _conclude(self, delivery: Delivery, made: Disposition) -> Disposition:
+        """Makes a decision without an attempt the attempt's only one, as a claim does for those that are sent."""
+        return made if isinstance(made, Defer) else await self._attempts.conclude(delivery, made)
+
+    def _drop_expired(self, envelope: _Envelope) -> None:
         for index, delivery in envelope.open():
-            if self._is_late(delivery) and _key(delivery) not in self._under_way:
-                envelope.decided[index] = expired(delivery, doubtful=index in doubtful)
-
-    def _is_late(self, delivery: Delivery) -> bool:
-        return delivery.HasField("expire_time") and delivery.expire_time.ToNanoseconds() / 1e9 <= self._now_s()
+            if is_late(delivery, self._now_s()):
+                envelope.decided[index] = expired(delivery, doubtful=index in envelope.doubtful)
 
     def _defer_while_open(self, envelope: _Envelope) -> None:
         wait_s = self._routing.held_s
@@ -158,139 +173,25 @@ class DeliveryPipeline:
         return jobs
 
     async def _once(self, job: ReadyDelivery) -> Disposition:
-        """Tries the job, unless this process is at it: a lost connection to the broker brings a message back while it is being sent."""
-        key = _key(job.delivery)
+        """Tries the job. A message that comes back meanwhile waits for what comes of it."""
+        key = key_of(job.delivery)
         if key in self._under_way:
             return await asyncio.shield(self._under_way[key])
         future = self._under_way[key] = asyncio.get_running_loop().create_future()
         try:
-            disposition = await self._claim_and_try(key, job)
+            disposition = await self._attempts.make(job)
         except BaseException as error:
             if isinstance(error, asyncio.CancelledError):
                 future.cancel()
             else:
                 future.set_exception(error)
-                future.exception()  # nobody may be waiting for it; the error goes on from here
+                future.exception()  # there may be no one to take it; the error goes on from here
             raise
         else:
             future.set_result(disposition)
             return disposition
         finally:
             del self._under_way[key]
-
-    async def _claim_and_try(self, key: str, job: ReadyDelivery) -> Disposition:
-        # a place before the claim: a claim that is left behind by an open breaker would look like an unknown outcome
-        try:
-            permit = await self._routing.admit(self._tokens_of(job))
-        except NoProviderAvailable as held:
-            return Defer(held.reason, held.wait_s)
-        try:
-            if self._is_late(job.delivery):  # unclaimed, so nothing is left behind
-                permit.abandon()
-                return expired(job.delivery)
-            entry = await self._ledger.claim(key)
-        except BaseException:
-            permit.abandon()
-            raise
-        previous_outcome_unknown = entry.state is LedgerState.CLAIMED
-        settled = _known(job.delivery, entry)
-        if settled is None and self._is_late(job.delivery):
-            settled = expired(job.delivery, doubtful=previous_outcome_unknown)
-            await self._ledger.record(key, encode(settled))
-        if settled is not None:
-            permit.abandon()
-            return settled
-        if previous_outcome_unknown:
-            _note_unknown(job.delivery, "resend")
-        return await self._attempt(key, job, permit, previous_outcome_unknown=previous_outcome_unknown)
-
-    async def _attempt(self, key: str, job: ReadyDelivery, permit: SendPermit, *, previous_outcome_unknown: bool) -> Disposition:
-        """The claimed attempt and its record. `again`: the outcome of an earlier try of it is unknown."""
-        started_ns = time.time_ns()
-        provider, attempt, refused = await self._try(job, permit)
-        disposition = result_of(
-            job.delivery,
-            attempt,
-            locale=job.locale,
-            started_ns=started_ns,
-            provider=provider,
-            refused=refused,
-            previous_outcome_unknown=previous_outcome_unknown,
-        )
-        await self._ledger.record(key, encode(disposition, doubtful=previous_outcome_unknown or isinstance(attempt.error, OutcomeUnknown)))
-        return disposition
-
-    async def _try(self, job: ReadyDelivery, permit: SendPermit) -> tuple[str, Attempt, list[str]]:
-        """The provider that answered last and its answer, and those before it that were ill: they surely do not have it."""
-        tried: list[Route] = []
-        refused: list[str] = []
-        while True:
-            route = permit.route
-            try:
-                attempt = await self._call(job, permit)
-            except BaseException:
-                permit.abandon()
-                raise
-            permit.settle(attempt.error)
-            if attempt.error is None or not may_try_another(attempt.error):
-                return route.name, attempt, refused
-            tried.append(route)
-            try:
-                permit = await self._routing.admit(self._tokens_of(job), tried=tried)
-            except NoProviderAvailable:
-                return route.name, attempt, refused
-            if self._is_late(job.delivery):
-                permit.abandon()
-                return route.name, attempt, refused
-            refused.append(f"{route.name}: {attempt.error.reason}")
-
-    async def _call(self, job: ReadyDelivery, permit: SendPermit) -> Attempt:
-        started_s = time.perf_counter()
-        provider = permit.route.name
-        carrier = {telemetry.TRACEPARENT: job.delivery.traceparent} if job.delivery.traceparent else None
-        try:
-            with telemetry.span(f"{provider} send", SpanKind.CLIENT, carrier, {"clarion.attempt": job.delivery.attempt}):
-                attempt = await permit.send(job)
-        except DeliveryError as error:
-            attempt = Attempt(error)
-        except Exception:
-            log.exception("sending failed unexpectedly", extra=_identity(job.delivery))
-            attempt = Attempt(TransientDeliveryError("INTERNAL", "an unexpected failure; see the log"))
-        result = attempt.error.reason if attempt.error is not None else "sent"
-        if self._observe is not None:
-            self._observe(provider, result, time.perf_counter() - started_s, attempt.error is None)
-        if attempt.error is not None:
-            log.info("delivery not taken", extra={**_identity(job.delivery), "provider": provider, "reason": result})
-        return attempt
-
-
-def _key(delivery: Delivery) -> str:
-    return attempt_key(delivery.notification_id, delivery.run, delivery.attempt)
-
-
-def _known(delivery: Delivery, entry: LedgerEntry) -> Disposition | None:
-    """What the ledger's entry decides; None where the attempt may be made."""
-    if entry.state is LedgerState.DONE:
-        return decode(entry.record)
-    if entry.state is LedgerState.CANCELLED:
-        return cancelled(delivery)
-    if entry.state is LedgerState.CLAIMED and delivery.on_unknown == ON_UNKNOWN_HOLD:
-        _note_unknown(delivery, "hold")
-        return lost(delivery)
-    return None
-
-
-def _note_unknown(delivery: Delivery, policy: str) -> None:
-    _UNKNOWN.add(1, {"policy": policy})
-    log.warning("an earlier try of the attempt ended without an answer", extra={**_identity(delivery), "policy": policy})
-
-
-def _identity(delivery: Delivery) -> dict[str, str | int]:
-    return {
-        "notification_id": delivery.notification_id,
-        "attempt": delivery.attempt,
-        "correlation_id": delivery.correlation_id,
-    }
 
 
 def _refused(delivery: Delivery, recipient: Recipient) -> Disposition:

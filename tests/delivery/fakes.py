@@ -8,7 +8,7 @@ from clarion.notification.v1.notification_pb2 import PRIORITY_NORMAL
 from clarion.template.v1.render_service_pb2 import Rendered, RenderItem
 from clarion.template.v1.template_pb2 import ON_UNKNOWN_RESEND, Content, OnUnknown
 from clarion.user.v1.recipient_service_pb2 import DECISION_SEND, PushTarget, Recipient, RecipientQuery
-from delivery.models import Attempt, LedgerEntry, LedgerState, ReadyDelivery
+from delivery.models import Attempt, Claim, LedgerEntry, LedgerState, ReadyDelivery
 from mesh.errors import ServiceError
 
 NONE = LedgerEntry(LedgerState.NONE)
@@ -77,7 +77,7 @@ class FakeRenderer:
 
 
 class FakeLedger:
-    """Claims and records in a dictionary."""
+    """Claims and records in a dictionary. A claim that is put into `entries` by hand is one of a worker that is gone."""
 
     def __init__(self) -> None:
         self.entries: dict[str, LedgerEntry] = {}
@@ -85,14 +85,24 @@ class FakeLedger:
     async def look_up(self, keys: Sequence[str]) -> Sequence[LedgerEntry]:
         return [self.entries.get(key, NONE) for key in keys]
 
-    async def claim(self, key: str) -> LedgerEntry:
-        before = self.entries.get(key, NONE)
-        if before == NONE:
-            self.entries[key] = LedgerEntry(LedgerState.CLAIMED)
-        return before
+    async def wait(self, key: str) -> LedgerEntry:
+        return self.entries.get(key, NONE)
 
-    async def record(self, key: str, record: bytes) -> None:
-        self.entries[key] = LedgerEntry(LedgerState.DONE, record)
+    async def claim(self, key: str) -> Claim:
+        claim = Claim(key, "token", self.entries.get(key, NONE))
+        if claim.held:
+            self.entries[key] = LedgerEntry(LedgerState.CLAIMED)
+        return claim
+
+    async def is_held(self, claim: Claim) -> bool:
+        return True
+
+    async def record(self, claim: Claim, record: bytes, *, sent: bool = False) -> LedgerEntry:
+        self.entries[claim.key] = LedgerEntry(LedgerState.DONE, record)
+        return NONE
+
+    async def abandon(self, claim: Claim, *, tried: bool = True) -> None:
+        self.entries[claim.key] = LedgerEntry(LedgerState.UNKNOWN)
 
 
 class FakeSender:

@@ -16,11 +16,12 @@ from delivery.cancellation import Cancellation, LedgerUnavailable
 from delivery.disposition import Disposition, Done, Retry
 from delivery.errors import TransientDeliveryError
 from delivery.ledger import PREFIX, Ledger
-from delivery.models import Attempt, LedgerState, ReadyDelivery, attempt_key
+from delivery.models import Attempt, Claim, LedgerState, ReadyDelivery, attempt_key
 from mesh.ids import new_id
 from mesh.stores.cache import open_cache
 from mesh.stores.settings import CacheSettings
 from tests.delivery.fakes import FakeSender, make_delivery
+from tests.delivery.leases import run_out
 from tests.delivery.pipelines import make_pipeline
 
 
@@ -41,61 +42,73 @@ class Worker:
     """One of several that may have the same message; its steps are those of the pipeline."""
 
     ledger: Ledger
-    attempt: int = 0  # that it is trying; 0 for none
-    again: bool = False
+    claim: Claim | None = None  # of the attempt that it is trying
+    attempt: int = 0
+
+    @property
+    def doubtful(self) -> bool:
+        return self.claim is not None and self.claim.entry.state is LedgerState.UNKNOWN
 
 
 @dataclass
 class World:
     """A notification between workers and canceller. `reached` is set from the moment on that a provider may have taken it."""
 
-    ledger: Ledger
+    redis: Redis
     cancellation: Cancellation
+    workers: list[Worker]
     identifier: str = field(default_factory=new_id)
     waiting: int = 1  # the attempt whose message is on the bus
     reached: bool = False
     cancelled: bool = False
-    workers: list[Worker] = field(default_factory=list)
 
     @property
     def under_way(self) -> bool:
-        return any(worker.attempt for worker in self.workers)
+        return any(worker.claim for worker in self.workers)
 
     def key(self, attempt: int) -> str:
         return attempt_key(self.identifier, 0, attempt)
 
     async def claim(self, worker: Worker) -> None:
         """Takes the message. What a claim allows is a call to the provider, which must never follow a cancel."""
-        if worker.attempt:
+        if worker.claim is not None:
             return
-        entry = await self.ledger.claim(self.key(self.waiting))
-        if entry.state in {LedgerState.NONE, LedgerState.CLAIMED}:
+        claim = await worker.ledger.claim(self.key(self.waiting))
+        if claim.held:
             assert not self.cancelled, "called after the cancel"
-            worker.attempt, worker.again = self.waiting, entry.state is LedgerState.CLAIMED
-        elif entry.state is LedgerState.CANCELLED:
+            worker.claim, worker.attempt = claim, self.waiting
+        elif claim.entry.state is LedgerState.CANCELLED:
             assert self.cancelled
-        elif isinstance(decode(entry.record), Retry):  # redelivered after the record: its retry is published again
-            self.waiting = min(self.waiting + 1, ATTEMPTS)
+        elif claim.entry.state is LedgerState.DONE and isinstance(decode(claim.entry.record), Retry):
+            self.waiting = min(self.waiting + 1, ATTEMPTS)  # redelivered after the record: its retry is published again
 
     async def refuse(self, worker: Worker) -> None:
         """The provider says that it does not have it."""
-        if worker.attempt:
+        if worker.claim is not None:
             retry = Retry(Outcome(reason="SMTP_451"))
-            await self.ledger.record(self.key(worker.attempt), encode(retry, doubtful=worker.again))
-            self.waiting = min(worker.attempt + 1, ATTEMPTS)
-            worker.attempt = 0
+            standing = await worker.ledger.record(worker.claim, encode(retry, doubtful=worker.doubtful))
+            if standing.state is LedgerState.NONE:
+                self.waiting = min(worker.attempt + 1, ATTEMPTS)
+            worker.claim = None
 
     async def take(self, worker: Worker) -> None:
-        if worker.attempt:
+        if worker.claim is not None:
             self.reached = True
-            await self.ledger.record(self.key(worker.attempt), encode(Done(Outcome(status=NOTIFICATION_STATUS_SENT))))
-            worker.attempt = 0
+            await worker.ledger.record(worker.claim, encode(Done(Outcome(status=NOTIFICATION_STATUS_SENT))), sent=True)
+            worker.claim = None
 
     async def die(self, worker: Worker) -> None:
-        """The provider may have it; the message comes again, to somebody."""
-        if worker.attempt:
+        """The provider may have it; the message comes again, to some worker."""
+        if worker.claim is not None:
             self.reached = True
-            worker.attempt = 0
+            worker.ledger._held.clear()
+            await self.freeze(worker)
+            worker.claim = None
+
+    async def freeze(self, worker: Worker) -> None:
+        """For longer than its lease, while it works on: so it does not learn that it is late."""
+        if worker.claim is not None:
+            await run_out(self.redis, worker.claim)
 
     async def cancel(self, worker: Worker) -> None:
         answer = await self.cancellation.cancel_run(self.identifier, 0)
@@ -109,19 +122,19 @@ class World:
             self.cancelled = True
 
 
-_STEPS: tuple[Callable[[World, Worker], object], ...] = (World.claim, World.refuse, World.take, World.die, World.cancel)
+_STEPS: tuple[Callable[[World, Worker], object], ...] = (World.claim, World.refuse, World.take, World.die, World.freeze, World.cancel)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=300)
 @given(steps=st.lists(st.tuples(st.sampled_from(_STEPS), st.integers(0, 1)), max_size=16))
 async def test_it_is_cancelled_and_never_sent_or_sent_and_too_late(redis: Redis, steps: list[tuple[Callable[..., object], int]]) -> None:
-    """In every order of cancels, claims, refusals, successes and deaths of two workers that share the message."""
-    ledger = Ledger(redis)
-    world = World(ledger, Cancellation(redis), workers=[Worker(ledger), Worker(ledger)])
+    """In every order of cancels, claims, refusals, successes, freezes and deaths of two workers that share the message."""
+    world = World(redis, Cancellation(redis), [Worker(Ledger(redis)), Worker(Ledger(redis))])
     for step, number in steps:
         await step(world, world.workers[number])  # type: ignore[misc]  # all of them are coroutines
     assert not (world.cancelled and world.reached)
-    await ledger.close()
+    for worker in world.workers:
+        await worker.ledger.close()
 
 
 async def test_a_cancel_names_the_attempt_that_will_not_begin(redis: Redis) -> None:
@@ -129,12 +142,12 @@ async def test_a_cancel_names_the_attempt_that_will_not_begin(redis: Redis) -> N
     for attempt in range(1, ATTEMPTS):
         identifier = new_id()
         for earlier in range(1, attempt):
-            await ledger.record(attempt_key(identifier, 0, earlier), encode(Retry(Outcome(reason="SMTP_451"))))
+            await ledger.record(await ledger.claim(attempt_key(identifier, 0, earlier)), encode(Retry(Outcome(reason="SMTP_451"))))
         assert await cancellation.cancel_run(identifier, 0) == attempt
         assert await cancellation.cancel_run(identifier, 0) == attempt, "twice is no error"
         assert 0 < await redis.ttl(PREFIX + attempt_key(identifier, 0, attempt)) <= 100
-        assert (await ledger.claim(attempt_key(identifier, 0, attempt))).state is LedgerState.CANCELLED
-        assert (await ledger.claim(attempt_key(identifier, 1, 1))).state is LedgerState.NONE, "another run is another matter"
+        assert (await ledger.claim(attempt_key(identifier, 0, attempt))).entry.state is LedgerState.CANCELLED
+        assert (await ledger.claim(attempt_key(identifier, 1, 1))).entry.state is LedgerState.NONE, "another run is another matter"
     await ledger.close()
 
 
@@ -142,7 +155,7 @@ async def test_a_retry_for_the_rest_of_the_devices_is_too_late_to_cancel(redis: 
     """Somebody has it already."""
     ledger, identifier = Ledger(redis), new_id()
     partly = Retry(Outcome(devices=[DeviceResult(device_id="phone", accepted=True), DeviceResult(device_id="tablet")]))
-    await ledger.record(attempt_key(identifier, 0, 1), encode(partly))
+    await ledger.record(await ledger.claim(attempt_key(identifier, 0, 1)), encode(partly))
     assert await Cancellation(redis).cancel_run(identifier, 0) is None
     assert decode((await ledger.look_up([attempt_key(identifier, 0, 1)]))[0].record) == partly
     await ledger.close()

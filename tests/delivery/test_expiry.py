@@ -13,7 +13,7 @@ from clarion.template.v1.render_service_pb2 import Rendered, RenderItem
 from clarion.user.v1.recipient_service_pb2 import Recipient, RecipientQuery
 from delivery.attempt_result import encode, expired
 from delivery.disposition import Done, Retry
-from delivery.models import Attempt, LedgerEntry, LedgerState, ProviderUnavailable, ReadyDelivery, attempt_key
+from delivery.models import Attempt, Claim, LedgerEntry, LedgerState, ProviderUnavailable, ReadyDelivery, attempt_key
 from delivery.pipeline import DeliveryPipeline
 from delivery.routing import Route, Routing
 from mesh.errors import ServiceError
@@ -53,7 +53,7 @@ class SlowLedger(FakeLedger):
         self.slow.pass_("look up")
         return await super().look_up(keys)
 
-    async def claim(self, key: str) -> LedgerEntry:
+    async def claim(self, key: str) -> Claim:
         self.slow.pass_("claim")
         return await super().claim(key)
 
@@ -120,7 +120,7 @@ async def test_what_was_sent_in_time_stays_sent_when_its_message_comes_back_late
 async def test_an_unknown_outcome_after_the_expiry_is_not_sent_again_and_says_so() -> None:
     slow = Slow({})
     delivery = expiring(slow.clock.now)
-    slow.ledger.entries[key(delivery)] = LedgerEntry(LedgerState.CLAIMED)
+    slow.ledger.entries[key(delivery)] = LedgerEntry(LedgerState.UNKNOWN)
     (disposition,) = await slow.pipeline().handle([delivery])
     assert isinstance(disposition, Done)
     assert disposition.outcome.status == NOTIFICATION_STATUS_EXPIRED

@@ -221,14 +221,14 @@ async def test_what_is_done_is_answered_from_the_ledger_and_not_sent_again(bench
 
 
 async def test_a_claim_without_an_outcome_is_sent_again(bench: Bench) -> None:
-    bench.ledger.entries[key(make_delivery())] = LedgerEntry(LedgerState.CLAIMED)
+    bench.ledger.entries[key(make_delivery())] = LedgerEntry(LedgerState.UNKNOWN)
     assert isinstance(await bench.one(make_delivery()), Done)
     assert len(bench.sender.jobs) == 1
 
 
 async def test_a_claim_without_an_outcome_waits_for_a_person_where_the_template_says_so(bench: Bench) -> None:
     delivery = make_delivery(on_unknown=ON_UNKNOWN_HOLD)
-    bench.ledger.entries[key(delivery)] = LedgerEntry(LedgerState.CLAIMED)
+    bench.ledger.entries[key(delivery)] = LedgerEntry(LedgerState.UNKNOWN)
     disposition = await bench.one(delivery)
     assert isinstance(disposition, Dead)
     assert disposition.outcome.reason == "OUTCOME_UNKNOWN"
@@ -261,7 +261,7 @@ async def test_a_delivery_that_comes_back_while_it_is_being_sent_is_sent_once(be
     assert len(bench.sender.jobs) == 1
 
 
-async def test_a_cancelled_delivery_leaves_its_claim(bench: Bench) -> None:
+async def test_a_cancelled_delivery_leaves_an_unknown_outcome(bench: Bench) -> None:
     sending = asyncio.Event()
 
     async def act(job: ReadyDelivery) -> Attempt:
@@ -274,7 +274,7 @@ async def test_a_cancelled_delivery_leaves_its_claim(bench: Bench) -> None:
     await sending.wait()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    assert bench.ledger.entries[key(make_delivery())].state is LedgerState.CLAIMED
+    assert bench.ledger.entries[key(make_delivery())].state is LedgerState.UNKNOWN
 
 
 async def test_no_more_jobs_at_the_provider_than_allowed() -> None:
