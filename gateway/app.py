@@ -64,10 +64,12 @@ from mesh.rpc.dispatcher import Dispatcher
 from mesh.rpc.identity import Authenticator, ServiceIdentity
 from mesh.rpc.interceptors import server_chain
 from mesh.rpc.peer import open_peer
+from mesh.rpc.revocations import Revocations
 from mesh.rpc.server import serve_grpc
 from mesh.sagas.orchestrator import Orchestrator
 from mesh.stores.cache import open_cache
 from mesh.stores.database import Database, open_database
+from mesh.stores.revocations import RedisRevocations
 from peers.credentials import RemoteCredentials
 
 NAME = "gateway"
@@ -118,6 +120,7 @@ class _Parts:
     breakers: BreakerStore
     cancellation: Cancellation
     identity: ServiceIdentity
+    revocations: Revocations
     users: grpc.aio.Channel
     templates: grpc.aio.Channel
     checks: tuple[Check, ...]
@@ -152,7 +155,10 @@ async def _open_parts(stack: AsyncExitStack, settings: Settings, broker: Broker 
     budget = RecipientBudget(redis, settings.admission.recipient)
     stack.push_async_callback(budget.close)
     cancellation = Cancellation(redis, ttl_s=settings.ledger.ttl_s)
-    return _Parts(database, bus, admission, budget, BreakerStore(redis), cancellation, identity, users, templates, checks)
+    revocations = Revocations(RedisRevocations(redis).fetch)
+    revocations.start()
+    stack.push_async_callback(revocations.close)
+    return _Parts(database, bus, admission, budget, BreakerStore(redis), cancellation, identity, revocations, users, templates, checks)
 
 
 async def _wire(stack: AsyncExitStack, settings: Settings, parts: _Parts) -> tuple[Dispatcher, Settlement]:
@@ -177,7 +183,7 @@ async def _wire(stack: AsyncExitStack, settings: Settings, parts: _Parts) -> tup
     stack.push_async_callback(parts.cancellation.close)
     notifications = Notifications(NotificationRepository(parts.database), parts.cancellation, watchers, parts.budget)
     desk = _open_desk(stack, settings, parts, relay=relay, users=users)
-    dispatcher = Dispatcher(server_chain(Authenticator(RemoteCredentials(parts.users), parts.identity)))
+    dispatcher = Dispatcher(server_chain(Authenticator(RemoteCredentials(parts.users), parts.identity, revocations=parts.revocations)))
     dispatcher.add(NOTIFICATION_SERVICE, NotificationServicer(sender=sender, notifications=notifications))
     dispatcher.add(DEAD_LETTER_SERVICE, desk)
     dispatcher.add(BREAKER_SERVICE, BreakerServicer(Breakers(BreakerRepository(parts.breakers))))

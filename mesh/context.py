@@ -20,13 +20,18 @@ class CallerKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A proven identity. `user_id` is set for a person's own access token only."""
+    """A proven identity. `user_id` is set for a person's own access token only.
+
+    `subjects` are what revokes the credential (`mesh.rpc.revocations`); `expires_at` is when it ends, in seconds since the epoch.
+    """
 
     kind: CallerKind
     id: str
     scopes: frozenset[str] = frozenset()
     user_id: str | None = None
     name: str = ""
+    subjects: tuple[str, ...] = ()
+    expires_at: float | None = None
 
     def has(self, scope: str) -> bool:
         """Whether the caller holds the scope; services of the mesh hold every one."""

@@ -23,11 +23,11 @@ class RemoteCredentials:
         return [{"kty": key.kty, "crv": key.crv, "kid": key.kid, "use": key.use, "alg": key.alg, "x": key.x} for key in response.keys]
 
     async def look_up_api_key(self, sha256: bytes) -> ApiKeyInfo | None:
-        """The key with this SHA-256, or None."""
+        """The key with this SHA-256, working or not; None when it is unknown."""
         try:
             response = await self._auth.LookUpApiKey(api_key_pb2.LookUpApiKeyRequest(key_sha256=sha256))
         except NotFound:
             return None
         key = response.api_key
         expires_at = key.expire_time.ToNanoseconds() / 1e9 if key.HasField("expire_time") else None
-        return ApiKeyInfo(key.id, key.name, frozenset(key.scopes), expires_at)
+        return ApiKeyInfo(key.id, key.name, frozenset(key.scopes), expires_at, revoked=key.HasField("revoke_time"))

@@ -11,11 +11,12 @@ from clarion.user.v1 import auth_service_pb2
 from mesh.process.health import Check, HealthMonitor
 from mesh.process.runtime import App
 from mesh.rpc.dispatcher import Dispatcher
-from mesh.rpc.identity import Authenticator, CredentialSource, ServiceIdentity
+from mesh.rpc.identity import Authenticator, ServiceIdentity
 from mesh.rpc.interceptors import server_chain
 from mesh.rpc.peer import open_peer
 from mesh.rpc.server import serve_grpc
 from mesh.stores.database import open_database
+from mesh.stores.revocations import open_revocations
 from peers.credentials import RemoteCredentials
 from template_svc.contents import ContentChecker
 from template_svc.cpu_limit import CpuLimit
@@ -45,8 +46,10 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
         async with (
             open_database(settings.database) as database,
             open_peer("user_svc", settings.peers.user_svc, identity=identity, settings=settings.peers, services=[AUTH_SERVICE]) as user_svc,
+            open_revocations(settings.cache) as revocations,
         ):
-            dispatcher = wire(TemplateRepository(database), RemoteCredentials(user_svc), identity, limit=limit, checking=checking)
+            authenticator = Authenticator(RemoteCredentials(user_svc), identity, revocations=revocations)
+            dispatcher = wire(TemplateRepository(database), authenticator, limit=limit, checking=checking)
             # Services of the mesh are known without user_svc, and rendering for them goes on when it is down.
             checks = (Check("database", database.ping),)
             health = HealthMonitor(checks, services=dispatcher.service_names)
@@ -58,15 +61,13 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
                 await health.close()
 
 
-def wire(
-    store: TemplateStore, credentials: CredentialSource, identity: ServiceIdentity, *, limit: CpuLimit, checking: ThreadPoolExecutor
-) -> Dispatcher:
+def wire(store: TemplateStore, authenticator: Authenticator, *, limit: CpuLimit, checking: ThreadPoolExecutor) -> Dispatcher:
     """Everything between the store and the wire."""
     renderer = Renderer(limit)
     library = Library(store, renderer)
     authoring = Authoring(store, library, ContentChecker(checking, Compiler()), clock=lambda: datetime.now(UTC))
     rendering = Rendering(store, library, renderer, Quarantine(time.monotonic))
-    dispatcher = Dispatcher(server_chain(Authenticator(credentials, identity)))
+    dispatcher = Dispatcher(server_chain(authenticator))
     dispatcher.add(TEMPLATE_SERVICE, TemplateServicer(authoring, rendering))
     dispatcher.add(RENDER_SERVICE, RenderServicer(rendering))
     return dispatcher

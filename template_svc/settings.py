@@ -5,7 +5,7 @@ from typing import Self
 
 from mesh.process.settings import CommonSettings, Env
 from mesh.rpc.settings import GrpcSettings
-from mesh.stores.settings import DatabaseSettings
+from mesh.stores.settings import CacheSettings, DatabaseSettings
 from peers.settings import PeerSettings
 
 
@@ -16,6 +16,7 @@ class Settings:
     common: CommonSettings
     grpc: GrpcSettings
     database: DatabaseSettings
+    cache: CacheSettings | None
     peers: PeerSettings
     render_limit_s: float
 
@@ -26,6 +27,7 @@ class Settings:
             common=CommonSettings.from_env(env, metrics_port=9102),
             grpc=GrpcSettings.from_env(env, port=8002),
             database=DatabaseSettings.from_env(env),
+            cache=CacheSettings.optional_from_env(env),
             # Who calls is proven with user_svc's keys.
             peers=PeerSettings.from_env(env, template_svc=False),
             render_limit_s=env.number("CLARION_RENDER_LIMIT_S", 0.2, minimum=0.01, maximum=5),

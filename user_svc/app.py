@@ -1,24 +1,33 @@
 """The composition root: opens what user_svc needs and wires it together. The only place where adapters are constructed."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from clarion.user.v1 import auth_service_pb2, erasure_service_pb2, recipient_service_pb2, user_service_pb2
 from mesh.process.health import Check, HealthMonitor
 from mesh.process.runtime import App
+from mesh.resilience.periodic import Periodic
 from mesh.rpc.dispatcher import Dispatcher
 from mesh.rpc.identity import Authenticator, ServiceIdentity
 from mesh.rpc.interceptors import server_chain
+from mesh.rpc.revocations import Revocations
 from mesh.rpc.server import serve_grpc
+from mesh.stores.cache import open_cache
 from mesh.stores.database import Database, open_database
+from mesh.stores.revocations import RedisRevocations
+from user_svc.auth.api_key_repository import ApiKeyRepository
+from user_svc.auth.api_keys import ApiKeys, LocalCredentials
 from user_svc.auth.passwords import PasswordHasher
-from user_svc.auth.repository import ApiKeyRepository, SessionRepository, SigningKeyRepository
+from user_svc.auth.repository import SessionRepository, SigningKeyRepository
+from user_svc.auth.revocation_repository import RevocationRepository
+from user_svc.auth.revoking import RevocationPublisher
 from user_svc.auth.servicer import AuthServicer
 from user_svc.auth.signing import Sealer, SigningKeys
-from user_svc.auth.use_cases import ApiKeys, LocalCredentials, Sessions
+from user_svc.auth.use_cases import Sessions
 from user_svc.bootstrap import Bootstrap
+from user_svc.bootstrap_repository import BootstrapRepository
 from user_svc.devices.repository import DeviceRepository
 from user_svc.devices.use_cases import Devices
 from user_svc.erasure.repository import ErasureRepository
@@ -47,9 +56,9 @@ ERASURE_SERVICE = erasure_service_pb2.DESCRIPTOR.services_by_name["ErasureServic
 @asynccontextmanager
 async def open_app(settings: Settings) -> AsyncIterator[App]:
     """Serves until the end of the block. The database may still be down: health says so, and calls answer UNAVAILABLE."""
-    async with open_database(settings.database) as database:
+    async with open_database(settings.database) as database, _revoking(settings, database) as revocations:
         passwords = PasswordHasher()
-        parts = _wire(settings, database, passwords)
+        parts = _wire(settings, database, passwords, revocations)
         checks = (Check("database", database.ping), Check("bootstrap", parts.bootstrap.ensure))
         health = HealthMonitor(checks, services=parts.dispatcher.service_names)
         try:
@@ -61,19 +70,40 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
             passwords.close()
 
 
+@asynccontextmanager
+async def _revoking(settings: Settings, database: Database) -> AsyncIterator[Revocations]:
+    """What is revoked: read from the database here, and published to the other processes where there is a Redis."""
+    repository = RevocationRepository(database)
+    revocations = Revocations(repository.fetch)
+    async with AsyncExitStack() as stack:
+        work = [Periodic("revocations.forget", repository.forget_old, interval_s=600, at_once=False)]
+        if settings.cache is not None:
+            redis = await stack.enter_async_context(open_cache(settings.cache))
+            publisher = RevocationPublisher(repository, RedisRevocations(redis))
+            work.append(Periodic("revocations.publish", publisher.run, interval_s=1))
+        revocations.start()
+        stack.push_async_callback(revocations.close)
+        for periodic in work:
+            periodic.start()
+            stack.push_async_callback(periodic.close)
+        yield revocations
+
+
 @dataclass(frozen=True, slots=True)
 class _Parts:
     dispatcher: Dispatcher
     bootstrap: Bootstrap
 
 
-def _wire(settings: Settings, database: Database, passwords: PasswordHasher) -> _Parts:
+def _wire(settings: Settings, database: Database, passwords: PasswordHasher, revocations: Revocations) -> _Parts:
     users = Users(UserRepository(database), hash_password=passwords.hash_new, now=_now)
     sessions, api_keys = SessionRepository(database), ApiKeyRepository(database)
     signing_keys = SigningKeys(SigningKeyRepository(database), Sealer(settings.common.service_secret), now=_now)
     keys = ApiKeys(api_keys, now=_now)
     authenticator = Authenticator(
-        LocalCredentials(signing_keys=signing_keys, api_keys=keys), ServiceIdentity(NAME, settings.common.service_secret)
+        LocalCredentials(signing_keys=signing_keys, api_keys=keys),
+        ServiceIdentity(NAME, settings.common.service_secret),
+        revocations=revocations,
     )
     user_servicer = UserServicer(
         users=users,
@@ -89,7 +119,15 @@ def _wire(settings: Settings, database: Database, passwords: PasswordHasher) -> 
     dispatcher.add(AUTH_SERVICE, auth_servicer)
     dispatcher.add(RECIPIENT_SERVICE, RecipientServicer(Recipients(ContactRepository(database))))
     dispatcher.add(ERASURE_SERVICE, ErasureServicer(Erasure(ErasureRepository(database))))
-    bootstrap = Bootstrap(settings.bootstrap, signing_keys=signing_keys, users=users, sessions=sessions, api_keys=api_keys, now=_now)
+    bootstrap = Bootstrap(
+        settings.bootstrap,
+        signing_keys=signing_keys,
+        users=users,
+        sessions=sessions,
+        api_keys=api_keys,
+        record=BootstrapRepository(database),
+        now=_now,
+    )
     return _Parts(dispatcher, bootstrap)
 
 

@@ -3,12 +3,14 @@
 import logging
 from collections.abc import Callable
 from datetime import datetime
+from typing import Protocol
 
 from mesh.errors import ServiceError
 from naming.email_address import email_key
+from user_svc.auth.api_keys import ApiKeyStore, api_key
 from user_svc.auth.models import Scope
 from user_svc.auth.signing import SigningKeys
-from user_svc.auth.use_cases import ApiKeyStore, SessionStore, api_key
+from user_svc.auth.use_cases import SessionStore
 from user_svc.settings import BootstrapSettings
 from user_svc.users.errors import EmailTaken
 from user_svc.users.models import Role, UserChanges
@@ -17,8 +19,22 @@ from user_svc.users.use_cases import Users
 log = logging.getLogger(__name__)
 
 
+ADMINISTRATOR, API_KEY = "administrator", "api_key"
+
+
+class BootstrapRecord(Protocol):
+    """What was made at the first start of a database."""
+
+    async def done(self, name: str) -> bool: ...
+
+    async def record(self, name: str) -> None: ...
+
+
 class Bootstrap:
-    """Work that is done once. A health check repeats it until it succeeds, so that the process starts before its database."""
+    """Work that is done once. A health check repeats it until it succeeds, so that the process starts before its database.
+
+    Administrator and API key are made once in the life of a database: what was deleted since is not made again by a restart.
+    """
 
     def __init__(
         self,
@@ -28,6 +44,7 @@ class Bootstrap:
         users: Users,
         sessions: SessionStore,
         api_keys: ApiKeyStore,
+        record: BootstrapRecord,
         now: Callable[[], datetime],
     ) -> None:
         self._settings = settings
@@ -35,6 +52,7 @@ class Bootstrap:
         self._users = users
         self._sessions = sessions
         self._api_keys = api_keys
+        self._record = record
         self._now = now
         self._done = False
 
@@ -55,7 +73,7 @@ class Bootstrap:
 
     async def _ensure_administrator(self) -> None:
         email = self._settings.admin_email
-        if not email:
+        if not email or await self._record.done(ADMINISTRATOR):
             return
         known = await self._sessions.find_login(email_key(email) or "")
         if known is None:
@@ -67,9 +85,17 @@ class Bootstrap:
                 log.info("created the administrator", extra={"user_id": user.id})
         elif known.role is not Role.ADMINISTRATOR:
             log.warning("CLARION_ADMIN_EMAIL belongs to a member, who stays one", extra={"user_id": known.user_id})
+            return
+        await self._record.record(ADMINISTRATOR)
 
     async def _ensure_api_key(self) -> None:
-        if self._settings.api_key:
-            await self._api_keys.add(
-                api_key(self._settings.api_key, name="bootstrap", scopes=list(Scope), created_by="environment", now=self._now())
-            )
+        if not self._settings.api_key:
+            return
+        key = api_key(self._settings.api_key, name="bootstrap", scopes=list(Scope), created_by="environment", now=self._now())
+        if not await self._record.done(API_KEY):
+            await self._api_keys.add_first(key)
+            await self._record.record(API_KEY)
+            return
+        known = await self._api_keys.find(key.sha256)
+        if known is None or known.revoke_time is not None:
+            log.warning("CLARION_BOOTSTRAP_API_KEY is ignored: this database has had its first key, and this one is revoked or unknown")

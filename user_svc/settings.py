@@ -7,7 +7,7 @@ from typing import Self
 from mesh.errors import InvalidArgument
 from mesh.process.settings import CommonSettings, Env
 from mesh.rpc.settings import GrpcSettings
-from mesh.stores.settings import DatabaseSettings
+from mesh.stores.settings import CacheSettings, DatabaseSettings
 from naming.email_address import check_email
 from user_svc.auth.password_rules import MIN_PASSWORD_LENGTH, check_password
 
@@ -47,6 +47,7 @@ class Settings:
     common: CommonSettings
     grpc: GrpcSettings
     database: DatabaseSettings
+    cache: CacheSettings | None
     bootstrap: BootstrapSettings
 
     @classmethod
@@ -56,5 +57,6 @@ class Settings:
             common=CommonSettings.from_env(env, metrics_port=9101),
             grpc=GrpcSettings.from_env(env, port=8001),
             database=DatabaseSettings.from_env(env),
+            cache=CacheSettings.optional_from_env(env),
             bootstrap=BootstrapSettings.from_env(env),
         )

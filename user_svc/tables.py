@@ -1,6 +1,21 @@
 """The tables of the user database. Migrations create them; repositories read and write them."""
 
-from sqlalchemy import Column, DateTime, ForeignKey, Index, LargeBinary, MetaData, Table, Text, Uuid, func
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    Uuid,
+    false,
+    func,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 
 metadata = MetaData()
@@ -69,11 +84,29 @@ api_keys = Table(
     Column("prefix", Text, nullable=False),
     Column("key_sha256", LargeBinary, nullable=False, unique=True),
     Column("scopes", ARRAY(Text), nullable=False),
-    # The caller who made it; no foreign key, because a key outlives its maker.
+    # The id of the person or key that made it; "environment" for the first one.
     Column("created_by", Text, nullable=False),
     Column("create_time", _TIME, nullable=False),
     Column("expire_time", _TIME),
+    # A revoked key stays as its own tombstone: the same secret is never accepted again.
+    Column("revoke_time", _TIME),
 )
+Index("api_keys_of_maker", api_keys.c.created_by)
+
+# What was revoked lately, until every process knows it. Subjects are those of `mesh.rpc.revocations`.
+revocations = Table(
+    "revocations",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("subject", Text, nullable=False),
+    Column("create_time", _TIME, nullable=False, server_default=func.now()),
+    Column("published", Boolean, nullable=False, server_default=false()),
+)
+Index("revocations_by_time", revocations.c.create_time)
+Index("revocations_unpublished", revocations.c.id, postgresql_where=~revocations.c.published)
+
+# What the environment asked for at the first start was made: it is not made again when somebody has deleted it.
+bootstraps = Table("bootstraps", metadata, Column("name", Text, primary_key=True), Column("create_time", _TIME, server_default=func.now()))
 
 signing_keys = Table(
     "signing_keys",

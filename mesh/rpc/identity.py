@@ -1,5 +1,6 @@
 """Who a bearer credential stands for: access tokens (RFC 9068), API keys, and the tokens of services (checked as RFC 8725 says)."""
 
+import asyncio
 import hashlib
 import time
 from collections import OrderedDict
@@ -11,6 +12,8 @@ import jwt
 
 from mesh.context import Caller, CallerKind
 from mesh.errors import DeadlineExceeded, Unauthenticated, Unavailable
+from mesh.resilience.single_flight import SingleFlight
+from mesh.rpc.revocations import Revocations, key_subject, session_subject, user_subject
 
 AUDIENCE = "clarion"
 ISSUER = "clarion"
@@ -21,14 +24,17 @@ API_KEY_PREFIX = "clk_"
 _MESH_AUDIENCE = "clarion-mesh"
 _SERVICE_TOKEN_S = 300
 _LEEWAY_S = 5
-# how long a proven credential is believed without asking again: the most that a revocation can lag
-_KEY_CACHE_S = 10.0
+# how long a proven credential is believed without asking again: the most that a revocation can lag where Redis does not bring it sooner
+_KEY_CACHE_S = 4.0
 # and how long while nobody can be asked; nobody can revoke it then either
 _KEY_STALE_S = 600.0
 _TOKEN_CACHE_S = 30.0
 _CACHE_SIZE = 10_000
 # an unknown key id makes us ask for the key set again, at most this often: forged ids must not become load on user_svc
 _JWKS_REFETCH_S = 5.0
+_JWKS_RETRY_S = 1.0
+# how often the end of a stream's credential is looked for
+_WATCH_S = 1.0
 _JWKS_MAX_AGE_S = 600.0
 
 
@@ -40,6 +46,7 @@ class ApiKeyInfo:
     name: str
     scopes: frozenset[str]
     expires_at: float | None = None
+    revoked: bool = False
 
 
 class CredentialSource(Protocol):
@@ -49,7 +56,7 @@ class CredentialSource(Protocol):
         """The public keys of access tokens as JWK dictionaries."""
 
     async def look_up_api_key(self, sha256: bytes) -> ApiKeyInfo | None:
-        """The key with this SHA-256; None when it is unknown, revoked or expired."""
+        """The key with this SHA-256, working or not; None when it is unknown."""
 
 
 class ServiceIdentity:
@@ -102,13 +109,24 @@ class Authenticator:
     While the source is down API keys that it has confirmed are believed for minutes, and its public keys go on being used.
     """
 
-    def __init__(self, source: CredentialSource, identity: ServiceIdentity, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        source: CredentialSource,
+        identity: ServiceIdentity,
+        *,
+        revocations: Revocations | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._source = source
         self._identity = identity
+        self._revocations = revocations
         self._clock = clock
         self._proven: OrderedDict[bytes, _Proven] = OrderedDict()
         self._jwks: dict[str, jwt.PyJWK] = {}
         self._jwks_at = float("-inf")
+        self._jwks_failed_at = float("-inf")
+        self._look_ups: SingleFlight[bytes, ApiKeyInfo | None] = SingleFlight(source.look_up_api_key)
+        self._fetches: SingleFlight[None, None] = SingleFlight(self._fetch_jwks)
 
     async def authenticate(self, authorization: str) -> Caller:
         """The caller. Raises Unauthenticated when the credential is malformed, unknown, revoked or expired."""
@@ -119,6 +137,7 @@ class Authenticator:
         digest = hashlib.sha256(credential.encode()).digest()
         known = self._proven.get(digest)
         if known is not None and self._clock() < known.until:
+            self._refuse_revoked(known.caller)
             return known.caller
         try:
             proven = await (self._api_key(digest) if credential.startswith(API_KEY_PREFIX) else self._token(credential))
@@ -128,20 +147,46 @@ class Authenticator:
         except (Unavailable, DeadlineExceeded):
             if known is None or self._clock() >= known.stale_until:
                 raise
+            self._refuse_revoked(known.caller)
             return known.caller
+        self._refuse_revoked(proven.caller)
         self._proven[digest] = proven
         self._proven.move_to_end(digest)
         if len(self._proven) > _CACHE_SIZE:
             self._proven.popitem(last=False)
         return proven.caller
 
+    async def until_ended(self, authorization: str) -> Unauthenticated:
+        """Waits until this credential no longer works, and answers why: for streams, which outlive the check at their start.
+
+        While its source is down, the credential goes on like everywhere else.
+        """
+        while True:
+            try:
+                await self.authenticate(authorization)
+            except Unauthenticated as ended:
+                return ended
+            except (Unavailable, DeadlineExceeded):
+                pass
+            await asyncio.sleep(_WATCH_S)
+
+    def _refuse_revoked(self, caller: Caller) -> None:
+        if self._revocations is not None and self._revocations.includes(caller.subjects):
+            raise _revoked()
+
     async def _api_key(self, digest: bytes) -> _Proven:
-        info = await self._source.look_up_api_key(digest)
+        info = await self._look_ups(digest)
         now = self._clock()
-        end = float("inf") if info is None or info.expires_at is None else info.expires_at
-        if info is None or end <= now:
+        if info is None:
             raise _rejected("the API key is not valid")
-        caller = Caller(CallerKind.API_KEY, info.id, info.scopes, name=info.name)
+        if info.revoked:
+            raise _revoked()
+        end = float("inf") if info.expires_at is None else info.expires_at
+        if end <= now:
+            raise Unauthenticated("the API key has expired; create a new one", reason="API_KEY_EXPIRED")
+        caller = Caller(
+            CallerKind.API_KEY, info.id, info.scopes, name=info.name, subjects=(key_subject(info.id),), expires_at=info.expires_at
+        )
         return _Proven(caller, min(now + _KEY_CACHE_S, end), min(now + _KEY_STALE_S, end))
 
     async def _token(self, token: str) -> _Proven:
@@ -159,19 +204,30 @@ class Authenticator:
         return _Proven(caller, until, until)
 
     async def _key(self, kid: str) -> jwt.PyJWK:
-        age = time.monotonic() - self._jwks_at
+        """The key set is fetched once for all who wait, at most once in an interval, whatever ids are presented."""
+        now = time.monotonic()
+        age = now - self._jwks_at
         if age > _JWKS_MAX_AGE_S or (kid not in self._jwks and age > _JWKS_REFETCH_S):
-            try:
-                keys = await self._source.jwks()
-            except (Unavailable, DeadlineExceeded):
-                if kid not in self._jwks:
-                    raise
-                return self._jwks[kid]
-            self._jwks = {str(key["kid"]): jwt.PyJWK(key, algorithm="EdDSA") for key in keys}
-            self._jwks_at = time.monotonic()
+            if now - self._jwks_failed_at > _JWKS_RETRY_S:
+                try:
+                    await self._fetches(None)
+                except (Unavailable, DeadlineExceeded):
+                    if kid not in self._jwks:
+                        raise
+            elif kid not in self._jwks:
+                raise Unavailable("the keys of access tokens can't be read now", reason="KEYS_UNAVAILABLE", retry_after_s=_JWKS_RETRY_S)
         if kid not in self._jwks:
             raise _rejected("the access token is not valid")
         return self._jwks[kid]
+
+    async def _fetch_jwks(self, _: None) -> None:
+        try:
+            keys = await self._source.jwks()
+        except (Unavailable, DeadlineExceeded):
+            self._jwks_failed_at = time.monotonic()
+            raise
+        self._jwks = {str(key["kid"]): jwt.PyJWK(key, algorithm="EdDSA") for key in keys}
+        self._jwks_at = time.monotonic()
 
 
 def _verify_access_token(token: str, key: jwt.PyJWK) -> tuple[Caller, float]:
@@ -190,7 +246,13 @@ def _verify_access_token(token: str, key: jwt.PyJWK) -> tuple[Caller, float]:
     except jwt.InvalidTokenError:
         raise _rejected("the access token is not valid") from None
     scopes = frozenset(str(claims.get("scope", "")).split())
-    return Caller(CallerKind.USER, claims["sub"], scopes, user_id=claims["sub"]), float(claims["exp"])
+    user_id, expires_at = str(claims["sub"]), float(claims["exp"])
+    subjects = (user_subject(user_id), session_subject(str(claims.get("sid", ""))))
+    return Caller(CallerKind.USER, user_id, scopes, user_id=user_id, subjects=subjects, expires_at=expires_at), expires_at
+
+
+def _revoked() -> Unauthenticated:
+    return Unauthenticated("the credential was revoked", reason="CREDENTIAL_REVOKED")
 
 
 def _rejected(message: str) -> Unauthenticated:

@@ -26,6 +26,9 @@ class DatabaseSettings:
         )
 
 
+_REDIS_SCHEMES = ("redis", "rediss", "unix")
+
+
 @dataclass(frozen=True, slots=True)
 class CacheSettings:
     """Redis or Valkey."""
@@ -37,6 +40,13 @@ class CacheSettings:
     def from_env(cls, env: Env) -> Self:
         """Reads the shared Redis."""
         return cls(
-            url=env.url("CLARION_REDIS_URL", schemes=("redis", "rediss", "unix")),
+            url=env.url("CLARION_REDIS_URL", schemes=_REDIS_SCHEMES),
             timeout_s=env.number("CLARION_REDIS_TIMEOUT_S", 1.0, minimum=0.05),
         )
+
+    @classmethod
+    def optional_from_env(cls, env: Env) -> Self | None:
+        """The shared Redis of a process that serves without one too; None when none is named."""
+        url = env.url("CLARION_REDIS_URL", "", schemes=_REDIS_SCHEMES)
+        timeout_s = env.number("CLARION_REDIS_TIMEOUT_S", 1.0, minimum=0.05)
+        return cls(url, timeout_s) if url else None

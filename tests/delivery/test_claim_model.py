@@ -84,7 +84,8 @@ class Handling:
 
 class Claims(RuleBasedStateMachine):
     """One notification. `gone` counts deaths and freezes of workers with a message in hand, `died` those during a
-    call to the provider: each of these excuses one double."""
+    call to the provider: each of these excuses one double.
+    """
 
     rules_of: ClassVar[type[LeasedRules | OldRules]] = LeasedRules
     client: ClassVar[redis.Redis]

@@ -1,5 +1,6 @@
 """Bearer credentials."""
 
+import asyncio
 import base64
 import hashlib
 import time
@@ -14,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from mesh.context import CallerKind
 from mesh.errors import Unauthenticated, Unavailable
 from mesh.rpc.identity import ApiKeyInfo, Authenticator, ServiceIdentity
+from mesh.rpc.revocations import Revocations, user_subject
 from mesh.testing import SECRET, FakeClock, FakeCredentials
 
 KEY = Ed25519PrivateKey.generate()
@@ -148,3 +150,90 @@ async def test_a_key_that_was_found_revoked_is_not_believed_later() -> None:
     source.down = True
     with pytest.raises(Unavailable):
         await authenticator.authenticate("Bearer clk_test_known")
+
+
+class Slow(FakeCredentials):
+    """Counts and holds up what is asked of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fetches = 0
+        self.go_on = asyncio.Event()
+
+    async def jwks(self) -> Sequence[dict[str, Any]]:
+        self.fetches += 1
+        await self.go_on.wait()
+        return await super().jwks()
+
+    async def look_up_api_key(self, sha256: bytes) -> ApiKeyInfo | None:
+        await self.go_on.wait()
+        return await super().look_up_api_key(sha256)
+
+
+async def test_a_burst_of_unknown_key_ids_asks_for_the_keys_once() -> None:
+    """One fetch for all who wait, and none before the interval is over; a good token among them is served."""
+    source = Slow()
+    source.public = [_jwk(KEY, "k1")]
+    authenticator = Authenticator(source, ServiceIdentity("test", SECRET))
+    forged = [asyncio.create_task(authenticator.authenticate(f"Bearer {_token(kid=f'forged-{n}')}")) for n in range(300)]
+    good = asyncio.create_task(authenticator.authenticate(f"Bearer {_token()}"))
+    await asyncio.sleep(0)
+    forged[0].cancel()
+    source.go_on.set()
+    answers = await asyncio.gather(*forged, return_exceptions=True)
+    assert all(isinstance(answer, Unauthenticated) for answer in answers[1:])
+    assert (await good).user_id == "user-1"
+    with pytest.raises(Unauthenticated):
+        await authenticator.authenticate(f"Bearer {_token(kid='one-more')}")
+    assert source.fetches == 1
+
+
+async def test_many_calls_with_one_key_look_it_up_once() -> None:
+    """Also when they arrive together."""
+    source = Slow()
+    source.keys[hashlib.sha256(b"clk_test_busy").digest()] = ApiKeyInfo("id", "name", frozenset())
+    authenticator = Authenticator(source, ServiceIdentity("test", SECRET))
+    calls = [asyncio.create_task(authenticator.authenticate("Bearer clk_test_busy")) for _ in range(50)]
+    await asyncio.sleep(0)
+    source.go_on.set()
+    await asyncio.gather(*calls)
+    assert source.look_ups == 1
+
+
+@pytest.mark.parametrize("subject", [user_subject("user-1"), "session:s-1", "key:key-1"])
+async def test_what_is_revoked_is_refused_at_once_while_its_source_is_down(subject: str) -> None:
+    """A person, a session or a key, proven before or not; others go on."""
+    source, revoked = Fragile(), list[str]()
+    source.public = [_jwk(KEY, "k1")]
+    source.keys = {hashlib.sha256(name.encode()).digest(): ApiKeyInfo(name[4:], name, frozenset()) for name in ("clk_key-1", "clk_key-2")}
+
+    async def fetch() -> list[str]:
+        return revoked
+
+    revocations = Revocations(fetch)
+    authenticator = Authenticator(source, ServiceIdentity("test", SECRET), revocations=revocations)
+    credential = "clk_key-1" if subject.startswith("key:") else _token(sid="s-1")
+    others = ["clk_key-2", _token(sub="user-2", sid="s-2")]
+    for each in (credential, *others):
+        await authenticator.authenticate(f"Bearer {each}")
+    source.down = True
+    revoked.append(subject)
+    await revocations.poll()
+    with pytest.raises(Unauthenticated) as refused:
+        await authenticator.authenticate(f"Bearer {credential}")
+    assert refused.value.reason == "CREDENTIAL_REVOKED"
+    for each in others:
+        await authenticator.authenticate(f"Bearer {each}")
+    assert (await authenticator.until_ended(f"Bearer {credential}")).reason == "CREDENTIAL_REVOKED"
+
+
+async def test_a_key_that_is_known_as_revoked_or_expired_says_so() -> None:
+    """To who holds it; an unknown one is only not valid."""
+    source, clock = FakeCredentials(), FakeClock()
+    authenticator = Authenticator(source, ServiceIdentity("test", SECRET), clock=clock)
+    source.keys[hashlib.sha256(b"clk_old").digest()] = ApiKeyInfo("1", "old", frozenset(), clock.now - 1)
+    source.keys[hashlib.sha256(b"clk_revoked").digest()] = ApiKeyInfo("2", "revoked", frozenset(), revoked=True)
+    for key, reason in {"clk_old": "API_KEY_EXPIRED", "clk_revoked": "CREDENTIAL_REVOKED", "clk_none": "CREDENTIALS_INVALID"}.items():
+        with pytest.raises(Unauthenticated) as refused:
+            await authenticator.authenticate(f"Bearer {key}")
+        assert refused.value.reason == reason

@@ -18,7 +18,7 @@ from clarion.template.v1 import template_service_pb2 as rpc
 from clarion.template.v1.render_service_pb2_grpc import RenderServiceStub
 from clarion.template.v1.template_service_pb2_grpc import TemplateServiceStub
 from mesh.process.health import HealthMonitor
-from mesh.rpc.identity import ServiceIdentity
+from mesh.rpc.identity import Authenticator, ServiceIdentity
 from mesh.rpc.server import serve_grpc
 from mesh.testing import SECRET, FakeCredentials, grpc_settings, service_metadata
 from template_svc.app import wire
@@ -39,7 +39,8 @@ def variables(**values: Any) -> Struct:
 @pytest.fixture
 async def channel(limit: CpuLimit, checking: ThreadPoolExecutor) -> AsyncIterator[grpc.aio.Channel]:
     """A channel to a served template_svc with an empty store."""
-    dispatcher = wire(MemoryTemplates(), FakeCredentials(), ServiceIdentity("template_svc", SECRET), limit=limit, checking=checking)
+    authenticator = Authenticator(FakeCredentials(), ServiceIdentity("template_svc", SECRET))
+    dispatcher = wire(MemoryTemplates(), authenticator, limit=limit, checking=checking)
     async with (
         serve_grpc(dispatcher, grpc_settings(), HealthMonitor([]), grace_s=1) as port,
         grpc.aio.insecure_channel(f"127.0.0.1:{port}") as opened,

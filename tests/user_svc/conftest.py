@@ -12,9 +12,13 @@ from mesh.stores.settings import DatabaseSettings
 from tests.fixtures_postgres import NewDatabase
 from tests.user_svc import fakes
 from tests.user_svc.factories import Clock
-from user_svc.auth.repository import ApiKeyRepository, SessionRepository, SigningKeyRepository
+from user_svc.auth.api_key_repository import ApiKeyRepository
+from user_svc.auth.api_keys import ApiKeyStore
+from user_svc.auth.repository import SessionRepository, SigningKeyRepository
 from user_svc.auth.signing import SigningKeyStore
-from user_svc.auth.use_cases import ApiKeyStore, SessionStore
+from user_svc.auth.use_cases import SessionStore
+from user_svc.bootstrap import BootstrapRecord
+from user_svc.bootstrap_repository import BootstrapRepository
 from user_svc.devices.repository import DeviceRepository
 from user_svc.devices.use_cases import DeviceStore
 from user_svc.preferences.repository import PreferenceRepository
@@ -39,6 +43,7 @@ class Stores:
     api_keys: ApiKeyStore
     signing_keys: SigningKeyStore
     contacts: ContactStore
+    bootstraps: BootstrapRecord
 
 
 @dataclass
@@ -67,6 +72,7 @@ def memory_stores() -> Stores:
         fakes.MemoryApiKeys(memory),
         fakes.MemorySigningKeys(memory),
         fakes.MemoryContacts(memory),
+        fakes.MemoryBootstraps(),
     )
 
 
@@ -89,6 +95,7 @@ def postgres_stores(database: Database) -> Stores:
         ApiKeyRepository(database),
         SigningKeyRepository(database),
         ContactRepository(database),
+        BootstrapRepository(database),
     )
 
 

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from mesh import ids
+from user_svc.auth.api_keys import api_key
 from user_svc.auth.models import ApiKey
-from user_svc.auth.use_cases import api_key
 from user_svc.devices.models import Device, Platform
 from user_svc.recipients.models import Contact
 from user_svc.users.models import Role, User

@@ -5,7 +5,19 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 
 from mesh.etag import check_etag
-from user_svc.auth.models import ApiKey, Login, RefreshToken, Rotation, RotationOutcome, SessionOwner, SigningKey
+from tests.user_svc.factories import START
+from user_svc.auth.api_keys import within_maker
+from user_svc.auth.errors import MakerGone
+from user_svc.auth.models import (
+    SCOPES_OF_ROLE,
+    ApiKey,
+    Login,
+    RefreshToken,
+    Rotation,
+    RotationOutcome,
+    SessionOwner,
+    SigningKey,
+)
 from user_svc.devices.errors import TooManyDevices
 from user_svc.devices.models import MAX_DEVICES, Device
 from user_svc.preferences.errors import TooManyRules
@@ -183,7 +195,7 @@ class MemorySessions:
             return Rotation(RotationOutcome.EXPIRED)
         self._memory.used.add(sha256)
         self._store(RefreshToken(next_sha256, token.user_id, token.family, now, expire_time))
-        return Rotation(RotationOutcome.ROTATED, SessionOwner(token.user_id, self._memory.users[token.user_id].role))
+        return Rotation(RotationOutcome.ROTATED, SessionOwner(token.user_id, self._memory.users[token.user_id].role, token.family))
 
     async def revoke_family_of(self, sha256: bytes) -> None:
         token = self._memory.refresh_tokens.get(sha256)
@@ -204,22 +216,64 @@ class MemoryApiKeys:
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
 
-    async def add(self, key: ApiKey) -> None:
-        if all(each.sha256 != key.sha256 for each in self._memory.api_keys.values()):
+    async def add_first(self, key: ApiKey) -> bool:
+        new = all(each.sha256 != key.sha256 for each in self._memory.api_keys.values())
+        if new:
             self._memory.api_keys[key.id] = key
+        return new
 
-    async def find_working(self, sha256: bytes, now: datetime) -> ApiKey | None:
-        return next((key for key in self._working(now) if key.sha256 == sha256), None)
+    async def add(self, key: ApiKey, now: datetime) -> ApiKey:
+        maker, person = self._memory.api_keys.get(key.created_by), self._memory.users.get(key.created_by)
+        if maker is not None and maker in self._working(now):
+            kept = within_maker(key, frozenset(maker.scopes), maker.expire_time)
+        elif person is not None:
+            kept = within_maker(key, SCOPES_OF_ROLE[person.role], None)
+        else:
+            raise MakerGone
+        self._memory.api_keys[key.id] = kept
+        return kept
 
-    async def list_working(self, before_id: str | None, limit: int, now: datetime) -> Sequence[ApiKey]:
+    async def find(self, sha256: bytes) -> ApiKey | None:
+        return next((key for key in self._memory.api_keys.values() if key.sha256 == sha256), None)
+
+    async def list_working(self, before_id: str | None, limit: int, now: datetime, *, family_of: str | None = None) -> Sequence[ApiKey]:
         newest = sorted(self._working(now), key=lambda key: key.id, reverse=True)
-        return [key for key in newest if before_id is None or key.id < before_id][:limit]
+        family = None if family_of is None else self._family(family_of)
+        return [key for key in newest if (before_id is None or key.id < before_id) and (family is None or key.id in family)][:limit]
 
-    async def delete(self, key_id: str) -> bool:
-        return self._memory.api_keys.pop(key_id, None) is not None
+    async def revoke(self, key_id: str, *, family_of: str | None = None) -> bool:
+        key = self._memory.api_keys.get(key_id)
+        if key is None or key.revoke_time is not None or (family_of is not None and key_id not in self._family(family_of)):
+            return False
+        for each in self._family(key_id):
+            found = self._memory.api_keys[each]
+            self._memory.api_keys[each] = replace(found, revoke_time=found.revoke_time or START)
+        return True
+
+    def _family(self, of: str) -> set[str]:
+        family = {of} & self._memory.api_keys.keys()
+        makers = {of}
+        while made := {key.id for key in self._memory.api_keys.values() if key.created_by in makers} - family:
+            family |= made
+            makers = made
+        return family
 
     def _working(self, now: datetime) -> list[ApiKey]:
-        return [key for key in self._memory.api_keys.values() if key.expire_time is None or key.expire_time > now]
+        keys = self._memory.api_keys.values()
+        return [key for key in keys if key.revoke_time is None and (key.expire_time is None or key.expire_time > now)]
+
+
+class MemoryBootstraps:
+    """Implements BootstrapRecord."""
+
+    def __init__(self) -> None:
+        self._done: set[str] = set()
+
+    async def done(self, name: str) -> bool:
+        return name in self._done
+
+    async def record(self, name: str) -> None:
+        self._done.add(name)
 
 
 class MemorySigningKeys:

@@ -53,6 +53,7 @@ def bootstrap(stores: Stores, clock: Clock, settings: BootstrapSettings) -> Boot
         users=Users(stores.users, hash_password=hash_password, now=clock),
         sessions=stores.sessions,
         api_keys=stores.api_keys,
+        record=stores.bootstraps,
         now=clock,
     )
 
@@ -92,6 +93,22 @@ async def test_the_first_start_creates_what_the_environment_names(stores: Stores
     assert (root.email, root.role) == ("root@example.com", Role.ADMINISTRATOR)
     (key,) = await stores.api_keys.list_working(None, 10, clock.now)
     assert (key.name, key.prefix, set(key.scopes)) == ("bootstrap", "clk_live_0123", set(Scope))
+
+
+async def test_a_restart_does_not_undo_a_deletion(stores: Stores, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    """Neither the administrator nor the key is made a second time, whatever the environment still says."""
+    record = stores.bootstraps
+    await bootstrap(stores, clock, EVERYTHING).ensure()
+    (root,) = await stores.users.list_newest_first("", None, 10)
+    (key,) = await stores.api_keys.list_working(None, 10, clock.now)
+    await stores.users.delete(root.id)
+    await stores.api_keys.revoke(key.id)
+    with caplog.at_level(logging.WARNING):
+        await bootstrap(stores, clock, EVERYTHING).ensure()
+    assert await stores.users.list_newest_first("", None, 10) == []
+    assert await stores.api_keys.list_working(None, 10, clock.now) == []
+    assert "CLARION_BOOTSTRAP_API_KEY is ignored" in caplog.text
+    assert await record.done("administrator")
 
 
 async def test_nothing_named_creates_a_signing_key_only(stores: Stores, clock: Clock) -> None:

@@ -3,10 +3,17 @@
 import asyncio
 from datetime import timedelta
 
+import pytest
+
 from mesh import ids
+from mesh.rpc.revocations import user_subject
+from mesh.stores.database import Database
 from tests.user_svc.conftest import Stores
 from tests.user_svc.factories import START, make_api_key, make_user
-from user_svc.auth.models import RefreshToken, RotationOutcome, SessionOwner
+from user_svc.auth.errors import MakerGone
+from user_svc.auth.models import ApiKey, RefreshToken, RotationOutcome, SessionOwner
+from user_svc.auth.revocation_repository import RevocationRepository
+from user_svc.erasure.repository import ErasureRepository
 from user_svc.users.models import Role, User
 
 MONTH = timedelta(days=30)
@@ -52,7 +59,7 @@ async def test_a_rotation_answers_the_owner_and_moves_on(stores: Stores) -> None
     """The next token is good, the first one is not."""
     first = await make_session(stores)
     rotation = await stores.sessions.rotate_refresh_token(b"first", b"second", now=START, expire_time=START + MONTH)
-    assert rotation.owner == SessionOwner(first.user_id, Role.MEMBER)
+    assert rotation.owner == SessionOwner(first.user_id, Role.MEMBER, first.family)
     again = await stores.sessions.rotate_refresh_token(b"second", b"third", now=START, expire_time=START + MONTH)
     assert again.outcome is RotationOutcome.ROTATED
 
@@ -104,20 +111,80 @@ async def test_a_revoked_family_leaves_others_alone(stores: Stores) -> None:
 async def test_an_api_key_comes_back_as_stored(stores: Stores) -> None:
     """By its hash and nothing else; storing it again changes nothing."""
     key = make_api_key(expire_time=START + MONTH)
-    await stores.api_keys.add(key)
-    await stores.api_keys.add(make_api_key(name="the same secret"))
-    assert await stores.api_keys.find_working(key.sha256, START) == key
-    assert await stores.api_keys.find_working(b"other", START) is None
-    assert await stores.api_keys.find_working(key.sha256, START + MONTH) is None
+    await stores.api_keys.add_first(key)
+    await stores.api_keys.add_first(make_api_key(name="the same secret"))
+    assert await stores.api_keys.find(key.sha256) == key
+    assert await stores.api_keys.find(b"other") is None
 
 
 async def test_working_keys_are_listed_newest_first(stores: Stores) -> None:
     """Strictly before the position; expired and deleted ones are left out."""
     made = [make_api_key(f"clk_test_{number}") for number in range(3)]
     for key in (*made, make_api_key("clk_test_old", expire_time=START)):
-        await stores.api_keys.add(key)
+        await stores.api_keys.add_first(key)
     assert list(await stores.api_keys.list_working(None, 10, START)) == made[::-1]
     assert list(await stores.api_keys.list_working(made[2].id, 1, START)) == [made[1]]
-    assert await stores.api_keys.delete(made[1].id)
-    assert not await stores.api_keys.delete(made[1].id)
+    assert await stores.api_keys.revoke(made[1].id)
+    assert not await stores.api_keys.revoke(made[1].id)
     assert list(await stores.api_keys.list_working(None, 10, START)) == [made[2], made[0]]
+
+
+async def test_a_key_is_made_within_its_maker_and_revoked_with_it(stores: Stores) -> None:
+    """Down the whole family, once, and not beyond it."""
+    root = make_user(role=Role.ADMINISTRATOR)
+    await stores.users.insert(root, None)
+    first = await stores.api_keys.add(make_api_key("clk_test_1", created_by=root.id, expire_time=START + MONTH), START)
+    second = await stores.api_keys.add(make_api_key("clk_test_2", created_by=first.id), START)
+    third = await stores.api_keys.add(make_api_key("clk_test_3", created_by=second.id), START)
+    other = await stores.api_keys.add(make_api_key("clk_test_4", created_by=root.id), START)
+    assert (second.expire_time, third.expire_time, other.expire_time) == (START + MONTH, START + MONTH, None)
+    assert [key.id for key in await stores.api_keys.list_working(None, 10, START, family_of=second.id)] == [third.id, second.id]
+    assert len(await stores.api_keys.list_working(None, 10, START, family_of=root.id)) == 4
+    assert not await stores.api_keys.revoke(first.id, family_of=second.id)
+    assert await stores.api_keys.revoke(second.id, family_of=first.id)
+    assert not await stores.api_keys.revoke(third.id)
+    assert [key.id for key in await stores.api_keys.list_working(None, 10, START)] == [other.id, first.id]
+    tombstone = await stores.api_keys.find(third.sha256)
+    assert tombstone is not None
+    assert tombstone.revoke_time is not None
+
+
+@pytest.mark.parametrize("maker", [ids.new_id(), "environment", "gateway"])
+async def test_nobody_who_is_gone_makes_a_key(stores: Stores, maker: str) -> None:
+    """What was true when the token was issued is not enough."""
+    with pytest.raises(MakerGone):
+        await stores.api_keys.add(make_api_key(created_by=maker), START)
+
+
+async def test_a_key_that_is_being_made_is_revoked_with_its_maker(postgres_stores: Stores, database: Database) -> None:
+    """The revocation waits for the key, and then finds it."""
+    root = make_user(role=Role.ADMINISTRATOR)
+    await postgres_stores.users.insert(root, None)
+    maker = await postgres_stores.api_keys.add(make_api_key("clk_test_1", created_by=root.id), START)
+    made = await asyncio.gather(
+        *(postgres_stores.api_keys.add(make_api_key(f"clk_test_m{n}", created_by=maker.id), START) for n in range(5)),
+        postgres_stores.api_keys.revoke(maker.id),
+        return_exceptions=True,
+    )
+    assert all(isinstance(result, (ApiKey, MakerGone)) or result is True for result in made)
+    assert await postgres_stores.api_keys.list_working(None, 10, START) == []
+
+
+async def test_what_is_revoked_is_recorded_until_it_is_published(postgres_stores: Stores, database: Database) -> None:
+    """Keys, sessions and people, in the transaction that revokes them."""
+    user = make_user(role=Role.ADMINISTRATOR)
+    await postgres_stores.users.insert(user, None)
+    token = await make_session(postgres_stores)
+    key = await postgres_stores.api_keys.add(make_api_key(created_by=user.id), START)
+    await postgres_stores.sessions.revoke_family_of(token.sha256)
+    await ErasureRepository(database).erase(user.id)
+    expected = {f"session:{token.family}", user_subject(user.id), f"key:{key.id}"}
+    revocations = RevocationRepository(database)
+    waiting = await revocations.unpublished()
+    assert {subject for _, subject in waiting} == expected == set(await revocations.fetch())
+    await revocations.mark_published([identifier for identifier, _ in waiting])
+    assert await revocations.unpublished() == []
+    await revocations.publish_all_again()
+    assert len(await revocations.unpublished()) == 3
+    await revocations.forget_old()
+    assert len(list(await revocations.fetch())) == 3

@@ -4,23 +4,24 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import jwt
 import pytest
 
 from mesh import ids
-from mesh.context import CallerKind
+from mesh.context import Caller, CallerKind
 from mesh.errors import InvalidArgument, Unauthenticated
 from mesh.rpc.identity import Authenticator, ServiceIdentity
 from mesh.testing import SECRET, caller
 from tests.user_svc.conftest import Stores
 from tests.user_svc.factories import Clock, make_user
-from user_svc.auth.errors import ApiKeyNotFound, LoginFailed, RefreshRejected, ScopeNotHeld
+from user_svc.auth.api_keys import ApiKeys, LocalCredentials
+from user_svc.auth.errors import ApiKeyNotFound, ExpiresAfterMaker, LoginFailed, MakerGone, RefreshRejected, ScopeNotHeld
 from user_svc.auth.models import Scope
 from user_svc.auth.passwords import PasswordHasher
 from user_svc.auth.signing import Sealer, SigningKeys
-from user_svc.auth.use_cases import ApiKeys, LocalCredentials, Sessions
+from user_svc.auth.use_cases import Sessions
 from user_svc.users.models import Role, User
 
 PASSWORD = "correct horse battery"
@@ -58,6 +59,14 @@ def sessions(memory_stores: Stores, passwords: PasswordHasher, signing_keys: Sig
 def api_keys(memory_stores: Stores, real_clock: Clock) -> ApiKeys:
     """The rules over memory."""
     return ApiKeys(memory_stores.api_keys, now=real_clock)
+
+
+@pytest.fixture
+async def administrator(memory_stores: Stores) -> Caller:
+    """A person who holds every scope."""
+    root = make_user(role=Role.ADMINISTRATOR)
+    await memory_stores.users.insert(root, None)
+    return caller(*Scope, user_id=root.id)
 
 
 @pytest.fixture
@@ -228,43 +237,43 @@ async def test_a_deleted_person_cannot_refresh(sessions: Sessions, memory_stores
         await sessions.log_in("ada@example.com", PASSWORD)
 
 
-async def test_an_api_key_is_shown_once_and_kept_as_a_hash(api_keys: ApiKeys, memory_stores: Stores, real_clock: Clock) -> None:
+async def test_an_api_key_is_shown_once_and_kept_as_a_hash(
+    administrator: Caller, api_keys: ApiKeys, memory_stores: Stores, real_clock: Clock
+) -> None:
     """Its prefix stays visible, its scopes are sorted and unique."""
     key, secret = await api_keys.create_api_key(
-        ADMINISTRATOR, name="shop", scopes=["users:read", "notifications:send", "users:read"], expire_time=None, test=False
+        administrator, name="shop", scopes=["users:read", "notifications:send", "users:read"], expire_time=None, test=False
     )
     assert secret.startswith("clk_live_")
     assert len(secret) == len("clk_live_") + 43
     assert (key.prefix, key.scopes) == (secret[:13], ("notifications:send", "users:read"))
-    stored = await memory_stores.api_keys.find_working(hashlib.sha256(secret.encode()).digest(), real_clock.now)
+    stored = await memory_stores.api_keys.find(hashlib.sha256(secret.encode()).digest())
     assert stored == key
     assert secret not in repr(stored)
 
 
-async def test_an_api_key_calls_with_its_scopes(api_keys: ApiKeys, authenticator: Authenticator) -> None:
+async def test_an_api_key_calls_with_its_scopes(administrator: Caller, api_keys: ApiKeys, authenticator: Authenticator) -> None:
     """It is nobody's own token, so it owns nothing."""
-    key, secret = await api_keys.create_api_key(ADMINISTRATOR, name="shop", scopes=["users:read"], expire_time=None, test=True)
+    key, secret = await api_keys.create_api_key(administrator, name="shop", scopes=["users:read"], expire_time=None, test=True)
     assert secret.startswith("clk_test_")
     proven = await authenticator.authenticate(f"Bearer {secret}")
     assert (proven.kind, proven.id, proven.scopes, proven.user_id) == (CallerKind.API_KEY, key.id, {"users:read"}, None)
 
 
-async def test_an_api_key_stops_when_it_expires(api_keys: ApiKeys, real_clock: Clock) -> None:
+async def test_an_api_key_stops_when_it_expires(administrator: Caller, api_keys: ApiKeys, real_clock: Clock) -> None:
     """It disappears from the list too."""
     until = real_clock.now + timedelta(hours=1)
-    key, _ = await api_keys.create_api_key(ADMINISTRATOR, name="shop", scopes=["users:read"], expire_time=until, test=False)
+    key, _ = await api_keys.create_api_key(administrator, name="shop", scopes=["users:read"], expire_time=until, test=False)
     assert (await api_keys.get_by_hash(key.sha256)).expire_time == until
     real_clock.advance(hours=1)
-    with pytest.raises(ApiKeyNotFound):
-        await api_keys.get_by_hash(key.sha256)
-    assert (await api_keys.list_api_keys(0, "")).items == ()
+    assert (await api_keys.list_api_keys(administrator, 0, "")).items == ()
 
 
 @pytest.mark.parametrize("scope", ["users:*", "admin", "", "USERS:READ"])
-async def test_an_unknown_scope_is_refused(api_keys: ApiKeys, scope: str) -> None:
+async def test_an_unknown_scope_is_refused(administrator: Caller, api_keys: ApiKeys, scope: str) -> None:
     """The message tells which there are."""
-    with pytest.raises(InvalidArgument, match=r"^scopes\[1\]: is not a scope; there are apikeys:write, "):
-        await api_keys.create_api_key(ADMINISTRATOR, name="x", scopes=["users:read", scope], expire_time=None, test=False)
+    with pytest.raises(InvalidArgument, match=r"^scopes\[1\]: is not a scope; there are apikeys:admin, apikeys:write, "):
+        await api_keys.create_api_key(administrator, name="x", scopes=["users:read", scope], expire_time=None, test=False)
 
 
 async def test_nobody_gives_a_scope_that_they_lack(api_keys: ApiKeys) -> None:
@@ -275,26 +284,94 @@ async def test_nobody_gives_a_scope_that_they_lack(api_keys: ApiKeys) -> None:
         )
 
 
-async def test_bad_descriptions_of_a_key_are_refused(api_keys: ApiKeys, real_clock: Clock) -> None:
+async def test_bad_descriptions_of_a_key_are_refused(administrator: Caller, api_keys: ApiKeys, real_clock: Clock) -> None:
     """A time that is not in the future, a name with control characters."""
     with pytest.raises(InvalidArgument, match="expire_time: must be in the future"):
-        await api_keys.create_api_key(ADMINISTRATOR, name="x", scopes=["users:read"], expire_time=real_clock.now, test=False)
+        await api_keys.create_api_key(administrator, name="x", scopes=["users:read"], expire_time=real_clock.now, test=False)
     with pytest.raises(InvalidArgument, match="name"):
-        await api_keys.create_api_key(ADMINISTRATOR, name="a\nb", scopes=["users:read"], expire_time=None, test=False)
+        await api_keys.create_api_key(administrator, name="a\nb", scopes=["users:read"], expire_time=None, test=False)
 
 
-async def test_keys_are_listed_newest_first_and_revoked(api_keys: ApiKeys) -> None:
+async def test_keys_are_listed_newest_first_and_revoked(administrator: Caller, api_keys: ApiKeys) -> None:
     """A revoked key is gone at once; revoking what is not there is told."""
     made = [
-        (await api_keys.create_api_key(ADMINISTRATOR, name=str(number), scopes=["users:read"], expire_time=None, test=False))[0]
+        (await api_keys.create_api_key(administrator, name=str(number), scopes=["users:read"], expire_time=None, test=False))[0]
         for number in range(3)
     ]
-    page = await api_keys.list_api_keys(2, "")
-    rest = await api_keys.list_api_keys(2, page.next_token)
+    page = await api_keys.list_api_keys(administrator, 2, "")
+    rest = await api_keys.list_api_keys(administrator, 2, page.next_token)
     assert [key.name for key in (*page.items, *rest.items)] == ["2", "1", "0"]
-    await api_keys.delete_api_key(made[0].id)
-    with pytest.raises(ApiKeyNotFound):
-        await api_keys.get_by_hash(made[0].sha256)
+    await api_keys.delete_api_key(administrator, made[0].id)
+    assert (await api_keys.get_by_hash(made[0].sha256)).revoke_time is not None
     for key_id in (made[0].id, ids.new_id(), "guess"):
         with pytest.raises(ApiKeyNotFound):
-            await api_keys.delete_api_key(key_id)
+            await api_keys.delete_api_key(administrator, key_id)
+
+
+async def make_key(api_keys: ApiKeys, maker: Caller, *scopes: str, expire_time: datetime | None = None) -> tuple[Caller, str]:
+    """A key as a caller, and its secret."""
+    key, secret = await api_keys.create_api_key(maker, name="x", scopes=scopes, expire_time=expire_time, test=True)
+    return Caller(CallerKind.API_KEY, key.id, frozenset(key.scopes)), secret
+
+
+async def test_a_key_does_not_outlive_the_one_that_made_it(api_keys: ApiKeys, administrator: Caller, real_clock: Clock) -> None:
+    """Its end is its maker's, unless it asks for an earlier one."""
+    end = real_clock.now + timedelta(hours=1)
+    maker, _ = await make_key(api_keys, administrator, "apikeys:write", "users:read", expire_time=end)
+    made, _ = await api_keys.create_api_key(maker, name="x", scopes=["users:read"], expire_time=None, test=True)
+    assert (made.expire_time, made.created_by) == (end, maker.id)
+    with pytest.raises(ExpiresAfterMaker, match="expire_time: must not be after 20"):
+        await make_key(api_keys, maker, "users:read", expire_time=end + timedelta(seconds=1))
+
+
+async def test_revoking_a_key_revokes_all_that_were_made_with_it(
+    api_keys: ApiKeys, administrator: Caller, authenticator: Authenticator
+) -> None:
+    """Down to the last, and no other."""
+    root, root_secret = await make_key(api_keys, administrator, "apikeys:write", "users:read")
+    child, child_secret = await make_key(api_keys, root, "apikeys:write", "users:read")
+    _, grandchild_secret = await make_key(api_keys, child, "users:read")
+    _, other_secret = await make_key(api_keys, administrator, "users:read")
+    await api_keys.delete_api_key(administrator, root.id)
+    for secret in (root_secret, child_secret, grandchild_secret):
+        with pytest.raises(Unauthenticated) as refused:
+            await authenticator.authenticate(f"Bearer {secret}")
+        assert refused.value.reason == "CREDENTIAL_REVOKED"
+    await authenticator.authenticate(f"Bearer {other_secret}")
+
+
+async def test_a_revoked_key_or_a_deleted_person_makes_no_key(api_keys: ApiKeys, administrator: Caller, memory_stores: Stores) -> None:
+    """Their token may still be believed for seconds: the writing of credentials looks at what is true now."""
+    key, _ = await make_key(api_keys, administrator, "apikeys:write", "users:read")
+    await api_keys.delete_api_key(administrator, key.id)
+    await memory_stores.users.delete(administrator.id)
+    for gone in (key, administrator):
+        with pytest.raises(MakerGone):
+            await make_key(api_keys, gone, "users:read")
+
+
+async def test_a_key_sees_and_revokes_its_own_family_only(api_keys: ApiKeys, administrator: Caller) -> None:
+    """`apikeys:admin` opens the others'."""
+    one, _ = await make_key(api_keys, administrator, "apikeys:write", "users:read")
+    child, _ = await make_key(api_keys, one, "apikeys:write", "users:read")
+    grandchild, _ = await make_key(api_keys, child, "users:read")
+    other, _ = await make_key(api_keys, administrator, "users:read")
+    assert [key.id for key in (await api_keys.list_api_keys(one, 0, "")).items] == [grandchild.id, child.id, one.id]
+    assert len((await api_keys.list_api_keys(administrator, 0, "")).items) == 4
+    for stranger in (other, one):
+        with pytest.raises(ApiKeyNotFound):
+            await api_keys.delete_api_key(child, stranger.id)
+    await api_keys.delete_api_key(one, grandchild.id)
+
+
+async def test_an_expired_key_says_so_to_its_holder(
+    api_keys: ApiKeys, administrator: Caller, signing_keys: SigningKeys, real_clock: Clock
+) -> None:
+    """Who holds the secret may know what became of it."""
+    end = real_clock.now + timedelta(hours=1)
+    _, secret = await make_key(api_keys, administrator, "users:read", expire_time=end)
+    source = LocalCredentials(signing_keys=signing_keys, api_keys=api_keys)
+    authenticator = Authenticator(source, ServiceIdentity("test", SECRET), clock=end.timestamp)
+    with pytest.raises(Unauthenticated, match="has expired") as refused:
+        await authenticator.authenticate(f"Bearer {secret}")
+    assert refused.value.reason == "API_KEY_EXPIRED"

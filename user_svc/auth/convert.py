@@ -26,8 +26,10 @@ def api_key_to_proto(key: ApiKey) -> api_key_pb2.ApiKey:
         name=key.name,
         prefix=key.prefix,
         scopes=key.scopes,
+        created_by=key.created_by,
         create_time=to_timestamp(key.create_time),
         expire_time=to_timestamp(key.expire_time),
+        revoke_time=to_timestamp(key.revoke_time),
     )
 
 

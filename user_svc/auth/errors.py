@@ -1,6 +1,8 @@
 """What callers are told about credentials: never which part was wrong."""
 
-from mesh.errors import NotFound, PermissionDenied, Unauthenticated
+from datetime import datetime
+
+from mesh.errors import FieldViolation, InvalidArgument, NotFound, PermissionDenied, Unauthenticated
 
 
 class LoginFailed(Unauthenticated):
@@ -37,3 +39,22 @@ class ScopeNotHeld(PermissionDenied):
 
     def __init__(self, scope: str) -> None:
         super().__init__(f"a key can't get the scope {scope}, which its maker does not hold", metadata={"scope": scope})
+
+
+class MakerGone(Unauthenticated):
+    """The credential that would make another one was revoked, has expired, or its person was deleted, moments ago."""
+
+    reason = "CREDENTIAL_REVOKED"
+
+    def __init__(self) -> None:
+        super().__init__("the credential of this call was revoked or has expired")
+
+
+class ExpiresAfterMaker(InvalidArgument):
+    """No key outlives the one that made it."""
+
+    reason = "EXPIRES_AFTER_MAKER"
+
+    def __init__(self, end: datetime) -> None:
+        description = f"must not be after {end:%Y-%m-%dT%H:%M:%SZ}, when the key that makes it expires"
+        super().__init__(f"expire_time: {description}", violations=[FieldViolation("expire_time", description)])

@@ -17,6 +17,7 @@ class Scope(StrEnum):
     SAGAS_READ = "sagas:read"
     SAGAS_WRITE = "sagas:write"
     APIKEYS_WRITE = "apikeys:write"
+    APIKEYS_ADMIN = "apikeys:admin"
     USERS_WRITE = "users:write"
     USERS_READ = "users:read"
     TEMPLATES_WRITE = "templates:write"
@@ -42,6 +43,7 @@ class SessionOwner:
 
     user_id: str
     role: Role
+    session_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,10 @@ class SigningKey:
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A program's key as it is kept. `prefix` is what may be shown of it; `expire_time` None means never."""
+    """A program's key as it is kept. `prefix` is what may be shown of it; `expire_time` None means never.
+
+    `created_by` is the id of the person or key that made it. A key with a `revoke_time` is its own tombstone.
+    """
 
     id: str
     name: str
@@ -105,3 +110,4 @@ class ApiKey:
     created_by: str
     create_time: datetime
     expire_time: datetime | None
+    revoke_time: datetime | None = None

@@ -4,14 +4,16 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, delete, func, or_, select, update
+from sqlalchemy import Row, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from mesh.rpc.revocations import session_subject
 from mesh.stores.database import Database
-from user_svc.auth.models import ApiKey, Login, RefreshToken, Rotation, RotationOutcome, SessionOwner, SigningKey
-from user_svc.tables import api_keys, refresh_tokens, signing_keys, users
+from user_svc.auth.models import Login, RefreshToken, Rotation, RotationOutcome, SessionOwner, SigningKey
+from user_svc.auth.revocation_repository import record_revocations
+from user_svc.tables import refresh_tokens, signing_keys, users
 from user_svc.users.models import Role
 
 # Any number that all replicas share: two of them must not both make the first signing key.
@@ -57,57 +59,21 @@ class SessionRepository:
             if row is None:
                 return Rotation(RotationOutcome.UNKNOWN)
             if row.use_time is not None:
-                await connection.execute(delete(refresh_tokens).where(refresh_tokens.c.family == row.family))
+                await _revoke_family(connection, row.family)
                 return Rotation(RotationOutcome.REUSED)
             if row.expire_time <= now:
                 return Rotation(RotationOutcome.EXPIRED)
             used = update(refresh_tokens).where(refresh_tokens.c.token_sha256 == sha256).values(use_time=now)
             await connection.execute(used)
             await _store(connection, RefreshToken(next_sha256, row.user_id, row.family, now, expire_time))
-        return Rotation(RotationOutcome.ROTATED, SessionOwner(row.user_id, Role(row.role)))
+        return Rotation(RotationOutcome.ROTATED, SessionOwner(row.user_id, Role(row.role), row.family))
 
     async def revoke_family_of(self, sha256: bytes) -> None:
-        family = select(refresh_tokens.c.family).where(refresh_tokens.c.token_sha256 == sha256).scalar_subquery()
+        statement = select(refresh_tokens.c.family).where(refresh_tokens.c.token_sha256 == sha256)
         async with self._database.begin() as connection:
-            await connection.execute(delete(refresh_tokens).where(refresh_tokens.c.family == family))
-
-
-class ApiKeyRepository:
-    """Implements `auth.use_cases.ApiKeyStore`."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    async def add(self, key: ApiKey) -> None:
-        statement = insert(api_keys).values(
-            id=key.id,
-            name=key.name,
-            prefix=key.prefix,
-            key_sha256=key.sha256,
-            scopes=list(key.scopes),
-            created_by=key.created_by,
-            create_time=key.create_time,
-            expire_time=key.expire_time,
-        )
-        async with self._database.begin() as connection:
-            await connection.execute(statement.on_conflict_do_nothing(index_elements=[api_keys.c.key_sha256]))
-
-    async def find_working(self, sha256: bytes, now: datetime) -> ApiKey | None:
-        statement = select(api_keys).where(api_keys.c.key_sha256 == sha256, _works(now))
-        async with self._database.connect() as connection:
-            row = (await connection.execute(statement)).one_or_none()
-        return None if row is None else _api_key(row)
-
-    async def list_working(self, before_id: str | None, limit: int, now: datetime) -> Sequence[ApiKey]:
-        statement = select(api_keys).where(_works(now)).order_by(api_keys.c.id.desc()).limit(limit)
-        if before_id is not None:
-            statement = statement.where(api_keys.c.id < before_id)
-        async with self._database.connect() as connection:
-            return [_api_key(row) for row in await connection.execute(statement)]
-
-    async def delete(self, key_id: str) -> bool:
-        async with self._database.begin() as connection:
-            return bool((await connection.execute(delete(api_keys).where(api_keys.c.id == key_id))).rowcount)
+            family = (await connection.execute(statement)).scalar_one_or_none()
+            if family is not None:
+                await _revoke_family(connection, family)
 
 
 class SigningKeyRepository:
@@ -144,12 +110,13 @@ class SigningKeyRepository:
             return [_signing_key(row) for row in rows]
 
 
+async def _revoke_family(connection: AsyncConnection, family: str) -> None:
+    await connection.execute(delete(refresh_tokens).where(refresh_tokens.c.family == family))
+    await record_revocations(connection, [session_subject(family)])
+
+
 def _active() -> Any:
     return select(signing_keys).where(signing_keys.c.retire_time.is_(None))
-
-
-def _works(now: datetime) -> ColumnElement[bool]:
-    return or_(api_keys.c.expire_time.is_(None), api_keys.c.expire_time > now)
 
 
 async def _store(connection: AsyncConnection, token: RefreshToken) -> None:
@@ -164,10 +131,6 @@ async def _store(connection: AsyncConnection, token: RefreshToken) -> None:
         expire_time=token.expire_time,
     )
     await connection.execute(statement)
-
-
-def _api_key(row: Row[*tuple[Any, ...]]) -> ApiKey:
-    return ApiKey(row.id, row.name, row.prefix, row.key_sha256, tuple(row.scopes), row.created_by, row.create_time, row.expire_time)
 
 
 def _signing_key(row: Row[*tuple[Any, ...]]) -> SigningKey:

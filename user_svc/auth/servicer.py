@@ -7,9 +7,10 @@ from clarion.user.v1 import auth_service_pb2 as rpc
 from clarion.user.v1.auth_service_pb2_grpc import AuthServiceServicer
 from mesh.context import current
 from mesh.rpc.timestamps import from_timestamp
+from user_svc.auth.api_keys import ApiKeys
 from user_svc.auth.convert import api_key_to_proto, jwk_to_proto, login_to_proto, refresh_to_proto
 from user_svc.auth.signing import SigningKeys
-from user_svc.auth.use_cases import ApiKeys, Sessions
+from user_svc.auth.use_cases import Sessions
 
 
 class AuthServicer(AuthServiceServicer):
@@ -41,11 +42,11 @@ class AuthServicer(AuthServiceServicer):
         return api_key_pb2.CreateApiKeyResponse(api_key=api_key_to_proto(key), secret=secret)
 
     async def ListApiKeys(self, request: api_key_pb2.ListApiKeysRequest, context: Any) -> api_key_pb2.ListApiKeysResponse:
-        page = await self._api_keys.list_api_keys(request.page_size, request.page_token)
+        page = await self._api_keys.list_api_keys(current().caller, request.page_size, request.page_token)
         return api_key_pb2.ListApiKeysResponse(api_keys=map(api_key_to_proto, page.items), next_page_token=page.next_token)
 
     async def DeleteApiKey(self, request: api_key_pb2.DeleteApiKeyRequest, context: Any) -> api_key_pb2.DeleteApiKeyResponse:
-        await self._api_keys.delete_api_key(request.id)
+        await self._api_keys.delete_api_key(current().caller, request.id)
         return api_key_pb2.DeleteApiKeyResponse()
 
     async def LookUpApiKey(self, request: api_key_pb2.LookUpApiKeyRequest, context: Any) -> api_key_pb2.LookUpApiKeyResponse:

@@ -1,9 +1,14 @@
 """Erasing a person in PostgreSQL."""
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from mesh.rpc.revocations import user_subject
 from mesh.stores.database import Database
-from user_svc.tables import refresh_tokens, suppressions, users
+from user_svc.auth.revocation_repository import record_revocations, revoke_keys_made_by
+from user_svc.tables import api_keys, refresh_tokens, suppressions, users
+
+ERASED = "erased"
 
 
 class ErasureRepository:
@@ -15,6 +20,7 @@ class ErasureRepository:
     async def revoke(self, user_id: str) -> None:
         async with self._database.begin() as connection:
             await connection.execute(delete(refresh_tokens).where(refresh_tokens.c.user_id == user_id))
+            await _revoke_everything_of(connection, user_id)
 
     async def erase(self, user_id: str) -> None:
         """The row is locked first, so that its address can't change meanwhile. Foreign keys take the rest along."""
@@ -23,4 +29,17 @@ class ErasureRepository:
             address = (await connection.execute(known)).scalar_one_or_none()
             if address is not None:
                 await connection.execute(delete(suppressions).where(suppressions.c.address == address))
+            await _revoke_everything_of(connection, user_id)
+            await _unname(connection, user_id)
             await connection.execute(delete(users).where(users.c.id == user_id))
+
+
+async def _revoke_everything_of(connection: AsyncConnection, user_id: str) -> None:
+    """Access tokens, and the API keys that the person has made and may have kept a copy of."""
+    await record_revocations(connection, [user_subject(user_id)])
+    await revoke_keys_made_by(connection, [user_id])
+
+
+async def _unname(connection: AsyncConnection, user_id: str) -> None:
+    """The tombstones of the person's keys stay without saying whose they were."""
+    await connection.execute(update(api_keys).where(api_keys.c.created_by == user_id).values(created_by=ERASED))

@@ -9,7 +9,7 @@ class ErasureStore(Protocol):
     """Where people and their sessions are kept."""
 
     async def revoke(self, user_id: str) -> None:
-        """Ends all sessions of the person."""
+        """Ends all sessions of the person and revokes what they made."""
 
     async def erase(self, user_id: str) -> None:
         """Removes the person, all that belongs to them, and their address from the suppression list, in one transaction."""
@@ -22,7 +22,7 @@ class Erasure:
         self._store = store
 
     async def revoke_credentials(self, user_id: str) -> None:
-        """Ends the person's sessions. Access tokens that were issued stay valid until they expire, minutes later."""
+        """Ends the person's sessions, access tokens and the API keys that they made."""
         known_form = ids.canonical(user_id)
         if known_form is not None:
             await self._store.revoke(known_form)

@@ -637,7 +637,8 @@ class AsyncAuth(AsyncResource):
 
         name: What the key is for.
         scopes: What it may do. Each must be a known scope that the caller holds too.
-        expire_time: When it stops working; unset means never. Must be in the future.
+        expire_time: When it stops working; must be in the future. Where the caller is a key, at the latest when that one does,
+            which is also what unset means then; otherwise unset means never.
         test: True makes a test key (clk_test_…) instead of a live one (clk_live_…).
         """
         return await self._unary(
@@ -649,14 +650,15 @@ class AsyncAuth(AsyncResource):
         )
 
     def list_api_keys(self, *, page_size: int | None = None, timeout_s: float | None = None) -> AsyncPager[ApiKey]:
-        """Reads a page of the keys that work.
+        """Reads a page of the keys that work: those of the caller's own family, or all with `apikeys:admin`.
 
         page_size: Most entries of a page, 1 to 200. 0 means 50.
         """
         return self._pages(api.LIST_API_KEYS, v.body_of(page_size=page_size), "api_keys", v.message(lambda: ApiKey), timeout_s)
 
     async def delete_api_key(self, id: str, *, timeout_s: float | None = None) -> None:
-        """Revokes a key. Other services may accept it for up to 10 s more.
+        """Revokes a key for good, and every key that was made with it. Other processes know within 5 s. Without `apikeys:admin` only
+        keys of the caller's own family are found: itself and what was made with it.
 
         id: The key's id.
         """

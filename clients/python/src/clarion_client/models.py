@@ -277,6 +277,12 @@ class ApiKey:
     """When the key was created."""
     expire_time: datetime | None = field(default=None, metadata={"read": v.time})
     """When the key stops working; unset means never."""
+    created_by: str = field(default="", metadata={"read": v.same})
+    """The id of the person or key that made it; "environment" for the first one of a database. Revoking or deleting the maker revokes
+    the key.
+    """
+    revoke_time: datetime | None = field(default=None, metadata={"read": v.time})
+    """When the key was revoked; unset while it works."""
 
 
 @dataclass(frozen=True)

@@ -118,14 +118,15 @@ class AuthServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListApiKeys(self, request, context):
-        """ListApiKeys reads a page of the keys that work.
+        """ListApiKeys reads a page of the keys that work: those of the caller's own family, or all with `apikeys:admin`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteApiKey(self, request, context):
-        """DeleteApiKey revokes a key. Other services may accept it for up to 10 s more.
+        """DeleteApiKey revokes a key for good, and every key that was made with it. Other processes know within 5 s. Without `apikeys:admin` only
+        keys of the caller's own family are found: itself and what was made with it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -45,9 +45,11 @@ class AuthServiceStub:
     CreateApiKey: _grpc.UnaryUnaryMultiCallable[_api_key_pb2.CreateApiKeyRequest, _api_key_pb2.CreateApiKeyResponse]
     """CreateApiKey makes a key for a program and shows it once."""
     ListApiKeys: _grpc.UnaryUnaryMultiCallable[_api_key_pb2.ListApiKeysRequest, _api_key_pb2.ListApiKeysResponse]
-    """ListApiKeys reads a page of the keys that work."""
+    """ListApiKeys reads a page of the keys that work: those of the caller's own family, or all with `apikeys:admin`."""
     DeleteApiKey: _grpc.UnaryUnaryMultiCallable[_api_key_pb2.DeleteApiKeyRequest, _api_key_pb2.DeleteApiKeyResponse]
-    """DeleteApiKey revokes a key. Other services may accept it for up to 10 s more."""
+    """DeleteApiKey revokes a key for good, and every key that was made with it. Other processes know within 5 s. Without `apikeys:admin` only
+    keys of the caller's own family are found: itself and what was made with it.
+    """
     LookUpApiKey: _grpc.UnaryUnaryMultiCallable[_api_key_pb2.LookUpApiKeyRequest, _api_key_pb2.LookUpApiKeyResponse]
     """LookUpApiKey tells another service whom a key stands for."""
 
@@ -67,9 +69,11 @@ class AuthServiceAsyncStub(AuthServiceStub):
     CreateApiKey: _aio.UnaryUnaryMultiCallable[_api_key_pb2.CreateApiKeyRequest, _api_key_pb2.CreateApiKeyResponse]  # type: ignore[assignment]
     """CreateApiKey makes a key for a program and shows it once."""
     ListApiKeys: _aio.UnaryUnaryMultiCallable[_api_key_pb2.ListApiKeysRequest, _api_key_pb2.ListApiKeysResponse]  # type: ignore[assignment]
-    """ListApiKeys reads a page of the keys that work."""
+    """ListApiKeys reads a page of the keys that work: those of the caller's own family, or all with `apikeys:admin`."""
     DeleteApiKey: _aio.UnaryUnaryMultiCallable[_api_key_pb2.DeleteApiKeyRequest, _api_key_pb2.DeleteApiKeyResponse]  # type: ignore[assignment]
-    """DeleteApiKey revokes a key. Other services may accept it for up to 10 s more."""
+    """DeleteApiKey revokes a key for good, and every key that was made with it. Other processes know within 5 s. Without `apikeys:admin` only
+    keys of the caller's own family are found: itself and what was made with it.
+    """
     LookUpApiKey: _aio.UnaryUnaryMultiCallable[_api_key_pb2.LookUpApiKeyRequest, _api_key_pb2.LookUpApiKeyResponse]  # type: ignore[assignment]
     """LookUpApiKey tells another service whom a key stands for."""
 
@@ -122,7 +126,7 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _api_key_pb2.ListApiKeysRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_api_key_pb2.ListApiKeysResponse, _abc.Awaitable[_api_key_pb2.ListApiKeysResponse]]:
-        """ListApiKeys reads a page of the keys that work."""
+        """ListApiKeys reads a page of the keys that work: those of the caller's own family, or all with `apikeys:admin`."""
 
     @_abc_1.abstractmethod
     def DeleteApiKey(
@@ -130,7 +134,9 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _api_key_pb2.DeleteApiKeyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_api_key_pb2.DeleteApiKeyResponse, _abc.Awaitable[_api_key_pb2.DeleteApiKeyResponse]]:
-        """DeleteApiKey revokes a key. Other services may accept it for up to 10 s more."""
+        """DeleteApiKey revokes a key for good, and every key that was made with it. Other processes know within 5 s. Without `apikeys:admin` only
+        keys of the caller's own family are found: itself and what was made with it.
+        """
 
     @_abc_1.abstractmethod
     def LookUpApiKey(

@@ -52,7 +52,8 @@ class ErasureServiceServicer(object):
     """
 
     def RevokeCredentials(self, request, context):
-        """RevokeCredentials ends the person's sessions: no refresh token of theirs works any more. An unknown id is no error.
+        """RevokeCredentials ends the person's sessions: no refresh token, access token or API key that they made works any more. An unknown id is no
+        error.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -34,7 +34,9 @@ class ErasureServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ErasureServiceAsyncStub: ...
     RevokeCredentials: _grpc.UnaryUnaryMultiCallable[_erasure_service_pb2.RevokeCredentialsRequest, _erasure_service_pb2.RevokeCredentialsResponse]
-    """RevokeCredentials ends the person's sessions: no refresh token of theirs works any more. An unknown id is no error."""
+    """RevokeCredentials ends the person's sessions: no refresh token, access token or API key that they made works any more. An unknown id is no
+    error.
+    """
     EraseUser: _grpc.UnaryUnaryMultiCallable[_erasure_service_pb2.EraseUserRequest, _erasure_service_pb2.EraseUserResponse]
     """EraseUser removes the person with their devices, preferences, credentials and sessions, and their address from the suppression list, all
     or nothing. An unknown id is no error.
@@ -46,7 +48,9 @@ class ErasureServiceAsyncStub(ErasureServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     RevokeCredentials: _aio.UnaryUnaryMultiCallable[_erasure_service_pb2.RevokeCredentialsRequest, _erasure_service_pb2.RevokeCredentialsResponse]  # type: ignore[assignment]
-    """RevokeCredentials ends the person's sessions: no refresh token of theirs works any more. An unknown id is no error."""
+    """RevokeCredentials ends the person's sessions: no refresh token, access token or API key that they made works any more. An unknown id is no
+    error.
+    """
     EraseUser: _aio.UnaryUnaryMultiCallable[_erasure_service_pb2.EraseUserRequest, _erasure_service_pb2.EraseUserResponse]  # type: ignore[assignment]
     """EraseUser removes the person with their devices, preferences, credentials and sessions, and their address from the suppression list, all
     or nothing. An unknown id is no error.
@@ -61,7 +65,9 @@ class ErasureServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _erasure_service_pb2.RevokeCredentialsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_erasure_service_pb2.RevokeCredentialsResponse, _abc.Awaitable[_erasure_service_pb2.RevokeCredentialsResponse]]:
-        """RevokeCredentials ends the person's sessions: no refresh token of theirs works any more. An unknown id is no error."""
+        """RevokeCredentials ends the person's sessions: no refresh token, access token or API key that they made works any more. An unknown id is no
+        error.
+        """
 
     @_abc_1.abstractmethod
     def EraseUser(

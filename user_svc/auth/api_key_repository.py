@@ -1,0 +1,108 @@
+"""API keys in PostgreSQL."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, Select, String, cast, func, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from mesh import ids
+from mesh.rpc.revocations import key_subject
+from mesh.stores.database import Database
+from user_svc.auth.api_keys import within_maker
+from user_svc.auth.errors import MakerGone
+from user_svc.auth.models import SCOPES_OF_ROLE, ApiKey
+from user_svc.auth.revocation_repository import record_revocations, revoke_keys_made_by
+from user_svc.tables import api_keys, users
+from user_svc.users.models import Role
+
+
+class ApiKeyRepository:
+    """Implements `auth.api_keys.ApiKeyStore`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add_first(self, key: ApiKey) -> bool:
+        statement = insert(api_keys).values(**_values(key)).on_conflict_do_nothing(index_elements=[api_keys.c.key_sha256])
+        async with self._database.begin() as connection:
+            return bool((await connection.execute(statement)).rowcount)
+
+    async def add(self, key: ApiKey, now: datetime) -> ApiKey:
+        """The maker's row stays locked until the key is there, so that what revokes the maker finds the key."""
+        async with self._database.begin() as connection:
+            scopes, expire_time = await _lock_maker(connection, key.created_by, now)
+            kept = within_maker(key, scopes, expire_time)
+            await connection.execute(insert(api_keys).values(**_values(kept)))
+        return kept
+
+    async def find(self, sha256: bytes) -> ApiKey | None:
+        async with self._database.connect() as connection:
+            row = (await connection.execute(select(api_keys).where(api_keys.c.key_sha256 == sha256))).one_or_none()
+        return None if row is None else _api_key(row)
+
+    async def list_working(self, before_id: str | None, limit: int, now: datetime, *, family_of: str | None = None) -> Sequence[ApiKey]:
+        statement = select(api_keys).where(_works(now)).order_by(api_keys.c.id.desc()).limit(limit)
+        if before_id is not None:
+            statement = statement.where(api_keys.c.id < before_id)
+        if family_of is not None:
+            statement = statement.where(api_keys.c.id.in_(_family(family_of)))
+        async with self._database.connect() as connection:
+            return [_api_key(row) for row in await connection.execute(statement)]
+
+    async def revoke(self, key_id: str, *, family_of: str | None = None) -> bool:
+        statement = update(api_keys).where(api_keys.c.id == key_id, api_keys.c.revoke_time.is_(None)).values(revoke_time=func.now())
+        if family_of is not None:
+            statement = statement.where(api_keys.c.id.in_(_family(family_of)))
+        async with self._database.begin() as connection:
+            if not (await connection.execute(statement)).rowcount:
+                return False
+            await record_revocations(connection, [key_subject(key_id)])
+            await revoke_keys_made_by(connection, [key_id])
+        return True
+
+
+async def _lock_maker(connection: AsyncConnection, maker: str, now: datetime) -> tuple[frozenset[str], datetime | None]:
+    """What the maker may do and until when. Raises MakerGone."""
+    if ids.canonical(maker) is None:
+        raise MakerGone
+    key = (await connection.execute(select(api_keys).where(api_keys.c.id == maker, _works(now)).with_for_update(read=True))).one_or_none()
+    if key is not None:
+        return frozenset(key.scopes), key.expire_time
+    person = select(users.c.role).where(users.c.id == maker).with_for_update(read=True)
+    role = (await connection.execute(person)).scalar_one_or_none()
+    if role is None:
+        raise MakerGone
+    return SCOPES_OF_ROLE[Role(role)], None
+
+
+def _family(of: str) -> Select[Any]:
+    """The ids of a key, and of what it or a person has made, directly or not."""
+    root = select(api_keys.c.id).where(or_(cast(api_keys.c.id, String) == of, api_keys.c.created_by == of)).cte("family", recursive=True)
+    family = root.union(select(api_keys.c.id).where(api_keys.c.created_by == cast(root.c.id, String)))
+    return select(family.c.id)
+
+
+def _works(now: datetime) -> ColumnElement[bool]:
+    return api_keys.c.revoke_time.is_(None) & or_(api_keys.c.expire_time.is_(None), api_keys.c.expire_time > now)
+
+
+def _values(key: ApiKey) -> dict[str, Any]:
+    return {
+        "id": key.id,
+        "name": key.name,
+        "prefix": key.prefix,
+        "key_sha256": key.sha256,
+        "scopes": list(key.scopes),
+        "created_by": key.created_by,
+        "create_time": key.create_time,
+        "expire_time": key.expire_time,
+    }
+
+
+def _api_key(row: Row[*tuple[Any, ...]]) -> ApiKey:
+    return ApiKey(
+        row.id, row.name, row.prefix, row.key_sha256, tuple(row.scopes), row.created_by, row.create_time, row.expire_time, row.revoke_time
+    )
