@@ -36,6 +36,9 @@ from gateway.dispatch.gauges import OutboxGauges
 from gateway.dispatch.outbox import Outbox
 from gateway.dispatch.relay import Relay
 from gateway.http import serve_http
+from gateway.idempotency.handlers import repeatable
+from gateway.idempotency.repository import AnswerRepository
+from gateway.idempotency.use_cases import SEALED_FOR, RepeatableCalls
 from gateway.notifications.models import Channel, OutboxItem, Priority, Status
 from gateway.notifications.repository import NotificationRepository
 from gateway.notifications.use_cases import Notifications
@@ -67,6 +70,7 @@ from mesh.rpc.peer import open_peer
 from mesh.rpc.revocations import Revocations
 from mesh.rpc.server import serve_grpc
 from mesh.sagas.orchestrator import Orchestrator
+from mesh.sealing import Sealer
 from mesh.stores.cache import open_cache
 from mesh.stores.database import Database, open_database
 from mesh.stores.revocations import RedisRevocations
@@ -167,9 +171,12 @@ async def _wire(stack: AsyncExitStack, settings: Settings, parts: _Parts) -> tup
     relay = _open_relay(stack, settings, parts, watchers)
     writer = NotificationWriter(parts.database, lambda rows: _hand_on(rows, relay, parts.admission))
     stack.push_async_callback(writer.close)
-    maintenance = Maintenance(parts.database, writer.clean, retention_days=accept.retention_days)
+    answers = AnswerRepository(parts.database)
+    maintenance = Maintenance(parts.database, [writer.clean, answers.clean], retention_days=accept.retention_days)
     stack.push_async_callback(maintenance.close)
     maintenance.start()
+    calls = RepeatableCalls(answers, Sealer(settings.common.service_secret, SEALED_FOR))
+    stack.push_async_callback(calls.close)
     settlement = Settlement(parts.broker, Outcomes(parts.database), watchers, parts.budget)
     stack.push_async_callback(settlement.close)
     await settlement.start()
@@ -191,6 +198,7 @@ async def _wire(stack: AsyncExitStack, settings: Settings, parts: _Parts) -> tup
     _add_sagas(stack, settings, parts, dispatcher, watchers=watchers, users=users)
     dispatcher.add_remote(AUTH_SERVICE, parts.users)
     dispatcher.add_remote(TEMPLATE_SERVICE, parts.templates)
+    dispatcher.decorate(repeatable(calls))
     return dispatcher, settlement
 
 

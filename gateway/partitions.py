@@ -1,7 +1,7 @@
 """Partitions by month: made ahead, dropped past the retention. The ids are UUIDv7, so a month is a range of ids."""
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import text
@@ -29,7 +29,7 @@ _OLD_SAGAS = text(f"DELETE FROM sagas WHERE id < :least AND state IN ({SagaState
 class Maintenance:
     """Keeps the partitions in order and cleans idempotency records, once an hour. `start` begins, `close` ends it."""
 
-    def __init__(self, database: Database, clean: Callable[[], Awaitable[int]], *, retention_days: int) -> None:
+    def __init__(self, database: Database, clean: Sequence[Callable[[], Awaitable[int]]], *, retention_days: int) -> None:
         self._database = database
         self._clean = clean
         self._retention = timedelta(days=retention_days)
@@ -49,8 +49,9 @@ class Maintenance:
             if (await connection.execute(_LOCK)).scalar_one():
                 await _make_ahead(connection, now)
                 await _drop_old(connection, now - self._retention)
-        while await self._clean():
-            pass  # each batch is a statement of its own, between which other work gets its turn
+        for clean in self._clean:
+            while await clean():
+                pass  # each batch is a statement of its own, between which other work gets its turn
 
     async def _run(self) -> None:
         await self.run_once(datetime.now(UTC))

@@ -1,13 +1,15 @@
 """Clarion's REST edge: what the general transcoder needs to know of this schema and this API."""
 
+from collections.abc import Sequence
 from importlib.resources import files
 
-from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
+from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from clarion.options.v1 import options_pb2
-from gateway.accepting.errors import IdempotencyKeyReused
 from gateway.http_protocol import REFUSAL_STATUS
+from gateway.idempotency.errors import IdempotencyKeyReused
+from gateway.idempotency.handlers import honours_key
 from mesh.etag import EtagMismatch
 from mesh.rpc.status import DOMAIN
 from transcoding.annotations import Access, Limits
@@ -40,6 +42,7 @@ class ClarionAnnotations:
         rules = field.GetOptions().Extensions[options_pb2.rules]
         return Limits(
             required=rules.required,
+            min_length=rules.min_length,
             max_length=rules.max_length,
             pattern=rules.pattern,
             max_items=rules.max_items,
@@ -47,13 +50,17 @@ class ClarionAnnotations:
             maximum=rules.max if rules.HasField("max") else None,
         )
 
+    def needs_one_of(self, message: Descriptor) -> Sequence[str]:
+        """The text fields of which at least one must be given."""
+        return tuple(message.GetOptions().Extensions[options_pb2.needs_one_of])
+
     def sensitive(self, field: FieldDescriptor) -> bool:
         """Whether the field holds personal data or a secret."""
         return field.GetOptions().Extensions[options_pb2.sensitive]
 
     def takes_idempotency_key(self, method: MethodDescriptor) -> bool:
-        """A request that can carry its own id (AIP-155) can have it in the header as well."""
-        return "request_id" in method.input_type.fields_by_name
+        """Whether a repeated call has no second effect."""
+        return honours_key(method)
 
 
 def schema_comments() -> FileDescriptorSet:

@@ -65,6 +65,19 @@ idempotency_records = Table(
     Column("create_time", _TIME, nullable=False),
 )
 
+# `response` is a serialized message, sealed; NULL while the call runs, which `token` may do until `lease_until`.
+repeatable_calls = Table(
+    "repeatable_calls",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("fingerprint", LargeBinary, nullable=False),
+    Column("token", LargeBinary, nullable=False),
+    Column("lease_until", _TIME, nullable=False),
+    Column("create_time", _TIME, nullable=False),
+    Column("response", LargeBinary, nullable=True),
+    Column("subject", UUID(as_uuid=True), nullable=True),
+)
+
 # `delivery` is the serialized Delivery as it was last tried: a requeue continues from it.
 dead_letters = Table(
     "dead_letters",

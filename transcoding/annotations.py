@@ -1,10 +1,11 @@
 """What a schema says in options of its own, which the library can't know: handed in by the application that owns the schema."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from google.api import field_behavior_pb2
-from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
+from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,9 @@ class Annotations(Protocol):
     def limits(self, field: FieldDescriptor) -> Limits:
         """The field's limits."""
 
+    def needs_one_of(self, message: Descriptor) -> Sequence[str]:
+        """The text fields of which at least one must be given; empty where none must."""
+
     def sensitive(self, field: FieldDescriptor) -> bool:
         """Whether the field holds personal data or a secret."""
 
@@ -58,6 +62,10 @@ class NoAnnotations:
     def limits(self, field: FieldDescriptor) -> Limits:  # noqa: ARG002  there is nothing to read
         """None."""
         return Limits()
+
+    def needs_one_of(self, message: Descriptor) -> Sequence[str]:  # noqa: ARG002  there is nothing to read
+        """None."""
+        return ()
 
     def sensitive(self, field: FieldDescriptor) -> bool:  # noqa: ARG002  there is nothing to read
         """Not that the schema said so."""

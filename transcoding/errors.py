@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from mesh.errors import Code, FailedPrecondition, FieldViolation, InvalidArgument, ResourceExhausted, ServiceError, Unimplemented
+from mesh.errors import Code, FieldViolation, InvalidArgument, ResourceExhausted, ServiceError, Unimplemented
 from mesh.rpc.status import to_status
 from transcoding.accept import JSON_TYPE, PROBLEM_TYPE, choose
 from transcoding.codec import Codec
@@ -37,7 +37,6 @@ HTTP_STATUS: Mapping[Code, int] = {
 EDGE_REASONS: Mapping[str, int] = {
     "METHOD_NOT_ALLOWED": 405,
     "NOT_ACCEPTABLE": 406,
-    "PRECONDITION_FAILED": 412,
     "BODY_TOO_LARGE": 413,
     "UNSUPPORTED_MEDIA_TYPE": 415,
 }
@@ -69,12 +68,6 @@ class BodyTooLarge(ResourceExhausted):
     """The body is over the limit."""
 
     reason = "BODY_TOO_LARGE"
-
-
-class PreconditionFailed(FailedPrecondition):
-    """A precondition of the request's own headers does not hold."""
-
-    reason = "PRECONDITION_FAILED"
 
 
 class InvalidHeader(InvalidArgument):

@@ -13,7 +13,9 @@ from transcoding.annotations import Annotations, NoAnnotations
 from transcoding.codec import Codec
 from transcoding.comments import read_comments
 from transcoding.http_rule import ANY_METHOD, Template
-from transcoding.openapi_schema import Schema, SchemaBuilder
+from transcoding.json_wellknown import FIELD_MASK
+from transcoding.openapi_schema import Schema, SchemaBuilder, writable_mask
+from transcoding.resource import ETAG, ResourceRules
 from transcoding.transcoder import Binding
 
 _OPERATIONS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
@@ -23,6 +25,19 @@ _HEADERS = (
     "willing to wait, such as `500m` for half a second."
 )
 
+_CORRELATION_HEADER = {"description": "Names the request in logs and traces.", "schema": {"type": "string"}}
+_IF_NONE_MATCH = {
+    "name": "If-None-Match",
+    "in": "header",
+    "schema": {"type": "string"},
+    "description": "The ETag of an earlier answer: 304 when it is still the same.",
+}
+_IF_MATCH = {
+    "name": "If-Match",
+    "in": "header",
+    "schema": {"type": "string"},
+    "description": "The ETag of the state that the change is meant for: 412 when it has changed since.",
+}
 _IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -67,7 +82,11 @@ def openapi_document(
         operation_id = f"{service.name}_{binding.method.name}" + (f"_{nth}" if nth > 1 else "")
         paths.setdefault(openapi_path(binding.template), {})[kind] = _operation(binding, builder, annotations, operation_id, service.name)
     status = builder.message(status_pb2.Status.DESCRIPTOR)
-    error = {"description": _ERROR, "content": {JSON_TYPE: {"schema": status}, PROBLEM_TYPE: {"schema": _problem()}}}
+    error = {
+        "description": _ERROR,
+        "headers": {"X-Correlation-ID": _CORRELATION_HEADER},
+        "content": {JSON_TYPE: {"schema": status}, PROBLEM_TYPE: {"schema": _problem()}},
+    }
     return {
         "openapi": "3.1.0",
         "info": _info(info),
@@ -116,15 +135,31 @@ def _operation(binding: Binding, builder: SchemaBuilder, annotations: Annotation
     parameters = [*_path_parameters(binding, builder), *_query_parameters(binding, builder)]
     if annotations.takes_idempotency_key(method.descriptor):
         parameters.append(_IDEMPOTENCY_KEY)
+    if ResourceRules.takes_tag(binding):
+        parameters.append(_IF_MATCH)
     if parameters:
         operation["parameters"] = parameters
     if binding.takes_body:
-        operation["requestBody"] = {"required": True, "content": {JSON_TYPE: {"schema": _body(binding, builder)}}}
+        body = _body(binding, builder)
+        operation["requestBody"] = {"required": _must_have_body(binding, annotations), "content": {JSON_TYPE: {"schema": body}}}
     operation["responses"] = {
         str(method.success_status): {"description": "Success.", "content": _success(binding, builder)},
+        "4XX": {"$ref": "#/components/responses/Error"},
         "default": {"$ref": "#/components/responses/Error"},
     }
+    if binding.rule.http_method == "GET" and not method.server_streaming:
+        operation["parameters"] = [*parameters, _IF_NONE_MATCH]
+        operation["responses"]["304"] = {"description": "The caller has it already: its entity tag is one of those in `If-None-Match`."}
     return operation
+
+
+def _must_have_body(binding: Binding, annotations: Annotations) -> bool:
+    """Whether a request without a body can't be right."""
+    if binding.body_field is not None:
+        return annotations.limits(binding.body_field).required
+    bound = {variable.field_path for variable in binding.template.variables}
+    fields = [field for field in binding.request_descriptor.fields if field.name not in bound]
+    return any(annotations.limits(field).required for field in fields) or bool(annotations.needs_one_of(binding.request_descriptor))
 
 
 def _path_parameters(binding: Binding, builder: SchemaBuilder) -> list[dict[str, Any]]:
@@ -135,7 +170,8 @@ def _path_parameters(binding: Binding, builder: SchemaBuilder) -> list[dict[str,
         field_path = next((v.field_path for v in binding.template.variables if v.start <= index and (v.end is None or index < v.end)), None)
         name = openapi_path(binding.template).split("/")[index + 1].partition(":")[0].strip("{}")
         field = binding.field_at(field_path) if field_path is not None else None
-        schema: Schema = builder.field(field) if field is not None else {"type": "string"}
+        schema: Schema = builder.field(field, inward=True, null=False) if field is not None else {"type": "string"}
+        schema = _as_text(schema)
         comment = schema.pop("description", "")
         parameter = {"name": name, "in": "path", "required": True, "schema": schema}
         rest = "May hold several segments." if text == "**" else ""
@@ -146,20 +182,46 @@ def _path_parameters(binding: Binding, builder: SchemaBuilder) -> list[dict[str,
 def _query_parameters(binding: Binding, builder: SchemaBuilder) -> list[dict[str, Any]]:
     parameters = []
     for label, field in binding.query.fields():
-        schema = builder.field(field)
-        comment = schema.pop("description", "")
-        parameter = {"name": label, "in": "query", "schema": schema}
+        is_mask = field.message_type is not None and field.message_type.full_name == FIELD_MASK
+        resource = binding.body_field.message_type if is_mask and binding.body_field is not None else None
+        schema = writable_mask(resource, also={ETAG}) if resource is not None else _as_text(builder.field(field, inward=True, null=False))
+        comment = schema.pop("description", "") or builder.comment(field.full_name)
+        parameter: dict[str, Any] = {"name": label, "in": "query", "schema": schema}
+        if "minLength" in schema or "minItems" in schema:
+            parameter["required"] = True
         parameters.append(parameter | ({"description": comment} if comment else {}))
     return parameters
 
 
+def _as_text(schema: Schema) -> Schema:
+    """A value in a URL is text anyway: the forms that JSON could give it besides are left out."""
+    if "anyOf" in schema:
+        first: Schema = schema["anyOf"][0]
+        notes = {key: value for key, value in schema.items() if key != "anyOf"}
+        return {**first, **notes} if "$ref" not in first else schema
+    if schema.get("type") == "array":
+        return {**schema, "items": _as_text(schema["items"])}
+    return schema
+
+
 def _body(binding: Binding, builder: SchemaBuilder) -> Schema:
     if binding.body_field is not None:
-        return builder.field(binding.body_field)
+        return builder.field(binding.body_field, inward=True, null=False)
     bound = {variable.field_path for variable in binding.template.variables}
-    if bound:
-        return builder.object(binding.request_descriptor, without=bound)
-    return builder.message(binding.request_descriptor)
+    answered = binding.response_field.message_type if binding.response_field is not None and binding.answered else None
+    if not bound and answered is None:
+        return builder.message(binding.request_descriptor, inward=True)
+    schema = builder.object(binding.request_descriptor, without=bound, inward=True)
+    if bound:  # a variable of the path may stand in the body too, as long as it says the same
+        schema["description"] = f"{schema.get('description', '')} What the path says is not repeated here.".strip()
+    if answered is not None:
+        extra = {
+            field.name: {"readOnly": True, "description": "Ignored (AIP-203)."}
+            for field in answered.fields
+            if field.name in binding.answered
+        }
+        schema["properties"] = {**schema["properties"], **extra}
+    return schema
 
 
 def _success(binding: Binding, builder: SchemaBuilder) -> dict[str, Any]:
@@ -170,15 +232,26 @@ def _success(binding: Binding, builder: SchemaBuilder) -> dict[str, Any]:
     if not binding.method.server_streaming:
         return {JSON_TYPE: {"schema": schema}}
     line = {"type": "object", "properties": {"result": schema, "error": builder.message(status_pb2.Status.DESCRIPTOR)}}
-    return {NDJSON_TYPE: {"schema": line}, SSE_TYPE: {"schema": schema}}
+    return {
+        NDJSON_TYPE: {"schema": line},
+        SSE_TYPE: {"schema": {"type": "string", "description": "Events, each with a message as its data."}},
+    }
 
 
 def _problem() -> Schema:
+    """RFC 9457, with what errors.py adds."""
     text = {"type": "string"}
-    violation = {"type": "object", "properties": {"field": text, "description": text}}
+    violation = {"type": "object", "properties": {"field": text, "description": text}, "required": ["field", "description"]}
     properties: Schema = dict.fromkeys(("type", "title", "detail", "code", "reason", "correlation_id"), text)
-    properties |= {"status": {"type": "integer"}, "retry_after_s": {"type": "number"}, "violations": {"type": "array", "items": violation}}
-    return {"type": "object", "properties": properties}
+    properties |= {
+        "status": {"type": "integer"},
+        "retry_after_s": {"type": "number"},
+        "violations": {"type": "array", "items": violation},
+        "violated_policies": {"type": "array", "items": text},
+        "metadata": {"type": "object", "additionalProperties": text},
+    }
+    always = ["type", "title", "status", "detail", "code", "reason", "correlation_id"]
+    return {"type": "object", "properties": properties, "required": always, "additionalProperties": False}
 
 
 def _first_sentence(comment: str) -> str:

@@ -14,12 +14,13 @@ from urllib.parse import quote
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
-from transcoding.errors import InvalidHeader, PreconditionFailed
+from transcoding.errors import InvalidHeader
 from transcoding.http_rule import Template
 from transcoding.json_wellknown import has_own_json
 from transcoding.transcoder import Binding
 
 ETAG = "etag"
+_NEVER = "-"  # no service makes such a tag
 _TAG = re.compile(r'(W/)?"([!#-~]*)"')
 _CREATED = frozenset({201, 202})
 
@@ -53,21 +54,20 @@ class ResourceRules:
         return _is_text(binding.request_descriptor.fields_by_name.get(ETAG)) or _is_text(_body_fields(binding).get(ETAG))
 
     def bind_tag(self, binding: Binding, request: Any, if_match: str) -> None:
-        """Binds the request to the state that `If-Match` names. Raises InvalidHeader, or PreconditionFailed for a weak tag."""
+        """Binds the request to the state that `If-Match` names; the service compares. Raises InvalidHeader where no request can be bound.
+
+        What is no strong entity tag, or another than the `etag` in the body, is bound to a state that never is (RFC 9110, section 13.1.1
+        compares strongly): the answer is 412, unless there is no such resource or the caller may not change it.
+        """
         if not self.takes_tag(binding):
             raise InvalidHeader.of("If-Match", "is not taken by this request; GET /openapi.json lists the headers of each")
+        holder = request if _is_text(binding.request_descriptor.fields_by_name.get(ETAG)) else getattr(request, binding.body_name)
+        given = getattr(holder, ETAG)
         if if_match == "*":  # any state: that there is one at all, the call finds out by itself
             return
         found = _TAG.fullmatch(if_match)
-        if found is None or not found[2]:
-            raise InvalidHeader.of("If-Match", 'must be one entity tag as the ETag header gave it, such as "Ab3dE9_-", or *')
-        if found[1]:
-            raise PreconditionFailed("If-Match compares strongly, and a weak entity tag (W/) never matches (RFC 9110, section 13.1.1)")
-        holder = request if _is_text(binding.request_descriptor.fields_by_name.get(ETAG)) else getattr(request, binding.body_name)
-        given = getattr(holder, ETAG)
-        if given and given != found[2]:
-            raise InvalidHeader.of("If-Match", "must be the same as the `etag` in the body")
-        setattr(holder, ETAG, found[2])
+        tag = found[2] if found is not None and not found[1] and found[2] else _NEVER
+        setattr(holder, ETAG, tag if given in {"", tag} else _NEVER)
 
     def location(self, binding: Binding, values: Mapping[str, str], reply: Message) -> str | None:
         """The path of what a POST has made; None when the API has no address for it."""

@@ -14,6 +14,7 @@ from mesh.rpc.identity import Authenticator, ServiceIdentity
 from mesh.rpc.interceptors import server_chain
 from mesh.rpc.revocations import Revocations
 from mesh.rpc.server import serve_grpc
+from mesh.sealing import Sealer
 from mesh.stores.cache import open_cache
 from mesh.stores.database import Database, open_database
 from mesh.stores.revocations import RedisRevocations
@@ -24,7 +25,7 @@ from user_svc.auth.repository import SessionRepository, SigningKeyRepository
 from user_svc.auth.revocation_repository import RevocationRepository
 from user_svc.auth.revoking import RevocationPublisher
 from user_svc.auth.servicer import AuthServicer
-from user_svc.auth.signing import Sealer, SigningKeys
+from user_svc.auth.signing import SEALED_FOR, SigningKeys
 from user_svc.auth.use_cases import Sessions
 from user_svc.bootstrap import Bootstrap
 from user_svc.bootstrap_repository import BootstrapRepository
@@ -98,7 +99,7 @@ class _Parts:
 def _wire(settings: Settings, database: Database, passwords: PasswordHasher, revocations: Revocations) -> _Parts:
     users = Users(UserRepository(database), hash_password=passwords.hash_new, now=_now)
     sessions, api_keys = SessionRepository(database), ApiKeyRepository(database)
-    signing_keys = SigningKeys(SigningKeyRepository(database), Sealer(settings.common.service_secret), now=_now)
+    signing_keys = SigningKeys(SigningKeyRepository(database), Sealer(settings.common.service_secret, SEALED_FOR), now=_now)
     keys = ApiKeys(api_keys, now=_now)
     authenticator = Authenticator(
         LocalCredentials(signing_keys=signing_keys, api_keys=keys),

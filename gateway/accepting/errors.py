@@ -1,25 +1,7 @@
 """Why a notification is not accepted."""
 
 from gateway.accepting.limits import RateLimit
-from mesh.errors import Aborted, FieldViolation, InvalidArgument, ResourceExhausted, Unavailable
-
-
-class IdempotencyKeyReused(InvalidArgument):
-    """The key was used for another request."""
-
-    reason = "IDEMPOTENCY_KEY_REUSED"
-
-    def __init__(self) -> None:
-        super().__init__("the idempotency key was used for another request; a new request needs a new key")
-
-
-class IdempotencyInProgress(Aborted):
-    """The first request with this key has not ended yet."""
-
-    reason = "IDEMPOTENCY_IN_PROGRESS"
-
-    def __init__(self) -> None:
-        super().__init__("a request with this idempotency key is running; repeat it later", retry_after_s=1)
+from mesh.errors import FieldViolation, InvalidArgument, ResourceExhausted, Unavailable
 
 
 class RateLimited(ResourceExhausted):

@@ -33,9 +33,14 @@ class RateLimit:
         """An item of the RateLimit-Policy header."""
         return f'"{self.name}";q={self.limit};w={self.window_s}'
 
-    def report(self, remaining: int, reset_us: int) -> str:
-        """An item of the RateLimit header: what is left, and in how many seconds all of it is back."""
-        return f'"{self.name}";r={max(0, remaining)};t={-(-reset_us // 1_000_000)}'
+    def report(self, remaining: int, ahead_us: int) -> str:
+        """An item of the RateLimit header: what is left, and in how many seconds there is more; 0 when there can't be more.
+
+        `ahead_us` is how far the limit is used ahead of time. With nothing left the seconds are those of Retry-After.
+        """
+        remaining = max(0, remaining)
+        more_us = max(0, ahead_us + (remaining + 1) * self.interval_us - self.burst_us) if ahead_us > 0 else 0
+        return f'"{self.name}";r={remaining};t={-(-more_us // 1_000_000)}'
 
 
 class Claim(NamedTuple):

@@ -1,7 +1,6 @@
 """The rules of accepting a notification: who may, what is asked, whether it may go on, and that it is stored exactly once."""
 
 import hashlib
-import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, Protocol
@@ -9,6 +8,8 @@ from typing import NamedTuple, Protocol
 from gateway.accepting import errors
 from gateway.accepting.limits import AdmissionDecision, Answer, Ask, Claim
 from gateway.accepting.models import Acceptance, Draft, Record, Row, TemplateSummary, metadata_text
+from gateway.idempotency.errors import IdempotencyInProgress, IdempotencyKeyReused
+from gateway.idempotency.keys import key_of
 from gateway.notifications.models import Status
 from mesh.context import CallContext, current
 from mesh.errors import InvalidArgument, PermissionDenied
@@ -18,7 +19,6 @@ from naming.locales import check_locale
 
 SEND_SCOPE = "notifications:send"
 _FURTHEST = timedelta(days=90)
-_KEY = re.compile(r"[!-~]{1,255}")
 
 
 class Templates(Protocol):
@@ -71,6 +71,9 @@ class Store(Protocol):
         """The record of an idempotency key."""
 
 
+_UNCOUNTED = {Answer.REPLAY, Answer.IN_PROGRESS, Answer.MISMATCH}  # these take no turn in a limit, and hear nothing of it
+
+
 class Key(NamedTuple):
     """An idempotency key as the caller gave it, and what was asked under it."""
 
@@ -104,7 +107,8 @@ class Sender:
         decision = await self._admission.admit(Ask(caller, f"{draft.user_id}:{draft.channel.key}", claim))
         if report:
             call.set_header("ratelimit-policy", self._admission.policy_header)
-            call.set_header("ratelimit", decision.limit.report(decision.remaining, decision.reset_us))
+            if decision.answer not in _UNCOUNTED:
+                call.set_header("ratelimit", decision.limit.report(decision.remaining, decision.reset_us))
         if decision.answer is not Answer.ADMITTED:
             return await self._refused(decision, claim, call, report=report)
         try:
@@ -124,12 +128,12 @@ class Sender:
         if decision.answer is Answer.REPLAY:
             return _replay(decision.response, same=True, call=call, report=report)
         if decision.answer is Answer.MISMATCH:
-            raise errors.IdempotencyKeyReused
+            raise IdempotencyKeyReused
         if decision.answer is Answer.IN_PROGRESS and claim is not None:
             # it may have ended, or its process may have died, without Redis hearing of it
             standing = await self._store.find(claim.digest)
             if standing is None:
-                raise errors.IdempotencyInProgress
+                raise IdempotencyInProgress
             return _replay(standing.response, same=standing.fingerprint == claim.fingerprint, call=call, report=report)
         raise errors.RateLimited(decision.limit, decision.retry_after_us / 1e6)
 
@@ -172,9 +176,7 @@ class Sender:
 
 def choose_key(header: str, request_id: str) -> str:
     """The idempotency key out of its two places; empty when there is none. Raises InvalidArgument when they differ or can't be a key."""
-    bare = header[1:-1] if len(header) >= 2 and header[0] == header[-1] == '"' else header
-    if bare and not _KEY.fullmatch(bare):
-        raise InvalidArgument.of("idempotency-key", "must be 1 to 255 printable ASCII characters without spaces")
+    bare = key_of(header) if header else ""
     if bare and request_id and bare != request_id:
         raise InvalidArgument.of("request_id", "differs from the Idempotency-Key header")
     return bare or request_id
@@ -219,7 +221,7 @@ def check_template(draft: Draft, template: TemplateSummary | None) -> TemplateSu
 
 def _replay(response: bytes, *, same: bool, call: CallContext, report: bool) -> Acceptance:
     if not same:
-        raise errors.IdempotencyKeyReused
+        raise IdempotencyKeyReused
     if report:
         call.set_header("idempotency-replayed", "true")
     return Acceptance.unpack(response)

@@ -79,6 +79,8 @@ _NOTES = text("""
 UPDATE dead_letter_audit a SET note = '' FROM dead_letters d
 WHERE d.notification_id = a.notification_id AND a.note <> '' AND (d.user_id = :user_id OR a.former_user_id = :user_id)
 """)
+# What was answered about the person to calls with an idempotency key.
+_ANSWERS = text("DELETE FROM repeatable_calls WHERE subject = :user_id AND response IS NOT NULL")
 
 
 class PersonalRows:
@@ -109,6 +111,7 @@ class PersonalRows:
         async with self._database.begin() as connection:
             await connection.execute(_LETTERS, {"user_id": user_id, "now": datetime.now(UTC)})
             await connection.execute(_NOTES, {"user_id": user_id})
+            await connection.execute(_ANSWERS, {"user_id": user_id})
 
     async def _redact_batch(self, user_id: UUID) -> bool:
         async with self._database.begin() as connection:

@@ -75,6 +75,11 @@ class Dispatcher:
             raise KeyError(full_name)
         self._unary[full_name] = _bind(handler)
 
+    def decorate(self, wrap: Callable[[Method, Unary], Unary]) -> None:
+        """Wraps the handler of every unary method that is bound by now: for what needs the answer, which no interceptor sees."""
+        for name, handler in self._unary.items():
+            self._unary[name] = wrap(self._methods[name], handler)
+
     async def unary(self, full_name: str, request: Message, *, metadata: Mapping[str, str], timeout_s: float | None = None) -> Reply:
         """Serves one call. Raises ServiceError only, with the headers set so far."""
         handler = self._unary.get(full_name)

@@ -37,6 +37,9 @@ def validate(request: Message) -> None:
 @cache
 def _checks_of(descriptor: Descriptor) -> tuple[Check, ...]:
     checks: list[Check] = []
+    one_of = tuple(descriptor.GetOptions().Extensions[options_pb2.needs_one_of])
+    if one_of:
+        checks.append(_one_of_check(one_of))
     for field in descriptor.fields:
         options = field.GetOptions()
         if options.HasExtension(options_pb2.rules):
@@ -126,6 +129,16 @@ def _descend(field: FieldDescriptor) -> Check:
     return check_nested
 
 
+def _one_of_check(names: tuple[str, ...]) -> Check:
+    problem = f"is required where there is no {' or '.join(names[1:])}"
+
+    def check(message: Message, path: str, violations: list[FieldViolation]) -> None:
+        if not any(getattr(message, name) for name in names):
+            violations.append(FieldViolation(path + names[0], problem))
+
+    return check
+
+
 def _rule_check(field: FieldDescriptor, rules: options_pb2.FieldRules) -> Check:
     name = field.name
     value_problem = _value_problem(field, rules)
@@ -178,6 +191,8 @@ def _value_problem(field: FieldDescriptor, rules: options_pb2.FieldRules) -> Cal
             return None
         if not isinstance(value, str | bytes):
             return None
+        if value and len(value) < rules.min_length:
+            return f"must have at least {rules.min_length} {unit}"
         if rules.max_length and len(value) > rules.max_length:
             return f"must have at most {rules.max_length} {unit}"
         if pattern and isinstance(value, str) and value and not pattern.fullmatch(value):

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from redis.asyncio import Redis
 
 from gateway.accepting.admission import Admission
@@ -109,4 +111,19 @@ def test_local_limiter_gives_back_with_time() -> None:
 def test_headers_follow_the_draft() -> None:
     """RateLimit headers are structured-field items with whole seconds, rounded up."""
     assert CALLER.policy == '"caller";q=100;w=60'
-    assert CALLER.report(7, 1_200_001) == '"caller";r=7;t=2'
+    assert CALLER.report(99, 600_000) == '"caller";r=99;t=1'
+    assert CALLER.report(100, 0) == '"caller";r=100;t=0'
+
+
+@given(st.integers(1, 50), st.integers(1, 100), st.lists(st.integers(0, 3_000_000), min_size=1, max_size=80))
+def test_the_header_tells_when_there_is_more(limit: int, window_s: int, gaps: list[int]) -> None:
+    """After `t` seconds one more request is left than now, and of a refused one `t` is the time that Retry-After tells."""
+    rate, limiter, now_us = RateLimit("caller", limit, window_s), LocalLimiter(), 0
+    for gap in gaps:
+        now_us += gap
+        refused = limiter.take([("a", rate)], now_us)
+        remaining, ahead_us = limiter.left("a", rate, now_us)
+        more_s = int(rate.report(remaining, ahead_us).rpartition("t=")[2])
+        assert limiter.left("a", rate, now_us + more_s * 1_000_000)[0] > remaining
+        if refused is not None:
+            assert more_s == -(-refused[1] // 1_000_000)

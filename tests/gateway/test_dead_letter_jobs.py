@@ -10,12 +10,12 @@ import pytest
 from sqlalchemy import text
 
 from devstack.broker import MemoryBroker
-from gateway.accepting.errors import IdempotencyKeyReused
 from gateway.dead_letters.bulk_errors import BulkOperationNotFound
 from gateway.dead_letters.bulk_models import BulkOperation, BulkState, Claimed, Step
 from gateway.dead_letters.bulk_repository import BulkRepository
 from gateway.dead_letters.bulk_runner import BulkRunner
 from gateway.dead_letters.models import Action, Actor, Cause, DeadLetterFilters, State, View
+from gateway.idempotency.errors import IdempotencyKeyReused
 from gateway.notifications.models import Channel, Status
 from mesh.errors import InvalidArgument, Unavailable
 from mesh.ids import new_uuid

@@ -28,7 +28,7 @@ async def count(database: Database, table: str) -> int:
 
 async def test_months_are_made_ahead_and_old_ones_dropped(database: Database) -> None:
     journal = NotificationWriter(database, lambda _: None)
-    maintenance = Maintenance(database, journal.clean, retention_days=100)
+    maintenance = Maintenance(database, [journal.clean], retention_days=100)
     row = make_row(id=least_at(NOW), create_time=NOW)
     await journal.store(row)
     await Outcomes(database).apply([Outcome(row.id, Entry(NOW, Status.SENT, 0, 1))])
@@ -47,7 +47,9 @@ async def test_months_are_made_ahead_and_old_ones_dropped(database: Database) ->
 
 
 async def test_indexes_reach_new_partitions(database: Database) -> None:
-    await Maintenance(database, NotificationWriter(database, lambda _: None).clean, retention_days=100).run_once(NOW + timedelta(days=400))
+    await Maintenance(database, [NotificationWriter(database, lambda _: None).clean], retention_days=100).run_once(
+        NOW + timedelta(days=400)
+    )
     query = "SELECT count(*) FROM pg_indexes WHERE tablename = :name"
     async with database.connect() as connection:
         counts = [(await connection.execute(text(query), {"name": f"notifications_{m}"})).scalar_one() for m in ("default", "2027_12")]

@@ -1,8 +1,11 @@
 """The OpenAPI document and the page made of it say what the edge does."""
 
+import re
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # it ships no stubs
 
 from clarion.notification.v1 import notification_service_pb2
@@ -13,6 +16,7 @@ from transcoding.codec import Codec
 from transcoding.comments import read_comments
 from transcoding.docs_page import docs_page
 from transcoding.http_rule import parse_template
+from transcoding.integer_pattern import integer_pattern
 from transcoding.openapi import ApiInfo, openapi_document, openapi_path
 from transcoding.transcoder import bind_all
 
@@ -53,14 +57,18 @@ def test_an_operation_tells_its_words_status_scope_and_errors(document: Any) -> 
     assert operation["description"] == "CreateBook adds a book. It is answered at once."
     assert operation["x-scope"] == "books:write"
     assert operation["security"] == [{"bearer": []}]
-    assert list(operation["responses"]) == ["201", "default"]
+    assert list(operation["responses"]) == ["201", "4XX", "default"]
     assert operation["responses"]["201"]["content"]["application/json"]["schema"]["$ref"] == "#/components/schemas/Book"
     assert document["paths"]["/v1/books/{id}"]["get"]["security"] == []
 
 
 def test_parameters_are_what_path_and_body_leave(document: Any) -> None:
     create = document["paths"]["/v1/shelves/{parent}/books"]["post"]
-    assert [(item["name"], item["in"]) for item in create["parameters"]] == [("parent", "path"), ("validate_only", "query")]
+    assert [(item["name"], item["in"]) for item in create["parameters"]] == [
+        ("parent", "path"),
+        ("validate_only", "query"),
+        ("Idempotency-Key", "header"),
+    ]
     names = [item["name"] for item in document["paths"]["/v1/books"]["get"]["parameters"]]
     assert {"genre", "any_genre", "author.name", "author.born", "author.real.name", "lent", "read_mask"} <= set(names)
     assert not {"extra", "authors", "author"} & set(names)
@@ -69,9 +77,18 @@ def test_parameters_are_what_path_and_body_leave(document: Any) -> None:
 
 
 def test_a_schema_carries_comments_and_limits(document: Any) -> None:
-    book = document["components"]["schemas"]["Book"]
-    assert book["required"] == ["title"]
+    book, given = document["components"]["schemas"]["Book"], document["components"]["schemas"]["BookInput"]
+    assert "required" not in book, "an answer may leave out what is empty"
+    assert (given["required"], given["additionalProperties"]) == (["title"], False)
+    assert given["properties"]["title"] == {
+        "type": "string",
+        "maxLength": 100,
+        "minLength": 1,
+        "description": "Its title, 1 to 100 characters.",
+    }
     assert book["properties"]["title"] == {"type": "string", "maxLength": 100, "description": "Its title, 1 to 100 characters."}
+    assert given["properties"]["notes"]["type"] == ["object", "null"]
+    assert {"type": "null"} in given["properties"]["genre"]["anyOf"]
     assert book["properties"]["page_count"]["maximum"] == 10000
     assert book["properties"]["tags"]["maxItems"] == 5
     assert book["properties"]["sold"] == {"type": "string", "format": "int64", "description": "Copies sold."}
@@ -125,3 +142,36 @@ def test_every_field_of_the_public_api_has_words() -> None:
         assert comments[method.full_name]
         for field in [*method.input_type.fields, *method.output_type.fields]:
             assert comments[field.full_name]
+
+
+@given(st.integers(-(10**6), 10**6), st.integers(0, 10**6), st.data())
+def test_a_range_of_whole_numbers_is_a_pattern_of_their_texts(least: int, width: int, data: st.DataObject) -> None:
+    pattern = re.compile(integer_pattern(least, least + width))
+    number = data.draw(
+        st.integers(least - 100, least + width + 100) | st.sampled_from([least - 1, least, least + width, least + width + 1])
+    )
+    assert bool(pattern.search(str(number))) == (least <= number <= least + width)
+    assert not pattern.search(f"0{abs(number)}")
+
+
+@pytest.mark.parametrize("method", ["post", "patch", "put"])
+def test_the_document_is_closed_to_what_the_edge_refuses(document: Any, method: str) -> None:
+    bodies = [
+        operation["requestBody"]["content"]["application/json"]["schema"]
+        for item in document["paths"].values()
+        for kind, operation in item.items()
+        if kind == method and "requestBody" in operation
+    ]
+    for body in bodies:
+        name = body.get("$ref", "").rpartition("/")[2]
+        closed = document["components"]["schemas"][name] if name else body
+        assert closed.get("additionalProperties") is False or closed.get("type") != "object"
+
+
+def test_every_operation_tells_of_errors_in_both_forms(document: Any) -> None:
+    error = document["components"]["responses"]["Error"]["content"]
+    problem = error["application/problem+json"]["schema"]
+    assert {"violated_policies", "metadata", "violations", "retry_after_s"} <= set(problem["properties"])
+    for item in document["paths"].values():
+        for operation in item.values():
+            assert {"4XX", "default"} <= set(operation["responses"])

@@ -12,6 +12,7 @@ from clarion.user.v1.auth_service_pb2_grpc import AuthServiceStub
 from devstack.postgres import PostgresServer
 from mesh.process.settings import Env, SettingsError
 from mesh.rpc.channel import to_service_error
+from mesh.sealing import Sealer
 from mesh.stores.migrations import upgrade
 from mesh.testing import SECRET, free_port
 from tests.fixtures_postgres import NewDatabase
@@ -19,7 +20,7 @@ from tests.user_svc.conftest import Stores
 from tests.user_svc.factories import Clock, make_user
 from user_svc.app import open_app
 from user_svc.auth.models import Scope
-from user_svc.auth.signing import Sealer, SigningKeys
+from user_svc.auth.signing import SEALED_FOR, SigningKeys
 from user_svc.bootstrap import Bootstrap
 from user_svc.settings import BootstrapSettings, Settings
 from user_svc.users.models import Role
@@ -49,7 +50,7 @@ def bootstrap(stores: Stores, clock: Clock, settings: BootstrapSettings) -> Boot
 
     return Bootstrap(
         settings,
-        signing_keys=SigningKeys(stores.signing_keys, Sealer(SECRET), now=clock),
+        signing_keys=SigningKeys(stores.signing_keys, Sealer(SECRET, SEALED_FOR), now=clock),
         users=Users(stores.users, hash_password=hash_password, now=clock),
         sessions=stores.sessions,
         api_keys=stores.api_keys,

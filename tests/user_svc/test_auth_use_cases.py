@@ -13,6 +13,7 @@ from mesh import ids
 from mesh.context import Caller, CallerKind
 from mesh.errors import InvalidArgument, Unauthenticated
 from mesh.rpc.identity import Authenticator, ServiceIdentity
+from mesh.sealing import Sealer
 from mesh.testing import SECRET, caller
 from tests.user_svc.conftest import Stores
 from tests.user_svc.factories import Clock, make_user
@@ -20,7 +21,7 @@ from user_svc.auth.api_keys import ApiKeys, LocalCredentials
 from user_svc.auth.errors import ApiKeyNotFound, ExpiresAfterMaker, LoginFailed, MakerGone, RefreshRejected, ScopeNotHeld
 from user_svc.auth.models import Scope
 from user_svc.auth.passwords import PasswordHasher
-from user_svc.auth.signing import Sealer, SigningKeys
+from user_svc.auth.signing import SEALED_FOR, SigningKeys
 from user_svc.auth.use_cases import Sessions
 from user_svc.users.models import Role, User
 
@@ -46,7 +47,7 @@ def real_clock(clock: Clock) -> Clock:
 @pytest.fixture
 def signing_keys(memory_stores: Stores, real_clock: Clock) -> SigningKeys:
     """Keys in memory."""
-    return SigningKeys(memory_stores.signing_keys, Sealer(SECRET), now=real_clock)
+    return SigningKeys(memory_stores.signing_keys, Sealer(SECRET, SEALED_FOR), now=real_clock)
 
 
 @pytest.fixture

@@ -135,8 +135,8 @@ async def test_bad_fields_are_named_and_not_repeated(client: Client) -> None:
     create = user_service_pb2.CreateUserRequest
     calls = [
         (client.users.CreateUser(create(email="ada@example.com\r\nBcc: eve@example.com"), metadata=OPERATOR), "email"),
-        (client.users.CreateUser(create(locale="xx-YY-zz!"), metadata=OPERATOR), "locale"),
-        (client.users.CreateUser(create(timezone="Mars/Olympus"), metadata=OPERATOR), "timezone"),
+        (client.users.CreateUser(create(name="Ada", locale="xx-YY-zz!"), metadata=OPERATOR), "locale"),
+        (client.users.CreateUser(create(name="Ada", timezone="Mars/Olympus"), metadata=OPERATOR), "timezone"),
         (client.users.CreateUser(create(email="ada@example.com", password="short"), metadata=OPERATOR), "password"),
         (
             client.users.CreateDevice(device_pb2.CreateDeviceRequest(user_id=user.id, token="t" * 10_000), metadata=OPERATOR),

@@ -5,11 +5,11 @@ import logging
 
 import jwt
 import pytest
-from cryptography.exceptions import InvalidTag
 
+from mesh.sealing import SealBroken, Sealer
 from tests.user_svc.conftest import Stores
 from tests.user_svc.factories import Clock
-from user_svc.auth.signing import Sealer, SigningKeys, thumbprint
+from user_svc.auth.signing import SEALED_FOR, SigningKeys, thumbprint
 
 SECRET = "one secret of at least 32 characters"
 OTHER_SECRET = "another secret of at least 32 characters"
@@ -17,7 +17,7 @@ OTHER_SECRET = "another secret of at least 32 characters"
 
 def keys(stores: Stores, clock: Clock, secret: str = SECRET) -> SigningKeys:
     """One replica's view."""
-    return SigningKeys(stores.signing_keys, Sealer(secret), now=clock)
+    return SigningKeys(stores.signing_keys, Sealer(secret, SEALED_FOR), now=clock)
 
 
 def kid_of(token: str) -> str:
@@ -85,11 +85,11 @@ async def test_private_keys_are_sealed_at_rest(stores: Stores, clock: Clock) -> 
     await keys(stores, clock).ensure()
     active = await stores.signing_keys.find_active()
     assert active is not None
-    private_key = Sealer(SECRET).open(active.sealed_private_key, active.kid)
+    private_key = Sealer(SECRET, SEALED_FOR).open(active.sealed_private_key, active.kid)
     assert private_key not in active.sealed_private_key
     for secret, kid in ((OTHER_SECRET, active.kid), (SECRET, "another id")):
-        with pytest.raises(InvalidTag):
-            Sealer(secret).open(active.sealed_private_key, kid)
+        with pytest.raises(SealBroken):
+            Sealer(secret, SEALED_FOR).open(active.sealed_private_key, kid)
 
 
 async def test_a_changed_secret_brings_a_new_key(stores: Stores, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:

@@ -4,19 +4,15 @@ import base64
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 import jwt
-from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from mesh.rpc.identity import ACCESS_TOKEN_TYPE
+from mesh.sealing import SealBroken, Sealer
 from user_svc.auth.models import SigningKey
 
 log = logging.getLogger(__name__)
@@ -25,7 +21,8 @@ log = logging.getLogger(__name__)
 PUBLISHED_AFTER_RETIREMENT = timedelta(hours=1)
 # How long a replica may go on with a key that another one has retired: well within the hour above.
 CHECK_AGAIN_AFTER = timedelta(minutes=5)
-_NONCE_BYTES = 12
+# What private keys are sealed for (mesh/sealing.py).
+SEALED_FOR = "clarion signing keys v1"
 
 
 class SigningKeyStore(Protocol):
@@ -41,23 +38,6 @@ class SigningKeyStore(Protocol):
 
     async def list_published(self, retired_since: datetime) -> Sequence[SigningKey]:
         """The active key and those that retired after the moment."""
-
-
-class Sealer:
-    """Encrypts private keys at rest with AES-256-GCM under a key derived from the mesh's secret."""
-
-    def __init__(self, secret: str) -> None:
-        derived = HKDF(SHA256(), length=32, salt=None, info=b"clarion signing keys v1").derive(secret.encode())
-        self._cipher = AESGCM(derived)
-
-    def seal(self, private_key: bytes, kid: str) -> bytes:
-        """The encrypted key, bound to its id."""
-        nonce = os.urandom(_NONCE_BYTES)
-        return nonce + self._cipher.encrypt(nonce, private_key, kid.encode())
-
-    def open(self, sealed: bytes, kid: str) -> bytes:
-        """Raises cryptography's InvalidTag when it was sealed under another secret."""
-        return self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], kid.encode())
 
 
 class SigningKeys:
@@ -109,7 +89,7 @@ class SigningKeys:
     def _load(self, key: SigningKey) -> bool:
         try:
             private_key = self._sealer.open(key.sealed_private_key, key.kid)
-        except InvalidTag:
+        except SealBroken:
             return False
         self._kid, self._private_key = key.kid, Ed25519PrivateKey.from_private_bytes(private_key)
         return True

@@ -681,7 +681,7 @@ class Users(Resource):
     ) -> User:
         """Adds a person, who needs an address or a name. ALREADY_EXISTS when the address is taken.
 
-        email: Address for e-mail. Optional: a person may have devices only.
+        email: Address for e-mail. Optional where there is a name: a person may have devices only.
         password: Password for /v1/auth/login, 15 to 256 characters and not one that is guessed first. Empty for a person who never
             logs in.
         name: Display name.

@@ -8,6 +8,7 @@ The interceptors in `mesh` read these options from the descriptors and fail clos
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import descriptor_pb2 as _descriptor_pb2
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf.internal import extension_dict as _extension_dict
 import builtins as _builtins
@@ -104,6 +105,7 @@ class FieldRules(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     REQUIRED_FIELD_NUMBER: _builtins.int
+    MIN_LENGTH_FIELD_NUMBER: _builtins.int
     MAX_LENGTH_FIELD_NUMBER: _builtins.int
     PATTERN_FIELD_NUMBER: _builtins.int
     PATTERN_HINT_FIELD_NUMBER: _builtins.int
@@ -113,6 +115,8 @@ class FieldRules(_message.Message):
     ELEMENT_WISE_FIELD_NUMBER: _builtins.int
     required: _builtins.bool
     """The field must be present and not empty."""
+    min_length: _builtins.int
+    """Least characters of a string that is not empty. 0 means no limit."""
     max_length: _builtins.int
     """Most characters of a string, most bytes of a `bytes` field; of each element where it is repeated. 0 means no limit."""
     pattern: _builtins.str
@@ -133,6 +137,7 @@ class FieldRules(_message.Message):
         self,
         *,
         required: _builtins.bool = ...,
+        min_length: _builtins.int = ...,
         max_length: _builtins.int = ...,
         pattern: _builtins.str = ...,
         pattern_hint: _builtins.str = ...,
@@ -143,7 +148,7 @@ class FieldRules(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_max", b"_max", "_min", b"_min", "max", b"max", "min", b"min"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max", b"_max", "_min", b"_min", "element_wise", b"element_wise", "max", b"max", "max_items", b"max_items", "max_length", b"max_length", "min", b"min", "pattern", b"pattern", "pattern_hint", b"pattern_hint", "required", b"required"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max", b"_max", "_min", b"_min", "element_wise", b"element_wise", "max", b"max", "max_items", b"max_items", "max_length", b"max_length", "min", b"min", "min_length", b"min_length", "pattern", b"pattern", "pattern_hint", b"pattern_hint", "required", b"required"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max: _TypeAlias = _typing.Literal["max"]  # noqa: Y015
     _WhichOneofArgType__max: _TypeAlias = _typing.Literal["_max", b"_max"]  # noqa: Y015
@@ -157,10 +162,13 @@ class FieldRules(_message.Message):
 Global___FieldRules: _TypeAlias = FieldRules  # noqa: Y015
 
 POLICY_FIELD_NUMBER: _builtins.int
+NEEDS_ONE_OF_FIELD_NUMBER: _builtins.int
 SENSITIVE_FIELD_NUMBER: _builtins.int
 RULES_FIELD_NUMBER: _builtins.int
 policy: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, Global___MethodPolicy]
 """Policy of the method. A method without it is refused at start-up."""
+needs_one_of: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MessageOptions, _containers.RepeatedScalarFieldContainer[_builtins.str]]
+"""Names of text fields of which at least one must not be empty."""
 sensitive: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.FieldOptions, _builtins.bool]
 """The field is personal data or a secret: it never reaches a log, a span, a metric or a dead letter's view."""
 rules: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.FieldOptions, Global___FieldRules]

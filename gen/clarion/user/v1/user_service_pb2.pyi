@@ -32,7 +32,7 @@ class CreateUserRequest(_message.Message):
     LOCALE_FIELD_NUMBER: _builtins.int
     TIMEZONE_FIELD_NUMBER: _builtins.int
     email: _builtins.str
-    """Address for e-mail. Optional: a person may have devices only."""
+    """Address for e-mail. Optional where there is a name: a person may have devices only."""
     password: _builtins.str
     """Password for /v1/auth/login, 15 to 256 characters and not one that is guessed first. Empty for a person who never logs in."""
     name: _builtins.str
