@@ -11,6 +11,7 @@ from clarion.delivery.v1.delivery_pb2 import Delivery, DeliveryFailed, DeliveryR
 from clarion.notification.v1.notification_pb2 import NotificationStatus
 from delivery.attempt_result import expired
 from delivery.disposition import Dead, Defer, Disposition, Done, Retry
+from delivery.envelopes import FAILED, REQUESTED, UNREADABLE, Unreadable, ids_header
 from delivery.lanes import FAILED_QUEUE, Delay, Lane
 
 # A handler's breakdowns over one delivery that it is given; it may be the delivery's fault or that of the moment.
@@ -28,6 +29,7 @@ class OutgoingMessage:
     route: str
     body: bytes
     headers: Mapping[str, str | int] = field(default_factory=dict)
+    kind: str = REQUESTED
 
 
 class DeliveryActions:
@@ -48,6 +50,12 @@ class DeliveryActions:
     def split(self, deliveries: Iterable[Delivery]) -> None:
         """Each back to the work queue in an envelope of its own."""
         self.messages += [_envelope(self._lane.queue, [delivery]) for delivery in deliveries]
+
+    def set_aside(self, unreadable: Iterable[Unreadable], source: str) -> None:
+        """Each to the dead letters, under the id of its notification as far as that is known."""
+        for item in unreadable:
+            headers = {"reason": item.reason, "source": source, **ids_header([item.notification_id])}
+            self.messages.append(OutgoingMessage(FAILED_QUEUE, item.body, headers, UNREADABLE))
 
     def settle_early(self, delivery: Delivery) -> bool:
         """True for a delivery that is not due yet, which is settled herewith.
@@ -145,7 +153,9 @@ class DeliveryActions:
 
     def _give_up(self, delivery: Delivery, outcome: Outcome) -> None:
         final = self._complete(delivery, outcome, NotificationStatus.NOTIFICATION_STATUS_FAILED)
-        self.messages.append(OutgoingMessage(FAILED_QUEUE, DeliveryFailed(delivery=delivery, outcome=final).SerializeToString()))
+        self.messages.append(
+            OutgoingMessage(FAILED_QUEUE, DeliveryFailed(delivery=delivery, outcome=final).SerializeToString(), kind=FAILED)
+        )
 
     def _tell(self, delivery: Delivery, outcome: Outcome, status: NotificationStatus.ValueType) -> None:
         self.outcomes.append(self._complete(delivery, outcome, status))
@@ -168,7 +178,8 @@ class DeliveryActions:
 
 
 def _envelope(route: str, deliveries: Sequence[Delivery]) -> OutgoingMessage:
-    return OutgoingMessage(route, DeliveryRequested(deliveries=deliveries).SerializeToString())
+    named = ids_header(delivery.notification_id for delivery in deliveries)
+    return OutgoingMessage(route, DeliveryRequested(deliveries=deliveries).SerializeToString(), named)
 
 
 def _copy(delivery: Delivery) -> Delivery:

@@ -9,12 +9,11 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 
-from google.protobuf.message import DecodeError
-
-from clarion.delivery.v1.delivery_pb2 import Delivery, DeliveryRequested, DeliveryResolved, Outcome
+from clarion.delivery.v1.delivery_pb2 import Delivery, DeliveryResolved, Outcome
 from delivery.actions import DeliveryActions, OutgoingMessage
 from delivery.disposition import Disposition
-from delivery.lanes import FAILED_QUEUE, OUTCOME_QUEUE, Lane, lane_of
+from delivery.envelopes import RESOLVED, open_envelope
+from delivery.lanes import OUTCOME_QUEUE, Lane, lane_of
 from mesh.bus.broker import Broker, BrokerUnavailable, Message, Subscription, Unroutable
 from mesh.resilience.batching import Batcher
 
@@ -28,10 +27,6 @@ SPLIT_FROM_DELIVERY = 2
 _OUTCOME_BATCH = 32  # envelopes, of up to 50 outcomes each
 _RETRY_MIN_S = 0.1
 _RETRY_MAX_S = 5.0
-
-
-class Poison(Exception):
-    """A message that is no envelope of deliveries; no later try can change that."""
 
 
 class DeliveryConsumer:
@@ -89,18 +84,15 @@ class DeliveryConsumer:
     def _receiver(self, lane: Lane, *, urgent: bool) -> Callable[[Message], Awaitable[None]]:
         async def receive(message: Message) -> None:
             actions = DeliveryActions(lane, urgent=urgent, now=self._clock())
-            try:
-                deliveries = decode(message.body)
-            except Poison as error:
-                log.warning("message is no envelope", extra={"queue": message.queue, "reason": str(error), "bytes": len(message.body)})
-                headers = {"reason": str(error), "source": message.queue}
-                actions.messages.append(OutgoingMessage(FAILED_QUEUE, message.body, headers))
+            deliveries, unreadable = open_envelope(message.body, message.headers)
+            if unreadable:
+                log.warning("items of a message are no deliveries", extra={"queue": message.queue, "items": len(unreadable)})
+                actions.set_aside(unreadable, message.queue)
+            if message.delivery_count >= SPLIT_FROM_DELIVERY and len(deliveries) > 1:
+                log.warning("envelope taken apart", extra={"queue": message.queue, "deliveries": len(deliveries)})
+                actions.split(deliveries)
             else:
-                if message.delivery_count >= SPLIT_FROM_DELIVERY and len(deliveries) > 1:
-                    log.warning("envelope taken apart", extra={"queue": message.queue, "deliveries": len(deliveries)})
-                    actions.split(deliveries)
-                else:
-                    await self._decide(actions, deliveries)
+                await self._decide(actions, deliveries)
             if await self._carry_out(actions, message):
                 await message.ack()
 
@@ -139,7 +131,7 @@ class DeliveryConsumer:
 
     async def _publish(self, onward: OutgoingMessage) -> bool:
         try:
-            await self._broker.publish(onward.route, onward.body, headers=onward.headers)
+            await self._broker.publish(onward.route, onward.body, headers=onward.headers, kind=onward.kind)
         except (BrokerUnavailable, Unroutable) as error:
             log.warning("publishing onward failed: trying again", extra={"queue": onward.route, "reason": error.reason})
             return False
@@ -157,19 +149,5 @@ class DeliveryConsumer:
 
     async def _publish_outcomes(self, batches: Sequence[Sequence[Outcome]]) -> Sequence[None]:
         resolved = DeliveryResolved(outcomes=[outcome for batch in batches for outcome in batch])
-        await self._broker.publish(OUTCOME_QUEUE, resolved.SerializeToString())
+        await self._broker.publish(OUTCOME_QUEUE, resolved.SerializeToString(), kind=RESOLVED)
         return [None] * len(batches)
-
-
-def decode(body: bytes) -> Sequence[Delivery]:
-    """The deliveries of an envelope. Raises Poison."""
-    try:
-        deliveries = DeliveryRequested.FromString(body).deliveries
-    except DecodeError:
-        raise Poison("UNPARSABLE") from None
-    if not deliveries:
-        raise Poison("EMPTY")
-    if not all(delivery.notification_id and delivery.attempt > 0 for delivery in deliveries):
-        # Any few bytes may parse as some protobuf message.
-        raise Poison("NOT_A_DELIVERY")
-    return deliveries

@@ -5,7 +5,7 @@ import base64
 import json
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from delivery.lanes import build_topology
@@ -22,6 +22,7 @@ class _Stored:
     body: bytes
     headers: dict[str, object]
     routing_key: str
+    kind: str = ""
     expires_at: float | None = None
     delivery_count: int = 0
 
@@ -59,7 +60,13 @@ class MemoryBroker:
         return self._connected
 
     async def publish(
-        self, queue: str, body: bytes, *, headers: Mapping[str, str | int] = NO_HEADERS, expiration_s: float | None = None
+        self,
+        queue: str,
+        body: bytes,
+        *,
+        headers: Mapping[str, str | int] = NO_HEADERS,
+        expiration_s: float | None = None,
+        kind: str = "",
     ) -> None:
         """See Broker."""
         route = self._topology.route(queue)
@@ -67,7 +74,7 @@ class MemoryBroker:
         # The real one takes a round trip, during which other things happen.
         await asyncio.sleep(0)
         self._require_connection()
-        if not self._store(route.exchange, _Stored(bytes(body), dict(headers), route.routing_key), expiration_s):
+        if not self._store(route.exchange, _Stored(bytes(body), dict(headers), route.routing_key, kind), expiration_s):
             raise Unroutable(queue)
 
     async def consume(self, queue: str, handler: MessageHandler, *, prefetch: int) -> Subscription:
@@ -121,6 +128,7 @@ class MemoryBroker:
                 "body": base64.b64encode(stored.body).decode(),
                 "headers": stored.headers,
                 "routing_key": stored.routing_key,
+                "kind": stored.kind,
                 "expires_in_s": None if stored.expires_at is None else max(0.0, stored.expires_at - now),
                 "delivery_count": stored.delivery_count,
             }
@@ -136,7 +144,8 @@ class MemoryBroker:
             state = self._states.get(row["queue"])
             if state is not None:
                 left_s = row["expires_in_s"]
-                stored = _Stored(base64.b64decode(row["body"]), row["headers"], row["routing_key"], delivery_count=row["delivery_count"])
+                stored = _Stored(base64.b64decode(row["body"]), row["headers"], row["routing_key"], row.get("kind", ""))
+                stored.delivery_count = row["delivery_count"]
                 stored.expires_at = None if left_s is None else now + left_s
                 state.ready.append(stored)
         for name in tuple(self._states):
@@ -149,7 +158,7 @@ class MemoryBroker:
         while self._connected and state is not None and state.ready and (consumer := _next_with_room(state.consumers)) is not None:
             stored = state.ready.popleft()
             state.unacked[stored] = consumer
-            consumer.take(stored.body, stored.headers, stored.delivery_count, stored)
+            consumer.take(stored.body, stored.headers, stored.delivery_count, stored, kind=stored.kind)
 
     def settle(self, name: str, token: object, *, ack: bool, requeue: bool) -> None:
         """Ends a delivery. One that was given back before is ignored."""
@@ -168,7 +177,7 @@ class MemoryBroker:
         """To the head of the queue, or to the dead letters once the delivery limit is exceeded."""
         del state.unacked[stored]
         limit = state.spec.delivery_limit
-        again = _Stored(stored.body, stored.headers, stored.routing_key, stored.expires_at, stored.delivery_count + 1)
+        again = replace(stored, delivery_count=stored.delivery_count + 1)
         if limit is not None and again.delivery_count > limit:
             self._dead_letter(state, again, "delivery_limit")
         else:
@@ -200,7 +209,7 @@ class MemoryBroker:
         for state in states:
             limits = [seconds for seconds in (expiration_s, _ttl_s(state.spec)) if seconds is not None]
             expires_at = asyncio.get_running_loop().time() + min(limits) + _TIMER_SLACK_S if limits else None
-            state.ready.append(_Stored(stored.body, stored.headers, stored.routing_key, expires_at))
+            state.ready.append(_Stored(stored.body, stored.headers, stored.routing_key, stored.kind, expires_at))
             self.deliver(state.spec.name)
             self._expire(state.spec.name)
         return bool(states)
@@ -226,7 +235,7 @@ class MemoryBroker:
             return
         key = stored.routing_key if state.spec.dead_letter_key is None else state.spec.dead_letter_key
         headers = {"x-first-death-queue": state.spec.name, "x-first-death-reason": reason, **stored.headers}
-        self._store(exchange, _Stored(stored.body, headers, key))
+        self._store(exchange, _Stored(stored.body, headers, key, stored.kind))
 
     def _state(self, queue: str) -> _State:
         state = self._states.get(self._topology.route(queue).queue)

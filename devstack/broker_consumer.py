@@ -69,7 +69,7 @@ class MemorySubscription:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._broker.forget(self)
 
-    def take(self, body: bytes, headers: Mapping[str, object], delivery_count: int, token: object) -> None:
+    def take(self, body: bytes, headers: Mapping[str, object], delivery_count: int, token: object, *, kind: str = "") -> None:
         """Starts to handle a message; `token` stands for it in `settle`."""
 
         async def settle(ack: bool, requeue: bool) -> None:
@@ -84,6 +84,7 @@ class MemorySubscription:
             redelivered=delivery_count > 0,
             delivery_count=delivery_count,
             settle=settle,
+            kind=kind,
             is_lost=lambda: not self._broker.holds(self._queue, token),
         )
         # a context of its own: on a real bus nothing of the publisher's call reaches the consumer but the message

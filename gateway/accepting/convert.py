@@ -6,6 +6,7 @@ from datetime import datetime
 from clarion.channel.v1 import channel_pb2
 from clarion.delivery.v1 import delivery_pb2
 from clarion.notification.v1 import notification_pb2, notification_service_pb2
+from delivery.envelopes import envelope, open_envelope
 from gateway.accepting.models import Acceptance, Draft, TemplateSummary
 from gateway.notifications.convert import channel_of, status_number
 from gateway.notifications.models import Priority
@@ -69,7 +70,11 @@ def delivery_bytes(
     delivery.accept_time.FromDatetime(accepted)
     if draft.expires_at is not None:
         delivery.expire_time.FromDatetime(draft.expires_at)
-    return delivery.SerializeToString()
+    payload = delivery.SerializeToString()
+    deliveries, _ = open_envelope(envelope([payload]), {})
+    if deliveries != [delivery]:  # as every part after this one will read it
+        raise InvalidArgument.of("variables", "can't be carried: make them smaller and less deeply nested")
+    return payload
 
 
 def _priority_of(number: int) -> Priority:

@@ -16,8 +16,8 @@ from datetime import UTC, datetime
 from typing import Protocol
 from uuid import UUID
 
+from delivery.envelopes import REQUESTED, envelope, ids_header
 from delivery.lanes import work_queue
-from gateway.dispatch.envelope import envelope
 from gateway.dispatch.lanes import Lane
 from gateway.dispatch.outbox import Claimed
 from gateway.notifications.models import Channel, OutboxItem, Priority, Unsent
@@ -201,7 +201,8 @@ class Relay:
         lane.in_flight += 1
         try:
             queue = work_queue(channel, urgent=lane.urgent)
-            await self._broker.publish(queue, envelope(job.payload for job in jobs))
+            named = ids_header(job.id for job in jobs)
+            await self._broker.publish(queue, envelope(job.payload for job in jobs), headers=named, kind=REQUESTED)
         except ServiceError as error:
             self._failed.add(1, {"channel": channel})
             log.warning("publishing failed; the backlog keeps it", extra={"reason": error.reason, "notifications": len(jobs)})

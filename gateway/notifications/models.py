@@ -158,15 +158,25 @@ class Progress:
 
 
 def expand(entries: Iterable[Entry]) -> tuple[Entry, ...]:
-    """The timeline that people read: a SENDING entry for each provider call, every entry once, oldest first."""
+    """The timeline that people read: a SENDING entry for each provider call, every entry once, in the order of cause and effect.
+
+    The times were read from the clocks of several machines, so they are shown and not compared: run, attempt and stage give the order. Only
+    the deferrals of one attempt, which have nothing else, are ordered by their times.
+    """
     known: dict[EntryKey, Entry] = {}
     for entry in entries:
         if entry.start_time is not None and entry.status is not Status.SENDING:
             sending = Entry(entry.start_time, Status.SENDING, entry.run, entry.attempt)
             known.setdefault(sending.key, sending)
         known[entry.key] = entry if entry.start_time is None else replace(entry, start_time=None)
-    order = {status: position for position, status in enumerate(Status)}
-    return tuple(sorted(known.values(), key=lambda e: (e.run, e.time, e.attempt, order[e.status])))
+    return tuple(sorted(known.values(), key=_place))
+
+
+def _place(entry: Entry) -> tuple[int, bool, int, int, datetime]:
+    stage = _STAGE.get(entry.status, 0)
+    if entry.status is Status.SCHEDULED:
+        stage = _STAGE[Status.PENDING] - 1
+    return entry.run, entry.status in TERMINAL, entry.attempt, stage, entry.time
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,14 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from clarion.delivery.v1.delivery_pb2 import Delivery
+from delivery.envelopes import envelope, open_envelope
 from gateway.dead_letters.models import State, cause_of
-from gateway.notifications.models import Channel, Entry, Outcome, Progress, Status, Unsent
+from gateway.notifications.models import TERMINAL, Channel, Entry, Outcome, Progress, Status, Unsent
 from gateway.sagas.redaction import ERASED
 from mesh.stores.database import Database
 
@@ -62,6 +65,12 @@ WHERE d.run < excluded.run
 RETURNING notification_id
 """
 
+_UNREADABLE = """
+SELECT id, run, attempt, status, user_id, channel, priority, template, template_version, payload FROM notifications
+WHERE id = ANY($1::uuid[]) ORDER BY id
+"""
+UNREADABLE = "UNREADABLE"
+
 _UNSENT = frozenset({Status.CANCELLED, Status.EXPIRED})
 _MAX_SMALLINT = 2**15 - 1
 
@@ -108,6 +117,13 @@ class Outcomes:
             await self._apply(driver, [failure.outcome for failure in failures])
             return [row["notification_id"] for row in await driver.fetch(_FILE, *columns)]
 
+    async def give_up(self, identifiers: Sequence[UUID]) -> list[Failure]:
+        """The failures of notifications whose deliveries can't be read, as far as they have not ended. Of a payload that is unreadable
+        itself the dead letter keeps what the row says beside it.
+        """
+        found = await self._database.fetch(_UNREADABLE, list(identifiers))
+        return [_unreadable(row) for row in found if Status(row["status"]) not in TERMINAL]
+
     async def _apply(self, driver: Any, outcomes: Sequence[Outcome]) -> Applied:
         told = [outcome for outcome in outcomes if max(outcome.entry.run, outcome.entry.attempt) <= _MAX_SMALLINT]
         if not told:
@@ -130,6 +146,20 @@ class Outcomes:
             tuple(known),
             tuple(Unsent(row["id"], row["user_id"], Channel(row["channel"]), row["create_time"]) for row in rows if row["id"] in unsent),
         )
+
+
+def _unreadable(row: Any) -> Failure:
+    deliveries, _ = open_envelope(envelope([row["payload"] or b""]), {})
+    if not deliveries:
+        deliveries = [
+            Delivery(
+                notification_id=str(row["id"]), run=row["run"], attempt=max(1, row["attempt"]), user_id=str(row["user_id"]),
+                channel=row["channel"], priority=row["priority"], template=row["template"], template_version=row["template_version"],
+            )
+        ]  # fmt: skip
+    detail = "its message on the bus can't be read by any worker"
+    entry = Entry(datetime.now(UTC), Status.FAILED, row["run"], max(1, row["attempt"]), UNREADABLE, detail)
+    return Failure(Outcome(row["id"], entry), deliveries[0].SerializeToString())
 
 
 def _without_details(outcome: Outcome) -> Outcome:

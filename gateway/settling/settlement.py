@@ -10,7 +10,8 @@ from uuid import UUID
 
 from google.protobuf.message import DecodeError
 
-from clarion.delivery.v1.delivery_pb2 import Delivery, DeliveryFailed, DeliveryRequested, DeliveryResolved
+from clarion.delivery.v1.delivery_pb2 import Delivery, DeliveryFailed, DeliveryResolved
+from delivery.envelopes import FAILED, UNREADABLE, ids_of, open_envelope
 from delivery.lanes import FAILED_QUEUE, OUTCOME_QUEUE
 from gateway.dispatch.relay import Notifier
 from gateway.notifications.models import Entry, Outcome, Status, Unsent
@@ -25,6 +26,7 @@ from mesh.resilience.batching import Batcher
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 _PREFETCH = 100
 _BATCH = 32  # messages; each may carry many outcomes
@@ -41,6 +43,9 @@ class OutcomeStore(Protocol):
 
     async def file(self, failures: Sequence[Failure]) -> Sequence[UUID]:
         """Files dead letters; the notifications that got one."""
+
+    async def give_up(self, identifiers: Sequence[UUID]) -> list[Failure]:
+        """The failures of notifications whose deliveries can't be read, as far as they have not ended."""
 
 
 class Budget(Protocol):
@@ -99,12 +104,17 @@ class Settlement:
         await message.ack()
 
     async def on_failed(self, message: Message) -> None:
-        """Files the dead letters of a DeliveryFailed, or of a whole DeliveryRequested that the broker gave up."""
-        failures = failures_of(message.body)
-        if not failures:
+        """Files the dead letters of a DeliveryFailed, of a DeliveryRequested that the broker gave up, or of what no worker could read."""
+        failures, unreadable = read_failed(message)
+        if unreadable:
+            log.error("deliveries can't be read", extra={"queue": message.queue, "notification_ids": ",".join(map(str, unreadable))})
+            self._unreadable.add(len(unreadable))
+            failures += await _patiently(self._store.give_up, unreadable)
+        elif not failures:
             await self._drop(message)
             return
-        await _patiently(self._failures.submit, failures)
+        if failures:
+            await _patiently(self._failures.submit, failures)
         await message.ack()
 
     async def apply(self, outcomes: Sequence[Outcome]) -> None:
@@ -136,19 +146,23 @@ class Settlement:
         await message.ack()
 
 
-def failures_of(body: bytes) -> list[Failure]:
-    """The failed deliveries in a message of failed.queue; none when it can't be read.
-
-    A DeliveryRequested looks like a DeliveryFailed without an outcome, since both begin with a delivery.
-    """
+def read_failed(message: Message) -> tuple[list[Failure], list[UUID]]:
+    """The failed deliveries in a message of failed.queue, and the notifications whose deliveries no process can read."""
     try:
-        failed = DeliveryFailed.FromString(body)
-        if failed.HasField("outcome"):
-            outcome = outcome_of(failed.outcome)
-            return [] if outcome is None else [Failure(outcome, failed.delivery.SerializeToString())]
-        return [_given_up(delivery) for delivery in DeliveryRequested.FromString(body).deliveries if parse(delivery.notification_id)]
+        failed = DeliveryFailed.FromString(message.body)
     except DecodeError:
-        return []
+        failed = DeliveryFailed()
+    # workers of the release before this one name no kind: only a DeliveryFailed has an outcome
+    if message.kind == FAILED or (not message.kind and failed.HasField("outcome")):
+        if not failed.HasField("outcome"):
+            return [], [UUID(one) for one in ids_of(message.headers)]
+        outcome = outcome_of(failed.outcome)
+        return ([] if outcome is None else [Failure(outcome, failed.delivery.SerializeToString())]), []
+    if message.kind == UNREADABLE:
+        return [], [UUID(one) for one in ids_of(message.headers)]
+    deliveries, unreadable = open_envelope(message.body, message.headers)
+    readable = [_given_up(delivery) for delivery in deliveries if parse(delivery.notification_id)]
+    return readable, [UUID(item.notification_id) for item in unreadable if item.notification_id]
 
 
 def _given_up(delivery: Delivery) -> Failure:
@@ -157,7 +171,7 @@ def _given_up(delivery: Delivery) -> Failure:
     return Failure(Outcome(UUID(delivery.notification_id), entry), delivery.SerializeToString())
 
 
-async def _patiently(record: Callable[[T], Awaitable[None]], what: T) -> None:
+async def _patiently(record: Callable[[T], Awaitable[R]], what: T) -> R:
     """Records it, however long the database is away: the message stays unacked, so nothing is lost if we die waiting."""
     while True:
         try:

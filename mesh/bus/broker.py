@@ -41,10 +41,10 @@ Settle = Callable[[bool, bool], Awaitable[None]]
 class Message:
     """One delivery. It is settled once, by `ack` or `reject`; on a channel that is gone both do nothing, since it comes again.
 
-    `delivery_count` counts the deliveries before this one that ended without an ack.
+    `kind` is what its publisher says that the body is. `delivery_count` counts the deliveries before this one that ended without an ack.
     """
 
-    __slots__ = ("_is_lost", "_settle", "body", "delivery_count", "headers", "queue", "redelivered", "settled")
+    __slots__ = ("_is_lost", "_settle", "body", "delivery_count", "headers", "kind", "queue", "redelivered", "settled")
 
     def __init__(
         self,
@@ -56,8 +56,10 @@ class Message:
         delivery_count: int,
         settle: Settle,
         is_lost: Callable[[], bool],
+        kind: str = "",
     ) -> None:
         self.body = body
+        self.kind = kind
         self.headers = headers
         self.queue = queue
         self.redelivered = redelivered
@@ -151,9 +153,11 @@ class Broker(Protocol):
         *,
         headers: Mapping[str, str | int] = NO_HEADERS,
         expiration_s: float | None = None,
+        kind: str = "",
     ) -> None:
         """Returns when the broker has the message on disk. Many may be in flight at once.
 
+        `kind` says what the body is (AMQP's `type` property); it stays when the broker moves the message to the dead letters.
         `expiration_s` lets the message expire in the queue. Raises BrokerUnavailable, at once when there is no connection and after the
         publish timeout at the latest, or Unroutable.
         """

@@ -60,7 +60,13 @@ class RabbitMQBroker:
             log.warning("broker is not reachable yet")
 
     async def publish(
-        self, queue: str, body: bytes, *, headers: Mapping[str, str | int] = NO_HEADERS, expiration_s: float | None = None
+        self,
+        queue: str,
+        body: bytes,
+        *,
+        headers: Mapping[str, str | int] = NO_HEADERS,
+        expiration_s: float | None = None,
+        kind: str = "",
     ) -> None:
         """See Broker."""
         route = self._topology.route(queue)
@@ -73,6 +79,7 @@ class RabbitMQBroker:
             # a returned message is matched to its publish by this id alone, so each publish has its own
             message_id=uuid.uuid4().hex,
             headers=dict(headers) or None,
+            type=kind or None,
             expiration=None if expiration_s is None else max(0.0, expiration_s),
         )
         try:

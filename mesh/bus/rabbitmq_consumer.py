@@ -215,4 +215,5 @@ def _message(queue: str, delivered: AbstractIncomingMessage) -> Message:
         delivery_count=count if isinstance(count, int) else 0,
         settle=settle,
         is_lost=lambda: channel.is_closed,
+        kind=delivered.type or "",
     )

@@ -1,4 +1,8 @@
-"""Free JSON in a request (Struct, Value, ListValue) must be JSON: it has no NaN and no infinities, which protobuf's encoding can carry."""
+"""Free JSON in a request (Struct, Value, ListValue) must be JSON: it has no NaN and no infinities, which protobuf's encoding can carry.
+
+Nor may it be nested without end: each level costs two or three levels of protobuf's, whose parsers give up at 100 (protobuf.dev,
+"Recursion limit"), and what is accepted goes into messages that add levels of their own.
+"""
 
 import math
 from collections.abc import Iterator
@@ -7,6 +11,18 @@ from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import ListValue, Struct, Value
 
 FREE_JSON = frozenset({"google.protobuf.Struct", "google.protobuf.Value", "google.protobuf.ListValue"})
+
+
+MOST_LEVELS = 16
+
+
+def too_deep(message: Message, levels: int = MOST_LEVELS) -> bool:
+    """Whether lists and objects are nested deeper than that, in a message of one of the types in FREE_JSON."""
+    if isinstance(message, Value):
+        kind = message.WhichOneof("kind")
+        return kind in {"struct_value", "list_value"} and too_deep(getattr(message, kind), levels)
+    values = message.fields.values() if isinstance(message, Struct) else getattr(message, "values", ())
+    return levels == 0 or any(too_deep(value, levels - 1) for value in values)
 
 
 def unfit_numbers(message: Message, path: str) -> Iterator[str]:

@@ -12,11 +12,12 @@ from google.protobuf.message import Message
 
 from clarion.options.v1 import options_pb2
 from mesh.errors import FieldViolation, InvalidArgument
-from mesh.rpc.finite import FREE_JSON, unfit_numbers
+from mesh.rpc.finite import FREE_JSON, MOST_LEVELS, too_deep, unfit_numbers
 
 Check: TypeAlias = Callable[[Message, str, list[FieldViolation]], None]
 
 _FINITE = "must be a finite number"
+_SHALLOW = f"must not nest lists and objects deeper than {MOST_LEVELS} levels"
 _LONGEST_PATH = 256  # characters: the caller chooses the keys
 _MOST_NUMBERS = 20  # that one error names
 _FLOATS = {FieldDescriptor.CPPTYPE_DOUBLE, FieldDescriptor.CPPTYPE_FLOAT}
@@ -74,6 +75,9 @@ def _values_of(field: FieldDescriptor, message: Message, path: str) -> Iterator[
 def _free_json_check(field: FieldDescriptor) -> Check:
     def check(message: Message, path: str, violations: list[FieldViolation]) -> None:
         for at, value in _values_of(field, message, path):
+            if too_deep(value):
+                violations.append(FieldViolation(at[:_LONGEST_PATH], _SHALLOW))
+                continue
             violations.extend(FieldViolation(bad[:_LONGEST_PATH], _FINITE) for bad in islice(unfit_numbers(value, at), _MOST_NUMBERS))
 
     return check

@@ -7,16 +7,19 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from google.protobuf.struct_pb2 import Struct
 
 from clarion.delivery.v1.delivery_pb2 import Delivery, DeliveryFailed, DeliveryRequested, DeliveryResolved, Outcome
 from clarion.notification.v1.notification_pb2 import NotificationStatus
-from delivery.consumer import SPLIT_FROM_DELIVERY, DeliveryConsumer, Handler, Poison, decode
+from delivery.consumer import SPLIT_FROM_DELIVERY, DeliveryConsumer, Handler
 from delivery.disposition import Dead, Defer, Disposition, Done, Retry
+from delivery.envelopes import UNREADABLE, _varint, envelope, ids_of
 from delivery.lanes import FAILED_QUEUE, OUTCOME_QUEUE, build_topology, work_queue
 from devstack.broker import MemoryBroker
 from mesh.bus.broker import Broker, BrokerUnavailable, Message
 from mesh.bus.rabbitmq import open_broker
 from mesh.bus.settings import BrokerSettings
+from mesh.ids import new_id
 from tests.waiting import GUARD_S, until
 
 SCALE = 0.02
@@ -166,18 +169,22 @@ async def test_a_body_that_is_no_envelope_becomes_a_dead_letter_at_once(broker: 
     assert await broker.depth("email.queue") == 0
 
 
-@pytest.mark.parametrize(
-    ("body", "reason"),
-    [
-        (b"\xff", "UNPARSABLE"),
-        (b"", "EMPTY"),
-        (DeliveryRequested(deliveries=[Delivery(attempt=1)]).SerializeToString(), "NOT_A_DELIVERY"),
-        (DeliveryRequested(deliveries=[Delivery(notification_id="n")]).SerializeToString(), "NOT_A_DELIVERY"),
-    ],
-)
-def test_what_is_no_envelope_has_a_reason(body: bytes, reason: str) -> None:
-    with pytest.raises(Poison, match=reason):
-        decode(body)
+async def test_an_unreadable_item_costs_no_neighbour(broker: Broker) -> None:
+    """More levels than any protobuf parser takes, between two deliveries of others."""
+    deep = Struct()
+    for _ in range(40):
+        outer = Struct()
+        outer.fields["a"].struct_value.CopyFrom(deep)
+        deep = outer
+    good, bad = [make_delivery(new_id()) for _ in range(2)], make_delivery(new_id())
+    payload = bad.SerializeToString() + b"\x52" + bytes(_varint(deep.ByteSize())) + deep.SerializeToString()
+    script = Script(lambda _: Done(Outcome(status=SENT)))
+    async with running(broker, script) as (gateway, _):
+        await broker.publish("email.queue", envelope([good[0].SerializeToString(), payload, good[1].SerializeToString()]))
+        letter = await gateway.raw_letter()
+        assert (letter.body, letter.headers["reason"], letter.kind) == (payload, "UNPARSABLE", UNREADABLE)
+        assert ids_of(letter.headers) == [bad.notification_id]
+        assert [(await gateway.outcome()).notification_id for _ in good] == [delivery.notification_id for delivery in good]
 
 
 async def test_a_handler_that_breaks_down_costs_a_pause_and_no_neighbour(memory_broker: MemoryBroker) -> None:

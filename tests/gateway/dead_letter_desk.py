@@ -12,6 +12,7 @@ from google.protobuf.struct_pb2 import Struct
 
 from clarion.delivery.v1.delivery_pb2 import Delivery, DeliveryFailed, DeliveryRequested, DeliveryResolved, Outcome
 from clarion.notification.v1 import notification_pb2
+from delivery.envelopes import FAILED
 from delivery.lanes import FAILED_QUEUE, OUTCOME_QUEUE, work_queue
 from devstack.broker import MemoryBroker
 from gateway.accepting.models import Row
@@ -135,7 +136,7 @@ class Floor:
         if self.failing:
             for delivery in deliveries:
                 failed = DeliveryFailed(delivery=delivery, outcome=outcome_of(delivery, Status.FAILED, "SMTP_550"))
-                await self.broker.publish(FAILED_QUEUE, failed.SerializeToString())
+                await self.broker.publish(FAILED_QUEUE, failed.SerializeToString(), kind=FAILED)
         else:
             resolved = DeliveryResolved(outcomes=[outcome_of(delivery, Status.SENT) for delivery in deliveries])
             await self.broker.publish(OUTCOME_QUEUE, resolved.SerializeToString())

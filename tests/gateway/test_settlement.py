@@ -9,19 +9,20 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
-from clarion.channel.v1 import channel_pb2
 from clarion.delivery.v1.delivery_pb2 import DeliveryFailed, DeliveryRequested, DeliveryResolved, Outcome
 from clarion.notification.v1 import notification_pb2
+from delivery.envelopes import FAILED, REQUESTED, UNREADABLE, envelope, ids_header
 from delivery.lanes import FAILED_QUEUE, OUTCOME_QUEUE
 from devstack.broker import MemoryBroker
 from gateway.accepting.models import Row
 from gateway.accepting.notification_writer import NotificationWriter
+from gateway.dispatch.outbox import Outbox
 from gateway.notifications.convert import notification_message
 from gateway.notifications.models import DeviceResult, Notification, Status
 from gateway.notifications.repository import NotificationRepository
 from gateway.notifications.watchers import Watchers
 from gateway.settling.outcomes import Outcomes
-from gateway.settling.settlement import Settlement, failures_of
+from gateway.settling.settlement import Settlement
 from mesh.stores.database import Database
 from tests.gateway.factories import make_delivery, make_row
 from tests.gateway.fakes import Budget
@@ -148,7 +149,7 @@ async def test_a_failed_delivery_is_filed_once_however_often_it_comes(desk: Desk
     await desk.store(row)
     failed = DeliveryFailed(delivery=make_delivery(row), outcome=outcome(row, Status.FAILED, 4, reason="SMTP_550", detail="no such box"))
     for _ in range(3):
-        await desk.broker.publish(FAILED_QUEUE, failed.SerializeToString())
+        await desk.broker.publish(FAILED_QUEUE, failed.SerializeToString(), kind=FAILED)
     await desk.settled()
     assert await desk.dead_letters() == [(row.id, "SMTP_550", 0, 4)]
     assert (await desk.get(row.id)).status is Status.FAILED
@@ -160,8 +161,8 @@ async def test_an_envelope_that_the_broker_gave_up_is_filed_item_by_item(desk: D
     await desk.store(*rows)
     await desk.tell(outcome(rows[0], Status.SENT))
     await desk.settled()
-    envelope = DeliveryRequested(deliveries=[make_delivery(row) for row in rows])
-    await desk.broker.publish(FAILED_QUEUE, envelope.SerializeToString())
+    given_up = DeliveryRequested(deliveries=[make_delivery(row) for row in rows])
+    await desk.broker.publish(FAILED_QUEUE, given_up.SerializeToString(), kind=REQUESTED)
     await desk.settled()
     assert {(identifier, reason) for identifier, reason, _, _ in await desk.dead_letters()} == {
         (rows[1].id, "DELIVERY_LIMIT"),
@@ -191,11 +192,59 @@ async def test_followers_hear_of_a_change(desk: Desk) -> None:
         await asyncio.wait_for(changed.wait(), 20)
 
 
-def test_a_failed_delivery_and_an_envelope_are_told_apart() -> None:
-    row = make_row()
-    delivery = make_delivery(row)
-    delivery.channel = channel_pb2.CHANNEL_PUSH
-    failed = DeliveryFailed(delivery=delivery, outcome=outcome(row, Status.FAILED, reason="X"))
-    assert [f.outcome.entry.reason for f in failures_of(failed.SerializeToString())] == ["X"]
-    assert [f.outcome.entry.reason for f in failures_of(DeliveryRequested(deliveries=[delivery]).SerializeToString())] == ["DELIVERY_LIMIT"]
-    assert failures_of(b"\xff") == []
+async def test_what_no_worker_can_read_is_filed_under_its_notification_and_harms_no_other(desk: Desk) -> None:
+    """As a worker sets it aside, as the broker gives an envelope up, and as a dead letter of its own; settled ones stay."""
+    rows = [make_row() for _ in range(5)]
+    await desk.store(*rows)
+    await desk.tell(outcome(rows[4], Status.SENT))
+    await desk.settled()
+    deep = b"\x52" + b"\xff\x7f"  # the variables, cut off
+    await desk.broker.publish(FAILED_QUEUE, deep, headers=ids_header([rows[0].id]), kind=UNREADABLE)
+    body = envelope([make_delivery(rows[1]).SerializeToString(), deep, b"\x0a\x24" + str(rows[3].id).encode() + deep])
+    await desk.broker.publish(FAILED_QUEUE, body, headers=ids_header(row.id for row in rows[1:4]), kind=REQUESTED)
+    await desk.broker.publish(FAILED_QUEUE, b"\xff", headers=ids_header([rows[4].id]), kind=FAILED)
+    await desk.settled()
+    assert {(identifier, reason) for identifier, reason, _, _ in await desk.dead_letters()} == {
+        (rows[0].id, "UNREADABLE"),
+        (rows[1].id, "DELIVERY_LIMIT"),
+        (rows[2].id, "UNREADABLE"),
+        (rows[3].id, "UNREADABLE"),
+    }
+    assert (await desk.get(rows[4].id)).status is Status.SENT
+
+
+async def test_the_kind_tells_a_failed_delivery_from_an_envelope(desk: Desk) -> None:
+    rows = [make_row() for _ in range(2)]
+    await desk.store(*rows)
+    failed = DeliveryFailed(delivery=make_delivery(rows[0]), outcome=outcome(rows[0], Status.FAILED, reason="X"))
+    await desk.broker.publish(FAILED_QUEUE, failed.SerializeToString(), kind=FAILED)
+    await desk.broker.publish(FAILED_QUEUE, DeliveryRequested(deliveries=[make_delivery(rows[1])]).SerializeToString(), kind=REQUESTED)
+    await desk.settled()
+    assert {(identifier, reason) for identifier, reason, _, _ in await desk.dead_letters()} == {
+        (rows[0].id, "X"),
+        (rows[1].id, "DELIVERY_LIMIT"),
+    }
+
+
+@pytest.mark.parametrize("ahead_s", [-60, -3, 0, 3, 60])
+async def test_the_timeline_tells_what_happened_whatever_the_clocks_say(desk: Desk, ahead_s: int) -> None:
+    """The gateway's clock is ahead of the worker's by that much; the times are shown as they were read."""
+    accepted = START + timedelta(seconds=ahead_s)
+    row = make_row(create_time=accepted)
+    await desk.store(row)
+    await Outbox(desk.database).mark([(row.id, accepted)])
+    await desk.tell(
+        outcome(row, Status.RETRYING, 1, at=1), outcome(row, Status.QUEUED, 2, at=5, called=False), outcome(row, Status.SENT, 2, at=9)
+    )
+    await desk.settled()
+    timeline = (await desk.get(row.id)).timeline
+    assert [(entry.status, entry.attempt) for entry in timeline] == [
+        (Status.PENDING, 0),
+        (Status.QUEUED, 0),
+        (Status.SENDING, 1),
+        (Status.RETRYING, 1),
+        (Status.QUEUED, 2),
+        (Status.SENDING, 2),
+        (Status.SENT, 2),
+    ]
+    assert (timeline[0].time, timeline[-1].time) == (accepted, START + timedelta(seconds=10))

@@ -78,13 +78,13 @@ def bus(request: pytest.FixtureRequest) -> Bus:
 
 
 async def test_a_message_arrives_with_its_body_and_headers_and_leaves_the_queue_when_acknowledged(bus: Bus) -> None:
-    await bus.broker.publish("email.queue", b"\x00body", headers={"kind": "test", "number": 7})
+    await bus.broker.publish("email.queue", b"\x00body", headers={"kind": "test", "number": 7}, kind="Thing")
     assert await bus.broker.depth("email.queue") == 1
     inbox = Inbox()
     subscription = await bus.broker.consume("email.queue", inbox, prefetch=5)
     message = await inbox.next()
     assert (message.body, message.headers["kind"], message.headers["number"]) == (b"\x00body", "test", 7)
-    assert (message.queue, message.redelivered, message.delivery_count) == ("email.queue", False, 0)
+    assert (message.queue, message.redelivered, message.delivery_count, message.kind) == ("email.queue", False, 0, "Thing")
     await subscription.stop(timeout_s=GUARD_S)
     assert await bus.broker.depth("email.queue") == 0
 
@@ -146,9 +146,9 @@ async def test_a_message_beyond_the_delivery_limit_ends_among_the_dead_letters(b
     work, dead = Inbox(settle=lambda message: message.reject(requeue=True)), Inbox()
     await bus.broker.consume("push.urgent.queue", work, prefetch=5)
     await bus.broker.consume(FAILED_QUEUE, dead, prefetch=5)
-    await bus.broker.publish("push.urgent.queue", b"poison", headers={"kind": "test"})
+    await bus.broker.publish("push.urgent.queue", b"poison", headers={"kind": "test"}, kind="Thing")
     letter = await dead.next()
-    assert letter.body == b"poison"
+    assert (letter.body, letter.kind) == (b"poison", "Thing")
     assert letter.headers["kind"] == "test"
     assert letter.headers["x-first-death-reason"] == "delivery_limit"
     assert letter.headers["x-first-death-queue"] == "push.urgent.queue"

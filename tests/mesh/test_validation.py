@@ -2,8 +2,10 @@
 
 import pytest
 from google.protobuf.message import Message
+from google.protobuf.struct_pb2 import Value
 
 from clarion.channel.v1 import channel_pb2
+from clarion.delivery.v1.delivery_pb2 import Delivery, DeliveryFailed
 from clarion.notification.v1 import notification_service_pb2
 from clarion.template.v1 import template_service_pb2
 from clarion.user.v1 import preference_pb2, user_service_pb2
@@ -96,3 +98,28 @@ def test_an_error_names_at_most_twenty_numbers_and_no_endless_path() -> None:
     found = _violations(request)
     assert len(found) == 20
     assert max(len(path) for path, _ in found) == 256
+
+
+@pytest.mark.parametrize("kind", ["struct_value", "list_value"])
+def test_free_json_is_nested_at_most_16_levels_deep(kind: str) -> None:
+    """The deepest that is accepted survives the levels that messages on its way add; protobuf's parsers stop at 100."""
+
+    def nested(levels: int) -> notification_service_pb2.SendNotificationRequest:
+        value = Value(string_value="core")
+        for _ in range(levels - 1):
+            outer = Value()
+            if kind == "struct_value":
+                outer.struct_value.fields["a"].CopyFrom(value)
+            else:
+                outer.list_value.values.add().CopyFrom(value)
+            value = outer
+        request = Send(user_id="u", channel=channel_pb2.CHANNEL_EMAIL, template="t")
+        request.variables.fields["deep"].CopyFrom(value)
+        return request
+
+    deepest = nested(16)
+    validate(deepest)
+    delivery = Delivery(variables=deepest.variables)
+    failed = DeliveryFailed(delivery=delivery)
+    assert DeliveryFailed.FromString(failed.SerializeToString()) == failed
+    assert _violations(nested(17)) == [("variables", "must not nest lists and objects deeper than 16 levels")]
