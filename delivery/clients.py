@@ -53,9 +53,10 @@ class RecipientClient:
 
 
 class RenderClient:
-    """Asks template_svc for finished texts. One per process."""
+    """Asks template_svc for finished texts. One per process; `preview` says that only a person looks at them."""
 
-    def __init__(self, channel: grpc.aio.Channel) -> None:
+    def __init__(self, channel: grpc.aio.Channel, *, preview: bool = False) -> None:
+        self._preview = preview
         self._stub: Any = RenderServiceStub(channel)
         self._items: Batcher[RenderItem, Rendered] = Batcher(
             lambda items: in_parts(self._render, items), max_items=MAX_ITEMS, max_concurrent=_MAX_CONCURRENT, name="render"
@@ -70,7 +71,7 @@ class RenderClient:
         await self._items.close()
 
     async def _render(self, items: Sequence[RenderItem]) -> Sequence[Rendered | ServiceError]:
-        response = await self._stub.BatchRender(BatchRenderRequest(items=items))
+        response = await self._stub.BatchRender(BatchRenderRequest(items=items, preview=self._preview))
         return [result.rendered if result.HasField("rendered") else from_status(result.error) for result in response.results]
 
 

@@ -226,7 +226,7 @@ def _open_desk(stack: AsyncExitStack, settings: Settings, parts: _Parts, *, rela
     gauges = DeadLetterGauges(letters)
     stack.push_async_callback(gauges.close)
     gauges.start()
-    recipients, renderer = RecipientClient(parts.users), RenderClient(parts.templates)
+    recipients, renderer = RecipientClient(parts.users), RenderClient(parts.templates, preview=True)
     stack.push_async_callback(recipients.close)
     stack.push_async_callback(renderer.close)
     dead_letters = DeadLetters(letters, relay, previews=Previewer(recipients, renderer), people=users, lease_s=lease_s)

@@ -64,6 +64,8 @@ MEANINGS = {
     "CLARION_REDIS_URL": "Redis or Valkey, `redis://`, `rediss://` or `unix://`",
     "CLARION_REFLECTION": "gRPC reflection on or off",
     "CLARION_RENDER_LIMIT_S": "processor time that one rendering may take",
+    "CLARION_RENDER_MEMORY_MB": "memory that one rendering may take, beyond what a render process needs itself",
+    "CLARION_RENDER_PROCESSES": "render processes for sends; three more serve slow templates and previews, and step in",
     "CLARION_RETENTION_DAYS": "days that notifications are kept",
     "CLARION_SERVICE_SECRET": "secret by which the processes know each other, 32 characters or more; the same for all",
     "CLARION_SMTP_CA_FILE": "CA that signed the SMTP server's certificate; empty means the public ones",

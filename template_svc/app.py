@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
@@ -18,12 +17,11 @@ from mesh.rpc.server import serve_grpc
 from mesh.stores.database import open_database
 from mesh.stores.revocations import open_revocations
 from peers.credentials import RemoteCredentials
-from template_svc.contents import ContentChecker
-from template_svc.cpu_limit import CpuLimit
 from template_svc.library import Library
-from template_svc.quarantine import Quarantine
-from template_svc.renderer import Compiler, Renderer
+from template_svc.processes.pool import ProcessPool
+from template_svc.processes.process import Limits
 from template_svc.repository import TemplateRepository
+from template_svc.scheduling import Lane, Processes, Scheduler, Standing
 from template_svc.servicer import RenderServicer, TemplateServicer
 from template_svc.settings import Settings
 from template_svc.use_cases import Authoring, Rendering, TemplateStore
@@ -37,36 +35,48 @@ AUTH_SERVICE = auth_service_pb2.DESCRIPTOR.services_by_name["AuthService"]
 
 @asynccontextmanager
 async def open_app(settings: Settings) -> AsyncIterator[App]:
-    """Serves until the end of the block, in the main thread: renderings are stopped by a signal.
+    """Serves until the end of the block, in the main thread: render processes end with the thread that started them.
 
     The database and user_svc may still be down: health says so of the first, and calls answer UNAVAILABLE.
     """
     identity = ServiceIdentity(NAME, settings.common.service_secret)
-    with CpuLimit(settings.render_limit_s) as limit, ThreadPoolExecutor(1, thread_name_prefix="content-check") as checking:
-        async with (
-            open_database(settings.database) as database,
-            open_peer("user_svc", settings.peers.user_svc, identity=identity, settings=settings.peers, services=[AUTH_SERVICE]) as user_svc,
-            open_revocations(settings.cache) as revocations,
-        ):
-            authenticator = Authenticator(RemoteCredentials(user_svc), identity, revocations=revocations)
-            dispatcher = wire(TemplateRepository(database), authenticator, limit=limit, checking=checking)
-            # Services of the mesh are known without user_svc, and rendering for them goes on when it is down.
-            checks = (Check("database", database.ping),)
-            health = HealthMonitor(checks, services=dispatcher.service_names)
-            await health.start()
-            try:
-                async with serve_grpc(dispatcher, settings.grpc, health, grace_s=settings.common.grace_s) as port:
-                    yield App(NAME, health, {"grpc": port})
-            finally:
-                await health.close()
+    async with (
+        open_database(settings.database) as database,
+        open_peer("user_svc", settings.peers.user_svc, identity=identity, settings=settings.peers, services=[AUTH_SERVICE]) as user_svc,
+        open_revocations(settings.cache) as revocations,
+        open_processes(settings) as processes,
+    ):
+        authenticator = Authenticator(RemoteCredentials(user_svc), identity, revocations=revocations)
+        dispatcher = wire(TemplateRepository(database), authenticator, processes)
+        # Services of the mesh are known without user_svc, and rendering for them goes on when it is down.
+        checks = (Check("database", database.ping), Check("render_processes", processes.ping))
+        health = HealthMonitor(checks, services=dispatcher.service_names)
+        await health.start()
+        try:
+            async with serve_grpc(dispatcher, settings.grpc, health, grace_s=settings.common.grace_s) as port:
+                yield App(NAME, health, {"grpc": port})
+        finally:
+            await health.close()
 
 
-def wire(store: TemplateStore, authenticator: Authenticator, *, limit: CpuLimit, checking: ThreadPoolExecutor) -> Dispatcher:
+@asynccontextmanager
+async def open_processes(settings: Settings) -> AsyncIterator[ProcessPool]:
+    """Render processes for the length of the block."""
+    shares = {Lane.SHARED: settings.render_processes, Lane.APART: 1, Lane.AUTHORING: 1}
+    pool = ProcessPool(Limits(settings.render_limit_s, settings.render_memory_mb), shares)
+    try:
+        await pool.open()
+        yield pool
+    finally:
+        await pool.close()
+
+
+def wire(store: TemplateStore, authenticator: Authenticator, processes: Processes) -> Dispatcher:
     """Everything between the store and the wire."""
-    renderer = Renderer(limit)
-    library = Library(store, renderer)
-    authoring = Authoring(store, library, ContentChecker(checking, Compiler()), clock=lambda: datetime.now(UTC))
-    rendering = Rendering(store, library, renderer, Quarantine(time.monotonic))
+    library = Library(store)
+    scheduler = Scheduler(processes, Standing(time.monotonic))
+    authoring = Authoring(store, library, scheduler, clock=lambda: datetime.now(UTC))
+    rendering = Rendering(store, library, scheduler)
     dispatcher = Dispatcher(server_chain(authenticator))
     dispatcher.add(TEMPLATE_SERVICE, TemplateServicer(authoring, rendering))
     dispatcher.add(RENDER_SERVICE, RenderServicer(rendering))

@@ -1,13 +1,11 @@
 """Checks what an author submits: all that can be known before a rendering is refused here, with every fault named at once."""
 
-import asyncio
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 
 from mesh.errors import FieldViolation
 from naming.locales import UnknownLocale, canonical
 from template_svc.errors import InvalidContents
-from template_svc.models import Channel, Content, NewVersion
+from template_svc.models import Channel, Checked, Content
 from template_svc.renderer import REQUIRED, CompiledContent, Compiler, PartFault, is_https
 
 # Characters of source in all locales together: it bounds the time that compiling takes.
@@ -19,27 +17,11 @@ _RESERVED_KEYS = frozenset({"from", "notification", "message_type"})
 _RESERVED_PREFIXES = ("google", "gcm")
 
 
-class ContentChecker:
-    """Checks in the one thread of `executor`, so that no other call waits for a large version. `compiler` is used there only."""
-
-    def __init__(self, executor: ThreadPoolExecutor, compiler: Compiler) -> None:
-        self._executor = executor
-        self._compiler = compiler
-
-    async def check(self, contents: Mapping[str, Content], channel: Channel, default_locale: str) -> NewVersion:
-        """See `check_contents`."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._executor, check_contents, contents, channel, default_locale, self._compiler)
-
-
-def check_contents(contents: Mapping[str, Content], channel: Channel, default_locale: str, compiler: Compiler) -> NewVersion:
-    """The contents under canonical locales, with the variables that all of them together need.
-
-    Raises InvalidContents. Takes seconds for the largest contents.
-    """
+def check_contents(contents: Mapping[str, Content], channel: Channel, default_locale: str, compiler: Compiler) -> Checked:
+    """Raises InvalidContents with every fault. Takes seconds for the largest contents."""
     if not contents:
         raise InvalidContents.because([FieldViolation("contents", "is required")])
-    if sum(_size(content) for content in contents.values()) > MAX_VERSION_SIZE:
+    if sum(content.size for content in contents.values()) > MAX_VERSION_SIZE:
         raise InvalidContents.because([FieldViolation("contents", f"must have at most {MAX_VERSION_SIZE} characters in all")])
     violations: list[FieldViolation] = []
     checked: dict[str, Content] = {}
@@ -53,9 +35,9 @@ def check_contents(contents: Mapping[str, Content], channel: Channel, default_lo
             violations.append(FieldViolation(path, "is not a known BCP 47 locale such as en or pt-BR"))
             continue
         if locale in checked:
-            violations.append(FieldViolation(path, f"is the same locale as {paths[locale]}"))
+            violations.append(FieldViolation(path, f"is the same locale as contents.{paths[locale]}"))
             continue
-        checked[locale], paths[locale] = content, path
+        checked[locale], paths[locale] = content, tag
         found = list(_faults(path, content, channel))
         violations.extend(found)
         if not found:
@@ -71,7 +53,7 @@ def check_contents(contents: Mapping[str, Content], channel: Channel, default_lo
     if violations:
         raise InvalidContents.because(violations)
     required = set[str]().union(*(content.variables.required for content in compiled.values()))
-    return NewVersion(contents=checked, required_variables=tuple(sorted(required)))
+    return Checked({tag: locale for locale, tag in paths.items()}, sorted(required))
 
 
 def _compile(path: str, content: Content, channel: Channel, compiler: Compiler) -> CompiledContent | FieldViolation:
@@ -88,7 +70,9 @@ def _unknown_variables(compiled: Mapping[str, CompiledContent], default_locale: 
         extra = sorted(content.variables.required - known)
         if extra:
             names = ", ".join(repr(name) for name in extra)
-            yield FieldViolation(paths[locale], f"needs {names}, which the default locale {default_locale!r} does not mention")
+            yield FieldViolation(
+                f"contents.{paths[locale]}", f"needs {names}, which the default locale {default_locale!r} does not mention"
+            )
 
 
 def _faults(path: str, content: Content, channel: Channel) -> Iterator[FieldViolation]:
@@ -126,8 +110,3 @@ def _key_problem(key: str) -> str | None:
     if key.casefold() in _RESERVED_KEYS or key.casefold().startswith(_RESERVED_PREFIXES):
         return "is a key that Firebase Cloud Messaging reserves"
     return None
-
-
-def _size(content: Content) -> int:
-    texts = (content.subject, content.html, content.text, content.title, content.body, content.image, *content.data.values())
-    return sum(map(len, texts))

@@ -1,15 +1,13 @@
 """Templates between their messages and models."""
 
 from collections.abc import Mapping
-from typing import Any
-
-from google.protobuf.struct_pb2 import Struct, Value
 
 from clarion.channel.v1 import channel_pb2
 from clarion.template.v1 import render_service_pb2, template_pb2, template_service_pb2
 from mesh.errors import InvalidArgument, ServiceError
 from mesh.rpc.status import to_status
 from mesh.rpc.timestamps import to_timestamp
+from template_svc.messages import content_to_proto
 from template_svc.models import (
     Channel,
     Content,
@@ -22,9 +20,6 @@ from template_svc.models import (
     TemplateVersion,
     VersionKey,
 )
-
-# Greater numbers have lost their last digits on the way already; as an int they would show digits that nobody sent.
-_MAX_INTEGRAL = 2.0**63
 
 _CHANNELS = {channel_pb2.CHANNEL_EMAIL: Channel.EMAIL, channel_pb2.CHANNEL_PUSH: Channel.PUSH}
 _TO_CHANNEL = {channel: number for number, channel in _CHANNELS.items()}
@@ -69,16 +64,6 @@ def contents_from_proto(contents: Mapping[str, template_pb2.Content]) -> dict[st
 def content_from_proto(message: template_pb2.Content) -> Content:
     """The source of one locale."""
     return Content(message.subject, message.html, message.text, message.title, message.body, message.image, dict(message.data))
-
-
-def content_to_proto(content: Content, message: template_pb2.Content) -> None:
-    """Fills `message`."""
-    for name in ("subject", "html", "text", "title", "body", "image"):
-        value = getattr(content, name)
-        if value:
-            setattr(message, name, value)
-    if content.data:
-        message.data.update(content.data)
 
 
 def template_to_proto(template: Template) -> template_pb2.Template:
@@ -128,7 +113,13 @@ def summary_to_proto(summary: TemplateSummary) -> render_service_pb2.TemplateSum
 
 
 def request_from_proto(item: render_service_pb2.RenderItem) -> RenderRequest:
-    return RenderRequest(VersionKey(item.template, item.version), item.locale, variables_from_struct(item.variables))
+    return RenderRequest(VersionKey(item.template, item.version), item.locale, item.variables.SerializeToString())
+
+
+def preview_to_proto(rendered: Rendered) -> template_service_pb2.PreviewTemplateResponse:
+    response = template_service_pb2.PreviewTemplateResponse(locale=rendered.locale, version=rendered.version)
+    response.content.MergeFromString(rendered.content)
+    return response
 
 
 def results_to_proto(results: list[Rendered | ServiceError]) -> render_service_pb2.BatchRenderResponse:
@@ -140,36 +131,5 @@ def results_to_proto(results: list[Rendered | ServiceError]) -> render_service_p
             message.error.CopyFrom(to_status(result))
         else:
             message.rendered.locale = result.locale
-            content_to_proto(result.content, message.rendered.content)
+            message.rendered.content.MergeFromString(result.content)
     return response
-
-
-def variables_from_struct(struct: Struct) -> dict[str, Any]:
-    """Plain data. Whole numbers become ints, so that JSON's 1 prints as 1. A null member counts as not given, as if it were left out."""
-    variables: dict[str, Any] = {}
-    for name, value in struct.fields.items():
-        # most are texts, and reading one costs less than asking which kind it is
-        text = value.string_value
-        if text:
-            variables[name] = text
-            continue
-        plain = _plain(value)
-        if plain is not None:
-            variables[name] = plain
-    return variables
-
-
-def _plain(value: Value) -> Any:
-    kind = value.WhichOneof("kind")
-    if kind == "string_value":
-        return value.string_value
-    if kind == "number_value":
-        number = value.number_value
-        return int(number) if number.is_integer() and abs(number) < _MAX_INTEGRAL else number
-    if kind == "bool_value":
-        return value.bool_value
-    if kind == "struct_value":
-        return variables_from_struct(value.struct_value)
-    if kind == "list_value":
-        return [_plain(element) for element in value.list_value.values]
-    return None

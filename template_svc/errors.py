@@ -1,6 +1,6 @@
 """The errors of template_svc: what a caller is told, each with its stable reason."""
 
-from mesh.errors import AlreadyExists, FailedPrecondition, FieldViolation, InvalidArgument, NotFound
+from mesh.errors import AlreadyExists, FailedPrecondition, FieldViolation, InvalidArgument, NotFound, ResourceExhausted, Unavailable
 
 
 class TemplateNotFound(NotFound):
@@ -92,3 +92,29 @@ class RenderTooSlow(RenderFailed):
     """Rendering was stopped: it used up its processor time or its memory."""
 
     reason = "RENDER_TOO_SLOW"
+
+
+class RenderCrashed(RenderFailed):
+    """The template ended the process that rendered it, and did so again when it was alone."""
+
+    reason = "RENDER_CRASHED"
+
+
+class RenderHeld(Unavailable):
+    """The text is not finished yet: its template is new or was stopped before, so that it is rendered apart from others' messages.
+
+    The caller asks again later, and then gets what came of it.
+    """
+
+    reason = "RENDER_HELD"
+
+    @classmethod
+    def at(cls, place: str, retry_after_s: float) -> "RenderHeld":
+        """`place` names the content, such as `contents.en`."""
+        return cls(f"{place}: is rendered apart from other messages because it may be slow; try again", retry_after_s=retry_after_s)
+
+
+class TooManyPreviews(ResourceExhausted):
+    """A caller has as many previews and checks in hand as one caller may have."""
+
+    reason = "TOO_MANY_PREVIEWS"

@@ -1,17 +1,14 @@
-"""The versions that rendering has at hand: read from the store once, compiled once per locale, the least used given up first."""
+"""The versions that rendering has at hand: read from the store once, the least used given up first."""
 
 from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
 from typing import Generic, Protocol, TypeVar
 
 from naming import locales
-from template_svc.errors import RenderFailed
 from template_svc.models import StoredVersion, VersionKey
-from template_svc.renderer import CompiledContent, PartFault, Renderer
 
-# Characters of source that are kept. Python objects take some 2 bytes for each as text, some 20 compiled.
+# Characters of source that are kept; Python takes some 2 bytes for each.
 MAX_STORED = 8_000_000
-MAX_COMPILED = 2_000_000
 # An entry costs memory even when it is short.
 MIN_WEIGHT = 500
 MAX_CHOICES = 1000
@@ -31,8 +28,9 @@ class VersionStore(Protocol):
 class LruCache(Generic[K, V]):
     """Keeps what was used last, up to a total weight."""
 
-    def __init__(self, max_weight: int) -> None:
+    def __init__(self, max_weight: int, min_weight: int = MIN_WEIGHT) -> None:
         self._max_weight = max_weight
+        self._min_weight = min_weight
         self._weight = 0
         self._entries: OrderedDict[K, tuple[V, int]] = OrderedDict()
 
@@ -44,20 +42,32 @@ class LruCache(Generic[K, V]):
         self._entries.move_to_end(key)
         return entry[0]
 
-    def put(self, key: K, value: V, weight: int) -> None:
-        """Keeps the entry, even one that is heavier than all that may be kept, until the next comes."""
+    def put(self, key: K, value: V, weight: int) -> list[K]:
+        """Keeps the entry, even one that is heavier than all that may be kept, until the next comes. Returns the keys that had to go."""
         self.drop(key)
-        weight = max(weight, MIN_WEIGHT)
+        weight = max(weight, self._min_weight)
+        gone: list[K] = []
         while self._entries and self._weight + weight > self._max_weight:
-            self._weight -= self._entries.popitem(last=False)[1][1]
+            old, (_, old_weight) = self._entries.popitem(last=False)
+            self._weight -= old_weight
+            gone.append(old)
         self._entries[key] = (value, weight)
         self._weight += weight
+        return gone
 
-    def drop(self, key: K) -> None:
-        """Forgets the entry, if there is one."""
+    def drop(self, key: K) -> V | None:
+        """Forgets the entry, and returns it if there was one."""
         entry = self._entries.pop(key, None)
-        if entry is not None:
-            self._weight -= entry[1]
+        if entry is None:
+            return None
+        self._weight -= entry[1]
+        return entry[0]
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._entries
 
     def kept(self) -> list[K]:
         """All keys, the first to go first."""
@@ -87,11 +97,9 @@ class LoadedVersion:
 class Library:
     """Caches without expiry, since a version never changes and its number is never given to another text."""
 
-    def __init__(self, store: VersionStore, renderer: Renderer, *, max_stored: int = MAX_STORED, max_compiled: int = MAX_COMPILED) -> None:
+    def __init__(self, store: VersionStore, *, max_stored: int = MAX_STORED) -> None:
         self._store = store
-        self._renderer = renderer
         self._versions: LruCache[VersionKey, LoadedVersion] = LruCache(max_stored)
-        self._compiled: LruCache[tuple[VersionKey, str], CompiledContent] = LruCache(max_compiled)
 
     async def find(self, keys: Collection[VersionKey]) -> dict[VersionKey, LoadedVersion]:
         """Those of the versions that exist; what is not at hand is read with one question to the store."""
@@ -106,30 +114,11 @@ class Library:
         if unknown:
             for key, stored in (await self._store.load(unknown)).items():
                 found[key] = version = LoadedVersion(stored)
-                self._versions.put(key, version, _size(stored))
+                self._versions.put(key, version, sum(content.size for content in stored.contents.values()))
         return found
-
-    def compiled(self, key: VersionKey, version: LoadedVersion, locale: str) -> CompiledContent:
-        """The content of one locale, ready to be rendered. Raises RenderFailed when it no longer compiles (a newer Jinja2, say)."""
-        place = (key, locale)
-        content = self._compiled.find(place)
-        if content is None:
-            try:
-                content = self._renderer.compile(version.stored.contents[locale], version.stored.channel)
-            except PartFault as fault:
-                raise RenderFailed.at(f"contents.{locale}.{fault.part}", fault.line, fault.description) from None
-            self._compiled.put(place, content, content.size)
-        return content
 
     def forget(self, template: str) -> None:
         """Drops what is at hand of a deleted template."""
         for key in self._versions.kept():
             if key.template == template:
                 self._versions.drop(key)
-        for place in self._compiled.kept():
-            if place[0].template == template:
-                self._compiled.drop(place)
-
-
-def _size(stored: StoredVersion) -> int:
-    return sum(len(part) for content in stored.contents.values() for part in (content.subject, content.html, content.text, content.body))

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 
 class Channel(StrEnum):
@@ -32,6 +32,12 @@ class Content:
     body: str = ""
     image: str = ""
     data: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        """In characters."""
+        texts = (self.subject, self.html, self.text, self.title, self.body, self.image, *self.data.values())
+        return sum(map(len, texts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +101,13 @@ class TemplateSummary:
     locales: tuple[str, ...] = ()
 
 
+class Checked(NamedTuple):
+    """Contents that can become a version: the canonical locale of each tag, and the variables that all of them together need, sorted."""
+
+    locales: dict[str, str]
+    required_variables: list[str]
+
+
 class VersionKey(NamedTuple):
     """Names a version."""
 
@@ -102,17 +115,37 @@ class VersionKey(NamedTuple):
     version: int
 
 
+class ContentKey(NamedTuple):
+    """Names one content of a version; `locale` is one that the version has. What it names never changes."""
+
+    template: str
+    version: int
+    locale: str
+
+
 class RenderRequest(NamedTuple):
-    """Asks for one finished text; `variables` holds plain data only (text, numbers, booleans, None, lists, dicts)."""
+    """Asks for one finished text. `variables` is a serialized google.protobuf.Struct, which only a render process reads."""
 
     key: VersionKey
     locale: str
-    variables: dict[str, Any]
+    variables: bytes
+
+
+class RenderJob(NamedTuple):
+    """A request whose content is chosen: `source` is the text that `key` names."""
+
+    key: ContentKey
+    channel: Channel
+    source: Content
+    variables: bytes
 
 
 class Rendered(NamedTuple):
-    """A finished text, and the locale and version that were used."""
+    """A finished text, and the locale and version that were used.
 
-    content: Content
+    `content` is a serialized clarion.template.v1.Content: a render process writes it, and nothing reads it on its way to the caller.
+    """
+
+    content: bytes
     locale: str
     version: int

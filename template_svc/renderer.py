@@ -1,7 +1,7 @@
 """Turns contents and variables into finished texts.
 
-Compiling checks what can be known before a rendering; rendering is bounded in processor time, memory and size, and fails only with errors
-that name the part, the line or the variable, never a Python class or a value.
+Compiling checks what can be known before a rendering; rendering is bounded in size, and fails only with errors that name the part, the line
+or the variable, never a Python class or a value. Processor time and memory are bounded by the process in which this runs.
 """
 
 import re
@@ -13,7 +13,6 @@ import jinja2
 from jinja2.exceptions import TemplateSyntaxError, UndefinedError
 from jinja2.runtime import Context
 
-from template_svc.cpu_limit import CpuLimit, LimitExceeded
 from template_svc.errors import MissingVariable, OutputTooLarge, RenderFailed, RenderTooSlow
 from template_svc.filters import template_filters, template_tests
 from template_svc.models import Channel, Content
@@ -52,13 +51,12 @@ class _Part(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CompiledContent:
-    """A content that is ready to be rendered. `size` is in characters of source."""
+    """A content that is ready to be rendered."""
 
     channel: Channel
     parts: tuple[_Part, ...]
     data: tuple[_Part, ...]
     variables: Variables
-    size: int
 
 
 class Compiler:
@@ -75,8 +73,7 @@ class Compiler:
         variables = Variables()
         parts = tuple(self._compile(name, source, variables) for name, source in _parts_of(content))
         data = tuple(self._compile(f"data.{key}", source, variables) for key, source in sorted(content.data.items()))
-        size = sum(len(source) for _, source in _parts_of(content)) + sum(map(len, content.data.values()))
-        return CompiledContent(channel, parts, data, variables, size)
+        return CompiledContent(channel, parts, data, variables)
 
     def _compile(self, name: str, source: str, variables: Variables) -> _Part:
         if not _SYNTAX.search(source):
@@ -104,21 +101,14 @@ class Compiler:
 
 
 class Renderer(Compiler):
-    """Compiles and renders, in the main thread: rendering is synchronous, and its limits are the process's own."""
-
-    def __init__(self, limit: CpuLimit) -> None:
-        super().__init__()
-        self._limit = limit
+    """Compiles and renders."""
 
     def render(self, compiled: CompiledContent, variables: dict[str, Any], place: str) -> Content:
         """The finished content. `place` names the content in errors, such as `contents.en`.
 
         Raises MissingVariable, OutputTooLarge, RenderTooSlow or RenderFailed; none of them passes when it is tried again.
         """
-        try:
-            texts, data = self._limit.run(self._render_all, compiled, variables, place)
-        except LimitExceeded:
-            raise RenderTooSlow.at(place, None, "takes too much processor time with these values") from None
+        texts, data = self._render_all(compiled, variables, place)
         content = Content(data=data, **texts)
         _check_finished(content, compiled.channel, place)
         return content

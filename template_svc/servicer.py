@@ -2,20 +2,19 @@
 
 from typing import Any
 
-from clarion.template.v1 import render_service_pb2 as render
+from clarion.template.v1 import render_service_pb2 as render_rpc
 from clarion.template.v1 import template_service_pb2 as rpc
 from clarion.template.v1.render_service_pb2_grpc import RenderServiceServicer
 from clarion.template.v1.template_service_pb2_grpc import TemplateServiceServicer
 from template_svc.convert import (
     channel_from_proto,
-    content_to_proto,
     contents_from_proto,
     new_template_from_proto,
+    preview_to_proto,
     request_from_proto,
     results_to_proto,
     summary_to_proto,
     template_to_proto,
-    variables_from_struct,
     version_to_proto,
 )
 from template_svc.models import VersionKey
@@ -63,11 +62,8 @@ class TemplateServicer(TemplateServiceServicer):
         return rpc.PublishVersionResponse(template=template_to_proto(template))
 
     async def PreviewTemplate(self, request: rpc.PreviewTemplateRequest, context: Any) -> rpc.PreviewTemplateResponse:
-        variables = variables_from_struct(request.variables)
-        rendered = await self._rendering.preview(request.name, request.version, request.locale, variables)
-        response = rpc.PreviewTemplateResponse(locale=rendered.locale, version=rendered.version)
-        content_to_proto(rendered.content, response.content)
-        return response
+        variables = request.variables.SerializeToString()
+        return preview_to_proto(await self._rendering.preview(request.name, request.version, request.locale, variables))
 
 
 class RenderServicer(RenderServiceServicer):
@@ -76,11 +72,13 @@ class RenderServicer(RenderServiceServicer):
     def __init__(self, rendering: Rendering) -> None:
         self._rendering = rendering
 
-    async def BatchRender(self, request: render.BatchRenderRequest, context: Any) -> render.BatchRenderResponse:
-        return results_to_proto(await self._rendering.render_batch([request_from_proto(item) for item in request.items]))
+    async def BatchRender(self, request: render_rpc.BatchRenderRequest, context: Any) -> render_rpc.BatchRenderResponse:
+        requests = [request_from_proto(item) for item in request.items]
+        render = self._rendering.preview_batch if request.preview else self._rendering.render_batch
+        return results_to_proto(await render(requests))
 
     async def BatchDescribeTemplates(
-        self, request: render.BatchDescribeTemplatesRequest, context: Any
-    ) -> render.BatchDescribeTemplatesResponse:
+        self, request: render_rpc.BatchDescribeTemplatesRequest, context: Any
+    ) -> render_rpc.BatchDescribeTemplatesResponse:
         summaries = await self._rendering.describe(request.names)
-        return render.BatchDescribeTemplatesResponse(summaries=map(summary_to_proto, summaries))
+        return render_rpc.BatchDescribeTemplatesResponse(summaries=map(summary_to_proto, summaries))

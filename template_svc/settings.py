@@ -11,7 +11,9 @@ from peers.settings import PeerSettings
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything that template_svc can be told. `render_limit_s` is the processor time that one rendering may take."""
+    """Everything that template_svc can be told. `render_limit_s` is the processor time that one rendering may take, `render_memory_mb` the
+    memory beyond what a render process needs itself, `render_processes` how many of them serve sends.
+    """
 
     common: CommonSettings
     grpc: GrpcSettings
@@ -19,6 +21,8 @@ class Settings:
     cache: CacheSettings | None
     peers: PeerSettings
     render_limit_s: float
+    render_memory_mb: int
+    render_processes: int
 
     @classmethod
     def from_env(cls, env: Env) -> Self:
@@ -31,4 +35,6 @@ class Settings:
             # Who calls is proven with user_svc's keys.
             peers=PeerSettings.from_env(env, template_svc=False),
             render_limit_s=env.number("CLARION_RENDER_LIMIT_S", 0.2, minimum=0.01, maximum=5),
+            render_memory_mb=env.integer("CLARION_RENDER_MEMORY_MB", 96, minimum=32, maximum=4096),
+            render_processes=env.integer("CLARION_RENDER_PROCESSES", 2, minimum=1, maximum=64),
         )

@@ -1,35 +1,33 @@
 """What can be done with templates: author them, publish them, render them."""
 
-import asyncio
-import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
+from mesh.context import current_or_none
 from mesh.errors import InvalidArgument, ServiceError
 from mesh.rpc.paging import Cursor, Page, page_size
 from naming.locales import UnknownLocale, canonical
-from template_svc.errors import NothingToPreview, RenderTooSlow, TemplateExists, TemplateNotFound, VersionNotFound
+from template_svc.errors import NothingToPreview, TemplateExists, TemplateNotFound, VersionNotFound
 from template_svc.library import Library, LoadedVersion, VersionStore
 from template_svc.models import (
     Channel,
     Content,
+    ContentKey,
     NewTemplate,
     NewVersion,
     Rendered,
+    RenderJob,
     RenderRequest,
     Template,
     TemplateSummary,
     TemplateVersion,
     VersionKey,
 )
-from template_svc.quarantine import Quarantine
-from template_svc.renderer import Renderer
+from template_svc.scheduling import Scheduler
 
 DEFAULT_LOCALE = "en"
 DEFAULT_VERSIONS = 10
-# The longest that a batch keeps the event loop to itself.
-SLICE_S = 0.005
 
 _TEMPLATES = Cursor("templates", str)
 _VERSIONS = Cursor("versions", int)
@@ -71,21 +69,13 @@ class TemplateStore(VersionStore, Protocol):
         ...
 
 
-class Checker(Protocol):
-    """Says whether contents can become a version."""
-
-    async def check(self, contents: Mapping[str, Content], channel: Channel, default_locale: str) -> NewVersion:
-        """Raises InvalidContents."""
-        ...
-
-
 class Authoring:
     """Templates and versions as their authors see them. `clock` tells the time in UTC."""
 
-    def __init__(self, store: TemplateStore, library: Library, checker: Checker, clock: Callable[[], datetime]) -> None:
+    def __init__(self, store: TemplateStore, library: Library, scheduler: Scheduler, clock: Callable[[], datetime]) -> None:
         self._store = store
         self._library = library
-        self._checker = checker
+        self._scheduler = scheduler
         self._clock = clock
 
     async def create_template(self, new: NewTemplate) -> Template:
@@ -126,7 +116,8 @@ class Authoring:
     async def create_version(self, name: str, contents: Mapping[str, Content], publish: bool) -> TemplateVersion:
         """Raises TemplateNotFound, and InvalidContents for whatever can be known to be wrong."""
         template = await self.get_template(name)
-        new = await self._checker.check(contents, template.channel, template.default_locale)
+        checked = await self._scheduler.check(contents, template.channel, template.default_locale, _caller())
+        new = NewVersion({checked.locales[tag]: content for tag, content in contents.items()}, tuple(checked.required_variables))
         version = await self._store.add_version(template, new, publish, self._clock())
         if version is None:
             raise TemplateNotFound(name)
@@ -163,29 +154,32 @@ class Authoring:
 class Rendering:
     """Finished texts, and what accepting a notification needs to know."""
 
-    def __init__(self, store: TemplateStore, library: Library, renderer: Renderer, quarantine: Quarantine) -> None:
+    def __init__(self, store: TemplateStore, library: Library, scheduler: Scheduler) -> None:
         self._store = store
         self._library = library
-        self._renderer = renderer
-        self._quarantine = quarantine
+        self._scheduler = scheduler
 
     async def render_batch(self, requests: Sequence[RenderRequest]) -> list[Rendered | ServiceError]:
         """One result per request, in the same order. Raises only when the store can't be asked."""
         versions = await self._library.find({request.key for request in requests if _name(request.key.template)})
-        results: list[Rendered | ServiceError] = []
-        since = time.perf_counter()
-        for request in requests:
-            version = versions.get(request.key)
-            try:
-                results.append(self._render(request, version))
-            except ServiceError as error:
-                results.append(error)
-            if time.perf_counter() - since > SLICE_S:
-                await asyncio.sleep(0)  # other calls, and health checks, get their turn
-                since = time.perf_counter()
+        results: list[Rendered | ServiceError] = [VersionNotFound(*request.key) for request in requests]
+        known = [(index, request) for index, request in enumerate(requests) if request.key in versions]
+        rendered = await self._scheduler.render_batch([_job(request, versions[request.key]) for _, request in known])
+        for (index, _), result in zip(known, rendered, strict=True):
+            results[index] = result
         return results
 
-    async def preview(self, name: str, version: int, locale: str, variables: dict[str, Any]) -> Rendered:
+    async def preview_batch(self, requests: Sequence[RenderRequest]) -> list[Rendered | ServiceError]:
+        """As `render_batch`, for texts that only a person looks at: no send waits for them or learns from them."""
+        results: list[Rendered | ServiceError] = []
+        for request in requests:
+            try:
+                results.append(await self._preview(request))
+            except ServiceError as error:
+                results.append(error)
+        return results
+
+    async def preview(self, name: str, version: int, locale: str, variables: bytes) -> Rendered:
         """Exactly what a send would produce; version 0 means the published one, or the latest. Raises what a rendering raises."""
         template = await self._store.find(_name(name))
         if template is None:
@@ -193,29 +187,29 @@ class Rendering:
         number = version or template.published_version or template.latest_version
         if not number:
             raise NothingToPreview(name)
-        key = VersionKey(name, number)
-        found = await self._library.find([key])
-        return self._render(RenderRequest(key, locale, variables), found.get(key))
+        return await self._preview(RenderRequest(VersionKey(name, number), locale, variables))
+
+    async def _preview(self, request: RenderRequest) -> Rendered:
+        found = (await self._library.find([request.key])).get(request.key) if _name(request.key.template) else None
+        if found is None:
+            raise VersionNotFound(*request.key)
+        return await self._scheduler.preview(_job(request, found), _caller())
 
     async def describe(self, names: Sequence[str]) -> list[TemplateSummary]:
         """One summary per name, in the same order."""
         known = await self._store.describe(sorted({name for name in names if _name(name)}))
         return [known.get(name) or TemplateSummary(name) for name in names]
 
-    def _render(self, request: RenderRequest, version: LoadedVersion | None) -> Rendered:
-        key = request.key
-        if version is None:
-            raise VersionNotFound(key.template, key.version)
-        locale = version.locale_for(request.locale)
-        self._quarantine.check(key, locale)
-        compiled = self._library.compiled(key, version, locale)
-        try:
-            content = self._renderer.render(compiled, request.variables, f"contents.{locale}")
-        except RenderTooSlow:
-            self._quarantine.strike(key, locale)
-            raise
-        self._quarantine.clear(key, locale)
-        return Rendered(content, locale, key.version)
+
+def _job(request: RenderRequest, version: LoadedVersion) -> RenderJob:
+    locale = version.locale_for(request.locale)
+    key = ContentKey(request.key.template, request.key.version, locale)
+    return RenderJob(key, version.stored.channel, version.stored.contents[locale], request.variables)
+
+
+def _caller() -> str:
+    call = current_or_none()
+    return f"{call.caller.kind.value}:{call.caller.id}" if call is not None else ""
 
 
 def _name(name: str) -> str:

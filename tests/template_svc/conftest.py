@@ -1,7 +1,6 @@
 """A renderer with its limit, and the store of templates, twice: in memory and in a real PostgreSQL."""
 
 from collections.abc import AsyncIterator, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -9,33 +8,31 @@ from sqlalchemy import event
 
 from mesh.stores.database import Database, open_database
 from mesh.stores.settings import DatabaseSettings
-from template_svc.cpu_limit import CpuLimit
-from template_svc.renderer import Renderer
+from template_svc.processes.cpu_limit import CpuLimit
 from template_svc.repository import TemplateRepository
 from template_svc.use_cases import TemplateStore
 from tests.fixtures_postgres import NewDatabase
 from tests.template_svc.factories import Clock
-from tests.template_svc.fakes import MemoryTemplates
+from tests.template_svc.fakes import InlineProcesses, LimitedRenderer, MemoryTemplates
 
 
 @pytest.fixture
 def limit() -> Iterator[CpuLimit]:
-    """A quarter of a second of processor time: nothing but an endless template needs that."""
-    with CpuLimit(0.25) as opened:
+    """The limit that a render process has, in this one and without the killing."""
+    with CpuLimit() as opened:
         yield opened
 
 
 @pytest.fixture
-def renderer(limit: CpuLimit) -> Renderer:
-    """A renderer as template_svc has it."""
-    return Renderer(limit)
+def renderer(limit: CpuLimit) -> LimitedRenderer:
+    """A renderer as a render process has it."""
+    return LimitedRenderer(limit)
 
 
 @pytest.fixture
-def checking() -> Iterator[ThreadPoolExecutor]:
-    """The thread in which contents are checked."""
-    with ThreadPoolExecutor(1) as executor:
-        yield executor
+def processes(renderer: LimitedRenderer) -> InlineProcesses:
+    """Renders and checks in this process."""
+    return InlineProcesses(renderer)
 
 
 @pytest.fixture

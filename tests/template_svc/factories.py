@@ -4,7 +4,12 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from template_svc.models import Channel, Content, NewTemplate, NewVersion, OnUnknown
+from google.protobuf import json_format
+from google.protobuf.struct_pb2 import Struct
+
+from clarion.template.v1 import template_pb2
+from template_svc.convert import content_from_proto
+from template_svc.models import Channel, Content, NewTemplate, NewVersion, OnUnknown, Rendered
 
 START = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
@@ -31,6 +36,17 @@ def make_template(name: str = "welcome", **overrides: Any) -> NewTemplate:
     """An e-mail template in English."""
     new = NewTemplate(name, Channel.EMAIL, "", "", False, OnUnknown.RESEND, "en")
     return replace(new, **overrides)
+
+
+def struct_bytes(variables: dict[str, Any]) -> bytes:
+    """Variables as they arrive: a serialized google.protobuf.Struct."""
+    return json_format.ParseDict(variables, Struct()).SerializeToString()
+
+
+def content_of(rendered: object) -> Content:
+    """What a render process wrote."""
+    assert isinstance(rendered, Rendered), rendered
+    return content_from_proto(template_pb2.Content.FromString(rendered.content))
 
 
 def make_version(**overrides: Any) -> NewVersion:

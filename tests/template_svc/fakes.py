@@ -1,19 +1,70 @@
-"""The in-memory stand-in for PostgreSQL."""
+"""The in-memory stand-ins for PostgreSQL and for the render processes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
+from mesh.errors import ServiceError
+from template_svc.contents import check_contents
+from template_svc.errors import RenderTooSlow
+from template_svc.messages import content_to_bytes, variables_from_bytes
 from template_svc.models import (
     Channel,
+    Checked,
+    Content,
     NewTemplate,
     NewVersion,
+    Rendered,
+    RenderJob,
     StoredVersion,
     Template,
     TemplateSummary,
     TemplateVersion,
     VersionKey,
 )
+from template_svc.processes.cpu_limit import CpuLimit, LimitExceeded
+from template_svc.renderer import CompiledContent, Renderer
+from template_svc.scheduling import Lane, Outcome
+
+
+class LimitedRenderer(Renderer):
+    """A renderer with a quarter of a second of processor time: nothing but an endless template needs that."""
+
+    def __init__(self, limit: CpuLimit, limit_s: float = 0.25) -> None:
+        super().__init__()
+        self._limit, self._limit_s = limit, limit_s
+
+    def render(self, compiled: CompiledContent, variables: dict[str, Any], place: str) -> Content:
+        """Raises what a render process answers."""
+        try:
+            return self._limit.run(self._limit_s, super().render, compiled, variables, place)
+        except LimitExceeded:
+            raise RenderTooSlow.at(place, None, "takes too much processor time with these values") from None
+
+
+class InlineProcesses:
+    """Implements `scheduling.Processes` in this process. `asked` holds the lanes and the jobs of each call."""
+
+    def __init__(self, renderer: LimitedRenderer) -> None:
+        self._renderer = renderer
+        self.asked: list[tuple[Lane, int]] = []
+
+    async def render(self, jobs: Sequence[RenderJob], lane: Lane) -> list[Outcome]:
+        """As slow as it says for whoever is stopped, and quick for all others."""
+        self.asked.append((lane, len(jobs)))
+        return [self._render(job) for job in jobs]
+
+    async def check(self, contents: Mapping[str, Content], channel: Channel, default_locale: str) -> Checked:
+        return check_contents(contents, channel, default_locale, self._renderer)
+
+    def _render(self, job: RenderJob) -> Outcome:
+        try:
+            compiled = self._renderer.compile(job.source, job.channel)
+            content = self._renderer.render(compiled, variables_from_bytes(job.variables), f"contents.{job.key.locale}")
+        except ServiceError as error:
+            return Outcome(error, stopped=isinstance(error, RenderTooSlow))
+        return Outcome(Rendered(content_to_bytes(content), job.key.locale, job.key.version))
 
 
 class MemoryTemplates:

@@ -1,20 +1,18 @@
 """What an author is told before a version exists."""
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from threading import current_thread
 
 import pytest
 
 from mesh.errors import FieldViolation
-from template_svc.contents import MAX_VERSION_SIZE, ContentChecker, check_contents
+from template_svc.contents import MAX_VERSION_SIZE, check_contents
 from template_svc.errors import InvalidContents
-from template_svc.models import Channel, Content, NewVersion
-from template_svc.renderer import CompiledContent, Compiler
+from template_svc.models import Channel, Checked, Content
+from template_svc.renderer import Compiler
 from tests.template_svc.factories import EMAIL, PUSH
 
 
-def check(contents: dict[str, Content], channel: Channel = Channel.EMAIL) -> NewVersion:
+def check(contents: dict[str, Content], channel: Channel = Channel.EMAIL) -> Checked:
     return check_contents(contents, channel, "en", Compiler())
 
 
@@ -27,8 +25,7 @@ def faults(contents: dict[str, Content], channel: Channel = Channel.EMAIL) -> li
 
 def test_a_version_holds_canonical_locales_and_what_all_of_them_need() -> None:
     new = check({"EN": EMAIL, "pt_br": replace(EMAIL, subject="Olá")})
-    assert set(new.contents) == {"en", "pt-BR"}
-    assert new.required_variables == ("name",)
+    assert new == Checked({"EN": "en", "pt_br": "pt-BR"}, ["name"])
 
 
 @pytest.mark.parametrize(
@@ -71,7 +68,7 @@ def test_an_unfit_push_is_named_with_its_field(content: Content, expected: str) 
 
 @pytest.mark.parametrize("image", ["https://a.example/x.png", "https://{{ host }}/x.png", "{{ url }}", "https{{ rest }}"])
 def test_an_image_may_be_https_or_become_it(image: str) -> None:
-    assert check({"en": replace(PUSH, image=image)}, Channel.PUSH).contents["en"].image == image
+    assert check({"en": replace(PUSH, image=image)}, Channel.PUSH).locales == {"en": "en"}
 
 
 def test_every_fault_of_every_locale_is_told_at_once() -> None:
@@ -86,7 +83,7 @@ def test_the_default_locale_has_to_be_there() -> None:
 
 
 def test_a_translation_may_leave_a_variable_out() -> None:
-    assert check({"en": EMAIL, "pt": Content(subject="Olá", text="Olá")}).required_variables == ("name",)
+    assert check({"en": EMAIL, "pt": Content(subject="Olá", text="Olá")}).required_variables == ["name"]
 
 
 def test_a_variable_that_only_a_translation_needs_is_refused() -> None:
@@ -98,26 +95,12 @@ def test_a_variable_that_only_a_translation_needs_is_refused() -> None:
 
 def test_a_variable_that_the_default_locale_treats_as_optional_may_be_required_by_another() -> None:
     english = replace(EMAIL, text="{{ nick|default('you') }}")
-    assert check({"en": english, "pt": replace(EMAIL, text="{{ nick }}")}).required_variables == ("name", "nick")
+    assert check({"en": english, "pt": replace(EMAIL, text="{{ nick }}")}).required_variables == ["name", "nick"]
 
 
 def test_contents_that_are_too_large_together_are_refused_before_they_are_compiled() -> None:
     large = replace(EMAIL, html="{{" * (MAX_VERSION_SIZE // 4))
     assert faults({"en": large, "pt": large, "de": large}) == [f"contents: must have at most {MAX_VERSION_SIZE} characters in all"]
-
-
-async def test_checking_happens_in_its_own_thread(checking: ThreadPoolExecutor) -> None:
-    """Compiling a large version takes seconds; meanwhile the process renders and answers."""
-    threads: list[str] = []
-
-    class Watched(Compiler):
-        def compile(self, content: Content, channel: Channel) -> CompiledContent:
-            threads.append(current_thread().name)
-            return super().compile(content, channel)
-
-    new = await ContentChecker(checking, Watched()).check({"en": EMAIL}, Channel.EMAIL, "en")
-    assert new.required_variables == ("name",)
-    assert threads != [current_thread().name]
 
 
 def test_the_error_counts_what_it_does_not_tell_in_its_message() -> None:

@@ -9,7 +9,7 @@ from google.protobuf.struct_pb2 import Struct
 from hypothesis import given
 from hypothesis import strategies as st
 
-from template_svc.convert import variables_from_struct
+from template_svc.messages import variables_from_struct
 
 VALUES = st.recursive(
     st.one_of(st.text(max_size=5), st.booleans(), st.integers(-(2**53), 2**53), st.floats(allow_nan=False, allow_infinity=False)),

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 import uvloop
 
-from template_svc.cpu_limit import CpuLimit, LimitExceeded
+from template_svc.processes.cpu_limit import CpuLimit, LimitExceeded
 
 
 def spin() -> None:
@@ -35,34 +35,34 @@ def spin_in_finaliser() -> None:
 
 
 def test_work_within_the_limit_returns_its_result() -> None:
-    with CpuLimit(1) as limit:
-        assert limit.run(lambda a, b: a + b, 1, 2) == 3
+    with CpuLimit() as limit:
+        assert limit.run(1, lambda a, b: a + b, 1, 2) == 3
 
 
 def test_an_error_of_the_work_passes_unchanged() -> None:
-    with CpuLimit(1) as limit, pytest.raises(ZeroDivisionError):
-        limit.run(lambda: 1 / 0)
+    with CpuLimit() as limit, pytest.raises(ZeroDivisionError):
+        limit.run(1, lambda: 1 / 0)
 
 
 def test_endless_work_is_stopped_and_the_next_runs_as_if_nothing_had_been() -> None:
-    with CpuLimit(0.05) as limit:
+    with CpuLimit() as limit:
         for _ in range(3):
             with pytest.raises(LimitExceeded):
-                limit.run(spin)
-            assert limit.run(lambda: "fine") == "fine"
+                limit.run(0.05, spin)
+            assert limit.run(0.05, lambda: "fine") == "fine"
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_stop_that_python_swallows_is_raised_again() -> None:
     """The first tick is lost in a finaliser; a later one arrives."""
-    with CpuLimit(0.05) as limit, pytest.raises(LimitExceeded):
-        limit.run(spin_in_finaliser)
+    with CpuLimit() as limit, pytest.raises(LimitExceeded):
+        limit.run(0.05, spin_in_finaliser)
 
 
 def test_after_the_work_no_tick_arrives() -> None:
     """The timer is off: using more than the limit outside harms nobody."""
-    with CpuLimit(0.02) as limit:
-        limit.run(lambda: None)
+    with CpuLimit() as limit:
+        limit.run(0.02, lambda: None)
         end = time.thread_time() + 0.1
         while time.thread_time() < end:
             pass
@@ -71,7 +71,7 @@ def test_after_the_work_no_tick_arrives() -> None:
 
 def test_the_previous_handler_returns_with_the_end_of_the_block() -> None:
     before = signal.getsignal(signal.SIGVTALRM)
-    with CpuLimit(1):
+    with CpuLimit():
         assert signal.getsignal(signal.SIGVTALRM) != before
     assert signal.getsignal(signal.SIGVTALRM) == before
 
@@ -88,11 +88,11 @@ async def stop_work_between_other_tasks() -> list[str]:
 
     ticking = asyncio.create_task(tick())
     happened = []
-    with CpuLimit(0.03) as limit:
+    with CpuLimit() as limit:
         for _ in range(3):
             before = ticks
             try:
-                limit.run(spin)
+                limit.run(0.05, spin)
             except LimitExceeded:
                 happened.append("stopped")
             assert ticks == before, "the work holds the loop"

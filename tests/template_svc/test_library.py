@@ -2,12 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-import pytest
-
-from template_svc.errors import RenderFailed
 from template_svc.library import MIN_WEIGHT, Library, LruCache
 from template_svc.models import Channel, Content, StoredVersion, VersionKey
-from template_svc.renderer import Renderer
 from tests.template_svc.factories import EMAIL
 
 KEY = VersionKey("welcome", 1)
@@ -45,9 +41,9 @@ def test_a_heavy_entry_drives_out_many_and_is_still_kept() -> None:
     assert cache.kept() == ["d", "e"]
 
 
-async def test_a_version_is_read_once_and_the_missing_ones_with_one_question(renderer: Renderer) -> None:
+async def test_a_version_is_read_once_and_the_missing_ones_with_one_question() -> None:
     shelf = Shelf()
-    library = Library(shelf, renderer)
+    library = Library(shelf)
     other = VersionKey("other", 2)
     assert set(await library.find([KEY, VersionKey("none", 1)])) == {KEY}
     assert set(await library.find([KEY, other])) == {KEY, other}
@@ -55,31 +51,16 @@ async def test_a_version_is_read_once_and_the_missing_ones_with_one_question(ren
     assert shelf.asked == [[VersionKey("none", 1), KEY], [other]]
 
 
-async def test_a_locale_is_compiled_once(renderer: Renderer) -> None:
-    library = Library(Shelf(), renderer)
-    version = (await library.find([KEY]))[KEY]
-    assert library.compiled(KEY, version, "en") is library.compiled(KEY, version, "en")
-
-
-async def test_a_deleted_template_is_forgotten(renderer: Renderer) -> None:
+async def test_a_deleted_template_is_forgotten() -> None:
     shelf = Shelf()
-    library = Library(shelf, renderer)
-    version = (await library.find([KEY]))[KEY]
-    compiled = library.compiled(KEY, version, "en")
+    library = Library(shelf)
+    await library.find([KEY])
     library.forget("welcome")
-    version = (await library.find([KEY]))[KEY]
+    await library.find([KEY])
     assert len(shelf.asked) == 2
-    assert library.compiled(KEY, version, "en") is not compiled
 
 
-async def test_any_number_of_senseless_locales_finds_the_default(renderer: Renderer) -> None:
-    version = (await Library(Shelf({"en": EMAIL, "pt": EMAIL}), renderer).find([KEY]))[KEY]
+async def test_any_number_of_senseless_locales_finds_the_default() -> None:
+    version = (await Library(Shelf({"en": EMAIL, "pt": EMAIL})).find([KEY]))[KEY]
     assert {version.locale_for(f"x{number}") for number in range(3000)} == {"en"}
     assert version.locale_for("pt-BR") == version.locale_for("pt-BR") == "pt"
-
-
-async def test_a_stored_text_that_no_longer_compiles_fails_as_a_rendering_does(renderer: Renderer) -> None:
-    library = Library(Shelf({"en": Content(subject="{{", text="t")}), renderer)
-    version = (await library.find([KEY]))[KEY]
-    with pytest.raises(RenderFailed, match=r"contents\.en\.subject: line 1"):
-        library.compiled(KEY, version, "en")

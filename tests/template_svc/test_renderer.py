@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 from markupsafe import escape
 
 from mesh.errors import Code
-from template_svc.cpu_limit import CpuLimit
 from template_svc.errors import MissingVariable, OutputTooLarge, RenderFailed, RenderTooSlow
 from template_svc.models import Channel, Content
+from template_svc.processes.cpu_limit import CpuLimit
 from template_svc.renderer import PartFault, Renderer
 from tests.template_svc.factories import EMAIL, PUSH
+from tests.template_svc.fakes import LimitedRenderer
 
 
 def render(renderer: Renderer, content: Content, channel: Channel = Channel.EMAIL, /, **variables: Any) -> Content:
@@ -138,8 +139,7 @@ def test_a_push_larger_than_fcm_takes_is_refused(renderer: Renderer) -> None:
         render(renderer, PUSH, Channel.PUSH, name="x" * 5000, count=1)
 
 
-def test_an_endless_template_is_stopped_and_the_next_one_rendered(limit: CpuLimit) -> None:
-    renderer = Renderer(limit)
+def test_an_endless_template_is_stopped_and_the_next_one_rendered(renderer: Renderer) -> None:
     with pytest.raises(RenderTooSlow) as caught:
         render(renderer, Content(subject="s", text="{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"))
     assert caught.value.reason == "RENDER_TOO_SLOW"
@@ -211,9 +211,9 @@ HTML_PARTS = st.sampled_from(
 @given(st.lists(HTML_PARTS, min_size=1, max_size=4), st.text(alphabet="<>&\"'a b\n%;lt", min_size=1, max_size=30))
 def test_no_variable_reaches_html_unescaped(parts: list[str], value: str) -> None:
     """Whatever is done to it on the way: what a variable brings never opens a tag or closes an attribute."""
-    with CpuLimit(2) as limit:
+    with CpuLimit() as limit:
         try:
-            html = render(Renderer(limit), Content(subject="s", html=f"({''.join(parts)})"), x=value).html
+            html = render(LimitedRenderer(limit, 2), Content(subject="s", html=f"({''.join(parts)})"), x=value).html
         except RenderFailed:
             return
     assert not set(html) & set("<>\"'")
@@ -221,7 +221,7 @@ def test_no_variable_reaches_html_unescaped(parts: list[str], value: str) -> Non
 
 @given(st.text(max_size=200))
 def test_a_plain_variable_arrives_as_it_is_in_text_and_escaped_in_html(value: str) -> None:
-    with CpuLimit(2) as limit:
-        content = render(Renderer(limit), Content(subject="s", html="({{ x }})", text="({{ x }})"), x=value)
+    with CpuLimit() as limit:
+        content = render(LimitedRenderer(limit, 2), Content(subject="s", html="({{ x }})", text="({{ x }})"), x=value)
     assert content.text == f"({value})"
     assert content.html == f"({escape(value)})"

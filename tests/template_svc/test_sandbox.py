@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mesh.errors import ServiceError
-from template_svc.cpu_limit import CpuLimit
 from template_svc.models import Channel, Content
+from template_svc.processes.cpu_limit import CpuLimit
 from template_svc.renderer import PartFault, Renderer
+from tests.template_svc.fakes import LimitedRenderer
 
 VARIABLES: dict[str, Any] = {
     "name": "Ada <b>",
@@ -234,9 +235,9 @@ def test_no_expression_shows_python_or_fails_without_naming_the_part(expressions
     source = (
         "{% macro m(a) %}{{ a }}{% endmacro %}{% for x in [1] %}" + "".join(f"{{{{ {each} }}}}" for each in expressions) + "{% endfor %}"
     )
-    with CpuLimit(2) as limit:
+    with CpuLimit() as limit:
         try:
-            told = render(Renderer(limit), source)
+            told = render(LimitedRenderer(limit, 2), source)
         except ServiceError as error:
             told = f"{error.message}{[violation.description for violation in error.violations]}"
         except PartFault as fault:

@@ -1,7 +1,6 @@
 """template_svc over real gRPC on loopback, with the real chain around it."""
 
 from collections.abc import AsyncIterator, Awaitable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeAlias
 
 import grpc.aio
@@ -22,8 +21,7 @@ from mesh.rpc.identity import Authenticator, ServiceIdentity
 from mesh.rpc.server import serve_grpc
 from mesh.testing import SECRET, FakeCredentials, grpc_settings, service_metadata
 from template_svc.app import wire
-from template_svc.cpu_limit import CpuLimit
-from tests.template_svc.fakes import MemoryTemplates
+from tests.template_svc.fakes import InlineProcesses, MemoryTemplates
 
 # The generated stubs' types follow the kind of channel, which a fixture's signature can't.
 Stub: TypeAlias = Any
@@ -37,10 +35,9 @@ def variables(**values: Any) -> Struct:
 
 
 @pytest.fixture
-async def channel(limit: CpuLimit, checking: ThreadPoolExecutor) -> AsyncIterator[grpc.aio.Channel]:
+async def channel(processes: InlineProcesses) -> AsyncIterator[grpc.aio.Channel]:
     """A channel to a served template_svc with an empty store."""
-    authenticator = Authenticator(FakeCredentials(), ServiceIdentity("template_svc", SECRET))
-    dispatcher = wire(MemoryTemplates(), authenticator, limit=limit, checking=checking)
+    dispatcher = wire(MemoryTemplates(), Authenticator(FakeCredentials(), ServiceIdentity("template_svc", SECRET)), processes)
     async with (
         serve_grpc(dispatcher, grpc_settings(), HealthMonitor([]), grace_s=1) as port,
         grpc.aio.insecure_channel(f"127.0.0.1:{port}") as opened,

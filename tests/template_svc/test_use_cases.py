@@ -1,32 +1,26 @@
 """The rules, over the store in memory."""
 
-import asyncio
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
 from mesh.errors import InvalidArgument, ServiceError
-from template_svc.contents import ContentChecker
-from template_svc.cpu_limit import CpuLimit
 from template_svc.errors import (
     InvalidContents,
     MissingVariable,
     NothingToPreview,
-    RenderTooSlow,
     TemplateExists,
     TemplateNotFound,
     VersionNotFound,
 )
 from template_svc.library import Library
 from template_svc.models import Channel, Content, Rendered, RenderRequest, TemplateSummary, VersionKey
-from template_svc.quarantine import STRIKES, Quarantine
-from template_svc.renderer import Compiler, Renderer
+from template_svc.scheduling import Lane, Scheduler, Standing
 from template_svc.use_cases import Authoring, Rendering
-from tests.template_svc.factories import EMAIL, PUSH, Clock, make_template
-from tests.template_svc.fakes import MemoryTemplates
+from tests.template_svc.factories import EMAIL, PUSH, Clock, content_of, make_template, struct_bytes
+from tests.template_svc.fakes import InlineProcesses, MemoryTemplates
 
 
 @dataclass(frozen=True)
@@ -45,16 +39,15 @@ class Desk:
 
 
 @pytest.fixture
-def desk(limit: CpuLimit, checking: ThreadPoolExecutor, clock: Clock) -> Desk:
+def desk(processes: InlineProcesses, clock: Clock) -> Desk:
     """An empty store."""
-    store, renderer = MemoryTemplates(), Renderer(limit)
-    library = Library(store, renderer)
-    authoring = Authoring(store, library, ContentChecker(checking, Compiler()), clock)
-    return Desk(store, authoring, Rendering(store, library, renderer, Quarantine(lambda: clock().timestamp())), clock)
+    store = MemoryTemplates()
+    library, scheduler = Library(store), Scheduler(processes, Standing(lambda: clock().timestamp()))
+    return Desk(store, Authoring(store, library, scheduler, clock), Rendering(store, library, scheduler), clock)
 
 
 def request(name: str = "welcome", version: int = 1, locale: str = "en", /, **variables: Any) -> RenderRequest:
-    return RenderRequest(VersionKey(name, version), locale, variables)
+    return RenderRequest(VersionKey(name, version), locale, struct_bytes(variables))
 
 
 async def test_a_new_template_is_english_unless_it_says_otherwise(desk: Desk) -> None:
@@ -154,13 +147,13 @@ async def test_each_item_of_a_batch_has_its_own_outcome(desk: Desk) -> None:
         ]
     )
     assert isinstance(first, Rendered)
-    assert (first.content.subject, first.locale, first.version) == ("Hello Ada", "en", 1)
+    assert (content_of(first).subject, first.locale, first.version) == ("Hello Ada", "en", 1)
     assert isinstance(other, Rendered)
-    assert (other.content.subject, other.locale) == ("Olá Ada", "pt-BR")
+    assert (content_of(other).subject, other.locale) == ("Olá Ada", "pt-BR")
     assert isinstance(missing, MissingVariable)
     assert missing.violations[0].field == "variables.name"
     assert isinstance(push, Rendered)
-    assert push.content == Content(title="Hello Ada", body="You have 2 messages", data={"link": "app://inbox/2"})
+    assert content_of(push) == Content(title="Hello Ada", body="You have 2 messages", data={"link": "app://inbox/2"})
     assert isinstance(none, VersionNotFound)
     assert isinstance(unknown, VersionNotFound)
 
@@ -170,40 +163,6 @@ async def test_a_version_is_read_from_the_store_once(desk: Desk) -> None:
     for _ in range(3):
         await desk.rendering.render_batch([request(name="Ada")] * 5)
     assert desk.store.loads == 1
-
-
-async def test_a_long_batch_lets_other_work_in_between(desk: Desk) -> None:
-    """A health check must not wait for 200 slow renderings."""
-    slow = "{% for i in range(3000) %}{{ i }}{% endfor %}"
-    await desk.publish({"en": replace(EMAIL, text=slow)})
-    turns = 0
-
-    async def count() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
-
-    counting = asyncio.create_task(count())
-    await desk.rendering.render_batch([request(name="Ada")] * 50)
-    counting.cancel()
-    assert turns > 5
-
-
-async def test_a_template_that_never_ends_does_not_use_up_its_batch(desk: Desk) -> None:
-    """After three stops it is refused at once, for a minute; its neighbours are rendered all along."""
-    endless = "{% for i in range(turns) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"
-    await desk.publish({"en": replace(EMAIL, text=endless)}, "endless")
-    await desk.publish({"en": EMAIL})
-    bad, good = request("endless", 1, "en", turns=99999, name="Ada"), request(name="Ada")
-    results = await desk.rendering.render_batch([bad, good] * 20)
-    assert [type(result) for result in results] == [RenderTooSlow, Rendered] * 20
-    held = [result for result in results if isinstance(result, RenderTooSlow) and "held" in result.message]
-    assert len(held) == 20 - STRIKES
-    harmless = request("endless", 1, "en", turns=1, name="Ada")
-    assert isinstance((await desk.rendering.render_batch([harmless]))[0], RenderTooSlow)
-    desk.clock.advance(seconds=61)
-    assert isinstance((await desk.rendering.render_batch([harmless]))[0], Rendered)
 
 
 async def test_a_template_that_is_made_again_is_never_served_with_its_old_text(desk: Desk) -> None:
@@ -217,7 +176,7 @@ async def test_a_template_that_is_made_again_is_never_served_with_its_old_text(d
     old, new = await desk.rendering.render_batch([request(name="Ada"), request("welcome", summary.template.published_version, name="Ada")])
     assert isinstance(old, VersionNotFound)
     assert isinstance(new, Rendered)
-    assert new.content.subject == "Other"
+    assert content_of(new).subject == "Other"
     with pytest.raises(TemplateNotFound):
         await desk.authoring.delete_template("none")
 
@@ -225,21 +184,21 @@ async def test_a_template_that_is_made_again_is_never_served_with_its_old_text(d
 async def test_a_preview_shows_the_published_version_and_before_that_the_latest(desk: Desk) -> None:
     await desk.authoring.create_template(make_template())
     with pytest.raises(NothingToPreview):
-        await desk.rendering.preview("welcome", 0, "", {})
+        await desk.rendering.preview("welcome", 0, "", b"")
     await desk.authoring.create_version("welcome", {"en": EMAIL}, False)
     await desk.authoring.create_version("welcome", {"en": EMAIL}, False)
-    assert (await desk.rendering.preview("welcome", 0, "", {"name": "Ada"})).version == 2
+    assert (await desk.rendering.preview("welcome", 0, "", struct_bytes({"name": "Ada"}))).version == 2
     await desk.authoring.publish_version(VersionKey("welcome", 1))
-    assert (await desk.rendering.preview("welcome", 0, "de", {"name": "Ada"})).version == 1
-    assert (await desk.rendering.preview("welcome", 2, "", {"name": "Ada"})).version == 2
+    assert (await desk.rendering.preview("welcome", 0, "de", struct_bytes({"name": "Ada"}))).version == 1
+    assert (await desk.rendering.preview("welcome", 2, "", struct_bytes({"name": "Ada"}))).version == 2
     for name, version, error in (("none", 0, TemplateNotFound), ("welcome", 3, VersionNotFound), ("welcome", 1, MissingVariable)):
         with pytest.raises(error):
-            await desk.rendering.preview(name, version, "", {})
+            await desk.rendering.preview(name, version, "", b"")
 
 
 async def test_a_preview_is_what_a_send_produces(desk: Desk) -> None:
     await desk.publish({"en": EMAIL})
-    preview = await desk.rendering.preview("welcome", 1, "fr", {"name": "A & B"})
+    preview = await desk.rendering.preview("welcome", 1, "fr", struct_bytes({"name": "A & B"}))
     assert await desk.rendering.render_batch([request("welcome", 1, "fr", name="A & B")]) == [preview]
 
 
@@ -251,14 +210,22 @@ async def test_descriptions_come_in_the_order_of_the_names(desk: Desk) -> None:
     assert (welcome.required_variables, welcome.locales) == (("name",), ("en", "pt"))
 
 
-async def test_a_store_that_is_down_fails_the_batch_and_not_its_items(desk: Desk) -> None:
+async def test_a_store_that_is_down_fails_the_batch_and_not_its_items(processes: InlineProcesses) -> None:
     """An item's error says that trying again is of no use, which would be wrong here."""
 
     class Down(MemoryTemplates):
         async def load(self, keys: object) -> Any:
             raise ServiceError("down")
 
-    renderer = Renderer(CpuLimit(1))
-    rendering = Rendering(Down(), Library(Down(), renderer), renderer, Quarantine(lambda: 0))
+    rendering = Rendering(Down(), Library(Down()), Scheduler(processes, Standing(lambda: 0)))
     with pytest.raises(ServiceError, match="down"):
         await rendering.render_batch([request()])
+
+
+async def test_a_batch_for_a_person_to_look_at_is_rendered_where_previews_are(desk: Desk, processes: InlineProcesses) -> None:
+    await desk.publish({"en": EMAIL})
+    done, missing, unknown = await desk.rendering.preview_batch([request(name="Ada"), request(), request("none", 1)])
+    assert content_of(done).subject == "Hello Ada"
+    assert isinstance(missing, MissingVariable)
+    assert isinstance(unknown, VersionNotFound)
+    assert {lane for lane, _ in processes.asked} == {Lane.AUTHORING}

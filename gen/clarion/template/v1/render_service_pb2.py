@@ -29,7 +29,7 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(clarion/template/v1/render_service.proto\x12\x13\x63larion.template.v1\x1a clarion/channel/v1/channel.proto\x1a clarion/options/v1/options.proto\x1a\"clarion/template/v1/template.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x17google/rpc/status.proto\"\x8d\x01\n\nRenderItem\x12\x1a\n\x08template\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10@\x12\x19\n\x07version\x18\x02 \x01(\x05\x42\x08\xba\xbb\x18\x04\x08\x01\x30\x01\x12\x16\n\x06locale\x18\x03 \x01(\tB\x06\xba\xbb\x18\x02\x10#\x12\x30\n\tvariables\x18\x04 \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xb0\xbb\x18\x01\"O\n\x08Rendered\x12\x33\n\x07\x63ontent\x18\x01 \x01(\x0b\x32\x1c.clarion.template.v1.ContentB\x04\xb0\xbb\x18\x01\x12\x0e\n\x06locale\x18\x02 \x01(\t\"p\n\x0cRenderResult\x12\x31\n\x08rendered\x18\x01 \x01(\x0b\x32\x1d.clarion.template.v1.RenderedH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"M\n\x12\x42\x61tchRenderRequest\x12\x37\n\x05items\x18\x01 \x03(\x0b\x32\x1f.clarion.template.v1.RenderItemB\x07\xba\xbb\x18\x03(\xc8\x01\"I\n\x13\x42\x61tchRenderResponse\x12\x32\n\x07results\x18\x01 \x03(\x0b\x32!.clarion.template.v1.RenderResult\"\xfe\x01\n\x0fTemplateSummary\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x65xists\x18\x02 \x01(\x08\x12,\n\x07\x63hannel\x18\x03 \x01(\x0e\x32\x1b.clarion.channel.v1.Channel\x12\x10\n\x08\x63\x61tegory\x18\x04 \x01(\t\x12\x11\n\tmandatory\x18\x05 \x01(\x08\x12\x32\n\non_unknown\x18\x06 \x01(\x0e\x32\x1e.clarion.template.v1.OnUnknown\x12\x19\n\x11published_version\x18\x07 \x01(\x05\x12\x1a\n\x12required_variables\x18\x08 \x03(\t\x12\x0f\n\x07locales\x18\t \x03(\t\"9\n\x1d\x42\x61tchDescribeTemplatesRequest\x12\x18\n\x05names\x18\x01 \x03(\tB\t\xba\xbb\x18\x05\x10@(\xc8\x01\"Y\n\x1e\x42\x61tchDescribeTemplatesResponse\x12\x37\n\tsummaries\x18\x01 \x03(\x0b\x32$.clarion.template.v1.TemplateSummary2\x91\x02\n\rRenderService\x12n\n\x0b\x42\x61tchRender\x12\'.clarion.template.v1.BatchRenderRequest\x1a(.clarion.template.v1.BatchRenderResponse\"\x0c\x90\x02\x01\xaa\xbb\x18\x05\x08\x03 \x88\'\x12\x8f\x01\n\x16\x42\x61tchDescribeTemplates\x12\x32.clarion.template.v1.BatchDescribeTemplatesRequest\x1a\x33.clarion.template.v1.BatchDescribeTemplatesResponse\"\x0c\x90\x02\x01\xaa\xbb\x18\x05\x08\x03 \xd0\x0f\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(clarion/template/v1/render_service.proto\x12\x13\x63larion.template.v1\x1a clarion/channel/v1/channel.proto\x1a clarion/options/v1/options.proto\x1a\"clarion/template/v1/template.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x17google/rpc/status.proto\"\x8d\x01\n\nRenderItem\x12\x1a\n\x08template\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10@\x12\x19\n\x07version\x18\x02 \x01(\x05\x42\x08\xba\xbb\x18\x04\x08\x01\x30\x01\x12\x16\n\x06locale\x18\x03 \x01(\tB\x06\xba\xbb\x18\x02\x10#\x12\x30\n\tvariables\x18\x04 \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xb0\xbb\x18\x01\"O\n\x08Rendered\x12\x33\n\x07\x63ontent\x18\x01 \x01(\x0b\x32\x1c.clarion.template.v1.ContentB\x04\xb0\xbb\x18\x01\x12\x0e\n\x06locale\x18\x02 \x01(\t\"p\n\x0cRenderResult\x12\x31\n\x08rendered\x18\x01 \x01(\x0b\x32\x1d.clarion.template.v1.RenderedH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"^\n\x12\x42\x61tchRenderRequest\x12\x37\n\x05items\x18\x01 \x03(\x0b\x32\x1f.clarion.template.v1.RenderItemB\x07\xba\xbb\x18\x03(\xc8\x01\x12\x0f\n\x07preview\x18\x02 \x01(\x08\"I\n\x13\x42\x61tchRenderResponse\x12\x32\n\x07results\x18\x01 \x03(\x0b\x32!.clarion.template.v1.RenderResult\"\xfe\x01\n\x0fTemplateSummary\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x65xists\x18\x02 \x01(\x08\x12,\n\x07\x63hannel\x18\x03 \x01(\x0e\x32\x1b.clarion.channel.v1.Channel\x12\x10\n\x08\x63\x61tegory\x18\x04 \x01(\t\x12\x11\n\tmandatory\x18\x05 \x01(\x08\x12\x32\n\non_unknown\x18\x06 \x01(\x0e\x32\x1e.clarion.template.v1.OnUnknown\x12\x19\n\x11published_version\x18\x07 \x01(\x05\x12\x1a\n\x12required_variables\x18\x08 \x03(\t\x12\x0f\n\x07locales\x18\t \x03(\t\"9\n\x1d\x42\x61tchDescribeTemplatesRequest\x12\x18\n\x05names\x18\x01 \x03(\tB\t\xba\xbb\x18\x05\x10@(\xc8\x01\"Y\n\x1e\x42\x61tchDescribeTemplatesResponse\x12\x37\n\tsummaries\x18\x01 \x03(\x0b\x32$.clarion.template.v1.TemplateSummary2\x91\x02\n\rRenderService\x12n\n\x0b\x42\x61tchRender\x12\'.clarion.template.v1.BatchRenderRequest\x1a(.clarion.template.v1.BatchRenderResponse\"\x0c\x90\x02\x01\xaa\xbb\x18\x05\x08\x03 \x88\'\x12\x8f\x01\n\x16\x42\x61tchDescribeTemplates\x12\x32.clarion.template.v1.BatchDescribeTemplatesRequest\x1a\x33.clarion.template.v1.BatchDescribeTemplatesResponse\"\x0c\x90\x02\x01\xaa\xbb\x18\x05\x08\x03 \xd0\x0f\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -61,15 +61,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RENDERRESULT']._serialized_start=449
   _globals['_RENDERRESULT']._serialized_end=561
   _globals['_BATCHRENDERREQUEST']._serialized_start=563
-  _globals['_BATCHRENDERREQUEST']._serialized_end=640
-  _globals['_BATCHRENDERRESPONSE']._serialized_start=642
-  _globals['_BATCHRENDERRESPONSE']._serialized_end=715
-  _globals['_TEMPLATESUMMARY']._serialized_start=718
-  _globals['_TEMPLATESUMMARY']._serialized_end=972
-  _globals['_BATCHDESCRIBETEMPLATESREQUEST']._serialized_start=974
-  _globals['_BATCHDESCRIBETEMPLATESREQUEST']._serialized_end=1031
-  _globals['_BATCHDESCRIBETEMPLATESRESPONSE']._serialized_start=1033
-  _globals['_BATCHDESCRIBETEMPLATESRESPONSE']._serialized_end=1122
-  _globals['_RENDERSERVICE']._serialized_start=1125
-  _globals['_RENDERSERVICE']._serialized_end=1398
+  _globals['_BATCHRENDERREQUEST']._serialized_end=657
+  _globals['_BATCHRENDERRESPONSE']._serialized_start=659
+  _globals['_BATCHRENDERRESPONSE']._serialized_end=732
+  _globals['_TEMPLATESUMMARY']._serialized_start=735
+  _globals['_TEMPLATESUMMARY']._serialized_end=989
+  _globals['_BATCHDESCRIBETEMPLATESREQUEST']._serialized_start=991
+  _globals['_BATCHDESCRIBETEMPLATESREQUEST']._serialized_end=1048
+  _globals['_BATCHDESCRIBETEMPLATESRESPONSE']._serialized_start=1050
+  _globals['_BATCHDESCRIBETEMPLATESRESPONSE']._serialized_end=1139
+  _globals['_RENDERSERVICE']._serialized_start=1142
+  _globals['_RENDERSERVICE']._serialized_end=1415
 # @@protoc_insertion_point(module_scope)

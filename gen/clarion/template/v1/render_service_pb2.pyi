@@ -100,7 +100,9 @@ class RenderResult(_message.Message):
 
     @_builtins.property
     def error(self) -> _status_pb2.Status:
-        """Why it can't be rendered, with an ErrorInfo; it will not succeed when tried again."""
+        """Why there is none, with an ErrorInfo. UNAVAILABLE (RENDER_HELD): it is not finished yet, and the caller asks again after the
+        RetryInfo's delay. Every other one is for good.
+        """
 
     def __init__(
         self,
@@ -125,6 +127,9 @@ class BatchRenderRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ITEMS_FIELD_NUMBER: _builtins.int
+    PREVIEW_FIELD_NUMBER: _builtins.int
+    preview: _builtins.bool
+    """True for texts that only a person looks at: they are rendered where previews are, and take nothing that sends need."""
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___RenderItem]:
         """The items."""
@@ -133,10 +138,11 @@ class BatchRenderRequest(_message.Message):
         self,
         *,
         items: _abc.Iterable[Global___RenderItem] | None = ...,
+        preview: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items", "preview", b"preview"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,215 @@
+"""Render processes in stock: every lane has its own share of them, one more is ready to step in, and what ends is replaced."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import orjson
+
+from mesh.errors import FieldViolation, ServiceError, Unavailable
+from template_svc.errors import InvalidContents, OutputTooLarge, RenderCrashed, RenderTooSlow
+from template_svc.models import Channel, Checked, Content, ContentKey, Rendered, RenderJob
+from template_svc.processes.frames import CHECKED, REFUSED, RENDERED, Answer, check_request, parts_of, render_request, unpack_error
+from template_svc.processes.process import MAX_COMPILED, Cause, Death, Limits, RenderProcess, StartFailed
+from template_svc.scheduling import Lane, Outcome
+
+log = logging.getLogger(__name__)
+
+SPARES = 1
+RESTART_PAUSE_S = 1.0
+
+T = TypeVar("T")
+
+
+class ProcessPool:
+    """Implements `scheduling.Processes` and `use_cases.Checker`. `shares` says how many processes each lane may have busy at once."""
+
+    def __init__(self, limits: Limits, shares: Mapping[Lane, int]) -> None:
+        self._limits = limits
+        self._lanes = {lane: asyncio.Semaphore(share) for lane, share in shares.items()}
+        self._size = sum(shares.values()) + SPARES
+        self._all: set[RenderProcess] = set()
+        self._idle: list[RenderProcess] = []
+        self._waiting: list[asyncio.Future[None]] = []
+        self._wanted = asyncio.Event()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._keeper: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Starts the first process and, in the background, the others. A first that does not start shows in `ping`."""
+        await self._start_one()
+        self._wanted.set()
+        self._keeper = self._spawn(self._keep())
+
+    async def close(self) -> None:
+        """Ends all processes and what is under way."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for process in list(self._all):
+            await asyncio.to_thread(process.close)
+        self._all.clear()
+
+    async def ping(self) -> None:
+        """Raises Unavailable while no process is there."""
+        if not any(process.running() for process in self._all):
+            raise Unavailable("no render process is running")
+
+    async def render(self, jobs: Sequence[RenderJob], lane: Lane) -> list[Outcome]:
+        """One outcome per job, in order. A job that ends its process costs the others a moment, and nothing else."""
+        # A caller that leaves does not take along a process that is at work: it would have to be killed.
+        return await asyncio.shield(self._spawn(self._render(jobs, lane)))
+
+    async def check(self, contents: Mapping[str, Content], channel: Channel, default_locale: str) -> Checked:
+        """Raises InvalidContents."""
+        request = check_request({tag: parts_of(content) for tag, content in contents.items()}, channel.value, default_locale)
+        answers, death = await asyncio.shield(self._spawn(self._ask(request)))
+        if death is not None and death.cause in {Cause.CRASH, Cause.SILENCE}:  # which may have been the machine's doing
+            answers, death = await asyncio.shield(self._spawn(self._ask(request)))
+        if death is not None:
+            what = "are too large to compile" if death.cause is Cause.CPU else "can't be compiled"
+            raise InvalidContents.because([FieldViolation("contents", f"{what}; simplify them, or split the template")])
+        if answers[0].kind != CHECKED:
+            raise _error_of(answers[0])
+        found = orjson.loads(answers[0].payload)
+        return Checked(found["locales"], found["required_variables"])
+
+    async def _ask(self, request: bytes) -> tuple[list[Answer], Death | None]:
+        async with self._lanes[Lane.AUTHORING], self._process(None) as process:
+            return await process.ask(request, 1)
+
+    async def _render(self, jobs: Sequence[RenderJob], lane: Lane) -> list[Outcome]:
+        outcomes: dict[int, Outcome] = {}
+        blamed: set[int] = set()
+        async with self._lanes[lane]:
+            while len(outcomes) < len(jobs):
+                chunk = _next_chunk(jobs, outcomes, blamed)
+                asked = [jobs[index] for index in chunk]
+                async with self._process(asked[0].key) as process:
+                    answers, death = await process.ask(_request(process, asked), len(asked))
+                for index, answer in zip(chunk, answers, strict=False):
+                    outcomes[index] = _outcome(jobs[index], answer)
+                if death is not None:
+                    culprit = chunk[death.index]
+                    if culprit in blamed or death.cause in {Cause.CPU, Cause.OUTPUT}:
+                        outcomes[culprit] = Outcome(_fault(jobs[culprit], death.cause), stopped=True)
+                    blamed.add(culprit)
+        return [outcomes[index] for index in range(len(jobs))]
+
+    @asynccontextmanager
+    async def _process(self, key: ContentKey | None) -> AsyncIterator[RenderProcess]:
+        """A process for one request: one that knows the content, else the one that was used last."""
+        process = await self._take(key)
+        try:
+            yield process
+        finally:
+            if process.usable:
+                self._put(process)
+            else:
+                await self._replace(process)
+
+    async def _take(self, key: ContentKey | None) -> RenderProcess:
+        while True:
+            while not self._idle:
+                arrival = asyncio.get_running_loop().create_future()
+                self._waiting.append(arrival)
+                await arrival
+            process = next((idle for idle in reversed(self._idle) if key in idle.known), self._idle[-1])
+            self._idle.remove(process)
+            if process.running():
+                return process
+            await self._replace(process)
+
+    def _put(self, process: RenderProcess) -> None:
+        self._idle.append(process)
+        for arrival in self._waiting:
+            if not arrival.done():
+                arrival.set_result(None)
+        self._waiting.clear()
+
+    async def _replace(self, process: RenderProcess) -> None:
+        self._all.discard(process)
+        self._wanted.set()
+        await asyncio.to_thread(process.close)
+
+    async def _keep(self) -> None:
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            while len(self._all) < self._size:
+                if not await self._start_one():
+                    await asyncio.sleep(RESTART_PAUSE_S)
+
+    async def _start_one(self) -> bool:
+        try:
+            process = await RenderProcess.start(self._limits)
+        except (StartFailed, OSError):
+            log.exception("a render process did not start")
+            return False
+        self._all.add(process)
+        self._put(process)
+        return True
+
+    def _spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        task = asyncio.create_task(work, name="render")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+
+def _next_chunk(jobs: Sequence[RenderJob], outcomes: Mapping[int, Outcome], blamed: set[int]) -> list[int]:
+    """The jobs to ask for next, as many as a process has room for the sources of.
+
+    Who is suspected of having ended a process goes last and alone: it may have been the machine's doing.
+    """
+    chunk: list[int] = []
+    room, keys = MAX_COMPILED, set[ContentKey]()
+    for index, job in enumerate(jobs):
+        if index in outcomes or index in blamed:
+            continue
+        if job.key not in keys:
+            room -= job.source.size
+            keys.add(job.key)
+        if room < 0 and chunk:
+            break
+        chunk.append(index)
+    return chunk or sorted(blamed - outcomes.keys())[:1]
+
+
+def _request(process: RenderProcess, jobs: Sequence[RenderJob]) -> bytes:
+    sources: dict[ContentKey, tuple[ContentKey, str, dict[str, Any]]] = {}
+    forget: list[ContentKey] = []
+    for job in {job.key: job for job in jobs}.values():
+        if process.known.find(job.key) is None:
+            forget += process.known.put(job.key, True, job.source.size)
+            sources[job.key] = (job.key, job.channel.value, parts_of(job.source))
+    forget = [key for key in forget if key not in process.known]
+    return render_request(sources.values(), forget, [(job.key, job.variables) for job in jobs])
+
+
+def _outcome(job: RenderJob, answer: Answer) -> Outcome:
+    if answer.kind == RENDERED:
+        return Outcome(Rendered(answer.payload, job.key.locale, job.key.version), answer.cpu_s)
+    error = _error_of(answer)
+    return Outcome(error, answer.cpu_s, stopped=isinstance(error, RenderTooSlow))
+
+
+def _error_of(answer: Answer) -> ServiceError:
+    try:
+        if answer.kind == REFUSED:
+            return unpack_error(answer.payload)
+    except (ValueError, KeyError, TypeError):  # it was not our program that wrote this
+        log.warning("a render process wrote nonsense")
+    return RenderCrashed("the template broke the process that rendered it")
+
+
+def _fault(job: RenderJob, cause: Cause) -> ServiceError:
+    place = f"contents.{job.key.locale}"
+    if cause is Cause.OUTPUT:
+        return OutputTooLarge.at(place, None, "makes too much text with these values")
+    if cause is Cause.CRASH:
+        return RenderCrashed.at(place, None, "ended the process that rendered it with these values, and again when it was alone")
+    return RenderTooSlow.at(place, None, "takes too much processor time with these values")
