@@ -108,7 +108,7 @@ async def open_app(settings: Settings, *, broker: Broker | None = None) -> Async
         stack.push_async_callback(health.close)
         grace_s, budget = settings.common.grace_s, MemoryBudget(settings.common.held_mib * 1024 * 1024)
         grpc_port = await stack.enter_async_context(serve_grpc(dispatcher, settings.grpc, health, grace_s=grace_s))
-        edge = open_edge(dispatcher, health)
+        edge = open_edge(dispatcher, health, cors_origins=settings.http.cors_origins)
         http_port = await stack.enter_async_context(serve_http(edge, settings.http, budget=budget, grace_s=grace_s))
         yield App(NAME, health, {"http": http_port, "grpc": grpc_port})
 

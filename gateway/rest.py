@@ -14,6 +14,7 @@ from mesh.etag import EtagMismatch
 from mesh.rpc.status import DOMAIN
 from transcoding.annotations import Access, Limits
 from transcoding.app import Readiness, RestApp, RestOptions
+from transcoding.cors import Cors
 from transcoding.openapi import ApiInfo
 from transcoding.rpc import Invoker
 
@@ -27,6 +28,9 @@ INFO = ApiInfo(
     license_name="Apache-2.0",
     license_url="https://www.apache.org/licenses/LICENSE-2.0",
 )
+
+# The keys are public, and a verifier that meets an unknown one asks again. Retired keys stay published for an hour, longer than any token.
+CACHE = {"/.well-known/jwks.json": "public, max-age=300"}
 
 
 class ClarionAnnotations:
@@ -68,12 +72,13 @@ def schema_comments() -> FileDescriptorSet:
     return FileDescriptorSet.FromString(files("clarion").joinpath("descriptors.binpb").read_bytes())
 
 
-def open_edge(invoker: Invoker, readiness: Readiness) -> RestApp:
+def open_edge(invoker: Invoker, readiness: Readiness, *, cors_origins: Sequence[str] = ()) -> RestApp | Cors:
     """The edge in front of the process's methods. Raises RouteConflict, BindingError or TemplateError when the HTTP rules don't fit."""
-    return RestApp(
+    edge = RestApp(
         invoker,
         readiness=readiness,
-        options=RestOptions(reason_status=REASON_STATUS, info=INFO, domain=DOMAIN),
+        options=RestOptions(reason_status=REASON_STATUS, info=INFO, domain=DOMAIN, cache=CACHE),
         comments=schema_comments(),
         annotations=ClarionAnnotations(),
     )
+    return Cors(edge, cors_origins) if cors_origins else edge

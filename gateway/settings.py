@@ -1,5 +1,6 @@
 """What the gateway reads from the environment."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -11,6 +12,8 @@ from mesh.process.settings import CommonSettings, Env
 from mesh.rpc.settings import GrpcSettings
 from mesh.stores.settings import CacheSettings, DatabaseSettings
 from peers.settings import PeerSettings
+
+_ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:]+\])(?::[0-9]{1,5})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,21 +71,32 @@ class AcceptSettings:
 
 @dataclass(frozen=True, slots=True)
 class HttpSettings:
-    """The REST edge's port. With `reuse_port` several gateway processes may share it, and the kernel deals out the connections."""
+    """The REST edge's port. With `reuse_port` several gateway processes may share it, and the kernel deals out the connections.
+
+    Pages of the `cors_origins` may call the API from a browser.
+    """
 
     host: str
     port: int
     reuse_port: bool = False
     limits: HttpLimits = field(default_factory=HttpLimits)
+    cors_origins: tuple[str, ...] = ()
 
     @classmethod
     def from_env(cls, env: Env) -> Self:
         """Port 0 means any free one."""
+        origins = tuple(part.strip() for part in env.text("CLARION_CORS_ORIGINS", "").split(",") if part.strip())
+        if any(origin != "*" and not _ORIGIN.fullmatch(origin) for origin in origins):
+            env.problems.append(
+                "CLARION_CORS_ORIGINS: must be origins as browsers send them, separated by commas, such as https://app.example.com "
+                "(scheme, host in lower case, port if it is not the usual one, no path), or * for every origin"
+            )
         return cls(
             host=env.text("CLARION_HOST", "0.0.0.0"),
             port=env.integer("CLARION_HTTP_PORT", 8000, maximum=65535),
             reuse_port=env.flag("CLARION_HTTP_REUSE_PORT", False),
             limits=HttpLimits.from_env(env),
+            cors_origins=origins,
         )
 
 

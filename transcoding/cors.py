@@ -1,11 +1,22 @@
 """Cross-origin requests (the Fetch standard's CORS protocol): which pages of other origins may call the API from a browser."""
 
-from collections.abc import Awaitable, Callable, Collection, MutableMapping
-from typing import Any
+from collections.abc import Collection, MutableMapping
+from typing import Any, Protocol
 
+from mesh.errors import ServiceError
 from transcoding.asgi import Receive, Scope, Send
+from transcoding.errors import Rendered
 
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+class App(Protocol):
+    """What is wrapped: an edge."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves one connection scope."""
+
+    def refusal(self, error: ServiceError) -> Rendered:
+        """The response to a request that the HTTP server refuses before it is one."""
+
 
 ANY_ORIGIN = "*"
 _METHODS = b"GET, HEAD, POST, PUT, PATCH, DELETE"
@@ -47,6 +58,10 @@ class Cors:
             await send(event)
 
         await self._app(scope, receive, send_on)
+
+    def refusal(self, error: ServiceError) -> Rendered:
+        """The app's response to a request that the HTTP server refuses before it is one; its origin is not known."""
+        return self._app.refusal(error)
 
     def _allow(self, origin: bytes | None) -> list[tuple[bytes, bytes]]:
         return [(b"access-control-allow-origin", b"*" if self._any or origin is None else origin), *self._vary()]
