@@ -57,10 +57,15 @@ class DeliveryConsumer:
         )
 
     async def start(self) -> None:
-        """Begins to consume, as soon as there is a broker."""
+        """Begins to consume, as soon as there is a broker; also after `pause`."""
         for urgent, lane in self._lanes.items():
             subscription = await self._broker.consume(lane.queue, self._receiver(lane, urgent=urgent), prefetch=self._prefetch[urgent])
             self._subscriptions.append(subscription)
+
+    async def pause(self, *, timeout_s: float) -> None:
+        """Leaves what is in the queues to other workers until `start`, and finishes what is in flight."""
+        paused, self._subscriptions = self._subscriptions, []
+        await asyncio.gather(*(subscription.stop(timeout_s=timeout_s) for subscription in paused))
 
     async def stop(self, *, timeout_s: float) -> None:
         """Takes nothing new and finishes what is in flight; what is not done in time comes again, to another worker."""

@@ -133,8 +133,8 @@ class DeliveryPipeline:
                 envelope.decided[index] = expired(delivery, doubtful=index in envelope.doubtful)
 
     def _defer_while_open(self, envelope: _Envelope) -> None:
-        wait_s = self._routing.held_s
-        if wait_s > 0:
+        if self._routing.held_s > 0:
+            wait_s = self._routing.defer_s
             envelope.decided.update({index: Defer(BreakerOpen.reason, wait_s) for index, _ in envelope.open()})
 
     async def _resolve(self, envelope: _Envelope) -> None:

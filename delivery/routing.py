@@ -126,6 +126,11 @@ class Routing:
         """Seconds until the breaker of a provider lets a job through; 0 when one does now."""
         return min(route.breaker.retry_after_s for route in self._routes)
 
+    @property
+    def defer_s(self) -> float:
+        """How long a delivery that finds no provider is to wait; 0 where only this worker is held back and another may take it at once."""
+        return min(route.breaker.defer_s for route in self._routes)
+
     async def admit(self, tokens: int = 1, *, tried: Collection[Route] = ()) -> SendPermit:
         """A place at a provider that was not tried yet; waits for one to be free. `tokens` is what the job costs of the provider's rate.
 
@@ -171,7 +176,7 @@ class Routing:
             usable = [route for route in self._routes if route not in excluded and route.breaker.retry_after_s <= 0]
             if not usable:
                 self._wake()  # whoever waits for a place finds the same
-                raise NoProviderAvailable(BreakerOpen.reason, self.held_s)
+                raise NoProviderAvailable(BreakerOpen.reason, self.defer_s)
             left = [route for route in usable if route not in spent]
             free = [route for route in left or usable if self._room[route] > 0]
             if not free:

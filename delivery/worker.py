@@ -18,6 +18,7 @@ from clarion.user.v1 import recipient_service_pb2
 from delivery.clients import RecipientClient, RenderClient
 from delivery.consumer import DeliveryConsumer
 from delivery.disposition import Disposition
+from delivery.isolation import Isolation
 from delivery.lanes import build_topology
 from delivery.ledger import Ledger
 from delivery.models import ReadyDelivery, Sender
@@ -169,17 +170,31 @@ async def open_worker(
             bus, channel.name, handler, prefetch=settings.worker.prefetch, urgent_prefetch=settings.worker.urgent_prefetch
         )
 
+        isolation = Isolation([route.breaker for route in routes], consumer, grace_s=settings.common.grace_s)
+
         async def alive() -> None:
             if not consumer.liveness():
                 log.error("the consumer has died in silence: this process ends so that another takes over")
                 fatal.set()
-            if not consumer.ready:
+            if not consumer.ready and not isolation.isolated:
                 raise ConsumerNotReady
 
-        checks = (Check("broker", bus.ping), Check("consumer", alive), Check("redis", redis.ping, required=False), *peers.checks)
+        async def reaches_provider() -> None:
+            if isolation.isolated:
+                raise ProviderOutOfReach
+
+        checks = (
+            Check("broker", bus.ping),
+            Check("consumer", alive),
+            Check("provider", reaches_provider),
+            Check("redis", redis.ping, required=False),
+            *peers.checks,
+        )
         health = HealthMonitor(checks, alive=consumer.liveness)
         await consumer.start()
         stack.push_async_callback(consumer.stop, timeout_s=settings.common.grace_s)
+        isolation.start()
+        stack.push_async_callback(isolation.close)
         await health.start()
         stack.push_async_callback(health.close)
         port = await stack.enter_async_context(serve_grpc(Dispatcher(()), settings.grpc, health, grace_s=settings.common.grace_s))
@@ -204,6 +219,10 @@ async def _open_routes(stack: AsyncExitStack, channel: Channel, redis: Redis, se
         )  # fmt: skip
     await breakers.start()
     return routes
+
+
+class ProviderOutOfReach(Exception):
+    """This worker can't reach its provider, and others can."""
 
 
 class ConsumerNotReady(Exception):

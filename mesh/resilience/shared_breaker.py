@@ -1,20 +1,26 @@
 """Breakers that all replicas of a process share: what one learns about a target, all know within a second.
 
 Each replica keeps a breaker of its own (`mesh/resilience/breaker.py`), which decides at once; its failures and changes go to Redis in the
-background, and what Redis answers is taken over. A call that succeeds while no replica counts failures costs nothing. Half-open, Redis
-grants the one probe. Without Redis each replica's own breaker goes on alone.
+background, and what Redis answers is taken over. A call that succeeds while no replica counts failures costs nothing; the next look
+reports it. Half-open, Redis grants the one probe. Without Redis each replica's own breaker goes on alone.
+
+A replica whose calls alone fail in a row can't say that the target is down: it may be the one that can't reach it. It takes itself out
+(`isolated`) for the breaker's time and leaves the calls to others. Those succeed, or fail too and open the breaker for all. After that time
+it probes for itself.
 
 Breakers of gRPC targets are not shared: a replica's way to a service is its own.
 """
 
 import asyncio
 import logging
+import secrets
 import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from redis.exceptions import RedisError
 
+from mesh.process import telemetry
 from mesh.resilience.batching import Batcher
 from mesh.resilience.breaker import Breaker, BreakerChange, BreakerOpen, BreakerState
 from mesh.resilience.breaker_store import BreakerStore, Force, Operation, Snapshot
@@ -23,8 +29,13 @@ from mesh.resilience.periodic import Periodic
 log = logging.getLogger(__name__)
 
 _ANY_EPOCH = -1
-# Retry-After where somebody else probes
+# Retry-After while another call probes
 _PROBE_WAIT_S = 1.0
+
+
+_ISOLATED = telemetry.meter().create_up_down_counter(
+    "clarion.breaker.isolated", "1", "1 while this process alone fails to reach the breaker's target."
+)
 
 
 class Permit(NamedTuple):
@@ -54,6 +65,7 @@ class SharedBreakers:
         self.failures = failures
         self.open_s = open_s
         self.clock = clock
+        self.replica = secrets.token_hex(8)
         self._store = store
         self._polling = Periodic("breakers", self.poll, interval_s=poll_s, at_once=False)
         self._lease_ms = round(lease_s * 1000)
@@ -83,6 +95,8 @@ class SharedBreakers:
     async def close(self) -> None:
         """Tells what is still to be told, and ends."""
         await self._polling.close()
+        for breaker in self._known:
+            self.tell(breaker, "leave", _ANY_EPOCH)
         while self._sent:
             await asyncio.wait(self._sent)
         await self._batcher.close()
@@ -100,7 +114,7 @@ class SharedBreakers:
     def tell(self, breaker: "SharedBreaker", kind: str, epoch: int, *more: int) -> None:
         """Tells Redis in the background."""
         if self._connected:
-            task = asyncio.create_task(self._ask(breaker, (kind, breaker.name, epoch, *more)))
+            task = asyncio.create_task(self._ask(breaker, (kind, breaker.name, epoch, self.replica, *more)))
             self._sent.add(task)
             task.add_done_callback(self._sent.discard)
 
@@ -108,7 +122,7 @@ class SharedBreakers:
         """Whether this replica may probe; None when Redis can't be asked."""
         if not self._connected:
             return None
-        snapshot = await self._ask(breaker, ("probe", breaker.name, _ANY_EPOCH, self._lease_ms), decisive=True)
+        snapshot = await self._ask(breaker, ("probe", breaker.name, _ANY_EPOCH, self.replica, self._lease_ms), decisive=True)
         return None if snapshot is None else snapshot.granted
 
     async def _ask(self, breaker: "SharedBreaker", operation: Operation, *, decisive: bool = False) -> Snapshot | None:
@@ -152,6 +166,11 @@ class SharedBreaker:
         self._probe = _ANY_EPOCH
         self._held_closed = False
         self._closed_since: float | None = None
+        self._answered = False
+        self._own_failures = 0
+        self._isolated = False
+        self._isolated_until = 0.0
+        self._own_probe = False
 
     @property
     def state(self) -> BreakerState:
@@ -166,7 +185,19 @@ class SharedBreaker:
     @property
     def retry_after_s(self) -> float:
         """Seconds until a call has a chance; 0 when it has one now."""
+        if self._isolated:
+            return _PROBE_WAIT_S if self._own_probe else max(0.0, self._isolated_until - self._others.clock())
         return self._local.retry_after_s
+
+    @property
+    def defer_s(self) -> float:
+        """How long a call that is refused here should wait; 0 where another replica may take it, also while Redis has yet to say so."""
+        return 0.0 if self._isolated or self.pending else self._local.retry_after_s
+
+    @property
+    def isolated(self) -> bool:
+        """Whether this replica alone can't reach the target."""
+        return self._isolated
 
     @property
     def recovered_s(self) -> float | None:
@@ -176,15 +207,18 @@ class SharedBreaker:
     @property
     def closed_permit(self) -> Permit | None:
         """The permit for one call while it is closed, for those who can't wait; `admit` gives the same."""
-        return self._permit if self._local.state is BreakerState.CLOSED else None
+        return self._permit if self._local.state is BreakerState.CLOSED and not self._isolated else None
 
     async def admit(self) -> Permit:
         """Allows one call, or raises BreakerOpen. Half-open, one call of all replicas is let through."""
-        if self._local.state is BreakerState.CLOSED:
+        if self._local.state is BreakerState.CLOSED and not self._isolated:
             return self._permit
-        wait_s = self._local.retry_after_s
+        wait_s = self.retry_after_s
         if wait_s > 0:
             raise BreakerOpen(self.name, wait_s)
+        if self._isolated:
+            self._own_probe = True
+            return self._permit
         granted = await self._others.probe(self)
         if granted is None:
             self._local.check()
@@ -197,6 +231,10 @@ class SharedBreaker:
 
     def record_success(self, permit: Permit) -> None:
         """The provider answered, be it with a refusal of the one message."""
+        self._answered = True
+        if self._own_failures and permit.local == self._local.permit:
+            self._own_failures = 0
+            self._set_isolated(False)
         if self._local.state is BreakerState.CLOSED and self._local.failures == 0:
             return
         if permit.local == self._local.permit:
@@ -207,11 +245,16 @@ class SharedBreaker:
         """The provider failed: unreachable, silent, or broken inside."""
         if self._held_closed or permit.local != self._local.permit:
             return
-        self._local.record_failure(permit.local)
+        self._own_failures += 1
+        if self._isolated:
+            self._set_isolated(True)
+        else:
+            self._local.record_failure(permit.local)
         self._others.tell(self, "bad", permit.epoch, 1, self._others.failures, round(self._others.open_s * 1000))
 
     def release(self, permit: Permit) -> None:
         """The call ended without an answer about the provider."""
+        self._own_probe = False
         self._local.release_probe(permit.local)
         if self._probe != _ANY_EPOCH and permit.epoch == self._probe:
             self._probe = _ANY_EPOCH
@@ -221,8 +264,9 @@ class SharedBreaker:
         """What to ask Redis now and then. After a time without it (`returning`), what happened here is told too."""
         if returning and self._local.failures > 0 and not self._held_closed:
             open_ms = round((self._local.retry_after_s or self._others.open_s) * 1000)
-            return ("bad", self.name, _ANY_EPOCH, self._local.failures, self._others.failures, open_ms)
-        return ("look", self.name, self._probe, lease_ms)
+            return ("bad", self.name, _ANY_EPOCH, self._others.replica, self._local.failures, self._others.failures, open_ms)
+        answered, self._answered = self._answered, False
+        return ("look", self.name, self._probe, self._others.replica, lease_ms, int(answered))
 
     def learn(self, snapshot: Snapshot) -> None:
         """Takes over what Redis says."""
@@ -233,10 +277,31 @@ class SharedBreaker:
         if snapshot.epoch != self._probe:
             self._probe = _ANY_EPOCH
         self._local.adopt(snapshot.state, failures=snapshot.failures, wait_s=wait_s, renewed=renewed)
+        if snapshot.state is not BreakerState.CLOSED or self._held_closed:
+            self._own_failures = 0
+            self._set_isolated(False)
+        elif snapshot.alone and not self._isolated:
+            self._set_isolated(True)
         if snapshot.state is BreakerState.CLOSED:
             age_s = None if snapshot.age_s is None or self._held_closed else snapshot.age_s
             self._closed_since = None if age_s is None else self._others.clock() - age_s
         self._renew()
+
+    def _set_isolated(self, isolated: bool) -> None:
+        """Also when it is already, after a probe that failed."""
+        self._own_probe = False
+        if isolated:
+            self._isolated_until = self._others.clock() + self._others.open_s
+        if isolated is self._isolated:
+            return
+        self._isolated = isolated
+        _ISOLATED.add(1 if isolated else -1, {"breaker": self.name})
+        known = {"breaker": self.name, "failures": self._own_failures}
+        if isolated:
+            log.error("this process alone fails to reach the provider: it takes itself out", extra=known)
+        else:
+            log.info("this process reaches the provider again", extra=known)
+            self._closed_since = self._others.clock()
 
     def _changed(self, change: BreakerChange) -> None:
         if change.after is BreakerState.CLOSED:

@@ -66,11 +66,13 @@ class Hedge:
                     started += 1
                 timeout_s = self._delay_s * started if started < _TRIES and self._saved >= 1 else None
                 done, tries = await asyncio.wait(tries, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    if not tries or not _worth_waiting(task):
-                        result = task.result()
-                        self._note(self._clock() - began)
-                        return result
+                best = next((task for task in done if not _worth_waiting(task)), None)
+                if best is None and done and not tries:
+                    best = done.pop()
+                if best is not None:
+                    result = best.result()
+                    self._note(self._clock() - began)
+                    return result
         finally:
             for task in tries:
                 task.cancel()
@@ -91,6 +93,6 @@ class Hedge:
 
 
 def _worth_waiting(task: "asyncio.Task[Any]") -> bool:
-    """Whether the answer of a try that is still under way is better than this one."""
+    """Whether another try may still give a better answer than this one."""
     error = None if task.cancelled() else task.exception()
     return isinstance(error, ServiceError) and error.code in _WORTH_WAITING

@@ -128,7 +128,7 @@ async def test_a_taken_port_is_one_clear_error(gateway: Open) -> None:
 
 async def test_a_breaker_is_listed_and_forced_over_rest(gateway: Open) -> None:
     async with Redis.from_url(gateway.settings.cache.url) as redis:
-        await BreakerStore(redis).run([("look", "smtp.primary", -1, 10_000)])
+        await BreakerStore(redis).run([("look", "smtp.primary", -1, "worker", 10_000, 0)])
     body = {"force": "open", "duration": "60s", "note": "maintenance"}
     forced = await gateway.http.post("/v1/breakers/smtp.primary:force", json=body, headers=bearer())
     assert (forced.status_code, forced.json()["state"], forced.json()["note"]) == (200, "open", "maintenance")

@@ -115,7 +115,7 @@ async def test_what_an_operator_wants_a_worker_does(redis: Redis) -> None:
 
 async def test_an_open_breaker_says_when_it_will_probe(redis: Redis) -> None:
     store = breaker_store.BreakerStore(redis)
-    await store.run([("look", "fcm", -1, 10_000), ("bad", "fcm", -1, 5, 5, 60_000)])
+    await store.run([("look", "fcm", -1, "a", 10_000, 0), ("bad", "fcm", -1, "a", 5, 5, 60_000)])
     (breaker,) = await repository(redis).list_all()
     assert (breaker.state, breaker.failures, breaker.force) == (State.OPEN, 5, Force.AUTO)
     assert breaker.retry_time is not None
