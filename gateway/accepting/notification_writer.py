@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from gateway.accepting.admission import RETENTION_S
 from gateway.accepting.models import Record, Row
+from gateway.notifications.models import Status
 from mesh.errors import ServiceError
 from mesh.resilience.batching import Batcher
 from mesh.stores.database import Database
@@ -24,7 +25,12 @@ _KINDS = [column.split() for column in _COLUMNS.split(", ")]
 _STORED = [name for name, _ in _KINDS[:_DIGEST]]
 _ARRAYS = [f"${number}::{kind}[]" for number, (_, kind) in enumerate(_KINDS, 1)]
 _INTO = f"INSERT INTO notifications ({', '.join(_STORED)}, update_time)"
-_VALUES = ", ".join("CAST(metadata AS jsonb)" if name == "metadata" else name for name in _STORED) + ", create_time"
+# A lease runs by PostgreSQL's clock, which all gateways share; a row's `dispatch_at` says how long it is after its `create_time`.
+_SPECIAL = {
+    "metadata": "CAST(metadata AS jsonb)",
+    "dispatch_at": f"CASE WHEN status = {Status.SCHEDULED:d} THEN dispatch_at ELSE now() + (dispatch_at - create_time) END",
+}
+_VALUES = ", ".join(_SPECIAL.get(name, name) for name in _STORED) + ", create_time"
 
 _STORE = f"{_INTO} SELECT {_VALUES} FROM unnest({', '.join(_ARRAYS[:_DIGEST])}) AS given({', '.join(_STORED)})"
 

@@ -1,7 +1,6 @@
 """How long notifications wait for the bus and how much waits on it, as metrics."""
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
 from typing import Protocol
 
 from opentelemetry.metrics import CallbackOptions, Observation
@@ -18,7 +17,7 @@ class Backlog(Protocol):
     """What is not on the bus."""
 
     async def measure(self) -> Waiting:
-        """How much waits, and since when."""
+        """How much waits, and for how long."""
 
 
 class OutboxGauges:
@@ -34,13 +33,11 @@ class OutboxGauges:
         lag_s: Callable[[], float],
         *,
         interval_s: float = 15.0,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._backlog = backlog
         self._broker = broker
         self._lag_s = lag_s
         self._measuring = Periodic("outbox-gauges", self.refresh, interval_s=interval_s)
-        self._clock = clock
         topology = broker.topology
         self._routes = {route.queue: name for name, route in topology.routes.items()}
         self._parks = {
@@ -78,10 +75,8 @@ class OutboxGauges:
             raise
 
     def oldest_age_s(self) -> float | None:
-        """Seconds that the oldest waits; None when that is not known."""
-        if self.waiting is None:
-            return None
-        return 0.0 if self.waiting.oldest is None else max(0.0, (self._clock() - self.waiting.oldest).total_seconds())
+        """Seconds that the oldest had waited when that was measured, by the database's clock; None when that is not known."""
+        return None if self.waiting is None else self.waiting.oldest_s
 
     def parked(self) -> dict[str, int]:
         """Parked messages by channel."""

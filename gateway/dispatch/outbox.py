@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -11,62 +11,66 @@ from mesh.stores.database import Database
 
 _WAITING = f"{Status.SCHEDULED:d}, {Status.PENDING:d}"
 
-# What follows the choice of the rows in `due`: $1 now, $2 until. What has expired ends here instead of being published. The array keeps
+# What follows the choice of the rows in `due`: $1 is the lease in seconds. Times are PostgreSQL's, since the rows are shared by gateways
+# whose clocks differ. What has expired ends here instead of being published. The array keeps
 # the planner, which can't know how few they are, from reading the whole table.
 _TAKE = f"""
 claimed AS (
     UPDATE notifications n SET
-        status = CASE WHEN n.expires_at <= $1 THEN {Status.EXPIRED:d} ELSE {Status.PENDING:d} END,
-        reason = CASE WHEN n.expires_at <= $1 THEN 'EXPIRED_IN_BACKLOG' ELSE n.reason END,
-        update_time = CASE WHEN n.status = {Status.SCHEDULED:d} OR n.expires_at <= $1 THEN $1 ELSE n.update_time END,
-        dispatch_at = $2
+        status = CASE WHEN n.expires_at <= now() THEN {Status.EXPIRED:d} ELSE {Status.PENDING:d} END,
+        reason = CASE WHEN n.expires_at <= now() THEN 'EXPIRED_IN_BACKLOG' ELSE n.reason END,
+        update_time = CASE WHEN n.status = {Status.SCHEDULED:d} OR n.expires_at <= now() THEN now() ELSE n.update_time END,
+        dispatch_at = now() + $1 * interval '1 second'
     WHERE n.id = ANY (ARRAY(SELECT id FROM due))
     RETURNING n.id, n.run, n.channel, n.priority, n.status, n.payload, n.caller, n.user_id, n.create_time
 ),
 recorded AS (
     INSERT INTO timeline (notification_id, run, attempt, status, mark, time, reason)
-    SELECT id, run, 0, status, 0, $1, 'EXPIRED_IN_BACKLOG' FROM claimed WHERE status = {Status.EXPIRED:d}
+    SELECT id, run, 0, status, 0, now(), 'EXPIRED_IN_BACKLOG' FROM claimed WHERE status = {Status.EXPIRED:d}
     ON CONFLICT DO NOTHING
 )
 """
 _CLAIM_URGENT = f"""
 WITH due AS (
-    SELECT id, dispatch_at FROM notifications WHERE status IN ({_WAITING}) AND priority = {Priority.HIGH:d} AND dispatch_at <= $1
-    ORDER BY dispatch_at LIMIT $3 FOR UPDATE SKIP LOCKED
+    SELECT id, dispatch_at FROM notifications WHERE status IN ({_WAITING}) AND priority = {Priority.HIGH:d} AND dispatch_at <= now()
+    ORDER BY dispatch_at LIMIT $2 FOR UPDATE SKIP LOCKED
 ),
 {_TAKE}
-SELECT id, channel, priority, payload, status, caller, user_id, create_time, (SELECT min(dispatch_at) FROM due) AS first FROM claimed
+SELECT id, channel, priority, payload, status, caller, user_id, create_time,
+    (SELECT extract(epoch FROM now() - min(dispatch_at))::float8 FROM due) AS lag_s
+FROM claimed
 """
 
 # A walk over the callers in the index, two look-ups each, however many rows they have. Those with something due share the page
 # equally. A page visits a bounded number of callers; the next one goes on behind the last of them.
-_MINE = f"n.status IN ({_WAITING}) AND n.priority = {Priority.NORMAL:d} AND n.channel = $4"
+_MINE = f"n.status IN ({_WAITING}) AND n.priority = {Priority.NORMAL:d} AND n.channel = $3"
 _CLAIM_IN_TURN = f"""
 WITH RECURSIVE walk AS (
-    (SELECT n.caller, 1 AS step FROM notifications n WHERE {_MINE} AND n.caller > $5 ORDER BY n.caller LIMIT 1)
+    (SELECT n.caller, 1 AS step FROM notifications n WHERE {_MINE} AND n.caller > $4 ORDER BY n.caller LIMIT 1)
     UNION ALL
     SELECT (SELECT n.caller FROM notifications n WHERE {_MINE} AND n.caller > walk.caller ORDER BY n.caller LIMIT 1), walk.step + 1
-    FROM walk WHERE walk.caller IS NOT NULL AND walk.step < $6
+    FROM walk WHERE walk.caller IS NOT NULL AND walk.step < $5
 ),
 waiting AS MATERIALIZED (
     SELECT walk.caller, one.dispatch_at AS first FROM walk CROSS JOIN LATERAL (
-        SELECT n.dispatch_at FROM notifications n WHERE {_MINE} AND n.caller = walk.caller AND n.dispatch_at <= $1
+        SELECT n.dispatch_at FROM notifications n WHERE {_MINE} AND n.caller = walk.caller AND n.dispatch_at <= now()
         ORDER BY n.dispatch_at LIMIT 1
     ) one
 ),
 page AS (
-    SELECT greatest(1, $3 / greatest(1, (SELECT count(*) FROM waiting))) AS share,
-        CASE WHEN count(walk.caller) < $6 THEN '' ELSE max(walk.caller) END AS last, (SELECT min(first) FROM waiting) AS first
+    SELECT greatest(1, $2 / greatest(1, (SELECT count(*) FROM waiting))) AS share,
+        CASE WHEN count(walk.caller) < $5 THEN '' ELSE max(walk.caller) END AS last,
+        (SELECT extract(epoch FROM now() - min(first))::float8 FROM waiting) AS lag_s
     FROM walk
 ),
 due AS (
     SELECT mine.id FROM waiting CROSS JOIN LATERAL (
-        SELECT n.id FROM notifications n WHERE {_MINE} AND n.caller = waiting.caller AND n.dispatch_at <= $1
+        SELECT n.id FROM notifications n WHERE {_MINE} AND n.caller = waiting.caller AND n.dispatch_at <= now()
         ORDER BY n.dispatch_at LIMIT (SELECT share FROM page) FOR UPDATE SKIP LOCKED
     ) mine
 ),
 {_TAKE}
-SELECT id, channel, priority, payload, status, caller, user_id, create_time, share, last, first FROM page LEFT JOIN claimed ON true
+SELECT id, channel, priority, payload, status, caller, user_id, create_time, share, last, lag_s FROM page LEFT JOIN claimed ON true
 """
 _CALLERS_AT_ONCE = 200
 
@@ -88,19 +92,29 @@ WHERE n.id = mine.id AND n.id BETWEEN $3 AND $4
 RETURNING n.id
 """
 
+# A row that is locked is being marked, or taken by a sweeper that was faster.
+_RENEW = f"""
+UPDATE notifications n SET dispatch_at = now() + $2 * interval '1 second'
+FROM (
+    SELECT id FROM notifications WHERE id = ANY($1::uuid[]) AND id BETWEEN $3 AND $4 AND status = {Status.PENDING:d} AND queued_at IS NULL
+    ORDER BY id FOR UPDATE SKIP LOCKED
+) mine
+WHERE n.id = mine.id AND n.id BETWEEN $3 AND $4
+"""
+
 # Bounded, so that measuring a backlog costs little however long it is. Ids are in the order of acceptance; an old one that a reviewer
 # has requeued is as young as its requeue, which is its update_time.
 _MEASURE = f"""
 SELECT
-    (SELECT count(*) FROM (SELECT 1 FROM notifications WHERE status = {Status.PENDING:d} LIMIT $2) AS pending)
+    (SELECT count(*) FROM (SELECT 1 FROM notifications WHERE status = {Status.PENDING:d} LIMIT $1) AS pending)
         + (SELECT count(*) FROM (
-            SELECT 1 FROM notifications WHERE status = {Status.SCHEDULED:d} AND dispatch_at <= $1 LIMIT $2
+            SELECT 1 FROM notifications WHERE status = {Status.SCHEDULED:d} AND dispatch_at <= now() LIMIT $1
         ) AS scheduled) AS size,
     least(
         (SELECT min(update_time) FROM
             (SELECT update_time FROM notifications WHERE status = {Status.PENDING:d} ORDER BY id LIMIT 1000) AS first),
-        (SELECT min(dispatch_at) FROM notifications WHERE status = {Status.SCHEDULED:d} AND dispatch_at <= $1)
-    ) AS oldest
+        (SELECT min(dispatch_at) FROM notifications WHERE status = {Status.SCHEDULED:d} AND dispatch_at <= now())
+    ) AS oldest, now() AS measured
 """
 MOST_COUNTED = 100_000
 
@@ -124,10 +138,12 @@ class Claimed(NamedTuple):
 
 
 class Waiting(NamedTuple):
-    """How many notifications are accepted or due and not on the bus (`MOST_COUNTED` stands for more), and since when the oldest is."""
+    """How many notifications are accepted or due and not on the bus (`MOST_COUNTED` stands for more), and for how many seconds the oldest
+    of them was when they were counted.
+    """
 
     size: int
-    oldest: datetime | None
+    oldest_s: float
 
 
 class Outbox:
@@ -138,22 +154,24 @@ class Outbox:
 
     async def claim_urgent(self, *, most: int, lease_s: float) -> Claimed:
         """Takes up to `most` due rows of high priority that nobody else has, for `lease_s` seconds."""
-        now = datetime.now(UTC)
-        rows = await self._database.fetch(_CLAIM_URGENT, now, now + timedelta(seconds=lease_s), most)
-        return _claimed(rows, full=len(rows) >= most, lag_s=_lag_s(now, rows))
+        rows = await self._database.fetch(_CLAIM_URGENT, lease_s, most)
+        return _claimed(rows, full=len(rows) >= most, lag_s=_lag_s(rows))
 
     async def claim(self, channel: Channel, *, most: int, lease_s: float, after: str = "") -> Claimed:
         """Takes up to `most` due rows of the channel's normal lane for `lease_s` seconds: of each caller an equal share.
 
         `after` is `last` of the page before. A page is full when one of the callers may have more.
         """
-        now = datetime.now(UTC)
         callers = min(most, _CALLERS_AT_ONCE)
-        found = await self._database.fetch(_CLAIM_IN_TURN, now, now + timedelta(seconds=lease_s), most, channel, after, callers)
+        found = await self._database.fetch(_CLAIM_IN_TURN, lease_s, most, channel, after, callers)
         share, last = found[0]["share"], found[0]["last"]
         rows = [row for row in found if row["id"] is not None]
         full = max(Counter(row["caller"] for row in rows).values(), default=0) >= share
-        return _claimed(rows, full=full, last=last, lag_s=_lag_s(now, found))
+        return _claimed(rows, full=full, last=last, lag_s=_lag_s(found))
+
+    async def renew(self, identifiers: Sequence[UUID], *, lease_s: float) -> None:
+        """Keeps rows that are not marked as queued for `lease_s` seconds from now."""
+        await self._database.fetch(_RENEW, sorted(identifiers), lease_s, min(identifiers), max(identifiers))
 
     async def mark(self, queued: Sequence[tuple[UUID, datetime]]) -> Sequence[UUID]:
         """Marks rows as QUEUED since the given times; those that an outcome has moved on keep their status."""
@@ -167,8 +185,9 @@ class Outbox:
 
     async def measure(self) -> Waiting:
         """What waits now, in this and every other process."""
-        row = (await self._database.fetch(_MEASURE, datetime.now(UTC), MOST_COUNTED))[0]
-        return Waiting(min(row["size"], MOST_COUNTED), row["oldest"])
+        row = (await self._database.fetch(_MEASURE, MOST_COUNTED))[0]
+        oldest_s = 0.0 if row["oldest"] is None else max(0.0, (row["measured"] - row["oldest"]).total_seconds())
+        return Waiting(min(row["size"], MOST_COUNTED), oldest_s)
 
 
 def _claimed(rows: Sequence[Any], *, full: bool, lag_s: float, last: str = "") -> Claimed:
@@ -183,6 +202,6 @@ def _claimed(rows: Sequence[Any], *, full: bool, lag_s: float, last: str = "") -
     return Claimed(jobs, expired, full, lag_s, last)
 
 
-def _lag_s(now: datetime, rows: Sequence[Any]) -> float:
-    first = rows[0]["first"] if rows else None
-    return 0.0 if first is None else max(0.0, (now - first).total_seconds())
+def _lag_s(rows: Sequence[Any]) -> float:
+    lag_s = rows[0]["lag_s"] if rows else None
+    return 0.0 if lag_s is None else max(0.0, lag_s)

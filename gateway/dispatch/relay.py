@@ -19,6 +19,7 @@ from uuid import UUID
 from delivery.envelopes import REQUESTED, envelope, ids_header
 from delivery.lanes import work_queue
 from gateway.dispatch.lanes import Lane
+from gateway.dispatch.leases import Leases
 from gateway.dispatch.outbox import Claimed
 from gateway.notifications.models import Channel, OutboxItem, Priority, Unsent
 from mesh.bus.broker import Broker
@@ -45,6 +46,9 @@ class Backlog(Protocol):
 
     async def claim(self, channel: Channel, *, most: int, lease_s: float, after: str = "") -> Claimed:
         """Takes due rows of the channel's normal lane under a lease, of each caller an equal share."""
+
+    async def renew(self, identifiers: Sequence[UUID], *, lease_s: float) -> None:
+        """Keeps rows that are not marked as queued for `lease_s` seconds from now."""
 
     async def mark(self, queued: Sequence[tuple[UUID, datetime]]) -> Sequence[UUID]:
         """Marks rows as QUEUED."""
@@ -86,6 +90,7 @@ class Relay:
         self._watchers = watchers
         self._budget = budget
         self._lease_s = lease_s
+        self._leases = Leases(backlog, lease_s=lease_s)
         self._sweeper = Periodic("relay-sweeper", self.sweep, interval_s=sweep_s)
         self._lanes = {
             (channel, priority): Lane(channel, urgent=priority is Priority.HIGH, depth=lane_depth)
@@ -103,11 +108,12 @@ class Relay:
 
     def start(self) -> None:
         """Begins to sweep."""
+        self._leases.start()
         self._sweeper.start()
 
     def offer(self, jobs: Sequence[OutboxItem]) -> None:
         """Publishes in the background what was committed just now under this process's lease."""
-        if not self._closing and self._broker.connected:  # else the sweeper, here or in another replica, takes them after their lease
+        if not self._closing and self._can_publish:  # else the sweeper, here or in another replica, takes them after their lease
             self._add(jobs)
 
     async def close(self) -> None:
@@ -120,10 +126,11 @@ class Relay:
         await asyncio.gather(*looking, return_exceptions=True)
         while self._publishing or self._marker is not None:
             await asyncio.wait(self._publishing | ({self._marker} if self._marker is not None else set()))
+        await self._leases.close()
 
     async def sweep(self) -> bool:
         """Takes a page of what is due for each lane that has capacity. Whether more may wait."""
-        if not self._broker.connected:
+        if not self._can_publish:
             return False
         if self._marker is not None and len(self._unmarked) > _MOST_UNMARKED:
             await asyncio.wait({self._marker})  # or their leases would run out before they are marked
@@ -131,6 +138,10 @@ class Relay:
         lags += [await self._sweep_lane(lane) for lane in self._lanes.values() if not lane.urgent]
         self.lag_s = max(lags)
         return any(lane.has_more for lane in self._lanes.values())
+
+    @property
+    def _can_publish(self) -> bool:
+        return self._broker.connected and not self._leases.stalled
 
     async def _sweep_urgent(self) -> float:
         """How long the oldest was overdue, in seconds."""
@@ -202,7 +213,8 @@ class Relay:
         try:
             queue = work_queue(channel, urgent=lane.urgent)
             named = ids_header(job.id for job in jobs)
-            await self._broker.publish(queue, envelope(job.payload for job in jobs), headers=named, kind=REQUESTED)
+            with self._leases.held([job.id for job in jobs]):
+                await self._broker.publish(queue, envelope(job.payload for job in jobs), headers=named, kind=REQUESTED)
         except ServiceError as error:
             self._failed.add(1, {"channel": channel})
             log.warning("publishing failed; the backlog keeps it", extra={"reason": error.reason, "notifications": len(jobs)})

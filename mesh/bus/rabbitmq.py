@@ -50,7 +50,9 @@ class RabbitMQBroker:
 
     @property
     def connected(self) -> bool:
-        """False while there is no connection or RabbitMQ has blocked it, as it does when it runs out of memory or disk."""
+        """False while there is no connection, or RabbitMQ has blocked it, as it does when it runs out of memory or disk, or a publish timed
+        out over it and nothing was answered since.
+        """
         return self._publishing.connected and (self._unblocked is None or self._unblocked.done())
 
     async def open(self) -> None:
@@ -89,7 +91,7 @@ class RabbitMQBroker:
         except PublishError as error:
             raise Unroutable(queue) from error
         except TimeoutError as error:
-            self._suspect_blocked()
+            self._suspect()
             raise BrokerUnavailable(f"the message broker did not confirm within {self._timeout_s:g} s") from error
         except CLIENT_ERRORS as error:
             raise BrokerUnavailable("the message broker did not confirm") from error
@@ -173,10 +175,24 @@ class RabbitMQBroker:
             await queues[binding.queue].bind(binding.exchange, binding.routing_key, timeout=REPLY_TIMEOUT_S)
         await channel.close()
 
-    def _suspect_blocked(self) -> None:
+    def _suspect(self) -> None:
+        """A confirm did not come in time: the connection does not count as one until RabbitMQ has answered something over it."""
         connection = self._publishing.connection_now() if self._publishing.connected else None
         if connection is not None and connection.transport is not None and (self._unblocked is None or self._unblocked.done()):
-            self._unblocked = asyncio.ensure_future(connection.transport.ready())
+            self._unblocked = asyncio.create_task(self._prove(connection), name="rabbitmq-prove")
+
+    async def _prove(self, connection: AbstractConnection) -> None:
+        """Waits while RabbitMQ has blocked the connection, then for an answer. One that gets none is replaced."""
+        try:
+            with closed_is_an_error():
+                if connection.transport is not None:
+                    await connection.transport.ready()
+                async with asyncio.timeout(self._timeout_s):
+                    channel = await open_channel(connection)
+                    await close_quietly(channel)
+        except CLIENT_ERRORS as error:
+            log.warning("broker connection does not answer: replacing it", extra={"error": type(error).__name__})
+            self._publishing.drop(connection)
 
 
 @asynccontextmanager

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from delivery.lanes import work_queue
 from devstack.broker import MemoryBroker
 from gateway.accepting.models import Row
 from gateway.accepting.notification_writer import NotificationWriter
+from gateway.dispatch.leases import Leases
 from gateway.dispatch.outbox import Outbox
 from gateway.dispatch.relay import Relay
 from gateway.notifications.models import Channel, OutboxItem, Priority, Status
@@ -18,6 +20,7 @@ from gateway.notifications.repository import NotificationRepository
 from gateway.notifications.watchers import Watchers
 from mesh.bus.broker import Message
 from mesh.stores.database import Database
+from mesh.testing import FakeClock
 from tests.gateway.factories import make_row
 from tests.gateway.fakes import Budget
 
@@ -176,3 +179,69 @@ async def test_urgent_rows_of_a_backlog_go_first(bus: Bus, relay: Relay, databas
     await relay.sweep()
     await bus.until(501)
     assert str(urgent.id) in bus.ids
+
+
+class Hanging(MemoryBroker):
+    """Takes messages and confirms them when `confirm` is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.confirm, self.publishing = asyncio.Event(), asyncio.Event()
+
+    async def publish(self, queue: str, body: bytes, **more: Any) -> None:
+        self.publishing.set()
+        await self.confirm.wait()
+        await super().publish(queue, body, **more)
+
+
+async def test_a_row_is_not_published_again_while_its_publish_may_still_be_confirmed(database: Database) -> None:
+    """The broker takes longer than a lease; another replica sweeps all the while."""
+    slow, quick = Hanging(), MemoryBroker()
+    relay = Relay(slow, Outbox(database), Watchers(), Budget(), lease_s=0.4, sweep_s=10)
+    other = Relay(quick, Outbox(database), Watchers(), Budget(), lease_s=3.0)
+    relay._leases.start()
+    row = make_row()
+    await store(database, [row], relay)
+    await slow.publishing.wait()
+    renewals: list[datetime] = []
+    async with asyncio.timeout(20):
+        while len(set(renewals)) < 8:  # two leases
+            await other.sweep()
+            (found,) = await database.fetch("SELECT dispatch_at, now() AS now FROM notifications WHERE id = $1", row.id)
+            assert found["dispatch_at"] > found["now"]
+            renewals.append(found["dispatch_at"])
+            await asyncio.sleep(0.02)
+    assert await quick.depth("email.queue") == 0
+    slow.confirm.set()
+    await relay.close()
+    await other.close()
+    assert await statuses(database, [row]) == {Status.QUEUED}
+
+
+async def test_a_gateway_whose_publishes_hang_takes_no_more_of_the_backlog(database: Database) -> None:
+    slow, clock = Hanging(), FakeClock()
+    relay = Relay(slow, Outbox(database), Watchers(), Budget(), lease_s=3.0)
+    relay._leases = Leases(Outbox(database), lease_s=3.0, clock=clock)
+    first = make_row()
+    await store(database, [first], relay)
+    await slow.publishing.wait()
+    clock.advance(2)
+    waiting = make_row(dispatch_at=datetime.now(UTC) - timedelta(seconds=1))
+    await store(database, [waiting], relay)
+    assert await relay.sweep() is False
+    (found,) = await database.fetch("SELECT dispatch_at <= now() AS free FROM notifications WHERE id = $1", waiting.id)
+    assert found["free"], "another replica may take it"
+    slow.confirm.set()
+    await relay.close()
+    assert await slow.depth("email.queue") == 1
+
+
+@pytest.mark.parametrize("ahead_s", [-60, 60])
+async def test_a_lease_does_not_depend_on_the_gateways_clock(bus: Bus, relay: Relay, database: Database, ahead_s: int) -> None:
+    now = datetime.now(UTC) + timedelta(seconds=ahead_s)
+    held = make_row(create_time=now, dispatch_at=now + timedelta(seconds=30))
+    left = make_row(create_time=now, dispatch_at=now - timedelta(seconds=1))
+    await store(database, [held, left])
+    await relay.sweep()
+    await bus.until(1)
+    assert bus.ids == [str(left.id)]

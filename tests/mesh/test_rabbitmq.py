@@ -160,6 +160,23 @@ async def test_a_consumer_whose_connection_dies_in_silence_is_unhealthy_until_it
             await broker.close()
 
 
+async def test_a_connection_over_which_nothing_is_confirmed_does_not_count_until_something_is_answered(amqp_url: str) -> None:
+    """Half open: what the broker says is swallowed, and neither side is closed."""
+    target = URL(amqp_url)
+    async with Relay(target.host or "127.0.0.1", target.port or 5672) as relay:
+        url = str(target.with_host("127.0.0.1").with_port(relay.port))
+        async with open_broker(BrokerSettings(url, publish_timeout_s=0.5), TOPOLOGY) as broker:
+            await broker.publish("push.queue", b"before")
+            relay.silence(b"clarion publish")
+            with pytest.raises(BrokerUnavailable):
+                await broker.publish("push.queue", b"maybe")
+            assert not broker.connected
+            with pytest.raises(BrokerUnavailable):
+                await asyncio.wait_for(broker.publish("push.queue", b"refused at once"), 0.4)
+            await until(lambda: broker.connected)  # over a new connection
+            await broker.publish("push.queue", b"after")
+
+
 async def test_no_password_reaches_a_log(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     async with Relay("127.0.0.1", 1) as relay:
