@@ -61,6 +61,7 @@ class ProcessStack:
             "CLARION_HOST": "127.0.0.1",
             "CLARION_GRPC_PORT": str(self.grpc_ports[service]),
             "CLARION_METRICS_PORT": str(free_port()),
+            "CLARION_REFLECTION": "true",
             "CLARION_SERVICE_SECRET": SECRET,
             "CLARION_USER_SVC_TARGET": f"ipv4:127.0.0.1:{self.grpc_ports['user_svc']}",
             "CLARION_TEMPLATE_SVC_TARGET": f"ipv4:127.0.0.1:{self.grpc_ports['template_svc']}",

@@ -96,6 +96,7 @@ async def open_stack(folder: Path, *, ports: Ports, say: Say, environ: Mapping[s
         shared = {
             "CLARION_HOST": "127.0.0.1",
             "CLARION_METRICS_PORT": "0",
+            "CLARION_REFLECTION": "true",
             "CLARION_SERVICE_SECRET": SECRET,
             "CLARION_BOOTSTRAP_API_KEY": API_KEY,
             "CLARION_ADMIN_EMAIL": ADMIN_EMAIL,

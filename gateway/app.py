@@ -42,7 +42,7 @@ from gateway.idempotency.use_cases import SEALED_FOR, RepeatableCalls
 from gateway.notifications.models import Channel, OutboxItem, Priority, Status
 from gateway.notifications.repository import NotificationRepository
 from gateway.notifications.use_cases import Notifications
-from gateway.notifications.watchers import Watchers
+from gateway.notifications.watchers import ChangePoll, Watchers
 from gateway.partitions import Maintenance
 from gateway.rest import open_edge
 from gateway.sagas.clients import PeopleClient
@@ -61,8 +61,9 @@ from mesh.bus.broker import Broker
 from mesh.bus.rabbitmq import open_broker
 from mesh.process.health import Check, HealthMonitor
 from mesh.process.memory_budget import MemoryBudget
-from mesh.process.runtime import App
+from mesh.process.runtime import App, together
 from mesh.resilience.breaker_store import BreakerStore
+from mesh.resilience.periodic import Periodic
 from mesh.rpc.dispatcher import Dispatcher
 from mesh.rpc.identity import Authenticator, ServiceIdentity
 from mesh.rpc.interceptors import server_chain
@@ -92,6 +93,8 @@ RENDER_SERVICE = render_service_pb2.DESCRIPTOR.services_by_name["RenderService"]
 DELETE_USER = f"/{USER_SERVICE.full_name}/DeleteUser"
 # What a gateway remembers of a person is forgotten when it is that old, and this much for a send that was on its way just then.
 _SWEEP_MARGIN_S = 60.0
+# How late a watcher sees what another replica has settled.
+_WATCH_POLL_S = 1.0
 
 
 @asynccontextmanager
@@ -106,10 +109,12 @@ async def open_app(settings: Settings, *, broker: Broker | None = None) -> Async
         health = HealthMonitor(parts.checks, services=dispatcher.service_names, alive=lambda: settlement.healthy)
         await health.start()
         stack.push_async_callback(health.close)
-        grace_s, budget = settings.common.grace_s, MemoryBudget(settings.common.held_mib * 1024 * 1024)
-        grpc_port = await stack.enter_async_context(serve_grpc(dispatcher, settings.grpc, health, grace_s=grace_s))
+        budget = MemoryBudget(settings.common.held_mib * 1024 * 1024)
+        grace_s = settings.common.door_grace_s
         edge = open_edge(dispatcher, health, cors_origins=settings.http.cors_origins)
-        http_port = await stack.enter_async_context(serve_http(edge, settings.http, budget=budget, grace_s=grace_s))
+        grpc_door = serve_grpc(dispatcher, settings.grpc, health, budget=budget, grace_s=grace_s)
+        http_door = serve_http(edge, settings.http, budget=budget, grace_s=grace_s)
+        grpc_port, http_port = await stack.enter_async_context(together(grpc_door, http_door))
         yield App(NAME, health, {"http": http_port, "grpc": grpc_port})
 
 
@@ -188,7 +193,11 @@ async def _wire(stack: AsyncExitStack, settings: Settings, parts: _Parts) -> tup
         templates=templates, users=users, admission=parts.admission, store=writer, payload=delivery_bytes, lease_s=accept.lease_s
     )
     stack.push_async_callback(parts.cancellation.close)
-    notifications = Notifications(NotificationRepository(parts.database), parts.cancellation, watchers, parts.budget)
+    store = NotificationRepository(parts.database)
+    changes = Periodic("watch-poll", ChangePoll(store, watchers).poll, interval_s=_WATCH_POLL_S)
+    stack.push_async_callback(changes.close)
+    changes.start()
+    notifications = Notifications(store, parts.cancellation, watchers, parts.budget)
     desk = _open_desk(stack, settings, parts, relay=relay, users=users)
     dispatcher = Dispatcher(server_chain(Authenticator(RemoteCredentials(parts.users), parts.identity, revocations=parts.revocations)))
     dispatcher.add(NOTIFICATION_SERVICE, NotificationServicer(sender=sender, notifications=notifications))

@@ -1,5 +1,6 @@
 """Every error that crosses a boundary between processes, as the caller gets it."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -36,6 +37,24 @@ class FieldViolation:
     description: str
 
 
+_MOST_VIOLATIONS = 30
+# What would break an encoder (lone surrogates) or forge what a person reads: control characters but tab and line feed, and the characters
+# that change the direction of text (Unicode Standard Annex 9, section 2).
+_UNSHOWABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def showable(text: str, longest: int = 1000) -> str:
+    """The text as it may stand in an error, whoever wrote it: escaped as in Python where it can't be shown, cut where it is too long.
+
+    A gRPC error travels in trailers, of which most clients take 8 KiB.
+    """
+    if len(text) > longest:
+        text = text[:longest] + "..."
+    if text.isascii() and text.isprintable():
+        return text
+    return _UNSHOWABLE.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
 class ServiceError(Exception):
     """An error that a caller is told in full. `message` is for people and must hold no secret and no internals.
 
@@ -56,14 +75,18 @@ class ServiceError(Exception):
         quota: str | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> None:
+        # strings from outside end up in all of these, and no text may break the way out
+        message = showable(message)
         super().__init__(message)
         self.message = message
         if reason is not None:
             self.reason = reason
-        self.violations = tuple(violations)
+        self.violations = tuple(
+            FieldViolation(showable(item.field, 200), showable(item.description, 300)) for item in violations[:_MOST_VIOLATIONS]
+        )
         self.retry_after_s = retry_after_s
         self.quota = quota
-        self.metadata = dict(metadata or {})
+        self.metadata = {showable(key): showable(value) for key, value in (metadata or {}).items()}
         # response headers that the call had set before it failed, filled in by the dispatcher
         self.headers: tuple[tuple[str, str], ...] = ()
 

@@ -16,7 +16,7 @@ from mesh.rpc.dispatcher import Dispatcher
 from mesh.rpc.identity import ApiKeyInfo, Authenticator, ServiceIdentity
 from mesh.rpc.interceptors import server_chain
 from mesh.rpc.server import serve_grpc
-from mesh.rpc.settings import GrpcSettings
+from mesh.rpc.settings import CallLimits, GrpcSettings
 
 SECRET = "test-service-secret-of-32-characters"  # noqa: S105  for tests only
 
@@ -65,9 +65,9 @@ def free_port() -> int:
         return port
 
 
-def grpc_settings(*, port: int = 0) -> GrpcSettings:
+def grpc_settings(*, port: int = 0, limits: CallLimits | None = None) -> GrpcSettings:
     """A plaintext server on the loopback interface."""
-    return GrpcSettings("127.0.0.1", port, True, 1000, 300, "", "", "")
+    return GrpcSettings("127.0.0.1", port, True, 300, "", "", "", limits=limits or CallLimits())
 
 
 def service_metadata(service: str = "test") -> tuple[tuple[str, str], ...]:
@@ -87,6 +87,8 @@ async def serving_port(
     credentials: FakeCredentials | None = None,
     chain: Sequence[ServerInterceptor] | None = None,
     checks: Iterable[Check] = (),
+    limits: CallLimits | None = None,
+    grace_s: float = 1,
 ) -> AsyncIterator[int]:
     """A real server with the real chain around the servicers; yields its port on 127.0.0.1."""
     authenticator = Authenticator(credentials or FakeCredentials(), ServiceIdentity("test", SECRET))
@@ -96,7 +98,7 @@ async def serving_port(
     monitor = HealthMonitor(checks, services=dispatcher.service_names)
     await monitor.start()
     try:
-        async with serve_grpc(dispatcher, grpc_settings(), monitor, grace_s=1) as port:
+        async with serve_grpc(dispatcher, grpc_settings(limits=limits), monitor, grace_s=grace_s) as port:
             yield port
     finally:
         await monitor.close()
@@ -108,10 +110,11 @@ async def serving(
     credentials: FakeCredentials | None = None,
     chain: Sequence[ServerInterceptor] | None = None,
     checks: Iterable[Check] = (),
+    limits: CallLimits | None = None,
 ) -> AsyncIterator[grpc.aio.Channel]:
     """A plain channel to such a server."""
     async with (
-        serving_port(*services, credentials=credentials, chain=chain, checks=checks) as port,
+        serving_port(*services, credentials=credentials, chain=chain, checks=checks, limits=limits) as port,
         grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
     ):
         yield channel

@@ -57,7 +57,7 @@ class RestOptions:
     print_defaults: bool = True
     body_limit: int = 1024 * 1024  # bytes
     reason_status: Mapping[str, int] = field(default_factory=dict)
-    watch_after_s: float = 0.25  # how long a call runs before the edge looks whether its client is still there
+    watch_after_s: float = 0.15  # how long a call runs before the edge looks whether its client is still there
     beat_s: float = 15.0  # silence after which an SSE stream shows that it lives
     info: ApiInfo = field(default_factory=ApiInfo)
     cache: Mapping[str, str] = field(default_factory=dict)  # Cache-Control of reads that may be kept, by path
@@ -161,7 +161,12 @@ class RestApp:
         elif not found.allowed:
             raise NotFound("there is nothing at this path; GET /openapi.json lists what there is", reason="NO_SUCH_PATH")
         else:
-            await self._no_such_method(exchange, found.allowed)
+            await self._no_such_method(exchange, found.allowed, head=self._has_head(exchange.path))
+
+    def _has_head(self, path: str) -> bool:
+        """A stream has no HEAD: its first message decides the status, and it may take its time."""
+        reading = self._router.find("GET", path)
+        return isinstance(reading, Match) and not reading.target.method.server_streaming
 
     def _find(self, exchange: Exchange) -> Match[Binding] | NoMatch:
         found = self._router.find(exchange.method, exchange.path)
@@ -172,11 +177,11 @@ class RestApp:
         return found
 
     @staticmethod
-    async def _no_such_method(exchange: Exchange, allowed: "set[str] | frozenset[str]") -> None:
+    async def _no_such_method(exchange: Exchange, allowed: "set[str] | frozenset[str]", *, head: bool = True) -> None:
         """405 with Allow, or the answer to OPTIONS."""
-        methods = {*allowed, "OPTIONS"} | ({"HEAD"} if "GET" in allowed else set())
+        methods = {*allowed, "OPTIONS"} | ({"HEAD"} if head and "GET" in allowed else set())
         if ANY_METHOD in methods:
-            methods = methods - {ANY_METHOD} | {*_ANY, "HEAD"}
+            methods = methods - {ANY_METHOD} | {*_ANY} | ({"HEAD"} if head else set())
         allow = ", ".join(sorted(methods))
         if exchange.method != "OPTIONS":
             raise MethodNotAllowed(allow)

@@ -1,7 +1,8 @@
 """Server streams over HTTP: one JSON object per line (NDJSON), or server-sent events for those who ask for them by `Accept`.
 
 NDJSON: `{"result": ...}` per message; an error after the first ends the stream as `{"error": <google.rpc.Status>}`.
-SSE: `data: <message>` per message, `event: error` likewise, `event: end` as the last word, so that a browser need not connect again.
+SSE: `id: <number>` and `data: <message>` per message, with `retry: <milliseconds>` before the first, `event: error` likewise, `event: end`
+as the last word, so that a browser need not connect again.
 """
 
 import asyncio
@@ -19,6 +20,8 @@ from transcoding.json_text import write_json
 
 log = logging.getLogger(__name__)
 
+# How long a browser waits before it connects again; on its own it is no event (WHATWG HTML, section 9.2.6).
+_RETRY = b"retry: 2000\n\n"
 _BEAT = b": still here\n\n"
 _Item = bytes | ServiceError | None  # a message's JSON, the error that ends the stream, or its end
 
@@ -53,9 +56,12 @@ class EventStream:
     async def send_to(self, send: Send, headers: Iterable[tuple[str, str]], *, beat_s: float) -> None:
         """Sends the whole response; with SSE a comment every `beat_s` seconds of silence keeps proxies from closing it."""
         await send({"type": "http.response.start", "status": 200, "headers": encode_headers(headers)})
-        item = self._first
+        item, number = self._first, 0
+        if self._sse:
+            await self._send(send, _RETRY)
         while item is not None and not isinstance(item, ServiceError):
-            await self._send(send, b"data: %b\n\n" % item if self._sse else b'{"result":%b}\n' % item)
+            number += 1
+            await self._send(send, b"id: %d\ndata: %b\n\n" % (number, item) if self._sse else b'{"result":%b}\n' % item)
             item = await self._next(send, beat_s)
         last = b"event: end\ndata: {}\n\n" if self._sse else b""
         if isinstance(item, ServiceError):

@@ -1,11 +1,11 @@
 """Notifications in PostgreSQL: single reads with their timeline, lists by keyset, and cancelling."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Select, SmallInteger, bindparam, select, text
+from sqlalchemy import ARRAY, Select, SmallInteger, Uuid, bindparam, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.notifications.models import (
@@ -46,6 +46,14 @@ ON CONFLICT DO NOTHING
 """)
 
 
+# Timelines only grow, so their length says whether one has changed.
+_REVISIONS = text("""
+SELECT n.id, n.status, n.run, n.attempt, n.reason, n.update_time, n.queued_at,
+    (SELECT count(*) FROM timeline t WHERE t.notification_id = n.id) AS entries
+FROM notifications n WHERE n.id = ANY(:ids)
+""").bindparams(bindparam("ids", type_=ARRAY(Uuid)))
+
+
 class NotificationRepository:
     """Reads and cancels. A notification of another person than `user_id`, where that is given, is as if it did not exist."""
 
@@ -56,6 +64,12 @@ class NotificationRepository:
         """The notification with its timeline."""
         async with self._database.connect() as connection:
             return await _find(connection, identifier, user_id)
+
+    async def revisions(self, identifiers: Sequence[UUID]) -> Mapping[UUID, Hashable]:
+        """A value for each that exists, which differs after each change of its row or its timeline."""
+        async with self._database.connect() as connection:
+            rows = (await connection.execute(_REVISIONS, {"ids": list(identifiers)})).all()
+        return {row.id: tuple(row) for row in rows}
 
     async def list_page(self, filters: Filters, *, size: int, token: str) -> Page[Notification]:
         """A page without timelines, newest first. Raises InvalidArgument for a token of another list or other filters."""

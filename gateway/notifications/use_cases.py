@@ -55,17 +55,13 @@ class Budget(Protocol):
 
 
 class Notifications:
-    """A person's own token reaches that person's notifications only; to it, those of others do not exist.
+    """A person's own token reaches that person's notifications only; to it, those of others do not exist."""
 
-    `poll_s` bounds how late a watcher sees what another replica has settled.
-    """
-
-    def __init__(self, store: NotificationStore, bus: Bus, watchers: WatcherRegistry, budget: Budget, *, poll_s: float = 1.0) -> None:
+    def __init__(self, store: NotificationStore, bus: Bus, watchers: WatcherRegistry, budget: Budget) -> None:
         self._store = store
         self._bus = bus
         self._watchers = watchers
         self._budget = budget
-        self._poll_s = poll_s
 
     async def get(self, caller: Caller, identifier: str) -> Notification:
         """The notification with its timeline. Raises NotificationNotFound."""
@@ -125,7 +121,7 @@ class Notifications:
                     yield found
                     seen = found
                     continue
-                await _wait(changed, self._poll_s)
+                await changed.wait()
 
 
 def _reach(caller: Caller, scope: str) -> UUID | None:
@@ -143,11 +139,3 @@ def _id_of(text: str) -> UUID:
     if parsed is None:
         raise NotificationNotFound
     return parsed
-
-
-async def _wait(changed: asyncio.Event, timeout_s: float) -> None:
-    try:
-        async with asyncio.timeout(timeout_s):
-            await changed.wait()
-    except TimeoutError:
-        return

@@ -31,7 +31,7 @@ R = TypeVar("R")
 _PREFETCH = 100
 _BATCH = 32  # messages; each may carry many outcomes
 _PAUSE_S = 1.0
-_STOP_TIMEOUT_S = 10.0
+_STOP_TIMEOUT_S = 3.0  # an outcome takes milliseconds; what is not acknowledged is redelivered
 GIVEN_UP_BY_BUS = "DELIVERY_LIMIT"
 
 

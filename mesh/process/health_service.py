@@ -21,6 +21,7 @@ class HealthService(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # th
         self._statuses: dict[str, int] = {}
         self._watchers: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
         self._final = False
+        self._ended = False
 
     async def Check(self, request: Any, context: Any) -> Any:  # noqa: N802  named by the schema
         """NOT_FOUND for a service that was never set."""
@@ -35,7 +36,7 @@ class HealthService(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # th
         watchers = self._watchers[request.service]
         watchers.add(changed)
         try:
-            while True:
+            while not self._ended:
                 changed.clear()
                 status = self._statuses.get(request.service, _Status.SERVICE_UNKNOWN)
                 if status != told:
@@ -46,6 +47,13 @@ class HealthService(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # th
             watchers.discard(changed)
             if not watchers:
                 self._watchers.pop(request.service, None)
+
+    def end_watches(self) -> None:
+        """Ends every watch: an open one would hold up the server's stop for as long as it is allowed to take."""
+        self._ended = True
+        for watchers in self._watchers.values():
+            for changed in watchers:
+                changed.set()
 
     async def set(self, service: str, status: int) -> None:
         """From now on this is its status; ignored after enter_graceful_shutdown."""

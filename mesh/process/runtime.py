@@ -7,8 +7,9 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+import threading
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
@@ -20,7 +21,9 @@ from mesh.process.settings import CommonSettings, Env, SettingsError
 
 log = logging.getLogger(__name__)
 
+EXIT_FAILED = 1
 EXIT_SETTINGS = 2
+_MARGIN_S = 5.0  # beyond the time that a stop may take, for what is cancelled to end
 
 
 class ProcessSettings(Protocol):
@@ -101,6 +104,8 @@ async def _serve(name: str, settings: S, open_app: OpenApp[S]) -> int:
         loop.add_signal_handler(number, stop.set)
     exporting = telemetry.set_up(name, settings.common)
     failed = False
+    out_of_time = threading.Timer(settings.common.grace_s + _MARGIN_S, _end_now)
+    out_of_time.daemon = True
     try:
         async with open_app(settings) as app:
             _settle_garbage_collection()
@@ -110,10 +115,35 @@ async def _serve(name: str, settings: S, open_app: OpenApp[S]) -> int:
             # endpoints need time to notice that this replica is going, before it refuses connections
             await asyncio.sleep(settings.common.drain_s)
             log.info("stopping")
+            # a thread's, since what does not stop may be the event loop
+            out_of_time.start()
     finally:
         await exporting.close()
+        out_of_time.cancel()
     log.info("stopped")
     return 1 if failed else 0
+
+
+def _end_now() -> None:
+    """Ends a process whose stop takes longer than it may: what is not done is left to the same means as after a crash."""
+    log.error("stopping took longer than it may: this process ends now")
+    logging.shutdown()
+    os._exit(EXIT_FAILED)
+
+
+@asynccontextmanager
+async def together(*doors: AbstractAsyncContextManager[int]) -> AsyncIterator[tuple[int, ...]]:
+    """Opens the doors one after the other, yields their ports, and closes all at the same time: each takes as long as its slowest call."""
+    async with AsyncExitStack() as opened:
+        ports = [await opened.enter_async_context(door) for door in doors]
+        try:
+            yield tuple(ports)
+        finally:
+            opened.pop_all()
+            results = await asyncio.gather(*(door.__aexit__(None, None, None) for door in doors), return_exceptions=True)
+            for result in results:
+                if isinstance(result, BaseException):
+                    raise result
 
 
 def _settle_garbage_collection() -> None:

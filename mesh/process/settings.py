@@ -99,9 +99,10 @@ class Env:
 
 @dataclass(frozen=True, slots=True)
 class CommonSettings:
-    """What every process reads."""
+    """What every process reads. `drain_s` and then `grace_s` are all the time that a stop takes."""
 
     host: str
+    metrics_host: str
     metrics_port: int
     log_level: str
     log_format: str
@@ -112,11 +113,18 @@ class CommonSettings:
     held_mib: int
     service_secret: str = field(repr=False)
 
+    @property
+    def door_grace_s(self) -> float:
+        """The part of `grace_s` for calls in hand; the rest is for what stands behind them, which can only stop after them."""
+        return self.grace_s * 0.6
+
     @classmethod
     def from_env(cls, env: Env, *, metrics_port: int) -> Self:
         """`metrics_port` is the process's own default; 0 means any free port."""
         return cls(
             host=env.text("CLARION_HOST", "0.0.0.0"),
+            # not the public address: whoever reads the metrics knows how busy the system is, with what, and what is failing
+            metrics_host=env.text("CLARION_METRICS_HOST", "127.0.0.1"),
             metrics_port=env.integer("CLARION_METRICS_PORT", metrics_port, maximum=65535),
             log_level=env.text("CLARION_LOG_LEVEL", "INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR")),
             log_format=env.text("CLARION_LOG_FORMAT", "json", choices=("json", "text")),

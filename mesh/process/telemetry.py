@@ -71,7 +71,7 @@ def set_up(service: str, settings: CommonSettings, *, processor: SpanProcessor |
     meter_provider = MeterProvider(resource=resource, metric_readers=[PrometheusMetricReader()])
     trace.set_tracer_provider(tracer_provider)
     metrics.set_meter_provider(meter_provider)
-    server, thread = start_http_server(settings.metrics_port, addr=settings.host)
+    server, thread = start_http_server(settings.metrics_port, addr=settings.metrics_host)
     return Telemetry(tracer_provider, meter_provider, server.server_port, (server, thread))
 
 

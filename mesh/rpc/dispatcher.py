@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,12 +12,15 @@ from google.protobuf.message import Message
 
 from clarion.options.v1 import options_pb2
 from mesh import context
-from mesh.context import CallContext
+from mesh.context import CallContext, CallerKind
 from mesh.correlation import CORRELATION_ID
 from mesh.deadline import Deadline
 from mesh.errors import ServiceError, Unimplemented
 from mesh.rpc.calls import ServerCall, ServerInterceptor
 from mesh.rpc.methods import Method, methods_of
+from mesh.rpc.settings import CallLimits
+from mesh.rpc.slots import Slots
+from mesh.rpc.streams import OpenStreams
 
 # what a forwarded call takes along; everything else is the edge's own business
 _FORWARDED = ("authorization", "idempotency-key", "accept-language")
@@ -39,10 +42,18 @@ class Dispatcher:
 
     def __init__(self, chain: Sequence[ServerInterceptor]) -> None:
         self._chain = tuple(chain)
+        self.limit_to(CallLimits())
         self._methods: dict[str, Method] = {}
         self._unary: dict[str, Unary] = {}
         self._stream: dict[str, Stream] = {}
         self.service_names: list[str] = []
+
+    def limit_to(self, limits: CallLimits) -> None:
+        """Sets how much may be in hand at once, before the first call."""
+        self._calls = Slots("calls", total=limits.calls)
+        # half for each caller, strangers together being one: nobody fills the process alone
+        self._calls_of = Slots("calls", total=limits.calls, per_key=max(1, limits.calls // 2))
+        self._streams = OpenStreams(limits)
 
     @property
     def methods(self) -> Mapping[str, Method]:
@@ -86,7 +97,7 @@ class Dispatcher:
         if handler is None:
             raise Unimplemented("there is no such method")
         call = self._call(self._methods[full_name], request, metadata, timeout_s)
-        with context.use(call.context):
+        with self._calls.hold(), context.use(call.context):
             try:
                 return Reply(await self._within(0, call, handler), call.context.headers)
             except ServiceError as error:
@@ -96,7 +107,11 @@ class Dispatcher:
     async def _within(self, depth: int, call: ServerCall, handler: Unary) -> Message:
         """The handler inside the chain from `depth` on. Recursion, since an exit stack costs twice as much as all it holds."""
         if depth == len(self._chain):
-            return await handler(call.request)
+            caller = context.current().caller
+            if caller.kind is CallerKind.SERVICE:  # speaks for many callers
+                return await handler(call.request)
+            with self._calls_of.hold(caller.id):
+                return await handler(call.request)
         async with self._chain[depth].around(call):
             return await self._within(depth + 1, call, handler)
         raise AssertionError("unreachable: an interceptor swallowed an error")
@@ -111,10 +126,16 @@ class Dispatcher:
         call = self._call(self._methods[full_name], request, metadata, timeout_s)
         context.enter(call.context)
         async with AsyncExitStack() as stack:
+            stack.enter_context(self._streams.place())
             for interceptor in self._chain:
                 await stack.enter_async_context(interceptor.around(call))
-            async for message in handler(request):
-                yield message
+            async with aclosing(self._streams.run(handler(request), context.current().caller, call.prove_again)) as messages:
+                async for message in messages:
+                    yield message
+
+    def end_streams(self) -> None:
+        """Ends all streams, and those that are asked for later, with UNAVAILABLE: their clients connect to another replica."""
+        self._streams.end()
 
     @staticmethod
     def _call(method: Method, request: Message, metadata: Mapping[str, str], timeout_s: float | None) -> ServerCall:

@@ -4,48 +4,57 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import grpc
 import grpc.aio
-from google.protobuf.message import Message
-from grpc_health.v1 import health, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 
-from mesh.correlation import with_correlation_id
-from mesh.errors import ServiceError
 from mesh.process.health import HealthMonitor
+from mesh.process.memory_budget import MemoryBudget
 from mesh.process.runtime import PortTaken
 from mesh.rpc.dispatcher import Dispatcher
-from mesh.rpc.methods import Method
+from mesh.rpc.handlers import Handlers
+from mesh.rpc.receiving import ReceiveLimits, Receiver
 from mesh.rpc.settings import GrpcSettings
-from mesh.rpc.status import to_status
+from mesh.rpc.slots import Slots
+from mesh.rpc.system_services import system_handlers
 
 log = logging.getLogger(__name__)
 
-_CODES = {code.value[0]: code for code in grpc.StatusCode}
-_DETAILS = "grpc-status-details-bin"
+DEFAULT_BUDGET_BYTES = 64 * 1024 * 1024
+_MOST_STREAMS = 64  # server streams of one connection; below what HTTP/2 lets it have, so that calls get through beside them
 
 
 @asynccontextmanager
 async def serve_grpc(
-    dispatcher: Dispatcher, settings: GrpcSettings, health_monitor: HealthMonitor, *, grace_s: float = 10.0
+    dispatcher: Dispatcher,
+    settings: GrpcSettings,
+    health_monitor: HealthMonitor,
+    *,
+    budget: MemoryBudget | None = None,
+    grace_s: float = 10.0,
 ) -> AsyncIterator[int]:
-    """Serves until the end of the block and yields the port; then lets calls in flight finish for `grace_s`. Raises PortTaken."""
-    server = grpc.aio.server(options=_options(settings), maximum_concurrent_rpcs=settings.max_concurrent_rpcs)
+    """Serves until the end of the block and yields the port; then lets calls in flight finish for `grace_s`. Raises PortTaken.
+
+    `budget` is shared with the process's other doors.
+    """
+    dispatcher.limit_to(settings.limits)
+    server = grpc.aio.server(options=_options(settings))
+    budget = budget or MemoryBudget(DEFAULT_BUDGET_BYTES)
+    receiver = Receiver(ReceiveLimits(pending=settings.limits.calls), budget)
+    doors = Handlers(dispatcher, receiver, Slots("streams", total=settings.limits.streams, per_key=_MOST_STREAMS, key="connection"))
     for service in dispatcher.service_names:
-        handlers = {m.name: _handler(dispatcher, m) for m in dispatcher.methods.values() if m.service == service}
+        handlers = {m.name: doors.method(m) for m in dispatcher.methods.values() if m.service == service}
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
-    health_pb2_grpc.add_HealthServicer_to_server(health_monitor.servicer, server)
-    if settings.reflection:
-        names = (*dispatcher.service_names, health.SERVICE_NAME, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, server)
+    own = system_handlers(health_monitor.servicer, dispatcher.service_names, budget, reflection=settings.reflection)
+    server.add_generic_rpc_handlers(own)
     port = _bind(server, settings)
     await server.start()
     log.info("serving gRPC", extra={"port": port, "tls": bool(settings.tls_cert_file)})
     try:
         yield port
     finally:
+        dispatcher.end_streams()
+        health_monitor.servicer.end_watches()
         await server.stop(grace_s)
 
 
@@ -53,6 +62,20 @@ def _options(settings: GrpcSettings) -> list[tuple[str, int]]:
     return [
         ("grpc.so_reuseport", 0),  # a second process on the port must fail, not share its calls
         ("grpc.max_receive_message_length", 4 * 1024 * 1024),
+        # gRPC inflates a message before it checks the size: a few hundred kB would become gigabytes. 1 << 0 is "identity"
+        ("grpc.compression_enabled_algorithms_bitset", 1),
+        ("grpc.max_metadata_size", 8 * 1024),
+        ("grpc.absolute_max_metadata_size", 16 * 1024),
+        # far above what is admitted: gRPC's core resets streams of a client at the limit whose last calls it is still closing
+        ("grpc.max_concurrent_streams", settings.streams_per_connection),
+        # it counts ended calls until Python has let go of them, and so refuses streams of clients that keep to the limit
+        ("grpc.http.overload_protection", 0),
+        ("grpc.max_allowed_incoming_connections", settings.connections),
+        ("grpc.server_handshake_timeout_ms", 10_000),  # also for a client that sends nothing at all
+        ("grpc.http2.settings_timeout", 10_000),
+        # without it a client's window grows with its bandwidth, also for messages that no handler reads
+        ("grpc.http2.bdp_probe", 0),
+        ("grpc.max_connection_idle_ms", 300_000),
         ("grpc.keepalive_permit_without_calls", 1),
         # our channels ping once a second, also without calls, to notice a replica that is gone; by default a server refuses more than
         # one ping in five minutes (https://grpc.io/docs/guides/keepalive/)
@@ -81,50 +104,3 @@ def _credentials(settings: GrpcSettings) -> grpc.ServerCredentials:
         return grpc.ssl_server_certificate_configuration([pair], root_certificates=client_ca)
 
     return grpc.dynamic_ssl_server_credentials(load(), load, require_client_authentication=bool(settings.tls_client_ca_file))
-
-
-def _handler(dispatcher: Dispatcher, method: Method) -> "grpc.RpcMethodHandler[Any, Any]":
-    serialize = method.response_type.SerializeToString
-    deserialize = method.request_type.FromString
-    if method.server_streaming:
-        stream = _streaming(dispatcher, method)
-        return grpc.unary_stream_rpc_method_handler(stream, request_deserializer=deserialize, response_serializer=serialize)
-    unary = _unary(dispatcher, method)
-    return grpc.unary_unary_rpc_method_handler(unary, request_deserializer=deserialize, response_serializer=serialize)
-
-
-def _unary(dispatcher: Dispatcher, method: Method) -> Any:
-    async def handle(request: Message, rpc: "grpc.aio.ServicerContext[Any, Any]") -> Message:
-        metadata = _metadata(rpc)
-        try:
-            reply = await dispatcher.unary(method.full_name, request, metadata=metadata, timeout_s=rpc.time_remaining())
-        except ServiceError as error:
-            await _abort(rpc, error, metadata)
-            raise
-        rpc.set_trailing_metadata((("x-correlation-id", metadata["x-correlation-id"]), *reply.headers))
-        return reply.message
-
-    return handle
-
-
-def _streaming(dispatcher: Dispatcher, method: Method) -> Any:
-    async def handle(request: Message, rpc: "grpc.aio.ServicerContext[Any, Any]") -> AsyncIterator[Message]:
-        metadata = _metadata(rpc)
-        try:
-            async for message in dispatcher.stream(method.full_name, request, metadata=metadata, timeout_s=rpc.time_remaining()):
-                yield message
-        except ServiceError as error:
-            await _abort(rpc, error, metadata)
-            raise
-
-    return handle
-
-
-def _metadata(rpc: "grpc.aio.ServicerContext[Any, Any]") -> dict[str, str]:
-    return with_correlation_id({key: value for key, value in rpc.invocation_metadata() or () if isinstance(value, str)})
-
-
-async def _abort(rpc: "grpc.aio.ServicerContext[Any, Any]", error: ServiceError, metadata: dict[str, str]) -> None:
-    details = to_status(error).SerializeToString()
-    trailers = (("x-correlation-id", metadata["x-correlation-id"]), *error.headers, (_DETAILS, details))
-    await rpc.abort(_CODES[error.code.value], error.message, trailing_metadata=trailers)

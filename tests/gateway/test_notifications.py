@@ -16,7 +16,7 @@ from gateway.notifications.errors import NotificationNotFound, TooLateToCancel
 from gateway.notifications.models import CANCELLABLE, Channel, Entry, Filters, Outcome, Status
 from gateway.notifications.repository import NotificationRepository, page_query
 from gateway.notifications.use_cases import Notifications
-from gateway.notifications.watchers import Watchers
+from gateway.notifications.watchers import ChangePoll, Watchers
 from gateway.settling.convert import outcome_of
 from gateway.settling.outcomes import Outcomes
 from mesh.errors import InvalidArgument
@@ -57,7 +57,7 @@ def bus() -> FakeBus:
 
 @pytest.fixture
 def notifications(database: Database, bus: FakeBus, watchers: Watchers) -> Notifications:
-    return Notifications(NotificationRepository(database), bus, watchers, Budget(), poll_s=0.02)
+    return Notifications(NotificationRepository(database), bus, watchers, Budget())
 
 
 async def store(database: Database, *rows: Row) -> None:
@@ -294,11 +294,15 @@ async def test_a_follower_sees_each_state_until_the_last(
             states.append(state.status)
             begun.set()
 
+    changes = ChangePoll(NotificationRepository(database), watchers)
     following = asyncio.create_task(follow())
     await begun.wait()
+    await changes.poll()
     await Outcomes(database).apply([sent(row)])
     if heard:
         watchers.notify([row.id])
+    else:
+        await changes.poll()
     await asyncio.wait_for(following, 20)
     assert states == [Status.PENDING, Status.SENT]
 

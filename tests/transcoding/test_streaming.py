@@ -95,7 +95,10 @@ async def test_server_sent_events_say_when_they_end(client: httpx.AsyncClient, i
     invoker.streams["WatchBook"] = script(book("1"))
     response = await client.get(PATH, headers=SSE)
     assert response.headers["content-type"] == "text/event-stream"
-    first, end, rest = response.text.split("\n\n")
+    retry, first, end, rest = response.text.split("\n\n")
+    assert retry == "retry: 2000"
+    number, first = first.split("\n")
+    assert number == "id: 1"
     assert json.loads(first.removeprefix("data: "))["book"]["id"] == "1"
     assert (end, rest) == ("event: end\ndata: {}", "")
 

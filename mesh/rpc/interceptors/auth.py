@@ -28,8 +28,13 @@ class AuthInterceptor:
         if call.method.access != options_pb2.ACCESS_OPEN:
             if not authorization:
                 raise Unauthenticated("this call needs an access token or an API key", reason="CREDENTIALS_MISSING")
-            caller = await self._authenticator.authenticate(authorization)
-            authorize(call.method, caller)
+
+            async def prove(credential: str = authorization) -> Caller:
+                proven = await self._authenticator.authenticate(credential)
+                authorize(call.method, proven)
+                return proven
+
+            caller, call.prove_again = await prove(), prove
             call.context = replace(call.context, caller=caller)
             context.enter(call.context)
         yield

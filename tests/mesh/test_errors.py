@@ -1,0 +1,31 @@
+"""The text of an error, whoever wrote it."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mesh.errors import FieldViolation, InvalidArgument, showable
+from mesh.rpc.status import to_status
+from transcoding.codec import Codec
+from transcoding.errors import ErrorRenderer
+
+ANY_TEXT = st.text(st.characters(categories=None, exclude_categories=()), max_size=2000)
+
+
+@given(ANY_TEXT)
+def test_no_text_breaks_the_error_path(text: str) -> None:
+    """As a protobuf status, as JSON in both forms, and in a log line."""
+    error = InvalidArgument(text, violations=[FieldViolation(text, text)], metadata={text: text})
+    assert to_status(error).SerializeToString()
+    renderer = ErrorRenderer(Codec(), domain="clarion")
+    for accept in ("application/json", "application/problem+json"):
+        assert renderer.render(error, accept=accept, authenticated=False, correlation_id="c").body.decode()
+
+
+def test_what_would_mislead_a_reader_is_escaped() -> None:
+    assert showable("a\ud800b\x1b[2Jc\u202ed\x00") == r"a\ud800b\x1b[2Jc\u202ed\x00"
+    assert showable("Grüße, 世界 👍🏽\n\tend") == "Grüße, 世界 👍🏽\n\tend"
+
+
+def test_an_error_fits_into_trailers() -> None:
+    error = InvalidArgument("x" * 100_000, violations=[FieldViolation("y" * 100_000, "z")] * 1000)
+    assert len(to_status(error).SerializeToString()) < 8 * 1024
