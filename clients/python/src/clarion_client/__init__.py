@@ -11,4 +11,6 @@ from clarion_client._base import AsyncPager, Pager
 from clarion_client.client import AsyncClarion, Clarion
 from clarion_client.errors import ClarionError
 
+__version__ = "0.1.0"
+
 __all__ = ["AsyncClarion", "AsyncPager", "Clarion", "ClarionError", "Pager", "errors", "models"]

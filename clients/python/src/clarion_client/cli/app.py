@@ -1,0 +1,77 @@
+"""The commands put together, and the one place where errors end a run."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+from clarion_client import ClarionError, __version__
+from clarion_client.cli import dead_letters, notifications, operate, templates, users
+from clarion_client.cli.session import EXIT_USAGE, UsageProblem, session
+
+# The base of all errors about the command line itself; which package it lives in depends on typer's version.
+_UsageError: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+
+app = typer.Typer(
+    name="clarion",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    help="Clarion from the command line.",
+    epilog="`--json` works with every command, anywhere on the line. Exit codes: 0 done, 1 refused, 2 wrong usage, 3 unreachable, 4 not allowed, "
+    "5 not found, 130 interrupted. NO_COLOR is honoured. Profiles are kept in ~/.config/clarion/config.toml.",
+)
+app.command("login")(operate.login)
+app.command("send")(notifications.send)
+app.command("watch")(notifications.watch)
+app.add_typer(notifications.app, name="notifications")
+app.add_typer(users.app, name="users")
+app.add_typer(templates.app, name="templates")
+app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(operate.breakers, name="breakers")
+app.add_typer(operate.profiles_app, name="profiles")
+app.command("doctor")(operate.doctor)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        session.out.print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    profile: Annotated[str, typer.Option(envvar="CLARION_PROFILE", help="The profile to use.")] = "",
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+) -> None:
+    """Options that come before the command."""
+    session.profile = profile
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs one command; returns the exit code."""
+    given, rest = list(arguments), []
+    if "--" in given:
+        cut = given.index("--")
+        given, rest = given[:cut], given[cut:]
+    session.as_json = "--json" in given
+    given = [argument for argument in given if argument != "--json"]
+    try:
+        code = app(args=[*given, *rest], standalone_mode=False, prog_name="clarion")
+        return int(code or 0)
+    except (typer.Abort, KeyboardInterrupt):
+        return 130
+    except _UsageError as error:
+        error.show(sys.stderr)
+        return EXIT_USAGE
+    except BrokenPipeError:
+        # the reader of a pipe has had enough
+        sys.stderr.close()
+        return 0
+    except (ClarionError, UsageProblem) as error:
+        return session.failure(error)
+    finally:
+        session.close()

@@ -1,0 +1,139 @@
+"""`clarion send`, `watch` and `notifications`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from clarion_client.cli.session import UsageProblem, paint, pairs, session, when
+from clarion_client.models import Notification, NotificationStatus
+
+app = typer.Typer(no_args_is_help=True, help="Read, list and cancel notifications.")
+COLUMNS = ("id", "status", "channel", "template", "user_id", "reason", "create_time")
+TERMINAL = frozenset({"sent", "failed", "skipped", "cancelled", "expired"})
+
+
+def send(
+    template: Annotated[str, typer.Argument(help="Name of a template with a published version.")],
+    user: Annotated[str, typer.Option("--user", "-u", help="The person's id.")],
+    channel: Annotated[str, typer.Option("--channel", "-c", help="email or push.")] = "email",
+    var: Annotated[list[str] | None, typer.Option("--var", "-v", help="A variable, name=value; name:=JSON for what is no text.")] = None,
+    variables: Annotated[Path | None, typer.Option(help="A JSON file of variables; - reads standard input.")] = None,
+    locale: Annotated[str | None, typer.Option(help="Overrides the person's language.")] = None,
+    high: Annotated[bool, typer.Option("--high", help="The urgent lane.")] = False,
+    at: Annotated[str | None, typer.Option(help="When to send, RFC 3339.")] = None,
+    expires: Annotated[str | None, typer.Option(help="After which not to send any more, RFC 3339.")] = None,
+    category: Annotated[str | None, typer.Option(help="Overrides the template's category.")] = None,
+    metadata: Annotated[list[str] | None, typer.Option(help="A label, name=value.")] = None,
+    key: Annotated[str | None, typer.Option(help="Idempotency key; repeating the command with it sends nothing twice.")] = None,
+    follow: Annotated[bool, typer.Option("--watch", "-w", help="Wait until it is over; exit 1 unless it was sent.")] = False,
+) -> int:
+    """Send one notification."""
+    accepted = session.clarion.notifications.send(
+        user_id=user,
+        channel=channel,
+        template=template,
+        variables={**_file(variables), **_variables(var or [])},
+        locale=locale,
+        priority="high" if high else None,
+        send_at=when(at) if at else None,
+        expires_at=when(expires) if expires else None,
+        category=category,
+        metadata=pairs(metadata, "--metadata") if metadata else None,
+        idempotency_key=key,
+    )
+    if follow:
+        return watch(accepted.id)
+    session.show(accepted)
+    return 0
+
+
+def watch(identifier: Annotated[str, typer.Argument(metavar="ID", help="The notification's id.")]) -> int:
+    """Follow a notification until it is over; exit 1 unless it was sent."""
+    shown: set[tuple[Any, ...]] = set()
+    last: Notification | None = None
+    for last in session.clarion.notifications.watch(identifier):
+        if session.as_json:
+            session.json({"id": last.id, "status": str(last.status), "reason": last.reason})
+            continue
+        for entry in last.timeline:
+            key = (entry.time, str(entry.status), entry.attempt)
+            if key not in shown:
+                shown.add(key)
+                stamp = entry.time.astimezone().strftime("%H:%M:%S") if entry.time else ""
+                session.out.print(f"[dim]{stamp}[/dim] {paint(str(entry.status)):<10} {entry.reason} [dim]{entry.detail}[/dim]".rstrip())
+    return 0 if last is not None and str(last.status) == "sent" else 1
+
+
+@app.command("get")
+def get(identifier: Annotated[str, typer.Argument(metavar="ID")]) -> None:
+    """Show one with its timeline."""
+    found = session.clarion.notifications.get(identifier)
+    if session.as_json:
+        session.show(found)
+        return
+    session.rows([found], COLUMNS)
+    session.out.print()
+    session.rows(found.timeline, ("time", "status", "attempt", "reason", "detail", "provider"))
+
+
+@app.command("list")
+def list_(
+    status: Annotated[str | None, typer.Option(help=f"One of {', '.join(NotificationStatus)}.")] = None,
+    channel: Annotated[str | None, typer.Option(help="email or push.")] = None,
+    user: Annotated[str | None, typer.Option(help="The person's id.")] = None,
+    template: Annotated[str | None, typer.Option()] = None,
+    after: Annotated[str | None, typer.Option(help="Accepted at this time or later.")] = None,
+    before: Annotated[str | None, typer.Option(help="Accepted before this time.")] = None,
+    most: Annotated[int, typer.Option("--limit", "-n", min=0, help="At most so many; 0 for all.")] = 50,
+) -> None:
+    """List, newest first."""
+    found = session.clarion.notifications.list(
+        status=status,
+        channel=channel,
+        user_id=user,
+        template=template,
+        created_after=when(after) if after else None,
+        created_before=when(before) if before else None,
+        page_size=min(most, 200) or 200,
+    )
+    session.rows(found, COLUMNS, most=most)
+
+
+@app.command("cancel")
+def cancel(identifier: Annotated[list[str], typer.Argument(metavar="ID...")]) -> None:
+    """Cancel what no attempt has begun to send."""
+    for one in identifier:
+        session.rows([session.clarion.notifications.cancel(one)], COLUMNS)
+
+
+def _variables(given: list[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for one in given:
+        name, separator, value = one.partition("=")
+        if not separator:
+            raise UsageProblem(f"--var {one}: write it as name=value, or name:=JSON")
+        if name.endswith(":"):
+            try:
+                found[name[:-1]] = json.loads(value)
+            except ValueError:
+                raise UsageProblem(f"--var {one}: what follows := is no JSON") from None
+        else:
+            found[name] = value
+    return found
+
+
+def _file(path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        data = json.loads(sys.stdin.read() if str(path) == "-" else path.read_text())
+    except (OSError, ValueError) as error:
+        raise UsageProblem(f"--variables {path}: {error}") from None
+    if not isinstance(data, dict):
+        raise UsageProblem(f"--variables {path}: must hold a JSON object")
+    return data

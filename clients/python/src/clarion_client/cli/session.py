@@ -1,0 +1,213 @@
+"""What every command shares: the profile, the client, and how results and errors are shown."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from clarion_client import Clarion, errors
+from clarion_client import _values as v
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+EXIT_REFUSED, EXIT_USAGE, EXIT_UNREACHABLE, EXIT_AUTH, EXIT_NOT_FOUND = 1, 2, 3, 4, 5
+_GOOD, _BAD = {"sent", "closed", "completed", "done", "requeued"}, {"failed", "expired", "open", "parked", "suspended"}
+
+
+class UsageProblem(Exception):
+    """The command was given something that it can't use; the message says what and how to go on."""
+
+
+class Session:
+    """One run of the command line."""
+
+    def __init__(self) -> None:
+        self.as_json = False
+        self.profile = ""
+        self.out = Console(highlight=False, soft_wrap=True)
+        self.err = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._client: Clarion | None = None
+
+    @property
+    def clarion(self) -> Clarion:
+        """The client of the profile; the environment's CLARION_URL and CLARION_API_KEY come first."""
+        if self._client is None:
+            kept = profiles().get(self.profile or current_profile(), {})
+            url = os.environ.get("CLARION_URL") or kept.get("url")
+            key = os.environ.get("CLARION_API_KEY") or kept.get("api_key")
+            if self.profile and not kept:
+                raise UsageProblem(f"there is no profile {self.profile}; make it with: clarion login --profile {self.profile}")
+            if not key:
+                raise UsageProblem("no API key: run `clarion login`, or set CLARION_URL and CLARION_API_KEY")
+            self._client = Clarion(url, key)
+        return self._client
+
+    def close(self) -> None:
+        """Closes the client."""
+        if self._client is not None:
+            self._client.close()
+
+    def say(self, text: str) -> None:
+        """A remark for a person; nothing where JSON is asked for."""
+        if not self.as_json:
+            self.out.print(text)
+
+    def show(self, value: Any) -> None:
+        """One object: JSON, or its set fields line by line."""
+        data = v.encode(value)
+        if self.as_json:
+            self.json(data)
+            return
+        width = max((len(name) for name in data), default=0)
+        for name, item in data.items():
+            shown = json.dumps(item, ensure_ascii=False) if isinstance(item, (dict, list)) else str(item)
+            self.out.print(f"[dim]{name:<{width}}[/dim]  {paint(shown)}")
+
+    def rows(self, items: Iterable[Any], columns: Sequence[str], *, most: int = 0) -> int:
+        """Objects as a table, or as one JSON object a line. At most `most`, 0 for all. Returns how many."""
+        count = 0
+        table = Table(*columns, box=None, header_style="bold", pad_edge=False)
+        for item in items:
+            if most and count >= most:
+                break
+            count += 1
+            data = v.encode(item)
+            if self.as_json:
+                self.json(data)
+            else:
+                table.add_row(*(paint(_cell(data.get(column))) for column in columns))
+        if not self.as_json:
+            self.out.print(table if count else "[dim]none[/dim]")
+        return count
+
+    def json(self, data: Any) -> None:
+        """One line of JSON."""
+        sys.stdout.write(json.dumps(data, ensure_ascii=False) + "\n")
+        sys.stdout.flush()
+
+    def failure(self, error: Exception) -> int:
+        """Shows an error with the next step; returns the exit code."""
+        code, step = _next_step(error)
+        if self.as_json:
+            data: dict[str, Any] = {"error": str(getattr(error, "message", error)), "exit_code": code}
+            if isinstance(error, errors.ClarionError):
+                data |= {"reason": error.reason, "correlation_id": error.correlation_id}
+                data["violations"] = [dataclasses.asdict(violation) for violation in error.violations]
+            sys.stderr.write(json.dumps(data) + "\n")
+            return code
+        self.err.print(f"[red]error:[/red] {escape(str(getattr(error, 'message', error)))}")
+        if isinstance(error, errors.ClarionError):
+            for violation in error.violations[1:]:
+                self.err.print(f"       {escape(violation.field)}: {escape(violation.description)}")
+            if error.reason or error.correlation_id:
+                self.err.print(f"[dim]       {error.reason} {error.correlation_id}[/dim]".rstrip())
+        if step:
+            self.err.print(f"       {escape(step)}")
+        return code
+
+
+def _next_step(error: Exception) -> tuple[int, str]:
+    if isinstance(error, UsageProblem):
+        return EXIT_USAGE, ""
+    if isinstance(error, errors.Unauthenticated):
+        return EXIT_AUTH, "sign in with: clarion login"
+    if isinstance(error, errors.PermissionDenied):
+        return EXIT_AUTH, "the key lacks a scope; a key that has it is made by whoever holds apikeys:write"
+    if isinstance(error, errors.NotFound):
+        return EXIT_NOT_FOUND, ""
+    if isinstance(error, errors.RateLimited):
+        return EXIT_REFUSED, f"there is quota again in {error.retry_after_s or 1:g} s"
+    if isinstance(error, (errors.ConnectionFailed, errors.Timeout, errors.Unavailable, errors.BadResponse)):
+        return EXIT_UNREACHABLE, "see what is reachable with: clarion doctor"
+    return EXIT_REFUSED, ""
+
+
+def paint(text: str) -> str:
+    """Statuses in colour; everything else as it is."""
+    word = text.lower()
+    colour = "green" if word in _GOOD else "red" if word in _BAD else ""
+    return f"[{colour}]{escape(text)}[/{colour}]" if colour else escape(text)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list)) else str(value)
+
+
+def when(text: str) -> datetime:
+    """A time as people type it: RFC 3339, or a date or time without a zone, which is taken as UTC. Raises UsageProblem."""
+    try:
+        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        raise UsageProblem(f"{text!r} is no time; write 2030-01-31T09:00:00Z") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+
+
+def pairs(given: Sequence[str], option: str) -> dict[str, str]:
+    """`name=value` options as a mapping. Raises UsageProblem."""
+    split = [one.partition("=") for one in given]
+    for name, separator, _ in split:
+        if not separator or not name:
+            raise UsageProblem(f"{option} {name}: write it as name=value")
+    return {name: value for name, _, value in split}
+
+
+def config_file() -> Path:
+    """Where profiles are kept: CLARION_CONFIG, else below XDG_CONFIG_HOME."""
+    base = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
+    return Path(os.environ.get("CLARION_CONFIG") or Path(base) / "clarion" / "config.toml")
+
+
+def profiles() -> Mapping[str, Mapping[str, str]]:
+    """The profiles of the config file. Raises UsageProblem for a file that is no TOML."""
+    found: Mapping[str, Mapping[str, str]] = _config().get("profiles", {})
+    return found
+
+
+def current_profile() -> str:
+    """The profile that is used when none is named."""
+    return str(os.environ.get("CLARION_PROFILE") or _config().get("current", "default"))
+
+
+def keep_profile(name: str, values: Mapping[str, str], *, current: bool) -> Path:
+    """Writes a profile, readable by its owner only."""
+    config = dict(_config())
+    config["profiles"] = {**config.get("profiles", {}), name: dict(values)}
+    if current or "current" not in config:
+        config["current"] = name
+    path = config_file()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(opened, "w") as file:
+        file.write(tomli_w.dumps(config))
+    path.chmod(0o600)
+    return path
+
+
+def _config() -> Mapping[str, Any]:
+    path = config_file()
+    try:
+        loaded: Mapping[str, Any] = tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except ValueError:
+        raise UsageProblem(f"{path} is no TOML; mend or delete it") from None
+    return loaded
+
+
+session = Session()

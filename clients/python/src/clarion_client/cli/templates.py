@@ -1,0 +1,181 @@
+"""`clarion templates`: templates as files, for version control and CI.
+
+A folder has a folder per template: `welcome/meta.yaml` (channel, category, description ...) and per locale `en.subject.txt`, `en.html`, `en.txt`
+for e-mail, or `en.push.yaml` for push.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+
+from clarion_client import _values as v
+from clarion_client import errors
+from clarion_client.cli.session import EXIT_REFUSED, UsageProblem, session
+from clarion_client.models import Template
+
+app = typer.Typer(no_args_is_help=True, help="Templates, also as files.")
+COLUMNS = ("name", "channel", "category", "latest_version", "published_version", "update_time")
+_META = ("channel", "category", "description", "mandatory", "on_unknown")
+_PARTS = {"subject": ".subject.txt", "html": ".html", "text": ".txt"}
+Folder = Annotated[Path, typer.Option("--folder", "-f", help="The folder of templates.")]
+Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME...]", help="All when none is named.")]
+
+
+@app.command("list")
+def list_(most: Annotated[int, typer.Option("--limit", "-n", min=0, help="At most so many; 0 for all.")] = 50) -> None:
+    """List templates by name."""
+    session.rows(session.clarion.templates.list(page_size=min(most, 200) or 200), COLUMNS, most=most)
+
+
+@app.command("get")
+def get(name: Annotated[str, typer.Argument()], version: Annotated[int, typer.Option(help="0: the published one.")] = 0) -> None:
+    """Show a template, or one of its versions."""
+    found = session.clarion.templates.get(name)
+    number = version or found.published_version
+    session.show(session.clarion.templates.get_version(name, number) if number else found)
+
+
+@app.command("preview")
+def preview(
+    name: Annotated[str, typer.Argument()],
+    locale: Annotated[str | None, typer.Option()] = None,
+    version: Annotated[int | None, typer.Option()] = None,
+    variables: Annotated[str, typer.Option(help="A JSON object.")] = "{}",
+) -> None:
+    """Show exactly what a send would produce."""
+    try:
+        given = json.loads(variables)
+    except ValueError:
+        raise UsageProblem("--variables: is no JSON") from None
+    session.show(session.clarion.templates.preview(name, locale=locale, version=version, variables=given))
+
+
+@app.command("publish")
+def publish(name: Annotated[str, typer.Argument()], version: Annotated[int, typer.Argument(help="An older one rolls back.")]) -> None:
+    """Publish a version."""
+    session.rows([session.clarion.templates.publish_version(name, version)], COLUMNS)
+
+
+@app.command("pull")
+def pull(names: Names = None, folder: Folder = Path("templates")) -> None:
+    """Write the published versions into files."""
+    for template in _wanted(names):
+        if not template.published_version:
+            session.err.print(f"{template.name}: nothing is published")
+            continue
+        contents = v.encode(session.clarion.templates.get_version(template.name, template.published_version))["contents"]
+        write(folder / template.name, v.encode(template), contents)
+        session.say(f"{template.name}: version {template.published_version}")
+
+
+@app.command("diff")
+def diff(names: Names = None, folder: Folder = Path("templates")) -> int:
+    """Compare the files with what is published; exit 1 when they differ."""
+    differing = 0
+    for name, _, contents in read_all(folder, names):
+        lines = list(_difference(name, contents))
+        differing += bool(lines)
+        for line in lines:
+            colour = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "")
+            session.out.print(line, style=colour or None, markup=False)
+    session.say(f"{differing} differ")
+    return EXIT_REFUSED if differing else 0
+
+
+@app.command("push")
+def push(
+    names: Names = None,
+    folder: Folder = Path("templates"),
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change, change nothing.")] = False,
+    draft: Annotated[bool, typer.Option("--draft", help="Make versions, publish none.")] = False,
+) -> None:
+    """Make a version of each template whose files differ from what is published, and publish it."""
+    for name, meta, contents in read_all(folder, names):
+        if not list(_difference(name, contents)):
+            session.say(f"{name}: unchanged")
+            continue
+        if dry_run:
+            session.say(f"{name}: would be changed")
+            continue
+        try:
+            session.clarion.templates.get(name)
+        except errors.NotFound:
+            session.clarion.templates.create(name=name, **{key: meta[key] for key in _META if key in meta})
+        made = session.clarion.templates.create_version(name, contents=contents, publish=not draft)
+        session.say(f"{name}: version {made.version}{' (draft)' if draft else ' published'}")
+
+
+def write(folder: Path, meta: dict[str, Any], contents: dict[str, dict[str, Any]]) -> None:
+    """A template as files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = {name: meta[name] for name in _META if meta.get(name)}
+    (folder / "meta.yaml").write_text(yaml.safe_dump(kept, sort_keys=True, allow_unicode=True))
+    for locale, content in contents.items():
+        for part, ending in _PARTS.items():
+            if content.get(part):
+                (folder / f"{locale}{ending}").write_text(content[part])
+        pushed = {name: value for name, value in content.items() if name not in _PARTS}
+        if pushed:
+            (folder / f"{locale}.push.yaml").write_text(yaml.safe_dump(pushed, sort_keys=True, allow_unicode=True))
+
+
+def read(folder: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """A template from files. Raises UsageProblem."""
+    try:
+        meta = yaml.safe_load((folder / "meta.yaml").read_text()) or {}
+        contents: dict[str, dict[str, Any]] = {}
+        for path in sorted(folder.iterdir()):
+            for part, ending in _PARTS.items():
+                locale = path.name.removesuffix(ending)
+                if path.name.endswith(ending) and "." not in locale:
+                    contents.setdefault(locale, {})[part] = path.read_text()
+            if path.name.endswith(".push.yaml"):
+                contents.setdefault(path.name.removesuffix(".push.yaml"), {}).update(yaml.safe_load(path.read_text()) or {})
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UsageProblem(f"{folder}: {error}") from None
+    if not contents:
+        raise UsageProblem(f"{folder}: has no locale, such as en.subject.txt and en.html, or en.push.yaml")
+    return meta, contents
+
+
+def read_all(folder: Path, names: list[str] | None) -> Iterator[tuple[str, dict[str, Any], dict[str, dict[str, Any]]]]:
+    """Every template of a folder, or those that are named. Raises UsageProblem."""
+    if not folder.is_dir():
+        raise UsageProblem(f"{folder} is no folder; get one with: clarion templates pull --folder {folder}")
+    found = sorted(path.parent.name for path in folder.glob("*/meta.yaml"))
+    for name in names or []:
+        if name not in found:
+            raise UsageProblem(f"{folder / name}: has no meta.yaml")
+    for name in names or found:
+        meta, contents = read(folder / name)
+        yield name, meta, contents
+
+
+def _wanted(names: list[str] | None) -> Iterator[Template]:
+    if names:
+        yield from (session.clarion.templates.get(name) for name in names)
+    else:
+        yield from session.clarion.templates.list(page_size=200)
+
+
+def _difference(name: str, contents: dict[str, dict[str, Any]]) -> Iterator[str]:
+    try:
+        published = session.clarion.templates.get(name).published_version
+        before = v.encode(session.clarion.templates.get_version(name, published))["contents"] if published else {}
+    except errors.NotFound:
+        before = {}
+    for locale in sorted({*before, *contents}):
+        for part in sorted({*before.get(locale, {}), *contents.get(locale, {})}):
+            old, new = (_lines(side.get(locale, {}).get(part, "")) for side in (before, contents))
+            yield from difflib.unified_diff(old, new, f"published/{name}/{locale}.{part}", f"files/{name}/{locale}.{part}", lineterm="")
+
+
+def _lines(value: Any) -> list[str]:
+    return (value if isinstance(value, str) else json.dumps(value, indent=2, sort_keys=True)).splitlines()

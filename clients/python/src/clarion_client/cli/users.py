@@ -1,0 +1,141 @@
+"""`clarion users`."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import Progress
+
+from clarion_client import ClarionError, errors
+from clarion_client.cli.session import EXIT_REFUSED, UsageProblem, session
+
+app = typer.Typer(no_args_is_help=True, help="The people who get notifications.")
+COLUMNS = ("id", "email", "name", "locale", "timezone", "create_time")
+_IMPORTED = ("email", "name", "locale", "timezone")
+_AT_ONCE = 8
+
+
+@app.command("create")
+def create(
+    email: Annotated[str, typer.Argument()],
+    name: Annotated[str | None, typer.Option()] = None,
+    locale: Annotated[str | None, typer.Option(help="BCP 47, such as pt-BR.")] = None,
+    timezone: Annotated[str | None, typer.Option(help="IANA name, such as Europe/Paris.")] = None,
+) -> None:
+    """Create a person."""
+    session.show(session.clarion.users.create(email=email, name=name, locale=locale, timezone=timezone))
+
+
+@app.command("get")
+def get(who: Annotated[str, typer.Argument(metavar="ID|EMAIL")]) -> None:
+    """Show a person, by id or address."""
+    session.show(session.clarion.users.get(_id_of(who)))
+
+
+@app.command("list")
+def list_(most: Annotated[int, typer.Option("--limit", "-n", min=0, help="At most so many; 0 for all.")] = 50) -> None:
+    """List people, newest first."""
+    session.rows(session.clarion.users.list(page_size=min(most, 200) or 200), COLUMNS, most=most)
+
+
+@app.command("devices")
+def devices(who: Annotated[str, typer.Argument(metavar="ID|EMAIL")]) -> None:
+    """List a person's devices."""
+    session.rows(session.clarion.users.list_devices(_id_of(who)).devices, ("id", "platform", "token_suffix", "create_time"))
+
+
+@app.command("delete")
+def delete(
+    who: Annotated[str, typer.Argument(metavar="ID|EMAIL")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Erase a person everywhere. There is no way back."""
+    identifier = _id_of(who)
+    if not yes:
+        typer.confirm(f"erase {who} and everything that is known of them?", abort=True)
+    session.show(session.clarion.users.delete(identifier))
+
+
+@app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="CSV with a heading: email, and optionally name, locale, timezone. - reads standard input.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the file, create nobody.")] = False,
+) -> int:
+    """Create people from a CSV. Rows that fail are listed with their line; the others are created. Repeating it skips who exists."""
+    rows = list(_rows(file))
+    if dry_run:
+        session.say(f"{len(rows)} rows are readable")
+        return 0
+    done = {"created": 0, "existing": 0, "failed": 0}
+    with (
+        Progress(console=session.err, disable=session.as_json or not sys.stderr.isatty()) as progress,
+        ThreadPoolExecutor(_AT_ONCE) as pool,
+    ):
+        task = progress.add_task("importing", total=len(rows))
+        for line, outcome, detail in pool.map(_import_row, rows):
+            progress.advance(task)
+            done[outcome] += 1
+            if outcome == "failed":
+                session.err.print(f"line {line}: {detail}", markup=False)
+    if session.as_json:
+        session.json(done)
+    else:
+        session.out.print(", ".join(f"{count} {what}" for what, count in done.items()))
+    return EXIT_REFUSED if done["failed"] else 0
+
+
+@app.command("export")
+def export(file: Annotated[Path, typer.Argument(help="CSV to write; - writes to standard output.")] = Path("-")) -> None:
+    """Write all people as CSV."""
+    target = sys.stdout if str(file) == "-" else file.open("w", newline="")
+    try:
+        writer = csv.writer(target)
+        writer.writerow(("id", *_IMPORTED))
+        count = 0
+        for user in session.clarion.users.list(page_size=200):
+            writer.writerow((user.id, *(getattr(user, name) for name in _IMPORTED)))
+            count += 1
+    finally:
+        if target is not sys.stdout:
+            target.close()
+    session.err.print(f"{count} people")
+
+
+def _rows(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    try:
+        text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageProblem(f"{file}: {error}") from None
+    reader = csv.DictReader(text.splitlines())
+    if "email" not in (reader.fieldnames or ()):
+        raise UsageProblem(f"{file}: the first line must name the columns, email among them")
+    for row in reader:
+        yield reader.line_num, {name: row[name].strip() for name in _IMPORTED if row.get(name)}
+
+
+def _import_row(numbered: tuple[int, dict[str, Any]]) -> tuple[int, str, str]:
+    line, row = numbered
+    try:
+        session.clarion.users.create(**row)
+    except errors.EmailTaken:
+        return line, "existing", ""
+    except ClarionError as error:
+        return line, "failed", error.message
+    except TypeError:
+        return line, "failed", f"email: is missing in {json.dumps(row)}"
+    return line, "created", ""
+
+
+def _id_of(who: str) -> str:
+    if "@" not in who:
+        return who
+    for user in session.clarion.users.list(email=who):
+        return user.id
+    raise errors.NotFound(f"there is no user with the address {who}")

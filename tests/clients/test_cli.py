@@ -1,0 +1,160 @@
+"""A session with the command line in a pseudo-terminal, against the system as it runs."""
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from devstack.processes import API_KEY
+from devstack.smtp import replies
+from devstack.stack import ANY_PORTS, Stack, open_stack
+from mesh.testing import free_port
+from tests.clients.terminal import Terminal
+
+pytestmark = [pytest.mark.system, pytest.mark.asyncio(loop_scope="module")]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+    async with open_stack(tmp_path_factory.mktemp("cli"), ports=ANY_PORTS, say=lambda text: None, environ={}) as opened:
+        yield opened
+
+
+@pytest.fixture
+def terminal(stack: Stack, tmp_path: Path) -> Terminal:
+    return Terminal({"CLARION_URL": stack.url, "CLARION_API_KEY": API_KEY}, tmp_path)
+
+
+async def a_person(terminal: Terminal, email: str) -> str:
+    made = await terminal.run("users", "create", email, "--name", "Ada", "--json")
+    assert made.code == 0, made.said
+    return str(json.loads(made.said)["id"])
+
+
+async def a_template(terminal: Terminal, folder: Path, name: str, subject: str = "Hello {{ name }}") -> None:
+    files = folder / "templates" / name
+    files.mkdir(parents=True, exist_ok=True)
+    (files / "meta.yaml").write_text("channel: email\ndescription: a greeting\n")
+    (files / "en.subject.txt").write_text(subject)
+    (files / "en.txt").write_text("Hello {{ name }}!")
+    pushed = await terminal.run("templates", "push", name)
+    assert pushed.code == 0, pushed.said
+
+
+async def test_login_keeps_a_profile_that_others_can_not_read(stack: Stack, tmp_path: Path) -> None:
+    terminal = Terminal({}, tmp_path)
+    lost = await terminal.run("users", "list")
+    assert (lost.code, "clarion login" in lost.said) == (2, True)
+    kept = await terminal.run("login", "--url", stack.url, answers=[("API key:", API_KEY)])
+    assert kept.code == 0, kept.said
+    config = tmp_path / ".config" / "clarion" / "config.toml"
+    assert config.stat().st_mode & 0o077 == 0
+    assert (await terminal.run("users", "list")).code == 0
+    assert API_KEY not in kept.said + (await terminal.run("profiles", "list")).said
+    assert (await terminal.run("profiles", "use", "nowhere")).code == 2
+
+
+async def test_sending_watching_listing(terminal: Terminal, tmp_path: Path) -> None:
+    user = await a_person(terminal, "send@example.com")
+    await a_template(terminal, tmp_path, "cli-send")
+    sent = await terminal.run("send", "cli-send", "--user", user, "--var", "name=Ada", "--watch")
+    assert sent.code == 0, sent.said
+    assert [word for word in ("pending", "sent") if word in sent.said] == ["pending", "sent"]
+    listed = await terminal.run("notifications", "list", "--user", user, "--json")
+    (one,) = map(json.loads, listed.said.splitlines())
+    assert one["status"] == "sent"
+    shown = await terminal.run("notifications", "get", one["id"])
+    assert "cli-send" in shown.said
+    far = await terminal.run("send", "cli-send", "-u", user, "-v", "name=A", "--at", "2999-01-01", "--json")
+    assert (far.code, json.loads(far.said)["violations"][0]["field"]) == (1, "send_at")
+
+
+async def test_errors_have_a_next_step_and_an_exit_code(terminal: Terminal, stack: Stack, tmp_path: Path) -> None:
+    missing = await terminal.run("notifications", "get", "01890000-0000-7000-8000-000000000001")
+    assert (missing.code, "no such notification" in missing.said) == (5, True)
+    refused = await terminal.run("send", "no-such-template", "--user", "x")
+    assert refused.code == 1
+    assert "template" in refused.said or "user_id" in refused.said
+    assert (await terminal.run("send", "t", "--user", "x", "--var", "nonsense")).code == 2
+    assert (await terminal.run("no-such-command")).code == 2
+    away = await Terminal({"CLARION_URL": f"http://127.0.0.1:{free_port()}", "CLARION_API_KEY": API_KEY}, tmp_path).run("users", "list")
+    assert (away.code, "clarion doctor" in away.said) == (3, True)
+    stranger = await Terminal({"CLARION_URL": stack.url, "CLARION_API_KEY": "clk_live_x"}, tmp_path).run("users", "list", "--json")
+    assert stranger.code == 4
+    assert json.loads(stranger.said)["exit_code"] == 4
+
+
+async def test_people_are_imported_with_errors_by_line_and_exported(terminal: Terminal, tmp_path: Path) -> None:
+    file = tmp_path / "people.csv"
+    file.write_text("email,name,locale\nann@example.org,Ann,en\nno address,Bob,en\nchi@example.org,Chi,zh-TW\n")
+    first = await terminal.run("users", "import", "people.csv")
+    assert first.code == 1
+    assert "2 created" in first.said
+    assert "line 3" in first.said
+    again = await terminal.run("users", "import", "people.csv", "--json")
+    assert json.loads(again.said.splitlines()[-1]) == {"created": 0, "existing": 2, "failed": 1}
+    assert (await terminal.run("users", "export", "all.csv")).code == 0
+    assert "ann@example.org,Ann,en" in (tmp_path / "all.csv").read_text()
+    assert "ann@example.org" in (await terminal.run("users", "get", "ann@example.org")).said
+
+
+async def test_a_folder_of_templates_is_pushed_changed_diffed_and_pulled(terminal: Terminal, tmp_path: Path) -> None:
+    await a_template(terminal, tmp_path, "cli-folder")
+    assert (await terminal.run("templates", "diff", "cli-folder")).code == 0
+    (tmp_path / "templates" / "cli-folder" / "en.subject.txt").write_text("Hi {{ name }}")
+    changed = await terminal.run("templates", "diff", "cli-folder")
+    assert changed.code == 1
+    assert "+Hi {{ name }}" in changed.said
+    assert "would be changed" in (await terminal.run("templates", "push", "--dry-run", "cli-folder")).said
+    assert "version 2 published" in (await terminal.run("templates", "push", "cli-folder")).said
+    assert (await terminal.run("templates", "publish", "cli-folder", "1")).code == 0
+    assert (await terminal.run("templates", "pull", "cli-folder")).code == 0
+    assert (tmp_path / "templates" / "cli-folder" / "en.subject.txt").read_text() == "Hello {{ name }}"
+    preview = await terminal.run("templates", "preview", "cli-folder", "--variables", '{"name": "Ada"}', "--json")
+    assert json.loads(preview.said)["content"]["subject"] == "Hello Ada"
+
+
+async def test_dead_letters_are_reviewed_by_keyboard_and_requeued_by_filter(terminal: Terminal, stack: Stack, tmp_path: Path) -> None:
+    assert stack.smtp is not None
+    user = await a_person(terminal, "refused@example.com")
+    await a_template(terminal, tmp_path, "cli-dead")
+    stack.smtp.script_always("refused@example.com", replies("550 5.7.1 not wanted"))
+    for _ in range(2):
+        failed = await terminal.run("send", "cli-dead", "--user", user, "--var", "name=A", "--watch")
+        assert (failed.code, "failed" in failed.said) == (1, True)
+    reviewed = await terminal.run(
+        "dead-letters",
+        "review",
+        "--template",
+        "cli-dead",
+        answers=[("(q)uit", "n"), ("note", "looked at it"), ("(q)uit", "d"), ("note", "not wanted")],
+    )
+    assert "2 seen" in reviewed.said, reviewed.said
+    assert "discarded" in reviewed.said
+    stack.smtp.script_always("refused@example.com", replies("250 2.1.5 fine"))
+    requeued = await terminal.run("dead-letters", "requeue", "--all", "--template", "cli-dead", "--yes", "--json")
+    assert requeued.code == 0, requeued.said
+    assert json.loads(requeued.said.splitlines()[-1])["done_count"] == 1
+
+
+async def test_breakers_and_the_doctor(terminal: Terminal) -> None:
+    assert (await terminal.run("breakers", "list")).code == 0
+    healthy = await terminal.run("doctor")
+    assert healthy.code == 0, healthy.said
+    for line in ("address", "parts", "key"):
+        assert f"ok   {line}" in healthy.said
+
+
+async def test_colour_is_for_terminals_that_want_it(stack: Stack, tmp_path: Path) -> None:
+    environ = {"CLARION_URL": stack.url, "CLARION_API_KEY": API_KEY}
+    assert "\x1b[" in (await Terminal(environ, tmp_path).run("doctor", raw=True)).said
+    assert "\x1b[3" not in (await Terminal({**environ, "NO_COLOR": "1"}, tmp_path).run("doctor", raw=True)).said
+
+
+async def test_help_explains_and_completion_is_offered(terminal: Terminal) -> None:
+    top = await terminal.run("--help")
+    assert all(word in top.said for word in ("send", "watch", "dead-letters", "--json", "Exit codes"))
+    assert "--install-completion" in top.said
+    assert "Idempotency key" in (await terminal.run("send", "--help")).said
