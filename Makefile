@@ -44,6 +44,11 @@ demo: venv ## Send one e-mail and one push through the whole system, show both, 
 test: setup ## Run all tests (ARGS="tests/mesh -k deadline" narrows them)
 	@$(BIN)/python -m pytest $(ARGS)
 
+.PHONY: fuzz
+fuzz: setup ## Test the API against its OpenAPI document at length (five seeds, about 3,000 cases each)
+	@$(BIN)/python -m scripts.lint_openapi
+	@FUZZ_EXAMPLES=60 FUZZ_SEEDS="1 2 3 4 5" FUZZ_PHASES=examples,coverage,fuzzing,stateful $(BIN)/python -m pytest tests/devstack/test_openapi_document.py $(ARGS)
+
 .PHONY: coverage
 coverage: setup ## Run all tests and report what they do not reach
 	@$(BIN)/coverage erase

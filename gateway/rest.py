@@ -51,6 +51,7 @@ class ClarionAnnotations:
             pattern=rules.pattern,
             max_items=rules.max_items,
             minimum=rules.min if rules.HasField("min") else None,
+            element_wise=rules.element_wise,
             maximum=rules.max if rules.HasField("max") else None,
         )
 

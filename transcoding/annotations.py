@@ -13,7 +13,8 @@ class Limits:
     """The limits of a field, which the server enforces. 0, empty and None mean no limit; of a repeated field they hold for each element.
 
     `required`: the field must be present and not empty. `pattern` is a regular expression that a text matches as a whole, unless it is
-    empty. `max_length` counts characters (bytes of a `bytes` field).
+    empty. `max_length` counts characters (bytes of a `bytes` field). `element_wise`: the limits inside the elements are not the request's,
+    since each element is answered on its own.
     """
 
     required: bool = False
@@ -23,6 +24,7 @@ class Limits:
     max_items: int = 0
     minimum: int | None = None
     maximum: int | None = None
+    element_wise: bool = False
 
 
 @dataclass(frozen=True, slots=True)

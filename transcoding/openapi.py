@@ -38,10 +38,12 @@ _IF_MATCH = {
     "schema": {"type": "string"},
     "description": "The ETag of the state that the change is meant for: 412 when it has changed since.",
 }
+# A bare token, or a structured-field string (RFC 8941), in which spaces may stand.
+_KEY_PATTERN = r'^(?:[!#-~]{1,255}|"(?:[ !#-\[\]-~]|\\["\\]){1,127}")$'
 _IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
     "in": "header",
-    "schema": {"type": "string", "maxLength": 255},
+    "schema": {"type": "string", "minLength": 1, "maxLength": 257, "pattern": _KEY_PATTERN},
     "description": "Makes the request safe to repeat: the same key and request answer the first response. Kept for 24 hours.",
 }
 

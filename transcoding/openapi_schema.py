@@ -62,8 +62,8 @@ class SchemaBuilder:
         """The schema's words about a thing; empty when it has none."""
         return self._comments.get(full_name, "")
 
-    def message(self, descriptor: Descriptor, *, inward: bool = False) -> Schema:
-        """A schema that stands for a message."""
+    def message(self, descriptor: Descriptor, *, inward: bool = False, free: bool = False) -> Schema:
+        """A schema that stands for a message. `free`: without the limits inside it, which do not make the request a wrong one."""
         full_name = descriptor.full_name
         if inward and full_name in _FREE:
             self.components[_FREE_JSON] = _FREE_JSON_SCHEMA
@@ -72,21 +72,21 @@ class SchemaBuilder:
             return dict(_KNOWN[full_name])
         if is_wrapper(descriptor):
             return self._scalar(descriptor.fields_by_name["value"], Limits(), inward=inward)
-        name = self._name(descriptor, inward=inward and not descriptor.name.endswith("Request"))
+        name = self._name(descriptor, inward=inward and not descriptor.name.endswith("Request")) + ("Element" if free else "")
         if name not in self.components:
             self.components[name] = {}  # known before its fields are, since a type may hold itself
-            self.components[name] = self.object(descriptor, inward=inward)
+            self.components[name] = self.object(descriptor, inward=inward, free=free)
         return {"$ref": f"#/components/schemas/{name}"}
 
-    def object(self, descriptor: Descriptor, *, without: Collection[str] = (), inward: bool = False) -> Schema:
+    def object(self, descriptor: Descriptor, *, without: Collection[str] = (), inward: bool = False, free: bool = False) -> Schema:
         """The object that a message is in JSON, without some of its fields. Inward, it holds nothing else."""
         fields = [field for field in descriptor.fields if field.name not in without]
         schema: Schema = {"type": "object"}
         if self.comment(descriptor.full_name):
             schema["description"] = self.comment(descriptor.full_name)
-        schema["properties"] = {self._codec.label(field): self.field(field, inward=inward) for field in fields}
+        schema["properties"] = {self._codec.label(field): self.field(field, inward=inward, free=free) for field in fields}
         required = [self._codec.label(field) for field in fields if self._annotations.limits(field).required]
-        if inward and required:
+        if inward and required and not free:
             schema["required"] = required
         if inward:
             schema["additionalProperties"] = False
@@ -95,9 +95,9 @@ class SchemaBuilder:
                 schema["anyOf"] = [{"required": [name], "properties": {name: {"type": "string", "minLength": 1}}} for name in any_of]
         return schema
 
-    def field(self, field: FieldDescriptor, *, inward: bool = False, null: bool = True) -> Schema:
+    def field(self, field: FieldDescriptor, *, inward: bool = False, null: bool = True, free: bool = False) -> Schema:
         """A field with its comment and limits. Inward it may be null (left out), unless it must be there or `null` is False."""
-        limits = self._annotations.limits(field)
+        limits = Limits() if free else self._annotations.limits(field)
         schema = self._shape(field, limits, inward=inward)
         if inward and null and not limits.required:
             schema = _or_null(schema)
@@ -120,7 +120,9 @@ class SchemaBuilder:
             schema: Schema = {"type": "object", "additionalProperties": value}
             least, most = "minProperties", "maxProperties"
         else:
-            schema = {"type": "array", "items": self._value(field, each, inward=inward)}
+            free = inward and limits.element_wise
+            items = self.message(entry, inward=True, free=True) if free and entry is not None else self._value(field, each, inward=inward)
+            schema = {"type": "array", "items": items}
             least, most = "minItems", "maxItems"
         if inward and limits.required:
             schema[least] = 1
