@@ -5,6 +5,7 @@ Nor may it be nested without end: each level costs two or three levels of protob
 """
 
 import math
+import re
 from collections.abc import Iterator
 
 from google.protobuf.message import Message
@@ -14,6 +15,9 @@ FREE_JSON = frozenset({"google.protobuf.Struct", "google.protobuf.Value", "googl
 
 
 MOST_LEVELS = 16
+# Value.number_value on the wire: the tag of field 2, and a little-endian double whose exponent is all ones (NaN or an infinity). To look
+# for these bytes first costs far less than a walk through the messages; a text that happens to hold them costs the walk.
+_SUSPECT = re.compile(rb"\x11.{6}[\xf0-\xff][\x7f\xff]", re.DOTALL)
 
 
 def too_deep(message: Message, levels: int = MOST_LEVELS) -> bool:
@@ -27,6 +31,11 @@ def too_deep(message: Message, levels: int = MOST_LEVELS) -> bool:
 
 def unfit_numbers(message: Message, path: str) -> Iterator[str]:
     """The paths of the numbers that JSON lacks, below a message of one of the types in FREE_JSON."""
+    if _SUSPECT.search(message.SerializeToString()):
+        yield from _walk(message, path)
+
+
+def _walk(message: Message, path: str) -> Iterator[str]:
     if isinstance(message, Struct):
         for key, value in message.fields.items():
             yield from _of_value(value, f"{path}.{key}")
@@ -43,6 +52,6 @@ def _of_value(value: Value, path: str) -> Iterator[str]:
         if not math.isfinite(value.number_value):
             yield path
     elif kind == "struct_value":
-        yield from unfit_numbers(value.struct_value, path)
+        yield from _walk(value.struct_value, path)
     elif kind == "list_value":
-        yield from unfit_numbers(value.list_value, path)
+        yield from _walk(value.list_value, path)
