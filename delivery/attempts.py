@@ -17,7 +17,7 @@ from delivery.attempt_result import cancelled, decode, encode, expired, lost, re
 from delivery.disposition import Dead, Defer, Disposition, Done, Retry
 from delivery.errors import DeliveryError, TransientDeliveryError
 from delivery.models import Attempt, Claim, LedgerEntry, LedgerState, LedgerStore, OutcomeUnknown, ReadyDelivery, attempt_key
-from delivery.routing import NoProviderAvailable, Route, Routing, SendPermit, may_try_another
+from delivery.routing import OUR_DEFECT, NoProviderAvailable, Route, Routing, SendPermit, may_try_another
 from mesh.process import telemetry
 
 log = logging.getLogger(__name__)
@@ -118,10 +118,13 @@ class Attempts:
         """The claimed attempt and its record."""
         started_ns = time.time_ns()
         try:
-            provider, attempt, refused = await self._try(job, permit, claim)
+            provider, attempt, refused, unspent = await self._try(job, permit, claim)
         except BaseException:
             await self._ledger.abandon(claim)
             raise
+        if unspent is not None and not previous_outcome_unknown:
+            await self._ledger.abandon(claim, tried=False)
+            return Defer(unspent.reason, unspent.wait_s)
         disposition = result_of(
             job.delivery,
             attempt,
@@ -143,12 +146,16 @@ class Attempts:
         log.warning("the lease of an attempt ran out before its result was recorded", extra={**identity(delivery), "state": standing.state})
         return known(delivery, standing) or BEING_SENT
 
-    async def _try(self, job: ReadyDelivery, permit: SendPermit, claim: Claim) -> tuple[str, Attempt, list[str]]:
-        """The provider that answered last and its answer, and those before it that were ill: they surely do not have it."""
+    async def _try(
+        self, job: ReadyDelivery, permit: SendPermit, claim: Claim
+    ) -> tuple[str, Attempt, list[str], NoProviderAvailable | None]:
+        """The provider that answered last and its answer, those before it that were ill (they surely do not have it), and what to wait
+        for where the attempt only found out about the provider.
+        """
         tried: list[Route] = []
         refused: list[str] = []
         while True:
-            route = permit.route
+            route, permit_of_last = permit.route, permit
             try:
                 attempt = await self._call(job, permit)
             except BaseException:
@@ -156,15 +163,15 @@ class Attempts:
                 raise
             permit.settle(attempt.error)
             if attempt.error is None or not may_try_another(attempt.error):
-                return route.name, attempt, refused
+                return route.name, attempt, refused, permit_of_last.unspent(attempt)
             tried.append(route)
             try:
                 permit = await self._routing.admit(self._tokens_of(job), tried=tried)
             except NoProviderAvailable:
-                return route.name, attempt, refused
+                return route.name, attempt, refused, permit_of_last.unspent(attempt)
             if is_late(job.delivery, self._now_s()) or not await self._ledger.is_held(claim):
                 permit.abandon()
-                return route.name, attempt, refused
+                return route.name, attempt, refused, permit_of_last.unspent(attempt)
             refused.append(f"{route.name}: {attempt.error.reason}")
 
     async def _call(self, job: ReadyDelivery, permit: SendPermit) -> Attempt:
@@ -178,7 +185,7 @@ class Attempts:
             attempt = Attempt(error)
         except Exception:
             log.exception("sending failed unexpectedly", extra=identity(job.delivery))
-            attempt = Attempt(TransientDeliveryError("INTERNAL", "an unexpected failure; see the log"))
+            attempt = Attempt(TransientDeliveryError(OUR_DEFECT, "an unexpected failure; see the log"))
         result = attempt.error.reason if attempt.error is not None else "sent"
         if self._observe is not None:
             self._observe(provider, result, time.perf_counter() - started_s, attempt.error is None)

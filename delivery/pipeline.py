@@ -19,7 +19,6 @@ from delivery.errors import TransientDeliveryError
 from delivery.models import Attempt, LedgerState, LedgerStore, ReadyDelivery, Recipients, Renderer
 from delivery.routing import Routing
 from mesh.errors import Code, ServiceError
-from mesh.resilience.breaker import BreakerOpen
 
 _HOPELESS = frozenset({Code.INVALID_ARGUMENT, Code.NOT_FOUND, Code.FAILED_PRECONDITION, Code.OUT_OF_RANGE, Code.ALREADY_EXISTS})
 _OUR_DEFECT = frozenset({Code.INTERNAL, Code.UNKNOWN, Code.DATA_LOSS, Code.RESOURCE_EXHAUSTED})
@@ -134,8 +133,8 @@ class DeliveryPipeline:
 
     def _defer_while_open(self, envelope: _Envelope) -> None:
         if self._routing.held_s > 0:
-            wait_s = self._routing.defer_s
-            envelope.decided.update({index: Defer(BreakerOpen.reason, wait_s) for index, _ in envelope.open()})
+            reason, wait_s = self._routing.held_reason, self._routing.defer_s
+            envelope.decided.update({index: Defer(reason, wait_s) for index, _ in envelope.open()})
 
     async def _resolve(self, envelope: _Envelope) -> None:
         waiting = list(envelope.open())

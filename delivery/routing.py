@@ -4,16 +4,20 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from delivery.errors import DeliveryError
 from delivery.models import Attempt, OutcomeUnknown, ProviderUnavailable, ReadyDelivery, Sender
 from delivery.provider_limit import ProviderLimit
-from mesh.resilience.breaker import BreakerOpen
+from delivery.pushback import REASON as PROVIDER_DEFERS
+from delivery.pushback import Pushback
+from mesh.resilience.breaker import BreakerOpen, BreakerState
 from mesh.resilience.shared_breaker import Permit, SharedBreaker
 
 RATE_LIMITED = "PROVIDER_RATE_LIMITED"
+# A failure inside the worker says nothing about the provider.
+OUR_DEFECT = "INTERNAL"
 
 # Longer than this nobody waits for a token in a worker: the delivery is parked.
 _MOST_WAIT_S = 1.0
@@ -33,6 +37,20 @@ class Route:
     weight: float = 1.0
     limit: ProviderLimit | None = None
     ramp_s: float = 60.0
+    pushback: Pushback = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.pushback = Pushback(self.name)
+
+    @property
+    def held_s(self) -> float:
+        """Seconds until it lets a job through; 0 when it does now."""
+        return max(self.breaker.retry_after_s, self.pushback.hold_s)
+
+    @property
+    def defer_s(self) -> float:
+        """How long a job that it does not let through is to wait; 0 where only this worker is held back and another may take it."""
+        return max(self.breaker.defer_s, self.pushback.hold_s)
 
     @property
     def share(self) -> float:
@@ -73,11 +91,13 @@ class NoProviderAvailable(Exception):
 class SendPermit:
     """The right to hand one job to one provider. Ends with `settle` or `abandon`."""
 
-    __slots__ = ("_permit", "_routing", "route")
+    __slots__ = ("_finds_out", "_is_probe", "_permit", "_routing", "route")
 
-    def __init__(self, routing: "Routing", route: Route, permit: Permit) -> None:
+    def __init__(self, routing: "Routing", route: Route, permit: Permit, *, is_probe: bool = False) -> None:
         self._routing = routing
         self.route = route
+        self._is_probe = is_probe
+        self._finds_out = route.pushback.enter()
         self._permit: Permit | None = permit
 
     async def send(self, job: ReadyDelivery) -> Attempt:
@@ -92,7 +112,20 @@ class SendPermit:
             self.route.breaker.record_failure(self._permit)
         else:
             self.route.breaker.record_success(self._permit)
+            refused = error is not None and error.retryable and error.reason != OUR_DEFECT
+            self.route.pushback.note(refused=refused, found_out=self._finds_out)
         self._end()
+
+    def unspent(self, attempt: Attempt) -> NoProviderAvailable | None:
+        """Set where the attempt found out about the provider only, which surely does not have the job: it is not used up, and waits."""
+        error = attempt.error
+        if error is None or not error.retryable or error.reason == OUR_DEFECT or isinstance(error, OutcomeUnknown) or attempt.devices:
+            return None
+        if isinstance(error, ProviderUnavailable):
+            return NoProviderAvailable(BreakerOpen.reason, self.route.defer_s) if self._is_probe else None
+        if not self.route.pushback.active:
+            return None
+        return NoProviderAvailable(PROVIDER_DEFERS, max(self.route.defer_s, error.retry_after_s or 0.0))
 
     def abandon(self) -> None:
         """Nothing was learned about the provider. Does nothing to a permit that has ended."""
@@ -123,13 +156,18 @@ class Routing:
 
     @property
     def held_s(self) -> float:
-        """Seconds until the breaker of a provider lets a job through; 0 when one does now."""
-        return min(route.breaker.retry_after_s for route in self._routes)
+        """Seconds until a provider lets a job through; 0 when one does now."""
+        return min(route.held_s for route in self._routes)
+
+    @property
+    def held_reason(self) -> str:
+        """Why."""
+        return PROVIDER_DEFERS if any(route.breaker.retry_after_s <= 0 for route in self._routes) else BreakerOpen.reason
 
     @property
     def defer_s(self) -> float:
         """How long a delivery that finds no provider is to wait; 0 where only this worker is held back and another may take it at once."""
-        return min(route.breaker.defer_s for route in self._routes)
+        return min(route.defer_s for route in self._routes)
 
     async def admit(self, tokens: int = 1, *, tried: Collection[Route] = ()) -> SendPermit:
         """A place at a provider that was not tried yet; waits for one to be free. `tokens` is what the job costs of the provider's rate.
@@ -142,7 +180,9 @@ class Routing:
         while True:
             route = await self._enter(excluded, tokens)
             try:
-                return SendPermit(self, route, await route.breaker.admit())
+                permit_of_breaker = await route.breaker.admit()
+                is_probe = route.breaker.state is not BreakerState.CLOSED or route.breaker.isolated
+                return SendPermit(self, route, permit_of_breaker, is_probe=is_probe)
             except BreakerOpen:
                 self.leave(route)
                 excluded.add(route)
@@ -153,7 +193,7 @@ class Routing:
     def _at_once(self) -> SendPermit | None:
         """The short way for the common case: everybody is well and has a place, and nobody counts tokens."""
         for route in self._routes:
-            if route.limit is not None or self._room[route] <= 0 or route.breaker.closed_permit is None:
+            if route.limit is not None or self._room[route] <= 0 or route.breaker.closed_permit is None or route.pushback.active:
                 return None
         only = len(self._routes) == 1
         route = self._routes[0] if only else pick(self._credit, {route: route.share for route in self._routes})
@@ -173,10 +213,10 @@ class Routing:
         spent: dict[Route, float] = {}
         waited = False
         while True:
-            usable = [route for route in self._routes if route not in excluded and route.breaker.retry_after_s <= 0]
+            usable = [route for route in self._routes if route not in excluded and route.held_s <= 0]
             if not usable:
                 self._wake()  # whoever waits for a place finds the same
-                raise NoProviderAvailable(BreakerOpen.reason, self.defer_s)
+                raise NoProviderAvailable(self.held_reason, self.defer_s)
             left = [route for route in usable if route not in spent]
             free = [route for route in left or usable if self._room[route] > 0]
             if not free:

@@ -102,7 +102,10 @@ class FakeLedger:
         return NONE
 
     async def abandon(self, claim: Claim, *, tried: bool = True) -> None:
-        self.entries[claim.key] = LedgerEntry(LedgerState.UNKNOWN)
+        if tried:
+            self.entries[claim.key] = LedgerEntry(LedgerState.UNKNOWN)
+        else:
+            self.entries.pop(claim.key, None)
 
 
 class FakeSender:

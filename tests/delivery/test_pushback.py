@@ -1,0 +1,87 @@
+"""A provider that refuses nearly everything is asked slowly, and deliveries keep their attempts; so do those that only probed."""
+
+import pytest
+
+from clarion.delivery.v1.delivery_pb2 import Delivery
+from delivery.disposition import Defer, Disposition, Done, Retry
+from delivery.errors import PermanentDeliveryError, TransientDeliveryError
+from delivery.models import Attempt, ProviderUnavailable
+from delivery.pipeline import DeliveryPipeline
+from delivery.pushback import Pushback
+from delivery.routing import Route, Routing
+from mesh.resilience.shared_breaker import SharedBreakers
+from mesh.testing import FakeClock
+from tests.delivery.fakes import FakeLedger, FakeRecipients, FakeRenderer, FakeSender, make_delivery
+
+GREY = TransientDeliveryError("SMTP_451", "4.7.1 come back later")
+
+
+class Bench:
+    """One provider, and a clock for all that waits."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.ledger, self.sender = FakeLedger(), FakeSender()
+        self.breaker = SharedBreakers(clock=self.clock).breaker("provider")
+        self.route = Route("provider", self.sender, self.breaker, 4)
+        self.route.pushback = Pushback("provider", clock=self.clock)
+        self.pipeline = DeliveryPipeline(
+            recipients=FakeRecipients(), renderer=FakeRenderer(), ledger=self.ledger, routing=Routing([self.route], clock=self.clock)
+        )
+        self.numbers = iter(range(1, 1000))
+
+    async def one(self, delivery: Delivery | None = None) -> Disposition:
+        (disposition,) = await self.pipeline.handle([delivery or make_delivery(next(self.numbers))])
+        return disposition
+
+    def answer(self, error: Exception | None) -> None:
+        async def act(_job: object) -> Attempt:
+            if error is not None:
+                raise error
+            return Attempt()
+
+        self.sender.act = act
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+async def test_a_provider_that_defers_everyone_uses_up_no_attempts(bench: Bench) -> None:
+    """The first ten are what it takes to find out. After that one delivery in a growing pause asks, and keeps its attempt too."""
+    bench.answer(GREY)
+    first = [await bench.one() for _ in range(10)]
+    assert all(isinstance(disposition, Retry) for disposition in first[:9])
+    later = []
+    for _ in range(60):
+        later.append(await bench.one())
+        bench.clock.advance(1)
+    assert {type(disposition) for disposition in later} == {Defer}
+    assert len(bench.sender.jobs) < 20, "of 70"
+    asked = make_delivery(500)
+    bench.clock.advance(60)
+    assert isinstance(await bench.one(asked), Defer)
+    bench.clock.advance(60)
+    bench.answer(None)
+    assert isinstance(await bench.one(asked), Done), "its attempt is free"
+    assert [type(await bench.one()) for _ in range(20)] == [Done] * 20
+
+
+async def test_some_deferred_recipients_are_their_own_affair(bench: Bench) -> None:
+    """Greylisting of every other one slows nothing down, and refusals for good are answers."""
+    for error in [GREY, None, PermanentDeliveryError("SMTP_550")] * 20:
+        bench.answer(error)
+        assert not isinstance(await bench.one(), Defer)
+
+
+async def test_a_probe_that_fails_keeps_its_attempt(bench: Bench) -> None:
+    bench.answer(ProviderUnavailable("SMTP_CONNECT", "can't connect"))
+    assert [type(await bench.one()) for _ in range(5)] == [Retry] * 5
+    probe = make_delivery(500)
+    for _ in range(6):
+        bench.clock.advance(60)
+        assert await bench.one(probe) == Defer("BREAKER_OPEN", 60)
+    bench.clock.advance(60)
+    bench.answer(None)
+    assert isinstance(await bench.one(probe), Done)
