@@ -10,7 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from clarion.delivery.v1.delivery_pb2 import Delivery, DeliveryFailed, DeliveryRequested, Outcome
 from clarion.notification.v1.notification_pb2 import NotificationStatus
 from delivery.attempt_result import expired
-from delivery.disposition import Dead, Defer, Disposition, Done, Retry
+from delivery.disposition import Broken, Dead, Defer, Disposition, Done, Retry
 from delivery.envelopes import FAILED, REQUESTED, UNREADABLE, Unreadable, ids_header
 from delivery.lanes import FAILED_QUEUE, Delay, Lane
 
@@ -80,11 +80,13 @@ class DeliveryActions:
                 self._defer(delivery, reason or "DEFERRED", delay_s)
             case Dead(outcome):
                 self._give_up(delivery, outcome)
+            case Broken():
+                self.crashed([delivery])
             case unknown:
                 assert_never(unknown)
 
     def crashed(self, deliveries: Iterable[Delivery]) -> None:
-        """The handler broke down: nobody knows over which one, so each comes back alone after a pause, some times."""
+        """The handler failed over one or more of these: each is tried again alone after a pause, some times."""
         pause = self._lane.park[0]
         for delivery in deliveries:
             if _is_over(delivery, self.now + timedelta(seconds=pause.delay_s)):

@@ -10,7 +10,7 @@ from clarion.delivery.v1.delivery_pb2 import Delivery, DeliveryFailed, Outcome
 from clarion.notification.v1 import notification_pb2 as notification
 from clarion.template.v1.template_pb2 import ON_UNKNOWN_HOLD
 from delivery.disposition import Dead, Disposition, Done, Retry
-from delivery.errors import DeliveryError
+from delivery.errors import DeliveryError, readable
 from delivery.lanes import RETRY_DELAYS_S
 from delivery.models import Attempt, OutcomeUnknown
 
@@ -150,7 +150,7 @@ def _outcome(
         start_time=_timestamp(started_ns) if started_ns else None,
         time=_timestamp(time.time_ns()),
         reason=error.reason if error is not None else reason,
-        detail=(error.detail if error is not None else detail)[:_MAX_DETAIL],
+        detail=readable(error.detail if error is not None else detail)[:_MAX_DETAIL],
         locale=locale,
         devices=devices,
     )

@@ -6,12 +6,12 @@ which the workers' ledger makes harmless, and never a loss.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from clarion.delivery.v1.delivery_pb2 import Delivery, DeliveryResolved, Outcome
 from delivery.actions import DeliveryActions, OutgoingMessage
-from delivery.disposition import Disposition
+from delivery.disposition import Disposition, Settled
 from delivery.envelopes import RESOLVED, open_envelope
 from delivery.lanes import OUTCOME_QUEUE, Lane, lane_of
 from mesh.bus.broker import Broker, BrokerUnavailable, Message, Subscription, Unroutable
@@ -19,7 +19,7 @@ from mesh.resilience.batching import Batcher
 
 log = logging.getLogger(__name__)
 
-Handler = Callable[[Sequence[Delivery]], Awaitable[Sequence[Disposition]]]
+Handler = Callable[[Sequence[Delivery], Settled], Awaitable[Sequence[Disposition]]]
 
 # From this redelivery on an envelope of several is taken apart, well before the broker's limit gives all of them up.
 SPLIT_FROM_DELIVERY = 2
@@ -32,8 +32,8 @@ _RETRY_MAX_S = 5.0
 class DeliveryConsumer:
     """Consumes both lanes of a channel, each with a consumer and a prefetch of its own, so that neither waits for the other.
 
-    The handler answers with one disposition per delivery, in order, and is where telemetry wraps itself around. It is called for what is
-    due or out of time: deliveries whose `not_before` lies ahead go back into a delay queue.
+    The handler answers with one disposition per delivery, in order, and may hand over some of them earlier, so that none waits for a
+    slow neighbour. It is called for what is due or out of time: deliveries whose `not_before` lies ahead go back into a delay queue.
     """
 
     def __init__(
@@ -97,26 +97,40 @@ class DeliveryConsumer:
                 log.warning("envelope taken apart", extra={"queue": message.queue, "deliveries": len(deliveries)})
                 actions.split(deliveries)
             else:
-                await self._decide(actions, deliveries)
+                await self._decide(actions, deliveries, message, urgent=urgent, lane=lane)
             if await self._carry_out(actions, message):
                 await message.ack()
 
         return receive
 
-    async def _decide(self, actions: DeliveryActions, deliveries: Sequence[Delivery]) -> None:
+    async def _decide(
+        self, actions: DeliveryActions, deliveries: Sequence[Delivery], message: Message, *, lane: Lane, urgent: bool
+    ) -> None:
         due = [delivery for delivery in deliveries if not actions.settle_early(delivery)]
+        early: set[int] = set()
+
+        async def settled(dispositions: Mapping[int, Disposition]) -> None:
+            """Publishes what these lead to at once. When the envelope is redelivered the ledger knows them."""
+            ahead = DeliveryActions(lane, urgent=urgent, now=self._clock())
+            for index, disposition in dispositions.items():
+                ahead.settle(due[index], disposition)
+            ahead.pack()
+            if await self._carry_out(ahead, message):
+                early.update(dispositions)
+
         if due:
             try:
-                dispositions = await self._handler(due)
+                dispositions = await self._handler(due, settled)
                 if len(dispositions) != len(due):
                     raise RuntimeError(f"the handler answered {len(dispositions)} dispositions for {len(due)} deliveries")
             except Exception:
                 log.exception("delivery handler failed", extra={"deliveries": len(due), "notification_id": due[0].notification_id})
-                actions.crashed(due)
+                actions.crashed(delivery for index, delivery in enumerate(due) if index not in early)
             else:
                 actions.now = self._clock()
-                for delivery, disposition in zip(due, dispositions, strict=True):
-                    actions.settle(delivery, disposition)
+                for index, disposition in enumerate(dispositions):
+                    if index not in early:
+                        actions.settle(due[index], disposition)
         actions.pack()
 
     async def _carry_out(self, actions: DeliveryActions, message: Message) -> bool:

@@ -3,6 +3,7 @@
 Pure data apart from the loop, so that use cases may speak of it and stay free of AMQP.
 """
 
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from clarion.delivery.v1.delivery_pb2 import Delivery, Outcome
@@ -43,4 +44,12 @@ class Dead:
     outcome: Outcome
 
 
-Disposition = Done | Retry | Defer | Dead
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """The worker's own code failed over this delivery: it is tried again alone, some times, and then given up."""
+
+
+Disposition = Done | Retry | Defer | Dead | Broken
+
+# Receives dispositions by the delivery's place in its envelope, ahead of the last of them.
+Settled = Callable[[Mapping[int, Disposition]], Awaitable[None]]

@@ -4,8 +4,9 @@ ledger -> expired? -> recipient and decision -> text -> attempt (`delivery/attem
 """
 
 import asyncio
+import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from clarion.delivery.v1.delivery_pb2 import Delivery
 from clarion.notification.v1 import notification_pb2 as notification
@@ -13,18 +14,24 @@ from clarion.template.v1.render_service_pb2 import RenderItem
 from clarion.template.v1.template_pb2 import ON_UNKNOWN_HOLD
 from clarion.user.v1.recipient_service_pb2 import DECISION_NOT_FOUND, DECISION_SEND, Recipient, RecipientQuery
 from delivery.attempt_result import expired, outcome, reached_before, result_of
-from delivery.attempts import BEING_SENT, Attempts, Observer, is_late, key_of, known
-from delivery.disposition import Dead, Defer, Disposition, Done
+from delivery.attempts import BEING_SENT, Attempts, Observer, identity, is_late, key_of, known
+from delivery.disposition import Broken, Dead, Defer, Disposition, Done, Settled
 from delivery.errors import TransientDeliveryError
-from delivery.models import Attempt, LedgerState, LedgerStore, ReadyDelivery, Recipients, Renderer
+from delivery.models import Attempt, LedgerEntry, LedgerState, LedgerStore, ReadyDelivery, Recipients, Renderer
 from delivery.routing import Routing
 from mesh.errors import Code, ServiceError
+
+log = logging.getLogger(__name__)
 
 _HOPELESS = frozenset({Code.INVALID_ARGUMENT, Code.NOT_FOUND, Code.FAILED_PRECONDITION, Code.OUT_OF_RANGE, Code.ALREADY_EXISTS})
 _OUR_DEFECT = frozenset({Code.INTERNAL, Code.UNKNOWN, Code.DATA_LOSS, Code.RESOURCE_EXHAUSTED})
 # How long deliveries wait for a service that is down, by how often they have waited. Short at first, since most outages are restarts and
 # a short one should stay short; longer later, since each wait costs the bus a round of everything that waits.
 _PEER_WAITS_S = (2.0, 4.0, 4.0, 4.0, 8.0, 8.0, 8.0, 30.0)
+
+
+# An envelope's decided deliveries wait so long for the others before they are handed over.
+_PATIENCE_S = 1.0
 
 
 class _Envelope:
@@ -74,28 +81,37 @@ class DeliveryPipeline:
         self._attempts = Attempts(routing=routing, ledger=ledger, tokens_of=tokens_of, observe=observe, now_s=now_s)
         self._under_way: dict[str, asyncio.Future[Disposition]] = {}
 
-    async def handle(self, deliveries: Sequence[Delivery]) -> list[Disposition]:
-        """What is to become of each delivery, in order."""
+    async def handle(self, deliveries: Sequence[Delivery], settled: Settled | None = None) -> list[Disposition]:
+        """What is to become of each delivery, in order. While some take long, `settled` gets the others every second."""
         envelope = _Envelope(deliveries)
         # the ledger first: what was sent in time is not EXPIRED because its message came back late
         await self._consult_ledger(envelope)
-        taken = sorted(envelope.taken)
-        others = asyncio.gather(*(self._after_other(deliveries[index]) for index in taken))
-        _, results = await asyncio.gather(self._deliver(envelope), others)
-        envelope.decided.update(zip(taken, results, strict=True))
+        tasks = {asyncio.create_task(self._after_other(deliveries[index])): index for index in sorted(envelope.taken)}
+        try:
+            answered = frozenset(envelope.decided)
+            self._drop_expired(envelope)
+            self._defer_while_open(envelope)
+            await self._resolve(envelope)
+            tasks |= {asyncio.create_task(self._once(job)): index for index, job in (await self._render(envelope)).items()}
+            for index in [index for index, made in envelope.decided.items() if index not in answered and not isinstance(made, Defer)]:
+                tasks[asyncio.create_task(self._conclude(deliveries[index], envelope.decided.pop(index)))] = index
+            await self._collect(envelope, tasks, settled)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
         return envelope.decisions()
 
-    async def _deliver(self, envelope: _Envelope) -> None:
-        """Those that no other handler has in hand."""
-        answered = frozenset(envelope.decided)
-        self._drop_expired(envelope)
-        self._defer_while_open(envelope)
-        await self._resolve(envelope)
-        jobs = await self._render(envelope)
-        unsent = [index for index, made in envelope.decided.items() if index not in answered and not isinstance(made, Defer)]
-        ends = (self._conclude(envelope.deliveries[index], envelope.decided[index]) for index in unsent)
-        results = await asyncio.gather(*(self._once(job) for job in jobs.values()), *ends)
-        envelope.decided.update(zip([*jobs, *unsent], results, strict=True))
+    async def _collect(self, envelope: _Envelope, tasks: "Mapping[asyncio.Task[Disposition], int]", settled: Settled | None) -> None:
+        """The results of all. An exception over one delivery is that one's affair, and so is the time that one takes."""
+        pending, reported = set(tasks), set[int]()
+        while pending:
+            done, pending = await asyncio.wait(pending, timeout=_PATIENCE_S)
+            for task in done:
+                envelope.decided[tasks[task]] = _result(task, envelope.deliveries[tasks[task]])
+            if pending and settled is not None and len(envelope.decided) > len(reported):
+                await settled({index: made for index, made in envelope.decided.items() if index not in reported})
+                reported.update(envelope.decided)
 
     async def _consult_ledger(self, envelope: _Envelope) -> None:
         """Decides what the ledger has an answer for, and finds those that are being sent or whose earlier try has an unknown outcome."""
@@ -105,7 +121,7 @@ class DeliveryPipeline:
             held = unknown and delivery.on_unknown == ON_UNKNOWN_HOLD
             if held or entry.state is LedgerState.CLAIMED or key_of(delivery) in self._under_way:
                 envelope.taken.add(index)
-            elif (settled := known(delivery, entry)) is not None:
+            elif (settled := _recorded(delivery, entry)) is not None:
                 envelope.decided[index] = settled
             elif unknown:
                 envelope.doubtful.add(index)
@@ -191,6 +207,22 @@ class DeliveryPipeline:
             return disposition
         finally:
             del self._under_way[key]
+
+
+def _recorded(delivery: Delivery, entry: LedgerEntry) -> Disposition | None:
+    try:
+        return known(delivery, entry)
+    except Exception:
+        log.exception("the ledger's record can't be read", extra=identity(delivery))
+        return Broken()
+
+
+def _result(task: "asyncio.Task[Disposition]", delivery: Delivery) -> Disposition:
+    error = task.exception()
+    if error is None:
+        return task.result()
+    log.error("the worker failed over a delivery", exc_info=error, extra=identity(delivery))
+    return Broken()
 
 
 def _refused(delivery: Delivery, recipient: Recipient) -> Disposition:

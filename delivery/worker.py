@@ -17,7 +17,7 @@ from clarion.template.v1 import render_service_pb2
 from clarion.user.v1 import recipient_service_pb2
 from delivery.clients import RecipientClient, RenderClient
 from delivery.consumer import DeliveryConsumer
-from delivery.disposition import Disposition
+from delivery.disposition import Disposition, Settled
 from delivery.isolation import Isolation
 from delivery.lanes import build_topology
 from delivery.ledger import Ledger
@@ -244,10 +244,10 @@ class _Lanes:
 
         self._urgent, self._normal = lane(_urgent_part), lane(lambda capacity: max(1, capacity - _urgent_part(capacity)))
 
-    async def __call__(self, deliveries: Sequence[Delivery]) -> Sequence[Disposition]:
+    async def __call__(self, deliveries: Sequence[Delivery], settled: Settled) -> Sequence[Disposition]:
         """An envelope holds deliveries of one lane."""
         lane = self._urgent if deliveries[0].priority == PRIORITY_HIGH else self._normal
-        return await lane.handle(deliveries)
+        return await lane.handle(deliveries, settled)
 
 
 def _urgent_part(capacity: int) -> int:

@@ -32,7 +32,7 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """One misbehaviour. `reply` is a whole reply line such as `451 4.7.1 Try later`."""
+    """One misbehaviour. `reply` is a whole reply line such as `451 4.7.1 Try later`. A surrogate U+DCxx in it is sent as the byte xx."""
 
     action: Action
     stage: Stage
@@ -253,7 +253,8 @@ class Session(asyncio.Protocol):
 
     def _reply(self, line: str) -> None:
         if self._transport is not None:
-            self._transport.write(f"{line}\r\n".encode())
+            # a scripted reply may hold bytes that are not UTF-8, as Python spells them: \udce4 is the byte E4
+            self._transport.write(f"{line}\r\n".encode("utf-8", "surrogateescape"))
 
 
 def _path(argument: str) -> str:

@@ -12,7 +12,7 @@ from google.protobuf.struct_pb2 import Struct
 from clarion.delivery.v1.delivery_pb2 import Delivery, DeliveryFailed, DeliveryRequested, DeliveryResolved, Outcome
 from clarion.notification.v1.notification_pb2 import NotificationStatus
 from delivery.consumer import SPLIT_FROM_DELIVERY, DeliveryConsumer, Handler
-from delivery.disposition import Dead, Defer, Disposition, Done, Retry
+from delivery.disposition import Dead, Defer, Disposition, Done, Retry, Settled
 from delivery.envelopes import UNREADABLE, _varint, envelope, ids_of
 from delivery.lanes import FAILED_QUEUE, OUTCOME_QUEUE, build_topology, work_queue
 from devstack.broker import MemoryBroker
@@ -70,7 +70,7 @@ class Script:
         self.answer = answer
         self.calls: list[list[Delivery]] = []
 
-    async def __call__(self, deliveries: Sequence[Delivery]) -> Sequence[Disposition]:
+    async def __call__(self, deliveries: Sequence[Delivery], settled: Settled) -> Sequence[Disposition]:
         self.calls.append(list(deliveries))
         return [self.answer(delivery) for delivery in deliveries]
 
@@ -190,7 +190,7 @@ async def test_an_unreadable_item_costs_no_neighbour(broker: Broker) -> None:
 async def test_a_handler_that_breaks_down_costs_a_pause_and_no_neighbour(memory_broker: MemoryBroker) -> None:
     sizes: list[int] = []
 
-    async def handler(deliveries: Sequence[Delivery]) -> Sequence[Disposition]:
+    async def handler(deliveries: Sequence[Delivery], settled: Settled) -> Sequence[Disposition]:
         sizes.append(len(deliveries))
         if any(delivery.notification_id == "poison" for delivery in deliveries):
             raise ValueError("a defect")
@@ -207,7 +207,7 @@ async def test_a_handler_that_breaks_down_costs_a_pause_and_no_neighbour(memory_
 
 
 async def test_a_handler_that_answers_too_little_has_broken_down(memory_broker: MemoryBroker) -> None:
-    async def handler(deliveries: Sequence[Delivery]) -> Sequence[Disposition]:
+    async def handler(deliveries: Sequence[Delivery], settled: Settled) -> Sequence[Disposition]:
         return [] if len(deliveries) > 1 else [Done(Outcome(status=SENT))]
 
     async with running(memory_broker, handler) as (gateway, _):
@@ -236,7 +236,7 @@ async def test_nothing_is_acknowledged_before_it_is_published_onward(memory_brok
     go_on = asyncio.Event()
     calls: list[int] = []
 
-    async def handler(deliveries: Sequence[Delivery]) -> Sequence[Disposition]:
+    async def handler(deliveries: Sequence[Delivery], settled: Settled) -> Sequence[Disposition]:
         calls.append(deliveries[0].attempt)
         asked.set()
         await go_on.wait()
@@ -268,7 +268,7 @@ async def test_publishing_onward_is_repeated_until_it_succeeds(memory_broker: Me
 async def test_an_urgent_delivery_does_not_wait_for_a_busy_normal_lane(broker: Broker) -> None:
     release = asyncio.Event()
 
-    async def handler(deliveries: Sequence[Delivery]) -> Sequence[Disposition]:
+    async def handler(deliveries: Sequence[Delivery], settled: Settled) -> Sequence[Disposition]:
         if deliveries[0].notification_id == "slow":
             await release.wait()
         return [Done(Outcome(status=SENT)) for _ in deliveries]
@@ -286,7 +286,7 @@ async def test_stopping_finishes_the_envelope_in_hand(broker: Broker) -> None:
     asked = asyncio.Event()
     release = asyncio.Event()
 
-    async def handler(deliveries: Sequence[Delivery]) -> Sequence[Disposition]:
+    async def handler(deliveries: Sequence[Delivery], settled: Settled) -> Sequence[Disposition]:
         asked.set()
         await release.wait()
         return [Done(Outcome(status=SENT)) for _ in deliveries]

@@ -17,9 +17,9 @@ from clarion.notification.v1.notification_pb2 import (
 from clarion.template.v1.template_pb2 import ON_UNKNOWN_HOLD
 from clarion.user.v1.recipient_service_pb2 import DECISION_NOT_FOUND, DECISION_SKIP, Recipient
 from delivery.attempt_result import decode, encode
-from delivery.disposition import Dead, Defer, Disposition, Done, Retry
+from delivery.disposition import Broken, Dead, Defer, Disposition, Done, Retry
 from delivery.errors import PermanentDeliveryError, TransientDeliveryError
-from delivery.models import Attempt, LedgerEntry, LedgerState, OutcomeUnknown, ProviderUnavailable, ReadyDelivery
+from delivery.models import Attempt, Claim, LedgerEntry, LedgerState, OutcomeUnknown, ProviderUnavailable, ReadyDelivery
 from delivery.pipeline import DeliveryPipeline
 from delivery.routing import Route, Routing
 from mesh.errors import FailedPrecondition, Internal, Unavailable
@@ -104,7 +104,7 @@ async def test_each_delivery_of_an_envelope_has_its_own_fate_in_order(bench: Ben
     broken = make_delivery(3)
     broken.template = "broken"
     dispositions = await bench.pipeline.handle([make_delivery(1), make_delivery(2), broken, make_delivery(4)])
-    outcomes = [disposition.outcome for disposition in dispositions if not isinstance(disposition, Defer)]
+    outcomes = [disposition.outcome for disposition in dispositions if not isinstance(disposition, Defer | Broken)]
     assert [type(disposition) for disposition in dispositions] == [Done, Dead, Dead, Done]
     assert [(outcome.status, outcome.reason) for outcome in outcomes] == [
         (NOTIFICATION_STATUS_SKIPPED, "PREFERENCE"),
@@ -326,3 +326,17 @@ async def test_a_later_refusal_does_not_undo_what_reached_a_device(bench: Bench)
     disposition = await bench.one(delivery)
     assert isinstance(disposition, Done)
     assert disposition.outcome.status == NOTIFICATION_STATUS_SENT
+
+
+async def test_a_failure_of_our_own_over_one_delivery_is_that_ones_affair(bench: Bench) -> None:
+    """Whatever breaks after the provider's answer: its neighbours keep their outcomes."""
+
+    class Faulty(FakeLedger):
+        async def record(self, claim: Claim, record: bytes, *, sent: bool = False) -> LedgerEntry:
+            if "000000000002" in claim.key:
+                raise ValueError("a defect")
+            return await super().record(claim, record, sent=sent)
+
+    bench.pipeline._attempts._ledger = Faulty()
+    dispositions = await bench.pipeline.handle([make_delivery(number) for number in range(1, 4)])
+    assert [type(disposition) for disposition in dispositions] == [Done, Broken, Done]
