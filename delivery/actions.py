@@ -108,8 +108,8 @@ class DeliveryActions:
         self._delayed.clear()
 
     def _retry(self, delivery: Delivery, outcome: Outcome, wait_s: float, changed: Delivery) -> None:
-        step = delivery.attempt - 1
-        if step >= len(self._lane.retry):
+        step = None if changed.refusals > delivery.refusals else delivery.attempt - 1 - delivery.refusals
+        if step is not None and step >= len(self._lane.retry):
             self._give_up(changed, outcome)
             return
         next_delivery = _copy(changed)

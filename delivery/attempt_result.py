@@ -6,15 +6,32 @@ from collections.abc import Sequence
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from clarion.delivery.v1.delivery_pb2 import Delivery, DeliveryFailed, Outcome
+from clarion.delivery.v1.delivery_pb2 import (
+    FAULT_MESSAGE,
+    FAULT_PROVIDER,
+    FAULT_RECIPIENT,
+    FAULT_SENDER,
+    FAULT_UNSPECIFIED,
+    Delivery,
+    DeliveryFailed,
+    Outcome,
+)
 from clarion.notification.v1 import notification_pb2 as notification
 from clarion.template.v1.template_pb2 import ON_UNKNOWN_HOLD
 from delivery.disposition import Dead, Disposition, Done, Retry
-from delivery.errors import DeliveryError, readable
+from delivery.errors import DeliveryError, Fault, readable
 from delivery.lanes import RETRY_DELAYS_S
 from delivery.models import Attempt, OutcomeUnknown
 
 ATTEMPTS = 1 + len(RETRY_DELAYS_S)
+# Of a run, those that use up no step of the ladder among them: a delivery whose sender is refused waits for a day or so.
+MAX_ATTEMPTS = 100
+
+_REFUSED_S, _REFUSED_MAX_S = 30.0, 900.0
+_FAULTS = {
+    None: FAULT_UNSPECIFIED, Fault.RECIPIENT: FAULT_RECIPIENT, Fault.MESSAGE: FAULT_MESSAGE, Fault.SENDER: FAULT_SENDER,
+    Fault.PROVIDER: FAULT_PROVIDER,
+}  # fmt: skip
 
 _HEAD = struct.Struct(">cd")  # kind, retry_after_s (negative: none)
 # A retry after an attempt that surely reached nobody, and one after an attempt that has or may have: the latter can't be cancelled.
@@ -32,13 +49,14 @@ def result_of(
     provider: str = "",
     refused: Sequence[str] = (),
     previous_outcome_unknown: bool = False,
+    attempts: int = ATTEMPTS,
 ) -> Done | Retry | Dead:
     """What an attempt means. `started_ns` (Unix time) is when the provider was called, 0 when it was not.
 
     `provider` is who answered; `refused` names those that were tried before in the same attempt, with their reasons.
-    `previous_outcome_unknown` says that an earlier try of this attempt ended without an answer.
+    `previous_outcome_unknown` says that an earlier try of this attempt ended without an answer. `attempts`: as many as the ladder allows.
     """
-    disposition = _decide(delivery, attempt, locale, started_ns)
+    disposition = _decide(delivery, attempt, locale, started_ns, attempts)
     decided = disposition.outcome
     decided.provider = provider
     if refused:
@@ -49,7 +67,7 @@ def result_of(
     return disposition
 
 
-def _decide(delivery: Delivery, attempt: Attempt, locale: str, started_ns: int) -> Done | Retry | Dead:
+def _decide(delivery: Delivery, attempt: Attempt, locale: str, started_ns: int, attempts: int) -> Done | Retry | Dead:
     error = attempt.error
     devices = [*delivery.device_results, *attempt.devices]
     reached = any(device.accepted for device in devices)
@@ -57,9 +75,15 @@ def _decide(delivery: Delivery, attempt: Attempt, locale: str, started_ns: int) 
         return Done(_outcome(delivery, notification.NOTIFICATION_STATUS_SENT, started_ns, locale=locale, devices=devices))
     if isinstance(error, OutcomeUnknown) and delivery.on_unknown == ON_UNKNOWN_HOLD:
         return lost(delivery, detail=error.detail, started_ns=started_ns)
-    if error.retryable and delivery.attempt < ATTEMPTS:
+    # once a person was reached nothing waits for an operator any more
+    waits = not error.uses_attempt and not reached
+    if error.retryable and (waits or delivery.attempt - delivery.refusals < attempts) and delivery.attempt < MAX_ATTEMPTS:
         retrying = _outcome(delivery, notification.NOTIFICATION_STATUS_RETRYING, started_ns, error=error, locale=locale, devices=devices)
-        return Retry(retrying, error.retry_after_s, _rest(delivery, attempt, devices) if attempt.pending else None)
+        rest = _rest(delivery, attempt, devices) if attempt.pending else None
+        if not waits:
+            return Retry(retrying, error.retry_after_s, rest)
+        wait_s = max(error.retry_after_s or 0.0, min(_REFUSED_MAX_S, _REFUSED_S * 2.0 ** min(delivery.refusals, 10)))
+        return Retry(retrying, wait_s, _refused(rest or delivery))
     devices += [notification.DeviceResult(device_id=device, reason=error.reason) for device in attempt.pending]
     if reached:
         return Done(_outcome(delivery, notification.NOTIFICATION_STATUS_SENT, started_ns, locale=locale, devices=devices))
@@ -122,6 +146,13 @@ def decode(record: bytes) -> Disposition:
     return Done(known.outcome) if kind == b"D" else Dead(known.outcome)
 
 
+def _refused(delivery: Delivery) -> Delivery:
+    refused = Delivery()
+    refused.CopyFrom(delivery)
+    refused.refusals += 1
+    return refused
+
+
 def _rest(delivery: Delivery, attempt: Attempt, devices: list[notification.DeviceResult]) -> Delivery:
     rest = Delivery()
     rest.CopyFrom(delivery)
@@ -153,6 +184,8 @@ def _outcome(
         detail=readable(error.detail if error is not None else detail)[:_MAX_DETAIL],
         locale=locale,
         devices=devices,
+        fault=_FAULTS[error.fault] if error is not None else FAULT_UNSPECIFIED,
+        transient=error is not None and error.retryable,
     )
 
 

@@ -15,7 +15,7 @@ from clarion.notification.v1.notification_pb2 import NOTIFICATION_STATUS_SENT
 from clarion.template.v1.template_pb2 import ON_UNKNOWN_HOLD
 from delivery.attempt_result import cancelled, decode, encode, expired, lost, result_of
 from delivery.disposition import Dead, Defer, Disposition, Done, Retry
-from delivery.errors import DeliveryError, TransientDeliveryError
+from delivery.errors import DeliveryError, Fault, TransientDeliveryError
 from delivery.models import Attempt, Claim, LedgerEntry, LedgerState, LedgerStore, OutcomeUnknown, ReadyDelivery, attempt_key
 from delivery.routing import OUR_DEFECT, NoProviderAvailable, Route, Routing, SendPermit, may_try_another
 from mesh.process import telemetry
@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 BEING_SENT = Defer("BEING_SENT", 0.0)
 
 _UNKNOWN = telemetry.meter().create_counter("clarion.ledger.unknown", "1", "Attempts whose earlier try ended without an answer.")
+
+_REFUSED = telemetry.meter().create_counter("clarion.delivery.sender_refused", "1", "Attempts that a provider refused because of us.")
 
 Observer = Callable[[str, str, float, bool], None]
 
@@ -187,6 +189,9 @@ class Attempts:
             log.exception("sending failed unexpectedly", extra=identity(job.delivery))
             attempt = Attempt(TransientDeliveryError(OUR_DEFECT, "an unexpected failure; see the log"))
         result = attempt.error.reason if attempt.error is not None else "sent"
+        if attempt.error is not None and attempt.error.fault is Fault.SENDER:
+            _REFUSED.add(1, {"provider": provider, "reason": result})
+            log.error("the provider refuses this sender: an operator is needed", extra={"provider": provider, "reason": result})
         if self._observe is not None:
             self._observe(provider, result, time.perf_counter() - started_s, attempt.error is None)
         if attempt.error is not None:

@@ -25,12 +25,17 @@ def readable(text: str) -> str:
 class DeliveryError(Exception):
     """A provider did not take a notification. The delivery loop asks `retryable` and the kind, no more.
 
-    `reason` is UPPER_SNAKE such as SMTP_451, `detail` the provider's words without addresses and tokens.
+    `reason` is UPPER_SNAKE such as SMTP_451, `detail` the provider's words without addresses and tokens. `fault` is None where nothing
+    was sent to a provider.
     """
 
     retryable: ClassVar[bool] = False
+    # False where the refusal is no judgement on this delivery: it waits and uses up no step of the retry ladder.
+    uses_attempt: ClassVar[bool] = True
+    fault: Fault | None = None
 
-    def __init__(self, reason: str, detail: str = "", *, retry_after_s: float | None = None) -> None:
+    def __init__(self, reason: str, detail: str = "", *, retry_after_s: float | None = None, fault: Fault | None = None) -> None:
+        self.fault = fault or self.fault
         self.reason = readable(reason)
         self.detail = readable(detail)
         super().__init__(f"{self.reason}: {self.detail}" if detail else self.reason)

@@ -13,12 +13,28 @@ from clarion.notification.v1.notification_pb2 import DeviceResult
 from clarion.template.v1.render_service_pb2 import Rendered, RenderItem
 from clarion.template.v1.template_pb2 import Content
 from clarion.user.v1.recipient_service_pb2 import Recipient, RecipientQuery
-from delivery.errors import DeliveryError, TransientDeliveryError
+from delivery.errors import DeliveryError, Fault, TransientDeliveryError
 from mesh.errors import ServiceError
 
 
 class ProviderUnavailable(TransientDeliveryError):
-    """The provider itself fails: unreachable, silent, broken inside, or refusing us altogether. The only error that a breaker counts."""
+    """The provider itself fails: unreachable, silent, broken inside, or refusing us altogether. Only this kind counts for a breaker."""
+
+    fault = Fault.PROVIDER
+
+
+class SenderRefused(ProviderUnavailable):
+    """The provider refuses us: account, address or configuration. Every message would meet it, so this one waits for an operator."""
+
+    uses_attempt = False
+    fault = Fault.SENDER
+
+
+class SenderRefusedInPart(TransientDeliveryError):
+    """The provider refuses us for some recipients, such as those of one platform, and works for the others: nothing for its breaker."""
+
+    uses_attempt = False
+    fault = Fault.SENDER
 
 
 class OutcomeUnknown(ProviderUnavailable):

@@ -26,17 +26,18 @@ _FCM_ERROR = "type.googleapis.com/google.firebase.fcm.v1.FcmError"
 _BAD_REQUEST = "type.googleapis.com/google.rpc.BadRequest"
 # google-auth names this audience whatever the token endpoint
 _AUDIENCE = "https://oauth2.googleapis.com/token"
+_NO_SUCH = "The registration token is not a valid FCM registration token"
 _GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
 
-def fails(status: int, name: str, code: str = "", *, retry_after: str = "", violation: str = "") -> Answer:
+def fails(status: int, name: str, code: str = "", *, retry_after: str = "", violation: str = "", message: str = "") -> Answer:
     """An error as Google words it: `name` is the canonical code, `code` FCM's own, `violation` the field of a bad payload."""
     details: list[dict[str, Any]] = []
     if code:
         details.append({"@type": _FCM_ERROR, "errorCode": code})
     if violation:
         details.append({"@type": _BAD_REQUEST, "fieldViolations": [{"field": violation, "description": "not valid"}]})
-    error = {"code": status, "message": f"The request failed with {code or name}.", "status": name, "details": details}
+    error = {"code": status, "message": message or f"The request failed with {code or name}.", "status": name, "details": details}
     headers = (("retry-after", retry_after),) if retry_after else ()
     return Answer(status, json.dumps({"error": error}).encode(), headers)
 
@@ -52,7 +53,8 @@ HANGS = Answer(action=Action.HANG)
 # What becomes of a token by its beginning, so that anybody can try each case by hand.
 _BY_PREFIX = {
     "unregistered-": fails(404, "NOT_FOUND", "UNREGISTERED"),
-    "invalid-": fails(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT"),
+    "invalid-": fails(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", message=_NO_SUCH),
+    "toobig-": fails(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", message="Android message is too big"),
     "mismatch-": fails(403, "PERMISSION_DENIED", "SENDER_ID_MISMATCH"),
     "thirdparty-": fails(401, "UNAUTHENTICATED", "THIRD_PARTY_AUTH_ERROR"),
     "quota-": fails(429, "RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED", retry_after="60"),

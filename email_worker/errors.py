@@ -1,7 +1,7 @@
-"""Why a mail was not taken, in the kinds that the delivery pipeline knows."""
+"""Why a mail was not taken, in the kinds that the delivery pipeline knows. `email_worker/replies.py` says which reply means which."""
 
 from delivery.errors import PermanentDeliveryError, TransientDeliveryError
-from delivery.models import OutcomeUnknown, ProviderUnavailable
+from delivery.models import OutcomeUnknown, ProviderUnavailable, SenderRefused
 
 
 class UnsafeMail(PermanentDeliveryError):
@@ -9,15 +9,23 @@ class UnsafeMail(PermanentDeliveryError):
 
 
 class SmtpRefused(TransientDeliveryError):
-    """The server answered 4yz: not now. It is alive, so this says nothing about the next mail."""
+    """The server refuses this mail for now. It is alive, so this says nothing about the next mail."""
 
 
 class SmtpRejected(PermanentDeliveryError):
-    """The server answered 5yz: never."""
+    """The server refuses this mail for good."""
+
+
+class MailboxGone(SmtpRejected):
+    """There is no such mailbox: the address is to get no more mail."""
 
 
 class SmtpUnavailable(ProviderUnavailable):
-    """No connection, no answer, no trust, or a refusal of us and not of the mail."""
+    """No connection, no answer, or a refusal that is the server's own trouble."""
+
+
+class SmtpSenderRefused(SmtpUnavailable, SenderRefused):
+    """The server refuses us and not the mail."""
 
 
 class SmtpOutcomeUnknown(OutcomeUnknown):

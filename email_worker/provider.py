@@ -1,4 +1,4 @@
-"""SMTP: a pool of kept connections, and what each kind of refusal means. Raises DeliveryError only."""
+"""SMTP: a pool of kept connections, and the dialogue over them. Raises DeliveryError only."""
 
 import asyncio
 import logging
@@ -12,16 +12,18 @@ from dataclasses import dataclass
 import aiosmtplib
 from aiosmtplib import (
     SMTPAuthenticationError,
-    SMTPDataError,
+    SMTPConnectResponseError,
     SMTPException,
     SMTPResponseException,
     SMTPServerDisconnected,
     SMTPTimeoutError,
 )
 
-from delivery.errors import DeliveryError
-from email_worker.errors import SmtpOutcomeUnknown, SmtpRefused, SmtpRejected, SmtpUnavailable
+from delivery.errors import DeliveryError, Fault
+from delivery.models import ProviderUnavailable
+from email_worker.errors import SmtpOutcomeUnknown, SmtpRejected, SmtpSenderRefused, SmtpUnavailable
 from email_worker.models import ComposedMail
+from email_worker.replies import Reply, Step, refusal
 from email_worker.settings import SmtpSettings
 from mesh.resilience.periodic import Periodic
 
@@ -31,7 +33,8 @@ _ENDED = (SMTPServerDisconnected, SMTPTimeoutError, TimeoutError, OSError)
 _CHECK_TIMEOUT_S = 5.0
 _QUIT_TIMEOUT_S = 2.0
 _CLOSING = 421
-_ANY_ADDRESS = re.compile(r"[^\s<>()\[\]:;,\"']+@[^\s<>()\[\]:;,\"']+")
+_START_MAIL = 354
+_LEADING_DOT = re.compile(rb"(?m)^\.")
 
 
 @dataclass(slots=True)
@@ -59,8 +62,7 @@ class SmtpProvider:
     async def send(self, mail: ComposedMail) -> None:
         """Returns when the server has taken the mail.
 
-        Raises SmtpRefused (4yz), SmtpRejected (5yz), SmtpUnavailable (no connection, no answer, no trust) or SmtpOutcomeUnknown (no answer
-        after the final dot).
+        Raises one of `email_worker/errors.py`, as `email_worker/replies.py` decides.
         """
         async with self._slots:
             connection = await self._take()
@@ -104,9 +106,9 @@ class SmtpProvider:
                 await smtp.connect()
                 if smtp.is_ehlo_or_helo_needed:
                     await smtp.ehlo()
-        except (SMTPException, OSError, TimeoutError) as error:
+        except (SMTPException, OSError, TimeoutError, ValueError) as error:
             smtp.close()
-            raise _unavailable(error) from error
+            raise _not_opened(error) from error
         except BaseException:
             smtp.close()
             raise
@@ -120,8 +122,8 @@ class SmtpProvider:
             await self._transact(connection, mail)
             connection.sent += 1
             keep = connection.sent < self._settings.max_messages
-        except (SmtpRefused, SmtpRejected):
-            keep = await _answers(connection.smtp)
+        except DeliveryError as error:
+            keep = not isinstance(error, ProviderUnavailable) and await _answers(connection.smtp)
             raise
         finally:
             if keep and connection.smtp.is_connected:
@@ -136,27 +138,40 @@ class SmtpProvider:
         smtp = connection.smtp
         encoding = "utf-8" if mail.utf8 else "ascii"
         if mail.utf8 and not smtp.supports_extension("smtputf8"):
-            raise SmtpRejected("SMTP_NO_SMTPUTF8", "the server takes no addresses outside ASCII")
+            raise SmtpRejected("SMTP_NO_SMTPUTF8", "the server takes no addresses outside ASCII", fault=Fault.RECIPIENT)
+        options = (b"SMTPUTF8", b"BODY=8BITMIME") if mail.utf8 else ()
+        commands = (
+            (Step.MAIL, (b"MAIL", self._from, *options)),
+            (Step.RCPT, (b"RCPT", f"TO:<{mail.recipient}>".encode(encoding))),
+            (Step.DATA, (b"DATA",)),
+        )
         try:
-            options = (b"SMTPUTF8", b"BODY=8BITMIME") if mail.utf8 else ()
-            for command in ((b"MAIL", self._from, *options), (b"RCPT", f"TO:<{mail.recipient}>".encode(encoding))):
-                response = await smtp.execute_command(*command)
-                if response.code == _CLOSING and connection.sent:
+            for step, command in commands:
+                reply = Reply(*await smtp.execute_command(*command))
+                if reply.code == _CLOSING and connection.sent:
                     raise _Stale
-                if not 200 <= response.code < 300:
-                    raise _refusal(response.code, response.message, mail)
+                if not (reply.code == _START_MAIL if step is Step.DATA else reply.accepted):
+                    raise refusal(reply, step, mail.recipient)
         except _ENDED as error:
             if connection.sent and not isinstance(error, TimeoutError):
                 raise _Stale from error
             raise _unavailable(error) from error
         except SMTPResponseException as error:
             raise SmtpUnavailable("SMTP_PROTOCOL", "the server does not speak SMTP") from error
+        await self._hand_over(smtp, mail)
+
+    async def _hand_over(self, smtp: aiosmtplib.SMTP, mail: ComposedMail) -> None:
+        """The text and the final dot. From the first byte on no answer means that the outcome is unknown."""
+        protocol = smtp.protocol
+        if protocol is None:
+            raise SmtpUnavailable("SMTP_DISCONNECTED", "the server closed the connection")
         try:
-            await smtp.data(mail.message, timeout=self._settings.data_timeout_s)
-        except SMTPDataError as error:
-            raise _refusal(error.code, error.message, mail) from error
+            protocol.write(_LEADING_DOT.sub(b"..", mail.message) + b".\r\n")
+            reply = Reply(*await protocol.read_response(timeout=self._settings.data_timeout_s))
         except (*_ENDED, SMTPResponseException) as error:
             raise SmtpOutcomeUnknown(_unavailable(error).reason, "no answer after the mail was handed over") from error
+        if not reply.accepted:
+            raise refusal(reply, Step.DOT, mail.recipient)
 
 
 @asynccontextmanager
@@ -192,40 +207,36 @@ async def _quit(connection: _Connection) -> None:
         connection.smtp.close()
 
 
-def _refusal(code: int, message: str, mail: ComposedMail) -> DeliveryError:
-    detail = scrub(message, mail.recipient)
-    if code == _CLOSING:
-        return SmtpUnavailable(f"SMTP_{code}", detail)
-    return SmtpRejected(f"SMTP_{code}", detail) if code >= 500 else SmtpRefused(f"SMTP_{code}", detail)
-
-
-def _unavailable(error: BaseException) -> SmtpUnavailable:
-    """Before the server has taken an envelope nothing is the mail's fault, not even a 5yz."""
+def _not_opened(error: BaseException) -> DeliveryError:
+    """Why there is no session. Whatever the server said before it has seen an envelope is no mail's fault."""
     if isinstance(error, SMTPAuthenticationError):
-        return SmtpUnavailable("SMTP_AUTH", f"the server refuses our credentials with {error.code}")
-    if isinstance(error, SMTPResponseException) and error.code > 0:  # aiosmtplib has -1 for what is no reply at all
-        return SmtpUnavailable(f"SMTP_{error.code}", scrub(error.message))
+        said = refusal(Reply(error.code, error.message), Step.AUTH)
+        return type(said)("SMTP_AUTH", f"the server refuses our credentials with {error.code}", fault=said.fault)
+    if isinstance(error, SMTPConnectResponseError):
+        return refusal(Reply(error.code, error.message), Step.GREETING)
+    if isinstance(error, SMTPResponseException):
+        # EHLO, HELO and STARTTLS have the same rules
+        return refusal(Reply(error.code, error.message), Step.EHLO)
+    if isinstance(error, SMTPException) and not isinstance(error, OSError):
+        # aiosmtplib's own words: the server offers no STARTTLS, no AUTH, or no mechanism that we have
+        reason = "SMTP_TLS" if "TLS" in str(error) else "SMTP_AUTH"
+        return SmtpSenderRefused(reason, "the server does not offer what is configured: " + ("TLS" if reason == "SMTP_TLS" else "AUTH"))
+    if isinstance(error, ValueError) and not isinstance(error, OSError):
+        return SmtpUnavailable("SMTP_PROTOCOL", "the server does not speak SMTP")
+    return _unavailable(error)
+
+
+def _unavailable(error: BaseException) -> DeliveryError:
+    """No connection, no answer, or no trust."""
     if isinstance(error, TimeoutError):
         return SmtpUnavailable("SMTP_TIMEOUT", "the server did not answer in time")
-    if isinstance(error, ssl.SSLError):
-        return SmtpUnavailable("SMTP_TLS", f"no trusted connection: {error.reason or 'handshake failed'}")
+    failed = error if isinstance(error, ssl.SSLError) else error.__cause__
+    if isinstance(failed, ssl.SSLCertVerificationError):
+        return SmtpSenderRefused("SMTP_TLS", f"no trusted connection: {failed.reason or 'handshake failed'}")
+    if isinstance(failed, ssl.SSLError):
+        return SmtpUnavailable("SMTP_TLS", f"no trusted connection: {failed.reason or 'handshake failed'}")
     if isinstance(error, SMTPServerDisconnected):
         return SmtpUnavailable("SMTP_DISCONNECTED", "the server closed the connection")
-    if isinstance(error, OSError):
-        cause = error.__cause__
-        if isinstance(cause, ssl.SSLError):
-            return SmtpUnavailable("SMTP_TLS", f"no trusted connection: {cause.reason or 'handshake failed'}")
-        return SmtpUnavailable("SMTP_CONNECT", "can't connect to the server")
-    return SmtpUnavailable("SMTP_TLS" if "STARTTLS" in str(error) else "SMTP_PROTOCOL", str(error))
-
-
-def scrub(reply: str, recipient: str = "") -> str:
-    """A server's reply without the address that it may repeat, on one line, at most 200 characters."""
-    line = " ".join(reply.split())
-    if recipient:
-        line = re.sub(re.escape(recipient), "(address)", line, flags=re.IGNORECASE)
-    line = _ANY_ADDRESS.sub("(address)", line)
-    local = recipient.rpartition("@")[0]
-    if len(local) > 2:
-        line = re.sub(rf"(?<!\w){re.escape(local)}(?!\w)", "(address)", line, flags=re.IGNORECASE)
-    return line[:200]
+    if isinstance(error, SMTPResponseException):
+        return SmtpUnavailable("SMTP_PROTOCOL", "the server does not speak SMTP")
+    return SmtpUnavailable("SMTP_CONNECT", "can't connect to the server")

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import requests
 from firebase_admin import credentials
-from google.auth.exceptions import GoogleAuthError
+from google.auth.exceptions import GoogleAuthError, RefreshError
 from google.auth.transport.requests import Request
 from google.oauth2.service_account import Credentials
 
 from mesh.process.settings import SettingsError
-from push_worker.errors import FcmUnavailable
+from push_worker.errors import FcmSenderRefused, FcmUnavailable
 from push_worker.settings import FcmSettings
 
 log = logging.getLogger(__name__)
@@ -38,6 +38,7 @@ class AccessTokens:
         self._expires_at = 0.0
         self._not_before = 0.0
         self._refreshing: asyncio.Task[None] | None = None
+        self._failure = FcmUnavailable("FCM_AUTH")
 
     async def get(self) -> str:
         """A valid token; waits only when there is none. Raises FcmUnavailable when none can be had."""
@@ -48,7 +49,7 @@ class AccessTokens:
         if now < self._expires_at - _LAST_S:
             return self._token
         if self._refreshing is None:
-            raise FcmUnavailable("FCM_AUTH", "no access token: the last try failed a moment ago")
+            raise type(self._failure)("FCM_AUTH", "no access token: the last try failed a moment ago")
         await asyncio.shield(self._refreshing)
         return self._token
 
@@ -69,7 +70,11 @@ class AccessTokens:
         except (GoogleAuthError, requests.RequestException, OSError, ValueError) as error:
             self._not_before = self._clock() + _AGAIN_S
             log.warning("no access token for FCM", extra={"error": type(error).__name__})
-            raise FcmUnavailable("FCM_AUTH", "no access token: Google refuses the service account or can't be reached") from error
+            if isinstance(error, RefreshError) and not error.retryable:
+                self._failure = FcmSenderRefused("FCM_AUTH", "no access token: Google refuses the service account")
+            else:
+                self._failure = FcmUnavailable("FCM_AUTH", "no access token: Google can't be reached")
+            raise self._failure from error
 
     def _refreshed(self, task: asyncio.Task[None]) -> None:
         self._refreshing = None

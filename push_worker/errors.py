@@ -1,7 +1,7 @@
 """Why a push was not taken, in the kinds that the delivery pipeline knows."""
 
 from delivery.errors import PermanentDeliveryError, TransientDeliveryError
-from delivery.models import OutcomeUnknown, ProviderUnavailable
+from delivery.models import OutcomeUnknown, ProviderUnavailable, SenderRefused, SenderRefusedInPart
 
 
 class DeviceGone(PermanentDeliveryError):
@@ -17,7 +17,15 @@ class FcmThrottled(TransientDeliveryError):
 
 
 class FcmUnavailable(ProviderUnavailable):
-    """No connection, no answer, an error of FCM's own, or a refusal of our credentials."""
+    """No connection, no answer, or an error of FCM's own."""
+
+
+class FcmSenderRefused(FcmUnavailable, SenderRefused):
+    """FCM refuses our credentials or project: every message would meet it."""
+
+
+class FcmPlatformRefused(SenderRefusedInPart):
+    """APNs or the web push service refuses our keys: the devices of one platform wait for an operator, the others do not."""
 
 
 class FcmOutcomeUnknown(OutcomeUnknown):

@@ -15,16 +15,15 @@ import httpx
 from firebase_admin import exceptions, messaging
 
 from delivery.errors import DeliveryError
+from push_worker.answers import FCM_ERROR, Answer, refusal
 from push_worker.credentials import AccessTokens, fetcher, load_credential
-from push_worker.errors import DeviceGone, FcmOutcomeUnknown, FcmRejected, FcmThrottled, FcmUnavailable
+from push_worker.errors import FcmOutcomeUnknown, FcmRejected, FcmUnavailable
 from push_worker.message import build_message
 from push_worker.models import Push
 from push_worker.settings import FcmSettings
 
 log = logging.getLogger(__name__)
 
-_FCM_ERROR = "type.googleapis.com/google.firebase.fcm.v1.FcmError"
-_BAD_REQUEST = "type.googleapis.com/google.rpc.BadRequest"
 # FCM asks for a minute where a 429 names no time
 _THROTTLED_S = 60.0
 _MAX_RETRY_AFTER_S = 24 * 3600.0
@@ -82,7 +81,7 @@ class FcmProvider:
     async def send(self, push: Push, token: str) -> None:
         """Returns when FCM has taken the message for this device.
 
-        Raises DeviceGone, FcmRejected, FcmThrottled, FcmUnavailable or FcmOutcomeUnknown.
+        Raises one of `push_worker/errors.py`, as `push_worker/answers.py` decides.
         """
         async with self._slots[push.urgent]:
             message = build_message(push)
@@ -124,26 +123,11 @@ def classify(error: exceptions.FirebaseError, token: str) -> DeliveryError:
     if response is None:
         return _unanswered(error.cause)
     details = _details(response)
-    code = next((str(detail.get("errorCode")) for detail in details if detail.get("@type") == _FCM_ERROR), "")
-    words = str(error).replace(token, "(token)")[:200]
+    code = next((str(detail.get("errorCode")) for detail in details if detail.get("@type") == FCM_ERROR), "")
     wait_s = retry_after_s(response.headers.get("retry-after"), now_s=time.time())
-    status = response.status_code
-    if isinstance(error, messaging.UnregisteredError):
-        return DeviceGone("UNREGISTERED", words)
-    if isinstance(error, messaging.SenderIdMismatchError):
-        return FcmRejected("SENDER_ID_MISMATCH", words)
-    if isinstance(error, messaging.ThirdPartyAuthError):
-        log.error("FCM can't authenticate with APNs or the web push service: the project's keys need an operator")
-        return FcmRejected("THIRD_PARTY_AUTH_ERROR", words)
-    if status == httpx.codes.TOO_MANY_REQUESTS:
-        return FcmThrottled("QUOTA_EXCEEDED", words, retry_after_s=_THROTTLED_S if wait_s is None else wait_s)
-    if status == httpx.codes.BAD_REQUEST:
-        return DeviceGone("INVALID_TOKEN", words) if _blames_token(details, code) else FcmRejected("INVALID_ARGUMENT", words)
-    if status >= httpx.codes.INTERNAL_SERVER_ERROR:
-        return FcmUnavailable(code or f"FCM_{status}", f"HTTP {status}", retry_after_s=wait_s)
-    # 401, 403, 404 without a word about the device: our credentials or the project, so every message would meet it
-    log.error("FCM refuses this service", extra={"status": status})
-    return FcmUnavailable(f"FCM_{status}", f"FCM refuses this service with HTTP {status}", retry_after_s=wait_s)
+    if response.status_code == httpx.codes.TOO_MANY_REQUESTS and wait_s is None:
+        wait_s = _THROTTLED_S
+    return refusal(Answer(response.status_code, code, _words(response), details), token, wait_s)
 
 
 def retry_after_s(header: str | None, *, now_s: float) -> float | None:
@@ -157,14 +141,6 @@ def retry_after_s(header: str | None, *, now_s: float) -> float | None:
     except ValueError:
         return None
     return min(_MAX_RETRY_AFTER_S, max(0.0, moment.timestamp() - now_s))
-
-
-def _blames_token(details: list[dict[str, Any]], code: str) -> bool:
-    """A bad payload comes with the fields that are wrong, a bad token with FCM's own error alone."""
-    violations = [item for detail in details if detail.get("@type") == _BAD_REQUEST for item in detail.get("fieldViolations", [])]
-    if violations:
-        return all(item.get("field") == "message.token" for item in violations)
-    return code == "INVALID_ARGUMENT"
 
 
 def _unexpected(error: exceptions.FirebaseError) -> DeliveryError:
@@ -181,6 +157,13 @@ def _unanswered(cause: BaseException | None) -> DeliveryError:
     if isinstance(cause, httpx.TimeoutException):
         return FcmOutcomeUnknown("FCM_TIMEOUT", "FCM did not answer in time")
     return FcmOutcomeUnknown("FCM_DISCONNECTED", f"the connection to FCM broke: {type(cause).__name__}")
+
+
+def _words(response: httpx.Response) -> str:
+    body = _parse(response)
+    error = body.get("error") if isinstance(body, dict) else None
+    message = error.get("message") if isinstance(error, dict) else None
+    return message if isinstance(message, str) and message else f"HTTP {response.status_code}"
 
 
 def _details(response: httpx.Response) -> list[dict[str, Any]]:

@@ -5,8 +5,8 @@ import logging
 from collections.abc import Sequence
 from typing import Protocol
 
-from delivery.errors import DeliveryError, PermanentDeliveryError, TransientDeliveryError
-from delivery.models import OutcomeUnknown, ProviderUnavailable
+from delivery.errors import DeliveryError, Fault, PermanentDeliveryError, TransientDeliveryError
+from delivery.models import OutcomeUnknown, ProviderUnavailable, SenderRefused, SenderRefusedInPart
 from mesh.errors import ServiceError
 from push_worker.errors import DeviceGone
 from push_worker.models import DeviceOutcome, Push, PushReport, Target
@@ -40,7 +40,7 @@ class SendPush:
     async def __call__(self, push: Push, targets: Sequence[Target]) -> PushReport:
         """What happened to each device. Raises nothing but PermanentDeliveryError when there is no device."""
         if not targets:
-            raise PermanentDeliveryError("NO_DEVICE", "the person has no device that is still to be reached")
+            raise PermanentDeliveryError("NO_DEVICE", "the person has no device that is still to be reached", fault=Fault.RECIPIENT)
         outcomes = await asyncio.gather(*(self._reach(push, target) for target in targets))
         gone = [outcome.device_id for outcome in outcomes if isinstance(outcome.error, DeviceGone)]
         if gone:
@@ -82,8 +82,11 @@ def _worst(errors: Sequence[DeliveryError], settled: Sequence[DeviceOutcome]) ->
     unknown = next((error for error in errors if isinstance(error, OutcomeUnknown)), None)
     first = unknown or errors[0]
     kind: type[DeliveryError] = TransientDeliveryError
+    refused = all(not error.uses_attempt for error in errors)
     if unknown is not None:
         kind = OutcomeUnknown
     elif not settled and all(isinstance(error, ProviderUnavailable) for error in errors):
-        kind = ProviderUnavailable
-    return kind(first.reason, first.detail, retry_after_s=wait_s)
+        kind = SenderRefused if refused else ProviderUnavailable
+    elif refused:
+        kind = SenderRefusedInPart
+    return kind(first.reason, first.detail, retry_after_s=wait_s, fault=first.fault)

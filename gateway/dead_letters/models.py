@@ -10,6 +10,7 @@ from uuid import UUID
 
 from google.protobuf.struct_pb2 import Struct
 
+from clarion.delivery.v1 import delivery_pb2
 from clarion.template.v1.template_pb2 import Content
 from gateway.notifications.models import Channel, OutboxItem
 
@@ -47,9 +48,22 @@ _CAUSES: tuple[tuple[Cause, str], ...] = (
 )
 
 
+# What a provider refused for good is classed by whose fault it was.
+_CAUSES_OF_FAULTS = {
+    delivery_pb2.FAULT_RECIPIENT: Cause.RECIPIENT,
+    delivery_pb2.FAULT_MESSAGE: Cause.PROVIDER_PERMANENT,
+    delivery_pb2.FAULT_SENDER: Cause.PROVIDER_PERMANENT,
+    delivery_pb2.FAULT_PROVIDER: Cause.PROVIDER_PERMANENT,
+}
+
+
 @lru_cache(maxsize=1024)
-def cause_of(reason: str) -> Cause:
-    """The class of a reason; OTHER for one that nobody has told us about."""
+def cause_of(reason: str, fault: "delivery_pb2.Fault.ValueType" = delivery_pb2.FAULT_UNSPECIFIED, *, transient: bool = False) -> Cause:
+    """The class of a reason, or of the fault where a provider refused; OTHER for an unknown reason."""
+    if reason == "OUTCOME_UNKNOWN":
+        return Cause.UNKNOWN_OUTCOME
+    if fault in _CAUSES_OF_FAULTS:
+        return Cause.PROVIDER_TRANSIENT if transient else _CAUSES_OF_FAULTS[fault]
     return next((cause for cause, pattern in _CAUSES if re.fullmatch(pattern, reason)), Cause.OTHER)
 
 

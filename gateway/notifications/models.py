@@ -10,6 +10,8 @@ from enum import IntEnum
 from typing import NamedTuple
 from uuid import UUID
 
+from clarion.delivery.v1 import delivery_pb2
+
 
 class Channel(IntEnum):
     """A way to reach a person."""
@@ -122,6 +124,9 @@ class Outcome:
     notification_id: UUID
     entry: Entry
     locale: str = ""
+    # whose fault it was (a number of the schema's Fault), and whether it may pass: the class of a dead letter
+    fault: "delivery_pb2.Fault.ValueType" = delivery_pb2.FAULT_UNSPECIFIED
+    transient: bool = False
 
 
 @dataclass(frozen=True, slots=True)

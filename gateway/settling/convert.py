@@ -26,4 +26,4 @@ def outcome_of(message: delivery_pb2.Outcome) -> Outcome | None:
         )
     except (ValueError, OverflowError):
         return None
-    return Outcome(identifier, entry, message.locale)
+    return Outcome(identifier, entry, message.locale, message.fault, message.transient)

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from clarion.delivery.v1.delivery_pb2 import Delivery
 from delivery.envelopes import envelope, open_envelope
-from gateway.dead_letters.models import State, cause_of
+from gateway.dead_letters.models import Cause, State, cause_of
 from gateway.notifications.models import TERMINAL, Channel, Entry, Outcome, Progress, Status, Unsent
 from gateway.sagas.redaction import ERASED
 from mesh.stores.database import Database
@@ -111,7 +111,7 @@ class Outcomes:
             [entry.detail for entry in entries],
             [entry.time for entry in entries],
             [failure.delivery for failure in last.values()],
-            [cause_of(entry.reason).value for entry in entries],
+            [_cause(failure.outcome).value for failure in last.values()],
         )
         async with self._database.driver() as driver, driver.transaction():
             await self._apply(driver, [failure.outcome for failure in failures])
@@ -160,6 +160,10 @@ def _unreadable(row: Any) -> Failure:
     detail = "its message on the bus can't be read by any worker"
     entry = Entry(datetime.now(UTC), Status.FAILED, row["run"], max(1, row["attempt"]), UNREADABLE, detail)
     return Failure(Outcome(row["id"], entry), deliveries[0].SerializeToString())
+
+
+def _cause(outcome: Outcome) -> Cause:
+    return cause_of(outcome.entry.reason, outcome.fault, transient=outcome.transient)
 
 
 def _without_details(outcome: Outcome) -> Outcome:

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from clarion.delivery.v1.delivery_pb2 import Delivery
+from clarion.delivery.v1.delivery_pb2 import FAULT_SENDER, Delivery
 from clarion.notification.v1.notification_pb2 import (
     NOTIFICATION_STATUS_EXPIRED,
     NOTIFICATION_STATUS_FAILED,
@@ -19,7 +19,16 @@ from clarion.user.v1.recipient_service_pb2 import DECISION_NOT_FOUND, DECISION_S
 from delivery.attempt_result import decode, encode
 from delivery.disposition import Broken, Dead, Defer, Disposition, Done, Retry
 from delivery.errors import PermanentDeliveryError, TransientDeliveryError
-from delivery.models import Attempt, Claim, LedgerEntry, LedgerState, OutcomeUnknown, ProviderUnavailable, ReadyDelivery
+from delivery.models import (
+    Attempt,
+    Claim,
+    LedgerEntry,
+    LedgerState,
+    OutcomeUnknown,
+    ProviderUnavailable,
+    ReadyDelivery,
+    SenderRefused,
+)
 from delivery.pipeline import DeliveryPipeline
 from delivery.routing import Route, Routing
 from mesh.errors import FailedPrecondition, Internal, Unavailable
@@ -340,3 +349,23 @@ async def test_a_failure_of_our_own_over_one_delivery_is_that_ones_affair(bench:
     bench.pipeline._attempts._ledger = Faulty()
     dispositions = await bench.pipeline.handle([make_delivery(number) for number in range(1, 4)])
     assert [type(disposition) for disposition in dispositions] == [Done, Broken, Done]
+
+
+async def test_a_refusal_of_the_sender_waits_longer_and_longer_and_uses_up_no_attempt(bench: Bench) -> None:
+    """An account that has expired, say: the mail is there when an operator has mended it."""
+    bench.fail_with(SenderRefused("SMTP_AUTH", "the server refuses our credentials with 535"))
+    delivery, waits = make_delivery(), []
+    for _ in range(8):
+        disposition = await bench.one(delivery)
+        assert isinstance(disposition, Retry)
+        assert disposition.outcome.fault == FAULT_SENDER
+        assert disposition.delivery is not None
+        waits.append(disposition.retry_after_s)
+        delivery = disposition.delivery
+        delivery.attempt += 1
+        bench.clock.advance(1000)
+    assert waits == [30, 60, 120, 240, 480, 900, 900, 900]
+    bench.fail_with(TransientDeliveryError("SMTP_451"))
+    assert isinstance(await bench.one(delivery), Retry), "the ladder begins where it was"
+    delivery.attempt += 3
+    assert isinstance(await bench.one(delivery), Dead)

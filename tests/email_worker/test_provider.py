@@ -13,7 +13,8 @@ from devstack.smtp_session import Stage
 from devstack.tls import LocalTls
 from email_worker.errors import SmtpOutcomeUnknown, SmtpRefused, SmtpRejected, SmtpUnavailable
 from email_worker.models import ComposedMail
-from email_worker.provider import SmtpProvider, scrub
+from email_worker.provider import SmtpProvider
+from email_worker.replies import scrub
 from email_worker.settings import SmtpSettings
 from mesh.testing import FakeClock, free_port
 

@@ -5,10 +5,10 @@ from contextlib import AbstractAsyncContextManager
 
 import pytest
 
-from clarion.delivery.v1.delivery_pb2 import Outcome
+from clarion.delivery.v1.delivery_pb2 import FAULT_SENDER, Outcome
 from clarion.notification.v1.notification_pb2 import NOTIFICATION_STATUS_RETRYING, NOTIFICATION_STATUS_SENT
-from devstack.smtp import Behaviour, SmtpServer, drops, hangs, open_smtp_server, replies
-from devstack.smtp_session import Stage
+from devstack.smtp import SmtpServer, drops, hangs, open_smtp_server, replies
+from devstack.smtp_session import Behaviour, Stage
 from email_worker.app import open_app
 from email_worker.settings import Settings
 from mesh.process.runtime import App
@@ -31,11 +31,11 @@ async def server() -> AsyncIterator[SmtpServer]:
         yield running
 
 
-def worker(bench: WorkerBench, server: SmtpServer) -> AbstractAsyncContextManager[App]:
+def worker(bench: WorkerBench, server: SmtpServer, **more: str) -> AbstractAsyncContextManager[App]:
     env = Env(
         {
             **bench.environ, "CLARION_SMTP_HOST": "127.0.0.1", "CLARION_SMTP_PORT": str(server.port), "CLARION_SMTP_TLS": "none",
-            "CLARION_SMTP_FROM": "no-reply@example.com",
+            "CLARION_SMTP_FROM": "no-reply@example.com", **more,
         }
     )  # fmt: skip
     settings = Settings.from_env(env)
@@ -79,3 +79,15 @@ async def test_the_others_are_settled_while_one_is_still_under_way(bench: Worker
             else:
                 sent.append(outcome)
     assert server.received == 49
+
+
+async def test_an_expired_relay_account_makes_no_dead_letters(bench: WorkerBench, server: SmtpServer) -> None:
+    """Every mail waits for the operator; none is given up, whatever the number of refusals, and all go out when the account works."""
+    server.greeting = "535 5.7.8 Account expired"
+    async with worker(bench, server, CLARION_BREAKER_OPEN_S="0.1"):
+        await bench.request("email.queue", [make_delivery(number) for number in range(1, 21)])
+        refused = [outcome for outcome in await bench.next_outcomes(120) if outcome.status == NOTIFICATION_STATUS_RETRYING]
+        assert {outcome.fault for outcome in refused} == {FAULT_SENDER}
+        server.greeting = ""
+        await server.received_at_least(20)
+    assert bench.dead.empty()

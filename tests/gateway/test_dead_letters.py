@@ -11,6 +11,7 @@ from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
 from sqlalchemy import text
 from sqlalchemy.dialects import postgresql
 
+from clarion.delivery.v1 import delivery_pb2
 from clarion.delivery.v1.delivery_pb2 import DeliveryResolved
 from clarion.notification.v1 import dead_letter_pb2
 from gateway.accepting.notification_writer import NotificationWriter
@@ -363,6 +364,24 @@ async def test_open_letters_are_counted_with_the_age_of_the_oldest(desk: Desk) -
 )
 def test_a_reason_has_a_class(reason: str, cause: Cause) -> None:
     assert cause_of(reason) is cause
+
+
+@pytest.mark.parametrize(
+    ("reason", "fault", "transient", "cause"),
+    [
+        ("INTERNAL", delivery_pb2.FAULT_PROVIDER, True, Cause.PROVIDER_TRANSIENT),
+        ("FCM_403", delivery_pb2.FAULT_SENDER, True, Cause.PROVIDER_TRANSIENT),
+        ("SMTP_451", delivery_pb2.FAULT_RECIPIENT, True, Cause.PROVIDER_TRANSIENT),
+        ("SMTP_550", delivery_pb2.FAULT_RECIPIENT, False, Cause.RECIPIENT),
+        ("SMTP_550", delivery_pb2.FAULT_MESSAGE, False, Cause.PROVIDER_PERMANENT),
+        ("OUTCOME_UNKNOWN", delivery_pb2.FAULT_PROVIDER, True, Cause.UNKNOWN_OUTCOME),
+    ],
+)
+def test_what_a_provider_refused_is_classed_by_whose_fault_it_was(
+    reason: str, fault: "delivery_pb2.Fault.ValueType", transient: bool, cause: Cause
+) -> None:
+    """FCM's own INTERNAL is no defect of ours: a requeue of what providers failed over must find it."""
+    assert cause_of(reason, fault, transient=transient) is cause
 
 
 @pytest.mark.parametrize(

@@ -17,11 +17,20 @@ from devstack.fcm_connection import Answer
 from mesh.process.settings import Env, SettingsError
 from mesh.testing import free_port
 from push_worker.credentials import AccessTokens
-from push_worker.errors import DeviceGone, FcmOutcomeUnknown, FcmRejected, FcmThrottled, FcmUnavailable
+from push_worker.errors import (
+    DeviceGone,
+    FcmOutcomeUnknown,
+    FcmPlatformRefused,
+    FcmRejected,
+    FcmSenderRefused,
+    FcmThrottled,
+    FcmUnavailable,
+)
 from push_worker.models import Push
 from push_worker.provider import FcmProvider, open_provider, retry_after_s
 from push_worker.settings import FcmSettings
 
+NO_TOKEN = "The registration token is not a valid FCM registration token"
 ID = "0190b1f0-0000-7000-8000-000000000001"
 
 
@@ -72,12 +81,16 @@ async def test_many_messages_share_a_few_connections_and_one_access_token(fcm: F
     ("answer", "kind", "reason", "wait_s"),
     [
         (fails(404, "NOT_FOUND", "UNREGISTERED"), DeviceGone, "UNREGISTERED", None),
-        (fails(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT"), DeviceGone, "INVALID_TOKEN", None),
+        (fails(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", message="Android message is too big"), FcmRejected, "INVALID_ARGUMENT", None),
+        (fails(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT"), FcmRejected, "INVALID_ARGUMENT", None),
+        (fails(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", message=NO_TOKEN), DeviceGone, "INVALID_TOKEN", None),
         (fails(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", violation="message.token"), DeviceGone, "INVALID_TOKEN", None),
         (fails(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", violation="message.data"), FcmRejected, "INVALID_ARGUMENT", None),
         (fails(400, "INVALID_ARGUMENT"), FcmRejected, "INVALID_ARGUMENT", None),
         (fails(403, "PERMISSION_DENIED", "SENDER_ID_MISMATCH"), FcmRejected, "SENDER_ID_MISMATCH", None),
-        (fails(401, "UNAUTHENTICATED", "THIRD_PARTY_AUTH_ERROR"), FcmRejected, "THIRD_PARTY_AUTH_ERROR", None),
+        (fails(401, "UNAUTHENTICATED", "THIRD_PARTY_AUTH_ERROR"), FcmPlatformRefused, "THIRD_PARTY_AUTH_ERROR", None),
+        (fails(413, "INVALID_ARGUMENT"), FcmRejected, "INVALID_ARGUMENT", None),
+        (fails(500, "INTERNAL", "gr\ud800\u00f6\u00dfer als je"), FcmUnavailable, "FCM_500", None),
         (fails(429, "RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED", retry_after="17"), FcmThrottled, "QUOTA_EXCEEDED", 17),
         (fails(429, "RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED"), FcmThrottled, "QUOTA_EXCEEDED", 60),
         (fails(503, "UNAVAILABLE", "UNAVAILABLE", retry_after="90"), FcmUnavailable, "UNAVAILABLE", 90),
@@ -85,7 +98,8 @@ async def test_many_messages_share_a_few_connections_and_one_access_token(fcm: F
         (answers(502, b"<html>Bad Gateway</html>"), FcmUnavailable, "FCM_502", None),
         (answers(503, b'{"error": "down"}', "application/json"), FcmUnavailable, "FCM_503", None),
         (answers(500, b'{"error": {"details": "none"}}', "application/json"), FcmUnavailable, "FCM_500", None),
-        (fails(403, "PERMISSION_DENIED"), FcmUnavailable, "FCM_403", None),
+        (fails(403, "PERMISSION_DENIED"), FcmSenderRefused, "FCM_403", None),
+        (fails(404, "NOT_FOUND"), FcmSenderRefused, "FCM_404", None),
         (RESETS, FcmOutcomeUnknown, "FCM_DISCONNECTED", None),
     ],
 )

@@ -12,6 +12,7 @@ from google.protobuf import message as _message
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -22,6 +23,38 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _Fault:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FaultEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Fault.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FAULT_UNSPECIFIED: _Fault.ValueType  # 0
+    """No provider has refused it."""
+    FAULT_RECIPIENT: _Fault.ValueType  # 1
+    """The person's address or device."""
+    FAULT_MESSAGE: _Fault.ValueType  # 2
+    """This text."""
+    FAULT_SENDER: _Fault.ValueType  # 3
+    """The sender's account, address, configuration or reputation."""
+    FAULT_PROVIDER: _Fault.ValueType  # 4
+    """The provider, or the way to it."""
+
+class Fault(_Fault, metaclass=_FaultEnumTypeWrapper):
+    """Fault is who has to change something before a refused delivery can be taken."""
+
+FAULT_UNSPECIFIED: Fault.ValueType  # 0
+"""No provider has refused it."""
+FAULT_RECIPIENT: Fault.ValueType  # 1
+"""The person's address or device."""
+FAULT_MESSAGE: Fault.ValueType  # 2
+"""This text."""
+FAULT_SENDER: Fault.ValueType  # 3
+"""The sender's account, address, configuration or reputation."""
+FAULT_PROVIDER: Fault.ValueType  # 4
+"""The provider, or the way to it."""
+Global___Fault: _TypeAlias = Fault  # noqa: Y015
 
 @_typing.final
 class DeliveryRequested(_message.Message):
@@ -76,6 +109,7 @@ class Delivery(_message.Message):
     NOT_BEFORE_FIELD_NUMBER: _builtins.int
     CRASHES_FIELD_NUMBER: _builtins.int
     EMAIL_FIELD_NUMBER: _builtins.int
+    REFUSALS_FIELD_NUMBER: _builtins.int
     notification_id: _builtins.str
     """The notification's id."""
     run: _builtins.int
@@ -110,6 +144,8 @@ class Delivery(_message.Message):
     """How often the worker's own code broke down over it in this attempt; after some times it is given up."""
     email: _builtins.str
     """E-mail: the address that a reviewer has set for this notification in place of the person's; empty means the person's."""
+    refusals: _builtins.int
+    """How many attempts of this run ended with a refusal of the sender; these use up no step of the retry ladder."""
     @_builtins.property
     def variables(self) -> _struct_pb2.Struct:
         """Values of the template's variables."""
@@ -160,10 +196,11 @@ class Delivery(_message.Message):
         not_before: _timestamp_pb2.Timestamp | None = ...,
         crashes: _builtins.int = ...,
         email: _builtins.str = ...,
+        refusals: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["accept_time", b"accept_time", "expire_time", b"expire_time", "not_before", b"not_before", "variables", b"variables"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_time", b"accept_time", "attempt", b"attempt", "category", b"category", "channel", b"channel", "correlation_id", b"correlation_id", "crashes", b"crashes", "device_ids", b"device_ids", "device_results", b"device_results", "email", b"email", "expire_time", b"expire_time", "locale", b"locale", "mandatory", b"mandatory", "not_before", b"not_before", "notification_id", b"notification_id", "on_unknown", b"on_unknown", "parked", b"parked", "priority", b"priority", "run", b"run", "template", b"template", "template_version", b"template_version", "traceparent", b"traceparent", "user_id", b"user_id", "variables", b"variables"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_time", b"accept_time", "attempt", b"attempt", "category", b"category", "channel", b"channel", "correlation_id", b"correlation_id", "crashes", b"crashes", "device_ids", b"device_ids", "device_results", b"device_results", "email", b"email", "expire_time", b"expire_time", "locale", b"locale", "mandatory", b"mandatory", "not_before", b"not_before", "notification_id", b"notification_id", "on_unknown", b"on_unknown", "parked", b"parked", "priority", b"priority", "refusals", b"refusals", "run", b"run", "template", b"template", "template_version", b"template_version", "traceparent", b"traceparent", "user_id", b"user_id", "variables", b"variables"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -211,6 +248,8 @@ class Outcome(_message.Message):
     LOCALE_FIELD_NUMBER: _builtins.int
     DEVICES_FIELD_NUMBER: _builtins.int
     PROVIDER_FIELD_NUMBER: _builtins.int
+    FAULT_FIELD_NUMBER: _builtins.int
+    TRANSIENT_FIELD_NUMBER: _builtins.int
     notification_id: _builtins.str
     """The notification's id."""
     run: _builtins.int
@@ -227,6 +266,10 @@ class Outcome(_message.Message):
     """The locale that was sent."""
     provider: _builtins.str
     """The provider that took or refused it, such as "smtp.primary"; empty when none was called."""
+    fault: Global___Fault.ValueType
+    """Whose fault it was."""
+    transient: _builtins.bool
+    """Whether the provider may take the same when it is sent again."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """When the provider was called; unset when it was not."""
@@ -258,10 +301,12 @@ class Outcome(_message.Message):
         locale: _builtins.str = ...,
         devices: _abc.Iterable[_notification_pb2.DeviceResult] | None = ...,
         provider: _builtins.str = ...,
+        fault: Global___Fault.ValueType = ...,
+        transient: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["next_attempt_time", b"next_attempt_time", "start_time", b"start_time", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "detail", b"detail", "devices", b"devices", "locale", b"locale", "next_attempt_time", b"next_attempt_time", "notification_id", b"notification_id", "provider", b"provider", "reason", b"reason", "run", b"run", "start_time", b"start_time", "status", b"status", "time", b"time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "detail", b"detail", "devices", b"devices", "fault", b"fault", "locale", b"locale", "next_attempt_time", b"next_attempt_time", "notification_id", b"notification_id", "provider", b"provider", "reason", b"reason", "run", b"run", "start_time", b"start_time", "status", b"status", "time", b"time", "transient", b"transient"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
