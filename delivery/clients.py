@@ -12,6 +12,7 @@ from clarion.user.v1.recipient_service_pb2 import (
     BatchResolveRecipientsRequest,
     Recipient,
     RecipientQuery,
+    SuppressAddressRequest,
 )
 from clarion.user.v1.recipient_service_pb2_grpc import RecipientServiceStub
 from mesh.errors import Code, Internal, ServiceError
@@ -38,9 +39,13 @@ class RecipientClient:
         """One answer per query, in order."""
         return known_errors(await self._queries.submit_all(queries))
 
-    async def remove_devices(self, device_ids: Sequence[str]) -> None:
-        """Forgets devices whose tokens are gone. Raises ServiceError."""
-        await self._stub.BatchRemoveDevices(BatchRemoveDevicesRequest(device_ids=device_ids))
+    async def remove_devices(self, device_ids: Sequence[str], reason: str) -> None:
+        """Has devices removed whose tokens are gone. Raises ServiceError."""
+        await self._stub.BatchRemoveDevices(BatchRemoveDevicesRequest(device_ids=device_ids, reason=reason))
+
+    async def suppress(self, address: str, evidence: str) -> None:
+        """Has an address suppressed that has bounced. Raises ServiceError."""
+        await self._stub.SuppressAddress(SuppressAddressRequest(address=address, evidence=evidence))
 
     async def close(self) -> None:
         """Waits for what is under way."""

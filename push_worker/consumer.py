@@ -36,6 +36,7 @@ def to_push(job: ReadyDelivery, *, now_s: float) -> Push:
         body=content.body,
         data=dict(content.data),
         image=content.image,
+        template=delivery.template,
         urgent=delivery.priority == PRIORITY_HIGH,
         ttl_s=ttl_s,
     )

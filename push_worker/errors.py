@@ -3,9 +3,11 @@
 from delivery.errors import PermanentDeliveryError, TransientDeliveryError
 from delivery.models import OutcomeUnknown, ProviderUnavailable, SenderRefused, SenderRefusedInPart
 
+UNREGISTERED = "UNREGISTERED"
+
 
 class DeviceGone(PermanentDeliveryError):
-    """FCM does not know the token (any more): the device is to be forgotten."""
+    """FCM does not know the token (any more): the device is to be removed."""
 
 
 class FcmRejected(PermanentDeliveryError):

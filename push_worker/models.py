@@ -20,6 +20,7 @@ class Push:
     image: str = field(default="", repr=False)
     urgent: bool = False
     ttl_s: int | None = None
+    template: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,8 @@ class FcmSettings:
     timeout_s: float = 15.0
     connect_timeout_s: float = 10.0
     rate_per_s: float = 0.0
+    # Of a template's messages in ten minutes; beyond it no device is removed.
+    prune_share: float = 0.1
 
     @classmethod
     def from_env(cls, env: Env) -> Self:
@@ -38,6 +40,7 @@ class FcmSettings:
             timeout_s=env.number("CLARION_FCM_TIMEOUT_S", 15.0, minimum=0.1),
             connect_timeout_s=env.number("CLARION_FCM_CONNECT_TIMEOUT_S", 10.0, minimum=0.1),
             rate_per_s=env.number("CLARION_FCM_RATE_PER_S", 0.0, maximum=1_000_000),
+            prune_share=env.number("CLARION_FCM_PRUNE_SHARE", 0.1, maximum=1.0),
         )
 
 

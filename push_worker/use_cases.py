@@ -8,10 +8,13 @@ from typing import Protocol
 from delivery.errors import DeliveryError, Fault, PermanentDeliveryError, TransientDeliveryError
 from delivery.models import OutcomeUnknown, ProviderUnavailable, SenderRefused, SenderRefusedInPart
 from mesh.errors import ServiceError
-from push_worker.errors import DeviceGone
+from mesh.process import telemetry
+from push_worker.errors import UNREGISTERED, DeviceGone
 from push_worker.models import DeviceOutcome, Push, PushReport, Target
 
 log = logging.getLogger(__name__)
+
+_STOPPED = telemetry.meter().create_counter("clarion.push.pruning_stopped", "1", "Devices that were not removed because too many would be.")
 
 
 class PushProvider(Protocol):
@@ -25,26 +28,39 @@ class PushProvider(Protocol):
 class DeviceRegistry(Protocol):
     """Knows people's devices."""
 
-    async def remove_devices(self, device_ids: Sequence[str]) -> None:
-        """Forgets devices. Raises ServiceError."""
+    async def remove_devices(self, device_ids: Sequence[str], reason: str) -> None:
+        """Marks devices as removed. Raises ServiceError."""
+        ...
+
+
+class Pruning(Protocol):
+    """Whether removals are few enough to be believed."""
+
+    def count(self, template: str, messages: int) -> None:
+        """Messages that got an answer."""
+        ...
+
+    def allows(self, template: str, devices: int) -> bool:
+        """Whether so many devices may be removed now."""
         ...
 
 
 class SendPush:
-    """Sends to every target at once and has those forgotten that FCM no longer knows."""
+    """Sends to every target at once and has those devices removed whose tokens FCM no longer knows."""
 
-    def __init__(self, *, provider: PushProvider, devices: DeviceRegistry) -> None:
+    def __init__(self, *, provider: PushProvider, devices: DeviceRegistry, pruning: Pruning) -> None:
         self._provider = provider
         self._devices = devices
+        self._pruning = pruning
 
     async def __call__(self, push: Push, targets: Sequence[Target]) -> PushReport:
         """What happened to each device. Raises nothing but PermanentDeliveryError when there is no device."""
         if not targets:
             raise PermanentDeliveryError("NO_DEVICE", "the person has no device that is still to be reached", fault=Fault.RECIPIENT)
         outcomes = await asyncio.gather(*(self._reach(push, target) for target in targets))
-        gone = [outcome.device_id for outcome in outcomes if isinstance(outcome.error, DeviceGone)]
-        if gone:
-            await self._forget(gone)
+        self._pruning.count(push.template, len(outcomes))
+        for reason, device_ids in gone_by_reason(outcomes).items():
+            await self._remove(push.template, device_ids, reason)
         return sum_up(outcomes)
 
     async def _reach(self, push: Push, target: Target) -> DeviceOutcome:
@@ -54,12 +70,30 @@ class SendPush:
             return DeviceOutcome(target.device_id, error)
         return DeviceOutcome(target.device_id)
 
-    async def _forget(self, device_ids: Sequence[str]) -> None:
+    async def _remove(self, template: str, device_ids: Sequence[str], reason: str) -> None:
+        if not self._pruning.allows(template, len(device_ids)):
+            _STOPPED.add(len(device_ids), {"reason": reason})
+            log.error("too many devices would be removed: none is", extra={"template": template, "reason": reason})
+            return
         try:
-            await self._devices.remove_devices(device_ids)
+            await self._devices.remove_devices(device_ids, reason)
         except ServiceError as error:
             # the next push to them finds out again
             log.warning("devices not removed", extra={"devices": len(device_ids), "reason": error.reason})
+
+
+def gone_by_reason(outcomes: Sequence[DeviceOutcome]) -> dict[str, list[str]]:
+    """The devices whose tokens are proved to be gone, by FCM's reason.
+
+    That a token has an invalid form is not believed where another device took the same payload: FCM's INVALID_ARGUMENT may be about what
+    the payload is made into for one platform.
+    """
+    taken = any(outcome.error is None for outcome in outcomes)
+    gone: dict[str, list[str]] = {}
+    for outcome in outcomes:
+        if isinstance(outcome.error, DeviceGone) and (outcome.error.reason == UNREGISTERED or not taken):
+            gone.setdefault(outcome.error.reason, []).append(outcome.device_id)
+    return gone
 
 
 def sum_up(outcomes: Sequence[DeviceOutcome]) -> PushReport:

@@ -32,6 +32,7 @@ MEANINGS = {
     "CLARION_FCM_CREDENTIALS_FILE": "service account of the Firebase project, JSON",
     "CLARION_FCM_ENDPOINT": "FCM, or a server that stands in for it",
     "CLARION_FCM_PROJECT_ID": "Firebase project; empty means the service account's",
+    "CLARION_FCM_PRUNE_SHARE": "share of a template's pushes of ten minutes beyond which no device is removed",
     "CLARION_FCM_RATE_PER_S": "messages per second that all workers together may hand over; 0 means any",
     "CLARION_FCM_TIMEOUT_S": "longest wait for FCM's answer; FCM asks for 10 at least",
     "CLARION_GRACE_S": "seconds that a stop may take after the drain; calls in hand get 60 % of it",

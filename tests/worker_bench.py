@@ -13,6 +13,8 @@ from clarion.user.v1.recipient_service_pb2 import (
     BatchRemoveDevicesResponse,
     BatchResolveRecipientsRequest,
     BatchResolveRecipientsResponse,
+    SuppressAddressRequest,
+    SuppressAddressResponse,
 )
 from delivery.lanes import FAILED_QUEUE, OUTCOME_QUEUE, build_topology
 from devstack.broker import MemoryBroker
@@ -42,8 +44,12 @@ class RecipientServicer:
         raise NotImplementedError
 
     async def BatchRemoveDevices(self, request: BatchRemoveDevicesRequest, context: object) -> BatchRemoveDevicesResponse:  # noqa: N802  named by the schema
-        await self._people.remove_devices(request.device_ids)
+        await self._people.remove_devices(request.device_ids, request.reason)
         return BatchRemoveDevicesResponse()
+
+    async def SuppressAddress(self, request: SuppressAddressRequest, context: object) -> SuppressAddressResponse:  # noqa: N802  the RPC's name
+        await self._people.suppress(request.address, request.evidence)
+        return SuppressAddressResponse()
 
 
 class RenderServicer:

@@ -106,11 +106,12 @@ def _wire(settings: Settings, database: Database, passwords: PasswordHasher, rev
         ServiceIdentity(NAME, settings.common.service_secret),
         revocations=revocations,
     )
+    suppressions = Suppressions(SuppressionRepository(database), now=_now)
     user_servicer = UserServicer(
         users=users,
         devices=Devices(DeviceRepository(database), now=_now),
         preferences=PreferenceBook(PreferenceRepository(database), now=_now),
-        suppressions=Suppressions(SuppressionRepository(database), now=_now),
+        suppressions=suppressions,
     )
     auth_servicer = AuthServicer(
         sessions=Sessions(sessions, passwords=passwords, signing_keys=signing_keys, now=_now), api_keys=keys, signing_keys=signing_keys
@@ -118,7 +119,7 @@ def _wire(settings: Settings, database: Database, passwords: PasswordHasher, rev
     dispatcher = Dispatcher(server_chain(authenticator))
     dispatcher.add(USER_SERVICE, user_servicer)
     dispatcher.add(AUTH_SERVICE, auth_servicer)
-    dispatcher.add(RECIPIENT_SERVICE, RecipientServicer(Recipients(ContactRepository(database))))
+    dispatcher.add(RECIPIENT_SERVICE, RecipientServicer(Recipients(ContactRepository(database)), suppressions))
     dispatcher.add(ERASURE_SERVICE, ErasureServicer(Erasure(ErasureRepository(database))))
     bootstrap = Bootstrap(
         settings.bootstrap,

@@ -63,7 +63,7 @@ class UserServicer(UserServiceServicer):
         return device_pb2.CreateDeviceResponse(device=device_to_proto(device))
 
     async def ListDevices(self, request: device_pb2.ListDevicesRequest, context: Any) -> device_pb2.ListDevicesResponse:
-        devices = await self._devices.list_devices(current().caller, request.user_id)
+        devices = await self._devices.list_devices(current().caller, request.user_id, show_removed=request.show_removed)
         return device_pb2.ListDevicesResponse(devices=map(device_to_proto, devices))
 
     async def DeleteDevice(self, request: device_pb2.DeleteDeviceRequest, context: Any) -> device_pb2.DeleteDeviceResponse:

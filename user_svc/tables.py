@@ -55,6 +55,9 @@ devices = Table(
     Column("token_sha256", LargeBinary, nullable=False, unique=True),
     Column("platform", Text, nullable=False),
     Column("create_time", _TIME, nullable=False),
+    # When the provider reported the token as gone; the row stays as a tombstone.
+    Column("remove_time", _TIME),
+    Column("remove_reason", Text, nullable=False, server_default=""),
 )
 Index("devices_of_user", devices.c.user_id, devices.c.id)
 
@@ -74,6 +77,7 @@ suppressions = Table(
     Column("address", Text(collation="C"), primary_key=True),
     Column("reason", Text, nullable=False),
     Column("create_time", _TIME, nullable=False),
+    Column("evidence", Text, nullable=False, server_default=""),
 )
 
 api_keys = Table(

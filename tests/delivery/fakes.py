@@ -37,6 +37,8 @@ class FakeRecipients:
         self.answers: dict[str, Recipient | ServiceError] = {}
         self.asked: list[list[RecipientQuery]] = []
         self.removed: list[str] = []
+        self.reasons: list[str] = []
+        self.suppressed: dict[str, str] = {}
         self.error: ServiceError | None = None
 
     async def resolve(self, queries: Sequence[RecipientQuery]) -> Sequence[Recipient | ServiceError]:
@@ -45,10 +47,16 @@ class FakeRecipients:
             return [self.error] * len(queries)
         return [self.answers.get(query.user_id) or self.person(query.user_id) for query in queries]
 
-    async def remove_devices(self, device_ids: Sequence[str]) -> None:
+    async def remove_devices(self, device_ids: Sequence[str], reason: str) -> None:
         if self.error is not None:
             raise self.error
         self.removed += device_ids
+        self.reasons += [reason] * len(device_ids)
+
+    async def suppress(self, address: str, evidence: str) -> None:
+        if self.error is not None:
+            raise self.error
+        self.suppressed[address] = evidence
 
     @staticmethod
     def person(user_id: str) -> Recipient:

@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 
 import pytest
 
-from clarion.delivery.v1.delivery_pb2 import FAULT_SENDER, Outcome
+from clarion.delivery.v1.delivery_pb2 import FAULT_RECIPIENT, FAULT_SENDER, Outcome
 from clarion.notification.v1.notification_pb2 import NOTIFICATION_STATUS_RETRYING, NOTIFICATION_STATUS_SENT
 from devstack.smtp import SmtpServer, drops, hangs, open_smtp_server, replies
 from devstack.smtp_session import Behaviour, Stage
@@ -91,3 +91,25 @@ async def test_an_expired_relay_account_makes_no_dead_letters(bench: WorkerBench
         server.greeting = ""
         await server.received_at_least(20)
     assert bench.dead.empty()
+
+
+@pytest.mark.parametrize(
+    ("reply", "suppressed"),
+    [
+        ("550 5.1.1 <user-7@example.org>: no such user", True),
+        ("551 5.1.6 has moved", True),
+        ("552 5.2.2 Mailbox full", False),
+        ("550 5.7.1 Not from you", False),
+        ("550 User unknown", False),
+        ("451 4.1.1 Not now", False),
+    ],
+)
+async def test_only_a_missing_mailbox_suppresses_the_address(bench: WorkerBench, server: SmtpServer, reply: str, suppressed: bool) -> None:
+    address = f"user-{SURPRISING}@example.org"
+    server.script_always(address, replies(reply, Stage.RCPT))
+    async with worker(bench, server):
+        await bench.request("email.queue", [make_delivery(SURPRISING)])
+        letter = await bench.dead.get()
+    assert letter.outcome.fault == FAULT_RECIPIENT
+    evidence = f"SMTP_{reply[:3]} {reply[4:].replace(address, '(address)')}"
+    assert bench.people.suppressed == ({address: evidence} if suppressed else {})

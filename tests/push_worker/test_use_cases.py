@@ -7,6 +7,7 @@ from delivery.models import OutcomeUnknown, ProviderUnavailable
 from mesh.errors import Unavailable
 from push_worker.errors import DeviceGone, FcmOutcomeUnknown, FcmRejected, FcmThrottled, FcmUnavailable
 from push_worker.models import DeviceOutcome, Push, PushReport, Target
+from push_worker.pruning import PruningGuard
 from push_worker.use_cases import SendPush
 from tests.delivery.fakes import FakeRecipients
 
@@ -27,11 +28,11 @@ class FakeProvider:
 class Bench:
     def __init__(self) -> None:
         self.provider, self.devices = FakeProvider(), FakeRecipients()
-        self.send_push = SendPush(provider=self.provider, devices=self.devices)
+        self.send_push = SendPush(provider=self.provider, devices=self.devices, pruning=PruningGuard(share=0.1))
 
-    async def report(self, errors: dict[str, DeliveryError], *tokens: str) -> PushReport:
+    async def report(self, errors: dict[str, DeliveryError], *tokens: str, template: str = "welcome") -> PushReport:
         self.provider.errors = errors
-        return await self.send_push(Push("id", "title", "body"), [Target(f"{token}-id", token) for token in tokens])
+        return await self.send_push(Push("id", "title", "body", template=template), [Target(f"{token}-id", token) for token in tokens])
 
 
 @pytest.fixture
@@ -48,7 +49,43 @@ async def test_every_device_gets_it(bench: Bench) -> None:
 async def test_devices_that_fcm_does_not_know_are_forgotten(bench: Bench) -> None:
     report = await bench.report({"phone": DeviceGone("UNREGISTERED")}, "phone", "tablet")
     assert report.error is None
+    assert (bench.devices.removed, bench.devices.reasons) == (["phone-id"], ["UNREGISTERED"])
+
+
+async def test_a_token_of_invalid_form_is_believed_only_where_no_other_device_took_the_payload(bench: Bench) -> None:
+    """FCM's INVALID_ARGUMENT may be about what it made of the payload for one platform."""
+    await bench.report({"phone": DeviceGone("INVALID_TOKEN")}, "phone", "tablet")
+    assert bench.devices.removed == []
+    await bench.report({"phone": DeviceGone("INVALID_TOKEN")}, "phone")
     assert bench.devices.removed == ["phone-id"]
+
+
+async def test_a_bad_payload_removes_no_device(bench: Bench) -> None:
+    """However many refuse it."""
+    await bench.report({f"phone-{n}": FcmRejected("INVALID_ARGUMENT") for n in range(5)}, *(f"phone-{n}" for n in range(5)))
+    assert bench.devices.removed == []
+
+
+async def test_when_removals_surge_they_stop_for_that_template(bench: Bench) -> None:
+    """A template, or the project, is at fault when FCM knows nobody any more."""
+    for number in range(100):
+        await bench.report({f"phone-{number}": DeviceGone("UNREGISTERED")}, f"phone-{number}")
+    assert len(bench.devices.removed) == 10
+    await bench.report({"phone": DeviceGone("UNREGISTERED")}, "phone", template="other")
+    assert len(bench.devices.removed) == 11
+
+
+async def test_a_small_share_of_many_goes_on_being_removed() -> None:
+    """A campaign meets the phones of those who left, a few in a hundred."""
+    now, guard = 0.0, PruningGuard(share=0.1, clock=lambda: now)
+    allowed = 0
+    for _ in range(100):
+        guard.count("news", 20)
+        allowed += guard.allows("news", 1)
+    assert allowed == 100
+    assert not guard.allows("news", 200)
+    now = 601.0
+    assert guard.allows("news", 1), "the next window counts anew"
 
 
 async def test_a_device_that_cant_be_forgotten_now_spoils_nothing(bench: Bench) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from mesh.etag import check_etag
 from tests.user_svc.factories import START
@@ -96,19 +96,20 @@ class MemoryDevices:
             return None
         known = next((each for each in self._memory.devices.values() if each.token == device.token), None)
         if known is not None and known.user_id == device.user_id:
-            self._memory.devices[known.id] = replace(known, platform=device.platform)
+            self._memory.devices[known.id] = replace(known, platform=device.platform, remove_time=None, remove_reason="")
             return self._memory.devices[known.id]
-        if sum(each.user_id == device.user_id for each in self._memory.devices.values()) >= MAX_DEVICES:
+        if sum(each.user_id == device.user_id and each.remove_time is None for each in self._memory.devices.values()) >= MAX_DEVICES:
             raise TooManyDevices
         if known is not None:
             del self._memory.devices[known.id]
         self._memory.devices[device.id] = device
         return device
 
-    async def list_newest_first(self, user_id: str) -> Sequence[Device] | None:
+    async def list_newest_first(self, user_id: str, *, removed: bool = False) -> Sequence[Device] | None:
         if user_id not in self._memory.users:
             return None
         owned = [device for device in self._memory.devices.values() if device.user_id == user_id]
+        owned = [device for device in owned if removed or device.remove_time is None]
         return sorted(owned, key=lambda device: device.id, reverse=True)
 
     async def delete(self, user_id: str, device_id: str) -> bool:
@@ -319,13 +320,17 @@ class MemoryContacts:
     async def existing(self, user_ids: Collection[str]) -> Collection[str]:
         return [user_id for user_id in user_ids if user_id in self._memory.users]
 
-    async def remove_devices(self, device_ids: Collection[str]) -> None:
+    async def remove_devices(self, device_ids: Collection[str], reason: str = "") -> None:
         for device_id in device_ids:
-            self._memory.devices.pop(device_id, None)
+            device = self._memory.devices.get(device_id)
+            if device is not None and device.remove_time is None:
+                self._memory.devices[device_id] = replace(device, remove_time=datetime.now(UTC), remove_reason=reason)
 
     def _contact(self, user: User, *, with_devices: bool) -> Contact:
         suppression = self._memory.suppressions.get(user.email.lower())
-        owned = [device for device in self._memory.devices.values() if device.user_id == user.id and with_devices]
+        owned = [
+            device for device in self._memory.devices.values() if device.user_id == user.id and with_devices and device.remove_time is None
+        ]
         return Contact(
             user_id=user.id,
             email=user.email,

@@ -1,5 +1,7 @@
 """Facts about recipients: the decision, the batches, and one contract on the fake and on PostgreSQL."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 from mesh import ids
 from tests.user_svc.conftest import Statements, Stores
 from tests.user_svc.factories import START, make_contact, make_device, make_user
+from user_svc.devices.models import MAX_DEVICES
 from user_svc.preferences.models import Channel, Choice, PreferenceRule, most_specific
 from user_svc.recipients.models import Contact, Decision, PushTarget, Query, decide
 from user_svc.recipients.use_cases import Recipients
@@ -165,9 +168,40 @@ async def test_dead_devices_are_forgotten(stores: Stores) -> None:
     alive = await stores.devices.register(make_device(ada, "alive"))
     assert dead
     recipients = Recipients(stores.contacts)
-    await recipients.remove_devices([dead.id, ids.new_id(), "nonsense"])
+    await recipients.remove_devices([dead.id, ids.new_id(), "nonsense"], "UNREGISTERED")
     await recipients.remove_devices([])
     assert await stores.devices.list_newest_first(ada.id) == [alive]
+    (contact,) = (await stores.contacts.contacts({ada.id: True})).values()
+    assert [device.token for device in contact.devices] == ["alive"]
+
+
+async def test_a_removed_device_leaves_a_tombstone_until_it_registers_again(stores: Stores) -> None:
+    """With the provider's reason and the time of the first report."""
+    ada = make_user()
+    await stores.users.insert(ada, None)
+    device = await stores.devices.register(make_device(ada, "phone"))
+    assert device
+    await Recipients(stores.contacts).remove_devices([device.id], "UNREGISTERED")
+    await Recipients(stores.contacts).remove_devices([device.id], "INVALID_TOKEN")
+    assert await stores.devices.list_newest_first(ada.id) == []
+    (tombstone,) = await stores.devices.list_newest_first(ada.id, removed=True) or ()
+    assert tombstone.remove_time is not None
+    assert tombstone == replace(device, remove_time=tombstone.remove_time, remove_reason="UNREGISTERED")
+    again = await stores.devices.register(make_device(ada, "phone"))
+    assert again == device
+    assert await stores.devices.list_newest_first(ada.id) == [device]
+
+
+async def test_tombstones_take_no_place_of_devices(stores: Stores) -> None:
+    """A person whose phone gets a new token each day is not refused one day."""
+    ada = make_user()
+    await stores.users.insert(ada, None)
+    recipients = Recipients(stores.contacts)
+    for number in range(MAX_DEVICES + 1):
+        device = await stores.devices.register(make_device(ada, f"token-{number}"))
+        assert device
+        await recipients.remove_devices([device.id], "UNREGISTERED")
+    assert len(await stores.devices.list_newest_first(ada.id, removed=True) or ()) >= MAX_DEVICES
 
 
 @pytest.mark.parametrize("size", [1, 500])

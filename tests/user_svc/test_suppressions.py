@@ -58,3 +58,10 @@ async def test_what_is_no_address_or_reason_is_refused(suppressions: Suppression
         await suppressions.delete_suppression("nul\0@example.com")
     with pytest.raises(InvalidArgument, match="reason"):
         await suppressions.create_suppression("ada@example.com", "Hard Bounce")
+
+
+async def test_a_bounce_is_kept_with_its_evidence(suppressions: Suppressions) -> None:
+    """The mail server's reply says why the address gets no mail."""
+    await suppressions.create_suppression("gone@example.com", "bounce", "SMTP_550 5.1.1 No such user")
+    (entry,) = (await suppressions.list_suppressions(0, "")).items
+    assert (entry.reason, entry.evidence) == ("bounce", "SMTP_550 5.1.1 No such user")

@@ -18,13 +18,17 @@ _SUFFIX_LENGTH = 6
 
 def device_to_proto(device: Device) -> device_pb2.Device:
     """Without the token, which is never returned."""
-    return device_pb2.Device(
+    message = device_pb2.Device(
         id=device.id,
         user_id=device.user_id,
         platform=_PLATFORM_VALUES[device.platform],
         token_suffix=device.token[-_SUFFIX_LENGTH:] if len(device.token) > 4 * _SUFFIX_LENGTH else "",
         create_time=to_timestamp(device.create_time),
+        remove_reason=device.remove_reason,
     )
+    if device.remove_time is not None:
+        message.remove_time.CopyFrom(to_timestamp(device.remove_time))
+    return message
 
 
 def platform_from_proto(value: "device_pb2.Platform.ValueType") -> Platform:

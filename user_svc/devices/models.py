@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 
 MAX_DEVICES = 50
+TOMBSTONE_DAYS = 90
 
 
 class Platform(StrEnum):
@@ -18,10 +19,12 @@ class Platform(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """An app installation of a person, reached by its FCM registration token."""
+    """An app installation of a person, reached by its FCM registration token until that is reported as gone (`remove_time`)."""
 
     id: str
     user_id: str
     token: str
     platform: Platform
     create_time: datetime
+    remove_time: datetime | None = None
+    remove_reason: str = ""

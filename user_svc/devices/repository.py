@@ -2,15 +2,16 @@
 
 import hashlib
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Row, case, delete, func, select
+from sqlalchemy import Delete, Row, and_, case, delete, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mesh.stores.database import Database
 from user_svc.devices.errors import TooManyDevices
-from user_svc.devices.models import MAX_DEVICES, Device, Platform
+from user_svc.devices.models import MAX_DEVICES, TOMBSTONE_DAYS, Device, Platform
 from user_svc.tables import devices, users
 
 
@@ -27,14 +28,16 @@ class DeviceRepository:
             if (await connection.execute(lock)).one_or_none() is None:
                 return None
             registered = await _upsert(connection, device)
-            owned = select(func.count()).select_from(devices).where(devices.c.user_id == device.user_id)
+            await connection.execute(_old_tombstones(device))
+            owned = select(func.count()).select_from(devices).where(devices.c.user_id == device.user_id, devices.c.remove_time.is_(None))
             if (await connection.execute(owned)).scalar_one() > MAX_DEVICES:
                 raise TooManyDevices
         return registered
 
-    async def list_newest_first(self, user_id: str) -> Sequence[Device] | None:
+    async def list_newest_first(self, user_id: str, *, removed: bool = False) -> Sequence[Device] | None:
         """One statement: a person without devices is a row without a device."""
-        joined = users.outerjoin(devices, devices.c.user_id == users.c.id)
+        wanted = devices.c.user_id == users.c.id
+        joined = users.outerjoin(devices, wanted if removed else and_(wanted, devices.c.remove_time.is_(None)))
         statement = select(devices).select_from(joined).where(users.c.id == user_id).order_by(devices.c.id.desc())
         async with self._database.connect() as connection:
             rows = (await connection.execute(statement)).all()
@@ -65,10 +68,21 @@ async def _upsert(connection: AsyncConnection, device: Device) -> Device:
             "create_time": case((same_person, devices.c.create_time), else_=new.create_time),
             "user_id": new.user_id,
             "platform": new.platform,
+            # an app that registers again is there, whatever the provider has said of its token before
+            "remove_time": None,
+            "remove_reason": "",
         },
     ).returning(devices)
     return _device((await connection.execute(upsert)).one())
 
 
+def _old_tombstones(device: Device) -> Delete:
+    """What is no use any more: tombstones past their time, and more than a person may have devices."""
+    removed = and_(devices.c.user_id == device.user_id, devices.c.remove_time.is_not(None))
+    newest = select(devices.c.id).where(removed).order_by(devices.c.remove_time.desc()).limit(MAX_DEVICES)
+    expired = devices.c.remove_time < device.create_time - timedelta(days=TOMBSTONE_DAYS)
+    return delete(devices).where(removed, or_(expired, devices.c.id.not_in(newest)))
+
+
 def _device(row: Row[*tuple[Any, ...]]) -> Device:
-    return Device(row.id, row.user_id, row.token, Platform(row.platform), row.create_time)
+    return Device(row.id, row.user_id, row.token, Platform(row.platform), row.create_time, row.remove_time, row.remove_reason)

@@ -22,8 +22,8 @@ class DeviceStore(Protocol):
         None when there is no such person. Raises TooManyDevices.
         """
 
-    async def list_newest_first(self, user_id: str) -> Sequence[Device] | None:
-        """All devices of the person; None when there is no such person."""
+    async def list_newest_first(self, user_id: str, *, removed: bool = False) -> Sequence[Device] | None:
+        """The person's devices, with the removed ones where `removed`; None when there is no such person."""
 
     async def delete(self, user_id: str, device_id: str) -> bool:
         """False when the person has no such device."""
@@ -45,10 +45,10 @@ class Devices:
             raise UserNotFound
         return device
 
-    async def list_devices(self, caller: Caller, user_id: str) -> Sequence[Device]:
+    async def list_devices(self, caller: Caller, user_id: str, *, show_removed: bool = False) -> Sequence[Device]:
         """Raises UserNotFound or NotOwner."""
         check_reach(caller, user_id, "users:read")
-        devices = await self._store.list_newest_first(existing_id(user_id))
+        devices = await self._store.list_newest_first(existing_id(user_id), removed=show_removed)
         if devices is None:
             raise UserNotFound
         return devices

@@ -26,7 +26,7 @@ _CONTACTS = text("""
     ) p ON true
     LEFT JOIN LATERAL (
         SELECT array_agg(id::text ORDER BY id DESC) AS device_ids, array_agg(token ORDER BY id DESC) AS tokens
-        FROM devices WHERE user_id = u.id
+        FROM devices WHERE user_id = u.id AND remove_time IS NULL
     ) d ON asked.wants_devices
 """).bindparams(bindparam("ids", type_=_IDS), bindparam("wants_devices", type_=ARRAY(BOOLEAN)))
 
@@ -36,7 +36,11 @@ _SUPPRESSED = text("SELECT address, reason FROM suppressions WHERE address = ANY
 
 _EXISTING = text("SELECT id::text FROM users WHERE id = ANY(:ids)").bindparams(bindparam("ids", type_=_IDS))
 
-_REMOVE_DEVICES = text("DELETE FROM devices WHERE id = ANY(:ids)").bindparams(bindparam("ids", type_=_IDS))
+# The first report stands. Locked in one order, so that two batches with common devices never wait for each other in a circle.
+_REMOVE_DEVICES = text("""
+    WITH gone AS (SELECT id FROM devices WHERE id = ANY(:ids) AND remove_time IS NULL ORDER BY id FOR UPDATE)
+    UPDATE devices SET remove_time = now(), remove_reason = :reason FROM gone WHERE devices.id = gone.id
+""").bindparams(bindparam("ids", type_=_IDS))
 
 
 class ContactRepository:
@@ -60,10 +64,9 @@ class ContactRepository:
         async with self._database.connect() as connection:
             return list((await connection.execute(_EXISTING, {"ids": list(user_ids)})).scalars())
 
-    async def remove_devices(self, device_ids: Collection[str]) -> None:
-        # Sorted, so that two batches with common devices lock them in the same order.
+    async def remove_devices(self, device_ids: Collection[str], reason: str = "") -> None:
         async with self._database.begin() as connection:
-            await connection.execute(_REMOVE_DEVICES, {"ids": sorted(device_ids)})
+            await connection.execute(_REMOVE_DEVICES, {"ids": list(device_ids), "reason": reason})
 
 
 def _contact(row: Row[*tuple[Any, ...]]) -> Contact:

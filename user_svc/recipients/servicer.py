@@ -6,13 +6,15 @@ from clarion.user.v1 import recipient_service_pb2 as rpc
 from clarion.user.v1.recipient_service_pb2_grpc import RecipientServiceServicer
 from user_svc.recipients.convert import queries_from_proto, recipient_to_proto
 from user_svc.recipients.use_cases import Recipients
+from user_svc.suppressions.use_cases import Suppressions
 
 
 class RecipientServicer(RecipientServiceServicer):
     """Serves the other services of the mesh. `context` is unused: what a call carries is in `mesh.context.current()`."""
 
-    def __init__(self, recipients: Recipients) -> None:
+    def __init__(self, recipients: Recipients, suppressions: Suppressions) -> None:
         self._recipients = recipients
+        self._suppressions = suppressions
 
     async def BatchResolveRecipients(self, request: rpc.BatchResolveRecipientsRequest, context: Any) -> rpc.BatchResolveRecipientsResponse:
         recipients = await self._recipients.resolve_recipients(queries_from_proto(request))
@@ -22,5 +24,9 @@ class RecipientServicer(RecipientServiceServicer):
         return rpc.BatchCheckUsersResponse(existing_user_ids=await self._recipients.check_users(request.user_ids))
 
     async def BatchRemoveDevices(self, request: rpc.BatchRemoveDevicesRequest, context: Any) -> rpc.BatchRemoveDevicesResponse:
-        await self._recipients.remove_devices(request.device_ids)
+        await self._recipients.remove_devices(request.device_ids, request.reason)
         return rpc.BatchRemoveDevicesResponse()
+
+    async def SuppressAddress(self, request: rpc.SuppressAddressRequest, context: Any) -> rpc.SuppressAddressResponse:
+        await self._suppressions.create_suppression(request.address, "bounce", request.evidence)
+        return rpc.SuppressAddressResponse()

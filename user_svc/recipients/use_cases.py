@@ -21,7 +21,8 @@ class ContactStore(Protocol):
 
     async def existing(self, user_ids: Collection[str]) -> Collection[str]: ...
 
-    async def remove_devices(self, device_ids: Collection[str]) -> None: ...
+    async def remove_devices(self, device_ids: Collection[str], reason: str = "") -> None:
+        """Leaves a tombstone of each."""
 
 
 class Recipients:
@@ -49,11 +50,11 @@ class Recipients:
         existing = set(await self._store.existing(set(asked.values()))) if asked else set()
         return [user_id for user_id, canonical in asked.items() if canonical in existing]
 
-    async def remove_devices(self, device_ids: Sequence[str]) -> None:
-        """Forgets devices; unknown ids are no error."""
+    async def remove_devices(self, device_ids: Sequence[str], reason: str = "") -> None:
+        """Marks devices as removed; unknown ids are no error."""
         known_form = {canonical for device_id in device_ids if (canonical := ids.canonical(device_id)) is not None}
         if known_form:
-            await self._store.remove_devices(known_form)
+            await self._store.remove_devices(known_form, reason)
 
 
 def _answer(query: Query, contact: Contact | None, suppressed: Mapping[str, str]) -> Recipient:

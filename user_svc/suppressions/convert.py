@@ -7,5 +7,8 @@ from user_svc.suppressions.models import Suppression
 
 def suppression_to_proto(suppression: Suppression) -> suppression_pb2.Suppression:
     return suppression_pb2.Suppression(
-        address=suppression.address, reason=suppression.reason, create_time=to_timestamp(suppression.create_time)
+        address=suppression.address,
+        reason=suppression.reason,
+        create_time=to_timestamp(suppression.create_time),
+        evidence=suppression.evidence,
     )

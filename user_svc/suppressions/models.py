@@ -6,8 +6,9 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class Suppression:
-    """An address that gets no e-mail, whoever it belongs to. The address is lower-case; `reason` is a word such as "bounce"."""
+    """An address (lower-case) that gets no e-mail, whoever it belongs to. `reason` is a word such as "bounce", `evidence` what was seen."""
 
     address: str
     reason: str
     create_time: datetime
+    evidence: str = ""

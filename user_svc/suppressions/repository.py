@@ -18,14 +18,16 @@ class SuppressionRepository:
 
     async def add(self, suppression: Suppression) -> Suppression:
         """The reason of a second call is dropped: the first one is why the address is on the list."""
-        statement = insert(suppressions).values(address=suppression.address, reason=suppression.reason, create_time=suppression.create_time)
+        statement = insert(suppressions).values(
+            address=suppression.address, reason=suppression.reason, create_time=suppression.create_time, evidence=suppression.evidence
+        )
         # Setting the reason to itself changes nothing and makes RETURNING answer the row that is there.
         upsert = statement.on_conflict_do_update(index_elements=[suppressions.c.address], set_={"reason": suppressions.c.reason}).returning(
             suppressions
         )
         async with self._database.begin() as connection:
             row = (await connection.execute(upsert)).one()
-        return Suppression(row.address, row.reason, row.create_time)
+        return Suppression(row.address, row.reason, row.create_time, row.evidence)
 
     async def delete(self, address: str) -> bool:
         async with self._database.begin() as connection:
@@ -34,4 +36,4 @@ class SuppressionRepository:
     async def list_by_address(self, after_address: str, limit: int) -> Sequence[Suppression]:
         statement = select(suppressions).where(suppressions.c.address > after_address).order_by(suppressions.c.address).limit(limit)
         async with self._database.connect() as connection:
-            return [Suppression(row.address, row.reason, row.create_time) for row in await connection.execute(statement)]
+            return [Suppression(row.address, row.reason, row.create_time, row.evidence) for row in await connection.execute(statement)]

@@ -32,11 +32,11 @@ class Suppressions:
         self._store = store
         self._now = now
 
-    async def create_suppression(self, address: str, reason: str) -> Suppression:
-        """Raises InvalidArgument."""
+    async def create_suppression(self, address: str, reason: str, evidence: str = "") -> Suppression:
+        """`evidence` is what was seen, such as a mail server's reply. Raises InvalidArgument."""
         checked = check_email("address", address).lower()
         word = check_word("reason", reason or "manual")
-        return await self._store.add(Suppression(checked, word, self._now()))
+        return await self._store.add(Suppression(checked, word, self._now(), evidence))
 
     async def list_suppressions(self, requested_size: int, token: str) -> Page[Suppression]:
         """A page in the order of the address. Raises InvalidArgument for a size or token that does not fit."""

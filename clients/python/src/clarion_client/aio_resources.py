@@ -815,11 +815,16 @@ class AsyncUsers(AsyncResource):
             timeout_s,
         )
 
-    async def list_devices(self, user_id: str, *, timeout_s: float | None = None) -> ListDevicesResponse:
+    async def list_devices(self, user_id: str, *, show_removed: bool | None = None, timeout_s: float | None = None) -> ListDevicesResponse:
         """Reads a person's devices.
 
         user_id: The person.
+        show_removed: True to list also those that were removed because the push provider reported their tokens as gone, for 90
+            days.
         """
         return await self._unary(
-            api.LIST_DEVICES, v.body_of(user_id=user_id), lambda answer: v.decode(ListDevicesResponse, answer), timeout_s
+            api.LIST_DEVICES,
+            v.body_of(user_id=user_id, show_removed=show_removed),
+            lambda answer: v.decode(ListDevicesResponse, answer),
+            timeout_s,
         )

@@ -565,6 +565,12 @@ class Device:
     """Last characters of the token, to tell devices apart. Output only."""
     create_time: datetime | None = field(default=None, metadata={"read": v.time})
     """When the device was registered. Output only."""
+    remove_time: datetime | None = field(default=None, metadata={"read": v.time})
+    """When the push provider reported its token as gone; unset for a device that is reached. Registering the same token restores it.
+    Output only.
+    """
+    remove_reason: str = field(default="", metadata={"read": v.same})
+    """The provider's reason, such as "UNREGISTERED". Output only."""
 
 
 @dataclass(frozen=True)
@@ -618,7 +624,7 @@ class ListDevicesResponse:
     """Answers ListDevices."""
 
     devices: tuple[Device, ...] = field(default=(), metadata={"read": v.many(v.message(lambda: Device))})
-    """All devices of the person (at most 50), newest first."""
+    """All devices of the person (at most 50, and as many removed ones), newest first."""
 
 
 @dataclass(frozen=True)
@@ -832,6 +838,8 @@ class Suppression:
     """Why, such as "bounce", "complaint" or "manual"."""
     create_time: datetime | None = field(default=None, metadata={"read": v.time})
     """When it was added. Output only."""
+    evidence: str = field(default="", metadata={"read": v.same})
+    """What was seen: for a bounce the mail server's reply, without the address. Output only."""
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,8 @@ class Device(_message.Message):
     PLATFORM_FIELD_NUMBER: _builtins.int
     TOKEN_SUFFIX_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    REMOVE_TIME_FIELD_NUMBER: _builtins.int
+    REMOVE_REASON_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUIDv7, made by the server."""
     user_id: _builtins.str
@@ -70,9 +72,17 @@ class Device(_message.Message):
     """Operating system."""
     token_suffix: _builtins.str
     """Last characters of the token, to tell devices apart. Output only."""
+    remove_reason: _builtins.str
+    """The provider's reason, such as "UNREGISTERED". Output only."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When the device was registered. Output only."""
+
+    @_builtins.property
+    def remove_time(self) -> _timestamp_pb2.Timestamp:
+        """When the push provider reported its token as gone; unset for a device that is reached. Registering the same token restores it.
+        Output only.
+        """
 
     def __init__(
         self,
@@ -83,10 +93,12 @@ class Device(_message.Message):
         platform: Global___Platform.ValueType = ...,
         token_suffix: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        remove_time: _timestamp_pb2.Timestamp | None = ...,
+        remove_reason: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "remove_time", b"remove_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "id", b"id", "platform", b"platform", "token", b"token", "token_suffix", b"token_suffix", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "id", b"id", "platform", b"platform", "remove_reason", b"remove_reason", "remove_time", b"remove_time", "token", b"token", "token_suffix", b"token_suffix", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -153,16 +165,20 @@ class ListDevicesRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     USER_ID_FIELD_NUMBER: _builtins.int
+    SHOW_REMOVED_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """The person."""
+    show_removed: _builtins.bool
+    """True to list also those that were removed because the push provider reported their tokens as gone, for 90 days."""
     def __init__(
         self,
         *,
         user_id: _builtins.str = ...,
+        show_removed: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["show_removed", b"show_removed", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -177,7 +193,7 @@ class ListDevicesResponse(_message.Message):
     DEVICES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def devices(self) -> _containers.RepeatedCompositeFieldContainer[Global___Device]:
-        """All devices of the person (at most 50), newest first."""
+        """All devices of the person (at most 50, and as many removed ones), newest first."""
 
     def __init__(
         self,

@@ -258,11 +258,14 @@ Global___BatchCheckUsersResponse: _TypeAlias = BatchCheckUsersResponse  # noqa: 
 
 @_typing.final
 class BatchRemoveDevicesRequest(_message.Message):
-    """BatchRemoveDevicesRequest names devices to forget."""
+    """BatchRemoveDevicesRequest names devices to mark as removed."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     DEVICE_IDS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """The provider's reason, such as "UNREGISTERED"."""
     @_builtins.property
     def device_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The devices' ids."""
@@ -271,10 +274,11 @@ class BatchRemoveDevicesRequest(_message.Message):
         self,
         *,
         device_ids: _abc.Iterable[_builtins.str] | None = ...,
+        reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["device_ids", b"device_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["device_ids", b"device_ids", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -296,3 +300,46 @@ class BatchRemoveDevicesResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___BatchRemoveDevicesResponse: _TypeAlias = BatchRemoveDevicesResponse  # noqa: Y015
+
+@_typing.final
+class SuppressAddressRequest(_message.Message):
+    """SuppressAddressRequest reports a bounce."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ADDRESS_FIELD_NUMBER: _builtins.int
+    EVIDENCE_FIELD_NUMBER: _builtins.int
+    address: _builtins.str
+    """The address that the mail was for."""
+    evidence: _builtins.str
+    """What was seen, such as the mail server's reply; without addresses."""
+    def __init__(
+        self,
+        *,
+        address: _builtins.str = ...,
+        evidence: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "evidence", b"evidence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SuppressAddressRequest: _TypeAlias = SuppressAddressRequest  # noqa: Y015
+
+@_typing.final
+class SuppressAddressResponse(_message.Message):
+    """SuppressAddressResponse answers SuppressAddress; it is empty."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SuppressAddressResponse: _TypeAlias = SuppressAddressResponse  # noqa: Y015

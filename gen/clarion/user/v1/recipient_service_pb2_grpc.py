@@ -50,6 +50,11 @@ class RecipientServiceStub(object):
                 request_serializer=clarion_dot_user_dot_v1_dot_recipient__service__pb2.BatchRemoveDevicesRequest.SerializeToString,
                 response_deserializer=clarion_dot_user_dot_v1_dot_recipient__service__pb2.BatchRemoveDevicesResponse.FromString,
                 _registered_method=True)
+        self.SuppressAddress = channel.unary_unary(
+                '/clarion.user.v1.RecipientService/SuppressAddress',
+                request_serializer=clarion_dot_user_dot_v1_dot_recipient__service__pb2.SuppressAddressRequest.SerializeToString,
+                response_deserializer=clarion_dot_user_dot_v1_dot_recipient__service__pb2.SuppressAddressResponse.FromString,
+                _registered_method=True)
 
 
 class RecipientServiceServicer(object):
@@ -71,7 +76,14 @@ class RecipientServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def BatchRemoveDevices(self, request, context):
-        """BatchRemoveDevices forgets devices whose tokens the push provider no longer knows. Unknown ids are no error.
+        """BatchRemoveDevices marks devices whose tokens the push provider no longer knows as removed. Unknown ids are no error.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SuppressAddress(self, request, context):
+        """SuppressAddress forbids e-mail to an address that has bounced. An address that is suppressed already keeps its first reason.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -94,6 +106,11 @@ def add_RecipientServiceServicer_to_server(servicer, server):
                     servicer.BatchRemoveDevices,
                     request_deserializer=clarion_dot_user_dot_v1_dot_recipient__service__pb2.BatchRemoveDevicesRequest.FromString,
                     response_serializer=clarion_dot_user_dot_v1_dot_recipient__service__pb2.BatchRemoveDevicesResponse.SerializeToString,
+            ),
+            'SuppressAddress': grpc.unary_unary_rpc_method_handler(
+                    servicer.SuppressAddress,
+                    request_deserializer=clarion_dot_user_dot_v1_dot_recipient__service__pb2.SuppressAddressRequest.FromString,
+                    response_serializer=clarion_dot_user_dot_v1_dot_recipient__service__pb2.SuppressAddressResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -178,6 +195,33 @@ class RecipientService(object):
             '/clarion.user.v1.RecipientService/BatchRemoveDevices',
             clarion_dot_user_dot_v1_dot_recipient__service__pb2.BatchRemoveDevicesRequest.SerializeToString,
             clarion_dot_user_dot_v1_dot_recipient__service__pb2.BatchRemoveDevicesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SuppressAddress(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/clarion.user.v1.RecipientService/SuppressAddress',
+            clarion_dot_user_dot_v1_dot_recipient__service__pb2.SuppressAddressRequest.SerializeToString,
+            clarion_dot_user_dot_v1_dot_recipient__service__pb2.SuppressAddressResponse.FromString,
             options,
             channel_credentials,
             insecure,

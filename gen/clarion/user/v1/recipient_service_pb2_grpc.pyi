@@ -38,7 +38,9 @@ class RecipientServiceStub:
     BatchCheckUsers: _grpc.UnaryUnaryMultiCallable[_recipient_service_pb2.BatchCheckUsersRequest, _recipient_service_pb2.BatchCheckUsersResponse]
     """BatchCheckUsers tells which of up to 1,000 ids are people. Cheaper than resolving; used before a notification is accepted."""
     BatchRemoveDevices: _grpc.UnaryUnaryMultiCallable[_recipient_service_pb2.BatchRemoveDevicesRequest, _recipient_service_pb2.BatchRemoveDevicesResponse]
-    """BatchRemoveDevices forgets devices whose tokens the push provider no longer knows. Unknown ids are no error."""
+    """BatchRemoveDevices marks devices whose tokens the push provider no longer knows as removed. Unknown ids are no error."""
+    SuppressAddress: _grpc.UnaryUnaryMultiCallable[_recipient_service_pb2.SuppressAddressRequest, _recipient_service_pb2.SuppressAddressResponse]
+    """SuppressAddress forbids e-mail to an address that has bounced. An address that is suppressed already keeps its first reason."""
 
 @_typing.type_check_only
 class RecipientServiceAsyncStub(RecipientServiceStub):
@@ -50,7 +52,9 @@ class RecipientServiceAsyncStub(RecipientServiceStub):
     BatchCheckUsers: _aio.UnaryUnaryMultiCallable[_recipient_service_pb2.BatchCheckUsersRequest, _recipient_service_pb2.BatchCheckUsersResponse]  # type: ignore[assignment]
     """BatchCheckUsers tells which of up to 1,000 ids are people. Cheaper than resolving; used before a notification is accepted."""
     BatchRemoveDevices: _aio.UnaryUnaryMultiCallable[_recipient_service_pb2.BatchRemoveDevicesRequest, _recipient_service_pb2.BatchRemoveDevicesResponse]  # type: ignore[assignment]
-    """BatchRemoveDevices forgets devices whose tokens the push provider no longer knows. Unknown ids are no error."""
+    """BatchRemoveDevices marks devices whose tokens the push provider no longer knows as removed. Unknown ids are no error."""
+    SuppressAddress: _aio.UnaryUnaryMultiCallable[_recipient_service_pb2.SuppressAddressRequest, _recipient_service_pb2.SuppressAddressResponse]  # type: ignore[assignment]
+    """SuppressAddress forbids e-mail to an address that has bounced. An address that is suppressed already keeps its first reason."""
 
 class RecipientServiceServicer(metaclass=_abc_1.ABCMeta):
     """RecipientService answers, for many notifications in one call, where they go and whether they may."""
@@ -77,6 +81,14 @@ class RecipientServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _recipient_service_pb2.BatchRemoveDevicesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_recipient_service_pb2.BatchRemoveDevicesResponse, _abc.Awaitable[_recipient_service_pb2.BatchRemoveDevicesResponse]]:
-        """BatchRemoveDevices forgets devices whose tokens the push provider no longer knows. Unknown ids are no error."""
+        """BatchRemoveDevices marks devices whose tokens the push provider no longer knows as removed. Unknown ids are no error."""
+
+    @_abc_1.abstractmethod
+    def SuppressAddress(
+        self,
+        request: _recipient_service_pb2.SuppressAddressRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_recipient_service_pb2.SuppressAddressResponse, _abc.Awaitable[_recipient_service_pb2.SuppressAddressResponse]]:
+        """SuppressAddress forbids e-mail to an address that has bounced. An address that is suppressed already keeps its first reason."""
 
 def add_RecipientServiceServicer_to_server(servicer: RecipientServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
