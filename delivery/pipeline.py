@@ -140,7 +140,7 @@ class DeliveryPipeline:
 
     async def _conclude(self, delivery: Delivery, made: Disposition) -> Disposition:
         """Makes a decision without an attempt the attempt's only one, as a claim does for those that are sent."""
-        return made if isinstance(made, Defer) else await self._attempts.conclude(delivery, made)
+        return made if isinstance(made, Defer | Broken) else await self._attempts.conclude(delivery, made)
 
     def _drop_expired(self, envelope: _Envelope) -> None:
         for index, delivery in envelope.open():

@@ -15,13 +15,14 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from delivery.fcm_fields import BLOCKS, faults
+from delivery.push_message import MAX_PUSH_BYTES, size_of
 from devstack.fcm_connection import Action, Answer, Connection, Request
 from devstack.tls import LocalTls, private_pem
 
 PROJECT = "clarion-local"
 
 _KEPT = 10_000
-_MAX_MESSAGE = 4096
 _FCM_ERROR = "type.googleapis.com/google.firebase.fcm.v1.FcmError"
 _BAD_REQUEST = "type.googleapis.com/google.rpc.BadRequest"
 # google-auth names this audience whatever the token endpoint
@@ -212,8 +213,11 @@ class FcmServer:
         for prefix, answer in _BY_PREFIX.items():
             if token.startswith(prefix):
                 return answer
-        if len(request.body) > _MAX_MESSAGE + len(token):
-            return fails(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", violation="message")
+        if size_of(message) > MAX_PUSH_BYTES:
+            return fails(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", message="Android message is too big")
+        for platform in BLOCKS:
+            for path, _ in faults(platform, message.get(platform, {})):
+                return fails(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT", violation=f"message.{platform}.{path}")
         push = ReceivedPush(token, message, request.http2)
         self.pushes.append(push)
         self._unread.append(push)

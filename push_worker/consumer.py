@@ -1,9 +1,14 @@
 """From deliveries on the bus to push messages: one use case per job."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.struct_pb2 import Struct
 
 from clarion.notification.v1.notification_pb2 import PRIORITY_HIGH, DeviceResult
+from clarion.template.v1.template_pb2 import Content
+from delivery.fcm_fields import BLOCKS, finish
 from delivery.models import Attempt, ReadyDelivery
 from push_worker.models import DeviceOutcome, Push, Target
 from push_worker.use_cases import SendPush
@@ -27,9 +32,10 @@ class PushConsumer:
 def to_push(job: ReadyDelivery, *, now_s: float) -> Push:
     """The job as a push message."""
     delivery, content = job.delivery, job.content
-    ttl_s = None
+    ttl_s = expire_s = None
     if delivery.HasField("expire_time"):
-        ttl_s = min(_MAX_TTL_S, max(0, int(delivery.expire_time.seconds - now_s)))
+        expire_s = delivery.expire_time.seconds
+        ttl_s = min(_MAX_TTL_S, max(0, int(expire_s - now_s)))
     return Push(
         id=delivery.notification_id,
         title=content.title,
@@ -39,7 +45,13 @@ def to_push(job: ReadyDelivery, *, now_s: float) -> Push:
         template=delivery.template,
         urgent=delivery.priority == PRIORITY_HIGH,
         ttl_s=ttl_s,
+        expire_s=expire_s,
+        **{platform: finish(platform, MessageToDict(block)) for platform, block in _blocks(content)},
     )
+
+
+def _blocks(content: Content) -> Iterator[tuple[str, Struct]]:
+    return ((platform, block) for platform in BLOCKS if (block := getattr(content, platform)).fields)
 
 
 def to_targets(job: ReadyDelivery) -> list[Target]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from delivery.errors import DeliveryError
 
@@ -10,7 +11,8 @@ from delivery.errors import DeliveryError
 class Push:
     """One text for all of a person's devices. `id` is stable across attempts: devices show a message that comes twice once.
 
-    `ttl_s` is how long FCM keeps it for a device that is offline; None means as long as it can.
+    `ttl_s` is how long FCM keeps it for a device that is offline, `expire_s` when that ends (Unix time); None means as long as it can.
+    `android`, `apns` and `webpush` are FCM's own objects.
     """
 
     id: str
@@ -21,6 +23,10 @@ class Push:
     urgent: bool = False
     ttl_s: int | None = None
     template: str = ""
+    expire_s: int | None = None
+    android: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    apns: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    webpush: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

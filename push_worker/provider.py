@@ -34,9 +34,9 @@ _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
 class _Messaging(messaging._MessagingService):  # type: ignore[misc]  # noqa: SLF001  see below
-    """firebase-admin's encoder and error mapping over a client of ours.
+    """firebase-admin's error mapping over a client of ours, for messages that are in FCM's form already.
 
-    Its own client refreshes credentials inside the event loop and retries 7 s long without regard for Retry-After (facts C5), and there
+    Its own client refreshes credentials inside the event loop and retries 7 s long whatever Retry-After says (7.7), and there
     is no public way to switch either off. A test holds these names against the installed version.
     """
 
@@ -44,6 +44,9 @@ class _Messaging(messaging._MessagingService):  # type: ignore[misc]  # noqa: SL
         self._fcm_url = url
         self._fcm_headers = {"X-GOOG-API-FORMAT-VERSION": "2"}
         self._async_client = client
+
+    def _message_data(self, message: dict[str, Any], dry_run: bool) -> dict[str, Any]:  # noqa: ARG002  the base class's signature
+        return {"message": message}
 
 
 class _Client:
@@ -85,8 +88,7 @@ class FcmProvider:
         """
         async with self._slots[push.urgent]:
             message = build_message(push)
-            # set afterwards: the constructor warns about tokens, which are what our devices are registered by
-            message.token = token
+            message["token"] = token
             try:
                 batch = await self._service.send_each_async([message], dry_run=False)
             except ValueError:
@@ -174,7 +176,7 @@ def _details(response: httpx.Response) -> list[dict[str, Any]]:
 
 
 def _readable(response: httpx.Response, otherwise: dict[str, Any]) -> httpx.Response:
-    """The response, or one with `otherwise` as its body where firebase-admin would stumble over the real one (facts C5)."""
+    """The response, or one with `otherwise` as its body where firebase-admin would stumble over the real one."""
     body = _parse(response)
     ((key, example),) = otherwise.items()
     value = body.get(key) if isinstance(body, dict) else None

@@ -6,12 +6,14 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from firebase_admin import messaging
 
 from delivery.errors import DeliveryError
 from delivery.models import OutcomeUnknown
+from delivery.push_message import MAX_PUSH_BYTES, PushEnvelope, PushText, message_of, size_of
 from devstack.fcm import HANGS, RESETS, FcmServer, answers, fails
 from devstack.fcm_connection import Answer
 from mesh.process.settings import Env, SettingsError
@@ -68,6 +70,29 @@ async def test_the_message_arrives_over_http2_with_all_its_parts(fcm: FcmServer,
         "apns": {"headers": {"apns-collapse-id": ID, "apns-priority": "10"}},
         "webpush": {"headers": {"Topic": ID.replace("-", ""), "Urgency": "high", "TTL": "600"}},
     }
+
+
+async def test_platform_blocks_and_the_end_arrive_as_fcm_spells_them(fcm: FcmServer, provider: FcmProvider) -> None:
+    aps = {"badge": 3, "sound": "default", "thread-id": "orders", "mutable-content": 1, "category": "ORDER"}
+    blocks: Any = {"android": {"notification": {"channel_id": "orders"}}, "webpush": {"fcm_options": {"link": "https://example.com/o"}}}
+    await provider.send(Push(ID, "a", "b", ttl_s=600, expire_s=1_800_000_000, apns={"payload": {"aps": aps}}, **blocks), "token-of-ada")
+    message = (await fcm.next_message()).message
+    assert message["android"]["notification"] == {"tag": ID, "channel_id": "orders"}
+    assert message["apns"] == {"payload": {"aps": aps}, "headers": {"apns-collapse-id": ID, "apns-expiration": "1800000000"}}
+    assert message["webpush"]["fcm_options"] == {"link": "https://example.com/o"}
+
+
+@pytest.mark.parametrize(("more", "fits"), [(0, True), (1, False)])
+async def test_a_push_is_counted_to_the_byte(fcm: FcmServer, provider: FcmProvider, more: int, fits: bool) -> None:
+    """What the local server, like FCM, refuses is never sent; what it takes is."""
+    room = MAX_PUSH_BYTES - size_of(message_of(PushText("a", ""), PushEnvelope(ID)))
+    push = Push(ID, "a", "\u00f6" * (room // 2) + "b" * (room % 2 + more))
+    if fits:
+        await provider.send(push, "token-of-ada")
+        return
+    with pytest.raises(FcmRejected, match=f"the push has {MAX_PUSH_BYTES + 1} bytes, FCM takes {MAX_PUSH_BYTES}"):
+        await provider.send(push, "token-of-ada")
+    assert fcm.requests == 0
 
 
 async def test_many_messages_share_a_few_connections_and_one_access_token(fcm: FcmServer, provider: FcmProvider) -> None:
@@ -229,3 +254,4 @@ def test_firebase_admin_still_has_the_names_that_we_put_our_client_under() -> No
     source = inspect.getsource(messaging._MessagingService.__init__) + inspect.getsource(messaging._MessagingService.send_each_async)
     for name in ("self._fcm_url", "self._fcm_headers", "self._async_client"):
         assert source.count(name) >= 2
+    assert "self._message_data(message, dry_run)" in source
