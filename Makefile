@@ -85,6 +85,7 @@ gen: venv ## Generate gen/ and the Python client from protos/
 .PHONY: docs
 docs: venv ## Write the table of settings into docs/operations.md
 	@$(BIN)/python -m scripts.settings_table
+	@$(BIN)/python -m scripts.provider_tables
 
 .PHONY: migrate
 migrate: venv ## Bring the databases up to date that GATEWAY_, USER_SVC_ and TEMPLATE_SVC_DATABASE_URL name

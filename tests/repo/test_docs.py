@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts import provider_tables
 from scripts.settings_table import END, MEANINGS, SERVICES, START, settings_of, table
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -51,3 +52,9 @@ def test_the_table_of_settings_is_what_the_code_reads() -> None:
 
 def test_every_setting_has_a_meaning_and_every_meaning_a_setting() -> None:
     assert set[str]().union(*(settings_of(service) for service in SERVICES)) == MEANINGS.keys()
+
+
+def test_the_tables_of_providers_are_those_that_decide() -> None:
+    """`make docs` writes them."""
+    page = provider_tables.PAGE.read_text()
+    assert provider_tables.filled(page) == page
