@@ -12,7 +12,7 @@ from clarion.notification.v1.notification_pb2 import NotificationStatus
 from delivery.attempt_result import expired
 from delivery.disposition import Broken, Dead, Defer, Disposition, Done, Retry
 from delivery.envelopes import FAILED, REQUESTED, UNREADABLE, Unreadable, ids_header
-from delivery.lanes import FAILED_QUEUE, Delay, Lane
+from delivery.lanes import DATABASE, FAILED_QUEUE, Delay, Lane
 
 # A handler's breakdowns over one delivery that it is given; it may be the delivery's fault or that of the moment.
 MAX_CRASHES = 5
@@ -121,6 +121,12 @@ class DeliveryActions:
         if _is_over(next_delivery, ended + timedelta(seconds=max(wait_s, delay.delay_s))):
             self._tell(delivery, outcome, NotificationStatus.NOTIFICATION_STATUS_RETRYING)
             self._expire(next_delivery, "the next try would have come too late", last=delivery)
+            return
+        if delay.route == DATABASE:
+            next_delivery.ClearField("not_before")
+            planned = Outcome(next=next_delivery)
+            planned.MergeFrom(outcome)
+            self._tell_planned(delivery, planned, NotificationStatus.NOTIFICATION_STATUS_RETRYING, max(wait_s, delay.delay_s))
             return
         wait_s = self._wait(next_delivery, wait_s, delay)
         self._tell_planned(delivery, outcome, NotificationStatus.NOTIFICATION_STATUS_RETRYING, wait_s)

@@ -13,7 +13,7 @@ from opentelemetry.trace import SpanKind
 from clarion.delivery.v1.delivery_pb2 import Delivery
 from clarion.notification.v1.notification_pb2 import NOTIFICATION_STATUS_SENT
 from clarion.template.v1.template_pb2 import ON_UNKNOWN_HOLD
-from delivery.attempt_result import cancelled, decode, encode, expired, lost, result_of
+from delivery.attempt_result import ATTEMPTS, cancelled, decode, encode, expired, lost, result_of
 from delivery.disposition import Dead, Defer, Disposition, Done, Retry
 from delivery.errors import DeliveryError, Fault, TransientDeliveryError
 from delivery.models import Attempt, Claim, LedgerEntry, LedgerState, LedgerStore, OutcomeUnknown, ReadyDelivery, attempt_key
@@ -34,6 +34,7 @@ Observer = Callable[[str, str, float, bool], None]
 
 class Attempts:
     """Makes attempts through one lane's `routing`. `tokens_of` is what a job costs of a provider's rate, `now_s` is Unix time.
+    `attempts` are those that the retry ladder allows.
 
     `observe` gets the provider, the result ("sent" or a reason), the seconds and the success of each call to a provider.
     """
@@ -46,7 +47,9 @@ class Attempts:
         tokens_of: Callable[[ReadyDelivery], int],
         observe: Observer | None,
         now_s: Callable[[], float],
+        attempts: int = ATTEMPTS,
     ) -> None:
+        self._most = attempts
         self._routing = routing
         self._ledger = ledger
         self._tokens_of = tokens_of
@@ -135,6 +138,7 @@ class Attempts:
             provider=provider,
             refused=refused,
             previous_outcome_unknown=previous_outcome_unknown,
+            attempts=self._most,
         )
         doubtful = previous_outcome_unknown or isinstance(attempt.error, OutcomeUnknown)
         return await self._record(job.delivery, claim, disposition, doubtful=doubtful)

@@ -63,22 +63,26 @@ class Cancellation:
         self._ttl_s = ttl_s
         self._prefix = prefix
         self._script = redis.register_script(_SCRIPT)
-        self._batcher: Batcher[tuple[str, int], int] = Batcher(self._run, max_items=100, name="cancellation")
+        self._batcher: Batcher[tuple[str, int, int], int] = Batcher(self._run, max_items=100, name="cancellation")
 
-    async def cancel_run(self, notification_id: str, run: int) -> int | None:
+    async def cancel_run(self, notification_id: str, run: int, attempt: int = 0) -> int | None:
         """The attempt that will not begin any more, and none after it; None when one has begun that reached or may reach somebody.
+
+        `attempt` is the last that is known of.
 
         Repeating it is harmless. Raises LedgerUnavailable, after which the mark may have been made or not.
         """
-        return await self._batcher.submit((notification_id, run)) or None
+        return await self._batcher.submit((notification_id, run, attempt)) or None
 
     async def close(self) -> None:
         """Waits for what is under way."""
         await self._batcher.close()
 
-    async def _run(self, runs: Sequence[tuple[str, int]]) -> Sequence[int]:
-        keys = [self._prefix + attempt_key(*run, attempt) for run in runs for attempt in range(1, ATTEMPTS + 1)]
+    async def _run(self, runs: Sequence[tuple[str, int, int]]) -> Sequence[int]:
+        # as far as workers may have come since the last outcome that was recorded
+        most = ATTEMPTS + max(attempt for *_, attempt in runs)
+        keys = [self._prefix + attempt_key(identifier, run, attempt) for identifier, run, _ in runs for attempt in range(1, most + 1)]
         try:
-            return cast(list[int], await self._script(keys=keys, args=[self._ttl_s, CANCELLED, DONE + RETRY, ATTEMPTS]))
+            return cast(list[int], await self._script(keys=keys, args=[self._ttl_s, CANCELLED, DONE + RETRY, most]))
         except (RedisError, OSError) as error:
             raise LedgerUnavailable from error

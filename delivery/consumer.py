@@ -13,7 +13,7 @@ from clarion.delivery.v1.delivery_pb2 import Delivery, DeliveryResolved, Outcome
 from delivery.actions import DeliveryActions, OutgoingMessage
 from delivery.disposition import Disposition, Settled
 from delivery.envelopes import RESOLVED, open_envelope
-from delivery.lanes import OUTCOME_QUEUE, Lane, lane_of
+from delivery.lanes import OUTCOME_QUEUE, RETRY_DELAYS_S, Lane, lane_of
 from mesh.bus.broker import Broker, BrokerUnavailable, Message, Subscription, Unroutable
 from mesh.resilience.batching import Batcher
 
@@ -44,13 +44,18 @@ class DeliveryConsumer:
         *,
         prefetch: int,
         urgent_prefetch: int | None = None,
+        retries_s: Sequence[float] = RETRY_DELAYS_S,
+        delay_scale: float = 1.0,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._broker = broker
         self._handler = handler
         self._clock = clock
         self._prefetch = {False: prefetch, True: urgent_prefetch or prefetch}
-        self._lanes = {urgent: lane_of(broker.topology, channel, urgent=urgent) for urgent in (False, True)}
+        self._lanes = {
+            urgent: lane_of(broker.topology, channel, urgent=urgent, retries_s=retries_s, delay_scale=delay_scale)
+            for urgent in (False, True)
+        }
         self._subscriptions: list[Subscription] = []
         self._outcomes: Batcher[Sequence[Outcome], None] = Batcher(
             self._publish_outcomes, max_items=_OUTCOME_BATCH, max_concurrent=2, name=f"{channel}-outcomes"

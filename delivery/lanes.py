@@ -32,9 +32,13 @@ _MOST_ADDED_S = 15.0
 DELAY_MAX_LENGTH = 1_000_000
 
 
+# The route of a step that is longer than every delay queue: the delivery waits in the gateway's database, like a scheduled send.
+DATABASE = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Delay:
-    """A delay queue of one lane: the route that leads into it and the seconds that it really holds a message."""
+    """A delay queue of one lane: the route that leads into it (or DATABASE) and the seconds that it really holds a message."""
 
     route: str
     delay_s: float
@@ -56,8 +60,10 @@ class Lane:
         long.
         """
         if step is not None:
+            if self.retry[step].route == DATABASE:
+                return self.retry[step]
             for delay in self.retry[step:]:
-                if delay.delay_s >= wait_s:
+                if delay.route != DATABASE and delay.delay_s >= wait_s:
                     return delay
         delays = (*self.retry, *self.park)
         fitting = [delay for delay in delays if delay.delay_s <= wait_s]
@@ -93,15 +99,27 @@ def work_queue(channel: str, *, urgent: bool = False) -> str:
     return f"{_keys(channel)[urgent]}.queue"
 
 
-def lane_of(topology: Topology, channel: str, *, urgent: bool) -> Lane:
-    """A lane with the delays that the topology really has. Raises KeyError for a channel that it does not have."""
+def lane_of(
+    topology: Topology, channel: str, *, urgent: bool, retries_s: Sequence[float] = RETRY_DELAYS_S, delay_scale: float = 1.0
+) -> Lane:
+    """A lane with the delays that the topology really has. Raises KeyError for a channel that it does not have.
+
+    `retries_s` are the ladder's steps: each waits in the shortest delay queue that is not shorter, or in the database; the latter are
+    scaled by `delay_scale`.
+    """
     held_ms = {queue.name: queue.ttl_ms or 0 for queue in topology.queues}
     key = _keys(channel)[urgent]
 
     def delays(kind: str, seconds: Sequence[int]) -> tuple[Delay, ...]:
         return tuple(Delay(f"{key}.{kind}.{one}s", held_ms[f"{channel}.{kind}.{one}s"] / 1000) for one in seconds)
 
-    return Lane(topology.route(work_queue(channel, urgent=urgent)).name, delays("retry", RETRY_DELAYS_S), delays("park", PARK_DELAYS_S))
+    short, parks = delays("retry", RETRY_DELAYS_S), delays("park", PARK_DELAYS_S)
+    named = tuple(zip((*RETRY_DELAYS_S, *PARK_DELAYS_S), (*short, *parks), strict=True))
+
+    def step(wait_s: float) -> Delay:
+        return next((delay for seconds, delay in named if seconds >= wait_s), Delay(DATABASE, wait_s * delay_scale))
+
+    return Lane(topology.route(work_queue(channel, urgent=urgent)).name, tuple(map(step, retries_s)), parks)
 
 
 def _keys(channel: str) -> tuple[str, str]:

@@ -13,7 +13,7 @@ from clarion.notification.v1 import notification_pb2 as notification
 from clarion.template.v1.render_service_pb2 import RenderItem
 from clarion.template.v1.template_pb2 import ON_UNKNOWN_HOLD
 from clarion.user.v1.recipient_service_pb2 import DECISION_NOT_FOUND, DECISION_SEND, Recipient, RecipientQuery
-from delivery.attempt_result import expired, outcome, reached_before, result_of
+from delivery.attempt_result import ATTEMPTS, expired, outcome, reached_before, result_of
 from delivery.attempts import BEING_SENT, Attempts, Observer, identity, is_late, key_of, known
 from delivery.disposition import Broken, Dead, Defer, Disposition, Done, Settled
 from delivery.errors import TransientDeliveryError
@@ -72,13 +72,15 @@ class DeliveryPipeline:
         tokens_of: Callable[[ReadyDelivery], int] = lambda job: 1,
         observe: Observer | None = None,
         now_s: Callable[[], float] = time.time,
+        attempts: int = ATTEMPTS,
     ) -> None:
+        self._most = attempts
         self._recipients = recipients
         self._renderer = renderer
         self._routing = routing
         self._ledger = ledger
         self._now_s = now_s
-        self._attempts = Attempts(routing=routing, ledger=ledger, tokens_of=tokens_of, observe=observe, now_s=now_s)
+        self._attempts = Attempts(routing=routing, ledger=ledger, tokens_of=tokens_of, observe=observe, now_s=now_s, attempts=attempts)
         self._under_way: dict[str, asyncio.Future[Disposition]] = {}
 
     async def handle(self, deliveries: Sequence[Delivery], settled: Settled | None = None) -> list[Disposition]:
@@ -161,7 +163,7 @@ class DeliveryPipeline:
         answers = await self._recipients.resolve(queries) if queries else []
         for (index, delivery), answer in zip(waiting, answers, strict=True):
             if isinstance(answer, ServiceError):
-                envelope.decided[index] = _after_failed_call(delivery, answer)
+                envelope.decided[index] = _after_failed_call(delivery, answer, self._most)
             elif answer.decision == DECISION_SEND:
                 envelope.recipients[index] = answer
             else:
@@ -182,7 +184,7 @@ class DeliveryPipeline:
         answers = await self._renderer.render(items) if items else []
         for (index, delivery), answer in zip(waiting, answers, strict=True):
             if isinstance(answer, ServiceError):
-                envelope.decided[index] = _after_failed_call(delivery, answer)
+                envelope.decided[index] = _after_failed_call(delivery, answer, self._most)
             else:
                 jobs[index] = ReadyDelivery(delivery, envelope.recipients[index], answer.content, answer.locale)
         return jobs
@@ -232,12 +234,12 @@ def _refused(delivery: Delivery, recipient: Recipient) -> Disposition:
     return Done(outcome(delivery, notification.NOTIFICATION_STATUS_SKIPPED, reason=reason, detail=recipient.rule))
 
 
-def _after_failed_call(delivery: Delivery, error: ServiceError) -> Disposition:
+def _after_failed_call(delivery: Delivery, error: ServiceError, attempts: int) -> Disposition:
     """A part that is down costs no attempt; a request that can't succeed is dead; what may be a defect of ours uses the ladder up."""
     if error.code in _HOPELESS:
         failed = outcome(delivery, notification.NOTIFICATION_STATUS_FAILED, reason=error.reason, detail=error.message)
         return reached_before(delivery) or Dead(failed)
     if error.code in _OUR_DEFECT:
-        return result_of(delivery, Attempt(TransientDeliveryError(error.reason, error.message)))
+        return result_of(delivery, Attempt(TransientDeliveryError(error.reason, error.message)), attempts=attempts)
     wait_s = _PEER_WAITS_S[min(delivery.parked, len(_PEER_WAITS_S) - 1)]
     return Defer(error.reason, max(wait_s, error.retry_after_s or 0.0))

@@ -19,7 +19,7 @@ from delivery.clients import RecipientClient, RenderClient
 from delivery.consumer import DeliveryConsumer
 from delivery.disposition import Disposition, Settled
 from delivery.isolation import Isolation
-from delivery.lanes import build_topology
+from delivery.lanes import RETRY_DELAYS_S, build_topology
 from delivery.ledger import Ledger
 from delivery.models import ReadyDelivery, Sender
 from delivery.pipeline import DeliveryPipeline
@@ -117,13 +117,14 @@ class Provider:
 class Channel:
     """A way to reach people. `name` is the topology's word for it; `tokens_of` is what a job costs of a provider's rate.
 
-    A provider that comes back gets its full weight again after `ramp_s`.
+    A provider that comes back gets its full weight again after `ramp_s`. `retries_s` are the steps of the retry ladder.
     """
 
     name: str
     providers: Sequence[Provider]
     tokens_of: Callable[[ReadyDelivery], int] = lambda job: 1
     ramp_s: float = 60.0
+    retries_s: Sequence[float] = RETRY_DELAYS_S
 
 
 @asynccontextmanager
@@ -167,7 +168,13 @@ async def open_worker(
         routes = await _open_routes(stack, channel, redis, settings.worker)
         handler = _Lanes(channel, peers, ledger, routes)
         consumer = DeliveryConsumer(
-            bus, channel.name, handler, prefetch=settings.worker.prefetch, urgent_prefetch=settings.worker.urgent_prefetch
+            bus,
+            channel.name,
+            handler,
+            prefetch=settings.worker.prefetch,
+            urgent_prefetch=settings.worker.urgent_prefetch,
+            retries_s=channel.retries_s,
+            delay_scale=settings.broker.delay_scale,
         )
 
         isolation = Isolation([route.breaker for route in routes], consumer, grace_s=settings.common.grace_s)
@@ -239,7 +246,7 @@ class _Lanes:
         def lane(part: Callable[[int], int]) -> DeliveryPipeline:
             return DeliveryPipeline(
                 recipients=peers.recipients, renderer=peers.renderer, routing=Routing(routes, part=part), ledger=ledger,
-                tokens_of=channel.tokens_of, observe=observe,
+                tokens_of=channel.tokens_of, observe=observe, attempts=1 + len(channel.retries_s),
             )  # fmt: skip
 
         self._urgent, self._normal = lane(_urgent_part), lane(lambda capacity: max(1, capacity - _urgent_part(capacity)))

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from email.utils import parseaddr
 from typing import Any, Self
 
-from delivery.settings import LedgerSettings
+from delivery.lanes import RETRY_DELAYS_S
+from delivery.settings import LedgerSettings, retries_from_env
 from delivery.worker import WorkerSettings
 from mesh.bus.settings import BrokerSettings
 from mesh.process.settings import CommonSettings, Env
@@ -95,6 +96,7 @@ class MailSettings:
     servers: tuple[SmtpSettings, ...]
     message_id_domain: str = ""
     ramp_s: float = 60.0
+    retries_s: tuple[float, ...] = RETRY_DELAYS_S
 
     @classmethod
     def from_env(cls, env: Env) -> Self:
@@ -117,6 +119,7 @@ class MailSettings:
             servers=servers,
             message_id_domain=env.text("CLARION_SMTP_MESSAGE_ID_DOMAIN", ""),
             ramp_s=env.number("CLARION_SMTP_RAMP_S", 60.0, maximum=3600),
+            retries_s=retries_from_env(env, "CLARION_EMAIL_RETRIES"),
         )
 
 

@@ -21,6 +21,6 @@ async def open_app(settings: Settings, *, broker: Broker | None = None) -> Async
     async with open_peers(NAME, settings) as peers, open_provider(settings.fcm) as fcm:
         sender = PushConsumer(SendPush(provider=fcm, devices=peers.recipients, pruning=PruningGuard(share=settings.fcm.prune_share)))
         provider = Provider("fcm", sender, settings.fcm.concurrency, rate_per_s=settings.fcm.rate_per_s)
-        channel = Channel("push", [provider], tokens_of=messages_of)
+        channel = Channel("push", [provider], tokens_of=messages_of, retries_s=settings.fcm.retries_s)
         async with open_worker(NAME, settings, channel=channel, peers=peers, broker=broker) as app:
             yield app

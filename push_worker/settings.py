@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Self
 
-from delivery.settings import LedgerSettings
+from delivery.lanes import RETRY_DELAYS_S
+from delivery.settings import LedgerSettings, retries_from_env
 from delivery.worker import WorkerSettings
 from mesh.bus.settings import BrokerSettings
 from mesh.process.settings import CommonSettings, Env
@@ -27,6 +28,7 @@ class FcmSettings:
     rate_per_s: float = 0.0
     # Of a template's messages in ten minutes; beyond it no device is removed.
     prune_share: float = 0.1
+    retries_s: tuple[float, ...] = RETRY_DELAYS_S
 
     @classmethod
     def from_env(cls, env: Env) -> Self:
@@ -41,6 +43,7 @@ class FcmSettings:
             connect_timeout_s=env.number("CLARION_FCM_CONNECT_TIMEOUT_S", 10.0, minimum=0.1),
             rate_per_s=env.number("CLARION_FCM_RATE_PER_S", 0.0, maximum=1_000_000),
             prune_share=env.number("CLARION_FCM_PRUNE_SHARE", 0.1, maximum=1.0),
+            retries_s=retries_from_env(env, "CLARION_PUSH_RETRIES"),
         )
 
 

@@ -70,8 +70,8 @@ CANCELLABLE = frozenset(status for status, onward in TRANSITIONS.items() if Stat
 # Within one attempt things happen in this order; QUEUED as an outcome means that the attempt was parked before it began.
 _STAGE = {Status.PENDING: -1, Status.QUEUED: 0, Status.SENDING: 1, Status.RETRYING: 2}
 
-# Outcomes in which the provider was not tried, so that the attempt is not used up.
-_UNTRIED = frozenset({Status.QUEUED, Status.SKIPPED, Status.EXPIRED, Status.CANCELLED})
+# In these the provider was not tried, so that the attempt is not used up. One that waits in the database is in its next attempt.
+_UNTRIED = frozenset({Status.SCHEDULED, Status.PENDING, Status.QUEUED, Status.SKIPPED, Status.EXPIRED, Status.CANCELLED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +127,8 @@ class Outcome:
     # whose fault it was (a number of the schema's Fault), and whether it may pass: the class of a dead letter
     fault: "delivery_pb2.Fault.ValueType" = delivery_pb2.FAULT_UNSPECIFIED
     transient: bool = False
+    # the serialized delivery of the next try, which waits in the database until `entry.next_attempt_time`; empty where it is on the bus
+    next_payload: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

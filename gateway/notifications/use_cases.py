@@ -33,7 +33,7 @@ class NotificationStore(Protocol):
 class Bus(Protocol):
     """The workers' ledger."""
 
-    async def cancel_run(self, notification_id: str, run: int) -> int | None:
+    async def cancel_run(self, notification_id: str, run: int, attempt: int = 0) -> int | None:
         """The attempt that will not begin any more, and none after it; None when one has begun. Raises Unavailable."""
 
 
@@ -84,12 +84,16 @@ class Notifications:
         """
         key, user_id = _id_of(identifier), _reach(caller, SEND_SCOPE)
         found = await self._existing(key, user_id)
-        run = found.progress.run
-        if found.status is Status.SCHEDULED and (unsent := await self._store.cancel(key, run=run, attempt=0, before={Status.SCHEDULED})):
+        run, tried = found.progress.run, found.progress.attempt
+        if (
+            found.status is Status.SCHEDULED
+            and not tried
+            and (unsent := await self._store.cancel(key, run=run, attempt=0, before={Status.SCHEDULED}))
+        ):
             self._note(unsent)
         elif found.status in CANCELLABLE:
             # on the bus, or nearly: what a crash has left PENDING may have been published too
-            attempt = await self._bus.cancel_run(str(key), run)
+            attempt = await self._bus.cancel_run(str(key), run, tried)
             if attempt is None:
                 raise TooLateToCancel(Status.SENDING.name.lower())
             if unsent := await self._store.cancel(key, run=run, attempt=attempt, before=CANCELLABLE):

@@ -26,4 +26,8 @@ def outcome_of(message: delivery_pb2.Outcome) -> Outcome | None:
         )
     except (ValueError, OverflowError):
         return None
-    return Outcome(identifier, entry, message.locale, message.fault, message.transient)
+    return Outcome(identifier, entry, message.locale, message.fault, message.transient, _next_of(message))
+
+
+def _next_of(message: delivery_pb2.Outcome) -> bytes:
+    return message.next.SerializeToString() if message.HasField("next") and message.HasField("next_attempt_time") else b""

@@ -29,6 +29,14 @@ FROM unnest($1::uuid[], $2::smallint[], $3::smallint[], $4::text[], $5::timestam
 WHERE n.id = g.id AND n.id BETWEEN $7 AND $8
 """
 
+# A try that is far away waits like a scheduled send, as the attempt that it will be: an outcome of the one before is late by then.
+_PUT_BACK = f"""
+UPDATE notifications n SET
+    status = {Status.SCHEDULED:d}, attempt = n.attempt + 1, payload = g.payload, dispatch_at = g.dispatch_at, queued_at = NULL
+FROM unnest($1::uuid[], $2::bytea[], $3::timestamptz[]) AS g(id, payload, dispatch_at)
+WHERE n.id = g.id AND n.id BETWEEN $4 AND $5 AND n.payload IS NOT NULL
+"""
+
 _RECORD = """
 INSERT INTO timeline (notification_id, run, attempt, status, mark, time, start_time, next_attempt_time, reason, detail, devices, provider)
 SELECT id, run, attempt, status, mark, time, start_time, next_attempt_time, reason, detail, CAST(devices AS jsonb), provider
@@ -140,6 +148,14 @@ class Outcomes:
         changed = advance(known, told)
         if changed:
             await driver.fetch(_ADVANCE, *_columns_of(changed), ids[0], ids[-1])
+            back = [outcome for progress, outcome in changed.values() if progress.status is Status.RETRYING and outcome.next_payload]
+            if back:
+                columns = (
+                    [one.notification_id for one in back],
+                    [one.next_payload for one in back],
+                    [one.entry.next_attempt_time for one in back],
+                )
+                await driver.fetch(_PUT_BACK, *columns, ids[0], ids[-1])
         await driver.fetch(_RECORD, *entry_columns([(outcome.notification_id, outcome.entry) for outcome in told]))
         unsent = {key for key, (progress, _) in changed.items() if progress.status in _UNSENT}
         return Applied(

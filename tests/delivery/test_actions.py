@@ -216,3 +216,35 @@ def test_what_a_handler_broke_down_over_comes_back_alone_and_is_given_up_in_the_
     assert (letter.route, failed.outcome.notification_id, failed.outcome.reason) == (FAILED_QUEUE, "b", "WORKER_FAILED")
     (outcome,) = actions.outcomes
     assert (outcome.notification_id, outcome.status) == ("a", NotificationStatus.NOTIFICATION_STATUS_QUEUED)
+
+
+LONG = lane_of(TOPOLOGY, "email", urgent=False, retries_s=(2, 5, 100, 300, 7200))
+
+
+@pytest.mark.parametrize(("attempt", "route"), [(1, "email.retry.2s"), (2, "email.retry.8s"), (3, "email.park.120s")])
+def test_a_step_that_a_queue_can_hold_waits_on_the_bus(attempt: int, route: str) -> None:
+    actions = DeliveryActions(LONG, urgent=False, now=NOW)
+    actions.settle(make_delivery(attempt=attempt), Retry(Outcome(reason="SMTP_451")))
+    actions.pack()
+    assert only_onward(actions)[0] == route
+
+
+@pytest.mark.parametrize(("attempt", "wait_s", "retry_after_s"), [(4, 300, None), (5, 7200, None), (4, 900, 900.0)])
+def test_a_longer_step_waits_in_the_database(attempt: int, wait_s: int, retry_after_s: float | None) -> None:
+    actions = DeliveryActions(LONG, urgent=False, now=NOW)
+    actions.settle(make_delivery(attempt=attempt, parked=3), Retry(Outcome(reason="SMTP_451", detail="later"), retry_after_s))
+    actions.pack()
+    assert actions.messages == []
+    (outcome,) = actions.outcomes
+    assert (outcome.status, outcome.attempt, outcome.reason) == (NotificationStatus.NOTIFICATION_STATUS_RETRYING, attempt, "SMTP_451")
+    assert outcome.next_attempt_time.ToDatetime(UTC) == NOW + timedelta(seconds=wait_s)
+    assert (outcome.next.notification_id, outcome.next.attempt, outcome.next.parked) == ("n1", attempt + 1, 0)
+
+
+def test_after_the_last_step_it_is_a_dead_letter_and_a_refusal_of_the_sender_takes_no_step() -> None:
+    actions = DeliveryActions(LONG, urgent=False, now=NOW)
+    actions.settle(make_delivery(attempt=6), Retry(Outcome(reason="SMTP_451")))
+    actions.settle(make_delivery("n2", attempt=8, refusals=2), Retry(Outcome(reason="SMTP_451")))
+    actions.settle(make_delivery("n3", attempt=6), Retry(Outcome(reason="SMTP_AUTH"), 30.0, make_delivery("n3", attempt=6, refusals=1)))
+    actions.pack()
+    assert [message.route for message in actions.messages] == [FAILED_QUEUE, FAILED_QUEUE, "email.park.30s"]

@@ -42,6 +42,24 @@ def test_what_is_wrong_is_named(wrong: dict[str, str], name: str) -> None:
         read(**wrong)
 
 
+def ladder(text: str) -> tuple[float, ...]:
+    env = Env({**NEEDED, "CLARION_EMAIL_RETRIES": text})
+    settings = MailSettings.from_env(env)
+    env.check()
+    return settings.retries_s
+
+
+def test_the_retry_ladder_is_a_list_of_waits() -> None:
+    assert ladder("") == (2, 4, 8)
+    assert ladder("2s, 4s,8s,5m,30m,2h") == (2, 4, 8, 300, 1800, 7200)
+
+
+@pytest.mark.parametrize("wrong", ["2", "2s,,4s", "0s", "8d", "169h", "soon", ",".join(["1s"] * 21)])
+def test_a_ladder_that_is_none_is_named_with_an_example(wrong: str) -> None:
+    with pytest.raises(SettingsError, match="CLARION_EMAIL_RETRIES: must be 1 to 20 waits between 1s and 7 days, such as 2s,4s"):
+        ladder(wrong)
+
+
 def test_the_password_shows_in_no_repr() -> None:
     assert "hunter2" not in repr(read(CLARION_SMTP_USER="clarion", CLARION_SMTP_PASSWORD="hunter2"))
 

@@ -38,7 +38,7 @@ class FakeBus:
         self.asked: list[tuple[str, int]] = []
         self.meanwhile: Callable[[], Awaitable[object]] | None = None
 
-    async def cancel_run(self, notification_id: str, run: int) -> int | None:
+    async def cancel_run(self, notification_id: str, run: int, attempt: int = 0) -> int | None:
         self.asked.append((notification_id, run))
         if self.meanwhile is not None:
             await self.meanwhile()

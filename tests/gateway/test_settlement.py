@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
-from clarion.delivery.v1.delivery_pb2 import DeliveryFailed, DeliveryRequested, DeliveryResolved, Outcome
+from clarion.delivery.v1.delivery_pb2 import Delivery, DeliveryFailed, DeliveryRequested, DeliveryResolved, Outcome
 from clarion.notification.v1 import notification_pb2
 from delivery.envelopes import FAILED, REQUESTED, UNREADABLE, envelope, ids_header
 from delivery.lanes import FAILED_QUEUE, OUTCOME_QUEUE
@@ -18,7 +18,7 @@ from gateway.accepting.models import Row
 from gateway.accepting.notification_writer import NotificationWriter
 from gateway.dispatch.outbox import Outbox
 from gateway.notifications.convert import notification_message
-from gateway.notifications.models import DeviceResult, Notification, Status
+from gateway.notifications.models import Channel, DeviceResult, Notification, Status
 from gateway.notifications.repository import NotificationRepository
 from gateway.notifications.watchers import Watchers
 from gateway.settling.outcomes import Outcomes
@@ -125,8 +125,36 @@ async def test_shuffled_and_repeated_outcomes_end_alike(desk: Desk) -> None:
         assert [entry.status for entry in found.timeline[1:]] == [Status.SENDING, Status.RETRYING, Status.SENDING, Status.SENT]
 
 
+async def test_a_try_that_is_far_away_waits_in_the_database_like_a_scheduled_send(desk: Desk) -> None:
+    """With the delivery as the worker left it; a repeated outcome, also a late one, does not put it back twice."""
+    row = make_row(create_time=START)
+    await desk.store(row)
+    due = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=2)
+    far = outcome(row, Status.RETRYING, 4, reason="SMTP_451", next=Delivery(notification_id=str(row.id), attempt=5, refusals=1))
+    far.next_attempt_time.FromDatetime(due)
+    await desk.tell(far, far)
+    await desk.settled()
+    waiting = await desk.get(row.id)
+    assert (waiting.status, waiting.progress.attempts, waiting.reason) == (Status.SCHEDULED, 4, "SMTP_451")
+    assert waiting.timeline[-1].next_attempt_time == due
+    outbox = Outbox(desk.database)
+    assert (await outbox.claim(Channel.EMAIL, most=10, lease_s=60)).jobs == ()
+    async with desk.database.begin() as connection:
+        await connection.execute(text("UPDATE notifications SET dispatch_at = now() WHERE id = :id"), {"id": row.id})
+    ((identifier, _, _, payload, _),) = (await outbox.claim(Channel.EMAIL, most=10, lease_s=60)).jobs
+    delivery = Delivery.FromString(payload)
+    assert (identifier, delivery.attempt, delivery.refusals) == (row.id, 5, 1)
+    await desk.tell(far)
+    await desk.settled()
+    assert (await desk.get(row.id)).status is Status.PENDING
+    await desk.tell(outcome(row, Status.SENT, 5, at=7200))
+    await desk.settled()
+    sent = await desk.get(row.id)
+    assert (sent.status, sent.progress.attempts) == (Status.SENT, 5)
+
+
 async def test_the_timeline_names_the_provider_and_those_that_were_tried_before(desk: Desk) -> None:
-    row = make_row()
+    row = make_row(create_time=START)
     await desk.store(row)
     await desk.tell(outcome(row, Status.SENT, provider="smtp.backup", detail="after smtp.primary: SMTP_CONNECT"))
     await desk.settled()

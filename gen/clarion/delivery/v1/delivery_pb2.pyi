@@ -250,6 +250,7 @@ class Outcome(_message.Message):
     PROVIDER_FIELD_NUMBER: _builtins.int
     FAULT_FIELD_NUMBER: _builtins.int
     TRANSIENT_FIELD_NUMBER: _builtins.int
+    NEXT_FIELD_NUMBER: _builtins.int
     notification_id: _builtins.str
     """The notification's id."""
     run: _builtins.int
@@ -286,6 +287,10 @@ class Outcome(_message.Message):
     def devices(self) -> _containers.RepeatedCompositeFieldContainer[_notification_pb2.DeviceResult]:
         """Push: what happened to each device."""
 
+    @_builtins.property
+    def next(self) -> Global___Delivery:
+        """RETRYING: the delivery of the next try where that waits in the gateway's database and not on the bus; unset on the bus."""
+
     def __init__(
         self,
         *,
@@ -303,10 +308,11 @@ class Outcome(_message.Message):
         provider: _builtins.str = ...,
         fault: Global___Fault.ValueType = ...,
         transient: _builtins.bool = ...,
+        next: Global___Delivery | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["next_attempt_time", b"next_attempt_time", "start_time", b"start_time", "time", b"time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["next", b"next", "next_attempt_time", b"next_attempt_time", "start_time", b"start_time", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "detail", b"detail", "devices", b"devices", "fault", b"fault", "locale", b"locale", "next_attempt_time", b"next_attempt_time", "notification_id", b"notification_id", "provider", b"provider", "reason", b"reason", "run", b"run", "start_time", b"start_time", "status", b"status", "time", b"time", "transient", b"transient"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "detail", b"detail", "devices", b"devices", "fault", b"fault", "locale", b"locale", "next", b"next", "next_attempt_time", b"next_attempt_time", "notification_id", b"notification_id", "provider", b"provider", "reason", b"reason", "run", b"run", "start_time", b"start_time", "status", b"status", "time", b"time", "transient", b"transient"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
