@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator, Mapping
 
+from delivery.fcm_fields import faults
 from mesh.errors import FieldViolation
 from naming.locales import UnknownLocale, canonical
+from template_svc.blocks import PLATFORMS, texts_of
 from template_svc.errors import InvalidContents
 from template_svc.models import Channel, Checked, Content
 from template_svc.renderer import REQUIRED, CompiledContent, Compiler, PartFault, is_https
@@ -12,7 +14,7 @@ from template_svc.renderer import REQUIRED, CompiledContent, Compiler, PartFault
 MAX_VERSION_SIZE = 1_000_000
 MAX_DATA_KEY = 100
 
-_FOREIGN = {Channel.EMAIL: ("title", "body", "image", "data"), Channel.PUSH: ("subject", "html", "text")}
+_FOREIGN = {Channel.EMAIL: ("title", "body", "image", "data", *PLATFORMS), Channel.PUSH: ("subject", "html", "text")}
 _RESERVED_KEYS = frozenset({"from", "notification", "message_type"})
 _RESERVED_PREFIXES = ("google", "gcm")
 
@@ -98,6 +100,12 @@ def _push_faults(path: str, content: Content) -> Iterator[FieldViolation]:
             yield FieldViolation(f"{path}.data.{key}" if key.isprintable() else f"{path}.data", problem)
         elif "\0" in value:
             yield FieldViolation(f"{path}.data.{key}", "must not contain NUL characters")
+    for platform in PLATFORMS:
+        block = getattr(content, platform)
+        for field, problem in faults(platform, block):
+            yield FieldViolation(f"{path}.{platform}.{field}", problem)
+        if any("\0" in text for _, text in texts_of(block, platform)):
+            yield FieldViolation(f"{path}.{platform}", "must not contain NUL characters")
     literal, brace, _ = content.image.partition("{")
     could_be_https = literal.startswith("https://") or (bool(brace) and "https://".startswith(literal))
     if content.image and not (could_be_https if brace else is_https(content.image)):

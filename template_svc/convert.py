@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 
+from google.protobuf.json_format import MessageToDict
+
 from clarion.channel.v1 import channel_pb2
 from clarion.template.v1 import render_service_pb2, template_pb2, template_service_pb2
 from mesh.errors import InvalidArgument, ServiceError
 from mesh.rpc.status import to_status
 from mesh.rpc.timestamps import to_timestamp
+from template_svc.blocks import PLATFORMS
 from template_svc.messages import content_to_proto
 from template_svc.models import (
     Channel,
@@ -63,7 +66,8 @@ def contents_from_proto(contents: Mapping[str, template_pb2.Content]) -> dict[st
 
 def content_from_proto(message: template_pb2.Content) -> Content:
     """The source of one locale."""
-    return Content(message.subject, message.html, message.text, message.title, message.body, message.image, dict(message.data))
+    blocks = {platform: MessageToDict(block) for platform in PLATFORMS if (block := getattr(message, platform)).fields}
+    return Content(message.subject, message.html, message.text, message.title, message.body, message.image, dict(message.data), **blocks)
 
 
 def template_to_proto(template: Template) -> template_pb2.Template:

@@ -5,6 +5,7 @@ from typing import Any
 from google.protobuf.struct_pb2 import Struct, Value
 
 from clarion.template.v1 import template_pb2
+from template_svc.blocks import PLATFORMS
 from template_svc.models import Content
 
 # Greater numbers have lost their last digits on the way already; as an int they would show digits that nobody sent.
@@ -31,6 +32,9 @@ def content_to_proto(content: Content, message: template_pb2.Content) -> None:
             setattr(message, name, value)
     if content.data:
         message.data.update(content.data)
+    for platform in PLATFORMS:
+        if block := getattr(content, platform):
+            getattr(message, platform).update(block)
 
 
 def variables_from_struct(struct: Struct) -> dict[str, Any]:

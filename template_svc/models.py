@@ -1,10 +1,11 @@
 """What template_svc speaks of: templates, versions, contents, and requests to render them."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Channel(StrEnum):
@@ -32,12 +33,17 @@ class Content:
     body: str = ""
     image: str = ""
     data: Mapping[str, str] = field(default_factory=dict)
+    # FCM's objects with FCM's field names; every string in them is a text like the others
+    android: Mapping[str, Any] = field(default_factory=dict)
+    apns: Mapping[str, Any] = field(default_factory=dict)
+    webpush: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
         """In characters."""
         texts = (self.subject, self.html, self.text, self.title, self.body, self.image, *self.data.values())
-        return sum(map(len, texts))
+        blocks = (self.android, self.apns, self.webpush)
+        return sum(map(len, texts)) + sum(len(json.dumps(block)) for block in blocks if block)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,14 +5,17 @@ or the variable, never a Python class or a value. Processor time and memory are 
 """
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import jinja2
 from jinja2.exceptions import TemplateSyntaxError, UndefinedError
 from jinja2.runtime import Context
 
+from delivery.fcm_fields import faults, finish
+from delivery.push_message import MAX_PUSH_BYTES, PushText, greatest_size
+from template_svc.blocks import PLATFORMS, texts_of, with_texts
 from template_svc.errors import MissingVariable, OutputTooLarge, RenderFailed, RenderTooSlow
 from template_svc.filters import template_filters, template_tests
 from template_svc.models import Channel, Content
@@ -20,8 +23,8 @@ from template_svc.sandbox import BudgetExceeded, MissingValue, TemplateEnvironme
 from template_svc.syntax import SyntaxFault, Variables, check, variables_of
 
 MAX_PART_BYTES = 256 * 1024
-# FCM takes 4096 bytes in all (facts C4); the push worker counts exactly, this refuses what can't fit.
-MAX_PUSH_BYTES = 4096
+# RFC 5322: the characters of a line. A longer subject would be cut or refused on its way.
+MAX_SUBJECT = 998
 
 SINGLE_LINE = frozenset({"subject", "title"})
 REQUIRED = {Channel.EMAIL: ("subject",), Channel.PUSH: ("title", "body")}
@@ -57,6 +60,8 @@ class CompiledContent:
     parts: tuple[_Part, ...]
     data: tuple[_Part, ...]
     variables: Variables
+    blocks: Mapping[str, Any] = field(default_factory=dict)
+    block_texts: tuple[_Part, ...] = ()
 
 
 class Compiler:
@@ -73,12 +78,17 @@ class Compiler:
         variables = Variables()
         parts = tuple(self._compile(name, source, variables) for name, source in _parts_of(content))
         data = tuple(self._compile(f"data.{key}", source, variables) for key, source in sorted(content.data.items()))
-        return CompiledContent(channel, parts, data, variables)
+        blocks = {platform: block for platform in PLATFORMS if (block := getattr(content, platform))}
+        found = (text for platform, block in blocks.items() for text in texts_of(block, platform))
+        block_texts = tuple(self._compile(path, source, variables) for path, source in found)
+        return CompiledContent(channel, parts, data, variables, blocks, block_texts)
 
     def _compile(self, name: str, source: str, variables: Variables) -> _Part:
         if not _SYNTAX.search(source):
             if len(source.encode()) > MAX_PART_BYTES:
                 raise PartFault(name, 1, f"has more than {MAX_PART_BYTES} bytes")
+            if name == "subject" and len(source) > MAX_SUBJECT:
+                raise PartFault(name, 1, f"has {len(source)} characters; the subject of a mail may have {MAX_SUBJECT}")
             return _Part(name, _single_line(source) if name in SINGLE_LINE else source, None)
         environment = self._html if name == "html" else self._text
         environment.refill()
@@ -109,7 +119,7 @@ class Renderer(Compiler):
         Raises MissingVariable, OutputTooLarge, RenderTooSlow or RenderFailed; none of them passes when it is tried again.
         """
         texts, data = self._render_all(compiled, variables, place)
-        content = Content(data=data, **texts)
+        content = Content(data=data, **texts, **self._render_blocks(compiled, variables, place))
         _check_finished(content, compiled.channel, place)
         return content
 
@@ -118,6 +128,16 @@ class Renderer(Compiler):
         if not compiled.data:
             return texts, {}
         return texts, {part.name[5:]: self._render_part(part, variables, compiled, place) for part in compiled.data}
+
+    def _render_blocks(self, compiled: CompiledContent, variables: dict[str, Any], place: str) -> dict[str, Any]:
+        if not compiled.blocks:
+            return {}
+        texts = {part.name: self._render_part(part, variables, compiled, place) for part in compiled.block_texts}
+        finished = {name: finish(name, with_texts(block, name, texts.__getitem__)) for name, block in compiled.blocks.items()}
+        for platform, block in finished.items():
+            for path, problem in faults(platform, block):
+                raise RenderFailed.at(f"{place}.{platform}.{path}", None, f"{problem} with these values")
+        return finished
 
     def _render_part(self, part: _Part, variables: dict[str, Any], compiled: CompiledContent, place: str) -> str:
         template = part.template
@@ -164,14 +184,17 @@ def _check_finished(content: Content, channel: Channel, place: str) -> None:
         if not getattr(content, name).strip():
             raise RenderFailed.at(f"{place}.{name}", None, "is empty with these values")
     if channel is Channel.EMAIL:
+        if len(content.subject) > MAX_SUBJECT:
+            problem = f"makes {len(content.subject)} characters with these values; the subject of a mail may have {MAX_SUBJECT}"
+            raise OutputTooLarge.at(f"{place}.subject", None, problem)
         if not content.html.strip() and not content.text.strip():
             raise RenderFailed.at(place, None, "has neither html nor text with these values")
         return
     if content.image and not is_https(content.image):
         raise RenderFailed.at(f"{place}.image", None, "is not an https URL with these values")
-    texts = (content.title, content.body, content.image, *content.data.keys(), *content.data.values())
-    if sum(len(text.encode()) for text in texts) > MAX_PUSH_BYTES:
-        raise OutputTooLarge.at(place, None, f"makes more than the {MAX_PUSH_BYTES} bytes that a push may have")
+    size = greatest_size(PushText(content.title, content.body, content.data, content.image, content.android, content.apns, content.webpush))
+    if size > MAX_PUSH_BYTES:
+        raise OutputTooLarge.at(place, None, f"makes a message of {size} bytes with these values; a push may have {MAX_PUSH_BYTES}")
 
 
 def is_https(url: str) -> bool:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, TypeAlias
 import orjson
 
 from mesh.errors import FieldViolation, ServiceError
+from template_svc.blocks import PLATFORMS
 from template_svc.errors import InvalidContents, InvalidVariable, MissingVariable, OutputTooLarge, RenderFailed, RenderTooSlow
 from template_svc.models import Content, ContentKey
 
@@ -88,6 +89,7 @@ def parts_of(content: Content) -> dict[str, Any]:
     parts: dict[str, Any] = {name: value for name in names if (value := getattr(content, name))}
     if content.data:
         parts["data"] = dict(content.data)
+    parts |= {platform: block for platform in PLATFORMS if (block := getattr(content, platform))}
     return parts
 
 
