@@ -1,11 +1,11 @@
-"""The filters and tests that templates may use: Jinja2's own, where they are harmless, behind guards for size and kind.
+"""The filters and tests that templates may use: Jinja2's own, where they are harmless, behind guards for size and kinds of arguments.
 
 Left out on purpose: `safe` (it would put a variable into HTML unescaped), `attr`, `xmlattr`, `tojson`, `urlize`, `pprint`, and `random`
 (a preview has to be what is sent).
 """
 
 import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import Any, TypeAlias, cast
 
@@ -14,6 +14,22 @@ from jinja2.filters import FILTERS, make_multi_attrgetter
 from jinja2.runtime import Context, Undefined
 from jinja2.tests import TESTS
 
+from template_svc.arguments import (
+    Parameter,
+    any_value,
+    attribute,
+    beside,
+    bind,
+    boolean,
+    number,
+    optional,
+    product_of,
+    scalar,
+    short_text,
+    text,
+    whole,
+    word,
+)
 from template_svc.sandbox import StrictMissing, TemplateEnvironment, TemplateFault, as_text, bounded_number, format_text, raise_missing
 
 MAX_LIST = 100_000
@@ -21,40 +37,97 @@ MAX_WIDTH = 200
 
 Function: TypeAlias = Callable[..., Any]
 
+_ATTRIBUTE = Parameter("attribute", optional(attribute), None)
+_CASE = Parameter("case_sensitive", boolean, False)
+
+# The arguments of each filter beyond its value. `map`, `select` and their like hand theirs on to others of these, or to tests.
+PARAMETERS: Mapping[str, tuple[Parameter, ...]] = {
+    **dict.fromkeys(
+        ("capitalize", "e", "escape", "forceescape", "lower", "string", "striptags", "title", "upper", "wordcount", "urlencode"), ()
+    ),
+    **dict.fromkeys(("abs", "count", "first", "items", "last", "length", "list", "reverse"), ()),
+    **dict.fromkeys(("d", "default"), (Parameter("default_value", any_value, ""), Parameter("boolean", boolean, False))),
+    "batch": (Parameter("linecount", whole(1, 1000)), Parameter("fill_with", any_value, None)),
+    "dictsort": (_CASE, Parameter("by", word("key", "value"), "key"), Parameter("reverse", boolean, False)),
+    "filesizeformat": (Parameter("binary", boolean, False),),
+    "float": (Parameter("default", number, 0.0),),
+    "groupby": (Parameter("attribute", attribute), Parameter("default", scalar, None), _CASE),
+    "indent": (Parameter("width", whole(0, MAX_WIDTH), 4), Parameter("first", boolean, False), Parameter("blank", boolean, False)),
+    "int": (Parameter("default", number, 0), Parameter("base", whole(2, 36), 10)),
+    "join": (Parameter("d", text, ""), _ATTRIBUTE),
+    "max": (_CASE, _ATTRIBUTE),
+    "min": (_CASE, _ATTRIBUTE),
+    "replace": (Parameter("old", text), Parameter("new", text), Parameter("count", optional(whole(0, 10**6)), None)),
+    "round": (Parameter("precision", whole(0, 15), 0), Parameter("method", word("common", "ceil", "floor"), "common")),
+    "sort": (Parameter("reverse", boolean, False), _CASE, _ATTRIBUTE),
+    "sum": (_ATTRIBUTE, Parameter("start", number, 0)),
+    "trim": (Parameter("chars", optional(short_text(100)), None),),
+    "truncate": (
+        Parameter("length", whole(0, 10**6), 255),
+        Parameter("killwords", boolean, False),
+        Parameter("end", short_text(100), "..."),
+        Parameter("leeway", whole(0, 10**6), 5),
+    ),
+    "unique": (_CASE, _ATTRIBUTE),
+    "wordwrap": (
+        Parameter("width", whole(10, 10_000), 79),
+        Parameter("break_long_words", boolean, True),
+        Parameter("wrapstring", optional(short_text(16)), None),
+        Parameter("break_on_hyphens", boolean, True),
+    ),
+}
+
 
 def template_filters() -> dict[str, Function]:
     """By name; no others exist."""
-    texts = ("capitalize", "e", "escape", "forceescape", "lower", "string", "striptags", "title", "trim", "truncate", "upper", "wordcount")
-    as_they_are = ("abs", "d", "default", "filesizeformat", "float", "items", "map", "reject", "rejectattr", "select", "selectattr")
-    keyed = ("groupby", "max", "min", "sort", "unique")
-    return {
-        **{name: cast("Function", FILTERS[name]) for name in as_they_are},
-        **{name: _text_filter(FILTERS[name]) for name in texts},
-        **{name: _keyed_filter(FILTERS[name]) for name in keyed},
+    by_name: dict[str, Function] = {
+        name: cast("Function", FILTERS[name]) for name in ("map", "reject", "rejectattr", "select", "selectattr")
+    }
+    own: dict[str, Function] = {
+        "abs": _abs,
         "batch": _batch,
         "count": _length,
         "dictsort": _dictsort,
+        "filesizeformat": _filesizeformat,
         "first": _first,
-        "format": _format,
-        "indent": _text_filter(FILTERS["indent"], _check_indent),
         "int": _int,
+        "items": lambda _environment, value: FILTERS["items"](value),
         "join": _join,
         "last": _last,
         "length": _length,
-        "list": _list,
-        "replace": _text_filter(FILTERS["replace"], _check_replace),
+        "list": _materialize,
         "reverse": _reverse,
         "round": _round,
         "sum": _sum,
-        "urlencode": _text_filter(FILTERS["urlencode"], lambda text: 2 * len(text)),
-        "wordwrap": _text_filter(FILTERS["wordwrap"], _check_wordwrap),
     }
+    texts = ("capitalize", "e", "escape", "forceescape", "indent", "lower", "replace", "string", "striptags", "title", "trim", "truncate")
+    for name in (*texts, "upper", "urlencode", "wordcount", "wordwrap"):
+        own[name] = _text_filter(name)
+    for name in ("groupby", "max", "min", "sort", "unique"):
+        own[name] = _keyed_filter(name)
+    guarded = {name: _guarded(name, function) for name, function in own.items()}
+    for name in ("d", "default", "float"):
+        guarded[name] = _plain(name)
+    return {**by_name, **guarded, "format": _format}
 
 
 def template_tests() -> dict[str, Function]:
     """By name; no others exist."""
-    plain = ("boolean", "defined", "even", "false", "float", "integer", "iterable", "mapping", "none", "number", "odd", "sequence")
-    more = ("divisibleby", "string", "true", "undefined")
+    plain = (
+        "boolean",
+        "defined",
+        "false",
+        "float",
+        "integer",
+        "iterable",
+        "mapping",
+        "none",
+        "number",
+        "sequence",
+        "string",
+        "true",
+        "undefined",
+    )
     compare = {
         operator.eq: ("==", "eq", "equalto"),
         operator.ne: ("!=", "ne"),
@@ -64,59 +137,87 @@ def template_tests() -> dict[str, Function]:
         operator.le: ("<=", "le"),
     }
     comparisons = {name: _comparison(function) for function, names in compare.items() for name in names}
-    return {**{name: cast("Function", TESTS[name]) for name in plain + more}, **comparisons, "in": _is_in}
+    numeric = {"even": _numeric("even", 0), "odd": _numeric("odd", 0), "divisibleby": _numeric("divisibleby", 1)}
+    return {**{name: cast("Function", TESTS[name]) for name in plain}, **comparisons, **numeric, "in": _is_in}
 
 
-def _text_filter(function: Function, extra: Callable[..., int] = lambda *_args, **_kwargs: 0) -> Function:
-    """A filter on one text. `extra` says how many characters beyond the text's own it may make, and refuses wild arguments."""
-    pass_arg = getattr(function, "jinja_pass_arg", None)
+def _guarded(name: str, function: Function) -> Function:
+    """The filter with its arguments bound and of their kinds. `function` takes the environment, the value, and them by name."""
+    parameters = PARAMETERS[name]
 
     @pass_context
     def guarded(context: Context, value: Any, *args: Any, **kwargs: Any) -> Any:
-        environment = _environment(context)
-        text = as_text(value)
-        _no_missing(args, kwargs)
-        environment.charge(len(text) + extra(text, *args, **kwargs))
-        passed = () if pass_arg is None else (environment,) if pass_arg.name == "environment" else (context.eval_ctx,)
-        return function(*passed, text, *args, **kwargs)
+        bound = bind(name, parameters, args, kwargs) if parameters or args or kwargs else {}
+        return function(_environment(context), value, **bound)
 
     return guarded
 
 
-def _check_indent(text: str, width: Any = 4, first: Any = False, blank: Any = False) -> int:  # noqa: ARG001  Jinja2's parameters
-    size = width if type(width) is int else len(as_text(width))
-    _limit("indent: width", size, MAX_WIDTH)
-    return int(size) * (text.count("\n") + 1)
+def _plain(name: str) -> Function:
+    """One of Jinja2's that is harmless with arguments of the right kinds."""
+    function = cast("Function", FILTERS[name])
+    return _guarded(name, lambda _environment, value, **bound: function(value, **bound))
 
 
-def _check_replace(text: str, old: Any, new: Any, count: Any = None) -> int:  # noqa: ARG001  as above
-    return (text.count(as_text(old)) + 1) * len(as_text(new))
+def _text_filter(name: str) -> Function:
+    """A filter on one text, paid for with what it makes."""
+    function = cast("Function", FILTERS[name])
+    pass_arg = getattr(function, "jinja_pass_arg", None)
+    extra = _EXTRA.get(name)
+
+    def filtered(environment: TemplateEnvironment, value: Any, **bound: Any) -> Any:
+        found = as_text(value)
+        arguments = {key: beside(found, argument) for key, argument in bound.items()}
+        environment.charge(len(found) + (extra(found, **arguments) if extra else 0))
+        passed = () if pass_arg is None else (environment,) if pass_arg.name == "environment" else (environment.evaluation,)
+        return function(*passed, found, **arguments)
+
+    return filtered
 
 
-def _check_wordwrap(text: str, width: Any = 79, break_long_words: Any = True, wrapstring: Any = None, break_on_hyphens: Any = True) -> int:  # noqa: ARG001  as above
-    _limit("wordwrap: width", width, 10_000, least=10)
-    _limit("wordwrap: length of wrapstring", len(wrapstring or ""), 16)
-    return 2 * len(text)
+def _indent_extra(found: str, width: int, first: bool, blank: bool) -> int:  # noqa: ARG001  the filter's arguments
+    return width * (found.count("\n") + 1)
 
 
-def _keyed_filter(function: Function) -> Function:
+def _replace_extra(found: str, old: str, new: str, count: int | None) -> int:
+    times = found.count(old) if old else len(found) + 1
+    return (times if count is None else min(times, count)) * len(new)
+
+
+def _trim_extra(found: str, chars: str | None) -> int:
+    return len(found) * len(chars or "") // 16
+
+
+# Characters that a filter makes beyond those of its text, or work that is as dear.
+_EXTRA: Mapping[str, Callable[..., int]] = {
+    "indent": _indent_extra,
+    "replace": _replace_extra,
+    "trim": _trim_extra,
+    "urlencode": lambda found: 2 * len(found),
+    "wordwrap": lambda found, **_bound: 2 * len(found),
+}
+
+
+def _keyed_filter(name: str) -> Function:
     """A filter that compares the elements of a list, or one attribute of each: those have to be texts or numbers."""
+    function = cast("Function", FILTERS[name])
 
-    @pass_environment
-    def guarded(environment: TemplateEnvironment, value: Any, *args: Any, **kwargs: Any) -> Any:
+    def compared(environment: TemplateEnvironment, value: Any, **bound: Any) -> Any:
         values = _materialize(environment, value)
-        _no_missing(args, kwargs)
-        positional = {"groupby": 0, "sort": 2}.get(function.__name__.removeprefix("sync_").removeprefix("do_"), 1)
-        attribute = kwargs.get("attribute", args[positional] if len(args) > positional else None)
-        default = kwargs.get("default")
-        keys = make_multi_attrgetter(environment, attribute)
+        keys = make_multi_attrgetter(environment, bound["attribute"])
+        total, longest = 0, 0
         for element in values:
             for key in keys(element):
-                if default is None or not isinstance(key, Undefined):
+                if bound.get("default") is None or not isinstance(key, Undefined):
                     environment.comparable(key)
-        return function(environment, values, *args, **kwargs)
+                    size = len(key) if isinstance(key, str) else 1
+                    total, longest = total + size, max(longest, size)
+        # each key is copied in lower case, and compared with others as far as they are alike
+        environment.charge(total)
+        product_of(environment, longest, len(values) * len(values).bit_length())
+        return function(environment, values, **bound)
 
-    return guarded
+    return compared
 
 
 def _comparison(function: Callable[[Any, Any], Any]) -> Function:
@@ -127,99 +228,111 @@ def _comparison(function: Callable[[Any, Any], Any]) -> Function:
     return compare
 
 
+def _numeric(name: str, operands: int) -> Function:
+    """A test on numbers: `%` of a text would format it."""
+    function = cast("Function", TESTS[name])
+
+    def test(value: Any, *args: Any) -> Any:
+        if len(args) != operands:
+            raise TemplateFault(f"the test {name} takes {operands} arguments")
+        _no_missing((value, *args))
+        return function(*(number(f"the test {name}", operand) for operand in (value, *args)))
+
+    return test
+
+
 @pass_environment
 def _is_in(environment: TemplateEnvironment, value: Any, collection: Any) -> bool:
-    return environment.comparable(value) in environment.haystack(collection)
+    return bool(environment.contains(collection, value))
 
 
-@pass_environment
-def _list(environment: TemplateEnvironment, value: Any) -> list[Any]:
-    return _materialize(environment, value)
+def _abs(_environment: TemplateEnvironment, value: Any) -> Any:
+    _no_missing((value,))
+    return abs(number("abs", value))
 
 
-@pass_environment
+def _filesizeformat(_environment: TemplateEnvironment, value: Any, *, binary: bool) -> str:
+    _no_missing((value,))
+    return str(
+        FILTERS["filesizeformat"](value if isinstance(value, str) and len(value) < MAX_WIDTH else number("filesizeformat", value), binary)
+    )
+
+
 def _reverse(environment: TemplateEnvironment, value: Any) -> list[Any]:
     return _materialize(environment, value)[::-1]
 
 
-@pass_environment
 def _first(environment: TemplateEnvironment, value: Any) -> Any:
     for element in _iterable(value):
         return element
     return environment.undefined("the list is empty")
 
 
-@pass_environment
 def _last(environment: TemplateEnvironment, value: Any) -> Any:
     values = _materialize(environment, value)
     return values[-1] if values else environment.undefined("the list is empty")
 
 
-def _length(value: Any) -> int:
+def _length(_environment: TemplateEnvironment, value: Any) -> int:
     if isinstance(value, str | list | tuple | dict | range | Undefined):
         return len(value)
     raise TemplateFault("only texts, lists and objects have a length")
 
 
-@pass_context
-def _join(context: Context, value: Any, d: Any = "", attribute: Any = None) -> Any:
-    environment = _environment(context)
-    values = _materialize(environment, value)
-    if attribute is not None:
-        keys = make_multi_attrgetter(environment, attribute)
-        values = [keys(element)[0] for element in values]
-    separator = as_text(d)
+def _join(environment: TemplateEnvironment, value: Any, *, d: Any, attribute: Any) -> Any:
+    values = _members(environment, value, attribute)
     texts = [as_text(element) for element in values]
-    environment.charge(sum(map(len, texts)) + len(separator) * len(texts))
-    return FILTERS["join"](context.eval_ctx, texts, separator)
+    environment.charge(sum(map(len, texts)) + len(d) * len(texts))
+    return FILTERS["join"](environment.evaluation, texts, d)
 
 
-@pass_environment
-def _dictsort(environment: TemplateEnvironment, value: Any, case_sensitive: Any = False, by: Any = "key", reverse: Any = False) -> Any:
+def _dictsort(environment: TemplateEnvironment, value: Any, *, case_sensitive: bool, by: str, reverse: bool) -> Any:
     if not isinstance(value, dict):
-        len(_iterable(value))  # type: ignore[arg-type]  # a missing value names itself here
+        _no_missing((value,))
         raise TemplateFault("dictsort needs an object")
-    environment.charge(len(value))
-    for element in value.values() if by == "value" else ():
-        environment.comparable(element)
+    keys = [environment.comparable(key) for key in (value.values() if by == "value" else value)]
+    longest = max((len(key) for key in keys if isinstance(key, str)), default=1)
+    environment.charge(len(keys))
+    product_of(environment, longest, len(keys) * len(keys).bit_length())
     return FILTERS["dictsort"](value, case_sensitive, by, reverse)
 
 
-@pass_environment
-def _batch(environment: TemplateEnvironment, value: Any, linecount: Any, fill_with: Any = None) -> Any:
-    _limit("batch: size", linecount, 1000, least=1)
+def _batch(environment: TemplateEnvironment, value: Any, *, linecount: int, fill_with: Any) -> Any:
     return FILTERS["batch"](_materialize(environment, value), linecount, fill_with)
 
 
-@pass_environment
-def _sum(environment: TemplateEnvironment, value: Any, attribute: Any = None, start: Any = 0) -> Any:
-    values = _materialize(environment, value)
-    if attribute is not None:
-        keys = make_multi_attrgetter(environment, attribute)
-        values = [keys(element)[0] for element in values]
-    _no_missing(tuple(values), {"start": start})
-    if any(type(element) not in {int, float} for element in (*values, start)):
+def _sum(environment: TemplateEnvironment, value: Any, *, attribute: Any, start: Any) -> Any:
+    values = _members(environment, value, attribute)
+    _no_missing(tuple(values))
+    if any(type(element) not in {int, float} for element in values):
         raise TemplateFault("sum needs numbers")
-    return bounded_number(sum(values, start))
+    return bounded_number(sum(map(bounded_number, values), start))
 
 
 @pass_environment
 def _format(environment: TemplateEnvironment, value: Any, *args: Any) -> str:
-    _no_missing(args, {})
+    _no_missing(args)
     return format_text(environment, as_text(value), args)
 
 
-def _round(value: Any, precision: Any = 0, method: Any = "common") -> Any:
-    _limit("round: precision", precision, 15)
-    _no_missing((value,), {})
+def _round(_environment: TemplateEnvironment, value: Any, *, precision: int, method: str) -> Any:
+    _no_missing((value,))
     if type(value) not in {int, float}:
         raise TemplateFault("round needs a number")
     return FILTERS["round"](value, precision, method)
 
 
-def _int(value: Any, default: Any = 0, base: Any = 10) -> Any:
-    _no_missing((value,), {})
-    return bounded_number(FILTERS["int"](value, default, base))
+def _int(_environment: TemplateEnvironment, value: Any, *, default: Any, base: int) -> Any:
+    _no_missing((value,))
+    return bounded_number(FILTERS["int"](scalar("int", value), default, base))
+
+
+def _members(environment: TemplateEnvironment, value: Any, attribute: Any) -> list[Any]:
+    values = _materialize(environment, value)
+    if attribute is None:
+        return values
+    keys = make_multi_attrgetter(environment, attribute)
+    return [keys(element)[0] for element in values]
 
 
 def _materialize(environment: TemplateEnvironment, value: Any) -> list[Any]:
@@ -236,16 +349,11 @@ def _iterable(value: Any) -> Iterable[Any]:
     return value
 
 
-def _no_missing(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+def _no_missing(values: tuple[Any, ...]) -> None:
     """Lets a missing value name itself before Python complains about its type."""
-    for value in (*args, *kwargs.values()):
+    for value in values:
         if isinstance(value, StrictMissing):
             raise_missing(value)
-
-
-def _limit(what: str, value: Any, most: int, *, least: int = 0) -> None:
-    if type(value) is not int or not least <= value <= most:
-        raise TemplateFault(f"{what} must be a whole number from {least} to {most}")
 
 
 def _environment(context: Context) -> TemplateEnvironment:

@@ -15,10 +15,11 @@ from typing import Any, NoReturn
 from jinja2 import StrictUndefined, nodes, pass_context
 from jinja2.compiler import CodeGenerator, Frame, operators
 from jinja2.exceptions import UndefinedError
+from jinja2.nodes import EvalContext
 from jinja2.runtime import Context, LoopContext, Macro, Undefined, markup_join
-from jinja2.sandbox import ImmutableSandboxedEnvironment
-from jinja2.utils import Namespace, missing
-from markupsafe import Markup
+from jinja2.sandbox import ImmutableSandboxedEnvironment, safe_range
+from jinja2.utils import Joiner, Namespace, missing
+from markupsafe import Markup, escape
 
 # Characters that one rendering may make in all, intermediate ones included, and elements that it may put into lists.
 BUDGET = 4_000_000
@@ -84,13 +85,39 @@ class GuardedCodeGenerator(CodeGenerator):
 
     def visit_Compare(self, node: nodes.Compare, frame: Frame) -> None:  # noqa: N802  Jinja's name
         containment = {"in", "notin"}
-        if len(node.ops) > 1 and any(operand.op in containment for operand in node.ops):
-            self.fail("`in` can't be part of a chain of comparisons", node.lineno)
+        if any(operand.op in containment for operand in node.ops):
+            if len(node.ops) > 1:
+                self.fail("`in` can't be part of a chain of comparisons", node.lineno)
+            self.write("(not " if node.ops[0].op == "notin" else "(")
+            self.write("environment.contains(")
+            self.visit(node.ops[0].expr, frame)
+            self.write(", ")
+            self.visit(node.expr, frame)
+            self.write("))")
+            return
         self.write("(")
         self._guard("comparable", node.expr, frame)
         for operand in node.ops:
             self.write(f" {operators[operand.op]} ")
-            self._guard("haystack" if operand.op in containment else "comparable", operand.expr, frame)
+            self._guard("comparable", operand.expr, frame)
+        self.write(")")
+
+    def visit_FilterBlock(self, node: nodes.FilterBlock, frame: Frame) -> None:  # noqa: N802  Jinja's name
+        node.filter.of_block = True  # type: ignore[attr-defined]  # nodes take attributes
+        super().visit_FilterBlock(node, frame)
+
+    def visit_AssignBlock(self, node: nodes.AssignBlock, frame: Frame) -> None:  # noqa: N802  Jinja's name
+        if node.filter is not None:
+            node.filter.of_block = True  # type: ignore[attr-defined]  # as above
+        super().visit_AssignBlock(node, frame)
+
+    def visit_Filter(self, node: nodes.Filter, frame: Frame) -> None:  # noqa: N802  Jinja's name
+        """Jinja2 takes what the filter of a block makes for finished HTML, also where it is a plain text."""
+        if not getattr(node, "of_block", False):
+            super().visit_Filter(node, frame)
+            return
+        self.write("environment.finished(")
+        super().visit_Filter(node, frame)
         self.write(")")
 
     def visit_Getitem(self, node: nodes.Getitem, frame: Frame) -> None:  # noqa: N802  Jinja's name
@@ -136,6 +163,8 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
         self.tests = tests
         self.globals = {name: self.globals[name] for name in ("range", "namespace", "joiner")}
         self.left = BUDGET
+        # for Jinja2's own filters, which ask it whether to escape
+        self.evaluation = EvalContext(self)
 
     def refill(self) -> None:
         """To be called before each rendering."""
@@ -157,6 +186,12 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
         if isinstance(text, str):
             self.charge(len(text))
         return text
+
+    def finished(self, value: Any) -> Any:
+        """What the filter of a block made, as it may stand in the output."""
+        text = as_text(value)
+        self.charge(len(text))
+        return escape(text) if self.autoescape else text
 
     def concat(self, pieces: Iterable[str]) -> str:  # Jinja2 has a plain function here
         """The pieces of an output, a macro or a block as one text."""
@@ -183,9 +218,18 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
         """An operand of a comparison. Nested data is refused, since comparing it may take for ever."""
         return value if type(value) in _SCALARS else _refuse(value, "only texts and numbers can be compared")
 
-    def haystack(self, value: Any) -> Any:
-        """What stands to the right of `in`."""
-        return value if type(value) in _HAYSTACKS else _refuse(value, "`in` needs a text or a list to its right")
+    def contains(self, collection: Any, value: Any) -> Any:
+        """`value in collection`. Comparing a text with each element of a list is paid for."""
+        needle = self.comparable(value)
+        if type(collection) not in _HAYSTACKS:
+            return needle in _refuse(collection, "`in` needs a text or a list to its right")
+        if isinstance(collection, list | tuple):
+            self.charge(len(collection) * (1 + len(needle) // 16 if isinstance(needle, str) else 1))
+            return any(type(element) in _SCALARS and element == needle for element in collection)
+        if isinstance(collection, str) and not isinstance(needle, str):
+            _refuse(needle, "`in` looks for a text in a text")
+        self.charge(len(needle) // 16 if isinstance(needle, str) else 1)
+        return needle in collection
 
     def call_binop(self, _context: Context, operator: str, left: Any, right: Any) -> Any:
         """`+`, `*` and `%`, which could make something huge out of something small."""
@@ -253,7 +297,32 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
                 raise_missing(arg)
         kwargs.pop("_loop_vars", None)
         kwargs.pop("_block_vars", None)
-        return obj(context.eval_ctx, *args, **kwargs) if isinstance(obj, Macro) else obj(*args, **kwargs)
+        if isinstance(obj, Macro):
+            return obj(context.eval_ctx, *args, **kwargs)
+        self._check_arguments(obj, args, kwargs)
+        return obj(*args, **kwargs)
+
+    def _check_arguments(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """A function or a method gets arguments of the kinds that it takes: Python would hash or compare whatever it is given."""
+        owner = type(getattr(function, "__self__", None))
+        if function is Namespace:
+            if args:
+                raise TemplateFault("namespace takes named values only, as in namespace(total=0)")
+            return
+        if owner is LoopContext:
+            return
+        name = getattr(function, "__name__", "joiner")
+        if kwargs and not (function is Joiner and set(kwargs) == {"sep"}):
+            raise TemplateFault(f"{name} takes no named arguments")
+        if owner is dict:
+            if any(type(key) not in _SCALARS for key in args[:1]):
+                raise TemplateFault(f"{name} takes the name of a member")
+            return
+        kinds = (int,) if function is safe_range else (str, Markup, int) if name == "split" else (str, Markup)
+        if any(type(arg) not in kinds for arg in (*args, *kwargs.values())):
+            raise TemplateFault(f"{name} takes " + ("whole numbers" if function is safe_range else "texts") + " only")
+        if owner in {str, Markup}:
+            self.charge(len(function.__self__) * sum(len(arg) for arg in args if isinstance(arg, str)) // 16)
 
 
 def text_of(value: Any) -> Any:

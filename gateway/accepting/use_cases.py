@@ -209,11 +209,14 @@ def check_template(draft: Draft, template: TemplateSummary | None) -> TemplateSu
     if template is None:
         raise errors.TemplateNotFound.of("template", "there is no such template")
     if template.published_version == 0:
-        raise errors.TemplateNotPublished.of("template", "has no published version")
+        raise errors.TemplateNotPublished.of(
+            "template", f"has no published version; publish one with POST /v1/templates/{draft.template}/versions/{{version}}:publish"
+        )
     if template.channel != draft.channel:
         raise errors.ChannelMismatch.of("channel", f"the template is for {template.channel.key}")
     given = draft.variables.fields
-    missing = [name for name in template.required_variables if name not in given]
+    # a null counts as not given, which a rendering would find out only after the 202
+    missing = [name for name in template.required_variables if name not in given or given[name].HasField("null_value")]
     if missing:
         raise errors.MissingVariable(missing)
     return template

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from google.protobuf.struct_pb2 import Struct
+from google.protobuf.struct_pb2 import NULL_VALUE, Struct, Value
 from redis.asyncio import Redis
 from sqlalchemy import text
 
@@ -149,6 +149,7 @@ async def test_a_past_send_at_means_at_once(world: World) -> None:
         ({"template": "nope"}, "template", "TEMPLATE_NOT_FOUND"),
         ({"channel": Channel.PUSH}, "channel", "CHANNEL_MISMATCH"),
         ({"variables": Struct()}, "variables.name", "MISSING_VARIABLE"),
+        ({"variables": Struct(fields={"name": Value(null_value=NULL_VALUE)})}, "variables.name", "MISSING_VARIABLE"),
         ({"user_id": str(uuid.UUID(int=7))}, "user_id", "USER_NOT_FOUND"),
         ({"user_id": "ada"}, "user_id", "USER_NOT_FOUND"),
         ({"locale": "xx-nowhere-else"}, "locale", "INVALID_ARGUMENT"),
@@ -174,6 +175,7 @@ async def test_an_unpublished_template_is_refused(world: World) -> None:
     with pytest.raises(InvalidArgument) as caught:
         await world.sender.send(draft(), None)
     assert caught.value.reason == "TEMPLATE_NOT_PUBLISHED"
+    assert ":publish" in caught.value.message
 
 
 async def test_a_person_sends_to_themselves_only(world: World) -> None:

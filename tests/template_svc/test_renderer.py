@@ -1,17 +1,19 @@
 """Finished texts: escaping, single lines, sizes, and errors that name the variable, the part and the line."""
 
+from functools import cache
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from markupsafe import escape
 
-from mesh.errors import Code
+from mesh.errors import Code, ServiceError
 from template_svc.errors import MissingVariable, OutputTooLarge, RenderFailed, RenderTooSlow
+from template_svc.filters import PARAMETERS, template_filters
 from template_svc.models import Channel, Content
 from template_svc.processes.cpu_limit import CpuLimit
-from template_svc.renderer import PartFault, Renderer
+from template_svc.renderer import CompiledContent, PartFault, Renderer
 from tests.template_svc.factories import EMAIL, PUSH
 from tests.template_svc.fakes import LimitedRenderer
 
@@ -217,6 +219,50 @@ def test_no_variable_reaches_html_unescaped(parts: list[str], value: str) -> Non
         except RenderFailed:
             return
     assert not set(html) & set("<>\"'")
+
+
+def uses_of(name: str) -> list[str]:
+    """Every way to hand a variable to a filter: as its value, in HTML that is escaped already, as each of its arguments, in blocks."""
+    parameters = PARAMETERS.get(name, ())
+    needed = [parameter.name for parameter in parameters if parameter.default is ...]
+    chosen = [needed, *(list(dict.fromkeys([parameter.name, *needed])) for parameter in parameters)]
+    calls = [f"{name}({', '.join(f'{argument}=x' for argument in arguments)})" if arguments else name for arguments in chosen]
+    if name == "format":
+        calls.append("format(x, x)")
+    if name in {"map", "select", "reject", "selectattr", "rejectattr"}:
+        calls = [f"{name}({argument})" for argument in ("'replace', 'a', x", "'default', x", "attribute=x", "'eq', x", "x")]
+    values = ["[{'k': x}]"] if name == "groupby" else ["x", "x|e", "[x, x]", "[x|e, x]", "{'k': x}", "n"]
+    inner = [f"{{{{ ({value})|{call}{after} }}}}" for value in values for call in calls for after in ("", "|join(x)")]
+    blocks = [f"{{% filter {call} %}}(\n{{{{ x }}}}\n{{% endfilter %}}" for call in calls]
+    sets = [f"{{% set y %}}{{{{ x }}}}{{% endset %}}{{{{ y|{call} }}}}" for call in calls]
+    block_sets = [f"{{% set y | {call} %}}{{{{ x }}}}{{% endset %}}{{{{ y }}}}" for call in calls]
+    return inner + blocks + sets + block_sets
+
+
+PATIENT = Renderer()
+
+
+@cache
+def compiled_uses(name: str) -> list[tuple[str, CompiledContent]]:
+    """The uses of a filter, compiled once for all examples."""
+    return [(source, PATIENT.compile(Content(subject="s", html=f"({source})"), Channel.EMAIL)) for source in uses_of(name)]
+
+
+@pytest.mark.parametrize("name", sorted(template_filters()))
+@given(value=st.one_of(st.text(alphabet="<>&\"'a b\n%;lt", min_size=1, max_size=30), st.just("<b>\n<i>")), number=st.integers(0, 30))
+@settings(max_examples=10, deadline=None)
+def test_no_filter_and_no_argument_of_one_puts_a_variable_into_html_unescaped(name: str, value: str, number: int) -> None:
+    """The guide says that there is no way around escaping: all filters, all their arguments, beside text that is escaped already."""
+    for source, compiled in compiled_uses(name):
+        try:
+            html = PATIENT.render(compiled, {"x": value, "n": number}, "contents.en").html
+        except ServiceError:
+            continue
+        assert not set(html) & set("<>\"'"), source
+
+
+def test_every_filter_has_its_arguments_in_the_table() -> None:
+    assert set(template_filters()) == {*PARAMETERS, "format", "map", "select", "reject", "selectattr", "rejectattr"}
 
 
 @given(st.text(max_size=200))

@@ -105,7 +105,7 @@ def test_the_language_does_what_authors_expect(renderer: Renderer, source: str, 
         ("{{ name() }}", "only macros, methods and functions can be called"),
         ("{{ range(100001)|length }}", "too large"),
         ("{{ 2.5|round(400) }}", "precision must be"),
-        ("{{ items|batch(1000000)|list|length }}", "size must be"),
+        ("{{ items|batch(1000000)|list|length }}", "linecount must be"),
         ("{{ name|indent(100000) }}", "width must be"),
         ("{{ name|wordwrap(1) }}", "width must be"),
         ("{{ 5|length }}", "have a length"),
@@ -177,6 +177,76 @@ def test_a_hostile_template_ends_soon_with_one_clear_error(renderer: Renderer, s
         render(renderer, source)
     assert time.process_time() - started < 5
     assert render(renderer, "{{ order.id }}") == "12"
+
+
+DOUBLED = "{% set ns = namespace(t=(1, 2)) %}{% for i in range(60) %}{% set ns.t = (ns.t, ns.t) %}{% endfor %}"
+DEEP = "{% set ns = namespace(t=(1, 2)) %}{% for i in range(30000) %}{% set ns.t = (ns.t,) %}{% endfor %}"
+LONG_CALLS = [
+    *(f"{{{{ {use} }}}}" for use in ("{}.get(ns.t)", "{}[ns.t]", "namespace([(ns.t, 1)])", "ns.t in {}", "[{}]|groupby('a', ns.t)|length")),
+    *(
+        f"{{{{ {use} }}}}"
+        for use in (
+            "[ns.t]|unique|list|length",
+            "[ns.t, ns.t]|sort|length",
+            "ns.t == ns.t",
+            "[ns.t]|max",
+            "{'k': ns.t}|dictsort(by='value')",
+        )
+    ),
+    *(
+        f"{{{{ {use} }}}}"
+        for use in (
+            "joiner(ns.t)()",
+            "big.strip(ns.t)",
+            "big.startswith(ns.t)",
+            "range(ns.t)",
+            "big|trim(ns.t)",
+            "ns.t|string",
+            "ns.t ~ ''",
+        )
+    ),
+    "{{ '%1000000000d' is even }}{{ '%1000000000d' is divisibleby 7 }}{{ '%1000000000d' is odd }}",
+    "{{ big.strip(big) }}" * 40,
+    "{{ range(90000)|map('replace', '', big)|list|length }}",
+    "{{ range(90000)|map('string')|list|sort|join|sort|length }}",
+]
+
+
+# hypothesis counts garbage collections by a callback, out of which no exception leads
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("source", LONG_CALLS)
+@pytest.mark.parametrize("setting", [DOUBLED, DEEP])
+def test_nothing_keeps_one_call_busy_or_crashes_it(renderer: Renderer, setting: str, source: str) -> None:
+    """No exception reaches a call into C, so that what would make one endless has to be refused before."""
+    started = time.process_time()
+    with pytest.raises((ServiceError, PartFault)):
+        render(renderer, setting + source)
+    assert time.process_time() - started < 5
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("{{ name|indent(name) }}", "indent: width must be a whole number from 0 to 200"),
+        ("{{ name|truncate(end=items) }}", "can't be printed"),
+        ("{{ name|replace('a') }}", "replace needs the argument new"),
+        ("{{ name|upper(1) }}", "upper takes no arguments"),
+        ("{{ name|round(1, 'up') }}", "round: method must be one of common, ceil, floor"),
+        ("{{ items|sort(revers=true) }}", "sort has no argument revers"),
+        ("{{ items|sort(true, reverse=true) }}", "sort has two values for reverse"),
+        ("{{ items|sort(1, attribute='qty')|length }}", "sort: reverse must be true or false"),
+        ("{{ name.split(order) }}", "split takes texts only"),
+        ("{{ order.get(items) }}", "get takes the name of a member"),
+        ("{{ range('a') }}", "range takes whole numbers only"),
+        ("{{ namespace({'a': 1}).a }}", "namespace takes named values only"),
+        ("{{ name is even }}", "the test even must be a number"),
+        ("{{ 1 in name }}", "looks for a text in a text"),
+    ],
+)
+def test_an_argument_of_the_wrong_kind_is_refused_in_plain_words(renderer: Renderer, source: str, words: str) -> None:
+    with pytest.raises(ServiceError) as caught:
+        render(renderer, source)
+    assert words in caught.value.message
 
 
 ATOMS = st.sampled_from(
