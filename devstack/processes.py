@@ -36,15 +36,28 @@ class ProcessError(Exception):
 class ProcessStack:
     """Starts, kills and stops the processes. `shared` is the environment that all get: Redis, RabbitMQ, SMTP and FCM.
 
-    More than one gateway share the REST port; the second one is called `gateway.2`.
+    More than one gateway share the REST port; the second one is called `gateway.2`. `replicas` starts so many of every process, each with
+    ports of its own.
     """
 
-    def __init__(self, folder: Path, postgres: PostgresServer, shared: Mapping[str, str], *, suffix: str = "", gateways: int = 1) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        postgres: PostgresServer,
+        shared: Mapping[str, str],
+        *,
+        suffix: str = "",
+        gateways: int = 1,
+        replicas: int = 1,
+    ) -> None:
         self.folder = folder
         self.postgres = postgres
-        self.names = (*SERVICES, *(f"gateway.{number}" for number in range(2, gateways + 1)))
+        second = [f"{service}.{number}" for number in range(2, replicas + 1) for service in SERVICES]
+        self.names = (*SERVICES, *second, *(f"gateway.{number}" for number in range(replicas + 1, gateways + 1)))
+        self._shares_port = gateways > 1
         self.grpc_ports = {name: free_port() for name in self.names}
         self.http_port = free_port()
+        self._http_ports = {f"gateway.{number}": free_port() for number in range(2, replicas + 1)}
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self._databases = {name: f"clarion_{name}{suffix}" for name in DATABASES}
         self._shared = dict(shared)
@@ -52,8 +65,20 @@ class ProcessStack:
 
     @property
     def url(self) -> str:
-        """The gateway's REST address."""
+        """The first gateway's REST address."""
         return f"http://127.0.0.1:{self.http_port}"
+
+    @property
+    def urls(self) -> list[str]:
+        """The REST addresses of all gateways that have one of their own."""
+        return [self.url, *(f"http://127.0.0.1:{port}" for port in self._http_ports.values())]
+
+    def replicas_of(self, service: str) -> list[str]:
+        """The names of a service's processes."""
+        return [name for name in self.names if name.partition(".")[0] == service]
+
+    def _target(self, service: str) -> str:
+        return "ipv4:" + ",".join(f"127.0.0.1:{self.grpc_ports[name]}" for name in self.replicas_of(service))
 
     def environ(self, service: str) -> dict[str, str]:
         """The environment of one process."""
@@ -63,16 +88,16 @@ class ProcessStack:
             "CLARION_METRICS_PORT": str(free_port()),
             "CLARION_REFLECTION": "true",
             "CLARION_SERVICE_SECRET": SECRET,
-            "CLARION_USER_SVC_TARGET": f"ipv4:127.0.0.1:{self.grpc_ports['user_svc']}",
-            "CLARION_TEMPLATE_SVC_TARGET": f"ipv4:127.0.0.1:{self.grpc_ports['template_svc']}",
+            "CLARION_USER_SVC_TARGET": self._target("user_svc"),
+            "CLARION_TEMPLATE_SVC_TARGET": self._target("template_svc"),
             "CLARION_BOOTSTRAP_API_KEY": API_KEY,
-            "CLARION_HTTP_PORT": str(self.http_port),
+            "CLARION_HTTP_PORT": str(self._http_ports.get(service, self.http_port)),
             "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "gen"))),
         }
         package = service.partition(".")[0]
         if package in self._databases:
             own["CLARION_DATABASE_URL"] = self.postgres.url(self._databases[package])
-        if len(self.names) > len(SERVICES):
+        if self._shares_port:
             own["CLARION_HTTP_REUSE_PORT"] = "true"
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("CLARION_")}
         return {**inherited, **own, **self._shared, **self._own.get(service, {})}

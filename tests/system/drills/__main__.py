@@ -1,6 +1,7 @@
 """`make drill`: takes every part away under load, one at a time, and accounts for every notification afterwards.
 
-Prints a table; the last line is one JSON object. Exits with 1 when anything is lost or the ledger equation does not hold.
+Prints a table; the last line is one JSON object. Exits with 1 when anything is lost, doubled beyond what its fault allows or settled
+too late, or when the ledger equation does not hold.
 """
 
 import argparse
@@ -49,7 +50,7 @@ def main() -> int:
         arguments.markdown.write_text(markdown(lines))
     result = summary(lines)
     sys.stdout.write(f"{table(lines)}\n{json.dumps(result)}\n")
-    return 1 if result["lost"] or result["violations"] else 0
+    return 1 if result["lost"] or result["violations"] or result["late"] else 0
 
 
 async def drilled(faults: Sequence[Fault], plan: Plan, *, keep: bool = False) -> list[Line]:
@@ -58,8 +59,8 @@ async def drilled(faults: Sequence[Fault], plan: Plan, *, keep: bool = False) ->
     folder.chmod(0o755)
     try:
         disk = can_have_small_disk(folder)
-        missing = [Line(fault.name, rounds=0) for fault in faults if fault.small_disk and not disk]
-        possible = [fault for fault in faults if disk or not fault.small_disk]
+        possible = [fault for fault in faults if fault.is_possible() and (disk or not fault.small_disk)]
+        missing = [Line(fault.name, rounds=0) for fault in faults if fault not in possible]
         direct = [fault for fault in possible if not fault.links]
         linked = [fault for fault in possible if fault.links]
         groups = [possible] if plan.one_rig else [direct, linked]
@@ -74,7 +75,7 @@ async def drilled(faults: Sequence[Fault], plan: Plan, *, keep: bool = False) ->
 
 async def _drilled(folder: Path, faults: Sequence[Fault], plan: Plan) -> list[Line]:
     folder.mkdir()
-    sys.stderr.write("starting PostgreSQL, Valkey, RabbitMQ, SMTP, FCM and five processes ...\n")
+    sys.stderr.write("starting PostgreSQL, Valkey, RabbitMQ, SMTP, FCM and two of each of the five processes ...\n")
     links = list(dict.fromkeys(link for fault in faults for link in fault.links))
     async with open_rig(folder, links=links, small_disk=any(fault.small_disk for fault in faults)) as rig:
         drill = Drill(rig, plan)

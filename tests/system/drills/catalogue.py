@@ -6,8 +6,8 @@ from fnmatch import fnmatchcase
 from tests.system.drills.bus_faults import Garbage, Poison
 from tests.system.drills.fault import Fault
 from tests.system.drills.link_faults import LINK_FAULTS
-from tests.system.drills.process_faults import Freeze, Kill
-from tests.system.drills.provider_faults import FCM_FAULTS, SilentSmtp
+from tests.system.drills.process_faults import Freeze, Kill, KillAll, OtherClock
+from tests.system.drills.provider_faults import FCM_FAULTS, DeferringSmtp, SilentSmtp
 from tests.system.drills.store_faults import (
     FlushValkey,
     FullDisk,
@@ -15,7 +15,10 @@ from tests.system.drills.store_faults import (
     KillRabbitMQ,
     KillValkey,
     MemoryAlarm,
+    PauseStore,
     RestartPostgres,
+    RestartRabbitMQ,
+    RestartValkey,
 )
 
 _SILENT_SMTP = SilentSmtp("SMTP takes the mail, is silent")
@@ -32,9 +35,17 @@ _KILLS: tuple[Fault, ...] = (
     KillValkey("kill -9 Valkey"),
     FlushValkey("FLUSHALL Valkey"),
 )
+_PAUSES = tuple(PauseStore(store, seconds) for store in ("PostgreSQL", "RabbitMQ", "Valkey") for seconds in (2.0, 4.0, 8.0))
 ALL: tuple[Fault, ...] = (
     *_KILLS,
+    *_PAUSES,
+    *(KillAll(service) for service in ("user_svc", "template_svc", "gateway", "email_worker", "push_worker")),
+    *(OtherClock(service, offset_s) for service in ("gateway", "user_svc", "email_worker") for offset_s in (-50, -3, 3, 50)),
+    *(Freeze(service, 8.0) for service in ("user_svc", "template_svc", "gateway", "email_worker")),
+    DeferringSmtp("SMTP 451 to everyone"),
     RestartPostgres("restart PostgreSQL"),
+    RestartRabbitMQ("restart RabbitMQ"),
+    RestartValkey("restart Valkey"),
     MemoryAlarm("memory alarm of RabbitMQ"),
     FullDisk("full disk of PostgreSQL"),
     *(Freeze(service, 30.0) for service in ("gateway", "email_worker", "push_worker")),
@@ -45,13 +56,14 @@ ALL: tuple[Fault, ...] = (
     *LINK_FAULTS,
 )
 SHORT: tuple[Fault, ...] = (
-    *(fault for fault in FCM_FAULTS if fault.name == "FCM 500"),
-    *(fault for fault in LINK_FAULTS if fault.name == "black hole: email_worker to SMTP"),
-    _SILENT_SMTP,
     *_KILLS,
-    Freeze("email_worker", 2.0),
+    *(PauseStore(store, 4.0) for store in ("PostgreSQL", "RabbitMQ", "Valkey")),
+    Freeze("user_svc", 8.0),
+    *(fault for fault in LINK_FAULTS if fault.name == "cut: email_worker to SMTP"),
     _POISON,
 )
+# What `make test` has time for: a store that nobody notices to be gone, and a replica.
+IN_SUITE: tuple[Fault, ...] = (PauseStore("RabbitMQ", 4.0), Freeze("user_svc", 8.0))
 
 
 def chosen(faults: Sequence[Fault], patterns: Sequence[str]) -> list[Fault]:

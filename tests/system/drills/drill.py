@@ -90,7 +90,7 @@ class Drill:
         lasts_s = self._random.uniform(*fault.lasts_s) * self._plan.pace
         count = self._plan.count
         rate = count / (lasts_s + 2 * self._plan.calm_s)
-        load = Load(self._rig.url, self._rig.people, tag=f"{fault.name} {number}", count=count, rate=rate)
+        load = Load(self._rig.urls, self._rig.people, tag=f"{fault.name} {number}", count=count, rate=rate)
         one = Round(fault, number, load)
         self.rounds.append(one)
         sending = asyncio.create_task(load.run())

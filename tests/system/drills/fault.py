@@ -9,17 +9,23 @@ AT_THE_PROVIDERS = 2 * PROVIDER_CALLS
 class Fault:
     """One fault.
 
-    It lasts a random time from `lasts_s`. The recovery is over when every notification of the round is settled; `recovered` is for what
-    the next round needs beside that. `doubles` is the number of messages in flight that it may have sent twice, per round.
+    It lasts a random time from `lasts_s`. The recovery is over when every notification of the round is settled, at most `recovers_s` after
+    the fault's end; `recovered` is for what the next round needs beside that. `doubles` is the number of messages in flight that it may
+    have sent twice, per round: 0 unless a process or a link ends that carries messages to a provider.
     """
 
     lasts_s = (0.2, 1.5)
+    recovers_s = 90.0
     doubles = AT_THE_PROVIDERS
     links: tuple[Link, ...] = ()
     small_disk = False
 
     def __init__(self, name: str) -> None:
         self.name = name
+
+    def is_possible(self) -> bool:
+        """Whether this machine has what it takes."""
+        return True
 
     async def inject(self, rig: Rig) -> None:
         """Lets it happen."""

@@ -3,6 +3,8 @@
 import asyncio
 import re
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from itertools import count
 
 import httpx
 
@@ -19,10 +21,13 @@ _REPEATABLE = frozenset({409, 429, 500, 502, 503, 504})
 
 
 class Load:
-    """E-mails and pushes in turn, to the people in turn. `tag` is in every key, and in each notification's metadata as `drill`."""
+    """E-mails and pushes in turn, to the people in turn, through the gateways in turn.
 
-    def __init__(self, url: str, people: Sequence[str], *, tag: str, count: int, rate: float) -> None:
-        self._url = url
+    `tag` is in every key, and in each notification's metadata as `drill`.
+    """
+
+    def __init__(self, urls: Sequence[str], people: Sequence[str], *, tag: str, count: int, rate: float) -> None:
+        self._urls = urls
         self._people = people
         self._tag = tag
         self._count = count
@@ -37,11 +42,12 @@ class Load:
         loop = asyncio.get_running_loop()
         begun = loop.time()
         gate = asyncio.Semaphore(_IN_FLIGHT)
-        async with Client(self._url, API_KEY, timeout_s=_REQUEST_TIMEOUT_S) as client, asyncio.TaskGroup() as sending:
+        async with AsyncExitStack() as stack, asyncio.TaskGroup() as sending:
+            clients = [await stack.enter_async_context(Client(url, API_KEY, timeout_s=_REQUEST_TIMEOUT_S)) for url in self._urls]
             for number in range(self._count):
                 await asyncio.sleep(begun + number / self._rate - loop.time())
                 await gate.acquire()
-                sending.create_task(self._send(client, number)).add_done_callback(lambda _: gate.release())
+                sending.create_task(self._send(clients, number)).add_done_callback(lambda _: gate.release())
 
     async def reached(self, count: int) -> None:
         """Returns when so many have been accepted."""
@@ -49,19 +55,21 @@ class Load:
             self._progress.clear()
             await self._progress.wait()
 
-    async def _send(self, client: Client, number: int) -> None:
+    async def _send(self, clients: Sequence[Client], number: int) -> None:
         key = f"{_NOT_IN_A_KEY.sub('-', self._tag)}-{number}"
         try:
             async with asyncio.timeout(_GIVE_UP_S):
-                self.accepted[key] = await self._insist(client, key, self._body(number))
+                self.accepted[key] = await self._insist(clients, key, number)
         except RefusedError as error:
             self.refused[key] = str(error)
         except TimeoutError:
             self.refused[key] = f"not accepted within {_GIVE_UP_S:g} s"
         self._progress.set()
 
-    async def _insist(self, client: Client, key: str, body: dict[str, object]) -> str:
-        while True:
+    async def _insist(self, clients: Sequence[Client], key: str, number: int) -> str:
+        body = self._body(number)
+        for attempt in count(number):  # each try at the next gateway
+            client = clients[attempt % len(clients)]
             try:
                 answer = await client.call("POST", "/v1/notifications", body, {"Idempotency-Key": key})
             except httpx.TransportError:
@@ -73,6 +81,7 @@ class Load:
                 return str(answer["id"])
             self.repeated += 1
             await asyncio.sleep(_PAUSE_S)
+        raise AssertionError("it counts without end")
 
     def _body(self, number: int) -> dict[str, object]:
         body: dict[str, object] = {"user_id": self._people[number % len(self._people)], "metadata": {"drill": self._tag}}

@@ -3,8 +3,10 @@
 import asyncio
 import os
 import signal
+from collections.abc import Mapping
+from pathlib import Path
 
-from tests.system.drills.fault import Fault
+from tests.system.drills.fault import AT_THE_PROVIDERS, Fault
 from tests.system.drills.rig import Rig
 
 
@@ -14,6 +16,9 @@ class Kill(Fault):
     def __init__(self, service: str) -> None:
         super().__init__(f"SIGKILL {service}")
         self._service = service
+        # its provider calls are in flight; what else dies sends nothing
+        self.doubles = AT_THE_PROVIDERS if service.endswith("worker") else 0
+        self.recovers_s = 45.0 if service.endswith("worker") else 15.0
 
     async def inject(self, rig: Rig) -> None:
         await asyncio.to_thread(rig.processes.kill, self._service)
@@ -25,6 +30,69 @@ class Kill(Fault):
         await rig.processes.wait_serving(self._service)
 
 
+class KillAll(Fault):
+    """SIGKILL of every replica; others are started in their places."""
+
+    def __init__(self, service: str) -> None:
+        super().__init__(f"SIGKILL every {service}")
+        self._service = service
+        self.doubles = 2 * AT_THE_PROVIDERS if service.endswith("worker") else 0
+        self.recovers_s = 60.0
+
+    async def inject(self, rig: Rig) -> None:
+        for name in rig.processes.replicas_of(self._service):
+            await asyncio.to_thread(rig.processes.kill, name)
+
+    async def heal(self, rig: Rig) -> None:
+        for name in rig.processes.replicas_of(self._service):
+            rig.processes.spawn(name)
+
+    async def recovered(self, rig: Rig) -> None:
+        for name in rig.processes.replicas_of(self._service):
+            await rig.processes.wait_serving(name)
+
+
+class OtherClock(Fault):
+    """One replica is started with a clock that is off (libfaketime), and then with the right one again."""
+
+    lasts_s = (6.0, 8.0)
+    recovers_s = 60.0
+
+    def __init__(self, service: str, offset_s: int) -> None:
+        super().__init__(f"clock of {service} {offset_s:+d} s")
+        self._service = service
+        self._offset_s = offset_s
+        self.doubles = AT_THE_PROVIDERS if service.endswith("worker") else 0
+
+    def is_possible(self) -> bool:
+        return find_faketime() is not None
+
+    async def inject(self, rig: Rig) -> None:
+        await self._restart(rig, clock_environ(self._offset_s))
+
+    async def heal(self, rig: Rig) -> None:
+        await self._restart(rig, dict.fromkeys(clock_environ(0), ""))
+
+    async def recovered(self, rig: Rig) -> None:
+        await rig.processes.wait_serving(self._service)
+
+    async def _restart(self, rig: Rig, clock: Mapping[str, str]) -> None:
+        await asyncio.to_thread(rig.processes.stop, self._service)
+        rig.processes.give(self._service, clock)
+        rig.processes.spawn(self._service)
+        await rig.processes.wait_serving(self._service)
+
+
+def find_faketime() -> str | None:
+    """The library that Debian's package `libfaketime` brings."""
+    return next((str(path) for path in Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")), None)
+
+
+def clock_environ(offset_s: int) -> dict[str, str]:
+    """What gives a process a clock that is off. Monotonic time stays as it is."""
+    return {"LD_PRELOAD": find_faketime() or "", "FAKETIME": f"{offset_s:+d}s", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+
+
 class Freeze(Fault):
     """SIGSTOP, and SIGCONT after a while: a long pause that the process does not notice itself."""
 
@@ -32,6 +100,9 @@ class Freeze(Fault):
         super().__init__(f"SIGSTOP {service} {seconds:g} s")
         self._service = service
         self.lasts_s = (seconds, seconds)
+        # a worker that sleeps for longer than its leases is as good as dead, and sends what it has in hand when it wakes
+        self.doubles = AT_THE_PROVIDERS if service.endswith("worker") and seconds > 10 else 0
+        self.recovers_s = 60.0
 
     async def inject(self, rig: Rig) -> None:
         os.kill(rig.processes.processes[self._service].pid, signal.SIGSTOP)

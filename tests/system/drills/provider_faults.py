@@ -2,10 +2,10 @@
 
 from devstack.fcm import RESETS, answers, fails
 from devstack.fcm_connection import Answer
-from devstack.smtp import hangs
+from devstack.smtp import hangs, replies
 from devstack.smtp_session import Stage
 from tests.system.drills.fault import AT_THE_PROVIDERS, Fault
-from tests.system.drills.rig import BREAKER_OPEN_S, PROVIDER_CALLS, Rig
+from tests.system.drills.rig import PROVIDER_CALLS, Rig
 
 HTML_502 = answers(502, b"<!doctype html><html><body><h1>502 Bad Gateway</h1></body></html>")
 STRING_500 = answers(500, b'{"error": "something broke"}', "application/json")
@@ -17,11 +17,26 @@ class SilentSmtp(Fault):
     """SMTP takes each mail to its last line and says nothing more: whether it was taken is unknown, and each such mail is sent again."""
 
     lasts_s = (2.0, 5.0)
-    # Those at the server when it begins, and one probe of the breaker each time that it half opens.
-    doubles = AT_THE_PROVIDERS + PROVIDER_CALLS + round(lasts_s[1] / BREAKER_OPEN_S)
+    # Those at the server when it begins, and those that are tried before the breaker opens.
+    doubles = AT_THE_PROVIDERS + 2 * PROVIDER_CALLS
+    recovers_s = 180.0
 
     async def inject(self, rig: Rig) -> None:
         rig.smtp.everyone = hangs(Stage.DATA)
+
+    async def heal(self, rig: Rig) -> None:
+        rig.smtp.everyone = None
+
+
+class DeferringSmtp(Fault):
+    """SMTP answers every recipient with 451, as a relay does that is overloaded or greylists."""
+
+    lasts_s = (20.0, 30.0)
+    doubles = 0
+    recovers_s = 60.0
+
+    async def inject(self, rig: Rig) -> None:
+        rig.smtp.everyone = replies("451 4.7.1 come back later")
 
     async def heal(self, rig: Rig) -> None:
         rig.smtp.everyone = None
@@ -31,6 +46,8 @@ class FcmAnswers(Fault):
     """FCM answers every message with the same error."""
 
     lasts_s = (1.0, 4.0)
+    doubles = 0
+    recovers_s = 150.0
 
     def __init__(self, name: str, answer: Answer) -> None:
         super().__init__(name)

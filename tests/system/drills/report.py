@@ -7,7 +7,7 @@ from typing import Any, Self
 from gateway.notifications.models import Status
 from tests.system.drills.drill import Drill, Round
 
-_HEAD = ("fault", "rounds", "accepted", "sent", "failed", "lost", "duplicates", "longest recovery s")
+_HEAD = ("fault", "rounds", "accepted", "sent", "failed", "lost", "duplicates", "recovery s", "bound s")
 NOT_AVAILABLE = "not available here"
 
 
@@ -26,6 +26,7 @@ class Line:
     in_flight: int = 0
     violations: int = 0
     longest_recovery_s: float = 0.0
+    recovers_s: float = 0.0
 
     @classmethod
     def of(cls, drill: Drill, fault: str, rounds: Sequence[Round]) -> Self:
@@ -45,6 +46,7 @@ class Line:
             in_flight=sum(one.fault.doubles for one in rounds),
             violations=sum(len(one.violations) for one in rounds),
             longest_recovery_s=round(max(one.recovery_s for one in rounds), 1),
+            recovers_s=max(one.fault.recovers_s for one in rounds),
         )
 
     def cells(self) -> tuple[str, ...]:
@@ -52,7 +54,8 @@ class Line:
         if not self.rounds:
             return (self.fault, NOT_AVAILABLE, *[""] * (len(_HEAD) - 2))
         counts = (self.rounds, self.accepted, self.sent, self.failed, self.lost)
-        return (self.fault, *map(str, counts), f"{self.duplicates} of {self.in_flight}", f"{self.longest_recovery_s:.1f}")
+        doubles, recovery = f"{self.duplicates} of {self.in_flight}", f"{self.longest_recovery_s:.1f}"
+        return (self.fault, *map(str, counts), doubles, recovery, f"{self.recovers_s:g}")
 
 
 def lines_of(drill: Drill) -> list[Line]:
@@ -74,6 +77,8 @@ def summary(lines: Iterable[Line]) -> dict[str, Any]:
         "lost": sum(line.lost for line in drilled),
         "duplicates": sum(line.duplicates for line in drilled),
         "violations": sum(line.violations for line in drilled) + unequal + too_many,
+        "doubles_with_nobody_dead": sum(line.duplicates for line in drilled if not line.in_flight),
+        "late": sum(line.longest_recovery_s > line.recovers_s for line in drilled),
         "longest_recovery_s": max((line.longest_recovery_s for line in drilled), default=0.0),
     }
 

@@ -5,6 +5,8 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 
 from redis.asyncio import Redis
 
@@ -15,8 +17,70 @@ from tests.system.drills.rig import Rig
 _START_TIMEOUT_S = 30.0
 
 
+class PauseStore(Fault):
+    """SIGSTOP of all its processes, and SIGCONT: it keeps its connections and answers nothing. Nothing ends, so nothing may double."""
+
+    doubles = 0
+
+    def __init__(self, store: str, seconds: float) -> None:
+        super().__init__(f"pause {store} {seconds:g} s")
+        self._store = store
+        self.lasts_s = (seconds, seconds)
+        self.recovers_s = 20.0
+
+    async def inject(self, rig: Rig) -> None:
+        self._signal(rig, signal.SIGSTOP)
+
+    async def heal(self, rig: Rig) -> None:
+        self._signal(rig, signal.SIGCONT)
+
+    def _signal(self, rig: Rig, number: signal.Signals) -> None:
+        pids = {"PostgreSQL": rig.postgres.pid, "RabbitMQ": rig.rabbitmq.pid, "Valkey": rig.valkey.pid}
+        for pid in _family(pids[self._store]):
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+
+def _family(pid: int) -> list[int]:
+    """A process and all that come from it: PostgreSQL's backends have sessions of their own."""
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except FileNotFoundError:
+        return []
+    return [pid, *(one for child in children for one in _family(int(child)))]
+
+
+class RestartRabbitMQ(Fault):
+    """An orderly end, and a start."""
+
+    doubles = 0
+    recovers_s = 30.0
+
+    async def inject(self, rig: Rig) -> None:
+        await asyncio.to_thread(rig.rabbitmq.stop)
+
+    async def heal(self, rig: Rig) -> None:
+        await asyncio.to_thread(rig.rabbitmq.start)
+
+
+class RestartValkey(Fault):
+    """An orderly end, and a start."""
+
+    doubles = 0
+    recovers_s = 15.0
+
+    async def inject(self, rig: Rig) -> None:
+        await asyncio.to_thread(rig.valkey.stop)
+
+    async def heal(self, rig: Rig) -> None:
+        await asyncio.to_thread(rig.valkey.start)
+
+
 class KillRabbitMQ(Fault):
     """Kill -9, and a start on the same data."""
+
+    doubles = 0
+    recovers_s = 30.0
 
     async def inject(self, rig: Rig) -> None:
         await asyncio.to_thread(rig.rabbitmq.kill)
@@ -29,6 +93,8 @@ class MemoryAlarm(Fault):
     """RabbitMQ is out of memory and blocks whoever publishes."""
 
     lasts_s = (3.0, 6.0)
+    doubles = 0
+    recovers_s = 30.0
 
     async def inject(self, rig: Rig) -> None:
         await asyncio.to_thread(rig.rabbitmq.control, "set_vm_memory_high_watermark", "0")
@@ -40,6 +106,9 @@ class MemoryAlarm(Fault):
 class KillPostgres(Fault):
     """Kill -9 of the postmaster, and a start on the same data."""
 
+    doubles = 0
+    recovers_s = 30.0
+
     async def inject(self, rig: Rig) -> None:
         await asyncio.to_thread(rig.postgres.kill)
 
@@ -49,6 +118,9 @@ class KillPostgres(Fault):
 
 class RestartPostgres(Fault):
     """An orderly end (SIGINT), and a start."""
+
+    doubles = 0
+    recovers_s = 30.0
 
     async def inject(self, rig: Rig) -> None:
         await asyncio.to_thread(rig.postgres.stop)
