@@ -12,6 +12,9 @@ PYTHON := $(shell for p in python3.11 python3.12 python3.13 python3; do \
 endif
 BIN := .venv/bin
 ARGS ?=
+# Test workers, of which many wait at a time. A few tests that ARGS names are over before the workers are up.
+JOBS ?= $(if $(ARGS),0,4)
+PARALLEL = --numprocesses=$(JOBS) --dist=loadscope --no-loadscope-reorder
 LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --generate-hashes --no-emit-index-url --no-annotate --universal --python-version 3.11 \
 	--no-config --custom-compile-command 'make lock'
 
@@ -25,8 +28,8 @@ venv:
 	@$(PYTHON) scripts/setup.py venv
 
 .PHONY: setup
-setup: venv ## Make .venv from the hashed lock; install RabbitMQ for the tests where that is possible
-	@$(PYTHON) scripts/setup.py broker
+setup: venv ## Make .venv from the hashed lock; install RabbitMQ and faketime for the tests where that is possible
+	@$(PYTHON) scripts/setup.py broker clock
 
 .PHONY: setup-bench
 setup-bench: venv ## Install what `make bench` needs beside that (wrk, smtp-sink)
@@ -40,9 +43,21 @@ run: venv ## Run the whole system in one process and print how to talk to it (AR
 demo: venv ## Send one e-mail and one push through the whole system, show both, exit 0
 	@$(BIN)/python -m devstack.demo $(ARGS)
 
+.PHONY: demo-later
+demo-later: setup ## The demo as if it were 40 days later (faketime)
+	@faketime -f +40d $(BIN)/python -m devstack.demo $(ARGS)
+
 .PHONY: test
-test: setup ## Run all tests (ARGS="tests/mesh -k deadline" narrows them)
-	@$(BIN)/python -m pytest $(ARGS)
+test: setup ## Run all tests (ARGS="tests/mesh -k deadline" narrows them, JOBS=1 runs them one after the other)
+	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
+
+.PHONY: test-fast
+test-fast: venv ## Run the tests that start no process: no database, no broker, under a minute
+	@$(BIN)/python -m pytest -m "not processes" --hypothesis-profile=fast $(PARALLEL) $(ARGS)
+
+.PHONY: test-later
+test-later: setup ## Run the tests of `test-fast` as if it were 400 days later (faketime)
+	@faketime -f +400d $(BIN)/python -m pytest -m "not processes" --hypothesis-profile=fast $(PARALLEL) $(ARGS)
 
 .PHONY: fuzz
 fuzz: setup ## Test the API against its OpenAPI document at length (five seeds, about 3,000 cases each)

@@ -4,12 +4,13 @@ import importlib.util
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from mesh.testing import free_port
 
 
 def _folder_of_binaries() -> Path:
@@ -70,7 +71,7 @@ class PostgresServer:
         if not (self._data / "PG_VERSION").exists():
             self._initialise()
         self._refuse_second_server()
-        self.port = self._wanted_port or self.port or _free_port()
+        self.port = self._wanted_port or self.port or free_port()
         settings = {**_SETTINGS, "port": str(self.port), **({} if self._durable else _NOT_DURABLE)}
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         with self._log.open("ab") as log:
@@ -186,10 +187,3 @@ def _unprivileged() -> list[str]:
         capability = ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
         words += [f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups", *capability]
     return words
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -1,19 +1,24 @@
 """A private rabbitmq-server: own ports, folders and epmd on loopback, stopped by pid. For tests, the benchmark and the drills."""
 
+import base64
 import contextlib
+import hashlib
+import json
 import os
 import pwd
-import random
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
+
+from mesh.testing import free_port
 
 # The scripts themselves: the wrappers that Debian puts on the path refuse to run as an ordinary user.
 _SCRIPT_FOLDERS = ("/usr/lib/rabbitmq/bin", "/opt/homebrew/sbin", "/usr/local/sbin")
@@ -45,18 +50,20 @@ def find_script(name: str = "rabbitmq-server") -> Path | None:
 class RabbitMQServer:
     """One server on loopback. What it holds survives `stop` and `kill`; without a folder of its own it goes with `close`.
 
-    Started by root it runs as the user that the package made, otherwise as whoever starts it. All methods block.
+    Started by root it runs as the user that the package made, otherwise as the user that starts it. `vhosts` are made at the first start,
+    beside the default one. All methods block.
     """
 
-    def __init__(self, folder: Path | None = None, *, port: int | None = None) -> None:
+    def __init__(self, folder: Path | None = None, *, port: int | None = None, vhosts: Sequence[str] = ()) -> None:
         self._folder = folder
+        self._vhosts = ("/", *vhosts)
         self._scratch: Path | None = None
         self._user: str | None = _SERVICE_USER if os.geteuid() == 0 else None
         self._server: subprocess.Popen[bytes] | None = None
         self._epmd: subprocess.Popen[bytes] | None = None
-        self.port = port or _free_port()
-        self._distribution_port = _free_port()
-        self._epmd_port = _free_port()
+        self.port = port or free_port()
+        self._distribution_port = free_port()
+        self._epmd_port = free_port()
 
     @property
     def url(self) -> str:
@@ -155,7 +162,9 @@ class RabbitMQServer:
             f"listeners.tcp.1 = 127.0.0.1:{self.port}\n"
             "log.console = true\nlog.console.level = warning\nlog.file = false\n"
             "disk_free_limit.absolute = 100MB\n"
+            f"load_definitions = {home / 'definitions.json'}\n"
         )
+        (home / "definitions.json").write_text(json.dumps(_definitions(self._vhosts)))
         (home / "enabled_plugins").write_text("[].")
         (home / "environment.conf").write_text("")
         if self._user:
@@ -191,6 +200,15 @@ class RabbitMQServer:
             ).result()  # fmt: skip
 
 
+def _definitions(vhosts: Sequence[str]) -> dict[str, Any]:
+    """RabbitMQ's export format: the user `guest`, with all rights in each virtual host. Where it loads a user it makes none by itself."""
+    salt = b"salt"  # the password is no secret
+    password_hash = base64.b64encode(salt + hashlib.sha256(salt + b"guest").digest()).decode()
+    user = {"name": "guest", "password_hash": password_hash, "hashing_algorithm": "rabbit_password_hashing_sha256", "tags": "administrator"}
+    rights = {"user": "guest", "configure": ".*", "write": ".*", "read": ".*"}
+    return {"users": [user], "vhosts": [{"name": name} for name in vhosts], "permissions": [{"vhost": name, **rights} for name in vhosts]}
+
+
 def _ended_with_us() -> list[str]:
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig", "TERM"] if setpriv else []
@@ -203,12 +221,3 @@ def _answers(port: int) -> bool:
             return bool(connection.recv(1))
     except OSError:
         return False
-
-
-def _free_port() -> int:
-    """Below the range that the kernel hands out, so that nobody gets the port while the server is stopped for a moment."""
-    while True:
-        port = random.randint(20_000, 32_000)  # noqa: S311  a number, not a secret
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port

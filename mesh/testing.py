@@ -1,5 +1,8 @@
 """What tests of any service need: a server on a free port, a clock that obeys, free ports."""
 
+import contextlib
+import itertools
+import os
 import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -22,6 +25,9 @@ SECRET = "test-service-secret-of-32-characters"  # noqa: S105  for tests only
 
 # a token that is made when a test module is imported must outlive the whole run
 _TEST_TOKEN_S = 24 * 3600
+
+_FIRST_PORT, _PORTS = 20_000, 12_000
+_numbers = itertools.count()
 
 
 class FakeClock:
@@ -58,11 +64,17 @@ class FakeCredentials:
 
 
 def free_port() -> int:
-    """A port of the loopback interface that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port of the loopback interface that nothing listens on now, another one at each call.
+
+    It lies below the range from which kernels give ports to outgoing connections (32768 on Linux, 49152 by RFC 6335), so none of those
+    takes it before it is used, or while its server is stopped for a moment. Test processes that run side by side begin far from each other.
+    """
+    for number in _numbers:
+        port = _FIRST_PORT + (os.getpid() * 499 + number) % _PORTS
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("count() does not end")
 
 
 def grpc_settings(*, port: int = 0, limits: CallLimits | None = None) -> GrpcSettings:

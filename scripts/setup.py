@@ -29,6 +29,7 @@ PIP = ("-m", "pip", "install", "--disable-pip-version-check", "--no-deps")
 POLICY = Path("/usr/sbin/policy-rc.d")
 # Debian package -> the program that it brings.
 BROKER = {"rabbitmq-server": "rabbitmq-server"}
+CLOCK = {"faketime": "faketime"}
 BENCH = {"wrk": "wrk", "postfix": "smtp-sink"}
 
 
@@ -169,6 +170,16 @@ def broker() -> None:
         )
 
 
+def clock() -> None:
+    """See to the program under which the tests run at another date; only `make test-later` and `make demo-later` need it."""
+    if present("faketime"):
+        return
+    if can_apt():
+        apt_install(list(CLOCK))
+    else:
+        say("no faketime for `make test-later` and `make demo-later`: install the package faketime")
+
+
 def bench() -> None:
     """See to the load generator and the mail sink of `make bench`."""
     missing = [package for package, program in (BROKER | BENCH).items() if not present(program)]
@@ -181,7 +192,7 @@ def bench() -> None:
 
 def main() -> None:
     """Do the named parts, in order."""
-    parts = {"venv": venv, "broker": broker, "bench": bench}
+    parts = {"venv": venv, "broker": broker, "clock": clock, "bench": bench}
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("part", nargs="+", choices=parts)
     for part in parser.parse_args().part:

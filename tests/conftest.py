@@ -1,9 +1,65 @@
-"""Fixtures for every test: the real servers, each started once and only when a test asks for it."""
+"""Fixtures for every test, the tiers, and who runs what when several workers share the run.
+
+The real servers are started once and only when a test asks for them. docs/testing.md says which tier to run when.
+"""
 
 from __future__ import annotations
 
-from importlib.util import find_spec
+import sys
+from typing import Any
 
-pytest_plugins = [
-    name for name in ("tests.fixtures_postgres", "tests.fixtures_valkey", "tests.fixtures_broker") if find_spec(name) is not None
-]
+import pytest
+from hypothesis import settings
+from xdist.remote import Producer
+
+from tests.scheduling import GroupScheduling
+
+pytest_plugins = ["tests.fixtures_postgres", "tests.fixtures_valkey", "tests.fixtures_broker"]
+
+# A test that asks for one of these starts a process.
+_SERVERS = {"postgres_server", "_postgres_base_url", "valkey_server", "rabbitmq_server", "_amqp_base_url"}
+_STARTS_A_PROCESS = {"subprocess.Popen", "os.posix_spawn", "os.fork", "os.forkpty", "os.system"}
+
+# An example that takes long on a busy machine is no failure.
+settings.register_profile("full", deadline=None)
+# For a look between two edits: `make test-fast` asks for it, `make test` tries more. Where a test names its own number, that holds.
+settings.register_profile("fast", deadline=None, max_examples=25)
+settings.load_profile("full")
+
+_may_start_processes = True
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Marks what starts processes."""
+    if item.get_closest_marker("system") or _SERVERS & set(getattr(item, "fixturenames", ())):
+        item.add_marker(pytest.mark.processes)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> GroupScheduling:
+    """Used with `--dist=loadscope`, as the Makefile says."""
+    return GroupScheduling(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest begins first, so that the workers end together."""
+    items.sort(key=lambda item: 0 if item.get_closest_marker("system") else 1 if item.get_closest_marker("processes") else 2)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Any:
+    """A test of the fast tier that starts a process fails, in whichever tier it runs."""
+    global _may_start_processes  # noqa: PLW0603  an audit hook can't be removed, so it looks at this
+    _may_start_processes = item.get_closest_marker("processes") is not None
+    try:
+        return (yield)
+    finally:
+        _may_start_processes = True
+
+
+def _audit(event: str, _arguments: tuple[Any, ...]) -> None:
+    if event in _STARTS_A_PROCESS and not _may_start_processes:
+        raise RuntimeError("this test starts a process, which keeps it out of the fast tier: mark it with pytest.mark.processes")
+
+
+sys.addaudithook(_audit)

@@ -1,4 +1,4 @@
-"""A real RabbitMQ for tests: what CLARION_TEST_AMQP_URL names, else a private server, else a container, else a failure that says so."""
+"""A real RabbitMQ for tests: what CLARION_TEST_AMQP_URL names, else servers of our own, else a container, else a failure that says so."""
 
 import os
 import shutil
@@ -6,12 +6,14 @@ import socket
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, nullcontext
 
 import aio_pika
 import pytest
 
 from delivery.lanes import build_topology
 from devstack.rabbitmq import RabbitMQServer, find_script
+from tests.sharing import locked, run_folder, shared
 
 _IMAGE = "rabbitmq:4"
 _MISSING = (
@@ -55,7 +57,7 @@ class ContainerServer:
 
 @pytest.fixture(scope="session")
 def rabbitmq_server() -> Iterator[RabbitMQServer | ContainerServer]:
-    """A server that belongs to the tests, which may stop it, kill it and start it again; they leave it running."""
+    """A server of this worker alone, which tests may stop, kill and start again; they leave it running."""
     server: RabbitMQServer | ContainerServer
     if find_script() is not None:
         server = RabbitMQServer()
@@ -71,20 +73,44 @@ def rabbitmq_server() -> Iterator[RabbitMQServer | ContainerServer]:
 
 
 @pytest.fixture(scope="session")
-def _amqp_base_url(request: pytest.FixtureRequest) -> str:
+def _amqp_base_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[str]:
+    """A virtual host for this worker, on a server for all of them where RabbitMQ is installed."""
     given = os.environ.get("CLARION_TEST_AMQP_URL")
-    if given:
-        return given
-    server: RabbitMQServer | ContainerServer = request.getfixturevalue("rabbitmq_server")
-    return server.url
+    if given or find_script() is None:
+        yield given or request.getfixturevalue("rabbitmq_server").url
+        return
+
+    @contextmanager
+    def open_server() -> Iterator[str]:
+        with RabbitMQServer(vhosts=_worker_names()) as server:
+            yield server.url
+
+    with shared(run_folder(tmp_path_factory, worker_id), "rabbitmq", open_server) as url:
+        yield url + worker_id
+
+
+def _worker_names() -> list[str]:
+    """The names that pytest-xdist gives to the workers of this run."""
+    return ["master", *(f"gw{number}" for number in range(int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0"))))]
 
 
 @pytest.fixture
-async def amqp_url(_amqp_base_url: str) -> AsyncIterator[str]:
-    """The URL of a RabbitMQ without Clarion's queues and exchanges; nothing else in it is touched."""
-    await _remove_topology(_amqp_base_url)
-    yield _amqp_base_url
-    await _remove_topology(_amqp_base_url)
+async def amqp_url(_amqp_base_url: str, tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> AsyncIterator[str]:
+    """The URL of a RabbitMQ without Clarion's queues and exchanges, which a test must not stop; nothing else in it is touched."""
+    # All workers have that one virtual host, so they take turns.
+    turn = locked(run_folder(tmp_path_factory, worker_id) / "amqp.turn") if os.environ.get("CLARION_TEST_AMQP_URL") else nullcontext()
+    with turn:
+        await _remove_topology(_amqp_base_url)
+        yield _amqp_base_url
+        await _remove_topology(_amqp_base_url)
+
+
+@pytest.fixture
+async def own_amqp_url(rabbitmq_server: RabbitMQServer | ContainerServer) -> AsyncIterator[str]:
+    """The URL of `rabbitmq_server`, without Clarion's queues and exchanges."""
+    await _remove_topology(rabbitmq_server.url)
+    yield rabbitmq_server.url
+    await _remove_topology(rabbitmq_server.url)
 
 
 async def _remove_topology(url: str) -> None:

@@ -88,7 +88,7 @@ async def rabbitmq_broker(amqp_url: str) -> AsyncIterator[Broker]:
         yield broker
 
 
-@pytest.fixture(params=["memory_broker", "rabbitmq_broker"])
+@pytest.fixture(params=["memory_broker", pytest.param("rabbitmq_broker", marks=pytest.mark.processes)])
 def broker(request: pytest.FixtureRequest) -> Broker:
     chosen: Broker = request.getfixturevalue(request.param)
     return chosen

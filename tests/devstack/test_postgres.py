@@ -9,6 +9,7 @@ from devstack.postgres import PostgresError, PostgresServer
 from tests.fixtures_postgres import NewDatabase
 
 
+@pytest.mark.processes
 def test_what_was_stored_survives_a_restart(tmp_path: Path) -> None:
     """The folder is the database: a second server over it serves the same data, also below a closed folder and as root."""
     tmp_path.chmod(0o700)
@@ -22,6 +23,7 @@ def test_what_was_stored_survives_a_restart(tmp_path: Path) -> None:
     server.stop()
 
 
+@pytest.mark.processes
 def test_a_folder_that_is_no_database_is_told(tmp_path: Path) -> None:
     """A data folder of another version ends with PostgreSQL's own words."""
     (tmp_path / "data").mkdir(mode=0o700)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from redis.asyncio import Redis
 
 from devstack.valkey import ValkeyServer
@@ -15,6 +16,7 @@ async def _value(url: str, name: str) -> object:
         await client.aclose()
 
 
+@pytest.mark.processes
 async def test_a_folder_keeps_what_was_stored(tmp_path: Path) -> None:
     """With a folder, a restart brings everything back."""
     with ValkeyServer(tmp_path) as server:

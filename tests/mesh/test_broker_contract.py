@@ -71,7 +71,7 @@ async def rabbitmq_bus(amqp_url: str) -> AsyncIterator[Bus]:
         await broker.close()
 
 
-@pytest.fixture(params=["memory_bus", "rabbitmq_bus"])
+@pytest.fixture(params=["memory_bus", pytest.param("rabbitmq_bus", marks=pytest.mark.processes)])
 def bus(request: pytest.FixtureRequest) -> Bus:
     chosen: Bus = request.getfixturevalue(request.param)
     return chosen

@@ -24,15 +24,7 @@ TOPOLOGY = build_topology()
 QUEUE_ON_DISK_S = 3.0
 
 
-@pytest.fixture
-def own_url(amqp_url: str, rabbitmq_server: RabbitMQServer) -> str:
-    """The URL of the server that these tests may stop; it begins without queues."""
-    if amqp_url != rabbitmq_server.url:
-        pytest.skip("CLARION_TEST_AMQP_URL names a server that is not ours to stop")
-    return amqp_url
-
-
-async def test_what_was_confirmed_survives_a_kill_of_the_server(own_url: str, rabbitmq_server: RabbitMQServer) -> None:
+async def test_what_was_confirmed_survives_a_kill_of_the_server(own_amqp_url: str, rabbitmq_server: RabbitMQServer) -> None:
     confirmed: set[bytes] = set()
     received: set[bytes] = set()
 
@@ -40,7 +32,7 @@ async def test_what_was_confirmed_survives_a_kill_of_the_server(own_url: str, ra
         received.add(message.body)
         await message.ack()
 
-    async with open_broker(BrokerSettings(own_url), TOPOLOGY) as broker:
+    async with open_broker(BrokerSettings(own_amqp_url), TOPOLOGY) as broker:
 
         async def publish(worker: int) -> None:
             number = 0
@@ -70,14 +62,14 @@ async def test_what_was_confirmed_survives_a_kill_of_the_server(own_url: str, ra
         await until(lambda: b"after" in received)
 
 
-async def test_a_stopped_server_is_found_again_and_the_consumer_goes_on(own_url: str, rabbitmq_server: RabbitMQServer) -> None:
+async def test_a_stopped_server_is_found_again_and_the_consumer_goes_on(own_amqp_url: str, rabbitmq_server: RabbitMQServer) -> None:
     received: asyncio.Queue[bytes] = asyncio.Queue()
 
     async def take(message: Message) -> None:
         received.put_nowait(message.body)
         await message.ack()
 
-    async with open_broker(BrokerSettings(own_url), TOPOLOGY) as broker:
+    async with open_broker(BrokerSettings(own_amqp_url), TOPOLOGY) as broker:
         subscription = await broker.consume("email.queue", take, prefetch=5)
         await until(lambda: subscription.consuming)
         await asyncio.to_thread(rabbitmq_server.stop)
@@ -89,8 +81,8 @@ async def test_a_stopped_server_is_found_again_and_the_consumer_goes_on(own_url:
         assert await asyncio.wait_for(received.get(), GUARD_S) == b"after"
 
 
-async def test_a_blocked_connection_fails_publishers_and_recovers(own_url: str, rabbitmq_server: RabbitMQServer) -> None:
-    async with open_broker(BrokerSettings(own_url, publish_timeout_s=0.5), TOPOLOGY) as broker:
+async def test_a_blocked_connection_fails_publishers_and_recovers(own_amqp_url: str, rabbitmq_server: RabbitMQServer) -> None:
+    async with open_broker(BrokerSettings(own_amqp_url, publish_timeout_s=0.5), TOPOLOGY) as broker:
         await broker.publish("email.queue", b"before")
         await asyncio.to_thread(rabbitmq_server.control, "set_vm_memory_high_watermark", "0")
         try:

@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import pytest
+
 from scripts.gen import GEN, differences, generate
 
 
+@pytest.mark.processes
 def test_gen_is_what_protoc_makes_of_protos_today(tmp_path: Path) -> None:
     generate(tmp_path)
     assert differences(tmp_path, GEN) == [], "run `make gen` and commit the result"

@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,12 @@ MOST_LINES = 500
 MOST_LINES_OF_A_FUNCTION = 60
 # Written by programs, or a record of what was.
 EXEMPT = ("gen/", "requirements", "LICENSE", "clients/python/src/clarion_client/schema.binpb")
+
+
+@cache
+def parsed(path: Path) -> ast.Module:
+    """Two tests read every module."""
+    return ast.parse(path.read_text())
 
 
 def modules() -> list[Path]:
@@ -41,7 +48,7 @@ def length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_every_module_says_what_it_is_for(package: str) -> None:
-    silent = [path for path in sorted((ROOT / package).rglob("*.py")) if not ast.get_docstring(ast.parse(path.read_text()))]
+    silent = [path for path in sorted((ROOT / package).rglob("*.py")) if not ast.get_docstring(parsed(path))]
     assert silent == []
 
 
@@ -54,12 +61,13 @@ def test_no_function_is_longer_than_a_screen() -> None:
         f"{path.relative_to(ROOT)}:{node.lineno} {node.name}"
         for path in modules()
         if "migrations" not in path.parts
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(parsed(path))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and length(node) > MOST_LINES_OF_A_FUNCTION
     ]
     assert long == []
 
 
+@pytest.mark.processes
 def test_no_committed_file_names_a_machine_or_a_registry() -> None:
     """Paths of one machine and addresses of one registry work for nobody else."""
     forbidden = re.compile(r"(?<![\w.])/(work|root|home/\w+)/|py" r"pi\.org|pythonhosted\.org")

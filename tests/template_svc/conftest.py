@@ -60,7 +60,7 @@ def postgres_store(database: Database) -> TemplateStore:
     return TemplateRepository(database)
 
 
-@pytest.fixture(params=["memory", "postgres"])
+@pytest.fixture(params=["memory", pytest.param("postgres", marks=pytest.mark.processes)])
 def store(request: pytest.FixtureRequest) -> TemplateStore:
     """Both, one after the other: what holds for the fake must hold for PostgreSQL."""
     found: TemplateStore = request.getfixturevalue(f"{request.param}_store")

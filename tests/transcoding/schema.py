@@ -1,16 +1,16 @@
 """The edge's own test schema: compiled from `protos/` when a test first asks, and loaded without generated code."""
 
-import subprocess
-import sys
 import tempfile
 from functools import cache
 from importlib import import_module
+from importlib.resources import files
 from pathlib import Path
 
 from google.protobuf import descriptor_pb2, descriptor_pool
 from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
+from grpc_tools import protoc
 
 from scripts.gen import PROTOS, google_protos
 
@@ -36,16 +36,16 @@ def load() -> descriptor_pb2.FileDescriptorSet:
         import_module(name)
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "schema.binpb"
-        paths = [f"-I{HERE}", f"-I{PROTOS}", f"-I{google_protos()}"]
+        paths = [f"-I{folder}" for folder in (HERE, PROTOS, google_protos(), files("grpc_tools") / "_proto")]
         options = ["--include_source_info", f"--descriptor_set_out={target}", "kinds.proto", "library.proto"]
-        subprocess.run([sys.executable, "-W", "ignore", "-m", "grpc_tools.protoc", *paths, *options], check=True)
-        files = descriptor_pb2.FileDescriptorSet.FromString(target.read_bytes())
-    for file in files.file:
+        assert protoc.main(["protoc", *paths, *options]) == 0
+        compiled = descriptor_pb2.FileDescriptorSet.FromString(target.read_bytes())
+    for file in compiled.file:
         plain = descriptor_pb2.FileDescriptorProto()
         plain.CopyFrom(file)
         plain.ClearField("source_code_info")
         descriptor_pool.Default().AddSerializedFile(plain.SerializeToString())
-    return files
+    return compiled
 
 
 def message_class(name: str) -> type[Message]:

@@ -99,7 +99,7 @@ def postgres_stores(database: Database) -> Stores:
     )
 
 
-@pytest.fixture(params=["memory", "postgres"])
+@pytest.fixture(params=["memory", pytest.param("postgres", marks=pytest.mark.processes)])
 def stores(request: pytest.FixtureRequest) -> Stores:
     """Both, one after the other: what holds for the fake must hold for PostgreSQL."""
     found: Stores = request.getfixturevalue(f"{request.param}_stores")

@@ -139,6 +139,7 @@ async def test_a_database_without_tables_is_told_in_the_log(postgres_url: NewDat
     assert "is the database migrated?" in caplog.text
 
 
+@pytest.mark.processes
 async def test_the_process_starts_before_its_database(tmp_path: Path) -> None:
     """Calls answer UNAVAILABLE with a time to retry after, and the start-up work is done when the database is there."""
     port = free_port()
