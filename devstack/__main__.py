@@ -10,11 +10,13 @@ from pathlib import Path
 import uvloop
 
 from devstack.client import Client
+from devstack.postgres import PostgresError
 from devstack.processes import API_KEY
 from devstack.samples import create_samples
-from devstack.stack import ADMIN_EMAIL, ADMIN_PASSWORD, Ports, Stack, open_stack, prepare
+from devstack.stack import ADMIN_EMAIL, ADMIN_PASSWORD, Ports, Stack, open_stack, prepared
+from devstack.valkey import ValkeyError
 from mesh.process import logs
-from mesh.process.runtime import PortTaken
+from mesh.process.runtime import CannotStart, PortTaken
 from mesh.process.settings import SettingsError
 
 _BANNER = """
@@ -41,7 +43,7 @@ The same over gRPC:
     127.0.0.1:{user_svc} clarion.user.v1.UserService/GetUser
 {providers}"""
 _PROVIDERS = """
-Each mail and push message that the local SMTP and FCM servers receive is told here.
+Each mail and push message that the local SMTP and FCM servers receive is printed here.
 """
 
 
@@ -102,13 +104,17 @@ def main() -> int:
         parser.add_argument(f"--{name.replace('_', '-')}-port", dest=name, type=int, default=port, help=f"default: {port}; 0 means any")
     arguments = parser.parse_args()
     folder = arguments.data.resolve() / "run"
-    prepare(folder, fresh=arguments.fresh)
     ports = Ports(**{name: getattr(arguments, name) for name in Ports.__dataclass_fields__})
     try:
-        return uvloop.run(_run(folder, ports, arguments.log_level))
-    except (PortTaken, SettingsError, OSError) as error:
-        sys.stderr.write(f"Clarion can't start: {error}\n")
-        return 1
+        with prepared(folder, fresh=arguments.fresh):
+            return uvloop.run(_run(folder, ports, arguments.log_level))
+    except PortTaken as error:
+        option = next((f"--{name}-port".replace("_", "-") for name in Ports.__dataclass_fields__ if getattr(ports, name) == error.port), "")
+        problem = f"port {error.port} is taken or not allowed; make run ARGS='{option} {error.port + 10}' takes another one"
+    except (CannotStart, PostgresError, ValkeyError, SettingsError, OSError) as error:
+        problem = str(error)
+    sys.stderr.write(f"Clarion can't start: {problem}\n")
+    return 1
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
 """Everything in one process: the five services over real gRPC on loopback, real stores, local providers."""
 
 import asyncio
+import fcntl
 import os
 import shutil
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -31,8 +32,8 @@ from gateway.dispatch.outbox import Outbox
 from mesh.bus.broker import Broker
 from mesh.bus.rabbitmq import open_broker
 from mesh.bus.settings import BrokerSettings
-from mesh.process.runtime import App, PortTaken
-from mesh.process.settings import Env
+from mesh.process.runtime import App, CannotStart, PortTaken
+from mesh.process.settings import Env, unread
 from mesh.stores import migrations
 from mesh.stores.database import open_database
 from mesh.stores.settings import DatabaseSettings
@@ -76,11 +77,25 @@ class Stack:
         return f"http://127.0.0.1:{self.ports['rest']}"
 
 
-def prepare(folder: Path, *, fresh: bool = False) -> None:
-    """Makes the data folder; `fresh` empties it first."""
-    if fresh:
-        shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True, exist_ok=True)
+@contextmanager
+def prepared(folder: Path, *, fresh: bool = False) -> Iterator[None]:
+    """Makes the data folder, which is ours until the end of the block; `fresh` empties it first. Raises CannotStart when it is in use."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # Beside the folder, since that may be removed; the kernel lets go of the lock of a process that is killed.
+    with folder.with_name(f"{folder.name}.lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            pid = file.read().strip()
+            raise CannotStart(f"it is running already, as process {pid}, on the data in {folder}; --data names another folder") from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        if fresh:
+            shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
 
 
 @asynccontextmanager
@@ -89,7 +104,7 @@ async def open_stack(folder: Path, *, ports: Ports, say: Say, environ: Mapping[s
 
     What `environ` names is used instead of the local thing: CLARION_AMQP_URL, CLARION_REDIS_URL, CLARION_SMTP_HOST,
     CLARION_FCM_CREDENTIALS_FILE, and CLARION_POSTGRES_URL (a server that has the databases clarion_gateway, clarion_user_svc and
-    clarion_template_svc). Raises PortTaken or SettingsError.
+    clarion_template_svc). Raises CannotStart or SettingsError.
     """
     outer = dict(os.environ if environ is None else environ)
     async with AsyncExitStack() as stack:
@@ -153,7 +168,10 @@ async def _broker(stack: AsyncExitStack, folder: Path, shared: dict[str, str], s
         env = Env(shared)
         settings = BrokerSettings.from_env(env)
         env.check()
-        return await stack.enter_async_context(open_broker(settings, build_topology(delay_scale=settings.delay_scale)))
+        broker = await stack.enter_async_context(open_broker(settings, build_topology(delay_scale=settings.delay_scale)))
+        if not broker.connected:
+            say("it does not answer: notifications are accepted and wait until it does")
+        return broker
     say("starting the in-process broker")
     # the settings want an address even where a broker is handed in
     shared["CLARION_AMQP_URL"] = "amqp://in-process"
@@ -184,7 +202,7 @@ async def _smtp(stack: AsyncExitStack, shared: dict[str, str], ports: Ports, say
     try:
         server = await stack.enter_async_context(open_smtp_server(port=ports.smtp))
     except OSError as error:
-        raise PortTaken(f"the local SMTP server cannot listen on port {ports.smtp}: it is taken or not allowed") from error
+        raise PortTaken(ports.smtp, "--smtp-port") from error
     shared |= {
         "CLARION_SMTP_HOST": "127.0.0.1",
         "CLARION_SMTP_PORT": str(server.port),
@@ -209,12 +227,14 @@ async def _services(
 ) -> dict[str, int]:
     listening: dict[str, int] = {}
     targets: dict[str, str] = {}
+    known: set[str] = set()
 
     async def start(service: str, port: int, from_env: Callable[[Env], Any], open_app: Callable[[Any], Any]) -> None:
         say(f"starting {service}")
         database = {"CLARION_DATABASE_URL": urls[service]} if service in urls else {}
         env = Env({**shared, **database, **targets, "CLARION_GRPC_PORT": str(port), "CLARION_HTTP_PORT": str(ports.rest)})
         settings = from_env(env)
+        known.update(env.names)
         env.check()
         app: App = await stack.enter_async_context(open_app(settings))
         listening[service] = app.ports["grpc"]
@@ -229,4 +249,6 @@ async def _services(
         "email_worker", ports.email_worker, email_worker.settings.Settings.from_env, partial(email_worker.app.open_app, broker=broker)
     )
     await start("push_worker", ports.push_worker, push_worker.settings.Settings.from_env, partial(push_worker.app.open_app, broker=broker))
+    for line in unread(shared, known):
+        say(f"setting {line}")
     return listening

@@ -124,5 +124,5 @@ def _listen(settings: HttpSettings) -> socket.socket:
         listener.setblocking(False)
     except OSError as error:
         listener.close()
-        raise PortTaken(f"cannot listen on port {settings.port}: it is taken or not allowed") from error
+        raise PortTaken(settings.port, "CLARION_HTTP_PORT") from error
     return listener

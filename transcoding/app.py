@@ -94,6 +94,7 @@ class RestApp:
         self._openapi_tag = tag_of_bytes(self._openapi)
         self._docs = docs_page(document)
         self._pages: dict[str, Callable[[Exchange], Awaitable[None]]] = {
+            "/": self._to_docs,
             "/livez": self._livez,
             "/readyz": self._readyz,
             "/openapi.json": self._openapi_json,
@@ -265,6 +266,9 @@ class RestApp:
 
     async def _openapi_json(self, exchange: Exchange) -> None:
         await self._respond_to_read(exchange, [("content-type", JSON_TYPE), _DOCUMENT_CACHE], self._openapi, self._openapi_tag)
+
+    async def _to_docs(self, exchange: Exchange) -> None:
+        await exchange.respond(HTTPStatus.TEMPORARY_REDIRECT, [("location", "/docs")], b"")
 
     async def _docs_html(self, exchange: Exchange) -> None:
         await exchange.respond(HTTPStatus.OK, [("content-type", "text/html; charset=utf-8"), _HTML_POLICY], self._docs)

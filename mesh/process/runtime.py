@@ -47,8 +47,17 @@ class App:
     fatal: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-class PortTaken(Exception):
-    """Another process listens on the port."""
+class CannotStart(Exception):
+    """What an operator can mend: the message says in one line what is wrong and what to do."""
+
+
+class PortTaken(CannotStart):
+    """Another process listens on the port, or the system does not allow it. `variable` moves it."""
+
+    def __init__(self, port: int, variable: str) -> None:
+        super().__init__(f"cannot listen on port {port}: it is taken or not allowed; {variable} names another one")
+        self.port = port
+        self.variable = variable
 
 
 OpenApp = Callable[[S], AbstractAsyncContextManager[App]]
@@ -66,18 +75,20 @@ def run(name: str, from_env: Callable[[Env], S], open_app: OpenApp[S], *, migrat
             sys.stderr.write(f"{name}: {problem}\n")
         return EXIT_SETTINGS
     logs.set_up(name, level=settings.common.log_level, form=settings.common.log_format)
-    if arguments.command == "migrate" and migrate is not None:
-        migrate(settings)
-        log.info("database is up to date")
-        return 0
+    for line in env.unread():
+        log.warning("setting %s", line)
     try:
+        if arguments.command == "migrate" and migrate is not None:
+            migrate(settings)
+            log.info("database is up to date")
+            return 0
         return uvloop.run(_serve(name, settings, open_app))
     except SettingsError as error:
         # a file that a variable names can turn out wrong only when it is opened
         for problem in error.problems:
             sys.stderr.write(f"{name}: {problem}\n")
         return EXIT_SETTINGS
-    except PortTaken as error:
+    except CannotStart as error:
         log.error("%s", error)  # noqa: TRY400  the message says it all
         return 1
 
@@ -102,7 +113,10 @@ async def _serve(name: str, settings: S, open_app: OpenApp[S]) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    exporting = telemetry.set_up(name, settings.common)
+    try:
+        exporting = telemetry.set_up(name, settings.common)
+    except OSError as error:
+        raise PortTaken(settings.common.metrics_port, "CLARION_METRICS_PORT") from error
     failed = False
     out_of_time = threading.Timer(settings.common.grace_s + _MARGIN_S, _end_now)
     out_of_time.daemon = True

@@ -1,10 +1,13 @@
 """Settings from the environment: read once, every problem reported at the same time."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Self
 from urllib.parse import urlsplit
+
+_OF_KUBERNETES = re.compile(r"_SERVICE_(HOST|PORT(_\w+)?)$|_PORT(_\d+_(TCP|UDP)(_(PROTO|PORT|ADDR))?)?$")
 
 
 class SettingsError(Exception):
@@ -27,9 +30,13 @@ class Env:
         self.names: dict[str, str] = {}
 
     def check(self) -> None:
-        """Raises SettingsError when anything that was read is missing or wrong."""
+        """Raises SettingsError when anything that was read is missing or wrong; then it names likely misspellings, too."""
         if self.problems:
-            raise SettingsError(self.problems)
+            raise SettingsError([*self.problems, *(line for line in self.unread() if "did you mean" in line)])
+
+    def unread(self) -> list[str]:
+        """A line for each variable of Clarion's that is set and that no setting has asked for."""
+        return unread(self._environ, self.names)
 
     def text(self, name: str, default: str | None = None, *, choices: Sequence[str] = ()) -> str:
         """Text. Without a default it is required."""
@@ -95,6 +102,21 @@ class Env:
             self.problems.append(f"{name}: is required")
             return ""
         return default
+
+
+def unread(environ: Mapping[str, str], known: Collection[str]) -> list[str]:
+    """A line for each `CLARION_` variable of the environment that is not known, with the known one that is spelled most like it.
+
+    Left out are those that Kubernetes makes for a Service whose name begins so, such as CLARION_GATEWAY_PORT_8000_TCP.
+    """
+    lines = []
+    for name in sorted(environ):
+        if name.startswith("CLARION_") and name not in known and not _OF_KUBERNETES.search(name):
+            # 0.85 finds CLARION_SMPT_HOST, and does not take FCM_TIMEOUT_S for SMTP_TIMEOUT_S where processes share an environment.
+            words = [other.removeprefix("CLARION_") for other in known]
+            near = get_close_matches(name.removeprefix("CLARION_"), words, n=1, cutoff=0.85)
+            lines.append(f"{name}: is not read here" + (f"; did you mean CLARION_{near[0]}?" if near else ""))
+    return lines
 
 
 @dataclass(frozen=True, slots=True)

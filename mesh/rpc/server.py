@@ -92,7 +92,7 @@ def _bind(server: grpc.aio.Server, settings: GrpcSettings) -> int:
     try:
         return server.add_secure_port(address, _credentials(settings)) if settings.tls_cert_file else server.add_insecure_port(address)
     except RuntimeError as error:
-        raise PortTaken(f"cannot listen on port {settings.port}: it is taken or not allowed") from error
+        raise PortTaken(settings.port, "CLARION_GRPC_PORT") from error
 
 
 def _credentials(settings: GrpcSettings) -> grpc.ServerCredentials:

@@ -5,12 +5,16 @@ Alembic is imported where it is used: a process that serves has no use for it, a
 
 import asyncio
 import importlib
+from contextlib import AsyncExitStack
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import asyncpg
 from sqlalchemy import MetaData, pool
 from sqlalchemy.engine import Connection
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from mesh.process.runtime import CannotStart
 from mesh.stores.database import async_url
 
 # any number that all replicas share: they must not migrate one database at the same time
@@ -18,10 +22,15 @@ _LOCK = 0x636C6172696F6E
 
 
 async def upgrade(package: str, url: str) -> None:
-    """Runs the migrations of `package` that its database at `url` lacks. Replicas that start together wait for each other."""
+    """Runs the migrations of `package` that its database at `url` lacks. Replicas that start together wait for each other.
+
+    Raises CannotStart when there is no such database, or it does not let us in.
+    """
     engine = create_async_engine(async_url(url), poolclass=pool.NullPool)
     try:
-        async with engine.connect() as connection:
+        async with AsyncExitStack() as stack:
+            connection = await _connected(engine, url)
+            stack.push_async_callback(connection.close)
             await connection.exec_driver_sql(f"SELECT pg_advisory_lock({_LOCK})")
             await connection.commit()
             await connection.run_sync(_upgrade, package)
@@ -29,6 +38,23 @@ async def upgrade(package: str, url: str) -> None:
             await connection.commit()
     finally:
         await engine.dispose()
+
+
+async def _connected(engine: AsyncEngine, url: str) -> AsyncConnection:
+    parts = urlsplit(url)
+    name = parts.path.lstrip("/")
+    where = f"{parts.hostname or 'localhost'}:{parts.port or 5432}"
+    try:
+        return await engine.connect()
+    except asyncpg.InvalidCatalogNameError:
+        problem = f"there is no database {name!r} at {where}: create it, or correct the name in its URL"
+    except asyncpg.InvalidAuthorizationSpecificationError:
+        problem = f"PostgreSQL at {where} refuses the user or the password in the URL of database {name!r}"
+    except asyncpg.InsufficientPrivilegeError:
+        problem = f"the user in the URL may not connect to database {name!r} at {where}: grant it CONNECT"
+    except (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError):
+        problem = f"no PostgreSQL answers at {where}: start it, or correct the URL of database {name!r}"
+    raise CannotStart(problem)
 
 
 def upgrade_now(package: str, url: str) -> None:

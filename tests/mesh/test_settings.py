@@ -61,3 +61,15 @@ def test_one_half_of_a_key_pair_is_refused() -> None:
     env = Env({"CLARION_TLS_CERT_FILE": "/c.pem"})
     GrpcSettings.from_env(env, port=1)
     assert env.problems == ["CLARION_TLS_CERT_FILE, CLARION_TLS_KEY_FILE: must be given together"]
+
+
+def test_a_misspelled_variable_is_named_with_the_one_that_was_meant() -> None:
+    env = Env({"CLARION_SMPT_HOST": "mail.example.com", "CLARION_FCM_TIMEOUT_S": "3", "CLARION_GATEWAY_PORT_8000_TCP_ADDR": "10.0.0.1"})
+    env.text("CLARION_SMTP_HOST")
+    env.number("CLARION_SMTP_TIMEOUT_S", 60)
+    assert env.unread() == [
+        "CLARION_FCM_TIMEOUT_S: is not read here",
+        "CLARION_SMPT_HOST: is not read here; did you mean CLARION_SMTP_HOST?",
+    ]
+    with pytest.raises(SettingsError, match=r"is required\n.*did you mean CLARION_SMTP_HOST"):
+        env.check()

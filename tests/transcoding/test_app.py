@@ -372,3 +372,9 @@ async def test_the_document_and_the_page_are_served(client: httpx.AsyncClient) -
     assert "<script" not in page.text
     assert "http://" not in page.text
     assert "https://" not in page.text
+
+
+async def test_the_root_leads_to_the_documentation(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/")
+    assert (answer.status_code, answer.headers["location"]) == (307, "/docs")
+    assert (await client.get("/", follow_redirects=True)).headers["content-type"].startswith("text/html")

@@ -128,9 +128,7 @@ async def test_a_body_of_another_type(client: httpx.AsyncClient, headers: dict[s
     assert (response.status_code, reason(response)) == (415, "UNSUPPORTED_MEDIA_TYPE")
 
 
-@pytest.mark.parametrize(
-    "path", ["/", "/v1", "/v1/nothing", "/v1/notifications/", "/v1/notifications/a/b", "//v1/notifications", "/v1/books/"]
-)
+@pytest.mark.parametrize("path", ["/v1", "/v1/nothing", "/v1/notifications/", "/v1/notifications/a/b", "//v1/notifications", "/v1/books/"])
 async def test_an_unknown_path(client: httpx.AsyncClient, path: str) -> None:
     response = await client.get(path)
     assert (response.status_code, response.json()["code"], reason(response)) == (404, 5, "NO_SUCH_PATH")

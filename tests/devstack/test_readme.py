@@ -1,0 +1,66 @@
+"""What the README and the banner of `make run` say to type is run here: as written, in order, against what `make run` starts."""
+
+import asyncio
+import os
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from devstack.processes import ROOT
+from mesh.testing import free_port
+from tests.waiting import GUARD_S
+
+pytestmark = pytest.mark.system
+
+# The ports that the README names; the test moves them to free ones.
+_OPTIONS = {
+    "--rest-port": 8000, "--gateway-port": 9000, "--user-svc-port": 8001, "--template-svc-port": 8002, "--email-worker-port": 8003,
+    "--push-worker-port": 8004,
+}  # fmt: skip
+_BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def _lines_of_readme() -> str:
+    section = (ROOT / "README.md").read_text().partition("## Talking to it")[2].partition("\n## ")[0]
+    return "".join(_BLOCK.findall(section))
+
+
+def _lines_of_banner(banner: str) -> str:
+    """Everything that is indented and begins with a program, with its continuation lines."""
+    return "\n".join(re.findall(r"^  ((?:curl|\.venv)(?:.*\\\n)*.*)$", banner, re.MULTILINE))
+
+
+async def _run(script: str) -> str:
+    """The output of the script. Each line must succeed: curl is told to fail on an HTTP status from 400 on."""
+    shell = await asyncio.create_subprocess_exec(
+        "bash", "-euo", "pipefail", "-c", f'curl() {{ command curl --fail-with-body "$@"; }}\n{script}',
+        cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    output, _ = await shell.communicate()
+    assert shell.returncode == 0, output.decode()
+    return output.decode()
+
+
+async def test_the_lines_of_readme_and_banner_work_as_written(tmp_path: Path) -> None:
+    ports = {option: free_port() for option in _OPTIONS}
+    words = [word for option, port in ports.items() for word in (option, str(port))]
+    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "gen")))}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "devstack", "--data", str(tmp_path), "--smtp-port", "0", *words,
+        cwd=ROOT, env=environ, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        async with asyncio.timeout(GUARD_S):
+            banner = (await process.stdout.readuntil(b"receive is printed here.\n")).decode()
+            script = _lines_of_readme()
+            for option, port in _OPTIONS.items():
+                script = script.replace(f"localhost:{port}", f"localhost:{ports[option]}")
+            printed = await _run(_lines_of_banner(banner)) + await _run(script)
+    finally:
+        process.terminate()
+        await process.communicate()
+    assert printed.count('"status"') >= 4
+    assert "clarion.notification.v1.NotificationService" in printed
