@@ -14,7 +14,7 @@ _SYSTEM_GROUPS = (
 _GROUPS = {f"tests/system/{module}.py": f"system {number}" for number, modules in enumerate(_SYSTEM_GROUPS) for module in modules}
 
 
-class GroupScheduling(LoadScopeScheduling):
+class GroupScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
     """Gives each worker a group at a time, in the order of collection."""
 
     def _split_scope(self, nodeid: str) -> str:

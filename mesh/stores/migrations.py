@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import asyncpg
 from sqlalchemy import MetaData, pool
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from mesh.process.runtime import CannotStart
@@ -46,15 +47,22 @@ async def _connected(engine: AsyncEngine, url: str) -> AsyncConnection:
     where = f"{parts.hostname or 'localhost'}:{parts.port or 5432}"
     try:
         return await engine.connect()
-    except asyncpg.InvalidCatalogNameError:
-        problem = f"there is no database {name!r} at {where}: create it, or correct the name in its URL"
-    except asyncpg.InvalidAuthorizationSpecificationError:
-        problem = f"PostgreSQL at {where} refuses the user or the password in the URL of database {name!r}"
-    except asyncpg.InsufficientPrivilegeError:
-        problem = f"the user in the URL may not connect to database {name!r} at {where}: grant it CONNECT"
-    except (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError):
-        problem = f"no PostgreSQL answers at {where}: start it, or correct the URL of database {name!r}"
-    raise CannotStart(problem)
+    except (DBAPIError, OSError, TimeoutError) as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, asyncpg.PostgresError | OSError | TimeoutError):
+            cause = cause.__cause__
+        match cause:
+            case asyncpg.InvalidCatalogNameError():
+                problem = f"there is no database {name!r} at {where}: create it, or correct the name in its URL"
+            case asyncpg.InvalidAuthorizationSpecificationError():
+                problem = f"PostgreSQL at {where} refuses the user or the password in the URL of database {name!r}"
+            case asyncpg.InsufficientPrivilegeError():
+                problem = f"the user in the URL may not connect to database {name!r} at {where}: grant it CONNECT"
+            case OSError() | TimeoutError() | asyncpg.PostgresConnectionError() | asyncpg.CannotConnectNowError():
+                problem = f"no PostgreSQL answers at {where}: start it, or correct the URL of database {name!r}"
+            case _:
+                raise
+        raise CannotStart(problem) from error
 
 
 def upgrade_now(package: str, url: str) -> None:
