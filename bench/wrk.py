@@ -53,7 +53,7 @@ async def wrk(
     connections: int = 32,
     reached: Callable[[], Awaitable[bool]] | None = None,
 ) -> Load:
-    """Loads `url` for `seconds`, or until `limit` answers came. `reached` tells when the store holds them all, since wrk then sleeps on."""
+    """Loads `url` for `seconds`, or until `limit` answers came. `reached` ends when the store holds them all, since wrk then sleeps on."""
     program = shutil.which("wrk")
     if program is None:
         raise FileNotFoundError("wrk is not installed: run `make setup-bench`")

@@ -42,8 +42,8 @@ async def _settled(client: Client, notification_id: str) -> Any:
 def _timeline(notification: Any) -> str:
     lines = [f"{notification['channel']} {notification['id']}: {notification['status']}, in {notification['locale']}"]
     for entry in notification["timeline"]:
-        told = " ".join(str(entry[key]) for key in ("reason", "detail") if entry.get(key))
-        lines.append(f"  {entry['time']}  {entry['status']:<8} {told}".rstrip())
+        words = " ".join(str(entry[key]) for key in ("reason", "detail") if entry.get(key))
+        lines.append(f"  {entry['time']}  {entry['status']:<8} {words}".rstrip())
     return "\n".join(lines)
 
 
@@ -60,7 +60,7 @@ async def _demo(stack: Stack) -> None:
         received_mail, received_push = await stack.smtp.next_message(), await stack.fcm.next_message()
     _show("what the SMTP server received", received_mail.raw.decode())
     _show("what the FCM server received", json.dumps(received_push.message, indent=2, ensure_ascii=False))
-    _show("what the API tells", _timeline(mail) + "\n" + _timeline(push))
+    _show("what the API answers", _timeline(mail) + "\n" + _timeline(push))
     subject = str(received_mail.message["subject"])
     if subject != "Boas-vindas, Ada & Charles":
         raise DemoError(f"the mail's subject is {subject!r}")

@@ -112,7 +112,7 @@ class FcmServer:
         return sum(connection.http2 for connection in self._open)
 
     async def start(self) -> None:
-        """Listens; `port` then tells where. Writes the service account, whose token endpoint is this server too."""
+        """Listens; `port` then is where. Writes the service account, whose token endpoint is this server too."""
         tls = LocalTls.in_folder(self.folder)
         context = tls.server_context(("h2", "http/1.1"))
         self._listener = await asyncio.get_running_loop().create_server(lambda: Connection(self), self.host, self.port, ssl=context)

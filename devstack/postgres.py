@@ -47,7 +47,7 @@ class PostgresError(Exception):
 
 
 class PostgresServer:
-    """One server over one folder. Listens on loopback only and trusts whoever connects: development and tests, nothing else.
+    """One server over one folder. Listens on loopback only and trusts every client: development and tests, nothing else.
 
     `durable=False` trades crash safety for speed, which is what a throwaway test database wants.
     """

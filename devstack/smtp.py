@@ -31,7 +31,7 @@ def drops(stage: Stage = Stage.DATA) -> Behaviour:
 class SmtpServer:
     """The running server. Recipients without a script are accepted, unless `everyone` says what happens to them.
 
-    `unanswered` are mails that arrived whole and were told nothing about: their senders can't know whether they were taken.
+    `unanswered` are mails that arrived whole and got no reply: their senders can't know whether they were taken.
     `greeting` replaces the 220 line (a 4yz or 5yz one turns every client away), `hang_up` closes each new connection at once;
     `hung` is set when a client has been left without an answer.
     """
@@ -58,7 +58,7 @@ class SmtpServer:
     _listener: asyncio.Server | None = None
 
     async def start(self) -> None:
-        """Listens; `port` then tells where."""
+        """Listens; `port` then is where."""
         self._listener = await asyncio.get_running_loop().create_server(lambda: Session(self), self.host, self.port)
         self.port = self._listener.sockets[0].getsockname()[1]
 

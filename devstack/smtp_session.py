@@ -1,4 +1,4 @@
-"""One SMTP connection of the local server, and the ways in which it can be told to misbehave."""
+"""One SMTP connection of the local server, and the ways in which it can be scripted to misbehave."""
 
 import asyncio
 import base64
@@ -170,7 +170,7 @@ class Session(asyncio.Protocol):
         try:
             self._transport = await asyncio.get_running_loop().start_tls(self._transport, self, context, server_side=True)
         except OSError:
-            self.abort()  # the client did not like the certificate, and says so to whoever started it
+            self.abort()  # the client did not like the certificate, and reports that to its own user
             return
         self._secure, self._silent = True, False
         self.data_received(b"")

@@ -168,10 +168,10 @@ async def _broker(stack: AsyncExitStack, folder: Path, shared: dict[str, str], s
         env = Env(shared)
         settings = BrokerSettings.from_env(env)
         env.check()
-        broker = await stack.enter_async_context(open_broker(settings, build_topology(delay_scale=settings.delay_scale)))
-        if not broker.connected:
+        rabbitmq = await stack.enter_async_context(open_broker(settings, build_topology(delay_scale=settings.delay_scale)))
+        if not rabbitmq.connected:
             say("it does not answer: notifications are accepted and wait until it does")
-        return broker
+        return rabbitmq
     say("starting the in-process broker")
     # the settings want an address even where a broker is handed in
     shared["CLARION_AMQP_URL"] = "amqp://in-process"

@@ -1,4 +1,4 @@
-"""Generate `gen/` from `protos/`: messages, stubs, gRPC code, descriptors with comments. `--check` only tells whether it is fresh."""
+"""Generate `gen/` from `protos/`: messages, stubs, gRPC code, descriptors with comments. `--check` only reports whether it is fresh."""
 
 from __future__ import annotations
 

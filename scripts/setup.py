@@ -106,7 +106,7 @@ def venv() -> None:
 
 
 def works(python: Path) -> bool:
-    """Tell whether the environment's Python starts and has pip; an interrupted set-up or a moved folder leaves one that does not."""
+    """Return whether the environment's Python starts and has pip; an interrupted set-up or a moved folder leaves one that does not."""
     if not python.exists():
         return False
     return subprocess.run([str(python), "-m", "pip", "--version"], check=False, capture_output=True).returncode == 0

@@ -1,4 +1,4 @@
-"""Deadlines that shrink at each hop. grpc.aio propagates none by itself (facts B1)."""
+"""Deadlines that shrink at each hop. grpc.aio propagates none by itself (grpc.io/docs/guides/deadlines: Java and Go do)."""
 
 import asyncio
 from collections.abc import AsyncIterator
