@@ -69,7 +69,7 @@ MEANINGS = {
     "CLARION_RECIPIENT_WINDOW_S": "that window, in seconds",
     "CLARION_REDIS_TIMEOUT_S": "longest wait for Redis",
     "CLARION_REDIS_URL": "Redis or Valkey, `redis://`, `rediss://` or `unix://`",
-    "CLARION_REFLECTION": "gRPC reflection; it shows the whole schema to whoever reaches the port",
+    "CLARION_REFLECTION": "gRPC reflection; it shows the whole schema to a client that reaches the port",
     "CLARION_RENDER_LIMIT_S": "processor time that one rendering may take",
     "CLARION_RENDER_MEMORY_MB": "memory that one rendering may take, beyond what a render process needs itself",
     "CLARION_RENDER_PROCESSES": "render processes for sends; three more serve slow templates and previews, and step in",

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import grpc.aio
+import pytest
 
 from clarion.channel.v1 import channel_pb2
 from clarion.template.v1 import render_service_pb2 as render
@@ -56,6 +57,7 @@ async def test_a_template_is_made_and_rendered_over_a_real_database(postgres_url
     assert list(response.results) == [render.RenderResult(rendered=render.Rendered(content=done, locale="pt-BR"))]
 
 
+@pytest.mark.processes  # those that render
 async def test_a_database_that_is_down_shows_in_health_and_as_unavailable() -> None:
     url = f"postgresql://nobody@127.0.0.1:{free_port()}/none"
     async with open_app(settings(url)) as app, grpc.aio.insecure_channel(f"127.0.0.1:{app.ports['grpc']}") as channel:

@@ -19,6 +19,8 @@ from template_svc.scheduling import Lane
 from tests.template_svc.factories import EMAIL, content_of, struct_bytes
 from tests.waiting import until
 
+pytestmark = pytest.mark.processes
+
 SHARES = {Lane.SHARED: 1, Lane.APART: 1, Lane.AUTHORING: 1}
 ENDLESS = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"
 # allocates 100,000 lists of 100,000 references each, one C call at a time
