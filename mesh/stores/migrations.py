@@ -5,7 +5,7 @@ Alembic is imported where it is used: a process that serves has no use for it, a
 
 import asyncio
 import importlib
-from contextlib import AsyncExitStack
+from contextlib import aclosing
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -29,9 +29,7 @@ async def upgrade(package: str, url: str) -> None:
     """
     engine = create_async_engine(async_url(url), poolclass=pool.NullPool)
     try:
-        async with AsyncExitStack() as stack:
-            connection = await _connected(engine, url)
-            stack.push_async_callback(connection.close)
+        async with aclosing(await _connected(engine, url)) as connection:
             await connection.exec_driver_sql(f"SELECT pg_advisory_lock({_LOCK})")
             await connection.commit()
             await connection.run_sync(_upgrade, package)
