@@ -59,7 +59,8 @@ class OtherClock(Fault):
     recovers_s = 60.0
 
     def __init__(self, service: str, offset_s: int) -> None:
-        super().__init__(f"clock of {service} {offset_s:+d} s")
+        # in words: a sign would be lost in the keys of its notifications
+        super().__init__(f"clock of {service} {abs(offset_s)} s {'ahead' if offset_s > 0 else 'behind'}")
         self._service = service
         self._offset_s = offset_s
         self.doubles = AT_THE_PROVIDERS if service.endswith("worker") else 0
