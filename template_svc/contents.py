@@ -43,11 +43,11 @@ def check_contents(contents: Mapping[str, Content], channel: Channel, default_lo
         found = list(_faults(path, content, channel))
         violations.extend(found)
         if not found:
-            result = _compile(path, content, channel, compiler)
-            if isinstance(result, FieldViolation):
-                violations.append(result)
-            else:
-                compiled[locale] = result
+            try:
+                compiled[locale] = compiler.compile(content, channel)
+            except PartFault as fault:
+                wrong = (fault, *fault.others)
+                violations += [FieldViolation(f"{path}.{each.part}", f"line {each.line}: {each.description}") for each in wrong]
     if default_locale not in checked and not violations:
         violations.append(FieldViolation("contents", f"must hold the template's default locale {default_locale!r}"))
     if not violations:
@@ -56,13 +56,6 @@ def check_contents(contents: Mapping[str, Content], channel: Channel, default_lo
         raise InvalidContents.because(violations)
     required = set[str]().union(*(content.variables.required for content in compiled.values()))
     return Checked({tag: locale for locale, tag in paths.items()}, sorted(required))
-
-
-def _compile(path: str, content: Content, channel: Channel, compiler: Compiler) -> CompiledContent | FieldViolation:
-    try:
-        return compiler.compile(content, channel)
-    except PartFault as fault:
-        return FieldViolation(f"{path}.{fault.part}", f"line {fault.line}: {fault.description}")
 
 
 def _unknown_variables(compiled: Mapping[str, CompiledContent], default_locale: str, paths: Mapping[str, str]) -> Iterator[FieldViolation]:

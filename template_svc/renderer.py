@@ -5,7 +5,7 @@ or the variable, never a Python class or a value. Processor time and memory are 
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ from delivery.push_message import MAX_PUSH_BYTES, PushText, greatest_size
 from template_svc.blocks import PLATFORMS, texts_of, with_texts
 from template_svc.errors import MissingVariable, OutputTooLarge, RenderFailed, RenderTooSlow
 from template_svc.filters import template_filters, template_tests
+from template_svc.html_places import mark_outputs
 from template_svc.models import Channel, Content
 from template_svc.sandbox import BudgetExceeded, MissingValue, TemplateEnvironment, TemplateFault
 from template_svc.syntax import SyntaxFault, Variables, check, variables_of
@@ -35,13 +36,14 @@ _SYNTAX = re.compile(r"\{[{%#]|\r|\n\Z")
 
 
 class PartFault(Exception):
-    """A part of a content that does not compile: which (`html`, `data.link`), at which line, and why."""
+    """A part of a content that does not compile: which (`html`, `data.link`), at which line, and why. `others` are more of them."""
 
     def __init__(self, part: str, line: int, description: str) -> None:
         super().__init__(description)
         self.part = part
         self.line = line
         self.description = description
+        self.others: list[PartFault] = []
 
 
 class _Part(NamedTuple):
@@ -73,17 +75,31 @@ class Compiler:
         # Only HTML is escaped: a subject or a push text with `&amp;` in it would be shown like that.
         self._text = TemplateEnvironment(autoescape=False, filters=allowed, tests=known_tests)
 
-    def compile(self, content: Content, channel: Channel) -> CompiledContent:
-        """Raises PartFault for the first part that does not compile."""
+    def compile(self, content: Content, channel: Channel, *, stored: bool = False) -> CompiledContent:
+        """Raises PartFault, with those of all parts that do not compile.
+
+        A `stored` content was made when less was refused: a variable where none may stand in HTML does not make it fail.
+        """
         variables = Variables()
-        parts = tuple(self._compile(name, source, variables) for name, source in _parts_of(content))
-        data = tuple(self._compile(f"data.{key}", source, variables) for key, source in sorted(content.data.items()))
         blocks = {platform: block for platform in PLATFORMS if (block := getattr(content, platform))}
-        found = (text for platform, block in blocks.items() for text in texts_of(block, platform))
-        block_texts = tuple(self._compile(path, source, variables) for path, source in found)
+        in_blocks = (text for platform, block in blocks.items() for text in texts_of(block, platform))
+        in_data = ((f"data.{key}", source) for key, source in sorted(content.data.items()))
+        wrong: list[PartFault] = []
+
+        def compiled(sources: Iterable[tuple[str, str]]) -> Iterator[_Part]:
+            for name, source in sources:
+                try:
+                    yield self._compile(name, source, variables, stored=stored)
+                except PartFault as fault:
+                    wrong.extend((fault, *fault.others))
+
+        parts, data, block_texts = tuple(compiled(_parts_of(content))), tuple(compiled(in_data)), tuple(compiled(in_blocks))
+        if wrong:
+            wrong[0].others = wrong[1:]
+            raise wrong[0]
         return CompiledContent(channel, parts, data, variables, blocks, block_texts)
 
-    def _compile(self, name: str, source: str, variables: Variables) -> _Part:
+    def _compile(self, name: str, source: str, variables: Variables, *, stored: bool) -> _Part:
         if not _SYNTAX.search(source):
             if len(source.encode()) > MAX_PART_BYTES:
                 raise PartFault(name, 1, f"has more than {MAX_PART_BYTES} bytes")
@@ -94,13 +110,17 @@ class Compiler:
         environment.refill()
         try:
             tree = environment.parse(source)
-            check(tree)
+            check(tree, environment.filters, environment.tests)
+            if name == "html":
+                mark_outputs(tree, stored=stored)
             found = variables_of(tree)
             code = environment.compile(tree, name)
         except TemplateSyntaxError as error:
             raise PartFault(name, error.lineno, error.message or "is not valid Jinja2") from None
         except SyntaxFault as error:
-            raise PartFault(name, error.line, error.description) from None
+            fault = PartFault(name, error.line, error.description)
+            fault.others = [PartFault(name, other.line, other.description) for other in error.others]
+            raise fault from None
         except (RecursionError, MemoryError, SyntaxError):
             raise PartFault(name, 1, "is nested too deeply") from None
         except (ValueError, OverflowError, ArithmeticError, BudgetExceeded, TemplateFault):

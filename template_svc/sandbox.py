@@ -34,6 +34,11 @@ LOOP_ATTRIBUTES = frozenset({"index", "index0", "revindex", "revindex0", "first"
 _SCALARS = frozenset({str, Markup, int, float, bool, type(None)})
 _HAYSTACKS = frozenset({str, Markup, list, tuple, dict, range})
 _FORMAT = re.compile(r"%(?:%|[-+ 0#]{0,3}\d{0,2}(?:\.\d{0,2})?[sdifgGeEcxX])")
+_URL = re.compile(r"https?://[^\s/?#]|mailto:|tel:", re.IGNORECASE)
+_STYLE_URL = re.compile(r"https?://[^\s()'\"\\]+", re.IGNORECASE)
+_ACTIVE_STYLE = re.compile(
+    r"[\\<{}]|/\*|\b(?:url|src|image|image-set|expression|element)\s*\(|@import|behavior|-moz-binding|javascript:", re.IGNORECASE
+)
 # The greatest float whose whole value is written without an exponent; as in JSON and JavaScript.
 _MAX_PLAIN_FLOAT = 1e21
 
@@ -120,6 +125,15 @@ class GuardedCodeGenerator(CodeGenerator):
         super().visit_Filter(node, frame)
         self.write(")")
 
+    def _output_child_pre(self, node: nodes.Expr, frame: Frame, finalize: Any) -> None:
+        super()._output_child_pre(node, frame, finalize)
+        for guard in getattr(node, "guards", ()):
+            self.write(f"environment.guarded({guard!r}, ")
+
+    def _output_child_post(self, node: nodes.Expr, frame: Frame, finalize: Any) -> None:
+        self.write(")" * len(getattr(node, "guards", ())))
+        super()._output_child_post(node, frame, finalize)
+
     def visit_Getitem(self, node: nodes.Getitem, frame: Frame) -> None:  # noqa: N802  Jinja's name
         if isinstance(node.arg, nodes.Const):
             super().visit_Getitem(node, frame)
@@ -185,6 +199,22 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
         text = text_of(value)
         if isinstance(text, str):
             self.charge(len(text))
+        return text
+
+    def guarded(self, guard: str, value: Any) -> Any:
+        """What stands in a URL or a style (`html_places.Guard`), once it is harmless there."""
+        text = text_of(value)
+        if isinstance(text, Undefined):
+            return value
+        found = str(text)
+        if guard == "url" and not _URL.match(found):
+            raise TemplateFault("a URL attribute takes only http, https, mailto and tel URLs from variables")
+        if guard == "url_list" and not all(_URL.match(each.strip()) for each in found.split(",")):
+            raise TemplateFault("a list of pictures takes only http and https URLs from variables")
+        if guard == "style_url" and not _STYLE_URL.fullmatch(found):
+            raise TemplateFault("a URL in a style takes only http and https URLs without spaces, quotes and parentheses from variables")
+        if guard == "style" and _ACTIVE_STYLE.search(found):
+            raise TemplateFault("a style takes no url(), no escapes and nothing that loads or runs from variables")
         return text
 
     def finished(self, value: Any) -> Any:

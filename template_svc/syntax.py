@@ -1,14 +1,17 @@
 """What a template's source says before it is run: whether it keeps to the language, and which variables it needs."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 
 from jinja2 import nodes
 
-from template_svc.sandbox import MAX_INTEGER_BITS
+from template_svc.sandbox import DICT_METHODS, MAX_INTEGER_BITS, TEXT_METHODS
 
 # Compiling costs some 30 us a node, so this is 0.2 s at worst; a usual mail has about 100.
 MAX_NODES = 6000
+# More faults of one part than an author reads at once.
+MAX_FAULTS = 20
 FUNCTIONS = frozenset({"range", "namespace", "joiner"})
 
 _ALLOWED: tuple[type[nodes.Node], ...] = (
@@ -25,12 +28,13 @@ _WORDS: dict[type[nodes.Node], str] = {
 
 
 class SyntaxFault(Exception):
-    """The source leaves the language; `line` is where."""
+    """The source leaves the language; `line` is where. `others` are more faults of the same source."""
 
     def __init__(self, line: int, description: str) -> None:
         super().__init__(description)
         self.line = line
         self.description = description
+        self.others: list[SyntaxFault] = []
 
 
 @dataclass(slots=True)
@@ -41,14 +45,64 @@ class Variables:
     known: set[str] = field(default_factory=set)
 
 
-def check(tree: nodes.Template) -> None:
-    """Raises SyntaxFault for the first thing that templates may not use."""
-    line = 1
+def check(tree: nodes.Template, filters: Collection[str], tests: Collection[str]) -> None:
+    """Raises SyntaxFault for what templates may not use, and for filters, tests, functions and methods that do not exist."""
+    line, faults = 1, list[SyntaxFault]()
+    vocabulary = _Vocabulary(tree, filters, tests)
     for count, node in enumerate(_walk(tree)):
         line = node.lineno or line  # what Jinja2 makes up itself has none
-        problem = _problem(node) if count <= MAX_NODES else "the template is too complex; move work to the sender"
-        if problem is not None:
-            raise SyntaxFault(line, problem)
+        if count > MAX_NODES:
+            raise SyntaxFault(line, "the template is too complex; move work to the sender")
+        problem = _problem(node) or vocabulary.problem(node)
+        if problem is not None and len(faults) < MAX_FAULTS:
+            faults.append(SyntaxFault(line, problem))
+    if faults:
+        faults[0].others = faults[1:]
+        raise faults[0]
+
+
+class _Vocabulary:
+    """The names that can be called: what exists, and what the template makes itself."""
+
+    def __init__(self, tree: nodes.Template, filters: Collection[str], tests: Collection[str]) -> None:
+        self._filters = filters
+        self._tests = tests
+        made = {node.name for node in tree.find_all(nodes.Name) if node.ctx in {"store", "param"}}
+        self._callable = FUNCTIONS | made | {macro.name for macro in tree.find_all(nodes.Macro)}
+        self._methods = TEXT_METHODS | DICT_METHODS | {"cycle"} | {reference.attr for reference in tree.find_all(nodes.NSRef)}
+
+    def problem(self, node: nodes.Node) -> str | None:
+        """What is wrong with a use of something that does not exist."""
+        if isinstance(node, nodes.Filter):
+            if node.name not in self._filters:
+                return _no_such("filter", node.name, self._filters)
+            return self._handed_on(node)
+        if isinstance(node, nodes.Test) and node.name not in self._tests:
+            return _no_such("test", node.name, self._tests)
+        if isinstance(node, nodes.Call):
+            called = node.node
+            if isinstance(called, nodes.Name) and called.name not in self._callable:
+                return _no_such("function", called.name, self._callable)
+            if isinstance(called, nodes.Getattr) and called.attr not in self._methods:
+                return _no_such("method", called.attr, self._methods)
+        return None
+
+    def _handed_on(self, node: nodes.Filter) -> str | None:
+        """`map` takes the name of a filter, `select` and its like the name of a test."""
+        position = {"map": 0, "select": 0, "reject": 0, "selectattr": 1, "rejectattr": 1}.get(node.name)
+        if position is None or len(node.args) <= position:
+            return None
+        name = node.args[position]
+        kind, existing = ("filter", self._filters) if node.name == "map" else ("test", self._tests)
+        if isinstance(name, nodes.Const) and isinstance(name.value, str) and name.value not in existing:
+            return _no_such(kind, name.value, existing)
+        return None
+
+
+def _no_such(kind: str, name: str, existing: Collection[str]) -> str:
+    near = get_close_matches(name, [each for each in existing if each.isidentifier()], n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"docs/templates.md lists every {kind}"
+    return f"there is no {kind} {name!r}; {hint}"
 
 
 def _problem(node: nodes.Node) -> str | None:

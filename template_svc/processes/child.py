@@ -103,7 +103,7 @@ class RenderWorker:
     def _compile(self, key: ContentKey) -> None:
         channel, parts = self._sources[key]
         try:
-            self._compiled[key] = self._renderer.compile(Content(**parts), Channel(channel))
+            self._compiled[key] = self._renderer.compile(Content(**parts), Channel(channel), stored=True)
         except PartFault as fault:  # checked when it was created, so a newer version of this program refuses it
             raise RenderFailed.at(f"contents.{key[2]}.{fault.part}", fault.line, fault.description) from None
 

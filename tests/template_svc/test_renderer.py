@@ -109,8 +109,8 @@ def test_an_error_repeats_no_value(renderer: Renderer) -> None:
     [
         (Content(subject="{{ name", text="t"), "subject", 1, "end of print statement"),
         (Content(subject="s", html="ok\n{% if x %}"), "html", 2, "Unexpected end of template"),
-        (Content(subject="s", html="\n\n{{ x|safe }}"), "html", 3, "No filter named 'safe'"),
-        (Content(subject="s", html="{{ x is sameas y }}"), "html", 1, "No test named 'sameas'"),
+        (Content(subject="s", html="\n\n{{ x|safe }}"), "html", 3, "there is no filter 'safe'"),
+        (Content(subject="s", html="{{ x is sameas y }}"), "html", 1, "there is no test 'sameas'"),
         (Content(subject="s", text="{% include 'etc' %}"), "text", 1, "include is not available"),
         (Content(subject="s", text="x" * 300_000), "text", 1, "bytes"),
         (Content(title="t", body="b", data={"link": "{{"}), "data.link", 1, "end of template"),
@@ -121,6 +121,40 @@ def test_what_does_not_compile_is_named_with_part_and_line(renderer: Renderer, c
         renderer.compile(content, Channel.PUSH if content.title else Channel.EMAIL)
     assert (caught.value.part, caught.value.line) == (part, line)
     assert words in caught.value.description
+
+
+@pytest.mark.parametrize(
+    ("source", "hint"),
+    [
+        ("{{ ngettext('a', 'b', n) }}", "there is no function 'ngettext'"),
+        ("{{ start.strftime('%d') }}", "there is no method 'strftime'"),
+        ("{{ name.uper() }}", "there is no method 'uper'; did you mean 'upper'?"),
+        ("{{ name|uper }}", "there is no filter 'uper'; did you mean 'upper'?"),
+        ("{{ name is defind }}", "there is no test 'defind'; did you mean 'defined'?"),
+        ("{{ rnage(3) }}", "there is no function 'rnage'; did you mean 'range'?"),
+        ("{% macro row(a) %}{% endmacro %}{{ rwo(1) }}", "there is no function 'rwo'; did you mean 'row'?"),
+        ("{{ items|map('uper')|join }}", "there is no filter 'uper'; did you mean 'upper'?"),
+        ("{{ items|selectattr('a', 'defind')|list|length }}", "there is no test 'defind'"),
+    ],
+)
+def test_what_does_not_exist_is_refused_with_what_was_probably_meant(renderer: Renderer, source: str, hint: str) -> None:
+    with pytest.raises((PartFault, RenderFailed)) as caught:
+        render(renderer, Content(subject="s", text=source), items=["a"])
+    assert hint in str(caught.value)
+
+
+def test_what_the_template_makes_itself_can_be_called(renderer: Renderer) -> None:
+    source = "{% macro m() %}1{% endmacro %}{% set n = m %}{{ n() }}{% set ns = namespace() %}{% set ns.f = m %}{{ ns.f() }}"
+    source += "{% set j = joiner() %}{{ j() }}"
+    assert render(renderer, Content(subject="s", text=source)).text == "11"
+
+
+def test_every_fault_of_every_part_is_told_at_once(renderer: Renderer) -> None:
+    content = Content(subject="{{ name }", html="<p>\n{{ a|uper }}\n{{ b|lwer }}</p>", text="ok\n{% if %}")
+    with pytest.raises(PartFault) as caught:
+        renderer.compile(content, Channel.EMAIL)
+    faults = [caught.value, *caught.value.others]
+    assert [(fault.part, fault.line) for fault in faults] == [("subject", 1), ("html", 2), ("html", 3), ("text", 2)]
 
 
 def test_required_variables_are_those_of_all_parts(renderer: Renderer) -> None:
@@ -229,8 +263,12 @@ def uses_of(name: str) -> list[str]:
     calls = [f"{name}({', '.join(f'{argument}=x' for argument in arguments)})" if arguments else name for arguments in chosen]
     if name == "format":
         calls.append("format(x, x)")
-    if name in {"map", "select", "reject", "selectattr", "rejectattr"}:
-        calls = [f"{name}({argument})" for argument in ("'replace', 'a', x", "'default', x", "attribute=x", "'eq', x", "x")]
+    if name == "map":
+        calls = [f"map({argument})" for argument in ("'replace', 'a', x", "'default', x", "'join', x", "attribute=x", "x")]
+    elif name in {"select", "reject"}:
+        calls = [f"{name}({argument})" for argument in ("'eq', x", "'in', x", "x")]
+    elif name in {"selectattr", "rejectattr"}:
+        calls = [f"{name}({argument})" for argument in ("'k', 'eq', x", "x, 'eq', x", "x")]
     values = ["[{'k': x}]"] if name == "groupby" else ["x", "x|e", "[x, x]", "[x|e, x]", "{'k': x}", "n"]
     inner = [f"{{{{ ({value})|{call}{after} }}}}" for value in values for call in calls for after in ("", "|join(x)")]
     blocks = [f"{{% filter {call} %}}(\n{{{{ x }}}}\n{{% endfilter %}}" for call in calls]

@@ -109,6 +109,6 @@ def test_nothing_is_required_that_jinja_would_not_look_up(source: str) -> None:
 )
 def test_a_construct_outside_the_language_is_named_with_its_line(source: str, line: int, words: str) -> None:
     with pytest.raises(SyntaxFault) as caught:
-        check(ENVIRONMENT.parse(source))
+        check(ENVIRONMENT.parse(source), template_filters(), template_tests())
     assert caught.value.line == line
     assert words in caught.value.description

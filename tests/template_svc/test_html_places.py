@@ -1,0 +1,192 @@
+"""Where a variable stands in HTML decides what it may be."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from template_svc.errors import RenderFailed
+from template_svc.models import Channel, Content
+from template_svc.renderer import PartFault, Renderer
+
+RENDERER = Renderer()
+ATTACKS = [
+    "javascript:alert(1)",
+    "JaVaScRiPt:x",
+    " javascript:x",
+    "java\nscript:x",
+    "data:text/html,x",
+    "vbscript:x",
+    "file:///etc",
+    "",
+    "x",
+    "//evil.example",
+    "https:javascript",
+    "http//x",
+    "\x01javascript:x",
+    "cid:1",
+    "about:blank",
+    "https://",
+]
+SAFE = ["https://a.example/x?y=1&z=2", "HTTP://a.example", "mailto:a@b.example", "tel:+49123"]
+
+
+def render(html: str, **variables: object) -> str:
+    compiled = RENDERER.compile(Content(subject="s", html=html), Channel.EMAIL)
+    return RENDERER.render(compiled, variables, "contents.en").html
+
+
+URL_PLACES = [
+    line.replace(r"\n", "\n")
+    for line in r"""
+<a href="{{ u }}">x</a>
+<a HREF="{{ u }}">x</a>
+<a src="{{ u }}">x</a>
+<a action="{{ u }}">x</a>
+<a formaction="{{ u }}">x</a>
+<a xlink:href="{{ u }}">x</a>
+<a poster="{{ u }}">x</a>
+<a background="{{ u }}">x</a>
+<a data="{{ u }}">x</a>
+<a cite="{{ u }}">x</a>
+<a href='{{ u }}'>
+<a\nhref = "{{ u }}">
+<a class="x" href="{{ u }}">
+<a class=x href="{{ u }}">
+<a href=" {{ u }}">
+<a x/href="{{ u }}">
+<img srcset="{{ u }} 2x">
+<img srcset="https://a.example/b 1x, {{ u }} 2x">
+<meta http-equiv="refresh" content="0; url={{ u }}">
+{% set v = u %}<a href="{{ v }}">
+{% set v %}{{ u }}{% endset %}<a href="{{ v }}">
+{% macro m() %}{{ u }}{% endmacro %}<a href="{{ m() }}">
+<a {% if true %}href="{{ u }}"{% endif %}>
+<a href="{% if true %}{{ u }}{% else %}https://x{% endif %}">
+{% for i in [1, 2] %}<a href="{{ u }}">{% endfor %}
+<a href="{{ u|e }}">
+<a href="{{ u ~ '' }}">
+{% if u %}<a href="{% else %}<a title="{% endif %}{{ u }}">
+<!-- x --><a href="{{ u }}">
+<style>a{}</style><a href="{{ u }}">
+{% filter trim %}<a href="{{ u }}">{% endfilter %}
+<a title="a>b" href="{{ u }}">
+<p style="background: url({{ u }})">
+<p style='background: url("{{ u }}")'>
+<style>p { background: url({{ u }}) }</style>
+""".strip().splitlines()
+]
+
+
+@pytest.mark.parametrize("html", URL_PLACES)
+def test_a_url_takes_only_harmless_schemes_from_variables(html: str) -> None:
+    for attack in ATTACKS:
+        with pytest.raises(RenderFailed, match="takes only http"):
+            render(html, u=attack)
+    for url in SAFE[:2]:
+        assert "a.example" in render(html, u=url)
+
+
+def test_a_link_may_be_a_mail_address_or_a_telephone_number() -> None:
+    for url in SAFE:
+        assert render('<a href="{{ u }}">', u=url)
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        '<a href="https://x.example/{{ u }}">',
+        '<a href="/{{ u }}">',
+        '<a href="https://{{ u }}/x">',
+        '<a href="{{ h }}/{{ u }}">',
+        '<a href="mailto:{{ u }}">',
+        '<p title="{{ u }}">',
+        "<p>{{ u }}</p>",
+        "<title>{{ u }}</title>",
+        "<!-- {{ u }} -->",
+        '<a href="https://x.example{% if u %}?q={{ u }}{% endif %}">',
+    ],
+)
+def test_elsewhere_a_variable_may_be_anything(html: str) -> None:
+    for value in ATTACKS:
+        assert render(html, u=value, h="https://x.example")
+
+
+@pytest.mark.parametrize(
+    ("html", "words"),
+    [
+        ("<script>var x = '{{ u }}'</script>", "script"),
+        ('<a onclick="f({{ u }})">', "attribute onclick"),
+        ('<iframe srcdoc="{{ u }}">', "attribute srcdoc"),
+        ("<a href={{ u }}>", "in quotes"),
+        ("<td width=1{{ u }}>", "in quotes"),
+        ("<p {{ u }}>", "part of a tag"),
+        ("<p class{{ u }}='x'>", "part of a tag"),
+        ("<h{{ u }}>", "part of a tag"),
+        ('<a href="java{{ u }}">', "needs its scheme"),
+        ('<a href="{% if u %}x{% endif %}{{ u }}">', "needs its scheme"),
+        ('{% macro m() %}<a href="{% endmacro %}{{ m() }}{{ u }}">', "must not end inside of a tag"),
+        ('{% set x %}<a href="{% endset %}{{ x }}{{ u }}">', "must not end inside of a tag"),
+        ('<a href="{% filter trim %}{{ u }}{% endfilter %}">', "a filter block can't stand in a URL"),
+        ('{% for i in u %}<a href="{% endfor %}{{ u }}">', "script|scheme|tag|loop"),
+    ],
+)
+def test_where_nothing_helps_a_variable_is_refused_when_the_version_is_made(html: str, words: str) -> None:
+    with pytest.raises(PartFault, match=words):
+        render(html, u="x")
+
+
+@pytest.mark.parametrize("html", ["<option {{ 'selected' if u }}>", "<td width={{ 1 if u else 2 }}>", "<a href=\"{{ '#' }}\">"])
+def test_what_the_author_wrote_may_stand_anywhere(html: str) -> None:
+    assert render(html, u=True)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "red; background: url(https://x)",
+        "expression(alert(1))",
+        "\\75rl(x)",
+        "x/**/",
+        "@import 'x'",
+        "</style><script>",
+    ],
+)
+def test_a_style_loads_and_runs_nothing_from_variables(value: str) -> None:
+    for html in ('<p style="color: {{ u }}">', "<style>p { color: {{ u }} }</style>"):
+        with pytest.raises(RenderFailed, match="a style takes no"):
+            render(html, u=value)
+        assert "#c00" in render(html, u="#c00")
+
+
+PIECES = st.sampled_from(
+    [
+        "<a ",
+        "href=",
+        '"',
+        "'",
+        ">",
+        "x ",
+        "{{ u }}",
+        "</a>",
+        "<p>",
+        " class=",
+        "{% if u %}",
+        "{% endif %}",
+        "<!--",
+        "-->",
+        "<script>",
+        "</script>",
+        "https://x/",
+    ]
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(PIECES, max_size=12))
+def test_reading_any_html_ends_with_an_answer(pieces: list[str]) -> None:
+    try:
+        html = render("x" + "".join(pieces), u="javascript:x")
+    except (PartFault, RenderFailed):
+        return
+    assert 'href="javascript:' not in html.replace(" ", "")
+    assert "href='javascript:" not in html.replace(" ", "")
