@@ -1,6 +1,6 @@
 """Where each delivery of an envelope goes next: the rules of retry, park and dead letter. Decides and packs; publishes nothing."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import assert_never
@@ -11,13 +11,12 @@ from clarion.delivery.v1.delivery_pb2 import Delivery, DeliveryFailed, DeliveryR
 from clarion.notification.v1.notification_pb2 import NotificationStatus
 from delivery.attempt_result import expired
 from delivery.disposition import Broken, Dead, Defer, Disposition, Done, Retry
-from delivery.envelopes import FAILED, REQUESTED, UNREADABLE, Unreadable, ids_header
+from delivery.envelopes import ENVELOPE_BYTES, ENVELOPE_ITEMS, FAILED, REQUESTED, UNREADABLE, Unreadable, ids_header
 from delivery.lanes import DATABASE, FAILED_QUEUE, Delay, Lane
 
 # A handler's breakdowns over one delivery that it is given; it may be the delivery's fault or that of the moment.
 MAX_CRASHES = 5
 
-_ENVELOPE_SIZE = 50
 # An urgent delivery waits for no other one's provider call.
 _URGENT_ENVELOPE_SIZE = 1
 
@@ -41,7 +40,7 @@ class DeliveryActions:
 
     def __init__(self, lane: Lane, *, urgent: bool, now: datetime) -> None:
         self._lane = lane
-        self._size = _URGENT_ENVELOPE_SIZE if urgent else _ENVELOPE_SIZE
+        self._size = _URGENT_ENVELOPE_SIZE if urgent else ENVELOPE_ITEMS
         self.now = now
         self.messages: list[OutgoingMessage] = []
         self.outcomes: list[Outcome] = []
@@ -103,8 +102,7 @@ class DeliveryActions:
     def pack(self) -> None:
         """Turns what was delayed into envelopes. To be called once, after everything is settled."""
         for route, deliveries in self._delayed.items():
-            for start in range(0, len(deliveries), self._size):
-                self.messages.append(_envelope(route, deliveries[start : start + self._size]))
+            self.messages += [_envelope(route, page) for page in _pages(deliveries, self._size)]
         self._delayed.clear()
 
     def _retry(self, delivery: Delivery, outcome: Outcome, wait_s: float, changed: Delivery) -> None:
@@ -183,6 +181,19 @@ class DeliveryActions:
         if not complete.HasField("time"):
             complete.time.FromDatetime(self.now)
         return complete
+
+
+def _pages(deliveries: Sequence[Delivery], most: int) -> Iterator[list[Delivery]]:
+    page: list[Delivery] = []
+    size = 0
+    for delivery in deliveries:
+        page.append(delivery)
+        size += delivery.ByteSize()
+        if len(page) == most or size >= ENVELOPE_BYTES:
+            yield page
+            page, size = [], 0
+    if page:
+        yield page
 
 
 def _envelope(route: str, deliveries: Sequence[Delivery]) -> OutgoingMessage:

@@ -17,6 +17,11 @@ REQUESTED, RESOLVED, FAILED, UNREADABLE = "DeliveryRequested", "DeliveryResolved
 
 IDS = "notification-ids"
 
+# An envelope of the normal lane takes deliveries up to here. Variables take up to 256 KiB (`mesh/rpc/finite.py`), so that no envelope comes
+# near RabbitMQ's limit for a message, which is 16 MiB since 4.0.
+ENVELOPE_ITEMS = 50
+ENVELOPE_BYTES = 512 * 1024
+
 _DELIVERIES = 1  # the field of DeliveryRequested, and that of Delivery's notification_id
 _FIXED = {1: 8, 5: 4}
 _VARINT, _BYTES = 0, 2

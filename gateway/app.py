@@ -57,6 +57,8 @@ from gateway.settings import Settings
 from gateway.settling.outcomes import Outcomes
 from gateway.settling.recipient_budget import RecipientBudget
 from gateway.settling.settlement import Settlement
+from gateway.settling.stuck import StuckSweep
+from gateway.settling.stuck_rows import StuckRows
 from mesh.bus.broker import Broker
 from mesh.bus.rabbitmq import open_broker
 from mesh.process.health import Check, HealthMonitor
@@ -182,9 +184,13 @@ async def _wire(stack: AsyncExitStack, settings: Settings, parts: _Parts) -> tup
     maintenance.start()
     calls = RepeatableCalls(answers, Sealer(settings.common.service_secret, SEALED_FOR))
     stack.push_async_callback(calls.close)
-    settlement = Settlement(parts.broker, Outcomes(parts.database), watchers, parts.budget)
+    outcomes = Outcomes(parts.database)
+    settlement = Settlement(parts.broker, outcomes, watchers, parts.budget)
     stack.push_async_callback(settlement.close)
     await settlement.start()
+    stuck = StuckSweep(StuckRows(parts.database), outcomes, parts.broker, watchers, after_s=accept.stuck_after_s)
+    stack.push_async_callback(stuck.close)
+    stuck.start()
     templates = TemplateClient(parts.templates, fresh_s=accept.template_cache_s, stale_s=accept.stale_cache_s)
     stack.push_async_callback(templates.close)
     users = UserClient(parts.users, fresh_s=accept.user_cache_s, stale_s=accept.stale_cache_s)

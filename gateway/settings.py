@@ -7,6 +7,7 @@ from typing import Self
 from delivery.settings import LedgerSettings
 from gateway.accepting.limits import RateLimit
 from gateway.http_limits import HttpLimits
+from gateway.settling.stuck import SILENT_S
 from mesh.bus.settings import BrokerSettings
 from mesh.process.settings import CommonSettings, Env
 from mesh.rpc.settings import GrpcSettings
@@ -44,7 +45,8 @@ class AdmissionSettings:
 class AcceptSettings:
     """How accepted notifications are checked, dispatched and kept; times in seconds unless they say otherwise.
 
-    `lane_depth` counts the envelopes that may wait in a normal lane's queue before the relay holds back.
+    `lane_depth` counts the envelopes that may wait in a normal lane's queue before the relay holds back. Of which no outcome came for
+    `stuck_after_s` is published again.
     """
 
     template_cache_s: float = 3.0
@@ -54,6 +56,7 @@ class AcceptSettings:
     sweep_s: float = 1.0
     lane_depth: int = 10
     retention_days: int = 180
+    stuck_after_s: float = SILENT_S
 
     @classmethod
     def from_env(cls, env: Env) -> Self:
@@ -66,6 +69,7 @@ class AcceptSettings:
             sweep_s=env.number("CLARION_SWEEP_S", 1.0, minimum=0.05, maximum=60),
             lane_depth=env.integer("CLARION_LANE_DEPTH", 10, minimum=4, maximum=100_000),
             retention_days=env.integer("CLARION_RETENTION_DAYS", 180, minimum=100, maximum=3650),
+            stuck_after_s=env.number("CLARION_STUCK_AFTER_S", SILENT_S, minimum=5, maximum=86_400),
         )
 
 

@@ -53,6 +53,7 @@ MEANINGS = {
     "CLARION_HTTP_PORT": "REST port",
     "CLARION_HTTP_REUSE_PORT": "several gateways on one machine share the REST port",
     "CLARION_HTTP_WRITE_S": "seconds that a client may leave a response unread",
+    "CLARION_STUCK_AFTER_S": "seconds without a sign of a published notification after which it is published again",
     "CLARION_LANE_DEPTH": "envelopes in a normal lane's queue beyond which callers get their turn before they are published",
     "CLARION_LEDGER_TTL_S": "how long attempts and cancels are remembered; the same for all",
     "CLARION_LOG_FORMAT": "`json` or `text`",

@@ -3,10 +3,9 @@
 import math
 from collections import deque
 
+from delivery.envelopes import ENVELOPE_BYTES, ENVELOPE_ITEMS
 from gateway.notifications.models import Channel, OutboxItem
 
-ENVELOPE_ITEMS = 50
-ENVELOPE_BYTES = 512 * 1024
 _WINDOW = 4  # envelopes in flight per lane
 _URGENT_WINDOW = 32  # urgent ones travel alone, so more of them
 _RECENT_S = 1.0  # what a queue has lost since an older look tells nothing of its speed

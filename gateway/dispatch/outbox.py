@@ -12,14 +12,16 @@ from mesh.stores.database import Database
 _WAITING = f"{Status.SCHEDULED:d}, {Status.PENDING:d}"
 
 # What follows the choice of the rows in `due`: $1 is the lease in seconds. Times are PostgreSQL's, since the rows are shared by gateways
-# whose clocks differ. What has expired ends here instead of being published. The array keeps
-# the planner, which can't know how few they are, from reading the whole table.
+# whose clocks differ. What has expired ends here instead of being published, unless it was on the bus before: then only the workers'
+# ledger knows whether it was sent in time. The array keeps the planner, which can't know how few they are, from reading the whole table.
+PUT_BACK = "PUT_BACK"
+_OVER = f"n.expires_at <= now() AND n.reason <> '{PUT_BACK}'"
 _TAKE = f"""
 claimed AS (
     UPDATE notifications n SET
-        status = CASE WHEN n.expires_at <= now() THEN {Status.EXPIRED:d} ELSE {Status.PENDING:d} END,
-        reason = CASE WHEN n.expires_at <= now() THEN 'EXPIRED_IN_BACKLOG' ELSE n.reason END,
-        update_time = CASE WHEN n.status = {Status.SCHEDULED:d} OR n.expires_at <= now() THEN now() ELSE n.update_time END,
+        status = CASE WHEN {_OVER} THEN {Status.EXPIRED:d} ELSE {Status.PENDING:d} END,
+        reason = CASE WHEN {_OVER} THEN 'EXPIRED_IN_BACKLOG' ELSE n.reason END,
+        update_time = CASE WHEN n.status = {Status.SCHEDULED:d} OR {_OVER} THEN now() ELSE n.update_time END,
         dispatch_at = now() + $1 * interval '1 second'
     WHERE n.id = ANY (ARRAY(SELECT id FROM due))
     RETURNING n.id, n.run, n.channel, n.priority, n.status, n.payload, n.caller, n.user_id, n.create_time
@@ -119,7 +121,7 @@ SELECT
 MOST_COUNTED = 100_000
 
 _PUBLISH_AGAIN = f"""
-UPDATE notifications SET status = {Status.PENDING:d}, queued_at = NULL, dispatch_at = now()
+UPDATE notifications SET status = {Status.PENDING:d}, reason = '{PUT_BACK}', queued_at = NULL, dispatch_at = now()
 WHERE status IN ({Status.QUEUED:d}, {Status.SENDING:d}, {Status.RETRYING:d}) AND payload IS NOT NULL
 """
 

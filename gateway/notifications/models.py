@@ -54,9 +54,9 @@ _OUTCOMES = frozenset(set(Status) - {Status.SCHEDULED, Status.PENDING})
 TRANSITIONS: Mapping[Status, frozenset[Status]] = {
     Status.SCHEDULED: frozenset({Status.PENDING, Status.CANCELLED, Status.EXPIRED}),
     Status.PENDING: _OUTCOMES,
-    Status.QUEUED: _OUTCOMES,
-    Status.SENDING: _OUTCOMES,
-    Status.RETRYING: _OUTCOMES,
+    Status.QUEUED: _OUTCOMES | {Status.PENDING},  # PENDING: no outcome came, so that it is published again (`gateway/settling/stuck.py`)
+    Status.SENDING: _OUTCOMES | {Status.PENDING},
+    Status.RETRYING: _OUTCOMES | {Status.PENDING},
     Status.SENT: frozenset(),
     Status.FAILED: frozenset({Status.PENDING}),  # only by a reviewer, who starts a new run
     Status.SKIPPED: frozenset(),

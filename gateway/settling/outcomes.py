@@ -73,11 +73,12 @@ WHERE d.run < excluded.run
 RETURNING notification_id
 """
 
-_UNREADABLE = """
+_GIVEN_UP = """
 SELECT id, run, attempt, status, user_id, channel, priority, template, template_version, payload FROM notifications
 WHERE id = ANY($1::uuid[]) ORDER BY id
 """
 UNREADABLE = "UNREADABLE"
+_UNREADABLE_DETAIL = "its message on the bus can't be read by any worker"
 
 _UNSENT = frozenset({Status.CANCELLED, Status.EXPIRED})
 _MAX_SMALLINT = 2**15 - 1
@@ -125,12 +126,12 @@ class Outcomes:
             await self._apply(driver, [failure.outcome for failure in failures])
             return [row["notification_id"] for row in await driver.fetch(_FILE, *columns)]
 
-    async def give_up(self, identifiers: Sequence[UUID]) -> list[Failure]:
-        """The failures of notifications whose deliveries can't be read, as far as they have not ended. Of a payload that is unreadable
+    async def give_up(self, identifiers: Sequence[UUID], *, reason: str = UNREADABLE, detail: str = _UNREADABLE_DETAIL) -> list[Failure]:
+        """The failures of notifications of which no outcome will come, as far as they have not ended. Of a payload that is unreadable
         itself the dead letter keeps what the row says beside it.
         """
-        found = await self._database.fetch(_UNREADABLE, list(identifiers))
-        return [_unreadable(row) for row in found if Status(row["status"]) not in TERMINAL]
+        found = await self._database.fetch(_GIVEN_UP, list(identifiers))
+        return [_given_up(row, reason, detail) for row in found if Status(row["status"]) not in TERMINAL]
 
     async def _apply(self, driver: Any, outcomes: Sequence[Outcome]) -> Applied:
         told = [outcome for outcome in outcomes if max(outcome.entry.run, outcome.entry.attempt) <= _MAX_SMALLINT]
@@ -164,7 +165,7 @@ class Outcomes:
         )
 
 
-def _unreadable(row: Any) -> Failure:
+def _given_up(row: Any, reason: str, detail: str) -> Failure:
     deliveries, _ = open_envelope(envelope([row["payload"] or b""]), {})
     if not deliveries:
         deliveries = [
@@ -173,8 +174,7 @@ def _unreadable(row: Any) -> Failure:
                 channel=row["channel"], priority=row["priority"], template=row["template"], template_version=row["template_version"],
             )
         ]  # fmt: skip
-    detail = "its message on the bus can't be read by any worker"
-    entry = Entry(datetime.now(UTC), Status.FAILED, row["run"], max(1, row["attempt"]), UNREADABLE, detail)
+    entry = Entry(datetime.now(UTC), Status.FAILED, row["run"], max(1, row["attempt"]), reason, detail)
     return Failure(Outcome(row["id"], entry), deliveries[0].SerializeToString())
 
 

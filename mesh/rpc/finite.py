@@ -1,7 +1,8 @@
 """Free JSON in a request (Struct, Value, ListValue) must be JSON: it has no NaN and no infinities, which protobuf's encoding can carry.
 
 Nor may it be nested without end: each level costs two or three levels of protobuf's, whose parsers give up at 100 (protobuf.dev,
-"Recursion limit"), and what is accepted goes into messages that add levels of their own.
+"Recursion limit"), and what is accepted goes into messages that add levels of their own. Nor may it be of any size: it has to fit into
+every message after this one, in a batch with others.
 """
 
 import math
@@ -13,8 +14,8 @@ from google.protobuf.struct_pb2 import ListValue, Struct, Value
 
 FREE_JSON = frozenset({"google.protobuf.Struct", "google.protobuf.Value", "google.protobuf.ListValue"})
 
-
 MOST_LEVELS = 16
+MOST_BYTES = 256 * 1024
 # Value.number_value on the wire: the tag of field 2, and a little-endian double whose exponent is all ones (NaN or an infinity). To look
 # for these bytes first costs far less than a walk through the messages; a text that happens to hold them costs the walk.
 _SUSPECT = re.compile(rb"\x11.{6}[\xf0-\xff][\x7f\xff]", re.DOTALL)

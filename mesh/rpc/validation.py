@@ -12,7 +12,7 @@ from google.protobuf.message import Message
 
 from clarion.options.v1 import options_pb2
 from mesh.errors import FieldViolation, InvalidArgument
-from mesh.rpc.finite import FREE_JSON, MOST_LEVELS, too_deep, unfit_numbers
+from mesh.rpc.finite import FREE_JSON, MOST_BYTES, MOST_LEVELS, too_deep, unfit_numbers
 
 Check: TypeAlias = Callable[[Message, str, list[FieldViolation]], None]
 
@@ -75,6 +75,11 @@ def _values_of(field: FieldDescriptor, message: Message, path: str) -> Iterator[
 def _free_json_check(field: FieldDescriptor) -> Check:
     def check(message: Message, path: str, violations: list[FieldViolation]) -> None:
         for at, value in _values_of(field, message, path):
+            if (size := value.ByteSize()) > MOST_BYTES:
+                violations.append(
+                    FieldViolation(at[:_LONGEST_PATH], f"takes {size:,} bytes as protobuf and must take at most {MOST_BYTES:,}")
+                )
+                continue
             if too_deep(value):
                 violations.append(FieldViolation(at[:_LONGEST_PATH], _SHALLOW))
                 continue

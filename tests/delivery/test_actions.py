@@ -248,3 +248,18 @@ def test_after_the_last_step_it_is_a_dead_letter_and_a_refusal_of_the_sender_tak
     actions.settle(make_delivery("n3", attempt=6), Retry(Outcome(reason="SMTP_AUTH"), 30.0, make_delivery("n3", attempt=6, refusals=1)))
     actions.pack()
     assert [message.route for message in actions.messages] == [FAILED_QUEUE, FAILED_QUEUE, "email.park.30s"]
+
+
+def test_large_deliveries_share_no_message_that_the_broker_may_refuse() -> None:
+    """RabbitMQ 4 takes 16 MiB; fifty of the largest that are accepted come close to that."""
+    actions = DeliveryActions(LANE, urgent=False, now=NOW)
+    for number in range(50):
+        delivery = make_delivery(f"n{number}")
+        delivery.variables.fields["text"].string_value = "x" * 250_000
+        actions.settle(delivery, Defer("BREAKER_OPEN", 30.0))
+    actions.pack()
+    sizes = [len(message.body) for message in actions.messages]
+    assert max(sizes) < 1024 * 1024
+    assert [
+        delivery.notification_id for message in actions.messages for delivery in DeliveryRequested.FromString(message.body).deliveries
+    ] == [f"n{number}" for number in range(50)]

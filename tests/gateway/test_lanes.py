@@ -5,7 +5,8 @@ from collections import Counter, defaultdict
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.dispatch.lanes import ENVELOPE_ITEMS, Capacity, Lane, Turns
+from delivery.envelopes import ENVELOPE_ITEMS
+from gateway.dispatch.lanes import Capacity, Lane, Turns
 from gateway.notifications.models import Channel, OutboxItem, Priority
 from mesh.ids import new_uuid
 

@@ -123,3 +123,16 @@ def test_free_json_is_nested_at_most_16_levels_deep(kind: str) -> None:
     failed = DeliveryFailed(delivery=delivery)
     assert DeliveryFailed.FromString(failed.SerializeToString()) == failed
     assert _violations(nested(17)) == [("variables", "must not nest lists and objects deeper than 16 levels")]
+
+
+def test_free_json_takes_at_most_256_kib() -> None:
+    """With the largest that is accepted, every message after the request stays below its limit."""
+
+    def sized(size: int) -> notification_service_pb2.SendNotificationRequest:
+        request = Send(user_id="u", channel=channel_pb2.CHANNEL_EMAIL, template="t")
+        request.variables.fields["text"].string_value = "x" * size
+        return request
+
+    largest = 256 * 1024 - sized(256 * 1024).variables.ByteSize() + 256 * 1024
+    validate(sized(largest))
+    assert _violations(sized(largest + 1)) == [("variables", "takes 262,145 bytes as protobuf and must take at most 262,144")]
