@@ -39,6 +39,7 @@ from mesh.rpc.dispatcher import Dispatcher
 from mesh.rpc.identity import ServiceIdentity
 from mesh.rpc.peer import open_peer
 from mesh.rpc.server import serve_grpc
+from mesh.rpc.service_keys import ServiceKeys
 from mesh.rpc.settings import GrpcSettings
 from mesh.stores.cache import open_cache
 from mesh.stores.settings import CacheSettings
@@ -130,7 +131,7 @@ class Channel:
 @asynccontextmanager
 async def open_peers(name: str, settings: ProcessSettings) -> AsyncIterator[Peers]:
     """Channels to user_svc and template_svc. They connect on first use."""
-    identity = ServiceIdentity(name, settings.common.service_secret)
+    identity = ServiceIdentity(name, ServiceKeys.from_settings(name, settings.common))
     peers = settings.peers
     async with AsyncExitStack() as stack:
 

@@ -67,11 +67,13 @@ from mesh.process.runtime import App, together
 from mesh.resilience.breaker_store import BreakerStore
 from mesh.resilience.periodic import Periodic
 from mesh.rpc.dispatcher import Dispatcher
-from mesh.rpc.identity import Authenticator, ServiceIdentity
+from mesh.rpc.identity import Authenticator, CredentialSource, ServiceIdentity
 from mesh.rpc.interceptors import server_chain
+from mesh.rpc.interceptors.auth import Door
 from mesh.rpc.peer import open_peer
 from mesh.rpc.revocations import Revocations
 from mesh.rpc.server import serve_grpc
+from mesh.rpc.service_keys import ServiceKeys
 from mesh.sagas.orchestrator import Orchestrator
 from mesh.sealing import Sealer
 from mesh.stores.cache import open_cache
@@ -100,13 +102,13 @@ _WATCH_POLL_S = 1.0
 
 
 @asynccontextmanager
-async def open_app(settings: Settings, *, broker: Broker | None = None) -> AsyncIterator[App]:
-    """Serves until the end of the block. `broker` replaces the one that the settings name.
+async def open_app(settings: Settings, *, broker: Broker | None = None, credentials: CredentialSource | None = None) -> AsyncIterator[App]:
+    """Serves until the end of the block. `broker` replaces the one that the settings name, `credentials` user_svc as the source of keys.
 
     What is not there yet does not hold it up: health tells what is missing, and only the database is needed to be ready.
     """
     async with AsyncExitStack() as stack:
-        parts = await _open_parts(stack, settings, broker)
+        parts = await _open_parts(stack, settings, broker, credentials)
         dispatcher, settlement = await _wire(stack, settings, parts)
         health = HealthMonitor(parts.checks, services=dispatcher.service_names, alive=lambda: settlement.healthy)
         await health.start()
@@ -130,14 +132,13 @@ class _Parts:
     budget: RecipientBudget
     breakers: BreakerStore
     cancellation: Cancellation
-    identity: ServiceIdentity
-    revocations: Revocations
+    authenticator: Authenticator
     users: grpc.aio.Channel
     templates: grpc.aio.Channel
     checks: tuple[Check, ...]
 
 
-async def _open_parts(stack: AsyncExitStack, settings: Settings, broker: Broker | None) -> _Parts:
+async def _open_parts(stack: AsyncExitStack, settings: Settings, broker: Broker | None, credentials: CredentialSource | None) -> _Parts:
     database = await stack.enter_async_context(open_database(settings.database))
     redis = await stack.enter_async_context(open_cache(settings.cache))
     admission = Admission(redis, caller=settings.admission.caller, recipient=settings.admission.recipient)
@@ -147,7 +148,7 @@ async def _open_parts(stack: AsyncExitStack, settings: Settings, broker: Broker 
         if broker is not None
         else await stack.enter_async_context(open_broker(settings.broker, build_topology(delay_scale=settings.broker.delay_scale)))
     )
-    identity = ServiceIdentity(NAME, settings.common.service_secret)
+    identity = ServiceIdentity(NAME, ServiceKeys.from_settings(NAME, settings.common))
     peers = settings.peers
 
     async def connect(peer: str, target: str, services: Sequence[ServiceDescriptor]) -> grpc.aio.Channel:
@@ -169,7 +170,8 @@ async def _open_parts(stack: AsyncExitStack, settings: Settings, broker: Broker 
     revocations = Revocations(RedisRevocations(redis).fetch)
     revocations.start()
     stack.push_async_callback(revocations.close)
-    return _Parts(database, bus, admission, budget, BreakerStore(redis), cancellation, identity, revocations, users, templates, checks)
+    authenticator = Authenticator(credentials or RemoteCredentials(users), identity, revocations=revocations)
+    return _Parts(database, bus, admission, budget, BreakerStore(redis), cancellation, authenticator, users, templates, checks)
 
 
 async def _wire(stack: AsyncExitStack, settings: Settings, parts: _Parts) -> tuple[Dispatcher, Settlement]:
@@ -182,7 +184,7 @@ async def _wire(stack: AsyncExitStack, settings: Settings, parts: _Parts) -> tup
     maintenance = Maintenance(parts.database, [writer.clean, answers.clean], retention_days=accept.retention_days)
     stack.push_async_callback(maintenance.close)
     maintenance.start()
-    calls = RepeatableCalls(answers, Sealer(settings.common.service_secret, SEALED_FOR))
+    calls = RepeatableCalls(answers, Sealer(settings.sealing.secret, SEALED_FOR, old=settings.sealing.old))
     stack.push_async_callback(calls.close)
     outcomes = Outcomes(parts.database)
     settlement = Settlement(parts.broker, outcomes, watchers, parts.budget)
@@ -205,7 +207,7 @@ async def _wire(stack: AsyncExitStack, settings: Settings, parts: _Parts) -> tup
     changes.start()
     notifications = Notifications(store, parts.cancellation, watchers, parts.budget)
     desk = _open_desk(stack, settings, parts, relay=relay, users=users)
-    dispatcher = Dispatcher(server_chain(Authenticator(RemoteCredentials(parts.users), parts.identity, revocations=parts.revocations)))
+    dispatcher = Dispatcher(server_chain(parts.authenticator, Door.PUBLIC))
     dispatcher.add(NOTIFICATION_SERVICE, NotificationServicer(sender=sender, notifications=notifications))
     dispatcher.add(DEAD_LETTER_SERVICE, desk)
     dispatcher.add(BREAKER_SERVICE, BreakerServicer(Breakers(BreakerRepository(parts.breakers))))

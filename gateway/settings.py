@@ -9,7 +9,7 @@ from gateway.accepting.limits import RateLimit
 from gateway.http_limits import HttpLimits
 from gateway.settling.stuck import SILENT_S
 from mesh.bus.settings import BrokerSettings
-from mesh.process.settings import CommonSettings, Env
+from mesh.process.settings import CommonSettings, Env, SealingSettings
 from mesh.rpc.settings import GrpcSettings
 from mesh.stores.settings import CacheSettings, DatabaseSettings
 from peers.settings import PeerSettings
@@ -109,6 +109,7 @@ class Settings:
     """Everything that the gateway can be told."""
 
     common: CommonSettings
+    sealing: SealingSettings
     grpc: GrpcSettings
     http: HttpSettings
     database: DatabaseSettings
@@ -122,8 +123,10 @@ class Settings:
     @classmethod
     def from_env(cls, env: Env) -> Self:
         """Problems are collected in `env`."""
+        common = CommonSettings.from_env(env, metrics_port=9100)
         return cls(
-            common=CommonSettings.from_env(env, metrics_port=9100),
+            common=common,
+            sealing=SealingSettings.from_env(env, common),
             grpc=GrpcSettings.from_env(env, port=9000),
             http=HttpSettings.from_env(env),
             database=DatabaseSettings.from_env(env),

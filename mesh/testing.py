@@ -1,6 +1,7 @@
 """What tests of any service need: a server on a free port, a clock that obeys, free ports."""
 
 import contextlib
+import hashlib
 import itertools
 import os
 import socket
@@ -22,6 +23,8 @@ from mesh.rpc.server import serve_grpc
 from mesh.rpc.settings import CallLimits, GrpcSettings
 
 SECRET = "test-service-secret-of-32-characters"  # noqa: S105  for tests only
+
+_OPERATOR_KEY = "clk_test_operator"
 
 # a token that is made when a test module is imported must outlive the whole run
 _TEST_TOKEN_S = 24 * 3600
@@ -45,11 +48,19 @@ class FakeClock:
         self.now += seconds
 
 
+class _EveryScope(frozenset[str]):
+    """Holds whatever it is asked for."""
+
+    def __contains__(self, scope: object) -> bool:
+        return True
+
+
 class FakeCredentials:
     """A credential source with fixed API keys by their SHA-256 and fixed public keys."""
 
     def __init__(self) -> None:
-        self.keys: dict[bytes, ApiKeyInfo] = {}
+        operator = ApiKeyInfo("operator", "operator", _EveryScope())
+        self.keys: dict[bytes, ApiKeyInfo] = {hashlib.sha256(_OPERATOR_KEY.encode()).digest(): operator}
         self.public: list[dict[str, Any]] = []
         self.look_ups = 0
 
@@ -82,9 +93,15 @@ def grpc_settings(*, port: int = 0, limits: CallLimits | None = None) -> GrpcSet
     return GrpcSettings("127.0.0.1", port, True, 300, "", "", "", limits=limits or CallLimits())
 
 
-def service_metadata(service: str = "test") -> tuple[tuple[str, str], ...]:
-    """Metadata by which a raw channel calls as another service of the mesh, with the tests' secret."""
-    return (("authorization", f"Bearer {ServiceIdentity(service, SECRET, lifetime_s=_TEST_TOKEN_S).token()}"),)
+def service_metadata(service: str = "gateway") -> tuple[tuple[str, str], ...]:
+    """Metadata by which a raw channel calls as a service of the mesh, with the tests' secret."""
+    token = ServiceIdentity(service, SECRET, lifetime_s=_TEST_TOKEN_S).token("test", "user_svc", "template_svc", "gateway")
+    return (("authorization", f"Bearer {token}"),)
+
+
+def operator_metadata() -> tuple[tuple[str, str], ...]:
+    """Metadata of a caller whom `FakeCredentials` knows and lets do everything."""
+    return (("authorization", f"Bearer {_OPERATOR_KEY}"),)
 
 
 def caller(*scopes: str, user_id: str | None = None) -> Caller:

@@ -10,10 +10,12 @@ from clarion.user.v1 import auth_service_pb2
 from mesh.process.health import Check, HealthMonitor
 from mesh.process.runtime import App
 from mesh.rpc.dispatcher import Dispatcher
-from mesh.rpc.identity import Authenticator, ServiceIdentity
+from mesh.rpc.identity import Authenticator, CredentialSource, ServiceIdentity
 from mesh.rpc.interceptors import server_chain
+from mesh.rpc.interceptors.auth import Door
 from mesh.rpc.peer import open_peer
 from mesh.rpc.server import serve_grpc
+from mesh.rpc.service_keys import ServiceKeys
 from mesh.stores.database import open_database
 from mesh.stores.revocations import open_revocations
 from peers.credentials import RemoteCredentials
@@ -34,20 +36,22 @@ AUTH_SERVICE = auth_service_pb2.DESCRIPTOR.services_by_name["AuthService"]
 
 
 @asynccontextmanager
-async def open_app(settings: Settings) -> AsyncIterator[App]:
+async def open_app(settings: Settings, *, credentials: CredentialSource | None = None) -> AsyncIterator[App]:
     """Serves until the end of the block, in the main thread: render processes end with the thread that started them.
+    `credentials` replaces user_svc as the source of keys.
 
     The database and user_svc may still be down: health says so of the first, and calls answer UNAVAILABLE.
     """
-    identity = ServiceIdentity(NAME, settings.common.service_secret)
+    identity = ServiceIdentity(NAME, ServiceKeys.from_settings(NAME, settings.common))
     async with (
         open_database(settings.database) as database,
         open_peer("user_svc", settings.peers.user_svc, identity=identity, settings=settings.peers, services=[AUTH_SERVICE]) as user_svc,
         open_revocations(settings.cache) as revocations,
         open_processes(settings) as processes,
     ):
-        authenticator = Authenticator(RemoteCredentials(user_svc), identity, revocations=revocations)
-        dispatcher = wire(TemplateRepository(database), authenticator, processes)
+        door = Door.DIRECT if settings.direct_callers else Door.INTERNAL
+        authenticator = Authenticator(credentials or RemoteCredentials(user_svc), identity, revocations=revocations)
+        dispatcher = wire(TemplateRepository(database), authenticator, processes, door)
         # Services of the mesh are known without user_svc, and rendering for them goes on when it is down.
         checks = (Check("database", database.ping), Check("render_processes", processes.ping))
         health = HealthMonitor(checks, services=dispatcher.service_names)
@@ -71,13 +75,13 @@ async def open_processes(settings: Settings) -> AsyncIterator[ProcessPool]:
         await pool.close()
 
 
-def wire(store: TemplateStore, authenticator: Authenticator, processes: Processes) -> Dispatcher:
+def wire(store: TemplateStore, authenticator: Authenticator, processes: Processes, door: Door = Door.DIRECT) -> Dispatcher:
     """Everything between the store and the wire."""
     library = Library(store)
     scheduler = Scheduler(processes, Standing(time.monotonic))
     authoring = Authoring(store, library, scheduler, clock=lambda: datetime.now(UTC))
     rendering = Rendering(store, library, scheduler)
-    dispatcher = Dispatcher(server_chain(authenticator))
+    dispatcher = Dispatcher(server_chain(authenticator, door))
     dispatcher.add(TEMPLATE_SERVICE, TemplateServicer(authoring, rendering))
     dispatcher.add(RENDER_SERVICE, RenderServicer(rendering))
     return dispatcher

@@ -19,6 +19,7 @@ class Settings:
     grpc: GrpcSettings
     database: DatabaseSettings
     cache: CacheSettings | None
+    direct_callers: bool
     peers: PeerSettings
     render_limit_s: float
     render_memory_mb: int
@@ -32,6 +33,7 @@ class Settings:
             grpc=GrpcSettings.from_env(env, port=8002),
             database=DatabaseSettings.from_env(env),
             cache=CacheSettings.optional_from_env(env),
+            direct_callers=env.flag("CLARION_DIRECT_CALLERS", False),
             # Who calls is proven with user_svc's keys.
             peers=PeerSettings.from_env(env, template_svc=False),
             render_limit_s=env.number("CLARION_RENDER_LIMIT_S", 0.2, minimum=0.01, maximum=5),

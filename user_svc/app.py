@@ -12,8 +12,10 @@ from mesh.resilience.periodic import Periodic
 from mesh.rpc.dispatcher import Dispatcher
 from mesh.rpc.identity import Authenticator, ServiceIdentity
 from mesh.rpc.interceptors import server_chain
+from mesh.rpc.interceptors.auth import Door
 from mesh.rpc.revocations import Revocations
 from mesh.rpc.server import serve_grpc
+from mesh.rpc.service_keys import ServiceKeys
 from mesh.sealing import Sealer
 from mesh.stores.cache import open_cache
 from mesh.stores.database import Database, open_database
@@ -99,11 +101,12 @@ class _Parts:
 def _wire(settings: Settings, database: Database, passwords: PasswordHasher, revocations: Revocations) -> _Parts:
     users = Users(UserRepository(database), hash_password=passwords.hash_new, now=_now)
     sessions, api_keys = SessionRepository(database), ApiKeyRepository(database)
-    signing_keys = SigningKeys(SigningKeyRepository(database), Sealer(settings.common.service_secret, SEALED_FOR), now=_now)
+    sealer = Sealer(settings.sealing.secret, SEALED_FOR, old=settings.sealing.old)
+    signing_keys = SigningKeys(SigningKeyRepository(database), sealer, now=_now)
     keys = ApiKeys(api_keys, now=_now)
     authenticator = Authenticator(
         LocalCredentials(signing_keys=signing_keys, api_keys=keys),
-        ServiceIdentity(NAME, settings.common.service_secret),
+        ServiceIdentity(NAME, ServiceKeys.from_settings(NAME, settings.common)),
         revocations=revocations,
     )
     suppressions = Suppressions(SuppressionRepository(database), now=_now)
@@ -116,7 +119,7 @@ def _wire(settings: Settings, database: Database, passwords: PasswordHasher, rev
     auth_servicer = AuthServicer(
         sessions=Sessions(sessions, passwords=passwords, signing_keys=signing_keys, now=_now), api_keys=keys, signing_keys=signing_keys
     )
-    dispatcher = Dispatcher(server_chain(authenticator))
+    dispatcher = Dispatcher(server_chain(authenticator, Door.DIRECT if settings.direct_callers else Door.INTERNAL))
     dispatcher.add(USER_SERVICE, user_servicer)
     dispatcher.add(AUTH_SERVICE, auth_servicer)
     dispatcher.add(RECIPIENT_SERVICE, RecipientServicer(Recipients(ContactRepository(database)), suppressions))

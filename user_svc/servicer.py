@@ -13,6 +13,7 @@ from user_svc.preferences.use_cases import PreferenceBook
 from user_svc.suppressions.convert import suppression_to_proto
 from user_svc.suppressions.use_cases import Suppressions
 from user_svc.users.convert import changes_from_proto, new_user_from_proto, user_to_proto
+from user_svc.users.errors import ErasedByGateway
 from user_svc.users.use_cases import Users
 
 
@@ -42,8 +43,7 @@ class UserServicer(UserServiceServicer):
         return rpc.UpdateUserResponse(user=user_to_proto(user))
 
     async def DeleteUser(self, request: rpc.DeleteUserRequest, context: Any) -> rpc.DeleteUserResponse:
-        await self._users.delete_user(request.id)
-        return rpc.DeleteUserResponse(completed=True)
+        raise ErasedByGateway
 
     async def GetPreferences(self, request: preference_pb2.GetPreferencesRequest, context: Any) -> preference_pb2.GetPreferencesResponse:
         preferences = await self._preferences.get_preferences(current().caller, request.user_id)

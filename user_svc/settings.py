@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from mesh.errors import InvalidArgument
-from mesh.process.settings import CommonSettings, Env
+from mesh.process.settings import CommonSettings, Env, SealingSettings
 from mesh.rpc.settings import GrpcSettings
 from mesh.stores.settings import CacheSettings, DatabaseSettings
 from naming.email_address import check_email
@@ -48,15 +48,20 @@ class Settings:
     grpc: GrpcSettings
     database: DatabaseSettings
     cache: CacheSettings | None
+    direct_callers: bool
     bootstrap: BootstrapSettings
+    sealing: SealingSettings
 
     @classmethod
     def from_env(cls, env: Env) -> Self:
         """Problems are collected in `env`."""
+        common = CommonSettings.from_env(env, metrics_port=9101)
         return cls(
-            common=CommonSettings.from_env(env, metrics_port=9101),
+            common=common,
             grpc=GrpcSettings.from_env(env, port=8001),
             database=DatabaseSettings.from_env(env),
             cache=CacheSettings.optional_from_env(env),
+            direct_callers=env.flag("CLARION_DIRECT_CALLERS", False),
             bootstrap=BootstrapSettings.from_env(env),
+            sealing=SealingSettings.from_env(env, common),
         )

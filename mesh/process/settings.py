@@ -134,6 +134,8 @@ class CommonSettings:
     grace_s: float
     held_mib: int
     service_secret: str = field(repr=False)
+    service_key: str = field(repr=False)
+    service_public_keys: str
 
     @property
     def door_grace_s(self) -> float:
@@ -142,7 +144,14 @@ class CommonSettings:
 
     @classmethod
     def from_env(cls, env: Env, *, metrics_port: int) -> Self:
-        """`metrics_port` is the process's own default; 0 means any free port."""
+        """`metrics_port` is the process's own default; 0 means any free port.
+
+        A service knows the others by its own key and everyone's public keys, or, in development, by one secret that all share.
+        """
+        key = env.secret("CLARION_SERVICE_KEY", "", min_length=43)
+        public_keys = env.text("CLARION_SERVICE_PUBLIC_KEYS", "")
+        if bool(key) != bool(public_keys):
+            env.problems.append("CLARION_SERVICE_KEY, CLARION_SERVICE_PUBLIC_KEYS: must be given together")
         return cls(
             host=env.text("CLARION_HOST", "0.0.0.0"),
             # not the public address: whoever reads the metrics knows how busy the system is, with what, and what is failing
@@ -155,5 +164,21 @@ class CommonSettings:
             drain_s=env.number("CLARION_DRAIN_S", 0.0, maximum=300),
             grace_s=env.number("CLARION_GRACE_S", 10.0, maximum=300),
             held_mib=env.integer("CLARION_HELD_REQUESTS_MIB", 64, minimum=8, maximum=65536),
-            service_secret=env.secret("CLARION_SERVICE_SECRET", min_length=32),
+            service_secret=env.secret("CLARION_SERVICE_SECRET", "" if key else None, min_length=32),
+            service_key=key,
+            service_public_keys=public_keys,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class SealingSettings:
+    """The secret under which a process keeps what only it may read, and the one before, where it is being replaced."""
+
+    secret: str = field(repr=False)
+    old: str = field(repr=False)
+
+    @classmethod
+    def from_env(cls, env: Env, common: CommonSettings) -> Self:
+        """Only in development does the mesh's secret stand in for it."""
+        secret = env.secret("CLARION_SEALING_SECRET", None if common.service_key else "", min_length=32)
+        return cls(secret or common.service_secret, env.secret("CLARION_SEALING_SECRET_OLD", "", min_length=32))

@@ -14,6 +14,7 @@ from mesh.context import Caller, CallerKind
 from mesh.errors import DeadlineExceeded, Unauthenticated, Unavailable
 from mesh.resilience.single_flight import SingleFlight
 from mesh.rpc.revocations import Revocations, key_subject, session_subject, user_subject
+from mesh.rpc.service_keys import ServiceKeys
 
 AUDIENCE = "clarion"
 ISSUER = "clarion"
@@ -21,9 +22,9 @@ ACCESS_TOKEN_TYPE = "at+jwt"  # noqa: S105  a media type, not a secret
 SERVICE_TOKEN_TYPE = "svc+jwt"  # noqa: S105  a media type, not a secret
 API_KEY_PREFIX = "clk_"
 
-_MESH_AUDIENCE = "clarion-mesh"
-_SERVICE_TOKEN_S = 300
-_LEEWAY_S = 5
+_SERVICE_TOKEN_S = 60
+# clocks of two machines may differ by a minute
+_LEEWAY_S = 60
 # how long a proven credential is believed without asking again: the most that a revocation can lag where Redis does not bring it sooner
 _KEY_CACHE_S = 4.0
 # and how long while nobody can be asked; nobody can revoke it then either
@@ -60,38 +61,49 @@ class CredentialSource(Protocol):
 
 
 class ServiceIdentity:
-    """Makes and checks the short-lived tokens (HS256, shared secret) by which processes of the mesh know each other."""
+    """Makes and checks the tokens (EdDSA) by which services know each other, signed with a service's own key for one callee and a minute.
 
-    def __init__(self, service: str, secret: str, *, lifetime_s: int = _SERVICE_TOKEN_S) -> None:
+    `keys` is a `ServiceKeys`, or the secret from which development derives everyone's.
+    """
+
+    def __init__(self, service: str, keys: ServiceKeys | str, *, lifetime_s: int = _SERVICE_TOKEN_S) -> None:
         self._service = service
         self._lifetime_s = lifetime_s
-        self._secret = secret
-        self._token = ""
-        self._renew_at = 0.0
+        self._keys = ServiceKeys.derived(service, keys) if isinstance(keys, str) else keys
+        self._tokens: dict[str, tuple[str, float]] = {}
 
-    def token(self) -> str:
-        """This process's own token, renewed at half its life."""
+    def token(self, *audience: str) -> str:
+        """This process's own token for the service that is called, renewed at half its life."""
         now = time.time()
-        if now >= self._renew_at:
-            claims = {"iss": self._service, "aud": _MESH_AUDIENCE, "iat": int(now), "exp": int(now) + self._lifetime_s}
-            self._token = jwt.encode(claims, self._secret, algorithm="HS256", headers={"typ": SERVICE_TOKEN_TYPE})
-            self._renew_at = now + self._lifetime_s / 2
-        return self._token
+        place = ",".join(audience)
+        token, renew_at = self._tokens.get(place, ("", 0.0))
+        if now >= renew_at:
+            claims = {"iss": self._service, "aud": list(audience), "iat": int(now), "exp": int(now) + self._lifetime_s}
+            headers = {"typ": SERVICE_TOKEN_TYPE, "kid": self._keys.key_id}
+            token = jwt.encode(claims, self._keys.private_key, algorithm="EdDSA", headers=headers)
+            self._tokens[place] = token, now + self._lifetime_s / 2
+        return token
 
     def verify(self, token: str) -> tuple[Caller, float]:
-        """The service behind a token and when the token expires. Raises Unauthenticated."""
+        """The service behind a token that was made for this one, and when the token expires. Raises Unauthenticated."""
         try:
+            kid = str(jwt.get_unverified_header(token).get("kid", ""))
+            issuer = str(jwt.decode(token, options={"verify_signature": False}).get("iss", ""))
+            key = self._keys.public_key(kid, issuer)
+            if key is None:
+                raise _rejected("the service token is not valid")
             claims = jwt.decode(
                 token,
-                self._secret,
-                algorithms=["HS256"],
-                audience=_MESH_AUDIENCE,
+                key,
+                algorithms=["EdDSA"],
+                audience=self._service,
+                issuer=issuer,
                 leeway=_LEEWAY_S,
                 options={"require": ["iss", "exp", "iat", "aud"]},
             )
-        except jwt.InvalidTokenError:
+        except (jwt.InvalidTokenError, ValueError):
             raise _rejected("the service token is not valid") from None
-        return Caller(CallerKind.SERVICE, claims["iss"]), float(claims["exp"])
+        return Caller(CallerKind.SERVICE, issuer), float(claims["exp"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ Access = options_pb2.Access
 
 
 class PolicyMissing(Exception):
-    """A method declares no access, or no deadline where it needs one."""
+    """A method declares no access, or no callers, scope or deadline where it needs one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,7 @@ class Method:
     access: "options_pb2.Access.ValueType"
     scope: str
     owner: bool
+    callers: frozenset[str]
     deadline_s: float
     success_status: int
     idempotent: bool
@@ -47,6 +48,8 @@ def method_of(descriptor: MethodDescriptor) -> Method:
         raise PolicyMissing(f"{full_name} declares no access")
     if policy.access == options_pb2.ACCESS_SCOPE and not policy.scope:
         raise PolicyMissing(f"{full_name} declares no scope")
+    if policy.access == options_pb2.ACCESS_INTERNAL and not policy.callers:
+        raise PolicyMissing(f"{full_name} declares no callers")
     if not descriptor.server_streaming and policy.default_deadline_ms <= 0:
         raise PolicyMissing(f"{full_name} declares no deadline")
     return Method(
@@ -59,6 +62,7 @@ def method_of(descriptor: MethodDescriptor) -> Method:
         access=policy.access,
         scope=policy.scope,
         owner=policy.owner,
+        callers=frozenset(policy.callers),
         deadline_s=policy.default_deadline_ms / 1000,
         success_status=policy.success_status or 200,
         idempotent=options.idempotency_level != descriptor_pb2.MethodOptions.IDEMPOTENCY_UNKNOWN,

@@ -27,7 +27,7 @@ from mesh.rpc.identity import ServiceIdentity
 from mesh.rpc.interceptors import client_chain
 from mesh.rpc.settings import ChannelSettings
 from mesh.stores.database import Database
-from mesh.testing import SECRET, free_port, service_metadata
+from mesh.testing import SECRET, free_port
 from tests.gateway.factories import make_delivery, make_row
 from user_svc.app import open_app
 from user_svc.settings import Settings as UserSettings
@@ -37,7 +37,7 @@ TOKEN, VARIABLE = "device-token-of-ada", "Analytical Engine"
 STEPS = ["hold_notifications", "revoke_credentials", "delete_user", "cancel_notifications", "redact_notifications", "plan_sweep"]
 TRACES = [EMAIL, NAME, TOKEN, VARIABLE]
 API_KEY = "clk_test_0123456789012345678901234567890123456789"
-OPERATOR = service_metadata("test")
+OPERATOR = (("authorization", f"Bearer {API_KEY}"),)
 SETTINGS = ChannelSettings(ca_file="", cert_file="", key_file="", breaker_failures=1000, breaker_open_s=0.1)
 
 
@@ -55,6 +55,7 @@ class UserSvc:
             "CLARION_DATABASE_URL": self._url,
             "CLARION_SERVICE_SECRET": SECRET,
             "CLARION_BOOTSTRAP_API_KEY": API_KEY,
+            "CLARION_DIRECT_CALLERS": "true",
             "CLARION_HOST": "127.0.0.1",
             "CLARION_GRPC_PORT": str(self.port),
             "CLARION_GRACE_S": "0",

@@ -19,7 +19,7 @@ from mesh.process.health import LIVENESS, NOT_SERVING, SERVING
 from mesh.process.runtime import App, PortTaken
 from mesh.process.settings import Env
 from mesh.resilience.breaker_store import BreakerStore
-from mesh.testing import SECRET, free_port, service_metadata, watch_health
+from mesh.testing import SECRET, FakeCredentials, free_port, operator_metadata, watch_health
 from tests.dying_broker import DyingBroker
 from tests.fixtures_postgres import NewDatabase
 
@@ -56,14 +56,14 @@ async def settings(postgres_url: NewDatabase, redis_url: str) -> Settings:
 @pytest.fixture
 async def gateway(settings: Settings) -> AsyncIterator[Open]:
     async with (
-        open_app(settings, broker=MemoryBroker()) as app,
+        open_app(settings, broker=MemoryBroker(), credentials=FakeCredentials()) as app,
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{app.ports['http']}") as client,
     ):
         yield Open(app, settings, client)
 
 
 def bearer() -> dict[str, str]:
-    return {key.title(): value for key, value in service_metadata("test")}
+    return {key.title(): value for key, value in operator_metadata()}
 
 
 async def test_it_is_ready_without_the_other_services(gateway: Open) -> None:

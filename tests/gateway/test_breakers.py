@@ -19,7 +19,7 @@ from mesh.errors import InvalidArgument
 from mesh.resilience import breaker_store
 from mesh.resilience.breaker import BreakerState
 from mesh.resilience.shared_breaker import SharedBreakers
-from mesh.testing import caller, service_metadata, serving
+from mesh.testing import caller, operator_metadata, serving
 
 OPERATOR = caller("operations:write")
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -93,17 +93,17 @@ async def test_what_an_operator_wants_a_worker_does(redis: Redis) -> None:
         stub = BreakerServiceStub(channel)
         request = rpc.ForceBreakerRequest(name="smtp.primary", force=breaker_pb2.BREAKER_FORCE_OPEN, note="maintenance")
         request.duration.FromSeconds(3600)
-        forced = (await stub.ForceBreaker(request, metadata=service_metadata())).breaker
+        forced = (await stub.ForceBreaker(request, metadata=operator_metadata())).breaker
         assert (forced.state, forced.force, forced.note) == (breaker_pb2.BREAKER_STATE_OPEN, breaker_pb2.BREAKER_FORCE_OPEN, "maintenance")
-        assert forced.forced_by == "service:test"
+        assert forced.forced_by == "api_key:operator"
         assert abs(forced.force_expire_time.seconds - forced.force_time.seconds) == 3600
         await shared.poll()
         assert breaker.state is BreakerState.OPEN
         request = rpc.ForceBreakerRequest(name="smtp.primary", force=breaker_pb2.BREAKER_FORCE_AUTO)
-        await stub.ForceBreaker(request, metadata=service_metadata())
+        await stub.ForceBreaker(request, metadata=operator_metadata())
         await shared.poll()
         assert breaker.state is BreakerState.CLOSED
-        (listed,) = (await stub.ListBreakers(rpc.ListBreakersRequest(), metadata=service_metadata())).breakers
+        (listed,) = (await stub.ListBreakers(rpc.ListBreakersRequest(), metadata=operator_metadata())).breakers
         assert (listed.name, listed.state, listed.force) == (
             "smtp.primary",
             breaker_pb2.BREAKER_STATE_CLOSED,

@@ -76,7 +76,7 @@ class Asking:
 @pytest.fixture
 async def asking() -> AsyncIterator[Asking]:
     peer = Peer()
-    chain = client_chain(ServiceIdentity("gateway", SECRET), Breaker("peer", failures=100))
+    chain = client_chain(ServiceIdentity("gateway", SECRET), Breaker("test", failures=100))
     async with (
         serving_port((RENDER, peer), (RECIPIENT, peer)) as port,
         open_channel(f"dns:///127.0.0.1:{port}", settings=SETTINGS, chain=chain, services=[]) as channel,

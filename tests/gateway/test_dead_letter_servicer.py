@@ -16,11 +16,11 @@ from gateway.dead_letters.servicer import DeadLetterServicer
 from mesh.errors import ServiceError
 from mesh.rpc.channel import to_service_error
 from mesh.stores.database import Database
-from mesh.testing import service_metadata, serving
+from mesh.testing import operator_metadata, serving
 from tests.gateway.dead_letter_desk import START, Desk
 
 SERVICE = rpc.DESCRIPTOR.services_by_name["DeadLetterService"]
-REVIEWER = service_metadata("review")
+REVIEWER = operator_metadata()
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ async def test_a_letter_is_listed_read_noted_requeued_and_read_again(stub: Any, 
     await stub.AnnotateDeadLetter(rpc.AnnotateDeadLetterRequest(**name, note="asked"), metadata=REVIEWER)
     request = rpc.RequeueDeadLetterRequest(**name, note="fixed", email="eve@example.com")
     done = (await stub.RequeueDeadLetter(request, metadata=REVIEWER)).dead_letter
-    assert (done.state, done.resolved_by) == (pb.DEAD_LETTER_STATE_REQUEUED, "service:review")
+    assert (done.state, done.resolved_by) == (pb.DEAD_LETTER_STATE_REQUEUED, "api_key:operator")
     assert [(entry.action, entry.note, list(entry.changed)) for entry in done.audit] == [
         (pb.DEAD_LETTER_ACTION_NOTED, "asked", []),
         (pb.DEAD_LETTER_ACTION_REQUEUED, "fixed", ["email"]),
@@ -77,7 +77,7 @@ async def test_a_key_in_the_header_makes_an_order_safe_to_repeat(stub: Any, desk
     keyed = (*REVIEWER, ("idempotency-key", '"k-1"'))
     order = rpc.RequeueDeadLettersRequest(filter=pb.DeadLetterFilter(template="welcome"), rate_per_s=7, note="again")
     job = (await stub.RequeueDeadLetters(order, metadata=keyed)).job
-    assert (job.total_count, job.rate_per_s, job.filter.template, job.created_by) == (3, 7, "welcome", "service:review")
+    assert (job.total_count, job.rate_per_s, job.filter.template, job.created_by) == (3, 7, "welcome", "api_key:operator")
     assert (job.action, job.state) == (pb.DEAD_LETTER_ACTION_REQUEUED, pb.DEAD_LETTER_JOB_STATE_RUNNING)
     assert desk.woken == 1
     again = rpc.RequeueDeadLettersRequest()

@@ -25,13 +25,12 @@ from mesh.process.settings import Env
 from mesh.sagas.state import Saga, StepRecord
 from mesh.stores.database import Database, open_database
 from mesh.stores.settings import DatabaseSettings
-from mesh.testing import SECRET, free_port, service_metadata
+from mesh.testing import SECRET, free_port
 from tests.fixtures_postgres import NewDatabase
 from tests.gateway.erasure_stage import API_KEY, EMAIL, OPERATOR, PASSWORD, STEPS, TRACES, Rows, UserSvc
 from tests.rows import rows_that_hold
 
 KEY = {"Authorization": f"Bearer {API_KEY}"}
-SERVICE = {key.title(): value for key, value in service_metadata("test")}
 
 
 @dataclass
@@ -113,13 +112,13 @@ async def test_grpc_callers_get_the_same(gateway: Open) -> None:
     assert [saga.id for saga in listed.sagas] == [answer.saga_id]
 
 
-async def test_user_svc_itself_deletes_in_user_svc_only(gateway: Open) -> None:
-    await Rows(gateway.database, gateway.user_id).add("sent", status=6)
+async def test_user_svc_itself_deletes_nobody(gateway: Open) -> None:
     async with grpc.aio.insecure_channel(f"127.0.0.1:{gateway.user_svc.port}") as channel:
         users: Any = UserServiceStub(channel)
-        answer = await users.DeleteUser(user_service_pb2.DeleteUserRequest(id=str(gateway.user_id)), metadata=OPERATOR)
-    assert (answer.completed, answer.saga_id) == (True, "")
-    assert await rows_that_hold(gateway.database, TRACES) != []
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await users.DeleteUser(user_service_pb2.DeleteUserRequest(id=str(gateway.user_id)), metadata=OPERATOR)
+    assert refused.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+    assert (await gateway.http.get(f"/v1/users/{gateway.user_id}", headers=KEY)).status_code == 200
 
 
 async def test_who_does_not_exist_is_404_and_begins_nothing(gateway: Open) -> None:
@@ -166,14 +165,16 @@ async def test_a_bad_question_is_400(gateway: Open) -> None:
 
 
 async def test_while_nobody_can_tell_whether_there_is_such_a_user_it_is_503(gateway: Open) -> None:
+    assert await gateway.sagas() == []  # from here on the gateway has confirmed the key
     await gateway.user_svc.stop()
-    answer = await gateway.http.delete(f"/v1/users/{gateway.user_id}", headers=SERVICE)
+    answer = await gateway.http.delete(f"/v1/users/{gateway.user_id}", headers=KEY)
     assert (answer.status_code, answer.json()["details"][0]["reason"]) == (503, "DEPENDENCY_UNAVAILABLE")
-    assert (await gateway.http.get("/v1/sagas", headers=SERVICE)).json()["sagas"] == []
+    assert (await gateway.http.get("/v1/sagas", headers=KEY)).json()["sagas"] == []
 
 
 async def test_a_call_that_ran_out_of_time_says_so_and_the_gateway_finishes_by_itself(gateway: Open) -> None:
     """Here user_svc goes away after another replica has opened the saga."""
+    assert await gateway.sagas() == []  # from here on the gateway has confirmed the key
     await gateway.user_svc.stop()
     now = datetime.now(UTC)
     steps = tuple(StepRecord(name) for name in STEPS)
@@ -186,7 +187,7 @@ async def test_a_call_that_ran_out_of_time_says_so_and_the_gateway_finishes_by_i
     await gateway.user_svc.start()
     path = f"/v1/sagas/{saga.id}"
     async with asyncio.timeout(60):
-        while (found := (await gateway.http.get(path, headers=SERVICE)).json())["state"] != "completed":
+        while (found := (await gateway.http.get(path, headers=KEY)).json())["state"] != "completed":
             assert found["state"] == "running"
             await asyncio.sleep(0.1)
     assert await rows_that_hold(gateway.database, TRACES) == []

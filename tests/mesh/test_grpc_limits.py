@@ -24,7 +24,7 @@ from clarion.user.v1 import user_service_pb2
 from clarion.user.v1.user_service_pb2_grpc import UserServiceStub
 from mesh.rpc.identity import ApiKeyInfo
 from mesh.rpc.settings import CallLimits
-from mesh.testing import FakeCredentials, service_metadata, serving, serving_port
+from mesh.testing import FakeCredentials, operator_metadata, serving, serving_port
 from tests.waiting import until
 
 USER_SERVICE: ServiceDescriptor = user_service_pb2.DESCRIPTOR.services_by_name["UserService"]
@@ -117,7 +117,7 @@ async def test_a_compressed_request_is_refused_before_it_is_inflated() -> None:
 async def test_what_does_not_parse_is_the_callers_fault(raw: bytes, caplog: pytest.LogCaptureFixture) -> None:
     """With ErrorInfo, without a Python class name, and without a traceback in the log."""
     async with serving((USER_SERVICE, Users())) as channel:
-        error = await refused(raw_unary(channel, GET_USER)(raw, metadata=service_metadata()))
+        error = await refused(raw_unary(channel, GET_USER)(raw, metadata=operator_metadata()))
     assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert "clarion.user.v1.GetUserRequest" in (error.details() or "")
     assert "Error" not in (error.details() or "")
@@ -127,7 +127,7 @@ async def test_what_does_not_parse_is_the_callers_fault(raw: bytes, caplog: pyte
 @pytest.mark.parametrize("keys", [[""], ["a", "a"], ["a", "b"], ["x" * 256], [" "]])
 async def test_an_empty_or_doubled_key_is_refused_as_over_rest(keys: Sequence[str]) -> None:
     async with serving((USER_SERVICE, Users())) as channel:
-        metadata = (*service_metadata(), *(("idempotency-key", key) for key in keys), ("x-correlation-id", "c-1"))
+        metadata = (*operator_metadata(), *(("idempotency-key", key) for key in keys), ("x-correlation-id", "c-1"))
         error = await refused(UserServiceStub(channel).GetUser(user_service_pb2.GetUserRequest(id="a"), metadata=metadata))
     assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert ("x-correlation-id", "c-1") in [(key, value) for key, value in error.trailing_metadata() or ()]
@@ -198,7 +198,7 @@ async def _half_sent(port: int, count: int, path: str) -> tuple[asyncio.StreamWr
     answered: dict[int, bool] = {}
     for _ in range(count):
         stream = client.get_next_available_stream_id()
-        client.send_headers(stream, [*head, *service_metadata()])
+        client.send_headers(stream, [*head, *operator_metadata()])
         client.send_data(stream, b"\0" + struct.pack(">I", 4_000_000) + b"x" * 200)
         answered[stream] = False
     writer.write(client.data_to_send())
@@ -225,7 +225,7 @@ async def test_half_sent_requests_hold_few_places_and_not_for_long(path: str) ->
     async with serving_port((USER_SERVICE, users)) as port, grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         writer, listening = await _half_sent(port, 90, path)
         for _ in range(20):
-            await UserServiceStub(channel).GetUser(user_service_pb2.GetUserRequest(id="a"), metadata=service_metadata())
+            await UserServiceStub(channel).GetUser(user_service_pb2.GetUserRequest(id="a"), metadata=operator_metadata())
             assert (await health_check(channel)).status == health_pb2.HealthCheckResponse.SERVING
         async with asyncio.timeout(30):
             assert all((await listening).values())

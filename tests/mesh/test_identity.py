@@ -94,7 +94,7 @@ async def test_a_header_of_another_form_is_refused(authorization: str) -> None:
 
 async def test_a_service_token_names_the_service() -> None:
     """Services hold every scope."""
-    token = ServiceIdentity("email_worker", SECRET).token()
+    token = ServiceIdentity("email_worker", SECRET).token("test")
     caller = await _authenticator().authenticate(f"bearer {token}")
     assert (caller.kind, caller.id) == (CallerKind.SERVICE, "email_worker")
     assert caller.has("users:read")

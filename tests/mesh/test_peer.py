@@ -20,7 +20,7 @@ from mesh.rpc.interceptors import server_chain
 from mesh.rpc.peer import open_peer
 from mesh.rpc.server import serve_grpc
 from mesh.rpc.settings import ChannelSettings
-from mesh.testing import SECRET, FakeCredentials, free_port, grpc_settings
+from mesh.testing import SECRET, FakeCredentials, free_port, grpc_settings, service_metadata
 from tests.system.drills.proxy import Mode, Proxy
 from tests.waiting import until_answered
 
@@ -187,7 +187,7 @@ async def reached_again(stub: Stub, servicer: Servicer, calls: int) -> bool:
 async def remove(stub: Stub, *, timeout_s: float) -> bool:
     """Whether a call that is never hedged is answered in time."""
     try:
-        await stub.BatchRemoveDevices(BatchRemoveDevicesRequest(), timeout=timeout_s)
+        await stub.BatchRemoveDevices(BatchRemoveDevicesRequest(), timeout=timeout_s, metadata=service_metadata("push_worker"))
     except ServiceError:
         return False
     return True

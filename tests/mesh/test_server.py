@@ -18,7 +18,7 @@ from mesh.rpc.channel import open_channel
 from mesh.rpc.identity import ApiKeyInfo, ServiceIdentity
 from mesh.rpc.interceptors import client_chain
 from mesh.rpc.settings import ChannelSettings
-from mesh.testing import SECRET, FakeCredentials, free_port, service_metadata, serving, serving_port
+from mesh.testing import SECRET, FakeCredentials, free_port, operator_metadata, serving, serving_port
 
 USER_SERVICE: ServiceDescriptor = user_service_pb2.DESCRIPTOR.services_by_name["UserService"]
 PEERS = ChannelSettings(ca_file="", cert_file="", key_file="", breaker_failures=5, breaker_open_s=60)
@@ -66,7 +66,7 @@ async def test_an_unknown_exception_reaches_the_client_without_its_class_or_text
     """A crash is INTERNAL with a correlation id and nothing else."""
     async with serving((USER_SERVICE, Servicer())) as channel:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await UserServiceStub(channel).GetUser(user_service_pb2.GetUserRequest(id="crash"), metadata=service_metadata())
+            await UserServiceStub(channel).GetUser(user_service_pb2.GetUserRequest(id="crash"), metadata=operator_metadata())
     assert caught.value.code() is grpc.StatusCode.INTERNAL
     assert "SELECT" not in str(caught.value)
     assert "ValueError" not in str(caught.value)
@@ -77,7 +77,7 @@ async def test_errors_carry_error_info_and_headers() -> None:
     """A refusal has ErrorInfo, RetryInfo, QuotaFailure and the headers that were set before it."""
     async with serving((USER_SERVICE, Servicer())) as channel:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await UserServiceStub(channel).GetUser(user_service_pb2.GetUserRequest(id="limited"), metadata=service_metadata())
+            await UserServiceStub(channel).GetUser(user_service_pb2.GetUserRequest(id="limited"), metadata=operator_metadata())
     status = _status(caught.value)
     kinds = {detail.TypeName() for detail in status.details}
     assert kinds == {"google.rpc.ErrorInfo", "google.rpc.RetryInfo", "google.rpc.QuotaFailure"}
@@ -88,7 +88,7 @@ async def test_a_breach_of_the_schemas_rules_names_field_and_rule() -> None:
     """An empty id is refused before the handler."""
     async with serving((USER_SERVICE, Servicer())) as channel:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await UserServiceStub(channel).GetUser(user_service_pb2.GetUserRequest(), metadata=service_metadata())
+            await UserServiceStub(channel).GetUser(user_service_pb2.GetUserRequest(), metadata=operator_metadata())
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     bad = error_details_pb2.BadRequest()
     assert any(detail.Unpack(bad) for detail in _status(caught.value).details)
@@ -133,24 +133,24 @@ async def test_mesh_channels_raise_service_errors_and_pass_identity_deadline_and
     servicer = Servicer()
     async with serving_port((USER_SERVICE, servicer)) as port:
         target = f"ipv4:127.0.0.1:{port}"
-        chain = client_chain(ServiceIdentity("gateway", SECRET), Breaker("user_svc"))
+        chain = client_chain(ServiceIdentity("gateway", SECRET), Breaker("test"))
         async with open_channel(target, settings=PEERS, chain=chain, services=[USER_SERVICE]) as channel:
             stub = UserServiceStub(channel)
-            response = await stub.GetUser(user_service_pb2.GetUserRequest(id="a"), timeout=1.5)
+            response = await stub.GetUser(user_service_pb2.GetUserRequest(id="a"), timeout=1.5, metadata=operator_metadata())
             assert response.user.id == "a"
             assert 0 < servicer.remaining[0] <= 1.5
             with pytest.raises(NotFound) as missing:
-                await stub.GetUser(user_service_pb2.GetUserRequest(id="none"))
+                await stub.GetUser(user_service_pb2.GetUserRequest(id="none"), metadata=operator_metadata())
             assert missing.value.reason == "USER_NOT_FOUND"
             with pytest.raises(InvalidArgument):
-                await stub.GetUser(user_service_pb2.GetUserRequest(id="x" * 37))
+                await stub.GetUser(user_service_pb2.GetUserRequest(id="x" * 37), metadata=operator_metadata())
             with pytest.raises(DeadlineExceeded):
-                await stub.GetUser(user_service_pb2.GetUserRequest(id="slow"), timeout=0.05)
+                await stub.GetUser(user_service_pb2.GetUserRequest(id="slow"), timeout=0.05, metadata=operator_metadata())
 
 
 async def test_five_failures_open_the_breaker_of_a_target() -> None:
     """A target that nobody listens on is left alone after five calls, without a word about its address."""
-    chain = client_chain(ServiceIdentity("gateway", SECRET), Breaker("user_svc"))
+    chain = client_chain(ServiceIdentity("gateway", SECRET), Breaker("test"))
     async with open_channel(f"ipv4:127.0.0.1:{free_port()}", settings=PEERS, chain=chain, services=[USER_SERVICE]) as channel:
         reasons = []
         for _ in range(6):
@@ -164,7 +164,7 @@ async def test_five_failures_open_the_breaker_of_a_target() -> None:
 
 async def test_another_service_may_not_pretend() -> None:
     """A service token signed with another secret is refused."""
-    forged = ServiceIdentity("gateway", "another-secret-that-is-32-characters!").token()
+    forged = ServiceIdentity("gateway", "another-secret-that-is-32-characters!").token("test")
     async with serving((USER_SERVICE, Servicer())) as channel:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await UserServiceStub(channel).GetUser(

@@ -10,10 +10,15 @@ from pathlib import Path
 import pytest
 
 from devstack.fcm import open_fcm_server
+from mesh.rpc.service_keys import generate
 from tests.repo.test_manifests import ROOT, SERVICES, container, objects, of_service, pod, read
 from tests.waiting import GUARD_S
 
-_RANDOM = {"$(openssl rand -hex 32)": "0123456789abcdef" * 4, "$(openssl rand -hex 24)": "0123456789abcdef" * 3}
+_RANDOM = {
+    "$(openssl rand -hex 32)": "0123456789abcdef" * 4,
+    "$(openssl rand -hex 24)": "0123456789abcdef" * 3,
+    **{f"${name}": value for name, _, value in (line.partition("=") for line in generate(SERVICES))},
+}
 
 
 def documented() -> dict[str, dict[str, str]]:

@@ -14,12 +14,13 @@ from clarion.template.v1.render_service_pb2_grpc import RenderServiceStub
 from clarion.template.v1.template_service_pb2_grpc import TemplateServiceStub
 from mesh.process.health import SERVING
 from mesh.process.settings import Env
-from mesh.testing import SECRET, free_port, service_metadata, watch_health
+from mesh.testing import SECRET, FakeCredentials, free_port, operator_metadata, service_metadata, watch_health
 from template_svc.app import open_app
 from template_svc.settings import Settings
 from tests.fixtures_postgres import NewDatabase
 
 AS_SERVICE = service_metadata("gateway")
+AS_OPERATOR = operator_metadata()
 
 
 def settings(url: str, **more: str) -> Settings:
@@ -28,6 +29,7 @@ def settings(url: str, **more: str) -> Settings:
         "CLARION_GRPC_PORT": "0",
         "CLARION_METRICS_PORT": "0",
         "CLARION_SERVICE_SECRET": SECRET,
+        "CLARION_DIRECT_CALLERS": "true",
         "CLARION_DATABASE_URL": url,
         "CLARION_USER_SVC_TARGET": f"ipv4:127.0.0.1:{free_port()}",
         **more,
@@ -41,14 +43,14 @@ def settings(url: str, **more: str) -> Settings:
 async def test_a_template_is_made_and_rendered_over_a_real_database(postgres_url: NewDatabase) -> None:
     """Another service of the mesh needs no user_svc to be known."""
     async with (
-        open_app(settings(await postgres_url("template_svc"))) as app,
+        open_app(settings(await postgres_url("template_svc")), credentials=FakeCredentials()) as app,
         grpc.aio.insecure_channel(f"127.0.0.1:{app.ports['grpc']}") as channel,
     ):
         templates: Any = TemplateServiceStub(channel)
-        await templates.CreateTemplate(rpc.CreateTemplateRequest(name="otp", channel=channel_pb2.CHANNEL_PUSH), metadata=AS_SERVICE)
+        await templates.CreateTemplate(rpc.CreateTemplateRequest(name="otp", channel=channel_pb2.CHANNEL_PUSH), metadata=AS_OPERATOR)
         content = template_pb2.Content(title="Code", body="{{ code }}", data={"code": "{{ code }}"})
         wanted = rpc.CreateVersionRequest(name="otp", contents={"en": content, "pt-br": content}, publish=True)
-        await templates.CreateVersion(wanted, metadata=AS_SERVICE)
+        await templates.CreateVersion(wanted, metadata=AS_OPERATOR)
         item = render.RenderItem(template="otp", version=1, locale="pt")
         item.variables.update({"code": 123456})
         rendering: Any = RenderServiceStub(channel)
@@ -60,14 +62,17 @@ async def test_a_template_is_made_and_rendered_over_a_real_database(postgres_url
 @pytest.mark.processes  # those that render
 async def test_a_database_that_is_down_shows_in_health_and_as_unavailable() -> None:
     url = f"postgresql://nobody@127.0.0.1:{free_port()}/none"
-    async with open_app(settings(url)) as app, grpc.aio.insecure_channel(f"127.0.0.1:{app.ports['grpc']}") as channel:
+    async with (
+        open_app(settings(url), credentials=FakeCredentials()) as app,
+        grpc.aio.insecure_channel(f"127.0.0.1:{app.ports['grpc']}") as channel,
+    ):
         assert not app.health.ready
         statuses = watch_health(channel)
         assert await anext(statuses) != SERVING
         await statuses.aclose()
         templates: Any = TemplateServiceStub(channel)
         try:
-            await templates.GetTemplate(rpc.GetTemplateRequest(name="x"), metadata=AS_SERVICE)
+            await templates.GetTemplate(rpc.GetTemplateRequest(name="x"), metadata=AS_OPERATOR)
             code = None
         except grpc.aio.AioRpcError as error:
             code = error.code()

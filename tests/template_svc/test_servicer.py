@@ -19,7 +19,7 @@ from clarion.template.v1.template_service_pb2_grpc import TemplateServiceStub
 from mesh.process.health import HealthMonitor
 from mesh.rpc.identity import Authenticator, ServiceIdentity
 from mesh.rpc.server import serve_grpc
-from mesh.testing import SECRET, FakeCredentials, grpc_settings, service_metadata
+from mesh.testing import SECRET, FakeCredentials, grpc_settings, operator_metadata, service_metadata
 from template_svc.app import wire
 from tests.template_svc.fakes import InlineProcesses, MemoryTemplates
 
@@ -27,7 +27,8 @@ from tests.template_svc.fakes import InlineProcesses, MemoryTemplates
 Stub: TypeAlias = Any
 
 EMAIL = template_pb2.Content(subject="Hello {{ name }}", html="<p>{{ name }}</p>", text="{{ name }} has {{ count }}")
-AS_SERVICE = service_metadata("email_worker")
+AS_SERVICE = service_metadata("gateway")
+AS_OPERATOR = operator_metadata()
 
 
 def variables(**values: Any) -> Struct:
@@ -77,9 +78,9 @@ def details_of(status: status_pb2.Status) -> tuple[str, list[str]]:
 
 async def create(templates: Stub, **contents: template_pb2.Content) -> rpc.CreateVersionResponse:
     """The template `welcome` with a published version."""
-    await templates.CreateTemplate(rpc.CreateTemplateRequest(name="welcome", channel=channel_pb2.CHANNEL_EMAIL), metadata=AS_SERVICE)
+    await templates.CreateTemplate(rpc.CreateTemplateRequest(name="welcome", channel=channel_pb2.CHANNEL_EMAIL), metadata=AS_OPERATOR)
     wanted = rpc.CreateVersionRequest(name="welcome", contents=contents or {"en": EMAIL}, publish=True)
-    made: rpc.CreateVersionResponse = await templates.CreateVersion(wanted, metadata=AS_SERVICE)
+    made: rpc.CreateVersionResponse = await templates.CreateVersion(wanted, metadata=AS_OPERATOR)
     return made
 
 
@@ -87,21 +88,21 @@ async def test_a_template_lives_from_its_making_to_its_deletion(templates: Stub)
     made = (await create(templates)).version
     assert (made.version, made.published, list(made.required_variables)) == (1, True, ["count", "name"])
     assert made.contents["en"] == EMAIL
-    found = (await templates.GetTemplate(rpc.GetTemplateRequest(name="welcome"), metadata=AS_SERVICE)).template
+    found = (await templates.GetTemplate(rpc.GetTemplateRequest(name="welcome"), metadata=AS_OPERATOR)).template
     assert (found.published_version, found.latest_version, found.default_locale) == (1, 1, "en")
     assert found.on_unknown == template_pb2.ON_UNKNOWN_RESEND
     assert found.HasField("create_time")
-    listed = await templates.ListTemplates(rpc.ListTemplatesRequest(), metadata=AS_SERVICE)
+    listed = await templates.ListTemplates(rpc.ListTemplatesRequest(), metadata=AS_OPERATOR)
     assert list(listed.templates) == [found]
-    await templates.CreateVersion(rpc.CreateVersionRequest(name="welcome", contents={"en": EMAIL}), metadata=AS_SERVICE)
-    versions = await templates.ListVersions(rpc.ListVersionsRequest(name="welcome"), metadata=AS_SERVICE)
+    await templates.CreateVersion(rpc.CreateVersionRequest(name="welcome", contents={"en": EMAIL}), metadata=AS_OPERATOR)
+    versions = await templates.ListVersions(rpc.ListVersionsRequest(name="welcome"), metadata=AS_OPERATOR)
     assert [(version.version, version.published) for version in versions.versions] == [(2, False), (1, True)]
-    published = await templates.PublishVersion(rpc.PublishVersionRequest(name="welcome", version=2), metadata=AS_SERVICE)
+    published = await templates.PublishVersion(rpc.PublishVersionRequest(name="welcome", version=2), metadata=AS_OPERATOR)
     assert published.template.published_version == 2
-    second = await templates.GetVersion(rpc.GetVersionRequest(name="welcome", version=2), metadata=AS_SERVICE)
+    second = await templates.GetVersion(rpc.GetVersionRequest(name="welcome", version=2), metadata=AS_OPERATOR)
     assert second.version.published
-    await templates.DeleteTemplate(rpc.DeleteTemplateRequest(name="welcome"), metadata=AS_SERVICE)
-    gone = templates.GetTemplate(rpc.GetTemplateRequest(name="welcome"), metadata=AS_SERVICE)
+    await templates.DeleteTemplate(rpc.DeleteTemplateRequest(name="welcome"), metadata=AS_OPERATOR)
+    gone = templates.GetTemplate(rpc.GetTemplateRequest(name="welcome"), metadata=AS_OPERATOR)
     assert await status_of(gone) == ("NOT_FOUND", "TEMPLATE_NOT_FOUND", [])
 
 
@@ -141,13 +142,13 @@ async def test_templates_are_described_for_accepting(templates: Stub, rendering:
 async def test_a_preview_tells_what_it_used(templates: Stub) -> None:
     await create(templates)
     wanted = rpc.PreviewTemplateRequest(name="welcome", locale="fr", variables=variables(name="Ada", count=3))
-    response = await templates.PreviewTemplate(wanted, metadata=AS_SERVICE)
+    response = await templates.PreviewTemplate(wanted, metadata=AS_OPERATOR)
     assert (response.content.text, response.locale, response.version) == ("Ada has 3", "en", 1)
 
 
 async def test_bad_input_is_refused_with_the_field_named(templates: Stub) -> None:
     def make(**fields: Any) -> Any:
-        return templates.CreateTemplate(rpc.CreateTemplateRequest(**{"name": "ok", "channel": 1, **fields}), metadata=AS_SERVICE)
+        return templates.CreateTemplate(rpc.CreateTemplateRequest(**{"name": "ok", "channel": 1, **fields}), metadata=AS_OPERATOR)
 
     await create(templates)
     assert await status_of(make(name="Bad Name")) == ("INVALID_ARGUMENT", "INVALID_ARGUMENT", ["name"])
@@ -158,11 +159,11 @@ async def test_bad_input_is_refused_with_the_field_named(templates: Stub) -> Non
     assert await status_of(make(name="welcome")) == ("ALREADY_EXISTS", "TEMPLATE_EXISTS", ["name"])
     contents = {"en": EMAIL, "pt-BR": template_pb2.Content(subject="{{ x", text="t")}
     wanted = rpc.CreateVersionRequest(name="welcome", contents=contents)
-    broken = templates.CreateVersion(wanted, metadata=AS_SERVICE)
+    broken = templates.CreateVersion(wanted, metadata=AS_OPERATOR)
     assert await status_of(broken) == ("INVALID_ARGUMENT", "INVALID_CONTENTS", ["contents.pt-BR.subject"])
-    listed = templates.ListTemplates(rpc.ListTemplatesRequest.FromString(b"\x08\x09"), metadata=AS_SERVICE)
+    listed = templates.ListTemplates(rpc.ListTemplatesRequest.FromString(b"\x08\x09"), metadata=AS_OPERATOR)
     assert await status_of(listed) == ("INVALID_ARGUMENT", "INVALID_ARGUMENT", ["channel"])
-    token = templates.ListTemplates(rpc.ListTemplatesRequest(page_token="nonsense"), metadata=AS_SERVICE)
+    token = templates.ListTemplates(rpc.ListTemplatesRequest(page_token="nonsense"), metadata=AS_OPERATOR)
     assert await status_of(token) == ("INVALID_ARGUMENT", "INVALID_ARGUMENT", ["page_token"])
 
 

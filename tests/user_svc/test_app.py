@@ -36,6 +36,7 @@ def environ(url: str, **more: str) -> dict[str, str]:
     return {
         "CLARION_DATABASE_URL": url,
         "CLARION_SERVICE_SECRET": SECRET,
+        "CLARION_DIRECT_CALLERS": "true",
         "CLARION_HOST": "127.0.0.1",
         "CLARION_GRPC_PORT": "0",
         **more,

@@ -22,7 +22,9 @@ from tests.rows import rows_that_hold
 from user_svc.app import open_app
 from user_svc.settings import Settings
 
-OPERATOR = service_metadata("gateway")
+API_KEY = "clk_test_0123456789012345678901234567890123456789"
+OPERATOR = (("authorization", f"Bearer {API_KEY}"),)
+GATEWAY = service_metadata("gateway")
 EMAIL, NAME, PASSWORD, TOKEN = "Ada.Lovelace@example.com", "Countess Ada", "correct horse battery", "device-token-of-ada"
 
 
@@ -50,10 +52,10 @@ class Service:
         return token
 
     async def erase(self, user_id: str) -> None:
-        await self.erasure.EraseUser(erasure_service_pb2.EraseUserRequest(user_id=user_id), metadata=OPERATOR)
+        await self.erasure.EraseUser(erasure_service_pb2.EraseUserRequest(user_id=user_id), metadata=GATEWAY)
 
     async def revoke(self, user_id: str) -> None:
-        await self.erasure.RevokeCredentials(erasure_service_pb2.RevokeCredentialsRequest(user_id=user_id), metadata=OPERATOR)
+        await self.erasure.RevokeCredentials(erasure_service_pb2.RevokeCredentialsRequest(user_id=user_id), metadata=GATEWAY)
 
 
 @pytest.fixture
@@ -62,6 +64,8 @@ async def service(postgres_url: NewDatabase) -> AsyncIterator[Service]:
     environ = {
         "CLARION_DATABASE_URL": url,
         "CLARION_SERVICE_SECRET": SECRET,
+        "CLARION_BOOTSTRAP_API_KEY": API_KEY,
+        "CLARION_DIRECT_CALLERS": "true",
         "CLARION_HOST": "127.0.0.1",
         "CLARION_GRPC_PORT": "0",
     }

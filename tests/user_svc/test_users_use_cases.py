@@ -107,7 +107,6 @@ async def test_what_is_no_id_names_nobody(users: Users, user_id: str) -> None:
     for attempt in (
         users.get_user(OPERATOR, user_id),
         users.update_user(OPERATOR, user_id, UserChanges(name="x")),
-        users.delete_user(user_id),
     ):
         with pytest.raises(UserNotFound):
             await attempt

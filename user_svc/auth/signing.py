@@ -84,7 +84,7 @@ class SigningKeys:
     async def _replace(self, kid: str) -> None:
         active = await self._store.activate(self._new_key(), instead_of=kid)
         if not self._load(active):
-            raise RuntimeError("another process of this service seals signing keys under another CLARION_SERVICE_SECRET")
+            raise RuntimeError("another process of this service seals signing keys under another CLARION_SEALING_SECRET")
 
     def _load(self, key: SigningKey) -> bool:
         try:

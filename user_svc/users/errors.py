@@ -1,6 +1,6 @@
 """What callers are told about people."""
 
-from mesh.errors import AlreadyExists, NotFound
+from mesh.errors import AlreadyExists, FailedPrecondition, NotFound
 
 
 class UserNotFound(NotFound):
@@ -19,3 +19,12 @@ class EmailTaken(AlreadyExists):
 
     def __init__(self) -> None:
         super().__init__("another user has this e-mail address")
+
+
+class ErasedByGateway(FailedPrecondition):
+    """A person is more than what is kept here: the gateway's saga cancels and redacts what was sent to them first."""
+
+    reason = "ERASED_BY_GATEWAY"
+
+    def __init__(self) -> None:
+        super().__init__("a user is erased by calling DeleteUser at the gateway, which also erases what was sent to them")

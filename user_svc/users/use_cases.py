@@ -96,11 +96,6 @@ class Users:
             raise UserNotFound
         return user
 
-    async def delete_user(self, user_id: str) -> None:
-        """Removes a person. An access token that they hold stays valid until it expires. Raises UserNotFound."""
-        if not await self._store.delete(existing_id(user_id)):
-            raise UserNotFound
-
 
 def existing_id(user_id: str) -> str:
     """The id in its canonical form. Raises UserNotFound for what can't be an id, so that it never reaches the database."""

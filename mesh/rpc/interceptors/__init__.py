@@ -3,7 +3,7 @@
 from mesh.resilience.breaker import Breaker
 from mesh.rpc.calls import ClientInterceptor, ServerInterceptor
 from mesh.rpc.identity import Authenticator, ServiceIdentity
-from mesh.rpc.interceptors.auth import AuthInterceptor, IdentityInterceptor
+from mesh.rpc.interceptors.auth import AuthInterceptor, Door, IdentityInterceptor
 from mesh.rpc.interceptors.breaker import BreakerInterceptor
 from mesh.rpc.interceptors.deadline import ClientDeadlineInterceptor, DeadlineInterceptor
 from mesh.rpc.interceptors.errors import ErrorInterceptor
@@ -12,13 +12,13 @@ from mesh.rpc.interceptors.telemetry import ClientTelemetryInterceptor, Telemetr
 from mesh.rpc.interceptors.validation import ValidationInterceptor
 
 
-def server_chain(authenticator: Authenticator) -> tuple[ServerInterceptor, ...]:
+def server_chain(authenticator: Authenticator, door: Door = Door.DIRECT) -> tuple[ServerInterceptor, ...]:
     """Around every call that comes in."""
     return (
         ErrorInterceptor(),  # first, so that nothing below can leak an exception's class or text
         TelemetryInterceptor(),  # before logging, so that a line carries its trace id; sees refusals of all that follows
         LoggingInterceptor(),  # before auth, so that refused calls are logged too
-        AuthInterceptor(authenticator),  # before anything that costs: strangers get no work done
+        AuthInterceptor(authenticator, door),  # before anything that costs: strangers get no work done
         DeadlineInterceptor(),  # bounds the handler; authentication has its own, shorter deadlines
         ValidationInterceptor(),  # last: only an admitted caller learns what is wrong with the request
     )
@@ -30,5 +30,5 @@ def client_chain(identity: ServiceIdentity, breaker: Breaker) -> tuple[ClientInt
         ClientTelemetryInterceptor(),  # first: the span covers refusals by the breaker
         ClientDeadlineInterceptor(),  # before the breaker: a call without time left says nothing about the target
         BreakerInterceptor(breaker),  # rejects before a token is signed
-        IdentityInterceptor(identity),  # last: fills in who we are
+        IdentityInterceptor(identity, breaker.name),  # last: fills in who we are
     )

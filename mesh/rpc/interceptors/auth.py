@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from enum import Enum
 
 from clarion.options.v1 import options_pb2
 from mesh import context
@@ -13,24 +14,42 @@ from mesh.rpc.identity import Authenticator, ServiceIdentity
 from mesh.rpc.methods import Method
 
 AUTHORIZATION = "authorization"
+# the token of the service that hands a call on in the name of its original caller
+ON_BEHALF = "x-clarion-service-authorization"
+
+
+class Door(Enum):
+    """Whose calls a port takes."""
+
+    # the edge: people and programs; a service has no business there, and its token is refused
+    PUBLIC = "public"
+    # what only services reach: calls in their own name, and calls of others that the gateway hands on
+    INTERNAL = "internal"
+    # both, where an operator wants an internal port reached directly
+    DIRECT = "direct"
 
 
 class AuthInterceptor:
     """Proves the caller and checks the method's policy."""
 
-    def __init__(self, authenticator: Authenticator) -> None:
+    def __init__(self, authenticator: Authenticator, door: Door) -> None:
         self._authenticator = authenticator
+        self._door = door
 
     @asynccontextmanager
     async def around(self, call: ServerCall) -> AsyncIterator[None]:
         """Raises Unauthenticated or PermissionDenied."""
         authorization = call.metadata.get(AUTHORIZATION)
+        if self._door is Door.INTERNAL:
+            await self._check_service(call.metadata.get(ON_BEHALF) or authorization)
         if call.method.access != options_pb2.ACCESS_OPEN:
             if not authorization:
                 raise Unauthenticated("this call needs an access token or an API key", reason="CREDENTIALS_MISSING")
 
             async def prove(credential: str = authorization) -> Caller:
                 proven = await self._authenticator.authenticate(credential)
+                if self._door is Door.PUBLIC and proven.kind is CallerKind.SERVICE:
+                    raise Unauthenticated("the tokens of services are not accepted here", reason="CREDENTIALS_INVALID")
                 authorize(call.method, proven)
                 return proven
 
@@ -39,11 +58,20 @@ class AuthInterceptor:
             context.enter(call.context)
         yield
 
+    async def _check_service(self, authorization: str | None) -> None:
+        caller = await self._authenticator.authenticate(authorization) if authorization else None
+        if caller is None or caller.kind is not CallerKind.SERVICE:
+            raise PermissionDenied("this port serves the services of the mesh only; call the gateway", reason="INTERNAL_PORT")
+
 
 def authorize(method: Method, caller: Caller) -> None:
     """Raises PermissionDenied unless the method's policy lets the caller in."""
-    if method.access == options_pb2.ACCESS_OPEN or caller.kind is CallerKind.SERVICE:
+    if method.access == options_pb2.ACCESS_OPEN:
         return
+    if caller.kind is CallerKind.SERVICE:
+        if caller.id in method.callers:
+            return
+        raise PermissionDenied(f"the service {caller.id} is not among the callers of this method", reason="CALLER_NOT_ALLOWED")
     if method.access == options_pb2.ACCESS_SCOPE:
         if caller.has(method.scope) or (method.owner and caller.user_id is not None):
             return
@@ -52,16 +80,17 @@ def authorize(method: Method, caller: Caller) -> None:
 
 
 class IdentityInterceptor:
-    """Tells the callee who we are, unless the call is made in the name of its original caller, and which request it belongs to."""
+    """Says to the callee which service calls, in its own name or in that of an original caller, and which request it belongs to."""
 
-    def __init__(self, identity: ServiceIdentity) -> None:
+    def __init__(self, identity: ServiceIdentity, callee: str) -> None:
         self._identity = identity
+        self._callee = callee
 
     @asynccontextmanager
     async def around(self, call: ClientCall) -> AsyncIterator[None]:
-        """Fills in `authorization` and `x-correlation-id`."""
-        if AUTHORIZATION not in call.metadata:
-            call.metadata[AUTHORIZATION] = f"Bearer {self._identity.token()}"
+        """Fills in `authorization` or `x-clarion-service-authorization`, and `x-correlation-id`."""
+        place = ON_BEHALF if AUTHORIZATION in call.metadata else AUTHORIZATION
+        call.metadata[place] = f"Bearer {self._identity.token(self._callee)}"
         served = context.current_or_none()
         if served is not None:
             call.metadata.setdefault("x-correlation-id", served.correlation_id)

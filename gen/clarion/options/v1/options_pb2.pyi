@@ -5,6 +5,7 @@ Policy that lives in the schema: who may call a method, how long it may take, wh
 The interceptors in `mesh` read these options from the descriptors and fail closed when they are missing.
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import descriptor_pb2 as _descriptor_pb2
 from google.protobuf import message as _message
@@ -37,7 +38,7 @@ class _AccessEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Access.ValueTy
     where `MethodPolicy.owner` is set.
     """
     ACCESS_INTERNAL: _Access.ValueType  # 3
-    """Only the identity of another service of the mesh."""
+    """Only the services of the mesh that `MethodPolicy.callers` names."""
 
 class Access(_Access, metaclass=_AccessEnumTypeWrapper):
     """Access says which kind of caller a method answers."""
@@ -51,7 +52,7 @@ ACCESS_SCOPE: Access.ValueType  # 2
 where `MethodPolicy.owner` is set.
 """
 ACCESS_INTERNAL: Access.ValueType  # 3
-"""Only the identity of another service of the mesh."""
+"""Only the services of the mesh that `MethodPolicy.callers` names."""
 Global___Access: _TypeAlias = Access  # noqa: Y015
 
 @_typing.final
@@ -65,6 +66,7 @@ class MethodPolicy(_message.Message):
     OWNER_FIELD_NUMBER: _builtins.int
     DEFAULT_DEADLINE_MS_FIELD_NUMBER: _builtins.int
     SUCCESS_STATUS_FIELD_NUMBER: _builtins.int
+    CALLERS_FIELD_NUMBER: _builtins.int
     access: Global___Access.ValueType
     """Who may call. Must be set."""
     scope: _builtins.str
@@ -79,6 +81,10 @@ class MethodPolicy(_message.Message):
     """
     success_status: _builtins.int
     """HTTP status of a success at the REST edge. 0 means 200."""
+    @_builtins.property
+    def callers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The services that ACCESS_INTERNAL lets in, such as "gateway". No service calls any other method in its own name."""
+
     def __init__(
         self,
         *,
@@ -87,10 +93,11 @@ class MethodPolicy(_message.Message):
         owner: _builtins.bool = ...,
         default_deadline_ms: _builtins.int = ...,
         success_status: _builtins.int = ...,
+        callers: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["access", b"access", "default_deadline_ms", b"default_deadline_ms", "owner", b"owner", "scope", b"scope", "success_status", b"success_status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access", b"access", "callers", b"callers", "default_deadline_ms", b"default_deadline_ms", "owner", b"owner", "scope", b"scope", "success_status", b"success_status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
