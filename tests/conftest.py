@@ -5,8 +5,10 @@ The real servers are started once and only when a test asks for them. docs/testi
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import settings
@@ -26,6 +28,8 @@ settings.register_profile("full", deadline=None)
 settings.register_profile("fast", deadline=None, max_examples=25)
 settings.load_profile("full")
 
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
 _may_start_processes = True
 
 
@@ -33,6 +37,11 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     """Marks what starts processes."""
     if item.get_closest_marker("system") or _SERVERS & set(getattr(item, "fixturenames", ())):
         item.add_marker(pytest.mark.processes)
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """An id that is made at collection names no test: pytest-xdist refuses to run when the workers see different names."""
+    return argname if isinstance(val, str | UUID) and _UUID.search(str(val)) else None
 
 
 @pytest.hookimpl(optionalhook=True)
