@@ -70,16 +70,16 @@ class Place(NamedTuple):
 START = frozenset({Place()})
 
 
-def mark_outputs(tree: nodes.Template, *, stored: bool = False) -> None:
-    """Sets `guards` of each output that needs some. Raises SyntaxFault for an output where no variable may stand.
+def mark_outputs(tree: nodes.Template, *, stored: bool = False) -> list[SyntaxFault]:
+    """Sets `guards` of each output that needs some. Returns the first output where no variable may stand, if there is one.
 
-    In a `stored` template, which was made when less was refused, the outputs before such a one get their guards, and nothing is raised.
+    In a `stored` template, which was made when less was refused, the outputs before such a one get their guards, and nothing is returned.
     """
     try:
         _walk(tree.body, START)
-    except SyntaxFault:
-        if not stored:
-            raise
+    except SyntaxFault as fault:
+        return [] if stored else [fault]
+    return []
 
 
 def _walk(body: Iterable[nodes.Node], places: frozenset[Place]) -> frozenset[Place]:

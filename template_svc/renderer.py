@@ -110,17 +110,15 @@ class Compiler:
         environment.refill()
         try:
             tree = environment.parse(source)
-            check(tree, environment.filters, environment.tests)
+            wrong = check(tree, environment.filters, environment.tests)
             if name == "html":
-                mark_outputs(tree, stored=stored)
+                wrong += mark_outputs(tree, stored=stored)
+            if wrong:
+                raise _part_fault(name, wrong)
             found = variables_of(tree)
             code = environment.compile(tree, name)
         except TemplateSyntaxError as error:
             raise PartFault(name, error.lineno, error.message or "is not valid Jinja2") from None
-        except SyntaxFault as error:
-            fault = PartFault(name, error.line, error.description)
-            fault.others = [PartFault(name, other.line, other.description) for other in error.others]
-            raise fault from None
         except (RecursionError, MemoryError, SyntaxError):
             raise PartFault(name, 1, "is nested too deeply") from None
         except (ValueError, OverflowError, ArithmeticError, BudgetExceeded, TemplateFault):
@@ -177,6 +175,12 @@ class Renderer(Compiler):
         if len(text) > MAX_PART_BYTES // 4 and len(text.encode()) > MAX_PART_BYTES:
             raise OutputTooLarge.at(f"{place}.{part.name}", None, f"makes more than {MAX_PART_BYTES} bytes with these values")
         return text
+
+
+def _part_fault(part: str, wrong: list[SyntaxFault]) -> PartFault:
+    first, *others = (PartFault(part, fault.line, fault.description) for fault in wrong)
+    first.others = others
+    return first
 
 
 def _parts_of(content: Content) -> Iterator[tuple[str, str]]:

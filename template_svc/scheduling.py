@@ -28,7 +28,8 @@ MAX_APART = 64
 # Bytes of results that are kept for who was told to ask again.
 MAX_LATE = 8_000_000
 MAX_PLACES = 10_000
-MAX_PER_CALLER = 10
+# With the limit on one rendering these take less than the deadline of a preview, one by one.
+MAX_PER_CALLER = 6
 MAX_AUTHORING = 100
 
 T = TypeVar("T")

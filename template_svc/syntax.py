@@ -28,13 +28,12 @@ _WORDS: dict[type[nodes.Node], str] = {
 
 
 class SyntaxFault(Exception):
-    """The source leaves the language; `line` is where. `others` are more faults of the same source."""
+    """The source leaves the language; `line` is where."""
 
     def __init__(self, line: int, description: str) -> None:
         super().__init__(description)
         self.line = line
         self.description = description
-        self.others: list[SyntaxFault] = []
 
 
 @dataclass(slots=True)
@@ -45,20 +44,18 @@ class Variables:
     known: set[str] = field(default_factory=set)
 
 
-def check(tree: nodes.Template, filters: Collection[str], tests: Collection[str]) -> None:
-    """Raises SyntaxFault for what templates may not use, and for filters, tests, functions and methods that do not exist."""
+def check(tree: nodes.Template, filters: Collection[str], tests: Collection[str]) -> list[SyntaxFault]:
+    """What templates may not use, and filters, tests, functions and methods that do not exist; at most MAX_FAULTS."""
     line, faults = 1, list[SyntaxFault]()
     vocabulary = _Vocabulary(tree, filters, tests)
     for count, node in enumerate(_walk(tree)):
         line = node.lineno or line  # what Jinja2 makes up itself has none
         if count > MAX_NODES:
-            raise SyntaxFault(line, "the template is too complex; move work to the sender")
+            return [SyntaxFault(line, "the template is too complex; move work to the sender")]
         problem = _problem(node) or vocabulary.problem(node)
         if problem is not None and len(faults) < MAX_FAULTS:
             faults.append(SyntaxFault(line, problem))
-    if faults:
-        faults[0].others = faults[1:]
-        raise faults[0]
+    return faults
 
 
 class _Vocabulary:

@@ -150,11 +150,11 @@ def test_what_the_template_makes_itself_can_be_called(renderer: Renderer) -> Non
 
 
 def test_every_fault_of_every_part_is_told_at_once(renderer: Renderer) -> None:
-    content = Content(subject="{{ name }", html="<p>\n{{ a|uper }}\n{{ b|lwer }}</p>", text="ok\n{% if %}")
+    content = Content(subject="{{ name }", html="<p>\n{{ a|uper }}\n{{ b|lwer }}</p><a href={{ c }}>", text="ok\n{% if %}")
     with pytest.raises(PartFault) as caught:
         renderer.compile(content, Channel.EMAIL)
     faults = [caught.value, *caught.value.others]
-    assert [(fault.part, fault.line) for fault in faults] == [("subject", 1), ("html", 2), ("html", 3), ("text", 2)]
+    assert [(fault.part, fault.line) for fault in faults] == [("subject", 1), ("html", 2), ("html", 3), ("html", 3), ("text", 2)]
 
 
 def test_required_variables_are_those_of_all_parts(renderer: Renderer) -> None:
