@@ -143,7 +143,9 @@ class ErrorRenderer:
         if status == HTTPStatus.UNAUTHORIZED:
             invalid = ', error="invalid_token"' if authenticated else ""
             headers.append(("www-authenticate", f'Bearer realm="{self._domain}"{invalid}'))
-        content_type = choose(accept, (JSON_TYPE, PROBLEM_TYPE)) or JSON_TYPE
+        # a caller that names both reads both, and names the second for errors only
+        offers = (PROBLEM_TYPE, JSON_TYPE) if PROBLEM_TYPE in accept.lower() else (JSON_TYPE, PROBLEM_TYPE)
+        content_type = choose(accept, offers) or JSON_TYPE
         headers.append(("content-type", content_type))
         value = self.status_value(error) if content_type == JSON_TYPE else self._problem(error, status, correlation_id)
         return Rendered(status, headers, write_json(value))

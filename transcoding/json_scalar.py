@@ -64,7 +64,8 @@ class BadValue(Exception):
 
 def unknown(rule: str, name: str, known: Collection[str]) -> str:
     """The rule that an unknown name breaks, with the known name that was probably meant."""
-    near = get_close_matches(name[:_LONGEST_KEY], known, 1)
+    cut = name[:_LONGEST_KEY]
+    near = get_close_matches(cut, known, 1) or get_close_matches(cut.lower(), known, 1)
     return f"{rule}; did you mean {near[0]}?" if near else rule
 
 

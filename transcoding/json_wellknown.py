@@ -29,6 +29,8 @@ _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  a naive one in UTC: an aware one 
 _LONGEST_DURATION_S = 315_576_000_000  # 10,000 years, by definition of the type
 _FIRST_S, _LAST_S = -62_135_596_800, 253_402_300_799  # the years 1 to 9999
 _RULE_TIME = "must be a time in RFC 3339 form, such as 2026-01-31T12:00:00Z"
+_RULE_REAL = "must be a time that there is: the day is in the calendar, hours go to 23, minutes and seconds to 59"
+_LOST_PLUS = re.compile(r".* [0-9]{2}:[0-9]{2}")  # what a query's plus sign becomes
 _RULE_DURATION = "must be a duration in seconds, such as 1.5s"
 _RULE_MASK = "must be field paths separated by commas"
 
@@ -52,22 +54,32 @@ def read_timestamp(message: Any, value: Any) -> None:
     """Sets a Timestamp from its JSON value. Raises BadValue."""
     found = _TIMESTAMP.fullmatch(value) if type(value) is str else None
     if found is None:
-        raise BadValue(_RULE_TIME)
+        raise BadValue(_time_rule(value))
     year, month, day, hour, minute, second, fraction, sign, offset_hour, offset_minute = found.groups()
     try:
         passed = datetime(int(year), int(month), int(day), int(hour), int(minute), int(second)) - _EPOCH  # noqa: DTZ001  both sides are naive UTC, only the difference counts
     except ValueError:
-        raise BadValue(_RULE_TIME) from None
+        raise BadValue(_RULE_REAL) from None
     seconds = passed.days * 86_400 + passed.seconds
     if sign:
         if int(offset_hour) > 23 or int(offset_minute) > 59:
-            raise BadValue(_RULE_TIME)
+            raise BadValue(_RULE_REAL)
         offset_s = (int(offset_hour) * 60 + int(offset_minute)) * 60
         seconds += offset_s if sign == "-" else -offset_s
     if not _FIRST_S <= seconds <= _LAST_S:
         raise BadValue("must be a time in the years 0001 to 9999")
     message.seconds = seconds
     message.nanos = int(fraction.ljust(9, "0")) if fraction else 0
+
+
+def _time_rule(value: Any) -> str:
+    """What is wrong with a value that has not the form of a time, for the mistakes that are made most."""
+    text = value if type(value) is str else ""
+    if _TIMESTAMP.fullmatch(text.upper()):
+        return f"{_RULE_TIME}: T and Z are in upper case"
+    if _LOST_PLUS.fullmatch(text):
+        return f"{_RULE_TIME}: in a query, + is sent as %2B"
+    return _RULE_TIME
 
 
 def write_timestamp(message: Any) -> str:

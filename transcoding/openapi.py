@@ -35,15 +35,16 @@ _IF_NONE_MATCH = {
 _IF_MATCH = {
     "name": "If-Match",
     "in": "header",
-    "schema": {"type": "string"},
+    "schema": {"type": "string", "pattern": r'^(?:\*|(?:W/)?"[!#-~]*")$'},
     "description": "The ETag of the state that the change is meant for: 412 when it has changed since.",
 }
 # A bare token, or a structured-field string (RFC 8941), in which spaces may stand.
-_KEY_PATTERN = r'^(?:[!#-~]{1,255}|"(?:[ !#-\[\]-~]|\\["\\]){1,127}")$'
+_INNER, _OUTER = r'(?:[ !#-\[\]-~]|\\["\\])', r'(?:[!#-\[\]-~]|\\["\\])'
+_KEY_PATTERN = rf'^(?:[!#-~]{{1,255}}|"{_OUTER}(?:{_INNER}{{0,253}}{_OUTER})?")$'
 _IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
     "in": "header",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 257, "pattern": _KEY_PATTERN},
+    "schema": {"type": "string", "minLength": 1, "maxLength": 512, "pattern": _KEY_PATTERN},
     "description": "Makes the request safe to repeat: the same key and request answer the first response. Kept for 24 hours.",
 }
 

@@ -113,7 +113,8 @@ class RequestHead:
         kind, *parameters = (part.strip() for part in self.headers.get("content-type", JSON_TYPE).lower().split(";"))
         foreign = any(part.startswith("charset=") and part.strip('"') not in _UTF8 for part in parameters)
         if kind != JSON_TYPE or foreign:
-            raise UnsupportedMediaType(f"the body must be JSON: send `Content-Type: {JSON_TYPE}`")
+            rule = "in UTF-8: leave the charset out" if kind == JSON_TYPE else f"JSON: send `Content-Type: {JSON_TYPE}`"
+            raise UnsupportedMediaType(f"the body must be {rule}")
         if self.headers.get("content-encoding", "identity").lower() != "identity":
             raise UnsupportedMediaType("the body must not be compressed: send no Content-Encoding")
 
@@ -148,6 +149,8 @@ def _shown(name: str) -> str:
 def _idempotency_key(text: str) -> str:
     found = _KEY.fullmatch(text)
     key = "" if found is None else found[2] or re.sub(r"\\(.)", r"\1", found[1] or "")
-    if not 0 < len(key) <= _LONGEST_KEY:
-        raise InvalidHeader.of("Idempotency-Key", f"must be a quoted string or a token of printable ASCII, 1 to {_LONGEST_KEY} characters")
+    # a space at an end does not survive in gRPC's metadata
+    if not 0 < len(key) <= _LONGEST_KEY or key != key.strip():
+        rule = f"must be a quoted string or a token of printable ASCII, 1 to {_LONGEST_KEY} characters, without a space at its start or end"
+        raise InvalidHeader.of("Idempotency-Key", rule)
     return key

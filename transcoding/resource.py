@@ -56,8 +56,9 @@ class ResourceRules:
     def bind_tag(self, binding: Binding, request: Any, if_match: str) -> None:
         """Binds the request to the state that `If-Match` names; the service compares. Raises InvalidHeader where no request can be bound.
 
-        What is no strong entity tag, or another than the `etag` in the body, is bound to a state that never is (RFC 9110, section 13.1.1
-        compares strongly): the answer is 412, unless there is no such resource or the caller may not change it.
+        Several tags are refused: the service compares one. A weak tag, or another than the `etag` in the body, is bound to a state that
+        never is (RFC 9110, section 13.1.1 compares strongly): the answer is 412, unless there is no such resource or the caller may not
+        change it.
         """
         if not self.takes_tag(binding):
             raise InvalidHeader.of("If-Match", "is not taken by this request; GET /openapi.json lists the headers of each")
@@ -66,7 +67,9 @@ class ResourceRules:
         if if_match == "*":  # any state: that there is one at all, the call finds out by itself
             return
         found = _TAG.fullmatch(if_match)
-        tag = found[2] if found is not None and not found[1] and found[2] else _NEVER
+        if found is None:
+            raise InvalidHeader.of("If-Match", "must be one entity tag with its quotes, as the ETag header has it, or *")
+        tag = _NEVER if found[1] or not found[2] else found[2]
         setattr(holder, ETAG, tag if given in {"", tag} else _NEVER)
 
     def location(self, binding: Binding, values: Mapping[str, str], reply: Message) -> str | None:

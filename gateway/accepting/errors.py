@@ -3,6 +3,8 @@
 from gateway.accepting.limits import RateLimit
 from mesh.errors import FieldViolation, InvalidArgument, ResourceExhausted, Unavailable
 
+NO_SUCH_USER = "no user has this id; it is the `id` that CreateUser answered, and ListUsers finds it by e-mail address"
+
 
 class RateLimited(ResourceExhausted):
     """More requests than the limit allows."""

@@ -142,7 +142,7 @@ class Sender:
         template = check_template(draft, template)
         user_id = parse(draft.user_id)
         if user_id is None or not await self._users.exists(draft.user_id):
-            raise errors.UserNotFound.of("user_id", "there is no such user")
+            raise errors.UserNotFound.of("user_id", errors.NO_SUCH_USER)
         identifier = new_uuid()
         scheduled = draft.send_at is not None and draft.send_at > now
         status = Status.SCHEDULED if scheduled else Status.PENDING

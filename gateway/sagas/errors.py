@@ -18,7 +18,7 @@ class UserNotFound(NotFound):
     reason = "USER_NOT_FOUND"
 
     def __init__(self) -> None:
-        super().__init__("there is no user with this id")
+        super().__init__("there is no user with this id; it is the `id` that CreateUser answered, and ListUsers finds it by e-mail address")
 
 
 class ErasureTurnedBack(Aborted):

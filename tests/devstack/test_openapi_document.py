@@ -3,34 +3,42 @@
 import asyncio
 import os
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
 import pytest
+import pytest_asyncio
 
 from devstack.processes import ROOT
 from devstack.stack import ADMIN_EMAIL, ADMIN_PASSWORD, ANY_PORTS, open_stack
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.asyncio(loop_scope="module")]
 
-# `make fuzz` makes it long.
+# The short form takes about 25 s of processor time; `make fuzz` makes it long. The seeds share a running system.
 _EXAMPLES, _SEEDS = os.environ.get("FUZZ_EXAMPLES", "2"), os.environ.get("FUZZ_SEEDS", "1").split()
 _PHASES = os.environ.get("FUZZ_PHASES", "fuzzing")
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def url(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    async with open_stack(tmp_path_factory.mktemp("stack") / "run", ports=ANY_PORTS, say=lambda text: None, environ={}) as stack:
+        yield stack.url
+
+
 @pytest.mark.parametrize("seed", _SEEDS)
-async def test_every_check_of_schemathesis_holds(tmp_path: Path, seed: str) -> None:
-    async with open_stack(tmp_path / "run", ports=ANY_PORTS, say=lambda text: None, environ={}) as stack:
-        async with httpx.AsyncClient(base_url=stack.url) as client:
-            made = await client.post("/v1/auth/login", json={"email": ADMIN_EMAIL, "password": ADMIN_PASSWORD})
-        environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "CLARION_TOKEN": made.json()["access_token"]}
-        config = ["--config-file", str(ROOT / "schemathesis.toml")]
-        # the stream of a notification that never ends by itself is tested in tests/transcoding/test_streaming.py
-        options = ["-c", "all", "--seed", seed, "-n", _EXAMPLES, "--phases", _PHASES, "--no-shrink", "--exclude-path-regex", ":watch$"]
-        tool = str(Path(sys.executable).parent / "schemathesis")
-        process = await asyncio.create_subprocess_exec(
-            tool, *config, "run", f"{stack.url}/openapi.json", *options,
-            env=environ, cwd=tmp_path, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-        )  # fmt: skip
-        output, _ = await process.communicate()
+async def test_every_check_of_schemathesis_holds(tmp_path: Path, url: str, seed: str) -> None:
+    async with httpx.AsyncClient(base_url=url) as client:
+        made = await client.post("/v1/auth/login", json={"email": ADMIN_EMAIL, "password": ADMIN_PASSWORD})
+    environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "CLARION_TOKEN": made.json()["access_token"]}
+    config = ["--config-file", str(ROOT / "schemathesis.toml")]
+    # the stream of a notification that never ends by itself is tested in tests/transcoding/test_streaming.py
+    options = ["-c", "all", "--seed", seed, "-n", _EXAMPLES, "--phases", _PHASES, "--no-shrink", "--exclude-path-regex", ":watch$"]
+    tool = str(Path(sys.executable).parent / "schemathesis")
+    process = await asyncio.create_subprocess_exec(
+        tool, *config, "run", f"{url}/openapi.json", *options,
+        env=environ, cwd=tmp_path, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    output, _ = await process.communicate()
+    print(output.decode()[-1500:])  # how many cases there were: `make fuzz ARGS=-s`
     assert process.returncode == 0, output.decode()[-6000:]

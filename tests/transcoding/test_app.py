@@ -118,6 +118,8 @@ async def test_an_idempotency_key_may_be_a_bare_token(client: httpx.AsyncClient,
         ("Idempotency-Key", '""'),
         ("Idempotency-Key", '"open'),
         ("Idempotency-Key", "two words"),
+        ("Idempotency-Key", '" a"'),
+        ("Idempotency-Key", '"a "'),
         ("Idempotency-Key", "é"),
         ("Idempotency-Key", "a" * 256),
         ("Authorization", "Bearer é"),
@@ -233,6 +235,20 @@ async def test_problem_json_comes_to_who_prefers_it(client: httpx.AsyncClient, i
         "retry_after_s": 2,
         "violated_policies": ["q"],
     }
+
+
+@pytest.mark.parametrize(
+    ("accept", "form"),
+    [
+        ("application/json, application/problem+json", "application/problem+json"),
+        ("application/problem+json, */*", "application/problem+json"),
+        ("application/json, application/problem+json;q=0.5", "application/json"),
+        ("application/json, */*", "application/json"),
+    ],
+)
+async def test_who_names_both_forms_gets_errors_as_problems(client: httpx.AsyncClient, accept: str, form: str) -> None:
+    assert (await client.get("/v1/nothing", headers={"Accept": accept})).headers["content-type"] == form
+    assert (await client.get("/v1/books/7", headers={"Accept": accept})).headers["content-type"] == "application/json"
 
 
 @pytest.mark.parametrize(

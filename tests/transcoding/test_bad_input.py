@@ -10,6 +10,7 @@ from tests.transcoding.fakes import FakeInvoker
 
 SEND = {"user_id": "u1", "channel": "email", "template": "welcome", "variables": {"name": "Ada"}}
 PATH = "/v1/notifications"
+NO_SUCH_TIME = "must be a time that there is: the day is in the calendar, hours go to 23, minutes and seconds to 59"
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -159,7 +160,18 @@ async def test_a_wrong_method(client: httpx.AsyncClient, method: str, path: str,
         ("pageSize=1&page_size=2", {"page_size": "must be given once"}),
         ("status=gone", None),
         ("nope=1", {"nope": "is not a query parameter of this request"}),
-        ("created_after=2026-01-31T12:00:00+01:00", {"created_after": "must be a time in RFC 3339 form, such as 2026-01-31T12:00:00Z"}),
+        (
+            "created_after=2026-01-31T12:00:00+01:00",
+            {"created_after": "must be a time in RFC 3339 form, such as 2026-01-31T12:00:00Z: in a query, + is sent as %2B"},
+        ),
+        (
+            "created_after=2026-01-31t12:00:00z",
+            {"created_after": "must be a time in RFC 3339 form, such as 2026-01-31T12:00:00Z: T and Z are in upper case"},
+        ),
+        ("created_after=2026-02-30T12:00:00Z", {"created_after": NO_SUCH_TIME}),
+        ("created_after=2016-12-31T23:59:60Z", {"created_after": NO_SUCH_TIME}),
+        ("created_after=2026-01-31T12:00:00-24:00", {"created_after": NO_SUCH_TIME}),
+        ("PAGE_SIZE=1", {"PAGE_SIZE": "is not a query parameter of this request; did you mean page_size?"}),
     ],
 )
 async def test_a_bad_query_parameter(client: httpx.AsyncClient, query: str, expected: dict[str, str] | None) -> None:

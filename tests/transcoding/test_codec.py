@@ -16,7 +16,7 @@ from transcoding.codec import Codec
 from transcoding.json_enum import enum_names
 from transcoding.json_scalar import BadValue
 from transcoding.json_struct import INEXACT
-from transcoding.json_text import JsonError
+from transcoding.json_text import JsonError, read_json
 
 LETTER = Codec()
 EDGE = Codec(short_enums=True, print_defaults=True)
@@ -298,13 +298,20 @@ def test_field_masks_come_in_both_spellings_and_go_out_in_the_proto_s() -> None:
         (b'{"a":' * 100_000, "it is nested too deeply"),
         (b"9" * 5000, "a number has too many digits"),
         (b'{"a": {"b": 1, "c": 2, "b": 3}}', "is given twice"),
-        (b"\xef\xbb\xbf{}", "Expecting value at line 1, column 1"),
+        ('{"a": 1}'.encode("utf-16-le"), "it is not UTF-8"),
+        ('{"a": 1}'.encode("utf-32-be"), "it is not UTF-8"),
+        (b"\xef\xbb\xbf\xef\xbb\xbf{}", "Expecting value at line 1, column 1"),
     ],
 )
 def test_text_that_is_no_json_is_told_with_its_place(body: bytes, problem: str) -> None:
     with pytest.raises(JsonError) as caught:
         LETTER.parse(body, Kinds)
     assert caught.value.problem == problem
+
+
+def test_a_byte_order_mark_is_ignored() -> None:
+    """RFC 8259, section 8.1, lets a parser do so."""
+    assert read_json(b'\xef\xbb\xbf{"a": 1}') == {"a": 1}
 
 
 @given(st.binary(max_size=40))

@@ -85,7 +85,7 @@ async def test_an_address_belongs_to_one_person_in_any_case(users: Users) -> Non
     """Also when it is changed, but keeping one's own is no conflict."""
     ada = await users.create_user(UserChanges(email="ada@example.com"), "")
     eve = await users.create_user(UserChanges(email="eve@example.com"), "")
-    with pytest.raises(EmailTaken):
+    with pytest.raises(EmailTaken, match=r"^email: .*; ListUsers with `email` finds"):
         await users.create_user(UserChanges(email="ADA@example.com"), "")
     with pytest.raises(EmailTaken):
         await users.update_user(OPERATOR, eve.id, UserChanges(email="Ada@Example.com"))

@@ -1,6 +1,6 @@
 """What callers are told about people."""
 
-from mesh.errors import AlreadyExists, FailedPrecondition, NotFound
+from mesh.errors import AlreadyExists, FailedPrecondition, FieldViolation, NotFound
 
 
 class UserNotFound(NotFound):
@@ -9,7 +9,7 @@ class UserNotFound(NotFound):
     reason = "USER_NOT_FOUND"
 
     def __init__(self) -> None:
-        super().__init__("there is no user with this id")
+        super().__init__("there is no user with this id; it is the `id` that CreateUser answered, and ListUsers finds it by e-mail address")
 
 
 class EmailTaken(AlreadyExists):
@@ -18,7 +18,8 @@ class EmailTaken(AlreadyExists):
     reason = "EMAIL_TAKEN"
 
     def __init__(self) -> None:
-        super().__init__("another user has this e-mail address")
+        rule = "another user has this e-mail address; ListUsers with `email` finds that user"
+        super().__init__(f"email: {rule}", violations=[FieldViolation("email", rule)])
 
 
 class ErasedByGateway(FailedPrecondition):

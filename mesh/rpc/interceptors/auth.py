@@ -44,7 +44,9 @@ class AuthInterceptor:
             await self._check_service(call.metadata.get(ON_BEHALF) or authorization)
         if call.method.access != options_pb2.ACCESS_OPEN:
             if not authorization:
-                raise Unauthenticated("this call needs an access token or an API key", reason="CREDENTIALS_MISSING")
+                raise Unauthenticated(
+                    "this call needs an access token or an API key: `Authorization: Bearer …`", reason="CREDENTIALS_MISSING"
+                )
 
             async def prove(credential: str = authorization) -> Caller:
                 proven = await self._authenticator.authenticate(credential)
