@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
 
 from clarion.notification.v1 import notification_service_pb2 as rpc
 from clarion.notification.v1.notification_service_pb2_grpc import NotificationServiceServicer
@@ -25,12 +24,14 @@ class NotificationServicer(NotificationServiceServicer):
         self._sender = sender
         self._notifications = notifications
 
-    async def SendNotification(self, request: rpc.SendNotificationRequest, context: Any) -> rpc.SendNotificationResponse:
+    async def SendNotification(self, request: rpc.SendNotificationRequest, context: object) -> rpc.SendNotificationResponse:
         text = choose_key(current().metadata.get(IDEMPOTENCY_KEY, ""), request.request_id)
         key = Key(text, fingerprint_of(request)) if text else None
         return send_response(await self._sender.send(draft_of(request), key))
 
-    async def BatchSendNotifications(self, request: rpc.BatchSendNotificationsRequest, context: Any) -> rpc.BatchSendNotificationsResponse:
+    async def BatchSendNotifications(
+        self, request: rpc.BatchSendNotificationsRequest, context: object
+    ) -> rpc.BatchSendNotificationsResponse:
         header = choose_key(current().metadata.get(IDEMPOTENCY_KEY, ""), "")
         results = await asyncio.gather(*(self._send_item(item, header, index) for index, item in enumerate(request.requests)))
         accepted = sum(result.HasField("accepted") for result in results)
@@ -46,20 +47,22 @@ class NotificationServicer(NotificationServiceServicer):
         except ServiceError as error:
             return rpc.BatchSendResult(error=to_status(error))
 
-    async def GetNotification(self, request: rpc.GetNotificationRequest, context: Any) -> rpc.GetNotificationResponse:
+    async def GetNotification(self, request: rpc.GetNotificationRequest, context: object) -> rpc.GetNotificationResponse:
         found = await self._notifications.get(current().caller, request.id)
         return rpc.GetNotificationResponse(notification=notification_message(found))
 
-    async def ListNotifications(self, request: rpc.ListNotificationsRequest, context: Any) -> rpc.ListNotificationsResponse:
+    async def ListNotifications(self, request: rpc.ListNotificationsRequest, context: object) -> rpc.ListNotificationsResponse:
         page = await self._notifications.list_notifications(
             current().caller, request.user_id, filters_of(request), request.page_size, request.page_token
         )
         return rpc.ListNotificationsResponse(notifications=map(notification_message, page.items), next_page_token=page.next_token)
 
-    async def CancelNotification(self, request: rpc.CancelNotificationRequest, context: Any) -> rpc.CancelNotificationResponse:
+    async def CancelNotification(self, request: rpc.CancelNotificationRequest, context: object) -> rpc.CancelNotificationResponse:
         cancelled = await self._notifications.cancel(current().caller, request.id)
         return rpc.CancelNotificationResponse(notification=notification_message(cancelled))
 
-    async def WatchNotification(self, request: rpc.WatchNotificationRequest, context: Any) -> AsyncIterator[rpc.WatchNotificationResponse]:
+    async def WatchNotification(
+        self, request: rpc.WatchNotificationRequest, context: object
+    ) -> AsyncIterator[rpc.WatchNotificationResponse]:
         async for state in self._notifications.watch(current().caller, request.id):
             yield rpc.WatchNotificationResponse(notification=notification_message(state))

@@ -1,7 +1,5 @@
 """clarion.template.v1.TemplateService and RenderService: messages in, one use case, messages out."""
 
-from typing import Any
-
 from clarion.template.v1 import render_service_pb2 as render_rpc
 from clarion.template.v1 import template_service_pb2 as rpc
 from clarion.template.v1.render_service_pb2_grpc import RenderServiceServicer
@@ -28,40 +26,40 @@ class TemplateServicer(TemplateServiceServicer):
         self._authoring = authoring
         self._rendering = rendering
 
-    async def CreateTemplate(self, request: rpc.CreateTemplateRequest, context: Any) -> rpc.CreateTemplateResponse:
+    async def CreateTemplate(self, request: rpc.CreateTemplateRequest, context: object) -> rpc.CreateTemplateResponse:
         template = await self._authoring.create_template(new_template_from_proto(request))
         return rpc.CreateTemplateResponse(template=template_to_proto(template))
 
-    async def GetTemplate(self, request: rpc.GetTemplateRequest, context: Any) -> rpc.GetTemplateResponse:
+    async def GetTemplate(self, request: rpc.GetTemplateRequest, context: object) -> rpc.GetTemplateResponse:
         template = await self._authoring.get_template(request.name)
         return rpc.GetTemplateResponse(template=template_to_proto(template))
 
-    async def ListTemplates(self, request: rpc.ListTemplatesRequest, context: Any) -> rpc.ListTemplatesResponse:
+    async def ListTemplates(self, request: rpc.ListTemplatesRequest, context: object) -> rpc.ListTemplatesResponse:
         page = await self._authoring.list_templates(channel_from_proto(request.channel), request.page_size, request.page_token)
         return rpc.ListTemplatesResponse(templates=map(template_to_proto, page.items), next_page_token=page.next_token)
 
-    async def DeleteTemplate(self, request: rpc.DeleteTemplateRequest, context: Any) -> rpc.DeleteTemplateResponse:
+    async def DeleteTemplate(self, request: rpc.DeleteTemplateRequest, context: object) -> rpc.DeleteTemplateResponse:
         await self._authoring.delete_template(request.name)
         return rpc.DeleteTemplateResponse()
 
-    async def CreateVersion(self, request: rpc.CreateVersionRequest, context: Any) -> rpc.CreateVersionResponse:
+    async def CreateVersion(self, request: rpc.CreateVersionRequest, context: object) -> rpc.CreateVersionResponse:
         contents = contents_from_proto(request.contents)
         version = await self._authoring.create_version(request.name, contents, request.publish)
         return rpc.CreateVersionResponse(version=version_to_proto(version))
 
-    async def GetVersion(self, request: rpc.GetVersionRequest, context: Any) -> rpc.GetVersionResponse:
+    async def GetVersion(self, request: rpc.GetVersionRequest, context: object) -> rpc.GetVersionResponse:
         version = await self._authoring.get_version(VersionKey(request.name, request.version))
         return rpc.GetVersionResponse(version=version_to_proto(version))
 
-    async def ListVersions(self, request: rpc.ListVersionsRequest, context: Any) -> rpc.ListVersionsResponse:
+    async def ListVersions(self, request: rpc.ListVersionsRequest, context: object) -> rpc.ListVersionsResponse:
         page = await self._authoring.list_versions(request.name, request.page_size, request.page_token)
         return rpc.ListVersionsResponse(versions=map(version_to_proto, page.items), next_page_token=page.next_token)
 
-    async def PublishVersion(self, request: rpc.PublishVersionRequest, context: Any) -> rpc.PublishVersionResponse:
+    async def PublishVersion(self, request: rpc.PublishVersionRequest, context: object) -> rpc.PublishVersionResponse:
         template = await self._authoring.publish_version(VersionKey(request.name, request.version))
         return rpc.PublishVersionResponse(template=template_to_proto(template))
 
-    async def PreviewTemplate(self, request: rpc.PreviewTemplateRequest, context: Any) -> rpc.PreviewTemplateResponse:
+    async def PreviewTemplate(self, request: rpc.PreviewTemplateRequest, context: object) -> rpc.PreviewTemplateResponse:
         variables = request.variables.SerializeToString()
         return preview_to_proto(await self._rendering.preview(request.name, request.version, request.locale, variables))
 
@@ -72,13 +70,13 @@ class RenderServicer(RenderServiceServicer):
     def __init__(self, rendering: Rendering) -> None:
         self._rendering = rendering
 
-    async def BatchRender(self, request: render_rpc.BatchRenderRequest, context: Any) -> render_rpc.BatchRenderResponse:
+    async def BatchRender(self, request: render_rpc.BatchRenderRequest, context: object) -> render_rpc.BatchRenderResponse:
         requests = [request_from_proto(item) for item in request.items]
         render = self._rendering.preview_batch if request.preview else self._rendering.render_batch
         return results_to_proto(await render(requests))
 
     async def BatchDescribeTemplates(
-        self, request: render_rpc.BatchDescribeTemplatesRequest, context: Any
+        self, request: render_rpc.BatchDescribeTemplatesRequest, context: object
     ) -> render_rpc.BatchDescribeTemplatesResponse:
         summaries = await self._rendering.describe(request.names)
         return render_rpc.BatchDescribeTemplatesResponse(summaries=map(summary_to_proto, summaries))

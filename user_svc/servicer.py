@@ -1,7 +1,5 @@
 """clarion.user.v1.UserService: messages in, one use case, messages out."""
 
-from typing import Any
-
 from clarion.user.v1 import device_pb2, preference_pb2, suppression_pb2
 from clarion.user.v1 import user_service_pb2 as rpc
 from clarion.user.v1.user_service_pb2_grpc import UserServiceServicer
@@ -26,64 +24,64 @@ class UserServicer(UserServiceServicer):
         self._preferences = preferences
         self._suppressions = suppressions
 
-    async def CreateUser(self, request: rpc.CreateUserRequest, context: Any) -> rpc.CreateUserResponse:
+    async def CreateUser(self, request: rpc.CreateUserRequest, context: object) -> rpc.CreateUserResponse:
         user = await self._users.create_user(new_user_from_proto(request), request.password)
         return rpc.CreateUserResponse(user=user_to_proto(user))
 
-    async def GetUser(self, request: rpc.GetUserRequest, context: Any) -> rpc.GetUserResponse:
+    async def GetUser(self, request: rpc.GetUserRequest, context: object) -> rpc.GetUserResponse:
         user = await self._users.get_user(current().caller, request.id)
         return rpc.GetUserResponse(user=user_to_proto(user))
 
-    async def ListUsers(self, request: rpc.ListUsersRequest, context: Any) -> rpc.ListUsersResponse:
+    async def ListUsers(self, request: rpc.ListUsersRequest, context: object) -> rpc.ListUsersResponse:
         page = await self._users.list_users(request.email, request.page_size, request.page_token)
         return rpc.ListUsersResponse(users=map(user_to_proto, page.items), next_page_token=page.next_token)
 
-    async def UpdateUser(self, request: rpc.UpdateUserRequest, context: Any) -> rpc.UpdateUserResponse:
+    async def UpdateUser(self, request: rpc.UpdateUserRequest, context: object) -> rpc.UpdateUserResponse:
         user = await self._users.update_user(current().caller, request.id, changes_from_proto(request), etag=request.user.etag)
         return rpc.UpdateUserResponse(user=user_to_proto(user))
 
-    async def DeleteUser(self, request: rpc.DeleteUserRequest, context: Any) -> rpc.DeleteUserResponse:
+    async def DeleteUser(self, request: rpc.DeleteUserRequest, context: object) -> rpc.DeleteUserResponse:
         raise ErasedByGateway
 
-    async def GetPreferences(self, request: preference_pb2.GetPreferencesRequest, context: Any) -> preference_pb2.GetPreferencesResponse:
+    async def GetPreferences(self, request: preference_pb2.GetPreferencesRequest, context: object) -> preference_pb2.GetPreferencesResponse:
         preferences = await self._preferences.get_preferences(current().caller, request.user_id)
         return preference_pb2.GetPreferencesResponse(preferences=preferences_to_proto(preferences))
 
     async def UpdatePreferences(
-        self, request: preference_pb2.UpdatePreferencesRequest, context: Any
+        self, request: preference_pb2.UpdatePreferencesRequest, context: object
     ) -> preference_pb2.UpdatePreferencesResponse:
         preferences = await self._preferences.update_preferences(
             current().caller, request.user_id, rules_from_proto(request), etag=request.etag
         )
         return preference_pb2.UpdatePreferencesResponse(preferences=preferences_to_proto(preferences))
 
-    async def CreateDevice(self, request: device_pb2.CreateDeviceRequest, context: Any) -> device_pb2.CreateDeviceResponse:
+    async def CreateDevice(self, request: device_pb2.CreateDeviceRequest, context: object) -> device_pb2.CreateDeviceResponse:
         platform = platform_from_proto(request.platform)
         device = await self._devices.create_device(current().caller, request.user_id, request.token, platform)
         return device_pb2.CreateDeviceResponse(device=device_to_proto(device))
 
-    async def ListDevices(self, request: device_pb2.ListDevicesRequest, context: Any) -> device_pb2.ListDevicesResponse:
+    async def ListDevices(self, request: device_pb2.ListDevicesRequest, context: object) -> device_pb2.ListDevicesResponse:
         devices = await self._devices.list_devices(current().caller, request.user_id, show_removed=request.show_removed)
         return device_pb2.ListDevicesResponse(devices=map(device_to_proto, devices))
 
-    async def DeleteDevice(self, request: device_pb2.DeleteDeviceRequest, context: Any) -> device_pb2.DeleteDeviceResponse:
+    async def DeleteDevice(self, request: device_pb2.DeleteDeviceRequest, context: object) -> device_pb2.DeleteDeviceResponse:
         await self._devices.delete_device(current().caller, request.user_id, request.id)
         return device_pb2.DeleteDeviceResponse()
 
     async def CreateSuppression(
-        self, request: suppression_pb2.CreateSuppressionRequest, context: Any
+        self, request: suppression_pb2.CreateSuppressionRequest, context: object
     ) -> suppression_pb2.CreateSuppressionResponse:
         suppression = await self._suppressions.create_suppression(request.address, request.reason)
         return suppression_pb2.CreateSuppressionResponse(suppression=suppression_to_proto(suppression))
 
     async def ListSuppressions(
-        self, request: suppression_pb2.ListSuppressionsRequest, context: Any
+        self, request: suppression_pb2.ListSuppressionsRequest, context: object
     ) -> suppression_pb2.ListSuppressionsResponse:
         page = await self._suppressions.list_suppressions(request.page_size, request.page_token)
         return suppression_pb2.ListSuppressionsResponse(suppressions=map(suppression_to_proto, page.items), next_page_token=page.next_token)
 
     async def DeleteSuppression(
-        self, request: suppression_pb2.DeleteSuppressionRequest, context: Any
+        self, request: suppression_pb2.DeleteSuppressionRequest, context: object
     ) -> suppression_pb2.DeleteSuppressionResponse:
         await self._suppressions.delete_suppression(request.address)
         return suppression_pb2.DeleteSuppressionResponse()

@@ -1,7 +1,5 @@
 """clarion.operations.v1.BreakerService: messages in, one use case, messages out."""
 
-from typing import Any
-
 from clarion.operations.v1 import breaker_service_pb2 as rpc
 from clarion.operations.v1.breaker_service_pb2_grpc import BreakerServiceServicer
 from gateway.breakers.convert import breaker_message, duration_of, force_of
@@ -15,10 +13,10 @@ class BreakerServicer(BreakerServiceServicer):
     def __init__(self, breakers: Breakers) -> None:
         self._breakers = breakers
 
-    async def ListBreakers(self, request: rpc.ListBreakersRequest, context: Any) -> rpc.ListBreakersResponse:
+    async def ListBreakers(self, request: rpc.ListBreakersRequest, context: object) -> rpc.ListBreakersResponse:
         return rpc.ListBreakersResponse(breakers=map(breaker_message, await self._breakers.list_breakers()))
 
-    async def ForceBreaker(self, request: rpc.ForceBreakerRequest, context: Any) -> rpc.ForceBreakerResponse:
+    async def ForceBreaker(self, request: rpc.ForceBreakerRequest, context: object) -> rpc.ForceBreakerResponse:
         forced = await self._breakers.force(
             current().caller, request.name, force_of(request), duration_s=duration_of(request), note=request.note
         )

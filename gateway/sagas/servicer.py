@@ -1,7 +1,5 @@
 """clarion.notification.v1.SagaService, and the gateway's own DeleteUser: messages in, one use case, messages out."""
 
-from typing import Any
-
 from clarion.notification.v1 import saga_service_pb2 as rpc
 from clarion.notification.v1.saga_service_pb2_grpc import SagaServiceServicer
 from clarion.user.v1 import user_service_pb2
@@ -21,14 +19,14 @@ class SagaServicer(SagaServiceServicer):
     def __init__(self, desk: SagaDesk) -> None:
         self._desk = desk
 
-    async def ListSagas(self, request: rpc.ListSagasRequest, context: Any) -> rpc.ListSagasResponse:
+    async def ListSagas(self, request: rpc.ListSagasRequest, context: object) -> rpc.ListSagasResponse:
         page = await self._desk.list_sagas(filters_of(request), request.page_size, request.page_token)
         return rpc.ListSagasResponse(sagas=map(saga_message, page.items), next_page_token=page.next_token)
 
-    async def GetSaga(self, request: rpc.GetSagaRequest, context: Any) -> rpc.GetSagaResponse:
+    async def GetSaga(self, request: rpc.GetSagaRequest, context: object) -> rpc.GetSagaResponse:
         return rpc.GetSagaResponse(saga=saga_message(await self._desk.get(request.id)))
 
-    async def ResumeSaga(self, request: rpc.ResumeSagaRequest, context: Any) -> rpc.ResumeSagaResponse:
+    async def ResumeSaga(self, request: rpc.ResumeSagaRequest, context: object) -> rpc.ResumeSagaResponse:
         return rpc.ResumeSagaResponse(saga=saga_message(await self._desk.resume(request.id)))
 
 
@@ -38,7 +36,7 @@ class ErasureServicer:
     def __init__(self, erasures: Erasures) -> None:
         self._erasures = erasures
 
-    async def DeleteUser(self, request: user_service_pb2.DeleteUserRequest, context: Any) -> user_service_pb2.DeleteUserResponse:
+    async def DeleteUser(self, request: user_service_pb2.DeleteUserRequest, context: object) -> user_service_pb2.DeleteUserResponse:
         deadline = current().deadline
         timeout_s = min(_LONGEST_WAIT_S, deadline.remaining_s()) if deadline is not None else _LONGEST_WAIT_S
         saga = await self._erasures.erase(request.id, timeout_s=max(0.0, timeout_s - _ANSWER_S))

@@ -1,7 +1,5 @@
 """clarion.user.v1.AuthService: messages in, one use case, messages out."""
 
-from typing import Any
-
 from clarion.user.v1 import api_key_pb2
 from clarion.user.v1 import auth_service_pb2 as rpc
 from clarion.user.v1.auth_service_pb2_grpc import AuthServiceServicer
@@ -21,34 +19,34 @@ class AuthServicer(AuthServiceServicer):
         self._api_keys = api_keys
         self._signing_keys = signing_keys
 
-    async def Login(self, request: rpc.LoginRequest, context: Any) -> rpc.LoginResponse:
+    async def Login(self, request: rpc.LoginRequest, context: object) -> rpc.LoginResponse:
         return login_to_proto(await self._sessions.log_in(request.email, request.password))
 
-    async def Refresh(self, request: rpc.RefreshRequest, context: Any) -> rpc.RefreshResponse:
+    async def Refresh(self, request: rpc.RefreshRequest, context: object) -> rpc.RefreshResponse:
         return refresh_to_proto(await self._sessions.refresh(request.refresh_token))
 
-    async def Logout(self, request: rpc.LogoutRequest, context: Any) -> rpc.LogoutResponse:
+    async def Logout(self, request: rpc.LogoutRequest, context: object) -> rpc.LogoutResponse:
         await self._sessions.log_out(request.refresh_token)
         return rpc.LogoutResponse()
 
-    async def GetJwks(self, request: rpc.GetJwksRequest, context: Any) -> rpc.GetJwksResponse:
+    async def GetJwks(self, request: rpc.GetJwksRequest, context: object) -> rpc.GetJwksResponse:
         return rpc.GetJwksResponse(keys=map(jwk_to_proto, await self._signing_keys.jwks()))
 
-    async def CreateApiKey(self, request: api_key_pb2.CreateApiKeyRequest, context: Any) -> api_key_pb2.CreateApiKeyResponse:
+    async def CreateApiKey(self, request: api_key_pb2.CreateApiKeyRequest, context: object) -> api_key_pb2.CreateApiKeyResponse:
         expire_time = from_timestamp("expire_time", request.expire_time) if request.HasField("expire_time") else None
         key, secret = await self._api_keys.create_api_key(
             current().caller, name=request.name, scopes=request.scopes, expire_time=expire_time, test=request.test
         )
         return api_key_pb2.CreateApiKeyResponse(api_key=api_key_to_proto(key), secret=secret)
 
-    async def ListApiKeys(self, request: api_key_pb2.ListApiKeysRequest, context: Any) -> api_key_pb2.ListApiKeysResponse:
+    async def ListApiKeys(self, request: api_key_pb2.ListApiKeysRequest, context: object) -> api_key_pb2.ListApiKeysResponse:
         page = await self._api_keys.list_api_keys(current().caller, request.page_size, request.page_token)
         return api_key_pb2.ListApiKeysResponse(api_keys=map(api_key_to_proto, page.items), next_page_token=page.next_token)
 
-    async def DeleteApiKey(self, request: api_key_pb2.DeleteApiKeyRequest, context: Any) -> api_key_pb2.DeleteApiKeyResponse:
+    async def DeleteApiKey(self, request: api_key_pb2.DeleteApiKeyRequest, context: object) -> api_key_pb2.DeleteApiKeyResponse:
         await self._api_keys.delete_api_key(current().caller, request.id)
         return api_key_pb2.DeleteApiKeyResponse()
 
-    async def LookUpApiKey(self, request: api_key_pb2.LookUpApiKeyRequest, context: Any) -> api_key_pb2.LookUpApiKeyResponse:
+    async def LookUpApiKey(self, request: api_key_pb2.LookUpApiKeyRequest, context: object) -> api_key_pb2.LookUpApiKeyResponse:
         key = await self._api_keys.get_by_hash(request.key_sha256)
         return api_key_pb2.LookUpApiKeyResponse(api_key=api_key_to_proto(key))

@@ -1,7 +1,5 @@
 """clarion.user.v1.ErasureService: messages in, one use case, messages out."""
 
-from typing import Any
-
 from clarion.user.v1 import erasure_service_pb2 as rpc
 from clarion.user.v1.erasure_service_pb2_grpc import ErasureServiceServicer
 from user_svc.erasure.use_cases import Erasure
@@ -13,10 +11,10 @@ class ErasureServicer(ErasureServiceServicer):
     def __init__(self, erasure: Erasure) -> None:
         self._erasure = erasure
 
-    async def RevokeCredentials(self, request: rpc.RevokeCredentialsRequest, context: Any) -> rpc.RevokeCredentialsResponse:
+    async def RevokeCredentials(self, request: rpc.RevokeCredentialsRequest, context: object) -> rpc.RevokeCredentialsResponse:
         await self._erasure.revoke_credentials(request.user_id)
         return rpc.RevokeCredentialsResponse()
 
-    async def EraseUser(self, request: rpc.EraseUserRequest, context: Any) -> rpc.EraseUserResponse:
+    async def EraseUser(self, request: rpc.EraseUserRequest, context: object) -> rpc.EraseUserResponse:
         await self._erasure.erase_user(request.user_id)
         return rpc.EraseUserResponse()

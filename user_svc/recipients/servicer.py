@@ -1,7 +1,5 @@
 """clarion.user.v1.RecipientService: messages in, one use case, messages out."""
 
-from typing import Any
-
 from clarion.user.v1 import recipient_service_pb2 as rpc
 from clarion.user.v1.recipient_service_pb2_grpc import RecipientServiceServicer
 from user_svc.recipients.convert import queries_from_proto, recipient_to_proto
@@ -16,17 +14,19 @@ class RecipientServicer(RecipientServiceServicer):
         self._recipients = recipients
         self._suppressions = suppressions
 
-    async def BatchResolveRecipients(self, request: rpc.BatchResolveRecipientsRequest, context: Any) -> rpc.BatchResolveRecipientsResponse:
+    async def BatchResolveRecipients(
+        self, request: rpc.BatchResolveRecipientsRequest, context: object
+    ) -> rpc.BatchResolveRecipientsResponse:
         recipients = await self._recipients.resolve_recipients(queries_from_proto(request))
         return rpc.BatchResolveRecipientsResponse(recipients=[recipient_to_proto(recipient) for recipient in recipients])
 
-    async def BatchCheckUsers(self, request: rpc.BatchCheckUsersRequest, context: Any) -> rpc.BatchCheckUsersResponse:
+    async def BatchCheckUsers(self, request: rpc.BatchCheckUsersRequest, context: object) -> rpc.BatchCheckUsersResponse:
         return rpc.BatchCheckUsersResponse(existing_user_ids=await self._recipients.check_users(request.user_ids))
 
-    async def BatchRemoveDevices(self, request: rpc.BatchRemoveDevicesRequest, context: Any) -> rpc.BatchRemoveDevicesResponse:
+    async def BatchRemoveDevices(self, request: rpc.BatchRemoveDevicesRequest, context: object) -> rpc.BatchRemoveDevicesResponse:
         await self._recipients.remove_devices(request.device_ids, request.reason)
         return rpc.BatchRemoveDevicesResponse()
 
-    async def SuppressAddress(self, request: rpc.SuppressAddressRequest, context: Any) -> rpc.SuppressAddressResponse:
+    async def SuppressAddress(self, request: rpc.SuppressAddressRequest, context: object) -> rpc.SuppressAddressResponse:
         await self._suppressions.create_suppression(request.address, "bounce", request.evidence)
         return rpc.SuppressAddressResponse()

@@ -45,7 +45,7 @@ class AuthInterceptor:
         if call.method.access != options_pb2.ACCESS_OPEN:
             if not authorization:
                 raise Unauthenticated(
-                    "this call needs an access token or an API key: `Authorization: Bearer …`", reason="CREDENTIALS_MISSING"
+                    "this call needs an access token or an API key: `Authorization: Bearer <token or key>`", reason="CREDENTIALS_MISSING"
                 )
 
             async def prove(credential: str = authorization) -> Caller:
