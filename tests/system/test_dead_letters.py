@@ -20,7 +20,7 @@ async def _failed(system: System, template: str, addresses: list[str]) -> list[s
     await system.client.create_template(template, "email", WELCOME)
     identifiers = []
     for address in addresses:
-        system.smtp.script(address, replies("550 5.1.1 No such user"))
+        system.smtp.script(address, replies("550 5.2.1 Mailbox disabled"))
         user = await system.client.create_user(address)
         identifiers.append(await system.client.send(user, "email", template, {"name": "Grace"}))
     for identifier in identifiers:

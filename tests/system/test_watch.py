@@ -49,7 +49,14 @@ async def test_watch_follows_a_database_that_stops_and_returns(tmp_path: Path) -
         await asyncio.to_thread(server.create_database, "clarion_user_svc")
         url = server.url("clarion_user_svc")
         await upgrade("user_svc", url)
-        names = {"HOST": "127.0.0.1", "GRPC_PORT": "0", "METRICS_PORT": "0", "SERVICE_SECRET": SECRET, "DATABASE_URL": url}
+        names = {
+            "HOST": "127.0.0.1",
+            "GRPC_PORT": "0",
+            "METRICS_PORT": "0",
+            "SERVICE_SECRET": SECRET,
+            "DATABASE_URL": url,
+            "REFLECTION": "true",
+        }
         settings = Settings.from_env(Env({f"CLARION_{name}": value for name, value in names.items()}))
         async with open_app(settings) as app, _watching(app.ports["grpc"]) as output:
             assert await _next_status(output) == "SERVING"
