@@ -11,18 +11,21 @@ import secrets
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from tests.system.drills.catalogue import ALL, SHORT, chosen
 from tests.system.drills.drill import Drill, Plan
 from tests.system.drills.fault import Fault
+from tests.system.drills.fuzz.run import fuzz
 from tests.system.drills.report import Line, lines_of, markdown, summary, table
 from tests.system.drills.rig import can_have_small_disk, open_rig
 
 SHORT_PLAN = Plan(rounds=2, count=60, seed=0, overlap=True, one_rig=True, calm_s=0.5, pace=0.5)
 LONG_PLAN = Plan(rounds=20, count=200, seed=0)
+_STARTING = "starting PostgreSQL, Valkey, RabbitMQ, SMTP, FCM and two of each of the five processes ...\n"
 
 
 def main() -> int:
@@ -31,6 +34,10 @@ def main() -> int:
     if arguments.list:
         sys.stdout.write("\n".join(fault.name for fault in ALL) + "\n")
         return 0
+    if arguments.fuzz:
+        return asyncio.run(
+            _fuzzed(secrets.randbelow(2**32) if arguments.seed is None else arguments.seed, arguments.seconds, keep=arguments.keep)
+        )
     form = SHORT_PLAN if arguments.short else LONG_PLAN
     try:
         faults = chosen(SHORT if arguments.short else ALL, arguments.fault)
@@ -53,11 +60,33 @@ def main() -> int:
     return 1 if result["lost"] or result["violations"] or result["late"] else 0
 
 
-async def drilled(faults: Sequence[Fault], plan: Plan, *, keep: bool = False) -> list[Line]:
-    """A line per fault. Those behind proxies are drilled on a rig of their own, so that the others meet the parts themselves."""
+async def _fuzzed(seed: int, seconds: float, *, keep: bool) -> int:
+    """The exit code: 1 when anything was found."""
+    with _folder(keep=keep) as folder:
+        sys.stderr.write(f"seed {seed}\n{_STARTING}")
+        async with open_rig(folder) as rig:
+            outcome = await fuzz(rig.processes, seed=seed, seconds=seconds)
+    sys.stdout.write(outcome.report() + "\n")
+    return 1 if outcome.violations else 0
+
+
+@contextmanager
+def _folder(*, keep: bool) -> Iterator[Path]:
+    """A temporary folder that PostgreSQL's own user can enter."""
     folder = Path(tempfile.mkdtemp(prefix="clarion-drill-"))
     folder.chmod(0o755)
     try:
+        yield folder
+    finally:
+        if keep:
+            sys.stderr.write(f"logs in {folder}\n")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+async def drilled(faults: Sequence[Fault], plan: Plan, *, keep: bool = False) -> list[Line]:
+    """A line per fault. Those behind proxies are drilled on a rig of their own, so that the others meet the parts themselves."""
+    with _folder(keep=keep) as folder:
         disk = can_have_small_disk(folder)
         possible = [fault for fault in faults if fault.is_possible() and (disk or not fault.small_disk)]
         missing = [Line(fault.name, rounds=0) for fault in faults if fault not in possible]
@@ -66,16 +95,11 @@ async def drilled(faults: Sequence[Fault], plan: Plan, *, keep: bool = False) ->
         groups = [possible] if plan.one_rig else [direct, linked]
         lines = [line for number, group in enumerate(groups) if group for line in await _drilled(folder / str(number), group, plan)]
         return lines + missing
-    finally:
-        if keep:
-            sys.stderr.write(f"logs in {folder}\n")
-        else:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 async def _drilled(folder: Path, faults: Sequence[Fault], plan: Plan) -> list[Line]:
     folder.mkdir()
-    sys.stderr.write("starting PostgreSQL, Valkey, RabbitMQ, SMTP, FCM and two of each of the five processes ...\n")
+    sys.stderr.write(_STARTING)
     links = list(dict.fromkeys(link for fault in faults for link in fault.links))
     async with open_rig(folder, links=links, small_disk=any(fault.small_disk for fault in faults)) as rig:
         drill = Drill(rig, plan)
@@ -92,11 +116,13 @@ def _parse() -> argparse.Namespace:
     parser.add_argument(
         "--short", action="store_true", help="2 rounds of the main faults, one beginning while another is settled: 2 minutes"
     )
+    parser.add_argument("--fuzz", action="store_true", help="random deep, large and odd requests and templates instead of faults")
+    parser.add_argument("--seconds", type=float, default=600.0, help="how long to fuzz (default: 600)")
     parser.add_argument("--rounds", type=int, help="rounds of each fault (default: 20, short 2)")
     parser.add_argument("--overlap", action="store_true", help="begin a round while the one before is still being settled: faster, harsher")
     parser.add_argument("--fault", action="append", default=[], help="only the faults of this name, * stands for anything; may be repeated")
     parser.add_argument("--count", type=int, help="notifications of a round (default: 200, short 60)")
-    parser.add_argument("--seed", type=int, help="makes the random moments repeatable (default: printed)")
+    parser.add_argument("--seed", type=int, help="makes the random moments, or values, repeatable (default: printed)")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="where the table goes too, as Markdown")
     parser.add_argument("--keep", action="store_true", help="leave the folder with the logs behind, and say where it is")
     parser.add_argument("--list", action="store_true", help="name all faults and exit")
