@@ -31,6 +31,7 @@ from mesh.bus.rabbitmq import open_broker
 from mesh.bus.settings import BrokerSettings
 from mesh.process import telemetry
 from mesh.process.health import Check, HealthMonitor
+from mesh.process.memory_budget import MemoryBudget
 from mesh.process.runtime import App
 from mesh.process.settings import CommonSettings, Env
 from mesh.resilience.breaker_store import BreakerStore
@@ -205,8 +206,9 @@ async def open_worker(
         stack.push_async_callback(isolation.close)
         await health.start()
         stack.push_async_callback(health.close)
-        port = await stack.enter_async_context(serve_grpc(Dispatcher(()), settings.grpc, health, grace_s=settings.common.grace_s))
-        yield App(name, health, {"grpc": port}, fatal)
+        budget, grace_s = MemoryBudget.of(settings.common), settings.common.grace_s
+        door = serve_grpc(Dispatcher(()), settings.grpc, health, budget=budget, grace_s=grace_s)
+        yield App(name, health, {"grpc": await stack.enter_async_context(door)}, settings.grpc.connections, fatal)
 
 
 async def _open_routes(stack: AsyncExitStack, channel: Channel, redis: Redis, settings: WorkerSettings) -> list[Route]:

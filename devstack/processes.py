@@ -56,6 +56,7 @@ class ProcessStack:
         self.names = (*SERVICES, *second, *(f"gateway.{number}" for number in range(replicas + 1, gateways + 1)))
         self._shares_port = gateways > 1
         self.grpc_ports = {name: free_port() for name in self.names}
+        self.metrics_ports = {name: free_port() for name in self.names}
         self.http_port = free_port()
         self._http_ports = {f"gateway.{number}": free_port() for number in range(2, replicas + 1)}
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -85,7 +86,7 @@ class ProcessStack:
         own = {
             "CLARION_HOST": "127.0.0.1",
             "CLARION_GRPC_PORT": str(self.grpc_ports[service]),
-            "CLARION_METRICS_PORT": str(free_port()),
+            "CLARION_METRICS_PORT": str(self.metrics_ports[service]),
             "CLARION_REFLECTION": "true",
             "CLARION_SERVICE_SECRET": SECRET,
             "CLARION_USER_SVC_TARGET": self._target("user_svc"),

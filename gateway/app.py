@@ -113,13 +113,14 @@ async def open_app(settings: Settings, *, broker: Broker | None = None, credenti
         health = HealthMonitor(parts.checks, services=dispatcher.service_names, alive=lambda: settlement.healthy)
         await health.start()
         stack.push_async_callback(health.close)
-        budget = MemoryBudget(settings.common.held_mib * 1024 * 1024)
+        budget = MemoryBudget.of(settings.common)
         grace_s = settings.common.door_grace_s
         edge = open_edge(dispatcher, health, cors_origins=settings.http.cors_origins)
         grpc_door = serve_grpc(dispatcher, settings.grpc, health, budget=budget, grace_s=grace_s)
         http_door = serve_http(edge, settings.http, budget=budget, grace_s=grace_s)
         grpc_port, http_port = await stack.enter_async_context(together(grpc_door, http_door))
-        yield App(NAME, health, {"http": http_port, "grpc": grpc_port})
+        connections = settings.grpc.connections + settings.http.limits.connections
+        yield App(NAME, health, {"http": http_port, "grpc": grpc_port}, connections)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from clarion.template.v1 import render_service_pb2, template_service_pb2
 from clarion.user.v1 import auth_service_pb2
 from mesh.process.health import Check, HealthMonitor
+from mesh.process.memory_budget import MemoryBudget
 from mesh.process.runtime import App
 from mesh.rpc.dispatcher import Dispatcher
 from mesh.rpc.identity import Authenticator, CredentialSource, ServiceIdentity
@@ -57,8 +58,9 @@ async def open_app(settings: Settings, *, credentials: CredentialSource | None =
         health = HealthMonitor(checks, services=dispatcher.service_names)
         await health.start()
         try:
-            async with serve_grpc(dispatcher, settings.grpc, health, grace_s=settings.common.grace_s) as port:
-                yield App(NAME, health, {"grpc": port})
+            budget, grace_s = MemoryBudget.of(settings.common), settings.common.grace_s
+            async with serve_grpc(dispatcher, settings.grpc, health, budget=budget, grace_s=grace_s) as port:
+                yield App(NAME, health, {"grpc": port}, settings.grpc.connections)
         finally:
             await health.close()
 

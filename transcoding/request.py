@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mesh.correlation import CORRELATION_ID, with_correlation_id
+from mesh.rpc.metadata import KEY_RULE, parse_idempotency_key
 from transcoding.accept import JSON_TYPE
 from transcoding.asgi import ClientGone, Receive
 from transcoding.errors import BodyTooLarge, InvalidHeader, UnsupportedMediaType
@@ -31,9 +32,6 @@ _PASSED_ON = ("authorization", "traceparent", "tracestate", "accept-language")
 
 _TIMEOUT = re.compile(r"([0-9]{1,8})([HMSmun])")
 _SECONDS = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
-# A structured-field string (RFC 8941); or, leniently, a bare token.
-_KEY = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"|([!#-~]+)')
-_LONGEST_KEY = 255
 _UTF8 = frozenset({"charset=utf-8", 'charset="utf-8', "charset=utf8", "charset=us-ascii"})
 
 
@@ -147,10 +145,7 @@ def _shown(name: str) -> str:
 
 
 def _idempotency_key(text: str) -> str:
-    found = _KEY.fullmatch(text)
-    key = "" if found is None else found[2] or re.sub(r"\\(.)", r"\1", found[1] or "")
-    # a space at an end does not survive in gRPC's metadata
-    if not 0 < len(key) <= _LONGEST_KEY or key != key.strip():
-        rule = f"must be a quoted string or a token of printable ASCII, 1 to {_LONGEST_KEY} characters, without a space at its start or end"
-        raise InvalidHeader.of("Idempotency-Key", rule)
+    key = parse_idempotency_key(text)
+    if key is None:
+        raise InvalidHeader.of("Idempotency-Key", KEY_RULE)
     return key

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from clarion.user.v1 import auth_service_pb2, erasure_service_pb2, recipient_service_pb2, user_service_pb2
 from mesh.process.health import Check, HealthMonitor
+from mesh.process.memory_budget import MemoryBudget
 from mesh.process.runtime import App
 from mesh.resilience.periodic import Periodic
 from mesh.rpc.dispatcher import Dispatcher
@@ -66,8 +67,9 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
         health = HealthMonitor(checks, services=parts.dispatcher.service_names)
         try:
             await health.start()
-            async with serve_grpc(parts.dispatcher, settings.grpc, health, grace_s=settings.common.grace_s) as port:
-                yield App(NAME, health, {"grpc": port})
+            budget, grace_s = MemoryBudget.of(settings.common), settings.common.grace_s
+            async with serve_grpc(parts.dispatcher, settings.grpc, health, budget=budget, grace_s=grace_s) as port:
+                yield App(NAME, health, {"grpc": port}, settings.grpc.connections)
         finally:
             await health.close()
             passwords.close()

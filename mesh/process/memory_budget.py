@@ -1,6 +1,9 @@
 """How many bytes of requests a process holds at once, whatever door they came through."""
 
+from typing import Self
+
 from mesh.errors import Unavailable
+from mesh.process.settings import CommonSettings
 
 
 class MemoryBudget:
@@ -8,6 +11,11 @@ class MemoryBudget:
 
     Bytes are taken as they arrive, never as they are announced: an announcement costs its sender nothing.
     """
+
+    @classmethod
+    def of(cls, common: CommonSettings) -> Self:
+        """As the process's settings say."""
+        return cls(common.held_mib * 1024 * 1024)
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes

@@ -5,11 +5,12 @@ import asyncio
 import gc
 import logging
 import os
+import resource
 import signal
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
@@ -17,12 +18,15 @@ import uvloop
 
 from mesh.process import logs, telemetry
 from mesh.process.health import HealthMonitor
+from mesh.process.machine_door import MachineDoor, open_machine_door
 from mesh.process.settings import CommonSettings, Env, SettingsError
 
 log = logging.getLogger(__name__)
 
 EXIT_FAILED = 1
 EXIT_SETTINGS = 2
+_MOST_FILES = 65_536
+_FILES_OF_OUR_OWN = 256  # stores, other services, render processes, logs
 _MARGIN_S = 5.0  # beyond the time that a stop may take, for what is cancelled to end
 
 
@@ -39,11 +43,15 @@ S = TypeVar("S", bound=ProcessSettings)
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """A process that is open and serving. `ports` by what listens there ("grpc", "http"); `fatal` is set when it can't go on."""
+    """A process that is open and serving. `ports` by what listens there ("grpc", "http"); `fatal` is set when it can't go on.
+
+    `connections` is how many clients it lets in at once.
+    """
 
     name: str
     health: HealthMonitor
     ports: Mapping[str, int]
+    connections: int
     fatal: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -113,29 +121,54 @@ async def _serve(name: str, settings: S, open_app: OpenApp[S]) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    try:
-        exporting = telemetry.set_up(name, settings.common)
-    except OSError as error:
-        raise PortTaken(settings.common.metrics_port, "CLARION_METRICS_PORT") from error
+    _allow_many_files()
+    exporting = telemetry.set_up(name, settings.common)
     failed = False
     out_of_time = threading.Timer(settings.common.grace_s + _MARGIN_S, _end_now)
     out_of_time.daemon = True
     try:
-        async with open_app(settings) as app:
-            _settle_garbage_collection()
-            log.info("started", extra={"ports": dict(app.ports), "metrics_port": exporting.metrics_port})
-            failed = await _until(stop, app.fatal)
-            await app.health.drain()
-            # endpoints need time to notice that this replica is going, before it refuses connections
-            await asyncio.sleep(settings.common.drain_s)
-            log.info("stopping")
-            # a thread's, since what does not stop may be the event loop
-            out_of_time.start()
+        with ExitStack() as stack:
+            machine_door = _open_machine_door(stack, settings.common)
+            async with open_app(settings) as app:
+                machine_door.health = app.health
+                _settle_garbage_collection()
+                _warn_of_few_files(app)
+                log.info("started", extra={"ports": dict(app.ports), "metrics_port": machine_door.port})
+                failed = await _until(stop, app.fatal)
+                await app.health.drain()
+                # endpoints need time to notice that this replica is going, before it refuses connections
+                await asyncio.sleep(settings.common.drain_s)
+                log.info("stopping")
+                # a thread's, since what does not stop may be the event loop
+                out_of_time.start()
     finally:
         await exporting.close()
         out_of_time.cancel()
     log.info("stopped")
     return 1 if failed else 0
+
+
+def _open_machine_door(stack: ExitStack, common: CommonSettings) -> MachineDoor:
+    try:
+        return stack.enter_context(open_machine_door(common.metrics_host, common.metrics_port))
+    except OSError as error:
+        raise PortTaken(common.metrics_port, "CLARION_METRICS_PORT") from error
+
+
+def _allow_many_files() -> None:
+    """Raises the soft limit of open files to the hard one: the usual 1,024 are for programs that use select()."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _warn_of_few_files(app: App) -> None:
+    allowed, needed = resource.getrlimit(resource.RLIMIT_NOFILE)[0], app.connections + _FILES_OF_OUR_OWN
+    if allowed < needed:
+        log.warning(
+            "this process may open too few files for the connections that its settings allow: raise `ulimit -Hn`, or lower them",
+            extra={"open_files": allowed, "needed": needed},
+        )
 
 
 def _end_now() -> None:

@@ -4,6 +4,7 @@ Without an OTLP endpoint spans are not recorded, but trace ids still travel, so 
 """
 
 import asyncio
+import logging
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +19,6 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased, Sampler, TraceIdRatioBased
 from opentelemetry.trace import Span, SpanKind
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
-from prometheus_client import start_http_server
 
 from mesh.process.settings import CommonSettings
 
@@ -35,11 +35,9 @@ class Telemetry:
 
     tracer_provider: TracerProvider
     meter_provider: MeterProvider
-    metrics_port: int
-    _stop_metrics: "tuple[object, object] | None" = None
 
     async def close(self) -> None:
-        """Flushes spans and stops the metrics endpoint. Takes up to the exporter's own time-out, off the event loop."""
+        """Flushes spans. Takes up to the exporter's own time-out, off the event loop."""
         global _recording  # noqa: PLW0603  one provider per process, as in OpenTelemetry itself
         _recording = False
         await asyncio.to_thread(self._close)
@@ -47,16 +45,16 @@ class Telemetry:
     def _close(self) -> None:
         self.tracer_provider.shutdown()
         self.meter_provider.shutdown()
-        if self._stop_metrics is not None:
-            server, thread = self._stop_metrics
-            server.shutdown()  # type: ignore[attr-defined]  # prometheus_client types the pair loosely
-            server.server_close()  # type: ignore[attr-defined]  # as above
-            thread.join()  # type: ignore[attr-defined]  # as above
 
 
 def set_up(service: str, settings: CommonSettings, *, processor: SpanProcessor | None = None) -> Telemetry:
-    """Installs the process's tracer and meter and starts the metrics endpoint. `processor` replaces the OTLP exporter (tests)."""
+    """Installs the process's tracer and meter, whose metrics mesh.process.machine_door serves.
+
+    `processor` replaces the OTLP exporter (tests).
+    """
     global _recording  # noqa: PLW0603  one provider per process, as in OpenTelemetry itself
+    # it warns of each malformed `traceparent`, which is any stranger's to send
+    logging.getLogger(TraceContextTextMapPropagator.__module__).setLevel(logging.ERROR)
     _recording = processor is not None or bool(settings.otlp_endpoint)
     resource = Resource.create({"service.name": service, "service.namespace": "clarion"})
     tracer_provider = TracerProvider(resource=resource, sampler=_sampler(settings, forced=processor is not None))
@@ -71,8 +69,7 @@ def set_up(service: str, settings: CommonSettings, *, processor: SpanProcessor |
     meter_provider = MeterProvider(resource=resource, metric_readers=[PrometheusMetricReader()])
     trace.set_tracer_provider(tracer_provider)
     metrics.set_meter_provider(meter_provider)
-    server, thread = start_http_server(settings.metrics_port, addr=settings.metrics_host)
-    return Telemetry(tracer_provider, meter_provider, server.server_port, (server, thread))
+    return Telemetry(tracer_provider, meter_provider)
 
 
 def _sampler(settings: CommonSettings, *, forced: bool) -> Sampler:

@@ -23,7 +23,7 @@ from mesh.rpc.slots import Slots
 from mesh.rpc.streams import OpenStreams
 
 # what a forwarded call takes along; everything else is the edge's own business
-_FORWARDED = ("authorization", "idempotency-key", "accept-language")
+_FORWARDED = ("authorization", "accept-language")
 
 Unary = Callable[[Message], Awaitable[Message]]
 Stream = Callable[[Message], AsyncIterator[Message]]

@@ -8,7 +8,17 @@ from mesh.errors import InvalidArgument
 # One that is given twice is an error rather than a choice.
 _SINGLE = frozenset({"authorization", "idempotency-key", "traceparent", "x-correlation-id"})
 _LONGEST_KEY = 255
-_KEY = re.compile(rf"[!-~](?:[ -~]{{0,{_LONGEST_KEY - 2}}}[!-~])?")
+# a structured-field string (RFC 8941, section 3.3.3); or, leniently, a bare token
+_KEY = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"|([!#-~]+)')
+KEY_RULE = f"must be a quoted string or a token of printable ASCII, 1 to {_LONGEST_KEY} characters, without a space at its start or end"
+
+
+def parse_idempotency_key(text: str) -> str | None:
+    """The key without its quotes: `"a"` and `a` are one. None when the text is no key."""
+    found = _KEY.fullmatch(text)
+    key = "" if found is None else found[2] or re.sub(r"\\(.)", r"\1", found[1] or "")
+    # a space at an end does not survive in gRPC's metadata
+    return key if 0 < len(key) <= _LONGEST_KEY and key == key.strip() else None
 
 
 def read_metadata(entries: Iterable[tuple[str, str | bytes]]) -> dict[str, str]:
@@ -21,6 +31,9 @@ def read_metadata(entries: Iterable[tuple[str, str | bytes]]) -> dict[str, str]:
             raise InvalidArgument.of(key, "must be given once", reason="INVALID_HEADER")
         result[key] = value
     given = result.get("idempotency-key")
-    if given is not None and not _KEY.fullmatch(given):
-        raise InvalidArgument.of("idempotency-key", f"must be 1 to {_LONGEST_KEY} characters of printable ASCII", reason="INVALID_HEADER")
+    if given is not None:
+        text_of_key = parse_idempotency_key(given)
+        if text_of_key is None:
+            raise InvalidArgument.of("idempotency-key", KEY_RULE, reason="INVALID_HEADER")
+        result["idempotency-key"] = text_of_key
     return result

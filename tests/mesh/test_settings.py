@@ -45,6 +45,8 @@ def test_defaults_fill_what_is_not_set() -> None:
     settings = CommonSettings.from_env(env, metrics_port=9100)
     env.check()
     assert settings.metrics_port == 9100
+    assert settings.metrics_host == "127.0.0.1", "who reads the metrics knows how busy the system is, and what is failing"
+    assert not GrpcSettings.from_env(env, port=9000).reflection, "it shows the whole schema"
     assert settings.log_level == "INFO"
 
 

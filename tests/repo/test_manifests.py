@@ -11,7 +11,6 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from mesh.process.health import LIVENESS
 from mesh.process.settings import Env
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -154,14 +153,15 @@ def test_a_deployment_starts_the_package_and_names_the_ports_that_it_opens(servi
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_probe_asks_a_port_and_a_name_that_answer(service: str) -> None:
-    """Liveness must not follow dependencies: a restart brings no database back."""
+def test_a_probe_asks_a_port_that_no_client_reaches(service: str) -> None:
+    """Liveness must not follow dependencies: a restart brings no database back. The metrics must be reachable for the kubelet."""
     workload = of_service(service, "Deployment")
-    grpc_port = ports(service, variables(workload))["grpc"]
-    probes = {kind: container(workload)[f"{kind}Probe"]["grpc"] for kind in ("startup", "liveness", "readiness")}
-    assert {probe["port"] for probe in probes.values()} == {grpc_port}
-    assert probes["startup"]["service"] == probes["liveness"]["service"] == LIVENESS
-    assert "service" not in probes["readiness"]
+    probes = {kind: container(workload)[f"{kind}Probe"]["httpGet"] for kind in ("startup", "liveness", "readiness")}
+    assert {probe["port"] for probe in probes.values()} == {"metrics"}
+    assert probes["startup"]["path"] == probes["liveness"]["path"] == "/livez"
+    assert probes["readiness"]["path"] == "/readyz"
+    assert variables(workload)["CLARION_METRICS_HOST"] == "0.0.0.0"
+    assert container(workload)["livenessProbe"]["timeoutSeconds"] > 3, "the answer of a process whose event loop is stuck takes 3 s"
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -77,15 +77,72 @@ async def gzip_bombs(system: System) -> None:
                 await channel.unary_unary("/clarion.user.v1.AuthService/Login")(b"\0" * (64 * _MiB))  # type: ignore[arg-type]  # raw
 
 
+def frame(kind: int, payload: bytes, *, flags: int = 0, stream: int = 1) -> bytes:
+    """An HTTP/2 frame (RFC 9113, section 4.1)."""
+    return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
+
+
+_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, b"", stream=0)
+
+
+def call_head() -> bytes:
+    """The headers of a call of Login, each a literal without indexing (RFC 7541, section 6.2.2) or from the static table."""
+    path = b"/clarion.user.v1.AuthService/Login"
+    fields = ((b"te", b"trailers"), (b"content-type", b"application/grpc"))
+    literals = b"".join(b"\0" + bytes([len(name)]) + name + bytes([len(value)]) + value for name, value in fields)
+    return b"\x83\x86\x04" + bytes([len(path)]) + path + b"\x01\x01a" + literals
+
+
+async def half_sent_messages(system: System) -> None:
+    """A thousand calls on each of two connections that announce 4 MB and send as much of it as HTTP/2 lets them."""
+    writers = []
+    for _ in range(2):
+        _, writer = await asyncio.open_connection("127.0.0.1", system.processes.grpc_ports["gateway"])
+        writers.append(writer)
+        writer.write(_PREFACE)
+        for number in range(1, 2000, 2):
+            writer.write(
+                frame(1, call_head(), flags=4, stream=number) + frame(0, b"\0" + struct.pack(">I", 4_000_000) + b"x" * 60, stream=number)
+            )
+        # the window of the connection allows 64 KiB more
+        writer.writelines(frame(0, b"x" * 16_000, stream=number) for number in (1, 3, 5))
+        with suppress(ConnectionError):
+            await writer.drain()
+    await asyncio.sleep(3)
+    for writer in writers:
+        writer.close()
+
+
+async def rapid_reset(system: System) -> None:
+    """Forty thousand calls that are cancelled at once (CVE-2023-44487)."""
+    for _ in range(4):
+        _, writer = await asyncio.open_connection("127.0.0.1", system.processes.grpc_ports["gateway"])
+        with suppress(ConnectionError):
+            writer.write(_PREFACE)
+            for number in range(1, 20_000, 2):
+                writer.write(frame(1, call_head(), flags=4, stream=number) + frame(3, struct.pack(">I", 8), stream=number))
+                if number % 200 == 1:
+                    await writer.drain()
+        writer.close()
+
+
+async def frames_for_nothing(system: System) -> None:
+    """SETTINGS and PING, each of which is to be answered, to a server whose answers are not read."""
+    _, writer = await asyncio.open_connection("127.0.0.1", system.processes.grpc_ports["gateway"])
+    with suppress(ConnectionError, TimeoutError):
+        writer.write(_PREFACE)
+        async with asyncio.timeout(5):
+            for _ in range(2000):
+                writer.write(frame(4, b"", stream=0) * 100 + frame(6, b"12345678", stream=0) * 100)
+                await writer.drain()
+    writer.transport.abort()
+
+
 async def continuation_flood(system: System) -> None:
     """One head of 64 MiB in CONTINUATION frames (RFC 9113, section 6.10)."""
-
-    def frame(kind: int, payload: bytes) -> bytes:
-        return struct.pack(">I", len(payload))[1:] + bytes([kind, 0]) + struct.pack(">I", 1) + payload
-
     _, writer = await asyncio.open_connection("127.0.0.1", system.processes.grpc_ports["gateway"])
     with suppress(ConnectionError):
-        writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0" + frame(1, b"\x83"))
+        writer.write(_PREFACE + frame(1, b"\x83"))
         # a literal header without indexing: name "a", value of 16,000 characters
         field = b"\x00\x01a\x7f\x81\x7c" + b"x" * 16_000
         for _ in range(4000):
@@ -94,7 +151,10 @@ async def continuation_flood(system: System) -> None:
     writer.close()
 
 
-@pytest.mark.parametrize("attack", [endless_header, unfinished_heads, slow_bodies, gzip_bombs, continuation_flood])
+@pytest.mark.parametrize(
+    "attack",
+    [endless_header, unfinished_heads, slow_bodies, gzip_bombs, continuation_flood, half_sent_messages, rapid_reset, frames_for_nothing],
+)
 async def test_the_gateway_stays_small_and_answers_meanwhile(system: System, attack: object) -> None:
     before, most = rss(system), 0
     attacking = asyncio.create_task(attack(system))  # type: ignore[operator]  # one of the functions above
@@ -106,6 +166,23 @@ async def test_the_gateway_stays_small_and_answers_meanwhile(system: System, att
         await attacking
         assert (await client.get("/livez")).status_code == 200
     assert max(most, rss(system)) - before < _MOST_GROWTH
+
+
+async def test_a_probe_answers_while_strangers_hold_every_grpc_connection(system: System) -> None:
+    """Of 4,200 connections those over the limit are closed; the port that Kubernetes asks is another one."""
+    writers = []
+    with suppress(OSError):
+        for _ in range(4200):
+            _, writer = await asyncio.open_connection("127.0.0.1", system.processes.grpc_ports["gateway"])
+            writers.append(writer)
+    try:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{system.processes.metrics_ports['gateway']}", timeout=5) as client:
+            assert (await client.get("/livez")).status_code == 200
+            assert (await client.get("/readyz")).status_code == 200
+    finally:
+        for writer in writers:
+            writer.transport.abort()
+    assert len(writers) > 3000, "the test itself has too few files to open"
 
 
 async def test_sigterm_with_open_streams_ends_within_the_budget(system: System) -> None:

@@ -15,6 +15,7 @@ from devstack.processes import API_KEY
 from devstack.samples import create_samples
 from devstack.stack import ANY_PORTS, Stack, open_stack
 from mesh.process import telemetry
+from mesh.process.machine_door import open_machine_door
 from mesh.process.settings import CommonSettings, Env
 
 # one event loop, since all share one system
@@ -32,8 +33,9 @@ async def traced(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tupl
     recording = telemetry.set_up("test", settings, processor=SimpleSpanProcessor(exporter))
     folder: Path = tmp_path_factory.mktemp("traced")
     try:
-        async with open_stack(folder, ports=ANY_PORTS, say=lambda text: None, environ={}) as stack:
-            yield stack, exporter, recording.metrics_port
+        with open_machine_door("127.0.0.1", 0) as door:
+            async with open_stack(folder, ports=ANY_PORTS, say=lambda text: None, environ={}) as stack:
+                yield stack, exporter, door.port
     finally:
         await recording.close()
 
