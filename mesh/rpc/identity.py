@@ -1,6 +1,5 @@
 """Who a bearer credential stands for: access tokens (RFC 9068), API keys, and the tokens of services (checked as RFC 8725 says)."""
 
-import asyncio
 import hashlib
 import time
 from collections import OrderedDict
@@ -34,8 +33,6 @@ _CACHE_SIZE = 10_000
 # an unknown key id makes us ask for the key set again, at most this often: forged ids must not become load on user_svc
 _JWKS_REFETCH_S = 5.0
 _JWKS_RETRY_S = 1.0
-# how often the end of a stream's credential is looked for
-_WATCH_S = 1.0
 _JWKS_MAX_AGE_S = 600.0
 
 
@@ -167,20 +164,6 @@ class Authenticator:
         if len(self._proven) > _CACHE_SIZE:
             self._proven.popitem(last=False)
         return proven.caller
-
-    async def until_ended(self, authorization: str) -> Unauthenticated:
-        """Waits until this credential no longer works, and answers why: for streams, which outlive the check at their start.
-
-        While its source is down, the credential goes on like everywhere else.
-        """
-        while True:
-            try:
-                await self.authenticate(authorization)
-            except Unauthenticated as ended:
-                return ended
-            except (Unavailable, DeadlineExceeded):
-                pass
-            await asyncio.sleep(_WATCH_S)
 
     def _refuse_revoked(self, caller: Caller) -> None:
         if self._revocations is not None and self._revocations.includes(caller.subjects):

@@ -17,7 +17,7 @@ class CallLimits:
     streams: int = 1000
     streams_per_caller: int = 50
     stream_age_s: float = 300.0
-    stream_recheck_s: float = 5.0
+    stream_recheck_s: float = 2.0
 
     @classmethod
     def from_env(cls, env: Env) -> Self:
@@ -27,7 +27,7 @@ class CallLimits:
             streams=env.integer("CLARION_STREAMS", 1000, minimum=1),
             streams_per_caller=env.integer("CLARION_STREAMS_PER_CALLER", 50, minimum=1),
             stream_age_s=env.number("CLARION_STREAM_AGE_S", 300, minimum=1, maximum=86_400),
-            stream_recheck_s=env.number("CLARION_STREAM_RECHECK_S", 5, minimum=0.1, maximum=300),
+            stream_recheck_s=env.number("CLARION_STREAM_RECHECK_S", 2, minimum=0.1, maximum=300),
         )
 
 

@@ -20,7 +20,7 @@ from tests.user_svc.factories import Clock, make_user
 from user_svc.auth.api_keys import ApiKeys, LocalCredentials
 from user_svc.auth.errors import ApiKeyNotFound, ExpiresAfterMaker, LoginFailed, MakerGone, RefreshRejected, ScopeNotHeld
 from user_svc.auth.models import Scope
-from user_svc.auth.passwords import PasswordHasher
+from user_svc.auth.passwords import PasswordHasher, TooManyLogins
 from user_svc.auth.signing import SEALED_FOR, SigningKeys
 from user_svc.auth.use_cases import Sessions
 from user_svc.users.models import Role, User
@@ -160,6 +160,16 @@ async def test_an_unknown_address_costs_a_verification_too() -> None:
         assert spent[None] > spent[real] / 10
     finally:
         hasher.close()
+
+
+async def test_a_flood_of_log_ins_is_shed_at_once() -> None:
+    """What is queued is bounded, and there is room again when it is done."""
+    hasher = PasswordHasher(memory_kib=1024, time_cost=1, threads=1, most_waiting=4)
+    calls = await asyncio.gather(*(hasher.verify("x", None) for _ in range(300)), return_exceptions=True)
+    assert [call for call in calls if not isinstance(call, TooManyLogins)] == [False] * 4
+    await asyncio.sleep(0)
+    assert await hasher.verify("x", None) is False
+    hasher.close()
 
 
 async def test_hashing_leaves_the_event_loop_alone() -> None:

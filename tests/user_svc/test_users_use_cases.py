@@ -10,7 +10,7 @@ from mesh.testing import caller
 from tests.user_svc.conftest import Stores
 from tests.user_svc.factories import Clock
 from user_svc.access import NotOwner
-from user_svc.users.errors import EmailTaken, UserNotFound
+from user_svc.users.errors import AdministratorProtected, EmailTaken, UserNotFound
 from user_svc.users.models import Role, UserChanges
 from user_svc.users.use_cases import Users
 
@@ -110,6 +110,15 @@ async def test_what_is_no_id_names_nobody(users: Users, user_id: str) -> None:
     ):
         with pytest.raises(UserNotFound):
             await attempt
+
+
+async def test_an_administrator_is_changed_by_administrators_and_themselves(users: Users) -> None:
+    """With `users:write` alone a caller could else give an administrator's mail another address."""
+    root = await users.create_user(UserChanges(email="root@example.com"), "", Role.ADMINISTRATOR)
+    with pytest.raises(AdministratorProtected, match="users:admin"):
+        await users.update_user(caller("users:write"), root.id, UserChanges(email="eve@example.com"))
+    for allowed in (caller("users:write", "users:admin"), caller(user_id=root.id)):
+        assert (await users.update_user(allowed, root.id.upper(), UserChanges(name="Root"))).name == "Root"
 
 
 async def test_a_member_reaches_themselves_only(users: Users) -> None:

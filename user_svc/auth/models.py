@@ -19,6 +19,7 @@ class Scope(StrEnum):
     APIKEYS_WRITE = "apikeys:write"
     APIKEYS_ADMIN = "apikeys:admin"
     USERS_WRITE = "users:write"
+    USERS_ADMIN = "users:admin"
     USERS_READ = "users:read"
     TEMPLATES_WRITE = "templates:write"
     TEMPLATES_READ = "templates:read"

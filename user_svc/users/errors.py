@@ -1,6 +1,6 @@
 """What callers are told about people."""
 
-from mesh.errors import AlreadyExists, FailedPrecondition, FieldViolation, NotFound
+from mesh.errors import AlreadyExists, FailedPrecondition, FieldViolation, NotFound, PermissionDenied
 
 
 class UserNotFound(NotFound):
@@ -29,3 +29,12 @@ class ErasedByGateway(FailedPrecondition):
 
     def __init__(self) -> None:
         super().__init__("a user is erased by calling DeleteUser at the gateway, which also erases what was sent to them")
+
+
+class AdministratorProtected(PermissionDenied):
+    """Who may change people may not change those who may do everything."""
+
+    reason = "SCOPE_MISSING"
+
+    def __init__(self) -> None:
+        super().__init__("an administrator is changed with the scope users:admin only", metadata={"scope": "users:admin"})

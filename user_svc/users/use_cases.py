@@ -9,9 +9,9 @@ from mesh.context import Caller
 from mesh.errors import FieldViolation, InvalidArgument
 from mesh.rpc.paging import Cursor, Page, page_size
 from naming.email_address import check_email
-from user_svc.access import check_reach
+from user_svc.access import check_reach, is_self
 from user_svc.fields import check_text, locale_or_default, timezone_or_default
-from user_svc.users.errors import UserNotFound
+from user_svc.users.errors import AdministratorProtected, UserNotFound
 from user_svc.users.models import Role, User, UserChanges
 
 _PAGES = Cursor("users", str)
@@ -89,8 +89,12 @@ class Users:
         return _PAGES.page([((user.id,), user) for user in users], size, filters)
 
     async def update_user(self, caller: Caller, user_id: str, changes: UserChanges, *, etag: str = "") -> User:
-        """Changes what is not None. Raises UserNotFound, NotOwner, InvalidArgument, EmailTaken or EtagMismatch."""
+        """Changes what is not None. Raises UserNotFound, NotOwner, AdministratorProtected, InvalidArgument, EmailTaken or EtagMismatch."""
         check_reach(caller, user_id, "users:write")
+        if not caller.has("users:admin") and not is_self(caller, user_id):
+            present = await self._store.find(existing_id(user_id))
+            if present is not None and present.role is Role.ADMINISTRATOR:
+                raise AdministratorProtected
         user = await self._store.update(existing_id(user_id), _check(changes, prefix="user."), self._now(), etag=etag)
         if user is None:
             raise UserNotFound

@@ -718,7 +718,7 @@ class AsyncUsers(AsyncResource):
     async def update(
         self, id: str, *, user: User | Mapping[str, Any], update_mask: str | None = None, timeout_s: float | None = None
     ) -> User:
-        """Changes the fields in the mask, all or none.
+        """Changes the fields in the mask, all or none. Another person who is an administrator is changed with `users:admin` only.
 
         id: The person's id.
         user: The new values of `email`, `name`, `locale` and `timezone`.

@@ -131,7 +131,7 @@ class UserServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def UpdateUser(self, request, context):
-        """UpdateUser changes the fields in the mask, all or none.
+        """UpdateUser changes the fields in the mask, all or none. Another person who is an administrator is changed with `users:admin` only.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
