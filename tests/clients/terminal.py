@@ -41,6 +41,15 @@ class Terminal:
         }
         self._folder = folder
 
+    async def piped(self, *arguments: str) -> Run:
+        """Runs `clarion` with its output in a pipe."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", _PROGRAM, *arguments, env=self._environ, cwd=self._folder,
+            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        )  # fmt: skip
+        said, _ = await process.communicate()
+        return Run(await process.wait(), said.decode())
+
     async def run(self, *arguments: str, answers: Sequence[tuple[str, str]] = (), raw: bool = False) -> Run:
         """Runs `clarion` with the arguments. `answers` are what the person types, each when its prompt has appeared."""
         master, slave = pty.openpty()

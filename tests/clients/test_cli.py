@@ -59,7 +59,7 @@ async def test_login_keeps_a_profile_that_others_can_not_read(stack: Stack, tmp_
 async def test_sending_watching_listing(terminal: Terminal, tmp_path: Path) -> None:
     user = await a_person(terminal, "send@example.com")
     await a_template(terminal, tmp_path, "cli-send")
-    sent = await terminal.run("send", "cli-send", "--user", user, "--var", "name=Ada", "--watch")
+    sent = await terminal.run("send", "cli-send", "--user", "send@example.com", "--var", "name=Ada", "--watch")
     assert sent.code == 0, sent.said
     assert [word for word in ("pending", "sent") if word in sent.said] == ["pending", "sent"]
     listed = await terminal.run("notifications", "list", "--user", user, "--json")
@@ -81,6 +81,9 @@ async def test_errors_have_a_next_step_and_an_exit_code(terminal: Terminal, stac
     assert (await terminal.run("no-such-command")).code == 2
     away = await Terminal({"CLARION_URL": f"http://127.0.0.1:{free_port()}", "CLARION_API_KEY": API_KEY}, tmp_path).run("users", "list")
     assert (away.code, "clarion doctor" in away.said) == (3, True)
+    for arguments in (("users", "list"), ("login", "--api-key", API_KEY)):
+        nowhere = await Terminal({"CLARION_URL": "localhost", "CLARION_API_KEY": API_KEY}, tmp_path).run(*arguments)
+        assert (nowhere.code, "is no address of a server" in nowhere.said, "Traceback" in nowhere.said) == (2, True, False)
     stranger = await Terminal({"CLARION_URL": stack.url, "CLARION_API_KEY": "clk_live_x"}, tmp_path).run("users", "list", "--json")
     assert stranger.code == 4
     assert json.loads(stranger.said)["exit_code"] == 4
@@ -98,6 +101,23 @@ async def test_people_are_imported_with_errors_by_line_and_exported(terminal: Te
     assert (await terminal.run("users", "export", "all.csv")).code == 0
     assert "ann@example.org,Ann,en" in (tmp_path / "all.csv").read_text()
     assert "ann@example.org" in (await terminal.run("users", "get", "ann@example.org")).said
+
+
+async def test_what_spreadsheets_write_is_imported(terminal: Terminal, tmp_path: Path) -> None:
+    """A byte order mark, semicolons, headings in upper case; what is no such file is refused in one line."""
+    (tmp_path / "sheet.csv").write_bytes("\ufeffEmail;Name\r\nzoe@example.org;Zoë\r\n".encode())
+    made = await terminal.run("users", "import", "sheet.csv")
+    assert (made.code, "1 created" in made.said) == (0, True), made.said
+    (tmp_path / "wide.csv").write_bytes(b"\xff\xfee\0m\0")
+    for name, said in (("wide.csv", "is not in UTF-8"), ("none.csv", "none.csv: No such file")):
+        refused = await terminal.run("users", "import", name)
+        assert (refused.code, said in refused.said) == (2, True), refused.said
+
+
+async def test_a_table_in_a_pipe_is_not_cut(terminal: Terminal) -> None:
+    user = await a_person(terminal, f"{'long' * 15}@{'example' * 8}.example.com")
+    piped = await terminal.piped("users", "list", "--limit", "1")
+    assert (piped.code, user in piped.said, "…" in piped.said) == (0, True, False), piped.said
 
 
 async def test_a_folder_of_templates_is_pushed_changed_diffed_and_pulled(terminal: Terminal, tmp_path: Path) -> None:
@@ -134,6 +154,8 @@ async def test_dead_letters_are_reviewed_by_keyboard_and_requeued_by_filter(term
     assert "2 seen" in reviewed.said, reviewed.said
     assert "discarded" in reviewed.said
     stack.smtp.script_always("refused@example.com", replies("250 2.1.5 fine"))
+    asked = await terminal.run("dead-letters", "requeue", "--all", "--template", "cli-dead", answers=[("with template cli-dead?", "n")])
+    assert asked.code == 130, asked.said
     requeued = await terminal.run("dead-letters", "requeue", "--all", "--template", "cli-dead", "--yes", "--json")
     assert requeued.code == 0, requeued.said
     assert json.loads(requeued.said.splitlines()[-1])["done_count"] == 1

@@ -151,7 +151,8 @@ def _many(action: str, all_: bool, wanted: dict[str, Any], rate: int | None, not
     if not all_:
         raise typer.BadParameter("name notifications, or use --all with filters")
     if not yes:
-        typer.confirm(f"{action} every open dead letter" + (f" with {wanted}" if wanted else "") + "?", abort=True)
+        chosen = ", ".join(f"{name} {value}" for name, value in wanted.items())
+        typer.confirm(f"{action} every open dead letter" + (f" with {chosen}" if chosen else "") + "?", abort=True)
     desk = session.clarion.dead_letters
     start = desk.requeue_many if action == "requeue" else desk.discard_many
     job = start(filter=wanted, rate_per_s=rate, note=note)

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from clarion_client.cli.session import UsageProblem, paint, pairs, session, when
+from clarion_client.cli.users import id_of
 from clarion_client.models import Notification, NotificationStatus
 
 app = typer.Typer(no_args_is_help=True, help="Read, list and cancel notifications.")
@@ -19,7 +20,7 @@ TERMINAL = frozenset({"sent", "failed", "skipped", "cancelled", "expired"})
 
 def send(
     template: Annotated[str, typer.Argument(help="Name of a template with a published version.")],
-    user: Annotated[str, typer.Option("--user", "-u", help="The person's id.")],
+    user: Annotated[str, typer.Option("--user", "-u", help="The person's id or e-mail address.")],
     channel: Annotated[str, typer.Option("--channel", "-c", help="email or push.")] = "email",
     var: Annotated[list[str] | None, typer.Option("--var", "-v", help="A variable, name=value; name:=JSON for what is no text.")] = None,
     variables: Annotated[Path | None, typer.Option(help="A JSON file of variables; - reads standard input.")] = None,
@@ -34,7 +35,7 @@ def send(
 ) -> int:
     """Send one notification."""
     accepted = session.clarion.notifications.send(
-        user_id=user,
+        user_id=id_of(user),
         channel=channel,
         template=template,
         variables={**_file(variables), **_variables(var or [])},
@@ -85,7 +86,7 @@ def get(identifier: Annotated[str, typer.Argument(metavar="ID")]) -> None:
 def list_(
     status: Annotated[str | None, typer.Option(help=f"One of {', '.join(NotificationStatus)}.")] = None,
     channel: Annotated[str | None, typer.Option(help="email or push.")] = None,
-    user: Annotated[str | None, typer.Option(help="The person's id.")] = None,
+    user: Annotated[str | None, typer.Option(help="The person's id or e-mail address.")] = None,
     template: Annotated[str | None, typer.Option()] = None,
     after: Annotated[str | None, typer.Option(help="Accepted at this time or later.")] = None,
     before: Annotated[str | None, typer.Option(help="Accepted before this time.")] = None,
@@ -95,7 +96,7 @@ def list_(
     found = session.clarion.notifications.list(
         status=status,
         channel=channel,
-        user_id=user,
+        user_id=id_of(user) if user else None,
         template=template,
         created_after=when(after) if after else None,
         created_before=when(before) if before else None,

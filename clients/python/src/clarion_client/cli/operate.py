@@ -13,13 +13,14 @@ from typing import Annotated
 import httpx
 import typer
 
-from clarion_client import Clarion, ClarionError, __version__, errors
+from clarion_client import ClarionError, __version__, errors
 from clarion_client.cli.session import (
     EXIT_UNREACHABLE,
     UsageProblem,
     config_file,
     current_profile,
     keep_profile,
+    open_client,
     profiles,
     session,
 )
@@ -38,7 +39,7 @@ def login(
     address = url or os.environ.get("CLARION_URL") or typer.prompt("address", default="http://localhost:8000")
     key = api_key or os.environ.get("CLARION_API_KEY") or _ask_key()
     name = profile or session.profile or "default"
-    with Clarion(address, key) as clarion:
+    with open_client(address, key) as clarion:
         try:
             next(iter(clarion.templates.list(page_size=1).pages()))
         except errors.PermissionDenied:

@@ -25,11 +25,20 @@ else:
     import tomli as tomllib
 
 EXIT_REFUSED, EXIT_USAGE, EXIT_UNREACHABLE, EXIT_AUTH, EXIT_NOT_FOUND = 1, 2, 3, 4, 5
+_ID_WIDTH, _ANY_WIDTH = 36, 10_000  # characters: a UUID; more than a table has that goes into a file or a pipe
 _GOOD, _BAD = {"sent", "closed", "completed", "done", "requeued"}, {"failed", "expired", "open", "parked", "suspended"}
 
 
 class UsageProblem(Exception):
     """The command was given something that it can't use; the message says what and how to go on."""
+
+
+def open_client(url: str | None, key: str) -> Clarion:
+    """A client of the server at the address. Raises UsageProblem for what is no address."""
+    try:
+        return Clarion(url, key)
+    except ValueError as error:
+        raise UsageProblem(str(error)) from None
 
 
 class Session:
@@ -38,7 +47,7 @@ class Session:
     def __init__(self) -> None:
         self.as_json = False
         self.profile = ""
-        self.out = Console(highlight=False, soft_wrap=True)
+        self.out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _ANY_WIDTH)
         self.err = Console(stderr=True, highlight=False, soft_wrap=True)
         self._client: Clarion | None = None
 
@@ -53,7 +62,7 @@ class Session:
                 raise UsageProblem(f"there is no profile {self.profile}; make it with: clarion login --profile {self.profile}")
             if not key:
                 raise UsageProblem("no API key: run `clarion login`, or set CLARION_URL and CLARION_API_KEY")
-            self._client = Clarion(url, key)
+            self._client = open_client(url, key)
         return self._client
 
     def close(self) -> None:
@@ -80,7 +89,10 @@ class Session:
     def rows(self, items: Iterable[Any], columns: Sequence[str], *, most: int = 0) -> int:
         """Objects as a table, or as one JSON object a line. At most `most`, 0 for all. Returns how many."""
         count = 0
-        table = Table(*columns, box=None, header_style="bold", pad_edge=False)
+        table = Table(box=None, header_style="bold", pad_edge=False)
+        for column in columns:
+            # an id is there to be copied; the rest may be cut where the terminal is too narrow
+            table.add_column(column, no_wrap=column == "id", min_width=_ID_WIDTH if column == "id" else None)
         for item in items:
             if most and count >= most:
                 break

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import sys
 from collections.abc import Iterator
@@ -36,7 +37,7 @@ def create(
 @app.command("get")
 def get(who: Annotated[str, typer.Argument(metavar="ID|EMAIL")]) -> None:
     """Show a person, by id or address."""
-    session.show(session.clarion.users.get(_id_of(who)))
+    session.show(session.clarion.users.get(id_of(who)))
 
 
 @app.command("list")
@@ -48,7 +49,7 @@ def list_(most: Annotated[int, typer.Option("--limit", "-n", min=0, help="At mos
 @app.command("devices")
 def devices(who: Annotated[str, typer.Argument(metavar="ID|EMAIL")]) -> None:
     """List a person's devices."""
-    session.rows(session.clarion.users.list_devices(_id_of(who)).devices, ("id", "platform", "token_suffix", "create_time"))
+    session.rows(session.clarion.users.list_devices(id_of(who)).devices, ("id", "platform", "token_suffix", "create_time"))
 
 
 @app.command("delete")
@@ -57,7 +58,7 @@ def delete(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Erase a person everywhere. There is no way back."""
-    identifier = _id_of(who)
+    identifier = id_of(who)
     if not yes:
         typer.confirm(f"erase {who} and everything that is known of them?", abort=True)
     session.show(session.clarion.users.delete(identifier))
@@ -111,13 +112,19 @@ def export(file: Annotated[Path, typer.Argument(help="CSV to write; - writes to 
 def _rows(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
     try:
         text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageProblem(f"{file}: {error}") from None
-    reader = csv.DictReader(text.splitlines())
-    if "email" not in (reader.fieldnames or ()):
+    except OSError as error:
+        raise UsageProblem(f"{file}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UsageProblem(f"{file}: is not in UTF-8") from None
+    heading = text.partition("\n")[0]
+    # what spreadsheets write where the comma is the decimal sign
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter="," if "," in heading or ";" not in heading else ";")
+    columns = {(name or "").strip().lower(): name for name in reader.fieldnames or ()}
+    if "email" not in columns:
         raise UsageProblem(f"{file}: the first line must name the columns, email among them")
     for row in reader:
-        yield reader.line_num, {name: row[name].strip() for name in _IMPORTED if row.get(name)}
+        given = {name: (row.get(columns[name]) or "").strip() for name in _IMPORTED if name in columns}
+        yield reader.line_num, {name: value for name, value in given.items() if value}
 
 
 def _import_row(numbered: tuple[int, dict[str, Any]]) -> tuple[int, str, str]:
@@ -133,7 +140,8 @@ def _import_row(numbered: tuple[int, dict[str, Any]]) -> tuple[int, str, str]:
     return line, "created", ""
 
 
-def _id_of(who: str) -> str:
+def id_of(who: str) -> str:
+    """The id of a person who is given by id or address. Raises NotFound."""
     if "@" not in who:
         return who
     for user in session.clarion.users.list(email=who):
