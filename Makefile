@@ -62,7 +62,7 @@ test-later: setup ## Run the tests of `test-fast` as if it were 400 days later (
 	@faketime -f +400d $(BIN)/python -m pytest -m "not processes" --hypothesis-profile=fast $(PARALLEL) $(ARGS)
 
 .PHONY: fuzz
-fuzz: setup ## Test the API against its OpenAPI document (five seeds of 1 to 4 minutes; FUZZ_EXAMPLES=60 makes about 3,000 cases each)
+fuzz: setup ## Test the API against its OpenAPI document (five seeds, about 3,000 cases and 1 to 6 minutes each)
 	@$(BIN)/python -m scripts.lint_openapi
 	@FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) FUZZ_SEEDS="$(FUZZ_SEEDS)" FUZZ_PHASES=examples,coverage,fuzzing,stateful $(BIN)/python -m pytest \
 		-o faulthandler_timeout=0 tests/devstack/test_openapi_document.py $(ARGS)

@@ -35,7 +35,7 @@ _IF_NONE_MATCH = {
 _IF_MATCH = {
     "name": "If-Match",
     "in": "header",
-    "schema": {"type": "string", "pattern": r'^(?:\*|(?:W/)?"[!#-~]*")$'},
+    "schema": {"type": "string", "pattern": r'^(?:\*|(?:W/)?"[!#-~]*"|[!#-+\--~]+)$'},
     "description": "The ETag of the state that the change is meant for: 412 when it has changed since.",
 }
 # A bare token, or a structured-field string (RFC 8941), in which spaces may stand.

@@ -22,6 +22,7 @@ from transcoding.transcoder import Binding
 ETAG = "etag"
 _NEVER = "-"  # no service makes such a tag
 _TAG = re.compile(r'(W/)?"([!#-~]*)"')
+_BARE_TAG = re.compile(r"[!#-+\--~]+")  # its quotes forgotten; one thing only can be meant
 _CREATED = frozenset({201, 202})
 
 
@@ -66,9 +67,9 @@ class ResourceRules:
         given = getattr(holder, ETAG)
         if if_match == "*":  # any state: that there is one at all, the call finds out by itself
             return
-        found = _TAG.fullmatch(if_match)
+        found = _TAG.fullmatch(f'"{if_match}"' if _BARE_TAG.fullmatch(if_match) else if_match)
         if found is None:
-            raise InvalidHeader.of("If-Match", "must be one entity tag with its quotes, as the ETag header has it, or *")
+            raise InvalidHeader.of("If-Match", "must be one entity tag, as the ETag header has it, or *")
         tag = _NEVER if found[1] or not found[2] else found[2]
         setattr(holder, ETAG, tag if given in {"", tag} else _NEVER)
 

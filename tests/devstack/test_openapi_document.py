@@ -13,16 +13,17 @@ import pytest_asyncio
 from devstack.processes import ROOT
 from devstack.stack import ADMIN_EMAIL, ADMIN_PASSWORD, ANY_PORTS, open_stack
 
-pytestmark = [pytest.mark.system, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = pytest.mark.system
 
-# The short form takes about 25 s of processor time; `make fuzz` makes it long. The seeds share a running system.
+# The short form takes about 25 s of processor time; `make fuzz` makes it long.
 _EXAMPLES, _SEEDS = os.environ.get("FUZZ_EXAMPLES", "2"), os.environ.get("FUZZ_SEEDS", "1").split()
 _PHASES = os.environ.get("FUZZ_PHASES", "fuzzing")
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def url(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
-    async with open_stack(tmp_path_factory.mktemp("stack") / "run", ports=ANY_PORTS, say=lambda text: None, environ={}) as stack:
+@pytest_asyncio.fixture
+async def url(tmp_path: Path) -> AsyncIterator[str]:
+    # one per seed: a run may delete the administrator with whom the next one logs in
+    async with open_stack(tmp_path / "run", ports=ANY_PORTS, say=lambda text: None, environ={}) as stack:
         yield stack.url
 
 
