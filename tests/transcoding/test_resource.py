@@ -56,19 +56,19 @@ async def test_if_match_binds_a_change_of_the_whole_request_too(client: httpx.As
     assert invoker.call.request.etag == "Zz9"
 
 
-@pytest.mark.parametrize(("header", "bound"), [('"Zz9"', "Zz9"), ('W/"Zz9"', "-"), ('""', "-"), ("*", "")], ids=str)
+@pytest.mark.parametrize(("header", "bound"), [('"Zz9"', "Zz9"), ("Zz9", "Zz9"), ('W/"Zz9"', "-"), ('""', "-"), ("*", "")], ids=str)
 async def test_what_is_no_strong_tag_matches_no_state(client: httpx.AsyncClient, invoker: FakeInvoker, header: str, bound: str) -> None:
     """The service says so, after it has found out that the caller may change the resource and that there is one."""
     assert (await client.patch("/v1/users/u1", json={"name": "Ada"}, headers={"If-Match": header})).status_code == 200
     assert invoker.call.request.user.etag == bound
 
 
-@pytest.mark.parametrize("header", ["Zz9", '"a", "b"', "", '*, "a"', '"a', 'w/"a"'])
-async def test_if_match_is_one_tag_in_quotes(client: httpx.AsyncClient, invoker: FakeInvoker, header: str) -> None:
-    """A 412 for another spelling would send its caller to read again for ever."""
+@pytest.mark.parametrize("header", ['"a", "b"', "a, b", "", '*, "a"', '"a', 'w/"a"'])
+async def test_if_match_is_one_tag(client: httpx.AsyncClient, invoker: FakeInvoker, header: str) -> None:
+    """A 412 for a list that holds the right one would send its caller to read again for ever."""
     response = await client.patch("/v1/users/u1", json={"name": "Ada"}, headers={"If-Match": header})
     assert (response.status_code, invoker.calls) == (400, [])
-    assert "one entity tag with its quotes" in response.json()["message"]
+    assert "one entity tag" in response.json()["message"]
 
 
 async def test_if_match_and_the_body_must_agree(client: httpx.AsyncClient, invoker: FakeInvoker) -> None:
