@@ -1,5 +1,6 @@
 """One caller with a key of its own that does something else each time: odd requests, odd templates, and proper sends between them."""
 
+import json
 import random
 from collections import Counter
 from collections.abc import Sequence
@@ -86,16 +87,21 @@ class Caller:
         actions = (self._odd_rest, self._odd_grpc, self._new_template, self._send, self._garbage, self._new_person)
         await self._chance.choices(actions, weights=(30, 25, 12, 25, 5, 3))[0]()
 
-    async def new_person(self) -> None:
-        """Someone with an address and a device."""
+    async def new_person(self, *, plain: bool = False) -> None:
+        """Someone with an address and a device. A `plain` one is always accepted."""
         self._made += 1
         name = f"{self._number}-{self._made}-{self._chance.randrange(10**9)}"
-        user = (await self._post("/v1/users", {"email": f"fuzz-{name}@example.com", "name": self._values.text()[:100]})).json()
+        user = (
+            await self._post(
+                "/v1/users", {"email": f"fuzz-{name}@example.com", "name": "Ada" if plain else self._values.text()[:100]}, plain=plain
+            )
+        ).json()
         if isinstance(user, dict) and isinstance(user.get("id"), str):
             self._record.learn(user["id"], "user_id", "id")
-            await self._post(f"/v1/users/{user['id']}/devices", {"token": f"fuzz-{name}", "platform": "android"})
+            await self._post(f"/v1/users/{user['id']}/devices", {"token": f"fuzz-{name}", "platform": "android"}, plain=plain)
 
-    _new_person = new_person
+    async def _new_person(self) -> None:
+        await self.new_person()
 
     async def new_template(self, *, plain: bool = False) -> None:
         """A template from the grammar, published if it can be, and a message by it. A `plain` one always can."""
@@ -107,8 +113,11 @@ class Caller:
             if channel == "email"
             else {"title": self._part(plain), "body": self._part(plain), "data": {"k": self._part(plain)}}
         )
-        await self._post("/v1/templates", {"name": name, "channel": channel})
-        if (await self._post(f"/v1/templates/{name}/versions", {"contents": {"en": content}, "publish": True})).status in {"200", "201"}:
+        await self._post("/v1/templates", {"name": name, "channel": channel}, plain=plain)
+        if (await self._post(f"/v1/templates/{name}/versions", {"contents": {"en": content}, "publish": True}, plain=plain)).status in {
+            "200",
+            "201",
+        }:
             self._record.learn(name, "template", "name")
             for _ in range(self._chance.randint(1, 3)):
                 await self._send(name)
@@ -134,8 +143,8 @@ class Caller:
         if isinstance(answer, dict):
             self._record.learn(answer.get("id"), "notification_id", "id")
 
-    async def _post(self, target: str, document: Any) -> Answer:
-        body = self._values.encoded(document)
+    async def _post(self, target: str, document: Any, *, plain: bool = False) -> Answer:
+        body = json.dumps(document).encode() if plain else self._values.encoded(document)
         headers = [("Authorization", f"Bearer {self._key}"), ("Content-Type", "application/json")]
         return self._record.note("REST", await self._rest.request("POST", target, headers, body), f"POST {target} {body[:1500]!r}")
 

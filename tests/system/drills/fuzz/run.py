@@ -98,7 +98,7 @@ async def _load(stack: ProcessStack, record: Record, *, seed: int, seconds: floa
             for number, key in enumerate(keys)
         ]
         for caller in callers:
-            await caller.new_person()
+            await caller.new_person(plain=True)
             await caller.new_template(plain=True)
         until = time.monotonic() + seconds
         await asyncio.gather(*(_act(caller, until) for caller in callers for _ in range(_AT_A_TIME)))
