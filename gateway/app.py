@@ -20,6 +20,7 @@ from gateway.accepting.convert import delivery_bytes
 from gateway.accepting.limits import Claim
 from gateway.accepting.models import Row
 from gateway.accepting.notification_writer import NotificationWriter
+from gateway.accepting.rendered_texts import RenderedTexts
 from gateway.accepting.use_cases import Sender
 from gateway.breakers.repository import BreakerRepository
 from gateway.breakers.servicer import BreakerServicer
@@ -198,8 +199,15 @@ async def _wire(stack: AsyncExitStack, settings: Settings, parts: _Parts) -> tup
     stack.push_async_callback(templates.close)
     users = UserClient(parts.users, fresh_s=accept.user_cache_s, stale_s=accept.stale_cache_s)
     stack.push_async_callback(users.close)
+    texts = RenderedTexts(*_open_delivery_clients(stack, parts))
     sender = Sender(
-        templates=templates, users=users, admission=parts.admission, store=writer, payload=delivery_bytes, lease_s=accept.lease_s
+        templates=templates,
+        users=users,
+        texts=texts,
+        admission=parts.admission,
+        store=writer,
+        payload=delivery_bytes,
+        lease_s=accept.lease_s,
     )
     stack.push_async_callback(parts.cancellation.close)
     store = NotificationRepository(parts.database)
@@ -234,6 +242,14 @@ def _open_relay(stack: AsyncExitStack, settings: Settings, parts: _Parts, watche
     return relay
 
 
+def _open_delivery_clients(stack: AsyncExitStack, parts: _Parts, *, preview: bool = False) -> tuple[RecipientClient, RenderClient]:
+    """Where a delivery would go and which text it would carry, asked as the workers ask."""
+    recipients, renderer = RecipientClient(parts.users), RenderClient(parts.templates, preview=preview)
+    stack.push_async_callback(recipients.close)
+    stack.push_async_callback(renderer.close)
+    return recipients, renderer
+
+
 def _open_desk(stack: AsyncExitStack, settings: Settings, parts: _Parts, *, relay: Relay, users: UserClient) -> DeadLetterServicer:
     """What reviewers of dead letters work with."""
     lease_s = settings.accept.lease_s
@@ -244,9 +260,7 @@ def _open_desk(stack: AsyncExitStack, settings: Settings, parts: _Parts, *, rela
     gauges = DeadLetterGauges(letters)
     stack.push_async_callback(gauges.close)
     gauges.start()
-    recipients, renderer = RecipientClient(parts.users), RenderClient(parts.templates, preview=True)
-    stack.push_async_callback(recipients.close)
-    stack.push_async_callback(renderer.close)
+    recipients, renderer = _open_delivery_clients(stack, parts, preview=True)
     dead_letters = DeadLetters(letters, relay, previews=Previewer(recipients, renderer), people=users, lease_s=lease_s)
     return DeadLetterServicer(dead_letters, BulkOperations(jobs, runner))
 

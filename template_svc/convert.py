@@ -113,6 +113,7 @@ def summary_to_proto(summary: TemplateSummary) -> render_service_pb2.TemplateSum
         published_version=template.published_version,
         required_variables=summary.required_variables,
         locales=summary.locales,
+        size=None if summary.size is None else render_service_pb2.TextSize(**summary.size._asdict()),
     )
 
 

@@ -5,7 +5,8 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Generic, Protocol, TypeVar
 
 from naming import locales
-from template_svc.models import StoredVersion, VersionKey
+from template_svc.models import StoredVersion, TextSize, VersionKey
+from template_svc.sizes import size_of_text
 
 # Characters of source that are kept; Python takes some 2 bytes for each.
 MAX_STORED = 8_000_000
@@ -77,10 +78,11 @@ class LruCache(Generic[K, V]):
 class LoadedVersion:
     """A version and the locales that were chosen from it so far."""
 
-    __slots__ = ("_choices", "stored")
+    __slots__ = ("_choices", "_size", "stored")
 
     def __init__(self, stored: StoredVersion) -> None:
         self.stored = stored
+        self._size: TextSize | None = None
         self._choices: dict[str, str] = {}
 
     def locale_for(self, requested: str) -> str:
@@ -92,6 +94,13 @@ class LoadedVersion:
                 self._choices.clear()
             self._choices[requested] = chosen
         return chosen
+
+    @property
+    def size(self) -> TextSize:
+        """What bounds the size of its texts."""
+        if self._size is None:
+            self._size = size_of_text(self.stored.contents.values(), self.stored.channel)
+        return self._size
 
 
 class Library:

@@ -97,6 +97,17 @@ class StoredVersion:
     required_variables: tuple[str, ...]
 
 
+class TextSize(NamedTuple):
+    """What bounds a text's size before it is rendered: at most `fixed` and what `paths`, such as "order.id", hold, each as often as named.
+
+    `fixed` is more than `limit` where only rendering can tell.
+    """
+
+    limit: int
+    fixed: int
+    paths: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class TemplateSummary:
     """What accepting a notification needs to know; without `template` there is none of that name."""
@@ -105,6 +116,7 @@ class TemplateSummary:
     template: Template | None = None
     required_variables: tuple[str, ...] = ()
     locales: tuple[str, ...] = ()
+    size: TextSize | None = None
 
 
 class Checked(NamedTuple):

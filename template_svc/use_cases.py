@@ -1,6 +1,7 @@
 """What can be done with templates: author them, publish them, render them."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
 
@@ -198,7 +199,10 @@ class Rendering:
     async def describe(self, names: Sequence[str]) -> list[TemplateSummary]:
         """One summary per name, in the same order."""
         known = await self._store.describe(sorted({name for name in names if _name(name)}))
-        return [known.get(name) or TemplateSummary(name) for name in names]
+        templates = [found.template for found in known.values() if found.template is not None and found.template.published_version]
+        versions = await self._library.find([VersionKey(template.name, template.published_version) for template in templates])
+        sizes = {key.template: version.size for key, version in versions.items()}
+        return [replace(known[name], size=sizes.get(name)) if name in known else TemplateSummary(name) for name in names]
 
 
 def _job(request: RenderRequest, version: LoadedVersion) -> RenderJob:

@@ -14,7 +14,7 @@ from clarion.template.v1.render_service_pb2_grpc import RenderServiceStub
 from clarion.user.v1.recipient_service_pb2 import BatchCheckUsersRequest
 from clarion.user.v1.recipient_service_pb2_grpc import RecipientServiceStub
 from gateway.accepting.errors import PeerUnavailable
-from gateway.accepting.models import TemplateSummary
+from gateway.accepting.models import TemplateSummary, TextSize
 from gateway.notifications.models import Channel
 from mesh import context
 from mesh.context import CallContext
@@ -159,4 +159,5 @@ def _summary_of(message: SummaryMessage) -> TemplateSummary | None:
         on_unknown=message.on_unknown,
         published_version=message.published_version,
         required_variables=tuple(message.required_variables),
+        size=TextSize(message.size.limit, message.size.fixed, tuple(message.size.paths)) if message.HasField("size") else None,
     )

@@ -42,6 +42,16 @@ class MissingVariable(InvalidArgument):
         super().__init__(f"variables: the template needs {', '.join(names)}", violations=violations)
 
 
+class TextTooLarge(InvalidArgument):
+    """With these variables the text is larger than its channel carries."""
+
+    reason = "TEXT_TOO_LARGE"
+
+    def __init__(self, place: str, problem: str) -> None:
+        description = f"{place} of the template {problem}; shorten the values or the template"
+        super().__init__(f"variables: {description}", violations=[FieldViolation("variables", description)])
+
+
 class PeerUnavailable(Unavailable):
     """A service that must be asked before accepting is down, and nothing cached may stand in."""
 

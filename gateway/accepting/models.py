@@ -27,6 +27,14 @@ class Draft(NamedTuple):
     metadata: Mapping[str, str] = {}
 
 
+class TextSize(NamedTuple):
+    """What bounds a text's size: at most `fixed` and what `paths` of the variables hold. Above `limit` only rendering can tell."""
+
+    limit: int
+    fixed: int
+    paths: tuple[str, ...] = ()
+
+
 class TemplateSummary(NamedTuple):
     """What accepting a notification needs to know of its template; `published_version` 0 means that none is."""
 
@@ -37,6 +45,7 @@ class TemplateSummary(NamedTuple):
     on_unknown: int
     published_version: int
     required_variables: tuple[str, ...]
+    size: TextSize | None = None
 
 
 _ACCEPTANCE = struct.Struct(">16sBq")

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 from gateway.accepting import errors
 from gateway.accepting.limits import AdmissionDecision, Answer, Ask, Claim
 from gateway.accepting.models import Acceptance, Draft, Record, Row, TemplateSummary, metadata_text
+from gateway.accepting.sizes import may_exceed
 from gateway.idempotency.errors import IdempotencyInProgress, IdempotencyKeyReused
 from gateway.idempotency.keys import key_of
 from gateway.notifications.models import Status
@@ -33,6 +34,13 @@ class Users(Protocol):
 
     async def exists(self, user_id: str) -> bool:
         """Whether there is such a person. Raises Unavailable when nobody can tell."""
+
+
+class Texts(Protocol):
+    """What would be sent."""
+
+    async def check_size(self, draft: Draft, template: TemplateSummary) -> None:
+        """Raises TextTooLarge for a text that no provider would carry. Never fails otherwise: what can't be told now shows at delivery."""
 
 
 class Payload(Protocol):
@@ -85,10 +93,19 @@ class Sender:
     """Accepts notifications. `lease_s` is the time that this process has for publishing before a sweeper takes over."""
 
     def __init__(
-        self, *, templates: Templates, users: Users, admission: AdmissionControl, store: Store, payload: Payload, lease_s: float
+        self,
+        *,
+        templates: Templates,
+        users: Users,
+        texts: Texts,
+        admission: AdmissionControl,
+        store: Store,
+        payload: Payload,
+        lease_s: float,
     ) -> None:
         self._templates = templates
         self._users = users
+        self._texts = texts
         self._admission = admission
         self._store = store
         self._payload = payload
@@ -143,6 +160,8 @@ class Sender:
         user_id = parse(draft.user_id)
         if user_id is None or not await self._users.exists(draft.user_id):
             raise errors.UserNotFound.of("user_id", errors.NO_SUCH_USER)
+        if template.size is not None and may_exceed(template.size, draft.variables):
+            await self._texts.check_size(draft, template)
         identifier = new_uuid()
         scheduled = draft.send_at is not None and draft.send_at > now
         status = Status.SCHEDULED if scheduled else Status.PENDING

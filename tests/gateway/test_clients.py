@@ -64,6 +64,9 @@ class Peer:
     async def BatchRemoveDevices(self, request: Any, context: Any) -> Any:  # noqa: N802  the schema names it
         raise NotImplementedError
 
+    async def SuppressAddress(self, request: Any, context: Any) -> Any:  # noqa: N802  the schema names it
+        raise NotImplementedError
+
 
 class Asking:
     def __init__(self, channel: Any, peer: Peer) -> None:

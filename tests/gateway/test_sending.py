@@ -16,8 +16,9 @@ from clarion.delivery.v1.delivery_pb2 import Delivery
 from clarion.notification.v1.notification_service_pb2 import DESCRIPTOR, BatchSendNotificationsRequest, SendNotificationRequest
 from gateway.accepting.admission import Admission
 from gateway.accepting.convert import delivery_bytes, fingerprint_of
+from gateway.accepting.errors import TextTooLarge
 from gateway.accepting.limits import AdmissionDecision, Answer, Ask, Claim, RateLimit
-from gateway.accepting.models import Acceptance, Draft, Record, Row, TemplateSummary
+from gateway.accepting.models import Acceptance, Draft, Record, Row, TemplateSummary, TextSize
 from gateway.accepting.notification_writer import NotificationWriter
 from gateway.accepting.use_cases import Key, Sender, choose_key
 from gateway.notifications.models import Channel, Status
@@ -49,6 +50,17 @@ class FakeTemplates:
         if self.error is not None:
             raise self.error
         return self.known.get(name)
+
+
+class FakeTexts:
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.error: ServiceError | None = None
+
+    async def check_size(self, draft: Draft, template: TemplateSummary) -> None:
+        self.asked.append(template.name)
+        if self.error is not None:
+            raise self.error
 
 
 class FakeUsers:
@@ -95,9 +107,15 @@ class FakeStore:
 
 class World:
     def __init__(self) -> None:
-        self.templates, self.gate, self.store = FakeTemplates(), FakeGate(), FakeStore()
+        self.templates, self.texts, self.gate, self.store = FakeTemplates(), FakeTexts(), FakeGate(), FakeStore()
         self.sender = Sender(
-            templates=self.templates, users=FakeUsers(), admission=self.gate, store=self.store, payload=delivery_bytes, lease_s=3.0
+            templates=self.templates,
+            users=FakeUsers(),
+            texts=self.texts,
+            admission=self.gate,
+            store=self.store,
+            payload=delivery_bytes,
+            lease_s=3.0,
         )
 
 
@@ -117,6 +135,20 @@ def draft(**changes: object) -> Draft:
     variables = Struct()
     variables.update({"name": "Ada"})
     return Draft(user_id=USER, channel=Channel.EMAIL, template="welcome", variables=variables)._replace(**changes)  # type: ignore[arg-type]  # plain values stand for enums and fields
+
+
+async def test_a_text_is_measured_only_where_it_may_be_too_large(world: World) -> None:
+    welcome = world.templates.known["welcome"]
+    world.templates.known["welcome"] = welcome._replace(size=TextSize(998, 20, ("name",)))
+    await world.sender.send(draft(), None)
+    assert world.texts.asked == []
+    long = Struct()
+    long.update({"name": "x" * 990})
+    world.texts.error = TextTooLarge("contents.en.subject", "makes 1010 characters")
+    with pytest.raises(TextTooLarge, match=r"variables: contents\.en\.subject of the template makes 1010 characters; shorten") as refused:
+        await world.sender.send(draft(variables=long), None)
+    assert [violation.field for violation in refused.value.violations] == ["variables"]
+    assert len(world.store.rows) == 1
 
 
 async def test_an_accepted_notification_is_stored_with_all_a_worker_needs(world: World, call: CallContext) -> None:
@@ -260,7 +292,13 @@ class Real:
         self.admission = Admission(redis, caller=limit, recipient=limit)
         self.journal = NotificationWriter(database, self._stored)
         self.sender = Sender(
-            templates=FakeTemplates(), users=FakeUsers(), admission=self.admission, store=self.journal, payload=delivery_bytes, lease_s=3.0
+            templates=FakeTemplates(),
+            users=FakeUsers(),
+            texts=FakeTexts(),
+            admission=self.admission,
+            store=self.journal,
+            payload=delivery_bytes,
+            lease_s=3.0,
         )
         unread = Notifications(None, None, None, Budget())  # type: ignore[arg-type]  # not read
         self.servicer = NotificationServicer(sender=self.sender, notifications=unread)

@@ -136,6 +136,7 @@ async def test_templates_are_described_for_accepting(templates: Stub, rendering:
         published_version=1,
         required_variables=["count", "name"],
         locales=["en"],
+        size=render.TextSize(limit=998, fixed=len(EMAIL.subject), paths=["name"]),
     )
 
 

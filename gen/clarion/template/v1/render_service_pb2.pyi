@@ -173,6 +173,38 @@ class BatchRenderResponse(_message.Message):
 Global___BatchRenderResponse: _TypeAlias = BatchRenderResponse  # noqa: Y015
 
 @_typing.final
+class TextSize(_message.Message):
+    """TextSize bounds the size of a text before it is rendered: of a push in bytes, of a mail's subject in characters."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LIMIT_FIELD_NUMBER: _builtins.int
+    FIXED_FIELD_NUMBER: _builtins.int
+    PATHS_FIELD_NUMBER: _builtins.int
+    limit: _builtins.int
+    """What a text may have."""
+    fixed: _builtins.int
+    """What it has at most without its variables, in any locale; more than the limit where only rendering can tell."""
+    @_builtins.property
+    def paths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Members of the variables that are put in, such as "order.id", each as often as it counts."""
+
+    def __init__(
+        self,
+        *,
+        limit: _builtins.int = ...,
+        fixed: _builtins.int = ...,
+        paths: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fixed", b"fixed", "limit", b"limit", "paths", b"paths"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TextSize: _TypeAlias = TextSize  # noqa: Y015
+
+@_typing.final
 class TemplateSummary(_message.Message):
     """TemplateSummary is what accepting a notification needs to know of its template."""
 
@@ -187,6 +219,7 @@ class TemplateSummary(_message.Message):
     PUBLISHED_VERSION_FIELD_NUMBER: _builtins.int
     REQUIRED_VARIABLES_FIELD_NUMBER: _builtins.int
     LOCALES_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The template's name."""
     exists: _builtins.bool
@@ -209,6 +242,10 @@ class TemplateSummary(_message.Message):
     def locales(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Locales of the published version."""
 
+    @_builtins.property
+    def size(self) -> Global___TextSize:
+        """What bounds the size of the published version's text; absent when none is published."""
+
     def __init__(
         self,
         *,
@@ -221,10 +258,11 @@ class TemplateSummary(_message.Message):
         published_version: _builtins.int = ...,
         required_variables: _abc.Iterable[_builtins.str] | None = ...,
         locales: _abc.Iterable[_builtins.str] | None = ...,
+        size: Global___TextSize | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["size", b"size"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "channel", b"channel", "exists", b"exists", "locales", b"locales", "mandatory", b"mandatory", "name", b"name", "on_unknown", b"on_unknown", "published_version", b"published_version", "required_variables", b"required_variables"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "channel", b"channel", "exists", b"exists", "locales", b"locales", "mandatory", b"mandatory", "name", b"name", "on_unknown", b"on_unknown", "published_version", b"published_version", "required_variables", b"required_variables", "size", b"size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
