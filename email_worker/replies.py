@@ -69,11 +69,22 @@ class Rule:
 
 # What servers say of us and not of the person or the text, where their code leaves it open.
 _ABOUT_US = (
-    r"relay|authenticat|\bauth\b|sender (address )?(rejected|denied|verify|not allowed|unknown)|client host|"
+    r"relay|rcpthosts|authenticat|\bauth\b|sender (address )?(rejected|denied|verify|not allowed|unknown)|client host|"
+    r"not authorized to (send|perform)|\bip\b.{0,60}(not authorized|block|listed|reputation)|dynamic reputation|ipcheck|"
+    r"messages from .{0,60}(weren't|were not|not) (sent|accepted)|"
     r"\bhelo\b|reverse (dns|hostname)|\bptr\b|"
     r"\b(spf|dkim|dmarc)\b|block ?list|black ?list|\b[dr]ns?bl\b|spamhaus|barracuda|blocked using|not verified|sandbox|"
-    r"account.{0,40}(suspend|disabl|expir|block)|(suspend|disabl|expir)\w*.{0,40}account|(sending|daily|hourly|message) (limit|quota)"
+    # a bare "this account is disabled" is the person's: Yahoo says so after the dot
+    r"\b(your|sending|sender'?s?|smtp) (\w+ )?account.{0,40}(suspend|disabl|expir|block)|"
+    r"(suspend|paus|disabl|expir|block)\w* (for|on) (this|your) account|(sending|daily|hourly|monthly|message) (message )?(limit|quota)"
 )
+# Where a temporary code stands for what only an operator can change: relaying, authentication, a day's quota (Amazon SES, soft rejects).
+_ABOUT_US_FOR_LONG = (
+    r"relay(ing)?( access)? (denied|not (permitted|allowed))|unable to relay|authentication (is )?required|"
+    r"(daily|monthly) .{0,20}(quota|limit).{0,20}exceed|(suspend|paus)\w* (for|on) (this|your) account"
+)
+# Exchange Online answers the submission of a mail with codes of the mailbox (5.2.0, 5.2.252) where the account may not send it.
+_SUBMISSION = r"STOREDRV\.Submission|SendAsDenied|SubmissionQuotaExceeded|OutboundSpam"
 # Authentication, encryption, DKIM, SPF, DMARC, reverse DNS and reputation of the client: RFC 4954, 7372, 7489, 8460 and Exchange Online.
 _SENDER = r"7\.([389]|1[0-4]|19|2\d|3\d|57|60|64|[567]\d\d)"
 _OPEN = r"|[07]\.0|7\.1|5\.\d+"
@@ -87,6 +98,8 @@ RULES: tuple[Rule, ...] = (
     Rule(SESSION, "5", Fault.SENDER, Treatment.WAIT, meaning="the server refuses our host, our TLS or our account"),
     Rule({Step.MAIL}, "4", Fault.PROVIDER, Treatment.FAIL_OVER, meaning="the server takes no mail from us now"),
     Rule({Step.MAIL}, "5", Fault.SENDER, Treatment.WAIT, meaning="the server refuses our sender address or account"),
+    Rule(ENVELOPE, "5", Fault.SENDER, Treatment.WAIT, words=_SUBMISSION, meaning="our account may not send this (Exchange Online)"),
+    Rule(ENVELOPE, "45", Fault.SENDER, Treatment.WAIT, words=_ABOUT_US_FOR_LONG, meaning="relaying, authentication or a day's quota"),
     # the person
     Rule(ENVELOPE, "5", Fault.RECIPIENT, Treatment.SUPPRESS, enhanced=r"1\.[16]", meaning="there is no such mailbox"),
     Rule(ENVELOPE, "45", Fault.SENDER, Treatment.WAIT, enhanced=r"1\.[78]", meaning="our sender address is refused"),
@@ -96,6 +109,7 @@ RULES: tuple[Rule, ...] = (
     Rule(ENVELOPE, "5", Fault.SENDER, Treatment.WAIT, enhanced=_SENDER, meaning="our authentication, encryption or reputation"),
     Rule(ENVELOPE, "5", Fault.SENDER, Treatment.WAIT, code="530|53[458]", meaning="authentication or encryption required"),
     Rule(ENVELOPE, "5", Fault.SENDER, Treatment.WAIT, enhanced=_OPEN, words=_ABOUT_US, meaning="relaying, authentication or a block list"),
+    Rule(ENVELOPE, "5", Fault.SENDER, Treatment.WAIT, enhanced=r"4\.5", meaning="our sending quota (Gmail)"),
     # the server
     Rule(ENVELOPE, "45", Fault.PROVIDER, Treatment.FAIL_OVER, enhanced=r"3\..+", meaning="the server's own trouble"),
     Rule(
@@ -107,11 +121,14 @@ RULES: tuple[Rule, ...] = (
     Rule({Step.DATA, Step.DOT}, "4", Fault.MESSAGE, Treatment.RETRY, meaning="not taken now"),
     Rule({Step.RCPT}, "5", Fault.RECIPIENT, Treatment.DEAD_LETTER, meaning="the recipient is refused"),
     Rule({Step.DOT}, "5", Fault.MESSAGE, Treatment.DEAD_LETTER, meaning="the text is refused"),
-    Rule({Step.DOT}, "13?", Fault.PROVIDER, Treatment.UNKNOWN, meaning="not a reply that can follow"),
+    Rule({Step.DOT}, "123?", Fault.PROVIDER, Treatment.UNKNOWN, meaning="not a reply that can follow"),
     Rule(ALL, "123?", Fault.PROVIDER, Treatment.FAIL_OVER, meaning="not a reply that can follow"),
 )
 
 _ENHANCED = re.compile(r"\W{0,2}([245])\.(\d{1,3})\.(\d{1,3})(?![.\d])")
+# qmail and its kin put the code at the end: "sorry, no mailbox here by that name (#5.1.1)"
+_AT_THE_END = re.compile(r"\(#([245])\.(\d{1,3})\.(\d{1,3})\)")
+_CLOSING = 221
 _ANY_ADDRESS = re.compile(r"[^\s<>()\[\]:;,\"']+@[^\s<>()\[\]:;,\"']+")
 _ERRORS: dict[Treatment, type[DeliveryError]] = {
     Treatment.DEAD_LETTER: SmtpRejected,
@@ -132,21 +149,25 @@ class Reply:
 
     @property
     def accepted(self) -> bool:
-        """2yz."""
-        return 200 <= self.code < 300
+        """2yz, unless it says goodbye before it was asked to."""
+        return 200 <= self.code < 300 and self.code != _CLOSING
 
     @property
     def kind(self) -> str:
         """The first digit of the enhanced code where it has a sensible one, else of the basic code; "?" for a code that is none."""
         basic = str(self.code)[:1] if 100 <= self.code < 600 else "?"
-        found = _ENHANCED.match(self.text)
+        found = self._enhanced
         return found[1] if found is not None and basic in "45" and found[1] in "45" else basic
 
     @property
     def subject(self) -> str:
         """Subject and detail of the enhanced code, such as "1.1"; empty without one."""
-        found = _ENHANCED.match(self.text)
+        found = self._enhanced
         return f"{int(found[2])}.{int(found[3])}" if found is not None and found[1] in "45" else ""
+
+    @property
+    def _enhanced(self) -> re.Match[str] | None:
+        return _ENHANCED.match(self.text) or _AT_THE_END.search(self.text)
 
 
 def rule_of(reply: Reply, step: Step) -> Rule:

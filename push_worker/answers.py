@@ -42,6 +42,7 @@ class Rule:
     treatment: Treatment
     code: str = ".*"
     about_token: bool = False
+    foreign: bool = False
     reason: str = ""
     meaning: str = ""
 
@@ -51,6 +52,7 @@ class Rule:
             re.fullmatch(self.status, str(answer.status)) is not None
             and re.fullmatch(self.code, answer.code) is not None
             and (not self.about_token or answer.blames_token)
+            and (not self.foreign or not answer.is_googles)
         )
 
 
@@ -61,6 +63,7 @@ RULES: tuple[Rule, ...] = (
     Rule("...", Fault.SENDER, Treatment.WAIT_PLATFORM, code=_REFUSED, reason="THIRD_PARTY_AUTH_ERROR", meaning="APNs or web push keys"),
     Rule("...", Fault.SENDER, Treatment.GIVE_UP, code="SENDER_ID_MISMATCH", meaning="the token is another project's, or ours is wrong"),
     Rule("400", Fault.RECIPIENT, Treatment.FORGET, about_token=True, reason="INVALID_TOKEN", meaning="the token is no token"),
+    Rule("400", Fault.PROVIDER, Treatment.UNAVAILABLE, foreign=True, meaning="not Google's form of an error: a proxy on the way, say"),
     Rule("400|413", Fault.MESSAGE, Treatment.GIVE_UP, reason="INVALID_ARGUMENT", meaning="the payload"),
     Rule("429", Fault.PROVIDER, Treatment.RETRY, reason="QUOTA_EXCEEDED", meaning="too much for the project, the topic or the device"),
     Rule("408|5..", Fault.PROVIDER, Treatment.UNAVAILABLE, meaning="FCM's own trouble"),
@@ -79,12 +82,13 @@ _ERRORS: dict[Treatment, type[DeliveryError]] = {
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer that is no success: its status, FCM's error code (empty without one), its words and details."""
+    """An answer that is no success: status, FCM's error code (empty without one), words and details, and whether it is Google's."""
 
     status: int
     code: str
     words: str
     details: Sequence[Mapping[str, Any]] = ()
+    is_googles: bool = True
 
     @property
     def blames_token(self) -> bool:

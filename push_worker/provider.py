@@ -129,7 +129,7 @@ def classify(error: exceptions.FirebaseError, token: str) -> DeliveryError:
     wait_s = retry_after_s(response.headers.get("retry-after"), now_s=time.time())
     if response.status_code == httpx.codes.TOO_MANY_REQUESTS and wait_s is None:
         wait_s = _THROTTLED_S
-    return refusal(Answer(response.status_code, code, _words(response), details), token, wait_s)
+    return refusal(Answer(response.status_code, code, _words(response), details, bool(_error(response))), token, wait_s)
 
 
 def retry_after_s(header: str | None, *, now_s: float) -> float | None:
@@ -140,7 +140,7 @@ def retry_after_s(header: str | None, *, now_s: float) -> float | None:
         return min(_MAX_RETRY_AFTER_S, float(header))
     try:
         moment = parsedate_to_datetime(header)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return min(_MAX_RETRY_AFTER_S, max(0.0, moment.timestamp() - now_s))
 
@@ -161,17 +161,20 @@ def _unanswered(cause: BaseException | None) -> DeliveryError:
     return FcmOutcomeUnknown("FCM_DISCONNECTED", f"the connection to FCM broke: {type(cause).__name__}")
 
 
-def _words(response: httpx.Response) -> str:
+def _error(response: httpx.Response) -> dict[str, Any]:
+    """Google's object of an error; empty where there is none."""
     body = _parse(response)
     error = body.get("error") if isinstance(body, dict) else None
-    message = error.get("message") if isinstance(error, dict) else None
+    return error if isinstance(error, dict) else {}
+
+
+def _words(response: httpx.Response) -> str:
+    message = _error(response).get("message")
     return message if isinstance(message, str) and message else f"HTTP {response.status_code}"
 
 
 def _details(response: httpx.Response) -> list[dict[str, Any]]:
-    body = _parse(response)
-    error = body.get("error") if isinstance(body, dict) else None
-    details = error.get("details") if isinstance(error, dict) else None
+    details = _error(response).get("details")
     return [detail for detail in details if isinstance(detail, dict)] if isinstance(details, list) else []
 
 

@@ -40,7 +40,8 @@ def _smtp(rule: replies.Rule) -> tuple[str, ...]:
 
 def _fcm(rule: answers.Rule) -> tuple[str, ...]:
     code = "any" if rule.code == ".*" else f"`{rule.code}`"
-    return rule.status, code + (", blames the token" if rule.about_token else ""), rule.meaning, rule.fault.value, rule.treatment.value
+    code += ", blames the token" if rule.about_token else ""
+    return rule.status, "none, nor Google's JSON" if rule.foreign else code, rule.meaning, rule.fault.value, rule.treatment.value
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

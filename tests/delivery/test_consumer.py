@@ -85,6 +85,8 @@ async def memory_broker() -> AsyncIterator[Broker]:
 @pytest.fixture
 async def rabbitmq_broker(amqp_url: str) -> AsyncIterator[Broker]:
     async with open_broker(BrokerSettings(amqp_url, delay_scale=SCALE), build_topology(delay_scale=SCALE)) as broker:
+        # opening returns after 3 s with or without a connection, and a busy machine needs longer to declare some 20 quorum queues
+        await until(lambda: broker.connected)
         yield broker
 
 

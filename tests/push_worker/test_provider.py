@@ -125,6 +125,17 @@ async def test_many_messages_share_a_few_connections_and_one_access_token(fcm: F
         (answers(500, b'{"error": {"details": "none"}}', "application/json"), FcmUnavailable, "FCM_500", None),
         (fails(403, "PERMISSION_DENIED"), FcmSenderRefused, "FCM_403", None),
         (fails(404, "NOT_FOUND"), FcmSenderRefused, "FCM_404", None),
+        (fails(503, "UNAVAILABLE", "UNAVAILABLE", retry_after="0"), FcmUnavailable, "UNAVAILABLE", 0),
+        (fails(503, "UNAVAILABLE", "UNAVAILABLE", retry_after="soon"), FcmUnavailable, "UNAVAILABLE", None),
+        (fails(503, "UNAVAILABLE", "UNAVAILABLE", retry_after="Thu, 01 Jan 1970 00:00:00 GMT"), FcmUnavailable, "UNAVAILABLE", 0),
+        # a proxy's words say nothing about the payload
+        (answers(400, b"<html>400 Bad Request</html>"), FcmUnavailable, "FCM_400", None),
+        (answers(400, b'{"error": "invalid_request"}', "application/json"), FcmUnavailable, "FCM_400", None),
+        (answers(400, b'{"error": {"cod', "application/json"), FcmUnavailable, "FCM_400", None),
+        (answers(400, b""), FcmUnavailable, "FCM_400", None),
+        (answers(404, b"<html>Not Found</html>"), FcmSenderRefused, "FCM_404", None),
+        (answers(302, b""), FcmSenderRefused, "FCM_302", None),
+        (answers(500, b"[]", "application/json"), FcmUnavailable, "FCM_500", None),
         (RESETS, FcmOutcomeUnknown, "FCM_DISCONNECTED", None),
     ],
 )
