@@ -58,3 +58,12 @@ def test_the_tables_of_providers_are_those_that_decide() -> None:
     """`make docs` writes them."""
     page = provider_tables.PAGE.read_text()
     assert provider_tables.filled(page) == page
+
+
+def test_every_input_names_tests_that_exist() -> None:
+    """docs/inputs.md has a row for each of its 24 kinds, and no test that it names is gone."""
+    page = (ROOT / "docs/inputs.md").read_text()
+    assert {int(number) for number in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)} == set(range(1, 25))
+    named = re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", page)
+    assert named
+    assert [name for file, name in named if not re.search(rf"def {name}\(", (ROOT / file).read_text())] == []

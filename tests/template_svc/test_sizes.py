@@ -1,5 +1,7 @@
 """The bound of a text's size: never below what rendering makes, and low enough for ordinary templates."""
 
+from typing import Any
+
 import pytest
 from google.protobuf.struct_pb2 import Struct
 from hypothesis import given
@@ -42,7 +44,7 @@ def greatest(size: TextSize, variables: Struct) -> int:
 
 
 @given(title=SOURCES, body=SOURCES, link=SOURCES, a=VALUES, b=VALUES)
-def test_no_push_is_larger_than_its_bound(title: str, body: str, link: str, a: object, b: object) -> None:
+def test_no_push_is_larger_than_its_bound(title: str, body: str, link: str, a: Any, b: Any) -> None:
     content = Content(title="t" + title, body="b" + body, data={"link": link}, android={"notification": {"tag": link}})
     variables = Struct()
     variables.update({"a": a, "b": b})
@@ -58,7 +60,7 @@ def test_no_push_is_larger_than_its_bound(title: str, body: str, link: str, a: o
 
 
 @given(subject=SOURCES, a=VALUES, b=VALUES)
-def test_no_subject_is_longer_than_its_bound(subject: str, a: object, b: object) -> None:
+def test_no_subject_is_longer_than_its_bound(subject: str, a: Any, b: Any) -> None:
     content = Content(subject="s" + subject, text="t")
     variables = Struct()
     variables.update({"a": a, "b": b})
