@@ -20,8 +20,11 @@ from delivery.lanes import FAILED_QUEUE, OUTCOME_QUEUE, build_topology
 from devstack.broker import MemoryBroker
 from mesh.bus.broker import Message
 from mesh.errors import ServiceError
+from mesh.rpc.calls import ServerInterceptor
+from mesh.rpc.identity import Authenticator, ServiceIdentity
+from mesh.rpc.interceptors import server_chain
 from mesh.rpc.status import to_status
-from mesh.testing import SECRET, serving_port
+from mesh.testing import SECRET, FakeCredentials, serving_port
 from tests.delivery.fakes import FakeRecipients, FakeRenderer
 
 # 2, 4 and 8 s become 20, 40 and 80 ms
@@ -106,21 +109,28 @@ class WorkerBench:
         return [await self.outcomes.get() for _ in range(count)]
 
 
+def _chain(service: str) -> Sequence[ServerInterceptor]:
+    """A worker's token is good at the service that it was made for only."""
+    return server_chain(Authenticator(FakeCredentials(), ServiceIdentity(service, SECRET)))
+
+
 @asynccontextmanager
 async def open_bench(redis_url: str) -> AsyncIterator[WorkerBench]:
     """Everything around a worker but its provider."""
     people, renderer = FakeRecipients(), FakeRenderer()
-    services = (
-        (recipient_service_pb2.DESCRIPTOR.services_by_name["RecipientService"], RecipientServicer(people)),
-        (render_service_pb2.DESCRIPTOR.services_by_name["RenderService"], RenderServicer(renderer)),
-    )
+    recipients = recipient_service_pb2.DESCRIPTOR.services_by_name["RecipientService"], RecipientServicer(people)
+    rendering = render_service_pb2.DESCRIPTOR.services_by_name["RenderService"], RenderServicer(renderer)
     broker = MemoryBroker(build_topology(delay_scale=DELAY_SCALE))
     try:
-        async with serving_port(*services) as port:
+        async with (
+            serving_port(recipients, chain=_chain("user_svc")) as users_port,
+            serving_port(rendering, chain=_chain("template_svc")) as templates_port,
+        ):
             environ = {
                 "CLARION_HOST": "127.0.0.1", "CLARION_GRPC_PORT": "0", "CLARION_METRICS_PORT": "0", "CLARION_SERVICE_SECRET": SECRET,
                 "CLARION_AMQP_URL": "amqp://unused", "CLARION_REDIS_URL": redis_url, "CLARION_GRACE_S": "2",
-                "CLARION_USER_SVC_TARGET": f"ipv4:127.0.0.1:{port}", "CLARION_TEMPLATE_SVC_TARGET": f"ipv4:127.0.0.1:{port}",
+                "CLARION_USER_SVC_TARGET": f"ipv4:127.0.0.1:{users_port}",
+                "CLARION_TEMPLATE_SVC_TARGET": f"ipv4:127.0.0.1:{templates_port}",
             }  # fmt: skip
             bench = WorkerBench(broker, people, renderer, environ)
             await bench.listen()
