@@ -27,7 +27,8 @@ ATTEMPTS = 1 + len(RETRY_DELAYS_S)
 # Of a run, those that use up no step of the ladder among them: a delivery whose sender is refused waits for a day or so.
 MAX_ATTEMPTS = 100
 
-_REFUSED_S, _REFUSED_MAX_S = 30.0, 900.0
+# Short at first: it may be one worker's password that is wrong, and the next worker that takes the message can send it.
+_REFUSED_S, _REFUSED_MAX_S = 4.0, 900.0
 _FAULTS = {
     None: FAULT_UNSPECIFIED, Fault.RECIPIENT: FAULT_RECIPIENT, Fault.MESSAGE: FAULT_MESSAGE, Fault.SENDER: FAULT_SENDER,
     Fault.PROVIDER: FAULT_PROVIDER,

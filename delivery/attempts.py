@@ -22,7 +22,7 @@ from mesh.process import telemetry
 
 log = logging.getLogger(__name__)
 
-# Another worker is at the attempt for longer than a lease: its message comes back after the shortest pause.
+# Another worker is still at the attempt: its message comes back after the shortest pause.
 BEING_SENT = Defer("BEING_SENT", 0.0)
 
 _UNKNOWN = telemetry.meter().create_counter("clarion.ledger.unknown", "1", "Attempts whose earlier try ended without an answer.")

@@ -27,10 +27,13 @@ log = logging.getLogger(__name__)
 
 PREFIX = "clarion:ledger:"
 
-# Longer than a store's pause that must cause no double (8 s) and the renewal before it; short enough for what a dead worker had in hand.
-LEASE_S = 15.0
-_RENEWALS = 5  # in a lease
+# Longer than a store's or worker's pause that must cause no double (8 s) and the renewal before it; short enough for what a dead worker had
+# in hand.
+LEASE_S = 10.0
+_RENEWALS = 10  # in a lease
 _LOOK_S, _LOOK_MAX_S = 0.05, 0.5
+# A call to a provider rarely takes longer. What waits holds one of the worker's few places, and a dead worker leaves many that must wait.
+_PATIENCE_S = 1.0
 _MOST_UNWRITTEN = 20_000
 _PAGE = 500
 
@@ -58,6 +61,7 @@ class Ledger:
         *,
         ttl_s: int = 24 * 3600,
         lease_s: float = LEASE_S,
+        patience_s: float = _PATIENCE_S,
         prefix: str = PREFIX,
         on_unprotected: Callable[[int], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -65,6 +69,7 @@ class Ledger:
         self._redis = redis
         self._limits = (str(ttl_s).encode(), str(round(lease_s * 1000)).encode())
         self._lease_s = lease_s
+        self._patience_s = patience_s
         self._prefix = prefix.encode()
         self._script = redis.register_script(SCRIPT)
         self._on_unprotected = on_unprotected
@@ -86,8 +91,8 @@ class Ledger:
         return [NOTHING if entry is None else entry for entry in entries]
 
     async def wait(self, key: str) -> LedgerEntry:
-        """What is known of the key once it is no live claim; CLAIMED where the claim's owner is at work for longer than a lease."""
-        deadline, pause_s = self._clock() + self._lease_s, _LOOK_S
+        """What is known of the key once it is no live claim; CLAIMED where that takes longer than `patience_s`."""
+        deadline, pause_s = self._clock() + self._patience_s, _LOOK_S
         while True:
             found = await self._batcher.submit((LOOK, self._name(key), b"", b""))
             entry = NOTHING if found is None else found

@@ -17,6 +17,11 @@ def replies(reply: str, stage: Stage = Stage.RCPT) -> Behaviour:
     return Behaviour(Action.REPLY, stage, reply)
 
 
+def is_slow(delay_s: float) -> Behaviour:
+    """Accepts the mail, and says so after the delay."""
+    return Behaviour(Action.SLOW, Stage.DATA, delay_s=delay_s)
+
+
 def hangs(stage: Stage = Stage.DATA) -> Behaviour:
     """Never answers."""
     return Behaviour(Action.HANG, stage)

@@ -26,17 +26,22 @@ class Action(StrEnum):
     """What a scripted behaviour does."""
 
     REPLY = "reply"
+    SLOW = "slow"
     HANG = "hang"
     DROP = "drop"
 
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """One misbehaviour. `reply` is a whole reply line such as `451 4.7.1 Try later`. A surrogate U+DCxx in it is sent as the byte xx."""
+    """One misbehaviour. `reply` is a whole reply line such as `451 4.7.1 Try later`. A surrogate U+DCxx in it is sent as the byte xx.
+
+    A slow server accepts the mail and says so `delay_s` later.
+    """
 
     action: Action
     stage: Stage
     reply: str = ""
+    delay_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,9 +219,12 @@ class Session(asyncio.Protocol):
         data = bytes(self._buffer[: end + 2])
         del self._buffer[: end + 5]
         self._in_data = False
+        delay_s = 0.0
         for recipient in self._recipients:
             behaviour = self._server.behaviour(recipient, Stage.DATA)
-            if behaviour is not None:
+            if behaviour is not None and behaviour.action is Action.SLOW:
+                delay_s = max(delay_s, behaviour.delay_s)
+            elif behaviour is not None:
                 if behaviour.action is not Action.REPLY:
                     self._server.keep_unanswered(data)
                 self._behave(behaviour)
@@ -225,7 +233,12 @@ class Session(asyncio.Protocol):
             data = data[1:]
         mail = ReceivedMail(self._sender, tuple(self._recipients), data.replace(b"\r\n.", b"\r\n"), self._secure, self._number)
         self._recipients = []
-        self._reply(f"250 2.0.0 OK queued as {self._server.keep(mail)}")
+        reply = f"250 2.0.0 OK queued as {self._server.keep(mail)}"
+        if delay_s > 0:
+            # a client speaks again only after the reply, so nothing overtakes it
+            asyncio.get_running_loop().call_later(delay_s, self._reply, reply)
+        else:
+            self._reply(reply)
         return True
 
     def _rset(self, argument: str) -> None:  # noqa: ARG002  every command has the same signature

@@ -23,7 +23,8 @@ _CONNECT_TIMEOUT_S = 10.0
 _PAUSE_MIN_S = 0.2
 _PAUSE_MAX_S = 5.0
 # aiormq, the protocol layer below aio-pika, gives a silent connection up after three times this; RabbitMQ gives us up after two times.
-_HEARTBEAT_S = 10
+# What a worker had in hand behind a half-open connection is redelivered only then. RabbitMQ's manual advises against less than 5 s.
+_HEARTBEAT_S = 5
 
 
 class Link:

@@ -94,7 +94,7 @@ async def test_a_claim_is_renewed_for_as_long_as_its_owner_works(redis: Redis) -
 
 
 async def test_who_waits_for_a_claim_gets_its_outcome_or_learns_that_it_takes_long(redis: Redis) -> None:
-    owner, patient, impatient = Ledger(redis), Ledger(redis), Ledger(redis, lease_s=0.05)
+    owner, patient, impatient = Ledger(redis), Ledger(redis), Ledger(redis, patience_s=0.05)
     claim = await owner.claim("n")
     assert (await impatient.wait("n")).state is LedgerState.CLAIMED
     waiting = asyncio.create_task(patient.wait("n"))

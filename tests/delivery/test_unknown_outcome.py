@@ -115,7 +115,7 @@ async def test_what_another_worker_is_sending_is_waited_for(redis: Redis, policy
 
 async def test_what_another_worker_sends_for_long_comes_back_later_and_holds_up_none_of_its_envelope(redis: Redis) -> None:
     slow, free, sender = make_delivery(1, on_unknown=ON_UNKNOWN_HOLD), make_delivery(2), FakeSender()
-    other, ledger = Ledger(redis), Ledger(redis, lease_s=0.05)
+    other, ledger = Ledger(redis), Ledger(redis, patience_s=0.05)
     await other.claim(attempt_key(slow.notification_id, 0, 1))
     deferred, sent = await make_pipeline(ledger, sender).handle([slow, free])
     assert isinstance(deferred, Defer)

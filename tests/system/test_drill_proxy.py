@@ -114,3 +114,22 @@ async def test_it_heals_on_the_same_port(proxy: Proxy, mode: Mode) -> None:
     reader, writer = await _connect(proxy)
     assert await _echoed(reader, writer, b"well") == b"well"
     writer.close()
+
+
+async def test_half_open_connections_stay_silent_and_new_ones_wait_for_the_end_of_it(proxy: Proxy) -> None:
+    reader, writer = await _connect(proxy)
+    await _echoed(reader, writer, b"before")
+    await proxy.misbehave(Mode.HALF_OPEN)
+    writer.write(b"lost")
+    silent = asyncio.create_task(reader.read(1))
+    connecting = asyncio.create_task(_connect(proxy))
+    done, _ = await asyncio.wait({silent, connecting}, timeout=0.3)
+    assert not done
+    await proxy.heal()
+    # the SYN is sent again after a second; the first connection is forgotten for good
+    other_reader, other_writer = await connecting
+    assert await _echoed(other_reader, other_writer, b"after") == b"after"
+    assert not silent.done()
+    silent.cancel()
+    writer.close()
+    other_writer.close()

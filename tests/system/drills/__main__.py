@@ -20,6 +20,7 @@ from tests.system.drills.catalogue import ALL, SHORT, chosen
 from tests.system.drills.drill import Drill, Plan
 from tests.system.drills.fault import Fault
 from tests.system.drills.fuzz.run import fuzz
+from tests.system.drills.rates import LEAST_PART, compare_rates
 from tests.system.drills.report import Line, lines_of, markdown, summary, table
 from tests.system.drills.rig import can_have_small_disk, open_rig
 
@@ -38,6 +39,8 @@ def main() -> int:
         return asyncio.run(
             _fuzzed(secrets.randbelow(2**32) if arguments.seed is None else arguments.seed, arguments.seconds, keep=arguments.keep)
         )
+    if arguments.rates:
+        return _rates(keep=arguments.keep)
     form = SHORT_PLAN if arguments.short else LONG_PLAN
     try:
         faults = chosen(SHORT if arguments.short else ALL, arguments.fault)
@@ -58,6 +61,14 @@ def main() -> int:
     result = summary(lines)
     sys.stdout.write(f"{table(lines)}\n{json.dumps(result)}\n")
     return 1 if result["lost"] or result["violations"] or result["late"] else 0
+
+
+def _rates(*, keep: bool) -> int:
+    """The exit code: 1 when a sick worker costs the channel more than a tenth of its rate."""
+    with _folder(keep=keep) as folder:
+        rates = asyncio.run(compare_rates(folder))
+    sys.stdout.write(json.dumps(rates) + "\n")
+    return 0 if rates["part"] >= LEAST_PART else 1
 
 
 async def _fuzzed(seed: int, seconds: float, *, keep: bool) -> int:
@@ -125,6 +136,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, help="makes the random moments, or values, repeatable (default: printed)")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="where the table goes too, as Markdown")
     parser.add_argument("--keep", action="store_true", help="leave the folder with the logs behind, and say where it is")
+    parser.add_argument("--rates", action="store_true", help="only compare the mails/s of one healthy and one sick worker with one alone")
     parser.add_argument("--list", action="store_true", help="name all faults and exit")
     return parser.parse_args()
 

@@ -6,8 +6,8 @@ from fnmatch import fnmatchcase
 from tests.system.drills.bus_faults import Garbage, Poison
 from tests.system.drills.fault import Fault
 from tests.system.drills.link_faults import LINK_FAULTS
-from tests.system.drills.process_faults import Freeze, Kill, KillAll, OtherClock
-from tests.system.drills.provider_faults import FCM_FAULTS, DeferringSmtp, SilentSmtp
+from tests.system.drills.process_faults import Freeze, Kill, KillAll, Misconfigured, OtherClock
+from tests.system.drills.provider_faults import FCM_FAULTS, DeferringSmtp, SilentSmtp, SlowSmtp
 from tests.system.drills.store_faults import (
     FlushValkey,
     FullDisk,
@@ -43,6 +43,10 @@ ALL: tuple[Fault, ...] = (
     *(OtherClock(service, offset_s) for service in ("gateway", "user_svc", "email_worker") for offset_s in (-50, -3, 3, 50)),
     *(Freeze(service, 8.0) for service in ("user_svc", "template_svc", "gateway", "email_worker")),
     DeferringSmtp("SMTP 451 to everyone"),
+    SlowSmtp("slow SMTP"),
+    Misconfigured("wrong SMTP password of email_worker", "email_worker", "CLARION_SMTP_PASSWORD"),
+    Misconfigured("wrong CA of email_worker", "email_worker", "CLARION_SMTP_CA_FILE"),
+    Misconfigured("wrong RabbitMQ password of push_worker", "push_worker", "CLARION_AMQP_URL"),
     RestartPostgres("restart PostgreSQL"),
     RestartRabbitMQ("restart RabbitMQ"),
     RestartValkey("restart Valkey"),

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from devstack.processes import ProcessError
 from tests.system.drills.fault import Fault
 from tests.system.drills.ledger import Account, Arrivals, Books
 from tests.system.drills.load import Load
@@ -35,7 +36,9 @@ class Plan:
 
 @dataclass
 class Round:
-    """One round. `recovery_s` runs from the end of the fault until every notification was settled."""
+    """One round. `recovery_s` runs from the end of the fault, or the moment when a restarted part says that it serves, until every
+    notification was settled.
+    """
 
     fault: Fault
     number: int
@@ -82,6 +85,10 @@ class Drill:
         """Messages of the round that arrived more than once."""
         return self._arrivals.doubles(one.load.accepted.values())
 
+    def held(self, one: Round) -> list[str]:
+        """Those of the round that are held as unknown although their provider has them."""
+        return self._arrivals.arrived(one.account.held)
+
     def lost(self, one: Round) -> list[str]:
         """Those of the round that are told as sent and have not arrived."""
         return self._arrivals.lost(one.account.sent)
@@ -104,16 +111,26 @@ class Drill:
         healed = time.monotonic()
         one.lasted_s = healed - begun
         await sending
-        settling = asyncio.create_task(self._settle(one, healed))
+        recovering = asyncio.create_task(self._recovered(one.fault))
+        settling = asyncio.create_task(self._settle(one, healed, recovering))
         self._settling.append(settling)
         if not self._plan.overlap:
-            await fault.recovered(self._rig)
             await settling
+            await recovering
 
-    async def _settle(self, one: Round, healed: float) -> None:
+    async def _recovered(self, fault: Fault) -> float:
+        """When the part itself works again; 0 where the next round has taken it away before."""
+        try:
+            await fault.recovered(self._rig)
+        except (KeyError, ProcessError):
+            return 0.0
+        return time.monotonic()
+
+    async def _settle(self, one: Round, healed: float, recovering: "asyncio.Task[float]") -> None:
         if not await self._books.settled(one.load.accepted.values(), timeout_s=self._plan.settle_timeout_s):
             one.violations.append(f"not settled within {self._plan.settle_timeout_s:g} s")
-        one.recovery_s = max(0.0, time.monotonic() - healed)
+        settled = time.monotonic()
+        one.recovery_s = max(0.0, settled - max(healed, recovering.result() if recovering.done() else settled))
         self._arrivals.take()
         passed_s = time.monotonic() - self._begun
         told = f"{len(one.load.accepted)} accepted ({one.load.repeated} requests repeated), {self.doubles(one)} doubles"
@@ -124,11 +141,15 @@ class Drill:
         one.violations += one.account.violations
         if one.load.refused:
             one.violations.append(f"{len(one.load.refused)} were refused, one with: {next(iter(one.load.refused.values()))}")
+        if not one.fault.forgets and (twice := self._arrivals.doubles(one.account.holding)):
+            one.violations.append(f"{twice} sent twice though their template holds what is unknown")
         lost = self.lost(one)
+        if len(self.held(one)) > one.fault.doubles:
+            one.violations.append(f"{len(self.held(one))} held as unknown that their provider has")
         if not (one.violations or lost):
             return
         _say(f"VIOLATION in {one.tag}: {len(lost)} lost; {'; '.join(one.violations)}")
-        for identifier in (*lost[:5], *one.account.suspects):
+        for identifier in (*lost[:5], *self.held(one)[:5], *one.account.suspects):
             _say(await self._books.story(identifier))
             _say(self._mentions(identifier))
 

@@ -11,7 +11,8 @@ class Fault:
 
     It lasts a random time from `lasts_s`. The recovery is over when every notification of the round is settled, at most `recovers_s` after
     the fault's end; `recovered` is for what the next round needs beside that. `doubles` is the number of messages in flight that it may
-    have sent twice, per round: 0 unless a process or a link ends that carries messages to a provider.
+    have sent twice, per round: 0 unless a process or a link ends that carries messages to a provider. At most as many may be held as
+    unknown though their provider has them. What is held on doubt must never be doubled, unless the fault `forgets` the claims.
     """
 
     lasts_s = (0.2, 1.5)
@@ -19,6 +20,7 @@ class Fault:
     doubles = AT_THE_PROVIDERS
     links: tuple[Link, ...] = ()
     small_disk = False
+    forgets = False
 
     def __init__(self, name: str) -> None:
         self.name = name

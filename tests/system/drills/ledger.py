@@ -15,9 +15,10 @@ from uuid import UUID
 import asyncpg
 
 from gateway.notifications.models import Status
-from tests.system.drills.rig import Rig
+from tests.system.drills.rig import HOLDS, Rig
 
 _TERMINAL = tuple(status.value for status in (Status.SENT, Status.FAILED, Status.SKIPPED, Status.CANCELLED, Status.EXPIRED))
+_OUTCOME_UNKNOWN = "OUTCOME_UNKNOWN"
 _LOOK_EVERY_S = 0.2
 _QUERY_TIMEOUT_S = 10.0
 _MOST_EXAMPLES = 5
@@ -26,7 +27,7 @@ _MESSAGE_ID = re.compile(rb"^Message-ID: <([0-9a-f-]{36})\.\d+@", re.MULTILINE)
 
 _OPEN = "SELECT count(*) FROM notifications WHERE id = ANY($1::uuid[]) AND status <> ALL($2::smallint[])"
 _ROWS = """
-SELECT n.id, n.status, n.reason, n.attempt,
+SELECT n.id, n.status, n.reason, n.attempt, n.template,
     (SELECT count(*) FROM dead_letters d WHERE d.notification_id = n.id AND d.state = 1) AS letters,
     EXISTS (SELECT 1 FROM timeline t WHERE t.notification_id = n.id AND t.status = n.status) AS told
 FROM notifications n WHERE n.metadata ->> 'drill' = $1
@@ -43,6 +44,10 @@ class Account:
     accepted: int
     totals: Mapping[Status, int]
     sent: frozenset[str]
+    held: frozenset[str] = frozenset()
+    """FAILED with OUTCOME_UNKNOWN."""
+    holding: frozenset[str] = frozenset()
+    """Those of templates with `on_unknown: HOLD`."""
     violations: Sequence[str] = ()
     suspects: Collection[str] = ()
 
@@ -72,6 +77,10 @@ class Arrivals:
     def lost(self, sent: Collection[str]) -> list[str]:
         """Those told as sent that have never arrived."""
         return [identifier for identifier in sent if not self.seen[identifier]]
+
+    def arrived(self, identifiers: Collection[str]) -> list[str]:
+        """Those that have arrived."""
+        return [identifier for identifier in identifiers if self.seen[identifier]]
 
     def doubles(self, accepted: Collection[str]) -> int:
         """Arrivals beyond the first of each."""
@@ -120,6 +129,8 @@ class Books:
             accepted=len(ids),
             totals=Counter(Status(row["status"]) for row in rows.values()),
             sent=frozenset(key for key, row in rows.items() if row["status"] == Status.SENT),
+            held=frozenset(key for key, row in rows.items() if row["status"] == Status.FAILED and row["reason"] == _OUTCOME_UNKNOWN),
+            holding=frozenset(key for key, row in rows.items() if row["template"] in HOLDS),
             violations=[f"{len(found)} {what}" for what, found in findings.items() if found],
             suspects=suspects[:_MOST_EXAMPLES],
         )

@@ -1,4 +1,4 @@
-"""Connections between two parts that are slow, cut, reset or silent."""
+"""Connections between two parts that are slow, cut, reset, silent or forgotten."""
 
 from tests.system.drills.fault import Fault
 from tests.system.drills.proxy import Mode
@@ -11,6 +11,8 @@ class LinkFault(Fault):
     """One link, one way of failing."""
 
     lasts_s = (2.0, 5.0)
+    # what is known of a silent connection to RabbitMQ only after two heartbeats
+    recovers_s = 15.0
 
     def __init__(self, link: Link, mode: Mode) -> None:
         super().__init__(f"{mode}: {link}")
@@ -24,4 +26,5 @@ class LinkFault(Fault):
         await rig.proxies[self.links[0]].heal()
 
 
-LINK_FAULTS = tuple(LinkFault(link, mode) for link in LINKS for mode in (Mode.LATENCY, Mode.CUT, Mode.RESET, Mode.BLACK_HOLE))
+_MODES = (Mode.LATENCY, Mode.CUT, Mode.RESET, Mode.BLACK_HOLE, Mode.HALF_OPEN)
+LINK_FAULTS = tuple(LinkFault(link, mode) for link in LINKS for mode in _MODES)

@@ -21,17 +21,18 @@ _REPEATABLE = frozenset({409, 429, 500, 502, 503, 504})
 
 
 class Load:
-    """E-mails and pushes in turn, to the people in turn, through the gateways in turn.
+    """E-mails and pushes in turn, every other pair from a template that is held where its outcome is unknown.
 
-    `tag` is in every key, and in each notification's metadata as `drill`.
+    They go to the people in turn, through the gateways in turn. `tag` is in every key, and in each notification's metadata as `drill`.
     """
 
-    def __init__(self, urls: Sequence[str], people: Sequence[str], *, tag: str, count: int, rate: float) -> None:
+    def __init__(self, urls: Sequence[str], people: Sequence[str], *, tag: str, count: int, rate: float, only_email: bool = False) -> None:
         self._urls = urls
         self._people = people
         self._tag = tag
         self._count = count
         self._rate = rate
+        self._only_email = only_email
         self._progress = asyncio.Event()
         self.accepted: dict[str, str] = {}
         self.refused: dict[str, str] = {}
@@ -86,6 +87,7 @@ class Load:
     def _body(self, number: int) -> dict[str, object]:
         body: dict[str, object] = {"user_id": self._people[number % len(self._people)], "metadata": {"drill": self._tag}}
         # By the number of the round through all people, so that everybody gets both.
-        if (number + number // len(self._people)) % 2:
-            return body | {"channel": "push", "template": "order-shipped", "variables": {"order": f"A{number}"}}
-        return body | {"channel": "email", "template": "welcome", "variables": {"name": f"D{number}"}}
+        hold = "-hold" if number // 2 % 2 else ""
+        if not self._only_email and (number + number // len(self._people)) % 2:
+            return body | {"channel": "push", "template": f"order-shipped{hold}", "variables": {"order": f"A{number}"}}
+        return body | {"channel": "email", "template": f"welcome{hold}", "variables": {"name": f"D{number}"}}

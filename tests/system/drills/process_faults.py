@@ -18,7 +18,8 @@ class Kill(Fault):
         self._service = service
         # its provider calls are in flight; what else dies sends nothing
         self.doubles = AT_THE_PROVIDERS if service.endswith("worker") else 0
-        self.recovers_s = 45.0 if service.endswith("worker") else 15.0
+        # the lease of what a dead worker had in hand, and the shortest pause
+        self.recovers_s = 15.0 if service.endswith("worker") else 5.0
 
     async def inject(self, rig: Rig) -> None:
         await asyncio.to_thread(rig.processes.kill, self._service)
@@ -37,7 +38,7 @@ class KillAll(Fault):
         super().__init__(f"SIGKILL every {service}")
         self._service = service
         self.doubles = 2 * AT_THE_PROVIDERS if service.endswith("worker") else 0
-        self.recovers_s = 60.0
+        self.recovers_s = 15.0 if service.endswith("worker") else 5.0
 
     async def inject(self, rig: Rig) -> None:
         for name in rig.processes.replicas_of(self._service):
@@ -52,11 +53,38 @@ class KillAll(Fault):
             await rig.processes.wait_serving(name)
 
 
+class Misconfigured(Fault):
+    """One worker is started with a wrong setting, as by a rollout that stopped half-way, and then with the right one again."""
+
+    lasts_s = (10.0, 15.0)
+    doubles = 0
+    recovers_s = 15.0
+
+    def __init__(self, name: str, service: str, variable: str) -> None:
+        super().__init__(name)
+        self._service = service
+        self._variable = variable
+
+    async def inject(self, rig: Rig) -> None:
+        await self._restart(rig, rig.wrong[self._variable])
+
+    async def heal(self, rig: Rig) -> None:
+        await self._restart(rig, rig.right[self._variable])
+
+    async def recovered(self, rig: Rig) -> None:
+        await rig.processes.wait_serving(self._service)
+
+    async def _restart(self, rig: Rig, value: str) -> None:
+        await asyncio.to_thread(rig.processes.stop, self._service)
+        rig.processes.give(self._service, {self._variable: value})
+        rig.processes.spawn(self._service)
+
+
 class OtherClock(Fault):
     """One replica is started with a clock that is off (libfaketime), and then with the right one again."""
 
     lasts_s = (6.0, 8.0)
-    recovers_s = 60.0
+    recovers_s = 5.0
 
     def __init__(self, service: str, offset_s: int) -> None:
         # in words: a sign would be lost in the keys of its notifications
@@ -103,7 +131,7 @@ class Freeze(Fault):
         self.lasts_s = (seconds, seconds)
         # a worker that sleeps for longer than its leases is as good as dead, and sends what it has in hand when it wakes
         self.doubles = AT_THE_PROVIDERS if service.endswith("worker") and seconds > 10 else 0
-        self.recovers_s = 60.0
+        self.recovers_s = 15.0 if service.endswith("worker") else 5.0
 
     async def inject(self, rig: Rig) -> None:
         os.kill(rig.processes.processes[self._service].pid, signal.SIGSTOP)

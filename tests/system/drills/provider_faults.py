@@ -2,7 +2,7 @@
 
 from devstack.fcm import RESETS, answers, fails
 from devstack.fcm_connection import Answer
-from devstack.smtp import hangs, replies
+from devstack.smtp import hangs, is_slow, replies
 from devstack.smtp_session import Stage
 from tests.system.drills.fault import AT_THE_PROVIDERS, Fault
 from tests.system.drills.rig import PROVIDER_CALLS, Rig
@@ -19,7 +19,8 @@ class SilentSmtp(Fault):
     lasts_s = (2.0, 5.0)
     # Those at the server when it begins, and those that are tried before the breaker opens.
     doubles = AT_THE_PROVIDERS + 2 * PROVIDER_CALLS
-    recovers_s = 180.0
+    # the reply to a whole mail is waited for as RFC 5321 has it (CLARION_SMTP_DATA_TIMEOUT_S)
+    recovers_s = 330.0
 
     async def inject(self, rig: Rig) -> None:
         rig.smtp.everyone = hangs(Stage.DATA)
@@ -33,10 +34,24 @@ class DeferringSmtp(Fault):
 
     lasts_s = (20.0, 30.0)
     doubles = 0
-    recovers_s = 60.0
+    recovers_s = 35.0
 
     async def inject(self, rig: Rig) -> None:
         rig.smtp.everyone = replies("451 4.7.1 come back later")
+
+    async def heal(self, rig: Rig) -> None:
+        rig.smtp.everyone = None
+
+
+class SlowSmtp(Fault):
+    """SMTP takes each mail and says so 3 s later: slow is no failure."""
+
+    lasts_s = (10.0, 15.0)
+    doubles = 0
+    recovers_s = 15.0
+
+    async def inject(self, rig: Rig) -> None:
+        rig.smtp.everyone = is_slow(3.0)
 
     async def heal(self, rig: Rig) -> None:
         rig.smtp.everyone = None

@@ -1,4 +1,4 @@
-"""A TCP proxy between two parts that slows them down, cuts, resets or silences them, and heals."""
+"""A TCP proxy between two parts that slows them down, cuts, resets, silences or forgets them, and heals."""
 
 import asyncio
 import socket
@@ -26,6 +26,9 @@ class Mode(StrEnum):
     """Connections are reset, new ones at once."""
     BLACK_HOLE = "black hole"
     """New connections are accepted, and nothing is said on any. What was said meanwhile arrives after `heal`, as TCP does it."""
+    HALF_OPEN = "half-open"
+    """Packets are dropped without a reset, as by a firewall that forgot its connections: those that there are stay open and silent for
+    ever, also after `heal`, and the SYN of new ones gets no answer until then."""
 
 
 class Proxy:
@@ -38,6 +41,8 @@ class Proxy:
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._server: asyncio.Server | None = None
+        self._deaf: list[socket.socket] = []
+        self._era = 0  # connections of an earlier one are forgotten
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self.port = 0
@@ -53,6 +58,7 @@ class Proxy:
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._stop_listening()
+        self._end_deaf()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -70,11 +76,16 @@ class Proxy:
             self._close_all(reset=False)
         elif mode is Mode.RESET:
             self._close_all(reset=True)
+        elif mode is Mode.HALF_OPEN:
+            self._era += 1
+            self._stop_listening()
+            self._listen_deaf()
 
     async def heal(self) -> None:
-        """Forwards again, as if nothing had been."""
+        """Forwards again, as if nothing had been, but for what was half-open."""
         self._mode, self._delay_s = Mode.OPEN, 0.0
         self._flowing.set()
+        self._end_deaf()
         if self._server is None:
             await self._listen()
 
@@ -87,6 +98,25 @@ class Proxy:
         if self._server is not None:
             self._server.close()
             self._server = None
+
+    def _listen_deaf(self) -> None:
+        """A listener whose queue is full: Linux drops further SYNs (listen(2), tcp_abort_on_overflow=0)."""
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((_HOST, self.port))
+        listener.listen(0)
+        self._deaf.append(listener)
+        for _ in range(3):
+            filler = socket.socket()
+            filler.setblocking(False)
+            with suppress(BlockingIOError):
+                filler.connect((_HOST, self.port))
+            self._deaf.append(filler)
+
+    def _end_deaf(self) -> None:
+        for one in self._deaf:
+            one.close()
+        self._deaf.clear()
 
     def _close_all(self, *, reset: bool) -> None:
         for writer in list(self._writers):
@@ -104,6 +134,8 @@ class Proxy:
                 return
             await self._flowing.wait()
             await self._forward(reader, writer)
+        except asyncio.CancelledError:
+            return  # the proxy ends; asyncio's streams of Python 3.11 log a cancelled handler as an error
         finally:
             self._writers.discard(writer)
             writer.close()
@@ -124,7 +156,7 @@ class Proxy:
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One direction, until either side has ended it."""
         under_way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
-        delivering = asyncio.create_task(self._deliver(under_way, writer))
+        delivering = asyncio.create_task(self._deliver(under_way, writer, self._era))
         data = b"-"
         try:
             while data and not delivering.done():
@@ -137,11 +169,15 @@ class Proxy:
         finally:
             delivering.cancel()
 
-    async def _deliver(self, under_way: asyncio.Queue[tuple[float, bytes]], writer: asyncio.StreamWriter) -> None:
+    async def _deliver(self, under_way: asyncio.Queue[tuple[float, bytes]], writer: asyncio.StreamWriter, era: int) -> None:
         while True:
             due, data = await under_way.get()
             await asyncio.sleep(due - asyncio.get_running_loop().time())
             await self._flowing.wait()
+            if era != self._era:
+                if not data:
+                    return  # and the other side never learns of it
+                continue
             if not data or writer.is_closing():
                 # half-open connections are of no use to any of our parts
                 writer.close()

@@ -7,13 +7,16 @@ from typing import Any, Self
 from gateway.notifications.models import Status
 from tests.system.drills.drill import Drill, Round
 
-_HEAD = ("fault", "rounds", "accepted", "sent", "failed", "lost", "duplicates", "recovery s", "bound s")
+_HEAD = ("fault", "rounds", "accepted", "sent", "failed", "lost", "duplicates", "held", "recovery s", "bound s")
 NOT_AVAILABLE = "not available here"
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One fault over all its rounds. `in_flight` is the most that it may have sent twice."""
+    """One fault over all its rounds.
+
+    `in_flight` is the most that it may have sent twice; `held` were sent and wait for review all the same.
+    """
 
     fault: str
     rounds: int
@@ -24,6 +27,7 @@ class Line:
     lost: int = 0
     duplicates: int = 0
     in_flight: int = 0
+    held: int = 0
     violations: int = 0
     longest_recovery_s: float = 0.0
     recovers_s: float = 0.0
@@ -43,6 +47,7 @@ class Line:
             others=sum(sum(total.values()) for total in totals) - sent - failed,
             lost=sum(len(drill.lost(one)) for one in rounds),
             duplicates=sum(drill.doubles(one) for one in rounds),
+            held=sum(len(drill.held(one)) for one in rounds),
             in_flight=sum(one.fault.doubles for one in rounds),
             violations=sum(len(one.violations) for one in rounds),
             longest_recovery_s=round(max(one.recovery_s for one in rounds), 1),
@@ -55,7 +60,7 @@ class Line:
             return (self.fault, NOT_AVAILABLE, *[""] * (len(_HEAD) - 2))
         counts = (self.rounds, self.accepted, self.sent, self.failed, self.lost)
         doubles, recovery = f"{self.duplicates} of {self.in_flight}", f"{self.longest_recovery_s:.1f}"
-        return (self.fault, *map(str, counts), doubles, recovery, f"{self.recovers_s:g}")
+        return (self.fault, *map(str, counts), doubles, str(self.held), recovery, f"{self.recovers_s:g}")
 
 
 def lines_of(drill: Drill) -> list[Line]:
@@ -76,6 +81,7 @@ def summary(lines: Iterable[Line]) -> dict[str, Any]:
         "accepted": sum(line.accepted for line in drilled),
         "lost": sum(line.lost for line in drilled),
         "duplicates": sum(line.duplicates for line in drilled),
+        "held": sum(line.held for line in drilled),
         "violations": sum(line.violations for line in drilled) + unequal + too_many,
         "doubles_with_nobody_dead": sum(line.duplicates for line in drilled if not line.in_flight),
         "late": sum(line.longest_recovery_s > line.recovers_s for line in drilled),

@@ -15,6 +15,7 @@ from devstack.processes import API_KEY, ProcessStack
 from devstack.rabbitmq import RabbitMQServer
 from devstack.samples import SHIPPED, WELCOME
 from devstack.smtp import SmtpServer, open_smtp_server
+from devstack.tls import LocalTls
 from devstack.valkey import ValkeyServer
 from mesh.testing import free_port
 from tests.system.drills.proxy import Proxy
@@ -22,6 +23,9 @@ from tests.system.drills.proxy import Proxy
 # Calls to each provider at a time. It is what a crash may double, so it is small enough to tell a bug from bad luck.
 PROVIDER_CALLS = 8
 REPLICAS = 2
+# Every second person's messages are held for review where it is not known whether the provider has them.
+HOLDS = ("welcome-hold", "order-shipped-hold")
+_SMTP_USER, _SMTP_PASSWORD = "clarion", "drilled-password"
 _SMALL_DISK_MB = 512
 _PEOPLE = 20
 
@@ -30,7 +34,6 @@ _SETTINGS = {
     "CLARION_CALLER_LIMIT": "1000000",
     "CLARION_RECIPIENT_LIMIT": "1000000",
     "CLARION_SMTP_FROM": "Clarion <no-reply@clarion.test>",
-    "CLARION_SMTP_TLS": "none",
     "CLARION_SMTP_POOL_SIZE": str(PROVIDER_CALLS),
     "CLARION_FCM_CONCURRENCY": str(PROVIDER_CALLS),
 }
@@ -73,7 +76,7 @@ _PORT = re.compile(r"(\d+)(?:/\w*)?$")
 @dataclass(frozen=True)
 class Rig:
     """What is running, two of every process. `urls` is where the sender sends to in turn; `ballast` lies on PostgreSQL's disk and is
-    None where that is not small.
+    None where that is not small. `wrong` and `right` are values of settings by their names.
     """
 
     processes: ProcessStack
@@ -86,6 +89,8 @@ class Rig:
     urls: Sequence[str]
     people: Sequence[str]
     ballast: Path | None
+    wrong: Mapping[str, str]
+    right: Mapping[str, str]
 
     def database_url(self) -> str:
         """The gateway's own database, past any proxy."""
@@ -106,11 +111,18 @@ async def open_rig(folder: Path, *, links: Iterable[Link] = (), small_disk: bool
         for server in (postgres, valkey, rabbitmq):
             stack.callback(server.stop)
             await asyncio.to_thread(server.start)
-        smtp = await stack.enter_async_context(open_smtp_server())
+        tls, other_tls = LocalTls.in_folder(folder / "smtp"), LocalTls.in_folder(folder / "other-ca")
+        smtp = await stack.enter_async_context(open_smtp_server(tls=tls.server_context(), users={_SMTP_USER: _SMTP_PASSWORD}))
         fcm = await stack.enter_async_context(open_fcm_server(folder / "fcm"))
         stores = {"CLARION_AMQP_URL": rabbitmq.url, "CLARION_REDIS_URL": valkey.url()}
-        smtp_address = {"CLARION_SMTP_HOST": "127.0.0.1", "CLARION_SMTP_PORT": str(smtp.port)}
-        processes = ProcessStack(folder, postgres, {**_SETTINGS, **fcm.environ(), **stores, **smtp_address}, replicas=REPLICAS)
+        right = {"CLARION_SMTP_PASSWORD": _SMTP_PASSWORD, "CLARION_SMTP_CA_FILE": str(tls.ca_file), "CLARION_AMQP_URL": rabbitmq.url}
+        wrong = {
+            "CLARION_SMTP_PASSWORD": "not-" + _SMTP_PASSWORD,
+            "CLARION_SMTP_CA_FILE": str(other_tls.ca_file),
+            "CLARION_AMQP_URL": re.sub(r":[^:@/]*@", ":wrong@", rabbitmq.url),
+        }
+        smtp_address = {"CLARION_SMTP_HOST": "127.0.0.1", "CLARION_SMTP_PORT": str(smtp.port), "CLARION_SMTP_USER": _SMTP_USER}
+        processes = ProcessStack(folder, postgres, {**_SETTINGS, **fcm.environ(), **stores, **smtp_address, **right}, replicas=REPLICAS)
         proxies: dict[Link, Proxy] = {}
         for link in links:
             proxies[link] = await _place_proxy(stack, link, processes)
@@ -118,7 +130,8 @@ async def open_rig(folder: Path, *, links: Iterable[Link] = (), small_disk: bool
         people = await _furnish(processes.url)
         first, *others = processes.urls
         urls = [f"http://127.0.0.1:{proxies[FRONT].port}" if FRONT in proxies else first, *others]
-        yield Rig(processes, postgres, valkey, rabbitmq, smtp, fcm, proxies, urls, people, disk / "ballast" if small_disk else None)
+        ballast = disk / "ballast" if small_disk else None
+        yield Rig(processes, postgres, valkey, rabbitmq, smtp, fcm, proxies, urls, people, ballast, wrong, right)
 
 
 async def _place_proxy(stack: AsyncExitStack, link: Link, processes: ProcessStack) -> Proxy:
@@ -139,6 +152,8 @@ async def _furnish(url: str) -> list[str]:
     async with Client(url, API_KEY) as client:
         await client.create_template("welcome", "email", WELCOME)
         await client.create_template("order-shipped", "push", SHIPPED)
+        await client.create_template(HOLDS[0], "email", WELCOME, on_unknown="hold")
+        await client.create_template(HOLDS[1], "push", SHIPPED, on_unknown="hold")
         people = [await client.create_user(f"drill-{number}@example.com", name="Drill") for number in range(_PEOPLE)]
         for number, person in enumerate(people):
             device = {"token": f"drill-token-{number}", "platform": "android"}

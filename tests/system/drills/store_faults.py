@@ -26,7 +26,7 @@ class PauseStore(Fault):
         super().__init__(f"pause {store} {seconds:g} s")
         self._store = store
         self.lasts_s = (seconds, seconds)
-        self.recovers_s = 20.0
+        self.recovers_s = 15.0 if store == "RabbitMQ" else 5.0
 
     async def inject(self, rig: Rig) -> None:
         self._signal(rig, signal.SIGSTOP)
@@ -54,7 +54,7 @@ class RestartRabbitMQ(Fault):
     """An orderly end, and a start."""
 
     doubles = 0
-    recovers_s = 30.0
+    recovers_s = 15.0
 
     async def inject(self, rig: Rig) -> None:
         await asyncio.to_thread(rig.rabbitmq.stop)
@@ -67,7 +67,7 @@ class RestartValkey(Fault):
     """An orderly end, and a start."""
 
     doubles = 0
-    recovers_s = 15.0
+    recovers_s = 5.0
 
     async def inject(self, rig: Rig) -> None:
         await asyncio.to_thread(rig.valkey.stop)
@@ -80,7 +80,7 @@ class KillRabbitMQ(Fault):
     """Kill -9, and a start on the same data."""
 
     doubles = 0
-    recovers_s = 30.0
+    recovers_s = 15.0
 
     async def inject(self, rig: Rig) -> None:
         await asyncio.to_thread(rig.rabbitmq.kill)
@@ -94,7 +94,7 @@ class MemoryAlarm(Fault):
 
     lasts_s = (3.0, 6.0)
     doubles = 0
-    recovers_s = 30.0
+    recovers_s = 15.0
 
     async def inject(self, rig: Rig) -> None:
         await asyncio.to_thread(rig.rabbitmq.control, "set_vm_memory_high_watermark", "0")
@@ -107,7 +107,7 @@ class KillPostgres(Fault):
     """Kill -9 of the postmaster, and a start on the same data."""
 
     doubles = 0
-    recovers_s = 30.0
+    recovers_s = 5.0
 
     async def inject(self, rig: Rig) -> None:
         await asyncio.to_thread(rig.postgres.kill)
@@ -120,7 +120,7 @@ class RestartPostgres(Fault):
     """An orderly end (SIGINT), and a start."""
 
     doubles = 0
-    recovers_s = 30.0
+    recovers_s = 5.0
 
     async def inject(self, rig: Rig) -> None:
         await asyncio.to_thread(rig.postgres.stop)
@@ -132,6 +132,7 @@ class RestartPostgres(Fault):
 class FullDisk(Fault):
     """PostgreSQL's disk has no byte left."""
 
+    recovers_s = 5.0
     lasts_s = (3.0, 6.0)
     small_disk = True
 
@@ -160,6 +161,9 @@ class FullDisk(Fault):
 class KillValkey(Fault):
     """Kill -9, and a start on what it had written."""
 
+    recovers_s = 5.0
+    forgets = True
+
     async def inject(self, rig: Rig) -> None:
         os.kill(rig.valkey.pid, signal.SIGKILL)
         await asyncio.to_thread(rig.valkey.stop)
@@ -171,6 +175,8 @@ class KillValkey(Fault):
 class FlushValkey(Fault):
     """Everything in it is gone: claims, records, idempotency keys, rate limits."""
 
+    recovers_s = 5.0
+    forgets = True
     lasts_s = (0.0, 0.0)
 
     async def inject(self, rig: Rig) -> None:
