@@ -201,9 +201,7 @@ class Ledger:
             return [None] * len(operations)
 
     async def _call(self, operations: Sequence[_Operation]) -> list[LedgerEntry]:
-        arguments = [*self._limits]
-        for operation, _, token, value in operations:
-            arguments += (operation, token, value)
+        arguments = [*self._limits, *(operation + token + value for operation, _, token, value in operations)]
         call = cast(Awaitable[list[bytes]], self._script(keys=[key for _, key, _, _ in operations], args=arguments))
         answers = await call
         self._note(protected=True)

@@ -29,7 +29,7 @@ class LeasedRules:
         client.flushall()
 
     def _run(self, operation: bytes, attempt: int, token: str, value: bytes = b"") -> bytes:
-        (answer,) = cast(list[bytes], self._script(keys=[str(attempt)], args=[3600, 3_600_000, operation, token, value]))
+        (answer,) = cast(list[bytes], self._script(keys=[str(attempt)], args=[3600, 3_600_000, operation + token.encode() + value]))
         return answer
 
     def claim(self, attempt: int, token: str) -> bytes:
