@@ -57,7 +57,7 @@ class DeliveryActions:
             self.messages.append(OutgoingMessage(FAILED_QUEUE, item.body, headers, UNREADABLE))
 
     def settle_early(self, delivery: Delivery) -> bool:
-        """True for a delivery that is not due yet, which is settled herewith.
+        """True for a delivery that is not due yet: it is delayed again.
 
         One that is out of time is the handler's: only the ledger knows whether it was sent in time.
         """
@@ -112,9 +112,9 @@ class DeliveryActions:
             return
         next_delivery = _copy(changed)
         next_delivery.attempt = delivery.attempt + 1
-        next_delivery.parked = next_delivery.crashes = 0
+        next_delivery.deferrals = next_delivery.crashes = 0
         delay = self._lane.delay_for(wait_s, step=step)
-        # from the attempt's end on, which is the same when its message comes again: so is the answer
+        # from the attempt's end on, which is the same when its message is redelivered: so is the answer
         ended = _time(outcome.time) if outcome.HasField("time") else self.now
         if _is_over(next_delivery, ended + timedelta(seconds=max(wait_s, delay.delay_s))):
             self._tell(delivery, outcome, NotificationStatus.NOTIFICATION_STATUS_RETRYING)
@@ -131,7 +131,7 @@ class DeliveryActions:
 
     def _defer(self, delivery: Delivery, reason: str, delay_s: float) -> None:
         next_delivery = _copy(delivery)
-        next_delivery.parked += 1
+        next_delivery.deferrals += 1
         delay = self._lane.delay_for(delay_s)
         if _is_over(delivery, self.now + timedelta(seconds=max(delay_s, delay.delay_s))):
             self._expire(delivery, f"it could not be tried in time: {reason}")

@@ -35,7 +35,7 @@ _FAULTS = {
 }  # fmt: skip
 
 _HEAD = struct.Struct(">cd")  # kind, retry_after_s (negative: none)
-# A retry after an attempt that surely reached nobody, and one after an attempt that has or may have: the latter can't be cancelled.
+# A retry after an attempt that surely reached no one, and one after an attempt that has or may have: the latter can't be cancelled.
 RETRY, DOUBTFUL_RETRY = b"R", b"P"
 _NO_ANSWER = "an earlier try of this attempt ended without an answer"
 _MAX_DETAIL = 500
@@ -98,7 +98,7 @@ def outcome(delivery: Delivery, status: notification.NotificationStatus.ValueTyp
 
 
 def lost(delivery: Delivery, *, detail: str = "", started_ns: int = 0) -> Dead:
-    """The outcome of the attempt is unknown and the template wants nobody to get it twice: a person decides."""
+    """The outcome of the attempt is unknown and the template forbids sending it twice: a reviewer decides."""
     said = f"the provider may or may not have taken it: {detail}" if detail else _NO_ANSWER
     return Dead(_outcome(delivery, notification.NOTIFICATION_STATUS_FAILED, started_ns, reason="OUTCOME_UNKNOWN", detail=said))
 
@@ -118,7 +118,7 @@ def expired(delivery: Delivery, *, detail: str = "", doubtful: bool = False) -> 
 
 
 def cancelled(delivery: Delivery) -> Done:
-    """Somebody has cancelled the delivery before this attempt began."""
+    """The delivery was cancelled before this attempt began."""
     return reached_before(delivery) or Done(_outcome(delivery, notification.NOTIFICATION_STATUS_CANCELLED, 0))
 
 
@@ -135,7 +135,7 @@ def encode(disposition: Disposition, *, doubtful: bool = False) -> bytes:
         case Retry(outcome=known, retry_after_s=wait_s, delivery=rest):
             kind = DOUBTFUL_RETRY if doubtful or any(device.accepted for device in known.devices) else RETRY
             return _HEAD.pack(kind, -1 if wait_s is None else wait_s) + DeliveryFailed(outcome=known, delivery=rest).SerializeToString()
-    raise ValueError("a parked delivery leaves no record")
+    raise ValueError("a deferred delivery leaves no record")
 
 
 def decode(record: bytes) -> Disposition:

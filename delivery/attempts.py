@@ -80,7 +80,7 @@ class Attempts:
                 return settled
 
     async def give_up(self, delivery: Delivery) -> Disposition:
-        """For a delivery that is to be held: nobody knows what came of this attempt's earlier try, and its worker is gone."""
+        """For a delivery that is to be held: it is unknown what came of this attempt's earlier try, and its worker is gone."""
         claim = await self._ledger.claim(key_of(delivery))
         if not claim.held:
             return known(delivery, claim.entry) or BEING_SENT

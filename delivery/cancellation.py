@@ -1,4 +1,4 @@
-"""Cancelling what is on the bus: a mark in the ledger in place of every attempt that nobody has begun.
+"""Cancelling what is on the bus: a mark in the ledger in place of every attempt that has not begun.
 
 A worker claims an attempt before it calls a provider, and both claim and cancel are one atomic script each, so whichever is first wins
 and the other learns of it.
@@ -18,7 +18,7 @@ from mesh.errors import Unavailable
 from mesh.resilience.batching import Batcher
 
 # KEYS are the attempts of each run in their order; ARGV the TTL, the mark, how a plain retry's entry begins, and the attempts of a run.
-# An attempt that has ended in a plain retry is over and has reached nobody; any other claim or record means that it is too late, which is
+# An attempt that has ended in a plain retry is over and has reached no one; any other claim or record means that it is too late, which is
 # answered by 0. Otherwise what is not begun is marked, and the answer is the first of it. All of it, since the marks must hold even where
 # the entry of an earlier attempt has run out.
 _SCRIPT = """
@@ -48,12 +48,12 @@ return answers
 
 
 class LedgerUnavailable(Unavailable):
-    """Nobody can tell whether an attempt has begun."""
+    """It is unknown whether an attempt has begun."""
 
     reason = "LEDGER_UNAVAILABLE"
 
     def __init__(self) -> None:
-        super().__init__("whether the notification is being sent can't be told at the moment", retry_after_s=1)
+        super().__init__("whether the notification is being sent is unknown at the moment", retry_after_s=1)
 
 
 class Cancellation:
@@ -66,7 +66,7 @@ class Cancellation:
         self._batcher: Batcher[tuple[str, int, int], int] = Batcher(self._run, max_items=100, name="cancellation")
 
     async def cancel_run(self, notification_id: str, run: int, attempt: int = 0) -> int | None:
-        """The attempt that will not begin any more, and none after it; None when one has begun that reached or may reach somebody.
+        """The attempt that will not begin any more, and none after it; None when one has begun that reached or may reach a person.
 
         `attempt` is the last that is known of.
 

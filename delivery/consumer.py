@@ -73,12 +73,12 @@ class DeliveryConsumer:
         await asyncio.gather(*(subscription.stop(timeout_s=timeout_s) for subscription in paused))
 
     async def stop(self, *, timeout_s: float) -> None:
-        """Takes nothing new and finishes what is in flight; what is not done in time comes again, to another worker."""
+        """Takes nothing new and finishes what is in flight; what is not done in time is redelivered to another worker."""
         await asyncio.gather(*(subscription.stop(timeout_s=timeout_s) for subscription in self._subscriptions))
         await self._outcomes.close()
 
     def liveness(self) -> bool:
-        """False when a lane's consumer has died in silence; a restart may help. A broker that is down does not count."""
+        """False when a lane's consumer has died; a restart may help. A broker that is down does not count."""
         return all(subscription.healthy for subscription in self._subscriptions)
 
     @property
@@ -139,7 +139,7 @@ class DeliveryConsumer:
         actions.pack()
 
     async def _carry_out(self, actions: DeliveryActions, message: Message) -> bool:
-        """False when the message was lost meanwhile: it comes again, so nobody has to remember what is left of the actions."""
+        """False when the message was lost meanwhile: it is redelivered, so what is left of the actions is not kept."""
         pending = actions.messages
         failures = 0
         while True:

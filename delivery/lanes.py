@@ -24,7 +24,7 @@ PARK_DELAYS_S = (30, 120)
 
 # Deliveries of a work message that end without an answer (a worker died of it, say) before the broker gives it up.
 WORK_DELIVERY_LIMIT = 5
-# Outcomes and dead letters are never given up. RabbitMQ 4 would drop them after 20 deliveries unless told a number; 3.10 takes no -1.
+# Outcomes and dead letters are never given up. RabbitMQ 4 would drop them after 20 deliveries unless given a number; 3.10 takes no -1.
 NO_DELIVERY_LIMIT = 1_000_000
 # What rounding a wait up to a delay queue may add to it, against the cost of another hop.
 _MOST_ADDED_S = 15.0

@@ -24,8 +24,8 @@ LOOK, CLAIM, RENEW, ABANDON, FREE, RECORD, RECORD_SENT = b"l", b"c", b"r", b"a",
 # that it has left, an unknown outcome as L, a cancel as X, a record as D with the record.
 #
 # A claim of one's own is a repeated command, whose first answer was lost on the way. A retry (R) that is recorded after a takeover is a
-# doubtful one (P). "Sent" is a fact whoever says it, so it may replace another owner's claim, and a cancel that came after Redis had
-# forgotten the claim; anything else that an owner without a lease says is dropped. A renewal restores a claim that Redis has forgotten.
+# doubtful one (P). "Sent" is a fact whichever worker says it, so it may replace another owner's claim, and a cancel that came after Redis
+# had forgotten the claim; anything else that an owner without a lease says is dropped. A renewal restores a claim that Redis has forgotten.
 # Abandoning (a) ends the lease of an attempt that may have been sent; freeing (f) takes back a claim that surely was not used.
 SCRIPT = """
 local clock = redis.call('TIME')

@@ -55,7 +55,7 @@ class ReadyDelivery:
 class Attempt:
     """What came of a job. Without an error the provider has taken it.
 
-    A channel that reaches several devices tells what happened to each of those it is done with, and which are still `pending`: those are
+    A channel that reaches several devices reports what happened to each of those it is done with, and which are still `pending`: those are
     tried again when the error is transient.
     """
 

@@ -241,5 +241,5 @@ def _after_failed_call(delivery: Delivery, error: ServiceError, attempts: int) -
         return reached_before(delivery) or Dead(failed)
     if error.code in _OUR_DEFECT:
         return result_of(delivery, Attempt(TransientDeliveryError(error.reason, error.message)), attempts=attempts)
-    wait_s = _PEER_WAITS_S[min(delivery.parked, len(_PEER_WAITS_S) - 1)]
+    wait_s = _PEER_WAITS_S[min(delivery.deferrals, len(_PEER_WAITS_S) - 1)]
     return Defer(error.reason, max(wait_s, error.retry_after_s or 0.0))

@@ -19,7 +19,7 @@ RATE_LIMITED = "PROVIDER_RATE_LIMITED"
 # A failure inside the worker says nothing about the provider.
 OUR_DEFECT = "INTERNAL"
 
-# Longer than this nobody waits for a token in a worker: the delivery is parked.
+# Longer than this no delivery waits for a token in a worker: it is deferred.
 _MOST_WAIT_S = 1.0
 _RAMP_FLOOR = 0.1
 
@@ -191,7 +191,7 @@ class Routing:
                 raise
 
     def _at_once(self) -> SendPermit | None:
-        """The short way for the common case: everybody is well and has a place, and nobody counts tokens."""
+        """The short way for the common case: every provider is well and has a place, and none counts tokens."""
         for route in self._routes:
             if route.limit is not None or self._room[route] <= 0 or route.breaker.closed_permit is None or route.pushback.active:
                 return None
@@ -215,7 +215,7 @@ class Routing:
         while True:
             usable = [route for route in self._routes if route not in excluded and route.held_s <= 0]
             if not usable:
-                self._wake()  # whoever waits for a place finds the same
+                self._wake()  # the next that waits for a place finds the same
                 raise NoProviderAvailable(self.held_reason, self.defer_s)
             left = [route for route in usable if route not in spent]
             free = [route for route in left or usable if self._room[route] > 0]
@@ -261,7 +261,7 @@ class Routing:
             await future
         except asyncio.CancelledError:
             if future.done() and not future.cancelled():
-                self._wake()  # the place that was given to us is somebody else's now
+                self._wake()  # the place that was given to us goes to the next
             raise
 
     def _wake(self) -> None:

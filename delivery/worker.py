@@ -97,7 +97,7 @@ class ProcessSettings(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Peers:
-    """The services that a worker asks, and how to tell whether they are there."""
+    """The services that a worker calls, and the checks whether they are there."""
 
     recipients: RecipientClient
     renderer: RenderClient
@@ -142,7 +142,7 @@ async def open_peers(name: str, settings: ProcessSettings) -> AsyncIterator[Peer
         users = await connect("user_svc", peers.user_svc, recipient_service_pb2.DESCRIPTOR.services_by_name["RecipientService"])
         templates = await connect("template_svc", peers.template_svc, render_service_pb2.DESCRIPTOR.services_by_name["RenderService"])
         recipients, renderer = RecipientClient(users), RenderClient(templates)
-        # reported only: while they are down deliveries are parked, which is no reason to send the worker's traffic elsewhere
+        # reported only: while they are down deliveries are deferred, which is no reason to send the worker's traffic elsewhere
         checks = (
             Check("user_svc", users.channel_ready, required=False),
             Check("template_svc", templates.channel_ready, required=False),
@@ -183,7 +183,7 @@ async def open_worker(
 
         async def alive() -> None:
             if not consumer.liveness():
-                log.error("the consumer has died in silence: this process ends so that another takes over")
+                log.error("the consumer has died: this process ends so that another takes over")
                 fatal.set()
             if not consumer.ready and not isolation.isolated:
                 raise ConsumerNotReady

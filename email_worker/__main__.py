@@ -1,4 +1,4 @@
-"""Runs email_worker until it is told to stop."""
+"""Runs email_worker until it is stopped."""
 
 import sys
 

@@ -77,7 +77,7 @@ class SmtpProvider:
         await asyncio.gather(*(_quit(connection) for connection in idle))
 
     async def close_idle(self) -> None:
-        """Closes the connections that nobody has needed for `idle_s`."""
+        """Closes the connections that were not needed for `idle_s`."""
         now_s = self._clock()
         old = [connection for connection in self._idle if now_s - connection.idle_since_s > self._settings.idle_s]
         self._idle = [connection for connection in self._idle if connection not in old]

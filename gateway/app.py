@@ -106,7 +106,7 @@ _WATCH_POLL_S = 1.0
 async def open_app(settings: Settings, *, broker: Broker | None = None, credentials: CredentialSource | None = None) -> AsyncIterator[App]:
     """Serves until the end of the block. `broker` replaces the one that the settings name, `credentials` user_svc as the source of keys.
 
-    What is not there yet does not hold it up: health tells what is missing, and only the database is needed to be ready.
+    What is not there yet does not hold it up: health reports what is missing, and only the database is needed to be ready.
     """
     async with AsyncExitStack() as stack:
         parts = await _open_parts(stack, settings, broker, credentials)
@@ -276,7 +276,7 @@ def _add_sagas(
         await orchestrator.start(Kind.ERASURE_SWEEP, user_id, {}, delay_s=remembered_s)
 
     people = PeopleClient(parts.users, users)
-    erasure = Erasure(PersonalRows(parts.database), people, tell=watchers.notify, sweep=sweep)
+    erasure = Erasure(PersonalRows(parts.database), people, notify=watchers.notify, sweep=sweep)
     orchestrator = Orchestrator(erasure.definitions(), store, poll_s=accept.sweep_s)
     stack.push_async_callback(orchestrator.close)
     orchestrator.begin()

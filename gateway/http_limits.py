@@ -62,8 +62,8 @@ class Connection(Protocol):
 class Connections:
     """The open connections. When there is no room, the one that has waited longest for a request makes room.
 
-    So whoever only holds connections open can't keep out those who use them: an idle one, or one with an unfinished head, is worth less
-    than a new one. An address at its own limit gives up one of its own.
+    So clients that only hold connections open can't keep out those that use them: an idle one, or one with an unfinished head, is worth
+    less than a new one. An address at its own limit gives up one of its own.
     """
 
     def __init__(self, limits: HttpLimits, budget: MemoryBudget) -> None:

@@ -216,7 +216,7 @@ class LimitedProtocol(HttpToolsProtocol):
         elif self.timeout_keep_alive_task is not None:
             self._all.waits(self)
 
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  its words are for nobody
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  its words are not sent
         """Called by uvicorn when the parser gives up, on a malformed request or because a limit was met."""
         self._answer(self._refusal or InvalidArgument("the request is not valid HTTP/1.1", reason="MALFORMED_REQUEST"))
 

@@ -24,7 +24,7 @@ REASON_STATUS = {**REFUSAL_STATUS, IdempotencyKeyReused.reason: 422, EtagMismatc
 INFO = ApiInfo(
     title="Clarion",
     version="1",
-    description="Tells people things: e-mail and push, by template, in the person's language, once.",
+    description="One API for notifications by e-mail and push, from versioned templates in the person's language, each sent once.",
     license_name="Apache-2.0",
     license_url="https://www.apache.org/licenses/LICENSE-2.0",
 )

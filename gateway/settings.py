@@ -106,7 +106,7 @@ class HttpSettings:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything that the gateway can be told."""
+    """All settings of the gateway."""
 
     common: CommonSettings
     sealing: SealingSettings

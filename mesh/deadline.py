@@ -7,7 +7,7 @@ from typing import Self
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """A moment on the monotonic clock, in seconds, after which nobody waits for the result any more."""
+    """A moment on the monotonic clock, in seconds, after which the result is not waited for any more."""
 
     at_s: float
 

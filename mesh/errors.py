@@ -44,7 +44,7 @@ _UNSHOWABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069
 
 
 def showable(text: str, longest: int = 1000) -> str:
-    """The text as it may stand in an error, whoever wrote it: escaped as in Python where it can't be shown, cut where it is too long.
+    """Text from outside as it may stand in an error: escaped as in Python where it can't be shown, cut where it is too long.
 
     A gRPC error travels in trailers, of which most clients take 8 KiB.
     """
@@ -56,7 +56,7 @@ def showable(text: str, longest: int = 1000) -> str:
 
 
 class ServiceError(Exception):
-    """An error that a caller is told in full. `message` is for people and must hold no secret and no internals.
+    """An error that a caller gets in full. `message` is for people and must hold no secret and no internals.
 
     `reason` is the stable UPPER_SNAKE word of google.rpc.ErrorInfo (AIP-193), `retry_after_s` becomes RetryInfo and Retry-After,
     `quota` names the limit that was exceeded.

@@ -34,7 +34,7 @@ _numbers = itertools.count()
 
 
 class FakeClock:
-    """A clock in seconds that moves only when told to."""
+    """A clock in seconds that moves only by `advance`."""
 
     def __init__(self, now: float = 1_000_000.0) -> None:
         self.now = now

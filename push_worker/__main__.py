@@ -1,4 +1,4 @@
-"""Runs push_worker until it is told to stop."""
+"""Runs push_worker until it is stopped."""
 
 import sys
 

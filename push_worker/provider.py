@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 # FCM asks for a minute where a 429 names no time
 _THROTTLED_S = 60.0
 _MAX_RETRY_AFTER_S = 24 * 3600.0
-# One connection carries 100 streams at FCM; more than a few help nobody.
+# One connection carries 100 streams at FCM; more than a few do not help.
 _CONNECTIONS = 4
 _URGENT_SHARE = 4
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)

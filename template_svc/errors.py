@@ -1,4 +1,4 @@
-"""The errors of template_svc: what a caller is told, each with its stable reason."""
+"""The errors of template_svc, each with its stable reason."""
 
 from mesh.errors import AlreadyExists, FailedPrecondition, FieldViolation, InvalidArgument, NotFound, ResourceExhausted, Unavailable
 
@@ -46,7 +46,7 @@ class InvalidContents(InvalidArgument):
 
     @classmethod
     def because(cls, violations: list[FieldViolation]) -> "InvalidContents":
-        """At least one violation; the message tells the first and counts the rest."""
+        """At least one violation; the message has the first and counts the rest."""
         first = violations[0]
         more = f" (and {len(violations) - 1} more)" if len(violations) > 1 else ""
         return cls(f"{first.field}: {first.description}{more}", violations=violations)
@@ -78,8 +78,8 @@ class RenderFailed(FailedPrecondition):
     @classmethod
     def at(cls, place: str, line: int | None, description: str) -> "RenderFailed":
         """`place` is a part such as `contents.en.html`."""
-        told = f"line {line}: {description}" if line else description
-        return cls(f"{place}: {told}", violations=[FieldViolation(place, told)])
+        said = f"line {line}: {description}" if line else description
+        return cls(f"{place}: {said}", violations=[FieldViolation(place, said)])
 
 
 class OutputTooLarge(RenderFailed):

@@ -8,7 +8,7 @@ from clarion.template.v1 import template_pb2
 from template_svc.blocks import PLATFORMS
 from template_svc.models import Content
 
-# Greater numbers have lost their last digits on the way already; as an int they would show digits that nobody sent.
+# Greater numbers have lost their last digits on the way already; as an int they would show digits that were not sent.
 _MAX_INTEGRAL = 2.0**63
 
 

@@ -90,7 +90,8 @@ class TemplateRepository:
 
     async def add_version(self, template: Template, new: NewVersion, publish: bool, now: datetime) -> TemplateVersion | None:
         number = templates.c.last_number + 1
-        # The update locks the template, so that numbers are given out one by one. The create time tells a namesake from this template.
+        # The update locks the template, so that numbers are given out one by one. The create time distinguishes a namesake from this
+        # template.
         take = update(templates).where(templates.c.name == template.name, templates.c.create_time == template.create_time, _ALIVE)
         take = take.values(last_number=number, latest_version=number, update_time=now, **({"published_version": number} if publish else {}))
         async with self._database.begin() as connection:

@@ -25,7 +25,7 @@ PATIENCE_NEW_S = 2.0
 PATIENCE_SUSPECT_S = 0.15
 RETRY_S = 5.0
 MAX_APART = 64
-# Bytes of results that are kept for who was told to ask again.
+# Bytes of results that are kept for callers that will repeat the call.
 MAX_LATE = 8_000_000
 MAX_PLACES = 10_000
 # With the limit on one rendering these take less than the deadline of a preview, one by one.

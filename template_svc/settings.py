@@ -11,7 +11,7 @@ from peers.settings import PeerSettings
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything that template_svc can be told. `render_limit_s` is the processor time that one rendering may take, `render_memory_mb` the
+    """All settings of template_svc. `render_limit_s` is the processor time that one rendering may take, `render_memory_mb` the
     memory beyond what a render process needs itself, `render_processes` how many of them serve sends.
     """
 

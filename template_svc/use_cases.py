@@ -71,7 +71,7 @@ class TemplateStore(VersionStore, Protocol):
 
 
 class Authoring:
-    """Templates and versions as their authors see them. `clock` tells the time in UTC."""
+    """Templates and versions as their authors see them. `clock` returns the time in UTC."""
 
     def __init__(self, store: TemplateStore, library: Library, scheduler: Scheduler, clock: Callable[[], datetime]) -> None:
         self._store = store

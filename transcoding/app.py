@@ -29,7 +29,7 @@ from transcoding.transcoder import Binding, bind_all
 
 log = logging.getLogger(__name__)
 
-_ANY = ("GET", "POST", "PUT", "PATCH", "DELETE")  # what `custom { kind: "*" }` is told as
+_ANY = ("GET", "POST", "PUT", "PATCH", "DELETE")  # what `custom { kind: "*" }` stands for
 _DOCUMENT_CACHE = ("cache-control", "public, max-age=300")  # it changes with a release only
 _HTML_POLICY = ("content-security-policy", "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'")
 
@@ -244,7 +244,7 @@ class RestApp:
             (CORRELATION_ID, exchange.correlation_id),
             NO_STORE,
             NO_SNIFF,
-            ("x-accel-buffering", "no"),  # tells nginx to pass each line on at once
+            ("x-accel-buffering", "no"),  # nginx then passes each line on at once
         ]
         try:
             async with DisconnectWatch(exchange.receive, after_s=0):
@@ -284,7 +284,7 @@ def _negotiate(accept: str, *, streaming: bool) -> str:
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:
-    """Opening and closing is the composition root's business; a server that asks is told that all is well."""
+    """Opening and closing is the composition root's business; a server that asks gets "complete"."""
     while True:
         event: Any = await receive()
         await send({"type": f"{event['type']}.complete"})

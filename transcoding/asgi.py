@@ -16,7 +16,7 @@ _RESERVED = frozenset({"connection", "content-length", "date", "server", "traile
 
 
 class ClientGone(Exception):
-    """The client has closed the connection; there is nobody to answer."""
+    """The client has closed the connection; there is no one to answer."""
 
 
 def encode_headers(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
@@ -29,7 +29,7 @@ def encode_headers(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, byte
 
 
 async def send_response(send: Send, status: int, headers: Iterable[tuple[str, str]], body: bytes, *, head: bool = False) -> None:
-    """One response; `head` keeps the body back but tells its length."""
+    """One response; `head` keeps the body back but sends its length."""
     raw = encode_headers(headers)
     if status != HTTPStatus.NOT_MODIFIED:  # whose length would be that of the body that it leaves out
         raw.append((b"content-length", b"%d" % len(body)))

@@ -122,7 +122,7 @@ class PrinterSet:
         return write
 
     def _hides_zero(self, field: FieldDescriptor) -> bool:
-        """With `short` an enum's zero that means "not chosen" is no value to tell people."""
+        """With `short` an enum's zero that means "not chosen" is no value to show."""
         return self._short and field.enum_type is not None and field.enum_type.values_by_number[0].name.endswith("UNSPECIFIED")
 
     def _print_any(self, message: Any) -> Any:

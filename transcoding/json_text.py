@@ -1,7 +1,7 @@
 """JSON text to plain values and back: strict on the way in (UTF-8, no duplicate keys, no NaN), compact on the way out.
 
-Reading uses the standard library: orjson is faster (1 us against 5 for a send request) but keeps the last of duplicate keys in silence,
-which the proto3 JSON mapping forbids. Writing uses orjson (0.2 us against 3).
+Reading uses the standard library: orjson is faster (1 us against 5 for a send request) but keeps the last of duplicate keys without an
+error, which the proto3 JSON mapping forbids. Writing uses orjson (0.2 us against 3).
 """
 
 import codecs

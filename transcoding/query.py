@@ -85,7 +85,7 @@ class QueryBinder:
         return problems
 
     def fields(self) -> Iterator[tuple[str, FieldDescriptor]]:
-        """Every parameter by its path, for documentation; fields of a type that holds itself are told once."""
+        """Every parameter by its path, for documentation; fields of a type that holds itself are listed once."""
         if not self._closed:
             yield from self._fields_of(self._descriptor, "", frozenset())
 

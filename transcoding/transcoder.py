@@ -1,6 +1,6 @@
 """HTTP requests to RPCs and their answers back, by google.api.http: path, body and query to the request, the response to JSON.
 
-One `Binding` per HTTP rule, compiled at start-up from descriptors alone; what is wrong with a rule is told there (`BindingError`).
+One `Binding` per HTTP rule, compiled at start-up from descriptors alone; what is wrong with a rule is reported there (`BindingError`).
 """
 
 from collections.abc import Callable, Iterator, Mapping

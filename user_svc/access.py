@@ -15,7 +15,7 @@ class NotOwner(PermissionDenied):
 
 
 def check_reach(caller: Caller, user_id: str, scope: str) -> None:
-    """Raises NotOwner unless the caller holds `scope` or is that person. Before anything is read, so that nothing is told."""
+    """Raises NotOwner unless the caller holds `scope` or is that person. Before anything is read, so that nothing is revealed."""
     if not caller.has(scope) and not is_self(caller, user_id):
         raise NotOwner
 

@@ -42,7 +42,7 @@ class BootstrapSettings:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything that user_svc can be told."""
+    """All settings of user_svc."""
 
     common: CommonSettings
     grpc: GrpcSettings

@@ -40,7 +40,7 @@ users = Table(
     Column("password_hash", Text),
     Column("create_time", _TIME, nullable=False),
     Column("update_time", _TIME, nullable=False),
-    # When a preference was last changed: the rules themselves can't tell once one is removed.
+    # When a preference was last changed: the rules themselves don't show it once one is removed.
     Column("preferences_time", _TIME),
 )
 Index("users_email", func.lower(users.c.email), unique=True)
@@ -109,7 +109,7 @@ revocations = Table(
 Index("revocations_by_time", revocations.c.create_time)
 Index("revocations_unpublished", revocations.c.id, postgresql_where=~revocations.c.published)
 
-# What the environment asked for at the first start was made: it is not made again when somebody has deleted it.
+# What the environment asked for at the first start was made: it is not made again after it was deleted.
 bootstraps = Table("bootstraps", metadata, Column("name", Text, primary_key=True), Column("create_time", _TIME, server_default=func.now()))
 
 signing_keys = Table(

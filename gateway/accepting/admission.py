@@ -25,7 +25,7 @@ RETENTION_S = 24 * 3600
 # claims, but the unique row in PostgreSQL holds then too.
 _CLAIM_TTL_S = 12
 _PROBE_INTERVAL_S = 1.0
-# under load only; nobody waits for a completion, so it may collect longer
+# under load only; no request waits for a completion, so it may collect longer
 _LINGER_S = 0.002
 _COMPLETE_LINGER_S = 0.01
 _KEY = "clarion:idem:"

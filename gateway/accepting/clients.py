@@ -32,7 +32,7 @@ _AWAY = {Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED, Code.RESOURCE_EXHAUSTED, Code
 
 
 class Remembered(Generic[V]):
-    """Positive answers for `fresh_s`, and for `stale_s` while nobody can be asked. The least recently learned are forgotten first."""
+    """Positive answers for `fresh_s`, and for `stale_s` while the service is down. The least recently learned are forgotten first."""
 
     def __init__(self, *, fresh_s: float, stale_s: float, size: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._fresh_s = fresh_s
@@ -60,7 +60,7 @@ class Remembered(Generic[V]):
             self._answers.popitem(last=False)
 
     async def ask(self, question: Callable[[str], Awaitable[V | None]], key: str, what: str) -> V | None:
-        """The answer to a question, or the one remembered while nobody can be asked. Raises PeerUnavailable when there is none."""
+        """The answer to a question, or the one remembered while the service is down. Raises PeerUnavailable when there is none."""
         try:
             return await question(key)
         except ServiceError as error:
@@ -121,7 +121,7 @@ class UserClient:
         return await self.is_known(user_id)
 
     async def is_known(self, user_id: str) -> bool:
-        """Whether there is such a person, asked now; what is remembered counts only while nobody can be asked. Raises PeerUnavailable."""
+        """Whether there is such a person, asked now; what is remembered counts only while the service is down. Raises PeerUnavailable."""
         return await self._known.ask(self._ids.submit, user_id, "the user") is not None
 
     def forget(self, user_id: str) -> None:

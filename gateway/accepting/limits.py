@@ -76,7 +76,7 @@ class Answer(IntEnum):
 
 
 class AdmissionDecision(NamedTuple):
-    """The answer; `response` for a replay, `retry_after_us` when limited, the rest tells the state of the limit that spoke."""
+    """The answer; `response` for a replay, `retry_after_us` when limited, the rest is the state of the limit that decided."""
 
     answer: Answer
     response: bytes

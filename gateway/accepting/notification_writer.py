@@ -78,7 +78,7 @@ class NotificationWriter:
         return await self._lookups.submit(digest)
 
     async def clean(self, *, most: int = 1000) -> int:
-        """Deletes up to `most` records past their retention and tells how many they were."""
+        """Deletes up to `most` records past their retention and returns how many they were."""
         return len(await self._database.fetch(_CLEAN, _oldest(), most))
 
     async def close(self) -> None:

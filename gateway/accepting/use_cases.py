@@ -26,14 +26,14 @@ class Templates(Protocol):
     """What is known of templates."""
 
     async def describe(self, name: str) -> TemplateSummary | None:
-        """The template, or None when there is none. Raises Unavailable when nobody can tell."""
+        """The template, or None when there is none. Raises Unavailable when that can't be found out."""
 
 
 class Users(Protocol):
     """Who exists."""
 
     async def exists(self, user_id: str) -> bool:
-        """Whether there is such a person. Raises Unavailable when nobody can tell."""
+        """Whether there is such a person. Raises Unavailable when that can't be found out."""
 
 
 class Texts(Protocol):

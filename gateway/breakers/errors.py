@@ -1,4 +1,4 @@
-"""What can go wrong with breakers, as callers are told."""
+"""What can go wrong with breakers, as callers see it."""
 
 from mesh.errors import NotFound, Unavailable
 
@@ -13,7 +13,7 @@ class BreakerNotFound(NotFound):
 
 
 class BreakersUnavailable(Unavailable):
-    """Redis is down, so each worker's breakers are its own and nobody can reach them."""
+    """Redis is down, so each worker's breakers are its own and out of reach."""
 
     reason = "BREAKERS_UNAVAILABLE"
 

@@ -12,7 +12,7 @@ from mesh.errors import InvalidArgument
 
 log = logging.getLogger(__name__)
 
-# Workers ask every half second; one that nobody has asked for in this time belongs to a provider that is no more.
+# Workers ask every half second; one that no worker has asked for in this time belongs to a provider that is no more.
 _IN_USE = timedelta(minutes=10)
 _LONGEST_S = 30 * 24 * 3600
 
@@ -38,7 +38,7 @@ class Breakers:
         self._now = now
 
     async def list_breakers(self) -> list[Breaker]:
-        """Those in use, and those that somebody holds open or closed."""
+        """Those in use, and those that an operator holds open or closed."""
         earliest = self._now() - _IN_USE
         return [
             breaker

@@ -1,4 +1,4 @@
-"""What can go wrong with jobs, as callers are told."""
+"""What can go wrong with jobs, as callers see it."""
 
 from mesh.errors import NotFound
 

@@ -119,7 +119,7 @@ class BulkRepository:
         await self._database.fetch(_CANCEL, identifier, datetime.now(UTC))
 
     async def claim(self, owner: UUID, *, most: int, lease_s: float) -> Sequence[Claimed]:
-        """Takes up to `most` jobs that run and that nobody works off, for `lease_s` seconds."""
+        """Takes up to `most` running operations that no replica works on, for `lease_s` seconds."""
         rows = await self._database.fetch(_CLAIM, owner, lease_s, most)
         return [
             Claimed(row["id"], State(row["decision"]), row["rate_per_s"], row["note"], Actor(row["actor_kind"], row["actor_id"]))
@@ -127,11 +127,11 @@ class BulkRepository:
         ]
 
     async def renew(self, job: Claimed, owner: UUID, *, lease_s: float) -> bool:
-        """Keeps a job for `lease_s` seconds more; False when it is somebody else's by now, or has ended."""
+        """Keeps a job for `lease_s` seconds more; False when it is another replica's by now, or has ended."""
         return bool(await self._database.fetch(_RENEW, job.id, owner, lease_s))
 
     async def release(self, job: Claimed, owner: UUID) -> None:
-        """Leaves a job to whoever comes next."""
+        """Leaves an operation to the next replica."""
         await self._database.fetch(_RELEASE, job.id, owner)
 
     async def step(self, job: Claimed, owner: UUID, *, most: int, lease_s: float, dispatch_lease_s: float) -> Step:
@@ -161,7 +161,7 @@ def _items_of(new: NewBulkOperation) -> Any:
         .limit(new.most)
     )
     if new.decision is State.REQUEUED and new.filters.cause is None and new.filters.reason is None:
-        # they may have been sent: that they are sent twice is to be somebody's wish
+        # they may have been sent: sending them twice takes a reviewer's decision
         found = found.where(letter.cause != Cause.UNKNOWN_OUTCOME)
     return insert(dead_letter_job_items).from_select(["job_id", "position", "notification_id"], found)
 

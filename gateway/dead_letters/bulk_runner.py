@@ -23,13 +23,13 @@ class JobQueue(Protocol):
     """The jobs that run."""
 
     async def claim(self, owner: UUID, *, most: int, lease_s: float) -> Sequence[Claimed]:
-        """Takes jobs that nobody works off."""
+        """Takes operations that no replica works on."""
 
     async def renew(self, job: Claimed, owner: UUID, *, lease_s: float) -> bool:
-        """Keeps a job; False when it is somebody else's by now, or has ended."""
+        """Keeps a job; False when it is another replica's by now, or has ended."""
 
     async def release(self, job: Claimed, owner: UUID) -> None:
-        """Leaves a job to whoever comes next."""
+        """Leaves an operation to the next replica."""
 
     async def step(self, job: Claimed, owner: UUID, *, most: int, lease_s: float, dispatch_lease_s: float) -> Step:
         """Decides the job's next letters in one transaction."""

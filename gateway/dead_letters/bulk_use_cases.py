@@ -54,7 +54,7 @@ class Order(NamedTuple):
 
 
 class BulkOperations:
-    """Makes jobs and tells how far they are. A repeated order answers the first one's job."""
+    """Starts operations and reports how far they are. A repeated order returns the first one's operation."""
 
     def __init__(self, store: JobStore, worker: Worker) -> None:
         self._store = store

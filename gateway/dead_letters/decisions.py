@@ -138,9 +138,9 @@ def _job(restart: _Restart) -> OutboxItem:
 
 
 def next_run(payload: bytes, run: int, edit: Edit) -> bytes:
-    """The payload for a new run: fresh attempts, nothing parked, and for another recipient where one is set. Raises DecodeError."""
+    """The payload for a new run: fresh attempts, nothing deferred, and for another recipient where one is set. Raises DecodeError."""
     delivery = Delivery.FromString(payload)
-    delivery.run, delivery.attempt, delivery.parked, delivery.crashes, delivery.refusals = run, 1, 0, 0, 0
+    delivery.run, delivery.attempt, delivery.deferrals, delivery.crashes, delivery.refusals = run, 1, 0, 0, 0
     delivery.ClearField("not_before")
     if edit.user_id is not None:
         # what is known of the other person's devices and address is of no use for this one

@@ -1,4 +1,4 @@
-"""What can go wrong with dead letters, as callers are told."""
+"""What can go wrong with dead letters, as callers see it."""
 
 from mesh.errors import FailedPrecondition, InvalidArgument, NotFound
 
@@ -13,7 +13,7 @@ class DeadLetterNotFound(NotFound):
 
 
 class AlreadyResolved(FailedPrecondition):
-    """Somebody has decided otherwise."""
+    """Another reviewer has decided otherwise."""
 
     reason = "ALREADY_RESOLVED"
 

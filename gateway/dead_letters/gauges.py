@@ -22,7 +22,7 @@ class OpenLetters(Protocol):
 
 
 class DeadLetterGauges:
-    """Counts every `interval_s`. Each replica tells the same figures: take their maximum, not their sum.
+    """Counts every `interval_s`. Each replica reports the same figures: take their maximum, not their sum.
 
     What has been counted once stays as 0, so that an alarm ends.
     """
@@ -46,7 +46,7 @@ class DeadLetterGauges:
         self._counting.start()
 
     async def close(self) -> None:
-        """Ends it; the figures are told no longer."""
+        """Ends it; the figures are reported no longer."""
         await self._counting.close()
         self._open.clear()
 

@@ -68,7 +68,7 @@ def cause_of(reason: str, fault: "delivery_pb2.Fault.ValueType" = delivery_pb2.F
 
 
 class Action(IntEnum):
-    """What somebody did about a dead letter."""
+    """What a reviewer did about a dead letter."""
 
     REQUEUED = 1
     DISCARDED = 2
@@ -86,7 +86,7 @@ class View(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """One thing that somebody did. `run` is the run that had failed by then."""
+    """One thing that a reviewer did. `run` is the run that had failed by then."""
 
     time: datetime
     action: Action
@@ -101,7 +101,7 @@ class Audit:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What a requeue would send now. `problem` tells, in UPPER_SNAKE, why there is no recipient or no content."""
+    """What a requeue would send now. `problem` says, in UPPER_SNAKE, why there is no recipient or no content."""
 
     redacted: bool
     recipient: str = ""

@@ -64,7 +64,7 @@ class DeadLetterRepository:
         return _CURSOR.page(placed, size, bound)
 
     async def decide(self, notification_id: UUID, decision: Decision, *, lease_s: float, edit: Edit) -> Decided:
-        """Decides an open one, and starts its notification's next run where that is the decision; or does neither and tells why."""
+        """Decides an open one, and starts its notification's next run where that is the decision; or does neither and says why."""
         async with self._database.driver() as driver, driver.transaction():
             return (await decide(driver, [notification_id], decision, lease_s=lease_s, edit=edit))[notification_id]
 

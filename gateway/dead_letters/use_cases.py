@@ -30,7 +30,7 @@ class DeadLetterStore(Protocol):
         """A page, newest first. Raises InvalidArgument for a token that does not fit."""
 
     async def decide(self, notification_id: UUID, decision: Decision, *, lease_s: float, edit: Edit) -> Decided:
-        """Decides an open one, and starts its notification's next run where that is the decision; or does neither and tells why."""
+        """Decides an open one, and starts its notification's next run where that is the decision; or does neither and says why."""
 
     async def note(self, letter: DeadLetter, action: Action, actor: Actor, words: str) -> None:
         """Writes an entry of the audit trail that decides nothing."""
@@ -54,7 +54,7 @@ class People(Protocol):
     """Who exists."""
 
     async def exists(self, user_id: str) -> bool:
-        """Whether there is such a person. Raises Unavailable when nobody can tell."""
+        """Whether there is such a person. Raises Unavailable when that can't be found out."""
 
 
 class Requeue(NamedTuple):

@@ -21,9 +21,9 @@ class Backlog(Protocol):
 
 
 class OutboxGauges:
-    """Measures every `interval_s`. Each replica tells the same figures but for its own sweeper's lag: take maxima, not sums.
+    """Measures every `interval_s`. Each replica reports the same figures but for its own sweeper's lag: take maxima, not sums.
 
-    What can't be measured is not told, rather than told as it was.
+    What can't be measured is not reported, rather than reported as it was.
     """
 
     def __init__(
@@ -50,14 +50,18 @@ class OutboxGauges:
         gauge("clarion.outbox.oldest_age", [self._age], "s", "Age of the oldest of them.")
         gauge("clarion.outbox.sweep_lag", [self._lag], "s", "How long the oldest that the last sweep took was overdue.")
         gauge("clarion.queue.depth", [self._depth], description="Messages (envelopes of up to 50 deliveries) that wait in each queue.")
-        gauge("clarion.queue.parked", [self._parked], description="Messages that wait for an open breaker or a Retry-After, by channel.")
+        gauge(
+            "clarion.queue.deferred",
+            [self._observe_deferred],
+            description="Messages that wait for an open breaker or a Retry-After, by channel.",
+        )
 
     def start(self) -> None:
         """Begins to measure."""
         self._measuring.start()
 
     async def close(self) -> None:
-        """Ends it; the figures are told no longer."""
+        """Ends it; the figures are reported no longer."""
         await self._measuring.close()
         self.waiting, self.depths = None, {}
 
@@ -78,8 +82,8 @@ class OutboxGauges:
         """Seconds that the oldest had waited when that was measured, by the database's clock; None when that is not known."""
         return None if self.waiting is None else self.waiting.oldest_s
 
-    def parked(self) -> dict[str, int]:
-        """Parked messages by channel."""
+    def deferred(self) -> dict[str, int]:
+        """Deferred messages by channel."""
         found: dict[str, int] = {}
         for queue, channel in self._parks.items():
             if queue in self.depths:
@@ -99,5 +103,5 @@ class OutboxGauges:
     def _depth(self, _options: CallbackOptions) -> Iterable[Observation]:
         return [Observation(depth, {"queue": queue}) for queue, depth in self.depths.items()]
 
-    def _parked(self, _options: CallbackOptions) -> Iterable[Observation]:
-        return [Observation(depth, {"channel": channel}) for channel, depth in self.parked().items()]
+    def _observe_deferred(self, _options: CallbackOptions) -> Iterable[Observation]:
+        return [Observation(depth, {"channel": channel}) for channel, depth in self.deferred().items()]

@@ -8,7 +8,7 @@ from gateway.notifications.models import Channel, OutboxItem
 
 _WINDOW = 4  # envelopes in flight per lane
 _URGENT_WINDOW = 32  # urgent ones travel alone, so more of them
-_RECENT_S = 1.0  # what a queue has lost since an older look tells nothing of its speed
+_RECENT_S = 1.0  # what a queue has lost since an older look says nothing of its speed
 
 _Queue = deque[tuple[float, OutboxItem]]
 
@@ -16,7 +16,7 @@ _Queue = deque[tuple[float, OutboxItem]]
 class Turns:
     """Jobs of many callers: one of each in turn. A caller's jobs of the backlog, which are older, come before its new ones.
 
-    Each job is ours until a moment on the monotonic clock; then somebody else may publish it.
+    Each job is ours until a moment on the monotonic clock; then another replica may publish it.
     """
 
     __slots__ = ("_callers", "_order", "backlog", "count")
@@ -69,7 +69,7 @@ class Turns:
 
 
 class Capacity:
-    """How many envelopes a queue may still get before somebody has to look at it again.
+    """How many envelopes a queue may still get before its depth has to be read again.
 
     What it has lost since the last look is granted on top: a queue that is emptied fast gets more, so that its workers never starve.
     """
@@ -101,7 +101,7 @@ class Capacity:
         self._confirmed, self._depth, self.looked_at = 0, depth, now
 
     def unknown(self, now: float) -> None:
-        """Nobody can tell the depth: rather out of turn than not at all."""
+        """The depth is unknown: rather out of turn than not at all."""
         self.left = self._most
         self._confirmed, self._depth, self.looked_at = 0, 0, now
 
@@ -155,7 +155,7 @@ class Lane:
         return self.has_more and self.wants() > 0
 
     def claimed(self, *, full: bool, last: str) -> None:
-        """A page has been claimed: `has_more` tells whether there is another one."""
+        """A page has been claimed: `has_more` is whether there is another one."""
         self._again |= full
         self.after, self.moved = last, 0
         self.has_more = bool(last) or self._again

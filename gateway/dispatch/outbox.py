@@ -155,7 +155,7 @@ class Outbox:
         self._database = database
 
     async def claim_urgent(self, *, most: int, lease_s: float) -> Claimed:
-        """Takes up to `most` due rows of high priority that nobody else has, for `lease_s` seconds."""
+        """Takes up to `most` due rows of high priority that no other replica has, for `lease_s` seconds."""
         rows = await self._database.fetch(_CLAIM_URGENT, lease_s, most)
         return _claimed(rows, full=len(rows) >= most, lag_s=_lag_s(rows))
 

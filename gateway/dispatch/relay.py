@@ -1,9 +1,9 @@
 """Committed notifications onto the bus.
 
 What this process has just committed it publishes at once, as long as the work queue is short. A queue that its workers do not keep up
-with is kept short: what waits then waits here, by caller, and goes out in turn, so that nobody's campaign keeps others waiting. A sweeper
-picks up the rest: scheduled ones whose time has come, what a crash left, what piled up while the broker was away, and what waited here
-for too long. A row is published under a lease, so that two processes rarely publish the same one; when it happens the workers' ledger
+with is kept short: what waits then waits here, by caller, and goes out in turn, so that no caller's campaign keeps others waiting. A
+sweeper picks up the rest: scheduled ones whose time has come, what a crash left, what piled up while the broker was away, and what waited
+here for too long. A row is published under a lease, so that two processes rarely publish the same one; when it happens the workers' ledger
 makes it harmless.
 """
 
@@ -33,7 +33,7 @@ _URGENT_PAGE = 500
 _MARK_AT_ONCE = 500
 _MOST_UNMARKED = 2_000
 _PAUSE_S = 0.5
-_MARK_LINGER_S = 0.02  # nobody waits for a mark, so that many may share a statement
+_MARK_LINGER_S = 0.02  # no request waits for a mark, so that many may share a statement
 _LOOK_S = 0.05  # between two looks at a queue that has little room
 _LOOK_MAX_S = 0.4  # and at one that has none for long
 
@@ -230,7 +230,7 @@ class Relay:
         return True
 
     def _look(self, lane: Lane) -> None:
-        """Has somebody look at the lane's queue, and again until it has capacity or nothing waits for it."""
+        """Reads the depth of the lane's queue, and again until it has capacity or nothing waits for it."""
         if not lane.looking and not self._closing:
             lane.looking = True
             _keep(self._looking, asyncio.create_task(self._watch(lane), name=f"relay-look-{lane.channel.key}"))

@@ -100,7 +100,7 @@ class RepeatableCalls:
     def _ended(self, task: asyncio.Task[bytes]) -> None:
         self._running.discard(task)
         if not task.cancelled():
-            task.exception()  # its caller may have left; whoever stays gets it from the shield
+            task.exception()  # its caller may have left; those that stay get it from the shield
 
 
 def digest_of(caller: Caller, method: str, key: str) -> bytes:

@@ -1,4 +1,4 @@
-"""What can go wrong with notifications, as callers are told."""
+"""What can go wrong with notifications, as callers see it."""
 
 from mesh.errors import FailedPrecondition, NotFound
 
@@ -13,7 +13,7 @@ class NotificationNotFound(NotFound):
 
 
 class TooLateToCancel(FailedPrecondition):
-    """An attempt is under way or has reached somebody, or it is all over."""
+    """An attempt is under way or has reached a person, or it is all over."""
 
     reason = "TOO_LATE_TO_CANCEL"
 

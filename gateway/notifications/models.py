@@ -50,7 +50,7 @@ class Status(IntEnum):
 _OUTCOMES = frozenset(set(Status) - {Status.SCHEDULED, Status.PENDING})
 
 # From each status, where it may go. PENDING takes outcomes too, since a worker may be faster than the mark that the bus has it. What is on
-# the bus is CANCELLED only after the ledger was told (`delivery/cancellation.py`); a worker that comes upon it tells so as an outcome.
+# the bus is CANCELLED only after the ledger holds the mark (`delivery/cancellation.py`); a worker that finds it reports an outcome.
 TRANSITIONS: Mapping[Status, frozenset[Status]] = {
     Status.SCHEDULED: frozenset({Status.PENDING, Status.CANCELLED, Status.EXPIRED}),
     Status.PENDING: _OUTCOMES,
@@ -67,7 +67,7 @@ TRANSITIONS: Mapping[Status, frozenset[Status]] = {
 TERMINAL = frozenset({Status.SENT, Status.FAILED, Status.SKIPPED, Status.CANCELLED, Status.EXPIRED})
 CANCELLABLE = frozenset(status for status, onward in TRANSITIONS.items() if Status.CANCELLED in onward)
 
-# Within one attempt things happen in this order; QUEUED as an outcome means that the attempt was parked before it began.
+# Within one attempt things happen in this order; QUEUED as an outcome means that the attempt was deferred before it began.
 _STAGE = {Status.PENDING: -1, Status.QUEUED: 0, Status.SENDING: 1, Status.RETRYING: 2}
 
 # In these the provider was not tried, so that the attempt is not used up. One that waits in the database is in its next attempt.
@@ -84,7 +84,7 @@ class DeviceResult:
 
 
 class EntryKey(NamedTuple):
-    """Two entries with the same key tell the same thing. `mark` is the time in µs for parkings (an attempt may have many), else 0.
+    """Two entries with the same key are the same event. `mark` is the time in µs for parkings (an attempt may have many), else 0.
 
     A cancel belongs to no attempt, so that of the gateway and that of a worker who comes upon it are one.
     """
@@ -119,7 +119,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one attempt, as a worker tells it. It may come late and more than once."""
+    """What became of one attempt, as a worker reports it. It may arrive late and more than once."""
 
     notification_id: UUID
     entry: Entry

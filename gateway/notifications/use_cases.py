@@ -18,7 +18,7 @@ SEND_SCOPE = "notifications:send"
 
 
 class NotificationStore(Protocol):
-    """Where notifications are kept. Those of somebody else than `user_id`, where it is given, are as if they did not exist."""
+    """Where notifications are kept. Those of another person than `user_id`, where it is given, are as if they did not exist."""
 
     async def find(self, identifier: UUID, user_id: UUID | None = None) -> Notification | None:
         """The notification with its timeline."""
@@ -78,9 +78,9 @@ class Notifications:
         return await self._store.list_page(filters._replace(user_id=own or wanted), size=page_size(size), token=token)
 
     async def cancel(self, caller: Caller, identifier: str) -> Notification:
-        """Cancels what nobody has begun to send; twice is no error.
+        """Cancels what no attempt has begun to send; twice is no error.
 
-        Raises NotificationNotFound, TooLateToCancel, or Unavailable when nobody can tell whether it is being sent.
+        Raises NotificationNotFound, TooLateToCancel, or Unavailable when it is unknown whether it is being sent.
         """
         key, user_id = _id_of(identifier), _reach(caller, SEND_SCOPE)
         found = await self._existing(key, user_id)

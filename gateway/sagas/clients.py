@@ -17,7 +17,7 @@ class PeopleClient:
         self._users = users
 
     async def is_known(self, user_id: str) -> bool:
-        """Whether there is such a person. Raises PeerUnavailable when nobody can tell."""
+        """Whether there is such a person. Raises PeerUnavailable when that can't be found out."""
         return await self._users.is_known(user_id)
 
     async def revoke_credentials(self, user_id: str) -> None:

@@ -1,7 +1,7 @@
 """Erasing a person, as a saga over the gateway and user_svc.
 
 Up to the pivot nothing is lost: what waits to be sent is held back, sessions end. The pivot deletes the person in user_svc; from then on
-the workers find nobody to send to. What follows is done however long it takes. A sweep looks again once no gateway can remember the person
+the workers find no one to send to. What follows is done however long it takes. A sweep looks again once no gateway can remember the person
 any more (`UserClient` does for a while), for what was accepted meanwhile.
 """
 
@@ -51,10 +51,10 @@ class Sagas(Protocol):
         """Opens a saga; the open one of this kind and key, where there is one."""
 
     async def resume(self, saga: Saga) -> Saga:
-        """Lets a parked one go on."""
+        """Lets a suspended one go on."""
 
     async def wait(self, identifier: UUID, *, timeout_s: float) -> Saga | None:
-        """The saga once it is over or parked, or when the time is up."""
+        """The saga once it is over or suspended, or when the time is up."""
 
 
 class OpenSagas(Protocol):
@@ -65,19 +65,19 @@ class OpenSagas(Protocol):
 
 
 class Erasure:
-    """The steps. `tell` hears of notifications that have changed; `sweep` opens the saga that looks again."""
+    """The steps. `notify` is called with notifications that have changed; `sweep` opens the saga that looks again."""
 
     def __init__(
         self,
         notifications: Notifications,
         people: People,
         *,
-        tell: Callable[[Iterable[UUID]], None],
+        notify: Callable[[Iterable[UUID]], None],
         sweep: Callable[[str], Awaitable[None]],
     ) -> None:
         self._notifications = notifications
         self._people = people
-        self._tell = tell
+        self._notify = notify
         self._sweep = sweep
 
     def definitions(self) -> tuple[Definition, Definition]:
@@ -109,7 +109,7 @@ class Erasure:
     async def cancel(self, saga: Saga) -> None:
         """Raises StillPublishing while some are neither on the bus nor here for sure."""
         cancelled, left = await self._notifications.cancel(UUID(saga.key))
-        self._tell(cancelled)
+        self._notify(cancelled)
         if left:
             raise StillPublishing
 
@@ -129,10 +129,10 @@ class Erasures:
         self._people = people
 
     async def erase(self, user_id: str, *, timeout_s: float) -> Saga:
-        """The saga that erases the person, once it is over or parked, or as it is when the time is up.
+        """The saga that erases the person, once it is over or suspended, or as it is when the time is up.
 
-        While one is open, asking again answers that one, and lets it go on when it was parked. Raises UserNotFound, ErasureTurnedBack,
-        or Unavailable when nobody can tell whether there is such a person.
+        While one is open, asking again answers that one, and lets it go on when it was suspended. Raises UserNotFound, ErasureTurnedBack,
+        or Unavailable when it can't be found out whether there is such a person.
         """
         parsed = parse(user_id)
         if parsed is None:
@@ -143,7 +143,7 @@ class Erasures:
             if not await self._people.is_known(key):
                 raise UserNotFound
             saga = await self._sagas.start(Kind.ERASURE, key, {})
-        elif saga.state is SagaState.PARKED:
+        elif saga.state is SagaState.SUSPENDED:
             saga = await self._sagas.resume(saga)
         settled = await self._sagas.wait(saga.id, timeout_s=timeout_s) or saga
         if settled.state is SagaState.COMPENSATED:

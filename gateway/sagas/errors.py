@@ -1,4 +1,4 @@
-"""What can go wrong with sagas and with erasing a person, as callers are told."""
+"""What can go wrong with sagas and with erasing a person, as callers see it."""
 
 from mesh.errors import Aborted, NotFound, Unavailable
 
@@ -13,7 +13,7 @@ class SagaNotFound(NotFound):
 
 
 class UserNotFound(NotFound):
-    """There is nobody to erase; user_svc says it with the same words."""
+    """There is no one to erase; user_svc says it with the same words."""
 
     reason = "USER_NOT_FOUND"
 

@@ -74,7 +74,7 @@ UPDATE dead_letters SET
     resolved_by = CASE WHEN state = {State.OPEN:d} THEN '{ERASED}' ELSE resolved_by END
 WHERE user_id = :user_id AND (state = {State.OPEN:d} OR delivery IS NOT NULL OR detail <> '' OR note <> '')
 """)
-# What reviewers wrote about the person's dead letters, those included that were sent to somebody else in the end.
+# What reviewers wrote about the person's dead letters, those included that were sent to another person in the end.
 _NOTES = text("""
 UPDATE dead_letter_audit a SET note = '' FROM dead_letters d
 WHERE d.notification_id = a.notification_id AND a.note <> '' AND (d.user_id = :user_id OR a.former_user_id = :user_id)
@@ -105,7 +105,7 @@ class PersonalRows:
         return cancelled, left
 
     async def redact(self, user_id: UUID) -> None:
-        """Removes variables, labels, replies of providers, devices and notes. In batches, so that nobody waits for long."""
+        """Removes variables, labels, replies of providers, devices and notes. In batches, so that no other transaction waits for long."""
         while await self._redact_batch(user_id):
             pass
         async with self._database.begin() as connection:

@@ -21,7 +21,7 @@ _COLUMNS = (
 )
 
 # As the partial unique index of the migrations says it.
-_IS_OPEN = f"state IN ({SagaState.RUNNING:d}, {SagaState.COMPENSATING:d}, {SagaState.PARKED:d})"
+_IS_OPEN = f"state IN ({SagaState.RUNNING:d}, {SagaState.COMPENSATING:d}, {SagaState.SUSPENDED:d})"
 
 _OPEN = f"""
 INSERT INTO sagas ({_COLUMNS})
@@ -73,7 +73,7 @@ class SagaRepository:
         return _saga(rows[0]) if rows else None
 
     async def save(self, saga: Saga) -> bool:
-        """False when somebody else has moved it."""
+        """False when another replica has moved it."""
         saved = await self._database.fetch(
             _SAVE,
             saga.id,

@@ -1,4 +1,4 @@
-"""The rules of looking at sagas and of setting a parked one going again."""
+"""The rules of looking at sagas and of setting a suspended one going again."""
 
 from typing import Protocol
 from uuid import UUID
@@ -23,7 +23,7 @@ class Resumer(Protocol):
     """Who runs sagas."""
 
     async def resume(self, saga: Saga) -> Saga:
-        """Lets a parked one go on; as it is now."""
+        """Lets a suspended one go on; as it is now."""
 
 
 class SagaDesk:
@@ -46,5 +46,5 @@ class SagaDesk:
         return await self._store.list_page(filters, size=page_size(size), token=token)
 
     async def resume(self, identifier: str) -> Saga:
-        """Lets a parked saga go on; any other is left as it is. Raises SagaNotFound."""
+        """Lets a suspended saga go on; any other is left as it is. Raises SagaNotFound."""
         return await self._resumer.resume(await self.get(identifier))

@@ -1,4 +1,4 @@
-"""What workers tell, into rows: many outcomes in one transaction, and the dead letters of those that were given up."""
+"""What workers report, into rows: many outcomes in one transaction, and the dead letters of those that were given up."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,8 +14,8 @@ from gateway.notifications.models import TERMINAL, Channel, Entry, Outcome, Prog
 from gateway.sagas.redaction import ERASED
 from mesh.stores.database import Database
 
-# In order of the id: whoever locks many rows does so in this order, or two could wait for each other. The range spares the partitions
-# that none of the ids is in.
+# In order of the id: every statement that locks many rows does so in this order, or two could wait for each other. The range spares the
+# partitions that none of the ids is in.
 _LOCK = """
 SELECT id, status, run, attempt, user_id, channel, create_time, payload IS NULL AS erased FROM notifications
 WHERE id = ANY($1::uuid[]) AND id BETWEEN $2 AND $3 ORDER BY id FOR UPDATE
@@ -134,19 +134,19 @@ class Outcomes:
         return [_given_up(row, reason, detail) for row in found if Status(row["status"]) not in TERMINAL]
 
     async def _apply(self, driver: Any, outcomes: Sequence[Outcome]) -> Applied:
-        told = [outcome for outcome in outcomes if max(outcome.entry.run, outcome.entry.attempt) <= _MAX_SMALLINT]
-        if not told:
+        reported = [outcome for outcome in outcomes if max(outcome.entry.run, outcome.entry.attempt) <= _MAX_SMALLINT]
+        if not reported:
             return Applied()
-        ids = sorted({outcome.notification_id for outcome in told})
+        ids = sorted({outcome.notification_id for outcome in reported})
         rows = await driver.fetch(_LOCK, ids, ids[0], ids[-1])
         known = {row["id"]: Progress(Status(row["status"]), row["run"], row["attempt"]) for row in rows}
-        told = [outcome for outcome in told if outcome.notification_id in known]
-        if not told:
+        reported = [outcome for outcome in reported if outcome.notification_id in known]
+        if not reported:
             return Applied()
         erased = {row["id"] for row in rows if row["erased"]}
         if erased:
-            told = [_without_details(outcome) if outcome.notification_id in erased else outcome for outcome in told]
-        changed = advance(known, told)
+            reported = [_without_details(outcome) if outcome.notification_id in erased else outcome for outcome in reported]
+        changed = advance(known, reported)
         if changed:
             await driver.fetch(_ADVANCE, *_columns_of(changed), ids[0], ids[-1])
             back = [outcome for progress, outcome in changed.values() if progress.status is Status.RETRYING and outcome.next_payload]
@@ -157,7 +157,7 @@ class Outcomes:
                     [one.entry.next_attempt_time for one in back],
                 )
                 await driver.fetch(_PUT_BACK, *columns, ids[0], ids[-1])
-        await driver.fetch(_RECORD, *entry_columns([(outcome.notification_id, outcome.entry) for outcome in told]))
+        await driver.fetch(_RECORD, *entry_columns([(outcome.notification_id, outcome.entry) for outcome in reported]))
         unsent = {key for key, (progress, _) in changed.items() if progress.status in _UNSENT}
         return Applied(
             tuple(known),
@@ -210,22 +210,22 @@ def _columns_of(changed: Mapping[UUID, tuple[Progress, Outcome]]) -> tuple[Seque
     )
 
 
-def entry_columns(told: Sequence[tuple[UUID, Entry]]) -> tuple[Sequence[object], ...]:
+def entry_columns(reported: Sequence[tuple[UUID, Entry]]) -> tuple[Sequence[object], ...]:
     """Timeline entries as the arrays of one INSERT."""
-    keys = [entry.key for _, entry in told]
+    keys = [entry.key for _, entry in reported]
     return (
-        [identifier for identifier, _ in told],
+        [identifier for identifier, _ in reported],
         [key.run for key in keys],
         [key.attempt for key in keys],
         [key.status.value for key in keys],
         [key.mark for key in keys],
-        [entry.time for _, entry in told],
-        [entry.start_time for _, entry in told],
-        [entry.next_attempt_time for _, entry in told],
-        [entry.reason for _, entry in told],
-        [entry.detail for _, entry in told],
-        [_devices_text(entry) for _, entry in told],
-        [entry.provider for _, entry in told],
+        [entry.time for _, entry in reported],
+        [entry.start_time for _, entry in reported],
+        [entry.next_attempt_time for _, entry in reported],
+        [entry.reason for _, entry in reported],
+        [entry.detail for _, entry in reported],
+        [_devices_text(entry) for _, entry in reported],
+        [entry.provider for _, entry in reported],
     )
 
 

@@ -68,7 +68,7 @@ class Settlement:
         self._subscriptions: list[Subscription] = []
         self._settled = meter().create_counter("clarion.settlement.outcomes", description="Outcomes recorded, by status.")
         self._dead = meter().create_counter("clarion.settlement.dead_letters", description="Dead letters filed.")
-        self._unreadable = meter().create_counter("clarion.settlement.unreadable", description="Messages that nobody can read.")
+        self._unreadable = meter().create_counter("clarion.settlement.unreadable", description="Messages that can't be read.")
 
     @property
     def healthy(self) -> bool:
@@ -139,7 +139,7 @@ class Settlement:
         return [None] * len(batches)
 
     async def _drop(self, message: Message) -> None:
-        """Nobody will ever read it; what is known of it goes to the log, without its content."""
+        """It can never be read; what is known of it goes to the log, without its content."""
         digest = hashlib.sha256(message.body).hexdigest()
         log.error("message can't be read", extra={"queue": message.queue, "bytes": len(message.body), "sha256": digest})
         self._unreadable.add(1)

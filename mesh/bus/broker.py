@@ -27,7 +27,7 @@ class BrokerUnavailable(Unavailable):
 
 
 class Unroutable(Unavailable):
-    """The broker has no queue for the message, which it handed back. Somebody deleted it; the next connection declares it anew."""
+    """The broker has no queue for the message, which it handed back. It was deleted; the next connection declares it anew."""
 
     reason = "QUEUE_MISSING"
 
@@ -39,7 +39,7 @@ Settle = Callable[[bool, bool], Awaitable[None]]
 
 
 class Message:
-    """One delivery. It is settled once, by `ack` or `reject`; on a channel that is gone both do nothing, since it comes again.
+    """One delivery. It is settled once, by `ack` or `reject`; on a channel that is gone both do nothing, since it is redelivered.
 
     `kind` is what its publisher says that the body is. `delivery_count` counts the deliveries before this one that ended without an ack.
     """

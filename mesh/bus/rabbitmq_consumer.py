@@ -170,7 +170,7 @@ class RabbitMQSubscription:
         self._last_sign_of_life = asyncio.get_running_loop().time()
 
     async def _watch(self) -> None:
-        """Consumers of this protocol have stopped unnoticed before; only the queue's depth tells that apart from a quiet hour."""
+        """Consumers of this protocol have stopped unnoticed before; only the queue's depth distinguishes that from a quiet hour."""
         while True:
             await asyncio.sleep(self._stalled_after_s / 4)
             self._stalled = await self._look()

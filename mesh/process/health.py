@@ -31,7 +31,7 @@ class Check:
 class HealthMonitor:
     """Probes every dependency each `interval_s` seconds and publishes what it finds. NOT_SERVING until the first round.
 
-    `alive` tells whether the process is sound apart from its dependencies; when it is not, only a restart may help.
+    `alive` returns whether the process is sound apart from its dependencies; when it is not, only a restart may help.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""grpc.health.v1 itself: the last known status of each service, told to whoever asks or watches."""
+"""grpc.health.v1 itself: the last known status of each service, for checks and watches."""
 
 import asyncio
 from collections import defaultdict
@@ -31,17 +31,17 @@ class HealthService(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # th
         return _Status(status=status)
 
     async def Watch(self, request: Any, context: Any) -> None:  # noqa: N802  named by the schema
-        """The status now and each that differs from the one told before; SERVICE_UNKNOWN for a service that was never set."""
-        changed, told = asyncio.Event(), -1
+        """The status now and each that differs from the one before; SERVICE_UNKNOWN for a service that was never set."""
+        changed, sent = asyncio.Event(), -1
         watchers = self._watchers[request.service]
         watchers.add(changed)
         try:
             while not self._ended:
                 changed.clear()
                 status = self._statuses.get(request.service, _Status.SERVICE_UNKNOWN)
-                if status != told:
+                if status != sent:
                     await context.write(_Status(status=status))
-                    told = status
+                    sent = status
                 await changed.wait()
         finally:
             watchers.discard(changed)

@@ -44,9 +44,9 @@ class TextFormatter(logging.Formatter):
         """One line; an exception's traceback below it."""
         extra: dict[str, object] = {key: value for key, value in vars(record).items() if key not in _OWN}
         _add_call(extra)
-        told = " ".join(f"{key}={value}" for key, value in extra.items())
+        fields = " ".join(f"{key}={value}" for key, value in extra.items())
         clock = time.strftime("%H:%M:%S", time.localtime(record.created))
-        text = f"{clock} {record.levelname:<7} {record.name}: {record.getMessage()} {told}".rstrip()
+        text = f"{clock} {record.levelname:<7} {record.name}: {record.getMessage()} {fields}".rstrip()
         return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
 
 

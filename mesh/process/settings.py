@@ -21,7 +21,7 @@ class SettingsError(Exception):
 class Env:
     """Reads typed variables and collects what is wrong with them.
 
-    `names` tells every variable that was asked for, with its default as people read it.
+    `names` holds every variable that was read, with its default as people read it.
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
@@ -154,7 +154,7 @@ class CommonSettings:
             env.problems.append("CLARION_SERVICE_KEY, CLARION_SERVICE_PUBLIC_KEYS: must be given together")
         return cls(
             host=env.text("CLARION_HOST", "0.0.0.0"),
-            # not the public address: whoever reads the metrics knows how busy the system is, with what, and what is failing
+            # not the public address: a reader of the metrics knows how busy the system is, with what, and what is failing
             metrics_host=env.text("CLARION_METRICS_HOST", "127.0.0.1"),
             metrics_port=env.integer("CLARION_METRICS_PORT", metrics_port, maximum=65535),
             log_level=env.text("CLARION_LOG_LEVEL", "INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR")),

@@ -102,7 +102,7 @@ def span(
     """A span that continues the trace in `carrier` (or the current one) and carries errors as its status without their text."""
     parent = _PROPAGATOR.extract(carrier) if carrier and TRACEPARENT in carrier else None
     if parent is None and not _recording and not trace.get_current_span().get_span_context().is_valid:
-        yield trace.INVALID_SPAN  # nobody records and there is no trace to continue: the most common case costs nothing
+        yield trace.INVALID_SPAN  # nothing is recorded and there is no trace to continue: the most common case costs nothing
         return
     opened = _TRACER.start_span(name, context=parent, kind=kind, attributes=dict(attributes or {}))
     base = parent if parent is not None else otel_context.get_current()

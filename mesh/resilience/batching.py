@@ -2,7 +2,7 @@
 
 While a call runs, the items that arrive collect and go out together with the next one. An item that arrives while nothing runs
 goes at once, so that a batch of one never waits (the group commit of DeWitt et al., SIGMOD 1984, without its timer). Under load
-a call may linger for company: its cost is shared by more, and who comes alone still waits for nobody.
+a call may linger until more items arrive: its cost is shared by more, and an item that arrives alone still does not wait.
 """
 
 import asyncio

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 # The newest of each name in this process, for the gauge; the metrics endpoint reads it from a thread of its own.
 _KNOWN: "dict[str, weakref.ref[Breaker]]" = {}
 
-# Retry-After while a probe is under way: nobody knows how long it takes, and its answer frees or forbids everything.
+# Retry-After while a probe is under way: it is unknown how long it takes, and its answer frees or forbids everything.
 _PROBE_WAIT_S = 1.0
 
 
@@ -166,9 +166,10 @@ class Breaker:
             self._probing = False
 
     def adopt(self, state: BreakerState, *, failures: int, wait_s: float, renewed: bool = False) -> None:
-        """Takes over what others know better. `wait_s` is how long nobody may call; half-open it tells that somebody else probes.
+        """Takes over what other replicas know better. `wait_s` is how long no call may be made; half-open it means that another replica
+        probes.
 
-        `renewed` tells that the state was left and entered again meanwhile: permits of before are stale.
+        `renewed` means that the state was left and entered again meanwhile: permits of before are stale.
         """
         self._failures = failures
         if state is BreakerState.OPEN:

@@ -18,7 +18,7 @@ from redis.asyncio import Redis
 
 from mesh.resilience.breaker import BreakerState
 
-# A breaker that nobody asks for is forgotten after this time; one that is in use never.
+# A breaker that no process asks for is forgotten after this time; one that is in use never.
 _KEPT_MS = 30 * 24 * 3600 * 1000
 _SEEN = "clarion:breakers"
 

@@ -72,7 +72,7 @@ class SharedBreakers:
         self._connected = False
         self._known: list[SharedBreaker] = []
         self._sent: set[asyncio.Task[Snapshot | None]] = set()
-        # one at a time: answers come in the order of what was told
+        # one at a time: answers arrive in the order of the reports
         self._batcher: Batcher[Operation, Snapshot] = Batcher(self._run, max_items=200, name="breakers")
 
     @property
@@ -93,10 +93,10 @@ class SharedBreakers:
             self._polling.start()
 
     async def close(self) -> None:
-        """Tells what is still to be told, and ends."""
+        """Reports what is still to be reported, and ends."""
         await self._polling.close()
         for breaker in self._known:
-            self.tell(breaker, "leave", _ANY_EPOCH)
+            self.report(breaker, "leave", _ANY_EPOCH)
         while self._sent:
             await asyncio.wait(self._sent)
         await self._batcher.close()
@@ -107,12 +107,12 @@ class SharedBreakers:
         await asyncio.gather(*(self._ask(breaker, operation) for breaker, operation in zip(self._known, operations, strict=True)))
 
     async def settled(self) -> None:
-        """Returns when Redis has answered to all that was told so far."""
+        """Returns when Redis has answered every report so far."""
         while self._sent:
             await asyncio.wait(self._sent)
 
-    def tell(self, breaker: "SharedBreaker", kind: str, epoch: int, *more: int) -> None:
-        """Tells Redis in the background."""
+    def report(self, breaker: "SharedBreaker", kind: str, epoch: int, *more: int) -> None:
+        """Reports to Redis in the background."""
         if self._connected:
             task = asyncio.create_task(self._ask(breaker, (kind, breaker.name, epoch, self.replica, *more)))
             self._sent.add(task)
@@ -239,7 +239,7 @@ class SharedBreaker:
             return
         if permit.local == self._local.permit:
             self._local.record_success(permit.local)
-            self._others.tell(self, "good", permit.epoch)
+            self._others.report(self, "good", permit.epoch)
 
     def record_failure(self, permit: Permit) -> None:
         """The provider failed: unreachable, silent, or broken inside."""
@@ -250,7 +250,7 @@ class SharedBreaker:
             self._set_isolated(True)
         else:
             self._local.record_failure(permit.local)
-        self._others.tell(self, "bad", permit.epoch, 1, self._others.failures, round(self._others.open_s * 1000))
+        self._others.report(self, "bad", permit.epoch, 1, self._others.failures, round(self._others.open_s * 1000))
 
     def release(self, permit: Permit) -> None:
         """The call ended without an answer about the provider."""
@@ -258,10 +258,10 @@ class SharedBreaker:
         self._local.release_probe(permit.local)
         if self._probe != _ANY_EPOCH and permit.epoch == self._probe:
             self._probe = _ANY_EPOCH
-            self._others.tell(self, "release", permit.epoch)
+            self._others.report(self, "release", permit.epoch)
 
     def question(self, lease_ms: int, *, returning: bool) -> Operation:
-        """What to ask Redis now and then. After a time without it (`returning`), what happened here is told too."""
+        """What to ask Redis now and then. After a time without it (`returning`), what happened here is reported too."""
         if returning and self._local.failures > 0 and not self._held_closed:
             open_ms = round((self._local.retry_after_s or self._others.open_s) * 1000)
             return ("bad", self.name, _ANY_EPOCH, self._others.replica, self._local.failures, self._others.failures, open_ms)

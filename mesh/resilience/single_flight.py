@@ -10,7 +10,7 @@ V = TypeVar("V")
 
 
 class SingleFlight(Generic[K, V]):
-    """Calls `ask` once per key at a time. Every caller gets its result or its error; one that is cancelled takes nobody along."""
+    """Calls `ask` once per key at a time. Every caller gets its result or its error; one that is cancelled cancels no other."""
 
     def __init__(self, ask: Callable[[K], Awaitable[V]]) -> None:
         self._ask = ask

@@ -51,7 +51,7 @@ class Dispatcher:
     def limit_to(self, limits: CallLimits) -> None:
         """Sets how much may be in hand at once, before the first call."""
         self._calls = Slots("calls", total=limits.calls)
-        # half for each caller, strangers together being one: nobody fills the process alone
+        # half for each caller, strangers together being one: no caller fills the process alone
         self._calls_of = Slots("calls", total=limits.calls, per_key=max(1, limits.calls // 2))
         self._streams = OpenStreams(limits)
 

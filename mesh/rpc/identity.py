@@ -26,7 +26,7 @@ _SERVICE_TOKEN_S = 60
 _LEEWAY_S = 60
 # how long a proven credential is believed without asking again: the most that a revocation can lag where Redis does not bring it sooner
 _KEY_CACHE_S = 4.0
-# and how long while nobody can be asked; nobody can revoke it then either
+# and how long while user_svc is down; nothing can be revoked then either
 _KEY_STALE_S = 600.0
 _TOKEN_CACHE_S = 30.0
 _CACHE_SIZE = 10_000
@@ -105,7 +105,7 @@ class ServiceIdentity:
 
 @dataclass(frozen=True, slots=True)
 class _Proven:
-    """A caller, until when it is believed, and until when while nobody can be asked; seconds since the epoch."""
+    """A caller, until when it is believed, and until when while user_svc is down; seconds since the epoch."""
 
     caller: Caller
     until: float

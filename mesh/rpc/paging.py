@@ -69,7 +69,7 @@ class Cursor:
             raise _malformed() from None
 
     def page(self, rows: Sequence[tuple[Sequence[Value], T]], size: int, filters: Mapping[str, object] | None = None) -> Page[T]:
-        """A page of `size` entries out of up to `size + 1` rows of (position, entry): the extra one tells that more follow."""
+        """A page of `size` entries out of up to `size + 1` rows of (position, entry): the extra one shows that more follow."""
         shown = rows[:size]
         more = len(rows) > size
         return Page(tuple(item for _, item in shown), self.token(shown[-1][0], filters) if more else "")

@@ -64,7 +64,7 @@ def to_status(error: ServiceError) -> status_pb2.Status:
 
 
 def from_status(status: status_pb2.Status) -> ServiceError:
-    """The error that another process told us. Unknown details are left out; a status without ErrorInfo keeps its code's own reason."""
+    """The error that another process answered. Unknown details are left out; a status without ErrorInfo keeps its code's own reason."""
     reason: str | None = None
     metadata: dict[str, str] = {}
     violations: list[FieldViolation] = []

@@ -1,7 +1,7 @@
 """Health and reflection: services for machines and developers, open to all, with places of their own beside those of the calls.
 
-A health check takes no place at all: whoever fills the process with calls, streams or health watches must not make a probe fail, since a
-restart would cost those who did nothing.
+A health check takes no place at all: a caller who fills the process with calls, streams or health watches must not make a probe fail,
+since a restart would cost those who did nothing.
 """
 
 from collections.abc import AsyncIterator, Sequence

@@ -57,7 +57,7 @@ class SagaStore(Protocol):
     async def find(self, identifier: UUID) -> Saga | None: ...
 
     async def save(self, saga: Saga) -> bool:
-        """Replaces the version before this one. False when that is not there any more: somebody else has moved the saga."""
+        """Replaces the version before this one. False when that is not there any more: another replica has moved the saga."""
 
     async def claim(self, kinds: Collection[str], *, now: datetime, until: datetime, most: int) -> Sequence[Saga]:
         """Takes up to `most` active sagas of the kinds that are due, oldest first, and makes them due again at `until`.
@@ -93,7 +93,7 @@ class Orchestrator:
         self._running: dict[UUID, asyncio.Task[None]] = {}
         self._polling = Periodic("sagas", self.run_due, interval_s=poll_s)
         self._closing = False
-        self._settled = meter().create_counter("clarion.saga.settled", description="Sagas that ended or were parked, by kind and state.")
+        self._settled = meter().create_counter("clarion.saga.settled", description="Sagas that ended or were suspended, by kind and state.")
         self._failures = meter().create_counter("clarion.saga.failures", description="Failed tries of steps, by kind, step and reason.")
 
     def begin(self) -> None:
@@ -121,8 +121,8 @@ class Orchestrator:
         return stored
 
     async def resume(self, saga: Saga) -> Saga:
-        """Lets a parked saga go on; as it is now, which is unchanged when it was not parked."""
-        if saga.state is SagaState.PARKED:
+        """Lets a suspended saga go on; as it is now, which is unchanged when it was not suspended."""
+        if saga.state is SagaState.SUSPENDED:
             resumed = saga.resumed(self._now(), lease_s=self._lease_s)
             if await self._store.save(resumed):
                 self._spawn(resumed)
@@ -130,7 +130,7 @@ class Orchestrator:
         return await self._store.find(saga.id) or saga
 
     async def wait(self, identifier: UUID, *, timeout_s: float) -> Saga | None:
-        """The saga once it is over or parked, or as it is when the time is up."""
+        """The saga once it is over or suspended, or as it is when the time is up."""
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 while (found := await self._store.find(identifier)) is not None and found.is_active:
@@ -165,7 +165,7 @@ class Orchestrator:
         await self.idle()
 
     async def run(self, saga: Saga) -> Saga:
-        """Runs a saga that is leased to this process until it is settled, has to wait, or is somebody else's. As it is then."""
+        """Runs a saga that is leased to this process until it is settled, has to wait, or is another replica's. As it is then."""
         context.enter(CallContext(method=f"saga/{saga.kind}", correlation_id=saga.correlation_id))
         while saga.is_active:
             if self._closing:
@@ -205,7 +205,7 @@ class Orchestrator:
 
     def _spawn(self, saga: Saga) -> None:
         if saga.id in self._running or self._closing:
-            return  # it outlived its lease here, and will notice; or whoever comes after us takes it
+            return  # it outlived its lease here and will notice, or another replica takes it
         task = asyncio.create_task(self._run_safely(saga), name=f"saga-{saga.kind}")
         self._running[saga.id] = task
         task.add_done_callback(lambda _: self._running.pop(saga.id, None))
@@ -220,20 +220,20 @@ class Orchestrator:
 
     def _report(self, saga: Saga, failure: Failure, error: Exception) -> None:
         self._failures.add(1, {"kind": saga.kind, "step": saga.step.name, "reason": failure.reason})
-        told = {**_identity(saga), "step": saga.step.name, "reason": failure.reason}
+        fields = {**_identity(saga), "step": saga.step.name, "reason": failure.reason}
         if isinstance(error, ServiceError | TimeoutError):
-            log.info("a saga's step failed", extra=told)
+            log.info("a saga's step failed", extra=fields)
         else:
-            log.error("a saga's step failed unexpectedly", exc_info=error, extra=told)
+            log.error("a saga's step failed unexpectedly", exc_info=error, extra=fields)
 
     def _note(self, before: Saga, after: Saga) -> None:
         if after.is_active:
             if after.state is not before.state:
-                log.warning("saga turns back", extra={**_identity(after), "reason": after.reason})
+                log.warning("saga compensates", extra={**_identity(after), "reason": after.reason})
             return
         self._settled.add(1, {"kind": after.kind, "state": after.state.name.lower()})
-        if after.state is SagaState.PARKED:
-            log.error("saga is parked and needs a person", extra={**_identity(after), "step": after.step.name, "reason": after.reason})
+        if after.state is SagaState.SUSPENDED:
+            log.error("saga is suspended and needs a person", extra={**_identity(after), "step": after.step.name, "reason": after.reason})
 
 
 def failure_of(error: Exception) -> Failure:

@@ -1,7 +1,7 @@
 """What a saga is and how it moves: its definition, one instance, and the transitions between an instance and the next. No I/O.
 
 Forward, step after step, until all are done; when a step is refused before the pivot is done, backward through the compensations. Past
-the pivot there is only forward. A saga that can't move either way is parked for a person.
+the pivot there is only forward. A saga that can't move either way is suspended for a person.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -19,7 +19,7 @@ class SagaState(IntEnum):
     COMPENSATING = 2
     COMPLETED = 3
     COMPENSATED = 4
-    PARKED = 5
+    SUSPENDED = 5
 
 
 class StepState(IntEnum):
@@ -107,7 +107,7 @@ class Saga:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing will happen any more. A parked saga is neither active nor over."""
+        """Whether nothing will happen any more. A suspended saga is neither active nor over."""
         return self.state in OVER
 
     @property
@@ -117,7 +117,7 @@ class Saga:
 
     @property
     def goes_back(self) -> bool:
-        """Whether it compensates, or did so until it was parked."""
+        """Whether it compensates, or did so until it was suspended."""
         return any(step.state in {StepState.FAILED, StepState.COMPENSATED} for step in self.steps)
 
     def done(self, started: datetime, now: datetime, *, lease_s: float, found: Mapping[str, Any] | None = None) -> "Saga":
@@ -132,7 +132,7 @@ class Saga:
         )
 
     def undone(self, started: datetime, now: datetime, *, lease_s: float, compensated: bool) -> "Saga":
-        """After the step's compensation; `compensated` is False where there is none. The reason stays: it tells why."""
+        """After the step's compensation; `compensated` is False where there is none. The reason stays: it says why."""
         record = StepState.COMPENSATED if compensated else None
         return replace(
             self._moved(record, started, now, lease_s),
@@ -143,7 +143,7 @@ class Saga:
     def failed(
         self, failure: Failure, started: datetime, now: datetime, *, lease_s: float, policy: RetryPolicy, past_pivot: bool
     ) -> "Saga":
-        """After a failed try: it waits, turns back, or is parked."""
+        """After a failed try: it waits, compensates, or is suspended."""
         faults = self.faults + (failure.fault is not Fault.AWAY)
         if self.state is SagaState.RUNNING and not past_pivot and (failure.fault is Fault.REFUSED or faults >= policy.faults):
             # the refused step is undone too: an earlier try may have had its effect before the answer was lost
@@ -151,11 +151,11 @@ class Saga:
             return replace(turned, state=SagaState.COMPENSATING, reason=failure.reason)
         after = replace(self, attempts=self.attempts + 1, faults=faults, reason=failure.reason, update_time=now, version=self.version + 1)
         if faults >= policy.faults:
-            return replace(after, state=SagaState.PARKED)
+            return replace(after, state=SagaState.SUSPENDED)
         return replace(after, due_at=now + timedelta(seconds=policy.wait_s(after.attempts, failure.retry_after_s)))
 
     def resumed(self, now: datetime, *, lease_s: float) -> "Saga":
-        """A parked one after a person has removed the cause: it goes on where it stood, with fresh tries."""
+        """A suspended one after a person has removed the cause: it goes on where it stood, with fresh tries."""
         state = SagaState.COMPENSATING if self.goes_back else SagaState.RUNNING
         due_at = now + timedelta(seconds=lease_s)
         return replace(self, state=state, attempts=0, faults=0, update_time=now, due_at=due_at, version=self.version + 1)
@@ -180,7 +180,7 @@ Action = Callable[[Saga], Awaitable[Mapping[str, Any] | None]]
 class Step:
     """One step. Both callables are idempotent, and a compensation is harmless when its action never had an effect.
 
-    Without an action there is nothing to do: whoever opened the saga has done it.
+    Without an action there is nothing to do: it was done when the saga was opened.
     """
 
     name: str

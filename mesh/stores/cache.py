@@ -1,4 +1,4 @@
-"""Redis (or Valkey): one client per process, with time-outs short enough that a sick Redis slows nobody down."""
+"""Redis (or Valkey): one client per process, with time-outs short enough that a sick Redis slows no caller down."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,7 +20,7 @@ async def open_cache(settings: CacheSettings) -> AsyncIterator[Redis]:
         socket_timeout=settings.timeout_s,
         socket_connect_timeout=settings.timeout_s,
         health_check_interval=30,
-        # one retry, at once, only where the kept connection turned out dead: a restarted Redis costs nobody an error
+        # one retry, at once, only where the kept connection turned out dead: a restarted Redis costs no caller an error
         retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
     )
     try:

@@ -62,7 +62,7 @@ class Database:
             async with self.engine.connect() as connection:
                 driver: Any = (await connection.get_raw_connection()).driver_connection
                 while driver.is_closed():
-                    # it died while it lay in the pool: nobody has to hear of that
+                    # it died while it lay in the pool, which concerns no caller
                     await connection.invalidate()
                     driver = (await connection.get_raw_connection()).driver_connection
                 try:

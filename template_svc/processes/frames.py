@@ -78,9 +78,9 @@ def pack_error(error: ServiceError) -> bytes:
 
 def unpack_error(payload: bytes) -> ServiceError:
     """Raises ValueError, KeyError or TypeError for what `pack_error` did not write."""
-    told = orjson.loads(payload)
-    violations = [FieldViolation(str(field), str(description)) for field, description in told["violations"]]
-    return _ERRORS[told["reason"]](str(told["message"]), violations=violations)
+    error = orjson.loads(payload)
+    violations = [FieldViolation(str(field), str(description)) for field, description in error["violations"]]
+    return _ERRORS[error["reason"]](str(error["message"]), violations=violations)
 
 
 def parts_of(content: Content) -> dict[str, Any]:

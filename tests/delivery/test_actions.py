@@ -41,10 +41,10 @@ def only_onward(actions: DeliveryActions) -> tuple[str, Delivery]:
 
 @pytest.mark.parametrize(("attempt", "seconds"), [(1, 2), (2, 4), (3, 8)])
 def test_a_retry_takes_the_ladders_step_of_its_attempt(attempt: int, seconds: int) -> None:
-    actions = settled(make_delivery(attempt=attempt, parked=3, crashes=1), Retry(Outcome(reason="SMTP_451")))
+    actions = settled(make_delivery(attempt=attempt, deferrals=3, crashes=1), Retry(Outcome(reason="SMTP_451")))
     route, delivery = only_onward(actions)
     assert route == f"email.retry.{seconds}s"
-    assert (delivery.attempt, delivery.parked, delivery.crashes) == (attempt + 1, 0, 0)
+    assert (delivery.attempt, delivery.deferrals, delivery.crashes) == (attempt + 1, 0, 0)
     assert not delivery.HasField("not_before")
     (outcome,) = actions.outcomes
     assert outcome.status == NotificationStatus.NOTIFICATION_STATUS_RETRYING
@@ -83,7 +83,7 @@ def test_a_delivery_that_is_done_has_an_outcome_and_nothing_else() -> None:
 def test_a_parked_delivery_keeps_its_attempt() -> None:
     actions = settled(make_delivery(attempt=2), Defer("BREAKER_OPEN", 30))
     route, delivery = only_onward(actions)
-    assert (route, delivery.attempt, delivery.parked) == ("email.park.30s", 2, 1)
+    assert (route, delivery.attempt, delivery.deferrals) == ("email.park.30s", 2, 1)
     (outcome,) = actions.outcomes
     assert (outcome.status, outcome.reason) == (NotificationStatus.NOTIFICATION_STATUS_QUEUED, "BREAKER_OPEN")
     assert outcome.next_attempt_time.ToDatetime(UTC) == NOW + timedelta(seconds=30)
@@ -232,13 +232,13 @@ def test_a_step_that_a_queue_can_hold_waits_on_the_bus(attempt: int, route: str)
 @pytest.mark.parametrize(("attempt", "wait_s", "retry_after_s"), [(4, 300, None), (5, 7200, None), (4, 900, 900.0)])
 def test_a_longer_step_waits_in_the_database(attempt: int, wait_s: int, retry_after_s: float | None) -> None:
     actions = DeliveryActions(LONG, urgent=False, now=NOW)
-    actions.settle(make_delivery(attempt=attempt, parked=3), Retry(Outcome(reason="SMTP_451", detail="later"), retry_after_s))
+    actions.settle(make_delivery(attempt=attempt, deferrals=3), Retry(Outcome(reason="SMTP_451", detail="later"), retry_after_s))
     actions.pack()
     assert actions.messages == []
     (outcome,) = actions.outcomes
     assert (outcome.status, outcome.attempt, outcome.reason) == (NotificationStatus.NOTIFICATION_STATUS_RETRYING, attempt, "SMTP_451")
     assert outcome.next_attempt_time.ToDatetime(UTC) == NOW + timedelta(seconds=wait_s)
-    assert (outcome.next.notification_id, outcome.next.attempt, outcome.next.parked) == ("n1", attempt + 1, 0)
+    assert (outcome.next.notification_id, outcome.next.attempt, outcome.next.deferrals) == ("n1", attempt + 1, 0)
 
 
 def test_after_the_last_step_it_is_a_dead_letter_and_a_refusal_of_the_sender_takes_no_step() -> None:

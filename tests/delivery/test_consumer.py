@@ -106,7 +106,7 @@ async def test_an_envelope_of_every_kind_goes_its_ways(broker: Broker) -> None:
     def answer(delivery: Delivery) -> Disposition:
         if delivery.notification_id == "retried" and delivery.attempt == 1:
             return Retry(Outcome(reason="SMTP_451"))
-        if delivery.notification_id == "parked" and not delivery.parked:
+        if delivery.notification_id == "parked" and not delivery.deferrals:
             return Defer("BREAKER_OPEN", 30 * SCALE)
         return answers.get(delivery.notification_id, Done(Outcome(status=SENT)))
 

@@ -139,7 +139,7 @@ async def test_a_service_that_is_down_costs_no_attempt(bench: Bench) -> None:
     waits = []
     for parked in (0, 2, 3, 14, 15, 100):
         delivery = make_delivery()
-        delivery.parked = parked
+        delivery.deferrals = parked
         waits.append(await bench.one(delivery))
     assert waits == [Defer("DATABASE_UNAVAILABLE", wait_s) for wait_s in (2, 2, 4, 4, 8, 30)], "short at first, then longer"
     bench.recipients.error = Unavailable("held back", reason="BREAKER_OPEN", retry_after_s=45)

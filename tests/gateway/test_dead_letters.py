@@ -267,10 +267,10 @@ async def test_attempts_start_anew_with_nothing_left_of_the_run_before(desk: Des
     letter = make_row()
     assert letter.id != row.id
     await NotificationWriter(desk.database, lambda _: None).store(letter)
-    await desk.fail(letter, parked=3, crashes=2, not_before=later)
+    await desk.fail(letter, deferrals=3, crashes=2, not_before=later)
     await desk.letters.requeue(REVIEWER, str(letter.id), AGAIN)
     delivery = desk.delivery()
-    assert (delivery.attempt, delivery.parked, delivery.crashes, delivery.HasField("not_before")) == (1, 0, 0, False)
+    assert (delivery.attempt, delivery.deferrals, delivery.crashes, delivery.HasField("not_before")) == (1, 0, 0, False)
 
 
 async def test_a_reviewer_may_send_it_to_another_address(desk: Desk) -> None:

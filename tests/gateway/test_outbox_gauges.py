@@ -43,7 +43,7 @@ async def test_size_age_and_the_depth_of_every_queue_are_measured(broker: Memory
     assert {queue: depth for queue, depth in gauges.depths.items() if depth} == {
         "email.queue": 2, "failed.queue": 1, "push.park.30s": 2, "push.park.120s": 1, "push.retry.2s": 1,
     }  # fmt: skip
-    assert gauges.parked() == {"email": 0, "push": 3}
+    assert gauges.deferred() == {"email": 0, "push": 3}
 
 
 async def test_an_empty_backlog_is_of_age_zero(broker: MemoryBroker) -> None:
@@ -62,7 +62,7 @@ async def test_what_can_not_be_measured_is_not_told(broker: MemoryBroker) -> Non
     broker.disconnect()
     with pytest.raises(BrokerUnavailable):
         await gauges.refresh()
-    assert (gauges.depths, gauges.parked()) == ({}, {})
+    assert (gauges.depths, gauges.deferred()) == ({}, {})
     assert gauges.oldest_age_s() is not None
     backlog.waiting = None
     with pytest.raises(DatabaseUnavailable):

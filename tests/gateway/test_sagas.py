@@ -69,9 +69,9 @@ async def test_of_one_kind_and_key_one_is_open_however_many_ask_at_once(store: S
 
 
 async def test_each_due_saga_is_claimed_by_one_replica(store: SagaRepository) -> None:
-    """Parked ones, those of other kinds, and those that are not due are left alone."""
+    """Suspended ones, those of other kinds, and those that are not due are left alone."""
     due = [await store.open(make_saga()) for _ in range(10)]
-    for other in (make_saga(kind="other"), make_saga(due_at=NOW + timedelta(seconds=1)), make_saga(state=SagaState.PARKED)):
+    for other in (make_saga(kind="other"), make_saga(due_at=NOW + timedelta(seconds=1)), make_saga(state=SagaState.SUSPENDED)):
         await store.open(other)
     until = NOW + timedelta(seconds=30)
     pages = await asyncio.gather(*(store.claim(["trip"], now=NOW, until=until, most=5) for _ in range(4)))
@@ -94,7 +94,7 @@ async def test_pages_follow_each_other_newest_first(store: SagaRepository) -> No
         if not token:
             break
     assert seen == [saga.id for saga in reversed(sagas)]
-    assert (await desk.list_sagas(SagaFilters(state=SagaState.PARKED), 0, "")).items == ()
+    assert (await desk.list_sagas(SagaFilters(state=SagaState.SUSPENDED), 0, "")).items == ()
     first = await desk.list_sagas(SagaFilters(), 2, "")
     with pytest.raises(InvalidArgument):
         await desk.list_sagas(SagaFilters(kind="trip"), 2, first.next_token)
@@ -105,7 +105,7 @@ async def test_pages_follow_each_other_newest_first(store: SagaRepository) -> No
     [
         (SagaFilters(), "sagas_pkey"),
         (SagaFilters(kind="x"), "sagas_by_kind"),
-        (SagaFilters(state=SagaState.PARKED), "sagas_by_state"),
+        (SagaFilters(state=SagaState.SUSPENDED), "sagas_by_state"),
     ],
 )
 async def test_a_listed_page_is_read_from_an_index(database: Database, filters: SagaFilters, index: str) -> None:
@@ -137,10 +137,10 @@ async def test_only_a_parked_saga_can_be_resumed(store: SagaRepository) -> None:
     desk = SagaDesk(store, replica)
     waiting = await store.open(make_saga(position=1))
     assert await desk.resume(str(waiting.id)) == waiting
-    parked = await store.open(make_saga(position=1, state=SagaState.PARKED, attempts=8, faults=8, reason="INTERNAL"))
-    assert (await desk.resume(str(parked.id))).attempts == 0
+    suspended = await store.open(make_saga(position=1, state=SagaState.SUSPENDED, attempts=8, faults=8, reason="INTERNAL"))
+    assert (await desk.resume(str(suspended.id))).attempts == 0
     await replica.idle()
-    assert ((await desk.get(str(parked.id))).state, done) == (SagaState.COMPLETED, [parked.id])
+    assert ((await desk.get(str(suspended.id))).state, done) == (SagaState.COMPLETED, [suspended.id])
 
 
 def test_numbers_are_those_of_the_schema() -> None:

@@ -78,7 +78,7 @@ class Stage:
         async def sweep(user_id: str) -> None:
             await orchestrator.start(Kind.ERASURE_SWEEP, user_id, {}, delay_s=660)
 
-        erasure = Erasure(PersonalRows(self.gateway), self.people, tell=self.notify, sweep=sweep)
+        erasure = Erasure(PersonalRows(self.gateway), self.people, notify=self.notify, sweep=sweep)
         policy = RetryPolicy(faults=3)
         orchestrator = Orchestrator(
             erasure.definitions(), store or SagaRepository(self.gateway), lease_s=lease_s, poll_s=0.01, policy=policy, now=self.clock
@@ -280,19 +280,19 @@ async def test_who_asked_is_told_when_it_turned_back(stage: Stage) -> None:
 
 
 async def test_asking_again_sets_a_parked_one_going(stage: Stage) -> None:
-    """One that is parked holds notifications back, so nobody should have to look for it first."""
+    """One that is suspended holds notifications back, so nobody should have to look for it first."""
 
     class Broken(PersonalRows):
         async def redact(self, user_id: UUID) -> None:
             raise Internal("bug")
 
     store = SagaRepository(stage.gateway)
-    erasure = Erasure(Broken(stage.gateway), stage.people, tell=stage.notify, sweep=_no_sweep)
+    erasure = Erasure(Broken(stage.gateway), stage.people, notify=stage.notify, sweep=_no_sweep)
     broken = Orchestrator(erasure.definitions(), store, policy=RetryPolicy(faults=1), now=stage.clock)
-    parked = await stage.erasures(broken).erase(str(stage.user_id), timeout_s=20)
-    assert (parked.state, parked.step.name) == (SagaState.PARKED, "redact_notifications")
+    suspended = await stage.erasures(broken).erase(str(stage.user_id), timeout_s=20)
+    assert (suspended.state, suspended.step.name) == (SagaState.SUSPENDED, "redact_notifications")
     ended = await stage.erase()
-    assert (ended.id, ended.state, await stage.traces()) == (parked.id, SagaState.COMPLETED, [])
+    assert (ended.id, ended.state, await stage.traces()) == (suspended.id, SagaState.COMPLETED, [])
 
 
 async def _no_sweep(user_id: str) -> None:

@@ -1,4 +1,4 @@
-"""Sagas: whatever fails and whenever a process dies, each ends complete or fully compensated, or parked for a person."""
+"""Sagas: whatever fails and whenever a process dies, each ends complete or fully compensated, or suspended for a person."""
 
 import asyncio
 import logging
@@ -114,31 +114,31 @@ async def test_past_the_pivot_there_is_no_way_back(error: Exception) -> None:
     assert (await settle(trip(world), store, clock)).state is SagaState.COMPLETED
     world, store = World(failing={"tell": [error] * 3}), MemorySagas()
     saga = await settle(trip(world), store, clock)
-    assert (saga.state, saga.position, saga.goes_back) == (SagaState.PARKED, 3, False)
+    assert (saga.state, saga.position, saga.goes_back) == (SagaState.SUSPENDED, 3, False)
     assert world.effects == {"reserve", "look", "book"}
 
 
 async def test_a_parked_saga_goes_on_where_it_stood_when_a_person_says_so() -> None:
     world, store, clock = World(failing={"tell": [Internal("bug")] * 3}), MemorySagas(), Clock()
     definition = trip(world)
-    parked = await settle(definition, store, clock)
+    suspended = await settle(definition, store, clock)
     replica = orchestrator(definition, store, clock)
-    assert (await replica.resume(parked)).state is SagaState.RUNNING
+    assert (await replica.resume(suspended)).state is SagaState.RUNNING
     await replica.idle()
-    assert store.sagas[parked.id].state is SagaState.COMPLETED
+    assert store.sagas[suspended.id].state is SagaState.COMPLETED
     assert world.calls.count("reserve") == 1
-    assert (await replica.resume(parked)).state is SagaState.COMPLETED, "the second of two reviewers changes nothing"
+    assert (await replica.resume(suspended)).state is SagaState.COMPLETED, "the second of two reviewers changes nothing"
 
 
 async def test_a_compensation_that_stays_broken_is_parked_and_can_go_on() -> None:
     world = World(failing={"look": [FailedPrecondition("no")], "-reserve": [Internal("bug")] * 3})
     store, clock, definition = MemorySagas(), Clock(), trip(world)
-    parked = await settle(definition, store, clock)
-    assert (parked.state, parked.goes_back) == (SagaState.PARKED, True)
+    suspended = await settle(definition, store, clock)
+    assert (suspended.state, suspended.goes_back) == (SagaState.SUSPENDED, True)
     replica = orchestrator(definition, store, clock)
-    await replica.resume(parked)
+    await replica.resume(suspended)
     await replica.idle()
-    assert (store.sagas[parked.id].state, world.effects) == (SagaState.COMPENSATED, set())
+    assert (store.sagas[suspended.id].state, world.effects) == (SagaState.COMPENSATED, set())
 
 
 async def test_of_one_kind_and_key_one_is_open() -> None:
@@ -268,7 +268,7 @@ async def test_a_step_of_another_release_is_not_skipped() -> None:
         await older.run_due()
         await older.idle()
     assert (store.sagas[saga.id].reason, world.effects) == ("STEP_UNKNOWN", {"reserve"})
-    assert store.sagas[saga.id].state is SagaState.PARKED
+    assert store.sagas[saga.id].state is SagaState.SUSPENDED
 
 
 async def test_another_kind_is_left_to_those_who_know_it() -> None:
@@ -304,7 +304,7 @@ _ERRORS = {Fault.AWAY: Unavailable, Fault.BROKEN: Internal, Fault.REFUSED: Faile
 async def test_whatever_happens_it_ends_complete_or_fully_compensated(
     pivot: int, undoable: list[bool], failing: dict[int, list[Fault]], undo_away: int, crash_points: set[int]
 ) -> None:
-    """Or it is parked past the pivot, with everything up to there done."""
+    """Or it is suspended past the pivot, with everything up to there done."""
     names = ["a", "b", "c", "d"]
     world = World(failing={names[place]: [_ERRORS[fault]("x") for fault in faults] for place, faults in failing.items()})
     world.failing |= {f"-{name}": [Unavailable("x") for _ in range(undo_away)] for name in names}

@@ -13,12 +13,14 @@ AVOIDED = re.compile(
 )
 # How many a folder may still hold. A number only ever gets smaller: lower it when you mend some.
 ALLOWED = {
-    "mesh": 50, "transcoding": 10, "naming": 0, "peers": 0, "delivery": 30, "gateway": 90, "user_svc": 20, "template_svc": 10,
-    "email_worker": 5, "push_worker": 5, "clients": 40, "protos": 30, "tests": 170,
+    "tests": 162,
     "bench": 1,  # a name of Unix
 }  # fmt: skip
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs")
-CLEAN = ("devstack", "scripts")
+CLEAN = (
+    "devstack", "scripts", "mesh", "transcoding", "naming", "peers", "delivery", "gateway", "user_svc", "template_svc", "email_worker",
+    "push_worker", "clients", "protos",
+)  # fmt: skip
 
 
 def prose(path: Path) -> str:

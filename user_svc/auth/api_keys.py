@@ -29,7 +29,7 @@ class ApiKeyStore(Protocol):
     """Where API keys are kept."""
 
     async def add_first(self, key: ApiKey) -> bool:
-        """Stores a key that nobody makes. False when a key with this secret is there or was, revoked or not."""
+        """Stores a key that no caller makes. False when a key with this secret is there or was, revoked or not."""
 
     async def add(self, key: ApiKey, now: datetime) -> ApiKey:
         """Stores and answers the key as `within_maker` makes it, if its maker (`created_by`), a key or a person, works at this moment.

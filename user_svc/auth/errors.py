@@ -1,4 +1,4 @@
-"""What callers are told about credentials: never which part was wrong."""
+"""Errors about credentials: they never say which part was wrong."""
 
 from datetime import datetime
 
@@ -6,7 +6,7 @@ from mesh.errors import FieldViolation, InvalidArgument, NotFound, PermissionDen
 
 
 class LoginFailed(Unauthenticated):
-    """Address or password is wrong; the two are not told apart."""
+    """Address or password is wrong; the answer does not say which."""
 
     reason = "LOGIN_FAILED"
 
@@ -33,7 +33,7 @@ class ApiKeyNotFound(NotFound):
 
 
 class ScopeNotHeld(PermissionDenied):
-    """Nobody can give what they don't have."""
+    """A caller can't give what it doesn't have."""
 
     reason = "SCOPE_NOT_HELD"
 

@@ -12,7 +12,7 @@ from user_svc.auth.use_cases import Sessions
 
 
 class AuthServicer(AuthServiceServicer):
-    """Serves whoever has to prove something. `context` is unused: what a call carries is in `mesh.context.current()`."""
+    """Serves authentication and API keys. `context` is unused: what a call carries is in `mesh.context.current()`."""
 
     def __init__(self, *, sessions: Sessions, api_keys: ApiKeys, signing_keys: SigningKeys) -> None:
         self._sessions = sessions

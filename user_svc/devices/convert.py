@@ -12,7 +12,7 @@ _PLATFORMS = {
     device_pb2.PLATFORM_WEB: Platform.WEB,
 }
 _PLATFORM_VALUES = {platform: value for value, platform in _PLATFORMS.items()}
-# Enough to tell two devices of a person apart, of no use to send with.
+# Enough to distinguish two devices of a person, of no use to send with.
 _SUFFIX_LENGTH = 6
 
 

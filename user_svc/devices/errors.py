@@ -1,4 +1,4 @@
-"""What callers are told about devices."""
+"""Errors about devices."""
 
 from mesh.errors import FailedPrecondition, NotFound
 from user_svc.devices.models import MAX_DEVICES

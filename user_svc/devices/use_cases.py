@@ -17,7 +17,7 @@ class DeviceStore(Protocol):
     """Where devices are kept."""
 
     async def register(self, device: Device) -> Device | None:
-        """Stores the device, or answers the person's own one with this token; takes the token from whoever else has it.
+        """Stores the device, or answers the person's own one with this token; takes the token from another person that has it.
 
         None when there is no such person. Raises TooManyDevices.
         """

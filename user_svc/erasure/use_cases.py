@@ -1,4 +1,4 @@
-"""The rules of erasing a person. Repeating a step, or asking about somebody who is gone, changes nothing and is no error."""
+"""The rules of erasing a person. Repeating a step, or asking about a person who is gone, changes nothing and is no error."""
 
 from typing import Protocol
 

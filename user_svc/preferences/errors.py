@@ -1,4 +1,4 @@
-"""What callers are told about preferences."""
+"""Errors about preferences."""
 
 from mesh.errors import FailedPrecondition
 from user_svc.preferences.models import MAX_RULES

@@ -36,7 +36,7 @@ class PreferenceRule:
 
     @property
     def name(self) -> str:
-        """How the rule is told to others, such as "preference:email:billing"."""
+        """How the rule is named to others, such as "preference:email:billing"."""
         return f"preference:{self.channel}:{self.category or '*'}"
 
 

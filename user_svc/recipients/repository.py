@@ -13,7 +13,7 @@ from user_svc.recipients.models import Contact, PushTarget
 
 _IDS = ARRAY(UUID(as_uuid=False))
 
-# The laterals are empty loops for a person without rules, and are not entered for one whose devices nobody asked for.
+# The laterals are empty loops for a person without rules, and are not entered for one whose devices were not asked for.
 _CONTACTS = text("""
     SELECT u.id::text AS id, u.email, u.name, u.locale, u.timezone, s.reason,
            p.channels, p.categories, p.choices, d.device_ids, d.tokens

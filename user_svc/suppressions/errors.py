@@ -1,4 +1,4 @@
-"""What callers are told about suppressions."""
+"""Errors about suppressions."""
 
 from mesh.errors import NotFound
 

@@ -6,7 +6,7 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class Suppression:
-    """An address (lower-case) that gets no e-mail, whoever it belongs to. `reason` is a word such as "bounce", `evidence` what was seen."""
+    """An address (lower-case) that gets no e-mail, of whichever person. `reason` is a word such as "bounce", `evidence` what was seen."""
 
     address: str
     reason: str

@@ -1,4 +1,4 @@
-"""What callers are told about people."""
+"""Errors about people."""
 
 from mesh.errors import AlreadyExists, FailedPrecondition, FieldViolation, NotFound, PermissionDenied
 

@@ -1,4 +1,4 @@
-"""Turns whatever a handler raises into a ServiceError that tells the caller enough and leaks nothing."""
+"""Turns whatever a handler raises into a ServiceError that says enough and leaks nothing."""
 
 import asyncio
 import logging

@@ -165,7 +165,7 @@ class AsyncDeadLetters(AsyncResource):
         )
 
     async def get_job(self, id: str, *, timeout_s: float | None = None) -> DeadLetterJob:
-        """Tells how far a job is.
+        """Reports how far a job is.
 
         id: The job's id.
         """
@@ -243,7 +243,7 @@ class AsyncDeadLetters(AsyncResource):
 
 
 class AsyncNotifications(AsyncResource):
-    """Accepts notifications and tells what became of them."""
+    """Accepts notifications and reports what became of them."""
 
     async def send(
         self,
@@ -345,9 +345,9 @@ class AsyncNotifications(AsyncResource):
         )
 
     async def cancel(self, id: str, *, timeout_s: float | None = None) -> Notification:
-        """Stops a notification that nobody has begun to send, also one that is queued or waits for its next try. FAILED_PRECONDITION
-        with TOO_LATE_TO_CANCEL when an attempt is under way, has reached or may have reached somebody; UNAVAILABLE when that can't
-        be told. Twice is no error.
+        """Stops a notification that no attempt has begun to send, also one that is queued or waits for its next try.
+        FAILED_PRECONDITION with TOO_LATE_TO_CANCEL when an attempt is under way, has reached or may have reached a person;
+        UNAVAILABLE when that is unknown. Twice is no error.
 
         id: The notification's id.
         """
@@ -404,7 +404,7 @@ class AsyncSagas(AsyncResource):
         return await self._unary(api.GET_SAGA, v.body_of(id=id), lambda answer: v.decode(Saga, answer), timeout_s)
 
     async def resume(self, id: str, *, timeout_s: float | None = None) -> Saga:
-        """Lets a parked saga go on where it stood, with fresh tries. One that is not parked is left as it is.
+        """Lets a suspended saga go on where it stood, with fresh tries. One that is not suspended is left as it is.
 
         id: The saga's id.
         """
@@ -427,7 +427,7 @@ class AsyncBreakers(AsyncResource):
 
         name: The breaker's name.
         force: OPEN, CLOSED or AUTO.
-        duration: For how long, up to 30 days; unset means until somebody says otherwise. Not with AUTO.
+        duration: For how long, up to 30 days; unset means until an operator says otherwise. Not with AUTO.
         note: Why, for those who find it so.
         """
         return await self._unary(
@@ -731,7 +731,7 @@ class AsyncUsers(AsyncResource):
     async def delete(self, id: str, *, timeout_s: float | None = None) -> DeleteUserResponse:
         """Removes a person with their devices, preferences, credentials and tokens. Over the gateway the person is erased: what is not
         sent to them yet is cancelled, and the content of what was sent is removed. That is a saga, which goes on when the call is
-        over; calling again while it runs tells of the same one.
+        over; calling again while it runs answers the same one.
 
         id: The person's id.
         """

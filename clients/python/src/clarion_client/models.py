@@ -66,7 +66,7 @@ class Choice(str, enum.Enum):
 
 
 class DeadLetterAction(str, enum.Enum):
-    """What somebody did about a dead letter."""
+    """What a reviewer did about a dead letter."""
 
     REQUEUED = "requeued"
     """Sent it on its way again."""
@@ -93,11 +93,11 @@ class DeadLetterCause(str, enum.Enum):
     TEMPLATE = "template"
     """The template can't be rendered with these variables."""
     RECIPIENT = "recipient"
-    """Nobody is reached at this address or device, or there is no such person."""
+    """No one is reached at this address or device, or there is no such person."""
     BUS = "bus"
     """The bus gave the message up, or it could not be read."""
     UNKNOWN_OUTCOME = "unknown_outcome"
-    """It may have been sent, and its template wants nobody to get it twice."""
+    """It may have been sent, and its template forbids sending it twice."""
     INTERNAL = "internal"
     """A defect of ours."""
     OTHER = "other"
@@ -238,7 +238,7 @@ class SagaState(str, enum.Enum):
     """Every step is done."""
     COMPENSATED = "compensated"
     """Everything that needed it is undone."""
-    PARKED = "parked"
+    SUSPENDED = "suspended"
     """It failed too often to go on by itself and waits for a person."""
 
     def __str__(self) -> str:
@@ -268,7 +268,7 @@ class ApiKey:
     id: str = field(default="", metadata={"read": v.same})
     """UUIDv7, made by the server."""
     name: str = field(default="", metadata={"read": v.same})
-    """What the key is for, told by its maker."""
+    """What the key is for, as its maker put it."""
     prefix: str = field(default="", metadata={"read": v.same})
     """First characters of the key, to recognise it by, such as "clk_live_4fGh"."""
     scopes: tuple[str, ...] = field(default=(), metadata={"read": v.many(v.same)})
@@ -320,7 +320,7 @@ class Breaker:
     change_time: datetime | None = field(default=None, metadata={"read": v.time})
     """When the state changed last; unset when it never did."""
     force: BreakerForce | None = field(default=None, metadata={"read": v.member(BreakerForce)})
-    """What an operator wants of it; AUTO when nobody wants anything."""
+    """What an operator wants of it; AUTO when no operator wants anything."""
     force_time: datetime | None = field(default=None, metadata={"read": v.time})
     """When an operator said so; unset with AUTO."""
     force_expire_time: datetime | None = field(default=None, metadata={"read": v.time})
@@ -336,7 +336,7 @@ class Breaker:
 @dataclass(frozen=True)
 class Content:
     """The text of one version in one locale: Jinja2 source when it is stored, the finished text when it is rendered. docs/templates.md
-    tells which part of Jinja2 is available. A finished part has at most 256 KiB, a finished push 4096 bytes.
+    says which part of Jinja2 is available. A finished part has at most 256 KiB, a finished push 4096 bytes.
     """
 
     subject: str = field(default="", metadata={"read": v.same})
@@ -419,7 +419,7 @@ class DeadLetter:
 
 @dataclass(frozen=True)
 class DeadLetterAudit:
-    """One thing that somebody did about a dead letter."""
+    """One thing that a reviewer did about a dead letter."""
 
     time: datetime | None = field(default=None, metadata={"read": v.time})
     """When."""
@@ -486,7 +486,7 @@ class DeadLetterJob:
     done_count: int = field(default=0, metadata={"read": v.integer})
     """Letters that it has decided so far."""
     skipped_count: int = field(default=0, metadata={"read": v.integer})
-    """Letters that it could not decide, since somebody else had or there is nothing left to send."""
+    """Letters that it could not decide, since another reviewer had or there is nothing left to send."""
     skipped_reasons: Mapping[str, int] = field(default_factory=dict, metadata={"read": v.table(v.integer)})
     """How many were skipped why. In single reads only."""
 
@@ -562,7 +562,7 @@ class Device:
     platform: Platform | None = field(default=None, metadata={"read": v.member(Platform)})
     """Operating system."""
     token_suffix: str = field(default="", metadata={"read": v.same})
-    """Last characters of the token, to tell devices apart. Output only."""
+    """Last characters of the token, to distinguish devices. Output only."""
     create_time: datetime | None = field(default=None, metadata={"read": v.time})
     """When the device was registered. Output only."""
     remove_time: datetime | None = field(default=None, metadata={"read": v.time})
@@ -650,7 +650,7 @@ class LogoutResponse:
 
 @dataclass(frozen=True)
 class Notification:
-    """Something that Clarion tells a person."""
+    """One message to one person on one channel."""
 
     id: str = field(default="", metadata={"read": v.same})
     """UUIDv7, made by the server."""
@@ -671,7 +671,7 @@ class Notification:
     status: NotificationStatus | None = field(default=None, metadata={"read": v.member(NotificationStatus)})
     """Where it is on its way."""
     reason: str = field(default="", metadata={"read": v.same})
-    """Why it is there, in UPPER_SNAKE, where there is something to tell, such as "SMTP_550" or "PREFERENCE"."""
+    """Why it is there, in UPPER_SNAKE, where there is one, such as "SMTP_550" or "PREFERENCE"."""
     attempts: int = field(default=0, metadata={"read": v.integer})
     """Tries so far."""
     metadata: Mapping[str, str] = field(default_factory=dict, metadata={"read": v.table(v.same)})
@@ -790,7 +790,7 @@ class SagaStep:
 
 @dataclass(frozen=True)
 class SendNotificationRequest:
-    """Says what to tell whom."""
+    """What to send to whom."""
 
     user_id: str = field(default="", metadata={"read": v.same})
     """The person."""
@@ -830,7 +830,7 @@ class SendNotificationResponse:
 
 @dataclass(frozen=True)
 class Suppression:
-    """Forbids e-mail to an address, whoever it belongs to."""
+    """Forbids e-mail to an address, of whichever person."""
 
     address: str = field(default="", metadata={"read": v.same})
     """The address, lower-case."""
@@ -853,7 +853,7 @@ class Template:
     category: str = field(default="", metadata={"read": v.same})
     """Category that people's preferences refer to, such as "billing"; empty for none."""
     description: str = field(default="", metadata={"read": v.same})
-    """What it is for, told to colleagues."""
+    """What it is for, as a note to colleagues."""
     mandatory: bool = field(default=False, metadata={"read": v.same})
     """True for what is sent whatever people prefer, such as a password reset."""
     on_unknown: OnUnknown | None = field(default=None, metadata={"read": v.member(OnUnknown)})

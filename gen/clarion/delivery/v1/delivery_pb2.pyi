@@ -65,7 +65,7 @@ class DeliveryRequested(_message.Message):
     DELIVERIES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def deliveries(self) -> _containers.RepeatedCompositeFieldContainer[Global___Delivery]:
-        """The deliveries. Each is retried, parked and settled on its own."""
+        """The deliveries. Each is retried, deferred and settled on its own."""
 
     def __init__(
         self,
@@ -104,7 +104,7 @@ class Delivery(_message.Message):
     CORRELATION_ID_FIELD_NUMBER: _builtins.int
     TRACEPARENT_FIELD_NUMBER: _builtins.int
     DEVICE_IDS_FIELD_NUMBER: _builtins.int
-    PARKED_FIELD_NUMBER: _builtins.int
+    DEFERRALS_FIELD_NUMBER: _builtins.int
     DEVICE_RESULTS_FIELD_NUMBER: _builtins.int
     NOT_BEFORE_FIELD_NUMBER: _builtins.int
     CRASHES_FIELD_NUMBER: _builtins.int
@@ -138,8 +138,8 @@ class Delivery(_message.Message):
     """Ties together the logs, spans and messages of the request."""
     traceparent: _builtins.str
     """W3C trace context of the request that sent it; empty without tracing."""
-    parked: _builtins.int
-    """How often the delivery was parked in this attempt (breaker open, a service down)."""
+    deferrals: _builtins.int
+    """How often the delivery was deferred in this attempt (breaker open, a service down)."""
     crashes: _builtins.int
     """How often the worker's own code broke down over it in this attempt; after some times it is given up."""
     email: _builtins.str
@@ -191,7 +191,7 @@ class Delivery(_message.Message):
         correlation_id: _builtins.str = ...,
         traceparent: _builtins.str = ...,
         device_ids: _abc.Iterable[_builtins.str] | None = ...,
-        parked: _builtins.int = ...,
+        deferrals: _builtins.int = ...,
         device_results: _abc.Iterable[_notification_pb2.DeviceResult] | None = ...,
         not_before: _timestamp_pb2.Timestamp | None = ...,
         crashes: _builtins.int = ...,
@@ -200,7 +200,7 @@ class Delivery(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["accept_time", b"accept_time", "expire_time", b"expire_time", "not_before", b"not_before", "variables", b"variables"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_time", b"accept_time", "attempt", b"attempt", "category", b"category", "channel", b"channel", "correlation_id", b"correlation_id", "crashes", b"crashes", "device_ids", b"device_ids", "device_results", b"device_results", "email", b"email", "expire_time", b"expire_time", "locale", b"locale", "mandatory", b"mandatory", "not_before", b"not_before", "notification_id", b"notification_id", "on_unknown", b"on_unknown", "parked", b"parked", "priority", b"priority", "refusals", b"refusals", "run", b"run", "template", b"template", "template_version", b"template_version", "traceparent", b"traceparent", "user_id", b"user_id", "variables", b"variables"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_time", b"accept_time", "attempt", b"attempt", "category", b"category", "channel", b"channel", "correlation_id", b"correlation_id", "crashes", b"crashes", "deferrals", b"deferrals", "device_ids", b"device_ids", "device_results", b"device_results", "email", b"email", "expire_time", b"expire_time", "locale", b"locale", "mandatory", b"mandatory", "not_before", b"not_before", "notification_id", b"notification_id", "on_unknown", b"on_unknown", "priority", b"priority", "refusals", b"refusals", "run", b"run", "template", b"template", "template_version", b"template_version", "traceparent", b"traceparent", "user_id", b"user_id", "variables", b"variables"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -258,7 +258,7 @@ class Outcome(_message.Message):
     attempt: _builtins.int
     """The attempt, from 1."""
     status: _notification_pb2.NotificationStatus.ValueType
-    """SENDING, SENT, RETRYING, FAILED, SKIPPED, CANCELLED or EXPIRED; QUEUED when it was parked."""
+    """SENDING, SENT, RETRYING, FAILED, SKIPPED, CANCELLED or EXPIRED; QUEUED when it was deferred."""
     reason: _builtins.str
     """Why, in UPPER_SNAKE; empty for SENT."""
     detail: _builtins.str

@@ -66,11 +66,11 @@ class _DeadLetterCauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DeadL
     DEAD_LETTER_CAUSE_TEMPLATE: _DeadLetterCause.ValueType  # 3
     """The template can't be rendered with these variables."""
     DEAD_LETTER_CAUSE_RECIPIENT: _DeadLetterCause.ValueType  # 4
-    """Nobody is reached at this address or device, or there is no such person."""
+    """No one is reached at this address or device, or there is no such person."""
     DEAD_LETTER_CAUSE_BUS: _DeadLetterCause.ValueType  # 5
     """The bus gave the message up, or it could not be read."""
     DEAD_LETTER_CAUSE_UNKNOWN_OUTCOME: _DeadLetterCause.ValueType  # 6
-    """It may have been sent, and its template wants nobody to get it twice."""
+    """It may have been sent, and its template forbids sending it twice."""
     DEAD_LETTER_CAUSE_INTERNAL: _DeadLetterCause.ValueType  # 7
     """A defect of ours."""
     DEAD_LETTER_CAUSE_OTHER: _DeadLetterCause.ValueType  # 8
@@ -90,11 +90,11 @@ DEAD_LETTER_CAUSE_PROVIDER_TRANSIENT: DeadLetterCause.ValueType  # 2
 DEAD_LETTER_CAUSE_TEMPLATE: DeadLetterCause.ValueType  # 3
 """The template can't be rendered with these variables."""
 DEAD_LETTER_CAUSE_RECIPIENT: DeadLetterCause.ValueType  # 4
-"""Nobody is reached at this address or device, or there is no such person."""
+"""No one is reached at this address or device, or there is no such person."""
 DEAD_LETTER_CAUSE_BUS: DeadLetterCause.ValueType  # 5
 """The bus gave the message up, or it could not be read."""
 DEAD_LETTER_CAUSE_UNKNOWN_OUTCOME: DeadLetterCause.ValueType  # 6
-"""It may have been sent, and its template wants nobody to get it twice."""
+"""It may have been sent, and its template forbids sending it twice."""
 DEAD_LETTER_CAUSE_INTERNAL: DeadLetterCause.ValueType  # 7
 """A defect of ours."""
 DEAD_LETTER_CAUSE_OTHER: DeadLetterCause.ValueType  # 8
@@ -119,7 +119,7 @@ class _DeadLetterActionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Dead
     """Looked at the personal data in it."""
 
 class DeadLetterAction(_DeadLetterAction, metaclass=_DeadLetterActionEnumTypeWrapper):
-    """DeadLetterAction is what somebody did about a dead letter."""
+    """DeadLetterAction is what a reviewer did about a dead letter."""
 
 DEAD_LETTER_ACTION_UNSPECIFIED: DeadLetterAction.ValueType  # 0
 """Never answered."""
@@ -285,7 +285,7 @@ Global___DeadLetter: _TypeAlias = DeadLetter  # noqa: Y015
 
 @_typing.final
 class DeadLetterAudit(_message.Message):
-    """DeadLetterAudit is one thing that somebody did about a dead letter."""
+    """DeadLetterAudit is one thing that a reviewer did about a dead letter."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -509,7 +509,7 @@ class DeadLetterJob(_message.Message):
     done_count: _builtins.int
     """Letters that it has decided so far."""
     skipped_count: _builtins.int
-    """Letters that it could not decide, since somebody else had or there is nothing left to send."""
+    """Letters that it could not decide, since another reviewer had or there is nothing left to send."""
     @_builtins.property
     def filter(self) -> Global___DeadLetterFilter:
         """Which letters were asked for."""

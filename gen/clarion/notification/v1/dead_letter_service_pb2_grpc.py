@@ -145,7 +145,7 @@ class DeadLetterServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetDeadLetterJob(self, request, context):
-        """GetDeadLetterJob tells how far a job is.
+        """GetDeadLetterJob reports how far a job is.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

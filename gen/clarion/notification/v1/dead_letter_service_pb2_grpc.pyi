@@ -55,7 +55,7 @@ class DeadLetterServiceStub:
     DiscardDeadLetters: _grpc.UnaryUnaryMultiCallable[_dead_letter_service_pb2.DiscardDeadLettersRequest, _dead_letter_service_pb2.DiscardDeadLettersResponse]
     """DiscardDeadLetters gives up the open dead letters that a filter finds now, in the same way. The filter must not be empty."""
     GetDeadLetterJob: _grpc.UnaryUnaryMultiCallable[_dead_letter_service_pb2.GetDeadLetterJobRequest, _dead_letter_service_pb2.GetDeadLetterJobResponse]
-    """GetDeadLetterJob tells how far a job is."""
+    """GetDeadLetterJob reports how far a job is."""
     ListDeadLetterJobs: _grpc.UnaryUnaryMultiCallable[_dead_letter_service_pb2.ListDeadLetterJobsRequest, _dead_letter_service_pb2.ListDeadLetterJobsResponse]
     """ListDeadLetterJobs reads a page of jobs, newest first."""
     CancelDeadLetterJob: _grpc.UnaryUnaryMultiCallable[_dead_letter_service_pb2.CancelDeadLetterJobRequest, _dead_letter_service_pb2.CancelDeadLetterJobResponse]
@@ -88,7 +88,7 @@ class DeadLetterServiceAsyncStub(DeadLetterServiceStub):
     DiscardDeadLetters: _aio.UnaryUnaryMultiCallable[_dead_letter_service_pb2.DiscardDeadLettersRequest, _dead_letter_service_pb2.DiscardDeadLettersResponse]  # type: ignore[assignment]
     """DiscardDeadLetters gives up the open dead letters that a filter finds now, in the same way. The filter must not be empty."""
     GetDeadLetterJob: _aio.UnaryUnaryMultiCallable[_dead_letter_service_pb2.GetDeadLetterJobRequest, _dead_letter_service_pb2.GetDeadLetterJobResponse]  # type: ignore[assignment]
-    """GetDeadLetterJob tells how far a job is."""
+    """GetDeadLetterJob reports how far a job is."""
     ListDeadLetterJobs: _aio.UnaryUnaryMultiCallable[_dead_letter_service_pb2.ListDeadLetterJobsRequest, _dead_letter_service_pb2.ListDeadLetterJobsResponse]  # type: ignore[assignment]
     """ListDeadLetterJobs reads a page of jobs, newest first."""
     CancelDeadLetterJob: _aio.UnaryUnaryMultiCallable[_dead_letter_service_pb2.CancelDeadLetterJobRequest, _dead_letter_service_pb2.CancelDeadLetterJobResponse]  # type: ignore[assignment]
@@ -166,7 +166,7 @@ class DeadLetterServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _dead_letter_service_pb2.GetDeadLetterJobRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_dead_letter_service_pb2.GetDeadLetterJobResponse, _abc.Awaitable[_dead_letter_service_pb2.GetDeadLetterJobResponse]]:
-        """GetDeadLetterJob tells how far a job is."""
+        """GetDeadLetterJob reports how far a job is."""
 
     @_abc_1.abstractmethod
     def ListDeadLetterJobs(

@@ -103,7 +103,7 @@ Global___Priority: _TypeAlias = Priority  # noqa: Y015
 
 @_typing.final
 class Notification(_message.Message):
-    """Notification is something that Clarion tells a person."""
+    """Notification is one message to one person on one channel."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -164,7 +164,7 @@ class Notification(_message.Message):
     status: Global___NotificationStatus.ValueType
     """Where it is on its way."""
     reason: _builtins.str
-    """Why it is there, in UPPER_SNAKE, where there is something to tell, such as "SMTP_550" or "PREFERENCE"."""
+    """Why it is there, in UPPER_SNAKE, where there is one, such as "SMTP_550" or "PREFERENCE"."""
     attempts: _builtins.int
     """Tries so far."""
     correlation_id: _builtins.str

@@ -25,7 +25,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class SendNotificationRequest(_message.Message):
-    """SendNotificationRequest says what to tell whom."""
+    """SendNotificationRequest is what to send to whom."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

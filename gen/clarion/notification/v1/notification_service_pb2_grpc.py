@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class NotificationServiceStub(object):
-    """NotificationService accepts notifications and tells what became of them.
+    """NotificationService accepts notifications and reports what became of them.
     """
 
     def __init__(self, channel):
@@ -68,7 +68,7 @@ class NotificationServiceStub(object):
 
 
 class NotificationServiceServicer(object):
-    """NotificationService accepts notifications and tells what became of them.
+    """NotificationService accepts notifications and reports what became of them.
     """
 
     def SendNotification(self, request, context):
@@ -103,8 +103,8 @@ class NotificationServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def CancelNotification(self, request, context):
-        """CancelNotification stops a notification that nobody has begun to send, also one that is queued or waits for its next try. FAILED_PRECONDITION with
-        TOO_LATE_TO_CANCEL when an attempt is under way, has reached or may have reached somebody; UNAVAILABLE when that can't be told. Twice is no error.
+        """CancelNotification stops a notification that no attempt has begun to send, also one that is queued or waits for its next try. FAILED_PRECONDITION with
+        TOO_LATE_TO_CANCEL when an attempt is under way, has reached or may have reached a person; UNAVAILABLE when that is unknown. Twice is no error.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -159,7 +159,7 @@ def add_NotificationServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class NotificationService(object):
-    """NotificationService accepts notifications and tells what became of them.
+    """NotificationService accepts notifications and reports what became of them.
     """
 
     @staticmethod

@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class NotificationServiceStub:
-    """NotificationService accepts notifications and tells what became of them."""
+    """NotificationService accepts notifications and reports what became of them."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -46,15 +46,15 @@ class NotificationServiceStub:
     ListNotifications: _grpc.UnaryUnaryMultiCallable[_notification_service_pb2.ListNotificationsRequest, _notification_service_pb2.ListNotificationsResponse]
     """ListNotifications reads a page of notifications, newest first."""
     CancelNotification: _grpc.UnaryUnaryMultiCallable[_notification_service_pb2.CancelNotificationRequest, _notification_service_pb2.CancelNotificationResponse]
-    """CancelNotification stops a notification that nobody has begun to send, also one that is queued or waits for its next try. FAILED_PRECONDITION with
-    TOO_LATE_TO_CANCEL when an attempt is under way, has reached or may have reached somebody; UNAVAILABLE when that can't be told. Twice is no error.
+    """CancelNotification stops a notification that no attempt has begun to send, also one that is queued or waits for its next try. FAILED_PRECONDITION with
+    TOO_LATE_TO_CANCEL when an attempt is under way, has reached or may have reached a person; UNAVAILABLE when that is unknown. Twice is no error.
     """
     WatchNotification: _grpc.UnaryStreamMultiCallable[_notification_service_pb2.WatchNotificationRequest, _notification_service_pb2.WatchNotificationResponse]
     """WatchNotification sends the notification at once and again after each change, and ends when its status is terminal."""
 
 @_typing.type_check_only
 class NotificationServiceAsyncStub(NotificationServiceStub):
-    """NotificationService accepts notifications and tells what became of them."""
+    """NotificationService accepts notifications and reports what became of them."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     SendNotification: _aio.UnaryUnaryMultiCallable[_notification_service_pb2.SendNotificationRequest, _notification_service_pb2.SendNotificationResponse]  # type: ignore[assignment]
@@ -70,14 +70,14 @@ class NotificationServiceAsyncStub(NotificationServiceStub):
     ListNotifications: _aio.UnaryUnaryMultiCallable[_notification_service_pb2.ListNotificationsRequest, _notification_service_pb2.ListNotificationsResponse]  # type: ignore[assignment]
     """ListNotifications reads a page of notifications, newest first."""
     CancelNotification: _aio.UnaryUnaryMultiCallable[_notification_service_pb2.CancelNotificationRequest, _notification_service_pb2.CancelNotificationResponse]  # type: ignore[assignment]
-    """CancelNotification stops a notification that nobody has begun to send, also one that is queued or waits for its next try. FAILED_PRECONDITION with
-    TOO_LATE_TO_CANCEL when an attempt is under way, has reached or may have reached somebody; UNAVAILABLE when that can't be told. Twice is no error.
+    """CancelNotification stops a notification that no attempt has begun to send, also one that is queued or waits for its next try. FAILED_PRECONDITION with
+    TOO_LATE_TO_CANCEL when an attempt is under way, has reached or may have reached a person; UNAVAILABLE when that is unknown. Twice is no error.
     """
     WatchNotification: _aio.UnaryStreamMultiCallable[_notification_service_pb2.WatchNotificationRequest, _notification_service_pb2.WatchNotificationResponse]  # type: ignore[assignment]
     """WatchNotification sends the notification at once and again after each change, and ends when its status is terminal."""
 
 class NotificationServiceServicer(metaclass=_abc_1.ABCMeta):
-    """NotificationService accepts notifications and tells what became of them."""
+    """NotificationService accepts notifications and reports what became of them."""
 
     @_abc_1.abstractmethod
     def SendNotification(
@@ -121,8 +121,8 @@ class NotificationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _notification_service_pb2.CancelNotificationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_notification_service_pb2.CancelNotificationResponse, _abc.Awaitable[_notification_service_pb2.CancelNotificationResponse]]:
-        """CancelNotification stops a notification that nobody has begun to send, also one that is queued or waits for its next try. FAILED_PRECONDITION with
-        TOO_LATE_TO_CANCEL when an attempt is under way, has reached or may have reached somebody; UNAVAILABLE when that can't be told. Twice is no error.
+        """CancelNotification stops a notification that no attempt has begun to send, also one that is queued or waits for its next try. FAILED_PRECONDITION with
+        TOO_LATE_TO_CANCEL when an attempt is under way, has reached or may have reached a person; UNAVAILABLE when that is unknown. Twice is no error.
         """
 
     @_abc_1.abstractmethod

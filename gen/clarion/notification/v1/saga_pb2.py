@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"clarion/notification/v1/saga.proto\x12\x17\x63larion.notification.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xad\x01\n\x08SagaStep\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x35\n\x05state\x18\x02 \x01(\x0e\x32&.clarion.notification.v1.SagaStepState\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xe5\x02\n\x04Saga\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0b\n\x03key\x18\x03 \x01(\t\x12\x31\n\x05state\x18\x04 \x01(\x0e\x32\".clarion.notification.v1.SagaState\x12\x30\n\x05steps\x18\x05 \x03(\x0b\x32!.clarion.notification.v1.SagaStep\x12\x10\n\x08\x61ttempts\x18\x06 \x01(\x05\x12\x0e\n\x06reason\x18\x07 \x01(\t\x12\x35\n\x11next_attempt_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x63orrelation_id\x18\x0b \x01(\t*\xa9\x01\n\tSagaState\x12\x1a\n\x16SAGA_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12SAGA_STATE_RUNNING\x10\x01\x12\x1b\n\x17SAGA_STATE_COMPENSATING\x10\x02\x12\x18\n\x14SAGA_STATE_COMPLETED\x10\x03\x12\x1a\n\x16SAGA_STATE_COMPENSATED\x10\x04\x12\x15\n\x11SAGA_STATE_PARKED\x10\x05*\xa4\x01\n\rSagaStepState\x12\x1f\n\x1bSAGA_STEP_STATE_UNSPECIFIED\x10\x00\x12\x1b\n\x17SAGA_STEP_STATE_PENDING\x10\x01\x12\x18\n\x14SAGA_STEP_STATE_DONE\x10\x02\x12\x1a\n\x16SAGA_STEP_STATE_FAILED\x10\x03\x12\x1f\n\x1bSAGA_STEP_STATE_COMPENSATED\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"clarion/notification/v1/saga.proto\x12\x17\x63larion.notification.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xad\x01\n\x08SagaStep\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x35\n\x05state\x18\x02 \x01(\x0e\x32&.clarion.notification.v1.SagaStepState\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xe5\x02\n\x04Saga\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0b\n\x03key\x18\x03 \x01(\t\x12\x31\n\x05state\x18\x04 \x01(\x0e\x32\".clarion.notification.v1.SagaState\x12\x30\n\x05steps\x18\x05 \x03(\x0b\x32!.clarion.notification.v1.SagaStep\x12\x10\n\x08\x61ttempts\x18\x06 \x01(\x05\x12\x0e\n\x06reason\x18\x07 \x01(\t\x12\x35\n\x11next_attempt_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x63orrelation_id\x18\x0b \x01(\t*\xac\x01\n\tSagaState\x12\x1a\n\x16SAGA_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12SAGA_STATE_RUNNING\x10\x01\x12\x1b\n\x17SAGA_STATE_COMPENSATING\x10\x02\x12\x18\n\x14SAGA_STATE_COMPLETED\x10\x03\x12\x1a\n\x16SAGA_STATE_COMPENSATED\x10\x04\x12\x18\n\x14SAGA_STATE_SUSPENDED\x10\x05*\xa4\x01\n\rSagaStepState\x12\x1f\n\x1bSAGA_STEP_STATE_UNSPECIFIED\x10\x00\x12\x1b\n\x17SAGA_STEP_STATE_PENDING\x10\x01\x12\x18\n\x14SAGA_STEP_STATE_DONE\x10\x02\x12\x1a\n\x16SAGA_STEP_STATE_FAILED\x10\x03\x12\x1f\n\x1bSAGA_STEP_STATE_COMPENSATED\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,9 +33,9 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'clarion.notification.v1.sag
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SAGASTATE']._serialized_start=633
-  _globals['_SAGASTATE']._serialized_end=802
-  _globals['_SAGASTEPSTATE']._serialized_start=805
-  _globals['_SAGASTEPSTATE']._serialized_end=969
+  _globals['_SAGASTATE']._serialized_end=805
+  _globals['_SAGASTEPSTATE']._serialized_start=808
+  _globals['_SAGASTEPSTATE']._serialized_end=972
   _globals['_SAGASTEP']._serialized_start=97
   _globals['_SAGASTEP']._serialized_end=270
   _globals['_SAGA']._serialized_start=273

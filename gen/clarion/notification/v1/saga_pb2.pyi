@@ -36,7 +36,7 @@ class _SagaStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SagaState.V
     """Every step is done."""
     SAGA_STATE_COMPENSATED: _SagaState.ValueType  # 4
     """Everything that needed it is undone."""
-    SAGA_STATE_PARKED: _SagaState.ValueType  # 5
+    SAGA_STATE_SUSPENDED: _SagaState.ValueType  # 5
     """It failed too often to go on by itself and waits for a person."""
 
 class SagaState(_SagaState, metaclass=_SagaStateEnumTypeWrapper):
@@ -52,7 +52,7 @@ SAGA_STATE_COMPLETED: SagaState.ValueType  # 3
 """Every step is done."""
 SAGA_STATE_COMPENSATED: SagaState.ValueType  # 4
 """Everything that needed it is undone."""
-SAGA_STATE_PARKED: SagaState.ValueType  # 5
+SAGA_STATE_SUSPENDED: SagaState.ValueType  # 5
 """It failed too often to go on by itself and waits for a person."""
 Global___SagaState: _TypeAlias = SagaState  # noqa: Y015
 

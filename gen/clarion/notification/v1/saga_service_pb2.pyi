@@ -129,7 +129,7 @@ Global___GetSagaResponse: _TypeAlias = GetSagaResponse  # noqa: Y015
 
 @_typing.final
 class ResumeSagaRequest(_message.Message):
-    """ResumeSagaRequest names a parked saga."""
+    """ResumeSagaRequest names a suspended saga."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -71,7 +71,7 @@ class SagaServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ResumeSaga(self, request, context):
-        """ResumeSaga lets a parked saga go on where it stood, with fresh tries. One that is not parked is left as it is.
+        """ResumeSaga lets a suspended saga go on where it stood, with fresh tries. One that is not suspended is left as it is.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -38,7 +38,7 @@ class SagaServiceStub:
     GetSaga: _grpc.UnaryUnaryMultiCallable[_saga_service_pb2.GetSagaRequest, _saga_service_pb2.GetSagaResponse]
     """GetSaga reads a saga with its steps. NOT_FOUND when there is none with the id."""
     ResumeSaga: _grpc.UnaryUnaryMultiCallable[_saga_service_pb2.ResumeSagaRequest, _saga_service_pb2.ResumeSagaResponse]
-    """ResumeSaga lets a parked saga go on where it stood, with fresh tries. One that is not parked is left as it is."""
+    """ResumeSaga lets a suspended saga go on where it stood, with fresh tries. One that is not suspended is left as it is."""
 
 @_typing.type_check_only
 class SagaServiceAsyncStub(SagaServiceStub):
@@ -50,7 +50,7 @@ class SagaServiceAsyncStub(SagaServiceStub):
     GetSaga: _aio.UnaryUnaryMultiCallable[_saga_service_pb2.GetSagaRequest, _saga_service_pb2.GetSagaResponse]  # type: ignore[assignment]
     """GetSaga reads a saga with its steps. NOT_FOUND when there is none with the id."""
     ResumeSaga: _aio.UnaryUnaryMultiCallable[_saga_service_pb2.ResumeSagaRequest, _saga_service_pb2.ResumeSagaResponse]  # type: ignore[assignment]
-    """ResumeSaga lets a parked saga go on where it stood, with fresh tries. One that is not parked is left as it is."""
+    """ResumeSaga lets a suspended saga go on where it stood, with fresh tries. One that is not suspended is left as it is."""
 
 class SagaServiceServicer(metaclass=_abc_1.ABCMeta):
     """SagaService shows the work that spans services, and lets a person set going again what got stuck."""
@@ -77,6 +77,6 @@ class SagaServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _saga_service_pb2.ResumeSagaRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_saga_service_pb2.ResumeSagaResponse, _abc.Awaitable[_saga_service_pb2.ResumeSagaResponse]]:
-        """ResumeSaga lets a parked saga go on where it stood, with fresh tries. One that is not parked is left as it is."""
+        """ResumeSaga lets a suspended saga go on where it stood, with fresh tries. One that is not suspended is left as it is."""
 
 def add_SagaServiceServicer_to_server(servicer: SagaServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

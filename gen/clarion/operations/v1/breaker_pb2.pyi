@@ -98,7 +98,7 @@ class Breaker(_message.Message):
     failures: _builtins.int
     """Failures in a row so far."""
     force: Global___BreakerForce.ValueType
-    """What an operator wants of it; AUTO when nobody wants anything."""
+    """What an operator wants of it; AUTO when no operator wants anything."""
     forced_by: _builtins.str
     """Who said so, such as "api_key:0190b1f0-0000-7000-8000-000000000001"."""
     note: _builtins.str

@@ -63,7 +63,7 @@ Global___ListBreakersResponse: _TypeAlias = ListBreakersResponse  # noqa: Y015
 
 @_typing.final
 class ForceBreakerRequest(_message.Message):
-    """ForceBreakerRequest tells what an operator wants."""
+    """ForceBreakerRequest is what an operator wants."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -79,7 +79,7 @@ class ForceBreakerRequest(_message.Message):
     """Why, for those who find it so."""
     @_builtins.property
     def duration(self) -> _duration_pb2.Duration:
-        """For how long, up to 30 days; unset means until somebody says otherwise. Not with AUTO."""
+        """For how long, up to 30 days; unset means until an operator says otherwise. Not with AUTO."""
 
     def __init__(
         self,

@@ -70,7 +70,7 @@ class Template(_message.Message):
     category: _builtins.str
     """Category that people's preferences refer to, such as "billing"; empty for none."""
     description: _builtins.str
-    """What it is for, told to colleagues."""
+    """What it is for, as a note to colleagues."""
     mandatory: _builtins.bool
     """True for what is sent whatever people prefer, such as a password reset."""
     on_unknown: Global___OnUnknown.ValueType
@@ -115,7 +115,7 @@ Global___Template: _TypeAlias = Template  # noqa: Y015
 @_typing.final
 class Content(_message.Message):
     """Content is the text of one version in one locale: Jinja2 source when it is stored, the finished text when it is rendered.
-    docs/templates.md tells which part of Jinja2 is available. A finished part has at most 256 KiB, a finished push 4096 bytes.
+    docs/templates.md says which part of Jinja2 is available. A finished part has at most 256 KiB, a finished push 4096 bytes.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

@@ -36,7 +36,7 @@ class ApiKey(_message.Message):
     id: _builtins.str
     """UUIDv7, made by the server."""
     name: _builtins.str
-    """What the key is for, told by its maker."""
+    """What the key is for, as its maker put it."""
     prefix: _builtins.str
     """First characters of the key, to recognise it by, such as "clk_live_4fGh"."""
     created_by: _builtins.str

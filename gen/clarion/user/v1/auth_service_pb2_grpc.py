@@ -133,7 +133,7 @@ class AuthServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def LookUpApiKey(self, request, context):
-        """LookUpApiKey tells another service whom a key stands for.
+        """LookUpApiKey answers another service whose a key is.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

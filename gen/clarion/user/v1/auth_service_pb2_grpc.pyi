@@ -51,7 +51,7 @@ class AuthServiceStub:
     keys of the caller's own family are found: itself and what was made with it.
     """
     LookUpApiKey: _grpc.UnaryUnaryMultiCallable[_api_key_pb2.LookUpApiKeyRequest, _api_key_pb2.LookUpApiKeyResponse]
-    """LookUpApiKey tells another service whom a key stands for."""
+    """LookUpApiKey answers another service whose a key is."""
 
 @_typing.type_check_only
 class AuthServiceAsyncStub(AuthServiceStub):
@@ -75,7 +75,7 @@ class AuthServiceAsyncStub(AuthServiceStub):
     keys of the caller's own family are found: itself and what was made with it.
     """
     LookUpApiKey: _aio.UnaryUnaryMultiCallable[_api_key_pb2.LookUpApiKeyRequest, _api_key_pb2.LookUpApiKeyResponse]  # type: ignore[assignment]
-    """LookUpApiKey tells another service whom a key stands for."""
+    """LookUpApiKey answers another service whose a key is."""
 
 class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
     """AuthService proves who is calling: people by password and token, programs by API key."""
@@ -144,6 +144,6 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _api_key_pb2.LookUpApiKeyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_api_key_pb2.LookUpApiKeyResponse, _abc.Awaitable[_api_key_pb2.LookUpApiKeyResponse]]:
-        """LookUpApiKey tells another service whom a key stands for."""
+        """LookUpApiKey answers another service whose a key is."""
 
 def add_AuthServiceServicer_to_server(servicer: AuthServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -27,7 +27,7 @@ class _Platform:
 class _PlatformEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Platform.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     PLATFORM_UNSPECIFIED: _Platform.ValueType  # 0
-    """Not told."""
+    """Not given."""
     PLATFORM_ANDROID: _Platform.ValueType  # 1
     """Android."""
     PLATFORM_IOS: _Platform.ValueType  # 2
@@ -39,7 +39,7 @@ class Platform(_Platform, metaclass=_PlatformEnumTypeWrapper):
     """Platform is the operating system of a device."""
 
 PLATFORM_UNSPECIFIED: Platform.ValueType  # 0
-"""Not told."""
+"""Not given."""
 PLATFORM_ANDROID: Platform.ValueType  # 1
 """Android."""
 PLATFORM_IOS: Platform.ValueType  # 2
@@ -71,7 +71,7 @@ class Device(_message.Message):
     platform: Global___Platform.ValueType
     """Operating system."""
     token_suffix: _builtins.str
-    """Last characters of the token, to tell devices apart. Output only."""
+    """Last characters of the token, to distinguish devices. Output only."""
     remove_reason: _builtins.str
     """The provider's reason, such as "UNREGISTERED". Output only."""
     @_builtins.property

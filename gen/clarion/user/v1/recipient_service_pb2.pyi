@@ -31,7 +31,7 @@ class _DecisionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Decision.Val
     DECISION_SEND: _Decision.ValueType  # 1
     """Send it."""
     DECISION_SKIP: _Decision.ValueType  # 2
-    """Do not send it; `Recipient.rule` tells why."""
+    """Do not send it; `Recipient.rule` says why."""
     DECISION_NOT_FOUND: _Decision.ValueType  # 3
     """There is no such person (any more)."""
 
@@ -43,7 +43,7 @@ DECISION_UNSPECIFIED: Decision.ValueType  # 0
 DECISION_SEND: Decision.ValueType  # 1
 """Send it."""
 DECISION_SKIP: Decision.ValueType  # 2
-"""Do not send it; `Recipient.rule` tells why."""
+"""Do not send it; `Recipient.rule` says why."""
 DECISION_NOT_FOUND: Decision.ValueType  # 3
 """There is no such person (any more)."""
 Global___Decision: _TypeAlias = Decision  # noqa: Y015

@@ -69,7 +69,7 @@ class RecipientServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def BatchCheckUsers(self, request, context):
-        """BatchCheckUsers tells which of up to 1,000 ids are people. Cheaper than resolving; used before a notification is accepted.
+        """BatchCheckUsers answers which of up to 1,000 ids are people. Cheaper than resolving; used before a notification is accepted.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -36,7 +36,7 @@ class RecipientServiceStub:
     BatchResolveRecipients: _grpc.UnaryUnaryMultiCallable[_recipient_service_pb2.BatchResolveRecipientsRequest, _recipient_service_pb2.BatchResolveRecipientsResponse]
     """BatchResolveRecipients answers address, devices, language and the decision for up to 500 notifications, in their order."""
     BatchCheckUsers: _grpc.UnaryUnaryMultiCallable[_recipient_service_pb2.BatchCheckUsersRequest, _recipient_service_pb2.BatchCheckUsersResponse]
-    """BatchCheckUsers tells which of up to 1,000 ids are people. Cheaper than resolving; used before a notification is accepted."""
+    """BatchCheckUsers answers which of up to 1,000 ids are people. Cheaper than resolving; used before a notification is accepted."""
     BatchRemoveDevices: _grpc.UnaryUnaryMultiCallable[_recipient_service_pb2.BatchRemoveDevicesRequest, _recipient_service_pb2.BatchRemoveDevicesResponse]
     """BatchRemoveDevices marks devices whose tokens the push provider no longer knows as removed. Unknown ids are no error."""
     SuppressAddress: _grpc.UnaryUnaryMultiCallable[_recipient_service_pb2.SuppressAddressRequest, _recipient_service_pb2.SuppressAddressResponse]
@@ -50,7 +50,7 @@ class RecipientServiceAsyncStub(RecipientServiceStub):
     BatchResolveRecipients: _aio.UnaryUnaryMultiCallable[_recipient_service_pb2.BatchResolveRecipientsRequest, _recipient_service_pb2.BatchResolveRecipientsResponse]  # type: ignore[assignment]
     """BatchResolveRecipients answers address, devices, language and the decision for up to 500 notifications, in their order."""
     BatchCheckUsers: _aio.UnaryUnaryMultiCallable[_recipient_service_pb2.BatchCheckUsersRequest, _recipient_service_pb2.BatchCheckUsersResponse]  # type: ignore[assignment]
-    """BatchCheckUsers tells which of up to 1,000 ids are people. Cheaper than resolving; used before a notification is accepted."""
+    """BatchCheckUsers answers which of up to 1,000 ids are people. Cheaper than resolving; used before a notification is accepted."""
     BatchRemoveDevices: _aio.UnaryUnaryMultiCallable[_recipient_service_pb2.BatchRemoveDevicesRequest, _recipient_service_pb2.BatchRemoveDevicesResponse]  # type: ignore[assignment]
     """BatchRemoveDevices marks devices whose tokens the push provider no longer knows as removed. Unknown ids are no error."""
     SuppressAddress: _aio.UnaryUnaryMultiCallable[_recipient_service_pb2.SuppressAddressRequest, _recipient_service_pb2.SuppressAddressResponse]  # type: ignore[assignment]
@@ -73,7 +73,7 @@ class RecipientServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _recipient_service_pb2.BatchCheckUsersRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_recipient_service_pb2.BatchCheckUsersResponse, _abc.Awaitable[_recipient_service_pb2.BatchCheckUsersResponse]]:
-        """BatchCheckUsers tells which of up to 1,000 ids are people. Cheaper than resolving; used before a notification is accepted."""
+        """BatchCheckUsers answers which of up to 1,000 ids are people. Cheaper than resolving; used before a notification is accepted."""
 
     @_abc_1.abstractmethod
     def BatchRemoveDevices(

@@ -21,7 +21,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Suppression(_message.Message):
-    """Suppression forbids e-mail to an address, whoever it belongs to."""
+    """Suppression forbids e-mail to an address, of whichever person."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

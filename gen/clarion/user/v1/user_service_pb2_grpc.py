@@ -140,7 +140,7 @@ class UserServiceServicer(object):
     def DeleteUser(self, request, context):
         """DeleteUser removes a person with their devices, preferences, credentials and tokens. Over the gateway the person is erased: what is
         not sent to them yet is cancelled, and the content of what was sent is removed. That is a saga, which goes on when the call is over;
-        calling again while it runs tells of the same one.
+        calling again while it runs answers the same one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

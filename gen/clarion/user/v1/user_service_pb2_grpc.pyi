@@ -47,7 +47,7 @@ class UserServiceStub:
     DeleteUser: _grpc.UnaryUnaryMultiCallable[_user_service_pb2.DeleteUserRequest, _user_service_pb2.DeleteUserResponse]
     """DeleteUser removes a person with their devices, preferences, credentials and tokens. Over the gateway the person is erased: what is
     not sent to them yet is cancelled, and the content of what was sent is removed. That is a saga, which goes on when the call is over;
-    calling again while it runs tells of the same one.
+    calling again while it runs answers the same one.
     """
     GetPreferences: _grpc.UnaryUnaryMultiCallable[_preference_pb2.GetPreferencesRequest, _preference_pb2.GetPreferencesResponse]
     """GetPreferences reads what a person wants to receive."""
@@ -82,7 +82,7 @@ class UserServiceAsyncStub(UserServiceStub):
     DeleteUser: _aio.UnaryUnaryMultiCallable[_user_service_pb2.DeleteUserRequest, _user_service_pb2.DeleteUserResponse]  # type: ignore[assignment]
     """DeleteUser removes a person with their devices, preferences, credentials and tokens. Over the gateway the person is erased: what is
     not sent to them yet is cancelled, and the content of what was sent is removed. That is a saga, which goes on when the call is over;
-    calling again while it runs tells of the same one.
+    calling again while it runs answers the same one.
     """
     GetPreferences: _aio.UnaryUnaryMultiCallable[_preference_pb2.GetPreferencesRequest, _preference_pb2.GetPreferencesResponse]  # type: ignore[assignment]
     """GetPreferences reads what a person wants to receive."""
@@ -144,7 +144,7 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_user_service_pb2.DeleteUserResponse, _abc.Awaitable[_user_service_pb2.DeleteUserResponse]]:
         """DeleteUser removes a person with their devices, preferences, credentials and tokens. Over the gateway the person is erased: what is
         not sent to them yet is cancelled, and the content of what was sent is removed. That is a saga, which goes on when the call is over;
-        calling again while it runs tells of the same one.
+        calling again while it runs answers the same one.
         """
 
     @_abc_1.abstractmethod

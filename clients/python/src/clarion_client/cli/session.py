@@ -138,7 +138,7 @@ def _next_step(error: Exception) -> tuple[int, str]:
     if isinstance(error, errors.Unauthenticated):
         return EXIT_AUTH, "sign in with: clarion login"
     if isinstance(error, errors.PermissionDenied):
-        return EXIT_AUTH, "the key lacks a scope; a key that has it is made by whoever holds apikeys:write"
+        return EXIT_AUTH, "the key lacks a scope; a key that has it is made by a holder of apikeys:write"
     if isinstance(error, errors.NotFound):
         return EXIT_NOT_FOUND, ""
     if isinstance(error, errors.RateLimited):

@@ -67,7 +67,7 @@ def delete(
 @app.command("import")
 def import_(
     file: Annotated[Path, typer.Argument(help="CSV with a heading: email, and optionally name, locale, timezone. - reads standard input.")],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the file, create nobody.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the file, create no one.")] = False,
 ) -> int:
     """Create people from a CSV. Rows that fail are listed with their line; the others are created. Repeating it skips who exists."""
     rows = list(_rows(file))
