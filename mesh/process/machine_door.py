@@ -1,7 +1,7 @@
 """The port for machines: metrics for Prometheus, and the probes of Kubernetes over HTTP.
 
-The probes are not asked on the gRPC port, since whoever holds all of its connections must not make them fail: a restart would end the calls
-of those who did nothing. Threads of their own answer here, and each asks the event loop, so that a stuck one is noticed.
+The probes are not asked on the gRPC port, since any client that holds all of its connections must not make them fail: a restart would end
+the calls of those who did nothing. Threads of their own answer here, and each asks the event loop, so that a stuck one is noticed.
 """
 
 import asyncio
