@@ -100,7 +100,7 @@ class StoredVersion:
 class TextSize(NamedTuple):
     """What bounds a text's size before it is rendered: at most `fixed` and what `paths`, such as "order.id", hold, each as often as named.
 
-    `fixed` is more than `limit` where only rendering can tell.
+    `fixed` is more than `limit` where only a rendering shows it.
     """
 
     limit: int

@@ -28,7 +28,7 @@ class Draft(NamedTuple):
 
 
 class TextSize(NamedTuple):
-    """What bounds a text's size: at most `fixed` and what `paths` of the variables hold. Above `limit` only rendering can tell."""
+    """What bounds a text's size: at most `fixed` and what `paths` of the variables hold. Above `limit` only a rendering shows it."""
 
     limit: int
     fixed: int

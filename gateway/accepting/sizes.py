@@ -11,7 +11,7 @@ _PRINTED = 6
 
 
 def may_exceed(size: TextSize, variables: Struct) -> bool:
-    """False when the text surely fits; true when only rendering can tell."""
+    """False when the text surely fits; true when only a rendering shows it."""
     most = size.fixed
     if most <= size.limit and size.paths:
         most += sum(_greatest(path, variables) for path in size.paths)

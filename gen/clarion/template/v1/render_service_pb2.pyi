@@ -184,7 +184,7 @@ class TextSize(_message.Message):
     limit: _builtins.int
     """What a text may have."""
     fixed: _builtins.int
-    """What it has at most without its variables, in any locale; more than the limit where only rendering can tell."""
+    """What it has at most without its variables, in any locale; more than the limit where only a rendering shows it."""
     @_builtins.property
     def paths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Members of the variables that are put in, such as "order.id", each as often as it counts."""
