@@ -40,7 +40,7 @@ class Texts(Protocol):
     """What would be sent."""
 
     async def check_size(self, draft: Draft, template: TemplateSummary) -> None:
-        """Raises TextTooLarge for a text that no provider would carry. Never fails otherwise: what can't be decided now shows at delivery."""
+        """Raises TextTooLarge for a text that no provider would carry. Never fails otherwise: what is unknown now shows at delivery."""
 
 
 class Payload(Protocol):

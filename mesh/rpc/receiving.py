@@ -91,9 +91,15 @@ class _Arrival:
 
     def raise_if_late(self) -> None:
         """Raises what the interruption stands for, if it came from here."""
-        if self._error is not None:
+        error, self._error = self._error, None
+        if error is not None:
             self._task.uncancel()
-            raise self._error
+            try:
+                raise error
+            finally:
+                # the error's traceback holds this frame: without this the two keep each other, and the call with them, until the collector
+                # runs, which is seldom (mesh/process/runtime.py), and a client that half-sends calls by the thousand would fill the memory
+                del error
 
     def _not_quick(self) -> None:
         try:
