@@ -1,7 +1,6 @@
 """From an attempt to a disposition and its outcome message, and the ledger's form of it. Pure."""
 
 import struct
-import time
 from collections.abc import Sequence
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -180,7 +179,6 @@ def _outcome(
         attempt=delivery.attempt,
         status=status,
         start_time=_timestamp(started_ns) if started_ns else None,
-        time=_timestamp(time.time_ns()),
         reason=error.reason if error is not None else reason,
         detail=readable(error.detail if error is not None else detail)[:_MAX_DETAIL],
         locale=locale,

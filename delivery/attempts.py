@@ -121,7 +121,7 @@ class Attempts:
 
     async def _attempt(self, job: ReadyDelivery, permit: SendPermit, claim: Claim, *, previous_outcome_unknown: bool) -> Disposition:
         """The claimed attempt and its record."""
-        started_ns = time.time_ns()
+        started_ns = round(self._now_s() * 1e9)
         try:
             provider, attempt, refused, unspent = await self._try(job, permit, claim)
         except BaseException:
@@ -145,6 +145,7 @@ class Attempts:
 
     async def _record(self, delivery: Delivery, claim: Claim, made: Done | Dead | Retry, *, doubtful: bool = False) -> Disposition:
         """What is to be done: what was decided here, unless the lease ran out and another worker's word counts."""
+        made.outcome.time.FromNanoseconds(round(self._now_s() * 1e9))
         sent = made.outcome.status == NOTIFICATION_STATUS_SENT
         standing = await self._ledger.record(claim, encode(made, doubtful=doubtful), sent=sent)
         if standing.state is LedgerState.NONE:

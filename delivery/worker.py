@@ -42,7 +42,8 @@ from mesh.rpc.peer import open_peer
 from mesh.rpc.server import serve_grpc
 from mesh.rpc.service_keys import ServiceKeys
 from mesh.rpc.settings import GrpcSettings
-from mesh.stores.cache import open_cache
+from mesh.stores.cache import open_cache, server_time_s
+from mesh.stores.clock import SharedClock
 from mesh.stores.settings import CacheSettings
 from peers.settings import PeerSettings
 
@@ -165,10 +166,13 @@ async def open_worker(
             else await stack.enter_async_context(open_broker(settings.broker, build_topology(delay_scale=settings.broker.delay_scale)))
         )
         redis = await stack.enter_async_context(open_cache(settings.cache))
+        clock = SharedClock(lambda: server_time_s(redis))
+        stack.push_async_callback(clock.close)
+        clock.start()
         ledger = Ledger(redis, ttl_s=settings.ledger.ttl_s, on_unprotected=_UNPROTECTED.add)
         stack.push_async_callback(ledger.close)
         routes = await _open_routes(stack, channel, redis, settings.worker)
-        handler = _Lanes(channel, peers, ledger, routes)
+        handler = _Lanes(channel, peers, ledger, routes, now_s=clock.now_s)
         consumer = DeliveryConsumer(
             bus,
             channel.name,
@@ -177,6 +181,7 @@ async def open_worker(
             urgent_prefetch=settings.worker.urgent_prefetch,
             retries_s=channel.retries_s,
             delay_scale=settings.broker.delay_scale,
+            clock=clock.now,
         )
 
         isolation = Isolation([route.breaker for route in routes], consumer, grace_s=settings.common.grace_s)
@@ -242,14 +247,14 @@ class ConsumerNotReady(Exception):
 class _Lanes:
     """The handler of both lanes: two pipelines that share everything but their part of each provider's capacity."""
 
-    def __init__(self, channel: Channel, peers: Peers, ledger: Ledger, routes: Sequence[Route]) -> None:
+    def __init__(self, channel: Channel, peers: Peers, ledger: Ledger, routes: Sequence[Route], *, now_s: Callable[[], float]) -> None:
         def observe(provider: str, result: str, seconds: float, sent: bool) -> None:
             _ATTEMPTS.record(seconds, {"channel": channel.name, "provider": provider, "result": result, "sent": sent})
 
         def lane(part: Callable[[int], int]) -> DeliveryPipeline:
             return DeliveryPipeline(
                 recipients=peers.recipients, renderer=peers.renderer, routing=Routing(routes, part=part), ledger=ledger,
-                tokens_of=channel.tokens_of, observe=observe, attempts=1 + len(channel.retries_s),
+                tokens_of=channel.tokens_of, observe=observe, now_s=now_s, attempts=1 + len(channel.retries_s),
             )  # fmt: skip
 
         self._urgent, self._normal = lane(_urgent_part), lane(lambda capacity: max(1, capacity - _urgent_part(capacity)))

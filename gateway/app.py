@@ -77,7 +77,8 @@ from mesh.rpc.server import serve_grpc
 from mesh.rpc.service_keys import ServiceKeys
 from mesh.sagas.orchestrator import Orchestrator
 from mesh.sealing import Sealer
-from mesh.stores.cache import open_cache
+from mesh.stores.cache import open_cache, server_time_s
+from mesh.stores.clock import SharedClock
 from mesh.stores.database import Database, open_database
 from mesh.stores.revocations import RedisRevocations
 from peers.credentials import RemoteCredentials
@@ -133,6 +134,7 @@ class _Parts:
     admission: Admission
     budget: RecipientBudget
     breakers: BreakerStore
+    clock: SharedClock
     cancellation: Cancellation
     authenticator: Authenticator
     users: grpc.aio.Channel
@@ -173,7 +175,10 @@ async def _open_parts(stack: AsyncExitStack, settings: Settings, broker: Broker 
     revocations.start()
     stack.push_async_callback(revocations.close)
     authenticator = Authenticator(credentials or RemoteCredentials(users), identity, revocations=revocations)
-    return _Parts(database, bus, admission, budget, BreakerStore(redis), cancellation, authenticator, users, templates, checks)
+    clock = SharedClock(lambda: server_time_s(redis))
+    stack.push_async_callback(clock.close)
+    clock.start()
+    return _Parts(database, bus, admission, budget, BreakerStore(redis), clock, cancellation, authenticator, users, templates, checks)
 
 
 async def _wire(stack: AsyncExitStack, settings: Settings, parts: _Parts) -> tuple[Dispatcher, Settlement]:
@@ -208,6 +213,7 @@ async def _wire(stack: AsyncExitStack, settings: Settings, parts: _Parts) -> tup
         store=writer,
         payload=delivery_bytes,
         lease_s=accept.lease_s,
+        now=parts.clock.now,
     )
     stack.push_async_callback(parts.cancellation.close)
     store = NotificationRepository(parts.database)
@@ -232,7 +238,14 @@ def _open_relay(stack: AsyncExitStack, settings: Settings, parts: _Parts, watche
     """The way onto the bus, and what is measured of it."""
     accept, outbox = settings.accept, Outbox(parts.database)
     relay = Relay(
-        parts.broker, outbox, watchers, parts.budget, lease_s=accept.lease_s, sweep_s=accept.sweep_s, lane_depth=accept.lane_depth
+        parts.broker,
+        outbox,
+        watchers,
+        parts.budget,
+        lease_s=accept.lease_s,
+        sweep_s=accept.sweep_s,
+        lane_depth=accept.lane_depth,
+        now=parts.clock.now,
     )
     stack.push_async_callback(relay.close)
     relay.start()

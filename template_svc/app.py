@@ -17,6 +17,7 @@ from mesh.rpc.interceptors.auth import Door
 from mesh.rpc.peer import open_peer
 from mesh.rpc.server import serve_grpc
 from mesh.rpc.service_keys import ServiceKeys
+from mesh.stores.clock import SharedClock
 from mesh.stores.database import open_database
 from mesh.stores.revocations import open_revocations
 from peers.credentials import RemoteCredentials
@@ -56,6 +57,8 @@ async def open_app(settings: Settings, *, credentials: CredentialSource | None =
         # Services of the mesh are known without user_svc, and rendering for them goes on when it is down.
         checks = (Check("database", database.ping), Check("render_processes", processes.ping))
         health = HealthMonitor(checks, services=dispatcher.service_names)
+        clock = SharedClock(database.server_time_s)
+        clock.start()
         await health.start()
         try:
             budget, grace_s = MemoryBudget.of(settings.common), settings.common.grace_s
@@ -63,6 +66,7 @@ async def open_app(settings: Settings, *, credentials: CredentialSource | None =
                 yield App(NAME, health, {"grpc": port}, settings.grpc.connections)
         finally:
             await health.close()
+            await clock.close()
 
 
 @asynccontextmanager

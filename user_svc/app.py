@@ -19,6 +19,7 @@ from mesh.rpc.server import serve_grpc
 from mesh.rpc.service_keys import ServiceKeys
 from mesh.sealing import Sealer
 from mesh.stores.cache import open_cache
+from mesh.stores.clock import SharedClock
 from mesh.stores.database import Database, open_database
 from mesh.stores.revocations import RedisRevocations
 from user_svc.auth.api_key_repository import ApiKeyRepository
@@ -65,13 +66,16 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
         parts = _wire(settings, database, passwords, revocations)
         checks = (Check("database", database.ping), Check("bootstrap", parts.bootstrap.ensure))
         health = HealthMonitor(checks, services=parts.dispatcher.service_names)
+        clock = SharedClock(database.server_time_s)
         try:
+            clock.start()
             await health.start()
             budget, grace_s = MemoryBudget.of(settings.common), settings.common.grace_s
             async with serve_grpc(parts.dispatcher, settings.grpc, health, budget=budget, grace_s=grace_s) as port:
                 yield App(NAME, health, {"grpc": port}, settings.grpc.connections)
         finally:
             await health.close()
+            await clock.close()
             passwords.close()
 
 

@@ -1,7 +1,7 @@
 """The rules of accepting a notification: who may, what is asked, whether it may go on, and that it is stored exactly once."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, Protocol
 
@@ -90,7 +90,10 @@ class Key(NamedTuple):
 
 
 class Sender:
-    """Accepts notifications. `lease_s` is the time that this process has for publishing before a sweeper takes over."""
+    """Accepts notifications. `lease_s` is the time that this process has for publishing before a sweeper takes over.
+
+    `now` is the clock that all gateways and workers share.
+    """
 
     def __init__(
         self,
@@ -102,6 +105,7 @@ class Sender:
         store: Store,
         payload: Payload,
         lease_s: float,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._templates = templates
         self._users = users
@@ -110,6 +114,7 @@ class Sender:
         self._store = store
         self._payload = payload
         self._lease = timedelta(seconds=lease_s)
+        self._now = now
 
     async def send(self, draft: Draft, key: Key | None, *, report: bool = True) -> Acceptance:
         """Accepts a notification, or answers what was accepted before under the same key. `report` sets the response headers."""
@@ -117,7 +122,7 @@ class Sender:
         confined_to = call.caller.confined_to(SEND_SCOPE)
         if confined_to is not None and confined_to != draft.user_id:
             raise PermissionDenied("you may send notifications to yourself only")
-        now = datetime.now(UTC)
+        now = self._now()
         check_draft(draft, now)
         caller = f"{call.caller.kind.value}:{call.caller.id}"
         claim = None if key is None else claim_of(caller, key)

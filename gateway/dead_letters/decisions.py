@@ -5,7 +5,7 @@ circle.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -22,7 +22,7 @@ SELECT id, user_id, channel, priority, status, run, attempt, expires_at, queued_
 FROM notifications WHERE id = ANY($1::uuid[]) AND id BETWEEN $2 AND $3 ORDER BY id FOR UPDATE
 """
 _LOCK_LETTERS = f"""
-SELECT d.notification_id AS id, d.state, d.run, d.delivery, EXISTS (
+SELECT d.notification_id AS id, d.state, d.run, d.delivery, clock_timestamp() AS now, EXISTS (
     SELECT 1 FROM dead_letter_audit a WHERE a.notification_id = d.notification_id
     AND (a.request = $2 OR (a.job_id = $3 AND a.action IN ({models.Action.REQUEUED:d}, {models.Action.DISCARDED:d})))
 ) AS repeated
@@ -30,7 +30,8 @@ FROM dead_letters d WHERE d.notification_id = ANY($1::uuid[]) ORDER BY d.notific
 """
 _RESTART = f"""
 UPDATE notifications n SET
-    status = {Status.PENDING:d}, run = g.run, attempt = 0, reason = '', update_time = $5, dispatch_at = $6, queued_at = NULL,
+    status = {Status.PENDING:d}, run = g.run, attempt = 0, reason = '', update_time = $5,
+    dispatch_at = clock_timestamp() + $6 * interval '1 second', queued_at = NULL,
     payload = g.payload,
     user_id = g.user_id
 FROM unnest($1::uuid[], $2::smallint[], $3::uuid[], $4::bytea[]) AS g(id, run, user_id, payload)
@@ -71,7 +72,6 @@ async def decide(
     driver: Any, ids: Sequence[UUID], decision: Decision, *, lease_s: float, edit: Edit = models.NO_EDIT
 ) -> dict[UUID, Decided]:
     """Decides those of the letters that are open, within the caller's transaction. What became of each, by id."""
-    now = datetime.now(UTC)
     wanted = sorted(set(ids))
     if not wanted:
         return {}
@@ -79,6 +79,7 @@ async def decide(
     requeue = decision.state is State.REQUEUED
     rows = {row["id"]: row for row in await driver.fetch(_LOCK, wanted, least, most)} if requeue else {}
     letters = {row["id"]: row for row in await driver.fetch(_LOCK_LETTERS, wanted, decision.request, decision.job_id)}
+    now = next((letter["now"] for letter in letters.values()), datetime.now(UTC))  # PostgreSQL's: all reviewers' gateways share it
     decided = {identifier: Decided(_refusal(letters.get(identifier))) for identifier in wanted}
     restarts: list[_Restart] = []
     if requeue:
@@ -90,7 +91,7 @@ async def decide(
                 restarts.append(restart)
                 decided[identifier] = Decided(None, _job(restart))
         if restarts:
-            await _start_again(driver, restarts, now, now + timedelta(seconds=lease_s))
+            await _start_again(driver, restarts, now, lease_s)
     done = [identifier for identifier, one in decided.items() if one.refusal is None]
     if done:
         started = {one.row["id"]: one for one in restarts}
@@ -152,10 +153,10 @@ def next_run(payload: bytes, run: int, edit: Edit) -> bytes:
     return delivery.SerializeToString()
 
 
-async def _start_again(driver: Any, restarts: Sequence[_Restart], now: datetime, until: datetime) -> None:
+async def _start_again(driver: Any, restarts: Sequence[_Restart], now: datetime, lease_s: float) -> None:
     ids, runs = [one.row["id"] for one in restarts], [one.run for one in restarts]
     people, payloads = [one.user_id for one in restarts], [one.payload for one in restarts]
-    await driver.fetch(_RESTART, ids, runs, people, payloads, now, until, min(ids), max(ids))
+    await driver.fetch(_RESTART, ids, runs, people, payloads, now, lease_s, min(ids), max(ids))
     await driver.fetch(_RECORD, ids, runs, [one.row["queued_at"] for one in restarts], now)
 
 

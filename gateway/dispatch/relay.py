@@ -11,7 +11,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 from uuid import UUID
@@ -84,12 +84,14 @@ class Relay:
         lease_s: float,
         sweep_s: float = 1.0,
         lane_depth: int = 10,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._broker = broker
         self._backlog = backlog
         self._watchers = watchers
         self._budget = budget
         self._lease_s = lease_s
+        self._now = now
         self._leases = Leases(backlog, lease_s=lease_s)
         self._sweeper = Periodic("relay-sweeper", self.sweep, interval_s=sweep_s)
         self._lanes = {
@@ -207,7 +209,7 @@ class Relay:
             lane.publishers -= 1
 
     async def _publish(self, lane: Lane, jobs: Sequence[OutboxItem]) -> bool:
-        started = datetime.now(UTC)
+        started = self._now()
         channel = lane.channel.key
         lane.in_flight += 1
         try:

@@ -26,8 +26,8 @@ from mesh.rpc.paging import Cursor, Page
 from mesh.stores.database import Database
 
 _CURSOR = Cursor("notifications", UUID)
-# An id is made a moment before or after the time in its row is read.
-_SLACK_S = 5.0
+# An id holds the time of its gateway's own clock, and the row the time that all gateways share (`mesh/stores/clock.py`).
+_SLACK_S = 120.0
 
 # The payload holds the variables, which readers never get.
 _COLUMNS = [column for column in notifications.c if column.name not in {"dispatch_at", "caller", "payload"}]

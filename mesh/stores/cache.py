@@ -7,7 +7,9 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
 
+from mesh.errors import Unavailable
 from mesh.stores.settings import CacheSettings
 
 
@@ -27,3 +29,12 @@ async def open_cache(settings: CacheSettings) -> AsyncIterator[Redis]:
         yield client
     finally:
         await client.aclose()
+
+
+async def server_time_s(client: Redis) -> float:
+    """Redis's own Unix time in seconds, by which all processes may agree. Raises Unavailable."""
+    try:
+        seconds, microseconds = await client.time()
+    except (RedisError, OSError, TimeoutError) as error:
+        raise Unavailable("Redis is not available", reason="REDIS_UNAVAILABLE") from error
+    return seconds + microseconds / 1e6

@@ -85,6 +85,10 @@ class Database:
             rows: list[Any] = await driver.fetch(statement, *arguments)
             return rows
 
+    async def server_time_s(self) -> float:
+        """PostgreSQL's own Unix time in seconds. Raises DatabaseUnavailable."""
+        return float((await self.fetch("SELECT extract(epoch FROM clock_timestamp())::float8 AS now"))[0]["now"])
+
     async def ping(self) -> None:
         """Raises DatabaseUnavailable when a query can't be answered."""
         async with self.connect() as connection:

@@ -7,12 +7,13 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc.aio
+import pytest
 from google.protobuf.descriptor import ServiceDescriptor
 
 from clarion.user.v1 import recipient_service_pb2
 from clarion.user.v1.recipient_service_pb2 import BatchCheckUsersRequest, BatchRemoveDevicesRequest, BatchRemoveDevicesResponse
 from clarion.user.v1.recipient_service_pb2_grpc import RecipientServiceStub
-from mesh.errors import ServiceError, Unavailable
+from mesh.errors import ServiceError, Unauthenticated, Unavailable
 from mesh.process.health import Check, HealthMonitor
 from mesh.rpc.dispatcher import Dispatcher
 from mesh.rpc.identity import Authenticator, ServiceIdentity
@@ -203,3 +204,27 @@ async def test_closing_while_the_service_is_down_leaves_nothing_behind() -> None
         for _ in range(5):
             await reason_of(stub)
     assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("recovery")]
+
+
+@pytest.mark.parametrize(("secret", "ahead_s"), [("another-service-secret-of-32-chars!", 0.0), (SECRET, 600.0), (SECRET, -600.0)])
+async def test_a_service_that_is_not_trusted_is_no_fault_of_the_caller(secret: str, ahead_s: float) -> None:
+    """Clocks or secrets of two services differ: the outside caller gets 503 and a reason, never 401."""
+    identity = ServiceIdentity("gateway", secret, clock=lambda: time.time() + ahead_s)
+    async with (
+        replica(Servicer()) as port,
+        open_peer("user_svc", f"ipv4:127.0.0.1:{port}", identity=identity, settings=SETTINGS, services=[SERVICE]) as channel,
+    ):
+        with pytest.raises(Unavailable) as refused:
+            await RecipientServiceStub(channel).BatchCheckUsers(BatchCheckUsersRequest())
+        assert (refused.value.reason, refused.value.retry_after_s) == ("SERVICE_NOT_TRUSTED", 5.0)
+
+
+async def test_a_callers_own_credential_that_is_refused_stays_the_callers() -> None:
+    identity = ServiceIdentity("gateway", SECRET)
+    forged = "clk_" + "x" * 40
+    async with (
+        replica(Servicer()) as port,
+        open_peer("user_svc", f"ipv4:127.0.0.1:{port}", identity=identity, settings=SETTINGS, services=[SERVICE]) as channel,
+    ):
+        with pytest.raises(Unauthenticated):
+            await RecipientServiceStub(channel).BatchCheckUsers(BatchCheckUsersRequest(), metadata=(("authorization", f"Bearer {forged}"),))

@@ -1,5 +1,6 @@
 """Authentication and authorization from the schema: who may call what is declared on the method, and missing means no."""
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -8,9 +9,9 @@ from enum import Enum
 from clarion.options.v1 import options_pb2
 from mesh import context
 from mesh.context import Caller, CallerKind
-from mesh.errors import PermissionDenied, Unauthenticated
+from mesh.errors import PermissionDenied, Unauthenticated, Unavailable
 from mesh.rpc.calls import ClientCall, ServerCall
-from mesh.rpc.identity import Authenticator, ServiceIdentity
+from mesh.rpc.identity import SERVICE_TOKEN_INVALID, Authenticator, ServiceIdentity
 from mesh.rpc.methods import Method
 
 AUTHORIZATION = "authorization"
@@ -27,6 +28,12 @@ class Door(Enum):
     INTERNAL = "internal"
     # both, where an operator wants an internal port reached directly
     DIRECT = "direct"
+
+
+_NOT_TRUSTED = "a part of the system does not accept the credential of another one: their clocks or secrets differ"
+_RETRY_AFTER_S = 5.0
+
+log = logging.getLogger(__name__)
 
 
 class AuthInterceptor:
@@ -90,10 +97,20 @@ class IdentityInterceptor:
 
     @asynccontextmanager
     async def around(self, call: ClientCall) -> AsyncIterator[None]:
-        """Fills in `authorization` or `x-clarion-service-authorization`, and `x-correlation-id`."""
+        """Fills in `authorization` or `x-clarion-service-authorization`, and `x-correlation-id`.
+
+        Raises Unavailable where the callee does not accept this service's token.
+        """
         place = ON_BEHALF if AUTHORIZATION in call.metadata else AUTHORIZATION
         call.metadata[place] = f"Bearer {self._identity.token(self._callee)}"
         served = context.current_or_none()
         if served is not None:
             call.metadata.setdefault("x-correlation-id", served.correlation_id)
-        yield
+        try:
+            yield
+        except Unauthenticated as error:
+            if error.reason != SERVICE_TOKEN_INVALID:
+                raise
+            # the outside caller can do nothing about it, and did nothing wrong
+            log.warning("another service refuses this one's token", extra={"method": call.method.full_name})
+            raise Unavailable(_NOT_TRUSTED, reason="SERVICE_NOT_TRUSTED", retry_after_s=_RETRY_AFTER_S) from None
