@@ -1,140 +1,73 @@
-"""What waits in this process for one work queue: each caller gets its turn, and the queue is kept short enough for that to count."""
+"""One work queue as a gateway sees it: what waits for it in this process, and the tasks that publish to it and look at its length."""
 
+import asyncio
 import math
-from collections import deque
+import time
+from collections.abc import Awaitable, Callable, Sequence
 
 from delivery.envelopes import ENVELOPE_BYTES, ENVELOPE_ITEMS
+from delivery.lanes import work_queue
+from gateway.dispatch.turns import Capacity, Turns
 from gateway.notifications.models import Channel, OutboxItem
+from mesh.errors import ServiceError
 
 _WINDOW = 4  # envelopes in flight per lane
 _URGENT_WINDOW = 32  # urgent ones travel alone, so more of them
-_RECENT_S = 1.0  # what a queue has lost since an older look says nothing of its speed
+_LOOK_S = 0.05  # between two looks at a queue that has little room
+_LOOK_MAX_S = 0.4  # and at one that has none for long
 
-_Queue = deque[tuple[float, OutboxItem]]
-
-
-class Turns:
-    """Jobs of many callers: one of each in turn. A caller's jobs of the backlog, which are older, come before its new ones.
-
-    Each job is ours until a moment on the monotonic clock; then another replica may publish it.
-    """
-
-    __slots__ = ("_callers", "_order", "backlog", "count")
-
-    def __init__(self) -> None:
-        self._callers: dict[str, tuple[_Queue, _Queue]] = {}
-        self._order: deque[str] = deque()
-        self.count = 0
-        self.backlog = 0
-
-    def add(self, job: OutboxItem, until: float, *, backlog: bool = False) -> None:
-        """To be taken before `until`, or dropped."""
-        queues = self._callers.get(job.caller)
-        if queues is None:
-            queues = self._callers[job.caller] = (deque(), deque())
-            self._order.append(job.caller)
-        queues[not backlog].append((until, job))
-        self.count += 1
-        self.backlog += backlog
-
-    def take(self, now: float) -> OutboxItem | None:
-        """The job whose turn it is; None when there is none that is ours any longer."""
-        order = self._order
-        while order:
-            older, newer = self._callers[order[0]]
-            while queue := older or newer:
-                until, job = queue.popleft()
-                self.count -= 1
-                self.backlog -= queue is older
-                if until > now:
-                    order.rotate(-1)
-                    return job
-            del self._callers[order.popleft()]
-        return None
-
-    def prune(self, now: float) -> None:
-        """Drops those that are not ours any longer."""
-        for older, newer in self._callers.values():
-            for queue in (older, newer):
-                while queue and queue[0][0] <= now:
-                    queue.popleft()
-                    self.count -= 1
-                    self.backlog -= queue is older
-
-    def clear(self) -> None:
-        """Drops all."""
-        self._callers.clear()
-        self._order.clear()
-        self.count = self.backlog = 0
-
-
-class Capacity:
-    """How many envelopes a queue may still get before its depth has to be read again.
-
-    What it has lost since the last look is granted on top: a queue that is emptied fast gets more, so that its workers never starve.
-    """
-
-    __slots__ = ("_confirmed", "_depth", "_least", "_most", "left", "looked_at")
-
-    def __init__(self, most: float) -> None:
-        self._most = most
-        self._least = 0 if math.isinf(most) else most // 4
-        self._confirmed = 0
-        self._depth = 0
-        self.left = most
-        self.looked_at = -math.inf
-
-    @property
-    def low(self) -> bool:
-        """Whether it is time to look."""
-        return self.left <= self._least
-
-    def confirmed(self) -> None:
-        """The queue has got an envelope."""
-        self._confirmed += 1
-
-    def update(self, depth: int, *, in_flight: int, now: float) -> None:
-        """The queue has just had this depth, while `in_flight` envelopes were on their way to it."""
-        recent = now - self.looked_at < _RECENT_S
-        lost = max(0, self._confirmed - (depth - self._depth)) if recent else 0
-        self.left = max(0, self._most - depth - in_flight + lost)
-        self._confirmed, self._depth, self.looked_at = 0, depth, now
-
-    def unknown(self, now: float) -> None:
-        """The depth is unknown: rather out of turn than not at all."""
-        self.left = self._most
-        self._confirmed, self._depth, self.looked_at = 0, 0, now
+Publish = Callable[[str, Channel, Sequence[OutboxItem]], Awaitable[bool]]
+Measure = Callable[[str], Awaitable[int]]
 
 
 class Lane:
-    """One work queue. The urgent lanes' queues have capacity without end."""
+    """One work queue. The urgent lanes' queues have capacity without end.
 
-    __slots__ = (
-        "_again", "after", "capacity", "channel", "has_more", "in_flight", "looking", "moved", "publishers", "size", "turns", "urgent",
-        "window",
-    )  # fmt: skip
+    `publish` gets the queue and the items of an envelope and answers whether the broker has them; `measure` answers how many envelopes
+    wait in the queue and raises ServiceError where that is not known; `wake` brings the sweeper's next page forward.
+    """
 
-    def __init__(self, channel: Channel, *, urgent: bool, depth: int) -> None:
+    def __init__(self, channel: Channel, *, urgent: bool, depth: int, publish: Publish, measure: Measure, wake: Callable[[], None]) -> None:
         self.channel = channel
         self.urgent = urgent
-        self.size = 1 if urgent else ENVELOPE_ITEMS
-        self.window = _URGENT_WINDOW if urgent else _WINDOW
         self.turns = Turns()
         self.capacity = Capacity(math.inf if urgent else depth)
-        self.publishers = 0
-        self.in_flight = 0
-        self.looking = False
+        self._size = 1 if urgent else ENVELOPE_ITEMS
+        self._window = _URGENT_WINDOW if urgent else _WINDOW
+        self._queue = work_queue(channel.key, urgent=urgent)
+        self._publish, self._measure, self._wake = publish, measure, wake
+        self._in_flight = 0
+        self._publishers: set[asyncio.Task[None]] = set()
+        self._looker: asyncio.Task[None] | None = None
+        self._closing = False
         # Of the sweeper: whether more waits in the database than it has claimed, where its next page begins, what went out since the last.
-        self.has_more = False
-        self.after = ""
-        self.moved = 0
-        self._again = False
+        self._has_more = False
+        self._after = ""
+        self._moved = 0
+        self._full = False
+
+    @property
+    def after(self) -> str:
+        """Where the sweeper's next page begins."""
+        return self._after
+
+    @property
+    def has_more(self) -> bool:
+        """Whether more waits in the database than was claimed."""
+        return self._has_more
+
+    def go_on(self) -> None:
+        """Starts as many publishers as there is work for."""
+        while self.capacity.left > 0 and len(self._publishers) < self._window and len(self._publishers) * self._size < self.turns.count:
+            task = asyncio.create_task(self._publish_all(), name=f"relay-{self._queue}")
+            self._publishers.add(task)
+        self._look_if_low()
 
     def take(self, now: float) -> list[OutboxItem]:
         """The jobs of the next envelope."""
         jobs: list[OutboxItem] = []
         capacity = ENVELOPE_BYTES
-        while len(jobs) < self.size and capacity > 0 and (job := self.turns.take(now)) is not None:
+        while len(jobs) < self._size and capacity > 0 and (job := self.turns.take(now)) is not None:
             jobs.append(job)
             capacity -= len(job.payload)
         return jobs
@@ -145,19 +78,86 @@ class Lane:
         None while the last ones still wait, nor while the queue has no capacity and does not move: a claim that can't be published
         costs the database for nothing. New items that take all the capacity do not keep the backlog out of its turn.
         """
-        if self.turns.backlog >= (self.window if self.urgent else self.size) or (self.capacity.low and not self.moved):
+        if self.turns.backlog >= (self._window if self.urgent else self._size) or (self.capacity.low and not self._moved):
             return 0
-        return self.size * (2 if self.capacity.low else int(min(10, self.capacity.left)))
+        return self._size * (2 if self.capacity.low else int(min(10, self.capacity.left)))
 
-    @property
-    def wants_more(self) -> bool:
-        """Whether the sweeper should go on at once."""
-        return self.has_more and self.wants() > 0
-
-    def claimed(self, *, full: bool, last: str) -> None:
-        """A page has been claimed: `has_more` is whether there is another one."""
-        self._again |= full
-        self.after, self.moved = last, 0
-        self.has_more = bool(last) or self._again
+    def claimed(self, *, full: bool, last: str = "") -> None:
+        """A page has been claimed: `has_more` says whether there is another one."""
+        self._full |= full
+        self._after, self._moved = last, 0
+        self._has_more = bool(last) or self._full
         if not last:
-            self._again = False
+            self._full = False
+
+    def passed_over(self) -> None:
+        """The sweeper claims nothing now, so that more may wait."""
+        self._has_more = True
+        self._look_if_low()
+
+    def confirmed(self) -> None:
+        """The queue has got an envelope."""
+        self.capacity.confirmed()
+        self._moved += 1
+
+    async def close(self) -> None:
+        """Ends the looks and waits for what is being published."""
+        self._closing = True
+        if self._looker is not None:
+            self._looker.cancel()
+            await asyncio.gather(self._looker, return_exceptions=True)
+        while self._publishers:
+            await asyncio.wait(self._publishers)
+
+    async def _publish_all(self) -> None:
+        try:
+            while self.capacity.left > 0 and (jobs := self.take(time.monotonic())):
+                self.capacity.left -= 1
+                self._look_if_low()
+                await self._publish_one(jobs)
+        finally:
+            # here and not in a callback: what is offered before that ran would find no free place and start no publisher
+            task = asyncio.current_task()
+            assert task is not None
+            self._publishers.discard(task)
+
+    async def _publish_one(self, jobs: Sequence[OutboxItem]) -> None:
+        self._in_flight += 1
+        try:
+            published = await self._publish(self._queue, self.channel, jobs)
+        finally:
+            self._in_flight -= 1
+        if published:
+            self.confirmed()
+            self._wake_for_more()
+        else:
+            self.turns.clear()  # still in the database: the sweeper goes on when the broker is back
+
+    def _wake_for_more(self) -> None:
+        if self._has_more and self.wants() > 0:
+            self._wake()
+
+    def _look_if_low(self) -> None:
+        """Looks at the queue, and again until it has capacity or nothing waits for it."""
+        if self.capacity.low and self._looker is None and not self._closing:
+            self._looker = asyncio.create_task(self._look(), name=f"relay-look-{self._queue}")
+
+    async def _look(self) -> None:
+        pause_s = _LOOK_S
+        try:
+            while True:
+                await asyncio.sleep(max(0.0, self.capacity.looked_at + pause_s - time.monotonic()))
+                try:
+                    depth = await self._measure(self._queue)
+                except ServiceError:
+                    self.capacity.unknown(time.monotonic())
+                else:
+                    self.capacity.update(depth, in_flight=self._in_flight, now=time.monotonic())
+                pause_s = _LOOK_S if self.capacity.left > 0 else min(2 * pause_s, _LOOK_MAX_S)
+                self.turns.prune(time.monotonic())
+                self.go_on()
+                self._wake_for_more()
+                if not self.capacity.low or not (self.turns.count or self._has_more):
+                    return
+        finally:
+            self._looker = None

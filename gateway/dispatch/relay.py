@@ -17,7 +17,6 @@ from typing import Protocol
 from uuid import UUID
 
 from delivery.envelopes import REQUESTED, envelope, ids_header
-from delivery.lanes import work_queue
 from gateway.dispatch.lanes import Lane
 from gateway.dispatch.leases import Leases
 from gateway.dispatch.outbox import Claimed
@@ -34,8 +33,6 @@ _MARK_AT_ONCE = 500
 _MOST_UNMARKED = 2_000
 _PAUSE_S = 0.5
 _MARK_LINGER_S = 0.02  # no request waits for a mark, so that many may share a statement
-_LOOK_S = 0.05  # between two looks at a queue that has little room
-_LOOK_MAX_S = 0.4  # and at one that has none for long
 
 
 class Backlog(Protocol):
@@ -95,13 +92,18 @@ class Relay:
         self._leases = Leases(backlog, lease_s=lease_s)
         self._sweeper = Periodic("relay-sweeper", self.sweep, interval_s=sweep_s)
         self._lanes = {
-            (channel, priority): Lane(channel, urgent=priority is Priority.HIGH, depth=lane_depth)
+            (channel, priority): Lane(
+                channel,
+                urgent=priority is Priority.HIGH,
+                depth=lane_depth,
+                publish=self._publish,
+                measure=broker.depth,
+                wake=self._sweeper.wake,
+            )
             for channel in Channel
             for priority in Priority
         }
         self._unmarked: deque[tuple[UUID, datetime]] = deque()
-        self._publishing: set[asyncio.Task[None]] = set()
-        self._looking: set[asyncio.Task[None]] = set()
         self._marker: asyncio.Task[None] | None = None
         self._closing = False
         self.lag_s = 0.0
@@ -122,12 +124,9 @@ class Relay:
         """Stops sweeping and waits for what is being published and marked. What is held back stays in the database."""
         self._closing = True
         await self._sweeper.close()
-        looking = tuple(self._looking)
-        for task in looking:
-            task.cancel()
-        await asyncio.gather(*looking, return_exceptions=True)
-        while self._publishing or self._marker is not None:
-            await asyncio.wait(self._publishing | ({self._marker} if self._marker is not None else set()))
+        await asyncio.gather(*(lane.close() for lane in self._lanes.values()))
+        if self._marker is not None:
+            await asyncio.wait({self._marker})
         await self._leases.close()
 
     async def sweep(self) -> bool:
@@ -152,7 +151,7 @@ class Relay:
             return self.lag_s
         page = await self._backlog.claim_urgent(most=_URGENT_PAGE, lease_s=self._lease_s)
         for lane in lanes:
-            lane.has_more = page.full
+            lane.claimed(full=page.full)
         self._take_over(page)
         return page.lag_s
 
@@ -160,9 +159,7 @@ class Relay:
         """How long the oldest was overdue, in seconds."""
         most = lane.wants()
         if not most:
-            lane.has_more = True
-            if lane.capacity.low:
-                self._look(lane)
+            lane.passed_over()
             return self.lag_s
         page = await self._backlog.claim(lane.channel, most=most, lease_s=self._lease_s, after=lane.after)
         lane.claimed(full=page.full, last=page.last)
@@ -185,78 +182,23 @@ class Relay:
             lane.turns.add(job, until, backlog=backlog)
             lanes.add(lane)
         for lane in lanes:
-            self._go_on(lane)
+            lane.go_on()
 
-    def _go_on(self, lane: Lane) -> None:
-        """Starts as many publishers as there is work for."""
-        while lane.capacity.left > 0 and lane.publishers < lane.window and lane.publishers * lane.size < lane.turns.count:
-            lane.publishers += 1
-            _keep(self._publishing, asyncio.create_task(self._publish_lane(lane)))
-        if lane.capacity.low:
-            self._look(lane)
-
-    async def _publish_lane(self, lane: Lane) -> None:
-        try:
-            while lane.capacity.left > 0 and (jobs := lane.take(time.monotonic())):
-                lane.capacity.left -= 1
-                if lane.capacity.low:
-                    self._look(lane)
-                if not await self._publish(lane, jobs):
-                    lane.turns.clear()  # still in the database: the sweeper goes on when the broker is back
-                elif lane.wants_more:
-                    self._sweeper.wake()
-        finally:
-            lane.publishers -= 1
-
-    async def _publish(self, lane: Lane, jobs: Sequence[OutboxItem]) -> bool:
+    async def _publish(self, queue: str, channel: Channel, jobs: Sequence[OutboxItem]) -> bool:
         started = self._now()
-        channel = lane.channel.key
-        lane.in_flight += 1
         try:
-            queue = work_queue(channel, urgent=lane.urgent)
             named = ids_header(job.id for job in jobs)
             with self._leases.held([job.id for job in jobs]):
                 await self._broker.publish(queue, envelope(job.payload for job in jobs), headers=named, kind=REQUESTED)
         except ServiceError as error:
-            self._failed.add(1, {"channel": channel})
+            self._failed.add(1, {"channel": channel.key})
             log.warning("publishing failed; the backlog keeps it", extra={"reason": error.reason, "notifications": len(jobs)})
             return False
-        finally:
-            lane.in_flight -= 1
-        lane.capacity.confirmed()
-        lane.moved += 1
-        self._published.add(len(jobs), {"channel": channel})
+        self._published.add(len(jobs), {"channel": channel.key})
         self._unmarked.extend((job.id, started) for job in jobs)
         if self._marker is None:
             self._marker = asyncio.create_task(self._mark(), name="relay-marker")
         return True
-
-    def _look(self, lane: Lane) -> None:
-        """Reads the depth of the lane's queue, and again until it has capacity or nothing waits for it."""
-        if not lane.looking and not self._closing:
-            lane.looking = True
-            _keep(self._looking, asyncio.create_task(self._watch(lane), name=f"relay-look-{lane.channel.key}"))
-
-    async def _watch(self, lane: Lane) -> None:
-        queue, pause_s = work_queue(lane.channel.key, urgent=lane.urgent), _LOOK_S
-        try:
-            while True:
-                await asyncio.sleep(max(0.0, lane.capacity.looked_at + pause_s - time.monotonic()))
-                try:
-                    depth = await self._broker.depth(queue)
-                except ServiceError:
-                    lane.capacity.unknown(time.monotonic())
-                else:
-                    lane.capacity.update(depth, in_flight=lane.in_flight, now=time.monotonic())
-                pause_s = _LOOK_S if lane.capacity.left > 0 else min(2 * pause_s, _LOOK_MAX_S)
-                lane.turns.prune(time.monotonic())
-                self._go_on(lane)
-                if lane.wants_more:
-                    self._sweeper.wake()
-                if not lane.capacity.low or not (lane.turns.count or lane.has_more):
-                    return
-        finally:
-            lane.looking = False
 
     async def _mark(self) -> None:
         try:
@@ -274,8 +216,3 @@ class Relay:
                     await asyncio.sleep(_PAUSE_S)
         finally:
             self._marker = None
-
-
-def _keep(tasks: set[asyncio.Task[None]], task: asyncio.Task[None]) -> None:
-    tasks.add(task)
-    task.add_done_callback(tasks.discard)

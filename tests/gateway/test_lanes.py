@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from delivery.envelopes import ENVELOPE_ITEMS
-from gateway.dispatch.lanes import Capacity, Lane, Turns
+from gateway.dispatch.lanes import Lane
+from gateway.dispatch.turns import Capacity, Turns
 from gateway.notifications.models import Channel, OutboxItem, Priority
 from mesh.ids import new_uuid
 
@@ -70,8 +71,17 @@ def test_a_callers_backlog_goes_before_its_new_jobs() -> None:
     assert [turns.take(0.0) for _ in range(3)] == [old, other, new]
 
 
+def make_lane() -> Lane:
+    """Without tasks: nothing is published."""
+
+    async def nothing(*_: object) -> int:
+        return 0
+
+    return Lane(Channel.EMAIL, urgent=False, depth=20, publish=nothing, measure=nothing, wake=lambda: None)  # type: ignore[arg-type]  # never called
+
+
 def test_an_envelope_is_full_at_fifty_jobs_or_half_a_megabyte() -> None:
-    lane = Lane(Channel.EMAIL, urgent=False, depth=20)
+    lane = make_lane()
     for _ in range(ENVELOPE_ITEMS + 1):
         lane.turns.add(job("a"), 1.0)
     for _ in range(3):
@@ -103,11 +113,11 @@ def test_a_queue_that_is_emptied_fast_gets_more() -> None:
 
 def test_the_backlog_is_claimed_where_there_is_room_or_movement() -> None:
     """A queue that is full and does not move gets none; one that new jobs keep full gives the backlog its turn all the same."""
-    lane = Lane(Channel.EMAIL, urgent=False, depth=20)
+    lane = make_lane()
     assert lane.wants() == 10 * ENVELOPE_ITEMS
     lane.capacity.update(20, in_flight=0, now=0.0)
     assert lane.wants() == 0
-    lane.moved = 1
+    lane.confirmed()
     assert lane.wants() == 2 * ENVELOPE_ITEMS
     for _ in range(ENVELOPE_ITEMS):
         lane.turns.add(job("a"), 1.0, backlog=True)
@@ -115,7 +125,7 @@ def test_the_backlog_is_claimed_where_there_is_room_or_movement() -> None:
 
 
 def test_a_round_over_many_callers_ends_with_the_page_that_begins_anew() -> None:
-    lane = Lane(Channel.EMAIL, urgent=False, depth=20)
+    lane = make_lane()
     told = []
     for full, last in ((True, "m"), (False, ""), (False, "m"), (False, "")):
         lane.claimed(full=full, last=last)
