@@ -7,6 +7,7 @@ import pytest
 from devstack.rabbitmq import find_script
 from tests.system.drills.__main__ import SHORT_PLAN, drilled
 from tests.system.drills.catalogue import IN_SUITE
+from tests.system.drills.poison import poisoned
 from tests.system.drills.report import summary, table
 
 # A container will not do: the drills kill the server itself and talk to its rabbitmqctl.
@@ -21,3 +22,9 @@ async def test_a_pause_of_the_broker_and_a_frozen_replica_lose_and_double_nothin
     result = summary(lines)
     assert (result["lost"], result["violations"], result["doubles_with_nobody_dead"]) == (0, 0, 0), "\n" + table(lines)
     assert result["accepted"] == len(IN_SUITE) * plan.count
+
+
+async def test_hostile_input_costs_its_own_caller_only() -> None:
+    """All that was accepted ends within two minutes and is accounted for; how long others waited is reported by `make drill`."""
+    result = await poisoned(60)
+    assert result.passed, result.lines()

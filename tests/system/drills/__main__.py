@@ -20,6 +20,7 @@ from tests.system.drills.catalogue import ALL, SHORT, chosen
 from tests.system.drills.drill import Drill, Plan
 from tests.system.drills.fault import Fault
 from tests.system.drills.fuzz.run import fuzz
+from tests.system.drills.poison import poisoned
 from tests.system.drills.rates import LEAST_PART, compare_rates
 from tests.system.drills.report import Line, lines_of, markdown, summary, table
 from tests.system.drills.rig import can_have_small_disk, open_rig
@@ -41,6 +42,8 @@ def main() -> int:
         )
     if arguments.rates:
         return _rates(keep=arguments.keep)
+    if arguments.poison:
+        return _poison(arguments.count or (60 if arguments.short else 300))
     form = SHORT_PLAN if arguments.short else LONG_PLAN
     try:
         faults = chosen(SHORT if arguments.short else ALL, arguments.fault)
@@ -122,6 +125,12 @@ async def _drilled(folder: Path, faults: Sequence[Fault], plan: Plan) -> list[Li
         return lines
 
 
+def _poison(count: int) -> int:
+    result = asyncio.run(poisoned(count))
+    sys.stdout.write(f"{result.lines()}\n")
+    return 0 if result.passed else 1
+
+
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.system.drills", description=__doc__)
     parser.add_argument(
@@ -129,6 +138,7 @@ def _parse() -> argparse.Namespace:
     )
     parser.add_argument("--fuzz", action="store_true", help="random deep, large and odd requests and templates instead of faults")
     parser.add_argument("--seconds", type=float, default=600.0, help="how long to fuzz (default: 600)")
+    parser.add_argument("--poison", action="store_true", help="one caller's hostile input among nine others' mail, instead of faults")
     parser.add_argument("--rounds", type=int, help="rounds of each fault (default: 20, short 2)")
     parser.add_argument("--overlap", action="store_true", help="begin a round while the one before is still being settled: faster, harsher")
     parser.add_argument("--fault", action="append", default=[], help="only the faults of this name, * stands for anything; may be repeated")
