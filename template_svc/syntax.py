@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
-from jinja2 import nodes
+from jinja2 import meta, nodes
 
 from template_svc.sandbox import DICT_METHODS, MAX_INTEGER_BITS, TEXT_METHODS
 
@@ -122,7 +122,9 @@ def variables_of(tree: nodes.Template) -> Variables:
     """The variables that the template takes from outside."""
     finder = _Finder()
     finder.statements(tree.body, set())
-    return finder.found
+    # A name that the template sets later on in the same scope is its own inside of loops before that: Jinja2 does not look it up.
+    looked_up = meta.find_undeclared_variables(tree) | FUNCTIONS
+    return Variables(finder.found.required & looked_up, finder.found.known & looked_up)
 
 
 def _walk(node: nodes.Node) -> Iterator[nodes.Node]:
