@@ -40,7 +40,7 @@ The same over gRPC:
   .venv/bin/grpcurl -plaintext 127.0.0.1:{gateway} list
 
   .venv/bin/grpcurl -plaintext -H 'authorization: Bearer {key}' -d '{{"id": "{user}"}}' \\
-    127.0.0.1:{user_svc} clarion.user.v1.UserService/GetUser
+    127.0.0.1:{gateway} clarion.user.v1.UserService/GetUser
 {providers}"""
 _PROVIDERS = """
 Each mail and push message that the local SMTP and FCM servers receive is printed here.
