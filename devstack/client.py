@@ -26,6 +26,8 @@ class Client:
     def __init__(self, base_url: str, credential: str, *, timeout_s: float = 15.0) -> None:
         headers = {"authorization": f"Bearer {credential}"} if credential else {}
         self._http = httpx.AsyncClient(base_url=base_url, headers=headers, timeout=timeout_s)
+        # a caller may have 50 streams at a time (CLARION_STREAMS_PER_CALLER), of several clients together
+        self._watches = asyncio.Semaphore(20)
 
     async def __aenter__(self) -> Self:
         return self
@@ -62,7 +64,7 @@ class Client:
 
     async def settled(self, notification_id: str, *, timeout_s: float = 30.0) -> Any:
         """The notification with its timeline once its status is terminal. Raises TimeoutError."""
-        async with asyncio.timeout(timeout_s):
+        async with self._watches, asyncio.timeout(timeout_s):
             async with self._http.stream("GET", f"/v1/notifications/{notification_id}:watch", timeout=httpx.Timeout(timeout_s)) as lines:
                 async for line in lines.aiter_lines():
                     notification = json.loads(line).get("result", {}).get("notification", {})
