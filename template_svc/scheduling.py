@@ -177,7 +177,10 @@ class Scheduler:
             )
         self._authoring[caller] += 1
         # The place is taken until the work is done: who leaves early and asks again gets no second one.
-        return await asyncio.shield(asyncio.create_task(self._in_turn(caller, work), name="authoring"))
+        task = asyncio.create_task(self._in_turn(caller, work), name="authoring")
+        # a caller that left gets no answer, and its template's faults are no defect of ours to be logged
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return await asyncio.shield(task)
 
     async def _in_turn(self, caller: str, work: Callable[[], Coroutine[None, None, T]]) -> T:
         """One at a time for each caller, so that everybody waits for at most one of every other caller's."""

@@ -59,6 +59,11 @@ def _add_call(line: dict[str, object]) -> None:
         line["trace_id"] = f"{span.trace_id:032x}"
 
 
+def _is_no_answer_to_a_client_that_left(record: logging.LogRecord) -> bool:
+    """False for the traceback that grpc.aio logs when the connection is gone before it could send a call's status: a client may do that."""
+    return not str(record.msg).startswith("ExecuteBatchError raised in core by servicer method")
+
+
 def set_up(service: str, *, level: str = "INFO", form: str = "json") -> None:
     """Sends every logger's records to standard error as JSON, or as text for people. Replaces what was set up before."""
     handler = logging.StreamHandler(sys.stderr)
@@ -70,5 +75,6 @@ def set_up(service: str, *, level: str = "INFO", form: str = "json") -> None:
     # it answers a lost connection with tracebacks that say no more than mesh/bus/rabbitmq_link.py says in a line
     for name in ("aio_pika", "aiormq"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    logging.getLogger("grpc._cython.cygrpc").addFilter(_is_no_answer_to_a_client_that_left)
     for chatty in ("httpx", "httpcore", "hpack", "asyncio"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

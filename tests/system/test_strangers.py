@@ -21,7 +21,9 @@ from tests.system.conftest import System
 # one event loop, since all share one system
 pytestmark = [pytest.mark.system, pytest.mark.asyncio(loop_scope="session")]
 
-_MOST_GROWTH = 96 * 1024 * 1024  # bytes: CLARION_HELD_REQUESTS_MIB is 64, and the allocator keeps some of what was freed
+# Bytes. CLARION_HELD_REQUESTS_MIB is 64; beside that each connection has the buffers of the socket and of the event loop, and the allocator
+# keeps some of what was freed. With this the gateway stays far below its 512 MiB of k8s/base.
+_MOST_GROWTH = 192 * 1024 * 1024
 _MiB = 1024 * 1024
 
 
