@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
-from jinja2 import meta, nodes
+from jinja2 import UndefinedError, meta, nodes
 
 from template_svc.sandbox import DICT_METHODS, MAX_INTEGER_BITS, TEXT_METHODS
 
@@ -123,7 +123,10 @@ def variables_of(tree: nodes.Template) -> Variables:
     finder = _Finder()
     finder.statements(tree.body, set())
     # A name that the template sets later on in the same scope is its own inside of loops before that: Jinja2 does not look it up.
-    looked_up = meta.find_undeclared_variables(tree) | FUNCTIONS
+    try:
+        looked_up = meta.find_undeclared_variables(tree) | FUNCTIONS
+    except UndefinedError:  # a constant expression that can never be evaluated: compiling and rendering have their own words for it
+        return finder.found
     return Variables(finder.found.required & looked_up, finder.found.known & looked_up)
 
 

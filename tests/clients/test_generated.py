@@ -7,10 +7,14 @@ import tomllib
 from importlib import metadata
 from pathlib import Path
 
+import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from scripts import gen_client
+
+# it runs ruff and mypy
+pytestmark = pytest.mark.processes
 
 
 def test_the_generated_client_is_fresh() -> None:

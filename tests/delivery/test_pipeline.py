@@ -41,10 +41,10 @@ from tests.delivery.fakes import FakeLedger, FakeRecipients, FakeRenderer, FakeS
 class Bench:
     """A pipeline with its fakes."""
 
-    def __init__(self, *, concurrency: int = 4, failures: int = 5) -> None:
+    def __init__(self, *, concurrency: int = 4) -> None:
         self.recipients, self.renderer, self.ledger, self.sender = FakeRecipients(), FakeRenderer(), FakeLedger(), FakeSender()
         self.clock = FakeClock()
-        self.breaker = SharedBreakers(failures=failures, clock=self.clock).breaker("provider")
+        self.breaker = SharedBreakers(clock=self.clock).breaker("provider")
         self.observed: list[str] = []
         self.pipeline = DeliveryPipeline(
             recipients=self.recipients, renderer=self.renderer, ledger=self.ledger,
@@ -351,12 +351,8 @@ async def test_a_failure_of_our_own_over_one_delivery_is_that_ones_affair(bench:
     assert [type(disposition) for disposition in dispositions] == [Done, Broken, Done]
 
 
-async def test_a_refusal_of_the_sender_waits_longer_and_longer_and_uses_up_no_attempt() -> None:
-    """An account that has expired, say: the mail is there when an operator has mended it.
-
-    The breaker, which would defer it, stays closed here.
-    """
-    bench = Bench(failures=100)
+async def test_a_refusal_of_the_sender_waits_longer_and_longer_and_uses_up_no_attempt(bench: Bench) -> None:
+    """An account that has expired, say: the mail is there when an operator has mended it."""
     bench.fail_with(SenderRefused("SMTP_AUTH", "the server refuses our credentials with 535"))
     delivery, waits = make_delivery(), []
     for _ in range(5):
