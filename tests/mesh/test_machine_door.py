@@ -55,6 +55,8 @@ async def test_a_draining_process_is_alive_and_not_ready(door: MachineDoor) -> N
     assert (await get(door, "/livez")).status_code == 200
 
 
+# not in the fast tier, which also runs under faketime: that changes how long a thread waits for another
+@pytest.mark.processes
 async def test_a_stuck_event_loop_is_not_alive(door: MachineDoor) -> None:
     """The thread that answers does not wait for it for ever."""
     door.health = HealthMonitor([])
