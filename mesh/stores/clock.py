@@ -84,6 +84,10 @@ class SharedClock:
         if error_s > _LONGEST_ANSWER_S / 2 and not stale:
             return
         offset_s = said - (began + ended) / 2
+        own_s = self._wall() - ended
+        if abs(own_s - offset_s) <= error_s:
+            # Nothing shows that this machine's clock is wrong: machines in step agree to the microsecond, whatever the answers took.
+            offset_s = own_s
         # a server that was replaced by another one, or a machine that slept, is no measuring error
         moved = self._offset_s is None or abs(offset_s - self._offset_s) > error_s + self._error_s
         if stale or moved or error_s <= self._error_s:

@@ -1,7 +1,6 @@
 """The Python client against the system as it runs, over REST and gRPC, sync and async."""
 
 import asyncio
-import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -91,12 +90,13 @@ async def test_pages_follow_each_other(clarion: AsyncClarion, request: pytest.Fi
     assert all(len(page) <= 1 for page in pages)
 
 
-async def test_the_ordinary_client_does_the_same(url: str) -> None:
+async def test_the_ordinary_client_does_the_same(url: str, request: pytest.FixtureRequest) -> None:
     """In a thread of its own, since it blocks and the system runs in this process."""
+    door = request.node.callspec.id
 
     def use() -> list[str]:
         with Clarion(url, API_KEY) as clarion:
-            user = clarion.users.create(email=f"sync-{threading.get_ident()}@example.com", name="Sync")
+            user = clarion.users.create(email=f"sync-{door}@example.com", name="Sync")
             with pytest.raises(errors.Conflict):
                 clarion.users.create(email=user.email)
             return [one.id for one in clarion.users.list(email=user.email)] + [user.id]

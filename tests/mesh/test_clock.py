@@ -46,6 +46,17 @@ async def test_it_agrees_with_the_server_and_knows_its_own_machines_error(ahead_
     assert machine.clock.now().timestamp() == pytest.approx(machine.true.now)
 
 
+async def test_a_clock_that_the_answer_cannot_tell_from_the_servers_is_used_as_it_is() -> None:
+    """Else two processes of one machine would be apart by what their first answers took."""
+    machine = Machine(ahead_s=0.004)
+    machine.away_s = 0.01
+    await machine.clock.measure()
+    assert machine.clock.skew_s() == pytest.approx(0.0)
+    machine.away_s = 0.001
+    await machine.clock.measure()
+    assert machine.clock.skew_s() == pytest.approx(0.004)
+
+
 async def test_a_step_of_the_machines_clock_and_a_server_that_is_away_change_nothing() -> None:
     machine = Machine()
     await machine.clock.measure()
