@@ -12,10 +12,12 @@ _PRINTED = 6
 
 def may_exceed(size: TextSize, variables: Struct) -> bool:
     """False when the text surely fits; true when only a rendering shows it."""
-    most = size.fixed
-    if most <= size.limit and size.paths:
-        most += sum(_greatest(path, variables) for path in size.paths)
-    return most > size.limit
+    if not size.paths or size.fixed > size.limit:
+        return size.fixed > size.limit
+    # all of them together, wherever they are used: one look for what nearly every notification is
+    if size.fixed + len(size.paths) * _PRINTED * variables.ByteSize() <= size.limit:
+        return False
+    return size.fixed + sum(_greatest(path, variables) for path in size.paths) > size.limit
 
 
 def _greatest(path: str, variables: Struct) -> int:

@@ -20,6 +20,13 @@ MOST_BYTES = 256 * 1024
 # for these bytes first costs far less than a walk through the messages; a text that happens to hold them costs the walk.
 _SUSPECT = re.compile(rb"\x11.{6}[\xf0-\xff][\x7f\xff]", re.DOTALL)
 
+_OBJECT, _LIST = b"\x2a", b"\x32"  # the tags of Value.struct_value and Value.list_value
+
+
+def may_be_too_deep(wire: bytes) -> bool:
+    """Whether to walk through the message: each level within another one has a tag on the wire. Texts with such bytes cost it."""
+    return wire.count(_OBJECT) + wire.count(_LIST) >= MOST_LEVELS
+
 
 def too_deep(message: Message, levels: int = MOST_LEVELS) -> bool:
     """Whether lists and objects are nested deeper than that, in a message of one of the types in FREE_JSON."""
@@ -30,10 +37,14 @@ def too_deep(message: Message, levels: int = MOST_LEVELS) -> bool:
     return levels == 0 or any(too_deep(value, levels - 1) for value in values)
 
 
+def may_have_unfit_numbers(wire: bytes) -> bool:
+    """Whether to walk through the message for numbers that JSON lacks."""
+    return _SUSPECT.search(wire) is not None
+
+
 def unfit_numbers(message: Message, path: str) -> Iterator[str]:
     """The paths of the numbers that JSON lacks, below a message of one of the types in FREE_JSON."""
-    if _SUSPECT.search(message.SerializeToString()):
-        yield from _walk(message, path)
+    yield from _walk(message, path)
 
 
 def _walk(message: Message, path: str) -> Iterator[str]:

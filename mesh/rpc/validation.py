@@ -12,7 +12,7 @@ from google.protobuf.message import Message
 
 from clarion.options.v1 import options_pb2
 from mesh.errors import FieldViolation, InvalidArgument
-from mesh.rpc.finite import FREE_JSON, MOST_BYTES, MOST_LEVELS, too_deep, unfit_numbers
+from mesh.rpc.finite import FREE_JSON, MOST_BYTES, MOST_LEVELS, may_be_too_deep, may_have_unfit_numbers, too_deep, unfit_numbers
 
 Check: TypeAlias = Callable[[Message, str, list[FieldViolation]], None]
 
@@ -75,15 +75,14 @@ def _values_of(field: FieldDescriptor, message: Message, path: str) -> Iterator[
 def _free_json_check(field: FieldDescriptor) -> Check:
     def check(message: Message, path: str, violations: list[FieldViolation]) -> None:
         for at, value in _values_of(field, message, path):
-            if (size := value.ByteSize()) > MOST_BYTES:
-                violations.append(
-                    FieldViolation(at[:_LONGEST_PATH], f"takes {size:,} bytes as protobuf and must take at most {MOST_BYTES:,}")
-                )
-                continue
-            if too_deep(value):
+            wire = value.SerializeToString()
+            if len(wire) > MOST_BYTES:
+                problem = f"takes {len(wire):,} bytes as protobuf and must take at most {MOST_BYTES:,}"
+                violations.append(FieldViolation(at[:_LONGEST_PATH], problem))
+            elif may_be_too_deep(wire) and too_deep(value):
                 violations.append(FieldViolation(at[:_LONGEST_PATH], _SHALLOW))
-                continue
-            violations.extend(FieldViolation(bad[:_LONGEST_PATH], _FINITE) for bad in islice(unfit_numbers(value, at), _MOST_NUMBERS))
+            elif may_have_unfit_numbers(wire):
+                violations.extend(FieldViolation(bad[:_LONGEST_PATH], _FINITE) for bad in islice(unfit_numbers(value, at), _MOST_NUMBERS))
 
     return check
 
