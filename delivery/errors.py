@@ -32,6 +32,8 @@ class DeliveryError(Exception):
     retryable: ClassVar[bool] = False
     # False where the refusal is no judgement on this delivery: it waits and uses up no step of the retry ladder.
     uses_attempt: ClassVar[bool] = True
+    # Whether even many of them say nothing of the provider: it does not defer nearly everything because many mailboxes are full.
+    of_recipient_only: ClassVar[bool] = False
     fault: Fault | None = None
 
     def __init__(self, reason: str, detail: str = "", *, retry_after_s: float | None = None, fault: Fault | None = None) -> None:

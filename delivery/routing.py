@@ -91,17 +91,19 @@ class NoProviderAvailable(Exception):
 class SendPermit:
     """The right to hand one job to one provider. Ends with `settle` or `abandon`."""
 
-    __slots__ = ("_finds_out", "_is_probe", "_permit", "_routing", "route")
+    __slots__ = ("_delivery", "_finds_out", "_is_probe", "_permit", "_routing", "route")
 
     def __init__(self, routing: "Routing", route: Route, permit: Permit, *, is_probe: bool = False) -> None:
         self._routing = routing
         self.route = route
         self._is_probe = is_probe
         self._finds_out = route.pushback.enter()
+        self._delivery = ""
         self._permit: Permit | None = permit
 
     async def send(self, job: ReadyDelivery) -> Attempt:
         """Raises DeliveryError."""
+        self._delivery = job.delivery.notification_id
         return await self.route.sender.send(job)
 
     def settle(self, error: DeliveryError | None) -> None:
@@ -112,8 +114,9 @@ class SendPermit:
             self.route.breaker.record_failure(self._permit)
         else:
             self.route.breaker.record_success(self._permit)
-            refused = error is not None and error.retryable and error.reason != OUR_DEFECT
-            self.route.pushback.note(refused=refused, found_out=self._finds_out)
+            if error is None or not error.of_recipient_only:
+                refused = error is not None and error.retryable and error.reason != OUR_DEFECT
+                self.route.pushback.note(self._delivery, refused=refused, found_out=self._finds_out)
         self._end()
 
     def unspent(self, attempt: Attempt) -> NoProviderAvailable | None:
@@ -123,7 +126,7 @@ class SendPermit:
             return None
         if isinstance(error, ProviderUnavailable):
             return NoProviderAvailable(BreakerOpen.reason, self.route.defer_s) if self._is_probe else None
-        if not self.route.pushback.active:
+        if not self.route.pushback.active or error.of_recipient_only:
             return None
         return NoProviderAvailable(PROVIDER_DEFERS, max(self.route.defer_s, error.retry_after_s or 0.0))
 

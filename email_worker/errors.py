@@ -12,6 +12,12 @@ class SmtpRefused(TransientDeliveryError):
     """The server refuses this mail for now. It is alive, so this says nothing about the next mail."""
 
 
+class MailboxBusy(SmtpRefused):
+    """The mailbox is full or closed for now, which is no state of the server."""
+
+    of_recipient_only = True
+
+
 class SmtpRejected(PermanentDeliveryError):
     """The server refuses this mail for good."""
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from delivery.errors import DeliveryError, Fault
-from email_worker.errors import MailboxGone, SmtpOutcomeUnknown, SmtpRefused, SmtpRejected, SmtpSenderRefused, SmtpUnavailable
+from email_worker.errors import MailboxBusy, MailboxGone, SmtpOutcomeUnknown, SmtpRefused, SmtpRejected, SmtpSenderRefused, SmtpUnavailable
 
 
 class Step(StrEnum):
@@ -32,7 +32,10 @@ class Treatment(StrEnum):
 
     DEAD_LETTER = "dead letter"  # at once; the breaker sees a server that works
     SUPPRESS = "dead letter, and the address is suppressed"
-    RETRY = "retry"  # along the ladder; the breaker sees a server that works
+    RETRY = (
+        "retry"  # along the ladder; the breaker sees a server that works. Said to nearly everyone it is the server's state: see pushback
+    )
+    RETRY_MAILBOX = "retry; says nothing of the server"  # the same, however many mailboxes are full
     FAIL_OVER = "another server, else retry"  # a failure for the breaker
     WAIT = "another server, else wait"  # a failure for the breaker; uses up no step of the ladder, and an operator is alarmed
     UNKNOWN = "outcome unknown"  # the template's on_unknown decides; a failure for the breaker
@@ -117,6 +120,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule({Step.DATA}, "5", Fault.PROVIDER, Treatment.FAIL_OVER, meaning="refused before the text was seen"),
     # what is left
+    Rule(ENVELOPE, "4", Fault.RECIPIENT, Treatment.RETRY_MAILBOX, enhanced=r"[12]\..+", meaning="the mailbox takes no mail now"),
     Rule({Step.RCPT}, "4", Fault.RECIPIENT, Treatment.RETRY, meaning="greylisted or deferred"),
     Rule({Step.DATA, Step.DOT}, "4", Fault.MESSAGE, Treatment.RETRY, meaning="not taken now"),
     Rule({Step.RCPT}, "5", Fault.RECIPIENT, Treatment.DEAD_LETTER, meaning="the recipient is refused"),
@@ -134,6 +138,7 @@ _ERRORS: dict[Treatment, type[DeliveryError]] = {
     Treatment.DEAD_LETTER: SmtpRejected,
     Treatment.SUPPRESS: MailboxGone,
     Treatment.RETRY: SmtpRefused,
+    Treatment.RETRY_MAILBOX: MailboxBusy,
     Treatment.FAIL_OVER: SmtpUnavailable,
     Treatment.WAIT: SmtpSenderRefused,
     Treatment.UNKNOWN: SmtpOutcomeUnknown,

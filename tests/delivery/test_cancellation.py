@@ -173,24 +173,32 @@ async def test_a_cancel_holds_where_the_ledger_has_forgotten_earlier_attempts(re
 
 
 async def test_of_a_cancel_and_a_worker_at_the_same_time_one_wins(redis: Redis) -> None:
-    """Sixty races: the provider was called exactly where the cancel said that it was too late."""
+    """Sixty races: the provider was called exactly where the cancel said that it was too late. The first and the last are decided."""
     cancellation, ledger, sender = Cancellation(redis), Ledger(redis), FakeSender()
     pipeline = make_pipeline(ledger, sender)
     deliveries = [copy_for(1, new_id()) for _ in range(60)]
 
-    async def cancel(delivery: Delivery, yields: int) -> bool:
+    async def cancel(delivery: Delivery, yields: int = 0) -> bool:
         for _ in range(yields):
             await asyncio.sleep(0)
         return await cancellation.cancel_run(delivery.notification_id, 0) is not None
 
-    races = (asyncio.gather(cancel(delivery, number), pipeline.handle([delivery])) for number, delivery in enumerate(deliveries))
-    results = await asyncio.gather(*races)
+    async def race(number: int, delivery: Delivery) -> tuple[bool, Disposition]:
+        cancelled, (disposition,) = await asyncio.gather(cancel(delivery, number), pipeline.handle([delivery]))
+        return cancelled, disposition
+
+    first, *raced, last = deliveries
+    results = [(await cancel(first), (await pipeline.handle([first]))[0])]
+    results += await asyncio.gather(*(race(number, delivery) for number, delivery in enumerate(raced)))
+    (late,) = await pipeline.handle([last])
+    results.append((await cancel(last), late))
     sent = {job.delivery.notification_id for job in sender.jobs}
-    for delivery, (cancelled, (disposition,)) in zip(deliveries, results, strict=True):
+    assert first.notification_id not in sent
+    assert last.notification_id in sent
+    for delivery, (cancelled, disposition) in zip(deliveries, results, strict=True):
         assert cancelled is (delivery.notification_id not in sent)
         assert isinstance(disposition, Done)
         assert (disposition.outcome.status == NOTIFICATION_STATUS_CANCELLED) is cancelled
-    assert 0 < len(sent) < len(deliveries), "no race was won by the one, or by the other"
     await ledger.close()
     await cancellation.close()
 

@@ -9,6 +9,7 @@ from delivery.models import Attempt, ProviderUnavailable
 from delivery.pipeline import DeliveryPipeline
 from delivery.pushback import Pushback
 from delivery.routing import Route, Routing
+from email_worker.errors import MailboxBusy
 from mesh.resilience.shared_breaker import SharedBreakers
 from mesh.testing import FakeClock
 from tests.delivery.fakes import FakeLedger, FakeRecipients, FakeRenderer, FakeSender, make_delivery
@@ -73,6 +74,39 @@ async def test_some_deferred_recipients_are_their_own_affair(bench: Bench) -> No
     for error in [GREY, None, PermanentDeliveryError("SMTP_550")] * 20:
         bench.answer(error)
         assert not isinstance(await bench.one(), Defer)
+
+
+async def test_where_little_is_sent_five_seconds_of_refusals_are_enough(bench: Bench) -> None:
+    """Three people, one try a second: after five seconds tries cost nothing more. One that is taken ends it."""
+    bench.answer(GREY)
+    people = [make_delivery(number) for number in (701, 702, 703)]
+    seen = []
+    for number in range(9):
+        bench.clock.advance(0 if number == 0 else 1)
+        delivery = Delivery()
+        delivery.CopyFrom(people[number % 3])
+        delivery.attempt = 1 + number // 3
+        seen.append(type(await bench.one(delivery)))
+    assert seen == [Retry] * 5 + [Defer] * 4
+    bench.clock.advance(60)
+    bench.answer(None)
+    assert isinstance(await bench.one(), Done)
+    bench.answer(GREY)
+    assert isinstance(await bench.one(), Retry)
+
+
+async def test_one_person_who_is_refused_again_and_again_says_nothing_of_the_provider(bench: Bench) -> None:
+    bench.answer(GREY)
+    for _ in range(9):
+        assert isinstance(await bench.one(make_delivery(704)), Retry)
+        bench.clock.advance(10)
+
+
+async def test_full_mailboxes_are_no_state_of_the_provider(bench: Bench) -> None:
+    bench.answer(MailboxBusy("SMTP_452", "4.2.2 mailbox full"))
+    for _ in range(40):
+        assert isinstance(await bench.one(), Retry)
+        bench.clock.advance(1)
 
 
 async def test_a_probe_that_fails_keeps_its_attempt(bench: Bench) -> None:

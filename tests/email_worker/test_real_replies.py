@@ -8,7 +8,7 @@ from delivery.errors import DeliveryError, Fault
 from delivery.models import ProviderUnavailable, SenderRefused
 from devstack.smtp import SmtpServer, open_smtp_server, replies
 from devstack.smtp_session import Stage
-from email_worker.errors import MailboxGone, SmtpOutcomeUnknown, SmtpRefused, SmtpRejected, SmtpSenderRefused, SmtpUnavailable
+from email_worker.errors import MailboxBusy, MailboxGone, SmtpOutcomeUnknown, SmtpRefused, SmtpRejected, SmtpSenderRefused, SmtpUnavailable
 from email_worker.message import Composer
 from email_worker.models import Mail
 from email_worker.provider import SmtpProvider
@@ -26,9 +26,9 @@ REPLIES: list[tuple[Stage, str, Fault, type[DeliveryError]]] = [
         RECIPIENT,
         MailboxGone,
     ),
-    (RCPT, "452-4.2.2 The recipient's inbox is out of storage space.\r\n452 4.2.2  OverQuotaTemp", RECIPIENT, SmtpRefused),
+    (RCPT, "452-4.2.2 The recipient's inbox is out of storage space.\r\n452 4.2.2  OverQuotaTemp", RECIPIENT, MailboxBusy),
     (RCPT, "550 5.2.1 The email account that you tried to reach is disabled.", RECIPIENT, SmtpRejected),
-    (RCPT, "450 4.2.1 The user you are trying to contact is receiving mail at a rate that", RECIPIENT, SmtpRefused),
+    (RCPT, "450 4.2.1 The user you are trying to contact is receiving mail at a rate that", RECIPIENT, MailboxBusy),
     (DOT, "550-5.7.26 This mail has been blocked because the sender is unauthenticated.\r\n550 5.7.26 gsmtp", SENDER, SmtpSenderRefused),
     (DOT, "421 4.7.28 Our system has detected an unusual rate of unsolicited mail.", PROVIDER, SmtpUnavailable),
     (DOT, "550 5.7.1 Our system has detected that this message is likely unsolicited mail.", MESSAGE, SmtpRejected),

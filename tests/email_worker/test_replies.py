@@ -65,8 +65,8 @@ DEAD, SUPPRESS, RETRY, FAIL_OVER, WAIT = (
         (Step.RCPT, "550 5.7.133 Sender not in the group's list", RECIPIENT, DEAD),
         (Step.RCPT, "556 Domain does not accept mail", RECIPIENT, DEAD),
         (Step.RCPT, "451 4.7.1 Greylisted, come back later", RECIPIENT, RETRY),
-        (Step.RCPT, "450 4.2.2 Mailbox full", RECIPIENT, RETRY),
-        (Step.RCPT, "550 4.2.1 The enhanced code decides", RECIPIENT, RETRY),
+        (Step.RCPT, "450 4.2.2 Mailbox full", RECIPIENT, Treatment.RETRY_MAILBOX),
+        (Step.RCPT, "550 4.2.1 The enhanced code decides", RECIPIENT, Treatment.RETRY_MAILBOX),
         # the text
         (Step.DOT, "552 5.3.4 Message too big", MESSAGE, DEAD),
         (Step.DOT, "550 5.7.1 Our system has detected spam", MESSAGE, DEAD),
@@ -116,7 +116,7 @@ def test_there_is_an_answer_to_every_reply(code: int, text: str, step: Step) -> 
 def test_no_refusal_of_the_sender_ends_in_a_dead_letter() -> None:
     """Nor does anything that was said before the server had seen a recipient."""
     for rule in RULES:
-        final = rule.treatment in {Treatment.DEAD_LETTER, Treatment.SUPPRESS, Treatment.RETRY}
+        final = rule.treatment in {Treatment.DEAD_LETTER, Treatment.SUPPRESS, Treatment.RETRY, Treatment.RETRY_MAILBOX}
         assert not (final and rule.fault in {Fault.SENDER, Fault.PROVIDER}), rule
         assert not (final and set(rule.steps) & (ALL - {Step.RCPT, Step.DATA, Step.DOT})), rule
         assert (rule.treatment is Treatment.WAIT) >= (rule.fault is Fault.SENDER), rule
