@@ -7,8 +7,8 @@ from typing import Any
 
 import asyncpg
 from asyncpg import InternalClientError
-from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy import event, text
+from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -28,17 +28,49 @@ class DatabaseUnavailable(Unavailable):
         super().__init__("the database is not available", retry_after_s=1)
 
 
+class _IdleConnections:
+    """asyncpg's connections in a pool that nothing uses. One that has died is replaced at checkout, which concerns no caller."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._drivers: set[Any] = set()
+        pool = engine.sync_engine.pool
+        event.listen(pool, "checkin", self._on_checkin)
+        event.listen(pool, "checkout", self._on_checkout)
+        for name in ("close", "invalidate"):
+            event.listen(pool, name, self._forget)
+
+    def end(self) -> None:
+        """Closes them without a word to the server: after a statement that got no answer, as where a firewall forgot them."""
+        for driver in self._drivers:
+            driver.terminate()
+        self._drivers.clear()
+
+    def _on_checkin(self, adapted: Any, _record: object) -> None:
+        if adapted is not None:
+            self._drivers.add(adapted.driver_connection)
+
+    def _on_checkout(self, adapted: Any, _record: object, _proxy: object) -> None:
+        self._drivers.discard(adapted.driver_connection)
+        if adapted.driver_connection.is_closed():
+            raise DisconnectionError
+
+    def _forget(self, adapted: Any, *_details: object) -> None:
+        if adapted is not None:
+            self._drivers.discard(adapted.driver_connection)
+
+
 @dataclass(frozen=True, slots=True)
 class Database:
     """An open pool."""
 
     engine: AsyncEngine
+    _idle: _IdleConnections
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncConnection]:
         """One transaction, committed at the end of the block. Raises DatabaseUnavailable when the server can't be reached."""
         try:
-            async with self.engine.begin() as connection:
+            async with self.engine.connect() as connection, self._answered(connection), connection.begin():
                 yield connection
         except (DBAPIError, InternalClientError, PoolTimeoutError, OSError, TimeoutError) as error:
             raise _translate(error) from error
@@ -47,7 +79,7 @@ class Database:
     async def connect(self) -> AsyncIterator[AsyncConnection]:
         """A connection for reads, in autocommit. Raises DatabaseUnavailable when the server can't be reached."""
         try:
-            async with self.engine.connect() as connection:
+            async with self.engine.connect() as connection, self._answered(connection):
                 yield await connection.execution_options(isolation_level="AUTOCOMMIT")
         except (DBAPIError, InternalClientError, PoolTimeoutError, OSError, TimeoutError) as error:
             raise _translate(error) from error
@@ -59,18 +91,14 @@ class Database:
         Raises DatabaseUnavailable when the server can't be reached.
         """
         try:
-            async with self.engine.connect() as connection:
+            async with self.engine.connect() as connection, self._answered(connection):
                 driver: Any = (await connection.get_raw_connection()).driver_connection
-                while driver.is_closed():
-                    # it died while it lay in the pool, which concerns no caller
-                    await connection.invalidate()
-                    driver = (await connection.get_raw_connection()).driver_connection
                 try:
                     yield driver
                 except InternalClientError:
                     await connection.invalidate()
                     raise
-                except (asyncpg.InterfaceError, asyncpg.PostgresConnectionError, OSError, TimeoutError):
+                except (asyncpg.InterfaceError, asyncpg.PostgresConnectionError, OSError):
                     if driver.is_closed():
                         await connection.invalidate()
                     raise
@@ -78,6 +106,19 @@ class Database:
             asyncpg.PostgresError, asyncpg.InterfaceError, InternalClientError, DBAPIError, PoolTimeoutError, OSError, TimeoutError
         ) as error:  # fmt: skip
             raise _translate(error) from error
+
+    @asynccontextmanager
+    async def _answered(self, connection: AsyncConnection) -> AsyncIterator[None]:
+        """Where a statement of the block got no answer in time, its connection ends, and those that lay idle beside it."""
+        assert connection.sync_connection is not None
+        driver: Any = connection.sync_connection.connection.driver_connection
+        try:
+            yield
+        except TimeoutError:
+            # a rollback, or the next statement, would wait as long as this one did
+            driver.terminate()
+            self._idle.end()
+            raise
 
     async def fetch(self, statement: str, *arguments: object) -> list[Any]:
         """The rows of one statement with `$1` placeholders, over `driver`."""
@@ -103,8 +144,7 @@ async def open_database(settings: DatabaseSettings) -> AsyncIterator[Database]:
         pool_size=settings.pool_size,
         max_overflow=0,
         pool_timeout=settings.connect_timeout_s,
-        # a connection that died with the server is replaced at checkout instead of failing the first request after its return
-        pool_pre_ping=False,
+        pool_pre_ping=False,  # costs a round trip a checkout; `_IdleConnections` sees for nothing what has died
         connect_args={
             "timeout": settings.connect_timeout_s,
             "command_timeout": settings.statement_timeout_s,
@@ -112,7 +152,7 @@ async def open_database(settings: DatabaseSettings) -> AsyncIterator[Database]:
         },
     )
     try:
-        yield Database(engine)
+        yield Database(engine, _IdleConnections(engine))
     finally:
         await engine.dispose()
 

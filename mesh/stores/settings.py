@@ -13,7 +13,7 @@ class DatabaseSettings:
     url: str = field(repr=False)
     pool_size: int = 8
     connect_timeout_s: float = 5.0
-    statement_timeout_s: float = 15.0
+    statement_timeout_s: float = 10.0
 
     @classmethod
     def from_env(cls, env: Env) -> Self:
@@ -22,7 +22,7 @@ class DatabaseSettings:
             url=env.url("CLARION_DATABASE_URL", schemes=("postgresql", "postgres")),
             pool_size=env.integer("CLARION_DATABASE_POOL_SIZE", 8, minimum=1, maximum=200),
             connect_timeout_s=env.number("CLARION_DATABASE_CONNECT_TIMEOUT_S", 5.0, minimum=0.1),
-            statement_timeout_s=env.number("CLARION_DATABASE_STATEMENT_TIMEOUT_S", 15.0, minimum=0.1),
+            statement_timeout_s=env.number("CLARION_DATABASE_STATEMENT_TIMEOUT_S", 10.0, minimum=0.1),
         )
 
 

@@ -6,11 +6,13 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
+from sqlalchemy import text
 
 from mesh.stores.database import Database, DatabaseUnavailable, open_database
 from mesh.stores.settings import DatabaseSettings
 from mesh.testing import free_port
 from tests.fixtures_postgres import NewDatabase
+from tests.system.drills.proxy import Mode, Proxy
 
 
 @pytest.fixture
@@ -47,6 +49,29 @@ async def test_connections_that_died_in_the_pool_are_replaced_unnoticed(database
     await killer.close()
     for _ in range(3):
         assert [row[0] for row in await database.fetch("SELECT 1")] == [1]
+
+
+@pytest.mark.parametrize("way", ["driver", "begin", "connect"])
+async def test_a_silence_costs_one_statement_and_not_one_for_each_connection(postgres_url: NewDatabase, way: str) -> None:
+    """A firewall forgets the connections: they stay open and say nothing, and new ones work."""
+    server = urlsplit(await postgres_url(""))
+    assert server.port is not None
+    async with Proxy(server.port) as proxy:
+        url = server._replace(netloc=f"postgres@127.0.0.1:{proxy.port}").geturl()
+        async with open_database(DatabaseSettings(url, pool_size=4, statement_timeout_s=1.0)) as database:
+
+            async def ask() -> int:
+                if way == "driver":
+                    return int((await database.fetch("SELECT 1"))[0][0])
+                async with database.begin() if way == "begin" else database.connect() as connection:
+                    return int((await connection.execute(text("SELECT 1"))).scalar_one())
+
+            assert await asyncio.gather(*(ask() for _ in range(4))) == [1] * 4
+            await proxy.misbehave(Mode.HALF_OPEN)
+            await proxy.heal()
+            with pytest.raises(DatabaseUnavailable):
+                await ask()
+            assert [await ask() for _ in range(4)] == [1] * 4
 
 
 async def test_a_goodbye_whose_connection_lingers_is_a_server_that_is_away(postgres_url: NewDatabase) -> None:

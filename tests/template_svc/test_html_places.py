@@ -1,5 +1,7 @@
 """Where a variable stands in HTML decides what it may be."""
 
+from html.parser import HTMLParser
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -188,5 +190,18 @@ def test_reading_any_html_ends_with_an_answer(pieces: list[str]) -> None:
         html = render("x" + "".join(pieces), u="javascript:x")
     except (PartFault, RenderFailed):
         return
-    assert 'href="javascript:' not in html.replace(" ", "")
-    assert "href='javascript:" not in html.replace(" ", "")
+    links = _Links()
+    links.feed(html)
+    links.close()
+    assert not any(link.lower().startswith("javascript:") for link in links.found)
+
+
+class _Links(HTMLParser):
+    """What a reader of the HTML takes for addresses; the same letters in a text are none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found += [value.strip() for name, value in attrs if name == "href" and value]
