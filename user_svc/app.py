@@ -123,7 +123,9 @@ def _wire(settings: Settings, database: Database, passwords: PasswordHasher, rev
         suppressions=suppressions,
     )
     auth_servicer = AuthServicer(
-        sessions=Sessions(sessions, passwords=passwords, signing_keys=signing_keys, now=_now), api_keys=keys, signing_keys=signing_keys
+        sessions=Sessions(sessions, passwords=passwords, signing_keys=signing_keys, replace_email=users.replace_email, now=_now),
+        api_keys=keys,
+        signing_keys=signing_keys,
     )
     dispatcher = Dispatcher(server_chain(authenticator, Door.DIRECT if settings.direct_callers else Door.INTERNAL))
     dispatcher.add(USER_SERVICE, user_servicer)

@@ -4,9 +4,11 @@ from typing import Any
 
 import grpc.aio
 
-from clarion.user.v1.erasure_service_pb2 import EraseUserRequest, RevokeCredentialsRequest
+from clarion.user.v1.erasure_service_pb2 import CheckErasableRequest, EraseUserRequest, RevokeCredentialsRequest
 from clarion.user.v1.erasure_service_pb2_grpc import ErasureServiceStub
 from gateway.accepting.clients import UserClient
+from gateway.sagas.errors import UserNotFound
+from mesh.errors import NotFound
 
 
 class PeopleClient:
@@ -16,9 +18,12 @@ class PeopleClient:
         self._stub: Any = ErasureServiceStub(channel)
         self._users = users
 
-    async def is_known(self, user_id: str) -> bool:
-        """Whether there is such a person. Raises PeerUnavailable when that can't be found out."""
-        return await self._users.is_known(user_id)
+    async def check_erasable(self, user_id: str, *, administrators: bool) -> None:
+        """Raises UserNotFound, PermissionDenied, or Unavailable when it can't be found out."""
+        try:
+            await self._stub.CheckErasable(CheckErasableRequest(user_id=user_id, administrators=administrators))
+        except NotFound:
+            raise UserNotFound from None
 
     async def revoke_credentials(self, user_id: str) -> None:
         """Raises ServiceError."""

@@ -34,8 +34,8 @@ class Notifications(Protocol):
 class People(Protocol):
     """user_svc. Every method may be repeated, and raises ServiceError."""
 
-    async def is_known(self, user_id: str) -> bool:
-        """Whether there is such a person, asked now."""
+    async def check_erasable(self, user_id: str, *, administrators: bool) -> None:
+        """Asked now. Raises NotFound, or PermissionDenied for an administrator without `administrators`."""
 
     async def revoke_credentials(self, user_id: str) -> None:
         """Ends their sessions."""
@@ -128,11 +128,11 @@ class Erasures:
         self._store = store
         self._people = people
 
-    async def erase(self, user_id: str, *, timeout_s: float) -> Saga:
+    async def erase(self, user_id: str, *, administrators: bool, timeout_s: float) -> Saga:
         """The saga that erases the person, once it is over or suspended, or as it is when the time is up.
 
-        While one is open, asking again answers that one, and lets it go on when it was suspended. Raises UserNotFound, ErasureTurnedBack,
-        or Unavailable when it can't be found out whether there is such a person.
+        While one is open, asking again answers that one, and lets it go on when it was suspended. Raises UserNotFound, PermissionDenied for
+        an administrator without `administrators`, ErasureTurnedBack, or Unavailable when it can't be found out whom the id is of.
         """
         parsed = parse(user_id)
         if parsed is None:
@@ -140,8 +140,7 @@ class Erasures:
         key = str(parsed)
         saga = await self._store.find_open(Kind.ERASURE, key)
         if saga is None:
-            if not await self._people.is_known(key):
-                raise UserNotFound
+            await self._people.check_erasable(key, administrators=administrators)
             saga = await self._sagas.start(Kind.ERASURE, key, {})
         elif saga.state is SagaState.SUSPENDED:
             saga = await self._sagas.resume(saga)

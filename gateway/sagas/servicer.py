@@ -39,5 +39,6 @@ class ErasureServicer:
     async def DeleteUser(self, request: user_service_pb2.DeleteUserRequest, context: object) -> user_service_pb2.DeleteUserResponse:
         deadline = current().deadline
         timeout_s = min(_LONGEST_WAIT_S, deadline.remaining_s()) if deadline is not None else _LONGEST_WAIT_S
-        saga = await self._erasures.erase(request.id, timeout_s=max(0.0, timeout_s - _ANSWER_S))
+        administrators = current().caller.has("users:admin")
+        saga = await self._erasures.erase(request.id, administrators=administrators, timeout_s=max(0.0, timeout_s - _ANSWER_S))
         return user_service_pb2.DeleteUserResponse(saga_id=str(saga.id), completed=saga.is_over)

@@ -16,7 +16,7 @@ from gateway.sagas.errors import ErasureTurnedBack, UserNotFound
 from gateway.sagas.models import Kind
 from gateway.sagas.redaction import PersonalRows
 from gateway.sagas.repository import SagaRepository
-from mesh.errors import FailedPrecondition, Internal, ServiceError, Unavailable
+from mesh.errors import FailedPrecondition, Internal, PermissionDenied, ServiceError, Unavailable
 from mesh.ids import new_id
 from mesh.sagas.orchestrator import Orchestrator
 from mesh.sagas.state import RetryPolicy, Saga, SagaState, StepState
@@ -54,11 +54,25 @@ class Refusing:
     def __init__(self, people: PeopleClient, error: ServiceError) -> None:
         self._people = people
         self._error = error
-        self.is_known = people.is_known
+        self.check_erasable = people.check_erasable
         self.revoke_credentials = people.revoke_credentials
 
     async def erase(self, user_id: str) -> None:
         raise self._error
+
+
+class Leaving:
+    """user_svc, which goes away once it has said that the person may be erased."""
+
+    def __init__(self, people: PeopleClient, user_svc: UserSvc) -> None:
+        self._people = people
+        self._user_svc = user_svc
+        self.revoke_credentials = people.revoke_credentials
+        self.erase = people.erase
+
+    async def check_erasable(self, user_id: str, *, administrators: bool) -> None:
+        await self._people.check_erasable(user_id, administrators=administrators)
+        await self._user_svc.stop()
 
 
 @dataclass
@@ -92,7 +106,7 @@ class Stage:
         return Erasures(orchestrator or self.replica(), SagaRepository(self.gateway), self.people)
 
     async def erase(self, timeout_s: float = 20.0) -> Saga:
-        return await self.erasures().erase(str(self.user_id), timeout_s=timeout_s)
+        return await self.erasures().erase(str(self.user_id), administrators=False, timeout_s=timeout_s)
 
     async def settle(self, saga: Saga, store: SagaRepository) -> Saga:
         """Runs the saga, each time in a new replica that finds what the one before has left."""
@@ -232,8 +246,7 @@ async def test_while_it_is_under_way_nothing_more_is_sent(stage: Stage) -> None:
 
 
 async def test_it_waits_for_user_svc_and_completes_when_that_returns(stage: Stage) -> None:
-    await stage.people.is_known(str(stage.user_id))
-    await stage.user_svc.stop()
+    stage.people = Leaving(stage.people, stage.user_svc)
     saga = await stage.erase(timeout_s=0.5)
     assert (saga.state, saga.step.name, saga.faults) == (SagaState.RUNNING, "revoke_credentials", 0)
     await stage.user_svc.start()
@@ -255,9 +268,22 @@ async def test_nobody_is_erased_who_is_not_there(stage: Stage) -> None:
     """And no saga begins."""
     for unknown in (new_id(), "x"):
         with pytest.raises(UserNotFound):
-            await stage.erasures().erase(unknown, timeout_s=1)
+            await stage.erasures().erase(unknown, administrators=False, timeout_s=1)
     async with stage.gateway.connect() as connection:
         assert (await connection.execute(text("SELECT count(*) FROM sagas"))).scalar_one() == 0
+
+
+async def test_an_administrator_is_erased_by_administrators_only(stage: Stage) -> None:
+    """With `users:write` alone anybody could get rid of those who watch them. No saga begins."""
+    async with stage.users.begin() as connection:
+        await connection.execute(text("UPDATE users SET role = 'administrator'"))
+    with pytest.raises(PermissionDenied) as refused:
+        await stage.erase()
+    assert refused.value.metadata == {"scope": "users:admin"}
+    async with stage.gateway.connect() as connection:
+        assert (await connection.execute(text("SELECT count(*) FROM sagas"))).scalar_one() == 0
+    saga = await stage.erasures().erase(str(stage.user_id), administrators=True, timeout_s=20)
+    assert saga.state is SagaState.COMPLETED
 
 
 async def test_asking_again_while_it_runs_tells_of_the_same_saga(stage: Stage) -> None:
@@ -289,7 +315,7 @@ async def test_asking_again_sets_a_parked_one_going(stage: Stage) -> None:
     store = SagaRepository(stage.gateway)
     erasure = Erasure(Broken(stage.gateway), stage.people, notify=stage.notify, sweep=_no_sweep)
     broken = Orchestrator(erasure.definitions(), store, policy=RetryPolicy(faults=1), now=stage.clock)
-    suspended = await stage.erasures(broken).erase(str(stage.user_id), timeout_s=20)
+    suspended = await stage.erasures(broken).erase(str(stage.user_id), administrators=False, timeout_s=20)
     assert (suspended.state, suspended.step.name) == (SagaState.SUSPENDED, "redact_notifications")
     ended = await stage.erase()
     assert (ended.id, ended.state, await stage.traces()) == (suspended.id, SagaState.COMPLETED, [])

@@ -172,8 +172,22 @@ class MemorySessions:
     async def find_login(self, email_key: str) -> Login | None:
         for user in self._memory.users.values():
             if user.email and user.email.lower() == email_key:
-                return Login(user.id, user.role, self._memory.password_hashes[user.id])
+                return await self.find_login_by_id(user.id)
         return None
+
+    async def find_login_by_id(self, user_id: str) -> Login | None:
+        user = self._memory.users.get(user_id)
+        if user is None:
+            return None
+        return Login(user.id, user.role, self._memory.password_hashes[user.id], (user.email, user.name))
+
+    async def change_password(self, user_id: str, *, old: str, new: str, token: RefreshToken) -> bool:
+        if self._memory.password_hashes.get(user_id) != old:
+            return False
+        self._memory.password_hashes[user_id] = new
+        self._memory.refresh_tokens = {key: each for key, each in self._memory.refresh_tokens.items() if each.user_id != user_id}
+        self._store(token)
+        return True
 
     async def replace_password_hash(self, user_id: str, *, old: str, new: str) -> None:
         if self._memory.password_hashes.get(user_id) == old:

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from mesh import ids
-from mesh.rpc.revocations import user_subject
+from mesh.rpc.revocations import session_subject, user_subject
 from mesh.stores.database import Database
 from tests.user_svc.conftest import Stores
 from tests.user_svc.factories import START, make_api_key, make_user
@@ -48,6 +48,33 @@ async def test_a_hash_is_replaced_only_where_it_is_still_the_old_one(stores: Sto
     login = await stores.sessions.find_login("ada@example.com")
     assert login is not None
     assert login.password_hash == "new"
+
+
+async def test_a_changed_password_ends_every_session_and_opens_one(stores: Stores) -> None:
+    """All of it or nothing: with a hash that is not the stored one any more, everything stays."""
+    user = make_user(email="ada@example.com")
+    await stores.users.insert(user, "old")
+    first, second = await make_session(stores, b"first", user), await make_session(stores, b"second", user)
+    next_session = RefreshToken(b"next", user.id, ids.new_id(), START, START + MONTH)
+    assert not await stores.sessions.change_password(user.id, old="another", new="wrong", token=next_session)
+    assert await stores.sessions.change_password(user.id, old="old", new="new", token=next_session)
+    login = await stores.sessions.find_login_by_id(user.id)
+    assert login is not None
+    assert (login.password_hash, login.known_words) == ("new", (user.email, user.name))
+    for sha256, outcome in (
+        (first.sha256, RotationOutcome.UNKNOWN), (second.sha256, RotationOutcome.UNKNOWN), (b"next", RotationOutcome.ROTATED),
+    ):  # fmt: skip
+        rotation = await stores.sessions.rotate_refresh_token(sha256, b"x" + sha256, now=START, expire_time=START + MONTH)
+        assert rotation.outcome is outcome
+
+
+async def test_the_access_tokens_of_sessions_that_a_new_password_ends_are_revoked(database: Database, postgres_stores: Stores) -> None:
+    user = make_user(email="ada@example.com")
+    await postgres_stores.users.insert(user, "old")
+    ended = await make_session(postgres_stores, b"first", user)
+    next_session = RefreshToken(b"next", user.id, ids.new_id(), START, START + MONTH)
+    assert await postgres_stores.sessions.change_password(user.id, old="old", new="new", token=next_session)
+    assert list(await RevocationRepository(database).fetch()) == [session_subject(ended.family)]
 
 
 async def test_a_token_of_nobody_is_not_stored(stores: Stores) -> None:

@@ -18,12 +18,22 @@ from mesh.testing import SECRET, caller
 from tests.user_svc.conftest import Stores
 from tests.user_svc.factories import Clock, make_user
 from user_svc.auth.api_keys import ApiKeys, LocalCredentials
-from user_svc.auth.errors import ApiKeyNotFound, ExpiresAfterMaker, LoginFailed, MakerGone, RefreshRejected, ScopeNotHeld
+from user_svc.auth.errors import (
+    ApiKeyNotFound,
+    ExpiresAfterMaker,
+    LoginFailed,
+    MakerGone,
+    PersonNeeded,
+    RefreshRejected,
+    ScopeNotHeld,
+    WrongPassword,
+)
 from user_svc.auth.models import Scope
 from user_svc.auth.passwords import PasswordHasher, TooManyLogins
 from user_svc.auth.signing import SEALED_FOR, SigningKeys
 from user_svc.auth.use_cases import Sessions
 from user_svc.users.models import Role, User
+from user_svc.users.use_cases import Users
 
 PASSWORD = "correct horse battery"
 ADMINISTRATOR = caller(*Scope)
@@ -53,7 +63,10 @@ def signing_keys(memory_stores: Stores, real_clock: Clock) -> SigningKeys:
 @pytest.fixture
 def sessions(memory_stores: Stores, passwords: PasswordHasher, signing_keys: SigningKeys, real_clock: Clock) -> Sessions:
     """The rules over memory."""
-    return Sessions(memory_stores.sessions, passwords=passwords, signing_keys=signing_keys, now=real_clock)
+    users = Users(memory_stores.users, hash_password=passwords.hash_new, now=real_clock)
+    return Sessions(
+        memory_stores.sessions, passwords=passwords, signing_keys=signing_keys, replace_email=users.replace_email, now=real_clock
+    )
 
 
 @pytest.fixture
@@ -236,6 +249,52 @@ async def test_a_logout_ends_the_whole_family(sessions: Sessions, ada: User) -> 
     await sessions.log_out("unknown")
     with pytest.raises(RefreshRejected):
         await sessions.refresh(second.refresh_token)
+
+
+NEW = "seven quiet rivers below"
+
+
+async def test_a_new_password_ends_all_sessions_but_the_new_one(sessions: Sessions, ada: User) -> None:
+    before = await sessions.log_in("ada@example.com", PASSWORD)
+    after = await sessions.change_password(caller(user_id=ada.id), PASSWORD, NEW)
+    with pytest.raises(RefreshRejected):
+        await sessions.refresh(before.refresh_token)
+    assert (await sessions.refresh(after.refresh_token)).user_id == ada.id
+    with pytest.raises(LoginFailed):
+        await sessions.log_in("ada@example.com", PASSWORD)
+    assert (await sessions.log_in("ada@example.com", NEW)).user_id == ada.id
+
+
+async def test_a_stolen_token_changes_neither_password_nor_address(sessions: Sessions, ada: User) -> None:
+    """Without the password it is worth 15 minutes, and no program has one at all."""
+    thief = caller(user_id=ada.id)
+    for refused in (
+        sessions.change_password(thief, "a guess of the thief", NEW),
+        sessions.change_email(thief, "another", "eve@example.com"),
+    ):
+        with pytest.raises(WrongPassword):
+            await refused
+    with pytest.raises(PersonNeeded):
+        await sessions.change_password(ADMINISTRATOR, PASSWORD, NEW)
+    assert (await sessions.log_in("ada@example.com", PASSWORD)).user_id == ada.id
+
+
+async def test_a_new_password_is_held_to_the_rules(sessions: Sessions, ada: User) -> None:
+    for poor in ("short", "passwordpassword", "ada@example.com"):
+        with pytest.raises(InvalidArgument) as refused:
+            await sessions.change_password(caller(user_id=ada.id), PASSWORD, poor)
+        assert refused.value.violations[0].field == "new_password"
+
+
+async def test_a_new_address_does_not_tell_who_is_known(sessions: Sessions, memory_stores: Stores, ada: User) -> None:
+    """A member is refused another's address without a word about that person, and gets a free one."""
+    await memory_stores.users.insert(make_user(email="bob@example.com"), None)
+    with pytest.raises(InvalidArgument) as refused:
+        await sessions.change_email(caller(user_id=ada.id), PASSWORD, "bob@example.com")
+    assert refused.value.reason == "ADDRESS_REFUSED"
+    assert "another user" not in str(refused.value)
+    await sessions.change_email(caller(user_id=ada.id), PASSWORD, "countess@example.com")
+    assert (await sessions.log_in("countess@example.com", PASSWORD)).user_id == ada.id
 
 
 async def test_a_deleted_person_cannot_refresh(sessions: Sessions, memory_stores: Stores, ada: User) -> None:

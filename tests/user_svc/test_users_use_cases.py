@@ -10,7 +10,7 @@ from mesh.testing import caller
 from tests.user_svc.conftest import Stores
 from tests.user_svc.factories import Clock
 from user_svc.access import NotOwner
-from user_svc.users.errors import AdministratorProtected, EmailTaken, UserNotFound
+from user_svc.users.errors import AdministratorProtected, EmailTaken, PasswordNeeded, UserNotFound
 from user_svc.users.models import Role, UserChanges
 from user_svc.users.use_cases import Users
 
@@ -119,6 +119,18 @@ async def test_an_administrator_is_changed_by_administrators_and_themselves(user
         await users.update_user(caller("users:write"), root.id, UserChanges(email="eve@example.com"))
     for allowed in (caller("users:write", "users:admin"), caller(user_id=root.id)):
         assert (await users.update_user(allowed, root.id.upper(), UserChanges(name="Root"))).name == "Root"
+
+
+async def test_ones_own_address_needs_the_password(users: Users) -> None:
+    """By UpdateUser it does not change; writing back what was read is no change."""
+    ada = await users.create_user(UserChanges(email="ada@example.com", name="Ada"), "")
+    themselves = caller(user_id=ada.id)
+    for email in ("eve@example.com", ""):
+        with pytest.raises(PasswordNeeded, match="change-email"):
+            await users.update_user(themselves, ada.id, UserChanges(email=email))
+    changed = await users.update_user(themselves, ada.id, UserChanges(email="ada@example.com", name="Countess"))
+    assert (changed.email, changed.name) == ("ada@example.com", "Countess")
+    assert (await users.update_user(caller("users:write"), ada.id, UserChanges(email="eve@example.com"))).email == "eve@example.com"
 
 
 async def test_a_member_reaches_themselves_only(users: Users) -> None:

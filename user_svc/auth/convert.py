@@ -16,6 +16,10 @@ def refresh_to_proto(tokens: Tokens) -> auth_service_pb2.RefreshResponse:
     return auth_service_pb2.RefreshResponse(**_fields(tokens))
 
 
+def changed_to_proto(tokens: Tokens) -> auth_service_pb2.ChangePasswordResponse:
+    return auth_service_pb2.ChangePasswordResponse(**_fields(tokens))
+
+
 def jwk_to_proto(jwk: Mapping[str, Any]) -> auth_service_pb2.Jwk:
     return auth_service_pb2.Jwk(**jwk)
 

@@ -14,6 +14,34 @@ class LoginFailed(Unauthenticated):
         super().__init__("the e-mail address or the password is wrong")
 
 
+class WrongPassword(PermissionDenied):
+    """The person is known by their token, but the password that this takes too is another one."""
+
+    reason = "WRONG_PASSWORD"
+
+    def __init__(self) -> None:
+        super().__init__("current_password: is wrong", metadata={"field": "current_password"})
+
+
+class AddressRefused(InvalidArgument):
+    """Taken, perhaps: a member does not learn who is known here."""
+
+    reason = "ADDRESS_REFUSED"
+
+    def __init__(self) -> None:
+        rule = "can't be used for this account; take another one, or ask an administrator"
+        super().__init__(f"new_email: {rule}", violations=[FieldViolation("new_email", rule)])
+
+
+class PersonNeeded(PermissionDenied):
+    """A program's key has no password and no address."""
+
+    reason = "PERSON_NEEDED"
+
+    def __init__(self) -> None:
+        super().__init__("only a person's own token is taken here; log in, and call with that access token")
+
+
 class RefreshRejected(Unauthenticated):
     """The refresh token is unknown, expired, revoked or was used before."""
 

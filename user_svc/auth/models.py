@@ -31,11 +31,15 @@ SCOPES_OF_ROLE: dict[Role, frozenset[str]] = {Role.MEMBER: frozenset(), Role.ADM
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """What a password is checked against. `password_hash` is None for a person who never logs in."""
+    """What a password is checked against. `password_hash` is None for a person who never logs in.
+
+    `known_words` are what a guesser tries first for this person: address and name.
+    """
 
     user_id: str
     role: Role
     password_hash: str | None
+    known_words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

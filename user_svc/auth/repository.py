@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Row, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -27,10 +27,27 @@ class SessionRepository:
         self._database = database
 
     async def find_login(self, email_key: str) -> Login | None:
-        statement = select(users.c.id, users.c.role, users.c.password_hash).where(func.lower(users.c.email) == email_key)
+        return await self._login(func.lower(users.c.email) == email_key)
+
+    async def find_login_by_id(self, user_id: str) -> Login | None:
+        return await self._login(users.c.id == user_id)
+
+    async def _login(self, condition: ColumnElement[bool]) -> Login | None:
+        statement = select(users.c.id, users.c.role, users.c.password_hash, users.c.email, users.c.name).where(condition)
         async with self._database.connect() as connection:
             row = (await connection.execute(statement)).one_or_none()
-        return None if row is None else Login(row.id, Role(row.role), row.password_hash)
+        return None if row is None else Login(row.id, Role(row.role), row.password_hash, (row.email or "", row.name))
+
+    async def change_password(self, user_id: str, *, old: str, new: str, token: RefreshToken) -> bool:
+        changed = update(users).where(users.c.id == user_id, users.c.password_hash == old).values(password_hash=new).returning(users.c.id)
+        families = delete(refresh_tokens).where(refresh_tokens.c.user_id == user_id).returning(refresh_tokens.c.family)
+        async with self._database.begin() as connection:
+            if (await connection.execute(changed)).one_or_none() is None:
+                return False
+            ended = {row.family for row in await connection.execute(families)}
+            await record_revocations(connection, [session_subject(family) for family in sorted(ended)])
+            await _store(connection, token)
+        return True
 
     async def replace_password_hash(self, user_id: str, *, old: str, new: str) -> None:
         statement = update(users).where(users.c.id == user_id, users.c.password_hash == old).values(password_hash=new)

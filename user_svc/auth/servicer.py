@@ -6,7 +6,7 @@ from clarion.user.v1.auth_service_pb2_grpc import AuthServiceServicer
 from mesh.context import current
 from mesh.rpc.timestamps import from_timestamp
 from user_svc.auth.api_keys import ApiKeys
-from user_svc.auth.convert import api_key_to_proto, jwk_to_proto, login_to_proto, refresh_to_proto
+from user_svc.auth.convert import api_key_to_proto, changed_to_proto, jwk_to_proto, login_to_proto, refresh_to_proto
 from user_svc.auth.signing import SigningKeys
 from user_svc.auth.use_cases import Sessions
 
@@ -28,6 +28,14 @@ class AuthServicer(AuthServiceServicer):
     async def Logout(self, request: rpc.LogoutRequest, context: object) -> rpc.LogoutResponse:
         await self._sessions.log_out(request.refresh_token)
         return rpc.LogoutResponse()
+
+    async def ChangePassword(self, request: rpc.ChangePasswordRequest, context: object) -> rpc.ChangePasswordResponse:
+        tokens = await self._sessions.change_password(current().caller, request.current_password, request.new_password)
+        return changed_to_proto(tokens)
+
+    async def ChangeEmail(self, request: rpc.ChangeEmailRequest, context: object) -> rpc.ChangeEmailResponse:
+        await self._sessions.change_email(current().caller, request.current_password, request.new_email)
+        return rpc.ChangeEmailResponse()
 
     async def GetJwks(self, request: rpc.GetJwksRequest, context: object) -> rpc.GetJwksResponse:
         return rpc.GetJwksResponse(keys=map(jwk_to_proto, await self._signing_keys.jwks()))

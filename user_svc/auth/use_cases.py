@@ -3,17 +3,19 @@
 import hashlib
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from mesh import ids
+from mesh.context import Caller
 from mesh.rpc.identity import AUDIENCE, ISSUER
 from naming.email_address import email_key
-from user_svc.auth.errors import LoginFailed, RefreshRejected
+from user_svc.auth.errors import AddressRefused, LoginFailed, PersonNeeded, RefreshRejected, WrongPassword
 from user_svc.auth.models import SCOPES_OF_ROLE, Login, RefreshToken, Rotation, RotationOutcome, SessionOwner, Tokens
 from user_svc.auth.passwords import PasswordHasher
 from user_svc.auth.signing import SigningKeys
+from user_svc.users.errors import EmailTaken
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +28,12 @@ class SessionStore(Protocol):
 
     async def find_login(self, email_key: str) -> Login | None:
         """The person whose address has this `naming.email_address.email_key`."""
+
+    async def find_login_by_id(self, user_id: str) -> Login | None:
+        """The person with the id."""
+
+    async def change_password(self, user_id: str, *, old: str, new: str, token: RefreshToken) -> bool:
+        """Replaces the hash, ends all sessions and opens that of `token`, all or nothing. False when the hash is not `old` any more."""
 
     async def replace_password_hash(self, user_id: str, *, old: str, new: str) -> None:
         """Does nothing when the hash is not `old` any more."""
@@ -42,11 +50,24 @@ class SessionStore(Protocol):
     async def revoke_family_of(self, sha256: bytes) -> None: ...
 
 
-class Sessions:
-    """Exchanges credentials for tokens."""
+# Gives a person another address. Raises InvalidArgument, EmailTaken or UserNotFound.
+ReplaceEmail = Callable[[str, str], Awaitable[None]]
 
-    def __init__(self, store: SessionStore, *, passwords: PasswordHasher, signing_keys: SigningKeys, now: Callable[[], datetime]) -> None:
+
+class Sessions:
+    """Exchanges credentials for tokens, and changes them."""
+
+    def __init__(
+        self,
+        store: SessionStore,
+        *,
+        passwords: PasswordHasher,
+        signing_keys: SigningKeys,
+        replace_email: ReplaceEmail,
+        now: Callable[[], datetime],
+    ) -> None:
         self._store = store
+        self._replace_email = replace_email
         self._passwords = passwords
         self._signing_keys = signing_keys
         self._now = now
@@ -61,12 +82,37 @@ class Sessions:
         if self._passwords.needs_rehash(login.password_hash):
             new = await self._passwords.hash(password)
             await self._store.replace_password_hash(login.user_id, old=login.password_hash, new=new)
-        secret = _new_refresh_token()
-        now = self._now()
-        token = RefreshToken(_sha256(secret), login.user_id, ids.new_id(), now, now + REFRESH_TOKEN_LIFE)
+        secret, token = self._new_session(login)
         if not await self._store.add_refresh_token(token):
             raise LoginFailed
         return await self._tokens(SessionOwner(login.user_id, login.role, token.family), secret)
+
+    async def change_password(self, caller: Caller, current: str, new: str) -> Tokens:
+        """A new password, and a session in place of all others. Raises PersonNeeded, WrongPassword, InvalidArgument or TooManyLogins."""
+        login, old = await self._proven(caller, current)
+        password_hash = await self._passwords.hash_new("new_password", new, login.known_words)
+        secret, token = self._new_session(login)
+        if not await self._store.change_password(login.user_id, old=old, new=password_hash, token=token):
+            raise WrongPassword  # it was changed at the same time
+        return await self._tokens(SessionOwner(login.user_id, login.role, token.family), secret)
+
+    async def change_email(self, caller: Caller, current: str, email: str) -> None:
+        """A new address. Raises PersonNeeded, WrongPassword, TooManyLogins or InvalidArgument, which does not say who has the address."""
+        login, _ = await self._proven(caller, current)
+        try:
+            await self._replace_email(login.user_id, email)
+        except EmailTaken:
+            raise AddressRefused from None
+
+    async def _proven(self, caller: Caller, password: str) -> tuple[Login, str]:
+        """The caller's login and password hash, once the password fits."""
+        if caller.user_id is None:
+            raise PersonNeeded
+        login = await self._store.find_login_by_id(caller.user_id)
+        fits = await self._passwords.verify(password, login.password_hash if login else None)
+        if login is None or login.password_hash is None or not fits:
+            raise WrongPassword
+        return login, login.password_hash
 
     async def refresh(self, refresh_token: str) -> Tokens:
         """The next tokens; the old refresh token works no more. Raises RefreshRejected."""
@@ -84,6 +130,10 @@ class Sessions:
     async def log_out(self, refresh_token: str) -> None:
         """Revokes the token's family. An unknown token is no error."""
         await self._store.revoke_family_of(_sha256(refresh_token))
+
+    def _new_session(self, login: Login) -> tuple[str, RefreshToken]:
+        secret, now = _new_refresh_token(), self._now()
+        return secret, RefreshToken(_sha256(secret), login.user_id, ids.new_id(), now, now + REFRESH_TOKEN_LIFE)
 
     async def _tokens(self, owner: SessionOwner, refresh_token: str) -> Tokens:
         issued_at = int(self._now().timestamp())

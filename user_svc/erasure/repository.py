@@ -7,6 +7,7 @@ from mesh.rpc.revocations import user_subject
 from mesh.stores.database import Database
 from user_svc.auth.revocation_repository import record_revocations, revoke_keys_made_by
 from user_svc.tables import api_keys, refresh_tokens, suppressions, users
+from user_svc.users.models import Role
 
 ERASED = "erased"
 
@@ -16,6 +17,11 @@ class ErasureRepository:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    async def find_role(self, user_id: str) -> Role | None:
+        async with self._database.connect() as connection:
+            role = (await connection.execute(select(users.c.role).where(users.c.id == user_id))).scalar_one_or_none()
+        return None if role is None else Role(role)
 
     async def revoke(self, user_id: str) -> None:
         async with self._database.begin() as connection:

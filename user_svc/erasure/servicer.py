@@ -11,6 +11,10 @@ class ErasureServicer(ErasureServiceServicer):
     def __init__(self, erasure: Erasure) -> None:
         self._erasure = erasure
 
+    async def CheckErasable(self, request: rpc.CheckErasableRequest, context: object) -> rpc.CheckErasableResponse:
+        await self._erasure.check_erasable(request.user_id, administrators=request.administrators)
+        return rpc.CheckErasableResponse()
+
     async def RevokeCredentials(self, request: rpc.RevokeCredentialsRequest, context: object) -> rpc.RevokeCredentialsResponse:
         await self._erasure.revoke_credentials(request.user_id)
         return rpc.RevokeCredentialsResponse()

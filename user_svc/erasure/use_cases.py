@@ -3,10 +3,15 @@
 from typing import Protocol
 
 from mesh import ids
+from user_svc.users.errors import AdministratorProtected, UserNotFound
+from user_svc.users.models import Role
 
 
 class ErasureStore(Protocol):
     """Where people and their sessions are kept."""
+
+    async def find_role(self, user_id: str) -> Role | None:
+        """The person's role."""
 
     async def revoke(self, user_id: str) -> None:
         """Ends all sessions of the person and revokes what they made."""
@@ -20,6 +25,15 @@ class Erasure:
 
     def __init__(self, store: ErasureStore) -> None:
         self._store = store
+
+    async def check_erasable(self, user_id: str, *, administrators: bool) -> None:
+        """Raises UserNotFound, or AdministratorProtected where who asks may not erase administrators."""
+        known_form = ids.canonical(user_id)
+        role = None if known_form is None else await self._store.find_role(known_form)
+        if role is None:
+            raise UserNotFound
+        if role is Role.ADMINISTRATOR and not administrators:
+            raise AdministratorProtected
 
     async def revoke_credentials(self, user_id: str) -> None:
         """Ends the person's sessions, access tokens and the API keys that they made."""

@@ -31,6 +31,15 @@ class ErasedByGateway(FailedPrecondition):
         super().__init__("a user is erased by calling DeleteUser at the gateway, which also erases what was sent to them")
 
 
+class PasswordNeeded(PermissionDenied):
+    """Who holds a person's token for a moment must not be able to take the account over."""
+
+    reason = "PASSWORD_NEEDED"
+
+    def __init__(self) -> None:
+        super().__init__("one's own address is changed with ChangeEmail (POST /v1/auth/change-email), which asks for the password")
+
+
 class AdministratorProtected(PermissionDenied):
     """Who may change people may not change those who may do everything."""
 

@@ -106,6 +106,8 @@ PREVIEW_TEMPLATE = Call(
 LOGIN = Call("/clarion.user.v1.AuthService/Login", "POST", "/v1/auth/login", body="*")
 REFRESH = Call("/clarion.user.v1.AuthService/Refresh", "POST", "/v1/auth/refresh", body="*")
 LOGOUT = Call("/clarion.user.v1.AuthService/Logout", "POST", "/v1/auth/logout", body="*", idempotent=True)
+CHANGE_PASSWORD = Call("/clarion.user.v1.AuthService/ChangePassword", "POST", "/v1/auth/change-password", body="*")
+CHANGE_EMAIL = Call("/clarion.user.v1.AuthService/ChangeEmail", "POST", "/v1/auth/change-email", body="*")
 GET_JWKS = Call("/clarion.user.v1.AuthService/GetJwks", "GET", "/.well-known/jwks.json", idempotent=True)
 CREATE_API_KEY = Call("/clarion.user.v1.AuthService/CreateApiKey", "POST", "/v1/api-keys", body="*")
 LIST_API_KEYS = Call("/clarion.user.v1.AuthService/ListApiKeys", "GET", "/v1/api-keys", idempotent=True)

@@ -334,6 +334,27 @@ class Breaker:
 
 
 @dataclass(frozen=True)
+class ChangeEmailResponse:
+    """Answers ChangeEmail; it is empty."""
+
+
+@dataclass(frozen=True)
+class ChangePasswordResponse:
+    """Answers ChangePassword with the new session."""
+
+    access_token: str = field(default="", metadata={"read": v.same})
+    """JWT (EdDSA) for the Authorization header."""
+    token_type: str = field(default="", metadata={"read": v.same})
+    """Always "Bearer"."""
+    expires_in: int = field(default=0, metadata={"read": v.integer})
+    """Seconds until the access token expires."""
+    refresh_token: str = field(default="", metadata={"read": v.same})
+    """Opaque token for Refresh."""
+    user_id: str = field(default="", metadata={"read": v.same})
+    """The person."""
+
+
+@dataclass(frozen=True)
 class Content:
     """The text of one version in one locale: Jinja2 source when it is stored, the finished text when it is rendered. docs/templates.md
     says which part of Jinja2 is available. A finished part has at most 256 KiB, a finished push 4096 bytes.

@@ -14,6 +14,7 @@ from clarion_client.models import (
     BatchSendNotificationsResponse,
     Breaker,
     BreakerForce,
+    ChangePasswordResponse,
     Channel,
     Content,
     CreateApiKeyResponse,
@@ -619,6 +620,38 @@ class Auth(Resource):
         """
         self._unary(api.LOGOUT, v.body_of(refresh_token=refresh_token), lambda answer: None, timeout_s)
 
+    def change_password(
+        self, *, current_password: str, new_password: str, timeout_s: float | None = None, idempotency_key: str | None = None
+    ) -> ChangePasswordResponse:
+        """Gives the caller a new password, ends all sessions, this one too, and opens a new one. Only a person's own token is taken.
+
+        current_password: The caller's present password.
+        new_password: The new one: 15 to 256 characters, and none that guessers try first.
+        """
+        return self._unary(
+            api.CHANGE_PASSWORD,
+            v.body_of(current_password=current_password, new_password=new_password),
+            lambda answer: v.decode(ChangePasswordResponse, answer),
+            timeout_s,
+            idempotency_key,
+        )
+
+    def change_email(
+        self, *, current_password: str, new_email: str, timeout_s: float | None = None, idempotency_key: str | None = None
+    ) -> None:
+        """Gives the caller a new address. Only a person's own token is taken. A refusal does not say whether the address is another's.
+
+        current_password: The caller's password.
+        new_email: The new address.
+        """
+        self._unary(
+            api.CHANGE_EMAIL,
+            v.body_of(current_password=current_password, new_email=new_email),
+            lambda answer: None,
+            timeout_s,
+            idempotency_key,
+        )
+
     def create_api_key(
         self,
         *,
@@ -712,7 +745,8 @@ class Users(Resource):
         return self._pages(api.LIST_USERS, v.body_of(email=email, page_size=page_size), "users", v.message(lambda: User), timeout_s)
 
     def update(self, id: str, *, user: User | Mapping[str, Any], update_mask: str | None = None, timeout_s: float | None = None) -> User:
-        """Changes the fields in the mask, all or none. Another person who is an administrator is changed with `users:admin` only.
+        """Changes the fields in the mask, all or none. Another person who is an administrator is changed with `users:admin` only, and
+        one's own address without `users:write` by AuthService.ChangeEmail only, which asks for the password.
 
         id: The person's id.
         user: The new values of `email`, `name`, `locale` and `timezone`.
@@ -725,7 +759,7 @@ class Users(Resource):
     def delete(self, id: str, *, timeout_s: float | None = None) -> DeleteUserResponse:
         """Removes a person with their devices, preferences, credentials and tokens. Over the gateway the person is erased: what is not
         sent to them yet is cancelled, and the content of what was sent is removed. That is a saga, which goes on when the call is
-        over; calling again while it runs answers the same one.
+        over; calling again while it runs answers the same one. An administrator is erased with `users:admin` only.
 
         id: The person's id.
         """

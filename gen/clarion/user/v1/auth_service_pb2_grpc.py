@@ -51,6 +51,16 @@ class AuthServiceStub(object):
                 request_serializer=clarion_dot_user_dot_v1_dot_auth__service__pb2.LogoutRequest.SerializeToString,
                 response_deserializer=clarion_dot_user_dot_v1_dot_auth__service__pb2.LogoutResponse.FromString,
                 _registered_method=True)
+        self.ChangePassword = channel.unary_unary(
+                '/clarion.user.v1.AuthService/ChangePassword',
+                request_serializer=clarion_dot_user_dot_v1_dot_auth__service__pb2.ChangePasswordRequest.SerializeToString,
+                response_deserializer=clarion_dot_user_dot_v1_dot_auth__service__pb2.ChangePasswordResponse.FromString,
+                _registered_method=True)
+        self.ChangeEmail = channel.unary_unary(
+                '/clarion.user.v1.AuthService/ChangeEmail',
+                request_serializer=clarion_dot_user_dot_v1_dot_auth__service__pb2.ChangeEmailRequest.SerializeToString,
+                response_deserializer=clarion_dot_user_dot_v1_dot_auth__service__pb2.ChangeEmailResponse.FromString,
+                _registered_method=True)
         self.GetJwks = channel.unary_unary(
                 '/clarion.user.v1.AuthService/GetJwks',
                 request_serializer=clarion_dot_user_dot_v1_dot_auth__service__pb2.GetJwksRequest.SerializeToString,
@@ -98,6 +108,20 @@ class AuthServiceServicer(object):
 
     def Logout(self, request, context):
         """Logout revokes a refresh token and all that came from the same login.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ChangePassword(self, request, context):
+        """ChangePassword gives the caller a new password, ends all sessions, this one too, and opens a new one. Only a person's own token is taken.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ChangeEmail(self, request, context):
+        """ChangeEmail gives the caller a new address. Only a person's own token is taken. A refusal does not say whether the address is another's.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -156,6 +180,16 @@ def add_AuthServiceServicer_to_server(servicer, server):
                     servicer.Logout,
                     request_deserializer=clarion_dot_user_dot_v1_dot_auth__service__pb2.LogoutRequest.FromString,
                     response_serializer=clarion_dot_user_dot_v1_dot_auth__service__pb2.LogoutResponse.SerializeToString,
+            ),
+            'ChangePassword': grpc.unary_unary_rpc_method_handler(
+                    servicer.ChangePassword,
+                    request_deserializer=clarion_dot_user_dot_v1_dot_auth__service__pb2.ChangePasswordRequest.FromString,
+                    response_serializer=clarion_dot_user_dot_v1_dot_auth__service__pb2.ChangePasswordResponse.SerializeToString,
+            ),
+            'ChangeEmail': grpc.unary_unary_rpc_method_handler(
+                    servicer.ChangeEmail,
+                    request_deserializer=clarion_dot_user_dot_v1_dot_auth__service__pb2.ChangeEmailRequest.FromString,
+                    response_serializer=clarion_dot_user_dot_v1_dot_auth__service__pb2.ChangeEmailResponse.SerializeToString,
             ),
             'GetJwks': grpc.unary_unary_rpc_method_handler(
                     servicer.GetJwks,
@@ -265,6 +299,60 @@ class AuthService(object):
             '/clarion.user.v1.AuthService/Logout',
             clarion_dot_user_dot_v1_dot_auth__service__pb2.LogoutRequest.SerializeToString,
             clarion_dot_user_dot_v1_dot_auth__service__pb2.LogoutResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ChangePassword(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/clarion.user.v1.AuthService/ChangePassword',
+            clarion_dot_user_dot_v1_dot_auth__service__pb2.ChangePasswordRequest.SerializeToString,
+            clarion_dot_user_dot_v1_dot_auth__service__pb2.ChangePasswordResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ChangeEmail(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/clarion.user.v1.AuthService/ChangeEmail',
+            clarion_dot_user_dot_v1_dot_auth__service__pb2.ChangeEmailRequest.SerializeToString,
+            clarion_dot_user_dot_v1_dot_auth__service__pb2.ChangeEmailResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -40,6 +40,10 @@ class AuthServiceStub:
     """Refresh exchanges a refresh token for new tokens. The old one stops working; using it again revokes the whole family."""
     Logout: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.LogoutRequest, _auth_service_pb2.LogoutResponse]
     """Logout revokes a refresh token and all that came from the same login."""
+    ChangePassword: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.ChangePasswordRequest, _auth_service_pb2.ChangePasswordResponse]
+    """ChangePassword gives the caller a new password, ends all sessions, this one too, and opens a new one. Only a person's own token is taken."""
+    ChangeEmail: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.ChangeEmailRequest, _auth_service_pb2.ChangeEmailResponse]
+    """ChangeEmail gives the caller a new address. Only a person's own token is taken. A refusal does not say whether the address is another's."""
     GetJwks: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.GetJwksRequest, _auth_service_pb2.GetJwksResponse]
     """GetJwks publishes the keys that verify access tokens (RFC 7517)."""
     CreateApiKey: _grpc.UnaryUnaryMultiCallable[_api_key_pb2.CreateApiKeyRequest, _api_key_pb2.CreateApiKeyResponse]
@@ -64,6 +68,10 @@ class AuthServiceAsyncStub(AuthServiceStub):
     """Refresh exchanges a refresh token for new tokens. The old one stops working; using it again revokes the whole family."""
     Logout: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.LogoutRequest, _auth_service_pb2.LogoutResponse]  # type: ignore[assignment]
     """Logout revokes a refresh token and all that came from the same login."""
+    ChangePassword: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.ChangePasswordRequest, _auth_service_pb2.ChangePasswordResponse]  # type: ignore[assignment]
+    """ChangePassword gives the caller a new password, ends all sessions, this one too, and opens a new one. Only a person's own token is taken."""
+    ChangeEmail: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.ChangeEmailRequest, _auth_service_pb2.ChangeEmailResponse]  # type: ignore[assignment]
+    """ChangeEmail gives the caller a new address. Only a person's own token is taken. A refusal does not say whether the address is another's."""
     GetJwks: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.GetJwksRequest, _auth_service_pb2.GetJwksResponse]  # type: ignore[assignment]
     """GetJwks publishes the keys that verify access tokens (RFC 7517)."""
     CreateApiKey: _aio.UnaryUnaryMultiCallable[_api_key_pb2.CreateApiKeyRequest, _api_key_pb2.CreateApiKeyResponse]  # type: ignore[assignment]
@@ -103,6 +111,22 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_auth_service_pb2.LogoutResponse, _abc.Awaitable[_auth_service_pb2.LogoutResponse]]:
         """Logout revokes a refresh token and all that came from the same login."""
+
+    @_abc_1.abstractmethod
+    def ChangePassword(
+        self,
+        request: _auth_service_pb2.ChangePasswordRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_service_pb2.ChangePasswordResponse, _abc.Awaitable[_auth_service_pb2.ChangePasswordResponse]]:
+        """ChangePassword gives the caller a new password, ends all sessions, this one too, and opens a new one. Only a person's own token is taken."""
+
+    @_abc_1.abstractmethod
+    def ChangeEmail(
+        self,
+        request: _auth_service_pb2.ChangeEmailRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_service_pb2.ChangeEmailResponse, _abc.Awaitable[_auth_service_pb2.ChangeEmailResponse]]:
+        """ChangeEmail gives the caller a new address. Only a person's own token is taken. A refusal does not say whether the address is another's."""
 
     @_abc_1.abstractmethod
     def GetJwks(

@@ -17,6 +17,49 @@ else:
 DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
+class CheckErasableRequest(_message.Message):
+    """CheckErasableRequest names the person."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: _builtins.int
+    ADMINISTRATORS_FIELD_NUMBER: _builtins.int
+    user_id: _builtins.str
+    """The person's id."""
+    administrators: _builtins.bool
+    """Whether who asks may erase administrators."""
+    def __init__(
+        self,
+        *,
+        user_id: _builtins.str = ...,
+        administrators: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["administrators", b"administrators", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckErasableRequest: _TypeAlias = CheckErasableRequest  # noqa: Y015
+
+@_typing.final
+class CheckErasableResponse(_message.Message):
+    """CheckErasableResponse answers CheckErasable; it is empty."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckErasableResponse: _TypeAlias = CheckErasableResponse  # noqa: Y015
+
+@_typing.final
 class RevokeCredentialsRequest(_message.Message):
     """RevokeCredentialsRequest names the person."""
 

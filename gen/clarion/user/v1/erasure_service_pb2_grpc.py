@@ -35,6 +35,11 @@ class ErasureServiceStub(object):
         Args:
             channel: A grpc.Channel.
         """
+        self.CheckErasable = channel.unary_unary(
+                '/clarion.user.v1.ErasureService/CheckErasable',
+                request_serializer=clarion_dot_user_dot_v1_dot_erasure__service__pb2.CheckErasableRequest.SerializeToString,
+                response_deserializer=clarion_dot_user_dot_v1_dot_erasure__service__pb2.CheckErasableResponse.FromString,
+                _registered_method=True)
         self.RevokeCredentials = channel.unary_unary(
                 '/clarion.user.v1.ErasureService/RevokeCredentials',
                 request_serializer=clarion_dot_user_dot_v1_dot_erasure__service__pb2.RevokeCredentialsRequest.SerializeToString,
@@ -50,6 +55,14 @@ class ErasureServiceStub(object):
 class ErasureServiceServicer(object):
     """ErasureService does user_svc's part of erasing a person. The gateway's saga calls it, perhaps several times with the same id.
     """
+
+    def CheckErasable(self, request, context):
+        """CheckErasable finds out whether there is such a person, and whether who asks may erase them: NOT_FOUND, or PERMISSION_DENIED for an
+        administrator without `administrators`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
 
     def RevokeCredentials(self, request, context):
         """RevokeCredentials ends the person's sessions: no refresh token, access token or API key that they made works any more. An unknown id is no
@@ -70,6 +83,11 @@ class ErasureServiceServicer(object):
 
 def add_ErasureServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'CheckErasable': grpc.unary_unary_rpc_method_handler(
+                    servicer.CheckErasable,
+                    request_deserializer=clarion_dot_user_dot_v1_dot_erasure__service__pb2.CheckErasableRequest.FromString,
+                    response_serializer=clarion_dot_user_dot_v1_dot_erasure__service__pb2.CheckErasableResponse.SerializeToString,
+            ),
             'RevokeCredentials': grpc.unary_unary_rpc_method_handler(
                     servicer.RevokeCredentials,
                     request_deserializer=clarion_dot_user_dot_v1_dot_erasure__service__pb2.RevokeCredentialsRequest.FromString,
@@ -91,6 +109,33 @@ def add_ErasureServiceServicer_to_server(servicer, server):
 class ErasureService(object):
     """ErasureService does user_svc's part of erasing a person. The gateway's saga calls it, perhaps several times with the same id.
     """
+
+    @staticmethod
+    def CheckErasable(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/clarion.user.v1.ErasureService/CheckErasable',
+            clarion_dot_user_dot_v1_dot_erasure__service__pb2.CheckErasableRequest.SerializeToString,
+            clarion_dot_user_dot_v1_dot_erasure__service__pb2.CheckErasableResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def RevokeCredentials(request,

@@ -33,6 +33,10 @@ class ErasureServiceStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ErasureServiceAsyncStub: ...
+    CheckErasable: _grpc.UnaryUnaryMultiCallable[_erasure_service_pb2.CheckErasableRequest, _erasure_service_pb2.CheckErasableResponse]
+    """CheckErasable finds out whether there is such a person, and whether who asks may erase them: NOT_FOUND, or PERMISSION_DENIED for an
+    administrator without `administrators`.
+    """
     RevokeCredentials: _grpc.UnaryUnaryMultiCallable[_erasure_service_pb2.RevokeCredentialsRequest, _erasure_service_pb2.RevokeCredentialsResponse]
     """RevokeCredentials ends the person's sessions: no refresh token, access token or API key that they made works any more. An unknown id is no
     error.
@@ -47,6 +51,10 @@ class ErasureServiceAsyncStub(ErasureServiceStub):
     """ErasureService does user_svc's part of erasing a person. The gateway's saga calls it, perhaps several times with the same id."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
+    CheckErasable: _aio.UnaryUnaryMultiCallable[_erasure_service_pb2.CheckErasableRequest, _erasure_service_pb2.CheckErasableResponse]  # type: ignore[assignment]
+    """CheckErasable finds out whether there is such a person, and whether who asks may erase them: NOT_FOUND, or PERMISSION_DENIED for an
+    administrator without `administrators`.
+    """
     RevokeCredentials: _aio.UnaryUnaryMultiCallable[_erasure_service_pb2.RevokeCredentialsRequest, _erasure_service_pb2.RevokeCredentialsResponse]  # type: ignore[assignment]
     """RevokeCredentials ends the person's sessions: no refresh token, access token or API key that they made works any more. An unknown id is no
     error.
@@ -58,6 +66,16 @@ class ErasureServiceAsyncStub(ErasureServiceStub):
 
 class ErasureServiceServicer(metaclass=_abc_1.ABCMeta):
     """ErasureService does user_svc's part of erasing a person. The gateway's saga calls it, perhaps several times with the same id."""
+
+    @_abc_1.abstractmethod
+    def CheckErasable(
+        self,
+        request: _erasure_service_pb2.CheckErasableRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_erasure_service_pb2.CheckErasableResponse, _abc.Awaitable[_erasure_service_pb2.CheckErasableResponse]]:
+        """CheckErasable finds out whether there is such a person, and whether who asks may erase them: NOT_FOUND, or PERMISSION_DENIED for an
+        administrator without `administrators`.
+        """
 
     @_abc_1.abstractmethod
     def RevokeCredentials(

@@ -131,7 +131,8 @@ class UserServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def UpdateUser(self, request, context):
-        """UpdateUser changes the fields in the mask, all or none. Another person who is an administrator is changed with `users:admin` only.
+        """UpdateUser changes the fields in the mask, all or none. Another person who is an administrator is changed with `users:admin` only, and one's
+        own address without `users:write` by AuthService.ChangeEmail only, which asks for the password.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -140,7 +141,7 @@ class UserServiceServicer(object):
     def DeleteUser(self, request, context):
         """DeleteUser removes a person with their devices, preferences, credentials and tokens. Over the gateway the person is erased: what is
         not sent to them yet is cancelled, and the content of what was sent is removed. That is a saga, which goes on when the call is over;
-        calling again while it runs answers the same one.
+        calling again while it runs answers the same one. An administrator is erased with `users:admin` only.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

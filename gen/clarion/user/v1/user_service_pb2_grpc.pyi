@@ -43,11 +43,13 @@ class UserServiceStub:
     ListUsers: _grpc.UnaryUnaryMultiCallable[_user_service_pb2.ListUsersRequest, _user_service_pb2.ListUsersResponse]
     """ListUsers reads a page of people, newest first."""
     UpdateUser: _grpc.UnaryUnaryMultiCallable[_user_service_pb2.UpdateUserRequest, _user_service_pb2.UpdateUserResponse]
-    """UpdateUser changes the fields in the mask, all or none. Another person who is an administrator is changed with `users:admin` only."""
+    """UpdateUser changes the fields in the mask, all or none. Another person who is an administrator is changed with `users:admin` only, and one's
+    own address without `users:write` by AuthService.ChangeEmail only, which asks for the password.
+    """
     DeleteUser: _grpc.UnaryUnaryMultiCallable[_user_service_pb2.DeleteUserRequest, _user_service_pb2.DeleteUserResponse]
     """DeleteUser removes a person with their devices, preferences, credentials and tokens. Over the gateway the person is erased: what is
     not sent to them yet is cancelled, and the content of what was sent is removed. That is a saga, which goes on when the call is over;
-    calling again while it runs answers the same one.
+    calling again while it runs answers the same one. An administrator is erased with `users:admin` only.
     """
     GetPreferences: _grpc.UnaryUnaryMultiCallable[_preference_pb2.GetPreferencesRequest, _preference_pb2.GetPreferencesResponse]
     """GetPreferences reads what a person wants to receive."""
@@ -78,11 +80,13 @@ class UserServiceAsyncStub(UserServiceStub):
     ListUsers: _aio.UnaryUnaryMultiCallable[_user_service_pb2.ListUsersRequest, _user_service_pb2.ListUsersResponse]  # type: ignore[assignment]
     """ListUsers reads a page of people, newest first."""
     UpdateUser: _aio.UnaryUnaryMultiCallable[_user_service_pb2.UpdateUserRequest, _user_service_pb2.UpdateUserResponse]  # type: ignore[assignment]
-    """UpdateUser changes the fields in the mask, all or none. Another person who is an administrator is changed with `users:admin` only."""
+    """UpdateUser changes the fields in the mask, all or none. Another person who is an administrator is changed with `users:admin` only, and one's
+    own address without `users:write` by AuthService.ChangeEmail only, which asks for the password.
+    """
     DeleteUser: _aio.UnaryUnaryMultiCallable[_user_service_pb2.DeleteUserRequest, _user_service_pb2.DeleteUserResponse]  # type: ignore[assignment]
     """DeleteUser removes a person with their devices, preferences, credentials and tokens. Over the gateway the person is erased: what is
     not sent to them yet is cancelled, and the content of what was sent is removed. That is a saga, which goes on when the call is over;
-    calling again while it runs answers the same one.
+    calling again while it runs answers the same one. An administrator is erased with `users:admin` only.
     """
     GetPreferences: _aio.UnaryUnaryMultiCallable[_preference_pb2.GetPreferencesRequest, _preference_pb2.GetPreferencesResponse]  # type: ignore[assignment]
     """GetPreferences reads what a person wants to receive."""
@@ -134,7 +138,9 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _user_service_pb2.UpdateUserRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_user_service_pb2.UpdateUserResponse, _abc.Awaitable[_user_service_pb2.UpdateUserResponse]]:
-        """UpdateUser changes the fields in the mask, all or none. Another person who is an administrator is changed with `users:admin` only."""
+        """UpdateUser changes the fields in the mask, all or none. Another person who is an administrator is changed with `users:admin` only, and one's
+        own address without `users:write` by AuthService.ChangeEmail only, which asks for the password.
+        """
 
     @_abc_1.abstractmethod
     def DeleteUser(
@@ -144,7 +150,7 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_user_service_pb2.DeleteUserResponse, _abc.Awaitable[_user_service_pb2.DeleteUserResponse]]:
         """DeleteUser removes a person with their devices, preferences, credentials and tokens. Over the gateway the person is erased: what is
         not sent to them yet is cancelled, and the content of what was sent is removed. That is a saga, which goes on when the call is over;
-        calling again while it runs answers the same one.
+        calling again while it runs answers the same one. An administrator is erased with `users:admin` only.
         """
 
     @_abc_1.abstractmethod
