@@ -40,6 +40,7 @@ from gateway.http import serve_http
 from gateway.idempotency.handlers import repeatable
 from gateway.idempotency.repository import AnswerRepository
 from gateway.idempotency.use_cases import SEALED_FOR, RepeatableCalls
+from gateway.login_limits import LoginLimits, limited
 from gateway.notifications.models import Channel, OutboxItem, Priority, Status
 from gateway.notifications.repository import NotificationRepository
 from gateway.notifications.use_cases import Notifications
@@ -132,6 +133,7 @@ class _Parts:
     database: Database
     broker: Broker
     admission: Admission
+    logins: LoginLimits
     budget: RecipientBudget
     breakers: BreakerStore
     clock: SharedClock
@@ -147,6 +149,8 @@ async def _open_parts(stack: AsyncExitStack, settings: Settings, broker: Broker 
     redis = await stack.enter_async_context(open_cache(settings.cache))
     admission = Admission(redis, caller=settings.admission.caller, recipient=settings.admission.recipient)
     stack.push_async_callback(admission.close)
+    logins = LoginLimits(redis, address=settings.admission.login)
+    stack.push_async_callback(logins.close)
     bus = (
         broker
         if broker is not None
@@ -178,7 +182,9 @@ async def _open_parts(stack: AsyncExitStack, settings: Settings, broker: Broker 
     clock = SharedClock(lambda: server_time_s(redis))
     stack.push_async_callback(clock.close)
     clock.start()
-    return _Parts(database, bus, admission, budget, BreakerStore(redis), clock, cancellation, authenticator, users, templates, checks)
+    return _Parts(
+        database, bus, admission, logins, budget, BreakerStore(redis), clock, cancellation, authenticator, users, templates, checks
+    )
 
 
 async def _wire(stack: AsyncExitStack, settings: Settings, parts: _Parts) -> tuple[Dispatcher, Settlement]:
@@ -230,6 +236,7 @@ async def _wire(stack: AsyncExitStack, settings: Settings, parts: _Parts) -> tup
     _add_sagas(stack, settings, parts, dispatcher, watchers=watchers, users=users)
     dispatcher.add_remote(AUTH_SERVICE, parts.users)
     dispatcher.add_remote(TEMPLATE_SERVICE, parts.templates)
+    dispatcher.decorate(limited(parts.logins))
     dispatcher.decorate(repeatable(calls))
     return dispatcher, settlement
 

@@ -84,7 +84,9 @@ def _config(edge: Edge, settings: HttpSettings, budget: MemoryBudget, grace_s: f
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,  # nothing here asks for the client's address
+        # from these alone, X-Forwarded-For is believed (uvicorn takes the last address in it that is none of theirs)
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=list(settings.trusted_proxies),
         timeout_keep_alive=settings.limits.idle_s,  # type: ignore[arg-type]  # it goes to call_later, which takes fractions
         backlog=_BACKLOG,
         timeout_graceful_shutdown=max(1, round(grace_s)),

@@ -1,5 +1,6 @@
 """What the gateway reads from the environment."""
 
+import ipaddress
 import re
 from dataclasses import dataclass, field
 from typing import Self
@@ -23,6 +24,7 @@ class AdmissionSettings:
 
     caller: RateLimit
     recipient: RateLimit
+    login: RateLimit
 
     @classmethod
     def from_env(cls, env: Env) -> Self:
@@ -38,6 +40,7 @@ class AdmissionSettings:
                 env.integer("CLARION_RECIPIENT_LIMIT", 600, minimum=1, maximum=10_000_000),
                 env.integer("CLARION_RECIPIENT_WINDOW_S", 60, minimum=1, maximum=86_400),
             ),
+            login=RateLimit("login-address", env.integer("CLARION_LOGIN_ADDRESS_LIMIT", 100, minimum=1, maximum=10_000_000), 100),
         )
 
 
@@ -77,7 +80,8 @@ class AcceptSettings:
 class HttpSettings:
     """The REST edge's port. With `reuse_port` several gateway processes may share it, and the kernel deals out the connections.
 
-    Pages of the `cors_origins` may call the API from a browser.
+    Pages of the `cors_origins` may call the API from a browser. The X-Forwarded-For of `trusted_proxies`, addresses and
+    networks, is believed.
     """
 
     host: str
@@ -85,6 +89,7 @@ class HttpSettings:
     reuse_port: bool = False
     limits: HttpLimits = field(default_factory=HttpLimits)
     cors_origins: tuple[str, ...] = ()
+    trusted_proxies: tuple[str, ...] = ()
 
     @classmethod
     def from_env(cls, env: Env) -> Self:
@@ -95,12 +100,16 @@ class HttpSettings:
                 "CLARION_CORS_ORIGINS: must be origins as browsers send them, separated by commas, such as https://app.example.com "
                 "(scheme, host in lower case, port if it is not the usual one, no path), or * for every origin"
             )
+        proxies = tuple(part.strip() for part in env.text("CLARION_TRUSTED_PROXIES", "").split(",") if part.strip())
+        if not all(map(_is_network, proxies)):
+            env.problems.append("CLARION_TRUSTED_PROXIES: must be IP addresses or networks, separated by commas, such as 10.0.0.0/8")
         return cls(
             host=env.text("CLARION_HOST", "0.0.0.0"),
             port=env.integer("CLARION_HTTP_PORT", 8000, maximum=65535),
             reuse_port=env.flag("CLARION_HTTP_REUSE_PORT", False),
             limits=HttpLimits.from_env(env),
             cors_origins=origins,
+            trusted_proxies=proxies,
         )
 
 
@@ -137,3 +146,11 @@ class Settings:
             admission=AdmissionSettings.from_env(env),
             accept=AcceptSettings.from_env(env),
         )
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        return False
+    return True

@@ -49,6 +49,8 @@ MEANINGS = {
     "CLARION_HTTP_HEAD_BYTES": "bytes of a request line with its headers, also of trailers and chunk extensions",
     "CLARION_HTTP_HEAD_S": "seconds in which a request's whole head must arrive",
     "CLARION_HTTP_IDLE_S": "seconds after which an idle connection is closed; keep it longer than your load balancer's",
+    "CLARION_TRUSTED_PROXIES": "addresses and networks of the proxies whose `X-Forwarded-For` is believed; empty for none",
+    "CLARION_LOGIN_ADDRESS_LIMIT": "wrong passwords that one client address may try in 100 s",
     "CLARION_CORS_ORIGINS": "origins whose pages may call the API from a browser, separated by commas; `*` for every one; empty for none",
     "CLARION_HTTP_PORT": "REST port",
     "CLARION_HTTP_REUSE_PORT": "several gateways on one machine share the REST port",

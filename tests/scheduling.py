@@ -9,7 +9,7 @@ from xdist.scheduler import LoadScopeScheduling
 _SYSTEM_GROUPS = (
     ("test_broker_away", "test_kill", "test_lanes", "test_bad_input", "test_grpcurl"),
     ("test_retries", "test_retry_delays", "test_dead_letters", "test_down_parts"),
-    ("test_send_notification", "test_process", "test_idempotency"),
+    ("test_send_notification", "test_process", "test_idempotency", "test_logins"),
 )
 _GROUPS = {f"tests/system/{module}.py": f"system {number}" for number, modules in enumerate(_SYSTEM_GROUPS) for module in modules}
 

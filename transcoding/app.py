@@ -11,6 +11,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from mesh.correlation import CORRELATION_ID
 from mesh.errors import Internal, NotFound, ServiceError
+from mesh.rpc.metadata import CLIENT_ADDRESS
 from transcoding.accept import JSON_TYPE, NDJSON_TYPE, PROBLEM_TYPE, SSE_TYPE, choose
 from transcoding.annotations import Annotations
 from transcoding.asgi import ClientGone, DisconnectWatch, Receive, Scope, Send
@@ -115,7 +116,9 @@ class RestApp:
             head = RequestHead.read(scope["headers"])
             raw_path = scope["raw_path"].decode("latin-1")
             query = scope["query_string"].decode("latin-1")
-            await self._serve(Exchange(scope["method"], raw_path, query, head, head.correlation_id(), receive, send))
+            client = scope.get("client")
+            address = client[0] if client else ""
+            await self._serve(Exchange(scope["method"], raw_path, query, head, head.correlation_id(), address, receive, send))
 
     def refusal(self, error: ServiceError) -> Rendered:
         """The response to a request that the HTTP server refuses before it is one: malformed, too large, too slow."""
@@ -191,6 +194,7 @@ class RestApp:
     async def _call(self, exchange: Exchange, binding: Binding, values: Mapping[str, str]) -> None:
         head = exchange.head
         metadata, timeout_s = head.metadata(exchange.correlation_id), head.timeout_s()
+        metadata[CLIENT_ADDRESS] = exchange.address
         sse = _negotiate(head.accept, streaming=binding.method.server_streaming) == SSE_TYPE
         body = b""
         if head.has_body:

@@ -18,13 +18,14 @@ _LEVEL = 4
 
 @dataclass(slots=True)
 class Exchange:
-    """One request. `path` and `query` are raw."""
+    """One request. `path` and `query` are raw, `address` is the client's; empty where the server does not know it."""
 
     method: str
     path: str
     query: str
     head: RequestHead
     correlation_id: str
+    address: str
     receive: Receive
     send: Send
 

@@ -13,13 +13,14 @@ from gateway.accepting.models import Acceptance, Draft, TemplateSummary
 from gateway.notifications.convert import channel_of, status_number
 from gateway.notifications.models import Priority
 from mesh.errors import InvalidArgument
+from mesh.ids import canonical
 from mesh.rpc.timestamps import from_timestamp
 
 
 def draft_of(request: notification_service_pb2.SendNotificationRequest) -> Draft:
     """What is asked for. Raises InvalidArgument for an enum number or a time that does not exist."""
     return Draft(
-        user_id=request.user_id,
+        user_id=canonical(request.user_id) or request.user_id,
         channel=channel_of(request.channel),
         template=request.template,
         variables=request.variables,

@@ -42,6 +42,7 @@ def _audit_message(entry: Audit) -> dead_letter_pb2.DeadLetterAudit:
         job_id="" if entry.job_id is None else str(entry.job_id),
         changed=entry.changed,
         former_user_id="" if entry.former_user_id is None else str(entry.former_user_id),
+        redirected_to=entry.redirected_to,
     )
 
 

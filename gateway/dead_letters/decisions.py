@@ -15,6 +15,7 @@ from clarion.delivery.v1.delivery_pb2 import Delivery
 from gateway.dead_letters import models
 from gateway.dead_letters.models import Decided, Decision, Edit, Refusal, State
 from gateway.notifications.models import Channel, OutboxItem, Priority, Progress, Status
+from mesh.rpc.redaction import mask
 
 # The range spares the partitions that none of the ids is in.
 _LOCK = """
@@ -53,8 +54,8 @@ FROM unnest($1::uuid[], $2::uuid[]) AS g(id, user_id) WHERE d.notification_id = 
 """
 _AUDIT = """
 INSERT INTO dead_letter_audit
-    (notification_id, run, former_user_id, action, actor_kind, actor_id, note, time, job_id, changed, request)
-SELECT g.id, g.run, g.former_user_id, $4, $5, $6, $7, $8, $9, $10, $11
+    (notification_id, run, former_user_id, action, actor_kind, actor_id, note, time, job_id, changed, request, redirected_to)
+SELECT g.id, g.run, g.former_user_id, $4, $5, $6, $7, $8, $9, $10, $11, $12
 FROM unnest($1::uuid[], $2::smallint[], $3::uuid[]) AS g(id, run, former_user_id)
 """
 
@@ -101,7 +102,7 @@ async def decide(
 
 async def note(driver: Any, letter: models.DeadLetter, action: models.Action, actor: models.Actor, text: str) -> None:
     """Writes an entry of the audit trail that decides nothing."""
-    fixed: tuple[object, ...] = (action.value, actor.kind, actor.id, text, datetime.now(UTC), None, [], None)
+    fixed: tuple[object, ...] = (action.value, actor.kind, actor.id, text, datetime.now(UTC), None, [], None, "")
     await driver.fetch(_AUDIT, [letter.notification_id], [letter.run], [None], *fixed)
 
 
@@ -169,10 +170,13 @@ async def _record(
     await driver.fetch(_DECIDE, ids, people, decision.state.value, now, str(actor), decision.note)
     former = [restarts[identifier].row["user_id"] if identifier in restarts and edit.user_id is not None else None for identifier in ids]
     runs = [letter["run"] for letter in letters]
-    fixed = (decision.action.value, actor.kind, actor.id, decision.note, now, decision.job_id, list(_changed(edit)), decision.request)
+    said = (decision.action.value, actor.kind, actor.id, decision.note, now, decision.job_id)
+    fixed = (*said, list(_changed(edit)), decision.request, "" if edit.email is None else mask(edit.email))
     await driver.fetch(_AUDIT, ids, runs, former, *fixed)
 
 
 def _changed(edit: Edit) -> Iterator[str]:
-    """The names of what is edited. The address itself is in the delivery only, which an erasure takes away."""
+    """The names of what is edited. The address itself is in the delivery only, which an erasure takes away, as it does the
+    masked one.
+    """
     return (name for name, value in edit._asdict().items() if value is not None)

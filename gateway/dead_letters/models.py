@@ -86,7 +86,7 @@ class View(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """One thing that a reviewer did. `run` is the run that had failed by then."""
+    """One thing that a reviewer did. `run` is the run that had failed by then, `redirected_to` a masked address."""
 
     time: datetime
     action: Action
@@ -97,6 +97,7 @@ class Audit:
     job_id: UUID | None = None
     changed: tuple[str, ...] = ()
     former_user_id: UUID | None = None
+    redirected_to: str = ""
 
 
 @dataclass(frozen=True, slots=True)

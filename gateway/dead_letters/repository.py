@@ -19,7 +19,7 @@ _CURSOR = Cursor("dead_letters", datetime, UUID)
 
 _COLUMNS = [column for column in dead_letters.c if column.name != "delivery"]
 _AUDITS = """
-SELECT time, action, actor_kind, actor_id, note, run, job_id, changed, former_user_id
+SELECT time, action, actor_kind, actor_id, note, run, job_id, changed, former_user_id, redirected_to
 FROM dead_letter_audit WHERE notification_id = $1 ORDER BY id
 """
 # The last thing that the bus had of it, or what it would have got first.
@@ -133,4 +133,5 @@ def _audit(row: Any) -> Audit:
         job_id=row["job_id"],
         changed=tuple(row["changed"]),
         former_user_id=row["former_user_id"],
+        redirected_to=row["redirected_to"],
     )

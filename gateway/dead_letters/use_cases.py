@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from gateway.dead_letters import models
-from gateway.dead_letters.errors import AlreadyResolved, DeadLetterNotFound, NewRecipientNotFound, NotRequeuable
+from gateway.dead_letters.errors import AlreadyResolved, DeadLetterNotFound, NewRecipientNotFound, NotRequeuable, ScopeMissing
 from gateway.dead_letters.models import Action, Actor, DeadLetter, DeadLetterFilters, Decided, Decision, Edit, Preview, State, View
 from gateway.dead_letters.preview import variables_of
 from gateway.notifications.models import OutboxItem
@@ -57,6 +57,10 @@ class People(Protocol):
         """Whether there is such a person. Raises Unavailable when that can't be found out."""
 
 
+# Beside the one for reviewing: who repairs a delivery needs neither what it says nor to choose who gets it.
+CONTENT_SCOPE, REDIRECT_SCOPE = "deadletters:content", "deadletters:redirect"
+
+
 class Requeue(NamedTuple):
     """What a reviewer asks for. `user_id` and `email` are empty unless the recipient is edited, `key` is an idempotency key or empty."""
 
@@ -82,7 +86,9 @@ class DeadLetters:
         return Page(tuple(map(_scrubbed, page.items)), page.next_token)
 
     async def get(self, caller: Caller, notification_id: str, view: View) -> DeadLetter:
-        """The dead letter of a notification; who looks at personal data is noted first. Raises DeadLetterNotFound."""
+        """The dead letter of a notification; who looks at personal data is noted first. Raises DeadLetterNotFound or ScopeMissing."""
+        if view is View.FULL:
+            _check_scope(caller, CONTENT_SCOPE)
         found = await self._find(notification_id)
         payload = await self._store.find_delivery(found.notification_id)
         if view is View.FULL:
@@ -97,8 +103,11 @@ class DeadLetters:
     async def requeue(self, caller: Caller, notification_id: str, wanted: Requeue) -> DeadLetter:
         """Sends the notification on its way again with fresh attempts, to another recipient where one is given.
 
-        Raises DeadLetterNotFound, AlreadyResolved, NotRequeuable, Unavailable, or InvalidArgument for a recipient that can't be.
+        Raises DeadLetterNotFound, AlreadyResolved, NotRequeuable, ScopeMissing, Unavailable, or InvalidArgument for a recipient that can't
+        be.
         """
+        if wanted.user_id or wanted.email:
+            _check_scope(caller, REDIRECT_SCOPE)
         identifier = _id_of(notification_id)
         edit = await self._edit_of(wanted)
         actor = actor_of(caller)
@@ -151,6 +160,11 @@ def _scrubbed(letter: DeadLetter, payload: bytes | None = None) -> DeadLetter:
     """Without addresses in what providers and reviewers wrote, and without the values of the delivery's variables in the former."""
     audit = tuple(replace(entry, note=scrub(entry.note)) for entry in letter.audit)
     return replace(letter, detail=scrub(letter.detail, variables_of(payload)), note=scrub(letter.note), audit=audit)
+
+
+def _check_scope(caller: Caller, scope: str) -> None:
+    if not caller.has(scope):
+        raise ScopeMissing(scope)
 
 
 def actor_of(caller: Caller) -> Actor:

@@ -76,8 +76,9 @@ WHERE user_id = :user_id AND (state = {State.OPEN:d} OR delivery IS NOT NULL OR 
 """)
 # What reviewers wrote about the person's dead letters, those included that were sent to another person in the end.
 _NOTES = text("""
-UPDATE dead_letter_audit a SET note = '' FROM dead_letters d
-WHERE d.notification_id = a.notification_id AND a.note <> '' AND (d.user_id = :user_id OR a.former_user_id = :user_id)
+UPDATE dead_letter_audit a SET note = '', redirected_to = '' FROM dead_letters d
+WHERE d.notification_id = a.notification_id AND (a.note <> '' OR a.redirected_to <> '')
+    AND (d.user_id = :user_id OR a.former_user_id = :user_id)
 """)
 # What was answered about the person to calls with an idempotency key.
 _ANSWERS = text("DELETE FROM repeatable_calls WHERE subject = :user_id AND response IS NOT NULL")

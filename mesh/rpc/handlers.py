@@ -10,7 +10,7 @@ from google.protobuf.message import Message
 from mesh.correlation import CORRELATION_ID, with_correlation_id
 from mesh.errors import ServiceError
 from mesh.rpc.dispatcher import Dispatcher
-from mesh.rpc.metadata import read_metadata
+from mesh.rpc.metadata import CLIENT_ADDRESS, address_of, read_metadata
 from mesh.rpc.methods import Method
 from mesh.rpc.receiving import Receiver, parse
 from mesh.rpc.slots import Slots
@@ -42,6 +42,7 @@ class Handlers:
             metadata, held = _metadata(rpc), 0
             try:
                 metadata.update(read_metadata(rpc.invocation_metadata() or ()))
+                metadata[CLIENT_ADDRESS] = address_of(rpc.peer())
                 raw = await self._receiver.read(requests, rpc.peer())
                 held = len(raw)
                 request = parse(method.request_type, raw)

@@ -2,8 +2,12 @@
 
 import re
 from collections.abc import Iterable
+from urllib.parse import unquote
 
 from mesh.errors import InvalidArgument
+
+# Set by the doors, over whatever a caller sends under this name: the address that the call comes from.
+CLIENT_ADDRESS = "clarion-client-address"
 
 # One that is given twice is an error rather than a choice.
 _SINGLE = frozenset({"authorization", "idempotency-key", "traceparent", "x-correlation-id"})
@@ -19,6 +23,12 @@ def parse_idempotency_key(text: str) -> str | None:
     key = "" if found is None else found[2] or re.sub(r"\\(.)", r"\1", found[1] or "")
     # a space at an end does not survive in gRPC's metadata
     return key if 0 < len(key) <= _LONGEST_KEY and key == key.strip() else None
+
+
+def address_of(peer: str) -> str:
+    """The address in gRPC's name of a peer, such as `ipv4:127.0.0.1:5000` or `ipv6:%5B::1%5D:5000`; empty for other transports."""
+    kind, _, rest = peer.partition(":")
+    return unquote(rest).rpartition(":")[0].strip("[]") if kind in {"ipv4", "ipv6"} else ""
 
 
 def read_metadata(entries: Iterable[tuple[str, str | bytes]]) -> dict[str, str]:

@@ -39,7 +39,7 @@ from tests.delivery.fakes import FakeRecipients, FakeRenderer
 from tests.gateway.factories import make_delivery, make_row
 from tests.gateway.fakes import Budget
 
-REVIEWER = caller("deadletters:review")
+REVIEWER = caller("deadletters:review", "deadletters:content", "deadletters:redirect")
 START = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 

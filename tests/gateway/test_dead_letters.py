@@ -16,7 +16,7 @@ from clarion.delivery.v1.delivery_pb2 import DeliveryResolved
 from clarion.notification.v1 import dead_letter_pb2
 from gateway.accepting.notification_writer import NotificationWriter
 from gateway.dead_letters.bulk_models import BulkState
-from gateway.dead_letters.errors import AlreadyResolved, DeadLetterNotFound, NewRecipientNotFound, NotRequeuable
+from gateway.dead_letters.errors import AlreadyResolved, DeadLetterNotFound, NewRecipientNotFound, NotRequeuable, ScopeMissing
 from gateway.dead_letters.gauges import DeadLetterGauges
 from gateway.dead_letters.models import Action, Cause, DeadLetterFilters, State, View, cause_of
 from gateway.dead_letters.repository import DeadLetterRepository, page_query
@@ -27,6 +27,7 @@ from gateway.settling.outcomes import Outcomes
 from mesh.errors import InvalidArgument
 from mesh.ids import new_id, new_uuid
 from mesh.stores.database import Database
+from mesh.testing import caller
 from tests.gateway import dead_letter_desk
 from tests.gateway.dead_letter_desk import REVIEWER, START, Desk
 from tests.gateway.factories import make_row
@@ -274,15 +275,33 @@ async def test_attempts_start_anew_with_nothing_left_of_the_run_before(desk: Des
 
 
 async def test_a_reviewer_may_send_it_to_another_address(desk: Desk) -> None:
-    """It stays with the delivery over further failures; the trail tells that it was changed and not to what."""
+    """It stays with the delivery over further failures; the trail says to which address, masked."""
     row = await desk.failed()
     letter = await desk.letters.requeue(REVIEWER, str(row.id), Requeue("a typo", email="Ada@exämple.de"))
     assert desk.delivery().email == "Ada@xn--exmple-cua.de"
     assert (letter.audit[-1].changed, letter.user_id) == (("email",), row.user_id)
-    assert "exmple" not in repr(letter)
+    assert letter.audit[-1].redirected_to == "A***@xn--exmple-cua.de"
+    assert "Ada@" not in repr(letter)
     await desk.fail(row, run=1, at=60, email=desk.delivery().email)
     await desk.letters.requeue(REVIEWER, str(row.id), AGAIN)
     assert desk.delivery().email == "Ada@xn--exmple-cua.de"
+
+
+async def test_reading_in_full_and_redirecting_take_scopes_of_their_own(desk: Desk) -> None:
+    """Who repairs deliveries need not see what they say, nor choose who gets them. Nothing is noted and nothing sent."""
+    row = await desk.failed()
+    reviewer = caller("deadletters:review")
+    for refused, scope in (
+        (desk.letters.get(reviewer, str(row.id), View.FULL), "deadletters:content"),
+        (desk.letters.requeue(reviewer, str(row.id), Requeue(email="eve@example.com")), "deadletters:redirect"),
+        (desk.letters.requeue(reviewer, str(row.id), Requeue(user_id=new_id())), "deadletters:redirect"),
+    ):
+        with pytest.raises(ScopeMissing) as error:
+            await refused
+        assert error.value.metadata == {"scope": scope}
+    assert (await desk.letters.get(reviewer, str(row.id), View.REDACTED)).audit == ()
+    assert desk.published == []
+    assert (await desk.letters.requeue(reviewer, str(row.id), AGAIN)).state is State.REQUEUED
 
 
 async def test_a_reviewer_may_send_it_to_another_person(desk: Desk) -> None:

@@ -15,6 +15,7 @@ from gateway.http_limits import Connections, HttpLimits, address_group
 from gateway.http_protocol import REFUSAL_STATUS
 from gateway.settings import HttpSettings
 from mesh.process.memory_budget import MemoryBudget
+from mesh.rpc.metadata import CLIENT_ADDRESS
 from tests.transcoding import schema
 from tests.transcoding.fakes import FakeInvoker, FakeReadiness
 from tests.waiting import until
@@ -69,10 +70,10 @@ async def ends(reader: asyncio.StreamReader) -> bytes:
 
 
 @asynccontextmanager
-async def door(limits: HttpLimits = LIMITS, budget_bytes: int = BUDGET) -> AsyncIterator[Door]:
+async def door(limits: HttpLimits = LIMITS, budget_bytes: int = BUDGET, *, proxies: tuple[str, ...] = ()) -> AsyncIterator[Door]:
     invoker, budget = FakeInvoker(schema.library()), MemoryBudget(budget_bytes)
     edge = RestApp(invoker, readiness=FakeReadiness(), options=RestOptions(reason_status=REFUSAL_STATUS), comments=schema.load())
-    async with serve_http(edge, HttpSettings("127.0.0.1", 0, limits=limits), budget=budget, grace_s=1) as port:
+    async with serve_http(edge, HttpSettings("127.0.0.1", 0, limits=limits, trusted_proxies=proxies), budget=budget, grace_s=1) as port:
         yield Door(port, invoker, budget)
 
 
@@ -342,3 +343,24 @@ async def test_connections_forget_what_is_closed() -> None:
     assert not vars(all_of_them)["_waiting"]
     assert not vars(all_of_them)["_order"]
     assert not vars(all_of_them)["_per_address"]
+
+
+@pytest.mark.parametrize(
+    ("proxies", "said", "address"),
+    [
+        ((), "203.0.113.7", "127.0.0.1"),
+        (("10.0.0.0/8",), "203.0.113.7", "127.0.0.1"),
+        (("127.0.0.0/8",), "203.0.113.7", "203.0.113.7"),
+        (("127.0.0.1",), "1.2.3.4, 203.0.113.7", "203.0.113.7"),
+        (("127.0.0.0/8", "10.0.0.0/8"), "1.2.3.4, 203.0.113.7, 10.1.1.1", "203.0.113.7"),
+    ],
+)
+async def test_only_trusted_proxies_say_whose_request_it_is(proxies: tuple[str, ...], said: str, address: str) -> None:
+    """What stands before the first address that is not a proxy's was said by the client, which may say anything."""
+    async with door(ROOMY, proxies=proxies) as running:
+        head = (
+            f"GET /v1/books/1 HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: {said}\r\n{CLIENT_ADDRESS}: 192.0.2.66\r\nConnection: close\r\n\r\n"
+        )
+        await running.exchange(head.encode())
+        (call,) = running.invoker.calls
+        assert call.metadata[CLIENT_ADDRESS] == address

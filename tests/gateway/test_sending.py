@@ -15,7 +15,7 @@ from clarion.channel.v1.channel_pb2 import CHANNEL_EMAIL
 from clarion.delivery.v1.delivery_pb2 import Delivery
 from clarion.notification.v1.notification_service_pb2 import DESCRIPTOR, BatchSendNotificationsRequest, SendNotificationRequest
 from gateway.accepting.admission import Admission
-from gateway.accepting.convert import delivery_bytes, fingerprint_of
+from gateway.accepting.convert import delivery_bytes, draft_of, fingerprint_of
 from gateway.accepting.errors import TextTooLarge
 from gateway.accepting.limits import AdmissionDecision, Answer, Ask, Claim, RateLimit
 from gateway.accepting.models import Acceptance, Draft, Record, Row, TemplateSummary, TextSize
@@ -27,6 +27,7 @@ from gateway.servicer import NotificationServicer
 from mesh import context
 from mesh.context import CallContext
 from mesh.errors import InvalidArgument, PermissionDenied, ServiceError, Unavailable
+from mesh.ids import new_id
 from mesh.rpc.dispatcher import Dispatcher
 from mesh.rpc.identity import ApiKeyInfo, Authenticator, ServiceIdentity
 from mesh.rpc.interceptors import server_chain
@@ -385,3 +386,10 @@ async def test_a_batch_shares_its_statements(real: Real) -> None:
     assert answer.accepted_count == 1000
     assert sum(batches) == 1000
     assert len(batches) <= 20
+
+
+@pytest.mark.parametrize("change", [str.upper, str.title, str.swapcase])
+def test_an_id_in_another_spelling_is_the_same_id(change: Callable[[str], str]) -> None:
+    """Else each spelling would have a rate limit of its own."""
+    identifier = new_id()
+    assert draft_of(SendNotificationRequest(user_id=change(identifier))).user_id == identifier

@@ -219,6 +219,18 @@ async def test_a_service_that_is_not_trusted_is_no_fault_of_the_caller(secret: s
         assert (refused.value.reason, refused.value.retry_after_s) == ("SERVICE_NOT_TRUSTED", 5.0)
 
 
+async def test_a_service_that_may_not_call_a_method_is_no_fault_of_the_caller() -> None:
+    """As while two versions run beside each other: 503, and never the caller's 403."""
+    identity = ServiceIdentity("push_worker", SECRET)
+    async with (
+        replica(Servicer()) as port,
+        open_peer("user_svc", f"ipv4:127.0.0.1:{port}", identity=identity, settings=SETTINGS, services=[SERVICE]) as channel,
+    ):
+        with pytest.raises(Unavailable) as refused:
+            await RecipientServiceStub(channel).BatchCheckUsers(BatchCheckUsersRequest())
+        assert refused.value.reason == "SERVICE_NOT_TRUSTED"
+
+
 async def test_a_callers_own_credential_that_is_refused_stays_the_callers() -> None:
     identity = ServiceIdentity("gateway", SECRET)
     forged = "clk_" + "x" * 40

@@ -13,6 +13,8 @@ class Scope(StrEnum):
     NOTIFICATIONS_SEND = "notifications:send"
     NOTIFICATIONS_READ = "notifications:read"
     DEADLETTERS_REVIEW = "deadletters:review"
+    DEADLETTERS_CONTENT = "deadletters:content"
+    DEADLETTERS_REDIRECT = "deadletters:redirect"
     OPERATIONS_WRITE = "operations:write"
     SAGAS_READ = "sagas:read"
     SAGAS_WRITE = "sagas:write"

@@ -30,7 +30,8 @@ class Door(Enum):
     DIRECT = "direct"
 
 
-_NOT_TRUSTED = "a part of the system does not accept the credential of another one: their clocks or secrets differ"
+_NOT_TRUSTED = "a part of the system does not accept the credential of another one: their clocks, secrets or versions differ"
+_BETWEEN_SERVICES = frozenset({SERVICE_TOKEN_INVALID, "CALLER_NOT_ALLOWED", "INTERNAL_PORT", "INTERNAL_ONLY"})
 _RETRY_AFTER_S = 5.0
 
 log = logging.getLogger(__name__)
@@ -99,7 +100,7 @@ class IdentityInterceptor:
     async def around(self, call: ClientCall) -> AsyncIterator[None]:
         """Fills in `authorization` or `x-clarion-service-authorization`, and `x-correlation-id`.
 
-        Raises Unavailable where the callee does not accept this service's token.
+        Raises Unavailable where the callee does not accept this service.
         """
         place = ON_BEHALF if AUTHORIZATION in call.metadata else AUTHORIZATION
         call.metadata[place] = f"Bearer {self._identity.token(self._callee)}"
@@ -108,9 +109,9 @@ class IdentityInterceptor:
             call.metadata.setdefault("x-correlation-id", served.correlation_id)
         try:
             yield
-        except Unauthenticated as error:
-            if error.reason != SERVICE_TOKEN_INVALID:
+        except (Unauthenticated, PermissionDenied) as error:
+            if error.reason not in _BETWEEN_SERVICES:
                 raise
             # the outside caller can do nothing about it, and did nothing wrong
-            log.warning("another service refuses this one's token", extra={"method": call.method.full_name})
+            log.warning("another service refuses this one", extra={"method": call.method.full_name, "reason": error.reason})
             raise Unavailable(_NOT_TRUSTED, reason="SERVICE_NOT_TRUSTED", retry_after_s=_RETRY_AFTER_S) from None

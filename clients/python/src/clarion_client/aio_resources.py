@@ -119,7 +119,7 @@ class AsyncDeadLetters(AsyncResource):
         timeout_s: float | None = None,
     ) -> DeadLetter:
         """Sends the notification on its way again with the same id and fresh attempts. Requeuing twice sends once. It may go to another
-        person or, for e-mail, to another address from then on.
+        person or, for e-mail, to another address from then on, with the scope `deadletters:redirect`.
 
         notification_id: The notification's id.
         note: Why, for the audit.

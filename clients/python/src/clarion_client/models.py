@@ -143,7 +143,9 @@ class DeadLetterView(str, enum.Enum):
     REDACTED = "redacted"
     """Also what would be sent, with the person's address and the values of all variables masked."""
     FULL = "full"
-    """Also what would be sent, exactly. Personal data: that it was looked at goes into the audit trail."""
+    """Also what would be sent, exactly. Personal data: it takes the scope `deadletters:content`, and that it was looked at goes into
+    the audit trail.
+    """
 
     def __str__(self) -> str:
         return str(self.value)
@@ -460,6 +462,8 @@ class DeadLetterAudit:
     """What they changed on requeue: "user_id", "email"."""
     former_user_id: str = field(default="", metadata={"read": v.same})
     """The person it was for until then, where that was changed."""
+    redirected_to: str = field(default="", metadata={"read": v.same})
+    """The address that it was sent to instead, masked, such as a***@example.com."""
 
 
 @dataclass(frozen=True)

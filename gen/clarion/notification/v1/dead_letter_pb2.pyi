@@ -146,7 +146,9 @@ class _DeadLetterViewEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DeadLe
     DEAD_LETTER_VIEW_REDACTED: _DeadLetterView.ValueType  # 2
     """Also what would be sent, with the person's address and the values of all variables masked."""
     DEAD_LETTER_VIEW_FULL: _DeadLetterView.ValueType  # 3
-    """Also what would be sent, exactly. Personal data: that it was looked at goes into the audit trail."""
+    """Also what would be sent, exactly. Personal data: it takes the scope `deadletters:content`, and
+    that it was looked at goes into the audit trail.
+    """
 
 class DeadLetterView(_DeadLetterView, metaclass=_DeadLetterViewEnumTypeWrapper):
     """DeadLetterView is how much of a dead letter is shown."""
@@ -158,7 +160,9 @@ DEAD_LETTER_VIEW_BASIC: DeadLetterView.ValueType  # 1
 DEAD_LETTER_VIEW_REDACTED: DeadLetterView.ValueType  # 2
 """Also what would be sent, with the person's address and the values of all variables masked."""
 DEAD_LETTER_VIEW_FULL: DeadLetterView.ValueType  # 3
-"""Also what would be sent, exactly. Personal data: that it was looked at goes into the audit trail."""
+"""Also what would be sent, exactly. Personal data: it takes the scope `deadletters:content`, and
+that it was looked at goes into the audit trail.
+"""
 Global___DeadLetterView: _TypeAlias = DeadLetterView  # noqa: Y015
 
 class _DeadLetterJobState:
@@ -298,6 +302,7 @@ class DeadLetterAudit(_message.Message):
     JOB_ID_FIELD_NUMBER: _builtins.int
     CHANGED_FIELD_NUMBER: _builtins.int
     FORMER_USER_ID_FIELD_NUMBER: _builtins.int
+    REDIRECTED_TO_FIELD_NUMBER: _builtins.int
     action: Global___DeadLetterAction.ValueType
     """What."""
     actor_kind: _builtins.str
@@ -312,6 +317,8 @@ class DeadLetterAudit(_message.Message):
     """The job that did it for them; empty when they did it themselves."""
     former_user_id: _builtins.str
     """The person it was for until then, where that was changed."""
+    redirected_to: _builtins.str
+    """The address that it was sent to instead, masked, such as a***@example.com."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """When."""
@@ -332,10 +339,11 @@ class DeadLetterAudit(_message.Message):
         job_id: _builtins.str = ...,
         changed: _abc.Iterable[_builtins.str] | None = ...,
         former_user_id: _builtins.str = ...,
+        redirected_to: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "actor_id", b"actor_id", "actor_kind", b"actor_kind", "changed", b"changed", "former_user_id", b"former_user_id", "job_id", b"job_id", "note", b"note", "run", b"run", "time", b"time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "actor_id", b"actor_id", "actor_kind", b"actor_kind", "changed", b"changed", "former_user_id", b"former_user_id", "job_id", b"job_id", "note", b"note", "redirected_to", b"redirected_to", "run", b"run", "time", b"time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
