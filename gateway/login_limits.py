@@ -101,7 +101,7 @@ class LoginLimits:
         return keys
 
     async def give_back(self, keys: Sequence[str], *, fitted: bool) -> None:
-        """The turns of a password that fitted, with all that were tried for the account from there; or that of one which was not looked at."""
+        """The turns of a password that fitted, with all that were tried for the account from there; or that of one not looked at."""
         amounts = [0 if fitted and one is not self._limits[2] else one.interval_us for one in self._limits]
         try:
             await self._give_back(keys=keys, args=amounts)
