@@ -20,7 +20,7 @@ def notification_message(notification: Notification) -> notification_pb2.Notific
         locale=notification.locale,
         priority=notification_pb2.Priority.ValueType(notification.priority),
         category=notification.category,
-        status=status_number(notification.status),
+        status=status_number(notification.shown_status),
         reason=notification.reason,
         attempts=notification.progress.attempts,
         metadata=notification.metadata,

@@ -214,6 +214,11 @@ class Notification:
         """Where it is on its way."""
         return self.progress.status
 
+    @property
+    def shown_status(self) -> Status:
+        """The status that callers see: a far retry waits as a scheduled send does, and is a retry all the same."""
+        return Status.RETRYING if self.status is Status.SCHEDULED and self.progress.attempt else self.status
+
 
 class OutboxItem(NamedTuple):
     """What the bus carries of a notification; `payload` is a serialized clarion.delivery.v1.Delivery. Each `caller` gets its turn."""

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Select, SmallInteger, Uuid, bindparam, select, text
+from sqlalchemy import ARRAY, ColumnElement, Select, SmallInteger, Uuid, bindparam, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.notifications.models import (
@@ -101,16 +101,27 @@ def page_query(filters: Filters, *, after: UUID | None) -> Select[Any]:
     for column, value in (
         (table.user_id, filters.user_id),
         (table.channel, filters.channel),
-        (table.status, filters.status),
         (table.template, filters.template),
     ):
         if value is not None:
             query = query.where(column == value)
+    if filters.status is not None:
+        query = query.where(_has_status(filters.status))
     if filters.created_after is not None:
         query = query.where(table.id >= least_at(filters.created_after, slack_s=-_SLACK_S), table.create_time >= filters.created_after)
     if filters.created_before is not None:
         query = query.where(table.id < least_at(filters.created_before, slack_s=_SLACK_S), table.create_time < filters.created_before)
     return query
+
+
+def _has_status(status: Status) -> ColumnElement[bool]:
+    """As callers see it: see `Notification.shown_status`."""
+    table = notifications.c
+    if status is Status.SCHEDULED:
+        return (table.status == status) & (table.attempt == 0)
+    if status is Status.RETRYING:
+        return (table.status == status) | ((table.status == Status.SCHEDULED) & (table.attempt > 0))
+    return table.status == status
 
 
 async def _find(connection: AsyncConnection, identifier: UUID, user_id: UUID | None) -> Notification | None:

@@ -36,12 +36,12 @@ class Running:
         await self.client.call("POST", f"/v1/users/{user}/devices", {"token": token, "platform": "android"})
         return await self.client.send(user, "push", "news", {}, **fields)
 
-    async def reached(self, identifier: str, status: str) -> Any:
-        """The notification once it has the status."""
+    async def waits(self, identifier: str, *, attempts: int) -> Any:
+        """The notification once it waits in the database after so many attempts."""
         async with asyncio.timeout(60):
             while True:
                 found = await self.client.call("GET", f"/v1/notifications/{identifier}")
-                if found["status"] == status:
+                if found["status"] == "retrying" and found["attempts"] == attempts and steps(found)[-1][0] == "retrying":
                     return found
                 await asyncio.sleep(0.02)
 
@@ -66,8 +66,11 @@ def steps(notification: Any) -> list[tuple[str, int]]:
 
 async def test_what_waits_in_the_database_can_be_cancelled(running: Running) -> None:
     identifier = await running.send_push("quota-cancelled")
-    waiting = await running.reached(identifier, "scheduled")
+    waiting = await running.waits(identifier, attempts=1)
     assert steps(waiting) == [("sending", 1), ("retrying", 1)]
+    for status, found in (("retrying", True), ("scheduled", False)):
+        listed = await running.client.call("GET", f"/v1/notifications?user_id={waiting['user_id']}&status={status}")
+        assert bool(listed["notifications"]) is found
     planned = datetime.fromisoformat(waiting["timeline"][-1]["next_attempt_time"])
     assert planned > datetime.fromisoformat(waiting["timeline"][-1]["time"]) + timedelta(seconds=299)
     cancelled = await running.client.call("POST", f"/v1/notifications/{identifier}:cancel", {})
@@ -93,7 +96,7 @@ async def test_short_steps_use_the_bus_and_long_ones_the_database(running: Runni
     running.smtp.script_always("climber@example.com", replies("451 4.7.1 Greylisted"))
     user = await running.client.create_user("climber@example.com")
     identifier = await running.client.send(user, "email", "welcome", {"name": "C"})
-    waiting = await running.reached(identifier, "scheduled")
+    waiting = await running.waits(identifier, attempts=2)
     assert steps(waiting) == [("sending", 1), ("retrying", 1), ("sending", 2), ("retrying", 2)]
     assert (await running.client.call("POST", f"/v1/notifications/{identifier}:cancel", {}))["status"] == "cancelled"
     assert running.smtp.received == 0

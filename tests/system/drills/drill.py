@@ -31,7 +31,7 @@ class Plan:
     one_rig: bool = False
     calm_s: float = 1.5
     pace: float = 1.0
-    settle_timeout_s: float = 300.0
+    settle_timeout_s: float = 330.0  # RFC 5321 lets a server be silent for 300 s after a mail
 
 
 @dataclass
