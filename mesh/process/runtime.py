@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import ctypes
 import gc
 import logging
 import os
@@ -27,6 +28,7 @@ EXIT_FAILED = 1
 EXIT_SETTINGS = 2
 _MOST_FILES = 65_536
 _FILES_OF_OUR_OWN = 256  # stores, other services, render processes, logs
+_M_MMAP_THRESHOLD = -3  # malloc.h
 _MARGIN_S = 5.0  # beyond the time that a stop may take, for what is cancelled to end
 
 
@@ -85,6 +87,7 @@ def run(name: str, from_env: Callable[[Env], S], open_app: OpenApp[S], *, migrat
     logs.set_up(name, level=settings.common.log_level, form=settings.common.log_format)
     for line in env.unread():
         log.warning("setting %s", line)
+    _return_large_blocks()
     try:
         if arguments.command == "migrate" and migrate is not None:
             migrate(settings)
@@ -99,6 +102,17 @@ def run(name: str, from_env: Callable[[Env], S], open_app: OpenApp[S], *, migrat
     except CannotStart as error:
         log.error("%s", error)  # noqa: TRY400  the message says it all
         return 1
+
+
+def _return_large_blocks() -> None:
+    """Keeps glibc returning freed blocks of 128 KiB and more to the kernel (mallopt(3), M_MMAP_THRESHOLD).
+
+    It raises that size by itself after the first such block. Then what clients send in large pieces lies in the heap between small
+    things that stay, and a process keeps twice what it was ever allowed to hold. Other C libraries have no such knob, and no need of it.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, 128 * 1024)
 
 
 def _parse(name: str, from_env: Callable[[Env], S], *, commands: Sequence[str]) -> argparse.Namespace:
