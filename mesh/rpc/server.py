@@ -82,7 +82,9 @@ def _options(settings: GrpcSettings) -> list[tuple[str, int]]:
         # our channels ping once a second, also without calls, to notice a replica that is gone; by default a server refuses more than
         # one ping in five minutes (https://grpc.io/docs/guides/keepalive/)
         ("grpc.http2.min_ping_interval_without_data_ms", 500),
-        ("grpc.http2.max_ping_strikes", 3),
+        # No limit: over it gRPC's core (1.78) says goodbye and, where the client does not read that, goes on reading without a bound: 9 MB
+        # of PING and SETTINGS frames took 780 MB. What it has to answer is bounded in any case (10,000 frames, then it stops reading).
+        ("grpc.http2.max_ping_strikes", 0),
         # connections age, so that clients resolve again and new replicas get their share
         ("grpc.max_connection_age_ms", settings.max_connection_age_s * 1000),
         ("grpc.max_connection_age_grace_ms", 30_000),
