@@ -67,7 +67,7 @@ async def test_an_empty_answer_still_has_its_lists(client: httpx.AsyncClient) ->
 
 
 async def test_headers_of_the_call_become_its_metadata(client: httpx.AsyncClient, invoker: FakeInvoker) -> None:
-    """Nothing else of the request's headers is passed on."""
+    """Nothing else of the request's headers is passed on; the client's address is what the connection says."""
     await client.get(
         "/v1/books/7",
         headers={
@@ -89,6 +89,7 @@ async def test_headers_of_the_call_become_its_metadata(client: httpx.AsyncClient
         "tracestate": "a=1",
         "x-correlation-id": "my-id",
         "accept-language": "pt",
+        "clarion-client-address": "127.0.0.1",
     }
     assert invoker.call.timeout_s == 1.5
 
