@@ -32,9 +32,8 @@ class Treatment(StrEnum):
 
     DEAD_LETTER = "dead letter"  # at once; the breaker sees a server that works
     SUPPRESS = "dead letter, and the address is suppressed"
-    RETRY = (
-        "retry"  # along the ladder; the breaker sees a server that works. Said to nearly everyone it is the server's state: see pushback
-    )
+    # along the ladder; the breaker sees a server that works. Said to nearly everyone, it is the server's state (`delivery/pushback.py`)
+    RETRY = "retry"
     RETRY_MAILBOX = "retry; says nothing of the server"  # the same, however many mailboxes are full
     FAIL_OVER = "another server, else retry"  # a failure for the breaker
     WAIT = "another server, else wait"  # a failure for the breaker; uses up no step of the ladder, and an operator is alarmed

@@ -104,12 +104,12 @@ class MailSettings:
         sender = env.text("CLARION_SMTP_FROM")
         if sender and "@" not in parseaddr(sender)[1]:
             env.problems.append("CLARION_SMTP_FROM: must be an address such as no-reply@example.com or Example <no-reply@example.com>")
-        names = [name.strip() for name in env.text("CLARION_SMTP_PROVIDERS", "").split(",") if name.strip()]
+        names = env.listed("CLARION_SMTP_PROVIDERS")
         if len(names) > _MOST_SERVERS or len(set(names)) < len(names) or not all(_SERVER_NAME.fullmatch(name) for name in names):
             env.problems.append(
                 f"CLARION_SMTP_PROVIDERS: must be up to {_MOST_SERVERS} different names of small letters and digits, such as primary,backup"
             )
-            names = []
+            names = ()
         shared = SmtpSettings.shared_from_env(env) if names else None
         servers = tuple(SmtpSettings.from_env(env, name, shared) for name in names) if names else (SmtpSettings.from_env(env),)
         if not any(server.weight for server in servers):

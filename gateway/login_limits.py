@@ -7,7 +7,7 @@ turns. So who knows the password is slowed down by others' guesses only where th
 import hashlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 
 from google.protobuf.message import Message
 from redis.asyncio import Redis
@@ -19,13 +19,12 @@ from gateway.http_limits import address_group
 from mesh.context import current
 from mesh.errors import PermissionDenied, ResourceExhausted, Unauthenticated
 from mesh.resilience.batching import Batcher
+from mesh.rpc.dispatcher import Unary
 from mesh.rpc.metadata import CLIENT_ADDRESS
 from mesh.rpc.methods import Method
 from naming.email_address import email_key
 
 log = logging.getLogger(__name__)
-
-Unary = Callable[[Message], Awaitable[Message]]
 
 _KEY = "clarion:login:"
 _AT_ONCE = 100

@@ -94,13 +94,13 @@ class HttpSettings:
     @classmethod
     def from_env(cls, env: Env) -> Self:
         """Port 0 means any free one."""
-        origins = tuple(part.strip() for part in env.text("CLARION_CORS_ORIGINS", "").split(",") if part.strip())
+        origins = env.listed("CLARION_CORS_ORIGINS")
         if any(origin != "*" and not _ORIGIN.fullmatch(origin) for origin in origins):
             env.problems.append(
                 "CLARION_CORS_ORIGINS: must be origins as browsers send them, separated by commas, such as https://app.example.com "
                 "(scheme, host in lower case, port if it is not the usual one, no path), or * for every origin"
             )
-        proxies = tuple(part.strip() for part in env.text("CLARION_TRUSTED_PROXIES", "").split(",") if part.strip())
+        proxies = env.listed("CLARION_TRUSTED_PROXIES")
         if not all(map(_is_network, proxies)):
             env.problems.append("CLARION_TRUSTED_PROXIES: must be IP addresses or networks, separated by commas, such as 10.0.0.0/8")
         return cls(

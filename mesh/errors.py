@@ -138,6 +138,15 @@ class PermissionDenied(ServiceError):
     reason = "PERMISSION_DENIED"
 
 
+class ScopeMissing(PermissionDenied):
+    """The call, or what it asks for, takes a scope that the caller does not hold."""
+
+    reason = "SCOPE_MISSING"
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(f"this call needs the scope {scope}", metadata={"scope": scope})
+
+
 class ResourceExhausted(ServiceError):
     """A limit was met."""
 

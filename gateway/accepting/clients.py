@@ -118,10 +118,7 @@ class UserClient:
         """Whether there is such a person. Raises PeerUnavailable."""
         if self._known.fresh(user_id) is not None:
             return True
-        return await self.is_known(user_id)
-
-    async def is_known(self, user_id: str) -> bool:
-        """Whether there is such a person, asked now; what is remembered counts only while the service is down. Raises PeerUnavailable."""
+        # what is remembered for longer counts only while the service is down
         return await self._known.ask(self._ids.submit, user_id, "the user") is not None
 
     def forget(self, user_id: str) -> None:

@@ -1,6 +1,6 @@
 """What can go wrong with dead letters, as callers see it."""
 
-from mesh.errors import FailedPrecondition, InvalidArgument, NotFound, PermissionDenied
+from mesh.errors import FailedPrecondition, InvalidArgument, NotFound
 
 
 class DeadLetterNotFound(NotFound):
@@ -28,15 +28,6 @@ class NotRequeuable(FailedPrecondition):
 
     def __init__(self, why: str) -> None:
         super().__init__(f"the notification can't be sent again: {why}")
-
-
-class ScopeMissing(PermissionDenied):
-    """Reviewing is allowed, but not this part of it."""
-
-    reason = "SCOPE_MISSING"
-
-    def __init__(self, scope: str) -> None:
-        super().__init__(f"this takes the scope {scope} too", metadata={"scope": scope})
 
 
 class NewRecipientNotFound(InvalidArgument):

@@ -6,11 +6,12 @@ from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from gateway.dead_letters import models
-from gateway.dead_letters.errors import AlreadyResolved, DeadLetterNotFound, NewRecipientNotFound, NotRequeuable, ScopeMissing
+from gateway.dead_letters.errors import AlreadyResolved, DeadLetterNotFound, NewRecipientNotFound, NotRequeuable
 from gateway.dead_letters.models import Action, Actor, DeadLetter, DeadLetterFilters, Decided, Decision, Edit, Preview, State, View
 from gateway.dead_letters.preview import variables_of
 from gateway.notifications.models import OutboxItem
 from mesh.context import Caller
+from mesh.errors import ScopeMissing
 from mesh.ids import parse
 from mesh.rpc.paging import Page, page_size
 from mesh.rpc.redaction import scrub

@@ -1,6 +1,6 @@
 """Which methods honour an idempotency key, and how: a wrapper around the handlers of the dispatcher."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from uuid import UUID
 
 from google.protobuf.descriptor import MethodDescriptor
@@ -12,9 +12,8 @@ from gateway.idempotency.errors import KeyNotTaken
 from gateway.idempotency.use_cases import RepeatableCalls
 from mesh.context import current
 from mesh.ids import parse
+from mesh.rpc.dispatcher import Unary
 from mesh.rpc.methods import Method
-
-Unary = Callable[[Message], Awaitable[Message]]
 
 KEY = "idempotency-key"
 _REQUEST_ID = "request_id"

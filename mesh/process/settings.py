@@ -45,6 +45,10 @@ class Env:
             self.problems.append(f"{name}: must be one of {', '.join(choices)}")
         return raw
 
+    def listed(self, name: str) -> tuple[str, ...]:
+        """The words between the commas of a variable that may be empty."""
+        return tuple(part.strip() for part in self.text(name, "").split(",") if part.strip())
+
     def secret(self, name: str, default: str | None = None, *, min_length: int = 16) -> str:
         """Text whose value never appears in a message."""
         raw = self._read(name, default, shown="(development only)" if default else None)

@@ -44,10 +44,6 @@ def may_have_unfit_numbers(wire: bytes) -> bool:
 
 def unfit_numbers(message: Message, path: str) -> Iterator[str]:
     """The paths of the numbers that JSON lacks, below a message of one of the types in FREE_JSON."""
-    yield from _walk(message, path)
-
-
-def _walk(message: Message, path: str) -> Iterator[str]:
     if isinstance(message, Struct):
         for key, value in message.fields.items():
             yield from _of_value(value, f"{path}.{key}")
@@ -64,6 +60,6 @@ def _of_value(value: Value, path: str) -> Iterator[str]:
         if not math.isfinite(value.number_value):
             yield path
     elif kind == "struct_value":
-        yield from _walk(value.struct_value, path)
+        yield from unfit_numbers(value.struct_value, path)
     elif kind == "list_value":
-        yield from _walk(value.list_value, path)
+        yield from unfit_numbers(value.list_value, path)

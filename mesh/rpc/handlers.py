@@ -41,8 +41,7 @@ class Handlers:
         async def handle(requests: Requests, rpc: Rpc) -> Message:
             metadata, held = _metadata(rpc), 0
             try:
-                metadata.update(read_metadata(rpc.invocation_metadata() or ()))
-                metadata[CLIENT_ADDRESS] = address_of(rpc.peer())
+                metadata.update(_rest_of_metadata(rpc))
                 raw = await self._receiver.read(requests, rpc.peer())
                 held = len(raw)
                 request = parse(method.request_type, raw)
@@ -62,7 +61,7 @@ class Handlers:
             metadata = _metadata(rpc)
             try:
                 with self._streams.hold(rpc.peer()):
-                    metadata.update(read_metadata(rpc.invocation_metadata() or ()))
+                    metadata.update(_rest_of_metadata(rpc))
                     request = await self._request(method, requests, rpc)
                     messages = self._dispatcher.stream(method.full_name, request, metadata=metadata, timeout_s=rpc.time_remaining())
                     # at once, since a stream's trailers come only with its end
@@ -89,6 +88,11 @@ def _metadata(rpc: Rpc) -> dict[str, str]:
     """The correlation id first: a refusal of the rest carries it too."""
     given = {key: value for key, value in rpc.invocation_metadata() or () if key == CORRELATION_ID and isinstance(value, str)}
     return with_correlation_id(given)
+
+
+def _rest_of_metadata(rpc: Rpc) -> dict[str, str]:
+    """What the caller has sent, and the address that the call comes from, which no caller sets. Raises InvalidArgument."""
+    return {**read_metadata(rpc.invocation_metadata() or ()), CLIENT_ADDRESS: address_of(rpc.peer())}
 
 
 async def abort_with(rpc: Rpc, error: ServiceError, metadata: Mapping[str, str] | None = None) -> None:

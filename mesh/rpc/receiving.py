@@ -13,6 +13,7 @@ from google.protobuf.message import DecodeError, Message
 
 from mesh.errors import DeadlineExceeded, InvalidArgument, ResourceExhausted, ServiceError
 from mesh.process.memory_budget import MemoryBudget
+from mesh.rpc.metadata import address_of
 from mesh.rpc.slots import Slots
 
 
@@ -45,7 +46,7 @@ class Receiver:
         `peer` is gRPC's name of the connection. Raises InvalidArgument without a message, DeadlineExceeded, ResourceExhausted, Unavailable.
         """
         with self._pending.hold():
-            arrival = _Arrival(self._limits, self._slow, peer.rpartition(":")[0])
+            arrival = _Arrival(self._limits, self._slow, address_of(peer))
             try:
                 raw = await anext(requests)
             except StopAsyncIteration:

@@ -91,8 +91,7 @@ class Database:
         Raises DatabaseUnavailable when the server can't be reached.
         """
         try:
-            async with self.engine.connect() as connection, self._answered(connection):
-                driver: Any = (await connection.get_raw_connection()).driver_connection
+            async with self.engine.connect() as connection, self._answered(connection) as driver:
                 try:
                     yield driver
                 except InternalClientError:
@@ -108,12 +107,12 @@ class Database:
             raise _translate(error) from error
 
     @asynccontextmanager
-    async def _answered(self, connection: AsyncConnection) -> AsyncIterator[None]:
-        """Where a statement of the block got no answer in time, its connection ends, and those that lay idle beside it."""
+    async def _answered(self, connection: AsyncConnection) -> AsyncIterator[Any]:
+        """Asyncpg's connection. Where a statement of the block got no answer in time, it ends, and so do those that lay idle beside it."""
         assert connection.sync_connection is not None
         driver: Any = connection.sync_connection.connection.driver_connection
         try:
-            yield
+            yield driver
         except TimeoutError:
             # a rollback, or the next statement, would wait as long as this one did
             driver.terminate()

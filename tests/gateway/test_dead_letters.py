@@ -16,7 +16,7 @@ from clarion.delivery.v1.delivery_pb2 import DeliveryResolved
 from clarion.notification.v1 import dead_letter_pb2
 from gateway.accepting.notification_writer import NotificationWriter
 from gateway.dead_letters.bulk_models import BulkState
-from gateway.dead_letters.errors import AlreadyResolved, DeadLetterNotFound, NewRecipientNotFound, NotRequeuable, ScopeMissing
+from gateway.dead_letters.errors import AlreadyResolved, DeadLetterNotFound, NewRecipientNotFound, NotRequeuable
 from gateway.dead_letters.gauges import DeadLetterGauges
 from gateway.dead_letters.models import Action, Cause, DeadLetterFilters, State, View, cause_of
 from gateway.dead_letters.repository import DeadLetterRepository, page_query
@@ -24,7 +24,7 @@ from gateway.dead_letters.use_cases import Requeue
 from gateway.notifications.models import Channel, Status
 from gateway.settling.convert import outcome_of
 from gateway.settling.outcomes import Outcomes
-from mesh.errors import InvalidArgument
+from mesh.errors import InvalidArgument, ScopeMissing
 from mesh.ids import new_id, new_uuid
 from mesh.stores.database import Database
 from mesh.testing import caller

@@ -76,12 +76,12 @@ class Sessions:
         """Raises LoginFailed, after the same time whatever was wrong."""
         key = email_key(email)
         login = await self._store.find_login(key) if key else None
-        fits = await self._passwords.verify(password, login.password_hash if login else None)
-        if login is None or login.password_hash is None or not fits:
+        password_hash = await self._fitting_hash(login, password)
+        if login is None or password_hash is None:
             raise LoginFailed
-        if self._passwords.needs_rehash(login.password_hash):
+        if self._passwords.needs_rehash(password_hash):
             new = await self._passwords.hash(password)
-            await self._store.replace_password_hash(login.user_id, old=login.password_hash, new=new)
+            await self._store.replace_password_hash(login.user_id, old=password_hash, new=new)
         secret, token = self._new_session(login)
         if not await self._store.add_refresh_token(token):
             raise LoginFailed
@@ -109,10 +109,15 @@ class Sessions:
         if caller.user_id is None:
             raise PersonNeeded
         login = await self._store.find_login_by_id(caller.user_id)
-        fits = await self._passwords.verify(password, login.password_hash if login else None)
-        if login is None or login.password_hash is None or not fits:
+        password_hash = await self._fitting_hash(login, password)
+        if login is None or password_hash is None:
             raise WrongPassword
-        return login, login.password_hash
+        return login, password_hash
+
+    async def _fitting_hash(self, login: Login | None, password: str) -> str | None:
+        """The login's hash where the password fits it; None, after the same time, where there is no login or it has no password."""
+        password_hash = login.password_hash if login is not None else None
+        return password_hash if await self._passwords.verify(password, password_hash) else None
 
     async def refresh(self, refresh_token: str) -> Tokens:
         """The next tokens; the old refresh token works no more. Raises RefreshRejected."""

@@ -9,7 +9,7 @@ from enum import Enum
 from clarion.options.v1 import options_pb2
 from mesh import context
 from mesh.context import Caller, CallerKind
-from mesh.errors import PermissionDenied, Unauthenticated, Unavailable
+from mesh.errors import PermissionDenied, ScopeMissing, Unauthenticated, Unavailable
 from mesh.rpc.calls import ClientCall, ServerCall
 from mesh.rpc.identity import SERVICE_TOKEN_INVALID, Authenticator, ServiceIdentity
 from mesh.rpc.methods import Method
@@ -85,7 +85,7 @@ def authorize(method: Method, caller: Caller) -> None:
     if method.access == options_pb2.ACCESS_SCOPE:
         if caller.has(method.scope) or (method.owner and caller.user_id is not None):
             return
-        raise PermissionDenied(f"this call needs the scope {method.scope}", reason="SCOPE_MISSING", metadata={"scope": method.scope})
+        raise ScopeMissing(method.scope)
     raise PermissionDenied("this call is for other services of the mesh only", reason="INTERNAL_ONLY")
 
 
