@@ -22,7 +22,9 @@ from clarion.notification.v1 import notification_service_pb2
 from clarion.notification.v1.notification_service_pb2_grpc import NotificationServiceStub
 from clarion.user.v1 import user_service_pb2
 from clarion.user.v1.user_service_pb2_grpc import UserServiceStub
+from mesh.context import current
 from mesh.rpc.identity import ApiKeyInfo
+from mesh.rpc.metadata import CLIENT_ADDRESS
 from mesh.rpc.settings import CallLimits
 from mesh.testing import FakeCredentials, operator_metadata, serving, serving_port
 from tests.waiting import until
@@ -55,16 +57,18 @@ class Users:
 
 
 class Watches:
-    """A stream with one message that never ends by itself."""
+    """A stream with one message that never ends by itself. `addresses` are those that its calls came from."""
 
     def __init__(self) -> None:
         self.inside = 0
+        self.addresses: list[str] = []
 
     def __getattr__(self, name: str) -> object:
         return None
 
     async def WatchNotification(self, request: Any, _: None) -> AsyncIterator[Any]:  # noqa: N802  the schema's name
         self.inside += 1
+        self.addresses.append(current().metadata[CLIENT_ADDRESS])
         try:
             yield notification_service_pb2.WatchNotificationResponse()
             await asyncio.Event().wait()
@@ -262,6 +266,17 @@ async def test_streams_of_a_caller_are_capped_and_carry_the_correlation_id() -> 
         for call in open_ones:
             call.cancel()
         await until(lambda: watches.inside == 0)
+
+
+async def test_no_caller_names_the_address_that_a_stream_comes_from() -> None:
+    watches = Watches()
+    async with serving((NOTIFICATION_SERVICE, watches), credentials=credentials(KEY)) as channel:
+        call = NotificationServiceStub(channel).WatchNotification(
+            notification_service_pb2.WatchNotificationRequest(id="a"), metadata=(*bearer(KEY), (CLIENT_ADDRESS, "192.0.2.66"))
+        )
+        await call.read()
+        call.cancel()
+    assert watches.addresses == ["127.0.0.1"]
 
 
 async def test_a_stream_ends_with_its_credential() -> None:
