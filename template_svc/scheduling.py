@@ -8,7 +8,7 @@ Nothing fails because of what others of its template did, and previews take noth
 import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from enum import Enum, auto
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -113,16 +113,11 @@ class Scheduler:
             else:
                 groups.setdefault(None if self._standing.quick(job.key) else job.key, []).append(index)
 
-        async def finish(indexes: Sequence[int], work: Coroutine[None, None, Sequence[Outcome]]) -> None:
-            for index, outcome in zip(indexes, await work, strict=True):
+        async def finish(indexes: Sequence[int], render: Callable[[Sequence[RenderJob]], Awaitable[Sequence[Outcome]]]) -> None:
+            for index, outcome in zip(indexes, await render([jobs[index] for index in indexes]), strict=True):
                 results[index] = outcome.result
 
-        await asyncio.gather(
-            *(
-                finish(indexes, (self._shared if key is None else self._unproven)([jobs[index] for index in indexes]))
-                for key, indexes in groups.items()
-            )
-        )
+        await asyncio.gather(*(finish(indexes, self._shared if key is None else self._unproven) for key, indexes in groups.items()))
         return [result for result in results if result is not None]
 
     async def preview(self, job: RenderJob, caller: str) -> Rendered:
