@@ -173,6 +173,7 @@ class DeliveryPipeline:
         waiting = list(envelope.open())
         items = [
             RenderItem(
+                project=item.project,
                 template=item.template,
                 version=item.template_version,
                 locale=item.locale or envelope.recipients[index].locale,

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol, Self
@@ -15,6 +16,7 @@ from clarion.delivery.v1.delivery_pb2 import Delivery
 from clarion.notification.v1.notification_pb2 import PRIORITY_HIGH
 from clarion.template.v1 import render_service_pb2
 from clarion.user.v1 import recipient_service_pb2
+from delivery.captures import Captures
 from delivery.clients import RecipientClient, RenderClient
 from delivery.consumer import DeliveryConsumer
 from delivery.disposition import Disposition, Settled
@@ -25,6 +27,8 @@ from delivery.models import ReadyDelivery, Sender
 from delivery.pipeline import DeliveryPipeline
 from delivery.provider_limit import ProviderLimit
 from delivery.routing import Route, Routing
+from delivery.sandbox import NAME as SANDBOX
+from delivery.sandbox import SandboxSender
 from delivery.settings import LedgerSettings
 from mesh.bus.broker import Broker
 from mesh.bus.rabbitmq import open_broker
@@ -51,6 +55,7 @@ log = logging.getLogger(__name__)
 
 # The urgent lane's part of the provider's connections, so that a one-time code never waits behind a campaign.
 _URGENT_SHARE = 4
+_SANDBOX_CAPACITY = 100
 
 _meter = telemetry.meter()
 _ATTEMPTS = _meter.create_histogram("clarion.delivery.attempt.duration", "s", "Time from a job's hand-over to the provider's answer.")
@@ -172,7 +177,8 @@ async def open_worker(
         ledger = Ledger(redis, ttl_s=settings.ledger.ttl_s, on_unprotected=_UNPROTECTED.add)
         stack.push_async_callback(ledger.close)
         routes = await _open_routes(stack, channel, redis, settings.worker)
-        handler = _Lanes(channel, peers, ledger, routes, now_s=clock.now_s)
+        sandbox = _sandbox_route(redis, now_s=clock.now_s)
+        handler = _Lanes(channel, peers, ledger, routes, sandbox, now_s=clock.now_s)
         consumer = DeliveryConsumer(
             bus,
             channel.name,
@@ -236,6 +242,12 @@ async def _open_routes(stack: AsyncExitStack, channel: Channel, redis: Redis, se
     return routes
 
 
+def _sandbox_route(redis: Redis, *, now_s: Callable[[], float]) -> Route:
+    """With a breaker that never opens: what one test asks for must not hold up another."""
+    breaker = SharedBreakers(failures=sys.maxsize).breaker(SANDBOX)
+    return Route(SANDBOX, SandboxSender(Captures(redis), now_s=now_s), breaker, _SANDBOX_CAPACITY)
+
+
 class ProviderOutOfReach(Exception):
     """This worker can't reach its provider, and others can."""
 
@@ -245,24 +257,46 @@ class ConsumerNotReady(Exception):
 
 
 class _Lanes:
-    """The handler of both lanes: two pipelines that share everything but their part of each provider's capacity."""
+    """The handler of both lanes: two pipelines that share everything but their part of each provider's capacity.
 
-    def __init__(self, channel: Channel, peers: Peers, ledger: Ledger, routes: Sequence[Route], *, now_s: Callable[[], float]) -> None:
+    Deliveries of test keys go to a third one, which knows no provider but the sandbox.
+    """
+
+    def __init__(
+        self, channel: Channel, peers: Peers, ledger: Ledger, routes: Sequence[Route], sandbox: Route, *, now_s: Callable[[], float]
+    ) -> None:
         def observe(provider: str, result: str, seconds: float, sent: bool) -> None:
             _ATTEMPTS.record(seconds, {"channel": channel.name, "provider": provider, "result": result, "sent": sent})
 
-        def lane(part: Callable[[int], int]) -> DeliveryPipeline:
+        def pipeline(routing: Routing) -> DeliveryPipeline:
             return DeliveryPipeline(
-                recipients=peers.recipients, renderer=peers.renderer, routing=Routing(routes, part=part), ledger=ledger,
+                recipients=peers.recipients, renderer=peers.renderer, routing=routing, ledger=ledger,
                 tokens_of=channel.tokens_of, observe=observe, now_s=now_s, attempts=1 + len(channel.retries_s),
             )  # fmt: skip
 
-        self._urgent, self._normal = lane(_urgent_part), lane(lambda capacity: max(1, capacity - _urgent_part(capacity)))
+        self._urgent = pipeline(Routing(routes, part=_urgent_part))
+        self._normal = pipeline(Routing(routes, part=lambda capacity: max(1, capacity - _urgent_part(capacity))))
+        self._sandbox = pipeline(Routing([sandbox]))
 
     async def __call__(self, deliveries: Sequence[Delivery], settled: Settled) -> Sequence[Disposition]:
         """An envelope holds deliveries of one lane."""
         lane = self._urgent if deliveries[0].priority == PRIORITY_HIGH else self._normal
-        return await lane.handle(deliveries, settled)
+        tests = [index for index, delivery in enumerate(deliveries) if delivery.test]
+        if not tests:
+            return await lane.handle(deliveries, settled)
+        made: dict[int, Disposition] = {}
+
+        async def handle(pipeline: DeliveryPipeline, indexes: Sequence[int]) -> None:
+            async def report(early: Mapping[int, Disposition]) -> None:
+                await settled({indexes[place]: disposition for place, disposition in early.items()})
+
+            made.update(zip(indexes, await pipeline.handle([deliveries[index] for index in indexes], report), strict=True))
+
+        await handle(self._sandbox, tests)
+        others = [index for index in range(len(deliveries)) if index not in made]
+        if others:
+            await handle(lane, others)
+        return [made[index] for index in range(len(deliveries))]
 
 
 def _urgent_part(capacity: int) -> int:

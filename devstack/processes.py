@@ -23,7 +23,7 @@ from mesh.testing import free_port, watch_health
 ROOT = Path(__file__).resolve().parent.parent
 SERVICES = ("user_svc", "template_svc", "gateway", "email_worker", "push_worker")
 DATABASES = ("user_svc", "template_svc", "gateway")
-API_KEY = "clk_test_devstack_key_for_this_machine_only_000000"
+API_KEY = "clk_live_devstack_key_for_this_machine_only_000000"
 SECRET = "devstack-service-secret-for-this-machine-only"  # noqa: S105  development only
 _START_TIMEOUT_S = 60.0
 _STOP_TIMEOUT_S = 30.0

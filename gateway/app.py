@@ -10,8 +10,9 @@ from google.protobuf.descriptor import ServiceDescriptor
 from clarion.notification.v1 import dead_letter_service_pb2, notification_service_pb2, saga_service_pb2
 from clarion.operations.v1 import breaker_service_pb2
 from clarion.template.v1 import render_service_pb2, template_service_pb2
-from clarion.user.v1 import auth_service_pb2, erasure_service_pb2, recipient_service_pb2, user_service_pb2
+from clarion.user.v1 import auth_service_pb2, erasure_service_pb2, project_service_pb2, recipient_service_pb2, user_service_pb2
 from delivery.cancellation import Cancellation
+from delivery.captures import Captures
 from delivery.clients import RecipientClient, RenderClient
 from delivery.lanes import build_topology
 from gateway.accepting.admission import Admission
@@ -77,6 +78,7 @@ from mesh.rpc.revocations import Revocations
 from mesh.rpc.server import serve_grpc
 from mesh.rpc.service_keys import ServiceKeys
 from mesh.sagas.orchestrator import Orchestrator
+from mesh.sagas.state import Saga
 from mesh.sealing import Sealer
 from mesh.stores.cache import open_cache, server_time_s
 from mesh.stores.clock import SharedClock
@@ -91,6 +93,7 @@ DEAD_LETTER_SERVICE = dead_letter_service_pb2.DESCRIPTOR.services_by_name["DeadL
 SAGA_SERVICE = saga_service_pb2.DESCRIPTOR.services_by_name["SagaService"]
 BREAKER_SERVICE = breaker_service_pb2.DESCRIPTOR.services_by_name["BreakerService"]
 USER_SERVICE = user_service_pb2.DESCRIPTOR.services_by_name["UserService"]
+PROJECT_SERVICE = project_service_pb2.DESCRIPTOR.services_by_name["ProjectService"]
 AUTH_SERVICE = auth_service_pb2.DESCRIPTOR.services_by_name["AuthService"]
 TEMPLATE_SERVICE = template_service_pb2.DESCRIPTOR.services_by_name["TemplateService"]
 RECIPIENT_SERVICE = recipient_service_pb2.DESCRIPTOR.services_by_name["RecipientService"]
@@ -138,6 +141,7 @@ class _Parts:
     breakers: BreakerStore
     clock: SharedClock
     cancellation: Cancellation
+    captures: Captures
     authenticator: Authenticator
     users: grpc.aio.Channel
     templates: grpc.aio.Channel
@@ -162,7 +166,7 @@ async def _open_parts(stack: AsyncExitStack, settings: Settings, broker: Broker 
     async def connect(peer: str, target: str, services: Sequence[ServiceDescriptor]) -> grpc.aio.Channel:
         return await stack.enter_async_context(open_peer(peer, target, identity=identity, settings=peers, services=services))
 
-    users = await connect("user_svc", peers.user_svc, [USER_SERVICE, AUTH_SERVICE, RECIPIENT_SERVICE, ERASURE_SERVICE])
+    users = await connect("user_svc", peers.user_svc, [USER_SERVICE, PROJECT_SERVICE, AUTH_SERVICE, RECIPIENT_SERVICE, ERASURE_SERVICE])
     templates = await connect("template_svc", peers.template_svc, [TEMPLATE_SERVICE, RENDER_SERVICE])
     checks = (
         Check("database", database.ping),
@@ -183,7 +187,19 @@ async def _open_parts(stack: AsyncExitStack, settings: Settings, broker: Broker 
     stack.push_async_callback(clock.close)
     clock.start()
     return _Parts(
-        database, bus, admission, logins, budget, BreakerStore(redis), clock, cancellation, authenticator, users, templates, checks
+        database=database,
+        broker=bus,
+        admission=admission,
+        logins=logins,
+        budget=budget,
+        breakers=BreakerStore(redis),
+        clock=clock,
+        cancellation=cancellation,
+        captures=Captures(redis),
+        authenticator=authenticator,
+        users=users,
+        templates=templates,
+        checks=checks,
     )
 
 
@@ -226,13 +242,14 @@ async def _wire(stack: AsyncExitStack, settings: Settings, parts: _Parts) -> tup
     changes = Periodic("watch-poll", ChangePoll(store, watchers).poll, interval_s=_WATCH_POLL_S)
     stack.push_async_callback(changes.close)
     changes.start()
-    notifications = Notifications(store, parts.cancellation, watchers, parts.budget)
+    notifications = Notifications(store, parts.cancellation, watchers, parts.budget, parts.captures)
     desk = _open_desk(stack, settings, parts, relay=relay, users=users)
     dispatcher = Dispatcher(server_chain(parts.authenticator, Door.PUBLIC))
     dispatcher.add(NOTIFICATION_SERVICE, NotificationServicer(sender=sender, notifications=notifications))
     dispatcher.add(DEAD_LETTER_SERVICE, desk)
     dispatcher.add(BREAKER_SERVICE, BreakerServicer(Breakers(BreakerRepository(parts.breakers))))
     dispatcher.add_remote(USER_SERVICE, parts.users)
+    dispatcher.add_remote(PROJECT_SERVICE, parts.users)
     _add_sagas(stack, settings, parts, dispatcher, watchers=watchers, users=users)
     dispatcher.add_remote(AUTH_SERVICE, parts.users)
     dispatcher.add_remote(TEMPLATE_SERVICE, parts.templates)
@@ -292,11 +309,11 @@ def _add_sagas(
     accept, store = settings.accept, SagaRepository(parts.database)
     remembered_s = max(accept.user_cache_s, accept.stale_cache_s) + _SWEEP_MARGIN_S
 
-    async def sweep(user_id: str) -> None:
-        await orchestrator.start(Kind.ERASURE_SWEEP, user_id, {}, delay_s=remembered_s)
+    async def sweep(erasure: Saga) -> None:
+        await orchestrator.start(Kind.ERASURE_SWEEP, erasure.key, erasure.data, delay_s=remembered_s)
 
     people = PeopleClient(parts.users, users)
-    erasure = Erasure(PersonalRows(parts.database), people, notify=watchers.notify, sweep=sweep)
+    erasure = Erasure(PersonalRows(parts.database), people, parts.captures, notify=watchers.notify, sweep=sweep)
     orchestrator = Orchestrator(erasure.definitions(), store, poll_s=accept.sweep_s)
     stack.push_async_callback(orchestrator.close)
     orchestrator.begin()

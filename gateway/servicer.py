@@ -51,9 +51,14 @@ class NotificationServicer(NotificationServiceServicer):
         found = await self._notifications.get(current().caller, request.id)
         return rpc.GetNotificationResponse(notification=notification_message(found))
 
+    async def GetCapturedMessage(self, request: rpc.GetCapturedMessageRequest, context: object) -> rpc.GetCapturedMessageResponse:
+        captured = await self._notifications.captured(current().caller, request.id)
+        return rpc.GetCapturedMessageResponse(captured_message=captured)
+
     async def ListNotifications(self, request: rpc.ListNotificationsRequest, context: object) -> rpc.ListNotificationsResponse:
+        caller = current().caller
         page = await self._notifications.list_notifications(
-            current().caller, request.user_id, filters_of(request), request.page_size, request.page_token
+            caller, request.user_id, filters_of(caller.project, request), request.page_size, request.page_token
         )
         return rpc.ListNotificationsResponse(notifications=map(notification_message, page.items), next_page_token=page.next_token)
 

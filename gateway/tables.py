@@ -1,6 +1,6 @@
 """The gateway's tables. Statements of the hot paths are written out in the repositories; these serve the queries that are composed."""
 
-from sqlalchemy import BigInteger, Column, Integer, LargeBinary, MetaData, SmallInteger, Table, Text
+from sqlalchemy import BigInteger, Column, Computed, Integer, LargeBinary, MetaData, SmallInteger, Table, Text
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP, UUID
 
 metadata = MetaData()
@@ -13,6 +13,7 @@ notifications = Table(
     "notifications",
     metadata,
     Column("id", UUID(as_uuid=True), primary_key=True),
+    Column("project", Text(collation="C"), nullable=False),
     Column("user_id", UUID(as_uuid=True), nullable=False),
     Column("channel", SmallInteger, nullable=False),
     Column("template", Text, nullable=False),
@@ -83,6 +84,7 @@ dead_letters = Table(
     "dead_letters",
     metadata,
     Column("notification_id", UUID(as_uuid=True), primary_key=True),
+    Column("project", Text(collation="C"), nullable=False),
     Column("user_id", UUID(as_uuid=True), nullable=False),
     Column("channel", SmallInteger, nullable=False),
     Column("template", Text, nullable=False),
@@ -101,7 +103,7 @@ dead_letters = Table(
 )
 
 # `steps` is a list of [name, state, start, end]; the states hold the numbers of the schema's enums. `due_at` is when a process may take the
-# saga: its next try, or the end of the lease of the process that is at it.
+# saga: its next try, or the end of the lease of the process that is at it. `project` is generated from `data`.
 sagas = Table(
     "sagas",
     metadata,
@@ -120,6 +122,7 @@ sagas = Table(
     Column("create_time", _TIME, nullable=False),
     Column("update_time", _TIME, nullable=False),
     Column("due_at", _TIME, nullable=False),
+    Column("project", Text(collation="C"), Computed("COALESCE(data->>'project', 'default')")),
 )
 
 # What a job has still to decide (`result` is NULL), has decided ('') or could not decide (the reason).

@@ -8,6 +8,9 @@ from enum import StrEnum
 
 from mesh.deadline import Deadline
 
+# The project that exists from the first start; what names none belongs to it.
+FIRST_PROJECT = "default"
+
 
 class CallerKind(StrEnum):
     """How a caller has proved who they are."""
@@ -22,6 +25,7 @@ class CallerKind(StrEnum):
 class Caller:
     """A proven identity. `user_id` is set for a person's own access token only.
 
+    `project` bounds what the caller reaches: to it, nothing of another project exists. `test` is set for a key that reaches no provider.
     `subjects` are what revokes the credential (`mesh.rpc.revocations`); `expires_at` is when it ends, in seconds since the epoch.
     """
 
@@ -32,6 +36,8 @@ class Caller:
     name: str = ""
     subjects: tuple[str, ...] = ()
     expires_at: float | None = None
+    project: str = FIRST_PROJECT
+    test: bool = False
 
     def has(self, scope: str) -> bool:
         """Whether the caller holds the scope; services of the mesh hold every one."""

@@ -7,6 +7,7 @@ import grpc.aio
 
 from clarion.user.v1 import api_key_pb2, auth_service_pb2
 from clarion.user.v1.auth_service_pb2_grpc import AuthServiceStub
+from mesh.context import FIRST_PROJECT
 from mesh.errors import NotFound
 from mesh.rpc.identity import ApiKeyInfo
 
@@ -30,4 +31,12 @@ class RemoteCredentials:
             return None
         key = response.api_key
         expires_at = key.expire_time.ToNanoseconds() / 1e9 if key.HasField("expire_time") else None
-        return ApiKeyInfo(key.id, key.name, frozenset(key.scopes), expires_at, revoked=key.HasField("revoke_time"))
+        return ApiKeyInfo(
+            key.id,
+            key.name,
+            frozenset(key.scopes),
+            expires_at,
+            revoked=key.HasField("revoke_time"),
+            project=key.project or FIRST_PROJECT,
+            test=key.test,
+        )

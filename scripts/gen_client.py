@@ -34,6 +34,7 @@ RESOURCES = {
     "AuthService": ("auth", "Auth", ""),
     "BreakerService": ("breakers", "Breakers", "Breaker"),
     "SagaService": ("sagas", "Sagas", "Saga"),
+    "ProjectService": ("projects", "Projects", "Project"),
 }
 _SCALARS = {
     FieldDescriptor.CPPTYPE_BOOL: ("bool", "same", "False"),

@@ -15,7 +15,7 @@ MEANINGS = {
     "CLARION_ADMIN_EMAIL": "address of an administrator to create when there is none with it",
     "CLARION_ADMIN_PASSWORD": "that administrator's password",
     "CLARION_AMQP_URL": "RabbitMQ, `amqp://` or `amqps://`",
-    "CLARION_BOOTSTRAP_API_KEY": "API key with all scopes to create when it is missing, `clk_live_…` or `clk_test_…`",
+    "CLARION_BOOTSTRAP_API_KEY": "API key with all scopes to create when it is missing, `clk_live_…`",
     "CLARION_BREAKER_FAILURES": "failures in a row that open a breaker",
     "CLARION_BREAKER_OPEN_S": "seconds that a breaker stays open before it lets a probe through",
     "CLARION_CALLER_LIMIT": "sends per window and caller",

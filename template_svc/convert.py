@@ -6,6 +6,7 @@ from google.protobuf.json_format import MessageToDict
 
 from clarion.channel.v1 import channel_pb2
 from clarion.template.v1 import render_service_pb2, template_pb2, template_service_pb2
+from mesh.context import FIRST_PROJECT
 from mesh.errors import InvalidArgument, ServiceError
 from mesh.rpc.status import to_status
 from mesh.rpc.timestamps import to_timestamp
@@ -19,6 +20,7 @@ from template_svc.models import (
     Rendered,
     RenderRequest,
     Template,
+    TemplateKey,
     TemplateSummary,
     TemplateVersion,
     VersionKey,
@@ -34,7 +36,7 @@ _ON_UNKNOWN = {
 _TO_ON_UNKNOWN = {OnUnknown.RESEND: template_pb2.ON_UNKNOWN_RESEND, OnUnknown.HOLD: template_pb2.ON_UNKNOWN_HOLD}
 
 
-def new_template_from_proto(request: template_service_pb2.CreateTemplateRequest) -> NewTemplate:
+def new_template_from_proto(project: str, request: template_service_pb2.CreateTemplateRequest) -> NewTemplate:
     """Raises InvalidArgument for numbers that stand for nothing."""
     channel = channel_from_proto(request.channel)
     if channel is None:
@@ -42,6 +44,7 @@ def new_template_from_proto(request: template_service_pb2.CreateTemplateRequest)
     if request.on_unknown not in _ON_UNKNOWN:
         raise InvalidArgument.of("on_unknown", "must be resend or hold")
     return NewTemplate(
+        project=project,
         name=request.name,
         channel=channel,
         category=request.category,
@@ -117,8 +120,18 @@ def summary_to_proto(summary: TemplateSummary) -> render_service_pb2.TemplateSum
     )
 
 
+def keys_from_proto(request: render_service_pb2.BatchDescribeTemplatesRequest) -> list[TemplateKey]:
+    """The templates that are asked for. Raises InvalidArgument where there are projects of some names only."""
+    if not request.projects:
+        return [TemplateKey(FIRST_PROJECT, name) for name in request.names]
+    if len(request.projects) != len(request.names):
+        raise InvalidArgument.of("projects", "must hold one project for each name")
+    return [TemplateKey(project or FIRST_PROJECT, name) for project, name in zip(request.projects, request.names, strict=True)]
+
+
 def request_from_proto(item: render_service_pb2.RenderItem) -> RenderRequest:
-    return RenderRequest(VersionKey(item.template, item.version), item.locale, item.variables.SerializeToString())
+    key = VersionKey(item.project or FIRST_PROJECT, item.template, item.version)
+    return RenderRequest(key, item.locale, item.variables.SerializeToString())
 
 
 def preview_to_proto(rendered: Rendered) -> template_service_pb2.PreviewTemplateResponse:

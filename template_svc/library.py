@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Generic, Protocol, TypeVar
 
 from naming import locales
-from template_svc.models import StoredVersion, TextSize, VersionKey
+from template_svc.models import StoredVersion, TemplateKey, TextSize, VersionKey
 from template_svc.sizes import size_of_text
 
 # Characters of source that are kept; Python takes some 2 bytes for each.
@@ -126,8 +126,8 @@ class Library:
                 self._versions.put(key, version, sum(content.size for content in stored.contents.values()))
         return found
 
-    def forget(self, template: str) -> None:
+    def forget(self, template: TemplateKey) -> None:
         """Drops what is at hand of a deleted template."""
         for key in self._versions.kept():
-            if key.template == template:
+            if key.of == template:
                 self._versions.drop(key)

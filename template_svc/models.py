@@ -50,6 +50,7 @@ class Content:
 class NewTemplate:
     """What an author says of a template; `default_locale` is canonical BCP 47."""
 
+    project: str
     name: str
     channel: Channel
     category: str
@@ -68,6 +69,11 @@ class Template(NewTemplate):
     create_time: datetime
     update_time: datetime
 
+    @property
+    def key(self) -> "TemplateKey":
+        """Its name within the installation."""
+        return TemplateKey(self.project, self.name)
+
 
 @dataclass(frozen=True, slots=True)
 class NewVersion:
@@ -81,6 +87,7 @@ class NewVersion:
 class TemplateVersion(NewVersion):
     """An immutable set of contents. A number never means two texts, even when the template's name was deleted and made again."""
 
+    project: str
     template: str
     version: int
     published: bool
@@ -126,16 +133,30 @@ class Checked(NamedTuple):
     required_variables: list[str]
 
 
+class TemplateKey(NamedTuple):
+    """Names a template."""
+
+    project: str
+    name: str
+
+
 class VersionKey(NamedTuple):
     """Names a version."""
 
+    project: str
     template: str
     version: int
+
+    @property
+    def of(self) -> TemplateKey:
+        """The template."""
+        return TemplateKey(self.project, self.template)
 
 
 class ContentKey(NamedTuple):
     """Names one content of a version; `locale` is one that the version has. What it names never changes."""
 
+    project: str
     template: str
     version: int
     locale: str

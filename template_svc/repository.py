@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ARRAY, Integer, Row, Text, bindparam, delete, func, insert, select, text, update
+from sqlalchemy import ARRAY, ColumnElement, Integer, Row, Text, bindparam, delete, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from mesh.stores.database import Database
@@ -17,25 +17,27 @@ from template_svc.models import (
     OnUnknown,
     StoredVersion,
     Template,
+    TemplateKey,
     TemplateSummary,
     TemplateVersion,
     VersionKey,
 )
 from template_svc.tables import template_versions, templates
 
+_TEXTS = ARRAY(Text)
 _LOAD = text("""
-    SELECT v.template, v.version, v.contents, v.required_variables, t.channel, t.default_locale
-    FROM unnest(:names, :versions) AS asked (name, version)
-    JOIN template_versions v ON v.template = asked.name AND v.version = asked.version
-    JOIN templates t ON t.name = v.template
-""").bindparams(bindparam("names", type_=ARRAY(Text)), bindparam("versions", type_=ARRAY(Integer)))
+    SELECT v.project, v.template, v.version, v.contents, v.required_variables, t.channel, t.default_locale
+    FROM unnest(:projects, :names, :versions) AS asked (project, name, version)
+    JOIN template_versions v ON (v.project, v.template, v.version) = (asked.project, asked.name, asked.version)
+    JOIN templates t ON (t.project, t.name) = (v.project, v.template)
+""").bindparams(bindparam("projects", type_=_TEXTS), bindparam("names", type_=_TEXTS), bindparam("versions", type_=ARRAY(Integer)))
 
 _DESCRIBE = text("""
     SELECT t.*, v.required_variables, v.locales
-    FROM templates t
-    LEFT JOIN template_versions v ON v.template = t.name AND v.version = t.published_version
-    WHERE t.name = ANY(:names) AND t.delete_time IS NULL
-""").bindparams(bindparam("names", type_=ARRAY(Text)))
+    FROM unnest(:projects, :names) AS asked (project, name)
+    JOIN templates t ON (t.project, t.name) = (asked.project, asked.name) AND t.delete_time IS NULL
+    LEFT JOIN template_versions v ON (v.project, v.template, v.version) = (t.project, t.name, t.published_version)
+""").bindparams(bindparam("projects", type_=_TEXTS), bindparam("names", type_=_TEXTS))
 
 _ALIVE = templates.c.delete_time.is_(None)
 
@@ -61,19 +63,21 @@ class TemplateRepository:
             "delete_time": None,
         }
         # A name that was deleted comes to life again, with the numbers of its versions going on.
-        statement = upsert(templates).values(name=new.name, last_number=0, **values)
-        statement = statement.on_conflict_do_update(index_elements=["name"], set_=values, where=templates.c.delete_time.is_not(None))
+        statement = upsert(templates).values(project=new.project, name=new.name, last_number=0, **values)
+        statement = statement.on_conflict_do_update(
+            index_elements=["project", "name"], set_=values, where=templates.c.delete_time.is_not(None)
+        )
         async with self._database.begin() as connection:
             row = (await connection.execute(statement.returning(*templates.c))).one_or_none()
         return _template(row) if row else None
 
-    async def find(self, name: str) -> Template | None:
+    async def find(self, key: TemplateKey) -> Template | None:
         async with self._database.connect() as connection:
-            row = (await connection.execute(select(templates).where(templates.c.name == name, _ALIVE))).one_or_none()
+            row = (await connection.execute(select(templates).where(_is(key), _ALIVE))).one_or_none()
         return _template(row) if row else None
 
-    async def list(self, channel: Channel | None, after: str | None, limit: int) -> Sequence[Template]:
-        statement = select(templates).where(_ALIVE).order_by(templates.c.name).limit(limit)
+    async def list(self, project: str, channel: Channel | None, after: str | None, limit: int) -> Sequence[Template]:
+        statement = select(templates).where(templates.c.project == project, _ALIVE).order_by(templates.c.name).limit(limit)
         if channel is not None:
             statement = statement.where(templates.c.channel == channel.value)
         if after is not None:
@@ -81,24 +85,25 @@ class TemplateRepository:
         async with self._database.connect() as connection:
             return [_template(row) for row in (await connection.execute(statement)).all()]
 
-    async def delete(self, name: str, now: datetime) -> bool:
-        mark = update(templates).where(templates.c.name == name, _ALIVE)
+    async def delete(self, key: TemplateKey, now: datetime) -> bool:
+        mark = update(templates).where(_is(key), _ALIVE)
         async with self._database.begin() as connection:
             marked = await connection.execute(mark.values(delete_time=now, description="").returning(templates.c.name))
-            await connection.execute(delete(template_versions).where(template_versions.c.template == name))
+            await connection.execute(delete(template_versions).where(_of(key)))
             return marked.one_or_none() is not None
 
     async def add_version(self, template: Template, new: NewVersion, publish: bool, now: datetime) -> TemplateVersion | None:
         number = templates.c.last_number + 1
         # The update locks the template, so that numbers are given out one by one. The create time distinguishes a namesake from this
         # template.
-        take = update(templates).where(templates.c.name == template.name, templates.c.create_time == template.create_time, _ALIVE)
+        take = update(templates).where(_is(template.key), templates.c.create_time == template.create_time, _ALIVE)
         take = take.values(last_number=number, latest_version=number, update_time=now, **({"published_version": number} if publish else {}))
         async with self._database.begin() as connection:
             version = (await connection.execute(take.returning(templates.c.last_number))).scalar_one_or_none()
             if version is None:
                 return None
             row = {
+                "project": template.project,
                 "template": template.name,
                 "version": version,
                 "contents": {locale: _to_json(content) for locale, content in new.contents.items()},
@@ -107,38 +112,42 @@ class TemplateRepository:
                 "create_time": now,
             }
             await connection.execute(insert(template_versions).values(row))
-        return TemplateVersion(new.contents, new.required_variables, template.name, version, publish, now)
+        return TemplateVersion(new.contents, new.required_variables, template.project, template.name, version, publish, now)
 
     async def find_version(self, key: VersionKey) -> TemplateVersion | None:
-        versions = await self._versions(template_versions.c.template == key.template, template_versions.c.version == key.version, limit=1)
+        versions = await self._versions(_of(key.of), template_versions.c.version == key.version, limit=1)
         return versions[0] if versions else None
 
-    async def list_versions(self, name: str, before: int | None, limit: int) -> Sequence[TemplateVersion]:
+    async def list_versions(self, key: TemplateKey, before: int | None, limit: int) -> Sequence[TemplateVersion]:
         below = () if before is None else (template_versions.c.version < before,)
-        return await self._versions(template_versions.c.template == name, *below, limit=limit)
+        return await self._versions(_of(key), *below, limit=limit)
 
     async def publish(self, key: VersionKey, now: datetime) -> Template | None:
-        exists = select(template_versions.c.version).where(
-            template_versions.c.template == key.template, template_versions.c.version == key.version
-        )
-        statement = update(templates).where(templates.c.name == key.template, _ALIVE, exists.exists())
+        exists = select(template_versions.c.version).where(_of(key.of), template_versions.c.version == key.version)
+        statement = update(templates).where(_is(key.of), _ALIVE, exists.exists())
         async with self._database.begin() as connection:
             published = statement.values(published_version=key.version, update_time=now).returning(*templates.c)
             row = (await connection.execute(published)).one_or_none()
         return _template(row) if row else None
 
     async def load(self, keys: Sequence[VersionKey]) -> Mapping[VersionKey, StoredVersion]:
-        parameters = {"names": [key.template for key in keys], "versions": [key.version for key in keys]}
+        parameters = {
+            "projects": [key.project for key in keys],
+            "names": [key.template for key in keys],
+            "versions": [key.version for key in keys],
+        }
         async with self._database.connect() as connection:
             rows = (await connection.execute(_LOAD, parameters)).all()
-        return {VersionKey(row.template, row.version): _stored(row) for row in rows}
+        return {VersionKey(row.project, row.template, row.version): _stored(row) for row in rows}
 
-    async def describe(self, names: Sequence[str]) -> Mapping[str, TemplateSummary]:
+    async def describe(self, keys: Sequence[TemplateKey]) -> Mapping[TemplateKey, TemplateSummary]:
+        parameters = {"projects": [key.project for key in keys], "names": [key.name for key in keys]}
         async with self._database.connect() as connection:
-            rows = (await connection.execute(_DESCRIBE, {"names": list(names)})).all()
+            rows = (await connection.execute(_DESCRIBE, parameters)).all()
+        found = ((row, _template(row)) for row in rows)
         return {
-            row.name: TemplateSummary(row.name, _template(row), tuple(row.required_variables or ()), tuple(row.locales or ()))
-            for row in rows
+            template.key: TemplateSummary(template.name, template, tuple(row.required_variables or ()), tuple(row.locales or ()))
+            for row, template in found
         }
 
     async def _versions(self, *conditions: Any, limit: int) -> Sequence[TemplateVersion]:
@@ -149,8 +158,17 @@ class TemplateRepository:
             return [_version(row) for row in (await connection.execute(statement)).all()]
 
 
+def _is(key: TemplateKey) -> ColumnElement[bool]:
+    return (templates.c.project == key.project) & (templates.c.name == key.name)
+
+
+def _of(key: TemplateKey) -> ColumnElement[bool]:
+    return (template_versions.c.project == key.project) & (template_versions.c.template == key.name)
+
+
 def _template(row: Row[*tuple[Any, ...]]) -> Template:
     return Template(
+        project=row.project,
         name=row.name,
         channel=Channel(row.channel),
         category=row.category,
@@ -167,7 +185,7 @@ def _template(row: Row[*tuple[Any, ...]]) -> Template:
 
 def _version(row: Row[*tuple[Any, ...]]) -> TemplateVersion:
     contents, required = _contents(row.contents), tuple(row.required_variables)
-    return TemplateVersion(contents, required, row.template, row.version, row.published, row.create_time)
+    return TemplateVersion(contents, required, row.project, row.template, row.version, row.published, row.create_time)
 
 
 def _stored(row: Row[*tuple[Any, ...]]) -> StoredVersion:

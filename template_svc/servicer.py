@@ -4,9 +4,11 @@ from clarion.template.v1 import render_service_pb2 as render_rpc
 from clarion.template.v1 import template_service_pb2 as rpc
 from clarion.template.v1.render_service_pb2_grpc import RenderServiceServicer
 from clarion.template.v1.template_service_pb2_grpc import TemplateServiceServicer
+from mesh.context import current
 from template_svc.convert import (
     channel_from_proto,
     contents_from_proto,
+    keys_from_proto,
     new_template_from_proto,
     preview_to_proto,
     request_from_proto,
@@ -15,7 +17,7 @@ from template_svc.convert import (
     template_to_proto,
     version_to_proto,
 )
-from template_svc.models import VersionKey
+from template_svc.models import TemplateKey, VersionKey
 from template_svc.use_cases import Authoring, Rendering
 
 
@@ -27,41 +29,48 @@ class TemplateServicer(TemplateServiceServicer):
         self._rendering = rendering
 
     async def CreateTemplate(self, request: rpc.CreateTemplateRequest, context: object) -> rpc.CreateTemplateResponse:
-        template = await self._authoring.create_template(new_template_from_proto(request))
+        template = await self._authoring.create_template(new_template_from_proto(current().caller.project, request))
         return rpc.CreateTemplateResponse(template=template_to_proto(template))
 
     async def GetTemplate(self, request: rpc.GetTemplateRequest, context: object) -> rpc.GetTemplateResponse:
-        template = await self._authoring.get_template(request.name)
+        template = await self._authoring.get_template(_key(request.name))
         return rpc.GetTemplateResponse(template=template_to_proto(template))
 
     async def ListTemplates(self, request: rpc.ListTemplatesRequest, context: object) -> rpc.ListTemplatesResponse:
-        page = await self._authoring.list_templates(channel_from_proto(request.channel), request.page_size, request.page_token)
+        page = await self._authoring.list_templates(
+            current().caller.project, channel_from_proto(request.channel), request.page_size, request.page_token
+        )
         return rpc.ListTemplatesResponse(templates=map(template_to_proto, page.items), next_page_token=page.next_token)
 
     async def DeleteTemplate(self, request: rpc.DeleteTemplateRequest, context: object) -> rpc.DeleteTemplateResponse:
-        await self._authoring.delete_template(request.name)
+        await self._authoring.delete_template(_key(request.name))
         return rpc.DeleteTemplateResponse()
 
     async def CreateVersion(self, request: rpc.CreateVersionRequest, context: object) -> rpc.CreateVersionResponse:
         contents = contents_from_proto(request.contents)
-        version = await self._authoring.create_version(request.name, contents, request.publish)
+        version = await self._authoring.create_version(_key(request.name), contents, request.publish)
         return rpc.CreateVersionResponse(version=version_to_proto(version))
 
     async def GetVersion(self, request: rpc.GetVersionRequest, context: object) -> rpc.GetVersionResponse:
-        version = await self._authoring.get_version(VersionKey(request.name, request.version))
+        version = await self._authoring.get_version(VersionKey(*_key(request.name), request.version))
         return rpc.GetVersionResponse(version=version_to_proto(version))
 
     async def ListVersions(self, request: rpc.ListVersionsRequest, context: object) -> rpc.ListVersionsResponse:
-        page = await self._authoring.list_versions(request.name, request.page_size, request.page_token)
+        page = await self._authoring.list_versions(_key(request.name), request.page_size, request.page_token)
         return rpc.ListVersionsResponse(versions=map(version_to_proto, page.items), next_page_token=page.next_token)
 
     async def PublishVersion(self, request: rpc.PublishVersionRequest, context: object) -> rpc.PublishVersionResponse:
-        template = await self._authoring.publish_version(VersionKey(request.name, request.version))
+        template = await self._authoring.publish_version(VersionKey(*_key(request.name), request.version))
         return rpc.PublishVersionResponse(template=template_to_proto(template))
 
     async def PreviewTemplate(self, request: rpc.PreviewTemplateRequest, context: object) -> rpc.PreviewTemplateResponse:
         variables = request.variables.SerializeToString()
-        return preview_to_proto(await self._rendering.preview(request.name, request.version, request.locale, variables))
+        return preview_to_proto(await self._rendering.preview(_key(request.name), request.version, request.locale, variables))
+
+
+def _key(name: str) -> TemplateKey:
+    """The template of that name in the caller's project."""
+    return TemplateKey(current().caller.project, name)
 
 
 class RenderServicer(RenderServiceServicer):
@@ -78,5 +87,5 @@ class RenderServicer(RenderServiceServicer):
     async def BatchDescribeTemplates(
         self, request: render_rpc.BatchDescribeTemplatesRequest, context: object
     ) -> render_rpc.BatchDescribeTemplatesResponse:
-        summaries = await self._rendering.describe(request.names)
+        summaries = await self._rendering.describe(keys_from_proto(request))
         return render_rpc.BatchDescribeTemplatesResponse(summaries=map(summary_to_proto, summaries))

@@ -1,6 +1,6 @@
 """The tables of the template database. Migrations create them; the repository reads and writes them."""
 
-from sqlalchemy import Boolean, Column, DateTime, ForeignKey, Index, Integer, MetaData, Table, Text
+from sqlalchemy import Boolean, Column, DateTime, ForeignKeyConstraint, Index, Integer, MetaData, Table, Text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 metadata = MetaData()
@@ -11,6 +11,7 @@ templates = Table(
     "templates",
     metadata,
     # "C" so that pages are in the order of bytes, wherever the database was made.
+    Column("project", Text(collation="C"), primary_key=True),
     Column("name", Text(collation="C"), primary_key=True),
     Column("channel", Text, nullable=False),
     Column("category", Text, nullable=False),
@@ -26,16 +27,20 @@ templates = Table(
     Column("update_time", _TIME, nullable=False),
     Column("delete_time", _TIME),
 )
-Index("templates_by_channel", templates.c.channel, templates.c.name, postgresql_where=templates.c.delete_time.is_(None))
+Index(
+    "templates_by_channel", templates.c.project, templates.c.channel, templates.c.name, postgresql_where=templates.c.delete_time.is_(None)
+)
 
 template_versions = Table(
     "template_versions",
     metadata,
-    Column("template", Text(collation="C"), ForeignKey("templates.name", ondelete="CASCADE"), primary_key=True),
+    Column("project", Text(collation="C"), primary_key=True),
+    Column("template", Text(collation="C"), primary_key=True),
     Column("version", Integer, primary_key=True),
     # One document, since a version is written once and always read as a whole: {locale: {part: source}}.
     Column("contents", JSONB, nullable=False),
     Column("locales", ARRAY(Text), nullable=False),
     Column("required_variables", ARRAY(Text), nullable=False),
     Column("create_time", _TIME, nullable=False),
+    ForeignKeyConstraint(["project", "template"], ["templates.project", "templates.name"], ondelete="CASCADE"),
 )

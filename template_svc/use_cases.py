@@ -21,6 +21,7 @@ from template_svc.models import (
     RenderJob,
     RenderRequest,
     Template,
+    TemplateKey,
     TemplateSummary,
     TemplateVersion,
     VersionKey,
@@ -41,13 +42,13 @@ class TemplateStore(VersionStore, Protocol):
         """None when the name is taken."""
         ...
 
-    async def find(self, name: str) -> Template | None: ...
+    async def find(self, key: TemplateKey) -> Template | None: ...
 
-    async def list(self, channel: Channel | None, after: str | None, limit: int) -> Sequence[Template]:
+    async def list(self, project: str, channel: Channel | None, after: str | None, limit: int) -> Sequence[Template]:
         """In the order of names, those after `after`."""
         ...
 
-    async def delete(self, name: str, now: datetime) -> bool:
+    async def delete(self, key: TemplateKey, now: datetime) -> bool:
         """False when there is none."""
         ...
 
@@ -57,7 +58,7 @@ class TemplateStore(VersionStore, Protocol):
 
     async def find_version(self, key: VersionKey) -> TemplateVersion | None: ...
 
-    async def list_versions(self, name: str, before: int | None, limit: int) -> Sequence[TemplateVersion]:
+    async def list_versions(self, key: TemplateKey, before: int | None, limit: int) -> Sequence[TemplateVersion]:
         """Newest first, those below `before`."""
         ...
 
@@ -65,7 +66,7 @@ class TemplateStore(VersionStore, Protocol):
         """None when there is no such version."""
         ...
 
-    async def describe(self, names: Sequence[str]) -> Mapping[str, TemplateSummary]:
+    async def describe(self, keys: Sequence[TemplateKey]) -> Mapping[TemplateKey, TemplateSummary]:
         """Those of the templates that exist."""
         ...
 
@@ -87,68 +88,67 @@ class Authoring:
             locale = canonical(new.default_locale or DEFAULT_LOCALE)
         except UnknownLocale:
             raise InvalidArgument.of("default_locale", "is not a known BCP 47 locale such as en or pt-BR") from None
-        wanted = NewTemplate(new.name, new.channel, new.category, new.description, new.mandatory, new.on_unknown, locale)
-        template = await self._store.insert(wanted, self._clock())
+        template = await self._store.insert(replace(new, default_locale=locale), self._clock())
         if template is None:
             raise TemplateExists(new.name)
         return template
 
-    async def get_template(self, name: str) -> Template:
+    async def get_template(self, key: TemplateKey) -> Template:
         """Raises TemplateNotFound."""
-        template = await self._store.find(_name(name))
+        template = await self._store.find(_safe(key))
         if template is None:
-            raise TemplateNotFound(name)
+            raise TemplateNotFound(key.name)
         return template
 
-    async def list_templates(self, channel: Channel | None, size: int, token: str) -> Page[Template]:
+    async def list_templates(self, project: str, channel: Channel | None, size: int, token: str) -> Page[Template]:
         """In the order of names. Raises InvalidArgument for a token that does not fit."""
-        filters = {"channel": channel.value if channel else ""}
+        filters = {"project": project, "channel": channel.value if channel else ""}
         position = _TEMPLATES.position(token, filters)
         size = page_size(size)
-        templates = await self._store.list(channel, str(position[0]) if position else None, size + 1)
+        templates = await self._store.list(project, channel, str(position[0]) if position else None, size + 1)
         return _TEMPLATES.page([((template.name,), template) for template in templates], size, filters)
 
-    async def delete_template(self, name: str) -> None:
+    async def delete_template(self, key: TemplateKey) -> None:
         """Raises TemplateNotFound."""
-        if not await self._store.delete(_name(name), self._clock()):
-            raise TemplateNotFound(name)
-        self._library.forget(name)
+        if not await self._store.delete(_safe(key), self._clock()):
+            raise TemplateNotFound(key.name)
+        self._library.forget(key)
 
-    async def create_version(self, name: str, contents: Mapping[str, Content], publish: bool) -> TemplateVersion:
+    async def create_version(self, key: TemplateKey, contents: Mapping[str, Content], publish: bool) -> TemplateVersion:
         """Raises TemplateNotFound, and InvalidContents for whatever can be known to be wrong."""
-        template = await self.get_template(name)
+        template = await self.get_template(key)
         checked = await self._scheduler.check(contents, template.channel, template.default_locale, _caller())
         new = NewVersion({checked.locales[tag]: content for tag, content in contents.items()}, tuple(checked.required_variables))
         version = await self._store.add_version(template, new, publish, self._clock())
         if version is None:
-            raise TemplateNotFound(name)
+            raise TemplateNotFound(key.name)
         return version
 
     async def get_version(self, key: VersionKey) -> TemplateVersion:
         """Raises TemplateNotFound or VersionNotFound."""
-        version = await self._store.find_version(key) if _name(key.template) else None
+        version = await self._store.find_version(key) if "\0" not in key.template else None
         if version is None:
             raise await self._absent(key)
         return version
 
-    async def list_versions(self, name: str, size: int, token: str) -> Page[TemplateVersion]:
+    async def list_versions(self, key: TemplateKey, size: int, token: str) -> Page[TemplateVersion]:
         """Newest first. Raises TemplateNotFound, and InvalidArgument for a token that does not fit."""
-        filters = {"template": name}
+        filters = {"project": key.project, "template": key.name}
         position = _VERSIONS.position(token, filters)
         size = size or DEFAULT_VERSIONS
-        await self.get_template(name)
-        versions = await self._store.list_versions(name, int(str(position[0])) if position else None, size + 1)
+        await self.get_template(key)
+        versions = await self._store.list_versions(key, int(str(position[0])) if position else None, size + 1)
         return _VERSIONS.page([((version.version,), version) for version in versions], size, filters)
 
     async def publish_version(self, key: VersionKey) -> Template:
         """New notifications use it from now on. Raises TemplateNotFound or VersionNotFound."""
-        template = await self._store.publish(key, self._clock()) if _name(key.template) else None
+        template = await self._store.publish(key, self._clock()) if "\0" not in key.template else None
         if template is None:
             raise await self._absent(key)
         return template
 
     async def _absent(self, key: VersionKey) -> ServiceError:
-        await self.get_template(key.template)
+        await self.get_template(key.of)
         return VersionNotFound(key.template, key.version)
 
 
@@ -162,8 +162,8 @@ class Rendering:
 
     async def render_batch(self, requests: Sequence[RenderRequest]) -> list[Rendered | ServiceError]:
         """One result per request, in the same order. Raises only when the store can't be asked."""
-        versions = await self._library.find({request.key for request in requests if _name(request.key.template)})
-        results: list[Rendered | ServiceError] = [VersionNotFound(*request.key) for request in requests]
+        versions = await self._library.find({request.key for request in requests if "\0" not in request.key.template})
+        results: list[Rendered | ServiceError] = [VersionNotFound(request.key.template, request.key.version) for request in requests]
         known = [(index, request) for index, request in enumerate(requests) if request.key in versions]
         rendered = await self._scheduler.render_batch([_job(request, versions[request.key]) for _, request in known])
         for (index, _), result in zip(known, rendered, strict=True):
@@ -180,34 +180,34 @@ class Rendering:
                 results.append(error)
         return results
 
-    async def preview(self, name: str, version: int, locale: str, variables: bytes) -> Rendered:
+    async def preview(self, key: TemplateKey, version: int, locale: str, variables: bytes) -> Rendered:
         """Exactly what a send would produce; version 0 means the published one, or the latest. Raises what a rendering raises."""
-        template = await self._store.find(_name(name))
+        template = await self._store.find(_safe(key))
         if template is None:
-            raise TemplateNotFound(name)
+            raise TemplateNotFound(key.name)
         number = version or template.published_version or template.latest_version
         if not number:
-            raise NothingToPreview(name)
-        return await self._preview(RenderRequest(VersionKey(name, number), locale, variables))
+            raise NothingToPreview(key.name)
+        return await self._preview(RenderRequest(VersionKey(*key, number), locale, variables))
 
     async def _preview(self, request: RenderRequest) -> Rendered:
-        found = (await self._library.find([request.key])).get(request.key) if _name(request.key.template) else None
+        found = (await self._library.find([request.key])).get(request.key) if "\0" not in request.key.template else None
         if found is None:
-            raise VersionNotFound(*request.key)
+            raise VersionNotFound(request.key.template, request.key.version)
         return await self._scheduler.preview(_job(request, found), _caller())
 
-    async def describe(self, names: Sequence[str]) -> list[TemplateSummary]:
-        """One summary per name, in the same order."""
-        known = await self._store.describe(sorted({name for name in names if _name(name)}))
+    async def describe(self, keys: Sequence[TemplateKey]) -> list[TemplateSummary]:
+        """One summary per template, in the same order."""
+        known = await self._store.describe(sorted({key for key in keys if "\0" not in key.name}))
         templates = [found.template for found in known.values() if found.template is not None and found.template.published_version]
-        versions = await self._library.find([VersionKey(template.name, template.published_version) for template in templates])
-        sizes = {key.template: version.size for key, version in versions.items()}
-        return [replace(known[name], size=sizes.get(name)) if name in known else TemplateSummary(name) for name in names]
+        versions = await self._library.find([VersionKey(*template.key, template.published_version) for template in templates])
+        sizes = {key.of: version.size for key, version in versions.items()}
+        return [replace(known[key], size=sizes.get(key)) if key in known else TemplateSummary(key.name) for key in keys]
 
 
 def _job(request: RenderRequest, version: LoadedVersion) -> RenderJob:
     locale = version.locale_for(request.locale)
-    key = ContentKey(request.key.template, request.key.version, locale)
+    key = ContentKey(*request.key, locale)
     return RenderJob(key, version.stored.channel, version.stored.contents[locale], request.variables)
 
 
@@ -216,6 +216,6 @@ def _caller() -> str:
     return f"{call.caller.kind.value}:{call.caller.id}" if call is not None else ""
 
 
-def _name(name: str) -> str:
-    """The name, or what no template is called when PostgreSQL could not even take it."""
-    return "" if "\0" in name else name
+def _safe(key: TemplateKey) -> TemplateKey:
+    """The key, or what names no template where PostgreSQL could not even take it."""
+    return key._replace(name="") if "\0" in key.name else key

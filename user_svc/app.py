@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from clarion.user.v1 import auth_service_pb2, erasure_service_pb2, recipient_service_pb2, user_service_pb2
+from clarion.user.v1 import auth_service_pb2, erasure_service_pb2, project_service_pb2, recipient_service_pb2, user_service_pb2
 from mesh.process.health import Check, HealthMonitor
 from mesh.process.memory_budget import MemoryBudget
 from mesh.process.runtime import App
@@ -40,6 +40,9 @@ from user_svc.erasure.servicer import ErasureServicer
 from user_svc.erasure.use_cases import Erasure
 from user_svc.preferences.repository import PreferenceRepository
 from user_svc.preferences.use_cases import PreferenceBook
+from user_svc.projects.repository import ProjectRepository
+from user_svc.projects.servicer import ProjectServicer
+from user_svc.projects.use_cases import Projects
 from user_svc.recipients.repository import ContactRepository
 from user_svc.recipients.servicer import RecipientServicer
 from user_svc.recipients.use_cases import Recipients
@@ -54,6 +57,7 @@ NAME = "user_svc"
 
 USER_SERVICE = user_service_pb2.DESCRIPTOR.services_by_name["UserService"]
 AUTH_SERVICE = auth_service_pb2.DESCRIPTOR.services_by_name["AuthService"]
+PROJECT_SERVICE = project_service_pb2.DESCRIPTOR.services_by_name["ProjectService"]
 RECIPIENT_SERVICE = recipient_service_pb2.DESCRIPTOR.services_by_name["RecipientService"]
 ERASURE_SERVICE = erasure_service_pb2.DESCRIPTOR.services_by_name["ErasureService"]
 
@@ -130,6 +134,7 @@ def _wire(settings: Settings, database: Database, passwords: PasswordHasher, rev
     dispatcher = Dispatcher(server_chain(authenticator, Door.DIRECT if settings.direct_callers else Door.INTERNAL))
     dispatcher.add(USER_SERVICE, user_servicer)
     dispatcher.add(AUTH_SERVICE, auth_servicer)
+    dispatcher.add(PROJECT_SERVICE, ProjectServicer(Projects(ProjectRepository(database), now=_now)))
     dispatcher.add(RECIPIENT_SERVICE, RecipientServicer(Recipients(ContactRepository(database)), suppressions))
     dispatcher.add(ERASURE_SERVICE, ErasureServicer(Erasure(ErasureRepository(database))))
     bootstrap = Bootstrap(

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
 
+from mesh.context import FIRST_PROJECT
 from mesh.errors import ServiceError
 from naming.email_address import email_key
 from user_svc.auth.api_keys import ApiKeyStore, api_key
@@ -75,10 +76,12 @@ class Bootstrap:
         email = self._settings.admin_email
         if not email or await self._record.done(ADMINISTRATOR):
             return
-        known = await self._sessions.find_login(email_key(email) or "")
+        known = await self._sessions.find_login(FIRST_PROJECT, email_key(email) or "")
         if known is None:
             try:
-                user = await self._users.create_user(UserChanges(email=email), self._settings.admin_password, Role.ADMINISTRATOR)
+                user = await self._users.create_user(
+                    FIRST_PROJECT, UserChanges(email=email), self._settings.admin_password, Role.ADMINISTRATOR
+                )
             except EmailTaken:
                 log.info("another replica created the administrator")
             else:

@@ -25,7 +25,7 @@ class UserServicer(UserServiceServicer):
         self._suppressions = suppressions
 
     async def CreateUser(self, request: rpc.CreateUserRequest, context: object) -> rpc.CreateUserResponse:
-        user = await self._users.create_user(new_user_from_proto(request), request.password)
+        user = await self._users.create_user(current().caller.project, new_user_from_proto(request), request.password)
         return rpc.CreateUserResponse(user=user_to_proto(user))
 
     async def GetUser(self, request: rpc.GetUserRequest, context: object) -> rpc.GetUserResponse:
@@ -33,7 +33,7 @@ class UserServicer(UserServiceServicer):
         return rpc.GetUserResponse(user=user_to_proto(user))
 
     async def ListUsers(self, request: rpc.ListUsersRequest, context: object) -> rpc.ListUsersResponse:
-        page = await self._users.list_users(request.email, request.page_size, request.page_token)
+        page = await self._users.list_users(current().caller.project, request.email, request.page_size, request.page_token)
         return rpc.ListUsersResponse(users=map(user_to_proto, page.items), next_page_token=page.next_token)
 
     async def UpdateUser(self, request: rpc.UpdateUserRequest, context: object) -> rpc.UpdateUserResponse:
@@ -71,17 +71,17 @@ class UserServicer(UserServiceServicer):
     async def CreateSuppression(
         self, request: suppression_pb2.CreateSuppressionRequest, context: object
     ) -> suppression_pb2.CreateSuppressionResponse:
-        suppression = await self._suppressions.create_suppression(request.address, request.reason)
+        suppression = await self._suppressions.create_suppression(current().caller.project, request.address, request.reason)
         return suppression_pb2.CreateSuppressionResponse(suppression=suppression_to_proto(suppression))
 
     async def ListSuppressions(
         self, request: suppression_pb2.ListSuppressionsRequest, context: object
     ) -> suppression_pb2.ListSuppressionsResponse:
-        page = await self._suppressions.list_suppressions(request.page_size, request.page_token)
+        page = await self._suppressions.list_suppressions(current().caller.project, request.page_size, request.page_token)
         return suppression_pb2.ListSuppressionsResponse(suppressions=map(suppression_to_proto, page.items), next_page_token=page.next_token)
 
     async def DeleteSuppression(
         self, request: suppression_pb2.DeleteSuppressionRequest, context: object
     ) -> suppression_pb2.DeleteSuppressionResponse:
-        await self._suppressions.delete_suppression(request.address)
+        await self._suppressions.delete_suppression(current().caller.project, request.address)
         return suppression_pb2.DeleteSuppressionResponse()

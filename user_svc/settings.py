@@ -35,8 +35,8 @@ class BootstrapSettings:
                 check_password("CLARION_ADMIN_PASSWORD", password, known_words=(email,))
         except InvalidArgument as error:
             env.problems.append(error.message)
-        if api_key and not re.fullmatch(r"clk_(live|test)_[A-Za-z0-9_-]{32,}", api_key):
-            env.problems.append("CLARION_BOOTSTRAP_API_KEY: must be clk_live_ or clk_test_ and at least 32 letters, digits, '_' or '-'")
+        if api_key and not re.fullmatch(r"clk_live_[A-Za-z0-9_-]{32,}", api_key):
+            env.problems.append("CLARION_BOOTSTRAP_API_KEY: must be clk_live_ and at least 32 letters, digits, '_' or '-'")
         return cls(email, password, api_key)
 
 

@@ -24,14 +24,27 @@ _ID = Uuid(as_uuid=False)
 _TIME = DateTime(timezone=True)
 
 
+def _of_project(*, primary_key: bool = False) -> Column[str]:
+    return Column("project", Text(collation="C"), ForeignKey("projects.id"), nullable=False, primary_key=primary_key)
+
+
 def _of_user() -> Column[str]:
     return Column("user_id", _ID, ForeignKey("users.id", ondelete="CASCADE"), nullable=False)
 
+
+projects = Table(
+    "projects",
+    metadata,
+    Column("id", Text(collation="C"), primary_key=True),
+    Column("display_name", Text, nullable=False),
+    Column("create_time", _TIME, nullable=False, server_default=func.now()),
+)
 
 users = Table(
     "users",
     metadata,
     Column("id", _ID, primary_key=True),
+    _of_project(),
     Column("email", Text),
     Column("name", Text, nullable=False),
     Column("locale", Text, nullable=False),
@@ -43,22 +56,25 @@ users = Table(
     # When a preference was last changed: the rules themselves don't show it once one is removed.
     Column("preferences_time", _TIME),
 )
-Index("users_email", func.lower(users.c.email), unique=True)
+Index("users_email", users.c.project, func.lower(users.c.email), unique=True)
+Index("users_of_project", users.c.project, users.c.id)
 
 devices = Table(
     "devices",
     metadata,
     Column("id", _ID, primary_key=True),
+    _of_project(),
     _of_user(),
     Column("token", Text, nullable=False),
     # A token may be longer than what an index entry can hold.
-    Column("token_sha256", LargeBinary, nullable=False, unique=True),
+    Column("token_sha256", LargeBinary, nullable=False),
     Column("platform", Text, nullable=False),
     Column("create_time", _TIME, nullable=False),
     # When the provider reported the token as gone; the row stays as a tombstone.
     Column("remove_time", _TIME),
     Column("remove_reason", Text, nullable=False, server_default=""),
 )
+Index("devices_by_token", devices.c.project, devices.c.token_sha256, unique=True)
 Index("devices_of_user", devices.c.user_id, devices.c.id)
 
 preferences = Table(
@@ -74,6 +90,7 @@ preferences = Table(
 suppressions = Table(
     "suppressions",
     metadata,
+    _of_project(primary_key=True),
     Column("address", Text(collation="C"), primary_key=True),
     Column("reason", Text, nullable=False),
     Column("create_time", _TIME, nullable=False),
@@ -84,6 +101,7 @@ api_keys = Table(
     "api_keys",
     metadata,
     Column("id", _ID, primary_key=True),
+    _of_project(),
     Column("name", Text, nullable=False),
     Column("prefix", Text, nullable=False),
     Column("key_sha256", LargeBinary, nullable=False, unique=True),

@@ -4,6 +4,7 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import zip_longest
 from typing import Any, Generic, TypeVar
 
 import grpc.aio
@@ -14,15 +15,16 @@ from clarion.template.v1.render_service_pb2_grpc import RenderServiceStub
 from clarion.user.v1.recipient_service_pb2 import BatchCheckUsersRequest
 from clarion.user.v1.recipient_service_pb2_grpc import RecipientServiceStub
 from gateway.accepting.errors import PeerUnavailable
-from gateway.accepting.models import TemplateSummary, TextSize
+from gateway.accepting.models import TemplateKey, TemplateSummary, TextSize
 from gateway.notifications.models import Channel
 from mesh import context
-from mesh.context import CallContext
+from mesh.context import FIRST_PROJECT, CallContext
 from mesh.errors import Code, ServiceError
 from mesh.resilience.batching import Batcher
 
 log = logging.getLogger(__name__)
 
+K = TypeVar("K")
 V = TypeVar("V")
 
 _MAX_TEMPLATES = 200
@@ -31,7 +33,7 @@ _MAX_USERS = 500
 _AWAY = {Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED, Code.RESOURCE_EXHAUSTED, Code.CANCELLED}
 
 
-class Remembered(Generic[V]):
+class Remembered(Generic[K, V]):
     """Positive answers for `fresh_s`, and for `stale_s` while the service is down. The least recently learned are forgotten first."""
 
     def __init__(self, *, fresh_s: float, stale_s: float, size: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -39,17 +41,17 @@ class Remembered(Generic[V]):
         self._stale_s = stale_s
         self._size = size
         self._clock = clock
-        self._answers: OrderedDict[str, tuple[float, V]] = OrderedDict()
+        self._answers: OrderedDict[K, tuple[float, V]] = OrderedDict()
 
-    def fresh(self, key: str) -> V | None:
+    def fresh(self, key: K) -> V | None:
         """The answer, when it is new enough to be believed."""
         return self._within(key, self._fresh_s)
 
-    def stale(self, key: str) -> V | None:
+    def stale(self, key: K) -> V | None:
         """The answer, when it is better than none."""
         return self._within(key, self._stale_s)
 
-    def learn(self, key: str, answer: V | None) -> None:
+    def learn(self, key: K, answer: V | None) -> None:
         """Keeps a positive answer; None forgets the one before."""
         if answer is None:
             self._answers.pop(key, None)
@@ -59,7 +61,7 @@ class Remembered(Generic[V]):
         if len(self._answers) > self._size:
             self._answers.popitem(last=False)
 
-    async def ask(self, question: Callable[[str], Awaitable[V | None]], key: str, what: str) -> V | None:
+    async def ask(self, question: Callable[[K], Awaitable[V | None]], key: K, what: str) -> V | None:
         """The answer to a question, or the one remembered while the service is down. Raises PeerUnavailable when there is none."""
         try:
             return await question(key)
@@ -73,7 +75,7 @@ class Remembered(Generic[V]):
             log.debug("answered from memory", extra={"what": what, "reason": error.reason})
             return answer
 
-    def _within(self, key: str, age_s: float) -> V | None:
+    def _within(self, key: K, age_s: float) -> V | None:
         known = self._answers.get(key)
         return known[1] if known is not None and self._clock() - known[0] <= age_s else None
 
@@ -83,27 +85,30 @@ class TemplateClient:
 
     def __init__(self, channel: grpc.aio.Channel, *, fresh_s: float, stale_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._stub: Any = RenderServiceStub(channel)
-        self._known: Remembered[TemplateSummary] = Remembered(fresh_s=fresh_s, stale_s=stale_s, size=10_000, clock=clock)
-        self._names: Batcher[str, TemplateSummary | None] = Batcher(self._ask, max_items=_MAX_TEMPLATES, max_concurrent=2, name="templates")
+        self._known: Remembered[TemplateKey, TemplateSummary] = Remembered(fresh_s=fresh_s, stale_s=stale_s, size=10_000, clock=clock)
+        self._keys: Batcher[TemplateKey, TemplateSummary | None] = Batcher(
+            self._ask, max_items=_MAX_TEMPLATES, max_concurrent=2, name="templates"
+        )
 
-    async def describe(self, name: str) -> TemplateSummary | None:
+    async def describe(self, key: TemplateKey) -> TemplateSummary | None:
         """The template, or None when there is none. Raises PeerUnavailable."""
-        known = self._known.fresh(name)
-        return known if known is not None else await self._known.ask(self._names.submit, name, "the template")
+        known = self._known.fresh(key)
+        return known if known is not None else await self._known.ask(self._keys.submit, key, "the template")
 
     async def close(self) -> None:
         """Waits for what is under way."""
-        await self._names.close()
+        await self._keys.close()
 
-    async def _ask(self, names: Sequence[str]) -> Sequence[TemplateSummary | None]:
+    async def _ask(self, keys: Sequence[TemplateKey]) -> Sequence[TemplateSummary | None]:
         _detach()
-        wanted = list(dict.fromkeys(names))
-        response = await self._stub.BatchDescribeTemplates(BatchDescribeTemplatesRequest(names=wanted))
-        found = {name: _summary_of(message) for name, message in zip(wanted, response.summaries, strict=True)}
-        for name, summary in found.items():
+        wanted = list(dict.fromkeys(keys))
+        request = BatchDescribeTemplatesRequest(names=[key.name for key in wanted], projects=[key.project for key in wanted])
+        response = await self._stub.BatchDescribeTemplates(request)
+        found = {key: _summary_of(key.project, message) for key, message in zip(wanted, response.summaries, strict=True)}
+        for key, summary in found.items():
             # an unpublished template is a negative answer too: its author is about to publish it and try again
-            self._known.learn(name, summary if summary is not None and summary.published_version else None)
-        return [found[name] for name in names]
+            self._known.learn(key, summary if summary is not None and summary.published_version else None)
+        return [found[key] for key in keys]
 
 
 class UserClient:
@@ -111,15 +116,16 @@ class UserClient:
 
     def __init__(self, channel: grpc.aio.Channel, *, fresh_s: float, stale_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._stub: Any = RecipientServiceStub(channel)
-        self._known: Remembered[bool] = Remembered(fresh_s=fresh_s, stale_s=stale_s, size=200_000, clock=clock)
-        self._ids: Batcher[str, bool | None] = Batcher(self._ask, max_items=_MAX_USERS, max_concurrent=2, name="users")
+        self._known: Remembered[str, str] = Remembered(fresh_s=fresh_s, stale_s=stale_s, size=200_000, clock=clock)
+        self._ids: Batcher[str, str | None] = Batcher(self._ask, max_items=_MAX_USERS, max_concurrent=2, name="users")
 
-    async def exists(self, user_id: str) -> bool:
-        """Whether there is such a person. Raises PeerUnavailable."""
-        if self._known.fresh(user_id) is not None:
-            return True
-        # what is remembered for longer counts only while the service is down
-        return await self._known.ask(self._ids.submit, user_id, "the user") is not None
+    async def exists(self, project: str, user_id: str) -> bool:
+        """Whether the project has such a person. Raises PeerUnavailable."""
+        found = self._known.fresh(user_id)
+        if found is None:
+            # what is remembered for longer counts only while the service is down
+            found = await self._known.ask(self._ids.submit, user_id, "the user")
+        return found == project
 
     def forget(self, user_id: str) -> None:
         """Asks anew the next time: the person is gone."""
@@ -129,14 +135,14 @@ class UserClient:
         """Waits for what is under way."""
         await self._ids.close()
 
-    async def _ask(self, user_ids: Sequence[str]) -> Sequence[bool | None]:
+    async def _ask(self, user_ids: Sequence[str]) -> Sequence[str | None]:
         _detach()
         wanted = list(dict.fromkeys(user_ids))
         response = await self._stub.BatchCheckUsers(BatchCheckUsersRequest(user_ids=wanted))
-        existing = set(response.existing_user_ids)
+        projects = dict(zip_longest(response.existing_user_ids, response.projects, fillvalue=FIRST_PROJECT))
         for user_id in wanted:
-            self._known.learn(user_id, True if user_id in existing else None)
-        return [True if user_id in existing else None for user_id in user_ids]
+            self._known.learn(user_id, projects.get(user_id))
+        return [projects.get(user_id) for user_id in user_ids]
 
 
 def _detach() -> None:
@@ -145,10 +151,11 @@ def _detach() -> None:
     context.enter(CallContext(method="batch", correlation_id=served.correlation_id if served is not None else ""))
 
 
-def _summary_of(message: SummaryMessage) -> TemplateSummary | None:
+def _summary_of(project: str, message: SummaryMessage) -> TemplateSummary | None:
     if not message.exists:
         return None
     return TemplateSummary(
+        project=project,
         name=message.name,
         channel=Channel(message.channel),
         category=message.category,

@@ -51,7 +51,7 @@ def send_response(accepted: Acceptance) -> notification_service_pb2.SendNotifica
 
 
 def delivery_bytes(
-    draft: Draft, identifier: str, template: TemplateSummary, *, accepted: datetime, correlation_id: str, traceparent: str
+    draft: Draft, identifier: str, template: TemplateSummary, *, accepted: datetime, correlation_id: str, traceparent: str, test: bool
 ) -> bytes:
     """The payload of a new notification: the serialized Delivery of its first attempt."""
     delivery = delivery_pb2.Delivery(
@@ -69,6 +69,8 @@ def delivery_bytes(
         on_unknown=template.on_unknown,  # type: ignore[arg-type]  # a number of the same enum
         correlation_id=correlation_id,
         traceparent=traceparent,
+        project=template.project,
+        test=test,
     )
     delivery.accept_time.FromDatetime(accepted)
     if draft.expires_at is not None:

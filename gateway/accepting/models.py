@@ -12,6 +12,13 @@ from google.protobuf.struct_pb2 import Struct
 from gateway.notifications.models import Channel, Priority, Status
 
 
+class TemplateKey(NamedTuple):
+    """Names a template."""
+
+    project: str
+    name: str
+
+
 class Draft(NamedTuple):
     """What a sender asks for. `user_id` is whatever was given as one."""
 
@@ -38,6 +45,7 @@ class TextSize(NamedTuple):
 class TemplateSummary(NamedTuple):
     """What accepting a notification needs to know of its template; `published_version` 0 means that none is."""
 
+    project: str
     name: str
     channel: Channel
     category: str
@@ -75,6 +83,7 @@ class Row(NamedTuple):
     """A notification about to be stored. The last three are set when it has an idempotency key."""
 
     id: UUID
+    project: str
     user_id: UUID
     channel: int
     template: str

@@ -26,7 +26,13 @@ class RenderedTexts:
         try:
             async with asyncio.timeout(_TIMEOUT_S):
                 locale = draft.locale or await self._locale_of(draft, template)
-                item = RenderItem(template=template.name, version=template.published_version, locale=locale, variables=draft.variables)
+                item = RenderItem(
+                    project=template.project,
+                    template=template.name,
+                    version=template.published_version,
+                    locale=locale,
+                    variables=draft.variables,
+                )
                 [rendered] = await self._renderer.render([item])
         except (ServiceError, TimeoutError):
             return

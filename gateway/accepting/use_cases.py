@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 from gateway.accepting import errors
 from gateway.accepting.limits import AdmissionDecision, Answer, Ask, Claim
-from gateway.accepting.models import Acceptance, Draft, Record, Row, TemplateSummary, metadata_text
+from gateway.accepting.models import Acceptance, Draft, Record, Row, TemplateKey, TemplateSummary, metadata_text
 from gateway.accepting.sizes import may_exceed
 from gateway.idempotency.errors import IdempotencyInProgress, IdempotencyKeyReused
 from gateway.idempotency.keys import key_of
@@ -25,15 +25,15 @@ _FURTHEST = timedelta(days=90)
 class Templates(Protocol):
     """What is known of templates."""
 
-    async def describe(self, name: str) -> TemplateSummary | None:
+    async def describe(self, key: TemplateKey) -> TemplateSummary | None:
         """The template, or None when there is none. Raises Unavailable when that can't be found out."""
 
 
 class Users(Protocol):
     """Who exists."""
 
-    async def exists(self, user_id: str) -> bool:
-        """Whether there is such a person. Raises Unavailable when that can't be found out."""
+    async def exists(self, project: str, user_id: str) -> bool:
+        """Whether the project has such a person. Raises Unavailable when that can't be found out."""
 
 
 class Texts(Protocol):
@@ -47,7 +47,15 @@ class Payload(Protocol):
     """Serializes a new notification for the bus."""
 
     def __call__(
-        self, draft: Draft, identifier: str, template: TemplateSummary, *, accepted: datetime, correlation_id: str, traceparent: str
+        self,
+        draft: Draft,
+        identifier: str,
+        template: TemplateSummary,
+        *,
+        accepted: datetime,
+        correlation_id: str,
+        traceparent: str,
+        test: bool,
     ) -> bytes:
         """The serialized delivery of its first attempt."""
 
@@ -160,10 +168,11 @@ class Sender:
         raise errors.RateLimited(decision.limit, decision.retry_after_us / 1e6)
 
     async def _row(self, draft: Draft, claim: Claim | None, call: CallContext, caller: str, now: datetime) -> Row:
-        template = await self._templates.describe(draft.template)
+        project = call.caller.project
+        template = await self._templates.describe(TemplateKey(project, draft.template))
         template = check_template(draft, template)
         user_id = parse(draft.user_id)
-        if user_id is None or not await self._users.exists(draft.user_id):
+        if user_id is None or not await self._users.exists(project, draft.user_id):
             raise errors.UserNotFound.of("user_id", errors.NO_SUCH_USER)
         if template.size is not None and may_exceed(template.size, draft.variables):
             await self._texts.check_size(draft, template)
@@ -172,10 +181,17 @@ class Sender:
         status = Status.SCHEDULED if scheduled else Status.PENDING
         dispatch_at = draft.send_at if scheduled and draft.send_at is not None else now + self._lease
         payload = self._payload(
-            draft, str(identifier), template, accepted=now, correlation_id=call.correlation_id, traceparent=traceparent()
+            draft,
+            str(identifier),
+            template,
+            accepted=now,
+            correlation_id=call.correlation_id,
+            traceparent=traceparent(),
+            test=call.caller.test,
         )
         return Row(
             id=identifier,
+            project=project,
             user_id=user_id,
             channel=draft.channel,
             template=draft.template,

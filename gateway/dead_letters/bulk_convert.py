@@ -12,11 +12,11 @@ from gateway.dead_letters.models import Action, DeadLetterFilters, State
 from mesh.rpc.timestamps import to_timestamp
 
 
-def order_of(request: rpc.RequeueDeadLettersRequest | rpc.DiscardDeadLettersRequest, key: str) -> Order:
+def order_of(project: str, request: rpc.RequeueDeadLettersRequest | rpc.DiscardDeadLettersRequest, key: str) -> Order:
     """What is asked for, under an idempotency key or none. Raises InvalidArgument for an enum number or a time that does not exist."""
     return Order(
         decision=State.REQUEUED if isinstance(request, rpc.RequeueDeadLettersRequest) else State.DISCARDED,
-        filters=filters_of(request.filter, "filter."),
+        filters=filters_of(project, request.filter, "filter."),
         rate_per_s=request.rate_per_s,
         most=request.max,
         note=request.note,

@@ -15,6 +15,7 @@ from gateway.dead_letters.models import Actor, Cause, DeadLetterFilters, Decisio
 from gateway.dead_letters.repository import conditions
 from gateway.notifications.models import Channel
 from gateway.tables import dead_letter_job_items, dead_letters
+from mesh.context import FIRST_PROJECT
 from mesh.rpc.paging import Cursor, Page
 from mesh.stores.database import Database
 
@@ -22,9 +23,10 @@ _CURSOR = Cursor("dead_letter_jobs", UUID)
 
 _INSERT = text(f"""
 INSERT INTO dead_letter_jobs
-    (id, decision, state, filters, rate_per_s, note, actor_kind, actor_id, digest, fingerprint, create_time)
+    (id, project, decision, state, filters, rate_per_s, note, actor_kind, actor_id, digest, fingerprint, create_time)
 VALUES (
-    :id, :decision, {BulkState.RUNNING:d}, CAST(:filters AS jsonb), :rate_per_s, :note, :actor_kind, :actor_id, :digest, :fingerprint, :now
+    :id, :project, :decision, {BulkState.RUNNING:d}, CAST(:filters AS jsonb), :rate_per_s, :note, :actor_kind, :actor_id, :digest,
+    :fingerprint, :now
 )
 ON CONFLICT (digest) DO NOTHING
 RETURNING id
@@ -40,9 +42,9 @@ _FORGET = text("DELETE FROM dead_letter_jobs WHERE finish_time < CAST(:now AS ti
 _COLUMNS = """
 id, decision, state, filters, rate_per_s, note, actor_kind, actor_id, create_time, finish_time, total, done, skipped, fingerprint
 """
-_FIND = f"SELECT {_COLUMNS} FROM dead_letter_jobs WHERE id = $1"
+_FIND = f"SELECT {_COLUMNS} FROM dead_letter_jobs WHERE id = $1 AND project = $2"
 _FIND_BY_KEY = text(f"SELECT {_COLUMNS} FROM dead_letter_jobs WHERE digest = :digest OR id = :id")
-_LIST = f"SELECT {_COLUMNS} FROM dead_letter_jobs WHERE id < $1 ORDER BY id DESC LIMIT $2"
+_LIST = f"SELECT {_COLUMNS} FROM dead_letter_jobs WHERE project = $1 AND id < $2 ORDER BY id DESC LIMIT $3"
 _SKIPPED = """
 SELECT result, count(*) AS letters FROM dead_letter_job_items WHERE job_id = $1 AND result <> '' GROUP BY result ORDER BY result
 """
@@ -90,9 +92,18 @@ class BulkRepository:
         """Stores a job with the letters that it is about, or finds the one that has its key. The job and the fingerprint under its key."""
         now = datetime.now(UTC)
         fixed = {"rate_per_s": new.rate_per_s, "note": new.note, "actor_kind": new.actor.kind, "actor_id": new.actor.id}
-        named = {"id": new.id, "decision": new.decision.value, "digest": new.digest, "fingerprint": new.fingerprint, "now": now}
+        named = {
+            "id": new.id,
+            "project": new.filters.project,
+            "decision": new.decision.value,
+            "digest": new.digest,
+            "fingerprint": new.fingerprint,
+            "now": now,
+        }
         async with self._database.begin() as connection:
-            inserted = await connection.execute(_INSERT, {**fixed, **named, "filters": _filters_text(new.filters)})
+            inserted = await connection.execute(
+                _INSERT, {**fixed, **named, "project": new.filters.project, "filters": _filters_text(new.filters)}
+            )
             if inserted.one_or_none() is not None:
                 filled = await connection.execute(_items_of(new))
                 await connection.execute(_COUNT, {"id": new.id, "total": filled.rowcount, "now": now})
@@ -100,19 +111,20 @@ class BulkRepository:
             row = (await connection.execute(_FIND_BY_KEY, {"digest": new.digest, "id": new.id})).mappings().one()
         return _job(row), row["fingerprint"]
 
-    async def find(self, identifier: UUID) -> BulkOperation | None:
-        """The job with its counts."""
-        rows = await self._database.fetch(_FIND, identifier)
+    async def find(self, project: str, identifier: UUID) -> BulkOperation | None:
+        """The project's job with its counts."""
+        rows = await self._database.fetch(_FIND, identifier, project)
         if not rows:
             return None
         skipped = {row["result"]: row["letters"] for row in await self._database.fetch(_SKIPPED, identifier)}
         return _job(rows[0], skipped)
 
-    async def list_page(self, *, size: int, token: str) -> Page[BulkOperation]:
+    async def list_page(self, project: str, *, size: int, token: str) -> Page[BulkOperation]:
         """A page, newest first. Raises InvalidArgument for a token that does not fit."""
-        position = _CURSOR.position(token)
-        rows = await self._database.fetch(_LIST, position[0] if position is not None else _LAST, size + 1)
-        return _CURSOR.page([((UUID(int=row["id"].int),), _job(row)) for row in rows], size)
+        filters = {"project": project}
+        position = _CURSOR.position(token, filters)
+        rows = await self._database.fetch(_LIST, project, position[0] if position is not None else _LAST, size + 1)
+        return _CURSOR.page([((UUID(int=row["id"].int),), _job(row)) for row in rows], size, filters)
 
     async def cancel(self, identifier: UUID) -> None:
         """Stops a job that runs."""
@@ -177,6 +189,7 @@ def _plain(value: object) -> object:
 def _filters_of(stored: Any) -> DeadLetterFilters:
     found = json.loads(stored) if isinstance(stored, str) else stored
     return DeadLetterFilters(
+        found.get("project", FIRST_PROJECT),
         state=State(found["state"]),
         channel=Channel(found["channel"]) if "channel" in found else None,
         template=found.get("template"),

@@ -24,10 +24,10 @@ class JobStore(Protocol):
     async def create(self, new: NewBulkOperation) -> tuple[BulkOperation, bytes]:
         """Stores a job with the letters that it is about, or finds the one that has its key. The job and the fingerprint under its key."""
 
-    async def find(self, identifier: UUID) -> BulkOperation | None:
-        """The job with its counts."""
+    async def find(self, project: str, identifier: UUID) -> BulkOperation | None:
+        """The project's job with its counts."""
 
-    async def list_page(self, *, size: int, token: str) -> Page[BulkOperation]:
+    async def list_page(self, project: str, *, size: int, token: str) -> Page[BulkOperation]:
         """A page, newest first. Raises InvalidArgument for a token that does not fit."""
 
     async def cancel(self, identifier: UUID) -> None:
@@ -62,7 +62,7 @@ class BulkOperations:
 
     async def order(self, caller: Caller, order: Order) -> BulkOperation:
         """A job about the letters that the filters find now. Raises InvalidArgument or IdempotencyKeyReused."""
-        if order.decision is State.DISCARDED and order.filters == DeadLetterFilters():
+        if order.decision is State.DISCARDED and order.filters == DeadLetterFilters(order.filters.project):
             raise InvalidArgument.of("filter", "must name something: discarding every dead letter at once is not possible")
         actor = actor_of(caller)
         digest = hashlib.sha256(f"{order.decision.name}\n{actor}\n{order.key}".encode()).digest() if order.key else None
@@ -83,21 +83,22 @@ class BulkOperations:
         self._worker.wake()
         return job
 
-    async def get(self, identifier: str) -> BulkOperation:
+    async def get(self, caller: Caller, identifier: str) -> BulkOperation:
         """The job with its counts. Raises BulkOperationNotFound."""
-        found = await self._store.find(_id_of(identifier))
+        found = await self._store.find(caller.project, _id_of(identifier))
         if found is None:
             raise BulkOperationNotFound
         return found
 
-    async def list_jobs(self, size: int, token: str) -> Page[BulkOperation]:
+    async def list_jobs(self, caller: Caller, size: int, token: str) -> Page[BulkOperation]:
         """A page, newest first."""
-        return await self._store.list_page(size=page_size(size), token=token)
+        return await self._store.list_page(caller.project, size=page_size(size), token=token)
 
-    async def cancel(self, identifier: str) -> BulkOperation:
+    async def cancel(self, caller: Caller, identifier: str) -> BulkOperation:
         """Stops a job; one that has ended stays as it is. Raises BulkOperationNotFound."""
-        await self._store.cancel(_id_of(identifier))
-        return await self.get(identifier)
+        found = await self.get(caller, identifier)
+        await self._store.cancel(found.id)
+        return await self.get(caller, identifier)
 
 
 def _id_of(text: str) -> UUID:

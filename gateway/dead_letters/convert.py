@@ -61,17 +61,17 @@ def _preview_message(preview: Preview) -> dead_letter_pb2.DeadLetterPreview:
     )
 
 
-def list_filters_of(request: dead_letter_service_pb2.ListDeadLettersRequest) -> DeadLetterFilters:
+def list_filters_of(project: str, request: dead_letter_service_pb2.ListDeadLettersRequest) -> DeadLetterFilters:
     """The filters of a list; without a state, those that wait. Raises InvalidArgument for an enum number that does not exist."""
     try:
         state = State(request.state or State.OPEN)
     except ValueError:
         raise InvalidArgument.of("state", f"must be one of {', '.join(state.name.lower() for state in State)}") from None
-    return filters_of(request)._replace(state=state)
+    return filters_of(project, request)._replace(state=state)
 
 
 def filters_of(
-    request: dead_letter_service_pb2.ListDeadLettersRequest | dead_letter_pb2.DeadLetterFilter, prefix: str = ""
+    project: str, request: dead_letter_service_pb2.ListDeadLettersRequest | dead_letter_pb2.DeadLetterFilter, prefix: str = ""
 ) -> DeadLetterFilters:
     """The filters that both messages have. Raises InvalidArgument for an enum number or a time that does not exist."""
     try:
@@ -80,6 +80,7 @@ def filters_of(
         raise InvalidArgument.of(f"{prefix}cause", f"must be one of {', '.join(cause.name.lower() for cause in Cause)}") from None
     after, before = request.created_after, request.created_before
     return DeadLetterFilters(
+        project,
         channel=channel_of(request.channel, f"{prefix}channel") if request.channel else None,
         template=request.template.replace("\0", "") or None,
         reason=request.reason.replace("\0", "") or None,

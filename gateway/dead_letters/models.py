@@ -140,8 +140,9 @@ class DeadLetter:
 
 
 class DeadLetterFilters(NamedTuple):
-    """Which dead letters are meant; None means all."""
+    """Which dead letters of a project are meant; None means all."""
 
+    project: str
     state: State = State.OPEN
     channel: Channel | None = None
     template: str | None = None

@@ -60,7 +60,9 @@ class Previewer:
         return await _only(self._recipients.resolve([query]))
 
     async def _rendered(self, preview: Preview, shown: Delivery, locale: str) -> Preview:
-        item = RenderItem(template=shown.template, version=shown.template_version, locale=locale, variables=shown.variables)
+        item = RenderItem(
+            project=shown.project, template=shown.template, version=shown.template_version, locale=locale, variables=shown.variables
+        )
         rendered = await _only(self._renderer.render([item]))
         if isinstance(rendered, str):
             return replace(preview, problem=preview.problem or rendered)

@@ -17,7 +17,7 @@ from mesh.stores.database import Database
 
 _CURSOR = Cursor("dead_letters", datetime, UUID)
 
-_COLUMNS = [column for column in dead_letters.c if column.name != "delivery"]
+_COLUMNS = [column for column in dead_letters.c if column.name not in {"project", "delivery"}]
 _AUDITS = """
 SELECT time, action, actor_kind, actor_id, note, run, job_id, changed, former_user_id, redirected_to
 FROM dead_letter_audit WHERE notification_id = $1 ORDER BY id
@@ -39,9 +39,9 @@ class DeadLetterRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def find(self, notification_id: UUID) -> DeadLetter | None:
-        """The dead letter of a notification, with its audit trail."""
-        query = select(*_COLUMNS).where(dead_letters.c.notification_id == notification_id)
+    async def find(self, project: str, notification_id: UUID) -> DeadLetter | None:
+        """The dead letter of a project's notification, with its audit trail."""
+        query = select(*_COLUMNS).where(dead_letters.c.notification_id == notification_id, dead_letters.c.project == project)
         async with self._database.connect() as connection:
             row = (await connection.execute(query)).one_or_none()
         if row is None:
@@ -92,7 +92,7 @@ def page_query(filters: DeadLetterFilters, position: tuple[Any, ...] | None) -> 
 def conditions(filters: DeadLetterFilters) -> list[ColumnElement[bool]]:
     """What the filters ask of a row."""
     table = dead_letters.c
-    wanted = [table.state == filters.state]
+    wanted = [table.project == filters.project, table.state == filters.state]
     exact = ((table.channel, filters.channel), (table.template, filters.template), (table.reason, filters.reason))
     wanted += [column == value for column, value in (*exact, (table.cause, filters.cause)) if value is not None]
     if filters.created_after is not None:

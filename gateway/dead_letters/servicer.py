@@ -20,7 +20,8 @@ class DeadLetterServicer(DeadLetterServiceServicer):
         self._jobs = jobs
 
     async def ListDeadLetters(self, request: rpc.ListDeadLettersRequest, context: object) -> rpc.ListDeadLettersResponse:
-        page = await self._dead_letters.list_dead_letters(list_filters_of(request), request.page_size, request.page_token)
+        filters = list_filters_of(current().caller.project, request)
+        page = await self._dead_letters.list_dead_letters(filters, request.page_size, request.page_token)
         return rpc.ListDeadLettersResponse(dead_letters=map(dead_letter_message, page.items), next_page_token=page.next_token)
 
     async def GetDeadLetter(self, request: rpc.GetDeadLetterRequest, context: object) -> rpc.GetDeadLetterResponse:
@@ -47,17 +48,18 @@ class DeadLetterServicer(DeadLetterServiceServicer):
         return rpc.DiscardDeadLettersResponse(job=job_message(await self._order(request)))
 
     async def GetDeadLetterJob(self, request: rpc.GetDeadLetterJobRequest, context: object) -> rpc.GetDeadLetterJobResponse:
-        return rpc.GetDeadLetterJobResponse(job=job_message(await self._jobs.get(request.id)))
+        return rpc.GetDeadLetterJobResponse(job=job_message(await self._jobs.get(current().caller, request.id)))
 
     async def ListDeadLetterJobs(self, request: rpc.ListDeadLetterJobsRequest, context: object) -> rpc.ListDeadLetterJobsResponse:
-        page = await self._jobs.list_jobs(request.page_size, request.page_token)
+        page = await self._jobs.list_jobs(current().caller, request.page_size, request.page_token)
         return rpc.ListDeadLetterJobsResponse(jobs=map(job_message, page.items), next_page_token=page.next_token)
 
     async def CancelDeadLetterJob(self, request: rpc.CancelDeadLetterJobRequest, context: object) -> rpc.CancelDeadLetterJobResponse:
-        return rpc.CancelDeadLetterJobResponse(job=job_message(await self._jobs.cancel(request.id)))
+        return rpc.CancelDeadLetterJobResponse(job=job_message(await self._jobs.cancel(current().caller, request.id)))
 
     async def _order(self, request: rpc.RequeueDeadLettersRequest | rpc.DiscardDeadLettersRequest) -> BulkOperation:
-        return await self._jobs.order(current().caller, order_of(request, _key_of(request.request_id)))
+        caller = current().caller
+        return await self._jobs.order(caller, order_of(caller.project, request, _key_of(request.request_id)))
 
 
 def _key_of(request_id: str) -> str:

@@ -21,8 +21,8 @@ from naming.email_address import check_email
 class DeadLetterStore(Protocol):
     """Where dead letters are kept."""
 
-    async def find(self, notification_id: UUID) -> DeadLetter | None:
-        """The dead letter of a notification, with its audit trail."""
+    async def find(self, project: str, notification_id: UUID) -> DeadLetter | None:
+        """The dead letter of a project's notification, with its audit trail."""
 
     async def find_delivery(self, notification_id: UUID) -> bytes | None:
         """The serialized Delivery that a requeue would continue from."""
@@ -54,8 +54,8 @@ class PreviewSource(Protocol):
 class People(Protocol):
     """Who exists."""
 
-    async def exists(self, user_id: str) -> bool:
-        """Whether there is such a person. Raises Unavailable when that can't be found out."""
+    async def exists(self, project: str, user_id: str) -> bool:
+        """Whether the project has such a person. Raises Unavailable when that can't be found out."""
 
 
 # Beside the one for reviewing: who repairs a delivery needs neither what it says nor to choose who gets it.
@@ -90,11 +90,11 @@ class DeadLetters:
         """The dead letter of a notification; who looks at personal data is noted first. Raises DeadLetterNotFound or ScopeMissing."""
         if view is View.FULL:
             _check_scope(caller, CONTENT_SCOPE)
-        found = await self._find(notification_id)
+        found = await self._find(caller, notification_id)
         payload = await self._store.find_delivery(found.notification_id)
         if view is View.FULL:
             await self._store.note(found, Action.VIEWED, actor_of(caller), "")
-            found = await self._find(notification_id)
+            found = await self._find(caller, notification_id)
         else:
             found = _scrubbed(found, payload)
         if view is View.BASIC:
@@ -109,8 +109,8 @@ class DeadLetters:
         """
         if wanted.user_id or wanted.email:
             _check_scope(caller, REDIRECT_SCOPE)
-        identifier = _id_of(notification_id)
-        edit = await self._edit_of(wanted)
+        identifier = (await self._find(caller, notification_id)).notification_id
+        edit = await self._edit_of(caller, wanted)
         actor = actor_of(caller)
         decision = Decision(State.REQUEUED, actor, tidy(wanted.note), request=_digest_of(actor, wanted.key) if wanted.key else None)
         decided = await self._store.decide(identifier, decision, lease_s=self._lease_s, edit=edit)
@@ -119,7 +119,7 @@ class DeadLetters:
         refusal = decided.refusal
         if refusal is not None and refusal not in {models.NO_LETTER, models.DECIDED, models.REPEATED}:
             raise NotRequeuable(refusal.words)
-        found = await self._get(notification_id)
+        found = await self._get(caller, notification_id)
         if refusal is models.DECIDED and found.state is not State.REQUEUED:
             raise AlreadyResolved(found.state.name.lower())
         return found
@@ -127,32 +127,33 @@ class DeadLetters:
     async def discard(self, caller: Caller, notification_id: str, note: str) -> DeadLetter:
         """Gives the notification up; it stays FAILED. Raises DeadLetterNotFound or AlreadyResolved."""
         decision = Decision(State.DISCARDED, actor_of(caller), tidy(note))
-        await self._store.decide(_id_of(notification_id), decision, lease_s=self._lease_s, edit=models.NO_EDIT)
-        found = await self._get(notification_id)
+        identifier = (await self._find(caller, notification_id)).notification_id
+        await self._store.decide(identifier, decision, lease_s=self._lease_s, edit=models.NO_EDIT)
+        found = await self._get(caller, notification_id)
         if found.state is not State.DISCARDED:
             raise AlreadyResolved(found.state.name.lower())
         return found
 
     async def annotate(self, caller: Caller, notification_id: str, note: str) -> DeadLetter:
         """Adds a note to the audit trail. Raises DeadLetterNotFound."""
-        found = await self._get(notification_id)
+        found = await self._get(caller, notification_id)
         await self._store.note(found, Action.NOTED, actor_of(caller), tidy(note))
-        return await self._get(notification_id)
+        return await self._get(caller, notification_id)
 
-    async def _find(self, notification_id: str) -> DeadLetter:
-        found = await self._store.find(_id_of(notification_id))
+    async def _find(self, caller: Caller, notification_id: str) -> DeadLetter:
+        found = await self._store.find(caller.project, _id_of(notification_id))
         if found is None:
             raise DeadLetterNotFound
         return found
 
-    async def _get(self, notification_id: str) -> DeadLetter:
-        return _scrubbed(await self._find(notification_id))
+    async def _get(self, caller: Caller, notification_id: str) -> DeadLetter:
+        return _scrubbed(await self._find(caller, notification_id))
 
-    async def _edit_of(self, wanted: Requeue) -> Edit:
+    async def _edit_of(self, caller: Caller, wanted: Requeue) -> Edit:
         user_id = None
         if wanted.user_id:
             user_id = parse(wanted.user_id)
-            if user_id is None or not await self._people.exists(str(user_id)):
+            if user_id is None or not await self._people.exists(caller.project, str(user_id)):
                 raise NewRecipientNotFound.of("user_id", "there is no such user")
         return Edit(user_id, check_email("email", wanted.email) if wanted.email else None)
 

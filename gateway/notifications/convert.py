@@ -52,9 +52,10 @@ def _timeline(entries: Sequence[Entry]) -> list[notification_pb2.TimelineEntry]:
     ]
 
 
-def filters_of(request: notification_service_pb2.ListNotificationsRequest) -> Filters:
+def filters_of(project: str, request: notification_service_pb2.ListNotificationsRequest) -> Filters:
     """The filters of a list, without the person. Raises InvalidArgument for an enum number or a time that does not exist."""
     return Filters(
+        project,
         channel=channel_of(request.channel) if request.channel else None,
         status=status_of(request.status) if request.status else None,
         template=request.template.replace("\0", "") or None,

@@ -19,3 +19,12 @@ class TooLateToCancel(FailedPrecondition):
 
     def __init__(self, status: str) -> None:
         super().__init__(f"the notification can't be cancelled any more: it is {status}", metadata={"status": status})
+
+
+class NothingCaptured(NotFound):
+    """The sandbox has, or had, no message of the notification."""
+
+    reason = "NOTHING_CAPTURED"
+
+    def __init__(self) -> None:
+        super().__init__("no message was captured: only those of test keys are, from their first attempt on and for a day")

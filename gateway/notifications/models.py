@@ -7,10 +7,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import IntEnum
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 from uuid import UUID
 
 from clarion.delivery.v1 import delivery_pb2
+from clarion.notification.v1 import captured_message_pb2
+
+# What the sandbox keeps is shown as it is.
+CapturedMessage: TypeAlias = captured_message_pb2.CapturedMessage
 
 
 class Channel(IntEnum):
@@ -239,9 +243,17 @@ class Unsent(NamedTuple):
     create_time: datetime
 
 
-class Filters(NamedTuple):
-    """Which notifications to list; None means all."""
+class Reach(NamedTuple):
+    """What a caller may know of: the notifications of a project, or of one person in it."""
 
+    project: str
+    user_id: UUID | None = None
+
+
+class Filters(NamedTuple):
+    """Which notifications of a project to list; None means all."""
+
+    project: str
     user_id: UUID | None = None
     channel: Channel | None = None
     status: Status | None = None

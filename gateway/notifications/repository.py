@@ -16,6 +16,7 @@ from gateway.notifications.models import (
     Notification,
     Priority,
     Progress,
+    Reach,
     Status,
     Unsent,
     expand,
@@ -30,7 +31,9 @@ _CURSOR = Cursor("notifications", UUID)
 _SLACK_S = 120.0
 
 # The payload holds the variables, which readers never get.
-_COLUMNS = [column for column in notifications.c if column.name not in {"dispatch_at", "caller", "payload"}]
+_COLUMNS = [column for column in notifications.c if column.name not in {"project", "dispatch_at", "caller", "payload"}]
+
+_ENTRY = [column.label(f"entry_{column.name}") for column in timeline.c]
 
 # `attempt` is the one that will not be made; the caller may know of later ones than the row.
 _CANCEL = text(f"""
@@ -55,15 +58,15 @@ FROM notifications n WHERE n.id = ANY(:ids)
 
 
 class NotificationRepository:
-    """Reads and cancels. A notification of another person than `user_id`, where that is given, is as if it did not exist."""
+    """Reads and cancels. What is beyond a caller's reach is as if it did not exist."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def find(self, identifier: UUID, user_id: UUID | None = None) -> Notification | None:
+    async def find(self, identifier: UUID, reach: Reach) -> Notification | None:
         """The notification with its timeline."""
         async with self._database.connect() as connection:
-            return await _find(connection, identifier, user_id)
+            return await _find(connection, identifier, reach)
 
     async def revisions(self, identifiers: Sequence[UUID]) -> Mapping[UUID, Hashable]:
         """A value for each that exists, which differs after each change of its row or its timeline."""
@@ -95,7 +98,7 @@ class NotificationRepository:
 def page_query(filters: Filters, *, after: UUID | None) -> Select[Any]:
     """Newest first. The times narrow the ids as well, which spares the partitions of other months."""
     table = notifications.c
-    query = select(*_COLUMNS).order_by(table.id.desc())
+    query = select(*_COLUMNS).where(table.project == filters.project).order_by(table.id.desc())
     if after is not None:
         query = query.where(table.id < after)
     for column, value in (
@@ -124,15 +127,15 @@ def _has_status(status: Status) -> ColumnElement[bool]:
     return table.status == status
 
 
-async def _find(connection: AsyncConnection, identifier: UUID, user_id: UUID | None) -> Notification | None:
-    query = select(*_COLUMNS).where(notifications.c.id == identifier)
-    if user_id is not None:
-        query = query.where(notifications.c.user_id == user_id)
-    row = (await connection.execute(query)).one_or_none()
-    if row is None:
-        return None
-    entries = (await connection.execute(select(timeline).where(timeline.c.notification_id == identifier))).all()
-    return _notification(row, [_entry(entry) for entry in entries])
+async def _find(connection: AsyncConnection, identifier: UUID, reach: Reach) -> Notification | None:
+    """One statement, so that row and timeline are those of one moment."""
+    joined = notifications.outerjoin(timeline, timeline.c.notification_id == notifications.c.id)
+    query = select(*_COLUMNS, *_ENTRY).select_from(joined)
+    query = query.where(notifications.c.id == identifier, notifications.c.project == reach.project)
+    if reach.user_id is not None:
+        query = query.where(notifications.c.user_id == reach.user_id)
+    rows = (await connection.execute(query)).all()
+    return _notification(rows[0], [_entry(row) for row in rows if row.entry_status is not None]) if rows else None
 
 
 def _notification(row: Any, entries: Sequence[Entry] | None = None) -> Notification:
@@ -170,14 +173,14 @@ def _timeline(row: Any, entries: Sequence[Entry]) -> tuple[Entry, ...]:
 
 def _entry(row: Any) -> Entry:
     return Entry(
-        time=row.time,
-        status=Status(row.status),
-        run=row.run,
-        attempt=row.attempt,
-        reason=row.reason,
-        detail=row.detail,
-        next_attempt_time=row.next_attempt_time,
-        start_time=row.start_time,
-        devices=tuple(DeviceResult(*device) for device in row.devices or ()),
-        provider=row.provider,
+        time=row.entry_time,
+        status=Status(row.entry_status),
+        run=row.entry_run,
+        attempt=row.entry_attempt,
+        reason=row.entry_reason,
+        detail=row.entry_detail,
+        next_attempt_time=row.entry_next_attempt_time,
+        start_time=row.entry_start_time,
+        devices=tuple(DeviceResult(*device) for device in row.entry_devices or ()),
+        provider=row.entry_provider,
     )

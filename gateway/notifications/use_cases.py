@@ -6,8 +6,8 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 from uuid import UUID
 
-from gateway.notifications.errors import NotificationNotFound, TooLateToCancel
-from gateway.notifications.models import CANCELLABLE, Filters, Notification, Status, Unsent
+from gateway.notifications.errors import NothingCaptured, NotificationNotFound, TooLateToCancel
+from gateway.notifications.models import CANCELLABLE, CapturedMessage, Filters, Notification, Reach, Status, Unsent
 from mesh.context import Caller
 from mesh.errors import InvalidArgument
 from mesh.ids import parse
@@ -18,9 +18,9 @@ SEND_SCOPE = "notifications:send"
 
 
 class NotificationStore(Protocol):
-    """Where notifications are kept. Those of another person than `user_id`, where it is given, are as if they did not exist."""
+    """Where notifications are kept. Those beyond `reach` are as if they did not exist."""
 
-    async def find(self, identifier: UUID, user_id: UUID | None = None) -> Notification | None:
+    async def find(self, identifier: UUID, reach: Reach) -> Notification | None:
         """The notification with its timeline."""
 
     async def list_page(self, filters: Filters, *, size: int, token: str) -> Page[Notification]:
@@ -54,25 +54,41 @@ class Budget(Protocol):
         """Gives back what these notifications took of it, in the background."""
 
 
-class Notifications:
-    """A person's own token reaches that person's notifications only; to it, those of others do not exist."""
+class Captures(Protocol):
+    """What the sandbox got of test keys' notifications."""
 
-    def __init__(self, store: NotificationStore, bus: Bus, watchers: WatcherRegistry, budget: Budget) -> None:
+    async def find(self, notification_id: str) -> CapturedMessage | None:
+        """Raises Unavailable."""
+
+
+class Notifications:
+    """A credential reaches its project's notifications, a person's own token that person's only; to it, those of others do not exist."""
+
+    def __init__(self, store: NotificationStore, bus: Bus, watchers: WatcherRegistry, budget: Budget, captures: Captures) -> None:
         self._store = store
         self._bus = bus
         self._watchers = watchers
         self._budget = budget
+        self._captures = captures
 
     async def get(self, caller: Caller, identifier: str) -> Notification:
         """The notification with its timeline. Raises NotificationNotFound."""
         return await self._existing(_id_of(identifier), _reach(caller, READ_SCOPE))
+
+    async def captured(self, caller: Caller, identifier: str) -> CapturedMessage:
+        """The message that the sandbox got. Raises NotificationNotFound, NothingCaptured or Unavailable."""
+        found = await self.get(caller, identifier)
+        captured = await self._captures.find(str(found.id))
+        if captured is None:
+            raise NothingCaptured
+        return captured
 
     async def list_notifications(self, caller: Caller, user_id: str, filters: Filters, size: int, token: str) -> Page[Notification]:
         """A page, newest first; a person's own token sees that person's only, whatever `user_id` says."""
         wanted = parse(user_id) if user_id else None
         if user_id and wanted is None:
             raise InvalidArgument.of("user_id", "must be a UUID")
-        own = _reach(caller, READ_SCOPE)
+        own = _reach(caller, READ_SCOPE).user_id
         if own is not None and wanted not in {None, own}:
             return Page((), "")
         return await self._store.list_page(filters._replace(user_id=own or wanted), size=page_size(size), token=token)
@@ -82,8 +98,8 @@ class Notifications:
 
         Raises NotificationNotFound, TooLateToCancel, or Unavailable when it is unknown whether it is being sent.
         """
-        key, user_id = _id_of(identifier), _reach(caller, SEND_SCOPE)
-        found = await self._existing(key, user_id)
+        key, reach = _id_of(identifier), _reach(caller, SEND_SCOPE)
+        found = await self._existing(key, reach)
         run, tried = found.progress.run, found.progress.attempt
         if (
             found.status is Status.SCHEDULED
@@ -98,7 +114,7 @@ class Notifications:
                 raise TooLateToCancel(Status.SENDING.name.lower())
             if unsent := await self._store.cancel(key, run=run, attempt=attempt, before=CANCELLABLE):
                 self._note(unsent)
-        found = await self._existing(key, user_id)
+        found = await self._existing(key, reach)
         if found.status is not Status.CANCELLED:
             raise TooLateToCancel(found.status.name.lower())
         return found
@@ -107,20 +123,20 @@ class Notifications:
         self._budget.give_back([cancelled])
         self._watchers.notify([cancelled.id])
 
-    async def _existing(self, key: UUID, user_id: UUID | None) -> Notification:
-        found = await self._store.find(key, user_id)
+    async def _existing(self, key: UUID, reach: Reach) -> Notification:
+        found = await self._store.find(key, reach)
         if found is None:
             raise NotificationNotFound
         return found
 
     async def watch(self, caller: Caller, identifier: str) -> AsyncIterator[Notification]:
         """The notification now, again after each change, and for the last time when it is terminal. Raises NotificationNotFound."""
-        key, user_id = _id_of(identifier), _reach(caller, READ_SCOPE)
+        key, reach = _id_of(identifier), _reach(caller, READ_SCOPE)
         seen: Notification | None = None
         with self._watchers.watch(key) as changed:
             while seen is None or not seen.progress.is_terminal:
                 changed.clear()
-                found = await self._existing(key, user_id)
+                found = await self._existing(key, reach)
                 if seen is None or (found, found.timeline) != (seen, seen.timeline):
                     yield found
                     seen = found
@@ -128,14 +144,14 @@ class Notifications:
                 await changed.wait()
 
 
-def _reach(caller: Caller, scope: str) -> UUID | None:
+def _reach(caller: Caller, scope: str) -> Reach:
     own = caller.confined_to(scope)
     if own is None:
-        return None
+        return Reach(caller.project)
     parsed = parse(own)
     if parsed is None:  # a token whose subject is no person of ours reaches nothing
         raise NotificationNotFound
-    return parsed
+    return Reach(caller.project, parsed)
 
 
 def _id_of(text: str) -> UUID:

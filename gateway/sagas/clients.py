@@ -18,10 +18,10 @@ class PeopleClient:
         self._stub: Any = ErasureServiceStub(channel)
         self._users = users
 
-    async def check_erasable(self, user_id: str, *, administrators: bool) -> None:
+    async def check_erasable(self, project: str, user_id: str, *, administrators: bool) -> None:
         """Raises UserNotFound, PermissionDenied, or Unavailable when it can't be found out."""
         try:
-            await self._stub.CheckErasable(CheckErasableRequest(user_id=user_id, administrators=administrators))
+            await self._stub.CheckErasable(CheckErasableRequest(project=project, user_id=user_id, administrators=administrators))
         except NotFound:
             raise UserNotFound from None
 

@@ -26,13 +26,13 @@ def saga_message(saga: Saga) -> saga_pb2.Saga:
     )
 
 
-def filters_of(request: saga_service_pb2.ListSagasRequest) -> SagaFilters:
+def filters_of(project: str, request: saga_service_pb2.ListSagasRequest) -> SagaFilters:
     """The filters of a list. Raises InvalidArgument for an enum number that does not exist."""
     try:
         state = SagaState(request.state) if request.state else None
     except ValueError:
         raise InvalidArgument.of("state", f"must be one of {', '.join(state.name.lower() for state in SagaState)}") from None
-    return SagaFilters(kind=request.kind.replace("\0", "") or None, state=state)
+    return SagaFilters(project, kind=request.kind.replace("\0", "") or None, state=state)
 
 
 def _step_message(step: StepRecord) -> saga_pb2.SagaStep:

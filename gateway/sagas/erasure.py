@@ -11,6 +11,7 @@ from uuid import UUID
 
 from gateway.sagas.errors import ErasureTurnedBack, StillPublishing, UserNotFound
 from gateway.sagas.models import Kind
+from mesh.context import FIRST_PROJECT, Caller
 from mesh.ids import parse
 from mesh.sagas.state import Definition, Saga, SagaState, Step
 
@@ -31,11 +32,21 @@ class Notifications(Protocol):
         """Removes everything personal from what is not waiting to be sent."""
 
 
+class Captures(Protocol):
+    """What the sandbox keeps of test keys' messages."""
+
+    async def forget(self, user_id: str) -> None:
+        """Removes all messages to a person. Raises ServiceError."""
+
+
 class People(Protocol):
     """user_svc. Every method may be repeated, and raises ServiceError."""
 
-    async def check_erasable(self, user_id: str, *, administrators: bool) -> None:
-        """Asked now. Raises NotFound, or PermissionDenied for an administrator without `administrators`."""
+    async def check_erasable(self, project: str, user_id: str, *, administrators: bool) -> None:
+        """Asked now. Raises NotFound where the project has no such person.
+
+        PermissionDenied for an administrator without `administrators`.
+        """
 
     async def revoke_credentials(self, user_id: str) -> None:
         """Ends their sessions."""
@@ -65,18 +76,23 @@ class OpenSagas(Protocol):
 
 
 class Erasure:
-    """The steps. `notify` is called with notifications that have changed; `sweep` opens the saga that looks again."""
+    """The steps. `notify` is called with notifications that have changed; `sweep` opens the saga that looks again.
+
+    A saga's data names the project: see `project_of`.
+    """
 
     def __init__(
         self,
         notifications: Notifications,
         people: People,
+        captures: Captures,
         *,
         notify: Callable[[Iterable[UUID]], None],
-        sweep: Callable[[str], Awaitable[None]],
+        sweep: Callable[[Saga], Awaitable[None]],
     ) -> None:
         self._notifications = notifications
         self._people = people
+        self._captures = captures
         self._notify = notify
         self._sweep = sweep
 
@@ -115,9 +131,15 @@ class Erasure:
 
     async def redact(self, saga: Saga) -> None:
         await self._notifications.redact(UUID(saga.key))
+        await self._captures.forget(saga.key)
 
     async def plan_sweep(self, saga: Saga) -> None:
-        await self._sweep(saga.key)
+        await self._sweep(saga)
+
+
+def project_of(saga: Saga) -> str:
+    """The project whose person a saga is about. The table has a column made of it."""
+    return str(saga.data.get("project", FIRST_PROJECT))
 
 
 class Erasures:
@@ -128,20 +150,22 @@ class Erasures:
         self._store = store
         self._people = people
 
-    async def erase(self, user_id: str, *, administrators: bool, timeout_s: float) -> Saga:
+    async def erase(self, caller: Caller, user_id: str, *, timeout_s: float) -> Saga:
         """The saga that erases the person, once it is over or suspended, or as it is when the time is up.
 
         While one is open, asking again answers that one, and lets it go on when it was suspended. Raises UserNotFound, PermissionDenied for
-        an administrator without `administrators`, ErasureTurnedBack, or Unavailable when it can't be found out whom the id is of.
+        an administrator without the scope `users:admin`, ErasureTurnedBack, or Unavailable when it can't be found out whom the id is of.
         """
         parsed = parse(user_id)
         if parsed is None:
             raise UserNotFound
         key = str(parsed)
         saga = await self._store.find_open(Kind.ERASURE, key)
+        if saga is not None and project_of(saga) != caller.project:
+            raise UserNotFound
         if saga is None:
-            await self._people.check_erasable(key, administrators=administrators)
-            saga = await self._sagas.start(Kind.ERASURE, key, {})
+            await self._people.check_erasable(caller.project, key, administrators=caller.has("users:admin"))
+            saga = await self._sagas.start(Kind.ERASURE, key, {"project": caller.project})
         elif saga.state is SagaState.SUSPENDED:
             saga = await self._sagas.resume(saga)
         settled = await self._sagas.wait(saga.id, timeout_s=timeout_s) or saga

@@ -14,8 +14,9 @@ class Kind(StrEnum):
 
 
 class SagaFilters(NamedTuple):
-    """Which sagas to list; None means all."""
+    """Which sagas of a project to list; None means all."""
 
+    project: str
     kind: str | None = None
     state: SagaState | None = None
 

@@ -72,6 +72,11 @@ class SagaRepository:
         rows = await self._database.fetch(_FIND, identifier)
         return _saga(rows[0]) if rows else None
 
+    async def find_of(self, project: str, identifier: UUID) -> Saga | None:
+        """The project's saga."""
+        rows = await self._database.fetch(f"{_FIND} AND project = $2", identifier, project)
+        return _saga(rows[0]) if rows else None
+
     async def save(self, saga: Saga) -> bool:
         """False when another replica has moved it."""
         saved = await self._database.fetch(
@@ -106,7 +111,7 @@ class SagaRepository:
 
 def page_query(filters: SagaFilters, *, after: UUID | None) -> Select[Any]:
     """Newest first."""
-    query = select(sagas).order_by(sagas.c.id.desc())
+    query = select(sagas).where(sagas.c.project == filters.project).order_by(sagas.c.id.desc())
     if after is not None:
         query = query.where(sagas.c.id < after)
     if filters.kind is not None:

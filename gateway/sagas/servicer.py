@@ -20,14 +20,14 @@ class SagaServicer(SagaServiceServicer):
         self._desk = desk
 
     async def ListSagas(self, request: rpc.ListSagasRequest, context: object) -> rpc.ListSagasResponse:
-        page = await self._desk.list_sagas(filters_of(request), request.page_size, request.page_token)
+        page = await self._desk.list_sagas(filters_of(current().caller.project, request), request.page_size, request.page_token)
         return rpc.ListSagasResponse(sagas=map(saga_message, page.items), next_page_token=page.next_token)
 
     async def GetSaga(self, request: rpc.GetSagaRequest, context: object) -> rpc.GetSagaResponse:
-        return rpc.GetSagaResponse(saga=saga_message(await self._desk.get(request.id)))
+        return rpc.GetSagaResponse(saga=saga_message(await self._desk.get(current().caller, request.id)))
 
     async def ResumeSaga(self, request: rpc.ResumeSagaRequest, context: object) -> rpc.ResumeSagaResponse:
-        return rpc.ResumeSagaResponse(saga=saga_message(await self._desk.resume(request.id)))
+        return rpc.ResumeSagaResponse(saga=saga_message(await self._desk.resume(current().caller, request.id)))
 
 
 class ErasureServicer:
@@ -39,6 +39,5 @@ class ErasureServicer:
     async def DeleteUser(self, request: user_service_pb2.DeleteUserRequest, context: object) -> user_service_pb2.DeleteUserResponse:
         deadline = current().deadline
         timeout_s = min(_LONGEST_WAIT_S, deadline.remaining_s()) if deadline is not None else _LONGEST_WAIT_S
-        administrators = current().caller.has("users:admin")
-        saga = await self._erasures.erase(request.id, administrators=administrators, timeout_s=max(0.0, timeout_s - _ANSWER_S))
+        saga = await self._erasures.erase(current().caller, request.id, timeout_s=max(0.0, timeout_s - _ANSWER_S))
         return user_service_pb2.DeleteUserResponse(saga_id=str(saga.id), completed=saga.is_over)

@@ -51,11 +51,11 @@ ON CONFLICT DO NOTHING
 # sent again, so its letter is filed as discarded and without content.
 _FILE = f"""
 INSERT INTO dead_letters AS d (
-    notification_id, user_id, channel, template, run, attempts, correlation_id, reason, create_time, cause,
+    notification_id, project, user_id, channel, template, run, attempts, correlation_id, reason, create_time, cause,
     state, detail, delivery, resolve_time, resolved_by
 )
 SELECT
-    n.id, n.user_id, n.channel, n.template, g.run, n.attempt, n.correlation_id, g.reason, g.time, g.cause,
+    n.id, n.project, n.user_id, n.channel, n.template, g.run, n.attempt, n.correlation_id, g.reason, g.time, g.cause,
     CASE WHEN n.payload IS NULL THEN {State.DISCARDED:d} ELSE {State.OPEN:d} END,
     CASE WHEN n.payload IS NULL THEN '' ELSE g.detail END,
     CASE WHEN n.payload IS NULL THEN NULL ELSE g.delivery END,
@@ -74,7 +74,7 @@ RETURNING notification_id
 """
 
 _GIVEN_UP = """
-SELECT id, run, attempt, status, user_id, channel, priority, template, template_version, payload FROM notifications
+SELECT id, run, attempt, status, project, user_id, channel, priority, template, template_version, payload FROM notifications
 WHERE id = ANY($1::uuid[]) ORDER BY id
 """
 UNREADABLE = "UNREADABLE"
@@ -171,7 +171,8 @@ def _given_up(row: Any, reason: str, detail: str) -> Failure:
         deliveries = [
             Delivery(
                 notification_id=str(row["id"]), run=row["run"], attempt=max(1, row["attempt"]), user_id=str(row["user_id"]),
-                channel=row["channel"], priority=row["priority"], template=row["template"], template_version=row["template_version"],
+                project=row["project"], channel=row["channel"], priority=row["priority"], template=row["template"],
+                template_version=row["template_version"],
             )
         ]  # fmt: skip
     entry = Entry(datetime.now(UTC), Status.FAILED, row["run"], max(1, row["attempt"]), reason, detail)

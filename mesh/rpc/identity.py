@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import jwt
 
-from mesh.context import Caller, CallerKind
+from mesh.context import FIRST_PROJECT, Caller, CallerKind
 from mesh.errors import DeadlineExceeded, Unauthenticated, Unavailable
 from mesh.resilience.single_flight import SingleFlight
 from mesh.rpc.revocations import Revocations, key_subject, session_subject, user_subject
@@ -49,6 +49,8 @@ class ApiKeyInfo:
     scopes: frozenset[str]
     expires_at: float | None = None
     revoked: bool = False
+    project: str = FIRST_PROJECT
+    test: bool = False
 
 
 class CredentialSource(Protocol):
@@ -191,7 +193,14 @@ class Authenticator:
         if end <= now:
             raise Unauthenticated("the API key has expired; create a new one", reason="API_KEY_EXPIRED")
         caller = Caller(
-            CallerKind.API_KEY, info.id, info.scopes, name=info.name, subjects=(key_subject(info.id),), expires_at=info.expires_at
+            CallerKind.API_KEY,
+            info.id,
+            info.scopes,
+            name=info.name,
+            subjects=(key_subject(info.id),),
+            expires_at=info.expires_at,
+            project=info.project,
+            test=info.test,
         )
         return _Proven(caller, min(now + _KEY_CACHE_S, end), min(now + _KEY_STALE_S, end))
 
@@ -253,8 +262,16 @@ def _verify_access_token(token: str, key: jwt.PyJWK) -> tuple[Caller, float]:
         raise _rejected("the access token is not valid") from None
     scopes = frozenset(str(claims.get("scope", "")).split())
     user_id, expires_at = str(claims["sub"]), float(claims["exp"])
-    subjects = (user_subject(user_id), session_subject(str(claims.get("sid", ""))))
-    return Caller(CallerKind.USER, user_id, scopes, user_id=user_id, subjects=subjects, expires_at=expires_at), expires_at
+    caller = Caller(
+        CallerKind.USER,
+        user_id,
+        scopes,
+        user_id=user_id,
+        subjects=(user_subject(user_id), session_subject(str(claims.get("sid", "")))),
+        expires_at=expires_at,
+        project=str(claims.get("project", FIRST_PROJECT)),
+    )
+    return caller, expires_at
 
 
 def _service_rejected() -> Unauthenticated:

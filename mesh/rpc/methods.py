@@ -31,6 +31,7 @@ class Method:
     scope: str
     owner: bool
     callers: frozenset[str]
+    installation: bool
     deadline_s: float
     success_status: int
     idempotent: bool
@@ -63,6 +64,7 @@ def method_of(descriptor: MethodDescriptor) -> Method:
         scope=policy.scope,
         owner=policy.owner,
         callers=frozenset(policy.callers),
+        installation=policy.installation,
         deadline_s=policy.default_deadline_ms / 1000,
         success_status=policy.success_status or 200,
         idempotent=options.idempotency_level != descriptor_pb2.MethodOptions.IDEMPOTENCY_UNKNOWN,

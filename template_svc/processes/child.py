@@ -87,7 +87,7 @@ class RenderWorker:
             self._sources[key] = (channel, parts)
         for index, (key, variables) in enumerate(items):
             PROGRESS.pack_into(self._shared, 0, index)
-            place = f"contents.{key[2]}"
+            place = f"contents.{key[-1]}"
             error = None if key in self._compiled else self._guarded(COMPILE_FACTOR, place, self._compile, key)
             started = time.thread_time()  # compiling is paid once, and says nothing about the next rendering
             if error is None:
@@ -105,7 +105,7 @@ class RenderWorker:
         try:
             self._compiled[key] = self._renderer.compile(Content(**parts), Channel(channel), stored=True)
         except PartFault as fault:  # checked when it was created, so a newer version of this program refuses it
-            raise RenderFailed.at(f"contents.{key[2]}.{fault.part}", fault.line, fault.description) from None
+            raise RenderFailed.at(f"contents.{key[-1]}.{fault.part}", fault.line, fault.description) from None
 
     def _render_one(self, key: ContentKey, variables: bytes, place: str) -> None:
         self._content = content_to_bytes(self._renderer.render(self._compiled[key], variables_from_bytes(variables), place))

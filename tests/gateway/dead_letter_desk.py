@@ -26,13 +26,14 @@ from gateway.dead_letters.repository import DeadLetterRepository
 from gateway.dead_letters.use_cases import DeadLetters
 from gateway.dispatch.outbox import Outbox
 from gateway.dispatch.relay import Relay
-from gateway.notifications.models import Entry, Notification, OutboxItem, Status
+from gateway.notifications.models import Entry, Notification, OutboxItem, Reach, Status
 from gateway.notifications.models import Outcome as OutcomeModel
 from gateway.notifications.repository import NotificationRepository
 from gateway.notifications.watchers import Watchers
 from gateway.settling.outcomes import Failure, Outcomes
 from gateway.settling.settlement import Settlement
 from mesh.bus.broker import Message
+from mesh.context import FIRST_PROJECT
 from mesh.stores.database import Database
 from mesh.testing import caller
 from tests.delivery.fakes import FakeRecipients, FakeRenderer
@@ -62,7 +63,7 @@ class Desk:
     def wake(self) -> None:
         self.woken += 1
 
-    async def exists(self, user_id: str) -> bool:
+    async def exists(self, project: str, user_id: str) -> bool:
         return user_id not in self.strangers
 
     async def fail(
@@ -94,7 +95,7 @@ class Desk:
         return rows
 
     async def get(self, identifier: UUID) -> Notification:
-        found = await NotificationRepository(self.database).find(identifier)
+        found = await NotificationRepository(self.database).find(identifier, Reach(FIRST_PROJECT))
         assert found is not None
         return found
 
@@ -106,7 +107,7 @@ class Desk:
 def order(
     decision: State = State.REQUEUED,
     *,
-    filters: DeadLetterFilters = DeadLetterFilters(),  # noqa: B008  a constant
+    filters: DeadLetterFilters = DeadLetterFilters(FIRST_PROJECT),  # noqa: B008  a constant
     rate: int = 1000,
     most: int = 0,
     key: str = "",

@@ -16,10 +16,11 @@ from gateway.accepting.clients import UserClient
 from gateway.accepting.models import Row
 from gateway.accepting.notification_writer import NotificationWriter
 from gateway.app import ERASURE_SERVICE, RECIPIENT_SERVICE
-from gateway.notifications.models import Entry, Notification, Outcome, Status
+from gateway.notifications.models import Entry, Notification, Outcome, Reach, Status
 from gateway.notifications.repository import NotificationRepository
 from gateway.sagas.clients import PeopleClient
 from gateway.settling.outcomes import Failure, Outcomes
+from mesh.context import FIRST_PROJECT
 from mesh.process.settings import Env
 from mesh.resilience.breaker import Breaker
 from mesh.rpc.channel import open_channel
@@ -36,7 +37,7 @@ EMAIL, NAME, PASSWORD = "ada@example.com", "Countess Ada", "correct horse batter
 TOKEN, VARIABLE = "device-token-of-ada", "Analytical Engine"
 STEPS = ["hold_notifications", "revoke_credentials", "delete_user", "cancel_notifications", "redact_notifications", "plan_sweep"]
 TRACES = [EMAIL, NAME, TOKEN, VARIABLE]
-API_KEY = "clk_test_0123456789012345678901234567890123456789"
+API_KEY = "clk_live_0123456789012345678901234567890123456789"
 OPERATOR = (("authorization", f"Bearer {API_KEY}"),)
 SETTINGS = ChannelSettings(ca_file="", cert_file="", key_file="", breaker_failures=1000, breaker_open_s=0.1)
 
@@ -149,7 +150,7 @@ class Rows:
         await self.outcomes.file([Failure(self._outcome(name, Status.FAILED), delivery.SerializeToString())])
 
     async def get(self, name: str) -> Notification:
-        found = await NotificationRepository(self.database).find(self.by_name[name].id)
+        found = await NotificationRepository(self.database).find(self.by_name[name].id, Reach(FIRST_PROJECT))
         assert found is not None
         return found
 

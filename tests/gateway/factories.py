@@ -6,6 +6,7 @@ from typing import Any
 from clarion.delivery.v1.delivery_pb2 import Delivery
 from gateway.accepting.models import Acceptance, Row
 from gateway.notifications.models import Channel, Priority, Status
+from mesh.context import FIRST_PROJECT
 from mesh.ids import new_uuid
 
 
@@ -15,6 +16,7 @@ def make_row(*, key: bytes | None = None, fingerprint: bytes = b"f" * 32, **chan
     identifier = changes.pop("id", new_uuid())
     row = Row(
         id=identifier,
+        project=FIRST_PROJECT,
         user_id=new_uuid(),
         channel=Channel.EMAIL,
         template="welcome",
@@ -47,6 +49,7 @@ def make_delivery(row: Row) -> Delivery:
     """The delivery of a row."""
     return Delivery(
         notification_id=str(row.id),
+        project=row.project,
         attempt=1,
         channel=row.channel,  # type: ignore[arg-type]  # a number of the same enum
         priority=row.priority,  # type: ignore[arg-type]  # enum numbers are ints

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from clarion.notification.v1.captured_message_pb2 import CapturedMessage
 from gateway.notifications.models import Unsent
 
 
@@ -14,3 +15,19 @@ class Budget:
     def give_back(self, unsent: Sequence[Unsent]) -> None:
         """See RecipientBudget."""
         self.unsent += unsent
+
+
+class FakeCaptures:
+    """What the sandbox got, in memory. `forgotten` holds the people of whom all was removed."""
+
+    def __init__(self) -> None:
+        self.messages: dict[str, CapturedMessage] = {}
+        self.forgotten: list[str] = []
+
+    async def find(self, notification_id: str) -> CapturedMessage | None:
+        """See Captures."""
+        return self.messages.get(notification_id)
+
+    async def forget(self, user_id: str) -> None:
+        """See Captures."""
+        self.forgotten.append(user_id)

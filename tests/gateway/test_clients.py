@@ -10,6 +10,8 @@ from clarion.channel.v1 import channel_pb2
 from clarion.template.v1 import render_service_pb2
 from clarion.user.v1 import recipient_service_pb2
 from gateway.accepting.clients import TemplateClient, UserClient
+from gateway.accepting.models import TemplateKey
+from mesh.context import FIRST_PROJECT
 from mesh.errors import ServiceError, Unavailable
 from mesh.resilience.breaker import Breaker
 from mesh.rpc.channel import open_channel
@@ -91,49 +93,49 @@ async def asking() -> AsyncIterator[Asking]:
 
 
 async def test_questions_of_a_moment_share_a_call_and_answers_are_kept(asking: Asking) -> None:
-    found = await asyncio.gather(*(asking.templates.describe("welcome") for _ in range(20)))
+    found = await asyncio.gather(*(asking.templates.describe(TemplateKey(FIRST_PROJECT, "welcome")) for _ in range(20)))
     assert {summary.published_version for summary in found if summary} == {3}
     assert asking.peer.calls == [["welcome"]]
     asking.clock.advance(2)
-    await asking.templates.describe("welcome")
+    await asking.templates.describe(TemplateKey(FIRST_PROJECT, "welcome"))
     assert len(asking.peer.calls) == 1
     asking.clock.advance(2)
-    await asking.templates.describe("welcome")
+    await asking.templates.describe(TemplateKey(FIRST_PROJECT, "welcome"))
     assert len(asking.peer.calls) == 2
 
 
 async def test_what_does_not_exist_is_asked_for_again(asking: Asking) -> None:
     """An unpublished template and an unknown person may be a moment later."""
-    assert await asking.templates.describe("nope") is None
-    draft = await asking.templates.describe("draft")
+    assert await asking.templates.describe(TemplateKey(FIRST_PROJECT, "nope")) is None
+    draft = await asking.templates.describe(TemplateKey(FIRST_PROJECT, "draft"))
     assert draft is not None
     assert draft.published_version == 0
-    assert not await asking.users.exists("bob")
+    assert not await asking.users.exists(FIRST_PROJECT, "bob")
     asking.peer.published |= {"nope": 1, "draft": 1}
     asking.peer.users.add("bob")
-    assert await asking.templates.describe("nope") is not None
-    assert (await asking.templates.describe("draft") or draft).published_version == 1
-    assert await asking.users.exists("bob")
+    assert await asking.templates.describe(TemplateKey(FIRST_PROJECT, "nope")) is not None
+    assert (await asking.templates.describe(TemplateKey(FIRST_PROJECT, "draft")) or draft).published_version == 1
+    assert await asking.users.exists(FIRST_PROJECT, "bob")
 
 
 async def test_remembered_answers_serve_while_the_peer_is_down(asking: Asking) -> None:
-    assert await asking.users.exists("ada")
-    assert await asking.templates.describe("welcome") is not None
+    assert await asking.users.exists(FIRST_PROJECT, "ada")
+    assert await asking.templates.describe(TemplateKey(FIRST_PROJECT, "welcome")) is not None
     asking.peer.down = True
     asking.clock.advance(300)
-    assert await asking.users.exists("ada")
-    assert await asking.templates.describe("welcome") is not None
+    assert await asking.users.exists(FIRST_PROJECT, "ada")
+    assert await asking.templates.describe(TemplateKey(FIRST_PROJECT, "welcome")) is not None
     asking.clock.advance(301)
     with pytest.raises(ServiceError) as caught:
-        await asking.users.exists("ada")
+        await asking.users.exists(FIRST_PROJECT, "ada")
     assert (caught.value.reason, caught.value.retry_after_s) == ("DEPENDENCY_UNAVAILABLE", 7)
 
 
 async def test_a_person_who_was_deleted_is_forgotten(asking: Asking) -> None:
-    assert await asking.users.exists("ada")
+    assert await asking.users.exists(FIRST_PROJECT, "ada")
     asking.peer.users.clear()
     asking.clock.advance(61)
-    assert not await asking.users.exists("ada")
+    assert not await asking.users.exists(FIRST_PROJECT, "ada")
     asking.peer.down = True
     with pytest.raises(Unavailable):
-        await asking.users.exists("ada")
+        await asking.users.exists(FIRST_PROJECT, "ada")

@@ -18,11 +18,12 @@ from gateway.accepting.models import Row
 from gateway.accepting.notification_writer import NotificationWriter
 from gateway.dispatch.outbox import Outbox
 from gateway.dispatch.relay import Relay
-from gateway.notifications.models import Channel, Filters, Notification, OutboxItem, Priority, Status
+from gateway.notifications.models import Channel, Filters, Notification, OutboxItem, Priority, Reach, Status
 from gateway.notifications.repository import NotificationRepository
 from gateway.notifications.watchers import Watchers
 from gateway.settling.outcomes import Outcomes
 from gateway.settling.settlement import Settlement
+from mesh.context import FIRST_PROJECT
 from mesh.ids import least_at
 from mesh.stores.clock import SharedClock
 from mesh.stores.database import Database
@@ -62,7 +63,7 @@ class System:
         found: list[Notification] = []
 
         async def ended() -> bool:
-            one = await repository.find(row.id)
+            one = await repository.find(row.id, Reach(FIRST_PROJECT))
             found[:] = [one] if one is not None else []
             return one is not None and one.progress.is_terminal and one.queued_at is not None
 
@@ -138,6 +139,6 @@ async def test_created_after_stands_gateways_whose_clocks_differ(database: Datab
     await writer.store(row)
     repository = NotificationRepository(database)
     for after, before, found in ((-1, 1, 1), (1, 2, 0), (-2, -1, 0)):
-        filters = Filters(created_after=now + timedelta(seconds=after), created_before=now + timedelta(seconds=before))
+        filters = Filters(FIRST_PROJECT, created_after=now + timedelta(seconds=after), created_before=now + timedelta(seconds=before))
         assert len((await repository.list_page(filters, size=10, token="")).items) == found
     await writer.close()

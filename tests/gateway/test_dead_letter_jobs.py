@@ -17,6 +17,7 @@ from gateway.dead_letters.bulk_runner import BulkRunner
 from gateway.dead_letters.models import Action, Actor, Cause, DeadLetterFilters, State, View
 from gateway.idempotency.errors import IdempotencyKeyReused
 from gateway.notifications.models import Channel, Status
+from mesh.context import FIRST_PROJECT
 from mesh.errors import InvalidArgument, Unavailable
 from mesh.ids import new_uuid
 from mesh.stores.database import Database
@@ -33,10 +34,10 @@ async def ended(desk: Desk, job: BulkOperation) -> BulkOperation:
     """The job when it runs no longer."""
 
     async def over() -> bool:
-        return (await desk.jobs.get(str(job.id))).state is not BulkState.RUNNING
+        return (await desk.jobs.get(REVIEWER, str(job.id))).state is not BulkState.RUNNING
 
     await until_answered(over)
-    return await desk.jobs.get(str(job.id))
+    return await desk.jobs.get(REVIEWER, str(job.id))
 
 
 async def statuses(database: Database) -> Counter[Status]:
@@ -90,7 +91,7 @@ async def test_a_letter_that_fails_again_is_not_taken_twice_by_its_job(desk: Des
         await ended(desk, job)
 
         async def failed() -> bool:
-            page = await desk.letters.list_dead_letters(DeadLetterFilters(), 200, "")
+            page = await desk.letters.list_dead_letters(DeadLetterFilters(FIRST_PROJECT), 200, "")
             return len(page.items) == 60 and {letter.run for letter in page.items} == {1}
 
         await until_answered(failed)
@@ -110,7 +111,7 @@ async def test_a_job_goes_on_after_a_crash(desk: Desk) -> None:
     [claimed] = await crashed.claim(owner, most=8, lease_s=0.5)
     for _ in range(2):  # what these two steps decided is committed, and their process dies before it publishes anything
         await crashed.step(claimed, owner, most=50, lease_s=0.5, dispatch_lease_s=0.5)
-    assert (await desk.jobs.get(str(job.id))).done == 100
+    assert (await desk.jobs.get(REVIEWER, str(job.id))).done == 100
     async with open_floor(desk.database, MemoryBroker()) as floor:
         assert (await ended(desk, job)).done == 300
         await until_sent(desk, 300)
@@ -133,7 +134,7 @@ async def test_a_step_that_dies_in_its_middle_has_not_happened(desk: Desk) -> No
     assert (await statuses(desk.database)) == Counter({Status.FAILED: 20})
     assert not await audits(desk.database)
     assert (await store.step(claimed, owner, most=50, lease_s=30, dispatch_lease_s=3)).more is False
-    assert (await desk.jobs.get(str(job.id))).done == 20
+    assert (await desk.jobs.get(REVIEWER, str(job.id))).done == 20
 
 
 async def _blocked(database: Database) -> None:
@@ -162,7 +163,7 @@ async def test_what_a_filter_finds_is_taken_oldest_first_up_to_the_most(desk: De
     late, early, middle = [await desk.failed(at=at) for at in (30, 0, 15)]
     await desk.failed(template="other")
     await desk.failed(reason="RENDER_FAILED")
-    filters = DeadLetterFilters(cause=Cause.PROVIDER_PERMANENT, template="welcome", created_after=START)
+    filters = DeadLetterFilters(FIRST_PROJECT, cause=Cause.PROVIDER_PERMANENT, template="welcome", created_after=START)
     job = await desk.jobs.order(REVIEWER, order(filters=filters, most=2))
     assert (job.total, job.filters, job.created_by) == (2, filters, "api_key:test-key")
     store, owner = BulkRepository(desk.database), new_uuid()
@@ -176,19 +177,25 @@ async def test_what_a_filter_finds_is_taken_oldest_first_up_to_the_most(desk: De
 
 async def test_a_filter_keeps_its_times_and_kinds(desk: Desk) -> None:
     filters = DeadLetterFilters(
-        channel=Channel.PUSH, template="a", reason="X", cause=Cause.BUS, created_after=START, created_before=START + timedelta(days=1)
+        FIRST_PROJECT,
+        channel=Channel.PUSH,
+        template="a",
+        reason="X",
+        cause=Cause.BUS,
+        created_after=START,
+        created_before=START + timedelta(days=1),
     )
     job = await desk.jobs.order(REVIEWER, order(filters=filters))
-    assert (await desk.jobs.get(str(job.id))).filters == filters
+    assert (await desk.jobs.get(REVIEWER, str(job.id))).filters == filters
 
 
 async def test_what_may_have_been_sent_is_requeued_only_when_it_is_named(desk: Desk) -> None:
     """Its template wants nobody to get it twice."""
     await desk.failed(reason="OUTCOME_UNKNOWN")
     assert (await desk.jobs.order(REVIEWER, order())).total == 0
-    assert (await desk.jobs.order(REVIEWER, order(filters=DeadLetterFilters(template="welcome")))).total == 0
-    assert (await desk.jobs.order(REVIEWER, order(filters=DeadLetterFilters(reason="OUTCOME_UNKNOWN")))).total == 1
-    assert (await desk.jobs.order(REVIEWER, order(filters=DeadLetterFilters(cause=Cause.UNKNOWN_OUTCOME)))).total == 1
+    assert (await desk.jobs.order(REVIEWER, order(filters=DeadLetterFilters(FIRST_PROJECT, template="welcome")))).total == 0
+    assert (await desk.jobs.order(REVIEWER, order(filters=DeadLetterFilters(FIRST_PROJECT, reason="OUTCOME_UNKNOWN")))).total == 1
+    assert (await desk.jobs.order(REVIEWER, order(filters=DeadLetterFilters(FIRST_PROJECT, cause=Cause.UNKNOWN_OUTCOME)))).total == 1
 
 
 async def test_what_can_not_be_sent_any_more_is_skipped_with_its_reason(desk: Desk) -> None:
@@ -208,7 +215,7 @@ async def test_many_are_discarded_in_the_same_way(desk: Desk) -> None:
     kept = await desk.failed(template="other")
     with pytest.raises(InvalidArgument):
         await desk.jobs.order(REVIEWER, order(State.DISCARDED))
-    job = await desk.jobs.order(REVIEWER, order(State.DISCARDED, filters=DeadLetterFilters(template="welcome")))
+    job = await desk.jobs.order(REVIEWER, order(State.DISCARDED, filters=DeadLetterFilters(FIRST_PROJECT, template="welcome")))
     async with open_floor(desk.database, MemoryBroker()) as floor:
         assert (await ended(desk, job)).done == 120
         assert floor.sent.total() == 0
@@ -228,7 +235,7 @@ async def test_another_order_under_the_same_key_is_refused(desk: Desk) -> None:
     await desk.jobs.order(REVIEWER, order(key="k-1"))
     with pytest.raises(IdempotencyKeyReused):
         await desk.jobs.order(REVIEWER, order(key="k-1", rate=5))
-    await desk.jobs.order(REVIEWER, order(State.DISCARDED, filters=DeadLetterFilters(template="a"), key="k-1"))
+    await desk.jobs.order(REVIEWER, order(State.DISCARDED, filters=DeadLetterFilters(FIRST_PROJECT, template="a"), key="k-1"))
 
 
 async def test_a_cancelled_job_stops_where_it_is(desk: Desk) -> None:
@@ -238,24 +245,24 @@ async def test_a_cancelled_job_stops_where_it_is(desk: Desk) -> None:
     [claimed] = await store.claim(owner, most=8, lease_s=30)
     await store.step(claimed, owner, most=4, lease_s=30, dispatch_lease_s=3)
     for _ in range(2):
-        assert (await desk.jobs.cancel(str(job.id))).state is BulkState.CANCELLED
+        assert (await desk.jobs.cancel(REVIEWER, str(job.id))).state is BulkState.CANCELLED
     assert (await store.step(claimed, owner, most=4, lease_s=30, dispatch_lease_s=3)) == Step((), more=False)
     assert await store.claim(owner, most=8, lease_s=30) == []
-    found = await desk.jobs.get(str(job.id))
+    found = await desk.jobs.get(REVIEWER, str(job.id))
     assert (found.state, found.done, found.total) == (BulkState.CANCELLED, 4, 10)
 
 
 async def test_jobs_are_listed_newest_first(desk: Desk) -> None:
     jobs = [await desk.jobs.order(REVIEWER, order()) for _ in range(3)]
-    first = await desk.jobs.list_jobs(2, "")
-    rest = await desk.jobs.list_jobs(2, first.next_token)
+    first = await desk.jobs.list_jobs(REVIEWER, 2, "")
+    rest = await desk.jobs.list_jobs(REVIEWER, 2, first.next_token)
     assert [job.id for job in (*first.items, *rest.items)] == [job.id for job in reversed(jobs)]
     assert rest.next_token == ""
     for identifier in ("x", str(new_uuid())):
         with pytest.raises(BulkOperationNotFound):
-            await desk.jobs.get(identifier)
+            await desk.jobs.get(REVIEWER, identifier)
         with pytest.raises(BulkOperationNotFound):
-            await desk.jobs.cancel(identifier)
+            await desk.jobs.cancel(REVIEWER, identifier)
 
 
 class ScriptedQueue:

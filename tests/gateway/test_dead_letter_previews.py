@@ -62,7 +62,7 @@ class OneLetter:
             correlation_id="c-1",
         )
 
-    async def find(self, notification_id: UUID) -> DeadLetter | None:
+    async def find(self, project: str, notification_id: UUID) -> DeadLetter | None:
         return self.letter
 
     async def find_delivery(self, notification_id: UUID) -> bytes | None:

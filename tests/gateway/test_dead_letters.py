@@ -24,6 +24,7 @@ from gateway.dead_letters.use_cases import Requeue
 from gateway.notifications.models import Channel, Status
 from gateway.settling.convert import outcome_of
 from gateway.settling.outcomes import Outcomes
+from mesh.context import FIRST_PROJECT
 from mesh.errors import InvalidArgument, ScopeMissing
 from mesh.ids import new_id, new_uuid
 from mesh.stores.database import Database
@@ -118,16 +119,16 @@ async def test_pages_follow_each_other_newest_first(desk: Desk) -> None:
     seen: list[UUID] = []
     token = ""
     while True:
-        page = await desk.letters.list_dead_letters(DeadLetterFilters(State.OPEN), 2, token)
+        page = await desk.letters.list_dead_letters(DeadLetterFilters(FIRST_PROJECT, State.OPEN), 2, token)
         seen += [letter.notification_id for letter in page.items]
         token = page.next_token
         if not token:
             break
     assert seen == [row.id for row in reversed(rows[1:])]
-    assert (await desk.letters.list_dead_letters(DeadLetterFilters(State.OPEN, template="other"), 2, "")).items == ()
-    first = await desk.letters.list_dead_letters(DeadLetterFilters(State.OPEN), 2, "")
+    assert (await desk.letters.list_dead_letters(DeadLetterFilters(FIRST_PROJECT, State.OPEN, template="other"), 2, "")).items == ()
+    first = await desk.letters.list_dead_letters(DeadLetterFilters(FIRST_PROJECT, State.OPEN), 2, "")
     with pytest.raises(InvalidArgument):
-        await desk.letters.list_dead_letters(DeadLetterFilters(State.DISCARDED), 2, first.next_token)
+        await desk.letters.list_dead_letters(DeadLetterFilters(FIRST_PROJECT, State.DISCARDED), 2, first.next_token)
 
 
 async def test_filters_that_are_set_must_all_hold(desk: Desk) -> None:
@@ -135,15 +136,15 @@ async def test_filters_that_are_set_must_all_hold(desk: Desk) -> None:
     silent = await desk.failed(reason="SMTP_TIMEOUT", template="a", at=10)
     lost = await desk.failed(reason="OUTCOME_UNKNOWN", template="b", channel=Channel.PUSH, at=20)
     for filters, expected in (
-        (DeadLetterFilters(), [lost, silent, refused]),
-        (DeadLetterFilters(template="a"), [silent, refused]),
-        (DeadLetterFilters(cause=Cause.PROVIDER_TRANSIENT), [silent]),
-        (DeadLetterFilters(cause=Cause.PROVIDER_TRANSIENT, template="b"), []),
-        (DeadLetterFilters(reason="SMTP_550"), [refused]),
-        (DeadLetterFilters(channel=Channel.PUSH), [lost]),
-        (DeadLetterFilters(created_after=START + timedelta(seconds=10)), [lost, silent]),
-        (DeadLetterFilters(created_before=START + timedelta(seconds=10)), [refused]),
-        (DeadLetterFilters(state=State.DISCARDED), []),
+        (DeadLetterFilters(FIRST_PROJECT), [lost, silent, refused]),
+        (DeadLetterFilters(FIRST_PROJECT, template="a"), [silent, refused]),
+        (DeadLetterFilters(FIRST_PROJECT, cause=Cause.PROVIDER_TRANSIENT), [silent]),
+        (DeadLetterFilters(FIRST_PROJECT, cause=Cause.PROVIDER_TRANSIENT, template="b"), []),
+        (DeadLetterFilters(FIRST_PROJECT, reason="SMTP_550"), [refused]),
+        (DeadLetterFilters(FIRST_PROJECT, channel=Channel.PUSH), [lost]),
+        (DeadLetterFilters(FIRST_PROJECT, created_after=START + timedelta(seconds=10)), [lost, silent]),
+        (DeadLetterFilters(FIRST_PROJECT, created_before=START + timedelta(seconds=10)), [refused]),
+        (DeadLetterFilters(FIRST_PROJECT, state=State.DISCARDED), []),
     ):
         page = await desk.letters.list_dead_letters(filters, 0, "")
         assert [letter.notification_id for letter in page.items] == [row.id for row in expected], filters
@@ -152,12 +153,12 @@ async def test_filters_that_are_set_must_all_hold(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("filters", "index"),
     [
-        (DeadLetterFilters(), "dead_letters_by_state"),
-        (DeadLetterFilters(created_after=START, created_before=START), "dead_letters_by_state"),
-        (DeadLetterFilters(cause=Cause.TEMPLATE), "dead_letters_by_cause"),
-        (DeadLetterFilters(reason="SMTP_550", created_after=START), "dead_letters_by_reason"),
-        (DeadLetterFilters(template="welcome"), "dead_letters_by_template"),
-        (DeadLetterFilters(channel=Channel.EMAIL), "dead_letters_by_channel"),
+        (DeadLetterFilters(FIRST_PROJECT), "dead_letters_by_state"),
+        (DeadLetterFilters(FIRST_PROJECT, created_after=START, created_before=START), "dead_letters_by_state"),
+        (DeadLetterFilters(FIRST_PROJECT, cause=Cause.TEMPLATE), "dead_letters_by_cause"),
+        (DeadLetterFilters(FIRST_PROJECT, reason="SMTP_550", created_after=START), "dead_letters_by_reason"),
+        (DeadLetterFilters(FIRST_PROJECT, template="welcome"), "dead_letters_by_template"),
+        (DeadLetterFilters(FIRST_PROJECT, channel=Channel.EMAIL), "dead_letters_by_channel"),
     ],
 )
 async def test_each_listed_query_walks_an_index(database: Database, filters: DeadLetterFilters, index: str) -> None:

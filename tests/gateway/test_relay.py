@@ -15,10 +15,11 @@ from gateway.accepting.notification_writer import NotificationWriter
 from gateway.dispatch.leases import Leases
 from gateway.dispatch.outbox import Outbox
 from gateway.dispatch.relay import Relay
-from gateway.notifications.models import Channel, OutboxItem, Priority, Status
+from gateway.notifications.models import Channel, OutboxItem, Priority, Reach, Status
 from gateway.notifications.repository import NotificationRepository
 from gateway.notifications.watchers import Watchers
 from mesh.bus.broker import Message
+from mesh.context import FIRST_PROJECT
 from mesh.stores.database import Database
 from mesh.testing import FakeClock
 from tests.gateway.factories import make_row
@@ -81,7 +82,7 @@ async def store(database: Database, rows: Sequence[Row], relay: Relay | None = N
 
 async def statuses(database: Database, rows: Sequence[Row]) -> set[Status]:
     repository = NotificationRepository(database)
-    found = [await repository.find(row.id) for row in rows]
+    found = [await repository.find(row.id, Reach(FIRST_PROJECT)) for row in rows]
     return {notification.status for notification in found if notification is not None}
 
 
@@ -130,7 +131,7 @@ async def test_a_scheduled_row_is_published_when_its_time_has_come(bus: Bus, rel
     await relay.sweep()
     await bus.until(1)
     await relay.close()
-    notification = await NotificationRepository(database).find(row.id)
+    notification = await NotificationRepository(database).find(row.id, Reach(FIRST_PROJECT))
     assert notification is not None
     assert [entry.status for entry in notification.timeline] == [Status.SCHEDULED, Status.QUEUED]
 
@@ -166,7 +167,7 @@ async def test_what_has_expired_in_the_backlog_is_not_published(bus: Bus, relay:
     await store(database, [row])
     await relay.sweep()
     assert bus.ids == []
-    notification = await NotificationRepository(database).find(row.id)
+    notification = await NotificationRepository(database).find(row.id, Reach(FIRST_PROJECT))
     assert notification is not None
     assert (notification.status, notification.reason) == (Status.EXPIRED, "EXPIRED_IN_BACKLOG")
     assert [entry.status for entry in notification.timeline] == [Status.PENDING, Status.EXPIRED]

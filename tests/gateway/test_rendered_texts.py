@@ -11,10 +11,11 @@ from gateway.accepting.errors import TextTooLarge
 from gateway.accepting.models import Draft, TemplateSummary
 from gateway.accepting.rendered_texts import RenderedTexts
 from gateway.notifications.models import Channel
+from mesh.context import FIRST_PROJECT
 from mesh.errors import FailedPrecondition, FieldViolation, ServiceError, Unavailable
 
 DRAFT = Draft(user_id="u", channel=Channel.PUSH, template="news", variables=Struct())
-NEWS = TemplateSummary("news", Channel.PUSH, "", False, 1, 4, ())
+NEWS = TemplateSummary(FIRST_PROJECT, "news", Channel.PUSH, "", False, 1, 4, ())
 TOO_LARGE = FailedPrecondition(
     "contents.de: makes a message of 5000 bytes",
     reason="OUTPUT_TOO_LARGE",

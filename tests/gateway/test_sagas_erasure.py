@@ -22,8 +22,10 @@ from mesh.sagas.orchestrator import Orchestrator
 from mesh.sagas.state import RetryPolicy, Saga, SagaState, StepState
 from mesh.stores.database import Database, open_database
 from mesh.stores.settings import DatabaseSettings
+from mesh.testing import caller
 from tests.fixtures_postgres import NewDatabase
 from tests.gateway.erasure_stage import STEPS, TRACES, Rows, UserSvc
+from tests.gateway.fakes import FakeCaptures
 from tests.mesh.saga_fakes import Clock, Crash
 from tests.rows import rows_that_hold
 
@@ -70,8 +72,8 @@ class Leaving:
         self.revoke_credentials = people.revoke_credentials
         self.erase = people.erase
 
-    async def check_erasable(self, user_id: str, *, administrators: bool) -> None:
-        await self._people.check_erasable(user_id, administrators=administrators)
+    async def check_erasable(self, project: str, user_id: str, *, administrators: bool) -> None:
+        await self._people.check_erasable(project, user_id, administrators=administrators)
         await self._user_svc.stop()
 
 
@@ -87,12 +89,13 @@ class Stage:
     rows: Rows
     clock: Clock = field(default_factory=Clock)
     told: list[UUID] = field(default_factory=list)
+    captures: FakeCaptures = field(default_factory=FakeCaptures)
 
     def replica(self, store: SagaRepository | None = None, *, lease_s: float = 30.0) -> Orchestrator:
-        async def sweep(user_id: str) -> None:
-            await orchestrator.start(Kind.ERASURE_SWEEP, user_id, {}, delay_s=660)
+        async def sweep(saga: Saga) -> None:
+            await orchestrator.start(Kind.ERASURE_SWEEP, saga.key, saga.data, delay_s=660)
 
-        erasure = Erasure(PersonalRows(self.gateway), self.people, notify=self.notify, sweep=sweep)
+        erasure = Erasure(PersonalRows(self.gateway), self.people, self.captures, notify=self.notify, sweep=sweep)
         policy = RetryPolicy(faults=3)
         orchestrator = Orchestrator(
             erasure.definitions(), store or SagaRepository(self.gateway), lease_s=lease_s, poll_s=0.01, policy=policy, now=self.clock
@@ -106,7 +109,7 @@ class Stage:
         return Erasures(orchestrator or self.replica(), SagaRepository(self.gateway), self.people)
 
     async def erase(self, timeout_s: float = 20.0) -> Saga:
-        return await self.erasures().erase(str(self.user_id), administrators=False, timeout_s=timeout_s)
+        return await self.erasures().erase(caller("users:write"), str(self.user_id), timeout_s=timeout_s)
 
     async def settle(self, saga: Saga, store: SagaRepository) -> Saga:
         """Runs the saga, each time in a new replica that finds what the one before has left."""
@@ -268,7 +271,7 @@ async def test_nobody_is_erased_who_is_not_there(stage: Stage) -> None:
     """And no saga begins."""
     for unknown in (new_id(), "x"):
         with pytest.raises(UserNotFound):
-            await stage.erasures().erase(unknown, administrators=False, timeout_s=1)
+            await stage.erasures().erase(caller("users:write"), unknown, timeout_s=1)
     async with stage.gateway.connect() as connection:
         assert (await connection.execute(text("SELECT count(*) FROM sagas"))).scalar_one() == 0
 
@@ -282,7 +285,7 @@ async def test_an_administrator_is_erased_by_administrators_only(stage: Stage) -
     assert refused.value.metadata == {"scope": "users:admin"}
     async with stage.gateway.connect() as connection:
         assert (await connection.execute(text("SELECT count(*) FROM sagas"))).scalar_one() == 0
-    saga = await stage.erasures().erase(str(stage.user_id), administrators=True, timeout_s=20)
+    saga = await stage.erasures().erase(caller("users:write", "users:admin"), str(stage.user_id), timeout_s=20)
     assert saga.state is SagaState.COMPLETED
 
 
@@ -313,13 +316,13 @@ async def test_asking_again_sets_a_parked_one_going(stage: Stage) -> None:
             raise Internal("bug")
 
     store = SagaRepository(stage.gateway)
-    erasure = Erasure(Broken(stage.gateway), stage.people, notify=stage.notify, sweep=_no_sweep)
+    erasure = Erasure(Broken(stage.gateway), stage.people, stage.captures, notify=stage.notify, sweep=_no_sweep)
     broken = Orchestrator(erasure.definitions(), store, policy=RetryPolicy(faults=1), now=stage.clock)
-    suspended = await stage.erasures(broken).erase(str(stage.user_id), administrators=False, timeout_s=20)
+    suspended = await stage.erasures(broken).erase(caller("users:write"), str(stage.user_id), timeout_s=20)
     assert (suspended.state, suspended.step.name) == (SagaState.SUSPENDED, "redact_notifications")
     ended = await stage.erase()
     assert (ended.id, ended.state, await stage.traces()) == (suspended.id, SagaState.COMPLETED, [])
 
 
-async def _no_sweep(user_id: str) -> None:
+async def _no_sweep(erasure: Saga) -> None:
     return None

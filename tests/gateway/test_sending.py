@@ -18,14 +18,14 @@ from gateway.accepting.admission import Admission
 from gateway.accepting.convert import delivery_bytes, draft_of, fingerprint_of
 from gateway.accepting.errors import TextTooLarge
 from gateway.accepting.limits import AdmissionDecision, Answer, Ask, Claim, RateLimit
-from gateway.accepting.models import Acceptance, Draft, Record, Row, TemplateSummary, TextSize
+from gateway.accepting.models import Acceptance, Draft, Record, Row, TemplateKey, TemplateSummary, TextSize
 from gateway.accepting.notification_writer import NotificationWriter
 from gateway.accepting.use_cases import Key, Sender, choose_key
 from gateway.notifications.models import Channel, Status
 from gateway.notifications.use_cases import Notifications
 from gateway.servicer import NotificationServicer
 from mesh import context
-from mesh.context import CallContext
+from mesh.context import FIRST_PROJECT, CallContext
 from mesh.errors import InvalidArgument, PermissionDenied, ServiceError, Unavailable
 from mesh.ids import new_id
 from mesh.rpc.dispatcher import Dispatcher
@@ -35,7 +35,7 @@ from mesh.stores.cache import open_cache
 from mesh.stores.database import Database
 from mesh.stores.settings import CacheSettings
 from mesh.testing import SECRET, FakeCredentials, caller
-from tests.gateway.fakes import Budget
+from tests.gateway.fakes import Budget, FakeCaptures
 
 USER = "01890000-0000-7000-8000-000000000001"
 LIMIT = RateLimit("caller", 10, 60)
@@ -44,13 +44,13 @@ NOW = datetime.now(UTC)
 
 class FakeTemplates:
     def __init__(self) -> None:
-        self.known = {"welcome": TemplateSummary("welcome", Channel.EMAIL, "news", False, 1, 3, ("name",))}
+        self.known = {"welcome": TemplateSummary(FIRST_PROJECT, "welcome", Channel.EMAIL, "news", False, 1, 3, ("name",))}
         self.error: ServiceError | None = None
 
-    async def describe(self, name: str) -> TemplateSummary | None:
+    async def describe(self, key: TemplateKey) -> TemplateSummary | None:
         if self.error is not None:
             raise self.error
-        return self.known.get(name)
+        return self.known.get(key.name)
 
 
 class FakeTexts:
@@ -65,7 +65,7 @@ class FakeTexts:
 
 
 class FakeUsers:
-    async def exists(self, user_id: str) -> bool:
+    async def exists(self, project: str, user_id: str) -> bool:
         return user_id == USER
 
 
@@ -301,7 +301,7 @@ class Real:
             payload=delivery_bytes,
             lease_s=3.0,
         )
-        unread = Notifications(None, None, None, Budget())  # type: ignore[arg-type]  # not read
+        unread = Notifications(None, None, None, Budget(), FakeCaptures())  # type: ignore[arg-type]  # not read
         self.servicer = NotificationServicer(sender=self.sender, notifications=unread)
 
     def _stored(self, rows: Sequence[Row]) -> None:

@@ -18,11 +18,12 @@ from gateway.accepting.models import Row
 from gateway.accepting.notification_writer import NotificationWriter
 from gateway.dispatch.outbox import Outbox
 from gateway.notifications.convert import notification_message
-from gateway.notifications.models import Channel, DeviceResult, Notification, Status
+from gateway.notifications.models import Channel, DeviceResult, Notification, Reach, Status
 from gateway.notifications.repository import NotificationRepository
 from gateway.notifications.watchers import Watchers
 from gateway.settling.outcomes import Outcomes
 from gateway.settling.settlement import Settlement
+from mesh.context import FIRST_PROJECT
 from mesh.stores.database import Database
 from tests.gateway.factories import make_delivery, make_row
 from tests.gateway.fakes import Budget
@@ -58,7 +59,7 @@ class Desk:
         return sum(subscription.in_flight for subscription in self.settlement._subscriptions)
 
     async def get(self, identifier: UUID) -> Notification:
-        found = await self.repository.find(identifier)
+        found = await self.repository.find(identifier, Reach(FIRST_PROJECT))
         assert found is not None
         return found
 

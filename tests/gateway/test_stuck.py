@@ -13,12 +13,13 @@ from devstack.broker import MemoryBroker
 from gateway.accepting.models import Row
 from gateway.accepting.notification_writer import NotificationWriter
 from gateway.dispatch.outbox import PUT_BACK, Outbox
-from gateway.notifications.models import Channel, Notification, Status
+from gateway.notifications.models import Channel, Notification, Reach, Status
 from gateway.notifications.repository import NotificationRepository
 from gateway.notifications.watchers import Watchers
 from gateway.settling.outcomes import Outcomes
 from gateway.settling.stuck import MAX_PUT_BACKS, STUCK, StuckSweep
 from gateway.settling.stuck_rows import StuckRows
+from mesh.context import FIRST_PROJECT
 from mesh.stores.database import Database
 from mesh.testing import FakeClock
 from tests.gateway.factories import make_row
@@ -60,7 +61,7 @@ class Stage:
                 await connection.execute(text(statement), {"s": timedelta(seconds=seconds)})
 
     async def get(self, row: Row) -> Notification:
-        found = await NotificationRepository(self.database).find(row.id)
+        found = await NotificationRepository(self.database).find(row.id, Reach(FIRST_PROJECT))
         assert found is not None
         return found
 

@@ -8,6 +8,7 @@ from google.protobuf import json_format
 from google.protobuf.struct_pb2 import Struct
 
 from clarion.template.v1 import template_pb2
+from mesh.context import FIRST_PROJECT
 from template_svc.convert import content_from_proto
 from template_svc.models import Channel, Content, NewTemplate, NewVersion, OnUnknown, Rendered
 
@@ -34,7 +35,7 @@ class Clock:
 
 def make_template(name: str = "welcome", **overrides: Any) -> NewTemplate:
     """An e-mail template in English."""
-    new = NewTemplate(name, Channel.EMAIL, "", "", False, OnUnknown.RESEND, "en")
+    new = NewTemplate(FIRST_PROJECT, name, Channel.EMAIL, "", "", False, OnUnknown.RESEND, "en")
     return replace(new, **overrides)
 
 

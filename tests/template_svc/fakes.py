@@ -19,6 +19,7 @@ from template_svc.models import (
     RenderJob,
     StoredVersion,
     Template,
+    TemplateKey,
     TemplateSummary,
     TemplateVersion,
     VersionKey,
@@ -71,68 +72,71 @@ class MemoryTemplates:
     """Implements `use_cases.TemplateStore`. `loads` counts the questions that `load` answered."""
 
     def __init__(self) -> None:
-        self._templates: dict[str, Template] = {}
+        self._templates: dict[TemplateKey, Template] = {}
         self._versions: dict[VersionKey, TemplateVersion] = {}
-        self._numbers: dict[str, int] = {}
+        self._numbers: dict[TemplateKey, int] = {}
         self.loads = 0
 
     async def insert(self, new: NewTemplate, now: datetime) -> Template | None:
-        if new.name in self._templates:
+        key = TemplateKey(new.project, new.name)
+        if key in self._templates:
             return None
-        known = (new.name, new.channel, new.category, new.description, new.mandatory, new.on_unknown, new.default_locale)
-        self._templates[new.name] = Template(*known, 0, 0, now, now)
-        return self._templates[new.name]
+        known = (new.project, new.name, new.channel, new.category, new.description, new.mandatory, new.on_unknown, new.default_locale)
+        self._templates[key] = Template(*known, 0, 0, now, now)
+        return self._templates[key]
 
-    async def find(self, name: str) -> Template | None:
-        return self._templates.get(name)
+    async def find(self, key: TemplateKey) -> Template | None:
+        return self._templates.get(key)
 
-    async def list(self, channel: Channel | None, after: str | None, limit: int) -> Sequence[Template]:
-        found = [self._templates[name] for name in sorted(self._templates) if after is None or name > after]
+    async def list(self, project: str, channel: Channel | None, after: str | None, limit: int) -> Sequence[Template]:
+        keys = [key for key in sorted(self._templates) if key.project == project and (after is None or key.name > after)]
+        found = [self._templates[key] for key in keys]
         return [template for template in found if channel in {None, template.channel}][:limit]
 
-    async def delete(self, name: str, now: datetime) -> bool:
-        self._versions = {key: version for key, version in self._versions.items() if key.template != name}
-        return self._templates.pop(name, None) is not None
+    async def delete(self, key: TemplateKey, now: datetime) -> bool:
+        self._versions = {known: version for known, version in self._versions.items() if known.of != key}
+        return self._templates.pop(key, None) is not None
 
     async def add_version(self, template: Template, new: NewVersion, publish: bool, now: datetime) -> TemplateVersion | None:
-        current = self._templates.get(template.name)
+        current = self._templates.get(template.key)
         if current is None or current.create_time != template.create_time:
             return None
-        number = self._numbers[template.name] = self._numbers.get(template.name, 0) + 1
+        number = self._numbers[template.key] = self._numbers.get(template.key, 0) + 1
         published = number if publish else current.published_version
-        self._templates[template.name] = replace(current, latest_version=number, published_version=published, update_time=now)
-        key = VersionKey(template.name, number)
-        self._versions[key] = TemplateVersion(new.contents, new.required_variables, template.name, number, publish, now)
+        self._templates[template.key] = replace(current, latest_version=number, published_version=published, update_time=now)
+        key = VersionKey(*template.key, number)
+        self._versions[key] = TemplateVersion(new.contents, new.required_variables, *template.key, number, publish, now)
         return self._versions[key]
 
     async def find_version(self, key: VersionKey) -> TemplateVersion | None:
         version = self._versions.get(key)
-        return version and replace(version, published=self._templates[key.template].published_version == key.version)
+        return version and replace(version, published=self._templates[key.of].published_version == key.version)
 
-    async def list_versions(self, name: str, before: int | None, limit: int) -> Sequence[TemplateVersion]:
-        keys = sorted((key for key in self._versions if key.template == name and (before is None or key.version < before)), reverse=True)
+    async def list_versions(self, key: TemplateKey, before: int | None, limit: int) -> Sequence[TemplateVersion]:
+        known = [version for version in self._versions if version.of == key]
+        keys = sorted((version for version in known if before is None or version.version < before), reverse=True)
         found = [await self.find_version(key) for key in keys[:limit]]
         return [version for version in found if version is not None]
 
     async def publish(self, key: VersionKey, now: datetime) -> Template | None:
         if key not in self._versions:
             return None
-        self._templates[key.template] = replace(self._templates[key.template], published_version=key.version, update_time=now)
-        return self._templates[key.template]
+        self._templates[key.of] = replace(self._templates[key.of], published_version=key.version, update_time=now)
+        return self._templates[key.of]
 
     async def load(self, keys: Sequence[VersionKey]) -> Mapping[VersionKey, StoredVersion]:
         self.loads += 1
         return {key: self._stored(self._versions[key]) for key in keys if key in self._versions}
 
-    async def describe(self, names: Sequence[str]) -> Mapping[str, TemplateSummary]:
-        return {name: self._summary(self._templates[name]) for name in names if name in self._templates}
+    async def describe(self, keys: Sequence[TemplateKey]) -> Mapping[TemplateKey, TemplateSummary]:
+        return {key: self._summary(self._templates[key]) for key in keys if key in self._templates}
 
     def _stored(self, version: TemplateVersion) -> StoredVersion:
-        template = self._templates[version.template]
+        template = self._templates[TemplateKey(version.project, version.template)]
         return StoredVersion(template.channel, template.default_locale, version.contents, version.required_variables)
 
     def _summary(self, template: Template) -> TemplateSummary:
-        version = self._versions.get(VersionKey(template.name, template.published_version))
+        version = self._versions.get(VersionKey(*template.key, template.published_version))
         if version is None:
             return TemplateSummary(template.name, template)
         return TemplateSummary(template.name, template, version.required_variables, tuple(sorted(version.contents)))

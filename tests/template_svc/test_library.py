@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
+from mesh.context import FIRST_PROJECT
 from template_svc.library import MIN_WEIGHT, Library, LruCache
-from template_svc.models import Channel, Content, StoredVersion, VersionKey
+from template_svc.models import Channel, Content, StoredVersion, TemplateKey, VersionKey
 from tests.template_svc.factories import EMAIL
 
-KEY = VersionKey("welcome", 1)
+KEY = VersionKey(FIRST_PROJECT, "welcome", 1)
 
 
 class Shelf:
@@ -44,18 +45,18 @@ def test_a_heavy_entry_drives_out_many_and_is_still_kept() -> None:
 async def test_a_version_is_read_once_and_the_missing_ones_with_one_question() -> None:
     shelf = Shelf()
     library = Library(shelf)
-    other = VersionKey("other", 2)
-    assert set(await library.find([KEY, VersionKey("none", 1)])) == {KEY}
+    other = VersionKey(FIRST_PROJECT, "other", 2)
+    assert set(await library.find([KEY, VersionKey(FIRST_PROJECT, "none", 1)])) == {KEY}
     assert set(await library.find([KEY, other])) == {KEY, other}
     await library.find([KEY, other])
-    assert shelf.asked == [[VersionKey("none", 1), KEY], [other]]
+    assert shelf.asked == [[VersionKey(FIRST_PROJECT, "none", 1), KEY], [other]]
 
 
 async def test_a_deleted_template_is_forgotten() -> None:
     shelf = Shelf()
     library = Library(shelf)
     await library.find([KEY])
-    library.forget("welcome")
+    library.forget(TemplateKey(FIRST_PROJECT, "welcome"))
     await library.find([KEY])
     assert len(shelf.asked) == 2
 

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 import psutil
 import pytest
 
+from mesh.context import FIRST_PROJECT
 from mesh.errors import ServiceError, Unavailable
 from template_svc.errors import InvalidContents, MissingVariable, RenderCrashed, RenderFailed, RenderTooSlow
 from template_svc.models import Channel, Content, ContentKey, Rendered, RenderJob
@@ -40,7 +41,7 @@ async def pool() -> AsyncIterator[ProcessPool]:
 
 def job(text: str = "", name: str = "welcome", /, **variables: object) -> RenderJob:
     content = Content(subject="s", text=text) if text else EMAIL
-    return RenderJob(ContentKey(name, 1, "en"), Channel.EMAIL, content, struct_bytes(variables))
+    return RenderJob(ContentKey(FIRST_PROJECT, name, 1, "en"), Channel.EMAIL, content, struct_bytes(variables))
 
 
 def children() -> list[psutil.Process]:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
+from mesh.context import FIRST_PROJECT
 from template_svc.errors import RenderHeld, RenderTooSlow, TooManyPreviews
 from template_svc.models import Channel, Checked, Content, ContentKey, Rendered, RenderJob
 from template_svc.scheduling import MAX_APART, MAX_PER_CALLER, SUSPECT_S, Lane, Outcome, Scheduler, Standing
@@ -46,7 +47,7 @@ def scheduler(processes: ScriptedProcesses, clock: Clock) -> Scheduler:
 
 
 def job(name: str = "good", number: int = 0) -> RenderJob:
-    return RenderJob(ContentKey(name, 1, "en"), Channel.EMAIL, EMAIL, str(number).encode())
+    return RenderJob(ContentKey(FIRST_PROJECT, name, 1, "en"), Channel.EMAIL, EMAIL, str(number).encode())
 
 
 async def test_a_new_content_is_tried_once_apart_and_the_rest_shares_a_process(scheduler: Scheduler, processes: ScriptedProcesses) -> None:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from mesh import ids
+from mesh.context import FIRST_PROJECT
 from user_svc.auth.api_keys import api_key
 from user_svc.auth.models import ApiKey
 from user_svc.devices.models import Device, Platform
@@ -47,4 +48,4 @@ def make_api_key(secret: str = "clk_test_0123456789", **overrides: Any) -> ApiKe
 
 def make_contact(**overrides: Any) -> Contact:
     """A person with an address and nothing else."""
-    return replace(Contact(ids.new_id(), "ada@example.com", "", "en", "UTC", "Ada", (), ()), **overrides)
+    return replace(Contact(ids.new_id(), FIRST_PROJECT, "ada@example.com", "", "en", "UTC", "Ada", (), ()), **overrides)

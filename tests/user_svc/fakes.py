@@ -22,7 +22,7 @@ from user_svc.devices.errors import TooManyDevices
 from user_svc.devices.models import MAX_DEVICES, Device
 from user_svc.preferences.errors import TooManyRules
 from user_svc.preferences.models import MAX_RULES, Choice, PreferenceRule, Preferences
-from user_svc.recipients.models import Contact, PushTarget
+from user_svc.recipients.models import Address, Contact, PushTarget
 from user_svc.suppressions.models import Suppression
 from user_svc.users.errors import EmailTaken
 from user_svc.users.models import User, UserChanges
@@ -33,14 +33,19 @@ class Memory:
     """All tables."""
 
     users: dict[str, User] = field(default_factory=dict)
+    projects: dict[str, str] = field(default_factory=dict)  # by the person's id
     password_hashes: dict[str, str | None] = field(default_factory=dict)
     devices: dict[str, Device] = field(default_factory=dict)
     preferences: dict[str, Preferences] = field(default_factory=dict)
-    suppressions: dict[str, Suppression] = field(default_factory=dict)
+    suppressions: dict[Address, Suppression] = field(default_factory=dict)
     refresh_tokens: dict[bytes, RefreshToken] = field(default_factory=dict)
     used: set[bytes] = field(default_factory=set)
     api_keys: dict[str, ApiKey] = field(default_factory=dict)
     signing_keys: dict[str, SigningKey] = field(default_factory=dict)
+
+    def user(self, project: str, user_id: str) -> User | None:
+        """The project's person."""
+        return self.users.get(user_id) if self.projects.get(user_id) == project else None
 
 
 class MemoryUsers:
@@ -49,39 +54,44 @@ class MemoryUsers:
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
 
-    async def insert(self, user: User, password_hash: str | None) -> None:
-        self._refuse_taken(user.email, user.id)
+    async def insert(self, project: str, user: User, password_hash: str | None) -> None:
+        self._refuse_taken(project, user.email, user.id)
         self._memory.users[user.id] = user
+        self._memory.projects[user.id] = project
         self._memory.password_hashes[user.id] = password_hash
 
-    async def find(self, user_id: str) -> User | None:
-        return self._memory.users.get(user_id)
+    async def find(self, project: str, user_id: str) -> User | None:
+        return self._memory.user(project, user_id)
 
-    async def update(self, user_id: str, changes: UserChanges, now: datetime, *, etag: str = "") -> User | None:
-        user = self._memory.users.get(user_id)
+    async def update(self, project: str, user_id: str, changes: UserChanges, now: datetime, *, etag: str = "") -> User | None:
+        user = self._memory.user(project, user_id)
         if user is not None:
             check_etag(etag, user.etag)
         values = {each.name: getattr(changes, each.name) for each in fields(changes) if getattr(changes, each.name) is not None}
         if user is None or not values:
             return user
-        self._refuse_taken(values.get("email", ""), user_id)
+        self._refuse_taken(project, values.get("email", ""), user_id)
         self._memory.users[user_id] = replace(user, **values, update_time=now)
         return self._memory.users[user_id]
 
-    async def delete(self, user_id: str) -> bool:
+    async def delete(self, project: str, user_id: str) -> bool:
         memory = self._memory
+        if memory.user(project, user_id) is None:
+            return False
         memory.preferences.pop(user_id, None)
         memory.devices = {key: device for key, device in memory.devices.items() if device.user_id != user_id}
         memory.refresh_tokens = {key: token for key, token in memory.refresh_tokens.items() if token.user_id != user_id}
         return memory.users.pop(user_id, None) is not None
 
-    async def list_newest_first(self, email: str, before_id: str | None, limit: int) -> Sequence[User]:
-        newest = sorted(self._memory.users.values(), key=lambda user: user.id, reverse=True)
+    async def list_newest_first(self, project: str, email: str, before_id: str | None, limit: int) -> Sequence[User]:
+        own = [user for user in self._memory.users.values() if self._memory.projects[user.id] == project]
+        newest = sorted(own, key=lambda user: user.id, reverse=True)
         fitting = [user for user in newest if not email or user.email.lower() == email.lower()]
         return [user for user in fitting if before_id is None or user.id < before_id][:limit]
 
-    def _refuse_taken(self, email: str, user_id: str) -> None:
-        if email and any(user.email.lower() == email.lower() and user.id != user_id for user in self._memory.users.values()):
+    def _refuse_taken(self, project: str, email: str, user_id: str) -> None:
+        others = [user for user in self._memory.users.values() if user.id != user_id and self._memory.projects[user.id] == project]
+        if email and any(user.email.lower() == email.lower() for user in others):
             raise EmailTaken
 
 
@@ -91,10 +101,11 @@ class MemoryDevices:
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
 
-    async def register(self, device: Device) -> Device | None:
-        if device.user_id not in self._memory.users:
+    async def register(self, project: str, device: Device) -> Device | None:
+        if self._memory.user(project, device.user_id) is None:
             return None
-        known = next((each for each in self._memory.devices.values() if each.token == device.token), None)
+        own = [each for each in self._memory.devices.values() if self._memory.projects[each.user_id] == project]
+        known = next((each for each in own if each.token == device.token), None)
         if known is not None and known.user_id == device.user_id:
             self._memory.devices[known.id] = replace(known, platform=device.platform, remove_time=None, remove_reason="")
             return self._memory.devices[known.id]
@@ -105,16 +116,16 @@ class MemoryDevices:
         self._memory.devices[device.id] = device
         return device
 
-    async def list_newest_first(self, user_id: str, *, removed: bool = False) -> Sequence[Device] | None:
-        if user_id not in self._memory.users:
+    async def list_newest_first(self, project: str, user_id: str, *, removed: bool = False) -> Sequence[Device] | None:
+        if self._memory.user(project, user_id) is None:
             return None
         owned = [device for device in self._memory.devices.values() if device.user_id == user_id]
         owned = [device for device in owned if removed or device.remove_time is None]
         return sorted(owned, key=lambda device: device.id, reverse=True)
 
-    async def delete(self, user_id: str, device_id: str) -> bool:
+    async def delete(self, project: str, user_id: str, device_id: str) -> bool:
         device = self._memory.devices.get(device_id)
-        if device is None or device.user_id != user_id:
+        if device is None or device.user_id != user_id or self._memory.user(project, user_id) is None:
             return False
         del self._memory.devices[device_id]
         return True
@@ -126,13 +137,15 @@ class MemoryPreferences:
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
 
-    async def find(self, user_id: str) -> Preferences | None:
-        if user_id not in self._memory.users:
+    async def find(self, project: str, user_id: str) -> Preferences | None:
+        if self._memory.user(project, user_id) is None:
             return None
         return self._memory.preferences.get(user_id, Preferences(user_id, (), None))
 
-    async def update(self, user_id: str, rules: Sequence[PreferenceRule], now: datetime, *, etag: str = "") -> Preferences | None:
-        before = await self.find(user_id)
+    async def update(
+        self, project: str, user_id: str, rules: Sequence[PreferenceRule], now: datetime, *, etag: str = ""
+    ) -> Preferences | None:
+        before = await self.find(project, user_id)
         if before is None:
             return None
         check_etag(etag, before.etag)
@@ -153,14 +166,15 @@ class MemorySuppressions:
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
 
-    async def add(self, suppression: Suppression) -> Suppression:
-        return self._memory.suppressions.setdefault(suppression.address, suppression)
+    async def add(self, project: str, suppression: Suppression) -> Suppression:
+        return self._memory.suppressions.setdefault(Address(project, suppression.address), suppression)
 
-    async def delete(self, address: str) -> bool:
-        return self._memory.suppressions.pop(address, None) is not None
+    async def delete(self, project: str, address: str) -> bool:
+        return self._memory.suppressions.pop(Address(project, address), None) is not None
 
-    async def list_by_address(self, after_address: str, limit: int) -> Sequence[Suppression]:
-        return [entry for address, entry in sorted(self._memory.suppressions.items()) if address > after_address][:limit]
+    async def list_by_address(self, project: str, after_address: str, limit: int) -> Sequence[Suppression]:
+        listed = sorted(self._memory.suppressions.items())
+        return [entry for key, entry in listed if key.project == project and key.address > after_address][:limit]
 
 
 class MemorySessions:
@@ -169,9 +183,9 @@ class MemorySessions:
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
 
-    async def find_login(self, email_key: str) -> Login | None:
+    async def find_login(self, project: str, email_key: str) -> Login | None:
         for user in self._memory.users.values():
-            if user.email and user.email.lower() == email_key:
+            if user.email and user.email.lower() == email_key and self._memory.projects[user.id] == project:
                 return await self.find_login_by_id(user.id)
         return None
 
@@ -179,7 +193,7 @@ class MemorySessions:
         user = self._memory.users.get(user_id)
         if user is None:
             return None
-        return Login(user.id, user.role, self._memory.password_hashes[user.id], (user.email, user.name))
+        return Login(user.id, self._memory.projects[user.id], user.role, self._memory.password_hashes[user.id], (user.email, user.name))
 
     async def change_password(self, user_id: str, *, old: str, new: str, token: RefreshToken) -> bool:
         if self._memory.password_hashes.get(user_id) != old:
@@ -210,7 +224,8 @@ class MemorySessions:
             return Rotation(RotationOutcome.EXPIRED)
         self._memory.used.add(sha256)
         self._store(RefreshToken(next_sha256, token.user_id, token.family, now, expire_time))
-        return Rotation(RotationOutcome.ROTATED, SessionOwner(token.user_id, self._memory.users[token.user_id].role, token.family))
+        role, project = self._memory.users[token.user_id].role, self._memory.projects[token.user_id]
+        return Rotation(RotationOutcome.ROTATED, SessionOwner(token.user_id, project, role, token.family))
 
     async def revoke_family_of(self, sha256: bytes) -> None:
         token = self._memory.refresh_tokens.get(sha256)
@@ -251,14 +266,21 @@ class MemoryApiKeys:
     async def find(self, sha256: bytes) -> ApiKey | None:
         return next((key for key in self._memory.api_keys.values() if key.sha256 == sha256), None)
 
-    async def list_working(self, before_id: str | None, limit: int, now: datetime, *, family_of: str | None = None) -> Sequence[ApiKey]:
-        newest = sorted(self._working(now), key=lambda key: key.id, reverse=True)
+    async def list_working(
+        self, project: str, before_id: str | None, limit: int, now: datetime, *, family_of: str | None = None
+    ) -> Sequence[ApiKey]:
+        newest = sorted((key for key in self._working(now) if key.project == project), key=lambda key: key.id, reverse=True)
         family = None if family_of is None else self._family(family_of)
         return [key for key in newest if (before_id is None or key.id < before_id) and (family is None or key.id in family)][:limit]
 
-    async def revoke(self, key_id: str, *, family_of: str | None = None) -> bool:
+    async def revoke(self, project: str, key_id: str, *, family_of: str | None = None) -> bool:
         key = self._memory.api_keys.get(key_id)
-        if key is None or key.revoke_time is not None or (family_of is not None and key_id not in self._family(family_of)):
+        if (
+            key is None
+            or key.project != project
+            or key.revoke_time is not None
+            or (family_of is not None and key_id not in self._family(family_of))
+        ):
             return False
         for each in self._family(key_id):
             found = self._memory.api_keys[each]
@@ -327,12 +349,12 @@ class MemoryContacts:
             if user_id in self._memory.users
         }
 
-    async def suppressed(self, addresses: Collection[str]) -> Mapping[str, str]:
+    async def suppressed(self, addresses: Collection[Address]) -> Mapping[Address, str]:
         found = {address: self._memory.suppressions.get(address) for address in addresses}
         return {address: suppression.reason for address, suppression in found.items() if suppression is not None}
 
-    async def existing(self, user_ids: Collection[str]) -> Collection[str]:
-        return [user_id for user_id in user_ids if user_id in self._memory.users]
+    async def projects(self, user_ids: Collection[str]) -> Mapping[str, str]:
+        return {user_id: self._memory.projects[user_id] for user_id in user_ids if user_id in self._memory.users}
 
     async def remove_devices(self, device_ids: Collection[str], reason: str = "") -> None:
         for device_id in device_ids:
@@ -341,12 +363,14 @@ class MemoryContacts:
                 self._memory.devices[device_id] = replace(device, remove_time=datetime.now(UTC), remove_reason=reason)
 
     def _contact(self, user: User, *, with_devices: bool) -> Contact:
-        suppression = self._memory.suppressions.get(user.email.lower())
+        project = self._memory.projects[user.id]
+        suppression = self._memory.suppressions.get(Address(project, user.email.lower()))
         owned = [
             device for device in self._memory.devices.values() if device.user_id == user.id and with_devices and device.remove_time is None
         ]
         return Contact(
             user_id=user.id,
+            project=project,
             email=user.email,
             suppressed_for=suppression.reason if suppression else "",
             locale=user.locale,

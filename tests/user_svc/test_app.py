@@ -10,6 +10,7 @@ import pytest
 from clarion.user.v1 import auth_service_pb2
 from clarion.user.v1.auth_service_pb2_grpc import AuthServiceStub
 from devstack.postgres import PostgresServer
+from mesh.context import FIRST_PROJECT
 from mesh.process.settings import Env, SettingsError
 from mesh.rpc.channel import to_service_error
 from mesh.sealing import Sealer
@@ -91,9 +92,9 @@ async def test_the_first_start_creates_what_the_environment_names(stores: Stores
     """Once, whatever the number of starts."""
     for _ in range(2):
         await bootstrap(stores, clock, EVERYTHING).ensure()
-    (root,) = await stores.users.list_newest_first("", None, 10)
+    (root,) = await stores.users.list_newest_first(FIRST_PROJECT, "", None, 10)
     assert (root.email, root.role) == ("root@example.com", Role.ADMINISTRATOR)
-    (key,) = await stores.api_keys.list_working(None, 10, clock.now)
+    (key,) = await stores.api_keys.list_working(FIRST_PROJECT, None, 10, clock.now)
     assert (key.name, key.prefix, set(key.scopes)) == ("bootstrap", "clk_live_0123", set(Scope))
 
 
@@ -101,14 +102,14 @@ async def test_a_restart_does_not_undo_a_deletion(stores: Stores, clock: Clock, 
     """Neither the administrator nor the key is made a second time, whatever the environment still says."""
     record = stores.bootstraps
     await bootstrap(stores, clock, EVERYTHING).ensure()
-    (root,) = await stores.users.list_newest_first("", None, 10)
-    (key,) = await stores.api_keys.list_working(None, 10, clock.now)
-    await stores.users.delete(root.id)
-    await stores.api_keys.revoke(key.id)
+    (root,) = await stores.users.list_newest_first(FIRST_PROJECT, "", None, 10)
+    (key,) = await stores.api_keys.list_working(FIRST_PROJECT, None, 10, clock.now)
+    await stores.users.delete(FIRST_PROJECT, root.id)
+    await stores.api_keys.revoke(FIRST_PROJECT, key.id)
     with caplog.at_level(logging.WARNING):
         await bootstrap(stores, clock, EVERYTHING).ensure()
-    assert await stores.users.list_newest_first("", None, 10) == []
-    assert await stores.api_keys.list_working(None, 10, clock.now) == []
+    assert await stores.users.list_newest_first(FIRST_PROJECT, "", None, 10) == []
+    assert await stores.api_keys.list_working(FIRST_PROJECT, None, 10, clock.now) == []
     assert "CLARION_BOOTSTRAP_API_KEY is ignored" in caplog.text
     assert await record.done("administrator")
 
@@ -116,17 +117,17 @@ async def test_a_restart_does_not_undo_a_deletion(stores: Stores, clock: Clock, 
 async def test_nothing_named_creates_a_signing_key_only(stores: Stores, clock: Clock) -> None:
     """No administrator with a known password by default."""
     await bootstrap(stores, clock, NOTHING).ensure()
-    assert await stores.users.list_newest_first("", None, 10) == []
-    assert await stores.api_keys.list_working(None, 10, clock.now) == []
+    assert await stores.users.list_newest_first(FIRST_PROJECT, "", None, 10) == []
+    assert await stores.api_keys.list_working(FIRST_PROJECT, None, 10, clock.now) == []
     assert await stores.signing_keys.find_active() is not None
 
 
 async def test_a_member_is_not_made_administrator_silently(stores: Stores, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     """Whoever registered the address first would gain every scope."""
-    await stores.users.insert(make_user(email="Root@example.com"), None)
+    await stores.users.insert(FIRST_PROJECT, make_user(email="Root@example.com"), None)
     with caplog.at_level(logging.WARNING):
         await bootstrap(stores, clock, EVERYTHING).ensure()
-    (user,) = await stores.users.list_newest_first("", None, 10)
+    (user,) = await stores.users.list_newest_first(FIRST_PROJECT, "", None, 10)
     assert user.role is Role.MEMBER
     assert "belongs to a member" in caplog.text
     assert "root@example.com" not in caplog.text.lower()

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from mesh import ids
+from mesh.context import FIRST_PROJECT
 from mesh.rpc.revocations import session_subject, user_subject
 from mesh.stores.database import Database
 from tests.user_svc.conftest import Stores
@@ -23,7 +24,7 @@ async def make_session(stores: Stores, sha256: bytes = b"first", user: User | No
     """A person's first refresh token."""
     owner = user or make_user()
     if user is None:
-        await stores.users.insert(owner, None)
+        await stores.users.insert(FIRST_PROJECT, owner, None)
     token = RefreshToken(sha256, owner.id, ids.new_id(), START, START + MONTH)
     assert await stores.sessions.add_refresh_token(token)
     return token
@@ -31,21 +32,21 @@ async def make_session(stores: Stores, sha256: bytes = b"first", user: User | No
 
 async def test_a_login_is_found_by_address_in_any_case(stores: Stores) -> None:
     """With its hash and role; nobody is found by an empty address."""
-    await stores.users.insert(make_user(email="Ada@example.com", role=Role.ADMINISTRATOR), "hash")
-    await stores.users.insert(make_user(), None)
-    login = await stores.sessions.find_login("ada@example.com")
+    await stores.users.insert(FIRST_PROJECT, make_user(email="Ada@example.com", role=Role.ADMINISTRATOR), "hash")
+    await stores.users.insert(FIRST_PROJECT, make_user(), None)
+    login = await stores.sessions.find_login(FIRST_PROJECT, "ada@example.com")
     assert login is not None
     assert (login.role, login.password_hash) == (Role.ADMINISTRATOR, "hash")
-    assert await stores.sessions.find_login("") is None
+    assert await stores.sessions.find_login(FIRST_PROJECT, "") is None
 
 
 async def test_a_hash_is_replaced_only_where_it_is_still_the_old_one(stores: Stores) -> None:
     """A password that was changed meanwhile wins."""
     user = make_user(email="ada@example.com")
-    await stores.users.insert(user, "old")
+    await stores.users.insert(FIRST_PROJECT, user, "old")
     await stores.sessions.replace_password_hash(user.id, old="another", new="wrong")
     await stores.sessions.replace_password_hash(user.id, old="old", new="new")
-    login = await stores.sessions.find_login("ada@example.com")
+    login = await stores.sessions.find_login(FIRST_PROJECT, "ada@example.com")
     assert login is not None
     assert login.password_hash == "new"
 
@@ -53,7 +54,7 @@ async def test_a_hash_is_replaced_only_where_it_is_still_the_old_one(stores: Sto
 async def test_a_changed_password_ends_every_session_and_opens_one(stores: Stores) -> None:
     """All of it or nothing: with a hash that is not the stored one any more, everything stays."""
     user = make_user(email="ada@example.com")
-    await stores.users.insert(user, "old")
+    await stores.users.insert(FIRST_PROJECT, user, "old")
     first, second = await make_session(stores, b"first", user), await make_session(stores, b"second", user)
     next_session = RefreshToken(b"next", user.id, ids.new_id(), START, START + MONTH)
     assert not await stores.sessions.change_password(user.id, old="another", new="wrong", token=next_session)
@@ -70,7 +71,7 @@ async def test_a_changed_password_ends_every_session_and_opens_one(stores: Store
 
 async def test_the_access_tokens_of_sessions_that_a_new_password_ends_are_revoked(database: Database, postgres_stores: Stores) -> None:
     user = make_user(email="ada@example.com")
-    await postgres_stores.users.insert(user, "old")
+    await postgres_stores.users.insert(FIRST_PROJECT, user, "old")
     ended = await make_session(postgres_stores, b"first", user)
     next_session = RefreshToken(b"next", user.id, ids.new_id(), START, START + MONTH)
     assert await postgres_stores.sessions.change_password(user.id, old="old", new="new", token=next_session)
@@ -86,7 +87,7 @@ async def test_a_rotation_answers_the_owner_and_moves_on(stores: Stores) -> None
     """The next token is good, the first one is not."""
     first = await make_session(stores)
     rotation = await stores.sessions.rotate_refresh_token(b"first", b"second", now=START, expire_time=START + MONTH)
-    assert rotation.owner == SessionOwner(first.user_id, Role.MEMBER, first.family)
+    assert rotation.owner == SessionOwner(first.user_id, FIRST_PROJECT, Role.MEMBER, first.family)
     again = await stores.sessions.rotate_refresh_token(b"second", b"third", now=START, expire_time=START + MONTH)
     assert again.outcome is RotationOutcome.ROTATED
 
@@ -125,7 +126,7 @@ async def test_an_expired_token_is_told_and_forgotten_at_the_next_login(stores: 
 async def test_a_revoked_family_leaves_others_alone(stores: Stores) -> None:
     """Another login of the same person goes on."""
     user = make_user()
-    await stores.users.insert(user, None)
+    await stores.users.insert(FIRST_PROJECT, user, None)
     await make_session(stores, b"first", user)
     await make_session(stores, b"other", user)
     await stores.sessions.revoke_family_of(b"first")
@@ -149,28 +150,31 @@ async def test_working_keys_are_listed_newest_first(stores: Stores) -> None:
     made = [make_api_key(f"clk_test_{number}") for number in range(3)]
     for key in (*made, make_api_key("clk_test_old", expire_time=START)):
         await stores.api_keys.add_first(key)
-    assert list(await stores.api_keys.list_working(None, 10, START)) == made[::-1]
-    assert list(await stores.api_keys.list_working(made[2].id, 1, START)) == [made[1]]
-    assert await stores.api_keys.revoke(made[1].id)
-    assert not await stores.api_keys.revoke(made[1].id)
-    assert list(await stores.api_keys.list_working(None, 10, START)) == [made[2], made[0]]
+    assert list(await stores.api_keys.list_working(FIRST_PROJECT, None, 10, START)) == made[::-1]
+    assert list(await stores.api_keys.list_working(FIRST_PROJECT, made[2].id, 1, START)) == [made[1]]
+    assert await stores.api_keys.revoke(FIRST_PROJECT, made[1].id)
+    assert not await stores.api_keys.revoke(FIRST_PROJECT, made[1].id)
+    assert list(await stores.api_keys.list_working(FIRST_PROJECT, None, 10, START)) == [made[2], made[0]]
 
 
 async def test_a_key_is_made_within_its_maker_and_revoked_with_it(stores: Stores) -> None:
     """Down the whole family, once, and not beyond it."""
     root = make_user(role=Role.ADMINISTRATOR)
-    await stores.users.insert(root, None)
+    await stores.users.insert(FIRST_PROJECT, root, None)
     first = await stores.api_keys.add(make_api_key("clk_test_1", created_by=root.id, expire_time=START + MONTH), START)
     second = await stores.api_keys.add(make_api_key("clk_test_2", created_by=first.id), START)
     third = await stores.api_keys.add(make_api_key("clk_test_3", created_by=second.id), START)
     other = await stores.api_keys.add(make_api_key("clk_test_4", created_by=root.id), START)
     assert (second.expire_time, third.expire_time, other.expire_time) == (START + MONTH, START + MONTH, None)
-    assert [key.id for key in await stores.api_keys.list_working(None, 10, START, family_of=second.id)] == [third.id, second.id]
-    assert len(await stores.api_keys.list_working(None, 10, START, family_of=root.id)) == 4
-    assert not await stores.api_keys.revoke(first.id, family_of=second.id)
-    assert await stores.api_keys.revoke(second.id, family_of=first.id)
-    assert not await stores.api_keys.revoke(third.id)
-    assert [key.id for key in await stores.api_keys.list_working(None, 10, START)] == [other.id, first.id]
+    assert [key.id for key in await stores.api_keys.list_working(FIRST_PROJECT, None, 10, START, family_of=second.id)] == [
+        third.id,
+        second.id,
+    ]
+    assert len(await stores.api_keys.list_working(FIRST_PROJECT, None, 10, START, family_of=root.id)) == 4
+    assert not await stores.api_keys.revoke(FIRST_PROJECT, first.id, family_of=second.id)
+    assert await stores.api_keys.revoke(FIRST_PROJECT, second.id, family_of=first.id)
+    assert not await stores.api_keys.revoke(FIRST_PROJECT, third.id)
+    assert [key.id for key in await stores.api_keys.list_working(FIRST_PROJECT, None, 10, START)] == [other.id, first.id]
     tombstone = await stores.api_keys.find(third.sha256)
     assert tombstone is not None
     assert tombstone.revoke_time is not None
@@ -186,21 +190,21 @@ async def test_nobody_who_is_gone_makes_a_key(stores: Stores, maker: str) -> Non
 async def test_a_key_that_is_being_made_is_revoked_with_its_maker(postgres_stores: Stores, database: Database) -> None:
     """The revocation waits for the key, and then finds it."""
     root = make_user(role=Role.ADMINISTRATOR)
-    await postgres_stores.users.insert(root, None)
+    await postgres_stores.users.insert(FIRST_PROJECT, root, None)
     maker = await postgres_stores.api_keys.add(make_api_key("clk_test_1", created_by=root.id), START)
     made = await asyncio.gather(
         *(postgres_stores.api_keys.add(make_api_key(f"clk_test_m{n}", created_by=maker.id), START) for n in range(5)),
-        postgres_stores.api_keys.revoke(maker.id),
+        postgres_stores.api_keys.revoke(FIRST_PROJECT, maker.id),
         return_exceptions=True,
     )
     assert all(isinstance(result, (ApiKey, MakerGone)) or result is True for result in made)
-    assert await postgres_stores.api_keys.list_working(None, 10, START) == []
+    assert await postgres_stores.api_keys.list_working(FIRST_PROJECT, None, 10, START) == []
 
 
 async def test_what_is_revoked_is_recorded_until_it_is_published(postgres_stores: Stores, database: Database) -> None:
     """Keys, sessions and people, in the transaction that revokes them."""
     user = make_user(role=Role.ADMINISTRATOR)
-    await postgres_stores.users.insert(user, None)
+    await postgres_stores.users.insert(FIRST_PROJECT, user, None)
     token = await make_session(postgres_stores)
     key = await postgres_stores.api_keys.add(make_api_key(created_by=user.id), START)
     await postgres_stores.sessions.revoke_family_of(token.sha256)

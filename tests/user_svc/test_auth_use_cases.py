@@ -10,7 +10,7 @@ import jwt
 import pytest
 
 from mesh import ids
-from mesh.context import Caller, CallerKind
+from mesh.context import FIRST_PROJECT, Caller, CallerKind
 from mesh.errors import InvalidArgument, Unauthenticated
 from mesh.rpc.identity import Authenticator, ServiceIdentity
 from mesh.sealing import Sealer
@@ -79,7 +79,7 @@ def api_keys(memory_stores: Stores, real_clock: Clock) -> ApiKeys:
 async def administrator(memory_stores: Stores) -> Caller:
     """A person who holds every scope."""
     root = make_user(role=Role.ADMINISTRATOR)
-    await memory_stores.users.insert(root, None)
+    await memory_stores.users.insert(FIRST_PROJECT, root, None)
     return caller(*Scope, user_id=root.id)
 
 
@@ -93,13 +93,13 @@ def authenticator(signing_keys: SigningKeys, api_keys: ApiKeys) -> Authenticator
 async def ada(memory_stores: Stores, passwords: PasswordHasher) -> User:
     """A member who can log in."""
     user = make_user(email="ada@example.com")
-    await memory_stores.users.insert(user, await passwords.hash(PASSWORD))
+    await memory_stores.users.insert(FIRST_PROJECT, user, await passwords.hash(PASSWORD))
     return user
 
 
 async def test_a_login_makes_a_token_that_the_mesh_accepts(sessions: Sessions, authenticator: Authenticator, ada: User) -> None:
     """For the person, without any scope: a member reaches their own objects only."""
-    tokens = await sessions.log_in("ADA@example.com", PASSWORD)
+    tokens = await sessions.log_in(FIRST_PROJECT, "ADA@example.com", PASSWORD)
     proven = await authenticator.authenticate(f"Bearer {tokens.access_token}")
     assert (proven.kind, proven.user_id, proven.scopes) == (CallerKind.USER, ada.id, frozenset())
     assert (tokens.user_id, tokens.expires_in_s) == (ada.id, 900)
@@ -110,14 +110,14 @@ async def test_an_administrators_token_holds_every_scope(
 ) -> None:
     """All that are known."""
     root = make_user(email="root@example.com", role=Role.ADMINISTRATOR)
-    await memory_stores.users.insert(root, await passwords.hash(PASSWORD))
-    tokens = await sessions.log_in("root@example.com", PASSWORD)
+    await memory_stores.users.insert(FIRST_PROJECT, root, await passwords.hash(PASSWORD))
+    tokens = await sessions.log_in(FIRST_PROJECT, "root@example.com", PASSWORD)
     assert (await authenticator.authenticate(f"bearer {tokens.access_token}")).scopes == frozenset(Scope)
 
 
 async def test_the_token_says_what_rfc_9068_wants(sessions: Sessions, ada: User, real_clock: Clock) -> None:
     """Type, algorithm, issuer, audience, a life of 15 minutes, an id of its own."""
-    token = (await sessions.log_in("ada@example.com", PASSWORD)).access_token
+    token = (await sessions.log_in(FIRST_PROJECT, "ada@example.com", PASSWORD)).access_token
     header = jwt.get_unverified_header(token)
     claims = jwt.decode(token, options={"verify_signature": False})
     assert (header["typ"], header["alg"]) == ("at+jwt", "EdDSA")
@@ -132,7 +132,7 @@ async def test_an_expired_token_is_told_apart_from_a_wrong_one(
 ) -> None:
     """So that a client knows that it should refresh."""
     real_clock.advance(minutes=-16)
-    tokens = await sessions.log_in("ada@example.com", PASSWORD)
+    tokens = await sessions.log_in(FIRST_PROJECT, "ada@example.com", PASSWORD)
     with pytest.raises(Unauthenticated) as expired:
         await authenticator.authenticate(f"Bearer {tokens.access_token}")
     assert expired.value.reason == "TOKEN_EXPIRED"
@@ -153,9 +153,9 @@ async def test_an_expired_token_is_told_apart_from_a_wrong_one(
 )
 async def test_a_failed_login_does_not_tell_why(sessions: Sessions, memory_stores: Stores, ada: User, email: str, password: str) -> None:
     """Wrong password, unknown address, a person without a password: one answer."""
-    await memory_stores.users.insert(make_user(email="nopassword@example.com"), None)
+    await memory_stores.users.insert(FIRST_PROJECT, make_user(email="nopassword@example.com"), None)
     with pytest.raises(LoginFailed, match=r"^the e-mail address or the password is wrong$"):
-        await sessions.log_in(email, password)
+        await sessions.log_in(FIRST_PROJECT, email, password)
 
 
 async def test_an_unknown_address_costs_a_verification_too() -> None:
@@ -205,21 +205,21 @@ async def test_an_old_hash_is_replaced_at_login(sessions: Sessions, memory_store
     weaker = PasswordHasher(memory_kib=32, time_cost=1)
     user = make_user(email="old@example.com")
     try:
-        await memory_stores.users.insert(user, await weaker.hash(PASSWORD))
+        await memory_stores.users.insert(FIRST_PROJECT, user, await weaker.hash(PASSWORD))
     finally:
         weaker.close()
-    await sessions.log_in("old@example.com", PASSWORD)
-    login = await memory_stores.sessions.find_login("old@example.com")
+    await sessions.log_in(FIRST_PROJECT, "old@example.com", PASSWORD)
+    login = await memory_stores.sessions.find_login(FIRST_PROJECT, "old@example.com")
     assert login is not None
     assert login.password_hash is not None
     assert "m=64" in login.password_hash
-    await sessions.log_in("old@example.com", PASSWORD)
+    await sessions.log_in(FIRST_PROJECT, "old@example.com", PASSWORD)
 
 
 async def test_a_refresh_token_works_once(sessions: Sessions, ada: User) -> None:
     """Using it again revokes all that came from the same login, and nothing else."""
-    first = await sessions.log_in("ada@example.com", PASSWORD)
-    elsewhere = await sessions.log_in("ada@example.com", PASSWORD)
+    first = await sessions.log_in(FIRST_PROJECT, "ada@example.com", PASSWORD)
+    elsewhere = await sessions.log_in(FIRST_PROJECT, "ada@example.com", PASSWORD)
     second = await sessions.refresh(first.refresh_token)
     assert second.refresh_token != first.refresh_token
     with pytest.raises(RefreshRejected):
@@ -231,7 +231,7 @@ async def test_a_refresh_token_works_once(sessions: Sessions, ada: User) -> None
 
 async def test_a_refresh_token_lives_30_days(sessions: Sessions, ada: User, real_clock: Clock) -> None:
     """From when it was made; each next one lives as long."""
-    tokens = await sessions.log_in("ada@example.com", PASSWORD)
+    tokens = await sessions.log_in(FIRST_PROJECT, "ada@example.com", PASSWORD)
     real_clock.advance(days=29)
     tokens = await sessions.refresh(tokens.refresh_token)
     real_clock.advance(days=29)
@@ -243,7 +243,7 @@ async def test_a_refresh_token_lives_30_days(sessions: Sessions, ada: User, real
 
 async def test_a_logout_ends_the_whole_family(sessions: Sessions, ada: User) -> None:
     """Also with a token that was used already; an unknown one is no error."""
-    first = await sessions.log_in("ada@example.com", PASSWORD)
+    first = await sessions.log_in(FIRST_PROJECT, "ada@example.com", PASSWORD)
     second = await sessions.refresh(first.refresh_token)
     await sessions.log_out(first.refresh_token)
     await sessions.log_out("unknown")
@@ -255,14 +255,14 @@ NEW = "seven quiet rivers below"
 
 
 async def test_a_new_password_ends_all_sessions_but_the_new_one(sessions: Sessions, ada: User) -> None:
-    before = await sessions.log_in("ada@example.com", PASSWORD)
+    before = await sessions.log_in(FIRST_PROJECT, "ada@example.com", PASSWORD)
     after = await sessions.change_password(caller(user_id=ada.id), PASSWORD, NEW)
     with pytest.raises(RefreshRejected):
         await sessions.refresh(before.refresh_token)
     assert (await sessions.refresh(after.refresh_token)).user_id == ada.id
     with pytest.raises(LoginFailed):
-        await sessions.log_in("ada@example.com", PASSWORD)
-    assert (await sessions.log_in("ada@example.com", NEW)).user_id == ada.id
+        await sessions.log_in(FIRST_PROJECT, "ada@example.com", PASSWORD)
+    assert (await sessions.log_in(FIRST_PROJECT, "ada@example.com", NEW)).user_id == ada.id
 
 
 async def test_a_stolen_token_changes_neither_password_nor_address(sessions: Sessions, ada: User) -> None:
@@ -276,7 +276,7 @@ async def test_a_stolen_token_changes_neither_password_nor_address(sessions: Ses
             await refused
     with pytest.raises(PersonNeeded):
         await sessions.change_password(ADMINISTRATOR, PASSWORD, NEW)
-    assert (await sessions.log_in("ada@example.com", PASSWORD)).user_id == ada.id
+    assert (await sessions.log_in(FIRST_PROJECT, "ada@example.com", PASSWORD)).user_id == ada.id
 
 
 async def test_a_new_password_is_held_to_the_rules(sessions: Sessions, ada: User) -> None:
@@ -288,23 +288,23 @@ async def test_a_new_password_is_held_to_the_rules(sessions: Sessions, ada: User
 
 async def test_a_new_address_does_not_tell_who_is_known(sessions: Sessions, memory_stores: Stores, ada: User) -> None:
     """A member is refused another's address without a word about that person, and gets a free one."""
-    await memory_stores.users.insert(make_user(email="bob@example.com"), None)
+    await memory_stores.users.insert(FIRST_PROJECT, make_user(email="bob@example.com"), None)
     with pytest.raises(InvalidArgument) as refused:
         await sessions.change_email(caller(user_id=ada.id), PASSWORD, "bob@example.com")
     assert refused.value.reason == "ADDRESS_REFUSED"
     assert "another user" not in str(refused.value)
     await sessions.change_email(caller(user_id=ada.id), PASSWORD, "countess@example.com")
-    assert (await sessions.log_in("countess@example.com", PASSWORD)).user_id == ada.id
+    assert (await sessions.log_in(FIRST_PROJECT, "countess@example.com", PASSWORD)).user_id == ada.id
 
 
 async def test_a_deleted_person_cannot_refresh(sessions: Sessions, memory_stores: Stores, ada: User) -> None:
     """Their refresh tokens went with them."""
-    tokens = await sessions.log_in("ada@example.com", PASSWORD)
-    await memory_stores.users.delete(ada.id)
+    tokens = await sessions.log_in(FIRST_PROJECT, "ada@example.com", PASSWORD)
+    await memory_stores.users.delete(FIRST_PROJECT, ada.id)
     with pytest.raises(RefreshRejected):
         await sessions.refresh(tokens.refresh_token)
     with pytest.raises(LoginFailed):
-        await sessions.log_in("ada@example.com", PASSWORD)
+        await sessions.log_in(FIRST_PROJECT, "ada@example.com", PASSWORD)
 
 
 async def test_an_api_key_is_shown_once_and_kept_as_a_hash(
@@ -414,7 +414,7 @@ async def test_a_revoked_key_or_a_deleted_person_makes_no_key(api_keys: ApiKeys,
     """Their token may still be believed for seconds: the writing of credentials looks at what is true now."""
     key, _ = await make_key(api_keys, administrator, "apikeys:write", "users:read")
     await api_keys.delete_api_key(administrator, key.id)
-    await memory_stores.users.delete(administrator.id)
+    await memory_stores.users.delete(FIRST_PROJECT, administrator.id)
     for gone in (key, administrator):
         with pytest.raises(MakerGone):
             await make_key(api_keys, gone, "users:read")

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from mesh import ids
+from mesh.context import FIRST_PROJECT
 from mesh.testing import caller
 from tests.user_svc.conftest import Stores
 from tests.user_svc.factories import START, Clock, make_device, make_user
@@ -23,7 +24,7 @@ OPERATOR = caller("users:read", "users:write")
 async def ada(stores: Stores) -> User:
     """A person in the store."""
     user = make_user()
-    await stores.users.insert(user, None)
+    await stores.users.insert(FIRST_PROJECT, user, None)
     return user
 
 
@@ -31,7 +32,7 @@ async def ada(stores: Stores) -> User:
 async def eve(stores: Stores) -> User:
     """Another person."""
     user = make_user()
-    await stores.users.insert(user, None)
+    await stores.users.insert(FIRST_PROJECT, user, None)
     return user
 
 
@@ -87,11 +88,11 @@ async def test_a_person_has_at_most_50_devices(devices: Devices, ada: User) -> N
 async def test_devices_that_come_together_stop_at_50_too(postgres_stores: Stores) -> None:
     """On PostgreSQL, where they really race."""
     user = make_user()
-    await postgres_stores.users.insert(user, None)
-    attempts = [postgres_stores.devices.register(make_device(user, f"token-{number}")) for number in range(MAX_DEVICES + 6)]
+    await postgres_stores.users.insert(FIRST_PROJECT, user, None)
+    attempts = [postgres_stores.devices.register(FIRST_PROJECT, make_device(user, f"token-{number}")) for number in range(MAX_DEVICES + 6)]
     results = await asyncio.gather(*attempts, return_exceptions=True)
     assert sum(isinstance(result, TooManyDevices) for result in results) == 6
-    assert len(await postgres_stores.devices.list_newest_first(user.id) or ()) == MAX_DEVICES
+    assert len(await postgres_stores.devices.list_newest_first(FIRST_PROJECT, user.id) or ()) == MAX_DEVICES
 
 
 async def test_a_device_is_deleted_by_its_own_person_only(devices: Devices, ada: User, eve: User) -> None:

@@ -22,7 +22,7 @@ from tests.rows import rows_that_hold
 from user_svc.app import open_app
 from user_svc.settings import Settings
 
-API_KEY = "clk_test_0123456789012345678901234567890123456789"
+API_KEY = "clk_live_0123456789012345678901234567890123456789"
 OPERATOR = (("authorization", f"Bearer {API_KEY}"),)
 GATEWAY = service_metadata("gateway")
 EMAIL, NAME, PASSWORD, TOKEN = "Ada.Lovelace@example.com", "Countess Ada", "correct horse battery", "device-token-of-ada"

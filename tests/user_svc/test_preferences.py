@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh import ids
+from mesh.context import FIRST_PROJECT
 from mesh.errors import InvalidArgument
 from mesh.etag import EtagMismatch
 from mesh.testing import caller
@@ -31,7 +32,7 @@ RULES = st.builds(
 async def ada(stores: Stores) -> User:
     """A person in the store."""
     user = make_user()
-    await stores.users.insert(user, None)
+    await stores.users.insert(FIRST_PROJECT, user, None)
     return user
 
 
@@ -94,10 +95,10 @@ async def test_more_than_200_rules_change_nothing(book: PreferenceBook, ada: Use
 async def test_concurrent_changes_of_one_person_all_count(postgres_stores: Stores) -> None:
     """On PostgreSQL, where they really race."""
     user = make_user()
-    await postgres_stores.users.insert(user, None)
+    await postgres_stores.users.insert(FIRST_PROJECT, user, None)
     rules = [PreferenceRule(Channel.PUSH, f"c{number}", Choice.DENY) for number in range(12)]
-    await asyncio.gather(*(postgres_stores.preferences.update(user.id, [rule], START) for rule in rules))
-    preferences = await postgres_stores.preferences.find(user.id)
+    await asyncio.gather(*(postgres_stores.preferences.update(FIRST_PROJECT, user.id, [rule], START) for rule in rules))
+    preferences = await postgres_stores.preferences.find(FIRST_PROJECT, user.id)
     assert preferences is not None
     assert set(preferences.rules) == set(rules)
 

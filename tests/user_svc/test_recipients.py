@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh import ids
+from mesh.context import FIRST_PROJECT
 from tests.user_svc.conftest import Statements, Stores
 from tests.user_svc.factories import START, make_contact, make_device, make_user
 from user_svc.devices.models import MAX_DEVICES
@@ -85,13 +86,13 @@ async def test_answers_come_in_the_order_of_the_questions(stores: Stores) -> Non
     ada = make_user(email="Ada@example.com", locale="pt-BR", timezone="Europe/Paris", name="Ada")
     eve = make_user(email="eve@example.com")
     for user in (ada, eve):
-        await stores.users.insert(user, None)
-    older = await stores.devices.register(make_device(ada, "token-1"))
-    newer = await stores.devices.register(make_device(ada, "token-2"))
+        await stores.users.insert(FIRST_PROJECT, user, None)
+    older = await stores.devices.register(FIRST_PROJECT, make_device(ada, "token-1"))
+    newer = await stores.devices.register(FIRST_PROJECT, make_device(ada, "token-2"))
     assert older
     assert newer
-    await stores.preferences.update(ada.id, [PreferenceRule(Channel.EMAIL, "news", Choice.DENY)], START)
-    await stores.suppressions.add(Suppression("eve@example.com", "complaint", START))
+    await stores.preferences.update(FIRST_PROJECT, ada.id, [PreferenceRule(Channel.EMAIL, "news", Choice.DENY)], START)
+    await stores.suppressions.add(FIRST_PROJECT, Suppression("eve@example.com", "complaint", START))
     queries = [
         Query(eve.id, Channel.EMAIL),
         Query(ada.id, Channel.PUSH),
@@ -114,8 +115,8 @@ async def test_answers_come_in_the_order_of_the_questions(stores: Stores) -> Non
 async def test_a_suppression_holds_for_the_address_in_any_case(stores: Stores) -> None:
     """It is about the mailbox, not about its spelling."""
     ada = make_user(email="ADA@Example.COM")
-    await stores.users.insert(ada, None)
-    await stores.suppressions.add(Suppression("ada@example.com", "bounce", START))
+    await stores.users.insert(FIRST_PROJECT, ada, None)
+    await stores.suppressions.add(FIRST_PROJECT, Suppression("ada@example.com", "bounce", START))
     answers = await Recipients(stores.contacts).resolve_recipients([Query(ada.id, Channel.EMAIL)])
     assert answers[0].rule == "suppression:bounce"
 
@@ -123,10 +124,10 @@ async def test_a_suppression_holds_for_the_address_in_any_case(stores: Stores) -
 async def test_an_address_that_a_reviewer_has_set_is_asked_about_in_place_of_the_persons(stores: Stores) -> None:
     """Its own suppressions count, in any case; the person's language and choices stay."""
     ada = make_user(email="ada@example.com", locale="pt-BR")
-    await stores.users.insert(ada, None)
-    await stores.suppressions.add(Suppression("ada@example.com", "bounce", START))
-    await stores.suppressions.add(Suppression("gone@example.com", "complaint", START))
-    await stores.preferences.update(ada.id, [PreferenceRule(Channel.EMAIL, "news", Choice.DENY)], START)
+    await stores.users.insert(FIRST_PROJECT, ada, None)
+    await stores.suppressions.add(FIRST_PROJECT, Suppression("ada@example.com", "bounce", START))
+    await stores.suppressions.add(FIRST_PROJECT, Suppression("gone@example.com", "complaint", START))
+    await stores.preferences.update(FIRST_PROJECT, ada.id, [PreferenceRule(Channel.EMAIL, "news", Choice.DENY)], START)
     queries = [
         Query(ada.id, Channel.EMAIL, email="New@example.com"),
         Query(ada.id, Channel.EMAIL, email="GONE@example.com"),
@@ -144,8 +145,8 @@ async def test_an_address_that_a_reviewer_has_set_is_asked_about_in_place_of_the
 async def test_devices_are_read_for_push_only(stores: Stores) -> None:
     """An e-mail needs none."""
     ada = make_user()
-    await stores.users.insert(ada, None)
-    await stores.devices.register(make_device(ada))
+    await stores.users.insert(FIRST_PROJECT, ada, None)
+    await stores.devices.register(FIRST_PROJECT, make_device(ada))
     assert (await stores.contacts.contacts({ada.id: False}))[ada.id].devices == ()
     assert len((await stores.contacts.contacts({ada.id: True}))[ada.id].devices) == 1
 
@@ -153,24 +154,24 @@ async def test_devices_are_read_for_push_only(stores: Stores) -> None:
 async def test_known_people_are_told_as_they_were_asked_for(stores: Stores) -> None:
     """Unknown ids and nonsense are left out."""
     ada = make_user()
-    await stores.users.insert(ada, None)
+    await stores.users.insert(FIRST_PROJECT, ada, None)
     recipients = Recipients(stores.contacts)
     asked = [ada.id.upper(), ids.new_id(), "nonsense", "", ada.id]
     assert sorted(await recipients.check_users(asked)) == sorted([ada.id.upper(), ada.id])
-    assert await recipients.check_users([]) == []
+    assert await recipients.check_users([]) == {}
 
 
 async def test_dead_devices_are_forgotten(stores: Stores) -> None:
     """Unknown ids and nonsense are no error."""
     ada = make_user()
-    await stores.users.insert(ada, None)
-    dead = await stores.devices.register(make_device(ada, "dead"))
-    alive = await stores.devices.register(make_device(ada, "alive"))
+    await stores.users.insert(FIRST_PROJECT, ada, None)
+    dead = await stores.devices.register(FIRST_PROJECT, make_device(ada, "dead"))
+    alive = await stores.devices.register(FIRST_PROJECT, make_device(ada, "alive"))
     assert dead
     recipients = Recipients(stores.contacts)
     await recipients.remove_devices([dead.id, ids.new_id(), "nonsense"], "UNREGISTERED")
     await recipients.remove_devices([])
-    assert await stores.devices.list_newest_first(ada.id) == [alive]
+    assert await stores.devices.list_newest_first(FIRST_PROJECT, ada.id) == [alive]
     (contact,) = (await stores.contacts.contacts({ada.id: True})).values()
     assert [device.token for device in contact.devices] == ["alive"]
 
@@ -178,30 +179,30 @@ async def test_dead_devices_are_forgotten(stores: Stores) -> None:
 async def test_a_removed_device_leaves_a_tombstone_until_it_registers_again(stores: Stores) -> None:
     """With the provider's reason and the time of the first report."""
     ada = make_user()
-    await stores.users.insert(ada, None)
-    device = await stores.devices.register(make_device(ada, "phone"))
+    await stores.users.insert(FIRST_PROJECT, ada, None)
+    device = await stores.devices.register(FIRST_PROJECT, make_device(ada, "phone"))
     assert device
     await Recipients(stores.contacts).remove_devices([device.id], "UNREGISTERED")
     await Recipients(stores.contacts).remove_devices([device.id], "INVALID_TOKEN")
-    assert await stores.devices.list_newest_first(ada.id) == []
-    (tombstone,) = await stores.devices.list_newest_first(ada.id, removed=True) or ()
+    assert await stores.devices.list_newest_first(FIRST_PROJECT, ada.id) == []
+    (tombstone,) = await stores.devices.list_newest_first(FIRST_PROJECT, ada.id, removed=True) or ()
     assert tombstone.remove_time is not None
     assert tombstone == replace(device, remove_time=tombstone.remove_time, remove_reason="UNREGISTERED")
-    again = await stores.devices.register(make_device(ada, "phone"))
+    again = await stores.devices.register(FIRST_PROJECT, make_device(ada, "phone"))
     assert again == device
-    assert await stores.devices.list_newest_first(ada.id) == [device]
+    assert await stores.devices.list_newest_first(FIRST_PROJECT, ada.id) == [device]
 
 
 async def test_tombstones_take_no_place_of_devices(stores: Stores) -> None:
     """A person whose phone gets a new token each day is not refused one day."""
     ada = make_user()
-    await stores.users.insert(ada, None)
+    await stores.users.insert(FIRST_PROJECT, ada, None)
     recipients = Recipients(stores.contacts)
     for number in range(MAX_DEVICES + 1):
-        device = await stores.devices.register(make_device(ada, f"token-{number}"))
+        device = await stores.devices.register(FIRST_PROJECT, make_device(ada, f"token-{number}"))
         assert device
         await recipients.remove_devices([device.id], "UNREGISTERED")
-    assert len(await stores.devices.list_newest_first(ada.id, removed=True) or ()) >= MAX_DEVICES
+    assert len(await stores.devices.list_newest_first(FIRST_PROJECT, ada.id, removed=True) or ()) >= MAX_DEVICES
 
 
 @pytest.mark.parametrize("size", [1, 500])
@@ -209,8 +210,8 @@ async def test_a_batch_costs_one_statement_whatever_its_size(postgres_stores: St
     """Each of the three batch methods."""
     people = [make_user(email=f"user{number}@example.com") for number in range(3)]
     for user in people:
-        await postgres_stores.users.insert(user, None)
-        await postgres_stores.devices.register(make_device(user, user.id))
+        await postgres_stores.users.insert(FIRST_PROJECT, user, None)
+        await postgres_stores.devices.register(FIRST_PROJECT, make_device(user, user.id))
     asked = [user.id for user in people] + [ids.new_id() for _ in range(size)]
     recipients = Recipients(postgres_stores.contacts)
     for attempt in (

@@ -8,30 +8,32 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection
 
 from mesh import ids
+from mesh.context import FIRST_PROJECT
 from mesh.stores.database import Database
 from mesh.stores.migrations import upgrade
 from tests.fixtures_postgres import NewDatabase
 from tests.user_svc.conftest import Statements, Stores, explain
 from tests.user_svc.factories import START
 from user_svc.auth.models import RefreshToken
+from user_svc.recipients.models import Address
 from user_svc.tables import metadata
 
 ID = ids.new_id()
 QUERIES: dict[str, Callable[[Stores], Awaitable[object]]] = {
-    "users": lambda stores: stores.users.list_newest_first("", ID, 51),
-    "users by address": lambda stores: stores.users.list_newest_first("ada@example.com", None, 51),
-    "a user": lambda stores: stores.users.find(ID),
-    "devices": lambda stores: stores.devices.list_newest_first(ID),
-    "preferences": lambda stores: stores.preferences.find(ID),
-    "suppressions": lambda stores: stores.suppressions.list_by_address("ada@example.com", 51),
-    "api keys": lambda stores: stores.api_keys.list_working(ID, 51, START),
+    "users": lambda stores: stores.users.list_newest_first(FIRST_PROJECT, "", ID, 51),
+    "users by address": lambda stores: stores.users.list_newest_first(FIRST_PROJECT, "ada@example.com", None, 51),
+    "a user": lambda stores: stores.users.find(FIRST_PROJECT, ID),
+    "devices": lambda stores: stores.devices.list_newest_first(FIRST_PROJECT, ID),
+    "preferences": lambda stores: stores.preferences.find(FIRST_PROJECT, ID),
+    "suppressions": lambda stores: stores.suppressions.list_by_address(FIRST_PROJECT, "ada@example.com", 51),
+    "api keys": lambda stores: stores.api_keys.list_working(FIRST_PROJECT, ID, 51, START),
     "an api key": lambda stores: stores.api_keys.find(b"hash"),
-    "a login": lambda stores: stores.sessions.find_login("ada@example.com"),
+    "a login": lambda stores: stores.sessions.find_login(FIRST_PROJECT, "ada@example.com"),
     "a refresh": lambda stores: stores.sessions.rotate_refresh_token(b"a", b"b", now=START, expire_time=START),
     "a logout": lambda stores: stores.sessions.revoke_family_of(b"a"),
     "recipients": lambda stores: stores.contacts.contacts({ID: True}),
-    "suppressed addresses": lambda stores: stores.contacts.suppressed(["ada@example.com"]),
-    "known users": lambda stores: stores.contacts.existing([ID]),
+    "suppressed addresses": lambda stores: stores.contacts.suppressed([Address(FIRST_PROJECT, "ada@example.com")]),
+    "known users": lambda stores: stores.contacts.projects([ID]),
     "dead devices": lambda stores: stores.contacts.remove_devices([ID]),
 }
 PAGED = {"users", "suppressions", "api keys"}

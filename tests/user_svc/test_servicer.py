@@ -33,7 +33,7 @@ from tests.fixtures_postgres import NewDatabase
 from user_svc.app import open_app
 from user_svc.settings import Settings
 
-API_KEY = "clk_test_0123456789012345678901234567890123456789"
+API_KEY = "clk_live_0123456789012345678901234567890123456789"
 PASSWORD = "correct horse battery"
 Metadata = tuple[tuple[str, str], ...]
 OPERATOR: Metadata = (("authorization", f"Bearer {API_KEY}"),)

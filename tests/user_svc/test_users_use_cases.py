@@ -5,6 +5,7 @@ from collections.abc import Collection
 import pytest
 
 from mesh import ids
+from mesh.context import FIRST_PROJECT
 from mesh.errors import InvalidArgument
 from mesh.testing import caller
 from tests.user_svc.conftest import Stores
@@ -29,7 +30,7 @@ def users(memory_stores: Stores, clock: Clock) -> Users:
 
 async def test_a_new_person_gets_defaults(users: Users, clock: Clock) -> None:
     """English, UTC, a member, and a UUIDv7 made now."""
-    user = await users.create_user(UserChanges(email="ada@example.com"), "")
+    user = await users.create_user(FIRST_PROJECT, UserChanges(email="ada@example.com"), "")
     assert (user.locale, user.timezone, user.role) == ("en", "UTC", Role.MEMBER)
     assert user.create_time == user.update_time == clock.now
     assert ids.parse(user.id) is not None
@@ -39,7 +40,7 @@ async def test_a_new_person_gets_defaults(users: Users, clock: Clock) -> None:
 async def test_a_password_needs_an_address_to_log_in_with(users: Users) -> None:
     """Nobody could ever use it."""
     with pytest.raises(InvalidArgument, match=r"^email: is required"):
-        await users.create_user(UserChanges(name="Ada"), "correct horse battery")
+        await users.create_user(FIRST_PROJECT, UserChanges(name="Ada"), "correct horse battery")
 
 
 @pytest.mark.parametrize(
@@ -54,9 +55,9 @@ async def test_a_password_needs_an_address_to_log_in_with(users: Users) -> None:
 async def test_a_bad_field_is_refused_by_its_path(users: Users, changes: UserChanges, field: str) -> None:
     """On creation the field itself, on update its place in the request."""
     with pytest.raises(InvalidArgument) as refused:
-        await users.create_user(changes, "")
+        await users.create_user(FIRST_PROJECT, changes, "")
     assert refused.value.violations[0].field == field
-    user = await users.create_user(UserChanges(name="Ada"), "")
+    user = await users.create_user(FIRST_PROJECT, UserChanges(name="Ada"), "")
     with pytest.raises(InvalidArgument) as refused:
         await users.update_user(OPERATOR, user.id, changes)
     assert refused.value.violations[0].field == f"user.{field}"
@@ -65,28 +66,28 @@ async def test_a_bad_field_is_refused_by_its_path(users: Users, changes: UserCha
 async def test_a_person_is_not_created_without_any_mark(users: Users) -> None:
     """An empty body is a slip, and a nameless person with no address can't be told from the next one."""
     with pytest.raises(InvalidArgument, match="an e-mail address or a name") as refused:
-        await users.create_user(UserChanges(email="", name="", locale="de"), "")
+        await users.create_user(FIRST_PROJECT, UserChanges(email="", name="", locale="de"), "")
     assert [violation.field for violation in refused.value.violations] == ["email"]
 
 
 async def test_every_spelling_of_an_address_finds_its_person(users: Users) -> None:
     """Created in Unicode, kept in IDNA, found by either; what is no address is refused and not taken for an empty filter."""
-    lena = await users.create_user(UserChanges(email="Lena@münchen.example"), "")
+    lena = await users.create_user(FIRST_PROJECT, UserChanges(email="Lena@münchen.example"), "")
     assert lena.email == "Lena@xn--mnchen-3ya.example"
     for spelling in ("lena@MÜNCHEN.example", "lena@mu\u0308nchen.example", "LENA@xn--mnchen-3ya.example"):
-        assert list((await users.list_users(spelling, 0, "")).items) == [lena]
+        assert list((await users.list_users(FIRST_PROJECT, spelling, 0, "")).items) == [lena]
         with pytest.raises(EmailTaken):
-            await users.create_user(UserChanges(email=spelling), "")
+            await users.create_user(FIRST_PROJECT, UserChanges(email=spelling), "")
     with pytest.raises(InvalidArgument, match=r"^email: must be an e-mail address"):
-        await users.list_users("lena", 0, "")
+        await users.list_users(FIRST_PROJECT, "lena", 0, "")
 
 
 async def test_an_address_belongs_to_one_person_in_any_case(users: Users) -> None:
     """Also when it is changed, but keeping one's own is no conflict."""
-    ada = await users.create_user(UserChanges(email="ada@example.com"), "")
-    eve = await users.create_user(UserChanges(email="eve@example.com"), "")
+    ada = await users.create_user(FIRST_PROJECT, UserChanges(email="ada@example.com"), "")
+    eve = await users.create_user(FIRST_PROJECT, UserChanges(email="eve@example.com"), "")
     with pytest.raises(EmailTaken, match=r"^email: .*; ListUsers with `email` finds"):
-        await users.create_user(UserChanges(email="ADA@example.com"), "")
+        await users.create_user(FIRST_PROJECT, UserChanges(email="ADA@example.com"), "")
     with pytest.raises(EmailTaken):
         await users.update_user(OPERATOR, eve.id, UserChanges(email="Ada@Example.com"))
     assert (await users.update_user(OPERATOR, ada.id, UserChanges(email="Ada@Example.com"))).email == "Ada@Example.com"
@@ -94,7 +95,7 @@ async def test_an_address_belongs_to_one_person_in_any_case(users: Users) -> Non
 
 async def test_an_update_leaves_the_rest_and_moves_the_time(users: Users, clock: Clock) -> None:
     """None leaves a field; an empty text asks for the default."""
-    user = await users.create_user(UserChanges(email="ada@example.com", name="Ada", locale="pt-BR"), "")
+    user = await users.create_user(FIRST_PROJECT, UserChanges(email="ada@example.com", name="Ada", locale="pt-BR"), "")
     clock.advance(minutes=1)
     changed = await users.update_user(OPERATOR, user.id, UserChanges(name="Countess", locale=""))
     assert (changed.email, changed.name, changed.locale) == ("ada@example.com", "Countess", "en")
@@ -114,7 +115,7 @@ async def test_what_is_no_id_names_nobody(users: Users, user_id: str) -> None:
 
 async def test_an_administrator_is_changed_by_administrators_and_themselves(users: Users) -> None:
     """With `users:write` alone a caller could else give an administrator's mail another address."""
-    root = await users.create_user(UserChanges(email="root@example.com"), "", Role.ADMINISTRATOR)
+    root = await users.create_user(FIRST_PROJECT, UserChanges(email="root@example.com"), "", Role.ADMINISTRATOR)
     with pytest.raises(AdministratorProtected, match="users:admin"):
         await users.update_user(caller("users:write"), root.id, UserChanges(email="eve@example.com"))
     for allowed in (caller("users:write", "users:admin"), caller(user_id=root.id)):
@@ -123,7 +124,7 @@ async def test_an_administrator_is_changed_by_administrators_and_themselves(user
 
 async def test_ones_own_address_needs_the_password(users: Users) -> None:
     """By UpdateUser it does not change; writing back what was read is no change."""
-    ada = await users.create_user(UserChanges(email="ada@example.com", name="Ada"), "")
+    ada = await users.create_user(FIRST_PROJECT, UserChanges(email="ada@example.com", name="Ada"), "")
     themselves = caller(user_id=ada.id)
     for email in ("eve@example.com", ""):
         with pytest.raises(PasswordNeeded, match="change-email"):
@@ -135,8 +136,8 @@ async def test_ones_own_address_needs_the_password(users: Users) -> None:
 
 async def test_a_member_reaches_themselves_only(users: Users) -> None:
     """Others, and people who do not exist, are refused alike."""
-    ada = await users.create_user(UserChanges(name="Ada"), "")
-    eve = await users.create_user(UserChanges(name="Eve"), "")
+    ada = await users.create_user(FIRST_PROJECT, UserChanges(name="Ada"), "")
+    eve = await users.create_user(FIRST_PROJECT, UserChanges(name="Eve"), "")
     as_eve = caller(user_id=eve.id)
     assert (await users.update_user(as_eve, eve.id, UserChanges(name="Eva"))).name == "Eva"
     for user_id in (ada.id, ids.new_id(), "guess"):
@@ -149,20 +150,20 @@ async def test_a_member_reaches_themselves_only(users: Users) -> None:
 
 async def test_the_scope_to_read_is_no_scope_to_write(users: Users) -> None:
     """Each method asks for its own scope."""
-    ada = await users.create_user(UserChanges(name="Ada"), "")
+    ada = await users.create_user(FIRST_PROJECT, UserChanges(name="Ada"), "")
     with pytest.raises(NotOwner):
         await users.update_user(caller("users:read", user_id=ids.new_id()), ada.id, UserChanges(name="x"))
 
 
 async def test_pages_cover_everyone_newest_first(users: Users) -> None:
     """Walking the tokens shows each person once, and people who come meanwhile do not disturb."""
-    made = [await users.create_user(UserChanges(name=str(number)), "") for number in range(7)]
+    made = [await users.create_user(FIRST_PROJECT, UserChanges(name=str(number)), "") for number in range(7)]
     seen, token = [], ""
     for _ in range(3):
-        page = await users.list_users("", 3, token)
+        page = await users.list_users(FIRST_PROJECT, "", 3, token)
         seen += [user.id for user in page.items]
         token = page.next_token
-        await users.create_user(UserChanges(name="late"), "")
+        await users.create_user(FIRST_PROJECT, UserChanges(name="late"), "")
     assert seen == [user.id for user in reversed(made)]
     assert token == ""
 
@@ -170,23 +171,23 @@ async def test_pages_cover_everyone_newest_first(users: Users) -> None:
 async def test_a_token_goes_with_its_filter(users: Users) -> None:
     """A page is not continued under another question."""
     for number in range(3):
-        await users.create_user(UserChanges(name=str(number)), "")
-    token = (await users.list_users("", 1, "")).next_token
+        await users.create_user(FIRST_PROJECT, UserChanges(name=str(number)), "")
+    token = (await users.list_users(FIRST_PROJECT, "", 1, "")).next_token
     with pytest.raises(InvalidArgument, match="page_token: was made by another list"):
-        await users.list_users("ada@example.com", 1, token)
+        await users.list_users(FIRST_PROJECT, "ada@example.com", 1, token)
     with pytest.raises(InvalidArgument, match="page_token: is not a token"):
-        await users.list_users("", 1, token[:-12] + "!")
+        await users.list_users(FIRST_PROJECT, "", 1, token[:-12] + "!")
 
 
 async def test_people_are_found_by_address(users: Users) -> None:
     """In any case; an address that nobody has finds nobody."""
-    ada = await users.create_user(UserChanges(email="ada@example.com"), "")
-    await users.create_user(UserChanges(email="eve@example.com"), "")
-    assert (await users.list_users("ADA@EXAMPLE.com", 0, "")).items == (ada,)
-    assert (await users.list_users("bob@example.com", 0, "")).items == ()
+    ada = await users.create_user(FIRST_PROJECT, UserChanges(email="ada@example.com"), "")
+    await users.create_user(FIRST_PROJECT, UserChanges(email="eve@example.com"), "")
+    assert (await users.list_users(FIRST_PROJECT, "ADA@EXAMPLE.com", 0, "")).items == (ada,)
+    assert (await users.list_users(FIRST_PROJECT, "bob@example.com", 0, "")).items == ()
 
 
 async def test_the_filter_takes_no_control_characters(users: Users) -> None:
     """NUL would make PostgreSQL fail."""
     with pytest.raises(InvalidArgument, match="email"):
-        await users.list_users("ada\0@example.com", 0, "")
+        await users.list_users(FIRST_PROJECT, "ada\0@example.com", 0, "")

@@ -15,6 +15,7 @@ from user_svc.auth.api_keys import within_maker
 from user_svc.auth.errors import MakerGone
 from user_svc.auth.models import SCOPES_OF_ROLE, ApiKey
 from user_svc.auth.revocation_repository import record_revocations, revoke_keys_made_by
+from user_svc.projects.repository import check_project
 from user_svc.tables import api_keys, users
 from user_svc.users.models import Role
 
@@ -35,6 +36,7 @@ class ApiKeyRepository:
         async with self._database.begin() as connection:
             scopes, expire_time = await _lock_maker(connection, key.created_by, now)
             kept = within_maker(key, scopes, expire_time)
+            await check_project(connection, key.project)
             await connection.execute(insert(api_keys).values(**_values(kept)))
         return kept
 
@@ -43,8 +45,10 @@ class ApiKeyRepository:
             row = (await connection.execute(select(api_keys).where(api_keys.c.key_sha256 == sha256))).one_or_none()
         return None if row is None else _api_key(row)
 
-    async def list_working(self, before_id: str | None, limit: int, now: datetime, *, family_of: str | None = None) -> Sequence[ApiKey]:
-        statement = select(api_keys).where(_works(now)).order_by(api_keys.c.id.desc()).limit(limit)
+    async def list_working(
+        self, project: str, before_id: str | None, limit: int, now: datetime, *, family_of: str | None = None
+    ) -> Sequence[ApiKey]:
+        statement = select(api_keys).where(api_keys.c.project == project, _works(now)).order_by(api_keys.c.id.desc()).limit(limit)
         if before_id is not None:
             statement = statement.where(api_keys.c.id < before_id)
         if family_of is not None:
@@ -52,8 +56,9 @@ class ApiKeyRepository:
         async with self._database.connect() as connection:
             return [_api_key(row) for row in await connection.execute(statement)]
 
-    async def revoke(self, key_id: str, *, family_of: str | None = None) -> bool:
-        statement = update(api_keys).where(api_keys.c.id == key_id, api_keys.c.revoke_time.is_(None)).values(revoke_time=func.now())
+    async def revoke(self, project: str, key_id: str, *, family_of: str | None = None) -> bool:
+        wanted = (api_keys.c.id == key_id) & (api_keys.c.project == project)
+        statement = update(api_keys).where(wanted, api_keys.c.revoke_time.is_(None)).values(revoke_time=func.now())
         if family_of is not None:
             statement = statement.where(api_keys.c.id.in_(_family(family_of)))
         async with self._database.begin() as connection:
@@ -92,6 +97,7 @@ def _works(now: datetime) -> ColumnElement[bool]:
 def _values(key: ApiKey) -> dict[str, Any]:
     return {
         "id": key.id,
+        "project": key.project,
         "name": key.name,
         "prefix": key.prefix,
         "key_sha256": key.sha256,
@@ -104,5 +110,14 @@ def _values(key: ApiKey) -> dict[str, Any]:
 
 def _api_key(row: Row[*tuple[Any, ...]]) -> ApiKey:
     return ApiKey(
-        row.id, row.name, row.prefix, row.key_sha256, tuple(row.scopes), row.created_by, row.create_time, row.expire_time, row.revoke_time
+        id=row.id,
+        project=row.project,
+        name=row.name,
+        prefix=row.prefix,
+        sha256=row.key_sha256,
+        scopes=tuple(row.scopes),
+        created_by=row.created_by,
+        create_time=row.create_time,
+        expire_time=row.expire_time,
+        revoke_time=row.revoke_time,
     )

@@ -9,12 +9,12 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from mesh import ids
-from mesh.context import Caller
-from mesh.errors import InvalidArgument
+from mesh.context import FIRST_PROJECT, Caller
+from mesh.errors import InvalidArgument, ScopeMissing
 from mesh.rpc.identity import ApiKeyInfo
 from mesh.rpc.paging import Cursor, Page, page_size
-from user_svc.auth.errors import ApiKeyNotFound, ExpiresAfterMaker, ScopeNotHeld
-from user_svc.auth.models import ApiKey, Scope
+from user_svc.auth.errors import ApiKeyNotFound, ExpiresAfterMaker, ScopeNotHeld, TestKeyOnly
+from user_svc.auth.models import LIVE_PREFIX, TEST_PREFIX, ApiKey, Scope
 from user_svc.auth.signing import SigningKeys
 from user_svc.fields import check_text
 
@@ -22,7 +22,7 @@ _PAGES = Cursor("api_keys", str)
 _BASE62 = string.ascii_letters + string.digits
 # 43 characters of base 62 hold 256 bits.
 _KEY_LENGTH = 43
-_SHOWN_LENGTH = len("clk_live_") + 4
+_SHOWN_LENGTH = len(LIVE_PREFIX) + 4
 
 
 class ApiKeyStore(Protocol):
@@ -34,17 +34,19 @@ class ApiKeyStore(Protocol):
     async def add(self, key: ApiKey, now: datetime) -> ApiKey:
         """Stores and answers the key as `within_maker` makes it, if its maker (`created_by`), a key or a person, works at this moment.
 
-        Raises MakerGone, ScopeNotHeld or ExpiresAfterMaker.
+        Raises MakerGone, ScopeNotHeld, ExpiresAfterMaker or ProjectNotFound.
         """
 
     async def find(self, sha256: bytes) -> ApiKey | None:
         """Also one that is revoked or expired."""
 
-    async def list_working(self, before_id: str | None, limit: int, now: datetime, *, family_of: str | None = None) -> Sequence[ApiKey]:
-        """Newest first; with `family_of` only that key, and what it or that person has made, directly or not."""
+    async def list_working(
+        self, project: str, before_id: str | None, limit: int, now: datetime, *, family_of: str | None = None
+    ) -> Sequence[ApiKey]:
+        """Those of the project, newest first; with `family_of` only that key, and what it or that person has made, directly or not."""
 
-    async def revoke(self, key_id: str, *, family_of: str | None = None) -> bool:
-        """Revokes the key and all that were made with it. False when there is no such key that works (in the family)."""
+    async def revoke(self, project: str, key_id: str, *, family_of: str | None = None) -> bool:
+        """Revokes the project's key and all that were made with it. False when there is no such key that works (in the family)."""
 
 
 class ApiKeys:
@@ -55,34 +57,50 @@ class ApiKeys:
         self._now = now
 
     async def create_api_key(
-        self, caller: Caller, *, name: str, scopes: Sequence[str], expire_time: datetime | None, test: bool
+        self, caller: Caller, *, name: str, scopes: Sequence[str], expire_time: datetime | None, test: bool, project: str = ""
     ) -> tuple[ApiKey, str]:
         """The key's description and the key itself, which is not kept. It lives no longer than its maker.
 
-        Raises InvalidArgument, ScopeNotHeld, ExpiresAfterMaker or MakerGone.
+        A test key makes test keys only. Raises InvalidArgument, ScopeNotHeld, ScopeMissing, TestKeyOnly, ExpiresAfterMaker, MakerGone or
+        ProjectNotFound.
         """
+        reached = _project(caller, project)
+        if caller.test and not test:
+            raise TestKeyOnly
         _check_scopes(caller, scopes)
         now = self._now()
         if expire_time is not None and expire_time <= now:
             raise InvalidArgument.of("expire_time", "must be in the future")
-        secret = f"clk_{'test' if test else 'live'}_" + "".join(secrets.choice(_BASE62) for _ in range(_KEY_LENGTH))
-        key = api_key(secret, name=check_text("name", name), scopes=scopes, created_by=caller.id, now=now, expire_time=expire_time)
+        secret = (TEST_PREFIX if test else LIVE_PREFIX) + "".join(secrets.choice(_BASE62) for _ in range(_KEY_LENGTH))
+        key = api_key(
+            secret,
+            project=reached,
+            name=check_text("name", name),
+            scopes=scopes,
+            created_by=caller.id,
+            now=now,
+            expire_time=expire_time,
+        )
         return await self._store.add(key, now), secret
 
-    async def list_api_keys(self, caller: Caller, requested_size: int, token: str) -> Page[ApiKey]:
-        """A page of the keys that work, newest first: the caller's family, or all for `apikeys:admin`.
+    async def list_api_keys(self, caller: Caller, requested_size: int, token: str, *, project: str = "") -> Page[ApiKey]:
+        """A page of the project's keys that work, newest first: the caller's family, or all for `apikeys:admin`.
 
-        Raises InvalidArgument for a size or token that does not fit.
+        Raises ScopeMissing, or InvalidArgument for a size or token that does not fit.
         """
-        size = page_size(requested_size)
-        position = _PAGES.position(token)
+        size, filters = page_size(requested_size), {"project": _project(caller, project)}
+        position = _PAGES.position(token, filters)
         before_id = _canonical_key_id(str(position[0])) if position else None
-        keys = await self._store.list_working(before_id, size + 1, self._now(), family_of=_family(caller))
-        return _PAGES.page([((key.id,), key) for key in keys], size)
+        keys = await self._store.list_working(filters["project"], before_id, size + 1, self._now(), family_of=_family(caller))
+        return _PAGES.page([((key.id,), key) for key in keys], size, filters)
 
-    async def delete_api_key(self, caller: Caller, key_id: str) -> None:
-        """Revokes a key of the caller's family, or any for `apikeys:admin`, and all that were made with it. Raises ApiKeyNotFound."""
-        if not await self._store.revoke(_canonical_key_id(key_id), family_of=_family(caller)):
+    async def delete_api_key(self, caller: Caller, key_id: str, *, project: str = "") -> None:
+        """Revokes a key of the caller's family, or any of the project for `apikeys:admin`, and all that were made with it.
+
+        Raises ScopeMissing or ApiKeyNotFound.
+        """
+        reached = _project(caller, project)
+        if not await self._store.revoke(reached, _canonical_key_id(key_id), family_of=_family(caller)):
             raise ApiKeyNotFound
 
     async def get_by_hash(self, sha256: bytes) -> ApiKey:
@@ -111,15 +129,23 @@ class LocalCredentials:
         except ApiKeyNotFound:
             return None
         expires_at = key.expire_time.timestamp() if key.expire_time else None
-        return ApiKeyInfo(key.id, key.name, frozenset(key.scopes), expires_at, revoked=key.revoke_time is not None)
+        revoked = key.revoke_time is not None
+        return ApiKeyInfo(key.id, key.name, frozenset(key.scopes), expires_at, revoked=revoked, project=key.project, test=key.test)
 
 
 def api_key(
-    secret: str, *, name: str, scopes: Sequence[str], created_by: str, now: datetime, expire_time: datetime | None = None
+    secret: str,
+    *,
+    name: str,
+    scopes: Sequence[str],
+    created_by: str,
+    now: datetime,
+    expire_time: datetime | None = None,
+    project: str = FIRST_PROJECT,
 ) -> ApiKey:
     """The description of a key: all of it that is kept."""
     sha256 = hashlib.sha256(secret.encode()).digest()
-    return ApiKey(ids.new_id(), name, secret[:_SHOWN_LENGTH], sha256, tuple(sorted(set(scopes))), created_by, now, expire_time)
+    return ApiKey(ids.new_id(), project, name, secret[:_SHOWN_LENGTH], sha256, tuple(sorted(set(scopes))), created_by, now, expire_time)
 
 
 def within_maker(key: ApiKey, scopes: frozenset[str], expire_time: datetime | None) -> ApiKey:
@@ -132,6 +158,13 @@ def within_maker(key: ApiKey, scopes: frozenset[str], expire_time: datetime | No
     if key.expire_time is not None and key.expire_time > expire_time:
         raise ExpiresAfterMaker(expire_time)
     return replace(key, expire_time=key.expire_time or expire_time)
+
+
+def _project(caller: Caller, project: str) -> str:
+    """The project that is meant. Raises ScopeMissing unless the caller reaches it."""
+    if project in {"", caller.project} or (caller.has(Scope.PROJECTS_ADMIN) and caller.project == FIRST_PROJECT):
+        return project or caller.project
+    raise ScopeMissing(Scope.PROJECTS_ADMIN)
 
 
 def _family(caller: Caller) -> str | None:

@@ -34,6 +34,8 @@ def api_key_to_proto(key: ApiKey) -> api_key_pb2.ApiKey:
         create_time=to_timestamp(key.create_time),
         expire_time=to_timestamp(key.expire_time),
         revoke_time=to_timestamp(key.revoke_time),
+        project=key.project,
+        test=key.test,
     )
 
 

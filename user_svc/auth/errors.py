@@ -69,6 +69,16 @@ class ScopeNotHeld(PermissionDenied):
         super().__init__(f"a key can't get the scope {scope}, which its maker does not hold", metadata={"scope": scope})
 
 
+class TestKeyOnly(PermissionDenied):
+    """A key that reaches no provider must not make one that does."""
+
+    __test__ = False  # no test case, whatever its name says to pytest
+    reason = "TEST_KEY_ONLY"
+
+    def __init__(self) -> None:
+        super().__init__("a test key makes test keys only; set test, or use a live key")
+
+
 class MakerGone(Unauthenticated):
     """The credential that would make another one was revoked, has expired, or its person was deleted, moments ago."""
 

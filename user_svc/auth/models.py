@@ -6,6 +6,8 @@ from enum import StrEnum
 
 from user_svc.users.models import Role
 
+LIVE_PREFIX, TEST_PREFIX = "clk_live_", "clk_test_"
+
 
 class Scope(StrEnum):
     """Everything that a token or an API key can be allowed to do."""
@@ -20,6 +22,7 @@ class Scope(StrEnum):
     SAGAS_WRITE = "sagas:write"
     APIKEYS_WRITE = "apikeys:write"
     APIKEYS_ADMIN = "apikeys:admin"
+    PROJECTS_ADMIN = "projects:admin"
     USERS_WRITE = "users:write"
     USERS_ADMIN = "users:admin"
     USERS_READ = "users:read"
@@ -39,6 +42,7 @@ class Login:
     """
 
     user_id: str
+    project: str
     role: Role
     password_hash: str | None
     known_words: tuple[str, ...] = ()
@@ -49,6 +53,7 @@ class SessionOwner:
     """Whom new tokens are for."""
 
     user_id: str
+    project: str
     role: Role
     session_id: str
 
@@ -110,6 +115,7 @@ class ApiKey:
     """
 
     id: str
+    project: str
     name: str
     prefix: str
     sha256: bytes
@@ -118,3 +124,8 @@ class ApiKey:
     create_time: datetime
     expire_time: datetime | None
     revoke_time: datetime | None = None
+
+    @property
+    def test(self) -> bool:
+        """Whether what it sends reaches no provider."""
+        return self.prefix.startswith(TEST_PREFIX)

@@ -26,17 +26,20 @@ class SessionRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def find_login(self, email_key: str) -> Login | None:
-        return await self._login(func.lower(users.c.email) == email_key)
+    async def find_login(self, project: str, email_key: str) -> Login | None:
+        return await self._login((users.c.project == project) & (func.lower(users.c.email) == email_key))
 
     async def find_login_by_id(self, user_id: str) -> Login | None:
         return await self._login(users.c.id == user_id)
 
     async def _login(self, condition: ColumnElement[bool]) -> Login | None:
-        statement = select(users.c.id, users.c.role, users.c.password_hash, users.c.email, users.c.name).where(condition)
+        columns = (users.c.id, users.c.project, users.c.role, users.c.password_hash, users.c.email, users.c.name)
+        statement = select(*columns).where(condition)
         async with self._database.connect() as connection:
             row = (await connection.execute(statement)).one_or_none()
-        return None if row is None else Login(row.id, Role(row.role), row.password_hash, (row.email or "", row.name))
+        if row is None:
+            return None
+        return Login(row.id, row.project, Role(row.role), row.password_hash, (row.email or "", row.name))
 
     async def change_password(self, user_id: str, *, old: str, new: str, token: RefreshToken) -> bool:
         changed = update(users).where(users.c.id == user_id, users.c.password_hash == old).values(password_hash=new).returning(users.c.id)
@@ -66,7 +69,7 @@ class SessionRepository:
     async def rotate_refresh_token(self, sha256: bytes, next_sha256: bytes, *, now: datetime, expire_time: datetime) -> Rotation:
         """The row is locked, so that of two uses at the same time one is the second."""
         statement = (
-            select(refresh_tokens, users.c.role)
+            select(refresh_tokens, users.c.project, users.c.role)
             .join(users, users.c.id == refresh_tokens.c.user_id)
             .where(refresh_tokens.c.token_sha256 == sha256)
             .with_for_update(of=refresh_tokens)
@@ -83,7 +86,7 @@ class SessionRepository:
             used = update(refresh_tokens).where(refresh_tokens.c.token_sha256 == sha256).values(use_time=now)
             await connection.execute(used)
             await _store(connection, RefreshToken(next_sha256, row.user_id, row.family, now, expire_time))
-        return Rotation(RotationOutcome.ROTATED, SessionOwner(row.user_id, Role(row.role), row.family))
+        return Rotation(RotationOutcome.ROTATED, SessionOwner(row.user_id, row.project, Role(row.role), row.family))
 
     async def revoke_family_of(self, sha256: bytes) -> None:
         statement = select(refresh_tokens.c.family).where(refresh_tokens.c.token_sha256 == sha256)

@@ -3,7 +3,7 @@
 from clarion.user.v1 import api_key_pb2
 from clarion.user.v1 import auth_service_pb2 as rpc
 from clarion.user.v1.auth_service_pb2_grpc import AuthServiceServicer
-from mesh.context import current
+from mesh.context import FIRST_PROJECT, current
 from mesh.rpc.timestamps import from_timestamp
 from user_svc.auth.api_keys import ApiKeys
 from user_svc.auth.convert import api_key_to_proto, changed_to_proto, jwk_to_proto, login_to_proto, refresh_to_proto
@@ -20,7 +20,7 @@ class AuthServicer(AuthServiceServicer):
         self._signing_keys = signing_keys
 
     async def Login(self, request: rpc.LoginRequest, context: object) -> rpc.LoginResponse:
-        return login_to_proto(await self._sessions.log_in(request.email, request.password))
+        return login_to_proto(await self._sessions.log_in(request.project or FIRST_PROJECT, request.email, request.password))
 
     async def Refresh(self, request: rpc.RefreshRequest, context: object) -> rpc.RefreshResponse:
         return refresh_to_proto(await self._sessions.refresh(request.refresh_token))
@@ -43,16 +43,21 @@ class AuthServicer(AuthServiceServicer):
     async def CreateApiKey(self, request: api_key_pb2.CreateApiKeyRequest, context: object) -> api_key_pb2.CreateApiKeyResponse:
         expire_time = from_timestamp("expire_time", request.expire_time) if request.HasField("expire_time") else None
         key, secret = await self._api_keys.create_api_key(
-            current().caller, name=request.name, scopes=request.scopes, expire_time=expire_time, test=request.test
+            current().caller,
+            project=request.project,
+            name=request.name,
+            scopes=request.scopes,
+            expire_time=expire_time,
+            test=request.test,
         )
         return api_key_pb2.CreateApiKeyResponse(api_key=api_key_to_proto(key), secret=secret)
 
     async def ListApiKeys(self, request: api_key_pb2.ListApiKeysRequest, context: object) -> api_key_pb2.ListApiKeysResponse:
-        page = await self._api_keys.list_api_keys(current().caller, request.page_size, request.page_token)
+        page = await self._api_keys.list_api_keys(current().caller, request.page_size, request.page_token, project=request.project)
         return api_key_pb2.ListApiKeysResponse(api_keys=map(api_key_to_proto, page.items), next_page_token=page.next_token)
 
     async def DeleteApiKey(self, request: api_key_pb2.DeleteApiKeyRequest, context: object) -> api_key_pb2.DeleteApiKeyResponse:
-        await self._api_keys.delete_api_key(current().caller, request.id)
+        await self._api_keys.delete_api_key(current().caller, request.id, project=request.project)
         return api_key_pb2.DeleteApiKeyResponse()
 
     async def LookUpApiKey(self, request: api_key_pb2.LookUpApiKeyRequest, context: object) -> api_key_pb2.LookUpApiKeyResponse:

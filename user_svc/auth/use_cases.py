@@ -26,8 +26,8 @@ REFRESH_TOKEN_LIFE = timedelta(days=30)
 class SessionStore(Protocol):
     """Where logins and refresh tokens are kept."""
 
-    async def find_login(self, email_key: str) -> Login | None:
-        """The person whose address has this `naming.email_address.email_key`."""
+    async def find_login(self, project: str, email_key: str) -> Login | None:
+        """The person of the project whose address has this `naming.email_address.email_key`."""
 
     async def find_login_by_id(self, user_id: str) -> Login | None:
         """The person with the id."""
@@ -50,8 +50,8 @@ class SessionStore(Protocol):
     async def revoke_family_of(self, sha256: bytes) -> None: ...
 
 
-# Gives a person another address. Raises InvalidArgument, EmailTaken or UserNotFound.
-ReplaceEmail = Callable[[str, str], Awaitable[None]]
+# Gives a person of a project another address. Raises InvalidArgument, EmailTaken or UserNotFound.
+ReplaceEmail = Callable[[str, str, str], Awaitable[None]]
 
 
 class Sessions:
@@ -72,10 +72,10 @@ class Sessions:
         self._signing_keys = signing_keys
         self._now = now
 
-    async def log_in(self, email: str, password: str) -> Tokens:
+    async def log_in(self, project: str, email: str, password: str) -> Tokens:
         """Raises LoginFailed, after the same time whatever was wrong."""
         key = email_key(email)
-        login = await self._store.find_login(key) if key else None
+        login = await self._store.find_login(project, key) if key else None
         password_hash = await self._fitting_hash(login, password)
         if login is None or password_hash is None:
             raise LoginFailed
@@ -85,7 +85,7 @@ class Sessions:
         secret, token = self._new_session(login)
         if not await self._store.add_refresh_token(token):
             raise LoginFailed
-        return await self._tokens(SessionOwner(login.user_id, login.role, token.family), secret)
+        return await self._tokens(SessionOwner(login.user_id, login.project, login.role, token.family), secret)
 
     async def change_password(self, caller: Caller, current: str, new: str) -> Tokens:
         """A new password, and a session in place of all others. Raises PersonNeeded, WrongPassword, InvalidArgument or TooManyLogins."""
@@ -94,13 +94,13 @@ class Sessions:
         secret, token = self._new_session(login)
         if not await self._store.change_password(login.user_id, old=old, new=password_hash, token=token):
             raise WrongPassword  # it was changed at the same time
-        return await self._tokens(SessionOwner(login.user_id, login.role, token.family), secret)
+        return await self._tokens(SessionOwner(login.user_id, login.project, login.role, token.family), secret)
 
     async def change_email(self, caller: Caller, current: str, email: str) -> None:
         """A new address. Raises PersonNeeded, WrongPassword, TooManyLogins or InvalidArgument, which does not say who has the address."""
         login, _ = await self._proven(caller, current)
         try:
-            await self._replace_email(login.user_id, email)
+            await self._replace_email(login.project, login.user_id, email)
         except EmailTaken:
             raise AddressRefused from None
 
@@ -154,6 +154,7 @@ class Sessions:
             "sid": owner.session_id,
             "scope": " ".join(sorted(SCOPES_OF_ROLE[owner.role])),
             "role": owner.role.value,
+            "project": owner.project,
         }
         return Tokens(await self._signing_keys.sign(claims), refresh_token, life_s, owner.user_id)
 

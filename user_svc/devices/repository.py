@@ -13,6 +13,7 @@ from mesh.stores.database import Database
 from user_svc.devices.errors import TooManyDevices
 from user_svc.devices.models import MAX_DEVICES, TOMBSTONE_DAYS, Device, Platform
 from user_svc.tables import devices, users
+from user_svc.users.repository import is_user
 
 
 class DeviceRepository:
@@ -21,37 +22,38 @@ class DeviceRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def register(self, device: Device) -> Device | None:
+    async def register(self, project: str, device: Device) -> Device | None:
         """Locks the person's row, so that two devices that arrive together can't both be the fiftieth."""
         async with self._database.begin() as connection:
-            lock = select(users.c.id).where(users.c.id == device.user_id).with_for_update(key_share=True)
+            lock = select(users.c.id).where(is_user(project, device.user_id)).with_for_update(key_share=True)
             if (await connection.execute(lock)).one_or_none() is None:
                 return None
-            registered = await _upsert(connection, device)
+            registered = await _upsert(connection, project, device)
             await connection.execute(_old_tombstones(device))
             owned = select(func.count()).select_from(devices).where(devices.c.user_id == device.user_id, devices.c.remove_time.is_(None))
             if (await connection.execute(owned)).scalar_one() > MAX_DEVICES:
                 raise TooManyDevices
         return registered
 
-    async def list_newest_first(self, user_id: str, *, removed: bool = False) -> Sequence[Device] | None:
+    async def list_newest_first(self, project: str, user_id: str, *, removed: bool = False) -> Sequence[Device] | None:
         """One statement: a person without devices is a row without a device."""
         wanted = devices.c.user_id == users.c.id
         joined = users.outerjoin(devices, wanted if removed else and_(wanted, devices.c.remove_time.is_(None)))
-        statement = select(devices).select_from(joined).where(users.c.id == user_id).order_by(devices.c.id.desc())
+        statement = select(devices).select_from(joined).where(is_user(project, user_id)).order_by(devices.c.id.desc())
         async with self._database.connect() as connection:
             rows = (await connection.execute(statement)).all()
         return [_device(row) for row in rows if row.id is not None] if rows else None
 
-    async def delete(self, user_id: str, device_id: str) -> bool:
-        statement = delete(devices).where(devices.c.id == device_id, devices.c.user_id == user_id)
+    async def delete(self, project: str, user_id: str, device_id: str) -> bool:
+        statement = delete(devices).where(devices.c.id == device_id, devices.c.user_id == user_id, devices.c.project == project)
         async with self._database.begin() as connection:
             return bool((await connection.execute(statement)).rowcount)
 
 
-async def _upsert(connection: AsyncConnection, device: Device) -> Device:
+async def _upsert(connection: AsyncConnection, project: str, device: Device) -> Device:
     statement = insert(devices).values(
         id=device.id,
+        project=project,
         user_id=device.user_id,
         token=device.token,
         token_sha256=hashlib.sha256(device.token.encode()).digest(),
@@ -61,7 +63,7 @@ async def _upsert(connection: AsyncConnection, device: Device) -> Device:
     new = statement.excluded
     same_person = devices.c.user_id == new.user_id
     upsert = statement.on_conflict_do_update(
-        index_elements=[devices.c.token_sha256],
+        index_elements=[devices.c.project, devices.c.token_sha256],
         set_={
             # A token that moves gets a new id: what was addressed to its last owner must not reach the next one.
             "id": case((same_person, devices.c.id), else_=new.id),

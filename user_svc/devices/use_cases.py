@@ -14,18 +14,18 @@ from user_svc.users.use_cases import existing_id
 
 
 class DeviceStore(Protocol):
-    """Where devices are kept."""
+    """Where devices are kept. People of another project are as if they did not exist."""
 
-    async def register(self, device: Device) -> Device | None:
-        """Stores the device, or answers the person's own one with this token; takes the token from another person that has it.
+    async def register(self, project: str, device: Device) -> Device | None:
+        """Stores the device, or answers the person's own one with this token; takes the token from another person of the project.
 
         None when there is no such person. Raises TooManyDevices.
         """
 
-    async def list_newest_first(self, user_id: str, *, removed: bool = False) -> Sequence[Device] | None:
+    async def list_newest_first(self, project: str, user_id: str, *, removed: bool = False) -> Sequence[Device] | None:
         """The person's devices, with the removed ones where `removed`; None when there is no such person."""
 
-    async def delete(self, user_id: str, device_id: str) -> bool:
+    async def delete(self, project: str, user_id: str, device_id: str) -> bool:
         """False when the person has no such device."""
 
 
@@ -40,7 +40,7 @@ class Devices:
         """Raises UserNotFound, NotOwner or TooManyDevices."""
         check_reach(caller, user_id, "users:write")
         wanted = Device(ids.new_id(), existing_id(user_id), token, platform, self._now())
-        device = await self._store.register(wanted)
+        device = await self._store.register(caller.project, wanted)
         if device is None:
             raise UserNotFound
         return device
@@ -48,7 +48,7 @@ class Devices:
     async def list_devices(self, caller: Caller, user_id: str, *, show_removed: bool = False) -> Sequence[Device]:
         """Raises UserNotFound or NotOwner."""
         check_reach(caller, user_id, "users:read")
-        devices = await self._store.list_newest_first(existing_id(user_id), removed=show_removed)
+        devices = await self._store.list_newest_first(caller.project, existing_id(user_id), removed=show_removed)
         if devices is None:
             raise UserNotFound
         return devices
@@ -57,5 +57,5 @@ class Devices:
         """Raises DeviceNotFound, UserNotFound or NotOwner."""
         check_reach(caller, user_id, "users:write")
         canonical = ids.canonical(device_id)
-        if canonical is None or not await self._store.delete(existing_id(user_id), canonical):
+        if canonical is None or not await self._store.delete(caller.project, existing_id(user_id), canonical):
             raise DeviceNotFound

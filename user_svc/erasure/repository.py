@@ -8,6 +8,7 @@ from mesh.stores.database import Database
 from user_svc.auth.revocation_repository import record_revocations, revoke_keys_made_by
 from user_svc.tables import api_keys, refresh_tokens, suppressions, users
 from user_svc.users.models import Role
+from user_svc.users.repository import is_user
 
 ERASED = "erased"
 
@@ -18,9 +19,9 @@ class ErasureRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def find_role(self, user_id: str) -> Role | None:
+    async def find_role(self, project: str, user_id: str) -> Role | None:
         async with self._database.connect() as connection:
-            role = (await connection.execute(select(users.c.role).where(users.c.id == user_id))).scalar_one_or_none()
+            role = (await connection.execute(select(users.c.role).where(is_user(project, user_id)))).scalar_one_or_none()
         return None if role is None else Role(role)
 
     async def revoke(self, user_id: str) -> None:
@@ -30,11 +31,12 @@ class ErasureRepository:
 
     async def erase(self, user_id: str) -> None:
         """The row is locked first, so that its address can't change meanwhile. Foreign keys take the rest along."""
-        known = select(func.lower(users.c.email)).where(users.c.id == user_id).with_for_update()
+        known = select(users.c.project, func.lower(users.c.email).label("address")).where(users.c.id == user_id).with_for_update()
         async with self._database.begin() as connection:
-            address = (await connection.execute(known)).scalar_one_or_none()
-            if address is not None:
-                await connection.execute(delete(suppressions).where(suppressions.c.address == address))
+            row = (await connection.execute(known)).one_or_none()
+            if row is not None and row.address is not None:
+                listed = (suppressions.c.project == row.project) & (suppressions.c.address == row.address)
+                await connection.execute(delete(suppressions).where(listed))
             await _revoke_everything_of(connection, user_id)
             await _unname(connection, user_id)
             await connection.execute(delete(users).where(users.c.id == user_id))

@@ -2,6 +2,7 @@
 
 from clarion.user.v1 import erasure_service_pb2 as rpc
 from clarion.user.v1.erasure_service_pb2_grpc import ErasureServiceServicer
+from mesh.context import FIRST_PROJECT
 from user_svc.erasure.use_cases import Erasure
 
 
@@ -12,7 +13,8 @@ class ErasureServicer(ErasureServiceServicer):
         self._erasure = erasure
 
     async def CheckErasable(self, request: rpc.CheckErasableRequest, context: object) -> rpc.CheckErasableResponse:
-        await self._erasure.check_erasable(request.user_id, administrators=request.administrators)
+        project = request.project or FIRST_PROJECT
+        await self._erasure.check_erasable(project, request.user_id, administrators=request.administrators)
         return rpc.CheckErasableResponse()
 
     async def RevokeCredentials(self, request: rpc.RevokeCredentialsRequest, context: object) -> rpc.RevokeCredentialsResponse:

@@ -10,8 +10,8 @@ from user_svc.users.models import Role
 class ErasureStore(Protocol):
     """Where people and their sessions are kept."""
 
-    async def find_role(self, user_id: str) -> Role | None:
-        """The person's role."""
+    async def find_role(self, project: str, user_id: str) -> Role | None:
+        """The person's role; None when the project has no such person."""
 
     async def revoke(self, user_id: str) -> None:
         """Ends all sessions of the person and revokes what they made."""
@@ -26,10 +26,10 @@ class Erasure:
     def __init__(self, store: ErasureStore) -> None:
         self._store = store
 
-    async def check_erasable(self, user_id: str, *, administrators: bool) -> None:
+    async def check_erasable(self, project: str, user_id: str, *, administrators: bool) -> None:
         """Raises UserNotFound, or AdministratorProtected where who asks may not erase administrators."""
         known_form = ids.canonical(user_id)
-        role = None if known_form is None else await self._store.find_role(known_form)
+        role = None if known_form is None else await self._store.find_role(project, known_form)
         if role is None:
             raise UserNotFound
         if role is Role.ADMINISTRATOR and not administrators:

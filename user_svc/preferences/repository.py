@@ -12,6 +12,7 @@ from mesh.stores.database import Database
 from user_svc.preferences.errors import TooManyRules
 from user_svc.preferences.models import MAX_RULES, Channel, Choice, PreferenceRule, Preferences
 from user_svc.tables import preferences, users
+from user_svc.users.repository import is_user
 
 
 class PreferenceRepository:
@@ -20,35 +21,37 @@ class PreferenceRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def find(self, user_id: str) -> Preferences | None:
+    async def find(self, project: str, user_id: str) -> Preferences | None:
         async with self._database.connect() as connection:
-            return await _read(connection, user_id)
+            return await _read(connection, project, user_id)
 
-    async def update(self, user_id: str, rules: Sequence[PreferenceRule], now: datetime, *, etag: str = "") -> Preferences | None:
+    async def update(
+        self, project: str, user_id: str, rules: Sequence[PreferenceRule], now: datetime, *, etag: str = ""
+    ) -> Preferences | None:
         """The person's row is locked first: concurrent changes can't pass the limit together, nor come between an etag and its use."""
         async with self._database.begin() as connection:
-            await connection.execute(select(users.c.id).where(users.c.id == user_id).with_for_update())
-            present = await _read(connection, user_id) if etag or not rules else None
+            await connection.execute(select(users.c.id).where(is_user(project, user_id)).with_for_update())
+            present = await _read(connection, project, user_id) if etag or not rules else None
             if present is not None:
                 check_etag(etag, present.etag)
                 if not rules:
                     return present
-            touched = await connection.execute(update(users).where(users.c.id == user_id).values(preferences_time=now))
+            touched = await connection.execute(update(users).where(is_user(project, user_id)).values(preferences_time=now))
             if not touched.rowcount:
                 return None
             await _remove(connection, user_id, [rule for rule in rules if rule.choice is Choice.INHERIT])
             await _set(connection, user_id, [rule for rule in rules if rule.choice is not Choice.INHERIT])
-            changed = await _read(connection, user_id)
+            changed = await _read(connection, project, user_id)
             if changed is not None and len(changed.rules) > MAX_RULES:
                 raise TooManyRules
         return changed
 
 
-async def _read(connection: AsyncConnection, user_id: str) -> Preferences | None:
+async def _read(connection: AsyncConnection, project: str, user_id: str) -> Preferences | None:
     """One statement: a person without rules is a row without a rule."""
     joined = users.outerjoin(preferences, preferences.c.user_id == users.c.id)
     columns = (users.c.preferences_time, preferences.c.channel, preferences.c.category, preferences.c.choice)
-    statement = select(*columns).select_from(joined).where(users.c.id == user_id)
+    statement = select(*columns).select_from(joined).where(is_user(project, user_id))
     rows = (await connection.execute(statement.order_by(preferences.c.channel, preferences.c.category))).all()
     if not rows:
         return None

@@ -13,12 +13,14 @@ from user_svc.users.use_cases import existing_id
 
 
 class PreferenceStore(Protocol):
-    """Where preferences are kept."""
+    """Where preferences are kept. People of another project are as if they did not exist."""
 
-    async def find(self, user_id: str) -> Preferences | None:
+    async def find(self, project: str, user_id: str) -> Preferences | None:
         """None when there is no such person."""
 
-    async def update(self, user_id: str, rules: Sequence[PreferenceRule], now: datetime, *, etag: str = "") -> Preferences | None:
+    async def update(
+        self, project: str, user_id: str, rules: Sequence[PreferenceRule], now: datetime, *, etag: str = ""
+    ) -> Preferences | None:
         """Sets the rules, removes those with INHERIT, leaves the others; all or none. None when there is no such person.
 
         Raises TooManyRules, or EtagMismatch when `etag` is given and not theirs.
@@ -35,7 +37,7 @@ class PreferenceBook:
     async def get_preferences(self, caller: Caller, user_id: str) -> Preferences:
         """Raises UserNotFound or NotOwner."""
         check_reach(caller, user_id, "users:read")
-        preferences = await self._store.find(existing_id(user_id))
+        preferences = await self._store.find(caller.project, existing_id(user_id))
         if preferences is None:
             raise UserNotFound
         return preferences
@@ -44,7 +46,7 @@ class PreferenceBook:
         """Raises UserNotFound, NotOwner, TooManyRules, EtagMismatch, or InvalidArgument when two rules are about the same."""
         check_reach(caller, user_id, "users:write")
         _refuse_repeated(rules)
-        preferences = await self._store.update(existing_id(user_id), rules, self._now(), etag=etag)
+        preferences = await self._store.update(caller.project, existing_id(user_id), rules, self._now(), etag=etag)
         if preferences is None:
             raise UserNotFound
         return preferences

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from user_svc.preferences.models import Channel, Choice, PreferenceRule, most_specific
 
@@ -25,6 +26,13 @@ class Query:
     email: str = ""
 
 
+class Address(NamedTuple):
+    """An e-mail address in lower case, as one project knows it."""
+
+    project: str
+    address: str
+
+
 @dataclass(frozen=True, slots=True)
 class PushTarget:
     """A device to send to."""
@@ -38,6 +46,7 @@ class Contact:
     """What is known about a person when a decision is made. `suppressed_for` is empty for an address that may get e-mail."""
 
     user_id: str
+    project: str
     email: str
     suppressed_for: str
     locale: str

@@ -9,17 +9,17 @@ from sqlalchemy.dialects.postgresql import ARRAY, BOOLEAN, TEXT, UUID
 
 from mesh.stores.database import Database
 from user_svc.preferences.models import Channel, Choice, PreferenceRule
-from user_svc.recipients.models import Contact, PushTarget
+from user_svc.recipients.models import Address, Contact, PushTarget
 
 _IDS = ARRAY(UUID(as_uuid=False))
 
 # The laterals are empty loops for a person without rules, and are not entered for one whose devices were not asked for.
 _CONTACTS = text("""
-    SELECT u.id::text AS id, u.email, u.name, u.locale, u.timezone, s.reason,
+    SELECT u.id::text AS id, u.project, u.email, u.name, u.locale, u.timezone, s.reason,
            p.channels, p.categories, p.choices, d.device_ids, d.tokens
     FROM unnest(:ids, :wants_devices) AS asked (id, wants_devices)
     JOIN users u ON u.id = asked.id
-    LEFT JOIN suppressions s ON s.address = lower(u.email)
+    LEFT JOIN suppressions s ON s.project = u.project AND s.address = lower(u.email)
     LEFT JOIN LATERAL (
         SELECT array_agg(channel) AS channels, array_agg(category) AS categories, array_agg(choice) AS choices
         FROM preferences WHERE user_id = u.id
@@ -30,11 +30,13 @@ _CONTACTS = text("""
     ) d ON asked.wants_devices
 """).bindparams(bindparam("ids", type_=_IDS), bindparam("wants_devices", type_=ARRAY(BOOLEAN)))
 
-_SUPPRESSED = text("SELECT address, reason FROM suppressions WHERE address = ANY(:addresses)").bindparams(
-    bindparam("addresses", type_=ARRAY(TEXT))
-)
+_SUPPRESSED = text("""
+    SELECT s.project, s.address, s.reason
+    FROM unnest(:projects, :addresses) AS asked (project, address)
+    JOIN suppressions s ON (s.project, s.address) = (asked.project, asked.address)
+""").bindparams(bindparam("projects", type_=ARRAY(TEXT)), bindparam("addresses", type_=ARRAY(TEXT)))
 
-_EXISTING = text("SELECT id::text FROM users WHERE id = ANY(:ids)").bindparams(bindparam("ids", type_=_IDS))
+_EXISTING = text("SELECT id::text, project FROM users WHERE id = ANY(:ids)").bindparams(bindparam("ids", type_=_IDS))
 
 # The first report stands. Locked in one order, so that two batches with common devices never wait for each other in a circle.
 _REMOVE_DEVICES = text("""
@@ -55,14 +57,16 @@ class ContactRepository:
             rows = (await connection.execute(_CONTACTS, parameters)).all()
         return {contact.user_id: contact for contact in map(_contact, rows)}
 
-    async def suppressed(self, addresses: Collection[str]) -> Mapping[str, str]:
+    async def suppressed(self, addresses: Collection[Address]) -> Mapping[Address, str]:
+        asked = list(addresses)
+        parameters = {"projects": [one.project for one in asked], "addresses": [one.address for one in asked]}
         async with self._database.connect() as connection:
-            rows = (await connection.execute(_SUPPRESSED, {"addresses": list(addresses)})).all()
-        return {row.address: row.reason for row in rows}
+            rows = (await connection.execute(_SUPPRESSED, parameters)).all()
+        return {Address(row.project, row.address): row.reason for row in rows}
 
-    async def existing(self, user_ids: Collection[str]) -> Collection[str]:
+    async def projects(self, user_ids: Collection[str]) -> Mapping[str, str]:
         async with self._database.connect() as connection:
-            return list((await connection.execute(_EXISTING, {"ids": list(user_ids)})).scalars())
+            return {row.id: row.project for row in await connection.execute(_EXISTING, {"ids": list(user_ids)})}
 
     async def remove_devices(self, device_ids: Collection[str], reason: str = "") -> None:
         async with self._database.begin() as connection:
@@ -71,9 +75,10 @@ class ContactRepository:
 
 def _contact(row: Row[*tuple[Any, ...]]) -> Contact:
     # Unpacked at once: this runs for every recipient of every notification, and reading a row's attributes costs more than the rest.
-    user_id, email, name, locale, timezone, reason, channels, categories, choices, device_ids, tokens = row
+    user_id, project, email, name, locale, timezone, reason, channels, categories, choices, device_ids, tokens = row
     return Contact(
         user_id=user_id,
+        project=project,
         email=email or "",
         suppressed_for=reason or "",
         locale=locale,

@@ -2,6 +2,7 @@
 
 from clarion.user.v1 import recipient_service_pb2 as rpc
 from clarion.user.v1.recipient_service_pb2_grpc import RecipientServiceServicer
+from mesh.context import FIRST_PROJECT
 from user_svc.recipients.convert import queries_from_proto, recipient_to_proto
 from user_svc.recipients.use_cases import Recipients
 from user_svc.suppressions.use_cases import Suppressions
@@ -21,12 +22,13 @@ class RecipientServicer(RecipientServiceServicer):
         return rpc.BatchResolveRecipientsResponse(recipients=[recipient_to_proto(recipient) for recipient in recipients])
 
     async def BatchCheckUsers(self, request: rpc.BatchCheckUsersRequest, context: object) -> rpc.BatchCheckUsersResponse:
-        return rpc.BatchCheckUsersResponse(existing_user_ids=await self._recipients.check_users(request.user_ids))
+        known = await self._recipients.check_users(request.user_ids)
+        return rpc.BatchCheckUsersResponse(existing_user_ids=known.keys(), projects=known.values())
 
     async def BatchRemoveDevices(self, request: rpc.BatchRemoveDevicesRequest, context: object) -> rpc.BatchRemoveDevicesResponse:
         await self._recipients.remove_devices(request.device_ids, request.reason)
         return rpc.BatchRemoveDevicesResponse()
 
     async def SuppressAddress(self, request: rpc.SuppressAddressRequest, context: object) -> rpc.SuppressAddressResponse:
-        await self._suppressions.create_suppression(request.address, "bounce", request.evidence)
+        await self._suppressions.create_suppression(request.project or FIRST_PROJECT, request.address, "bounce", request.evidence)
         return rpc.SuppressAddressResponse()

@@ -7,7 +7,7 @@ from typing import Protocol
 from mesh import ids
 from naming.email_address import email_key
 from user_svc.preferences.models import Channel
-from user_svc.recipients.models import Contact, Query, Recipient, decide
+from user_svc.recipients.models import Address, Contact, Query, Recipient, decide
 
 
 class ContactStore(Protocol):
@@ -16,10 +16,11 @@ class ContactStore(Protocol):
     async def contacts(self, wants_devices: Mapping[str, bool]) -> Mapping[str, Contact]:
         """The people among the ids, by id; with their devices only where the value is true."""
 
-    async def suppressed(self, addresses: Collection[str]) -> Mapping[str, str]:
-        """Why those among the lower-case addresses that are suppressed are so, by address."""
+    async def suppressed(self, addresses: Collection[Address]) -> Mapping[Address, str]:
+        """Why those among the addresses that are suppressed are so."""
 
-    async def existing(self, user_ids: Collection[str]) -> Collection[str]: ...
+    async def projects(self, user_ids: Collection[str]) -> Mapping[str, str]:
+        """The projects of those of the ids that are people."""
 
     async def remove_devices(self, device_ids: Collection[str], reason: str = "") -> None:
         """Leaves a tombstone of each."""
@@ -40,15 +41,16 @@ class Recipients:
             if user_id is not None:
                 wants_devices[user_id] = wants_devices.get(user_id, False) or query.channel is Channel.PUSH
         contacts = await self._store.contacts(wants_devices) if wants_devices else {}
-        given = {email_key(query.email) or query.email for query in queries if query.email}
+        known = [(query, contacts.get(asked[query.user_id] or "")) for query in queries]
+        given = {_given(query, contact) for query, contact in known if query.email and contact is not None}
         suppressed = await self._store.suppressed(given) if given else {}
-        return [_answer(query, contacts.get(asked[query.user_id] or ""), suppressed) for query in queries]
+        return [_answer(query, contact, suppressed) for query, contact in known]
 
-    async def check_users(self, user_ids: Sequence[str]) -> list[str]:
-        """Those of the ids that are people, spelled as they were asked."""
+    async def check_users(self, user_ids: Sequence[str]) -> dict[str, str]:
+        """The projects of those of the ids that are people, by the id as it was asked."""
         asked = {user_id: canonical for user_id in user_ids if (canonical := ids.canonical(user_id)) is not None}
-        existing = set(await self._store.existing(set(asked.values()))) if asked else set()
-        return [user_id for user_id, canonical in asked.items() if canonical in existing]
+        projects = await self._store.projects(set(asked.values())) if asked else {}
+        return {user_id: projects[canonical] for user_id, canonical in asked.items() if canonical in projects}
 
     async def remove_devices(self, device_ids: Sequence[str], reason: str = "") -> None:
         """Marks devices as removed; unknown ids are no error."""
@@ -57,8 +59,13 @@ class Recipients:
             await self._store.remove_devices(known_form, reason)
 
 
-def _answer(query: Query, contact: Contact | None, suppressed: Mapping[str, str]) -> Recipient:
+def _given(query: Query, contact: Contact) -> Address:
+    """The address that stands in for the person's own."""
+    return Address(contact.project, email_key(query.email) or query.email)
+
+
+def _answer(query: Query, contact: Contact | None, suppressed: Mapping[Address, str]) -> Recipient:
     if query.email and contact is not None:
-        contact = replace(contact, email=query.email, suppressed_for=suppressed.get(email_key(query.email) or query.email, ""))
+        contact = replace(contact, email=query.email, suppressed_for=suppressed.get(_given(query, contact), ""))
     decision, rule = decide(query, contact)
     return Recipient(decision, rule, query.channel, contact)

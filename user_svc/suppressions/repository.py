@@ -16,24 +16,29 @@ class SuppressionRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def add(self, suppression: Suppression) -> Suppression:
+    async def add(self, project: str, suppression: Suppression) -> Suppression:
         """The reason of a second call is dropped: the first one is why the address is on the list."""
         statement = insert(suppressions).values(
-            address=suppression.address, reason=suppression.reason, create_time=suppression.create_time, evidence=suppression.evidence
+            project=project,
+            address=suppression.address,
+            reason=suppression.reason,
+            create_time=suppression.create_time,
+            evidence=suppression.evidence,
         )
         # Setting the reason to itself changes nothing and makes RETURNING answer the row that is there.
-        upsert = statement.on_conflict_do_update(index_elements=[suppressions.c.address], set_={"reason": suppressions.c.reason}).returning(
-            suppressions
-        )
+        keys = [suppressions.c.project, suppressions.c.address]
+        upsert = statement.on_conflict_do_update(index_elements=keys, set_={"reason": suppressions.c.reason}).returning(suppressions)
         async with self._database.begin() as connection:
             row = (await connection.execute(upsert)).one()
         return Suppression(row.address, row.reason, row.create_time, row.evidence)
 
-    async def delete(self, address: str) -> bool:
+    async def delete(self, project: str, address: str) -> bool:
+        statement = delete(suppressions).where(suppressions.c.project == project, suppressions.c.address == address)
         async with self._database.begin() as connection:
-            return bool((await connection.execute(delete(suppressions).where(suppressions.c.address == address))).rowcount)
+            return bool((await connection.execute(statement)).rowcount)
 
-    async def list_by_address(self, after_address: str, limit: int) -> Sequence[Suppression]:
-        statement = select(suppressions).where(suppressions.c.address > after_address).order_by(suppressions.c.address).limit(limit)
+    async def list_by_address(self, project: str, after_address: str, limit: int) -> Sequence[Suppression]:
+        wanted = (suppressions.c.project == project) & (suppressions.c.address > after_address)
+        statement = select(suppressions).where(wanted).order_by(suppressions.c.address).limit(limit)
         async with self._database.connect() as connection:
             return [Suppression(row.address, row.reason, row.create_time, row.evidence) for row in await connection.execute(statement)]

@@ -16,13 +16,13 @@ _PAGES = Cursor("suppressions", str)
 class SuppressionStore(Protocol):
     """Where suppressions are kept."""
 
-    async def add(self, suppression: Suppression) -> Suppression:
+    async def add(self, project: str, suppression: Suppression) -> Suppression:
         """Stores it, or answers the one that the address already has."""
 
-    async def delete(self, address: str) -> bool:
+    async def delete(self, project: str, address: str) -> bool:
         """False when the address is not on the list."""
 
-    async def list_by_address(self, after_address: str, limit: int) -> Sequence[Suppression]: ...
+    async def list_by_address(self, project: str, after_address: str, limit: int) -> Sequence[Suppression]: ...
 
 
 class Suppressions:
@@ -32,20 +32,21 @@ class Suppressions:
         self._store = store
         self._now = now
 
-    async def create_suppression(self, address: str, reason: str, evidence: str = "") -> Suppression:
+    async def create_suppression(self, project: str, address: str, reason: str, evidence: str = "") -> Suppression:
         """`evidence` is what was seen, such as a mail server's reply. Raises InvalidArgument."""
         checked = check_email("address", address).lower()
         word = check_word("reason", reason or "manual")
-        return await self._store.add(Suppression(checked, word, self._now(), evidence))
+        return await self._store.add(project, Suppression(checked, word, self._now(), evidence))
 
-    async def list_suppressions(self, requested_size: int, token: str) -> Page[Suppression]:
+    async def list_suppressions(self, project: str, requested_size: int, token: str) -> Page[Suppression]:
         """A page in the order of the address. Raises InvalidArgument for a size or token that does not fit."""
         size = page_size(requested_size)
-        position = _PAGES.position(token)
-        entries = await self._store.list_by_address(str(position[0]) if position else "", size + 1)
-        return _PAGES.page([((entry.address,), entry) for entry in entries], size)
+        filters = {"project": project}
+        position = _PAGES.position(token, filters)
+        entries = await self._store.list_by_address(project, str(position[0]) if position else "", size + 1)
+        return _PAGES.page([((entry.address,), entry) for entry in entries], size, filters)
 
-    async def delete_suppression(self, address: str) -> None:
+    async def delete_suppression(self, project: str, address: str) -> None:
         """Raises SuppressionNotFound, or InvalidArgument for what is no address."""
-        if not await self._store.delete(check_email("address", address).lower()):
+        if not await self._store.delete(project, check_email("address", address).lower()):
             raise SuppressionNotFound

@@ -22,20 +22,20 @@ HashPassword = Callable[[str, str, Collection[str]], Awaitable[str]]
 
 
 class UserStore(Protocol):
-    """Where people are kept."""
+    """Where people are kept. Those of another project are as if they did not exist."""
 
-    async def insert(self, user: User, password_hash: str | None) -> None:
+    async def insert(self, project: str, user: User, password_hash: str | None) -> None:
         """Raises EmailTaken."""
 
-    async def find(self, user_id: str) -> User | None: ...
+    async def find(self, project: str, user_id: str) -> User | None: ...
 
-    async def update(self, user_id: str, changes: UserChanges, now: datetime, *, etag: str = "") -> User | None:
+    async def update(self, project: str, user_id: str, changes: UserChanges, now: datetime, *, etag: str = "") -> User | None:
         """The person after the change; None when there is none. Raises EmailTaken, or EtagMismatch when `etag` is given and not theirs."""
 
-    async def delete(self, user_id: str) -> bool:
+    async def delete(self, project: str, user_id: str) -> bool:
         """Removes the person with everything that belongs to them. False when there was none."""
 
-    async def list_newest_first(self, email: str, before_id: str | None, limit: int) -> Sequence[User]:
+    async def list_newest_first(self, project: str, email: str, before_id: str | None, limit: int) -> Sequence[User]:
         """People with a lesser id than `before_id`; only the one with the address where it is not empty."""
 
 
@@ -47,7 +47,7 @@ class Users:
         self._hash_password = hash_password
         self._now = now
 
-    async def create_user(self, changes: UserChanges, password: str, role: Role = Role.MEMBER) -> User:
+    async def create_user(self, project: str, changes: UserChanges, password: str, role: Role = Role.MEMBER) -> User:
         """Adds a person. Raises InvalidArgument or EmailTaken."""
         checked = _check(changes)
         if not (checked.email or checked.name):
@@ -68,24 +68,24 @@ class Users:
             create_time=now,
             update_time=now,
         )
-        await self._store.insert(user, password_hash)
+        await self._store.insert(project, user, password_hash)
         return user
 
     async def get_user(self, caller: Caller, user_id: str) -> User:
         """Raises UserNotFound or NotOwner."""
         check_reach(caller, user_id, "users:read")
-        user = await self._store.find(existing_id(user_id))
+        user = await self._store.find(caller.project, existing_id(user_id))
         if user is None:
             raise UserNotFound
         return user
 
-    async def list_users(self, email: str, requested_size: int, token: str) -> Page[User]:
+    async def list_users(self, project: str, email: str, requested_size: int, token: str) -> Page[User]:
         """A page, newest first. Raises InvalidArgument for a size or token that does not fit."""
         size = page_size(requested_size)
-        filters = {"email": check_email("email", email).lower() if email else ""}
+        filters = {"project": project, "email": check_email("email", email).lower() if email else ""}
         position = _PAGES.position(token, filters)
         before_id = existing_id(str(position[0])) if position else None
-        users = await self._store.list_newest_first(filters["email"], before_id, size + 1)
+        users = await self._store.list_newest_first(project, filters["email"], before_id, size + 1)
         return _PAGES.page([((user.id,), user) for user in users], size, filters)
 
     async def update_user(self, caller: Caller, user_id: str, changes: UserChanges, *, etag: str = "") -> User:
@@ -95,7 +95,8 @@ class Users:
         """
         check_reach(caller, user_id, "users:write")
         await self._check_change(caller, user_id, changes)
-        user = await self._store.update(existing_id(user_id), _check(changes, prefix="user."), self._now(), etag=etag)
+        checked = _check(changes, prefix="user.")
+        user = await self._store.update(caller.project, existing_id(user_id), checked, self._now(), etag=etag)
         if user is None:
             raise UserNotFound
         return user
@@ -104,7 +105,7 @@ class Users:
         own = is_self(caller, user_id)
         if caller.has("users:admin") or (own and changes.email is None):
             return
-        present = await self._store.find(existing_id(user_id))
+        present = await self._store.find(caller.project, existing_id(user_id))
         if present is None:
             return
         if own:
@@ -114,10 +115,10 @@ class Users:
         elif present.role is Role.ADMINISTRATOR:
             raise AdministratorProtected
 
-    async def replace_email(self, user_id: str, email: str) -> None:
+    async def replace_email(self, project: str, user_id: str, email: str) -> None:
         """For a person who has proven who they are. Raises InvalidArgument, EmailTaken or UserNotFound."""
         changes = UserChanges(email=check_email("new_email", email))
-        if await self._store.update(existing_id(user_id), changes, self._now()) is None:
+        if await self._store.update(project, existing_id(user_id), changes, self._now()) is None:
             raise UserNotFound
 
 

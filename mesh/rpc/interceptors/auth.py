@@ -8,7 +8,7 @@ from enum import Enum
 
 from clarion.options.v1 import options_pb2
 from mesh import context
-from mesh.context import Caller, CallerKind
+from mesh.context import FIRST_PROJECT, Caller, CallerKind
 from mesh.errors import PermissionDenied, ScopeMissing, Unauthenticated, Unavailable
 from mesh.rpc.calls import ClientCall, ServerCall
 from mesh.rpc.identity import SERVICE_TOKEN_INVALID, Authenticator, ServiceIdentity
@@ -82,6 +82,10 @@ def authorize(method: Method, caller: Caller) -> None:
         if caller.id in method.callers:
             return
         raise PermissionDenied(f"the service {caller.id} is not among the callers of this method", reason="CALLER_NOT_ALLOWED")
+    if method.installation and caller.project != FIRST_PROJECT:
+        raise PermissionDenied(
+            f"this call reaches what all projects share; it takes a credential of the project {FIRST_PROJECT}", reason="INSTALLATION_ONLY"
+        )
     if method.access == options_pb2.ACCESS_SCOPE:
         if caller.has(method.scope) or (method.owner and caller.user_id is not None):
             return

@@ -60,6 +60,13 @@ BATCH_SEND_NOTIFICATIONS = Call(
 GET_NOTIFICATION = Call(
     "/clarion.notification.v1.NotificationService/GetNotification", "GET", "/v1/notifications/{id}", answer="notification", idempotent=True
 )
+GET_CAPTURED_MESSAGE = Call(
+    "/clarion.notification.v1.NotificationService/GetCapturedMessage",
+    "GET",
+    "/v1/notifications/{id}/captured-message",
+    answer="captured_message",
+    idempotent=True,
+)
 LIST_NOTIFICATIONS = Call("/clarion.notification.v1.NotificationService/ListNotifications", "GET", "/v1/notifications", idempotent=True)
 CANCEL_NOTIFICATION = Call(
     "/clarion.notification.v1.NotificationService/CancelNotification",
@@ -112,6 +119,9 @@ GET_JWKS = Call("/clarion.user.v1.AuthService/GetJwks", "GET", "/.well-known/jwk
 CREATE_API_KEY = Call("/clarion.user.v1.AuthService/CreateApiKey", "POST", "/v1/api-keys", body="*")
 LIST_API_KEYS = Call("/clarion.user.v1.AuthService/ListApiKeys", "GET", "/v1/api-keys", idempotent=True)
 DELETE_API_KEY = Call("/clarion.user.v1.AuthService/DeleteApiKey", "DELETE", "/v1/api-keys/{id}", idempotent=True)
+CREATE_PROJECT = Call("/clarion.user.v1.ProjectService/CreateProject", "POST", "/v1/projects", body="project", answer="project")
+GET_PROJECT = Call("/clarion.user.v1.ProjectService/GetProject", "GET", "/v1/projects/{id}", answer="project", idempotent=True)
+LIST_PROJECTS = Call("/clarion.user.v1.ProjectService/ListProjects", "GET", "/v1/projects", idempotent=True)
 CREATE_USER = Call("/clarion.user.v1.UserService/CreateUser", "POST", "/v1/users", body="*", answer="user")
 GET_USER = Call("/clarion.user.v1.UserService/GetUser", "GET", "/v1/users/{id}", answer="user", idempotent=True)
 LIST_USERS = Call("/clarion.user.v1.UserService/ListUsers", "GET", "/v1/users", idempotent=True)

@@ -15,6 +15,7 @@ class Services:
         self.auth = resources.Auth(transport, settings)
         self.breakers = resources.Breakers(transport, settings)
         self.sagas = resources.Sagas(transport, settings)
+        self.projects = resources.Projects(transport, settings)
 
 
 class AsyncServices:
@@ -28,3 +29,4 @@ class AsyncServices:
         self.auth = aio_resources.AsyncAuth(transport, settings)
         self.breakers = aio_resources.AsyncBreakers(transport, settings)
         self.sagas = aio_resources.AsyncSagas(transport, settings)
+        self.projects = aio_resources.AsyncProjects(transport, settings)

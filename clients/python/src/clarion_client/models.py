@@ -285,6 +285,10 @@ class ApiKey:
     """
     revoke_time: datetime | None = field(default=None, metadata={"read": v.time})
     """When the key was revoked; unset while it works."""
+    project: str = field(default="", metadata={"read": v.same})
+    """The project that the key reaches, and no other."""
+    test: bool = field(default=False, metadata={"read": v.same})
+    """True for a test key (clk_test_…): what it sends reaches no provider."""
 
 
 @dataclass(frozen=True)
@@ -333,6 +337,30 @@ class Breaker:
     """What that operator noted."""
     seen_time: datetime | None = field(default=None, metadata={"read": v.time})
     """When a worker last asked for it; one that none asks for any more has no provider behind it."""
+
+
+@dataclass(frozen=True)
+class CapturedMessage:
+    """What the sandbox got in place of a provider. It is kept for a day."""
+
+    notification_id: str = field(default="", metadata={"read": v.same})
+    """Id of the notification."""
+    channel: Channel | None = field(default=None, metadata={"read": v.member(Channel)})
+    """Its channel."""
+    email: str = field(default="", metadata={"read": v.same})
+    """E-mail: the address."""
+    device_ids: tuple[str, ...] = field(default=(), metadata={"read": v.many(v.same)})
+    """Push: ids of the devices."""
+    locale: str = field(default="", metadata={"read": v.same})
+    """The locale of the text."""
+    content: Content | None = field(default=None, metadata={"read": v.message(lambda: Content)})
+    """The finished text."""
+    attempt: int = field(default=0, metadata={"read": v.integer})
+    """The attempt that the sandbox got last, from 1."""
+    answer: str = field(default="", metadata={"read": v.same})
+    """What the sandbox answered: "delivered", or a reason such as SMTP_451."""
+    time: datetime | None = field(default=None, metadata={"read": v.time})
+    """When that was."""
 
 
 @dataclass(frozen=True)
@@ -753,6 +781,20 @@ class PreviewTemplateResponse:
     """The locale that was used."""
     version: int = field(default=0, metadata={"read": v.integer})
     """The version that was used."""
+
+
+@dataclass(frozen=True)
+class Project:
+    """A wall: people, templates, notifications, keys and everything else belong to one, and nothing of another one can be reached or
+    noticed. Use one for each product or environment.
+    """
+
+    id: str = field(default="", metadata={"read": v.same})
+    """Chosen by its maker, such as "shop-staging". It never changes."""
+    display_name: str = field(default="", metadata={"read": v.same})
+    """For people."""
+    create_time: datetime | None = field(default=None, metadata={"read": v.time})
+    """When it was created."""
 
 
 @dataclass(frozen=True)

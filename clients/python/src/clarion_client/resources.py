@@ -14,6 +14,7 @@ from clarion_client.models import (
     BatchSendNotificationsResponse,
     Breaker,
     BreakerForce,
+    CapturedMessage,
     ChangePasswordResponse,
     Channel,
     Content,
@@ -38,6 +39,7 @@ from clarion_client.models import (
     Preferences,
     PreviewTemplateResponse,
     Priority,
+    Project,
     RefreshResponse,
     Saga,
     SagaState,
@@ -306,6 +308,14 @@ class Notifications(Resource):
         id: The notification's id.
         """
         return self._unary(api.GET_NOTIFICATION, v.body_of(id=id), lambda answer: v.decode(Notification, answer), timeout_s)
+
+    def get_captured_message(self, id: str, *, timeout_s: float | None = None) -> CapturedMessage:
+        """Reads the finished message that a test key's notification has become: the sandbox got it in place of a provider. NOT_FOUND
+        before its first attempt, and for what a live key has sent.
+
+        id: Its id.
+        """
+        return self._unary(api.GET_CAPTURED_MESSAGE, v.body_of(id=id), lambda answer: v.decode(CapturedMessage, answer), timeout_s)
 
     def list(
         self,
@@ -590,14 +600,21 @@ class Templates(Resource):
 class Auth(Resource):
     """Proves who is calling: people by password and token, programs by API key."""
 
-    def login(self, *, email: str, password: str, timeout_s: float | None = None, idempotency_key: str | None = None) -> LoginResponse:
+    def login(
+        self, *, email: str, password: str, project: str | None = None, timeout_s: float | None = None, idempotency_key: str | None = None
+    ) -> LoginResponse:
         """Exchanges an address and a password for tokens. UNAUTHENTICATED, without telling which of the two was wrong.
 
         email: The person's address.
         password: The person's password.
+        project: The project that the person belongs to; the first one when empty.
         """
         return self._unary(
-            api.LOGIN, v.body_of(email=email, password=password), lambda answer: v.decode(LoginResponse, answer), timeout_s, idempotency_key
+            api.LOGIN,
+            v.body_of(email=email, password=password, project=project),
+            lambda answer: v.decode(LoginResponse, answer),
+            timeout_s,
+            idempotency_key,
         )
 
     def refresh(self, *, refresh_token: str, timeout_s: float | None = None, idempotency_key: str | None = None) -> RefreshResponse:
@@ -659,6 +676,7 @@ class Auth(Resource):
         scopes: Sequence[str],
         expire_time: datetime | None = None,
         test: bool | None = None,
+        project: str | None = None,
         timeout_s: float | None = None,
         idempotency_key: str | None = None,
     ) -> CreateApiKeyResponse:
@@ -669,33 +687,69 @@ class Auth(Resource):
         expire_time: When it stops working; must be in the future. Where the caller is a key, at the latest when that one does,
             which is also what unset means then; otherwise unset means never.
         test: True makes a test key (clk_test_…) instead of a live one (clk_live_…).
+        project: The project that the key is to reach; the caller's own when empty. Another one takes the scope projects:admin.
         """
         return self._unary(
             api.CREATE_API_KEY,
-            v.body_of(name=name, scopes=scopes, expire_time=expire_time, test=test),
+            v.body_of(name=name, scopes=scopes, expire_time=expire_time, test=test, project=project),
             lambda answer: v.decode(CreateApiKeyResponse, answer),
             timeout_s,
             idempotency_key,
         )
 
-    def list_api_keys(self, *, page_size: int | None = None, timeout_s: float | None = None) -> Pager[ApiKey]:
+    def list_api_keys(self, *, page_size: int | None = None, project: str | None = None, timeout_s: float | None = None) -> Pager[ApiKey]:
         """Reads a page of the keys that work: those of the caller's own family, or all with `apikeys:admin`.
 
         page_size: Most entries of a page, 1 to 200. 0 means 50.
+        project: The project whose keys to list; the caller's own when empty. Another one takes the scope projects:admin.
         """
-        return self._pages(api.LIST_API_KEYS, v.body_of(page_size=page_size), "api_keys", v.message(lambda: ApiKey), timeout_s)
+        return self._pages(
+            api.LIST_API_KEYS, v.body_of(page_size=page_size, project=project), "api_keys", v.message(lambda: ApiKey), timeout_s
+        )
 
-    def delete_api_key(self, id: str, *, timeout_s: float | None = None) -> None:
+    def delete_api_key(self, id: str, *, project: str | None = None, timeout_s: float | None = None) -> None:
         """Revokes a key for good, and every key that was made with it. Other processes know within 5 s. Without `apikeys:admin` only
         keys of the caller's own family are found: itself and what was made with it.
 
         id: The key's id.
+        project: The key's project; the caller's own when empty. Another one takes the scope projects:admin.
         """
-        self._unary(api.DELETE_API_KEY, v.body_of(id=id), lambda answer: None, timeout_s)
+        self._unary(api.DELETE_API_KEY, v.body_of(id=id, project=project), lambda answer: None, timeout_s)
 
     def get_jwks(self, *, timeout_s: float | None = None) -> GetJwksResponse:
         """Publishes the keys that verify access tokens (RFC 7517)."""
         return self._unary(api.GET_JWKS, v.body_of(), lambda answer: v.decode(GetJwksResponse, answer), timeout_s)
+
+
+class Projects(Resource):
+    """Divides an installation into projects. The first one, "default", exists from the start, and only its credentials reach this
+    service. A new project gets its first API key from POST /v1/api-keys with `project`.
+    """
+
+    def create(
+        self, *, project: Project | Mapping[str, Any], timeout_s: float | None = None, idempotency_key: str | None = None
+    ) -> Project:
+        """Adds a project. ALREADY_EXISTS when the id is taken.
+
+        project: The project.
+        """
+        return self._unary(
+            api.CREATE_PROJECT, v.body_of(project=project), lambda answer: v.decode(Project, answer), timeout_s, idempotency_key
+        )
+
+    def get(self, id: str, *, timeout_s: float | None = None) -> Project:
+        """Reads one.
+
+        id: Its id.
+        """
+        return self._unary(api.GET_PROJECT, v.body_of(id=id), lambda answer: v.decode(Project, answer), timeout_s)
+
+    def list(self, *, page_size: int | None = None, timeout_s: float | None = None) -> Pager[Project]:
+        """Reads a page of projects, by id.
+
+        page_size: Most entries of a page, 1 to 200. 0 means 50.
+        """
+        return self._pages(api.LIST_PROJECTS, v.body_of(page_size=page_size), "projects", v.message(lambda: Project), timeout_s)
 
 
 class Users(Resource):

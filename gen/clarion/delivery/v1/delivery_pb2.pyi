@@ -110,6 +110,8 @@ class Delivery(_message.Message):
     CRASHES_FIELD_NUMBER: _builtins.int
     EMAIL_FIELD_NUMBER: _builtins.int
     REFUSALS_FIELD_NUMBER: _builtins.int
+    PROJECT_FIELD_NUMBER: _builtins.int
+    TEST_FIELD_NUMBER: _builtins.int
     notification_id: _builtins.str
     """The notification's id."""
     run: _builtins.int
@@ -146,6 +148,10 @@ class Delivery(_message.Message):
     """E-mail: the address that a reviewer has set for this notification in place of the person's; empty means the person's."""
     refusals: _builtins.int
     """How many attempts of this run ended with a refusal of the sender; these use up no step of the retry ladder."""
+    project: _builtins.str
+    """The project of the person and the template; the first one when empty."""
+    test: _builtins.bool
+    """True where no provider is to be reached: a test key has sent it."""
     @_builtins.property
     def variables(self) -> _struct_pb2.Struct:
         """Values of the template's variables."""
@@ -197,10 +203,12 @@ class Delivery(_message.Message):
         crashes: _builtins.int = ...,
         email: _builtins.str = ...,
         refusals: _builtins.int = ...,
+        project: _builtins.str = ...,
+        test: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["accept_time", b"accept_time", "expire_time", b"expire_time", "not_before", b"not_before", "variables", b"variables"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_time", b"accept_time", "attempt", b"attempt", "category", b"category", "channel", b"channel", "correlation_id", b"correlation_id", "crashes", b"crashes", "deferrals", b"deferrals", "device_ids", b"device_ids", "device_results", b"device_results", "email", b"email", "expire_time", b"expire_time", "locale", b"locale", "mandatory", b"mandatory", "not_before", b"not_before", "notification_id", b"notification_id", "on_unknown", b"on_unknown", "priority", b"priority", "refusals", b"refusals", "run", b"run", "template", b"template", "template_version", b"template_version", "traceparent", b"traceparent", "user_id", b"user_id", "variables", b"variables"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_time", b"accept_time", "attempt", b"attempt", "category", b"category", "channel", b"channel", "correlation_id", b"correlation_id", "crashes", b"crashes", "deferrals", b"deferrals", "device_ids", b"device_ids", "device_results", b"device_results", "email", b"email", "expire_time", b"expire_time", "locale", b"locale", "mandatory", b"mandatory", "not_before", b"not_before", "notification_id", b"notification_id", "on_unknown", b"on_unknown", "priority", b"priority", "project", b"project", "refusals", b"refusals", "run", b"run", "template", b"template", "template_version", b"template_version", "test", b"test", "traceparent", b"traceparent", "user_id", b"user_id", "variables", b"variables"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -23,6 +23,7 @@ _sym_db = _symbol_database.Default()
 
 
 from clarion.channel.v1 import channel_pb2 as clarion_dot_channel_dot_v1_dot_channel__pb2
+from clarion.notification.v1 import captured_message_pb2 as clarion_dot_notification_dot_v1_dot_captured__message__pb2
 from clarion.notification.v1 import notification_pb2 as clarion_dot_notification_dot_v1_dot_notification__pb2
 from clarion.options.v1 import options_pb2 as clarion_dot_options_dot_v1_dot_options__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
@@ -31,7 +32,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n2clarion/notification/v1/notification_service.proto\x12\x17\x63larion.notification.v1\x1a clarion/channel/v1/channel.proto\x1a*clarion/notification/v1/notification.proto\x1a clarion/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"\xa5\x05\n\x17SendNotificationRequest\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10$\x12\x34\n\x07\x63hannel\x18\x02 \x01(\x0e\x32\x1b.clarion.channel.v1.ChannelB\x06\xba\xbb\x18\x02\x08\x01\x12\x1a\n\x08template\x18\x03 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10@\x12\x30\n\tvariables\x18\x04 \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xb0\xbb\x18\x01\x12\x16\n\x06locale\x18\x05 \x01(\tB\x06\xba\xbb\x18\x02\x10#\x12\x33\n\x08priority\x18\x06 \x01(\x0e\x32!.clarion.notification.v1.Priority\x12+\n\x07send_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nexpires_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12}\n\x08\x63\x61tegory\x18\t \x01(\tBk\xba\xbb\x18g\x10@\x1a\x14[a-z0-9][a-z0-9_.-]*\"Mlower-case letters, digits, \'_\', \'.\' and \'-\', starting with a letter or digit\x12\x34\n\nrequest_id\x18\n \x01(\tB \xba\xbb\x18\x1c\x10\xff\x01\x1a\x06[ -~]+\"\x0fprintable ASCII\x12[\n\x08metadata\x18\x0b \x03(\x0b\x32>.clarion.notification.v1.SendNotificationRequest.MetadataEntryB\t\xba\xbb\x18\x05\x10\xf4\x03(\x14\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x94\x01\n\x18SendNotificationResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12;\n\x06status\x18\x02 \x01(\x0e\x32+.clarion.notification.v1.NotificationStatus\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"p\n\x1d\x42\x61tchSendNotificationsRequest\x12O\n\x08requests\x18\x01 \x03(\x0b\x32\x30.clarion.notification.v1.SendNotificationRequestB\x0b\xba\xbb\x18\x07\x08\x01(\xe8\x07@\x01\"\x87\x01\n\x0f\x42\x61tchSendResult\x12\x45\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x0b\x32\x31.clarion.notification.v1.SendNotificationResponseH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"s\n\x1e\x42\x61tchSendNotificationsResponse\x12\x39\n\x07results\x18\x01 \x03(\x0b\x32(.clarion.notification.v1.BatchSendResult\x12\x16\n\x0e\x61\x63\x63\x65pted_count\x18\x02 \x01(\x05\".\n\x16GetNotificationRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10$\"V\n\x17GetNotificationResponse\x12;\n\x0cnotification\x18\x01 \x01(\x0b\x32%.clarion.notification.v1.Notification\"\xda\x02\n\x18ListNotificationsRequest\x12\x17\n\x07user_id\x18\x01 \x01(\tB\x06\xba\xbb\x18\x02\x10$\x12,\n\x07\x63hannel\x18\x02 \x01(\x0e\x32\x1b.clarion.channel.v1.Channel\x12;\n\x06status\x18\x03 \x01(\x0e\x32+.clarion.notification.v1.NotificationStatus\x12\x18\n\x08template\x18\x04 \x01(\tB\x06\xba\xbb\x18\x02\x10@\x12\x31\n\rcreated_after\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x63reated_before\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1c\n\tpage_size\x18\x07 \x01(\x05\x42\t\xba\xbb\x18\x05\x30\x00\x38\xc8\x01\x12\x1b\n\npage_token\x18\x08 \x01(\tB\x07\xba\xbb\x18\x03\x10\x80\x04\"r\n\x19ListNotificationsResponse\x12<\n\rnotifications\x18\x01 \x03(\x0b\x32%.clarion.notification.v1.Notification\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"1\n\x19\x43\x61ncelNotificationRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10$\"Y\n\x1a\x43\x61ncelNotificationResponse\x12;\n\x0cnotification\x18\x01 \x01(\x0b\x32%.clarion.notification.v1.Notification\"0\n\x18WatchNotificationRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10$\"X\n\x19WatchNotificationResponse\x12;\n\x0cnotification\x18\x01 \x01(\x0b\x32%.clarion.notification.v1.Notification2\xd5\t\n\x13NotificationService\x12\xcf\x01\n\x10SendNotification\x12\x30.clarion.notification.v1.SendNotificationRequest\x1a\x31.clarion.notification.v1.SendNotificationResponse\"V\xaa\xbb\x18\x1c\x08\x02\x12\x12notifications:send \x90N(\xca\x01\x82\xd3\xe4\x93\x02\x30\"\x11/v1/notifications:\x01*Z\x18\"\x13/notifications/send:\x01*\x12\xce\x01\n\x16\x42\x61tchSendNotifications\x12\x36.clarion.notification.v1.BatchSendNotificationsRequest\x1a\x37.clarion.notification.v1.BatchSendNotificationsResponse\"C\xaa\xbb\x18\x1d\x08\x02\x12\x12notifications:send \xb0\xea\x01(\xca\x01\x82\xd3\xe4\x93\x02\x1c\"\x17/v1/notifications:batch:\x01*\x12\xc4\x01\n\x0fGetNotification\x12/.clarion.notification.v1.GetNotificationRequest\x1a\x30.clarion.notification.v1.GetNotificationResponse\"N\x90\x02\x01\xaa\xbb\x18\x1b\x08\x02\x12\x12notifications:read\x18\x01 \xd0\x0f\x82\xd3\xe4\x93\x02&\x12\x16/v1/notifications/{id}b\x0cnotification\x12\xb7\x01\n\x11ListNotifications\x12\x31.clarion.notification.v1.ListNotificationsRequest\x1a\x32.clarion.notification.v1.ListNotificationsResponse\";\x90\x02\x01\xaa\xbb\x18\x1b\x08\x02\x12\x12notifications:read\x18\x01 \x88\'\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/notifications\x12\xd5\x01\n\x12\x43\x61ncelNotification\x12\x32.clarion.notification.v1.CancelNotificationRequest\x1a\x33.clarion.notification.v1.CancelNotificationResponse\"V\x90\x02\x02\xaa\xbb\x18\x19\x08\x02\x12\x12notifications:send \x88\'\x82\xd3\xe4\x93\x02\x30\"\x1d/v1/notifications/{id}:cancel:\x01*b\x0cnotification\x12\xc1\x01\n\x11WatchNotification\x12\x31.clarion.notification.v1.WatchNotificationRequest\x1a\x32.clarion.notification.v1.WatchNotificationResponse\"C\x90\x02\x01\xaa\xbb\x18\x18\x08\x02\x12\x12notifications:read\x18\x01\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/notifications/{id}:watch0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n2clarion/notification/v1/notification_service.proto\x12\x17\x63larion.notification.v1\x1a clarion/channel/v1/channel.proto\x1a.clarion/notification/v1/captured_message.proto\x1a*clarion/notification/v1/notification.proto\x1a clarion/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"\xa5\x05\n\x17SendNotificationRequest\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10$\x12\x34\n\x07\x63hannel\x18\x02 \x01(\x0e\x32\x1b.clarion.channel.v1.ChannelB\x06\xba\xbb\x18\x02\x08\x01\x12\x1a\n\x08template\x18\x03 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10@\x12\x30\n\tvariables\x18\x04 \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xb0\xbb\x18\x01\x12\x16\n\x06locale\x18\x05 \x01(\tB\x06\xba\xbb\x18\x02\x10#\x12\x33\n\x08priority\x18\x06 \x01(\x0e\x32!.clarion.notification.v1.Priority\x12+\n\x07send_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nexpires_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12}\n\x08\x63\x61tegory\x18\t \x01(\tBk\xba\xbb\x18g\x10@\x1a\x14[a-z0-9][a-z0-9_.-]*\"Mlower-case letters, digits, \'_\', \'.\' and \'-\', starting with a letter or digit\x12\x34\n\nrequest_id\x18\n \x01(\tB \xba\xbb\x18\x1c\x10\xff\x01\x1a\x06[ -~]+\"\x0fprintable ASCII\x12[\n\x08metadata\x18\x0b \x03(\x0b\x32>.clarion.notification.v1.SendNotificationRequest.MetadataEntryB\t\xba\xbb\x18\x05\x10\xf4\x03(\x14\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x94\x01\n\x18SendNotificationResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12;\n\x06status\x18\x02 \x01(\x0e\x32+.clarion.notification.v1.NotificationStatus\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"p\n\x1d\x42\x61tchSendNotificationsRequest\x12O\n\x08requests\x18\x01 \x03(\x0b\x32\x30.clarion.notification.v1.SendNotificationRequestB\x0b\xba\xbb\x18\x07\x08\x01(\xe8\x07@\x01\"\x87\x01\n\x0f\x42\x61tchSendResult\x12\x45\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x0b\x32\x31.clarion.notification.v1.SendNotificationResponseH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"s\n\x1e\x42\x61tchSendNotificationsResponse\x12\x39\n\x07results\x18\x01 \x03(\x0b\x32(.clarion.notification.v1.BatchSendResult\x12\x16\n\x0e\x61\x63\x63\x65pted_count\x18\x02 \x01(\x05\"1\n\x19GetCapturedMessageRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10$\"`\n\x1aGetCapturedMessageResponse\x12\x42\n\x10\x63\x61ptured_message\x18\x01 \x01(\x0b\x32(.clarion.notification.v1.CapturedMessage\".\n\x16GetNotificationRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10$\"V\n\x17GetNotificationResponse\x12;\n\x0cnotification\x18\x01 \x01(\x0b\x32%.clarion.notification.v1.Notification\"\xda\x02\n\x18ListNotificationsRequest\x12\x17\n\x07user_id\x18\x01 \x01(\tB\x06\xba\xbb\x18\x02\x10$\x12,\n\x07\x63hannel\x18\x02 \x01(\x0e\x32\x1b.clarion.channel.v1.Channel\x12;\n\x06status\x18\x03 \x01(\x0e\x32+.clarion.notification.v1.NotificationStatus\x12\x18\n\x08template\x18\x04 \x01(\tB\x06\xba\xbb\x18\x02\x10@\x12\x31\n\rcreated_after\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x63reated_before\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1c\n\tpage_size\x18\x07 \x01(\x05\x42\t\xba\xbb\x18\x05\x30\x00\x38\xc8\x01\x12\x1b\n\npage_token\x18\x08 \x01(\tB\x07\xba\xbb\x18\x03\x10\x80\x04\"r\n\x19ListNotificationsResponse\x12<\n\rnotifications\x18\x01 \x03(\x0b\x32%.clarion.notification.v1.Notification\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"1\n\x19\x43\x61ncelNotificationRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10$\"Y\n\x1a\x43\x61ncelNotificationResponse\x12;\n\x0cnotification\x18\x01 \x01(\x0b\x32%.clarion.notification.v1.Notification\"0\n\x18WatchNotificationRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10$\"X\n\x19WatchNotificationResponse\x12;\n\x0cnotification\x18\x01 \x01(\x0b\x32%.clarion.notification.v1.Notification2\xb8\x0b\n\x13NotificationService\x12\xcf\x01\n\x10SendNotification\x12\x30.clarion.notification.v1.SendNotificationRequest\x1a\x31.clarion.notification.v1.SendNotificationResponse\"V\xaa\xbb\x18\x1c\x08\x02\x12\x12notifications:send \x90N(\xca\x01\x82\xd3\xe4\x93\x02\x30\"\x11/v1/notifications:\x01*Z\x18\"\x13/notifications/send:\x01*\x12\xce\x01\n\x16\x42\x61tchSendNotifications\x12\x36.clarion.notification.v1.BatchSendNotificationsRequest\x1a\x37.clarion.notification.v1.BatchSendNotificationsResponse\"C\xaa\xbb\x18\x1d\x08\x02\x12\x12notifications:send \xb0\xea\x01(\xca\x01\x82\xd3\xe4\x93\x02\x1c\"\x17/v1/notifications:batch:\x01*\x12\xc4\x01\n\x0fGetNotification\x12/.clarion.notification.v1.GetNotificationRequest\x1a\x30.clarion.notification.v1.GetNotificationResponse\"N\x90\x02\x01\xaa\xbb\x18\x1b\x08\x02\x12\x12notifications:read\x18\x01 \xd0\x0f\x82\xd3\xe4\x93\x02&\x12\x16/v1/notifications/{id}b\x0cnotification\x12\xe0\x01\n\x12GetCapturedMessage\x12\x32.clarion.notification.v1.GetCapturedMessageRequest\x1a\x33.clarion.notification.v1.GetCapturedMessageResponse\"a\x90\x02\x01\xaa\xbb\x18\x19\x08\x02\x12\x12notifications:read \xd0\x0f\x82\xd3\xe4\x93\x02;\x12\'/v1/notifications/{id}/captured-messageb\x10\x63\x61ptured_message\x12\xb7\x01\n\x11ListNotifications\x12\x31.clarion.notification.v1.ListNotificationsRequest\x1a\x32.clarion.notification.v1.ListNotificationsResponse\";\x90\x02\x01\xaa\xbb\x18\x1b\x08\x02\x12\x12notifications:read\x18\x01 \x88\'\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/notifications\x12\xd5\x01\n\x12\x43\x61ncelNotification\x12\x32.clarion.notification.v1.CancelNotificationRequest\x1a\x33.clarion.notification.v1.CancelNotificationResponse\"V\x90\x02\x02\xaa\xbb\x18\x19\x08\x02\x12\x12notifications:send \x88\'\x82\xd3\xe4\x93\x02\x30\"\x1d/v1/notifications/{id}:cancel:\x01*b\x0cnotification\x12\xc1\x01\n\x11WatchNotification\x12\x31.clarion.notification.v1.WatchNotificationRequest\x1a\x32.clarion.notification.v1.WatchNotificationResponse\"C\x90\x02\x01\xaa\xbb\x18\x18\x08\x02\x12\x12notifications:read\x18\x01\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/notifications/{id}:watch0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -58,6 +59,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SENDNOTIFICATIONREQUEST'].fields_by_name['metadata']._serialized_options = b'\272\273\030\005\020\364\003(\024'
   _globals['_BATCHSENDNOTIFICATIONSREQUEST'].fields_by_name['requests']._loaded_options = None
   _globals['_BATCHSENDNOTIFICATIONSREQUEST'].fields_by_name['requests']._serialized_options = b'\272\273\030\007\010\001(\350\007@\001'
+  _globals['_GETCAPTUREDMESSAGEREQUEST'].fields_by_name['id']._loaded_options = None
+  _globals['_GETCAPTUREDMESSAGEREQUEST'].fields_by_name['id']._serialized_options = b'\272\273\030\004\010\001\020$'
   _globals['_GETNOTIFICATIONREQUEST'].fields_by_name['id']._loaded_options = None
   _globals['_GETNOTIFICATIONREQUEST'].fields_by_name['id']._serialized_options = b'\272\273\030\004\010\001\020$'
   _globals['_LISTNOTIFICATIONSREQUEST'].fields_by_name['user_id']._loaded_options = None
@@ -78,40 +81,46 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_NOTIFICATIONSERVICE'].methods_by_name['BatchSendNotifications']._serialized_options = b'\252\273\030\035\010\002\022\022notifications:send \260\352\001(\312\001\202\323\344\223\002\034\"\027/v1/notifications:batch:\001*'
   _globals['_NOTIFICATIONSERVICE'].methods_by_name['GetNotification']._loaded_options = None
   _globals['_NOTIFICATIONSERVICE'].methods_by_name['GetNotification']._serialized_options = b'\220\002\001\252\273\030\033\010\002\022\022notifications:read\030\001 \320\017\202\323\344\223\002&\022\026/v1/notifications/{id}b\014notification'
+  _globals['_NOTIFICATIONSERVICE'].methods_by_name['GetCapturedMessage']._loaded_options = None
+  _globals['_NOTIFICATIONSERVICE'].methods_by_name['GetCapturedMessage']._serialized_options = b'\220\002\001\252\273\030\031\010\002\022\022notifications:read \320\017\202\323\344\223\002;\022\'/v1/notifications/{id}/captured-messageb\020captured_message'
   _globals['_NOTIFICATIONSERVICE'].methods_by_name['ListNotifications']._loaded_options = None
   _globals['_NOTIFICATIONSERVICE'].methods_by_name['ListNotifications']._serialized_options = b'\220\002\001\252\273\030\033\010\002\022\022notifications:read\030\001 \210\'\202\323\344\223\002\023\022\021/v1/notifications'
   _globals['_NOTIFICATIONSERVICE'].methods_by_name['CancelNotification']._loaded_options = None
   _globals['_NOTIFICATIONSERVICE'].methods_by_name['CancelNotification']._serialized_options = b'\220\002\002\252\273\030\031\010\002\022\022notifications:send \210\'\202\323\344\223\0020\"\035/v1/notifications/{id}:cancel:\001*b\014notification'
   _globals['_NOTIFICATIONSERVICE'].methods_by_name['WatchNotification']._loaded_options = None
   _globals['_NOTIFICATIONSERVICE'].methods_by_name['WatchNotification']._serialized_options = b'\220\002\001\252\273\030\030\010\002\022\022notifications:read\030\001\202\323\344\223\002\036\022\034/v1/notifications/{id}:watch'
-  _globals['_SENDNOTIFICATIONREQUEST']._serialized_start=310
-  _globals['_SENDNOTIFICATIONREQUEST']._serialized_end=987
-  _globals['_SENDNOTIFICATIONREQUEST_METADATAENTRY']._serialized_start=940
-  _globals['_SENDNOTIFICATIONREQUEST_METADATAENTRY']._serialized_end=987
-  _globals['_SENDNOTIFICATIONRESPONSE']._serialized_start=990
-  _globals['_SENDNOTIFICATIONRESPONSE']._serialized_end=1138
-  _globals['_BATCHSENDNOTIFICATIONSREQUEST']._serialized_start=1140
-  _globals['_BATCHSENDNOTIFICATIONSREQUEST']._serialized_end=1252
-  _globals['_BATCHSENDRESULT']._serialized_start=1255
-  _globals['_BATCHSENDRESULT']._serialized_end=1390
-  _globals['_BATCHSENDNOTIFICATIONSRESPONSE']._serialized_start=1392
-  _globals['_BATCHSENDNOTIFICATIONSRESPONSE']._serialized_end=1507
-  _globals['_GETNOTIFICATIONREQUEST']._serialized_start=1509
-  _globals['_GETNOTIFICATIONREQUEST']._serialized_end=1555
-  _globals['_GETNOTIFICATIONRESPONSE']._serialized_start=1557
-  _globals['_GETNOTIFICATIONRESPONSE']._serialized_end=1643
-  _globals['_LISTNOTIFICATIONSREQUEST']._serialized_start=1646
-  _globals['_LISTNOTIFICATIONSREQUEST']._serialized_end=1992
-  _globals['_LISTNOTIFICATIONSRESPONSE']._serialized_start=1994
-  _globals['_LISTNOTIFICATIONSRESPONSE']._serialized_end=2108
-  _globals['_CANCELNOTIFICATIONREQUEST']._serialized_start=2110
-  _globals['_CANCELNOTIFICATIONREQUEST']._serialized_end=2159
-  _globals['_CANCELNOTIFICATIONRESPONSE']._serialized_start=2161
-  _globals['_CANCELNOTIFICATIONRESPONSE']._serialized_end=2250
-  _globals['_WATCHNOTIFICATIONREQUEST']._serialized_start=2252
-  _globals['_WATCHNOTIFICATIONREQUEST']._serialized_end=2300
-  _globals['_WATCHNOTIFICATIONRESPONSE']._serialized_start=2302
-  _globals['_WATCHNOTIFICATIONRESPONSE']._serialized_end=2390
-  _globals['_NOTIFICATIONSERVICE']._serialized_start=2393
-  _globals['_NOTIFICATIONSERVICE']._serialized_end=3630
+  _globals['_SENDNOTIFICATIONREQUEST']._serialized_start=358
+  _globals['_SENDNOTIFICATIONREQUEST']._serialized_end=1035
+  _globals['_SENDNOTIFICATIONREQUEST_METADATAENTRY']._serialized_start=988
+  _globals['_SENDNOTIFICATIONREQUEST_METADATAENTRY']._serialized_end=1035
+  _globals['_SENDNOTIFICATIONRESPONSE']._serialized_start=1038
+  _globals['_SENDNOTIFICATIONRESPONSE']._serialized_end=1186
+  _globals['_BATCHSENDNOTIFICATIONSREQUEST']._serialized_start=1188
+  _globals['_BATCHSENDNOTIFICATIONSREQUEST']._serialized_end=1300
+  _globals['_BATCHSENDRESULT']._serialized_start=1303
+  _globals['_BATCHSENDRESULT']._serialized_end=1438
+  _globals['_BATCHSENDNOTIFICATIONSRESPONSE']._serialized_start=1440
+  _globals['_BATCHSENDNOTIFICATIONSRESPONSE']._serialized_end=1555
+  _globals['_GETCAPTUREDMESSAGEREQUEST']._serialized_start=1557
+  _globals['_GETCAPTUREDMESSAGEREQUEST']._serialized_end=1606
+  _globals['_GETCAPTUREDMESSAGERESPONSE']._serialized_start=1608
+  _globals['_GETCAPTUREDMESSAGERESPONSE']._serialized_end=1704
+  _globals['_GETNOTIFICATIONREQUEST']._serialized_start=1706
+  _globals['_GETNOTIFICATIONREQUEST']._serialized_end=1752
+  _globals['_GETNOTIFICATIONRESPONSE']._serialized_start=1754
+  _globals['_GETNOTIFICATIONRESPONSE']._serialized_end=1840
+  _globals['_LISTNOTIFICATIONSREQUEST']._serialized_start=1843
+  _globals['_LISTNOTIFICATIONSREQUEST']._serialized_end=2189
+  _globals['_LISTNOTIFICATIONSRESPONSE']._serialized_start=2191
+  _globals['_LISTNOTIFICATIONSRESPONSE']._serialized_end=2305
+  _globals['_CANCELNOTIFICATIONREQUEST']._serialized_start=2307
+  _globals['_CANCELNOTIFICATIONREQUEST']._serialized_end=2356
+  _globals['_CANCELNOTIFICATIONRESPONSE']._serialized_start=2358
+  _globals['_CANCELNOTIFICATIONRESPONSE']._serialized_end=2447
+  _globals['_WATCHNOTIFICATIONREQUEST']._serialized_start=2449
+  _globals['_WATCHNOTIFICATIONREQUEST']._serialized_end=2497
+  _globals['_WATCHNOTIFICATIONRESPONSE']._serialized_start=2499
+  _globals['_WATCHNOTIFICATIONRESPONSE']._serialized_end=2587
+  _globals['_NOTIFICATIONSERVICE']._serialized_start=2590
+  _globals['_NOTIFICATIONSERVICE']._serialized_end=4054
 # @@protoc_insertion_point(module_scope)

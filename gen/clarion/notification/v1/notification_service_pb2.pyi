@@ -4,6 +4,7 @@ isort:skip_file
 """
 
 from clarion.channel.v1 import channel_pb2 as _channel_pb2
+from clarion.notification.v1 import captured_message_pb2 as _captured_message_pb2
 from clarion.notification.v1 import notification_pb2 as _notification_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
@@ -228,6 +229,52 @@ class BatchSendNotificationsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___BatchSendNotificationsResponse: _TypeAlias = BatchSendNotificationsResponse  # noqa: Y015
+
+@_typing.final
+class GetCapturedMessageRequest(_message.Message):
+    """GetCapturedMessageRequest names a notification."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Its id."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetCapturedMessageRequest: _TypeAlias = GetCapturedMessageRequest  # noqa: Y015
+
+@_typing.final
+class GetCapturedMessageResponse(_message.Message):
+    """GetCapturedMessageResponse answers GetCapturedMessage."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CAPTURED_MESSAGE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def captured_message(self) -> _captured_message_pb2.CapturedMessage:
+        """The message."""
+
+    def __init__(
+        self,
+        *,
+        captured_message: _captured_message_pb2.CapturedMessage | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["captured_message", b"captured_message"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["captured_message", b"captured_message"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetCapturedMessageResponse: _TypeAlias = GetCapturedMessageResponse  # noqa: Y015
 
 @_typing.final
 class GetNotificationRequest(_message.Message):

@@ -50,6 +50,11 @@ class NotificationServiceStub(object):
                 request_serializer=clarion_dot_notification_dot_v1_dot_notification__service__pb2.GetNotificationRequest.SerializeToString,
                 response_deserializer=clarion_dot_notification_dot_v1_dot_notification__service__pb2.GetNotificationResponse.FromString,
                 _registered_method=True)
+        self.GetCapturedMessage = channel.unary_unary(
+                '/clarion.notification.v1.NotificationService/GetCapturedMessage',
+                request_serializer=clarion_dot_notification_dot_v1_dot_notification__service__pb2.GetCapturedMessageRequest.SerializeToString,
+                response_deserializer=clarion_dot_notification_dot_v1_dot_notification__service__pb2.GetCapturedMessageResponse.FromString,
+                _registered_method=True)
         self.ListNotifications = channel.unary_unary(
                 '/clarion.notification.v1.NotificationService/ListNotifications',
                 request_serializer=clarion_dot_notification_dot_v1_dot_notification__service__pb2.ListNotificationsRequest.SerializeToString,
@@ -95,6 +100,14 @@ class NotificationServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetCapturedMessage(self, request, context):
+        """GetCapturedMessage reads the finished message that a test key's notification has become: the sandbox got it in place of a provider.
+        NOT_FOUND before its first attempt, and for what a live key has sent.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListNotifications(self, request, context):
         """ListNotifications reads a page of notifications, newest first.
         """
@@ -134,6 +147,11 @@ def add_NotificationServiceServicer_to_server(servicer, server):
                     servicer.GetNotification,
                     request_deserializer=clarion_dot_notification_dot_v1_dot_notification__service__pb2.GetNotificationRequest.FromString,
                     response_serializer=clarion_dot_notification_dot_v1_dot_notification__service__pb2.GetNotificationResponse.SerializeToString,
+            ),
+            'GetCapturedMessage': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCapturedMessage,
+                    request_deserializer=clarion_dot_notification_dot_v1_dot_notification__service__pb2.GetCapturedMessageRequest.FromString,
+                    response_serializer=clarion_dot_notification_dot_v1_dot_notification__service__pb2.GetCapturedMessageResponse.SerializeToString,
             ),
             'ListNotifications': grpc.unary_unary_rpc_method_handler(
                     servicer.ListNotifications,
@@ -233,6 +251,33 @@ class NotificationService(object):
             '/clarion.notification.v1.NotificationService/GetNotification',
             clarion_dot_notification_dot_v1_dot_notification__service__pb2.GetNotificationRequest.SerializeToString,
             clarion_dot_notification_dot_v1_dot_notification__service__pb2.GetNotificationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetCapturedMessage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/clarion.notification.v1.NotificationService/GetCapturedMessage',
+            clarion_dot_notification_dot_v1_dot_notification__service__pb2.GetCapturedMessageRequest.SerializeToString,
+            clarion_dot_notification_dot_v1_dot_notification__service__pb2.GetCapturedMessageResponse.FromString,
             options,
             channel_credentials,
             insecure,

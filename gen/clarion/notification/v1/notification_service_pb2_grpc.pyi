@@ -43,6 +43,10 @@ class NotificationServiceStub:
     """BatchSendNotifications accepts up to 1,000 notifications, each on its own: one that is refused stops no other."""
     GetNotification: _grpc.UnaryUnaryMultiCallable[_notification_service_pb2.GetNotificationRequest, _notification_service_pb2.GetNotificationResponse]
     """GetNotification reads a notification with its timeline."""
+    GetCapturedMessage: _grpc.UnaryUnaryMultiCallable[_notification_service_pb2.GetCapturedMessageRequest, _notification_service_pb2.GetCapturedMessageResponse]
+    """GetCapturedMessage reads the finished message that a test key's notification has become: the sandbox got it in place of a provider.
+    NOT_FOUND before its first attempt, and for what a live key has sent.
+    """
     ListNotifications: _grpc.UnaryUnaryMultiCallable[_notification_service_pb2.ListNotificationsRequest, _notification_service_pb2.ListNotificationsResponse]
     """ListNotifications reads a page of notifications, newest first."""
     CancelNotification: _grpc.UnaryUnaryMultiCallable[_notification_service_pb2.CancelNotificationRequest, _notification_service_pb2.CancelNotificationResponse]
@@ -67,6 +71,10 @@ class NotificationServiceAsyncStub(NotificationServiceStub):
     """BatchSendNotifications accepts up to 1,000 notifications, each on its own: one that is refused stops no other."""
     GetNotification: _aio.UnaryUnaryMultiCallable[_notification_service_pb2.GetNotificationRequest, _notification_service_pb2.GetNotificationResponse]  # type: ignore[assignment]
     """GetNotification reads a notification with its timeline."""
+    GetCapturedMessage: _aio.UnaryUnaryMultiCallable[_notification_service_pb2.GetCapturedMessageRequest, _notification_service_pb2.GetCapturedMessageResponse]  # type: ignore[assignment]
+    """GetCapturedMessage reads the finished message that a test key's notification has become: the sandbox got it in place of a provider.
+    NOT_FOUND before its first attempt, and for what a live key has sent.
+    """
     ListNotifications: _aio.UnaryUnaryMultiCallable[_notification_service_pb2.ListNotificationsRequest, _notification_service_pb2.ListNotificationsResponse]  # type: ignore[assignment]
     """ListNotifications reads a page of notifications, newest first."""
     CancelNotification: _aio.UnaryUnaryMultiCallable[_notification_service_pb2.CancelNotificationRequest, _notification_service_pb2.CancelNotificationResponse]  # type: ignore[assignment]
@@ -106,6 +114,16 @@ class NotificationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_notification_service_pb2.GetNotificationResponse, _abc.Awaitable[_notification_service_pb2.GetNotificationResponse]]:
         """GetNotification reads a notification with its timeline."""
+
+    @_abc_1.abstractmethod
+    def GetCapturedMessage(
+        self,
+        request: _notification_service_pb2.GetCapturedMessageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_notification_service_pb2.GetCapturedMessageResponse, _abc.Awaitable[_notification_service_pb2.GetCapturedMessageResponse]]:
+        """GetCapturedMessage reads the finished message that a test key's notification has become: the sandbox got it in place of a provider.
+        NOT_FOUND before its first attempt, and for what a live key has sent.
+        """
 
     @_abc_1.abstractmethod
     def ListNotifications(

@@ -28,7 +28,7 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+clarion/operations/v1/breaker_service.proto\x12\x15\x63larion.operations.v1\x1a#clarion/operations/v1/breaker.proto\x1a clarion/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\"\x15\n\x13ListBreakersRequest\"H\n\x14ListBreakersResponse\x12\x30\n\x08\x62reakers\x18\x01 \x03(\x0b\x32\x1e.clarion.operations.v1.Breaker\"\xad\x01\n\x13\x46orceBreakerRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10@\x12:\n\x05\x66orce\x18\x02 \x01(\x0e\x32#.clarion.operations.v1.BreakerForceB\x06\xba\xbb\x18\x02\x08\x01\x12+\n\x08\x64uration\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x15\n\x04note\x18\x04 \x01(\tB\x07\xba\xbb\x18\x03\x10\xe8\x07\"G\n\x14\x46orceBreakerResponse\x12/\n\x07\x62reaker\x18\x01 \x01(\x0b\x32\x1e.clarion.operations.v1.Breaker2\xe5\x02\n\x0e\x42reakerService\x12\x9b\x01\n\x0cListBreakers\x12*.clarion.operations.v1.ListBreakersRequest\x1a+.clarion.operations.v1.ListBreakersResponse\"2\x90\x02\x01\xaa\xbb\x18\x17\x08\x02\x12\x10operations:write \xd0\x0f\x82\xd3\xe4\x93\x02\x0e\x12\x0c/v1/breakers\x12\xb4\x01\n\x0c\x46orceBreaker\x12*.clarion.operations.v1.ForceBreakerRequest\x1a+.clarion.operations.v1.ForceBreakerResponse\"K\x90\x02\x02\xaa\xbb\x18\x17\x08\x02\x12\x10operations:write \xd0\x0f\x82\xd3\xe4\x93\x02\'\"\x19/v1/breakers/{name}:force:\x01*b\x07\x62reakerb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+clarion/operations/v1/breaker_service.proto\x12\x15\x63larion.operations.v1\x1a#clarion/operations/v1/breaker.proto\x1a clarion/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\"\x15\n\x13ListBreakersRequest\"H\n\x14ListBreakersResponse\x12\x30\n\x08\x62reakers\x18\x01 \x03(\x0b\x32\x1e.clarion.operations.v1.Breaker\"\xad\x01\n\x13\x46orceBreakerRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10@\x12:\n\x05\x66orce\x18\x02 \x01(\x0e\x32#.clarion.operations.v1.BreakerForceB\x06\xba\xbb\x18\x02\x08\x01\x12+\n\x08\x64uration\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x15\n\x04note\x18\x04 \x01(\tB\x07\xba\xbb\x18\x03\x10\xe8\x07\"G\n\x14\x46orceBreakerResponse\x12/\n\x07\x62reaker\x18\x01 \x01(\x0b\x32\x1e.clarion.operations.v1.Breaker2\xe9\x02\n\x0e\x42reakerService\x12\x9d\x01\n\x0cListBreakers\x12*.clarion.operations.v1.ListBreakersRequest\x1a+.clarion.operations.v1.ListBreakersResponse\"4\x90\x02\x01\xaa\xbb\x18\x19\x08\x02\x12\x10operations:write \xd0\x0f\x38\x01\x82\xd3\xe4\x93\x02\x0e\x12\x0c/v1/breakers\x12\xb6\x01\n\x0c\x46orceBreaker\x12*.clarion.operations.v1.ForceBreakerRequest\x1a+.clarion.operations.v1.ForceBreakerResponse\"M\x90\x02\x02\xaa\xbb\x18\x19\x08\x02\x12\x10operations:write \xd0\x0f\x38\x01\x82\xd3\xe4\x93\x02\'\"\x19/v1/breakers/{name}:force:\x01*b\x07\x62reakerb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,9 +42,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FORCEBREAKERREQUEST'].fields_by_name['note']._loaded_options = None
   _globals['_FORCEBREAKERREQUEST'].fields_by_name['note']._serialized_options = b'\272\273\030\003\020\350\007'
   _globals['_BREAKERSERVICE'].methods_by_name['ListBreakers']._loaded_options = None
-  _globals['_BREAKERSERVICE'].methods_by_name['ListBreakers']._serialized_options = b'\220\002\001\252\273\030\027\010\002\022\020operations:write \320\017\202\323\344\223\002\016\022\014/v1/breakers'
+  _globals['_BREAKERSERVICE'].methods_by_name['ListBreakers']._serialized_options = b'\220\002\001\252\273\030\031\010\002\022\020operations:write \320\0178\001\202\323\344\223\002\016\022\014/v1/breakers'
   _globals['_BREAKERSERVICE'].methods_by_name['ForceBreaker']._loaded_options = None
-  _globals['_BREAKERSERVICE'].methods_by_name['ForceBreaker']._serialized_options = b'\220\002\002\252\273\030\027\010\002\022\020operations:write \320\017\202\323\344\223\002\'\"\031/v1/breakers/{name}:force:\001*b\007breaker'
+  _globals['_BREAKERSERVICE'].methods_by_name['ForceBreaker']._serialized_options = b'\220\002\002\252\273\030\031\010\002\022\020operations:write \320\0178\001\202\323\344\223\002\'\"\031/v1/breakers/{name}:force:\001*b\007breaker'
   _globals['_LISTBREAKERSREQUEST']._serialized_start=203
   _globals['_LISTBREAKERSREQUEST']._serialized_end=224
   _globals['_LISTBREAKERSRESPONSE']._serialized_start=226
@@ -54,5 +54,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FORCEBREAKERRESPONSE']._serialized_start=476
   _globals['_FORCEBREAKERRESPONSE']._serialized_end=547
   _globals['_BREAKERSERVICE']._serialized_start=550
-  _globals['_BREAKERSERVICE']._serialized_end=907
+  _globals['_BREAKERSERVICE']._serialized_end=911
 # @@protoc_insertion_point(module_scope)

@@ -24,19 +24,23 @@ class CheckErasableRequest(_message.Message):
 
     USER_ID_FIELD_NUMBER: _builtins.int
     ADMINISTRATORS_FIELD_NUMBER: _builtins.int
+    PROJECT_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """The person's id."""
     administrators: _builtins.bool
     """Whether who asks may erase administrators."""
+    project: _builtins.str
+    """The project that the person has to belong to; the first one when empty."""
     def __init__(
         self,
         *,
         user_id: _builtins.str = ...,
         administrators: _builtins.bool = ...,
+        project: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["administrators", b"administrators", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["administrators", b"administrators", "project", b"project", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -239,18 +239,24 @@ class BatchCheckUsersResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     EXISTING_USER_IDS_FIELD_NUMBER: _builtins.int
+    PROJECTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def existing_user_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Those of the asked ids that are people, in any order."""
+
+    @_builtins.property
+    def projects(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The project of each of these, in the same order."""
 
     def __init__(
         self,
         *,
         existing_user_ids: _abc.Iterable[_builtins.str] | None = ...,
+        projects: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["existing_user_ids", b"existing_user_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["existing_user_ids", b"existing_user_ids", "projects", b"projects"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -309,19 +315,23 @@ class SuppressAddressRequest(_message.Message):
 
     ADDRESS_FIELD_NUMBER: _builtins.int
     EVIDENCE_FIELD_NUMBER: _builtins.int
+    PROJECT_FIELD_NUMBER: _builtins.int
     address: _builtins.str
     """The address that the mail was for."""
     evidence: _builtins.str
     """What was seen, such as the mail server's reply; without addresses."""
+    project: _builtins.str
+    """The project whose list the address is put on; the first one when empty."""
     def __init__(
         self,
         *,
         address: _builtins.str = ...,
         evidence: _builtins.str = ...,
+        project: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "evidence", b"evidence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "evidence", b"evidence", "project", b"project"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

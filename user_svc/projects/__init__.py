@@ -1,0 +1,1 @@
+"""Projects: the walls between products and environments."""
