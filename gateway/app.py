@@ -3,11 +3,12 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import grpc.aio
 from google.protobuf.descriptor import ServiceDescriptor
 
-from clarion.notification.v1 import dead_letter_service_pb2, notification_service_pb2, saga_service_pb2
+from clarion.notification.v1 import change_service_pb2, dead_letter_service_pb2, notification_service_pb2, saga_service_pb2
 from clarion.operations.v1 import breaker_service_pb2
 from clarion.template.v1 import render_service_pb2, template_service_pb2
 from clarion.user.v1 import auth_service_pb2, erasure_service_pb2, project_service_pb2, recipient_service_pb2, user_service_pb2
@@ -26,6 +27,9 @@ from gateway.accepting.use_cases import Sender
 from gateway.breakers.repository import BreakerRepository
 from gateway.breakers.servicer import BreakerServicer
 from gateway.breakers.use_cases import Breakers
+from gateway.changes.repository import ChangeRepository
+from gateway.changes.servicer import ChangeServicer
+from gateway.changes.use_cases import Feed, Tails
 from gateway.dead_letters.bulk_repository import BulkRepository
 from gateway.dead_letters.bulk_runner import BulkRunner
 from gateway.dead_letters.bulk_use_cases import BulkOperations
@@ -89,6 +93,7 @@ from peers.credentials import RemoteCredentials
 NAME = "gateway"
 
 NOTIFICATION_SERVICE = notification_service_pb2.DESCRIPTOR.services_by_name["NotificationService"]
+CHANGE_SERVICE = change_service_pb2.DESCRIPTOR.services_by_name["ChangeService"]
 DEAD_LETTER_SERVICE = dead_letter_service_pb2.DESCRIPTOR.services_by_name["DeadLetterService"]
 SAGA_SERVICE = saga_service_pb2.DESCRIPTOR.services_by_name["SagaService"]
 BREAKER_SERVICE = breaker_service_pb2.DESCRIPTOR.services_by_name["BreakerService"]
@@ -105,6 +110,8 @@ DELETE_USER = f"/{USER_SERVICE.full_name}/DeleteUser"
 _SWEEP_MARGIN_S = 60.0
 # How late a watcher sees what another replica has settled.
 _WATCH_POLL_S = 1.0
+# How late a change is in the feed, at most.
+_CHANGES_S = 0.25
 
 
 @asynccontextmanager
@@ -210,7 +217,9 @@ async def _wire(stack: AsyncExitStack, settings: Settings, parts: _Parts) -> tup
     writer = NotificationWriter(parts.database, lambda rows: _hand_on(rows, relay, parts.admission))
     stack.push_async_callback(writer.close)
     answers = AnswerRepository(parts.database)
-    maintenance = Maintenance(parts.database, [writer.clean, answers.clean], retention_days=accept.retention_days)
+    feed = ChangeRepository(parts.database)
+    forget = partial(feed.clean, older_than_s=accept.change_retention_days * 86_400.0)
+    maintenance = Maintenance(parts.database, [writer.clean, answers.clean, forget], retention_days=accept.retention_days)
     stack.push_async_callback(maintenance.close)
     maintenance.start()
     calls = RepeatableCalls(answers, Sealer(settings.sealing.secret, SEALED_FOR, old=settings.sealing.old))
@@ -246,6 +255,7 @@ async def _wire(stack: AsyncExitStack, settings: Settings, parts: _Parts) -> tup
     desk = _open_desk(stack, settings, parts, relay=relay, users=users)
     dispatcher = Dispatcher(server_chain(parts.authenticator, Door.PUBLIC))
     dispatcher.add(NOTIFICATION_SERVICE, NotificationServicer(sender=sender, notifications=notifications))
+    dispatcher.add(CHANGE_SERVICE, ChangeServicer(_open_feed(stack, feed)))
     dispatcher.add(DEAD_LETTER_SERVICE, desk)
     dispatcher.add(BREAKER_SERVICE, BreakerServicer(Breakers(BreakerRepository(parts.breakers))))
     dispatcher.add_remote(USER_SERVICE, parts.users)
@@ -277,6 +287,14 @@ def _open_relay(stack: AsyncExitStack, settings: Settings, parts: _Parts, watche
     stack.push_async_callback(gauges.close)
     gauges.start()
     return relay
+
+
+def _open_feed(stack: AsyncExitStack, repository: ChangeRepository) -> Feed:
+    tails = Tails(repository)
+    work = Periodic("changes", tails.advance, interval_s=_CHANGES_S)
+    stack.push_async_callback(work.close)
+    work.start()
+    return Feed(repository, tails)
 
 
 def _open_delivery_clients(stack: AsyncExitStack, parts: _Parts, *, preview: bool = False) -> tuple[RecipientClient, RenderClient]:

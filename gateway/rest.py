@@ -7,6 +7,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescri
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from clarion.options.v1 import options_pb2
+from gateway.changes.errors import CursorExpired
 from gateway.http_protocol import REFUSAL_STATUS
 from gateway.idempotency.errors import IdempotencyKeyReused
 from gateway.idempotency.handlers import honours_key
@@ -18,8 +19,8 @@ from transcoding.cors import Cors
 from transcoding.openapi import ApiInfo
 from transcoding.rpc import Invoker
 
-# What HTTP has a status of its own for: the Idempotency-Key draft, If-Match (RFC 9110), and what the HTTP server refuses.
-REASON_STATUS = {**REFUSAL_STATUS, IdempotencyKeyReused.reason: 422, EtagMismatch.reason: 412}
+# What HTTP has a status of its own for: the Idempotency-Key draft, If-Match and what is gone (RFC 9110), and what the HTTP server refuses.
+REASON_STATUS = {**REFUSAL_STATUS, IdempotencyKeyReused.reason: 422, EtagMismatch.reason: 412, CursorExpired.reason: 410}
 
 INFO = ApiInfo(
     title="Clarion",
@@ -66,6 +67,10 @@ class ClarionAnnotations:
     def takes_idempotency_key(self, method: MethodDescriptor) -> bool:
         """Whether a repeated call has no second effect."""
         return honours_key(method)
+
+    def resume_by(self, method: MethodDescriptor) -> str:
+        """The field by which a stream is resumed."""
+        return method.GetOptions().Extensions[options_pb2.policy].resume_by
 
 
 def schema_comments() -> FileDescriptorSet:

@@ -59,6 +59,7 @@ class AcceptSettings:
     sweep_s: float = 1.0
     lane_depth: int = 10
     retention_days: int = 180
+    change_retention_days: int = 7
     stuck_after_s: float = SILENT_S
 
     @classmethod
@@ -72,6 +73,7 @@ class AcceptSettings:
             sweep_s=env.number("CLARION_SWEEP_S", 1.0, minimum=0.05, maximum=60),
             lane_depth=env.integer("CLARION_LANE_DEPTH", 10, minimum=4, maximum=100_000),
             retention_days=env.integer("CLARION_RETENTION_DAYS", 180, minimum=100, maximum=3650),
+            change_retention_days=env.integer("CLARION_CHANGE_RETENTION_DAYS", 7, minimum=1, maximum=90),
             stuck_after_s=env.number("CLARION_STUCK_AFTER_S", SILENT_S, minimum=5, maximum=86_400),
         )
 

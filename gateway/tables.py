@@ -1,7 +1,7 @@
 """The gateway's tables. Statements of the hot paths are written out in the repositories; these serve the queries that are composed."""
 
 from sqlalchemy import BigInteger, Column, Computed, Integer, LargeBinary, MetaData, SmallInteger, Table, Text
-from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP, UUID
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TIMESTAMP, UUID
 
 metadata = MetaData()
 
@@ -54,6 +54,33 @@ timeline = Table(
     Column("devices", JSONB, nullable=True),
     Column("provider", Text, nullable=False),
 )
+
+# What happened to notifications, written by a trigger (migration 0010).
+changes = Table(
+    "changes",
+    metadata,
+    Column("seq", BigInteger, primary_key=True),
+    Column("project", Text(collation="C"), nullable=False),
+    Column("notification_id", UUID(as_uuid=True), nullable=False),
+    Column("status", SmallInteger, nullable=False),
+    Column("run", SmallInteger, nullable=False),
+    Column("attempt", SmallInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("time", _TIME, nullable=False),
+)
+
+# The order in which readers see changes: `seqs` stand at `first_position` and behind it.
+change_batches = Table(
+    "change_batches",
+    metadata,
+    Column("project", Text(collation="C"), primary_key=True),
+    Column("first_position", BigInteger, primary_key=True),
+    Column("seqs", ARRAY(BigInteger), nullable=False),
+    Column("create_time", _TIME, nullable=False),
+)
+
+# One row: the snapshot of the last batch, and the greatest `seq` in one.
+change_horizon = Table("change_horizon", metadata, Column("snapshot", Text, nullable=False), Column("seq", BigInteger, nullable=False))
 
 # `digest` is SHA-256 of caller, method and key; `response` is a packed Acceptance.
 idempotency_records = Table(

@@ -34,6 +34,7 @@ RESOURCES = {
     "AuthService": ("auth", "Auth", ""),
     "BreakerService": ("breakers", "Breakers", "Breaker"),
     "SagaService": ("sagas", "Sagas", "Saga"),
+    "ChangeService": ("changes", "Changes", "Change"),
     "ProjectService": ("projects", "Projects", "Project"),
 }
 _SCALARS = {

@@ -20,6 +20,7 @@ MEANINGS = {
     "CLARION_BREAKER_OPEN_S": "seconds that a breaker stays open before it lets a probe through",
     "CLARION_CALLER_LIMIT": "sends per window and caller",
     "CLARION_CALLER_WINDOW_S": "that window, in seconds",
+    "CLARION_CHANGE_RETENTION_DAYS": "days for which the feed of changes can be read back",
     "CLARION_DATABASE_CONNECT_TIMEOUT_S": "longest wait for a connection",
     "CLARION_DATABASE_POOL_SIZE": "connections per process",
     "CLARION_DATABASE_STATEMENT_TIMEOUT_S": "longest time of a statement",

@@ -53,6 +53,9 @@ class Annotations(Protocol):
     def takes_idempotency_key(self, method: MethodDescriptor) -> bool:
         """Whether the method takes the header Idempotency-Key."""
 
+    def resume_by(self, method: MethodDescriptor) -> str:
+        """The text field of the request and of each response by which a stream is resumed; empty where it can't be."""
+
 
 class NoAnnotations:
     """A schema without options of its own."""
@@ -76,6 +79,10 @@ class NoAnnotations:
     def takes_idempotency_key(self, method: MethodDescriptor) -> bool:  # noqa: ARG002  there is nothing to read
         """Not that the schema said so."""
         return False
+
+    def resume_by(self, method: MethodDescriptor) -> str:  # noqa: ARG002  there is nothing to read
+        """Not that the schema said so."""
+        return ""
 
 
 def is_output_only(field: FieldDescriptor) -> bool:

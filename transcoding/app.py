@@ -13,7 +13,7 @@ from mesh.correlation import CORRELATION_ID
 from mesh.errors import Internal, NotFound, ServiceError
 from mesh.rpc.metadata import CLIENT_ADDRESS
 from transcoding.accept import JSON_TYPE, NDJSON_TYPE, PROBLEM_TYPE, SSE_TYPE, choose
-from transcoding.annotations import Annotations
+from transcoding.annotations import Annotations, NoAnnotations
 from transcoding.asgi import ClientGone, DisconnectWatch, Receive, Scope, Send
 from transcoding.codec import Codec
 from transcoding.docs_page import docs_page
@@ -83,6 +83,7 @@ class RestApp:
     ) -> None:
         self._invoker = invoker
         self._readiness = readiness
+        self._annotations = annotations or NoAnnotations()
         self._options = options or RestOptions()
         codec = Codec(short_enums=self._options.short_enums, print_defaults=self._options.print_defaults)
         # errors leave out what is empty: a detail has many fields and few that matter
@@ -90,7 +91,7 @@ class RestApp:
         self._errors = ErrorRenderer(plain, reasons=self._options.reason_status, domain=self._options.domain)
         self._router, bindings = bind_all(invoker.methods, codec)
         self._resources = ResourceRules(bindings)
-        document = openapi_document(bindings, codec, self._options.info, comments, annotations)
+        document = openapi_document(bindings, codec, self._options.info, comments, self._annotations)
         self._openapi = write_json(document)
         self._openapi_tag = tag_of_bytes(self._openapi)
         self._docs = docs_page(document)
@@ -207,8 +208,16 @@ class RestApp:
             self._resources.bind_tag(binding, request, if_match)
         name = binding.method.full_name
         if binding.method.server_streaming:
+            resume_by = self._annotations.resume_by(binding.method.descriptor)
+            last_id = head.headers.get("last-event-id")
+            if resume_by and last_id:
+                # a browser that connects again asks under the address that it began with, so its header is the later word
+                setattr(request, resume_by, last_id)
             messages = self._invoker.stream(name, request, metadata=metadata, timeout_s=timeout_s)
-            await self._stream(exchange, EventStream(messages, write=binding.response, status_value=self._errors.status_value, sse=sse))
+            status_value = self._errors.status_value
+            await self._stream(
+                exchange, EventStream(messages, write=binding.response, status_value=status_value, sse=sse, id_field=resume_by)
+            )
             return
         async with DisconnectWatch(exchange.receive, after_s=self._options.watch_after_s):
             reply = await self._invoker.unary(name, request, metadata=metadata, timeout_s=timeout_s)

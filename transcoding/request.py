@@ -20,6 +20,7 @@ _SINGLE = frozenset(
         b"content-type",
         b"grpc-timeout",
         b"idempotency-key",
+        b"last-event-id",
         b"traceparent",
         b"x-correlation-id",
     }

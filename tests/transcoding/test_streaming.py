@@ -110,6 +110,24 @@ async def test_server_sent_events_tell_an_error(client: httpx.AsyncClient, invok
     assert json.loads(data.removeprefix("data: "))["message"] == "down"
 
 
+@pytest.mark.parametrize("headers", [{}, SSE], ids=["ndjson", "sse"])
+async def test_a_stream_without_a_message_begins_all_the_same(
+    client: httpx.AsyncClient, invoker: FakeInvoker, headers: dict[str, str]
+) -> None:
+    """Who waits for the next change of a quiet system knows that it is connected."""
+    release = asyncio.Event()
+
+    async def play(_request: Any) -> AsyncIterator[Message]:
+        await release.wait()
+        yield book("1")
+
+    invoker.streams["WatchBook"] = play
+    async with client.stream("GET", PATH, headers=headers) as response:
+        assert response.status_code == 200
+        release.set()
+        assert '"id":"1"' in (await response.aread()).decode().replace(" ", "")
+
+
 async def test_a_silent_event_stream_shows_that_it_lives(client: httpx.AsyncClient, invoker: FakeInvoker) -> None:
     release = asyncio.Event()
 

@@ -15,6 +15,7 @@ class Services:
         self.auth = resources.Auth(transport, settings)
         self.breakers = resources.Breakers(transport, settings)
         self.sagas = resources.Sagas(transport, settings)
+        self.changes = resources.Changes(transport, settings)
         self.projects = resources.Projects(transport, settings)
 
 
@@ -29,4 +30,5 @@ class AsyncServices:
         self.auth = aio_resources.AsyncAuth(transport, settings)
         self.breakers = aio_resources.AsyncBreakers(transport, settings)
         self.sagas = aio_resources.AsyncSagas(transport, settings)
+        self.changes = aio_resources.AsyncChanges(transport, settings)
         self.projects = aio_resources.AsyncProjects(transport, settings)

@@ -29,6 +29,7 @@ from clarion_client.models import (
     Device,
     GetJwksResponse,
     ListBreakersResponse,
+    ListChangesResponse,
     ListDevicesResponse,
     LoginResponse,
     Notification,
@@ -49,7 +50,86 @@ from clarion_client.models import (
     Template,
     TemplateVersion,
     User,
+    WatchChangesResponse,
 )
+
+
+class AsyncChanges(AsyncResource):
+    """The feed of all changes of a project's notifications, in one order that every reader sees: no change is left out, those of a
+    notification are in the order in which they happened, and a reader that repeats a cursor gets the same again. Kept for 7 days (a
+    setting).
+    """
+
+    async def list(
+        self,
+        *,
+        cursor: str | None = None,
+        page_size: int | None = None,
+        statuses: Sequence[NotificationStatus | str] | None = None,
+        channel: Channel | str | None = None,
+        template: str | None = None,
+        category: str | None = None,
+        user_id: str | None = None,
+        metadata: Sequence[str] | None = None,
+        timeout_s: float | None = None,
+    ) -> ListChangesResponse:
+        """Reads a page, oldest first. Without a cursor it begins with the oldest change that is kept. FAILED_PRECONDITION (HTTP 410)
+        with CURSOR_EXPIRED when changes behind the cursor are kept no longer.
+
+        cursor: `next_cursor` of the page before, or the `cursor` of the last change that was handled; empty for the oldest.
+        page_size: Most entries of a page, 1 to 1,000. 0 means 100.
+        statuses: Only changes to one of these.
+        channel: Only those of this channel.
+        template: Only those of this template.
+        category: Only those of this category.
+        user_id: Only those to this person.
+        metadata: Only those that carry all of these labels, each as `name=value`.
+        """
+        return await self._unary(
+            api.LIST_CHANGES,
+            v.body_of(
+                cursor=cursor,
+                page_size=page_size,
+                statuses=statuses,
+                channel=channel,
+                template=template,
+                category=category,
+                user_id=user_id,
+                metadata=metadata,
+            ),
+            lambda answer: v.decode(ListChangesResponse, answer),
+            timeout_s,
+        )
+
+    def watch(
+        self,
+        *,
+        cursor: str | None = None,
+        statuses: Sequence[NotificationStatus | str] | None = None,
+        channel: Channel | str | None = None,
+        template: str | None = None,
+        category: str | None = None,
+        user_id: str | None = None,
+        metadata: Sequence[str] | None = None,
+    ) -> AsyncIterator[WatchChangesResponse]:
+        """Sends each change as it happens, and first those behind the cursor. Without a cursor it begins with the next change. Over
+        HTTP as NDJSON, or as server-sent events with `Accept: text/event-stream`, whose `Last-Event-ID` resumes by itself.
+
+        cursor: The `cursor` of the last change that was handled; empty for what happens from now on.
+        statuses: Only changes to one of these.
+        channel: Only those of this channel.
+        template: Only those of this template.
+        category: Only those of this category.
+        user_id: Only those to this person.
+        metadata: Only those that carry all of these labels, each as `name=value`.
+        """
+        return self._stream(
+            api.WATCH_CHANGES,
+            v.body_of(
+                cursor=cursor, statuses=statuses, channel=channel, template=template, category=category, user_id=user_id, metadata=metadata
+            ),
+            lambda message: v.decode(WatchChangesResponse, message),
+        )
 
 
 class AsyncDeadLetters(AsyncResource):

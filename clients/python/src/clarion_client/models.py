@@ -364,6 +364,40 @@ class CapturedMessage:
 
 
 @dataclass(frozen=True)
+class Change:
+    """Says that a notification has a new status or has begun another attempt. It holds no personal data beyond ids and the sender's
+    labels.
+    """
+
+    cursor: str = field(default="", metadata={"read": v.same})
+    """Where it stands in the feed. A reader that gives it back goes on behind it."""
+    notification_id: str = field(default="", metadata={"read": v.same})
+    """The notification."""
+    status: NotificationStatus | None = field(default=None, metadata={"read": v.member(NotificationStatus)})
+    """Its status from then on."""
+    reason: str = field(default="", metadata={"read": v.same})
+    """Why, in UPPER_SNAKE; empty where there is nothing to say."""
+    attempt: int = field(default=0, metadata={"read": v.integer})
+    """The attempt, from 1; 0 before the first."""
+    run: int = field(default=0, metadata={"read": v.integer})
+    """How often a reviewer had requeued it by then."""
+    time: datetime | None = field(default=None, metadata={"read": v.time})
+    """When that was."""
+    user_id: str = field(default="", metadata={"read": v.same})
+    """The person."""
+    channel: Channel | None = field(default=None, metadata={"read": v.member(Channel)})
+    """The channel."""
+    template: str = field(default="", metadata={"read": v.same})
+    """The template."""
+    category: str = field(default="", metadata={"read": v.same})
+    """The category."""
+    metadata: Mapping[str, str] = field(default_factory=dict, metadata={"read": v.table(v.same)})
+    """The sender's labels."""
+    correlation_id: str = field(default="", metadata={"read": v.same})
+    """Ties together the logs, spans and messages of the request that it came from."""
+
+
+@dataclass(frozen=True)
 class ChangeEmailResponse:
     """Answers ChangeEmail; it is empty."""
 
@@ -670,6 +704,18 @@ class ListBreakersResponse:
 
     breakers: tuple[Breaker, ...] = field(default=(), metadata={"read": v.many(v.message(lambda: Breaker))})
     """The breakers, by name."""
+
+
+@dataclass(frozen=True)
+class ListChangesResponse:
+    """Answers ListChanges."""
+
+    changes: tuple[Change, ...] = field(default=(), metadata={"read": v.many(v.message(lambda: Change))})
+    """The changes, oldest first."""
+    next_cursor: str = field(default="", metadata={"read": v.same})
+    """Where the next page begins. Never empty once there was a change: at the end of the feed it is asked for again later."""
+    has_more: bool = field(default=False, metadata={"read": v.same})
+    """Whether more can be read at once."""
 
 
 @dataclass(frozen=True)
@@ -1005,3 +1051,13 @@ class User:
     """Stands for this state of the user (AIP-154). In an update: ABORTED when the user has changed since. Over REST it is the ETag, and
     `If-Match` says the same.
     """
+
+
+@dataclass(frozen=True)
+class WatchChangesResponse:
+    """One change."""
+
+    change: Change | None = field(default=None, metadata={"read": v.message(lambda: Change)})
+    """The change."""
+    cursor: str = field(default="", metadata={"read": v.same})
+    """Its cursor: what a reader resumes with."""

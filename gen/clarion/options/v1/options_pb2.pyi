@@ -68,6 +68,7 @@ class MethodPolicy(_message.Message):
     SUCCESS_STATUS_FIELD_NUMBER: _builtins.int
     CALLERS_FIELD_NUMBER: _builtins.int
     INSTALLATION_FIELD_NUMBER: _builtins.int
+    RESUME_BY_FIELD_NUMBER: _builtins.int
     access: Global___Access.ValueType
     """Who may call. Must be set."""
     scope: _builtins.str
@@ -84,6 +85,10 @@ class MethodPolicy(_message.Message):
     """HTTP status of a success at the REST edge. 0 means 200."""
     installation: _builtins.bool
     """True where the method reaches what belongs to no project, such as circuit breakers: only callers of the first project are let in."""
+    resume_by: _builtins.str
+    """The text field, of the request and of each response of a stream, by which a reader resumes it: over server-sent events, the response's is the
+    event's `id`, and a `Last-Event-ID` becomes the request's. Empty where the stream can't be resumed.
+    """
     @_builtins.property
     def callers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The services that ACCESS_INTERNAL lets in, such as "gateway". No service calls any other method in its own name."""
@@ -98,10 +103,11 @@ class MethodPolicy(_message.Message):
         success_status: _builtins.int = ...,
         callers: _abc.Iterable[_builtins.str] | None = ...,
         installation: _builtins.bool = ...,
+        resume_by: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["access", b"access", "callers", b"callers", "default_deadline_ms", b"default_deadline_ms", "installation", b"installation", "owner", b"owner", "scope", b"scope", "success_status", b"success_status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access", b"access", "callers", b"callers", "default_deadline_ms", b"default_deadline_ms", "installation", b"installation", "owner", b"owner", "resume_by", b"resume_by", "scope", b"scope", "success_status", b"success_status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

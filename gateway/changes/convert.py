@@ -1,0 +1,50 @@
+"""Pure mapping between messages and changes."""
+
+from clarion.channel.v1 import channel_pb2
+from clarion.notification.v1 import change_pb2, change_service_pb2
+from gateway.changes.models import Change, ChangeFilters
+from gateway.notifications.convert import channel_of, status_number, status_of
+from mesh.errors import InvalidArgument
+from mesh.ids import parse
+from mesh.rpc.timestamps import to_timestamp
+
+
+def filters_of(project: str, request: change_service_pb2.ListChangesRequest | change_service_pb2.WatchChangesRequest) -> ChangeFilters:
+    """What is asked for. Raises InvalidArgument for an enum number, an id or a label that can't be."""
+    user_id = parse(request.user_id) if request.user_id else None
+    if request.user_id and user_id is None:
+        raise InvalidArgument.of("user_id", "must be a UUID")
+    labels: dict[str, str] = {}
+    for index, label in enumerate(request.metadata):
+        name, equals, value = label.replace("\0", "").partition("=")
+        if not (name and equals):
+            raise InvalidArgument.of(f"metadata[{index}]", "must be a label as name=value")
+        labels[name] = value
+    return ChangeFilters(
+        project,
+        statuses=tuple(status_of(number) for number in request.statuses),
+        channel=channel_of(request.channel) if request.channel else None,
+        template=request.template.replace("\0", "") or None,
+        category=request.category.replace("\0", "") or None,
+        user_id=user_id,
+        metadata=labels,
+    )
+
+
+def change_message(change: Change) -> change_pb2.Change:
+    """A change for its readers."""
+    return change_pb2.Change(
+        cursor=str(change.position),
+        notification_id=str(change.notification_id),
+        status=status_number(change.status),
+        reason=change.reason,
+        attempt=change.attempt,
+        run=change.run,
+        time=to_timestamp(change.time),
+        user_id=str(change.user_id),
+        channel=channel_pb2.Channel.ValueType(change.channel),
+        template=change.template,
+        category=change.category,
+        metadata=change.metadata,
+        correlation_id=change.correlation_id,
+    )

@@ -1,0 +1,25 @@
+"""clarion.notification.v1.ChangeService: messages in, one use case, messages out."""
+
+from collections.abc import AsyncIterator
+
+from clarion.notification.v1 import change_service_pb2 as rpc
+from clarion.notification.v1.change_service_pb2_grpc import ChangeServiceServicer
+from gateway.changes.convert import change_message, filters_of
+from gateway.changes.use_cases import Feed
+from mesh.context import current
+
+
+class ChangeServicer(ChangeServiceServicer):
+    """Serves the feed. `context` is unused: what a call carries is in `mesh.context.current()`."""
+
+    def __init__(self, feed: Feed) -> None:
+        self._feed = feed
+
+    async def ListChanges(self, request: rpc.ListChangesRequest, context: object) -> rpc.ListChangesResponse:
+        page = await self._feed.page(filters_of(current().caller.project, request), request.cursor, request.page_size)
+        next_cursor = str(page.next_position) if page.next_position else ""
+        return rpc.ListChangesResponse(changes=map(change_message, page.changes), next_cursor=next_cursor, has_more=page.has_more)
+
+    async def WatchChanges(self, request: rpc.WatchChangesRequest, context: object) -> AsyncIterator[rpc.WatchChangesResponse]:
+        async for change in self._feed.watch(filters_of(current().caller.project, request), request.cursor):
+            yield rpc.WatchChangesResponse(change=change_message(change), cursor=str(change.position))
