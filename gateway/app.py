@@ -251,11 +251,11 @@ async def _wire(stack: AsyncExitStack, settings: Settings, parts: _Parts) -> tup
     changes = Periodic("watch-poll", ChangePoll(store, watchers).poll, interval_s=_WATCH_POLL_S)
     stack.push_async_callback(changes.close)
     changes.start()
-    notifications = Notifications(store, parts.cancellation, watchers, parts.budget, parts.captures)
+    notifications = Notifications(store, parts.cancellation, watchers, parts.budget, parts.captures, people=users)
     desk = _open_desk(stack, settings, parts, relay=relay, users=users)
     dispatcher = Dispatcher(server_chain(parts.authenticator, Door.PUBLIC))
     dispatcher.add(NOTIFICATION_SERVICE, NotificationServicer(sender=sender, notifications=notifications))
-    dispatcher.add(CHANGE_SERVICE, ChangeServicer(_open_feed(stack, feed)))
+    dispatcher.add(CHANGE_SERVICE, ChangeServicer(_open_feed(stack, feed, users)))
     dispatcher.add(DEAD_LETTER_SERVICE, desk)
     dispatcher.add(BREAKER_SERVICE, BreakerServicer(Breakers(BreakerRepository(parts.breakers))))
     dispatcher.add_remote(USER_SERVICE, parts.users)
@@ -289,12 +289,12 @@ def _open_relay(stack: AsyncExitStack, settings: Settings, parts: _Parts, watche
     return relay
 
 
-def _open_feed(stack: AsyncExitStack, repository: ChangeRepository) -> Feed:
+def _open_feed(stack: AsyncExitStack, repository: ChangeRepository, users: UserClient) -> Feed:
     tails = Tails(repository)
     work = Periodic("changes", tails.advance, interval_s=_CHANGES_S)
     stack.push_async_callback(work.close)
     work.start()
-    return Feed(repository, tails)
+    return Feed(repository, tails, users)
 
 
 def _open_delivery_clients(stack: AsyncExitStack, parts: _Parts, *, preview: bool = False) -> tuple[RecipientClient, RenderClient]:

@@ -24,12 +24,15 @@ class UserServicer(UserServiceServicer):
         self._preferences = preferences
         self._suppressions = suppressions
 
+    async def _id_of(self, reference: str) -> str:
+        return await self._users.resolve(current().caller, reference)
+
     async def CreateUser(self, request: rpc.CreateUserRequest, context: object) -> rpc.CreateUserResponse:
         user = await self._users.create_user(current().caller.project, new_user_from_proto(request), request.password)
         return rpc.CreateUserResponse(user=user_to_proto(user))
 
     async def GetUser(self, request: rpc.GetUserRequest, context: object) -> rpc.GetUserResponse:
-        user = await self._users.get_user(current().caller, request.id)
+        user = await self._users.get_user(current().caller, await self._id_of(request.id))
         return rpc.GetUserResponse(user=user_to_proto(user))
 
     async def ListUsers(self, request: rpc.ListUsersRequest, context: object) -> rpc.ListUsersResponse:
@@ -37,35 +40,39 @@ class UserServicer(UserServiceServicer):
         return rpc.ListUsersResponse(users=map(user_to_proto, page.items), next_page_token=page.next_token)
 
     async def UpdateUser(self, request: rpc.UpdateUserRequest, context: object) -> rpc.UpdateUserResponse:
-        user = await self._users.update_user(current().caller, request.id, changes_from_proto(request), etag=request.user.etag)
+        caller, changes, etag = current().caller, changes_from_proto(request), request.user.etag
+        if request.allow_missing:
+            user = await self._users.upsert_user(caller, request.id, changes, etag=etag)
+        else:
+            user = await self._users.update_user(caller, await self._id_of(request.id), changes, etag=etag)
         return rpc.UpdateUserResponse(user=user_to_proto(user))
 
     async def DeleteUser(self, request: rpc.DeleteUserRequest, context: object) -> rpc.DeleteUserResponse:
         raise ErasedByGateway
 
     async def GetPreferences(self, request: preference_pb2.GetPreferencesRequest, context: object) -> preference_pb2.GetPreferencesResponse:
-        preferences = await self._preferences.get_preferences(current().caller, request.user_id)
+        preferences = await self._preferences.get_preferences(current().caller, await self._id_of(request.user_id))
         return preference_pb2.GetPreferencesResponse(preferences=preferences_to_proto(preferences))
 
     async def UpdatePreferences(
         self, request: preference_pb2.UpdatePreferencesRequest, context: object
     ) -> preference_pb2.UpdatePreferencesResponse:
         preferences = await self._preferences.update_preferences(
-            current().caller, request.user_id, rules_from_proto(request), etag=request.etag
+            current().caller, await self._id_of(request.user_id), rules_from_proto(request), etag=request.etag
         )
         return preference_pb2.UpdatePreferencesResponse(preferences=preferences_to_proto(preferences))
 
     async def CreateDevice(self, request: device_pb2.CreateDeviceRequest, context: object) -> device_pb2.CreateDeviceResponse:
         platform = platform_from_proto(request.platform)
-        device = await self._devices.create_device(current().caller, request.user_id, request.token, platform)
+        device = await self._devices.create_device(current().caller, await self._id_of(request.user_id), request.token, platform)
         return device_pb2.CreateDeviceResponse(device=device_to_proto(device))
 
     async def ListDevices(self, request: device_pb2.ListDevicesRequest, context: object) -> device_pb2.ListDevicesResponse:
-        devices = await self._devices.list_devices(current().caller, request.user_id, show_removed=request.show_removed)
+        devices = await self._devices.list_devices(current().caller, await self._id_of(request.user_id), show_removed=request.show_removed)
         return device_pb2.ListDevicesResponse(devices=map(device_to_proto, devices))
 
     async def DeleteDevice(self, request: device_pb2.DeleteDeviceRequest, context: object) -> device_pb2.DeleteDeviceResponse:
-        await self._devices.delete_device(current().caller, request.user_id, request.id)
+        await self._devices.delete_device(current().caller, await self._id_of(request.user_id), request.id)
         return device_pb2.DeleteDeviceResponse()
 
     async def CreateSuppression(

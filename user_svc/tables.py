@@ -55,7 +55,9 @@ users = Table(
     Column("update_time", _TIME, nullable=False),
     # When a preference was last changed: the rules themselves don't show it once one is removed.
     Column("preferences_time", _TIME),
+    Column("external_id", Text(collation="C")),
 )
+Index("users_external_id", users.c.project, users.c.external_id, unique=True)
 Index("users_email", users.c.project, func.lower(users.c.email), unique=True)
 Index("users_of_project", users.c.project, users.c.id)
 

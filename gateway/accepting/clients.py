@@ -4,7 +4,6 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
-from itertools import zip_longest
 from typing import Any, Generic, TypeVar
 
 import grpc.aio
@@ -15,10 +14,10 @@ from clarion.template.v1.render_service_pb2_grpc import RenderServiceStub
 from clarion.user.v1.recipient_service_pb2 import BatchCheckUsersRequest
 from clarion.user.v1.recipient_service_pb2_grpc import RecipientServiceStub
 from gateway.accepting.errors import PeerUnavailable
-from gateway.accepting.models import TemplateKey, TemplateSummary, TextSize
+from gateway.accepting.models import TemplateKey, TemplateSummary, TextSize, UserReference
 from gateway.notifications.models import Channel
 from mesh import context
-from mesh.context import FIRST_PROJECT, CallContext
+from mesh.context import CallContext
 from mesh.errors import Code, ServiceError
 from mesh.resilience.batching import Batcher
 
@@ -60,6 +59,11 @@ class Remembered(Generic[K, V]):
         self._answers.move_to_end(key)
         if len(self._answers) > self._size:
             self._answers.popitem(last=False)
+
+    def forget(self, answer: V) -> None:
+        """Forgets this answer to whichever questions."""
+        for key in [key for key, (_, known) in self._answers.items() if known == answer]:
+            del self._answers[key]
 
     async def ask(self, question: Callable[[K], Awaitable[V | None]], key: K, what: str) -> V | None:
         """The answer to a question, or the one remembered while the service is down. Raises PeerUnavailable when there is none."""
@@ -116,33 +120,36 @@ class UserClient:
 
     def __init__(self, channel: grpc.aio.Channel, *, fresh_s: float, stale_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._stub: Any = RecipientServiceStub(channel)
-        self._known: Remembered[str, str] = Remembered(fresh_s=fresh_s, stale_s=stale_s, size=200_000, clock=clock)
-        self._ids: Batcher[str, str | None] = Batcher(self._ask, max_items=_MAX_USERS, max_concurrent=2, name="users")
+        self._known: Remembered[UserReference, str] = Remembered(fresh_s=fresh_s, stale_s=stale_s, size=200_000, clock=clock)
+        self._asked: Batcher[UserReference, str | None] = Batcher(self._ask, max_items=_MAX_USERS, max_concurrent=2, name="users")
 
-    async def exists(self, project: str, user_id: str) -> bool:
-        """Whether the project has such a person. Raises PeerUnavailable."""
-        found = self._known.fresh(user_id)
-        if found is None:
-            # what is remembered for longer counts only while the service is down
-            found = await self._known.ask(self._ids.submit, user_id, "the user")
-        return found == project
+    async def find(self, project: str, reference: str) -> str | None:
+        """Our id of the project's person who has this id, ours or the project's own; None when there is none. Raises PeerUnavailable."""
+        asked = UserReference(project, reference)
+        found = self._known.fresh(asked)
+        # what is remembered for longer counts only while the service is down
+        return found if found is not None else await self._known.ask(self._asked.submit, asked, "the user")
 
     def forget(self, user_id: str) -> None:
         """Asks anew the next time: the person is gone."""
-        self._known.learn(user_id, None)
+        self._known.forget(user_id)
 
     async def close(self) -> None:
         """Waits for what is under way."""
-        await self._ids.close()
+        await self._asked.close()
 
-    async def _ask(self, user_ids: Sequence[str]) -> Sequence[str | None]:
+    async def _ask(self, references: Sequence[UserReference]) -> Sequence[str | None]:
         _detach()
-        wanted = list(dict.fromkeys(user_ids))
-        response = await self._stub.BatchCheckUsers(BatchCheckUsersRequest(user_ids=wanted))
-        projects = dict(zip_longest(response.existing_user_ids, response.projects, fillvalue=FIRST_PROJECT))
-        for user_id in wanted:
-            self._known.learn(user_id, projects.get(user_id))
-        return [projects.get(user_id) for user_id in user_ids]
+        wanted = list(dict.fromkeys(references))
+        request = BatchCheckUsersRequest(user_ids=[one.reference for one in wanted], projects=[one.project for one in wanted])
+        response = await self._stub.BatchCheckUsers(request)
+        found = {
+            UserReference(*pair): user_id
+            for *pair, user_id in zip(response.projects, response.existing_user_ids, response.ids, strict=True)
+        }
+        for reference in wanted:
+            self._known.learn(reference, found.get(reference))
+        return [found.get(reference) for reference in references]
 
 
 def _detach() -> None:

@@ -19,6 +19,13 @@ class TemplateKey(NamedTuple):
     name: str
 
 
+class UserReference(NamedTuple):
+    """An id of a person, ours or the project's own."""
+
+    project: str
+    reference: str
+
+
 class Draft(NamedTuple):
     """What a sender asks for. `user_id` is whatever was given as one."""
 

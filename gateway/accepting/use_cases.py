@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, Protocol
+from uuid import UUID
 
 from gateway.accepting import errors
 from gateway.accepting.limits import AdmissionDecision, Answer, Ask, Claim
@@ -32,8 +33,8 @@ class Templates(Protocol):
 class Users(Protocol):
     """Who exists."""
 
-    async def exists(self, project: str, user_id: str) -> bool:
-        """Whether the project has such a person. Raises Unavailable when that can't be found out."""
+    async def find(self, project: str, reference: str) -> str | None:
+        """Our id of the project's person who has this id, ours or the project's own. Raises Unavailable when that can't be found out."""
 
 
 class Texts(Protocol):
@@ -132,6 +133,9 @@ class Sender:
             raise PermissionDenied("you may send notifications to yourself only")
         now = self._now()
         check_draft(draft, now)
+        if parse(draft.user_id) is None:
+            # by our id, so that the project's own is no second rate limit of the same person
+            draft = draft._replace(user_id=await self._existing(call.caller.project, draft.user_id))
         caller = f"{call.caller.kind.value}:{call.caller.id}"
         claim = None if key is None else claim_of(caller, key)
         decision = await self._admission.admit(Ask(caller, f"{draft.user_id}:{draft.channel.key}", claim))
@@ -154,6 +158,13 @@ class Sender:
             return _replay(standing.response, same=standing.fingerprint == claim.fingerprint, call=call, report=report)
         return Acceptance(row.id, Status(row.status), row.create_time)
 
+    async def _existing(self, project: str, reference: str) -> str:
+        """Our id of the person. Raises InvalidArgument or Unavailable."""
+        found = await self._users.find(project, reference)
+        if found is None:
+            raise errors.UserNotFound.of("user_id", errors.NO_SUCH_USER)
+        return found
+
     async def _refused(self, decision: AdmissionDecision, claim: Claim | None, call: CallContext, *, report: bool) -> Acceptance:
         if decision.answer is Answer.REPLAY:
             return _replay(decision.response, same=True, call=call, report=report)
@@ -171,9 +182,7 @@ class Sender:
         project = call.caller.project
         template = await self._templates.describe(TemplateKey(project, draft.template))
         template = check_template(draft, template)
-        user_id = parse(draft.user_id)
-        if user_id is None or not await self._users.exists(project, draft.user_id):
-            raise errors.UserNotFound.of("user_id", errors.NO_SUCH_USER)
+        draft = draft._replace(user_id=await self._existing(project, draft.user_id))
         if template.size is not None and may_exceed(template.size, draft.variables):
             await self._texts.check_size(draft, template)
         identifier = new_uuid()
@@ -192,7 +201,7 @@ class Sender:
         return Row(
             id=identifier,
             project=project,
-            user_id=user_id,
+            user_id=UUID(draft.user_id),
             channel=draft.channel,
             template=draft.template,
             template_version=template.published_version,

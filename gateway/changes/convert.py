@@ -5,15 +5,11 @@ from clarion.notification.v1 import change_pb2, change_service_pb2
 from gateway.changes.models import Change, ChangeFilters
 from gateway.notifications.convert import channel_of, status_number, status_of
 from mesh.errors import InvalidArgument
-from mesh.ids import parse
 from mesh.rpc.timestamps import to_timestamp
 
 
 def filters_of(project: str, request: change_service_pb2.ListChangesRequest | change_service_pb2.WatchChangesRequest) -> ChangeFilters:
-    """What is asked for. Raises InvalidArgument for an enum number, an id or a label that can't be."""
-    user_id = parse(request.user_id) if request.user_id else None
-    if request.user_id and user_id is None:
-        raise InvalidArgument.of("user_id", "must be a UUID")
+    """What is asked for, without the person. Raises InvalidArgument for an enum number or a label that can't be."""
     labels: dict[str, str] = {}
     for index, label in enumerate(request.metadata):
         name, equals, value = label.replace("\0", "").partition("=")
@@ -26,7 +22,6 @@ def filters_of(project: str, request: change_service_pb2.ListChangesRequest | ch
         channel=channel_of(request.channel) if request.channel else None,
         template=request.template.replace("\0", "") or None,
         category=request.category.replace("\0", "") or None,
-        user_id=user_id,
         metadata=labels,
     )
 

@@ -16,10 +16,12 @@ class ChangeServicer(ChangeServiceServicer):
         self._feed = feed
 
     async def ListChanges(self, request: rpc.ListChangesRequest, context: object) -> rpc.ListChangesResponse:
-        page = await self._feed.page(filters_of(current().caller.project, request), request.cursor, request.page_size)
+        filters = filters_of(current().caller.project, request)
+        page = await self._feed.page(await self._feed.of_person(filters, request.user_id), request.cursor, request.page_size)
         next_cursor = str(page.next_position) if page.next_position else ""
         return rpc.ListChangesResponse(changes=map(change_message, page.changes), next_cursor=next_cursor, has_more=page.has_more)
 
     async def WatchChanges(self, request: rpc.WatchChangesRequest, context: object) -> AsyncIterator[rpc.WatchChangesResponse]:
-        async for change in self._feed.watch(filters_of(current().caller.project, request), request.cursor):
+        filters = filters_of(current().caller.project, request)
+        async for change in self._feed.watch(await self._feed.of_person(filters, request.user_id), request.cursor):
             yield rpc.WatchChangesResponse(change=change_message(change), cursor=str(change.position))

@@ -4,16 +4,19 @@ import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
+from uuid import UUID
 
 from gateway.changes.errors import CursorExpired
 from gateway.changes.models import Change, ChangeFilters, ChangePage, Ends, Window
 from mesh.errors import InvalidArgument
+from mesh.ids import parse
 
 _PAGE_SIZE = 100
 # A narrow filter looks at so many positions at a time, and a call at so many windows: it answers with what it has found by then.
 _WINDOW = 2000
 _MOST_WINDOWS = 5
 _MOST_POSITION = 2**63 - 1
+_NO_ONE = UUID(int=0)
 
 
 class ChangeStore(Protocol):
@@ -27,6 +30,13 @@ class ChangeStore(Protocol):
 
     async def read(self, filters: ChangeFilters, *, after: int, positions: int) -> Window:
         """Looks at up to `positions` positions behind `after`."""
+
+
+class People(Protocol):
+    """Who exists."""
+
+    async def find(self, project: str, reference: str) -> str | None:
+        """Our id of the project's person who has this id, ours or the project's own. Raises Unavailable when that can't be found out."""
 
 
 class Tails:
@@ -67,9 +77,17 @@ class Tails:
 class Feed:
     """Reads the feed of a project."""
 
-    def __init__(self, store: ChangeStore, tails: Tails) -> None:
+    def __init__(self, store: ChangeStore, tails: Tails, people: People) -> None:
         self._store = store
         self._tails = tails
+        self._people = people
+
+    async def of_person(self, filters: ChangeFilters, reference: str) -> ChangeFilters:
+        """The filters, narrowed to a person where one is named; to nothing where the project has no such person."""
+        if not reference:
+            return filters
+        found = await self._people.find(filters.project, reference)
+        return filters._replace(user_id=UUID(found) if found is not None else parse(reference) or _NO_ONE)
 
     async def page(self, filters: ChangeFilters, cursor: str, size: int) -> ChangePage:
         """Changes behind the cursor, or from the oldest one on. Raises InvalidArgument or CursorExpired."""

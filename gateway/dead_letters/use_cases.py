@@ -54,8 +54,8 @@ class PreviewSource(Protocol):
 class People(Protocol):
     """Who exists."""
 
-    async def exists(self, project: str, user_id: str) -> bool:
-        """Whether the project has such a person. Raises Unavailable when that can't be found out."""
+    async def find(self, project: str, reference: str) -> str | None:
+        """Our id of the project's person who has this id, ours or the project's own. Raises Unavailable when that can't be found out."""
 
 
 # Beside the one for reviewing: who repairs a delivery needs neither what it says nor to choose who gets it.
@@ -152,9 +152,10 @@ class DeadLetters:
     async def _edit_of(self, caller: Caller, wanted: Requeue) -> Edit:
         user_id = None
         if wanted.user_id:
-            user_id = parse(wanted.user_id)
-            if user_id is None or not await self._people.exists(caller.project, str(user_id)):
+            found = await self._people.find(caller.project, wanted.user_id)
+            if found is None:
                 raise NewRecipientNotFound.of("user_id", "there is no such user")
+            user_id = UUID(found)
         return Edit(user_id, check_email("email", wanted.email) if wanted.email else None)
 
 

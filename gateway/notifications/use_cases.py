@@ -9,7 +9,7 @@ from uuid import UUID
 from gateway.notifications.errors import NothingCaptured, NotificationNotFound, TooLateToCancel
 from gateway.notifications.models import CANCELLABLE, CapturedMessage, Filters, Notification, Reach, Status, Unsent
 from mesh.context import Caller
-from mesh.errors import InvalidArgument
+from mesh.errors import Unavailable
 from mesh.ids import parse
 from mesh.rpc.paging import Page, page_size
 
@@ -54,6 +54,13 @@ class Budget(Protocol):
         """Gives back what these notifications took of it, in the background."""
 
 
+class People(Protocol):
+    """Who exists."""
+
+    async def find(self, project: str, reference: str) -> str | None:
+        """Our id of the project's person who has this id, ours or the project's own. Raises Unavailable when that can't be found out."""
+
+
 class Captures(Protocol):
     """What the sandbox got of test keys' notifications."""
 
@@ -64,12 +71,15 @@ class Captures(Protocol):
 class Notifications:
     """A credential reaches its project's notifications, a person's own token that person's only; to it, those of others do not exist."""
 
-    def __init__(self, store: NotificationStore, bus: Bus, watchers: WatcherRegistry, budget: Budget, captures: Captures) -> None:
+    def __init__(
+        self, store: NotificationStore, bus: Bus, watchers: WatcherRegistry, budget: Budget, captures: Captures, *, people: People
+    ) -> None:
         self._store = store
         self._bus = bus
         self._watchers = watchers
         self._budget = budget
         self._captures = captures
+        self._people = people
 
     async def get(self, caller: Caller, identifier: str) -> Notification:
         """The notification with its timeline. Raises NotificationNotFound."""
@@ -85,13 +95,23 @@ class Notifications:
 
     async def list_notifications(self, caller: Caller, user_id: str, filters: Filters, size: int, token: str) -> Page[Notification]:
         """A page, newest first; a person's own token sees that person's only, whatever `user_id` says."""
-        wanted = parse(user_id) if user_id else None
-        if user_id and wanted is None:
-            raise InvalidArgument.of("user_id", "must be a UUID")
         own = _reach(caller, READ_SCOPE).user_id
+        wanted = await self._person(caller, user_id) if user_id else None
+        if user_id and wanted is None:
+            return Page((), "")
         if own is not None and wanted not in {None, own}:
             return Page((), "")
         return await self._store.list_page(filters._replace(user_id=own or wanted), size=page_size(size), token=token)
+
+    async def _person(self, caller: Caller, reference: str) -> UUID | None:
+        """Our id of a person. One that is a UUID may be of a person who is erased, whose notifications stay; None for no one's."""
+        try:
+            found = None if caller.user_id is not None else await self._people.find(caller.project, reference)
+        except Unavailable:
+            if parse(reference) is None:
+                raise
+            found = None  # most are ours, and what is known of them can be read while user_svc is down
+        return UUID(found) if found is not None else parse(reference)
 
     async def cancel(self, caller: Caller, identifier: str) -> Notification:
         """Cancels what no attempt has begun to send; twice is no error.

@@ -25,6 +25,10 @@ class PeopleClient:
         except NotFound:
             raise UserNotFound from None
 
+    async def find(self, project: str, reference: str) -> str | None:
+        """Our id of the project's person. Raises Unavailable."""
+        return await self._users.find(project, reference)
+
     async def revoke_credentials(self, user_id: str) -> None:
         """Raises ServiceError."""
         await self._stub.RevokeCredentials(RevokeCredentialsRequest(user_id=user_id))

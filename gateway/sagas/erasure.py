@@ -54,6 +54,9 @@ class People(Protocol):
     async def erase(self, user_id: str) -> None:
         """Removes them."""
 
+    async def find(self, project: str, reference: str) -> str | None:
+        """Our id of the project's person who has this id, ours or the project's own."""
+
 
 class Sagas(Protocol):
     """The orchestrator, as far as it is needed here."""
@@ -157,9 +160,11 @@ class Erasures:
         an administrator without the scope `users:admin`, ErasureTurnedBack, or Unavailable when it can't be found out whom the id is of.
         """
         parsed = parse(user_id)
-        if parsed is None:
+        saga = await self._store.find_open(Kind.ERASURE, str(parsed)) if parsed is not None else None
+        # one that is erased already is known by our id only
+        key = str(parsed) if saga is not None else await self._people.find(caller.project, user_id)
+        if key is None:
             raise UserNotFound
-        key = str(parsed)
         saga = await self._store.find_open(Kind.ERASURE, key)
         if saga is not None and project_of(saga) != caller.project:
             raise UserNotFound

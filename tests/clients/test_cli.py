@@ -97,10 +97,18 @@ async def test_people_are_imported_with_errors_by_line_and_exported(terminal: Te
     assert "2 created" in first.said
     assert "line 3" in first.said
     again = await terminal.run("users", "import", "people.csv", "--json")
-    assert json.loads(again.said.splitlines()[-1]) == {"created": 0, "existing": 2, "failed": 1}
+    assert json.loads(again.said.splitlines()[-1]) == {"created": 0, "existing": 2, "written": 0, "failed": 1}
     assert (await terminal.run("users", "export", "all.csv")).code == 0
     assert "ann@example.org,Ann,en" in (tmp_path / "all.csv").read_text()
     assert "ann@example.org" in (await terminal.run("users", "get", "ann@example.org")).said
+
+
+async def test_people_with_own_ids_are_brought_up_to_date(terminal: Terminal, tmp_path: Path) -> None:
+    for name in ("Dea", "Dea L."):
+        (tmp_path / "own.csv").write_text(f"external_id,email,name\ncrm-88,dea@example.org,{name}\n")
+        made = await terminal.run("users", "import", "own.csv")
+        assert (made.code, "1 written" in made.said) == (0, True), made.said
+        assert name in (await terminal.run("users", "get", "crm-88")).said
 
 
 async def test_what_spreadsheets_write_is_imported(terminal: Terminal, tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ from gateway.settling.outcomes import Failure, Outcomes
 from gateway.settling.settlement import Settlement
 from mesh.bus.broker import Message
 from mesh.context import FIRST_PROJECT
+from mesh.ids import parse
 from mesh.stores.database import Database
 from mesh.testing import caller
 from tests.delivery.fakes import FakeRecipients, FakeRenderer
@@ -63,8 +64,8 @@ class Desk:
     def wake(self) -> None:
         self.woken += 1
 
-    async def exists(self, project: str, user_id: str) -> bool:
-        return user_id not in self.strangers
+    async def find(self, project: str, reference: str) -> str | None:
+        return None if reference in self.strangers or parse(reference) is None else reference
 
     async def fail(
         self, row: Row, *, run: int = 0, at: int = 0, reason: str = "SMTP_550", detail: str = "no such box", **fields: Any

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from clarion.notification.v1.captured_message_pb2 import CapturedMessage
 from gateway.notifications.models import Unsent
+from mesh.ids import parse
 
 
 class Budget:
@@ -31,3 +32,16 @@ class FakeCaptures:
     async def forget(self, user_id: str) -> None:
         """See Captures."""
         self.forgotten.append(user_id)
+
+
+class FakePeople:
+    """Everybody exists under our id, unless it is among the `strangers`; `known` holds other ids of people."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, str] = {}
+        self.strangers: set[str] = set()
+
+    async def find(self, project: str, reference: str) -> str | None:
+        """See People."""
+        own = None if reference in self.strangers or parse(reference) is None else reference
+        return self.known.get(reference, own)

@@ -22,6 +22,7 @@ from mesh.errors import InvalidArgument
 from mesh.ids import new_uuid
 from mesh.stores.database import Database
 from tests.gateway.factories import make_row
+from tests.gateway.fakes import FakePeople
 
 ALL = ChangeFilters(FIRST_PROJECT)
 NOW = datetime.now(UTC)
@@ -44,7 +45,7 @@ def repository(database: Database) -> ChangeRepository:
 
 @pytest.fixture
 def feed(repository: ChangeRepository) -> Feed:
-    return Feed(repository, Tails(repository))
+    return Feed(repository, Tails(repository), FakePeople())
 
 
 async def read_all(feed: Feed, filters: ChangeFilters = ALL, size: int = 2) -> list[Change]:
@@ -231,7 +232,7 @@ async def test_after_a_restore_into_another_cluster_new_changes_are_found(
 
 async def test_a_watcher_gets_what_is_behind_its_cursor_and_then_each_change(database: Database, repository: ChangeRepository) -> None:
     tails = Tails(repository)
-    feed = Feed(repository, tails)
+    feed = Feed(repository, tails, FakePeople())
     old, row = make_row(), make_row()
     await store(database, old)
     await tails.advance()

@@ -58,7 +58,12 @@ class Peer:
 
     async def BatchCheckUsers(self, request: Any, context: Any) -> Any:  # noqa: N802  the schema names it
         self._begin(list(request.user_ids))
-        return recipient_service_pb2.BatchCheckUsersResponse(existing_user_ids=self.users & set(request.user_ids))
+        known = [pair for pair in zip(request.user_ids, request.projects, strict=True) if pair[0] in self.users]
+        return recipient_service_pb2.BatchCheckUsersResponse(
+            existing_user_ids=[name for name, _ in known],
+            projects=[project for _, project in known],
+            ids=[f"id-of-{name}" for name, _ in known],
+        )
 
     async def BatchResolveRecipients(self, request: Any, context: Any) -> Any:  # noqa: N802  the schema names it
         raise NotImplementedError
@@ -110,32 +115,39 @@ async def test_what_does_not_exist_is_asked_for_again(asking: Asking) -> None:
     draft = await asking.templates.describe(TemplateKey(FIRST_PROJECT, "draft"))
     assert draft is not None
     assert draft.published_version == 0
-    assert not await asking.users.exists(FIRST_PROJECT, "bob")
+    assert await asking.users.find(FIRST_PROJECT, "bob") is None
     asking.peer.published |= {"nope": 1, "draft": 1}
     asking.peer.users.add("bob")
     assert await asking.templates.describe(TemplateKey(FIRST_PROJECT, "nope")) is not None
     assert (await asking.templates.describe(TemplateKey(FIRST_PROJECT, "draft")) or draft).published_version == 1
-    assert await asking.users.exists(FIRST_PROJECT, "bob")
+    assert await asking.users.find(FIRST_PROJECT, "bob") == "id-of-bob"
 
 
 async def test_remembered_answers_serve_while_the_peer_is_down(asking: Asking) -> None:
-    assert await asking.users.exists(FIRST_PROJECT, "ada")
+    assert await asking.users.find(FIRST_PROJECT, "ada") == "id-of-ada"
     assert await asking.templates.describe(TemplateKey(FIRST_PROJECT, "welcome")) is not None
     asking.peer.down = True
     asking.clock.advance(300)
-    assert await asking.users.exists(FIRST_PROJECT, "ada")
+    assert await asking.users.find(FIRST_PROJECT, "ada") == "id-of-ada"
     assert await asking.templates.describe(TemplateKey(FIRST_PROJECT, "welcome")) is not None
     asking.clock.advance(301)
     with pytest.raises(ServiceError) as caught:
-        await asking.users.exists(FIRST_PROJECT, "ada")
+        await asking.users.find(FIRST_PROJECT, "ada")
     assert (caught.value.reason, caught.value.retry_after_s) == ("DEPENDENCY_UNAVAILABLE", 7)
 
 
+async def test_a_person_is_forgotten_under_every_id(asking: Asking) -> None:
+    assert await asking.users.find(FIRST_PROJECT, "ada") == "id-of-ada"
+    asking.users.forget("id-of-ada")
+    asking.peer.users.clear()
+    assert await asking.users.find(FIRST_PROJECT, "ada") is None
+
+
 async def test_a_person_who_was_deleted_is_forgotten(asking: Asking) -> None:
-    assert await asking.users.exists(FIRST_PROJECT, "ada")
+    assert await asking.users.find(FIRST_PROJECT, "ada") == "id-of-ada"
     asking.peer.users.clear()
     asking.clock.advance(61)
-    assert not await asking.users.exists(FIRST_PROJECT, "ada")
+    assert await asking.users.find(FIRST_PROJECT, "ada") is None
     asking.peer.down = True
     with pytest.raises(Unavailable):
-        await asking.users.exists(FIRST_PROJECT, "ada")
+        await asking.users.find(FIRST_PROJECT, "ada")

@@ -28,7 +28,7 @@ from mesh.stores.database import Database
 from mesh.stores.settings import CacheSettings
 from mesh.testing import caller
 from tests.gateway.factories import make_row
-from tests.gateway.fakes import FakeCaptures
+from tests.gateway.fakes import FakeCaptures, FakePeople
 from tests.relay import Relay as TcpRelay
 
 OPERATOR = caller("notifications:send")
@@ -73,7 +73,9 @@ class Sent:
 
     async def cancel(self) -> None:
         bus = Cancellation(self.redis)
-        notifications = Notifications(NotificationRepository(self.database), bus, Watchers(), self.budget, FakeCaptures())
+        notifications = Notifications(
+            NotificationRepository(self.database), bus, Watchers(), self.budget, FakeCaptures(), people=FakePeople()
+        )
         await notifications.cancel(OPERATOR, str(self.row.id))
         await self.budget.idle()
         await bus.close()

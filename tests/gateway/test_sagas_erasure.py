@@ -57,6 +57,7 @@ class Refusing:
         self._people = people
         self._error = error
         self.check_erasable = people.check_erasable
+        self.find = people.find
         self.revoke_credentials = people.revoke_credentials
 
     async def erase(self, user_id: str) -> None:
@@ -71,6 +72,7 @@ class Leaving:
         self._user_svc = user_svc
         self.revoke_credentials = people.revoke_credentials
         self.erase = people.erase
+        self.find = people.find
 
     async def check_erasable(self, project: str, user_id: str, *, administrators: bool) -> None:
         await self._people.check_erasable(project, user_id, administrators=administrators)

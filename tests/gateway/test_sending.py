@@ -35,7 +35,7 @@ from mesh.stores.cache import open_cache
 from mesh.stores.database import Database
 from mesh.stores.settings import CacheSettings
 from mesh.testing import SECRET, FakeCredentials, caller
-from tests.gateway.fakes import Budget, FakeCaptures
+from tests.gateway.fakes import Budget, FakeCaptures, FakePeople
 
 USER = "01890000-0000-7000-8000-000000000001"
 LIMIT = RateLimit("caller", 10, 60)
@@ -65,8 +65,8 @@ class FakeTexts:
 
 
 class FakeUsers:
-    async def exists(self, project: str, user_id: str) -> bool:
-        return user_id == USER
+    async def find(self, project: str, reference: str) -> str | None:
+        return USER if reference in {USER, "crm-17"} else None
 
 
 class FakeGate:
@@ -163,6 +163,17 @@ async def test_an_accepted_notification_is_stored_with_all_a_worker_needs(world:
     assert (delivery.locale, delivery.category, delivery.correlation_id) == ("pt-BR", "news", "c-1")
     assert dict(delivery.variables.items()) == {"name": "Ada"}
     assert dict(call.headers) == {"ratelimit-policy": '"caller";q=10;w=60', "ratelimit": '"caller";r=9;t=6'}
+
+
+async def test_a_persons_own_id_stands_in_for_ours(world: World) -> None:
+    """Row, payload and rate limit have our id, so that a person under two ids is one."""
+    await world.sender.send(draft(user_id="crm-17"), None)
+    (row,) = world.store.rows
+    assert (str(row.user_id), Delivery.FromString(row.payload).user_id) == (USER, USER)
+    assert [ask.recipient for ask in world.gate.asked] == [f"{USER}:email"]
+    with pytest.raises(InvalidArgument, match="user_id"):
+        await world.sender.send(draft(user_id="crm-18"), None)
+    assert len(world.gate.asked) == 1
 
 
 async def test_a_later_send_is_scheduled(world: World) -> None:
@@ -301,7 +312,7 @@ class Real:
             payload=delivery_bytes,
             lease_s=3.0,
         )
-        unread = Notifications(None, None, None, Budget(), FakeCaptures())  # type: ignore[arg-type]  # not read
+        unread = Notifications(None, None, None, Budget(), FakeCaptures(), people=FakePeople())  # type: ignore[arg-type]  # not read
         self.servicer = NotificationServicer(sender=self.sender, notifications=unread)
 
     def _stored(self, rows: Sequence[Row]) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 
+from mesh import ids
 from mesh.etag import check_etag
 from tests.user_svc.factories import START
 from user_svc.auth.api_keys import within_maker
@@ -22,9 +23,9 @@ from user_svc.devices.errors import TooManyDevices
 from user_svc.devices.models import MAX_DEVICES, Device
 from user_svc.preferences.errors import TooManyRules
 from user_svc.preferences.models import MAX_RULES, Choice, PreferenceRule, Preferences
-from user_svc.recipients.models import Address, Contact, PushTarget
+from user_svc.recipients.models import Address, Contact, PushTarget, UserReference
 from user_svc.suppressions.models import Suppression
-from user_svc.users.errors import EmailTaken
+from user_svc.users.errors import EmailTaken, ExternalIdTaken
 from user_svc.users.models import User, UserChanges
 
 
@@ -55,7 +56,7 @@ class MemoryUsers:
         self._memory = memory
 
     async def insert(self, project: str, user: User, password_hash: str | None) -> None:
-        self._refuse_taken(project, user.email, user.id)
+        self._refuse_taken(project, user.email, user.id, user.external_id)
         self._memory.users[user.id] = user
         self._memory.projects[user.id] = project
         self._memory.password_hashes[user.id] = password_hash
@@ -70,9 +71,15 @@ class MemoryUsers:
         values = {each.name: getattr(changes, each.name) for each in fields(changes) if getattr(changes, each.name) is not None}
         if user is None or not values:
             return user
-        self._refuse_taken(project, values.get("email", ""), user_id)
+        self._refuse_taken(project, values.get("email", ""), user_id, values.get("external_id", ""))
         self._memory.users[user_id] = replace(user, **values, update_time=now)
         return self._memory.users[user_id]
+
+    async def resolve(self, project: str, reference: str) -> str | None:
+        if self._memory.user(project, ids.canonical(reference) or "") is not None:
+            return ids.canonical(reference)
+        own = [user for user in self._memory.users.values() if self._memory.projects[user.id] == project]
+        return next((user.id for user in own if user.external_id == reference), None)
 
     async def delete(self, project: str, user_id: str) -> bool:
         memory = self._memory
@@ -89,10 +96,12 @@ class MemoryUsers:
         fitting = [user for user in newest if not email or user.email.lower() == email.lower()]
         return [user for user in fitting if before_id is None or user.id < before_id][:limit]
 
-    def _refuse_taken(self, project: str, email: str, user_id: str) -> None:
+    def _refuse_taken(self, project: str, email: str, user_id: str, external_id: str) -> None:
         others = [user for user in self._memory.users.values() if user.id != user_id and self._memory.projects[user.id] == project]
         if email and any(user.email.lower() == email.lower() for user in others):
             raise EmailTaken
+        if external_id and any(user.external_id == external_id for user in others):
+            raise ExternalIdTaken
 
 
 class MemoryDevices:
@@ -352,6 +361,11 @@ class MemoryContacts:
     async def suppressed(self, addresses: Collection[Address]) -> Mapping[Address, str]:
         found = {address: self._memory.suppressions.get(address) for address in addresses}
         return {address: suppression.reason for address, suppression in found.items() if suppression is not None}
+
+    async def resolve(self, references: Collection[UserReference]) -> Mapping[UserReference, str]:
+        users = MemoryUsers(self._memory)
+        found = {one: await users.resolve(*one) for one in references}
+        return {one: user_id for one, user_id in found.items() if user_id is not None}
 
     async def projects(self, user_ids: Collection[str]) -> Mapping[str, str]:
         return {user_id: self._memory.projects[user_id] for user_id in user_ids if user_id in self._memory.users}

@@ -4,7 +4,7 @@ from clarion.channel.v1 import channel_pb2
 from clarion.user.v1 import recipient_service_pb2
 from mesh.errors import InvalidArgument
 from user_svc.preferences.models import Channel
-from user_svc.recipients.models import Decision, Query, Recipient
+from user_svc.recipients.models import Decision, Query, Recipient, UserReference
 
 _CHANNELS = {channel_pb2.CHANNEL_EMAIL: Channel.EMAIL, channel_pb2.CHANNEL_PUSH: Channel.PUSH}
 _DECISIONS = {
@@ -17,6 +17,13 @@ _DECISIONS = {
 def queries_from_proto(request: recipient_service_pb2.BatchResolveRecipientsRequest) -> list[Query]:
     """Raises InvalidArgument for a number that stands for no channel."""
     return [_query(index, query) for index, query in enumerate(request.queries)]
+
+
+def references_from_proto(request: recipient_service_pb2.BatchCheckUsersRequest) -> list[UserReference]:
+    """Raises InvalidArgument unless there is a project for each id."""
+    if len(request.projects) != len(request.user_ids):
+        raise InvalidArgument.of("projects", "must hold one project for each id")
+    return [UserReference(*pair) for pair in zip(request.projects, request.user_ids, strict=True)]
 
 
 def recipient_to_proto(recipient: Recipient) -> recipient_service_pb2.Recipient:

@@ -33,6 +33,13 @@ class Address(NamedTuple):
     address: str
 
 
+class UserReference(NamedTuple):
+    """An id of ours or of the project's own system."""
+
+    project: str
+    reference: str
+
+
 @dataclass(frozen=True, slots=True)
 class PushTarget:
     """A device to send to."""

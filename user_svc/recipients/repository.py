@@ -7,9 +7,10 @@ from typing import Any
 from sqlalchemy import Row, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY, BOOLEAN, TEXT, UUID
 
+from mesh import ids
 from mesh.stores.database import Database
 from user_svc.preferences.models import Channel, Choice, PreferenceRule
-from user_svc.recipients.models import Address, Contact, PushTarget
+from user_svc.recipients.models import Address, Contact, PushTarget, UserReference
 
 _IDS = ARRAY(UUID(as_uuid=False))
 
@@ -37,6 +38,17 @@ _SUPPRESSED = text("""
 """).bindparams(bindparam("projects", type_=ARRAY(TEXT)), bindparam("addresses", type_=ARRAY(TEXT)))
 
 _EXISTING = text("SELECT id::text, project FROM users WHERE id = ANY(:ids)").bindparams(bindparam("ids", type_=_IDS))
+
+# As `users/repository.py` resolves one.
+_RESOLVE = text("""
+    SELECT asked.project, asked.reference, found.id::text AS id
+    FROM unnest(:projects, :references, :ids) AS asked (project, reference, id) CROSS JOIN LATERAL (
+        SELECT id FROM users WHERE project = asked.project AND id = asked.id
+        UNION ALL
+        SELECT id FROM users WHERE project = asked.project AND external_id = asked.reference
+        LIMIT 1
+    ) found
+""").bindparams(bindparam("projects", type_=ARRAY(TEXT)), bindparam("references", type_=ARRAY(TEXT)), bindparam("ids", type_=_IDS))
 
 # The first report stands. Locked in one order, so that two batches with common devices never wait for each other in a circle.
 _REMOVE_DEVICES = text("""
@@ -67,6 +79,17 @@ class ContactRepository:
     async def projects(self, user_ids: Collection[str]) -> Mapping[str, str]:
         async with self._database.connect() as connection:
             return {row.id: row.project for row in await connection.execute(_EXISTING, {"ids": list(user_ids)})}
+
+    async def resolve(self, references: Collection[UserReference]) -> Mapping[UserReference, str]:
+        asked = list(references)
+        parameters = {
+            "projects": [one.project for one in asked],
+            "references": [one.reference for one in asked],
+            "ids": [ids.canonical(one.reference) for one in asked],
+        }
+        async with self._database.connect() as connection:
+            rows = (await connection.execute(_RESOLVE, parameters)).all()
+        return {UserReference(row.project, row.reference): row.id for row in rows}
 
     async def remove_devices(self, device_ids: Collection[str], reason: str = "") -> None:
         async with self._database.begin() as connection:

@@ -3,7 +3,7 @@
 from clarion.user.v1 import recipient_service_pb2 as rpc
 from clarion.user.v1.recipient_service_pb2_grpc import RecipientServiceServicer
 from mesh.context import FIRST_PROJECT
-from user_svc.recipients.convert import queries_from_proto, recipient_to_proto
+from user_svc.recipients.convert import queries_from_proto, recipient_to_proto, references_from_proto
 from user_svc.recipients.use_cases import Recipients
 from user_svc.suppressions.use_cases import Suppressions
 
@@ -22,8 +22,13 @@ class RecipientServicer(RecipientServiceServicer):
         return rpc.BatchResolveRecipientsResponse(recipients=[recipient_to_proto(recipient) for recipient in recipients])
 
     async def BatchCheckUsers(self, request: rpc.BatchCheckUsersRequest, context: object) -> rpc.BatchCheckUsersResponse:
-        known = await self._recipients.check_users(request.user_ids)
-        return rpc.BatchCheckUsersResponse(existing_user_ids=known.keys(), projects=known.values())
+        if not request.projects:
+            known = await self._recipients.check_users(request.user_ids)
+            return rpc.BatchCheckUsersResponse(existing_user_ids=known.keys(), projects=known.values())
+        found = await self._recipients.resolve(references_from_proto(request))
+        return rpc.BatchCheckUsersResponse(
+            existing_user_ids=[one.reference for one in found], projects=[one.project for one in found], ids=found.values()
+        )
 
     async def BatchRemoveDevices(self, request: rpc.BatchRemoveDevicesRequest, context: object) -> rpc.BatchRemoveDevicesResponse:
         await self._recipients.remove_devices(request.device_ids, request.reason)

@@ -7,7 +7,7 @@ from typing import Protocol
 from mesh import ids
 from naming.email_address import email_key
 from user_svc.preferences.models import Channel
-from user_svc.recipients.models import Address, Contact, Query, Recipient, decide
+from user_svc.recipients.models import Address, Contact, Query, Recipient, UserReference, decide
 
 
 class ContactStore(Protocol):
@@ -21,6 +21,9 @@ class ContactStore(Protocol):
 
     async def projects(self, user_ids: Collection[str]) -> Mapping[str, str]:
         """The projects of those of the ids that are people."""
+
+    async def resolve(self, references: Collection[UserReference]) -> Mapping[UserReference, str]:
+        """Our ids of those of the references that belong to people."""
 
     async def remove_devices(self, device_ids: Collection[str], reason: str = "") -> None:
         """Leaves a tombstone of each."""
@@ -51,6 +54,11 @@ class Recipients:
         asked = {user_id: canonical for user_id in user_ids if (canonical := ids.canonical(user_id)) is not None}
         projects = await self._store.projects(set(asked.values())) if asked else {}
         return {user_id: projects[canonical] for user_id, canonical in asked.items() if canonical in projects}
+
+    async def resolve(self, references: Sequence[UserReference]) -> Mapping[UserReference, str]:
+        """Our ids of those of the references that belong to people of their projects."""
+        asked = {one for one in references if "\0" not in one.reference}
+        return await self._store.resolve(asked) if asked else {}
 
     async def remove_devices(self, device_ids: Sequence[str], reason: str = "") -> None:
         """Marks devices as removed; unknown ids are no error."""

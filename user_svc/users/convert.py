@@ -7,7 +7,7 @@ from user_svc.users.models import Role, User, UserChanges
 
 _ROLES = {Role.MEMBER: user_pb2.ROLE_MEMBER, Role.ADMINISTRATOR: user_pb2.ROLE_ADMINISTRATOR}
 _LONGEST_PATH, _MOST_PATHS = 64, 10  # characters of a path, and paths, that an error repeats
-_CHANGEABLE = ("email", "name", "locale", "timezone")
+_CHANGEABLE = ("email", "name", "locale", "timezone", "external_id")
 
 
 def user_to_proto(user: User) -> user_pb2.User:
@@ -21,11 +21,14 @@ def user_to_proto(user: User) -> user_pb2.User:
         create_time=to_timestamp(user.create_time),
         update_time=to_timestamp(user.update_time),
         etag=user.etag,
+        external_id=user.external_id,
     )
 
 
 def new_user_from_proto(request: user_service_pb2.CreateUserRequest) -> UserChanges:
-    return UserChanges(email=request.email, name=request.name, locale=request.locale, timezone=request.timezone)
+    return UserChanges(
+        email=request.email, name=request.name, locale=request.locale, timezone=request.timezone, external_id=request.external_id
+    )
 
 
 def changes_from_proto(request: user_service_pb2.UpdateUserRequest) -> UserChanges:

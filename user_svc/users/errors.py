@@ -9,7 +9,7 @@ class UserNotFound(NotFound):
     reason = "USER_NOT_FOUND"
 
     def __init__(self) -> None:
-        super().__init__("there is no user with this id; it is the `id` that CreateUser answered, and ListUsers finds it by e-mail address")
+        super().__init__("there is no user with this id; it is the `id` that CreateUser answered, or the `external_id` that it was given")
 
 
 class EmailTaken(AlreadyExists):
@@ -20,6 +20,16 @@ class EmailTaken(AlreadyExists):
     def __init__(self) -> None:
         rule = "another user has this e-mail address; ListUsers with `email` finds that user"
         super().__init__(f"email: {rule}", violations=[FieldViolation("email", rule)])
+
+
+class ExternalIdTaken(AlreadyExists):
+    """Another person of the project has the external id."""
+
+    reason = "EXTERNAL_ID_TAKEN"
+
+    def __init__(self) -> None:
+        rule = "another user has this id; GET /v1/users/{external_id} reads that user"
+        super().__init__(f"external_id: {rule}", violations=[FieldViolation("external_id", rule)])
 
 
 class ErasedByGateway(FailedPrecondition):

@@ -16,7 +16,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A person. `email` is empty for one who is reached on devices only."""
+    """A person. `email` is empty for one who is reached on devices only; `external_id` is the id in the caller's own system, or empty."""
 
     id: str
     email: str
@@ -26,11 +26,12 @@ class User:
     role: Role
     create_time: datetime
     update_time: datetime
+    external_id: str = ""
 
     @property
     def etag(self) -> str:
         """Stands for this state."""
-        shown = (self.email, self.name, self.locale, self.timezone, self.role.value)
+        shown = (self.email, self.name, self.locale, self.timezone, self.role.value, self.external_id)
         return etag_of(self.id, *shown, self.update_time.timestamp())
 
 
@@ -42,3 +43,4 @@ class UserChanges:
     name: str | None = None
     locale: str | None = None
     timezone: str | None = None
+    external_id: str | None = None

@@ -5,19 +5,30 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Row, Uuid, bindparam, delete, func, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from mesh import ids
 from mesh.etag import check_etag
 from mesh.stores.database import Database
 from user_svc.tables import users
-from user_svc.users.errors import EmailTaken
+from user_svc.users.errors import EmailTaken, ExternalIdTaken
 from user_svc.users.models import Role, User, UserChanges
 
 _COLUMNS = (
     users.c.id, users.c.email, users.c.name, users.c.locale, users.c.timezone, users.c.role, users.c.create_time, users.c.update_time,
+    users.c.external_id,
 )  # fmt: skip
+
+
+# Our own id first: what another person's external id looks like never takes it away.
+_RESOLVE = text("""
+    SELECT id::text FROM users WHERE project = :project AND id = :id
+    UNION ALL
+    SELECT id::text FROM users WHERE project = :project AND external_id = :reference
+    LIMIT 1
+""").bindparams(bindparam("id", type_=Uuid(as_uuid=False)))
 
 
 class UserRepository:
@@ -27,14 +38,15 @@ class UserRepository:
         self._database = database
 
     async def insert(self, project: str, user: User, password_hash: str | None) -> None:
-        """Raises EmailTaken."""
+        """Raises EmailTaken or ExternalIdTaken."""
         values = {field.name: getattr(user, field.name) for field in fields(user)} | {"project": project, "role": user.role.value}
-        statement = insert(users).values(**values | {"email": user.email or None, "password_hash": password_hash})
+        nullable = {"email": user.email or None, "external_id": user.external_id or None, "password_hash": password_hash}
+        statement = insert(users).values(**values | nullable)
         try:
             async with self._database.begin() as connection:
                 await connection.execute(statement)
-        except IntegrityError:
-            raise EmailTaken from None
+        except IntegrityError as error:
+            raise _taken(error) from None
 
     async def find(self, project: str, user_id: str) -> User | None:
         async with self._database.connect() as connection:
@@ -42,24 +54,31 @@ class UserRepository:
         return None if row is None else _user(row)
 
     async def update(self, project: str, user_id: str, changes: UserChanges, now: datetime, *, etag: str = "") -> User | None:
-        """The person after the change; None when there is none. Raises EmailTaken, or EtagMismatch when `etag` is given and not theirs."""
+        """The person after the change; None when there is none.
+
+        Raises EmailTaken, ExternalIdTaken, or EtagMismatch when `etag` is given and not theirs.
+        """
         values: dict[str, Any] = {name: value for name, value in _items(changes) if value is not None}
         if not values:
             user = await self.find(project, user_id)
             if user is not None:
                 check_etag(etag, user.etag)
             return user
-        if "email" in values:
-            values["email"] = values["email"] or None
+        values |= {name: values[name] or None for name in ("email", "external_id") if name in values}
         statement = update(users).where(is_user(project, user_id)).values(**values, update_time=now).returning(*_COLUMNS)
         try:
             async with self._database.begin() as connection:
                 if etag:
                     await _check_locked(connection, project, user_id, etag)
                 row = (await connection.execute(statement)).one_or_none()
-        except IntegrityError:
-            raise EmailTaken from None
+        except IntegrityError as error:
+            raise _taken(error) from None
         return None if row is None else _user(row)
+
+    async def resolve(self, project: str, reference: str) -> str | None:
+        async with self._database.connect() as connection:
+            given = {"project": project, "reference": reference, "id": ids.canonical(reference)}
+            return (await connection.execute(_RESOLVE, given)).scalar_one_or_none()
 
     async def delete(self, project: str, user_id: str) -> bool:
         """Foreign keys take devices, preferences and refresh tokens along."""
@@ -89,6 +108,11 @@ async def _check_locked(connection: AsyncConnection, project: str, user_id: str,
         check_etag(etag, _user(row).etag)
 
 
+def _taken(error: IntegrityError) -> EmailTaken | ExternalIdTaken:
+    """Which of the two unique values another person has: PostgreSQL names the index."""
+    return ExternalIdTaken() if "users_external_id" in str(error.orig) else EmailTaken()
+
+
 def _items(changes: UserChanges) -> list[tuple[str, str | None]]:
     return [(field.name, getattr(changes, field.name)) for field in fields(changes)]
 
@@ -103,4 +127,5 @@ def _user(row: Row[*tuple[Any, ...]]) -> User:
         role=Role(row.role),
         create_time=row.create_time,
         update_time=row.update_time,
+        external_id=row.external_id or "",
     )

@@ -1,6 +1,7 @@
 """The rules about people."""
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
 
@@ -11,7 +12,7 @@ from mesh.rpc.paging import Cursor, Page, page_size
 from naming.email_address import check_email
 from user_svc.access import check_reach, is_self
 from user_svc.fields import check_text, locale_or_default, timezone_or_default
-from user_svc.users.errors import AdministratorProtected, PasswordNeeded, UserNotFound
+from user_svc.users.errors import AdministratorProtected, ExternalIdTaken, PasswordNeeded, UserNotFound
 from user_svc.users.models import Role, User, UserChanges
 
 _PAGES = Cursor("users", str)
@@ -25,12 +26,18 @@ class UserStore(Protocol):
     """Where people are kept. Those of another project are as if they did not exist."""
 
     async def insert(self, project: str, user: User, password_hash: str | None) -> None:
-        """Raises EmailTaken."""
+        """Raises EmailTaken or ExternalIdTaken."""
+
+    async def resolve(self, project: str, reference: str) -> str | None:
+        """Our id of the person who has it, or has the reference as external id."""
 
     async def find(self, project: str, user_id: str) -> User | None: ...
 
     async def update(self, project: str, user_id: str, changes: UserChanges, now: datetime, *, etag: str = "") -> User | None:
-        """The person after the change; None when there is none. Raises EmailTaken, or EtagMismatch when `etag` is given and not theirs."""
+        """The person after the change; None when there is none.
+
+        Raises EmailTaken, ExternalIdTaken, or EtagMismatch when `etag` is given and not theirs.
+        """
 
     async def delete(self, project: str, user_id: str) -> bool:
         """Removes the person with everything that belongs to them. False when there was none."""
@@ -48,9 +55,9 @@ class Users:
         self._now = now
 
     async def create_user(self, project: str, changes: UserChanges, password: str, role: Role = Role.MEMBER) -> User:
-        """Adds a person. Raises InvalidArgument or EmailTaken."""
+        """Adds a person. Raises InvalidArgument, EmailTaken or ExternalIdTaken."""
         checked = _check(changes)
-        if not (checked.email or checked.name):
+        if not (checked.email or checked.name or checked.external_id):
             violation = FieldViolation("email", "is required where there is no name")
             raise InvalidArgument("a person needs an e-mail address or a name", violations=[violation])
         if password and not checked.email:
@@ -67,9 +74,19 @@ class Users:
             role=role,
             create_time=now,
             update_time=now,
+            external_id=checked.external_id or "",
         )
         await self._store.insert(project, user, password_hash)
         return user
+
+    async def resolve(self, caller: Caller, reference: str) -> str:
+        """Our id for an id of ours or an external one; what belongs to no person comes back as it is, and is not found then.
+
+        Only for callers who reach more than themselves: a person's own token knows its person by our id.
+        """
+        if is_self(caller, reference) or not caller.scopes or "\0" in reference:
+            return reference
+        return await self._store.resolve(caller.project, reference) or reference
 
     async def get_user(self, caller: Caller, user_id: str) -> User:
         """Raises UserNotFound or NotOwner."""
@@ -100,6 +117,23 @@ class Users:
         if user is None:
             raise UserNotFound
         return user
+
+    async def upsert_user(self, caller: Caller, reference: str, changes: UserChanges, *, etag: str = "") -> User:
+        """As `update_user`; where there is no such person, one is made whose external id is the reference (AIP-134).
+
+        Raises what the two raise.
+        """
+        for last in (False, True):
+            try:
+                return await self.update_user(caller, await self.resolve(caller, reference), changes, etag=etag)
+            except UserNotFound:
+                check_reach(caller, reference, "users:write")
+            try:
+                return await self.create_user(caller.project, replace(changes, external_id=changes.external_id or reference), "")
+            except ExternalIdTaken:
+                if last:
+                    raise
+        raise UserNotFound
 
     async def _check_change(self, caller: Caller, user_id: str, changes: UserChanges) -> None:
         own = is_self(caller, user_id)
@@ -136,4 +170,5 @@ def _check(changes: UserChanges, prefix: str = "") -> UserChanges:
         name=None if changes.name is None else check_text(f"{prefix}name", changes.name),
         locale=None if changes.locale is None else locale_or_default(f"{prefix}locale", changes.locale),
         timezone=None if changes.timezone is None else timezone_or_default(f"{prefix}timezone", changes.timezone),
+        external_id=changes.external_id,
     )

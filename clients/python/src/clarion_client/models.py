@@ -1051,6 +1051,10 @@ class User:
     """Stands for this state of the user (AIP-154). In an update: ABORTED when the user has changed since. Over REST it is the ETag, and
     `If-Match` says the same.
     """
+    external_id: str = field(default="", metadata={"read": v.same})
+    """The id that the person has in your own system, unique within the project; empty for none. It stands in for `id` wherever that is
+    asked for.
+    """
 
 
 @dataclass(frozen=True)

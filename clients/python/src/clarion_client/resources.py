@@ -843,6 +843,7 @@ class Users(Resource):
         name: str | None = None,
         locale: str | None = None,
         timezone: str | None = None,
+        external_id: str | None = None,
         timeout_s: float | None = None,
         idempotency_key: str | None = None,
     ) -> User:
@@ -854,10 +855,11 @@ class Users(Resource):
         name: Display name.
         locale: BCP 47 tag; "en" when empty.
         timezone: IANA time zone; "UTC" when empty.
+        external_id: The id that the person has in your own system; see `User.external_id`.
         """
         return self._unary(
             api.CREATE_USER,
-            v.body_of(email=email, password=password, name=name, locale=locale, timezone=timezone),
+            v.body_of(email=email, password=password, name=name, locale=locale, timezone=timezone, external_id=external_id),
             lambda answer: v.decode(User, answer),
             timeout_s,
             idempotency_key,
@@ -878,16 +880,28 @@ class Users(Resource):
         """
         return self._pages(api.LIST_USERS, v.body_of(email=email, page_size=page_size), "users", v.message(lambda: User), timeout_s)
 
-    def update(self, id: str, *, user: User | Mapping[str, Any], update_mask: str | None = None, timeout_s: float | None = None) -> User:
+    def update(
+        self,
+        id: str,
+        *,
+        user: User | Mapping[str, Any],
+        update_mask: str | None = None,
+        allow_missing: bool | None = None,
+        timeout_s: float | None = None,
+    ) -> User:
         """Changes the fields in the mask, all or none. Another person who is an administrator is changed with `users:admin` only, and
         one's own address without `users:write` by AuthService.ChangeEmail only, which asks for the password.
 
         id: The person's id.
-        user: The new values of `email`, `name`, `locale` and `timezone`.
-        update_mask: The fields to change (AIP-134). Empty means every field that is set in `user`; "*" means all four.
+        user: The new values of `email`, `name`, `locale`, `timezone` and `external_id`.
+        update_mask: The fields to change (AIP-134). Empty means every field that is set in `user`; "*" means all of them.
+        allow_missing: Creates the person where there is none (AIP-134), with `id` as their `external_id`.
         """
         return self._unary(
-            api.UPDATE_USER, v.body_of(id=id, user=user, update_mask=update_mask), lambda answer: v.decode(User, answer), timeout_s
+            api.UPDATE_USER,
+            v.body_of(id=id, user=user, update_mask=update_mask, allow_missing=allow_missing),
+            lambda answer: v.decode(User, answer),
+            timeout_s,
         )
 
     def delete(self, id: str, *, timeout_s: float | None = None) -> DeleteUserResponse:

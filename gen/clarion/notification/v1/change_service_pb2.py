@@ -29,7 +29,7 @@ from clarion.options.v1 import options_pb2 as clarion_dot_options_dot_v1_dot_opt
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,clarion/notification/v1/change_service.proto\x12\x17\x63larion.notification.v1\x1a clarion/channel/v1/channel.proto\x1a$clarion/notification/v1/change.proto\x1a*clarion/notification/v1/notification.proto\x1a clarion/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\"\xa9\x02\n\x12ListChangesRequest\x12\x16\n\x06\x63ursor\x18\x01 \x01(\tB\x06\xba\xbb\x18\x02\x10\x14\x12\x1c\n\tpage_size\x18\x02 \x01(\x05\x42\t\xba\xbb\x18\x05\x30\x00\x38\xe8\x07\x12\x45\n\x08statuses\x18\x03 \x03(\x0e\x32+.clarion.notification.v1.NotificationStatusB\x06\xba\xbb\x18\x02(\n\x12,\n\x07\x63hannel\x18\x04 \x01(\x0e\x32\x1b.clarion.channel.v1.Channel\x12\x18\n\x08template\x18\x05 \x01(\tB\x06\xba\xbb\x18\x02\x10@\x12\x18\n\x08\x63\x61tegory\x18\x06 \x01(\tB\x06\xba\xbb\x18\x02\x10@\x12\x17\n\x07user_id\x18\x07 \x01(\tB\x06\xba\xbb\x18\x02\x10$\x12\x1b\n\x08metadata\x18\x08 \x03(\tB\t\xba\xbb\x18\x05\x10\xd8\x04(\n\"n\n\x13ListChangesResponse\x12\x30\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x1f.clarion.notification.v1.Change\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\x12\x10\n\x08has_more\x18\x03 \x01(\x08\"\x8c\x02\n\x13WatchChangesRequest\x12\x16\n\x06\x63ursor\x18\x01 \x01(\tB\x06\xba\xbb\x18\x02\x10\x14\x12\x45\n\x08statuses\x18\x02 \x03(\x0e\x32+.clarion.notification.v1.NotificationStatusB\x06\xba\xbb\x18\x02(\n\x12,\n\x07\x63hannel\x18\x03 \x01(\x0e\x32\x1b.clarion.channel.v1.Channel\x12\x18\n\x08template\x18\x04 \x01(\tB\x06\xba\xbb\x18\x02\x10@\x12\x18\n\x08\x63\x61tegory\x18\x05 \x01(\tB\x06\xba\xbb\x18\x02\x10@\x12\x17\n\x07user_id\x18\x06 \x01(\tB\x06\xba\xbb\x18\x02\x10$\x12\x1b\n\x08metadata\x18\x07 \x03(\tB\t\xba\xbb\x18\x05\x10\xd8\x04(\n\"W\n\x14WatchChangesResponse\x12/\n\x06\x63hange\x18\x01 \x01(\x0b\x32\x1f.clarion.notification.v1.Change\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t2\xdf\x02\n\rChangeService\x12\x9d\x01\n\x0bListChanges\x12+.clarion.notification.v1.ListChangesRequest\x1a,.clarion.notification.v1.ListChangesResponse\"3\x90\x02\x01\xaa\xbb\x18\x19\x08\x02\x12\x12notifications:read \x88\'\x82\xd3\xe4\x93\x02\r\x12\x0b/v1/changes\x12\xad\x01\n\x0cWatchChanges\x12,.clarion.notification.v1.WatchChangesRequest\x1a-.clarion.notification.v1.WatchChangesResponse\">\x90\x02\x01\xaa\xbb\x18\x1e\x08\x02\x12\x12notifications:readB\x06\x63ursor\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/changes:watch0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,clarion/notification/v1/change_service.proto\x12\x17\x63larion.notification.v1\x1a clarion/channel/v1/channel.proto\x1a$clarion/notification/v1/change.proto\x1a*clarion/notification/v1/notification.proto\x1a clarion/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\"\xaa\x02\n\x12ListChangesRequest\x12\x16\n\x06\x63ursor\x18\x01 \x01(\tB\x06\xba\xbb\x18\x02\x10\x14\x12\x1c\n\tpage_size\x18\x02 \x01(\x05\x42\t\xba\xbb\x18\x05\x30\x00\x38\xe8\x07\x12\x45\n\x08statuses\x18\x03 \x03(\x0e\x32+.clarion.notification.v1.NotificationStatusB\x06\xba\xbb\x18\x02(\n\x12,\n\x07\x63hannel\x18\x04 \x01(\x0e\x32\x1b.clarion.channel.v1.Channel\x12\x18\n\x08template\x18\x05 \x01(\tB\x06\xba\xbb\x18\x02\x10@\x12\x18\n\x08\x63\x61tegory\x18\x06 \x01(\tB\x06\xba\xbb\x18\x02\x10@\x12\x18\n\x07user_id\x18\x07 \x01(\tB\x07\xba\xbb\x18\x03\x10\x80\x01\x12\x1b\n\x08metadata\x18\x08 \x03(\tB\t\xba\xbb\x18\x05\x10\xd8\x04(\n\"n\n\x13ListChangesResponse\x12\x30\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x1f.clarion.notification.v1.Change\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\x12\x10\n\x08has_more\x18\x03 \x01(\x08\"\x8d\x02\n\x13WatchChangesRequest\x12\x16\n\x06\x63ursor\x18\x01 \x01(\tB\x06\xba\xbb\x18\x02\x10\x14\x12\x45\n\x08statuses\x18\x02 \x03(\x0e\x32+.clarion.notification.v1.NotificationStatusB\x06\xba\xbb\x18\x02(\n\x12,\n\x07\x63hannel\x18\x03 \x01(\x0e\x32\x1b.clarion.channel.v1.Channel\x12\x18\n\x08template\x18\x04 \x01(\tB\x06\xba\xbb\x18\x02\x10@\x12\x18\n\x08\x63\x61tegory\x18\x05 \x01(\tB\x06\xba\xbb\x18\x02\x10@\x12\x18\n\x07user_id\x18\x06 \x01(\tB\x07\xba\xbb\x18\x03\x10\x80\x01\x12\x1b\n\x08metadata\x18\x07 \x03(\tB\t\xba\xbb\x18\x05\x10\xd8\x04(\n\"W\n\x14WatchChangesResponse\x12/\n\x06\x63hange\x18\x01 \x01(\x0b\x32\x1f.clarion.notification.v1.Change\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t2\xdf\x02\n\rChangeService\x12\x9d\x01\n\x0bListChanges\x12+.clarion.notification.v1.ListChangesRequest\x1a,.clarion.notification.v1.ListChangesResponse\"3\x90\x02\x01\xaa\xbb\x18\x19\x08\x02\x12\x12notifications:read \x88\'\x82\xd3\xe4\x93\x02\r\x12\x0b/v1/changes\x12\xad\x01\n\x0cWatchChanges\x12,.clarion.notification.v1.WatchChangesRequest\x1a-.clarion.notification.v1.WatchChangesResponse\">\x90\x02\x01\xaa\xbb\x18\x1e\x08\x02\x12\x12notifications:readB\x06\x63ursor\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/changes:watch0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -47,7 +47,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTCHANGESREQUEST'].fields_by_name['category']._loaded_options = None
   _globals['_LISTCHANGESREQUEST'].fields_by_name['category']._serialized_options = b'\272\273\030\002\020@'
   _globals['_LISTCHANGESREQUEST'].fields_by_name['user_id']._loaded_options = None
-  _globals['_LISTCHANGESREQUEST'].fields_by_name['user_id']._serialized_options = b'\272\273\030\002\020$'
+  _globals['_LISTCHANGESREQUEST'].fields_by_name['user_id']._serialized_options = b'\272\273\030\003\020\200\001'
   _globals['_LISTCHANGESREQUEST'].fields_by_name['metadata']._loaded_options = None
   _globals['_LISTCHANGESREQUEST'].fields_by_name['metadata']._serialized_options = b'\272\273\030\005\020\330\004(\n'
   _globals['_WATCHCHANGESREQUEST'].fields_by_name['cursor']._loaded_options = None
@@ -59,7 +59,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WATCHCHANGESREQUEST'].fields_by_name['category']._loaded_options = None
   _globals['_WATCHCHANGESREQUEST'].fields_by_name['category']._serialized_options = b'\272\273\030\002\020@'
   _globals['_WATCHCHANGESREQUEST'].fields_by_name['user_id']._loaded_options = None
-  _globals['_WATCHCHANGESREQUEST'].fields_by_name['user_id']._serialized_options = b'\272\273\030\002\020$'
+  _globals['_WATCHCHANGESREQUEST'].fields_by_name['user_id']._serialized_options = b'\272\273\030\003\020\200\001'
   _globals['_WATCHCHANGESREQUEST'].fields_by_name['metadata']._loaded_options = None
   _globals['_WATCHCHANGESREQUEST'].fields_by_name['metadata']._serialized_options = b'\272\273\030\005\020\330\004(\n'
   _globals['_CHANGESERVICE'].methods_by_name['ListChanges']._loaded_options = None
@@ -67,13 +67,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CHANGESERVICE'].methods_by_name['WatchChanges']._loaded_options = None
   _globals['_CHANGESERVICE'].methods_by_name['WatchChanges']._serialized_options = b'\220\002\001\252\273\030\036\010\002\022\022notifications:readB\006cursor\202\323\344\223\002\023\022\021/v1/changes:watch'
   _globals['_LISTCHANGESREQUEST']._serialized_start=254
-  _globals['_LISTCHANGESREQUEST']._serialized_end=551
-  _globals['_LISTCHANGESRESPONSE']._serialized_start=553
-  _globals['_LISTCHANGESRESPONSE']._serialized_end=663
-  _globals['_WATCHCHANGESREQUEST']._serialized_start=666
-  _globals['_WATCHCHANGESREQUEST']._serialized_end=934
-  _globals['_WATCHCHANGESRESPONSE']._serialized_start=936
-  _globals['_WATCHCHANGESRESPONSE']._serialized_end=1023
-  _globals['_CHANGESERVICE']._serialized_start=1026
-  _globals['_CHANGESERVICE']._serialized_end=1377
+  _globals['_LISTCHANGESREQUEST']._serialized_end=552
+  _globals['_LISTCHANGESRESPONSE']._serialized_start=554
+  _globals['_LISTCHANGESRESPONSE']._serialized_end=664
+  _globals['_WATCHCHANGESREQUEST']._serialized_start=667
+  _globals['_WATCHCHANGESREQUEST']._serialized_end=936
+  _globals['_WATCHCHANGESRESPONSE']._serialized_start=938
+  _globals['_WATCHCHANGESRESPONSE']._serialized_end=1025
+  _globals['_CHANGESERVICE']._serialized_start=1028
+  _globals['_CHANGESERVICE']._serialized_end=1379
 # @@protoc_insertion_point(module_scope)

@@ -32,7 +32,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n2clarion/notification/v1/notification_service.proto\x12\x17\x63larion.notification.v1\x1a clarion/channel/v1/channel.proto\x1a.clarion/notification/v1/captured_message.proto\x1a*clarion/notification/v1/notification.proto\x1a clarion/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"\xa5\x05\n\x17SendNotificationRequest\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10$\x12\x34\n\x07\x63hannel\x18\x02 \x01(\x0e\x32\x1b.clarion.channel.v1.ChannelB\x06\xba\xbb\x18\x02\x08\x01\x12\x1a\n\x08template\x18\x03 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10@\x12\x30\n\tvariables\x18\x04 \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xb0\xbb\x18\x01\x12\x16\n\x06locale\x18\x05 \x01(\tB\x06\xba\xbb\x18\x02\x10#\x12\x33\n\x08priority\x18\x06 \x01(\x0e\x32!.clarion.notification.v1.Priority\x12+\n\x07send_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nexpires_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12}\n\x08\x63\x61tegory\x18\t \x01(\tBk\xba\xbb\x18g\x10@\x1a\x14[a-z0-9][a-z0-9_.-]*\"Mlower-case letters, digits, \'_\', \'.\' and \'-\', starting with a letter or digit\x12\x34\n\nrequest_id\x18\n \x01(\tB \xba\xbb\x18\x1c\x10\xff\x01\x1a\x06[ -~]+\"\x0fprintable ASCII\x12[\n\x08metadata\x18\x0b \x03(\x0b\x32>.clarion.notification.v1.SendNotificationRequest.MetadataEntryB\t\xba\xbb\x18\x05\x10\xf4\x03(\x14\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x94\x01\n\x18SendNotificationResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12;\n\x06status\x18\x02 \x01(\x0e\x32+.clarion.notification.v1.NotificationStatus\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"p\n\x1d\x42\x61tchSendNotificationsRequest\x12O\n\x08requests\x18\x01 \x03(\x0b\x32\x30.clarion.notification.v1.SendNotificationRequestB\x0b\xba\xbb\x18\x07\x08\x01(\xe8\x07@\x01\"\x87\x01\n\x0f\x42\x61tchSendResult\x12\x45\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x0b\x32\x31.clarion.notification.v1.SendNotificationResponseH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"s\n\x1e\x42\x61tchSendNotificationsResponse\x12\x39\n\x07results\x18\x01 \x03(\x0b\x32(.clarion.notification.v1.BatchSendResult\x12\x16\n\x0e\x61\x63\x63\x65pted_count\x18\x02 \x01(\x05\"1\n\x19GetCapturedMessageRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10$\"`\n\x1aGetCapturedMessageResponse\x12\x42\n\x10\x63\x61ptured_message\x18\x01 \x01(\x0b\x32(.clarion.notification.v1.CapturedMessage\".\n\x16GetNotificationRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10$\"V\n\x17GetNotificationResponse\x12;\n\x0cnotification\x18\x01 \x01(\x0b\x32%.clarion.notification.v1.Notification\"\xda\x02\n\x18ListNotificationsRequest\x12\x17\n\x07user_id\x18\x01 \x01(\tB\x06\xba\xbb\x18\x02\x10$\x12,\n\x07\x63hannel\x18\x02 \x01(\x0e\x32\x1b.clarion.channel.v1.Channel\x12;\n\x06status\x18\x03 \x01(\x0e\x32+.clarion.notification.v1.NotificationStatus\x12\x18\n\x08template\x18\x04 \x01(\tB\x06\xba\xbb\x18\x02\x10@\x12\x31\n\rcreated_after\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x63reated_before\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1c\n\tpage_size\x18\x07 \x01(\x05\x42\t\xba\xbb\x18\x05\x30\x00\x38\xc8\x01\x12\x1b\n\npage_token\x18\x08 \x01(\tB\x07\xba\xbb\x18\x03\x10\x80\x04\"r\n\x19ListNotificationsResponse\x12<\n\rnotifications\x18\x01 \x03(\x0b\x32%.clarion.notification.v1.Notification\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"1\n\x19\x43\x61ncelNotificationRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10$\"Y\n\x1a\x43\x61ncelNotificationResponse\x12;\n\x0cnotification\x18\x01 \x01(\x0b\x32%.clarion.notification.v1.Notification\"0\n\x18WatchNotificationRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10$\"X\n\x19WatchNotificationResponse\x12;\n\x0cnotification\x18\x01 \x01(\x0b\x32%.clarion.notification.v1.Notification2\xb8\x0b\n\x13NotificationService\x12\xcf\x01\n\x10SendNotification\x12\x30.clarion.notification.v1.SendNotificationRequest\x1a\x31.clarion.notification.v1.SendNotificationResponse\"V\xaa\xbb\x18\x1c\x08\x02\x12\x12notifications:send \x90N(\xca\x01\x82\xd3\xe4\x93\x02\x30\"\x11/v1/notifications:\x01*Z\x18\"\x13/notifications/send:\x01*\x12\xce\x01\n\x16\x42\x61tchSendNotifications\x12\x36.clarion.notification.v1.BatchSendNotificationsRequest\x1a\x37.clarion.notification.v1.BatchSendNotificationsResponse\"C\xaa\xbb\x18\x1d\x08\x02\x12\x12notifications:send \xb0\xea\x01(\xca\x01\x82\xd3\xe4\x93\x02\x1c\"\x17/v1/notifications:batch:\x01*\x12\xc4\x01\n\x0fGetNotification\x12/.clarion.notification.v1.GetNotificationRequest\x1a\x30.clarion.notification.v1.GetNotificationResponse\"N\x90\x02\x01\xaa\xbb\x18\x1b\x08\x02\x12\x12notifications:read\x18\x01 \xd0\x0f\x82\xd3\xe4\x93\x02&\x12\x16/v1/notifications/{id}b\x0cnotification\x12\xe0\x01\n\x12GetCapturedMessage\x12\x32.clarion.notification.v1.GetCapturedMessageRequest\x1a\x33.clarion.notification.v1.GetCapturedMessageResponse\"a\x90\x02\x01\xaa\xbb\x18\x19\x08\x02\x12\x12notifications:read \xd0\x0f\x82\xd3\xe4\x93\x02;\x12\'/v1/notifications/{id}/captured-messageb\x10\x63\x61ptured_message\x12\xb7\x01\n\x11ListNotifications\x12\x31.clarion.notification.v1.ListNotificationsRequest\x1a\x32.clarion.notification.v1.ListNotificationsResponse\";\x90\x02\x01\xaa\xbb\x18\x1b\x08\x02\x12\x12notifications:read\x18\x01 \x88\'\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/notifications\x12\xd5\x01\n\x12\x43\x61ncelNotification\x12\x32.clarion.notification.v1.CancelNotificationRequest\x1a\x33.clarion.notification.v1.CancelNotificationResponse\"V\x90\x02\x02\xaa\xbb\x18\x19\x08\x02\x12\x12notifications:send \x88\'\x82\xd3\xe4\x93\x02\x30\"\x1d/v1/notifications/{id}:cancel:\x01*b\x0cnotification\x12\xc1\x01\n\x11WatchNotification\x12\x31.clarion.notification.v1.WatchNotificationRequest\x1a\x32.clarion.notification.v1.WatchNotificationResponse\"C\x90\x02\x01\xaa\xbb\x18\x18\x08\x02\x12\x12notifications:read\x18\x01\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/notifications/{id}:watch0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n2clarion/notification/v1/notification_service.proto\x12\x17\x63larion.notification.v1\x1a clarion/channel/v1/channel.proto\x1a.clarion/notification/v1/captured_message.proto\x1a*clarion/notification/v1/notification.proto\x1a clarion/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"\xa6\x05\n\x17SendNotificationRequest\x12\x1a\n\x07user_id\x18\x01 \x01(\tB\t\xba\xbb\x18\x05\x08\x01\x10\x80\x01\x12\x34\n\x07\x63hannel\x18\x02 \x01(\x0e\x32\x1b.clarion.channel.v1.ChannelB\x06\xba\xbb\x18\x02\x08\x01\x12\x1a\n\x08template\x18\x03 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10@\x12\x30\n\tvariables\x18\x04 \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xb0\xbb\x18\x01\x12\x16\n\x06locale\x18\x05 \x01(\tB\x06\xba\xbb\x18\x02\x10#\x12\x33\n\x08priority\x18\x06 \x01(\x0e\x32!.clarion.notification.v1.Priority\x12+\n\x07send_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nexpires_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12}\n\x08\x63\x61tegory\x18\t \x01(\tBk\xba\xbb\x18g\x10@\x1a\x14[a-z0-9][a-z0-9_.-]*\"Mlower-case letters, digits, \'_\', \'.\' and \'-\', starting with a letter or digit\x12\x34\n\nrequest_id\x18\n \x01(\tB \xba\xbb\x18\x1c\x10\xff\x01\x1a\x06[ -~]+\"\x0fprintable ASCII\x12[\n\x08metadata\x18\x0b \x03(\x0b\x32>.clarion.notification.v1.SendNotificationRequest.MetadataEntryB\t\xba\xbb\x18\x05\x10\xf4\x03(\x14\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x94\x01\n\x18SendNotificationResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12;\n\x06status\x18\x02 \x01(\x0e\x32+.clarion.notification.v1.NotificationStatus\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"p\n\x1d\x42\x61tchSendNotificationsRequest\x12O\n\x08requests\x18\x01 \x03(\x0b\x32\x30.clarion.notification.v1.SendNotificationRequestB\x0b\xba\xbb\x18\x07\x08\x01(\xe8\x07@\x01\"\x87\x01\n\x0f\x42\x61tchSendResult\x12\x45\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x0b\x32\x31.clarion.notification.v1.SendNotificationResponseH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"s\n\x1e\x42\x61tchSendNotificationsResponse\x12\x39\n\x07results\x18\x01 \x03(\x0b\x32(.clarion.notification.v1.BatchSendResult\x12\x16\n\x0e\x61\x63\x63\x65pted_count\x18\x02 \x01(\x05\"1\n\x19GetCapturedMessageRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10$\"`\n\x1aGetCapturedMessageResponse\x12\x42\n\x10\x63\x61ptured_message\x18\x01 \x01(\x0b\x32(.clarion.notification.v1.CapturedMessage\".\n\x16GetNotificationRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10$\"V\n\x17GetNotificationResponse\x12;\n\x0cnotification\x18\x01 \x01(\x0b\x32%.clarion.notification.v1.Notification\"\xdb\x02\n\x18ListNotificationsRequest\x12\x18\n\x07user_id\x18\x01 \x01(\tB\x07\xba\xbb\x18\x03\x10\x80\x01\x12,\n\x07\x63hannel\x18\x02 \x01(\x0e\x32\x1b.clarion.channel.v1.Channel\x12;\n\x06status\x18\x03 \x01(\x0e\x32+.clarion.notification.v1.NotificationStatus\x12\x18\n\x08template\x18\x04 \x01(\tB\x06\xba\xbb\x18\x02\x10@\x12\x31\n\rcreated_after\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x63reated_before\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1c\n\tpage_size\x18\x07 \x01(\x05\x42\t\xba\xbb\x18\x05\x30\x00\x38\xc8\x01\x12\x1b\n\npage_token\x18\x08 \x01(\tB\x07\xba\xbb\x18\x03\x10\x80\x04\"r\n\x19ListNotificationsResponse\x12<\n\rnotifications\x18\x01 \x03(\x0b\x32%.clarion.notification.v1.Notification\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"1\n\x19\x43\x61ncelNotificationRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10$\"Y\n\x1a\x43\x61ncelNotificationResponse\x12;\n\x0cnotification\x18\x01 \x01(\x0b\x32%.clarion.notification.v1.Notification\"0\n\x18WatchNotificationRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10$\"X\n\x19WatchNotificationResponse\x12;\n\x0cnotification\x18\x01 \x01(\x0b\x32%.clarion.notification.v1.Notification2\xb8\x0b\n\x13NotificationService\x12\xcf\x01\n\x10SendNotification\x12\x30.clarion.notification.v1.SendNotificationRequest\x1a\x31.clarion.notification.v1.SendNotificationResponse\"V\xaa\xbb\x18\x1c\x08\x02\x12\x12notifications:send \x90N(\xca\x01\x82\xd3\xe4\x93\x02\x30\"\x11/v1/notifications:\x01*Z\x18\"\x13/notifications/send:\x01*\x12\xce\x01\n\x16\x42\x61tchSendNotifications\x12\x36.clarion.notification.v1.BatchSendNotificationsRequest\x1a\x37.clarion.notification.v1.BatchSendNotificationsResponse\"C\xaa\xbb\x18\x1d\x08\x02\x12\x12notifications:send \xb0\xea\x01(\xca\x01\x82\xd3\xe4\x93\x02\x1c\"\x17/v1/notifications:batch:\x01*\x12\xc4\x01\n\x0fGetNotification\x12/.clarion.notification.v1.GetNotificationRequest\x1a\x30.clarion.notification.v1.GetNotificationResponse\"N\x90\x02\x01\xaa\xbb\x18\x1b\x08\x02\x12\x12notifications:read\x18\x01 \xd0\x0f\x82\xd3\xe4\x93\x02&\x12\x16/v1/notifications/{id}b\x0cnotification\x12\xe0\x01\n\x12GetCapturedMessage\x12\x32.clarion.notification.v1.GetCapturedMessageRequest\x1a\x33.clarion.notification.v1.GetCapturedMessageResponse\"a\x90\x02\x01\xaa\xbb\x18\x19\x08\x02\x12\x12notifications:read \xd0\x0f\x82\xd3\xe4\x93\x02;\x12\'/v1/notifications/{id}/captured-messageb\x10\x63\x61ptured_message\x12\xb7\x01\n\x11ListNotifications\x12\x31.clarion.notification.v1.ListNotificationsRequest\x1a\x32.clarion.notification.v1.ListNotificationsResponse\";\x90\x02\x01\xaa\xbb\x18\x1b\x08\x02\x12\x12notifications:read\x18\x01 \x88\'\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/notifications\x12\xd5\x01\n\x12\x43\x61ncelNotification\x12\x32.clarion.notification.v1.CancelNotificationRequest\x1a\x33.clarion.notification.v1.CancelNotificationResponse\"V\x90\x02\x02\xaa\xbb\x18\x19\x08\x02\x12\x12notifications:send \x88\'\x82\xd3\xe4\x93\x02\x30\"\x1d/v1/notifications/{id}:cancel:\x01*b\x0cnotification\x12\xc1\x01\n\x11WatchNotification\x12\x31.clarion.notification.v1.WatchNotificationRequest\x1a\x32.clarion.notification.v1.WatchNotificationResponse\"C\x90\x02\x01\xaa\xbb\x18\x18\x08\x02\x12\x12notifications:read\x18\x01\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/notifications/{id}:watch0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,7 +42,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SENDNOTIFICATIONREQUEST_METADATAENTRY']._loaded_options = None
   _globals['_SENDNOTIFICATIONREQUEST_METADATAENTRY']._serialized_options = b'8\001'
   _globals['_SENDNOTIFICATIONREQUEST'].fields_by_name['user_id']._loaded_options = None
-  _globals['_SENDNOTIFICATIONREQUEST'].fields_by_name['user_id']._serialized_options = b'\272\273\030\004\010\001\020$'
+  _globals['_SENDNOTIFICATIONREQUEST'].fields_by_name['user_id']._serialized_options = b'\272\273\030\005\010\001\020\200\001'
   _globals['_SENDNOTIFICATIONREQUEST'].fields_by_name['channel']._loaded_options = None
   _globals['_SENDNOTIFICATIONREQUEST'].fields_by_name['channel']._serialized_options = b'\272\273\030\002\010\001'
   _globals['_SENDNOTIFICATIONREQUEST'].fields_by_name['template']._loaded_options = None
@@ -64,7 +64,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETNOTIFICATIONREQUEST'].fields_by_name['id']._loaded_options = None
   _globals['_GETNOTIFICATIONREQUEST'].fields_by_name['id']._serialized_options = b'\272\273\030\004\010\001\020$'
   _globals['_LISTNOTIFICATIONSREQUEST'].fields_by_name['user_id']._loaded_options = None
-  _globals['_LISTNOTIFICATIONSREQUEST'].fields_by_name['user_id']._serialized_options = b'\272\273\030\002\020$'
+  _globals['_LISTNOTIFICATIONSREQUEST'].fields_by_name['user_id']._serialized_options = b'\272\273\030\003\020\200\001'
   _globals['_LISTNOTIFICATIONSREQUEST'].fields_by_name['template']._loaded_options = None
   _globals['_LISTNOTIFICATIONSREQUEST'].fields_by_name['template']._serialized_options = b'\272\273\030\002\020@'
   _globals['_LISTNOTIFICATIONSREQUEST'].fields_by_name['page_size']._loaded_options = None
@@ -90,37 +90,37 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_NOTIFICATIONSERVICE'].methods_by_name['WatchNotification']._loaded_options = None
   _globals['_NOTIFICATIONSERVICE'].methods_by_name['WatchNotification']._serialized_options = b'\220\002\001\252\273\030\030\010\002\022\022notifications:read\030\001\202\323\344\223\002\036\022\034/v1/notifications/{id}:watch'
   _globals['_SENDNOTIFICATIONREQUEST']._serialized_start=358
-  _globals['_SENDNOTIFICATIONREQUEST']._serialized_end=1035
-  _globals['_SENDNOTIFICATIONREQUEST_METADATAENTRY']._serialized_start=988
-  _globals['_SENDNOTIFICATIONREQUEST_METADATAENTRY']._serialized_end=1035
-  _globals['_SENDNOTIFICATIONRESPONSE']._serialized_start=1038
-  _globals['_SENDNOTIFICATIONRESPONSE']._serialized_end=1186
-  _globals['_BATCHSENDNOTIFICATIONSREQUEST']._serialized_start=1188
-  _globals['_BATCHSENDNOTIFICATIONSREQUEST']._serialized_end=1300
-  _globals['_BATCHSENDRESULT']._serialized_start=1303
-  _globals['_BATCHSENDRESULT']._serialized_end=1438
-  _globals['_BATCHSENDNOTIFICATIONSRESPONSE']._serialized_start=1440
-  _globals['_BATCHSENDNOTIFICATIONSRESPONSE']._serialized_end=1555
-  _globals['_GETCAPTUREDMESSAGEREQUEST']._serialized_start=1557
-  _globals['_GETCAPTUREDMESSAGEREQUEST']._serialized_end=1606
-  _globals['_GETCAPTUREDMESSAGERESPONSE']._serialized_start=1608
-  _globals['_GETCAPTUREDMESSAGERESPONSE']._serialized_end=1704
-  _globals['_GETNOTIFICATIONREQUEST']._serialized_start=1706
-  _globals['_GETNOTIFICATIONREQUEST']._serialized_end=1752
-  _globals['_GETNOTIFICATIONRESPONSE']._serialized_start=1754
-  _globals['_GETNOTIFICATIONRESPONSE']._serialized_end=1840
-  _globals['_LISTNOTIFICATIONSREQUEST']._serialized_start=1843
-  _globals['_LISTNOTIFICATIONSREQUEST']._serialized_end=2189
-  _globals['_LISTNOTIFICATIONSRESPONSE']._serialized_start=2191
-  _globals['_LISTNOTIFICATIONSRESPONSE']._serialized_end=2305
-  _globals['_CANCELNOTIFICATIONREQUEST']._serialized_start=2307
-  _globals['_CANCELNOTIFICATIONREQUEST']._serialized_end=2356
-  _globals['_CANCELNOTIFICATIONRESPONSE']._serialized_start=2358
-  _globals['_CANCELNOTIFICATIONRESPONSE']._serialized_end=2447
-  _globals['_WATCHNOTIFICATIONREQUEST']._serialized_start=2449
-  _globals['_WATCHNOTIFICATIONREQUEST']._serialized_end=2497
-  _globals['_WATCHNOTIFICATIONRESPONSE']._serialized_start=2499
-  _globals['_WATCHNOTIFICATIONRESPONSE']._serialized_end=2587
-  _globals['_NOTIFICATIONSERVICE']._serialized_start=2590
-  _globals['_NOTIFICATIONSERVICE']._serialized_end=4054
+  _globals['_SENDNOTIFICATIONREQUEST']._serialized_end=1036
+  _globals['_SENDNOTIFICATIONREQUEST_METADATAENTRY']._serialized_start=989
+  _globals['_SENDNOTIFICATIONREQUEST_METADATAENTRY']._serialized_end=1036
+  _globals['_SENDNOTIFICATIONRESPONSE']._serialized_start=1039
+  _globals['_SENDNOTIFICATIONRESPONSE']._serialized_end=1187
+  _globals['_BATCHSENDNOTIFICATIONSREQUEST']._serialized_start=1189
+  _globals['_BATCHSENDNOTIFICATIONSREQUEST']._serialized_end=1301
+  _globals['_BATCHSENDRESULT']._serialized_start=1304
+  _globals['_BATCHSENDRESULT']._serialized_end=1439
+  _globals['_BATCHSENDNOTIFICATIONSRESPONSE']._serialized_start=1441
+  _globals['_BATCHSENDNOTIFICATIONSRESPONSE']._serialized_end=1556
+  _globals['_GETCAPTUREDMESSAGEREQUEST']._serialized_start=1558
+  _globals['_GETCAPTUREDMESSAGEREQUEST']._serialized_end=1607
+  _globals['_GETCAPTUREDMESSAGERESPONSE']._serialized_start=1609
+  _globals['_GETCAPTUREDMESSAGERESPONSE']._serialized_end=1705
+  _globals['_GETNOTIFICATIONREQUEST']._serialized_start=1707
+  _globals['_GETNOTIFICATIONREQUEST']._serialized_end=1753
+  _globals['_GETNOTIFICATIONRESPONSE']._serialized_start=1755
+  _globals['_GETNOTIFICATIONRESPONSE']._serialized_end=1841
+  _globals['_LISTNOTIFICATIONSREQUEST']._serialized_start=1844
+  _globals['_LISTNOTIFICATIONSREQUEST']._serialized_end=2191
+  _globals['_LISTNOTIFICATIONSRESPONSE']._serialized_start=2193
+  _globals['_LISTNOTIFICATIONSRESPONSE']._serialized_end=2307
+  _globals['_CANCELNOTIFICATIONREQUEST']._serialized_start=2309
+  _globals['_CANCELNOTIFICATIONREQUEST']._serialized_end=2358
+  _globals['_CANCELNOTIFICATIONRESPONSE']._serialized_start=2360
+  _globals['_CANCELNOTIFICATIONRESPONSE']._serialized_end=2449
+  _globals['_WATCHNOTIFICATIONREQUEST']._serialized_start=2451
+  _globals['_WATCHNOTIFICATIONREQUEST']._serialized_end=2499
+  _globals['_WATCHNOTIFICATIONRESPONSE']._serialized_start=2501
+  _globals['_WATCHNOTIFICATIONRESPONSE']._serialized_end=2589
+  _globals['_NOTIFICATIONSERVICE']._serialized_start=2592
+  _globals['_NOTIFICATIONSERVICE']._serialized_end=4056
 # @@protoc_insertion_point(module_scope)

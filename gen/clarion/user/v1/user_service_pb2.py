@@ -31,7 +31,7 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"clarion/user/v1/user_service.proto\x12\x0f\x63larion.user.v1\x1a clarion/options/v1/options.proto\x1a\x1c\x63larion/user/v1/device.proto\x1a clarion/user/v1/preference.proto\x1a!clarion/user/v1/suppression.proto\x1a\x1a\x63larion/user/v1/user.proto\x1a\x1cgoogle/api/annotations.proto\x1a google/protobuf/field_mask.proto\"\xb0\x01\n\x11\x43reateUserRequest\x12\x1a\n\x05\x65mail\x18\x01 \x01(\tB\x0b\xb0\xbb\x18\x01\xba\xbb\x18\x03\x10\xfe\x01\x12\x1f\n\x08password\x18\x02 \x01(\tB\r\xb0\xbb\x18\x01\xba\xbb\x18\x05\x10\x80\x02H\x0f\x12\x19\n\x04name\x18\x03 \x01(\tB\x0b\xb0\xbb\x18\x01\xba\xbb\x18\x03\x10\xc8\x01\x12\x16\n\x06locale\x18\x04 \x01(\tB\x06\xba\xbb\x18\x02\x10#\x12\x18\n\x08timezone\x18\x05 \x01(\tB\x06\xba\xbb\x18\x02\x10@:\x11\xc2\xbb\x18\x05\x65mail\xc2\xbb\x18\x04name\"9\n\x12\x43reateUserResponse\x12#\n\x04user\x18\x01 \x01(\x0b\x32\x15.clarion.user.v1.User\"&\n\x0eGetUserRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10$\"6\n\x0fGetUserResponse\x12#\n\x04user\x18\x01 \x01(\x0b\x32\x15.clarion.user.v1.User\"i\n\x10ListUsersRequest\x12\x1a\n\x05\x65mail\x18\x01 \x01(\tB\x0b\xb0\xbb\x18\x01\xba\xbb\x18\x03\x10\xfe\x01\x12\x1c\n\tpage_size\x18\x02 \x01(\x05\x42\t\xba\xbb\x18\x05\x30\x00\x38\xc8\x01\x12\x1b\n\npage_token\x18\x03 \x01(\tB\x07\xba\xbb\x18\x03\x10\x80\x04\"R\n\x11ListUsersResponse\x12$\n\x05users\x18\x01 \x03(\x0b\x32\x15.clarion.user.v1.User\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x87\x01\n\x11UpdateUserRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10$\x12+\n\x04user\x18\x02 \x01(\x0b\x32\x15.clarion.user.v1.UserB\x06\xba\xbb\x18\x02\x08\x01\x12/\n\x0bupdate_mask\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"9\n\x12UpdateUserResponse\x12#\n\x04user\x18\x01 \x01(\x0b\x32\x15.clarion.user.v1.User\")\n\x11\x44\x65leteUserRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10$\"8\n\x12\x44\x65leteUserResponse\x12\x0f\n\x07saga_id\x18\x01 \x01(\t\x12\x11\n\tcompleted\x18\x02 \x01(\x08\x32\x97\x10\n\x0bUserService\x12\x8a\x01\n\nCreateUser\x12\".clarion.user.v1.CreateUserRequest\x1a#.clarion.user.v1.CreateUserResponse\"3\xaa\xbb\x18\x15\x08\x02\x12\x0busers:write \x88\'(\xc9\x01\x82\xd3\xe4\x93\x02\x14\"\t/v1/users:\x01*b\x04user\x12\x84\x01\n\x07GetUser\x12\x1f.clarion.user.v1.GetUserRequest\x1a .clarion.user.v1.GetUserResponse\"6\x90\x02\x01\xaa\xbb\x18\x13\x08\x02\x12\nusers:read\x18\x01 \xd0\x0f\x82\xd3\xe4\x93\x02\x16\x12\x0e/v1/users/{id}b\x04user\x12}\n\tListUsers\x12!.clarion.user.v1.ListUsersRequest\x1a\".clarion.user.v1.ListUsersResponse\")\x90\x02\x01\xaa\xbb\x18\x11\x08\x02\x12\nusers:read \x88\'\x82\xd3\xe4\x93\x02\x0b\x12\t/v1/users\x12\x94\x01\n\nUpdateUser\x12\".clarion.user.v1.UpdateUserRequest\x1a#.clarion.user.v1.UpdateUserResponse\"=\x90\x02\x02\xaa\xbb\x18\x14\x08\x02\x12\x0busers:write\x18\x01 \x88\'\x82\xd3\xe4\x93\x02\x1c\x32\x0e/v1/users/{id}:\x04userb\x04user\x12\x86\x01\n\nDeleteUser\x12\".clarion.user.v1.DeleteUserRequest\x1a#.clarion.user.v1.DeleteUserResponse\"/\x90\x02\x02\xaa\xbb\x18\x12\x08\x02\x12\x0busers:write \x88\'\x82\xd3\xe4\x93\x02\x10*\x0e/v1/users/{id}\x12\xb1\x01\n\x0eGetPreferences\x12&.clarion.user.v1.GetPreferencesRequest\x1a\'.clarion.user.v1.GetPreferencesResponse\"N\x90\x02\x01\xaa\xbb\x18\x13\x08\x02\x12\nusers:read\x18\x01 \xd0\x0f\x82\xd3\xe4\x93\x02.\x12\x1f/v1/users/{user_id}/preferencesb\x0bpreferences\x12\xbe\x01\n\x11UpdatePreferences\x12).clarion.user.v1.UpdatePreferencesRequest\x1a*.clarion.user.v1.UpdatePreferencesResponse\"R\x90\x02\x02\xaa\xbb\x18\x14\x08\x02\x12\x0busers:write\x18\x01 \x88\'\x82\xd3\xe4\x93\x02\x31\x32\x1f/v1/users/{user_id}/preferences:\x01*b\x0bpreferences\x12\xa9\x01\n\x0c\x43reateDevice\x12$.clarion.user.v1.CreateDeviceRequest\x1a%.clarion.user.v1.CreateDeviceResponse\"L\x90\x02\x02\xaa\xbb\x18\x17\x08\x02\x12\x0busers:write\x18\x01 \x88\'(\xc9\x01\x82\xd3\xe4\x93\x02(\"\x1b/v1/users/{user_id}/devices:\x01*b\x06\x64\x65vice\x12\x97\x01\n\x0bListDevices\x12#.clarion.user.v1.ListDevicesRequest\x1a$.clarion.user.v1.ListDevicesResponse\"=\x90\x02\x01\xaa\xbb\x18\x13\x08\x02\x12\nusers:read\x18\x01 \xd0\x0f\x82\xd3\xe4\x93\x02\x1d\x12\x1b/v1/users/{user_id}/devices\x12\xa0\x01\n\x0c\x44\x65leteDevice\x12$.clarion.user.v1.DeleteDeviceRequest\x1a%.clarion.user.v1.DeleteDeviceResponse\"C\x90\x02\x02\xaa\xbb\x18\x14\x08\x02\x12\x0busers:write\x18\x01 \x88\'\x82\xd3\xe4\x93\x02\"* /v1/users/{user_id}/devices/{id}\x12\xb0\x01\n\x11\x43reateSuppression\x12).clarion.user.v1.CreateSuppressionRequest\x1a*.clarion.user.v1.CreateSuppressionResponse\"D\x90\x02\x02\xaa\xbb\x18\x15\x08\x02\x12\x0busers:write \x88\'(\xc9\x01\x82\xd3\xe4\x93\x02\"\"\x10/v1/suppressions:\x01*b\x0bsuppression\x12\x99\x01\n\x10ListSuppressions\x12(.clarion.user.v1.ListSuppressionsRequest\x1a).clarion.user.v1.ListSuppressionsResponse\"0\x90\x02\x01\xaa\xbb\x18\x11\x08\x02\x12\nusers:read \x88\'\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/suppressions\x12\xa7\x01\n\x11\x44\x65leteSuppression\x12).clarion.user.v1.DeleteSuppressionRequest\x1a*.clarion.user.v1.DeleteSuppressionResponse\";\x90\x02\x02\xaa\xbb\x18\x12\x08\x02\x12\x0busers:write \x88\'\x82\xd3\xe4\x93\x02\x1c*\x1a/v1/suppressions/{address}b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"clarion/user/v1/user_service.proto\x12\x0f\x63larion.user.v1\x1a clarion/options/v1/options.proto\x1a\x1c\x63larion/user/v1/device.proto\x1a clarion/user/v1/preference.proto\x1a!clarion/user/v1/suppression.proto\x1a\x1a\x63larion/user/v1/user.proto\x1a\x1cgoogle/api/annotations.proto\x1a google/protobuf/field_mask.proto\"\xba\x02\n\x11\x43reateUserRequest\x12\x1a\n\x05\x65mail\x18\x01 \x01(\tB\x0b\xb0\xbb\x18\x01\xba\xbb\x18\x03\x10\xfe\x01\x12\x1f\n\x08password\x18\x02 \x01(\tB\r\xb0\xbb\x18\x01\xba\xbb\x18\x05\x10\x80\x02H\x0f\x12\x19\n\x04name\x18\x03 \x01(\tB\x0b\xb0\xbb\x18\x01\xba\xbb\x18\x03\x10\xc8\x01\x12\x16\n\x06locale\x18\x04 \x01(\tB\x06\xba\xbb\x18\x02\x10#\x12\x18\n\x08timezone\x18\x05 \x01(\tB\x06\xba\xbb\x18\x02\x10@\x12\x87\x01\n\x0b\x65xternal_id\x18\x06 \x01(\tBr\xba\xbb\x18n\x10\x80\x01\x1a [A-Za-z0-9][A-Za-z0-9._@+=|~:-]*\"Gletters, digits and . _ @ + = | ~ : -, beginning with a letter or digit:\x11\xc2\xbb\x18\x05\x65mail\xc2\xbb\x18\x04name\"9\n\x12\x43reateUserResponse\x12#\n\x04user\x18\x01 \x01(\x0b\x32\x15.clarion.user.v1.User\"\'\n\x0eGetUserRequest\x12\x15\n\x02id\x18\x01 \x01(\tB\t\xba\xbb\x18\x05\x08\x01\x10\x80\x01\"6\n\x0fGetUserResponse\x12#\n\x04user\x18\x01 \x01(\x0b\x32\x15.clarion.user.v1.User\"i\n\x10ListUsersRequest\x12\x1a\n\x05\x65mail\x18\x01 \x01(\tB\x0b\xb0\xbb\x18\x01\xba\xbb\x18\x03\x10\xfe\x01\x12\x1c\n\tpage_size\x18\x02 \x01(\x05\x42\t\xba\xbb\x18\x05\x30\x00\x38\xc8\x01\x12\x1b\n\npage_token\x18\x03 \x01(\tB\x07\xba\xbb\x18\x03\x10\x80\x04\"R\n\x11ListUsersResponse\x12$\n\x05users\x18\x01 \x03(\x0b\x32\x15.clarion.user.v1.User\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x9f\x01\n\x11UpdateUserRequest\x12\x15\n\x02id\x18\x01 \x01(\tB\t\xba\xbb\x18\x05\x08\x01\x10\x80\x01\x12+\n\x04user\x18\x02 \x01(\x0b\x32\x15.clarion.user.v1.UserB\x06\xba\xbb\x18\x02\x08\x01\x12/\n\x0bupdate_mask\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x15\n\rallow_missing\x18\x04 \x01(\x08\"9\n\x12UpdateUserResponse\x12#\n\x04user\x18\x01 \x01(\x0b\x32\x15.clarion.user.v1.User\"*\n\x11\x44\x65leteUserRequest\x12\x15\n\x02id\x18\x01 \x01(\tB\t\xba\xbb\x18\x05\x08\x01\x10\x80\x01\"8\n\x12\x44\x65leteUserResponse\x12\x0f\n\x07saga_id\x18\x01 \x01(\t\x12\x11\n\tcompleted\x18\x02 \x01(\x08\x32\x97\x10\n\x0bUserService\x12\x8a\x01\n\nCreateUser\x12\".clarion.user.v1.CreateUserRequest\x1a#.clarion.user.v1.CreateUserResponse\"3\xaa\xbb\x18\x15\x08\x02\x12\x0busers:write \x88\'(\xc9\x01\x82\xd3\xe4\x93\x02\x14\"\t/v1/users:\x01*b\x04user\x12\x84\x01\n\x07GetUser\x12\x1f.clarion.user.v1.GetUserRequest\x1a .clarion.user.v1.GetUserResponse\"6\x90\x02\x01\xaa\xbb\x18\x13\x08\x02\x12\nusers:read\x18\x01 \xd0\x0f\x82\xd3\xe4\x93\x02\x16\x12\x0e/v1/users/{id}b\x04user\x12}\n\tListUsers\x12!.clarion.user.v1.ListUsersRequest\x1a\".clarion.user.v1.ListUsersResponse\")\x90\x02\x01\xaa\xbb\x18\x11\x08\x02\x12\nusers:read \x88\'\x82\xd3\xe4\x93\x02\x0b\x12\t/v1/users\x12\x94\x01\n\nUpdateUser\x12\".clarion.user.v1.UpdateUserRequest\x1a#.clarion.user.v1.UpdateUserResponse\"=\x90\x02\x02\xaa\xbb\x18\x14\x08\x02\x12\x0busers:write\x18\x01 \x88\'\x82\xd3\xe4\x93\x02\x1c\x32\x0e/v1/users/{id}:\x04userb\x04user\x12\x86\x01\n\nDeleteUser\x12\".clarion.user.v1.DeleteUserRequest\x1a#.clarion.user.v1.DeleteUserResponse\"/\x90\x02\x02\xaa\xbb\x18\x12\x08\x02\x12\x0busers:write \x88\'\x82\xd3\xe4\x93\x02\x10*\x0e/v1/users/{id}\x12\xb1\x01\n\x0eGetPreferences\x12&.clarion.user.v1.GetPreferencesRequest\x1a\'.clarion.user.v1.GetPreferencesResponse\"N\x90\x02\x01\xaa\xbb\x18\x13\x08\x02\x12\nusers:read\x18\x01 \xd0\x0f\x82\xd3\xe4\x93\x02.\x12\x1f/v1/users/{user_id}/preferencesb\x0bpreferences\x12\xbe\x01\n\x11UpdatePreferences\x12).clarion.user.v1.UpdatePreferencesRequest\x1a*.clarion.user.v1.UpdatePreferencesResponse\"R\x90\x02\x02\xaa\xbb\x18\x14\x08\x02\x12\x0busers:write\x18\x01 \x88\'\x82\xd3\xe4\x93\x02\x31\x32\x1f/v1/users/{user_id}/preferences:\x01*b\x0bpreferences\x12\xa9\x01\n\x0c\x43reateDevice\x12$.clarion.user.v1.CreateDeviceRequest\x1a%.clarion.user.v1.CreateDeviceResponse\"L\x90\x02\x02\xaa\xbb\x18\x17\x08\x02\x12\x0busers:write\x18\x01 \x88\'(\xc9\x01\x82\xd3\xe4\x93\x02(\"\x1b/v1/users/{user_id}/devices:\x01*b\x06\x64\x65vice\x12\x97\x01\n\x0bListDevices\x12#.clarion.user.v1.ListDevicesRequest\x1a$.clarion.user.v1.ListDevicesResponse\"=\x90\x02\x01\xaa\xbb\x18\x13\x08\x02\x12\nusers:read\x18\x01 \xd0\x0f\x82\xd3\xe4\x93\x02\x1d\x12\x1b/v1/users/{user_id}/devices\x12\xa0\x01\n\x0c\x44\x65leteDevice\x12$.clarion.user.v1.DeleteDeviceRequest\x1a%.clarion.user.v1.DeleteDeviceResponse\"C\x90\x02\x02\xaa\xbb\x18\x14\x08\x02\x12\x0busers:write\x18\x01 \x88\'\x82\xd3\xe4\x93\x02\"* /v1/users/{user_id}/devices/{id}\x12\xb0\x01\n\x11\x43reateSuppression\x12).clarion.user.v1.CreateSuppressionRequest\x1a*.clarion.user.v1.CreateSuppressionResponse\"D\x90\x02\x02\xaa\xbb\x18\x15\x08\x02\x12\x0busers:write \x88\'(\xc9\x01\x82\xd3\xe4\x93\x02\"\"\x10/v1/suppressions:\x01*b\x0bsuppression\x12\x99\x01\n\x10ListSuppressions\x12(.clarion.user.v1.ListSuppressionsRequest\x1a).clarion.user.v1.ListSuppressionsResponse\"0\x90\x02\x01\xaa\xbb\x18\x11\x08\x02\x12\nusers:read \x88\'\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/suppressions\x12\xa7\x01\n\x11\x44\x65leteSuppression\x12).clarion.user.v1.DeleteSuppressionRequest\x1a*.clarion.user.v1.DeleteSuppressionResponse\";\x90\x02\x02\xaa\xbb\x18\x12\x08\x02\x12\x0busers:write \x88\'\x82\xd3\xe4\x93\x02\x1c*\x1a/v1/suppressions/{address}b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -48,10 +48,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATEUSERREQUEST'].fields_by_name['locale']._serialized_options = b'\272\273\030\002\020#'
   _globals['_CREATEUSERREQUEST'].fields_by_name['timezone']._loaded_options = None
   _globals['_CREATEUSERREQUEST'].fields_by_name['timezone']._serialized_options = b'\272\273\030\002\020@'
+  _globals['_CREATEUSERREQUEST'].fields_by_name['external_id']._loaded_options = None
+  _globals['_CREATEUSERREQUEST'].fields_by_name['external_id']._serialized_options = b'\272\273\030n\020\200\001\032 [A-Za-z0-9][A-Za-z0-9._@+=|~:-]*\"Gletters, digits and . _ @ + = | ~ : -, beginning with a letter or digit'
   _globals['_CREATEUSERREQUEST']._loaded_options = None
   _globals['_CREATEUSERREQUEST']._serialized_options = b'\302\273\030\005email\302\273\030\004name'
   _globals['_GETUSERREQUEST'].fields_by_name['id']._loaded_options = None
-  _globals['_GETUSERREQUEST'].fields_by_name['id']._serialized_options = b'\272\273\030\004\010\001\020$'
+  _globals['_GETUSERREQUEST'].fields_by_name['id']._serialized_options = b'\272\273\030\005\010\001\020\200\001'
   _globals['_LISTUSERSREQUEST'].fields_by_name['email']._loaded_options = None
   _globals['_LISTUSERSREQUEST'].fields_by_name['email']._serialized_options = b'\260\273\030\001\272\273\030\003\020\376\001'
   _globals['_LISTUSERSREQUEST'].fields_by_name['page_size']._loaded_options = None
@@ -59,11 +61,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTUSERSREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTUSERSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272\273\030\003\020\200\004'
   _globals['_UPDATEUSERREQUEST'].fields_by_name['id']._loaded_options = None
-  _globals['_UPDATEUSERREQUEST'].fields_by_name['id']._serialized_options = b'\272\273\030\004\010\001\020$'
+  _globals['_UPDATEUSERREQUEST'].fields_by_name['id']._serialized_options = b'\272\273\030\005\010\001\020\200\001'
   _globals['_UPDATEUSERREQUEST'].fields_by_name['user']._loaded_options = None
   _globals['_UPDATEUSERREQUEST'].fields_by_name['user']._serialized_options = b'\272\273\030\002\010\001'
   _globals['_DELETEUSERREQUEST'].fields_by_name['id']._loaded_options = None
-  _globals['_DELETEUSERREQUEST'].fields_by_name['id']._serialized_options = b'\272\273\030\004\010\001\020$'
+  _globals['_DELETEUSERREQUEST'].fields_by_name['id']._serialized_options = b'\272\273\030\005\010\001\020\200\001'
   _globals['_USERSERVICE'].methods_by_name['CreateUser']._loaded_options = None
   _globals['_USERSERVICE'].methods_by_name['CreateUser']._serialized_options = b'\252\273\030\025\010\002\022\013users:write \210\'(\311\001\202\323\344\223\002\024\"\t/v1/users:\001*b\004user'
   _globals['_USERSERVICE'].methods_by_name['GetUser']._loaded_options = None
@@ -91,25 +93,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_USERSERVICE'].methods_by_name['DeleteSuppression']._loaded_options = None
   _globals['_USERSERVICE'].methods_by_name['DeleteSuppression']._serialized_options = b'\220\002\002\252\273\030\022\010\002\022\013users:write \210\'\202\323\344\223\002\034*\032/v1/suppressions/{address}'
   _globals['_CREATEUSERREQUEST']._serialized_start=281
-  _globals['_CREATEUSERREQUEST']._serialized_end=457
-  _globals['_CREATEUSERRESPONSE']._serialized_start=459
-  _globals['_CREATEUSERRESPONSE']._serialized_end=516
-  _globals['_GETUSERREQUEST']._serialized_start=518
-  _globals['_GETUSERREQUEST']._serialized_end=556
-  _globals['_GETUSERRESPONSE']._serialized_start=558
-  _globals['_GETUSERRESPONSE']._serialized_end=612
-  _globals['_LISTUSERSREQUEST']._serialized_start=614
-  _globals['_LISTUSERSREQUEST']._serialized_end=719
-  _globals['_LISTUSERSRESPONSE']._serialized_start=721
-  _globals['_LISTUSERSRESPONSE']._serialized_end=803
-  _globals['_UPDATEUSERREQUEST']._serialized_start=806
-  _globals['_UPDATEUSERREQUEST']._serialized_end=941
-  _globals['_UPDATEUSERRESPONSE']._serialized_start=943
-  _globals['_UPDATEUSERRESPONSE']._serialized_end=1000
-  _globals['_DELETEUSERREQUEST']._serialized_start=1002
-  _globals['_DELETEUSERREQUEST']._serialized_end=1043
-  _globals['_DELETEUSERRESPONSE']._serialized_start=1045
-  _globals['_DELETEUSERRESPONSE']._serialized_end=1101
-  _globals['_USERSERVICE']._serialized_start=1104
-  _globals['_USERSERVICE']._serialized_end=3175
+  _globals['_CREATEUSERREQUEST']._serialized_end=595
+  _globals['_CREATEUSERRESPONSE']._serialized_start=597
+  _globals['_CREATEUSERRESPONSE']._serialized_end=654
+  _globals['_GETUSERREQUEST']._serialized_start=656
+  _globals['_GETUSERREQUEST']._serialized_end=695
+  _globals['_GETUSERRESPONSE']._serialized_start=697
+  _globals['_GETUSERRESPONSE']._serialized_end=751
+  _globals['_LISTUSERSREQUEST']._serialized_start=753
+  _globals['_LISTUSERSREQUEST']._serialized_end=858
+  _globals['_LISTUSERSRESPONSE']._serialized_start=860
+  _globals['_LISTUSERSRESPONSE']._serialized_end=942
+  _globals['_UPDATEUSERREQUEST']._serialized_start=945
+  _globals['_UPDATEUSERREQUEST']._serialized_end=1104
+  _globals['_UPDATEUSERRESPONSE']._serialized_start=1106
+  _globals['_UPDATEUSERRESPONSE']._serialized_end=1163
+  _globals['_DELETEUSERREQUEST']._serialized_start=1165
+  _globals['_DELETEUSERREQUEST']._serialized_end=1207
+  _globals['_DELETEUSERRESPONSE']._serialized_start=1209
+  _globals['_DELETEUSERRESPONSE']._serialized_end=1265
+  _globals['_USERSERVICE']._serialized_start=1268
+  _globals['_USERSERVICE']._serialized_end=3339
 # @@protoc_insertion_point(module_scope)

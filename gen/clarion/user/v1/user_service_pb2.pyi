@@ -31,6 +31,7 @@ class CreateUserRequest(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     LOCALE_FIELD_NUMBER: _builtins.int
     TIMEZONE_FIELD_NUMBER: _builtins.int
+    EXTERNAL_ID_FIELD_NUMBER: _builtins.int
     email: _builtins.str
     """Address for e-mail. Optional where there is a name: a person may have devices only."""
     password: _builtins.str
@@ -41,6 +42,8 @@ class CreateUserRequest(_message.Message):
     """BCP 47 tag; "en" when empty."""
     timezone: _builtins.str
     """IANA time zone; "UTC" when empty."""
+    external_id: _builtins.str
+    """The id that the person has in your own system; see `User.external_id`."""
     def __init__(
         self,
         *,
@@ -49,10 +52,11 @@ class CreateUserRequest(_message.Message):
         name: _builtins.str = ...,
         locale: _builtins.str = ...,
         timezone: _builtins.str = ...,
+        external_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["email", b"email", "locale", b"locale", "name", b"name", "password", b"password", "timezone", b"timezone"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["email", b"email", "external_id", b"external_id", "locale", b"locale", "name", b"name", "password", b"password", "timezone", b"timezone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -195,15 +199,18 @@ class UpdateUserRequest(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     USER_FIELD_NUMBER: _builtins.int
     UPDATE_MASK_FIELD_NUMBER: _builtins.int
+    ALLOW_MISSING_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The person's id."""
+    allow_missing: _builtins.bool
+    """Creates the person where there is none (AIP-134), with `id` as their `external_id`."""
     @_builtins.property
     def user(self) -> _user_pb2.User:
-        """The new values of `email`, `name`, `locale` and `timezone`."""
+        """The new values of `email`, `name`, `locale`, `timezone` and `external_id`."""
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """The fields to change (AIP-134). Empty means every field that is set in `user`; "*" means all four."""
+        """The fields to change (AIP-134). Empty means every field that is set in `user`; "*" means all of them."""
 
     def __init__(
         self,
@@ -211,10 +218,11 @@ class UpdateUserRequest(_message.Message):
         id: _builtins.str = ...,
         user: _user_pb2.User | None = ...,
         update_mask: _field_mask_pb2.FieldMask | None = ...,
+        allow_missing: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["update_mask", b"update_mask", "user", b"user"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "update_mask", b"update_mask", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_missing", b"allow_missing", "id", b"id", "update_mask", b"update_mask", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -18,8 +18,8 @@ from clarion_client import ClarionError, errors
 from clarion_client.cli.session import EXIT_REFUSED, UsageProblem, session
 
 app = typer.Typer(no_args_is_help=True, help="The people who get notifications.")
-COLUMNS = ("id", "email", "name", "locale", "timezone", "create_time")
-_IMPORTED = ("email", "name", "locale", "timezone")
+COLUMNS = ("id", "external_id", "email", "name", "locale", "timezone", "create_time")
+_IMPORTED = ("email", "name", "locale", "timezone", "external_id")
 _AT_ONCE = 8
 
 
@@ -29,9 +29,10 @@ def create(
     name: Annotated[str | None, typer.Option()] = None,
     locale: Annotated[str | None, typer.Option(help="BCP 47, such as pt-BR.")] = None,
     timezone: Annotated[str | None, typer.Option(help="IANA name, such as Europe/Paris.")] = None,
+    external_id: Annotated[str | None, typer.Option(help="The id in your own system; it stands in for ours everywhere.")] = None,
 ) -> None:
     """Create a person."""
-    session.show(session.clarion.users.create(email=email, name=name, locale=locale, timezone=timezone))
+    session.show(session.clarion.users.create(email=email, name=name, locale=locale, timezone=timezone, external_id=external_id))
 
 
 @app.command("get")
@@ -66,15 +67,21 @@ def delete(
 
 @app.command("import")
 def import_(
-    file: Annotated[Path, typer.Argument(help="CSV with a heading: email, and optionally name, locale, timezone. - reads standard input.")],
+    file: Annotated[
+        Path,
+        typer.Argument(help="CSV with a heading: email or external_id, and optionally name, locale, timezone. - reads standard input."),
+    ],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the file, create no one.")] = False,
 ) -> int:
-    """Create people from a CSV. Rows that fail are listed with their line; the others are created. Repeating it skips who exists."""
+    """Create people from a CSV. Rows that fail are listed with their line; the others are created.
+
+    Repeating it skips who exists by address, and brings up to date who has an external_id.
+    """
     rows = list(_rows(file))
     if dry_run:
         session.say(f"{len(rows)} rows are readable")
         return 0
-    done = {"created": 0, "existing": 0, "failed": 0}
+    done = {"created": 0, "existing": 0, "written": 0, "failed": 0}
     with (
         Progress(console=session.err, disable=session.as_json or not sys.stderr.isatty()) as progress,
         ThreadPoolExecutor(_AT_ONCE) as pool,
@@ -88,7 +95,7 @@ def import_(
     if session.as_json:
         session.json(done)
     else:
-        session.out.print(", ".join(f"{count} {what}" for what, count in done.items()))
+        session.out.print(", ".join(f"{count} {what}" for what, count in done.items() if count or what != "written"))
     return EXIT_REFUSED if done["failed"] else 0
 
 
@@ -120,8 +127,8 @@ def _rows(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
     # what spreadsheets write where the comma is the decimal sign
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter="," if "," in heading or ";" not in heading else ";")
     columns = {(name or "").strip().lower(): name for name in reader.fieldnames or ()}
-    if "email" not in columns:
-        raise UsageProblem(f"{file}: the first line must name the columns, email among them")
+    if "email" not in columns and "external_id" not in columns:
+        raise UsageProblem(f"{file}: the first line must name the columns, email or external_id among them")
     for row in reader:
         given = {name: (row.get(columns[name]) or "").strip() for name in _IMPORTED if name in columns}
         yield reader.line_num, {name: value for name, value in given.items() if value}
@@ -130,6 +137,9 @@ def _rows(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
 def _import_row(numbered: tuple[int, dict[str, Any]]) -> tuple[int, str, str]:
     line, row = numbered
     try:
+        if "external_id" in row:
+            session.clarion.users.update(row["external_id"], user=row, allow_missing=True)
+            return line, "written", ""
         session.clarion.users.create(**row)
     except errors.EmailTaken:
         return line, "existing", ""

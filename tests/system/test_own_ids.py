@@ -1,0 +1,50 @@
+"""A caller's own ids wherever a user id is asked for, over REST."""
+
+import asyncio
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from devstack.client import RefusedError
+from devstack.samples import WELCOME
+from tests.system.conftest import System
+
+# one event loop, since all share one system
+pytestmark = [pytest.mark.system, pytest.mark.asyncio(loop_scope="session")]
+
+
+@pytest.mark.parametrize("own", ["crm-4711", "auth0|5f7c", "urn:shop:ada", "ada@shop.example", "0190b1f0-0000-7000-8000-000000000042"])
+async def test_every_call_takes_the_callers_own_id(system: System, own: str) -> None:
+    call, path = system.client.call, quote(own, safe="")
+    await system.client.create_template("own-ids", "email", WELCOME)
+    address = f"own.{abs(hash(own))}@example.com"
+    made = await call("PATCH", f"/v1/users/{path}?allow_missing=true", {"email": address, "name": "Ada"})
+    assert made["external_id"] == own
+    assert (await call("PATCH", f"/v1/users/{path}?allow_missing=true", {"locale": "pt-BR"}))["id"] == made["id"]
+    assert (await call("GET", f"/v1/users/{path}"))["locale"] == "pt-BR"
+    await call("POST", f"/v1/users/{path}/devices", {"token": f"token-{own}", "platform": "web"})
+    assert len((await call("GET", f"/v1/users/{path}/devices"))["devices"]) == 1
+    await call("PATCH", f"/v1/users/{path}/preferences", {"rules": [{"channel": "email", "category": "news", "choice": "deny"}]})
+    assert len((await call("GET", f"/v1/users/{path}/preferences"))["rules"]) == 1
+    sent = await system.client.settled(await system.client.send(own, "email", "own-ids", {"name": "Ada"}))
+    assert (sent["status"], sent["user_id"]) == ("sent", made["id"])
+    listed = await call("GET", f"/v1/notifications?user_id={path}")
+    assert [entry["id"] for entry in listed["notifications"]] == [sent["id"]]
+    async with asyncio.timeout(20):
+        while len(changes := (await call("GET", f"/v1/changes?user_id={path}")).get("changes", [])) < 3:  # noqa: ASYNC110  other processes
+            await asyncio.sleep(0.05)
+    assert {change["notification_id"] for change in changes} == {sent["id"]}
+    with pytest.raises(RefusedError, match="EXTERNAL_ID_TAKEN"):
+        await call("POST", "/v1/users", {"name": "Eve", "external_id": own})
+    erased: Any = await call("DELETE", f"/v1/users/{path}")
+    assert erased["completed"]
+    with pytest.raises(RefusedError, match="USER_NOT_FOUND"):
+        await call("GET", f"/v1/users/{path}")
+
+
+@pytest.mark.parametrize("own", ["-17", "a b", "a/b", "x" * 129, "ü17"])
+async def test_what_can_be_no_id_is_refused(system: System, own: str) -> None:
+    with pytest.raises(RefusedError, match="external_id") as caught:
+        await system.client.call("POST", "/v1/users", {"name": "Ada", "external_id": own})
+    assert caught.value.status == 400

@@ -1,0 +1,93 @@
+"""The ids of the caller's own system, in memory and in PostgreSQL."""
+
+import asyncio
+from collections.abc import Collection
+
+import pytest
+
+from mesh import ids
+from mesh.context import FIRST_PROJECT
+from mesh.testing import caller
+from tests.user_svc.conftest import Stores
+from tests.user_svc.factories import START, Clock, make_user
+from user_svc.recipients.models import UserReference
+from user_svc.recipients.use_cases import Recipients
+from user_svc.users.errors import EmailTaken, ExternalIdTaken, UserNotFound
+from user_svc.users.models import UserChanges
+from user_svc.users.use_cases import Users
+
+OPERATOR = caller("users:read", "users:write")
+
+
+async def _no_hash(field: str, password: str, words: Collection[str]) -> str:
+    raise AssertionError("no password is given")
+
+
+@pytest.fixture
+def people(stores: Stores, clock: Clock) -> Users:
+    return Users(stores.users, hash_password=_no_hash, now=clock)
+
+
+async def test_a_person_is_found_by_either_id(stores: Stores) -> None:
+    ada, uuid = make_user(external_id="crm|17"), ids.new_id()
+    bob = make_user(external_id=uuid)
+    for user in (ada, bob):
+        await stores.users.insert(FIRST_PROJECT, user, None)
+    assert await stores.users.resolve(FIRST_PROJECT, "crm|17") == ada.id
+    assert await stores.users.resolve(FIRST_PROJECT, ada.id.upper()) == ada.id
+    assert await stores.users.resolve(FIRST_PROJECT, uuid) == bob.id
+    assert await stores.users.resolve(FIRST_PROJECT, "CRM|17") is None
+    assert await stores.users.resolve("another", "crm|17") is None
+    asked = [UserReference(FIRST_PROJECT, "crm|17"), UserReference(FIRST_PROJECT, uuid), UserReference("another", ada.id)]
+    found = await Recipients(stores.contacts).resolve([*asked, UserReference(FIRST_PROJECT, "a\0b")])
+    assert found == {asked[0]: ada.id, asked[1]: bob.id}
+
+
+async def test_our_own_id_comes_first(stores: Stores) -> None:
+    """Who takes another person's id as external id gets nothing that is the other's."""
+    ada = make_user()
+    await stores.users.insert(FIRST_PROJECT, ada, None)
+    await stores.users.insert(FIRST_PROJECT, make_user(external_id=ada.id), None)
+    assert await stores.users.resolve(FIRST_PROJECT, ada.id) == ada.id
+
+
+async def test_an_external_id_is_taken_once(stores: Stores) -> None:
+    ada = make_user(external_id="17", email="ada@example.com")
+    await stores.users.insert(FIRST_PROJECT, ada, None)
+    with pytest.raises(ExternalIdTaken):
+        await stores.users.insert(FIRST_PROJECT, make_user(external_id="17"), None)
+    with pytest.raises(EmailTaken):
+        await stores.users.insert(FIRST_PROJECT, make_user(email="ADA@example.com"), None)
+    bob = make_user()
+    await stores.users.insert(FIRST_PROJECT, bob, None)
+    with pytest.raises(ExternalIdTaken):
+        await stores.users.update(FIRST_PROJECT, bob.id, UserChanges(external_id="17"), START)
+    freed = await stores.users.update(FIRST_PROJECT, ada.id, UserChanges(external_id=""), START)
+    assert freed is not None
+    assert freed.external_id == ""
+    assert await stores.users.update(FIRST_PROJECT, bob.id, UserChanges(external_id="17"), START) is not None
+
+
+async def test_an_upsert_makes_a_person_once_and_changes_them_then(people: Users) -> None:
+    made = await people.upsert_user(OPERATOR, "crm-17", UserChanges(name="Ada"))
+    assert (made.external_id, made.name) == ("crm-17", "Ada")
+    changed = await people.upsert_user(OPERATOR, "crm-17", UserChanges(email="ada@example.com"))
+    assert (changed.id, changed.name, changed.email) == (made.id, "Ada", "ada@example.com")
+    by_ours = await people.upsert_user(OPERATOR, made.id, UserChanges(name="Ada L."))
+    assert (by_ours.id, by_ours.external_id) == (made.id, "crm-17")
+    without_name = await people.upsert_user(OPERATOR, "crm-18", UserChanges(locale="pt-BR"))
+    assert (without_name.external_id, without_name.name) == ("crm-18", "")
+
+
+async def test_upserts_at_the_same_moment_make_one_person(people: Users) -> None:
+    made = await asyncio.gather(*(people.upsert_user(OPERATOR, "crm-17", UserChanges(name=f"Ada {n}")) for n in range(8)))
+    assert len({user.id for user in made}) == 1
+
+
+async def test_who_may_not_write_makes_no_one(people: Users) -> None:
+    member = caller(user_id=ids.new_id())
+    with pytest.raises(Exception, match="own person"):
+        await people.upsert_user(member, "crm-17", UserChanges(name="Eve"))
+    assert await people.resolve(member, "crm-17") == "crm-17"
+    with pytest.raises(UserNotFound):
+        await people.get_user(OPERATOR, await people.resolve(OPERATOR, "crm-17"))
