@@ -209,6 +209,8 @@ async def _smtp(stack: AsyncExitStack, shared: dict[str, str], ports: Ports, say
         "CLARION_SMTP_TLS": "none",
         "CLARION_SMTP_FROM": "Clarion <no-reply@clarion.test>",
     }
+    if ports.rest:
+        shared.setdefault("CLARION_UNSUBSCRIBE_URL", f"http://127.0.0.1:{ports.rest}/unsubscribe")
     return server
 
 

@@ -25,7 +25,7 @@ async def open_app(settings: Settings, *, broker: Broker | None = None) -> Async
         providers: list[Provider] = []
         for server in mail.servers:
             smtp = await stack.enter_async_context(open_provider(server, sender=composer.sender))
-            sender = EmailConsumer(SendMail(composer=composer, provider=smtp), peers.recipients)
+            sender = EmailConsumer(SendMail(composer=composer, provider=smtp), peers.recipients, unsubscribe_base=mail.unsubscribe_url)
             providers.append(Provider(server.name, sender, server.pool_size, weight=server.weight, rate_per_s=server.rate_per_s))
         channel = Channel("email", providers, ramp_s=mail.ramp_s, retries_s=mail.retries_s)
         yield await stack.enter_async_context(open_worker(NAME, settings, channel=channel, peers=peers, broker=broker))

@@ -21,16 +21,17 @@ class SuppressionList(Protocol):
 
 
 class EmailConsumer:
-    """The e-mail channel of the delivery pipeline."""
+    """The e-mail channel of the delivery pipeline. `unsubscribe_base` is where links lead that refuse a category; empty for none."""
 
-    def __init__(self, send_mail: SendMail, suppressions: SuppressionList) -> None:
+    def __init__(self, send_mail: SendMail, suppressions: SuppressionList, *, unsubscribe_base: str = "") -> None:
         self._send_mail = send_mail
         self._suppressions = suppressions
+        self._unsubscribe_base = unsubscribe_base
 
     async def send(self, job: ReadyDelivery) -> Attempt:
         """Raises DeliveryError when the mail was not taken. An address without a mailbox is suppressed."""
         try:
-            await self._send_mail(to_mail(job))
+            await self._send_mail(to_mail(job, unsubscribe_base=self._unsubscribe_base))
         except MailboxGone as error:
             await self._suppress(job.delivery.project, job.recipient.email, f"{error.reason} {error.detail}")
             raise
@@ -44,8 +45,9 @@ class EmailConsumer:
             log.warning("address not suppressed", extra={"reason": error.reason})
 
 
-def to_mail(job: ReadyDelivery) -> Mail:
+def to_mail(job: ReadyDelivery, *, unsubscribe_base: str = "") -> Mail:
     """The job as a mail. Its id names notification and run, so that a reviewer's requeue is a new mail and a retry is not."""
+    token = job.recipient.unsubscribe_token
     return Mail(
         id=f"{job.delivery.notification_id}.{job.delivery.run}",
         address=job.recipient.email,
@@ -54,4 +56,5 @@ def to_mail(job: ReadyDelivery) -> Mail:
         text=job.content.text,
         html=job.content.html,
         correlation_id=job.delivery.correlation_id,
+        unsubscribe_url=f"{unsubscribe_base}/{token}" if unsubscribe_base and token else "",
     )

@@ -57,6 +57,9 @@ class Composer:
         )
         if mail.correlation_id and not _CONTROL.search(mail.correlation_id):
             head += f"X-Correlation-ID: {_unstructured('X-Correlation-ID', mail.correlation_id)}\r\n"
+        if mail.unsubscribe_url:
+            # RFC 2369 and 8058: mail programs show a button, and receivers of many mails ask for it
+            head += f"List-Unsubscribe: <{mail.unsubscribe_url}>\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
         return ComposedMail(recipient, head.encode() + _content(mail), utf8)
 
 

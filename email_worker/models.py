@@ -14,6 +14,8 @@ class Mail:
     text: str = field(repr=False)
     html: str = field(repr=False)
     correlation_id: str = ""
+    # what refuses mails of this category in one click (RFC 8058); empty for one that can't be refused
+    unsubscribe_url: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

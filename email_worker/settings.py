@@ -88,6 +88,10 @@ class SmtpSettings:
         }
 
 
+# RFC 8058 asks for https; a machine of one's own may do without.
+_UNSUBSCRIBE_URL = re.compile(r"(https://[A-Za-z0-9.-]+|http://(127\.0\.0\.1|localhost))(:\d+)?(/[A-Za-z0-9._~/-]*)?")
+
+
 @dataclass(frozen=True, slots=True)
 class MailSettings:
     """Who sends mails and through which servers. A server that comes back has its full share again after `ramp_s`."""
@@ -95,6 +99,7 @@ class MailSettings:
     sender: str
     servers: tuple[SmtpSettings, ...]
     message_id_domain: str = ""
+    unsubscribe_url: str = ""
     ramp_s: float = 60.0
     retries_s: tuple[float, ...] = RETRY_DELAYS_S
 
@@ -114,8 +119,15 @@ class MailSettings:
         servers = tuple(SmtpSettings.from_env(env, name, shared) for name in names) if names else (SmtpSettings.from_env(env),)
         if not any(server.weight for server in servers):
             env.problems.append("CLARION_SMTP_PROVIDERS: one of them at least must have a weight above 0")
+        unsubscribe_url = env.text("CLARION_UNSUBSCRIBE_URL", "").rstrip("/")
+        if unsubscribe_url and not _UNSUBSCRIBE_URL.fullmatch(unsubscribe_url):
+            env.problems.append(
+                "CLARION_UNSUBSCRIBE_URL: must be the public https:// address of the gateway's page, "
+                "such as https://notify.example.com/unsubscribe"
+            )
         return cls(
             sender=sender,
+            unsubscribe_url=unsubscribe_url,
             servers=servers,
             message_id_domain=env.text("CLARION_SMTP_MESSAGE_ID_DOMAIN", ""),
             ramp_s=env.number("CLARION_SMTP_RAMP_S", 60.0, maximum=3600),

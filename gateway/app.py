@@ -66,6 +66,8 @@ from gateway.settling.recipient_budget import RecipientBudget
 from gateway.settling.settlement import Settlement
 from gateway.settling.stuck import StuckSweep
 from gateway.settling.stuck_rows import StuckRows
+from gateway.unsubscribe.client import UnsubscribeClient
+from gateway.unsubscribe.page import UnsubscribePage
 from mesh.bus.broker import Broker
 from mesh.bus.rabbitmq import open_broker
 from mesh.process.health import Check, HealthMonitor
@@ -128,7 +130,7 @@ async def open_app(settings: Settings, *, broker: Broker | None = None, credenti
         stack.push_async_callback(health.close)
         budget = MemoryBudget.of(settings.common)
         grace_s = settings.common.door_grace_s
-        edge = open_edge(dispatcher, health, cors_origins=settings.http.cors_origins)
+        edge = UnsubscribePage(open_edge(dispatcher, health, cors_origins=settings.http.cors_origins), UnsubscribeClient(parts.users))
         grpc_door = serve_grpc(dispatcher, settings.grpc, health, budget=budget, grace_s=grace_s)
         http_door = serve_http(edge, settings.http, budget=budget, grace_s=grace_s)
         grpc_port, http_port = await stack.enter_async_context(together(grpc_door, http_door))

@@ -117,6 +117,7 @@ MEANINGS = {
     "CLARION_TLS_CLIENT_KEY_FILE": "its key",
     "CLARION_TLS_KEY_FILE": "the server's key",
     "CLARION_TRACE_RATIO": "share of traces that are kept, 0 to 1",
+    "CLARION_UNSUBSCRIBE_URL": "public `https://` address of the gateway's `/unsubscribe`; without it mails have no List-Unsubscribe",
     "CLARION_URGENT_PREFETCH": "urgent envelopes in hand",
     "CLARION_USER_CACHE_S": "how long a person is known to exist at accept",
     "CLARION_USER_SVC_TARGET": "user_svc as a gRPC URI",

@@ -16,6 +16,7 @@ from clarion.user.v1.recipient_service_pb2 import (
     SuppressAddressRequest,
     SuppressAddressResponse,
 )
+from clarion.user.v1.recipient_service_pb2_grpc import RecipientServiceServicer
 from delivery.lanes import FAILED_QUEUE, OUTCOME_QUEUE, build_topology
 from devstack.broker import MemoryBroker
 from mesh.bus.broker import Message
@@ -31,7 +32,7 @@ from tests.delivery.fakes import FakeRecipients, FakeRenderer
 DELAY_SCALE = 0.01
 
 
-class RecipientServicer:
+class RecipientServicer(RecipientServiceServicer):
     """user_svc as far as workers see it."""
 
     def __init__(self, people: FakeRecipients) -> None:
@@ -42,9 +43,6 @@ class RecipientServicer:
             raise self._people.error
         answers = await self._people.resolve(request.queries)
         return BatchResolveRecipientsResponse(recipients=[answer for answer in answers if not isinstance(answer, ServiceError)])
-
-    async def BatchCheckUsers(self, request: object, context: object) -> object:  # noqa: N802  the RPC's name
-        raise NotImplementedError
 
     async def BatchRemoveDevices(self, request: BatchRemoveDevicesRequest, context: object) -> BatchRemoveDevicesResponse:  # noqa: N802  named by the schema
         await self._people.remove_devices(request.device_ids, request.reason)
@@ -118,7 +116,7 @@ def _chain(service: str) -> Sequence[ServerInterceptor]:
 async def open_bench(redis_url: str) -> AsyncIterator[WorkerBench]:
     """Everything around a worker but its provider."""
     people, renderer = FakeRecipients(), FakeRenderer()
-    recipients = recipient_service_pb2.DESCRIPTOR.services_by_name["RecipientService"], RecipientServicer(people)
+    recipients = recipient_service_pb2.DESCRIPTOR.services_by_name["RecipientService"], RecipientServicer(people)  # type: ignore[abstract]  # workers call no other method
     rendering = render_service_pb2.DESCRIPTOR.services_by_name["RenderService"], RenderServicer(renderer)
     broker = MemoryBroker(build_topology(delay_scale=DELAY_SCALE))
     try:

@@ -39,6 +39,8 @@ from user_svc.erasure.repository import ErasureRepository
 from user_svc.erasure.servicer import ErasureServicer
 from user_svc.erasure.use_cases import Erasure
 from user_svc.preferences.repository import PreferenceRepository
+from user_svc.preferences.unsubscribing import SEALED_FOR as LINKS
+from user_svc.preferences.unsubscribing import UnsubscribeLinks, Unsubscribing
 from user_svc.preferences.use_cases import PreferenceBook
 from user_svc.projects.repository import ProjectRepository
 from user_svc.projects.servicer import ProjectServicer
@@ -135,7 +137,9 @@ def _wire(settings: Settings, database: Database, passwords: PasswordHasher, rev
     dispatcher.add(USER_SERVICE, user_servicer)
     dispatcher.add(AUTH_SERVICE, auth_servicer)
     dispatcher.add(PROJECT_SERVICE, ProjectServicer(Projects(ProjectRepository(database), now=_now)))
-    dispatcher.add(RECIPIENT_SERVICE, RecipientServicer(Recipients(ContactRepository(database)), suppressions))
+    contacts, links = ContactRepository(database), UnsubscribeLinks(Sealer(settings.sealing.secret, LINKS, old=settings.sealing.old))
+    unsubscribing = Unsubscribing(links, contacts, PreferenceRepository(database), now=_now)
+    dispatcher.add(RECIPIENT_SERVICE, RecipientServicer(Recipients(contacts), suppressions, unsubscribing, links))
     dispatcher.add(ERASURE_SERVICE, ErasureServicer(Erasure(ErasureRepository(database))))
     bootstrap = Bootstrap(
         settings.bootstrap,

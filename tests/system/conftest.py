@@ -22,6 +22,7 @@ _SETTINGS = {
     "CLARION_RECIPIENT_LIMIT": "1000000",
     "CLARION_SMTP_FROM": "Clarion <no-reply@clarion.test>",
     "CLARION_SMTP_TLS": "none",
+    "CLARION_UNSUBSCRIBE_URL": "https://notify.clarion.test/unsubscribe",
     "CLARION_BREAKER_OPEN_S": "2",
 }
 

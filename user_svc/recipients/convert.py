@@ -4,6 +4,7 @@ from clarion.channel.v1 import channel_pb2
 from clarion.user.v1 import recipient_service_pb2
 from mesh.errors import InvalidArgument
 from user_svc.preferences.models import Channel
+from user_svc.preferences.unsubscribing import Subscription
 from user_svc.recipients.models import Decision, Query, Recipient, UserReference
 
 _CHANNELS = {channel_pb2.CHANNEL_EMAIL: Channel.EMAIL, channel_pb2.CHANNEL_PUSH: Channel.PUSH}
@@ -26,12 +27,13 @@ def references_from_proto(request: recipient_service_pb2.BatchCheckUsersRequest)
     return [UserReference(*pair) for pair in zip(request.projects, request.user_ids, strict=True)]
 
 
-def recipient_to_proto(recipient: Recipient) -> recipient_service_pb2.Recipient:
+def recipient_to_proto(recipient: Recipient, unsubscribe_token: str = "") -> recipient_service_pb2.Recipient:
     """Address and devices only where they are of use: for what is to be sent, on its own channel."""
     message = recipient_service_pb2.Recipient(decision=_DECISIONS[recipient.decision], rule=recipient.rule)
     contact = recipient.contact
     if contact is None:
         return message
+    message.unsubscribe_token = unsubscribe_token
     message.locale, message.timezone, message.name = contact.locale, contact.timezone, contact.name
     if recipient.decision is Decision.SEND:
         if recipient.channel is Channel.EMAIL:
@@ -40,6 +42,10 @@ def recipient_to_proto(recipient: Recipient) -> recipient_service_pb2.Recipient:
             for device in contact.devices:
                 message.devices.add(device_id=device.device_id, token=device.token)
     return message
+
+
+def subscription_to_proto(subscription: Subscription) -> recipient_service_pb2.Subscription:
+    return recipient_service_pb2.Subscription(category=subscription.category, locale=subscription.locale, refused=subscription.refused)
 
 
 def _query(index: int, query: recipient_service_pb2.RecipientQuery) -> Query:

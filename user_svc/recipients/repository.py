@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, BOOLEAN, TEXT, UUID
 from mesh import ids
 from mesh.stores.database import Database
 from user_svc.preferences.models import Channel, Choice, PreferenceRule
+from user_svc.preferences.unsubscribing import Person
 from user_svc.recipients.models import Address, Contact, PushTarget, UserReference
 
 _IDS = ARRAY(UUID(as_uuid=False))
@@ -37,7 +38,7 @@ _SUPPRESSED = text("""
     JOIN suppressions s ON (s.project, s.address) = (asked.project, asked.address)
 """).bindparams(bindparam("projects", type_=ARRAY(TEXT)), bindparam("addresses", type_=ARRAY(TEXT)))
 
-_EXISTING = text("SELECT id::text, project FROM users WHERE id = ANY(:ids)").bindparams(bindparam("ids", type_=_IDS))
+_EXISTING = text("SELECT id::text, project, locale FROM users WHERE id = ANY(:ids)").bindparams(bindparam("ids", type_=_IDS))
 
 # As `users/repository.py` resolves one.
 _RESOLVE = text("""
@@ -79,6 +80,11 @@ class ContactRepository:
     async def projects(self, user_ids: Collection[str]) -> Mapping[str, str]:
         async with self._database.connect() as connection:
             return {row.id: row.project for row in await connection.execute(_EXISTING, {"ids": list(user_ids)})}
+
+    async def people(self, user_ids: Collection[str]) -> Mapping[str, Person]:
+        async with self._database.connect() as connection:
+            rows = await connection.execute(_EXISTING, {"ids": list(user_ids)})
+            return {row.id: Person(row.project, row.locale) for row in rows}
 
     async def resolve(self, references: Collection[UserReference]) -> Mapping[UserReference, str]:
         asked = list(references)

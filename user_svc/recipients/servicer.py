@@ -3,7 +3,10 @@
 from clarion.user.v1 import recipient_service_pb2 as rpc
 from clarion.user.v1.recipient_service_pb2_grpc import RecipientServiceServicer
 from mesh.context import FIRST_PROJECT
-from user_svc.recipients.convert import queries_from_proto, recipient_to_proto, references_from_proto
+from user_svc.preferences.models import Channel
+from user_svc.preferences.unsubscribing import UnsubscribeLinks, Unsubscribing
+from user_svc.recipients.convert import queries_from_proto, recipient_to_proto, references_from_proto, subscription_to_proto
+from user_svc.recipients.models import Decision, Query, Recipient
 from user_svc.recipients.use_cases import Recipients
 from user_svc.suppressions.use_cases import Suppressions
 
@@ -11,15 +14,27 @@ from user_svc.suppressions.use_cases import Suppressions
 class RecipientServicer(RecipientServiceServicer):
     """Serves the other services of the mesh. `context` is unused: what a call carries is in `mesh.context.current()`."""
 
-    def __init__(self, recipients: Recipients, suppressions: Suppressions) -> None:
+    def __init__(self, recipients: Recipients, suppressions: Suppressions, unsubscribing: Unsubscribing, links: UnsubscribeLinks) -> None:
         self._recipients = recipients
         self._suppressions = suppressions
+        self._unsubscribing = unsubscribing
+        self._links = links
 
     async def BatchResolveRecipients(
         self, request: rpc.BatchResolveRecipientsRequest, context: object
     ) -> rpc.BatchResolveRecipientsResponse:
-        recipients = await self._recipients.resolve_recipients(queries_from_proto(request))
-        return rpc.BatchResolveRecipientsResponse(recipients=[recipient_to_proto(recipient) for recipient in recipients])
+        queries = queries_from_proto(request)
+        recipients = await self._recipients.resolve_recipients(queries)
+        answered = zip(queries, recipients, strict=True)
+        return rpc.BatchResolveRecipientsResponse(
+            recipients=[recipient_to_proto(recipient, self._token(query, recipient)) for query, recipient in answered]
+        )
+
+    def _token(self, query: Query, recipient: Recipient) -> str:
+        """For what a person may refuse: mails of a category, unless they are mandatory."""
+        if query.channel is not Channel.EMAIL or query.mandatory or not query.category or recipient.contact is None:
+            return ""
+        return self._links.token(recipient.contact.user_id, query.category) if recipient.decision is Decision.SEND else ""
 
     async def BatchCheckUsers(self, request: rpc.BatchCheckUsersRequest, context: object) -> rpc.BatchCheckUsersResponse:
         if not request.projects:
@@ -33,6 +48,14 @@ class RecipientServicer(RecipientServiceServicer):
     async def BatchRemoveDevices(self, request: rpc.BatchRemoveDevicesRequest, context: object) -> rpc.BatchRemoveDevicesResponse:
         await self._recipients.remove_devices(request.device_ids, request.reason)
         return rpc.BatchRemoveDevicesResponse()
+
+    async def DescribeUnsubscribe(self, request: rpc.DescribeUnsubscribeRequest, context: object) -> rpc.DescribeUnsubscribeResponse:
+        found = await self._unsubscribing.describe(request.token)
+        return rpc.DescribeUnsubscribeResponse(subscription=subscription_to_proto(found))
+
+    async def Unsubscribe(self, request: rpc.UnsubscribeRequest, context: object) -> rpc.UnsubscribeResponse:
+        done = await self._unsubscribing.unsubscribe(request.token)
+        return rpc.UnsubscribeResponse(subscription=subscription_to_proto(done))
 
     async def SuppressAddress(self, request: rpc.SuppressAddressRequest, context: object) -> rpc.SuppressAddressResponse:
         await self._suppressions.create_suppression(request.project or FIRST_PROJECT, request.address, "bounce", request.evidence)

@@ -50,6 +50,16 @@ class RecipientServiceStub(object):
                 request_serializer=clarion_dot_user_dot_v1_dot_recipient__service__pb2.BatchRemoveDevicesRequest.SerializeToString,
                 response_deserializer=clarion_dot_user_dot_v1_dot_recipient__service__pb2.BatchRemoveDevicesResponse.FromString,
                 _registered_method=True)
+        self.DescribeUnsubscribe = channel.unary_unary(
+                '/clarion.user.v1.RecipientService/DescribeUnsubscribe',
+                request_serializer=clarion_dot_user_dot_v1_dot_recipient__service__pb2.DescribeUnsubscribeRequest.SerializeToString,
+                response_deserializer=clarion_dot_user_dot_v1_dot_recipient__service__pb2.DescribeUnsubscribeResponse.FromString,
+                _registered_method=True)
+        self.Unsubscribe = channel.unary_unary(
+                '/clarion.user.v1.RecipientService/Unsubscribe',
+                request_serializer=clarion_dot_user_dot_v1_dot_recipient__service__pb2.UnsubscribeRequest.SerializeToString,
+                response_deserializer=clarion_dot_user_dot_v1_dot_recipient__service__pb2.UnsubscribeResponse.FromString,
+                _registered_method=True)
         self.SuppressAddress = channel.unary_unary(
                 '/clarion.user.v1.RecipientService/SuppressAddress',
                 request_serializer=clarion_dot_user_dot_v1_dot_recipient__service__pb2.SuppressAddressRequest.SerializeToString,
@@ -82,6 +92,20 @@ class RecipientServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DescribeUnsubscribe(self, request, context):
+        """DescribeUnsubscribe says what a link of an e-mail would refuse. NOT_FOUND for a link that is not ours or whose person is gone.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Unsubscribe(self, request, context):
+        """Unsubscribe refuses e-mail of the link's category for its person. Twice is no error.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SuppressAddress(self, request, context):
         """SuppressAddress forbids e-mail to an address that has bounced. An address that is suppressed already keeps its first reason.
         """
@@ -106,6 +130,16 @@ def add_RecipientServiceServicer_to_server(servicer, server):
                     servicer.BatchRemoveDevices,
                     request_deserializer=clarion_dot_user_dot_v1_dot_recipient__service__pb2.BatchRemoveDevicesRequest.FromString,
                     response_serializer=clarion_dot_user_dot_v1_dot_recipient__service__pb2.BatchRemoveDevicesResponse.SerializeToString,
+            ),
+            'DescribeUnsubscribe': grpc.unary_unary_rpc_method_handler(
+                    servicer.DescribeUnsubscribe,
+                    request_deserializer=clarion_dot_user_dot_v1_dot_recipient__service__pb2.DescribeUnsubscribeRequest.FromString,
+                    response_serializer=clarion_dot_user_dot_v1_dot_recipient__service__pb2.DescribeUnsubscribeResponse.SerializeToString,
+            ),
+            'Unsubscribe': grpc.unary_unary_rpc_method_handler(
+                    servicer.Unsubscribe,
+                    request_deserializer=clarion_dot_user_dot_v1_dot_recipient__service__pb2.UnsubscribeRequest.FromString,
+                    response_serializer=clarion_dot_user_dot_v1_dot_recipient__service__pb2.UnsubscribeResponse.SerializeToString,
             ),
             'SuppressAddress': grpc.unary_unary_rpc_method_handler(
                     servicer.SuppressAddress,
@@ -195,6 +229,60 @@ class RecipientService(object):
             '/clarion.user.v1.RecipientService/BatchRemoveDevices',
             clarion_dot_user_dot_v1_dot_recipient__service__pb2.BatchRemoveDevicesRequest.SerializeToString,
             clarion_dot_user_dot_v1_dot_recipient__service__pb2.BatchRemoveDevicesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DescribeUnsubscribe(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/clarion.user.v1.RecipientService/DescribeUnsubscribe',
+            clarion_dot_user_dot_v1_dot_recipient__service__pb2.DescribeUnsubscribeRequest.SerializeToString,
+            clarion_dot_user_dot_v1_dot_recipient__service__pb2.DescribeUnsubscribeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Unsubscribe(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/clarion.user.v1.RecipientService/Unsubscribe',
+            clarion_dot_user_dot_v1_dot_recipient__service__pb2.UnsubscribeRequest.SerializeToString,
+            clarion_dot_user_dot_v1_dot_recipient__service__pb2.UnsubscribeResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -39,6 +39,10 @@ class RecipientServiceStub:
     """BatchCheckUsers answers which of up to 1,000 ids are people. Cheaper than resolving; used before a notification is accepted."""
     BatchRemoveDevices: _grpc.UnaryUnaryMultiCallable[_recipient_service_pb2.BatchRemoveDevicesRequest, _recipient_service_pb2.BatchRemoveDevicesResponse]
     """BatchRemoveDevices marks devices whose tokens the push provider no longer knows as removed. Unknown ids are no error."""
+    DescribeUnsubscribe: _grpc.UnaryUnaryMultiCallable[_recipient_service_pb2.DescribeUnsubscribeRequest, _recipient_service_pb2.DescribeUnsubscribeResponse]
+    """DescribeUnsubscribe says what a link of an e-mail would refuse. NOT_FOUND for a link that is not ours or whose person is gone."""
+    Unsubscribe: _grpc.UnaryUnaryMultiCallable[_recipient_service_pb2.UnsubscribeRequest, _recipient_service_pb2.UnsubscribeResponse]
+    """Unsubscribe refuses e-mail of the link's category for its person. Twice is no error."""
     SuppressAddress: _grpc.UnaryUnaryMultiCallable[_recipient_service_pb2.SuppressAddressRequest, _recipient_service_pb2.SuppressAddressResponse]
     """SuppressAddress forbids e-mail to an address that has bounced. An address that is suppressed already keeps its first reason."""
 
@@ -53,6 +57,10 @@ class RecipientServiceAsyncStub(RecipientServiceStub):
     """BatchCheckUsers answers which of up to 1,000 ids are people. Cheaper than resolving; used before a notification is accepted."""
     BatchRemoveDevices: _aio.UnaryUnaryMultiCallable[_recipient_service_pb2.BatchRemoveDevicesRequest, _recipient_service_pb2.BatchRemoveDevicesResponse]  # type: ignore[assignment]
     """BatchRemoveDevices marks devices whose tokens the push provider no longer knows as removed. Unknown ids are no error."""
+    DescribeUnsubscribe: _aio.UnaryUnaryMultiCallable[_recipient_service_pb2.DescribeUnsubscribeRequest, _recipient_service_pb2.DescribeUnsubscribeResponse]  # type: ignore[assignment]
+    """DescribeUnsubscribe says what a link of an e-mail would refuse. NOT_FOUND for a link that is not ours or whose person is gone."""
+    Unsubscribe: _aio.UnaryUnaryMultiCallable[_recipient_service_pb2.UnsubscribeRequest, _recipient_service_pb2.UnsubscribeResponse]  # type: ignore[assignment]
+    """Unsubscribe refuses e-mail of the link's category for its person. Twice is no error."""
     SuppressAddress: _aio.UnaryUnaryMultiCallable[_recipient_service_pb2.SuppressAddressRequest, _recipient_service_pb2.SuppressAddressResponse]  # type: ignore[assignment]
     """SuppressAddress forbids e-mail to an address that has bounced. An address that is suppressed already keeps its first reason."""
 
@@ -82,6 +90,22 @@ class RecipientServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_recipient_service_pb2.BatchRemoveDevicesResponse, _abc.Awaitable[_recipient_service_pb2.BatchRemoveDevicesResponse]]:
         """BatchRemoveDevices marks devices whose tokens the push provider no longer knows as removed. Unknown ids are no error."""
+
+    @_abc_1.abstractmethod
+    def DescribeUnsubscribe(
+        self,
+        request: _recipient_service_pb2.DescribeUnsubscribeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_recipient_service_pb2.DescribeUnsubscribeResponse, _abc.Awaitable[_recipient_service_pb2.DescribeUnsubscribeResponse]]:
+        """DescribeUnsubscribe says what a link of an e-mail would refuse. NOT_FOUND for a link that is not ours or whose person is gone."""
+
+    @_abc_1.abstractmethod
+    def Unsubscribe(
+        self,
+        request: _recipient_service_pb2.UnsubscribeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_recipient_service_pb2.UnsubscribeResponse, _abc.Awaitable[_recipient_service_pb2.UnsubscribeResponse]]:
+        """Unsubscribe refuses e-mail of the link's category for its person. Twice is no error."""
 
     @_abc_1.abstractmethod
     def SuppressAddress(

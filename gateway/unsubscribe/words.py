@@ -1,0 +1,65 @@
+"""The page's words, in the languages that it speaks."""
+
+from typing import NamedTuple
+
+
+class Words(NamedTuple):
+    """`{category}` stands for the category."""
+
+    title: str
+    question: str
+    button: str
+    done: str
+    invalid: str
+    later: str
+
+
+ENGLISH = Words(
+    title="Unsubscribe",
+    question="Stop e-mails of the category \u201c{category}\u201d?",
+    button="Unsubscribe",
+    done="You get no more e-mails of the category \u201c{category}\u201d.",
+    invalid="This link is not valid, or not any more.",
+    later="This does not work at the moment. Please try again in a minute.",
+)
+WORDS = {
+    "en": ENGLISH,
+    "de": Words(
+        title="Abmelden",
+        question="Keine E-Mails der Kategorie \u201e{category}\u201c mehr erhalten?",
+        button="Abmelden",
+        done="Sie erhalten keine E-Mails der Kategorie \u201e{category}\u201c mehr.",
+        invalid="Dieser Link ist nicht oder nicht mehr g\u00fcltig.",
+        later="Das ist im Moment nicht m\u00f6glich. Bitte versuchen Sie es in einer Minute erneut.",
+    ),
+    "fr": Words(
+        title="Se d\u00e9sabonner",
+        question="Ne plus recevoir les e-mails de la cat\u00e9gorie \u00ab\u00a0{category}\u00a0\u00bb\u00a0?",
+        button="Se d\u00e9sabonner",
+        done="Vous ne recevrez plus les e-mails de la cat\u00e9gorie \u00ab\u00a0{category}\u00a0\u00bb.",
+        invalid="Ce lien n\u2019est pas valide, ou ne l\u2019est plus.",
+        later="Ce n\u2019est pas possible pour le moment. Veuillez r\u00e9essayer dans une minute.",
+    ),
+    "es": Words(
+        title="Darse de baja",
+        question="\u00bfDejar de recibir correos de la categor\u00eda \u00ab{category}\u00bb?",
+        button="Darse de baja",
+        done="No recibir\u00e1 m\u00e1s correos de la categor\u00eda \u00ab{category}\u00bb.",
+        invalid="Este enlace no es v\u00e1lido o ya no lo es.",
+        later="No es posible en este momento. Vuelva a intentarlo en un minuto.",
+    ),
+    "pt": Words(
+        title="Cancelar inscri\u00e7\u00e3o",
+        question="Deixar de receber e-mails da categoria \u201c{category}\u201d?",
+        button="Cancelar inscri\u00e7\u00e3o",
+        done="Voc\u00ea n\u00e3o receber\u00e1 mais e-mails da categoria \u201c{category}\u201d.",
+        invalid="Este link n\u00e3o \u00e9 v\u00e1lido ou deixou de ser.",
+        later="Isso n\u00e3o \u00e9 poss\u00edvel no momento. Tente novamente em um minuto.",
+    ),
+}
+
+
+def words_for(locale: str) -> tuple[str, Words]:
+    """The language of the page for a person's locale, and its words."""
+    language = locale.partition("-")[0].lower()
+    return (language, WORDS[language]) if language in WORDS else ("en", ENGLISH)

@@ -1,0 +1,108 @@
+"""Unsubscribe links: who holds one may refuse e-mail of its category for its person, and nothing else (RFC 8058).
+
+A token is sealed, so that it shows neither person nor category, and names no address, so that it stays good when that changes. It does not
+expire: a link in a mail of last year still has to work.
+"""
+
+import base64
+import binascii
+from collections.abc import Callable, Collection, Mapping
+from datetime import datetime
+from typing import NamedTuple, Protocol
+from uuid import UUID
+
+from mesh.errors import NotFound
+from mesh.sealing import SealBroken, Sealer
+from user_svc.preferences.models import Channel, Choice, PreferenceRule, most_specific
+from user_svc.preferences.use_cases import PreferenceStore
+
+SEALED_FOR = "clarion unsubscribe links v1"
+_NAME = "unsubscribe"
+_ID_BYTES = 16
+
+
+class LinkInvalid(NotFound):
+    """The link is not ours, was changed, or its person is gone."""
+
+    reason = "UNSUBSCRIBE_LINK_INVALID"
+
+    def __init__(self) -> None:
+        super().__init__("this link is not valid, or not any more")
+
+
+class Subscription(NamedTuple):
+    """What a link is about."""
+
+    category: str
+    locale: str
+    refused: bool
+
+
+class Person(NamedTuple):
+    """What is needed of the person whom a link is about."""
+
+    project: str
+    locale: str
+
+
+class PersonStore(Protocol):
+    """Where people are found."""
+
+    async def people(self, user_ids: Collection[str]) -> Mapping[str, Person]:
+        """Those of the ids that are people."""
+
+
+class UnsubscribeLinks:
+    """Makes and reads tokens."""
+
+    def __init__(self, sealer: Sealer) -> None:
+        self._sealer = sealer
+
+    def token(self, user_id: str, category: str) -> str:
+        """The token of a person (canonical id) and a category."""
+        sealed = self._sealer.seal(UUID(user_id).bytes + category.encode(), _NAME)
+        return base64.urlsafe_b64encode(sealed).decode().rstrip("=")
+
+    def read(self, token: str) -> tuple[str, str]:
+        """The person's id and the category. Raises LinkInvalid."""
+        try:
+            sealed = base64.b64decode(token.encode("ascii") + b"=" * (-len(token) % 4), altchars=b"-_", validate=True)
+            content = self._sealer.open(sealed, _NAME)
+        except (SealBroken, ValueError, binascii.Error):
+            raise LinkInvalid from None
+        return str(UUID(bytes=content[:_ID_BYTES])), content[_ID_BYTES:].decode()
+
+
+class Unsubscribing:
+    """What a link does."""
+
+    def __init__(self, links: UnsubscribeLinks, people: PersonStore, preferences: PreferenceStore, *, now: Callable[[], datetime]) -> None:
+        self._links = links
+        self._people = people
+        self._preferences = preferences
+        self._now = now
+
+    async def describe(self, token: str) -> Subscription:
+        """What the link would refuse. Raises LinkInvalid."""
+        user_id, category = self._links.read(token)
+        person = await self._person(user_id)
+        preferences = await self._preferences.find(person.project, user_id)
+        if preferences is None:
+            raise LinkInvalid
+        rule = most_specific(preferences.rules, Channel.EMAIL, category)
+        return Subscription(category, person.locale, rule is not None and rule.choice is Choice.DENY)
+
+    async def unsubscribe(self, token: str) -> Subscription:
+        """Refuses e-mail of the category. Raises LinkInvalid or TooManyRules."""
+        user_id, category = self._links.read(token)
+        person = await self._person(user_id)
+        rule = PreferenceRule(Channel.EMAIL, category, Choice.DENY)
+        if await self._preferences.update(person.project, user_id, [rule], self._now()) is None:
+            raise LinkInvalid
+        return Subscription(category, person.locale, refused=True)
+
+    async def _person(self, user_id: str) -> Person:
+        person = (await self._people.people([user_id])).get(user_id)
+        if person is None:
+            raise LinkInvalid
+        return person
