@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 from clarion.user.v1 import auth_service_pb2
 from gateway.accepting.limits import LocalLimiter, RateLimit
 from gateway.http_limits import address_group
-from mesh.context import current
+from mesh.context import FIRST_PROJECT, current
 from mesh.errors import PermissionDenied, ResourceExhausted, Unauthenticated
 from mesh.resilience.batching import Batcher
 from mesh.rpc.dispatcher import Unary
@@ -158,5 +158,6 @@ _GUESSES = frozenset(f"/{_AUTH}/{name}" for name in ("Login", "ChangePassword", 
 
 def _account_of(request: Message) -> str:
     if isinstance(request, auth_service_pb2.LoginRequest):
-        return email_key(request.email) or request.email.casefold()
+        # by project: guesses in one lock no account of another
+        return f"{request.project or FIRST_PROJECT}/{email_key(request.email) or request.email.casefold()}"
     return f"user:{current().caller.id}"

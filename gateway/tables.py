@@ -1,6 +1,6 @@
 """The gateway's tables. Statements of the hot paths are written out in the repositories; these serve the queries that are composed."""
 
-from sqlalchemy import BigInteger, Column, Computed, Integer, LargeBinary, MetaData, SmallInteger, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Computed, Integer, LargeBinary, MetaData, SmallInteger, Table, Text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TIMESTAMP, UUID
 
 metadata = MetaData()
@@ -14,6 +14,7 @@ notifications = Table(
     metadata,
     Column("id", UUID(as_uuid=True), primary_key=True),
     Column("project", Text(collation="C"), nullable=False),
+    Column("test", Boolean, nullable=False),
     Column("user_id", UUID(as_uuid=True), nullable=False),
     Column("channel", SmallInteger, nullable=False),
     Column("template", Text, nullable=False),

@@ -91,6 +91,7 @@ class Row(NamedTuple):
 
     id: UUID
     project: str
+    test: bool
     user_id: UUID
     channel: int
     template: str

@@ -201,6 +201,7 @@ class Sender:
         return Row(
             id=identifier,
             project=project,
+            test=call.caller.test,
             user_id=UUID(draft.user_id),
             channel=draft.channel,
             template=draft.template,

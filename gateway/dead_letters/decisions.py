@@ -19,7 +19,7 @@ from mesh.rpc.redaction import mask
 
 # The range spares the partitions that none of the ids is in.
 _LOCK = """
-SELECT id, user_id, channel, priority, status, run, attempt, expires_at, queued_at, payload, caller
+SELECT id, test, user_id, channel, priority, status, run, attempt, expires_at, queued_at, payload, caller
 FROM notifications WHERE id = ANY($1::uuid[]) AND id BETWEEN $2 AND $3 ORDER BY id FOR UPDATE
 """
 _LOCK_LETTERS = f"""
@@ -129,7 +129,7 @@ def _restart(row: Any | None, letter: Any, edit: Edit, now: datetime) -> _Restar
         return models.ERASED
     run = progress.requeued().run
     try:
-        return _Restart(row, run, edit.user_id or row["user_id"], next_run(payload, run, edit))
+        return _Restart(row, run, edit.user_id or row["user_id"], next_run(payload, run, edit, test=row["test"]))
     except DecodeError:
         return models.ERASED
 
@@ -139,9 +139,10 @@ def _job(restart: _Restart) -> OutboxItem:
     return OutboxItem(row["id"], Channel(row["channel"]), Priority(row["priority"]), restart.payload, row["caller"])
 
 
-def next_run(payload: bytes, run: int, edit: Edit) -> bytes:
+def next_run(payload: bytes, run: int, edit: Edit, *, test: bool) -> bytes:
     """The payload for a new run: fresh attempts, nothing deferred, and for another recipient where one is set. Raises DecodeError."""
     delivery = Delivery.FromString(payload)
+    delivery.test = test  # as it was accepted, whatever the letter says: it decides whether a provider is reached
     delivery.run, delivery.attempt, delivery.deferrals, delivery.crashes, delivery.refusals = run, 1, 0, 0, 0
     delivery.ClearField("not_before")
     if edit.user_id is not None:

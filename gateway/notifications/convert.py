@@ -25,6 +25,7 @@ def notification_message(notification: Notification) -> notification_pb2.Notific
         attempts=notification.progress.attempts,
         metadata=notification.metadata,
         correlation_id=notification.correlation_id,
+        test=notification.test,
         timeline=_timeline(notification.timeline),
     )
     message.create_time.FromDatetime(notification.create_time)

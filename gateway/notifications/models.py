@@ -211,6 +211,7 @@ class Notification:
     expires_at: datetime | None
     queued_at: datetime | None
     correlation_id: str
+    test: bool
     timeline: tuple[Entry, ...] = field(default=(), compare=False)
 
     @property

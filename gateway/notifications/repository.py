@@ -158,6 +158,7 @@ def _notification(row: Any, entries: Sequence[Entry] | None = None) -> Notificat
         expires_at=row.expires_at,
         queued_at=row.queued_at,
         correlation_id=row.correlation_id,
+        test=row.test,
         timeline=() if entries is None else _timeline(row, entries),
     )
 

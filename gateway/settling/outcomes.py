@@ -74,7 +74,7 @@ RETURNING notification_id
 """
 
 _GIVEN_UP = """
-SELECT id, run, attempt, status, project, user_id, channel, priority, template, template_version, payload FROM notifications
+SELECT id, run, attempt, status, project, test, user_id, channel, priority, template, template_version, payload FROM notifications
 WHERE id = ANY($1::uuid[]) ORDER BY id
 """
 UNREADABLE = "UNREADABLE"
@@ -171,7 +171,7 @@ def _given_up(row: Any, reason: str, detail: str) -> Failure:
         deliveries = [
             Delivery(
                 notification_id=str(row["id"]), run=row["run"], attempt=max(1, row["attempt"]), user_id=str(row["user_id"]),
-                project=row["project"], channel=row["channel"], priority=row["priority"], template=row["template"],
+                project=row["project"], test=row["test"], channel=row["channel"], priority=row["priority"], template=row["template"],
                 template_version=row["template_version"],
             )
         ]  # fmt: skip

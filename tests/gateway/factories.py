@@ -17,6 +17,7 @@ def make_row(*, key: bytes | None = None, fingerprint: bytes = b"f" * 32, **chan
     row = Row(
         id=identifier,
         project=FIRST_PROJECT,
+        test=False,
         user_id=new_uuid(),
         channel=Channel.EMAIL,
         template="welcome",
@@ -50,6 +51,7 @@ def make_delivery(row: Row) -> Delivery:
     return Delivery(
         notification_id=str(row.id),
         project=row.project,
+        test=row.test,
         attempt=1,
         channel=row.channel,  # type: ignore[arg-type]  # a number of the same enum
         priority=row.priority,  # type: ignore[arg-type]  # enum numbers are ints

@@ -9,6 +9,7 @@ import pytest
 from clarion.channel.v1 import channel_pb2
 from clarion.template.v1 import render_service_pb2
 from clarion.user.v1 import recipient_service_pb2
+from clarion.user.v1.recipient_service_pb2_grpc import RecipientServiceServicer
 from gateway.accepting.clients import TemplateClient, UserClient
 from gateway.accepting.models import TemplateKey
 from mesh.context import FIRST_PROJECT
@@ -25,7 +26,7 @@ RECIPIENT = recipient_service_pb2.DESCRIPTOR.services_by_name["RecipientService"
 SETTINGS = ChannelSettings(ca_file="", cert_file="", key_file="", breaker_failures=100, breaker_open_s=60.0)
 
 
-class Peer:
+class Peer(RecipientServiceServicer):
     """template_svc and user_svc in one; `down` makes it fail."""
 
     def __init__(self) -> None:
@@ -85,7 +86,7 @@ class Asking:
 
 @pytest.fixture
 async def asking() -> AsyncIterator[Asking]:
-    peer = Peer()
+    peer = Peer()  # type: ignore[abstract]  # the gateway calls no other method here
     chain = client_chain(ServiceIdentity("gateway", SECRET), Breaker("test", failures=100))
     async with (
         serving_port((RENDER, peer), (RECIPIENT, peer)) as port,

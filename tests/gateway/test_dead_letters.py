@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.dialects import postgresql
 
 from clarion.delivery.v1 import delivery_pb2
-from clarion.delivery.v1.delivery_pb2 import DeliveryResolved
+from clarion.delivery.v1.delivery_pb2 import Delivery, DeliveryResolved
 from clarion.notification.v1 import dead_letter_pb2
 from gateway.accepting.notification_writer import NotificationWriter
 from gateway.dead_letters.bulk_models import BulkState
@@ -31,7 +31,7 @@ from mesh.stores.database import Database
 from mesh.testing import caller
 from tests.gateway import dead_letter_desk
 from tests.gateway.dead_letter_desk import REVIEWER, START, Desk
-from tests.gateway.factories import make_row
+from tests.gateway.factories import make_delivery, make_row
 
 AGAIN = Requeue()
 
@@ -64,6 +64,18 @@ async def test_requeuing_ten_times_at_once_sends_once(desk: Desk) -> None:
         (0, Status.FAILED, "SMTP_550"),
         (1, Status.PENDING, "REQUEUED"),
     ]
+
+
+async def test_what_a_test_key_has_sent_reaches_no_provider_whatever_its_letter_says(desk: Desk) -> None:
+    row = await desk.failed(test=True)
+    async with desk.database.begin() as connection:
+        forged = make_delivery(row._replace(test=False)).SerializeToString()
+        await connection.execute(text("UPDATE dead_letters SET delivery = :delivery"), {"delivery": forged})
+    await desk.letters.requeue(REVIEWER, str(row.id), AGAIN)
+    assert desk.delivery().test
+    assert (await desk.get(row.id)).test
+    [given_up] = await Outcomes(desk.database).give_up([row.id])
+    assert Delivery.FromString(given_up.delivery).test
 
 
 async def test_one_that_fails_again_is_open_again(desk: Desk) -> None:

@@ -49,11 +49,11 @@ class Door:
             raise Unauthenticated("the e-mail address or the password is wrong")
         return rpc.LoginResponse(user_id="ada")
 
-    async def log_in(self, email: str, password: str = "wrong", *, source: str = "192.0.2.1") -> str:
+    async def log_in(self, email: str, password: str = "wrong", *, source: str = "192.0.2.1", project: str = "") -> str:
         """What came of it."""
         with context.use(CallContext(LOGIN.full_name, "c", metadata={CLIENT_ADDRESS: source})):
             try:
-                await self._serve(rpc.LoginRequest(email=email, password=password))
+                await self._serve(rpc.LoginRequest(email=email, password=password, project=project))
             except LoginThrottled as throttled:
                 return "throttled" if throttled.retry_after_s else "throttled without a time"
             except Unauthenticated:
@@ -72,6 +72,15 @@ async def test_of_300_guesses_at_once_ten_are_looked_at(redis: Redis) -> None:
     door, ada = Door(redis), someone()
     seen = Counter(await asyncio.gather(*(door.log_in(ada.upper() if number % 2 else ada) for number in range(300))))
     assert (seen["refused"], seen["throttled"], door.verified) == (10, 290, 10)
+
+
+async def test_guesses_in_one_project_lock_no_account_of_another(redis: Redis) -> None:
+    door, ada = Door(redis), someone()
+    for project in ("", "default"):
+        await asyncio.gather(*(door.log_in(ada, project=project) for _ in range(10)))
+    assert door.verified == 10
+    assert await door.log_in(ada) == "throttled"
+    assert await door.log_in(ada, project="shop") == "refused"
 
 
 async def test_whoever_knows_the_password_comes_in_from_elsewhere(redis: Redis) -> None:

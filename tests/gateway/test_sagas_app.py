@@ -168,7 +168,7 @@ async def test_while_nobody_can_tell_whether_there_is_such_a_user_it_is_503(gate
     assert await gateway.sagas() == []  # from here on the gateway has confirmed the key
     await gateway.user_svc.stop()
     answer = await gateway.http.delete(f"/v1/users/{gateway.user_id}", headers=KEY)
-    assert (answer.status_code, answer.json()["details"][0]["reason"]) == (503, "UPSTREAM_UNAVAILABLE")
+    assert (answer.status_code, answer.json()["details"][0]["reason"]) == (503, "DEPENDENCY_UNAVAILABLE")
     assert (await gateway.http.get("/v1/sagas", headers=KEY)).json()["sagas"] == []
 
 

@@ -787,6 +787,8 @@ class Notification:
     """Ties together the logs, spans and messages of the request."""
     timeline: tuple[TimelineEntry, ...] = field(default=(), metadata={"read": v.many(v.message(lambda: TimelineEntry))})
     """What happened, oldest first. Only in GetNotification and WatchNotification."""
+    test: bool = field(default=False, metadata={"read": v.same})
+    """True for one that a test key has sent: it reaches no provider."""
 
 
 @dataclass(frozen=True)

@@ -145,6 +145,7 @@ class Notification(_message.Message):
     EXPIRES_AT_FIELD_NUMBER: _builtins.int
     CORRELATION_ID_FIELD_NUMBER: _builtins.int
     TIMELINE_FIELD_NUMBER: _builtins.int
+    TEST_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUIDv7, made by the server."""
     user_id: _builtins.str
@@ -169,6 +170,8 @@ class Notification(_message.Message):
     """Tries so far."""
     correlation_id: _builtins.str
     """Ties together the logs, spans and messages of the request."""
+    test: _builtins.bool
+    """True for one that a test key has sent: it reaches no provider."""
     @_builtins.property
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """The sender's labels."""
@@ -214,10 +217,11 @@ class Notification(_message.Message):
         expires_at: _timestamp_pb2.Timestamp | None = ...,
         correlation_id: _builtins.str = ...,
         timeline: _abc.Iterable[Global___TimelineEntry] | None = ...,
+        test: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expires_at", b"expires_at", "send_at", b"send_at", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "category", b"category", "channel", b"channel", "correlation_id", b"correlation_id", "create_time", b"create_time", "expires_at", b"expires_at", "id", b"id", "locale", b"locale", "metadata", b"metadata", "priority", b"priority", "reason", b"reason", "send_at", b"send_at", "status", b"status", "template", b"template", "template_version", b"template_version", "timeline", b"timeline", "update_time", b"update_time", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "category", b"category", "channel", b"channel", "correlation_id", b"correlation_id", "create_time", b"create_time", "expires_at", b"expires_at", "id", b"id", "locale", b"locale", "metadata", b"metadata", "priority", b"priority", "reason", b"reason", "send_at", b"send_at", "status", b"status", "template", b"template", "template_version", b"template_version", "test", b"test", "timeline", b"timeline", "update_time", b"update_time", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
