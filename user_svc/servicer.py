@@ -1,17 +1,20 @@
 """clarion.user.v1.UserService: messages in, one use case, messages out."""
 
-from clarion.user.v1 import device_pb2, preference_pb2, suppression_pb2
+from clarion.user.v1 import device_pb2, preference_pb2, suppression_pb2, user_pb2
 from clarion.user.v1 import user_service_pb2 as rpc
 from clarion.user.v1.user_service_pb2_grpc import UserServiceServicer
 from mesh.context import current
+from mesh.errors import ServiceError
+from mesh.rpc.validation import validate
 from user_svc.devices.convert import device_to_proto, platform_from_proto
 from user_svc.devices.use_cases import Devices
 from user_svc.preferences.convert import preferences_to_proto, rules_from_proto
 from user_svc.preferences.use_cases import PreferenceBook
 from user_svc.suppressions.convert import suppression_to_proto
 from user_svc.suppressions.use_cases import Suppressions
-from user_svc.users.convert import changes_from_proto, new_user_from_proto, user_to_proto
+from user_svc.users.convert import changes_from_proto, new_user_from_proto, person_from_proto, upsert_result_to_proto, user_to_proto
 from user_svc.users.errors import ErasedByGateway
+from user_svc.users.models import UserChanges
 from user_svc.users.use_cases import Users
 
 
@@ -46,6 +49,11 @@ class UserServicer(UserServiceServicer):
         else:
             user = await self._users.update_user(caller, await self._id_of(request.id), changes, etag=etag)
         return rpc.UpdateUserResponse(user=user_to_proto(user))
+
+    async def BatchUpsertUsers(self, request: rpc.BatchUpsertUsersRequest, context: object) -> rpc.BatchUpsertUsersResponse:
+        results = await self._users.upsert_users(current().caller, [_person(user) for user in request.users])
+        written = sum(isinstance(result, str) for result in results)
+        return rpc.BatchUpsertUsersResponse(results=map(upsert_result_to_proto, results), written_count=written)
 
     async def DeleteUser(self, request: rpc.DeleteUserRequest, context: object) -> rpc.DeleteUserResponse:
         raise ErasedByGateway
@@ -92,3 +100,12 @@ class UserServicer(UserServiceServicer):
     ) -> suppression_pb2.DeleteSuppressionResponse:
         await self._suppressions.delete_suppression(current().caller.project, request.address)
         return suppression_pb2.DeleteSuppressionResponse()
+
+
+def _person(user: user_pb2.User) -> UserChanges | ServiceError:
+    """Of many people each is checked on its own."""
+    try:
+        validate(user)
+    except ServiceError as error:
+        return error
+    return person_from_proto(user)

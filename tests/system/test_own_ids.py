@@ -48,3 +48,18 @@ async def test_what_can_be_no_id_is_refused(system: System, own: str) -> None:
     with pytest.raises(RefusedError, match="external_id") as caught:
         await system.client.call("POST", "/v1/users", {"name": "Ada", "external_id": own})
     assert caught.value.status == 400
+
+
+async def test_a_thousand_people_come_in_one_call(system: System) -> None:
+    people = [{"external_id": f"batch-{number}", "name": f"Person {number}"} for number in range(1000)]
+    people[500]["email"] = "no address"
+    people[501]["external_id"] = "a b"
+    for name in ("first", "again"):
+        answer = await system.client.call("POST", "/v1/users:batch", {"users": people})
+        assert answer["written_count"] == 998, name
+        assert "email" in answer["results"][500]["error"]["message"]
+        assert "external_id" in answer["results"][501]["error"]["message"]
+    assert (await system.client.call("GET", "/v1/users/batch-999"))["name"] == "Person 999"
+    for users, words in (([], "users"), ([*people, {"external_id": "x"}], "1,?000")):
+        with pytest.raises(RefusedError, match=words):
+            await system.client.call("POST", "/v1/users:batch", {"users": users})

@@ -55,6 +55,7 @@ _BODIES: dict[str, dict[str, Any]] = {
 # What these answer is an answer to a question about the caller's own project: a list without the other's, or a new object of its own.
 _OWN: dict[str, dict[str, Any]] = {
     "CreateUser": {"name": "Bob"},
+    "BatchUpsertUsers": {"users": [{"external_id": "bobs-own"}]},
     "ListUsers": {},
     "CreateSuppression": {},
     "ListSuppressions": {},

@@ -26,7 +26,7 @@ from user_svc.preferences.models import MAX_RULES, Choice, PreferenceRule, Prefe
 from user_svc.recipients.models import Address, Contact, PushTarget, UserReference
 from user_svc.suppressions.models import Suppression
 from user_svc.users.errors import EmailTaken, ExternalIdTaken
-from user_svc.users.models import User, UserChanges
+from user_svc.users.models import Role, User, UserChanges
 
 
 @dataclass
@@ -80,6 +80,29 @@ class MemoryUsers:
             return ids.canonical(reference)
         own = [user for user in self._memory.users.values() if self._memory.projects[user.id] == project]
         return next((user.id for user in own if user.external_id == reference), None)
+
+    async def upsert_many(
+        self, project: str, people: Sequence[UserChanges], defaults: UserChanges, now: datetime, *, administrators: bool
+    ) -> Mapping[str, str]:
+        before, found = (dict(self._memory.users), dict(self._memory.projects)), dict[str, str]()
+        try:
+            for person in people:
+                external_id = person.external_id or ""
+                user_id = await self.resolve(project, external_id)
+                given = replace(person, **{each.name: getattr(person, each.name) or None for each in fields(person)})
+                if user_id is None:
+                    locale, timezone = str(given.locale or defaults.locale), str(given.timezone or defaults.timezone)
+                    names = given.email or "", given.name or ""
+                    user = User(ids.new_id(), *names, locale, timezone, Role.MEMBER, now, now, external_id)
+                    await self.insert(project, user, None)
+                    found[external_id] = user.id
+                elif administrators or self._memory.users[user_id].role is not Role.ADMINISTRATOR:
+                    await self.update(project, user_id, given, now)
+                    found[external_id] = user_id
+        except EmailTaken:
+            self._memory.users, self._memory.projects = before
+            raise
+        return found
 
     async def delete(self, project: str, user_id: str) -> bool:
         memory = self._memory

@@ -12,8 +12,8 @@ from tests.user_svc.conftest import Stores
 from tests.user_svc.factories import START, Clock, make_user
 from user_svc.recipients.models import UserReference
 from user_svc.recipients.use_cases import Recipients
-from user_svc.users.errors import EmailTaken, ExternalIdTaken, UserNotFound
-from user_svc.users.models import UserChanges
+from user_svc.users.errors import AdministratorProtected, EmailTaken, ExternalIdTaken, UserNotFound
+from user_svc.users.models import Role, UserChanges
 from user_svc.users.use_cases import Users
 
 OPERATOR = caller("users:read", "users:write")
@@ -91,3 +91,51 @@ async def test_who_may_not_write_makes_no_one(people: Users) -> None:
     assert await people.resolve(member, "crm-17") == "crm-17"
     with pytest.raises(UserNotFound):
         await people.get_user(OPERATOR, await people.resolve(OPERATOR, "crm-17"))
+
+
+async def test_many_people_are_written_at_once(people: Users, stores: Stores) -> None:
+    """New ones are made, known ones changed where something is given; one fault spoils no other."""
+    ada = await people.upsert_user(OPERATOR, "1", UserChanges(name="Ada", email="ada@example.com", locale="pt-BR"))
+    written = await people.upsert_users(
+        OPERATOR,
+        [
+            UserChanges(external_id="1", name="Ada L."),
+            UserChanges(external_id="2", email="bob@example.com", timezone="Europe/Paris"),
+            UserChanges(external_id="3", email="no address"),
+            UserChanges(name="without an id"),
+            UserChanges(external_id="2", name="Bob again"),
+            UserChanges(external_id="4"),
+        ],
+    )
+    changed, bob = await stores.users.find(FIRST_PROJECT, ada.id), await stores.users.find(FIRST_PROJECT, str(written[1]))
+    assert changed is not None
+    assert bob is not None
+    assert written[0] == ada.id
+    assert (changed.name, changed.email, changed.locale) == ("Ada L.", "ada@example.com", "pt-BR")
+    assert (bob.email, bob.locale, bob.timezone, bob.role) == ("bob@example.com", "en", "Europe/Paris", Role.MEMBER)
+    assert [getattr(result, "reason", "") for result in written[2:]] == ["INVALID_ARGUMENT"] * 3 + [""]
+    assert await stores.users.resolve(FIRST_PROJECT, "4") == written[5]
+
+
+async def test_an_address_that_is_taken_stops_its_own_person_only(people: Users, stores: Stores) -> None:
+    await people.upsert_user(OPERATOR, "1", UserChanges(email="ada@example.com"))
+    first, second, third = await people.upsert_users(
+        OPERATOR, [UserChanges(external_id=name, email=f"{who}@example.com") for name, who in (("2", "bob"), ("3", "ADA"), ("4", "chi"))]
+    )
+    assert isinstance(second, EmailTaken)
+    assert [await stores.users.resolve(FIRST_PROJECT, name) for name in "234"] == [first, None, third]
+
+
+async def test_an_administrator_is_not_changed_among_many(people: Users, stores: Stores) -> None:
+    boss = make_user(external_id="boss", role=Role.ADMINISTRATOR)
+    await stores.users.insert(FIRST_PROJECT, boss, None)
+    refused, other = await people.upsert_users(OPERATOR, [UserChanges(external_id="boss", name="Eve"), UserChanges(external_id="5")])
+    assert (isinstance(refused, AdministratorProtected), isinstance(other, str)) == (True, True)
+    allowed = caller("users:read", "users:write", "users:admin")
+    assert await people.upsert_users(allowed, [UserChanges(external_id="boss", name="Grace")]) == [boss.id]
+
+
+async def test_batches_at_the_same_moment_make_each_person_once(people: Users) -> None:
+    batch = [UserChanges(external_id=str(number), name="x") for number in range(40)]
+    batches = await asyncio.gather(*(people.upsert_users(OPERATOR, batch[:: 1 if turn % 2 else -1]) for turn in range(6)))
+    assert len({user_id for results in batches for user_id in results}) == 40

@@ -1,7 +1,8 @@
 """People between their messages and models."""
 
 from clarion.user.v1 import user_pb2, user_service_pb2
-from mesh.errors import InvalidArgument
+from mesh.errors import InvalidArgument, ServiceError
+from mesh.rpc.status import to_status
 from mesh.rpc.timestamps import to_timestamp
 from user_svc.users.models import Role, User, UserChanges
 
@@ -43,3 +44,15 @@ def changes_from_proto(request: user_service_pb2.UpdateUserRequest) -> UserChang
         names = ", ".join(path[:_LONGEST_PATH] for path in unknown[:_MOST_PATHS])
         raise InvalidArgument.of("update_mask", f"can't change {names}; it may hold {', '.join(_CHANGEABLE)} or *")
     return UserChanges(**{name: getattr(request.user, name) for name in paths})
+
+
+def person_from_proto(user: user_pb2.User) -> UserChanges:
+    """What is set of a person."""
+    return UserChanges(email=user.email, name=user.name, locale=user.locale, timezone=user.timezone, external_id=user.external_id)
+
+
+def upsert_result_to_proto(result: str | ServiceError) -> user_service_pb2.UpsertResult:
+    """An id or an error."""
+    if isinstance(result, ServiceError):
+        return user_service_pb2.UpsertResult(error=to_status(result))
+    return user_service_pb2.UpsertResult(id=result)

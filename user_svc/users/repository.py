@@ -1,11 +1,11 @@
 """People in PostgreSQL."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Uuid, bindparam, delete, func, insert, select, text, update
+from sqlalchemy import ARRAY, ColumnElement, Row, Text, Uuid, bindparam, delete, func, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -29,6 +29,29 @@ _RESOLVE = text("""
     SELECT id::text FROM users WHERE project = :project AND external_id = :reference
     LIMIT 1
 """).bindparams(bindparam("id", type_=Uuid(as_uuid=False)))
+
+
+_TEXTS = ARRAY(Text)
+_PARTS = [bindparam(name, type_=_TEXTS) for name in ("external_ids", "emails", "names", "locales", "timezones")]
+_LOCK_MANY = text("SELECT 1 FROM users WHERE project = :project AND external_id = ANY(:external_ids) ORDER BY id FOR UPDATE").bindparams(
+    bindparam("external_ids", type_=_TEXTS)
+)
+_UPDATE_MANY = text(f"""
+    UPDATE users u SET
+        email = COALESCE(given.email, u.email), name = COALESCE(given.name, u.name), locale = COALESCE(given.locale, u.locale),
+        timezone = COALESCE(given.timezone, u.timezone), update_time = :now
+    FROM unnest(:external_ids, :emails, :names, :locales, :timezones) AS given (external_id, email, name, locale, timezone)
+    WHERE u.project = :project AND u.external_id = given.external_id AND (:administrators OR u.role <> '{Role.ADMINISTRATOR.value}')
+    RETURNING u.external_id, u.id::text AS id
+""").bindparams(*_PARTS)
+_INSERT_MANY = text("""
+    INSERT INTO users (id, project, external_id, email, name, locale, timezone, role, create_time, update_time)
+    SELECT given.id, :project, given.external_id, given.email, COALESCE(given.name, ''), COALESCE(given.locale, :locale),
+        COALESCE(given.timezone, :timezone), :role, :now, :now
+    FROM unnest(:external_ids, :emails, :names, :locales, :timezones, :ids) AS given (external_id, email, name, locale, timezone, id)
+    ON CONFLICT (project, external_id) DO NOTHING
+    RETURNING external_id, id::text AS id
+""").bindparams(*_PARTS, bindparam("ids", type_=ARRAY(Uuid(as_uuid=False))))
 
 
 class UserRepository:
@@ -80,6 +103,24 @@ class UserRepository:
             given = {"project": project, "reference": reference, "id": ids.canonical(reference)}
             return (await connection.execute(_RESOLVE, given)).scalar_one_or_none()
 
+    async def upsert_many(
+        self, project: str, people: Sequence[UserChanges], defaults: UserChanges, now: datetime, *, administrators: bool
+    ) -> Mapping[str, str]:
+        """In order of the id, so that two batches with common people never wait for each other in a circle."""
+        given = {**_columns(people), "project": project, "now": now}
+        async with self._database.begin() as connection:
+            try:
+                await connection.execute(_LOCK_MANY, {"project": project, "external_ids": given["external_ids"]})
+                changed = await connection.execute(_UPDATE_MANY, {**given, "administrators": administrators})
+                found = {row.external_id: row.id for row in changed}
+                rest = [person for person in people if person.external_id not in found]
+                made = {**given, **_columns(rest), "ids": [ids.new_id() for _ in rest], "role": Role.MEMBER.value}
+                inserted = await connection.execute(_INSERT_MANY, {**made, "locale": defaults.locale, "timezone": defaults.timezone})
+                found |= {row.external_id: row.id for row in inserted}
+            except IntegrityError as error:
+                raise _taken(error) from None
+        return found
+
     async def delete(self, project: str, user_id: str) -> bool:
         """Foreign keys take devices, preferences and refresh tokens along."""
         async with self._database.begin() as connection:
@@ -106,6 +147,17 @@ async def _check_locked(connection: AsyncConnection, project: str, user_id: str,
     row = (await connection.execute(select(*_COLUMNS).where(is_user(project, user_id)).with_for_update())).one_or_none()
     if row is not None:
         check_etag(etag, _user(row).etag)
+
+
+def _columns(people: Sequence[UserChanges]) -> dict[str, Any]:
+    """What is given of each; an empty text is not given."""
+    return {
+        "external_ids": [person.external_id for person in people],
+        "emails": [person.email or None for person in people],
+        "names": [person.name or None for person in people],
+        "locales": [person.locale or None for person in people],
+        "timezones": [person.timezone or None for person in people],
+    }
 
 
 def _taken(error: IntegrityError) -> EmailTaken | ExternalIdTaken:

@@ -1,18 +1,18 @@
 """The rules about people."""
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Protocol
 
 from mesh import ids
 from mesh.context import Caller
-from mesh.errors import FieldViolation, InvalidArgument
+from mesh.errors import FieldViolation, InvalidArgument, ServiceError
 from mesh.rpc.paging import Cursor, Page, page_size
 from naming.email_address import check_email
 from user_svc.access import check_reach, is_self
 from user_svc.fields import check_text, locale_or_default, timezone_or_default
-from user_svc.users.errors import AdministratorProtected, ExternalIdTaken, PasswordNeeded, UserNotFound
+from user_svc.users.errors import AdministratorProtected, EmailTaken, ExternalIdTaken, PasswordNeeded, UserNotFound
 from user_svc.users.models import Role, User, UserChanges
 
 _PAGES = Cursor("users", str)
@@ -37,6 +37,14 @@ class UserStore(Protocol):
         """The person after the change; None when there is none.
 
         Raises EmailTaken, ExternalIdTaken, or EtagMismatch when `etag` is given and not theirs.
+        """
+
+    async def upsert_many(
+        self, project: str, people: Sequence[UserChanges], defaults: UserChanges, now: datetime, *, administrators: bool
+    ) -> Mapping[str, str]:
+        """Makes or changes people by their different external ids, all or none; what is not given is left, or taken from `defaults`.
+
+        Our ids by external id; those of administrators are missing, unless `administrators`. Raises EmailTaken.
         """
 
     async def delete(self, project: str, user_id: str) -> bool:
@@ -135,6 +143,44 @@ class Users:
                     raise
         raise UserNotFound
 
+    async def upsert_users(self, caller: Caller, people: Sequence[UserChanges | ServiceError]) -> list[str | ServiceError]:
+        """Our id of each person, made or changed by their external id, or why not; errors among the `people` are answered as they are."""
+        results: list[str | ServiceError | None] = [None] * len(people)
+        fitting: dict[str, tuple[int, UserChanges]] = {}
+        for index, person in enumerate(people):
+            checked = person if isinstance(person, ServiceError) else _checked_alone(person)
+            if isinstance(checked, ServiceError):
+                results[index] = checked
+            elif (external_id := checked.external_id or "") in fitting:
+                first = fitting[external_id][0]
+                results[index] = InvalidArgument.of("external_id", f"is that of users[{first}] too")
+            else:
+                fitting[external_id] = index, checked
+        written = await self._write_together(caller, [checked for _, checked in fitting.values()])
+        for external_id, (index, checked) in fitting.items():
+            results[index] = written.get(external_id) or await self._write_alone(caller, external_id, checked)
+        return [result for result in results if result is not None]
+
+    async def _write_together(self, caller: Caller, people: Sequence[UserChanges]) -> Mapping[str, str]:
+        """Nothing where one stands in the way of all: then each is written alone."""
+        defaults = UserChanges(locale=locale_or_default("locale", ""), timezone=timezone_or_default("timezone", ""))
+        administrators = caller.has("users:admin")
+        try:
+            return (
+                await self._store.upsert_many(caller.project, people, defaults, self._now(), administrators=administrators)
+                if people
+                else {}
+            )
+        except EmailTaken:
+            return {}
+
+    async def _write_alone(self, caller: Caller, external_id: str, changes: UserChanges) -> str | ServiceError:
+        given = UserChanges(**{name: value or None for name, value in asdict(changes).items()})
+        try:
+            return (await self.upsert_user(caller, external_id, given)).id
+        except ServiceError as error:
+            return error
+
     async def _check_change(self, caller: Caller, user_id: str, changes: UserChanges) -> None:
         own = is_self(caller, user_id)
         if caller.has("users:admin") or (own and changes.email is None):
@@ -162,6 +208,15 @@ def existing_id(user_id: str) -> str:
     if canonical is None:
         raise UserNotFound
     return canonical
+
+
+def _checked_alone(person: UserChanges) -> UserChanges | ServiceError:
+    if not person.external_id:
+        return InvalidArgument.of("external_id", "is required: it says who is meant")
+    try:
+        return _check(UserChanges(**{name: value or None for name, value in asdict(person).items()}))
+    except ServiceError as error:
+        return error
 
 
 def _check(changes: UserChanges, prefix: str = "") -> UserChanges:

@@ -128,6 +128,7 @@ CREATE_USER = Call("/clarion.user.v1.UserService/CreateUser", "POST", "/v1/users
 GET_USER = Call("/clarion.user.v1.UserService/GetUser", "GET", "/v1/users/{id}", answer="user", idempotent=True)
 LIST_USERS = Call("/clarion.user.v1.UserService/ListUsers", "GET", "/v1/users", idempotent=True)
 UPDATE_USER = Call("/clarion.user.v1.UserService/UpdateUser", "PATCH", "/v1/users/{id}", body="user", answer="user", idempotent=True)
+BATCH_UPSERT_USERS = Call("/clarion.user.v1.UserService/BatchUpsertUsers", "POST", "/v1/users:batch", body="*", idempotent=True)
 DELETE_USER = Call("/clarion.user.v1.UserService/DeleteUser", "DELETE", "/v1/users/{id}", idempotent=True)
 GET_PREFERENCES = Call(
     "/clarion.user.v1.UserService/GetPreferences", "GET", "/v1/users/{user_id}/preferences", answer="preferences", idempotent=True

@@ -12,6 +12,7 @@ from clarion_client._base import AsyncPager, AsyncResource
 from clarion_client.models import (
     ApiKey,
     BatchSendNotificationsResponse,
+    BatchUpsertUsersResponse,
     Breaker,
     BreakerForce,
     CapturedMessage,
@@ -965,6 +966,16 @@ class AsyncUsers(AsyncResource):
         address: The address, percent-encoded in a URL.
         """
         await self._unary(api.DELETE_SUPPRESSION, v.body_of(address=address), lambda answer: None, timeout_s)
+
+    async def batch_upsert(self, *, users: Sequence[User | Mapping[str, Any]], timeout_s: float | None = None) -> BatchUpsertUsersResponse:
+        """Makes or changes up to 1,000 people, each known by its `external_id` and each on its own: one that is refused stops no other.
+        What a person is given without is left as it is. Safe to repeat.
+
+        users: The people. `external_id` is required of each; of the rest what is set is written.
+        """
+        return await self._unary(
+            api.BATCH_UPSERT_USERS, v.body_of(users=users), lambda answer: v.decode(BatchUpsertUsersResponse, answer), timeout_s
+        )
 
     async def get_preferences(self, user_id: str, *, timeout_s: float | None = None) -> Preferences:
         """Reads what a person wants to receive.

@@ -312,6 +312,16 @@ class BatchSendResult:
 
 
 @dataclass(frozen=True)
+class BatchUpsertUsersResponse:
+    """Answers BatchUpsertUsers."""
+
+    results: tuple[UpsertResult, ...] = field(default=(), metadata={"read": v.many(v.message(lambda: UpsertResult))})
+    """One result per person, in the same order."""
+    written_count: int = field(default=0, metadata={"read": v.integer})
+    """How many are as asked for."""
+
+
+@dataclass(frozen=True)
 class Breaker:
     """Holds calls to a provider back while it fails. All workers share it."""
 
@@ -1027,6 +1037,16 @@ class TimelineEntry:
     """Push: what happened to each device."""
     provider: str = field(default="", metadata={"read": v.same})
     """The provider that took or refused it, such as "smtp.primary"; empty when none was called."""
+
+
+@dataclass(frozen=True)
+class UpsertResult:
+    """The outcome of one person."""
+
+    id: str | None = field(default=None, metadata={"read": v.same})
+    """Our id of the person, who is as asked for now."""
+    error: Mapping[str, Any] | None = field(default=None, metadata={"read": v.same})
+    """Why not."""
 
 
 @dataclass(frozen=True)

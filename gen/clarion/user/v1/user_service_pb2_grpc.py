@@ -58,6 +58,11 @@ class UserServiceStub(object):
                 request_serializer=clarion_dot_user_dot_v1_dot_user__service__pb2.UpdateUserRequest.SerializeToString,
                 response_deserializer=clarion_dot_user_dot_v1_dot_user__service__pb2.UpdateUserResponse.FromString,
                 _registered_method=True)
+        self.BatchUpsertUsers = channel.unary_unary(
+                '/clarion.user.v1.UserService/BatchUpsertUsers',
+                request_serializer=clarion_dot_user_dot_v1_dot_user__service__pb2.BatchUpsertUsersRequest.SerializeToString,
+                response_deserializer=clarion_dot_user_dot_v1_dot_user__service__pb2.BatchUpsertUsersResponse.FromString,
+                _registered_method=True)
         self.DeleteUser = channel.unary_unary(
                 '/clarion.user.v1.UserService/DeleteUser',
                 request_serializer=clarion_dot_user_dot_v1_dot_user__service__pb2.DeleteUserRequest.SerializeToString,
@@ -133,6 +138,14 @@ class UserServiceServicer(object):
     def UpdateUser(self, request, context):
         """UpdateUser changes the fields in the mask, all or none. Another person who is an administrator is changed with `users:admin` only, and one's
         own address without `users:write` by AuthService.ChangeEmail only, which asks for the password.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BatchUpsertUsers(self, request, context):
+        """BatchUpsertUsers makes or changes up to 1,000 people, each known by its `external_id` and each on its own: one that is refused stops no
+        other. What a person is given without is left as it is. Safe to repeat.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -225,6 +238,11 @@ def add_UserServiceServicer_to_server(servicer, server):
                     servicer.UpdateUser,
                     request_deserializer=clarion_dot_user_dot_v1_dot_user__service__pb2.UpdateUserRequest.FromString,
                     response_serializer=clarion_dot_user_dot_v1_dot_user__service__pb2.UpdateUserResponse.SerializeToString,
+            ),
+            'BatchUpsertUsers': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchUpsertUsers,
+                    request_deserializer=clarion_dot_user_dot_v1_dot_user__service__pb2.BatchUpsertUsersRequest.FromString,
+                    response_serializer=clarion_dot_user_dot_v1_dot_user__service__pb2.BatchUpsertUsersResponse.SerializeToString,
             ),
             'DeleteUser': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteUser,
@@ -381,6 +399,33 @@ class UserService(object):
             '/clarion.user.v1.UserService/UpdateUser',
             clarion_dot_user_dot_v1_dot_user__service__pb2.UpdateUserRequest.SerializeToString,
             clarion_dot_user_dot_v1_dot_user__service__pb2.UpdateUserResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchUpsertUsers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/clarion.user.v1.UserService/BatchUpsertUsers',
+            clarion_dot_user_dot_v1_dot_user__service__pb2.BatchUpsertUsersRequest.SerializeToString,
+            clarion_dot_user_dot_v1_dot_user__service__pb2.BatchUpsertUsersResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -46,6 +46,10 @@ class UserServiceStub:
     """UpdateUser changes the fields in the mask, all or none. Another person who is an administrator is changed with `users:admin` only, and one's
     own address without `users:write` by AuthService.ChangeEmail only, which asks for the password.
     """
+    BatchUpsertUsers: _grpc.UnaryUnaryMultiCallable[_user_service_pb2.BatchUpsertUsersRequest, _user_service_pb2.BatchUpsertUsersResponse]
+    """BatchUpsertUsers makes or changes up to 1,000 people, each known by its `external_id` and each on its own: one that is refused stops no
+    other. What a person is given without is left as it is. Safe to repeat.
+    """
     DeleteUser: _grpc.UnaryUnaryMultiCallable[_user_service_pb2.DeleteUserRequest, _user_service_pb2.DeleteUserResponse]
     """DeleteUser removes a person with their devices, preferences, credentials and tokens. Over the gateway the person is erased: what is
     not sent to them yet is cancelled, and the content of what was sent is removed. That is a saga, which goes on when the call is over;
@@ -82,6 +86,10 @@ class UserServiceAsyncStub(UserServiceStub):
     UpdateUser: _aio.UnaryUnaryMultiCallable[_user_service_pb2.UpdateUserRequest, _user_service_pb2.UpdateUserResponse]  # type: ignore[assignment]
     """UpdateUser changes the fields in the mask, all or none. Another person who is an administrator is changed with `users:admin` only, and one's
     own address without `users:write` by AuthService.ChangeEmail only, which asks for the password.
+    """
+    BatchUpsertUsers: _aio.UnaryUnaryMultiCallable[_user_service_pb2.BatchUpsertUsersRequest, _user_service_pb2.BatchUpsertUsersResponse]  # type: ignore[assignment]
+    """BatchUpsertUsers makes or changes up to 1,000 people, each known by its `external_id` and each on its own: one that is refused stops no
+    other. What a person is given without is left as it is. Safe to repeat.
     """
     DeleteUser: _aio.UnaryUnaryMultiCallable[_user_service_pb2.DeleteUserRequest, _user_service_pb2.DeleteUserResponse]  # type: ignore[assignment]
     """DeleteUser removes a person with their devices, preferences, credentials and tokens. Over the gateway the person is erased: what is
@@ -140,6 +148,16 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_user_service_pb2.UpdateUserResponse, _abc.Awaitable[_user_service_pb2.UpdateUserResponse]]:
         """UpdateUser changes the fields in the mask, all or none. Another person who is an administrator is changed with `users:admin` only, and one's
         own address without `users:write` by AuthService.ChangeEmail only, which asks for the password.
+        """
+
+    @_abc_1.abstractmethod
+    def BatchUpsertUsers(
+        self,
+        request: _user_service_pb2.BatchUpsertUsersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_user_service_pb2.BatchUpsertUsersResponse, _abc.Awaitable[_user_service_pb2.BatchUpsertUsersResponse]]:
+        """BatchUpsertUsers makes or changes up to 1,000 people, each known by its `external_id` and each on its own: one that is refused stops no
+        other. What a person is given without is left as it is. Safe to repeat.
         """
 
     @_abc_1.abstractmethod
