@@ -25,6 +25,7 @@ LENGTH = struct.Struct("<I")
 ANSWER = struct.Struct("<BII")
 # At the start of the shared memory: the index of the item under way.
 PROGRESS = struct.Struct("<I")
+NONE_BEGUN = 2**32 - 1  # in place of an index: no item was worked on yet
 SHARED_START = 64
 SHARED_SIZE = 4 * 1024 * 1024
 

@@ -84,6 +84,7 @@ class ProcessPool:
     async def _render(self, jobs: Sequence[RenderJob], lane: Lane) -> list[Outcome]:
         outcomes: dict[int, Outcome] = {}
         blamed: set[int] = set()
+        idle_deaths = 0
         async with self._lanes[lane]:
             while len(outcomes) < len(jobs):
                 chunk = _next_chunk(jobs, outcomes, blamed)
@@ -92,7 +93,9 @@ class ProcessPool:
                     answers, death = await process.ask(_request(process, asked), len(asked))
                 for index, answer in zip(chunk, answers, strict=False):
                     outcomes[index] = _outcome(jobs[index], answer)
-                if death is not None:
+                if death is not None and not death.begun and idle_deaths < self._size:
+                    idle_deaths += 1  # it was on its way out, such as by the kernel's choice for want of memory
+                elif death is not None:
                     culprit = chunk[death.index]
                     if culprit in blamed or death.cause in {Cause.CPU, Cause.OUTPUT}:
                         outcomes[culprit] = Outcome(_fault(jobs[culprit], death.cause), stopped=True)

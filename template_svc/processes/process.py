@@ -15,7 +15,7 @@ from typing import Self
 from mesh.process import telemetry
 from template_svc.library import LruCache
 from template_svc.models import ContentKey
-from template_svc.processes.frames import ANSWER, END, MAX_ANSWER, PROGRESS, RETIRING, SHARED_SIZE, SHARED_START, Answer
+from template_svc.processes.frames import ANSWER, END, MAX_ANSWER, NONE_BEGUN, PROGRESS, RETIRING, SHARED_SIZE, SHARED_START, Answer
 
 log = logging.getLogger(__name__)
 
@@ -51,10 +51,11 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """The process ended while it worked on the item of this index."""
+    """The process ended while it worked on the item of this index; unless it had `begun`, nothing that it was asked can be the reason."""
 
     index: int
     cause: Cause
+    begun: bool = True
 
 
 class StartFailed(Exception):
@@ -107,7 +108,7 @@ class RenderProcess:
         answers: list[Answer] = []
         cause: Cause | None = None
         try:
-            PROGRESS.pack_into(self._shared, 0, 0)
+            PROGRESS.pack_into(self._shared, 0, NONE_BEGUN)
             cause = await self._exchange(request, count, answers, silence_s or self._silence_s)
         except TimeoutError:
             cause = Cause.SILENCE
@@ -123,10 +124,12 @@ class RenderProcess:
         if cause is Cause.CRASH and ended in {-signal.SIGPROF, -signal.SIGXCPU}:
             cause = Cause.CPU
         # the index may have been written by a template that broke out, so it counts only as far as it can be true
-        index = max(len(answers), min(PROGRESS.unpack_from(self._shared)[0], count - 1))
+        reached = PROGRESS.unpack_from(self._shared)[0]
+        begun = reached != NONE_BEGUN or bool(answers)
+        index = max(len(answers), min(reached, count - 1)) if begun else 0
         _ENDED.add(1, {"cause": cause.value})
         log.warning("a render process ended", extra={"cause": cause.value, "exit_code": ended})
-        return answers, Death(index, cause)
+        return answers, Death(index, cause, begun)
 
     async def _exchange(self, request: bytes, count: int, answers: list[Answer], silence_s: float) -> Cause | None:
         async with asyncio.timeout(silence_s):
