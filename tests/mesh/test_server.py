@@ -144,7 +144,7 @@ async def test_mesh_channels_raise_service_errors_and_pass_identity_deadline_and
                 await stub.GetUser(user_service_pb2.GetUserRequest(id="none"), metadata=operator_metadata())
             assert missing.value.reason == "USER_NOT_FOUND"
             with pytest.raises(InvalidArgument):
-                await stub.GetUser(user_service_pb2.GetUserRequest(id="x" * 37), metadata=operator_metadata())
+                await stub.GetUser(user_service_pb2.GetUserRequest(id="x" * 129), metadata=operator_metadata())
             with pytest.raises(DeadlineExceeded):
                 await stub.GetUser(user_service_pb2.GetUserRequest(id="slow"), timeout=0.05, metadata=operator_metadata())
 

@@ -33,8 +33,8 @@ def test_a_complete_request_passes() -> None:
 
 def test_long_text_names_the_limit() -> None:
     """The limit counts characters."""
-    request = Send(user_id="u" * 37, channel=channel_pb2.CHANNEL_EMAIL, template="t")
-    assert _violations(request) == [("user_id", "must have at most 36 characters")]
+    request = Send(user_id="u" * 129, channel=channel_pb2.CHANNEL_EMAIL, template="t")
+    assert _violations(request) == [("user_id", "must have at most 128 characters")]
 
 
 def test_a_pattern_is_described_in_words() -> None:

@@ -88,7 +88,7 @@ async def test_what_was_read_can_be_changed_and_written_back(client: httpx.Async
     body = (await client.get("/v1/users/u1")).json() | {"name": "Countess", "create_time": "nonsense"}
     assert (await client.patch("/v1/users/u1", json=body)).status_code == 200
     request = invoker.calls[-1].request
-    assert set(request.update_mask.paths) == {"email", "name", "locale", "timezone"}
+    assert set(request.update_mask.paths) == {"email", "name", "locale", "timezone", "external_id"}
     assert (request.user.name, request.user.etag, request.user.id, request.user.role) == ("Countess", "Ab_-1", "", 0)
 
 
