@@ -10,12 +10,15 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from clarion.delivery.v1.delivery_pb2 import Delivery, DeliveryFailed, DeliveryRequested, Outcome
 from clarion.notification.v1.notification_pb2 import NotificationStatus
 from delivery.attempt_result import expired
-from delivery.disposition import Broken, Dead, Defer, Disposition, Done, Retry
+from delivery.disposition import Broken, Dead, Defer, Disposition, Done, Postpone, Retry, reason_of
 from delivery.envelopes import ENVELOPE_BYTES, ENVELOPE_ITEMS, FAILED, REQUESTED, UNREADABLE, Unreadable, ids_header
 from delivery.lanes import DATABASE, FAILED_QUEUE, Delay, Lane
 
 # A handler's breakdowns over one delivery that it is given; it may be the delivery's fault or that of the moment.
 MAX_CRASHES = 5
+
+# Two clocks that differ must not make a loop of it.
+_LEAST_POSTPONED_S = 5.0
 
 # An urgent delivery waits for no other one's provider call.
 _URGENT_ENVELOPE_SIZE = 1
@@ -77,6 +80,8 @@ class DeliveryActions:
                 self._retry(delivery, outcome, retry_after_s or 0.0, changed or delivery)
             case Defer(reason, delay_s):
                 self._defer(delivery, reason or "DEFERRED", delay_s)
+            case Postpone(rule, wait_s):
+                self._postpone(delivery, rule, wait_s)
             case Dead(outcome):
                 self._give_up(delivery, outcome)
             case Broken():
@@ -138,6 +143,18 @@ class DeliveryActions:
             return
         wait_s = self._wait(next_delivery, delay_s, delay)
         self._tell_planned(delivery, Outcome(reason=reason), NotificationStatus.NOTIFICATION_STATUS_QUEUED, wait_s)
+
+    def _postpone(self, delivery: Delivery, rule: str, wait_s: float) -> None:
+        """The same attempt waits in the database, however short the wait: the notification shows it, and can be cancelled there."""
+        wait_s = max(wait_s, _LEAST_POSTPONED_S)
+        if _is_over(delivery, self.now + timedelta(seconds=wait_s)):
+            self._expire(delivery, f"its time ends before its person wants it: {rule}")
+            return
+        next_delivery = _copy(delivery)
+        next_delivery.deferrals = next_delivery.crashes = 0
+        next_delivery.ClearField("not_before")
+        planned = Outcome(reason=reason_of(rule), detail=rule, next=next_delivery)
+        self._tell_planned(delivery, planned, NotificationStatus.NOTIFICATION_STATUS_SCHEDULED, wait_s)
 
     def _wait(self, delivery: Delivery, wait_s: float, delay: Delay) -> float:
         """Into the delay queue, with a note where that is only the first hop. Returns the seconds until the next try."""

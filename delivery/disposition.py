@@ -38,6 +38,14 @@ class Defer:
 
 
 @dataclass(frozen=True, slots=True)
+class Postpone:
+    """Not tried: its person does not want it now. Waits in the gateway's database for `wait_s`; the attempt is not used up."""
+
+    rule: str
+    wait_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Dead:
     """Given up: FAILED, and a dead letter for review."""
 
@@ -49,7 +57,12 @@ class Broken:
     """The worker's own code failed over this delivery: it is tried again alone, some times, and then given up."""
 
 
-Disposition = Done | Retry | Defer | Dead | Broken
+Disposition = Done | Retry | Defer | Postpone | Dead | Broken
 
 # Receives dispositions by the delivery's place in its envelope, ahead of the last of them.
 Settled = Callable[[Mapping[int, Disposition]], Awaitable[None]]
+
+
+def reason_of(rule: str) -> str:
+    """The rule that decided as a reason, such as "QUIET_HOURS" for "quiet_hours:22:00-07:30"."""
+    return rule.partition(":")[0].upper()

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from clarion.delivery.v1.delivery_pb2 import Delivery
-from clarion.notification.v1.notification_pb2 import DeviceResult
+from clarion.notification.v1.notification_pb2 import PRIORITY_HIGH, DeviceResult
 from clarion.template.v1.render_service_pb2 import Rendered, RenderItem
 from clarion.template.v1.template_pb2 import Content
 from clarion.user.v1.recipient_service_pb2 import Recipient, RecipientQuery
@@ -100,6 +100,21 @@ class Claim:
 def attempt_key(notification_id: str, run: int, attempt: int) -> str:
     """The ledger's name of an attempt."""
     return f"{notification_id}:{run}:{attempt}"
+
+
+def query_of(delivery: Delivery) -> RecipientQuery:
+    """What is asked about a delivery on its way to its person."""
+    return RecipientQuery(
+        user_id=delivery.user_id,
+        channel=delivery.channel,
+        category=delivery.category,
+        mandatory=delivery.mandatory,
+        email=delivery.email,
+        notification_id=delivery.notification_id,
+        template=delivery.template,
+        urgent=delivery.priority == PRIORITY_HIGH,
+        test=delivery.test,
+    )
 
 
 class Sender(Protocol):

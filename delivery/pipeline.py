@@ -12,12 +12,12 @@ from clarion.delivery.v1.delivery_pb2 import Delivery
 from clarion.notification.v1 import notification_pb2 as notification
 from clarion.template.v1.render_service_pb2 import RenderItem
 from clarion.template.v1.template_pb2 import ON_UNKNOWN_HOLD
-from clarion.user.v1.recipient_service_pb2 import DECISION_NOT_FOUND, DECISION_SEND, Recipient, RecipientQuery
+from clarion.user.v1.recipient_service_pb2 import DECISION_DEFER, DECISION_NOT_FOUND, DECISION_SEND, Recipient
 from delivery.attempt_result import ATTEMPTS, expired, outcome, reached_before, result_of
 from delivery.attempts import BEING_SENT, Attempts, Observer, identity, is_late, key_of, known
-from delivery.disposition import Broken, Dead, Defer, Disposition, Done, Settled
+from delivery.disposition import Broken, Dead, Defer, Disposition, Done, Postpone, Settled, reason_of
 from delivery.errors import TransientDeliveryError
-from delivery.models import Attempt, LedgerEntry, LedgerState, LedgerStore, ReadyDelivery, Recipients, Renderer
+from delivery.models import Attempt, LedgerEntry, LedgerState, LedgerStore, ReadyDelivery, Recipients, Renderer, query_of
 from delivery.routing import Routing
 from mesh.errors import Code, ServiceError
 
@@ -95,7 +95,9 @@ class DeliveryPipeline:
             self._defer_while_open(envelope)
             await self._resolve(envelope)
             tasks |= {asyncio.create_task(self._once(job)): index for index, job in (await self._render(envelope)).items()}
-            for index in [index for index, made in envelope.decided.items() if index not in answered and not isinstance(made, Defer)]:
+            for index in [
+                index for index, made in envelope.decided.items() if index not in answered and not isinstance(made, Defer | Postpone)
+            ]:
                 tasks[asyncio.create_task(self._conclude(deliveries[index], envelope.decided.pop(index)))] = index
             await self._collect(envelope, tasks, settled)
         finally:
@@ -142,7 +144,7 @@ class DeliveryPipeline:
 
     async def _conclude(self, delivery: Delivery, made: Disposition) -> Disposition:
         """Makes a decision without an attempt the attempt's only one, as a claim does for those that are sent."""
-        return made if isinstance(made, Defer | Broken) else await self._attempts.conclude(delivery, made)
+        return made if isinstance(made, Defer | Postpone | Broken) else await self._attempts.conclude(delivery, made)
 
     def _drop_expired(self, envelope: _Envelope) -> None:
         for index, delivery in envelope.open():
@@ -156,16 +158,15 @@ class DeliveryPipeline:
 
     async def _resolve(self, envelope: _Envelope) -> None:
         waiting = list(envelope.open())
-        queries = [
-            RecipientQuery(user_id=item.user_id, channel=item.channel, category=item.category, mandatory=item.mandatory, email=item.email)
-            for _, item in waiting
-        ]
+        queries = [query_of(item) for _, item in waiting]
         answers = await self._recipients.resolve(queries) if queries else []
         for (index, delivery), answer in zip(waiting, answers, strict=True):
             if isinstance(answer, ServiceError):
                 envelope.decided[index] = _after_failed_call(delivery, answer, self._most)
             elif answer.decision == DECISION_SEND:
                 envelope.recipients[index] = answer
+            elif answer.decision == DECISION_DEFER:
+                envelope.decided[index] = reached_before(delivery) or Postpone(answer.rule, answer.defer_for.ToTimedelta().total_seconds())
             else:
                 envelope.decided[index] = reached_before(delivery) or _refused(delivery, answer)
 
@@ -231,7 +232,7 @@ def _result(task: "asyncio.Task[Disposition]", delivery: Delivery) -> Dispositio
 def _refused(delivery: Delivery, recipient: Recipient) -> Disposition:
     if recipient.decision == DECISION_NOT_FOUND:
         return Dead(outcome(delivery, notification.NOTIFICATION_STATUS_FAILED, reason="USER_NOT_FOUND", detail="there is no such person"))
-    reason = recipient.rule.partition(":")[0].upper() or "SKIPPED"
+    reason = reason_of(recipient.rule) or "SKIPPED"
     return Done(outcome(delivery, notification.NOTIFICATION_STATUS_SKIPPED, reason=reason, detail=recipient.rule))
 
 

@@ -11,7 +11,14 @@ from google.protobuf.descriptor import ServiceDescriptor
 from clarion.notification.v1 import change_service_pb2, dead_letter_service_pb2, notification_service_pb2, saga_service_pb2
 from clarion.operations.v1 import breaker_service_pb2
 from clarion.template.v1 import render_service_pb2, template_service_pb2
-from clarion.user.v1 import auth_service_pb2, erasure_service_pb2, project_service_pb2, recipient_service_pb2, user_service_pb2
+from clarion.user.v1 import (
+    auth_service_pb2,
+    erasure_service_pb2,
+    policy_service_pb2,
+    project_service_pb2,
+    recipient_service_pb2,
+    user_service_pb2,
+)
 from delivery.cancellation import Cancellation
 from delivery.captures import Captures
 from delivery.clients import RecipientClient, RenderClient
@@ -19,6 +26,7 @@ from delivery.lanes import build_topology
 from gateway.accepting.admission import Admission
 from gateway.accepting.clients import TemplateClient, UserClient
 from gateway.accepting.convert import delivery_bytes
+from gateway.accepting.evaluation import Evaluation
 from gateway.accepting.limits import Claim
 from gateway.accepting.models import Row
 from gateway.accepting.notification_writer import NotificationWriter
@@ -100,6 +108,7 @@ DEAD_LETTER_SERVICE = dead_letter_service_pb2.DESCRIPTOR.services_by_name["DeadL
 SAGA_SERVICE = saga_service_pb2.DESCRIPTOR.services_by_name["SagaService"]
 BREAKER_SERVICE = breaker_service_pb2.DESCRIPTOR.services_by_name["BreakerService"]
 USER_SERVICE = user_service_pb2.DESCRIPTOR.services_by_name["UserService"]
+POLICY_SERVICE = policy_service_pb2.DESCRIPTOR.services_by_name["PolicyService"]
 PROJECT_SERVICE = project_service_pb2.DESCRIPTOR.services_by_name["ProjectService"]
 AUTH_SERVICE = auth_service_pb2.DESCRIPTOR.services_by_name["AuthService"]
 TEMPLATE_SERVICE = template_service_pb2.DESCRIPTOR.services_by_name["TemplateService"]
@@ -175,7 +184,9 @@ async def _open_parts(stack: AsyncExitStack, settings: Settings, broker: Broker 
     async def connect(peer: str, target: str, services: Sequence[ServiceDescriptor]) -> grpc.aio.Channel:
         return await stack.enter_async_context(open_peer(peer, target, identity=identity, settings=peers, services=services))
 
-    users = await connect("user_svc", peers.user_svc, [USER_SERVICE, PROJECT_SERVICE, AUTH_SERVICE, RECIPIENT_SERVICE, ERASURE_SERVICE])
+    users = await connect(
+        "user_svc", peers.user_svc, [USER_SERVICE, PROJECT_SERVICE, POLICY_SERVICE, AUTH_SERVICE, RECIPIENT_SERVICE, ERASURE_SERVICE]
+    )
     templates = await connect("template_svc", peers.template_svc, [TEMPLATE_SERVICE, RENDER_SERVICE])
     checks = (
         Check("database", database.ping),
@@ -237,7 +248,9 @@ async def _wire(stack: AsyncExitStack, settings: Settings, parts: _Parts) -> tup
     stack.push_async_callback(templates.close)
     users = UserClient(parts.users, fresh_s=accept.user_cache_s, stale_s=accept.stale_cache_s)
     stack.push_async_callback(users.close)
-    texts = RenderedTexts(*_open_delivery_clients(stack, parts))
+    recipients, renderer = _open_delivery_clients(stack, parts)
+    texts = RenderedTexts(recipients, renderer)
+    evaluation = Evaluation(templates=templates, users=users, recipients=recipients, now=parts.clock.now)
     sender = Sender(
         templates=templates,
         users=users,
@@ -256,14 +269,13 @@ async def _wire(stack: AsyncExitStack, settings: Settings, parts: _Parts) -> tup
     notifications = Notifications(store, parts.cancellation, watchers, parts.budget, parts.captures, people=users)
     desk = _open_desk(stack, settings, parts, relay=relay, users=users)
     dispatcher = Dispatcher(server_chain(parts.authenticator, Door.PUBLIC))
-    dispatcher.add(NOTIFICATION_SERVICE, NotificationServicer(sender=sender, notifications=notifications))
+    dispatcher.add(NOTIFICATION_SERVICE, NotificationServicer(sender=sender, evaluation=evaluation, notifications=notifications))
     dispatcher.add(CHANGE_SERVICE, ChangeServicer(_open_feed(stack, feed, users)))
     dispatcher.add(DEAD_LETTER_SERVICE, desk)
     dispatcher.add(BREAKER_SERVICE, BreakerServicer(Breakers(BreakerRepository(parts.breakers))))
-    dispatcher.add_remote(USER_SERVICE, parts.users)
-    dispatcher.add_remote(PROJECT_SERVICE, parts.users)
+    for service in (USER_SERVICE, PROJECT_SERVICE, POLICY_SERVICE, AUTH_SERVICE):
+        dispatcher.add_remote(service, parts.users)
     _add_sagas(stack, settings, parts, dispatcher, watchers=watchers, users=users)
-    dispatcher.add_remote(AUTH_SERVICE, parts.users)
     dispatcher.add_remote(TEMPLATE_SERVICE, parts.templates)
     dispatcher.decorate(limited(parts.logins))
     dispatcher.decorate(repeatable(calls))

@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator
 
 from clarion.notification.v1 import notification_service_pb2 as rpc
 from clarion.notification.v1.notification_service_pb2_grpc import NotificationServiceServicer
-from gateway.accepting.convert import draft_of, fingerprint_of, send_response
+from gateway.accepting.convert import draft_of, evaluation_message, fingerprint_of, question_of, send_response
+from gateway.accepting.evaluation import Evaluation
 from gateway.accepting.use_cases import Key, Sender, choose_key
 from gateway.notifications.convert import filters_of, notification_message
 from gateway.notifications.use_cases import Notifications
@@ -20,8 +21,9 @@ IDEMPOTENCY_KEY = "idempotency-key"
 class NotificationServicer(NotificationServiceServicer):
     """Serves notifications. `context` is unused: what a call carries is in `mesh.context.current()`."""
 
-    def __init__(self, *, sender: Sender, notifications: Notifications) -> None:
+    def __init__(self, *, sender: Sender, evaluation: Evaluation, notifications: Notifications) -> None:
         self._sender = sender
+        self._evaluation = evaluation
         self._notifications = notifications
 
     async def SendNotification(self, request: rpc.SendNotificationRequest, context: object) -> rpc.SendNotificationResponse:
@@ -46,6 +48,9 @@ class NotificationServicer(NotificationServiceServicer):
             return rpc.BatchSendResult(accepted=send_response(await self._sender.send(draft_of(item), key, report=False)))
         except ServiceError as error:
             return rpc.BatchSendResult(error=to_status(error))
+
+    async def EvaluateDelivery(self, request: rpc.EvaluateDeliveryRequest, context: object) -> rpc.EvaluateDeliveryResponse:
+        return evaluation_message(await self._evaluation.evaluate(current().caller, question_of(request)))
 
     async def GetNotification(self, request: rpc.GetNotificationRequest, context: object) -> rpc.GetNotificationResponse:
         found = await self._notifications.get(current().caller, request.id)

@@ -36,6 +36,7 @@ RESOURCES = {
     "SagaService": ("sagas", "Sagas", "Saga"),
     "ChangeService": ("changes", "Changes", "Change"),
     "ProjectService": ("projects", "Projects", "Project"),
+    "PolicyService": ("policies", "Policies", ""),
 }
 _SCALARS = {
     FieldDescriptor.CPPTYPE_BOOL: ("bool", "same", "False"),

@@ -5,7 +5,14 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from clarion.user.v1 import auth_service_pb2, erasure_service_pb2, project_service_pb2, recipient_service_pb2, user_service_pb2
+from clarion.user.v1 import (
+    auth_service_pb2,
+    erasure_service_pb2,
+    policy_service_pb2,
+    project_service_pb2,
+    recipient_service_pb2,
+    user_service_pb2,
+)
 from mesh.process.health import Check, HealthMonitor
 from mesh.process.memory_budget import MemoryBudget
 from mesh.process.runtime import App
@@ -38,6 +45,9 @@ from user_svc.devices.use_cases import Devices
 from user_svc.erasure.repository import ErasureRepository
 from user_svc.erasure.servicer import ErasureServicer
 from user_svc.erasure.use_cases import Erasure
+from user_svc.policies.repository import PolicyRepository
+from user_svc.policies.servicer import PolicyServicer
+from user_svc.policies.use_cases import Policies, RuleBook
 from user_svc.preferences.repository import PreferenceRepository
 from user_svc.preferences.unsubscribing import SEALED_FOR as LINKS
 from user_svc.preferences.unsubscribing import UnsubscribeLinks, Unsubscribing
@@ -59,6 +69,7 @@ NAME = "user_svc"
 
 USER_SERVICE = user_service_pb2.DESCRIPTOR.services_by_name["UserService"]
 AUTH_SERVICE = auth_service_pb2.DESCRIPTOR.services_by_name["AuthService"]
+POLICY_SERVICE = policy_service_pb2.DESCRIPTOR.services_by_name["PolicyService"]
 PROJECT_SERVICE = project_service_pb2.DESCRIPTOR.services_by_name["ProjectService"]
 RECIPIENT_SERVICE = recipient_service_pb2.DESCRIPTOR.services_by_name["RecipientService"]
 ERASURE_SERVICE = erasure_service_pb2.DESCRIPTOR.services_by_name["ErasureService"]
@@ -73,14 +84,17 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
         checks = (Check("database", database.ping), Check("bootstrap", parts.bootstrap.ensure))
         health = HealthMonitor(checks, services=parts.dispatcher.service_names)
         clock = SharedClock(database.server_time_s)
+        limits = Periodic("limits.forget", ContactRepository(database).forget_old, interval_s=3600, at_once=False)
         try:
             clock.start()
+            limits.start()
             await health.start()
             budget, grace_s = MemoryBudget.of(settings.common), settings.common.grace_s
             async with serve_grpc(parts.dispatcher, settings.grpc, health, budget=budget, grace_s=grace_s) as port:
                 yield App(NAME, health, {"grpc": port}, settings.grpc.connections)
         finally:
             await health.close()
+            await limits.close()
             await clock.close()
             passwords.close()
 
@@ -122,10 +136,12 @@ def _wire(settings: Settings, database: Database, passwords: PasswordHasher, rev
         revocations=revocations,
     )
     suppressions = Suppressions(SuppressionRepository(database), now=_now)
+    policies = PolicyRepository(database)
+    book = RuleBook(policies)
     user_servicer = UserServicer(
         users=users,
         devices=Devices(DeviceRepository(database), now=_now),
-        preferences=PreferenceBook(PreferenceRepository(database), now=_now),
+        preferences=PreferenceBook(PreferenceRepository(database), book, now=_now),
         suppressions=suppressions,
     )
     auth_servicer = AuthServicer(
@@ -137,9 +153,10 @@ def _wire(settings: Settings, database: Database, passwords: PasswordHasher, rev
     dispatcher.add(USER_SERVICE, user_servicer)
     dispatcher.add(AUTH_SERVICE, auth_servicer)
     dispatcher.add(PROJECT_SERVICE, ProjectServicer(Projects(ProjectRepository(database), now=_now)))
+    dispatcher.add(POLICY_SERVICE, PolicyServicer(Policies(policies, book, now=_now)))
     contacts, links = ContactRepository(database), UnsubscribeLinks(Sealer(settings.sealing.secret, LINKS, old=settings.sealing.old))
     unsubscribing = Unsubscribing(links, contacts, PreferenceRepository(database), now=_now)
-    dispatcher.add(RECIPIENT_SERVICE, RecipientServicer(Recipients(contacts), suppressions, unsubscribing, links))
+    dispatcher.add(RECIPIENT_SERVICE, RecipientServicer(Recipients(contacts, book, now=_now), suppressions, unsubscribing, links))
     dispatcher.add(ERASURE_SERVICE, ErasureServicer(Erasure(ErasureRepository(database))))
     bootstrap = Bootstrap(
         settings.bootstrap,

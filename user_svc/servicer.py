@@ -8,7 +8,7 @@ from mesh.errors import ServiceError
 from mesh.rpc.validation import validate
 from user_svc.devices.convert import device_to_proto, platform_from_proto
 from user_svc.devices.use_cases import Devices
-from user_svc.preferences.convert import preferences_to_proto, rules_from_proto
+from user_svc.preferences.convert import preference_changes_from_proto, preferences_to_proto
 from user_svc.preferences.use_cases import PreferenceBook
 from user_svc.suppressions.convert import suppression_to_proto
 from user_svc.suppressions.use_cases import Suppressions
@@ -66,7 +66,7 @@ class UserServicer(UserServiceServicer):
         self, request: preference_pb2.UpdatePreferencesRequest, context: object
     ) -> preference_pb2.UpdatePreferencesResponse:
         preferences = await self._preferences.update_preferences(
-            current().caller, await self._id_of(request.user_id), rules_from_proto(request), etag=request.etag
+            current().caller, await self._id_of(request.user_id), preference_changes_from_proto(request), etag=request.etag
         )
         return preference_pb2.UpdatePreferencesResponse(preferences=preferences_to_proto(preferences))
 

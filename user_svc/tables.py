@@ -8,6 +8,7 @@ from sqlalchemy import (
     ForeignKey,
     Identity,
     Index,
+    Integer,
     LargeBinary,
     MetaData,
     Table,
@@ -16,7 +17,7 @@ from sqlalchemy import (
     false,
     func,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 metadata = MetaData()
 
@@ -56,6 +57,8 @@ users = Table(
     # When a preference was last changed: the rules themselves don't show it once one is removed.
     Column("preferences_time", _TIME),
     Column("external_id", Text(collation="C")),
+    # Such as "22:00-07:30", or "off"; NULL where the project's apply.
+    Column("quiet_hours", Text),
 )
 Index("users_external_id", users.c.project, users.c.external_id, unique=True)
 Index("users_email", users.c.project, func.lower(users.c.email), unique=True)
@@ -83,11 +86,47 @@ preferences = Table(
     "preferences",
     metadata,
     Column("user_id", _ID, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
-    # "*" means every channel; an empty category means every category.
+    # "*" means every channel; an empty category means every category, "template:welcome" one template.
     Column("channel", Text, primary_key=True),
     Column("category", Text, primary_key=True),
     Column("choice", Text, nullable=False),
 )
+
+# What a project decides for people who have not chosen. `rules` holds lists of channel, category and choice as `preferences` does.
+delivery_policies = Table(
+    "delivery_policies",
+    metadata,
+    _of_project(primary_key=True),
+    Column("rules", JSONB, nullable=False),
+    Column("quiet_hours", Text),
+    Column("update_time", _TIME, nullable=False),
+)
+
+# `texts` holds [name, description] by locale.
+categories = Table(
+    "categories",
+    metadata,
+    _of_project(primary_key=True),
+    Column("id", Text(collation="C"), primary_key=True),
+    Column("texts", JSONB, nullable=False),
+    Column("mandatory", Boolean, nullable=False),
+    Column("limit_count", Integer),
+    Column("limit_window_s", Integer),
+    Column("create_time", _TIME, nullable=False),
+    Column("update_time", _TIME, nullable=False),
+)
+
+# The notifications that count for the limit of their category. `test` keeps what test keys send apart.
+limited_notifications = Table(
+    "limited_notifications",
+    metadata,
+    Column("user_id", _ID, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    Column("category", Text(collation="C"), primary_key=True),
+    Column("test", Boolean, primary_key=True),
+    Column("notification_id", _ID, primary_key=True),
+    Column("time", _TIME, nullable=False, server_default=func.now()),
+)
+Index("limited_notifications_by_time", limited_notifications.c.time)
 
 suppressions = Table(
     "suppressions",

@@ -8,13 +8,22 @@ from google.protobuf.message import DecodeError
 from clarion.channel.v1 import channel_pb2
 from clarion.delivery.v1 import delivery_pb2
 from clarion.notification.v1 import notification_pb2, notification_service_pb2
+from clarion.user.v1 import recipient_service_pb2
 from delivery.envelopes import envelope
+from gateway.accepting import errors
+from gateway.accepting.evaluation import Answer, Question
 from gateway.accepting.models import Acceptance, Draft, TemplateSummary
 from gateway.notifications.convert import channel_of, status_number
 from gateway.notifications.models import Priority
 from mesh.errors import InvalidArgument
 from mesh.ids import canonical
 from mesh.rpc.timestamps import from_timestamp
+
+_DECISIONS = {
+    recipient_service_pb2.DECISION_SEND: notification_service_pb2.DELIVERY_DECISION_SEND,
+    recipient_service_pb2.DECISION_SKIP: notification_service_pb2.DELIVERY_DECISION_SKIP,
+    recipient_service_pb2.DECISION_DEFER: notification_service_pb2.DELIVERY_DECISION_DEFER,
+}
 
 
 def draft_of(request: notification_service_pb2.SendNotificationRequest) -> Draft:
@@ -31,6 +40,33 @@ def draft_of(request: notification_service_pb2.SendNotificationRequest) -> Draft
         category=request.category,
         metadata=dict(request.metadata) if request.metadata else {},
     )
+
+
+def question_of(request: notification_service_pb2.EvaluateDeliveryRequest) -> Question:
+    """What is asked about. Raises InvalidArgument for an enum number or a time that does not exist."""
+    return Question(
+        canonical(request.user_id) or request.user_id,
+        request.template,
+        _priority_of(request.priority),
+        request.category,
+        from_timestamp("send_at", request.send_at) if request.HasField("send_at") else None,
+    )
+
+
+def evaluation_message(answer: Answer) -> notification_service_pb2.EvaluateDeliveryResponse:
+    """Raises UserNotFound where the person is gone."""
+    recipient = answer.recipient
+    if recipient.decision not in _DECISIONS:
+        raise errors.UserNotFound.of("user_id", errors.NO_SUCH_USER)
+    response = notification_service_pb2.EvaluateDeliveryResponse(
+        decision=_DECISIONS[recipient.decision],
+        rule=recipient.rule,
+        channel=channel_pb2.Channel.ValueType(answer.channel),
+        category=answer.category,
+    )
+    if recipient.HasField("defer_for"):
+        response.defer_until.FromDatetime(answer.at + recipient.defer_for.ToTimedelta())
+    return response
 
 
 def fingerprint_of(request: notification_service_pb2.SendNotificationRequest) -> bytes:

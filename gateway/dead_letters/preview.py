@@ -10,8 +10,8 @@ from google.protobuf.struct_pb2 import Struct
 
 from clarion.delivery.v1.delivery_pb2 import Delivery
 from clarion.template.v1.render_service_pb2 import RenderItem
-from clarion.user.v1.recipient_service_pb2 import Decision, Recipient, RecipientQuery
-from delivery.models import Recipients, Renderer
+from clarion.user.v1.recipient_service_pb2 import Decision, Recipient
+from delivery.models import Recipients, Renderer, query_of
 from gateway.dead_letters.models import Preview
 from mesh.errors import ServiceError
 from mesh.rpc.redaction import redacted
@@ -50,13 +50,8 @@ class Previewer:
         return await self._rendered(preview, shown, locale)
 
     async def _recipient(self, delivery: Delivery) -> Recipient | str:
-        query = RecipientQuery(
-            user_id=delivery.user_id,
-            channel=delivery.channel,
-            category=delivery.category,
-            mandatory=delivery.mandatory,
-            email=delivery.email,
-        )
+        query = query_of(delivery)
+        query.ClearField("notification_id")  # a look counts for no limit
         return await _only(self._recipients.resolve([query]))
 
     async def _rendered(self, preview: Preview, shown: Delivery, locale: str) -> Preview:

@@ -77,12 +77,12 @@ SELECT id, channel, priority, payload, status, caller, user_id, create_time, sha
 _CALLERS_AT_ONCE = 200
 
 # In order of the id, as settlement locks too, so that the two never wait for each other in a circle. An outcome that was faster keeps
-# its status. The range spares the partitions that none of the ids is in.
+# its status; what it has put back into the database is not queued any more. The range spares the partitions that none of the ids is in.
 _MARK = f"""
 WITH given AS (SELECT * FROM unnest($1::uuid[], $2::timestamptz[]) AS t(id, queued_at)),
 mine AS (
     SELECT n.id FROM notifications n
-    WHERE n.id = ANY($1::uuid[]) AND n.id BETWEEN $3 AND $4 AND n.queued_at IS NULL
+    WHERE n.id = ANY($1::uuid[]) AND n.id BETWEEN $3 AND $4 AND n.queued_at IS NULL AND n.status <> {Status.SCHEDULED:d}
     ORDER BY n.id FOR UPDATE
 )
 UPDATE notifications n SET

@@ -51,7 +51,7 @@ class Status(IntEnum):
     EXPIRED = 10
 
 
-_OUTCOMES = frozenset(set(Status) - {Status.SCHEDULED, Status.PENDING})
+_OUTCOMES = frozenset(set(Status) - {Status.PENDING})
 
 # From each status, where it may go. PENDING takes outcomes too, since a worker may be faster than the mark that the bus has it. What is on
 # the bus is CANCELLED only after the ledger holds the mark (`delivery/cancellation.py`); a worker that finds it reports an outcome.
@@ -71,7 +71,7 @@ TRANSITIONS: Mapping[Status, frozenset[Status]] = {
 TERMINAL = frozenset({Status.SENT, Status.FAILED, Status.SKIPPED, Status.CANCELLED, Status.EXPIRED})
 CANCELLABLE = frozenset(status for status, onward in TRANSITIONS.items() if Status.CANCELLED in onward)
 
-# Within one attempt things happen in this order; QUEUED as an outcome means that the attempt was deferred before it began.
+# Within one attempt things happen in this order; QUEUED and SCHEDULED as outcomes mean that the attempt was deferred before it began.
 _STAGE = {Status.PENDING: -1, Status.QUEUED: 0, Status.SENDING: 1, Status.RETRYING: 2}
 
 # In these the provider was not tried, so that the attempt is not used up. One that waits in the database is in its next attempt.
@@ -88,7 +88,7 @@ class DeviceResult:
 
 
 class EntryKey(NamedTuple):
-    """Two entries with the same key are the same event. `mark` is the time in µs for parkings (an attempt may have many), else 0.
+    """Two entries with the same key are the same event. `mark` is the time in µs for deferrals (an attempt may have many), else 0.
 
     A cancel belongs to no attempt, so that of the gateway and that of a worker who comes upon it are one.
     """
@@ -117,7 +117,8 @@ class Entry:
     @property
     def key(self) -> EntryKey:
         """What makes the entry one of its kind."""
-        mark = int(self.time.timestamp() * 1e6) if self.status is Status.QUEUED else 0
+        deferred = self.status is Status.QUEUED or (self.status is Status.SCHEDULED and self.attempt > 0)
+        mark = int(self.time.timestamp() * 1e6) if deferred else 0
         return EntryKey(self.run, 0 if self.status is Status.CANCELLED else self.attempt, self.status, mark)
 
 
@@ -133,6 +134,11 @@ class Outcome:
     transient: bool = False
     # the serialized delivery of the next try, which waits in the database until `entry.next_attempt_time`; empty where it is on the bus
     next_payload: bytes = field(default=b"", repr=False)
+
+    @property
+    def postponed(self) -> bool:
+        """Whether its person does not want it now."""
+        return self.entry.status is Status.SCHEDULED
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +163,10 @@ class Progress:
         """The progress that an outcome leads to; itself when the outcome is late, repeated or forbidden by the table."""
         if entry.run != self.run or entry.status not in _OUTCOMES or entry.status not in TRANSITIONS[self.status]:
             return self
+        if entry.status is Status.SCHEDULED:
+            # postponed before the attempt began; any number of times, between which it was on the bus
+            begun = (entry.attempt, _STAGE[Status.QUEUED]) < (self.attempt, _STAGE[self.status])
+            return self if begun else Progress(Status.SCHEDULED, entry.run, entry.attempt)
         if entry.status not in TERMINAL and (entry.attempt, _STAGE[entry.status]) <= (self.attempt, _STAGE[self.status]):
             return self
         return Progress(entry.status, entry.run, entry.attempt)
@@ -185,7 +195,7 @@ def expand(entries: Iterable[Entry]) -> tuple[Entry, ...]:
 
 def _place(entry: Entry) -> tuple[int, bool, int, int, datetime]:
     stage = _STAGE.get(entry.status, 0)
-    if entry.status is Status.SCHEDULED:
+    if entry.status is Status.SCHEDULED and not entry.attempt:
         stage = _STAGE[Status.PENDING] - 1
     return entry.run, entry.status in TERMINAL, entry.attempt, stage, entry.time
 
@@ -222,7 +232,7 @@ class Notification:
     @property
     def shown_status(self) -> Status:
         """The status that callers see: a far retry waits as a scheduled send does, and is a retry all the same."""
-        return Status.RETRYING if self.status is Status.SCHEDULED and self.progress.attempt else self.status
+        return Status.RETRYING if self.status is Status.SCHEDULED and self.progress.attempts else self.status
 
 
 class OutboxItem(NamedTuple):

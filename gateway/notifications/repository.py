@@ -121,9 +121,9 @@ def _has_status(status: Status) -> ColumnElement[bool]:
     """As callers see it: see `Notification.shown_status`."""
     table = notifications.c
     if status is Status.SCHEDULED:
-        return (table.status == status) & (table.attempt == 0)
+        return (table.status == status) & (table.attempt <= 1)
     if status is Status.RETRYING:
-        return (table.status == status) | ((table.status == Status.SCHEDULED) & (table.attempt > 0))
+        return (table.status == status) | ((table.status == Status.SCHEDULED) & (table.attempt > 1))
     return table.status == status
 
 
@@ -168,7 +168,8 @@ def _timeline(row: Any, entries: Sequence[Entry]) -> tuple[Entry, ...]:
     scheduled = row.send_at is not None and row.send_at > row.create_time
     derived = [Entry(row.create_time, Status.SCHEDULED if scheduled else Status.PENDING)]
     if row.queued_at is not None:
-        derived.append(Entry(row.queued_at, Status.QUEUED, row.run))
+        postponed = (entry.attempt for entry in entries if entry.status is Status.SCHEDULED and entry.run == row.run)
+        derived.append(Entry(row.queued_at, Status.QUEUED, row.run, max(postponed, default=0)))
     return expand([*derived, *entries])
 
 

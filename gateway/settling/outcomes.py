@@ -17,7 +17,7 @@ from mesh.stores.database import Database
 # In order of the id: every statement that locks many rows does so in this order, or two could wait for each other. The range spares the
 # partitions that none of the ids is in.
 _LOCK = """
-SELECT id, status, run, attempt, user_id, channel, create_time, payload IS NULL AS erased FROM notifications
+SELECT id, status, run, attempt, user_id, channel, create_time, queued_at, payload IS NULL AS erased FROM notifications
 WHERE id = ANY($1::uuid[]) AND id BETWEEN $2 AND $3 ORDER BY id FOR UPDATE
 """
 
@@ -30,9 +30,11 @@ WHERE n.id = g.id AND n.id BETWEEN $7 AND $8
 """
 
 # A try that is far away waits like a scheduled send, as the attempt that it will be: an outcome of the one before is late by then.
+# What was postponed has begun no attempt.
 _PUT_BACK = f"""
 UPDATE notifications n SET
-    status = {Status.SCHEDULED:d}, attempt = n.attempt + 1, payload = g.payload, dispatch_at = g.dispatch_at, queued_at = NULL
+    status = {Status.SCHEDULED:d}, attempt = n.attempt + CAST(n.status <> {Status.SCHEDULED:d} AS int),
+    payload = g.payload, dispatch_at = g.dispatch_at, queued_at = NULL
 FROM unnest($1::uuid[], $2::bytea[], $3::timestamptz[]) AS g(id, payload, dispatch_at)
 WHERE n.id = g.id AND n.id BETWEEN $4 AND $5 AND n.payload IS NOT NULL
 """
@@ -80,6 +82,7 @@ WHERE id = ANY($1::uuid[]) ORDER BY id
 UNREADABLE = "UNREADABLE"
 _UNREADABLE_DETAIL = "its message on the bus can't be read by any worker"
 
+_PUT_BACK_IN = frozenset({Status.RETRYING, Status.SCHEDULED})
 _UNSENT = frozenset({Status.CANCELLED, Status.EXPIRED})
 _MAX_SMALLINT = 2**15 - 1
 
@@ -146,10 +149,10 @@ class Outcomes:
         erased = {row["id"] for row in rows if row["erased"]}
         if erased:
             reported = [_without_details(outcome) if outcome.notification_id in erased else outcome for outcome in reported]
-        changed = advance(known, reported)
+        changed = advance(known, [outcome for outcome in reported if not (outcome.postponed and outcome.notification_id in erased)])
         if changed:
             await driver.fetch(_ADVANCE, *_columns_of(changed), ids[0], ids[-1])
-            back = [outcome for progress, outcome in changed.values() if progress.status is Status.RETRYING and outcome.next_payload]
+            back = [outcome for progress, outcome in changed.values() if progress.status in _PUT_BACK_IN and outcome.next_payload]
             if back:
                 columns = (
                     [one.notification_id for one in back],
@@ -157,7 +160,14 @@ class Outcomes:
                     [one.entry.next_attempt_time for one in back],
                 )
                 await driver.fetch(_PUT_BACK, *columns, ids[0], ids[-1])
-        await driver.fetch(_RECORD, *entry_columns([(outcome.notification_id, outcome.entry) for outcome in reported]))
+        entries = [(outcome.notification_id, outcome.entry) for outcome in reported]
+        entries += [
+            # being queued is a column, which the next time takes
+            (row["id"], Entry(row["queued_at"], Status.QUEUED, row["run"], row["attempt"]))
+            for row in rows
+            if row["queued_at"] is not None and row["id"] in changed and changed[row["id"]][0].status is Status.SCHEDULED
+        ]
+        await driver.fetch(_RECORD, *entry_columns(entries))
         unsent = {key for key, (progress, _) in changed.items() if progress.status in _UNSENT}
         return Applied(
             tuple(known),

@@ -1,6 +1,6 @@
-"""A second and a third try of a read that takes unusually long, beside the first (Dean and Barroso, The Tail at Scale, CACM 2013).
+"""A second and a third try of a call that takes unusually long, beside the first (Dean and Barroso, The Tail at Scale, CACM 2013).
 
-gRPC's core has no hedging (gRFC A6 is not implemented there). Which replica serves a try is the balancer's choice, so a read that hangs
+gRPC's core has no hedging (gRFC A6 is not implemented there). Which replica serves a try is the balancer's choice, so a call that hangs
 on one replica is answered by another.
 """
 
@@ -33,8 +33,8 @@ T = TypeVar("T")
 
 
 def may_hedge(method: Method) -> bool:
-    """Whether it is a read between our own services: free of side effects, and cheap enough to be asked twice."""
-    return method.read_only and not method.server_streaming and method.access == options_pb2.ACCESS_INTERNAL
+    """Whether it is a call between our own services that may be made twice: cheap, and the same at once as one after the other."""
+    return method.idempotent and not method.server_streaming and method.access == options_pb2.ACCESS_INTERNAL
 
 
 class Hedge:

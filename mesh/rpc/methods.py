@@ -35,7 +35,6 @@ class Method:
     deadline_s: float
     success_status: int
     idempotent: bool
-    read_only: bool
     descriptor: MethodDescriptor
 
 
@@ -68,7 +67,6 @@ def method_of(descriptor: MethodDescriptor) -> Method:
         deadline_s=policy.default_deadline_ms / 1000,
         success_status=policy.success_status or 200,
         idempotent=options.idempotency_level != descriptor_pb2.MethodOptions.IDEMPOTENCY_UNKNOWN,
-        read_only=options.idempotency_level == descriptor_pb2.MethodOptions.NO_SIDE_EFFECTS,
         descriptor=descriptor,
     )
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from clarion.delivery.v1.delivery_pb2 import Delivery, DeliveryFailed, DeliveryRequested, Outcome
 from clarion.notification.v1.notification_pb2 import NotificationStatus
 from delivery.actions import MAX_CRASHES, DeliveryActions
-from delivery.disposition import Dead, Defer, Disposition, Done, Retry
+from delivery.disposition import Dead, Defer, Disposition, Done, Postpone, Retry
 from delivery.lanes import FAILED_QUEUE, build_topology, lane_of
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -263,3 +263,22 @@ def test_large_deliveries_share_no_message_that_the_broker_may_refuse() -> None:
     assert [
         delivery.notification_id for message in actions.messages for delivery in DeliveryRequested.FromString(message.body).deliveries
     ] == [f"n{number}" for number in range(50)]
+
+
+@pytest.mark.parametrize(("wait_s", "waits_s"), [(25_200.0, 25_200), (60.0, 60), (0.2, 5)])
+def test_what_is_postponed_waits_in_the_database_in_the_same_attempt(wait_s: float, waits_s: int) -> None:
+    """However short the wait; never so short that two clocks which differ make a loop of it."""
+    actions = settled(make_delivery(attempt=2, deferrals=3), Postpone("quiet_hours:22:00-07:00", wait_s))
+    assert actions.messages == []
+    (outcome,) = actions.outcomes
+    assert (outcome.status, outcome.attempt) == (NotificationStatus.NOTIFICATION_STATUS_SCHEDULED, 2)
+    assert (outcome.reason, outcome.detail) == ("QUIET_HOURS", "quiet_hours:22:00-07:00")
+    assert outcome.next_attempt_time.ToDatetime(UTC) == NOW + timedelta(seconds=waits_s)
+    assert (outcome.next.attempt, outcome.next.deferrals) == (2, 0)
+
+
+def test_what_its_person_wants_too_late_is_expired_at_once() -> None:
+    actions = settled(make_delivery(expires_s=3600), Postpone("quiet_hours:22:00-07:00", 7200.0))
+    (outcome,) = actions.outcomes
+    assert outcome.status == NotificationStatus.NOTIFICATION_STATUS_EXPIRED
+    assert "quiet_hours:22:00-07:00" in outcome.detail

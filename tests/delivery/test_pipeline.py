@@ -12,12 +12,13 @@ from clarion.notification.v1.notification_pb2 import (
     NOTIFICATION_STATUS_RETRYING,
     NOTIFICATION_STATUS_SENT,
     NOTIFICATION_STATUS_SKIPPED,
+    PRIORITY_HIGH,
     DeviceResult,
 )
 from clarion.template.v1.template_pb2 import ON_UNKNOWN_HOLD
-from clarion.user.v1.recipient_service_pb2 import DECISION_NOT_FOUND, DECISION_SKIP, Recipient
+from clarion.user.v1.recipient_service_pb2 import DECISION_DEFER, DECISION_NOT_FOUND, DECISION_SKIP, Recipient
 from delivery.attempt_result import decode, encode
-from delivery.disposition import Broken, Dead, Defer, Disposition, Done, Retry
+from delivery.disposition import Broken, Dead, Defer, Disposition, Done, Postpone, Retry
 from delivery.errors import PermanentDeliveryError, TransientDeliveryError
 from delivery.models import (
     Attempt,
@@ -104,6 +105,27 @@ async def test_an_address_that_a_reviewer_has_set_is_part_of_the_question(bench:
     assert [query.email for query in bench.recipients.asked[0]] == ["new@example.org"]
 
 
+async def test_what_its_person_does_not_want_now_is_postponed_without_an_attempt(bench: Bench) -> None:
+    """The others of the envelope are sent, and so is it once it may."""
+    later = Recipient(decision=DECISION_DEFER, rule="quiet_hours:22:00-07:00")
+    later.defer_for.FromSeconds(3600)
+    bench.recipients.answers = {"user-1": later}
+    first, second = await bench.pipeline.handle([make_delivery(1), make_delivery(2)])
+    assert first == Postpone("quiet_hours:22:00-07:00", 3600.0)
+    assert isinstance(second, Done)
+    assert [job.delivery.notification_id for job in bench.sender.jobs] == [make_delivery(2).notification_id]
+    bench.recipients.answers = {}
+    assert isinstance(await bench.one(make_delivery(1)), Done)
+
+
+async def test_the_question_says_all_that_a_decision_depends_on(bench: Bench) -> None:
+    delivery = make_delivery()
+    delivery.priority, delivery.test, delivery.template = PRIORITY_HIGH, True, "welcome"
+    await bench.one(delivery)
+    (query,) = bench.recipients.asked[0]
+    assert (query.notification_id, query.template, query.urgent, query.test) == (delivery.notification_id, "welcome", True, True)
+
+
 async def test_each_delivery_of_an_envelope_has_its_own_fate_in_order(bench: Bench) -> None:
     bench.recipients.answers = {
         "user-1": Recipient(decision=DECISION_SKIP, rule="preference:email:billing"),
@@ -113,7 +135,7 @@ async def test_each_delivery_of_an_envelope_has_its_own_fate_in_order(bench: Ben
     broken = make_delivery(3)
     broken.template = "broken"
     dispositions = await bench.pipeline.handle([make_delivery(1), make_delivery(2), broken, make_delivery(4)])
-    outcomes = [disposition.outcome for disposition in dispositions if not isinstance(disposition, Defer | Broken)]
+    outcomes = [disposition.outcome for disposition in dispositions if not isinstance(disposition, Defer | Postpone | Broken)]
     assert [type(disposition) for disposition in dispositions] == [Done, Dead, Dead, Done]
     assert [(outcome.status, outcome.reason) for outcome in outcomes] == [
         (NOTIFICATION_STATUS_SKIPPED, "PREFERENCE"),

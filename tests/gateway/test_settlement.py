@@ -154,6 +154,62 @@ async def test_a_try_that_is_far_away_waits_in_the_database_like_a_scheduled_sen
     assert (sent.status, sent.progress.attempts) == (Status.SENT, 5)
 
 
+def postponed(row: Row, due: datetime, *, at: int = 0) -> Outcome:
+    message = outcome(
+        row, Status.SCHEDULED, at=at, called=False, reason="QUIET_HOURS", detail="quiet_hours:22:00-07:00",
+        next=Delivery(notification_id=str(row.id), attempt=1),
+    )  # fmt: skip
+    message.next_attempt_time.FromDatetime(due)
+    return message
+
+
+async def test_what_its_person_does_not_want_now_waits_in_the_database(desk: Desk) -> None:
+    """As often as it is postponed; it uses up no attempt, is shown as scheduled, and its timeline has every way on the bus."""
+    row = make_row(create_time=START)
+    await desk.store(row)
+    outbox = Outbox(desk.database)
+    due = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=2)
+    for turn in range(2):
+        await outbox.mark([(row.id, START + timedelta(seconds=100 * turn))])
+        await desk.tell(postponed(row, due, at=100 * turn + 1))
+        await desk.settled()
+        waiting = await desk.get(row.id)
+        assert (waiting.status, waiting.shown_status, waiting.progress.attempts) == (Status.SCHEDULED, Status.SCHEDULED, 0)
+        assert (waiting.reason, waiting.queued_at) == ("QUIET_HOURS", None)
+        # a mark that was slower than the worker changes nothing
+        assert await outbox.mark([(row.id, START)]) == []
+        assert (await outbox.claim(Channel.EMAIL, most=10, lease_s=60)).jobs == ()
+        async with desk.database.begin() as connection:
+            await connection.execute(text("UPDATE notifications SET dispatch_at = now() WHERE id = :id"), {"id": row.id})
+        assert [job.id for job in (await outbox.claim(Channel.EMAIL, most=10, lease_s=60)).jobs] == [row.id]
+    await outbox.mark([(row.id, START + timedelta(seconds=200))])
+    await desk.tell(outcome(row, Status.SENT, at=201))
+    await desk.settled()
+    sent = await desk.get(row.id)
+    assert (sent.status, sent.progress.attempts) == (Status.SENT, 1)
+    assert [(entry.status, entry.reason) for entry in sent.timeline] == [
+        (Status.PENDING, ""),
+        (Status.QUEUED, ""),
+        (Status.SCHEDULED, "QUIET_HOURS"),
+        (Status.QUEUED, ""),
+        (Status.SCHEDULED, "QUIET_HOURS"),
+        (Status.QUEUED, ""),
+        (Status.SENDING, ""),
+        (Status.SENT, ""),
+    ]
+
+
+async def test_what_has_begun_is_not_postponed_any_more(desk: Desk) -> None:
+    """The message was delivered twice: one worker sends, while another one has found that it is night."""
+    rows = [make_row(create_time=START) for _ in range(2)]
+    await desk.store(*rows)
+    due = datetime.now(UTC) + timedelta(hours=2)
+    await desk.tell(outcome(rows[0], Status.SENDING), postponed(rows[0], due))
+    await desk.tell(outcome(rows[1], Status.SENT), postponed(rows[1], due))
+    await desk.settled()
+    assert [(await desk.get(row.id)).status for row in rows] == [Status.SENDING, Status.SENT]
+
+
 async def test_the_timeline_names_the_provider_and_those_that_were_tried_before(desk: Desk) -> None:
     row = make_row(create_time=START)
     await desk.store(row)

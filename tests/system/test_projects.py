@@ -19,7 +19,7 @@ from clarion.notification.v1 import change_service_pb2, dead_letter_service_pb2,
 from clarion.operations.v1 import breaker_service_pb2
 from clarion.options.v1 import options_pb2
 from clarion.template.v1 import template_service_pb2
-from clarion.user.v1 import auth_service_pb2, project_service_pb2, user_service_pb2
+from clarion.user.v1 import auth_service_pb2, policy_service_pb2, project_service_pb2, user_service_pb2
 from devstack.client import Client, RefusedError
 from devstack.processes import API_KEY
 from devstack.samples import WELCOME
@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.system, pytest.mark.asyncio(loop_scope="session")]
 
 _FILES = (
     user_service_pb2, template_service_pb2, notification_service_pb2, dead_letter_service_pb2, saga_service_pb2, auth_service_pb2,
-    breaker_service_pb2, project_service_pb2, change_service_pb2,
+    breaker_service_pb2, project_service_pb2, change_service_pb2, policy_service_pb2,
 )  # fmt: skip
 METHODS = [
     method
@@ -51,6 +51,7 @@ _BODIES: dict[str, dict[str, Any]] = {
     "PreviewTemplate": {"variables": {"name": "Eve"}},
     "SendNotification": {"channel": "CHANNEL_EMAIL", "variables": {"name": "Eve"}},
     "AnnotateDeadLetter": {"note": "Eve"},
+    "UpdateCategory": {"category": {"mandatory": True}},
 }
 # What these answer is an answer to a question about the caller's own project: a list without the other's, or a new object of its own.
 _OWN: dict[str, dict[str, Any]] = {
@@ -71,6 +72,11 @@ _OWN: dict[str, dict[str, Any]] = {
     "CreateApiKey": {"name": "bob", "scopes": ["users:read"]},
     "ListApiKeys": {},
     "ListChanges": {},
+    "GetDeliveryPolicy": {},
+    "UpdateDeliveryPolicy": {"policy": {"rules": [{"category": "bobs", "choice": "CHOICE_DENY"}]}},
+    "CreateCategory": {},
+    "ListCategories": {},
+    "DeleteCategory": {},
 }
 _STREAM_S = 2.0
 _PEOPLE_ONLY = {"ChangePassword", "ChangeEmail"}
@@ -88,10 +94,11 @@ class Objects:
     job: str
     saga: str
     api_key: str
+    category: str
 
     @classmethod
     def unknown(cls) -> "Objects":
-        identifiers = [str(uuid4()) for _ in range(6)]
+        identifiers = [str(uuid4()) for _ in range(7)]
         return cls(identifiers[0], identifiers[1], "unknown@example.com", "no-such-template", *identifiers[2:])
 
     def named_by(self, method: MethodDescriptor, field: str) -> Any:
@@ -105,11 +112,16 @@ class Objects:
         if field != "id":
             return None
         special = {"DeleteDevice": self.device, "GetDeadLetterJob": self.job, "CancelDeadLetterJob": self.job, "DeleteApiKey": self.api_key}
-        kinds = {"UserService": self.user, "NotificationService": self.notification, "SagaService": self.saga}
+        kinds = {
+            "UserService": self.user,
+            "NotificationService": self.notification,
+            "SagaService": self.saga,
+            "PolicyService": self.category,
+        }
         return special.get(method.name) or kinds.get(service)
 
     def text(self) -> set[str]:
-        return {self.user, self.device, self.address, self.template, self.notification, self.job, self.saga, self.api_key}
+        return {self.user, self.device, self.address, self.template, self.notification, self.job, self.saga, self.api_key, self.category}
 
 
 @dataclass(frozen=True)
@@ -150,7 +162,7 @@ class Wall:
             f"/v1/users/{objects.user}", f"/v1/users/{objects.user}/preferences", f"/v1/users/{objects.user}/devices", "/v1/suppressions",
             f"/v1/templates/{objects.template}", f"/v1/templates/{objects.template}/versions", f"/v1/notifications/{objects.notification}",
             f"/v1/dead-letters/{objects.notification}?view=basic", f"/v1/dead-letter-jobs/{objects.job}", f"/v1/sagas/{objects.saga}",
-            "/v1/api-keys",
+            "/v1/api-keys", "/v1/delivery-policy", f"/v1/categories/{objects.category}",
         )  # fmt: skip
         return [await self.alice.call("GET", path) for path in paths]
 
@@ -177,6 +189,8 @@ def _request(method: MethodDescriptor, objects: Objects) -> Message:
         body["requests"] = [{**item, "user_id": objects.user, "template": objects.template} for item in body["requests"]]
     values: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
     values.update(body)
+    if method.name == "CreateCategory":
+        values["category"] = {"id": uuid4().hex}
     if method.name in {"CreateTemplate", "CreateSuppression"}:  # its own: what it has then is no secret
         values |= {"name": f"bobs-{uuid4().hex}"} if method.name == "CreateTemplate" else {"address": f"{uuid4().hex}@example.com"}
     return ParseDict(values, GetMessageClass(method.input_type)())
@@ -196,8 +210,9 @@ async def wall(system: System) -> AsyncIterator[Wall]:
     job = await alice.call("POST", "/v1/dead-letters:discard", {"filter": {"template": "no-letter-has-this"}})
     saga = await alice.call("DELETE", f"/v1/users/{leaver}")
     key = await alice.call("POST", "/v1/api-keys", {"name": "alice", "scopes": ["users:read"]})
+    category = await alice.call("POST", "/v1/categories", {"id": "alices-own", "texts": {"en": {"name": "walled-in"}}})
     listed = "suppressed-behind-the-wall@example.com"
-    objects = Objects(user, device["id"], listed, template, notification, job["id"], saga["saga_id"], key["api_key"]["id"])
+    objects = Objects(user, device["id"], listed, template, notification, job["id"], saga["saga_id"], key["api_key"]["id"], category["id"])
     key_of_bob = await _another_project(alice)
     async with grpc.aio.insecure_channel(f"127.0.0.1:{system.processes.grpc_ports['gateway']}") as channel:
         yield Wall(alice, objects, channel, key_of_bob)

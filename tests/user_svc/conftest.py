@@ -1,7 +1,8 @@
 """The stores of user_svc, each twice: in memory and in a real PostgreSQL. A contract test runs on both."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from mesh.stores.database import Database, open_database
 from mesh.stores.settings import DatabaseSettings
 from tests.fixtures_postgres import NewDatabase
 from tests.user_svc import fakes
-from tests.user_svc.factories import Clock
+from tests.user_svc.factories import START, Clock
 from user_svc.auth.api_key_repository import ApiKeyRepository
 from user_svc.auth.api_keys import ApiKeyStore
 from user_svc.auth.repository import SessionRepository, SigningKeyRepository
@@ -21,10 +22,12 @@ from user_svc.bootstrap import BootstrapRecord
 from user_svc.bootstrap_repository import BootstrapRepository
 from user_svc.devices.repository import DeviceRepository
 from user_svc.devices.use_cases import DeviceStore
+from user_svc.policies.repository import PolicyRepository
+from user_svc.policies.use_cases import PolicyStore, RuleBook
 from user_svc.preferences.repository import PreferenceRepository
 from user_svc.preferences.use_cases import PreferenceStore
 from user_svc.recipients.repository import ContactRepository
-from user_svc.recipients.use_cases import ContactStore
+from user_svc.recipients.use_cases import ContactStore, Recipients
 from user_svc.suppressions.repository import SuppressionRepository
 from user_svc.suppressions.use_cases import SuppressionStore
 from user_svc.users.repository import UserRepository
@@ -44,6 +47,11 @@ class Stores:
     signing_keys: SigningKeyStore
     contacts: ContactStore
     bootstraps: BootstrapRecord
+    policies: PolicyStore
+
+    def recipients(self, now: Callable[[], datetime] = lambda: START) -> Recipients:
+        """What answers the workers, over these."""
+        return Recipients(self.contacts, RuleBook(self.policies), now=now)
 
 
 @dataclass
@@ -73,6 +81,7 @@ def memory_stores() -> Stores:
         fakes.MemorySigningKeys(memory),
         fakes.MemoryContacts(memory),
         fakes.MemoryBootstraps(),
+        fakes.MemoryPolicies(memory),
     )
 
 
@@ -96,6 +105,7 @@ def postgres_stores(database: Database) -> Stores:
         SigningKeyRepository(database),
         ContactRepository(database),
         BootstrapRepository(database),
+        PolicyRepository(database),
     )
 
 

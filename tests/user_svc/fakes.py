@@ -1,6 +1,6 @@
 """In-memory stand-ins for PostgreSQL: one class per port, all over one `Memory`, so that deleting a person reaches everything."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 
@@ -21,9 +21,10 @@ from user_svc.auth.models import (
 )
 from user_svc.devices.errors import TooManyDevices
 from user_svc.devices.models import MAX_DEVICES, Device
+from user_svc.policies.models import Category, DeliveryPolicy, ProjectRules
 from user_svc.preferences.errors import TooManyRules
-from user_svc.preferences.models import MAX_RULES, Choice, PreferenceRule, Preferences
-from user_svc.recipients.models import Address, Contact, PushTarget, UserReference
+from user_svc.preferences.models import MAX_RULES, Choice, PreferenceChanges, Preferences
+from user_svc.recipients.models import Address, Contact, Limited, PushTarget, UserReference
 from user_svc.suppressions.models import Suppression
 from user_svc.users.errors import EmailTaken, ExternalIdTaken
 from user_svc.users.models import Role, User, UserChanges
@@ -43,6 +44,9 @@ class Memory:
     used: set[bytes] = field(default_factory=set)
     api_keys: dict[str, ApiKey] = field(default_factory=dict)
     signing_keys: dict[str, SigningKey] = field(default_factory=dict)
+    policies: dict[str, DeliveryPolicy] = field(default_factory=dict)
+    categories: dict[tuple[str, str], Category] = field(default_factory=dict)
+    limited: dict[tuple[str, str, bool], set[str]] = field(default_factory=dict)
 
     def user(self, project: str, user_id: str) -> User | None:
         """The project's person."""
@@ -174,22 +178,70 @@ class MemoryPreferences:
             return None
         return self._memory.preferences.get(user_id, Preferences(user_id, (), None))
 
-    async def update(
-        self, project: str, user_id: str, rules: Sequence[PreferenceRule], now: datetime, *, etag: str = ""
-    ) -> Preferences | None:
+    async def update(self, project: str, user_id: str, changes: PreferenceChanges, now: datetime, *, etag: str = "") -> Preferences | None:
         before = await self.find(project, user_id)
         if before is None:
             return None
         check_etag(etag, before.etag)
-        if not rules:
+        if changes.is_empty:
             return before
-        by_key = {(rule.channel, rule.category): rule for rule in (*before.rules, *rules)}
+        by_key = {rule.about: rule for rule in (*before.rules, *changes.rules)}
         kept = [rule for rule in by_key.values() if rule.choice is not Choice.INHERIT]
         if len(kept) > MAX_RULES:
             raise TooManyRules
-        ordered = tuple(sorted(kept, key=lambda rule: (rule.channel.value, rule.category)))
-        self._memory.preferences[user_id] = Preferences(user_id, ordered, now)
+        ordered = tuple(sorted(kept, key=lambda rule: (rule.channel.value, rule.subject)))
+        hours = None if changes.inherit_quiet_hours else changes.quiet_hours or before.quiet_hours
+        self._memory.preferences[user_id] = Preferences(user_id, ordered, now, hours)
         return self._memory.preferences[user_id]
+
+
+class MemoryPolicies:
+    """Implements PolicyStore."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+
+    async def policy(self, project: str) -> DeliveryPolicy:
+        return self._memory.policies.get(project, DeliveryPolicy())
+
+    async def set_policy(self, project: str, change: Callable[[DeliveryPolicy], DeliveryPolicy], *, etag: str = "") -> DeliveryPolicy:
+        present = await self.policy(project)
+        check_etag(etag, present.etag)
+        self._memory.policies[project] = change(present)
+        return self._memory.policies[project]
+
+    async def add(self, project: str, category: Category) -> bool:
+        return self._memory.categories.setdefault((project, category.id), category) is category
+
+    async def find(self, project: str, identifier: str) -> Category | None:
+        return self._memory.categories.get((project, identifier))
+
+    async def change(self, project: str, identifier: str, change: Callable[[Category], Category], *, etag: str = "") -> Category | None:
+        present = self._memory.categories.get((project, identifier))
+        if present is None:
+            return None
+        check_etag(etag, present.etag)
+        self._memory.categories[project, identifier] = change(present)
+        return self._memory.categories[project, identifier]
+
+    async def delete(self, project: str, identifier: str) -> None:
+        self._memory.categories.pop((project, identifier), None)
+
+    async def list_by_id(self, project: str, after: str, limit: int) -> Sequence[Category]:
+        found = sorted(key for key in self._memory.categories if key[0] == project and key[1] > after)
+        return [self._memory.categories[key] for key in found[:limit]]
+
+    async def rules_of(self, projects: Collection[str]) -> Mapping[str, ProjectRules]:
+        return {project: await self._rules(project) for project in projects}
+
+    async def _rules(self, project: str) -> ProjectRules:
+        policy, known = await self.policy(project), await self.list_by_id(project, "", len(self._memory.categories))
+        return ProjectRules(
+            policy.rules,
+            policy.quiet_hours,
+            frozenset(category.id for category in known if category.mandatory),
+            {category.id: category.limit for category in known if category.limit is not None},
+        )
 
 
 class MemorySuppressions:
@@ -393,6 +445,18 @@ class MemoryContacts:
     async def projects(self, user_ids: Collection[str]) -> Mapping[str, str]:
         return {user_id: self._memory.projects[user_id] for user_id in user_ids if user_id in self._memory.users}
 
+    async def admit(self, asked: Sequence[Limited]) -> Collection[Limited]:
+        admitted = []
+        for one in asked:
+            counted = self._memory.limited.setdefault((one.user_id, one.category, one.test), set())
+            if one.notification_id in counted or len(counted) < one.limit.count:
+                counted.add(one.notification_id)
+                admitted.append(one)
+        return admitted
+
+    async def admissible(self, asked: Sequence[Limited]) -> Collection[Limited]:
+        return [one for one in asked if len(self._memory.limited.get((one.user_id, one.category, one.test), ())) < one.limit.count]
+
     async def remove_devices(self, device_ids: Collection[str], reason: str = "") -> None:
         for device_id in device_ids:
             device = self._memory.devices.get(device_id)
@@ -401,6 +465,7 @@ class MemoryContacts:
 
     def _contact(self, user: User, *, with_devices: bool) -> Contact:
         project = self._memory.projects[user.id]
+        chosen = self._memory.preferences.get(user.id, Preferences(user.id, (), None))
         suppression = self._memory.suppressions.get(Address(project, user.email.lower()))
         owned = [
             device for device in self._memory.devices.values() if device.user_id == user.id and with_devices and device.remove_time is None
@@ -413,6 +478,7 @@ class MemoryContacts:
             locale=user.locale,
             timezone=user.timezone,
             name=user.name,
-            rules=self._memory.preferences.get(user.id, Preferences(user.id, (), None)).rules,
+            rules=chosen.rules,
             devices=tuple(PushTarget(each.id, each.token) for each in sorted(owned, key=lambda each: each.id, reverse=True)),
+            quiet_hours=chosen.quiet_hours,
         )

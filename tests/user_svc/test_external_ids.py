@@ -11,7 +11,6 @@ from mesh.testing import caller
 from tests.user_svc.conftest import Stores
 from tests.user_svc.factories import START, Clock, make_user
 from user_svc.recipients.models import UserReference
-from user_svc.recipients.use_cases import Recipients
 from user_svc.users.errors import AdministratorProtected, EmailTaken, ExternalIdTaken, UserNotFound
 from user_svc.users.models import Role, UserChanges
 from user_svc.users.use_cases import Users
@@ -39,7 +38,7 @@ async def test_a_person_is_found_by_either_id(stores: Stores) -> None:
     assert await stores.users.resolve(FIRST_PROJECT, "CRM|17") is None
     assert await stores.users.resolve("another", "crm|17") is None
     asked = [UserReference(FIRST_PROJECT, "crm|17"), UserReference(FIRST_PROJECT, uuid), UserReference("another", ada.id)]
-    found = await Recipients(stores.contacts).resolve([*asked, UserReference(FIRST_PROJECT, "a\0b")])
+    found = await stores.recipients().resolve([*asked, UserReference(FIRST_PROJECT, "a\0b")])
     assert found == {asked[0]: ada.id, asked[1]: bob.id}
 
 

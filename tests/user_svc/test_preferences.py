@@ -14,8 +14,9 @@ from mesh.testing import caller
 from tests.user_svc.conftest import Stores
 from tests.user_svc.factories import START, Clock, make_user
 from user_svc.access import NotOwner
+from user_svc.policies.use_cases import RuleBook
 from user_svc.preferences.errors import TooManyRules
-from user_svc.preferences.models import MAX_RULES, Channel, Choice, PreferenceRule, most_specific
+from user_svc.preferences.models import MAX_RULES, Channel, Choice, PreferenceChanges, PreferenceRule, most_specific
 from user_svc.preferences.use_cases import PreferenceBook
 from user_svc.users.errors import UserNotFound
 from user_svc.users.models import User
@@ -39,7 +40,7 @@ async def ada(stores: Stores) -> User:
 @pytest.fixture
 def book(stores: Stores, clock: Clock) -> PreferenceBook:
     """The rules over either store."""
-    return PreferenceBook(stores.preferences, now=clock)
+    return PreferenceBook(stores.preferences, RuleBook(stores.policies), now=clock)
 
 
 async def test_a_person_who_never_chose_has_no_rules(book: PreferenceBook, ada: User) -> None:
@@ -50,46 +51,50 @@ async def test_a_person_who_never_chose_has_no_rules(book: PreferenceBook, ada: 
         with pytest.raises(UserNotFound):
             await book.get_preferences(OPERATOR, user_id)
         with pytest.raises(UserNotFound):
-            await book.update_preferences(OPERATOR, user_id, [NO_NEWS])
+            await book.update_preferences(OPERATOR, user_id, PreferenceChanges([NO_NEWS]))
 
 
 async def test_rules_are_set_one_by_one(book: PreferenceBook, ada: User, clock: Clock) -> None:
     """Others stay, and the answer is all of them in the order of channel and category."""
-    await book.update_preferences(OPERATOR, ada.id, [NO_PUSH])
+    await book.update_preferences(OPERATOR, ada.id, PreferenceChanges([NO_PUSH]))
     clock.advance(minutes=1)
-    changed = await book.update_preferences(OPERATOR, ada.id, [NO_NEWS, PreferenceRule(Channel.ANY, "billing", Choice.ALLOW)])
-    assert [rule.name for rule in changed.rules] == ["preference:*:billing", "preference:email:news", "preference:push:*"]
+    changed = await book.update_preferences(
+        OPERATOR, ada.id, PreferenceChanges([NO_NEWS, PreferenceRule(Channel.ANY, "billing", Choice.ALLOW)])
+    )
+    assert [rule.about for rule in changed.rules] == ["*:billing", "email:news", "push:*"]
     assert changed.update_time == clock.now
     assert await book.get_preferences(OPERATOR, ada.id) == changed
 
 
 async def test_a_choice_is_changed_and_removed(book: PreferenceBook, ada: User, clock: Clock) -> None:
     """INHERIT removes, also what was never there, and counts as a change."""
-    await book.update_preferences(OPERATOR, ada.id, [NO_NEWS, NO_PUSH])
+    await book.update_preferences(OPERATOR, ada.id, PreferenceChanges([NO_NEWS, NO_PUSH]))
     allowed = PreferenceRule(Channel.EMAIL, "news", Choice.ALLOW)
-    assert (await book.update_preferences(OPERATOR, ada.id, [allowed])).rules == (allowed, NO_PUSH)
+    assert (await book.update_preferences(OPERATOR, ada.id, PreferenceChanges([allowed]))).rules == (allowed, NO_PUSH)
     clock.advance(minutes=1)
     inherit = [PreferenceRule(channel, "news", Choice.INHERIT) for channel in (Channel.EMAIL, Channel.PUSH)]
-    left = await book.update_preferences(OPERATOR, ada.id, inherit)
+    left = await book.update_preferences(OPERATOR, ada.id, PreferenceChanges(inherit))
     assert (left.rules, left.update_time) == ((NO_PUSH,), clock.now)
 
 
 async def test_two_rules_about_the_same_are_refused(book: PreferenceBook, ada: User) -> None:
     """The message tells both places."""
-    with pytest.raises(InvalidArgument, match=r"rules\[2\]: is about the same channel and category as rules\[0\]"):
-        await book.update_preferences(OPERATOR, ada.id, [NO_NEWS, NO_PUSH, PreferenceRule(Channel.EMAIL, "news", Choice.ALLOW)])
+    with pytest.raises(InvalidArgument, match=r"rules\[2\]: is about the same as rules\[0\]"):
+        await book.update_preferences(
+            OPERATOR, ada.id, PreferenceChanges([NO_NEWS, NO_PUSH, PreferenceRule(Channel.EMAIL, "news", Choice.ALLOW)])
+        )
 
 
 async def test_more_than_200_rules_change_nothing(book: PreferenceBook, ada: User) -> None:
     """All or none."""
     rules = [PreferenceRule(Channel.ANY, f"c{number}", Choice.DENY) for number in range(MAX_RULES)]
-    full = await book.update_preferences(OPERATOR, ada.id, rules)
+    full = await book.update_preferences(OPERATOR, ada.id, PreferenceChanges(rules))
     assert len(full.rules) == MAX_RULES
     with pytest.raises(TooManyRules):
-        await book.update_preferences(OPERATOR, ada.id, [NO_NEWS])
+        await book.update_preferences(OPERATOR, ada.id, PreferenceChanges([NO_NEWS]))
     assert await book.get_preferences(OPERATOR, ada.id) == full
     swap = [PreferenceRule(Channel.ANY, "c0", Choice.INHERIT), NO_NEWS]
-    assert NO_NEWS in (await book.update_preferences(OPERATOR, ada.id, swap)).rules
+    assert NO_NEWS in (await book.update_preferences(OPERATOR, ada.id, PreferenceChanges(swap))).rules
 
 
 async def test_concurrent_changes_of_one_person_all_count(postgres_stores: Stores) -> None:
@@ -97,7 +102,7 @@ async def test_concurrent_changes_of_one_person_all_count(postgres_stores: Store
     user = make_user()
     await postgres_stores.users.insert(FIRST_PROJECT, user, None)
     rules = [PreferenceRule(Channel.PUSH, f"c{number}", Choice.DENY) for number in range(12)]
-    await asyncio.gather(*(postgres_stores.preferences.update(FIRST_PROJECT, user.id, [rule], START) for rule in rules))
+    await asyncio.gather(*(postgres_stores.preferences.update(FIRST_PROJECT, user.id, PreferenceChanges([rule]), START) for rule in rules))
     preferences = await postgres_stores.preferences.find(FIRST_PROJECT, user.id)
     assert preferences is not None
     assert set(preferences.rules) == set(rules)
@@ -109,9 +114,9 @@ async def test_an_owner_reaches_no_other_persons_preferences(book: PreferenceBoo
     with pytest.raises(NotOwner):
         await book.get_preferences(as_eve, ada.id)
     with pytest.raises(NotOwner):
-        await book.update_preferences(as_eve, ada.id, [NO_NEWS])
+        await book.update_preferences(as_eve, ada.id, PreferenceChanges([NO_NEWS]))
     as_ada = caller(user_id=ada.id)
-    assert (await book.update_preferences(as_ada, ada.id, [NO_NEWS])).rules == (NO_NEWS,)
+    assert (await book.update_preferences(as_ada, ada.id, PreferenceChanges([NO_NEWS]))).rules == (NO_NEWS,)
 
 
 @given(st.lists(RULES), st.sampled_from([Channel.EMAIL, Channel.PUSH]), st.sampled_from(["", "news", "other"]))
@@ -133,10 +138,10 @@ def test_the_most_specific_rule_decides(rules: list[PreferenceRule], channel: Ch
 async def test_a_change_that_is_bound_to_a_state_is_refused_in_another(book: PreferenceBook, ada: User) -> None:
     """An update without rules changes nothing, so that what was read can be sent back."""
     before = await book.get_preferences(OPERATOR, ada.id)
-    assert await book.update_preferences(OPERATOR, ada.id, [], etag=before.etag) == before
-    after = await book.update_preferences(OPERATOR, ada.id, [NO_NEWS], etag=before.etag)
+    assert await book.update_preferences(OPERATOR, ada.id, PreferenceChanges([]), etag=before.etag) == before
+    after = await book.update_preferences(OPERATOR, ada.id, PreferenceChanges([NO_NEWS]), etag=before.etag)
     assert after.etag != before.etag
     for rules in ([NO_PUSH], []):
         with pytest.raises(EtagMismatch):
-            await book.update_preferences(OPERATOR, ada.id, rules, etag=before.etag)
+            await book.update_preferences(OPERATOR, ada.id, PreferenceChanges(rules), etag=before.etag)
     assert await book.get_preferences(OPERATOR, ada.id) == after

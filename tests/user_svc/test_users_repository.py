@@ -10,7 +10,7 @@ from mesh.etag import EtagMismatch
 from tests.user_svc.conftest import Stores
 from tests.user_svc.factories import START, Clock, make_device, make_user
 from user_svc.auth.models import RefreshToken
-from user_svc.preferences.models import Channel, Choice, PreferenceRule
+from user_svc.preferences.models import Channel, Choice, PreferenceChanges, PreferenceRule
 from user_svc.users.errors import EmailTaken
 from user_svc.users.models import Role, UserChanges
 
@@ -60,10 +60,11 @@ async def test_an_update_changes_what_it_names(stores: Stores, clock: Clock) -> 
 async def test_deleting_takes_everything_along(stores: Stores) -> None:
     """Devices, preferences and refresh tokens go with their person, other people's stay."""
     user, other = make_user(email="ada@example.com"), make_user()
+    no_news = PreferenceRule(Channel.EMAIL, "news", Choice.DENY)
     for each in (user, other):
         await stores.users.insert(FIRST_PROJECT, each, None)
         await stores.devices.register(FIRST_PROJECT, make_device(each, f"token of {each.id}"))
-        await stores.preferences.update(FIRST_PROJECT, each.id, [PreferenceRule(Channel.EMAIL, "news", Choice.DENY)], START)
+        await stores.preferences.update(FIRST_PROJECT, each.id, PreferenceChanges([no_news]), START)
         await stores.sessions.add_refresh_token(RefreshToken(each.id.encode()[:32], each.id, ids.new_id(), START, START))
     assert await stores.users.delete(FIRST_PROJECT, user.id)
     assert not await stores.users.delete(FIRST_PROJECT, user.id)

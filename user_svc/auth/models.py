@@ -23,6 +23,8 @@ class Scope(StrEnum):
     APIKEYS_WRITE = "apikeys:write"
     APIKEYS_ADMIN = "apikeys:admin"
     PROJECTS_ADMIN = "projects:admin"
+    POLICIES_READ = "policies:read"
+    POLICIES_WRITE = "policies:write"
     USERS_WRITE = "users:write"
     USERS_ADMIN = "users:admin"
     USERS_READ = "users:read"

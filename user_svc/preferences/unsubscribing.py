@@ -13,7 +13,7 @@ from uuid import UUID
 
 from mesh.errors import NotFound
 from mesh.sealing import SealBroken, Sealer
-from user_svc.preferences.models import Channel, Choice, PreferenceRule, most_specific
+from user_svc.preferences.models import Channel, Choice, PreferenceChanges, PreferenceRule, most_specific
 from user_svc.preferences.use_cases import PreferenceStore
 
 SEALED_FOR = "clarion unsubscribe links v1"
@@ -97,7 +97,7 @@ class Unsubscribing:
         user_id, category = self._links.read(token)
         person = await self._person(user_id)
         rule = PreferenceRule(Channel.EMAIL, category, Choice.DENY)
-        if await self._preferences.update(person.project, user_id, [rule], self._now()) is None:
+        if await self._preferences.update(person.project, user_id, PreferenceChanges([rule]), self._now()) is None:
             raise LinkInvalid
         return Subscription(category, person.locale, refused=True)
 

@@ -1,13 +1,13 @@
 """The rules about preferences."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import Protocol
 
 from mesh.context import Caller
-from mesh.errors import InvalidArgument
 from user_svc.access import check_reach
-from user_svc.preferences.models import Channel, PreferenceRule, Preferences
+from user_svc.preferences.errors import CategoryMandatory
+from user_svc.preferences.models import Choice, PreferenceChanges, Preferences, refuse_repeated
 from user_svc.users.errors import UserNotFound
 from user_svc.users.use_cases import existing_id
 
@@ -18,20 +18,26 @@ class PreferenceStore(Protocol):
     async def find(self, project: str, user_id: str) -> Preferences | None:
         """None when there is no such person."""
 
-    async def update(
-        self, project: str, user_id: str, rules: Sequence[PreferenceRule], now: datetime, *, etag: str = ""
-    ) -> Preferences | None:
+    async def update(self, project: str, user_id: str, changes: PreferenceChanges, now: datetime, *, etag: str = "") -> Preferences | None:
         """Sets the rules, removes those with INHERIT, leaves the others; all or none. None when there is no such person.
 
         Raises TooManyRules, or EtagMismatch when `etag` is given and not theirs.
         """
 
 
+class MandatoryCategories(Protocol):
+    """What a project sends in any case."""
+
+    async def mandatory(self, project: str) -> Collection[str]:
+        """The ids of the mandatory categories."""
+
+
 class PreferenceBook:
     """Reads and changes what a person wants to receive."""
 
-    def __init__(self, store: PreferenceStore, *, now: Callable[[], datetime]) -> None:
+    def __init__(self, store: PreferenceStore, categories: MandatoryCategories, *, now: Callable[[], datetime]) -> None:
         self._store = store
+        self._categories = categories
         self._now = now
 
     async def get_preferences(self, caller: Caller, user_id: str) -> Preferences:
@@ -42,19 +48,14 @@ class PreferenceBook:
             raise UserNotFound
         return preferences
 
-    async def update_preferences(self, caller: Caller, user_id: str, rules: Sequence[PreferenceRule], *, etag: str = "") -> Preferences:
-        """Raises UserNotFound, NotOwner, TooManyRules, EtagMismatch, or InvalidArgument when two rules are about the same."""
+    async def update_preferences(self, caller: Caller, user_id: str, changes: PreferenceChanges, *, etag: str = "") -> Preferences:
+        """Raises UserNotFound, NotOwner, TooManyRules, CategoryMandatory, EtagMismatch, or InvalidArgument for two rules about the same."""
         check_reach(caller, user_id, "users:write")
-        _refuse_repeated(rules)
-        preferences = await self._store.update(caller.project, existing_id(user_id), rules, self._now(), etag=etag)
+        refuse_repeated(changes.rules)
+        refused = {rule.category for rule in changes.rules if rule.choice is Choice.DENY and rule.category}
+        if refused and (kept := refused.intersection(await self._categories.mandatory(caller.project))):
+            raise CategoryMandatory(min(kept))
+        preferences = await self._store.update(caller.project, existing_id(user_id), changes, self._now(), etag=etag)
         if preferences is None:
             raise UserNotFound
         return preferences
-
-
-def _refuse_repeated(rules: Sequence[PreferenceRule]) -> None:
-    seen: dict[tuple[Channel, str], int] = {}
-    for index, rule in enumerate(rules):
-        first = seen.setdefault((rule.channel, rule.category), index)
-        if first != index:
-            raise InvalidArgument.of(f"rules[{index}]", f"is about the same channel and category as rules[{first}]")

@@ -2,7 +2,9 @@
 
 from clarion.channel.v1 import channel_pb2
 from clarion.user.v1 import recipient_service_pb2
+from mesh import ids
 from mesh.errors import InvalidArgument
+from mesh.rpc.timestamps import from_timestamp
 from user_svc.preferences.models import Channel
 from user_svc.preferences.unsubscribing import Subscription
 from user_svc.recipients.models import Decision, Query, Recipient, UserReference
@@ -11,6 +13,7 @@ _CHANNELS = {channel_pb2.CHANNEL_EMAIL: Channel.EMAIL, channel_pb2.CHANNEL_PUSH:
 _DECISIONS = {
     Decision.SEND: recipient_service_pb2.DECISION_SEND,
     Decision.SKIP: recipient_service_pb2.DECISION_SKIP,
+    Decision.DEFER: recipient_service_pb2.DECISION_DEFER,
     Decision.NOT_FOUND: recipient_service_pb2.DECISION_NOT_FOUND,
 }
 
@@ -29,8 +32,10 @@ def references_from_proto(request: recipient_service_pb2.BatchCheckUsersRequest)
 
 def recipient_to_proto(recipient: Recipient, unsubscribe_token: str = "") -> recipient_service_pb2.Recipient:
     """Address and devices only where they are of use: for what is to be sent, on its own channel."""
-    message = recipient_service_pb2.Recipient(decision=_DECISIONS[recipient.decision], rule=recipient.rule)
-    contact = recipient.contact
+    verdict, contact = recipient.verdict, recipient.contact
+    message = recipient_service_pb2.Recipient(decision=_DECISIONS[verdict.decision], rule=verdict.rule)
+    if verdict.wait:
+        message.defer_for.FromTimedelta(verdict.wait)
     if contact is None:
         return message
     message.unsubscribe_token = unsubscribe_token
@@ -51,4 +56,16 @@ def subscription_to_proto(subscription: Subscription) -> recipient_service_pb2.S
 def _query(index: int, query: recipient_service_pb2.RecipientQuery) -> Query:
     if query.channel not in _CHANNELS:
         raise InvalidArgument.of(f"queries[{index}].channel", "must be email or push")
-    return Query(query.user_id, _CHANNELS[query.channel], query.category, query.mandatory, query.email)
+    at = from_timestamp(f"queries[{index}].at", query.at) if query.HasField("at") else None
+    return Query(
+        query.user_id,
+        _CHANNELS[query.channel],
+        query.category,
+        query.mandatory,
+        query.email,
+        ids.canonical(query.notification_id) or "",
+        query.template,
+        query.urgent,
+        query.test,
+        at,
+    )

@@ -1,10 +1,16 @@
 """What is asked and answered about recipients, and the decision."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
+from user_svc.policies.models import NO_RULES, FrequencyLimit, ProjectRules
 from user_svc.preferences.models import Channel, Choice, PreferenceRule, most_specific
+from user_svc.preferences.quiet_hours import QuietHours
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MANDATORY = "mandatory"  # the rule of what no preference stops
 
 
 class Decision(StrEnum):
@@ -12,18 +18,28 @@ class Decision(StrEnum):
 
     SEND = "send"
     SKIP = "skip"
+    DEFER = "defer"
     NOT_FOUND = "not_found"
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One notification. `mandatory` overrides preferences, never a suppression; `email` stands in for the person's own address."""
+    """One notification. `mandatory` overrides preferences, never a suppression; `email` stands in for the person's own address.
+
+    One that is named by `notification_id` counts for the limit of its category. `urgent` ones wait for no quiet hours. `at` is the time
+    that the question is about, None for now.
+    """
 
     user_id: str
     channel: Channel
     category: str = ""
     mandatory: bool = False
     email: str = ""
+    notification_id: str = ""
+    template: str = ""
+    urgent: bool = False
+    test: bool = False
+    at: datetime | None = None
 
 
 class Address(NamedTuple):
@@ -61,36 +77,75 @@ class Contact:
     name: str
     rules: tuple[PreferenceRule, ...]
     devices: tuple[PushTarget, ...]
+    quiet_hours: QuietHours | None = None
+
+
+class Verdict(NamedTuple):
+    """A decision and the rule that made it; `wait` where it is DEFER, and the limit that a SEND still has to keep."""
+
+    decision: Decision
+    rule: str
+    wait: timedelta = timedelta()
+    limit: FrequencyLimit | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """The answer to a query: the decision, the rule that made it, and the contact (None when there is no such person)."""
+    """The answer to a query, and the contact (None when there is no such person)."""
 
-    decision: Decision
-    rule: str
+    verdict: Verdict
     channel: Channel
     contact: Contact | None
 
+    @property
+    def decision(self) -> Decision:
+        """Whether it may go out."""
+        return self.verdict.decision
 
-def decide(query: Query, contact: Contact | None) -> tuple[Decision, str]:
-    """The decision and the rule that made it. Reachability and suppressions come first, then what must be sent, then choices."""
+    @property
+    def rule(self) -> str:
+        """What decided."""
+        return self.verdict.rule
+
+
+@dataclass(frozen=True, slots=True)
+class Limited:
+    """A notification that would be sent unless its person has got too many of its category."""
+
+    user_id: str
+    category: str
+    test: bool
+    notification_id: str
+    limit: FrequencyLimit
+
+
+def decide(query: Query, contact: Contact | None, project: ProjectRules = NO_RULES, now: datetime = EPOCH) -> Verdict:
+    """Reachability and suppressions come first, then what must be sent, then choices, quiet hours and the category's limit."""
     if contact is None:
-        return Decision.NOT_FOUND, "not_found"
+        return Verdict(Decision.NOT_FOUND, "not_found")
     if query.channel is Channel.EMAIL:
         if not contact.email:
-            return Decision.SKIP, "no_address"
+            return Verdict(Decision.SKIP, "no_address")
         if contact.suppressed_for:
-            return Decision.SKIP, f"suppression:{contact.suppressed_for}"
-    rule_name = "default"
-    if query.mandatory:
-        rule_name = "mandatory"
-    else:
-        rule = most_specific(contact.rules, query.channel, query.category)
-        if rule is not None:
-            rule_name = rule.name
-            if rule.choice is Choice.DENY:
-                return Decision.SKIP, rule_name
+            return Verdict(Decision.SKIP, f"suppression:{contact.suppressed_for}")
+    if query.mandatory or query.category in project.mandatory:
+        unreachable = query.channel is Channel.PUSH and not contact.devices
+        return Verdict(Decision.SKIP, "no_device") if unreachable else Verdict(Decision.SEND, MANDATORY)
+    choice, rule = _choice(query, contact, project)
+    if choice is Choice.DENY:
+        return Verdict(Decision.SKIP, rule)
     if query.channel is Channel.PUSH and not contact.devices:
-        return Decision.SKIP, "no_device"
-    return Decision.SEND, rule_name
+        return Verdict(Decision.SKIP, "no_device")
+    quiet = contact.quiet_hours or project.quiet_hours
+    if quiet is not None and not query.urgent and (wait := quiet.wait(query.at or now, contact.timezone)):
+        return Verdict(Decision.DEFER, f"quiet_hours:{quiet}", wait)
+    return Verdict(Decision.SEND, rule, limit=project.limits.get(query.category))
+
+
+def _choice(query: Query, contact: Contact, project: ProjectRules) -> tuple[Choice, str]:
+    """The person's own most specific rule, or the project's."""
+    for layer, rules in (("preference", contact.rules), ("policy", project.rules)):
+        rule = most_specific(rules, query.channel, query.category, query.template)
+        if rule is not None:
+            return rule.choice, f"{layer}:{rule.about}"
+    return Choice.ALLOW, "default"

@@ -1,24 +1,26 @@
 """Contacts in PostgreSQL: one statement per question, whatever the number of people."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Row, bindparam, text
-from sqlalchemy.dialects.postgresql import ARRAY, BOOLEAN, TEXT, UUID
+from sqlalchemy.dialects.postgresql import ARRAY, BOOLEAN, INTEGER, TEXT, UUID
 
 from mesh import ids
 from mesh.stores.database import Database
-from user_svc.preferences.models import Channel, Choice, PreferenceRule
+from user_svc.policies.models import LONGEST_WINDOW
+from user_svc.preferences.models import PreferenceRule
+from user_svc.preferences.quiet_hours import parse_quiet_hours
 from user_svc.preferences.unsubscribing import Person
-from user_svc.recipients.models import Address, Contact, PushTarget, UserReference
+from user_svc.recipients.models import Address, Contact, Limited, PushTarget, UserReference
 
 _IDS = ARRAY(UUID(as_uuid=False))
 
 # The laterals are empty loops for a person without rules, and are not entered for one whose devices were not asked for.
 _CONTACTS = text("""
     SELECT u.id::text AS id, u.project, u.email, u.name, u.locale, u.timezone, s.reason,
-           p.channels, p.categories, p.choices, d.device_ids, d.tokens
+           p.channels, p.categories, p.choices, d.device_ids, d.tokens, u.quiet_hours
     FROM unnest(:ids, :wants_devices) AS asked (id, wants_devices)
     JOIN users u ON u.id = asked.id
     LEFT JOIN suppressions s ON s.project = u.project AND s.address = lower(u.email)
@@ -50,6 +52,47 @@ _RESOLVE = text("""
         LIMIT 1
     ) found
 """).bindparams(bindparam("projects", type_=ARRAY(TEXT)), bindparam("references", type_=ARRAY(TEXT)), bindparam("ids", type_=_IDS))
+
+_ASKED = """
+    unnest(:users, :categories, :tests, :ids, :counts, :windows) WITH ORDINALITY
+    AS a (user_id, category, test, notification_id, most, window_s, place)
+"""
+_TAKEN = """
+    (SELECT count(*) FROM limited_notifications l WHERE (l.user_id, l.category, l.test) = (a.user_id, a.category, a.test)
+     AND l.time > now() - a.window_s * interval '1 second')
+"""
+_LIMITED = (
+    bindparam("users", type_=_IDS), bindparam("categories", type_=ARRAY(TEXT)), bindparam("tests", type_=ARRAY(BOOLEAN)),
+    bindparam("ids", type_=_IDS), bindparam("counts", type_=ARRAY(INTEGER)), bindparam("windows", type_=ARRAY(INTEGER)),
+)  # fmt: skip
+
+# Who is asked about is locked by a statement of its own, in one order: the next one sees all that was counted before.
+_LOCK = text("SELECT id FROM users WHERE id = ANY(:users) ORDER BY id FOR NO KEY UPDATE").bindparams(bindparam("users", type_=_IDS))
+_ADMIT = text(f"""
+    WITH known AS (
+        SELECT a.place FROM {_ASKED} JOIN limited_notifications l
+        ON (l.user_id, l.category, l.test, l.notification_id) = (a.user_id, a.category, a.test, a.notification_id)
+    ),
+    ranked AS (
+        SELECT a.*, row_number() OVER (PARTITION BY a.user_id, a.category, a.test ORDER BY a.place) AS rank
+        FROM {_ASKED} JOIN users u ON u.id = a.user_id WHERE a.place NOT IN (SELECT place FROM known)
+    ),
+    room AS (SELECT a.* FROM ranked a WHERE {_TAKEN} + a.rank <= a.most),
+    counted AS (
+        INSERT INTO limited_notifications (user_id, category, test, notification_id)
+        SELECT user_id, category, test, notification_id FROM room ON CONFLICT DO NOTHING
+    )
+    SELECT place FROM known UNION ALL SELECT place FROM room
+""").bindparams(*_LIMITED)
+_ADMISSIBLE = text(f"SELECT a.place FROM {_ASKED} WHERE {_TAKEN} < a.most").bindparams(
+    *(parameter for parameter in _LIMITED if parameter.key != "ids"), bindparam("ids", type_=ARRAY(TEXT))
+)
+_FORGET = text("""
+    DELETE FROM limited_notifications WHERE (user_id, category, test, notification_id) IN (
+        SELECT user_id, category, test, notification_id FROM limited_notifications
+        WHERE time < now() - :kept * interval '1 second' LIMIT 10000
+    )
+""")
 
 # The first report stands. Locked in one order, so that two batches with common devices never wait for each other in a circle.
 _REMOVE_DEVICES = text("""
@@ -97,14 +140,42 @@ class ContactRepository:
             rows = (await connection.execute(_RESOLVE, parameters)).all()
         return {UserReference(row.project, row.reference): row.id for row in rows}
 
+    async def admit(self, asked: Sequence[Limited]) -> Collection[Limited]:
+        async with self._database.begin() as connection:
+            await connection.execute(_LOCK, {"users": [one.user_id for one in asked]})
+            rows = (await connection.execute(_ADMIT, _columns_of(asked))).all()
+        return [asked[row.place - 1] for row in rows]
+
+    async def admissible(self, asked: Sequence[Limited]) -> Collection[Limited]:
+        async with self._database.connect() as connection:
+            rows = (await connection.execute(_ADMISSIBLE, _columns_of(asked))).all()
+        return [asked[row.place - 1] for row in rows]
+
+    async def forget_old(self) -> None:
+        """Deletes what counts for no limit any more."""
+        async with self._database.begin() as connection:
+            while (await connection.execute(_FORGET, {"kept": LONGEST_WINDOW.total_seconds()})).rowcount:
+                pass
+
     async def remove_devices(self, device_ids: Collection[str], reason: str = "") -> None:
         async with self._database.begin() as connection:
             await connection.execute(_REMOVE_DEVICES, {"ids": list(device_ids), "reason": reason})
 
 
+def _columns_of(asked: Sequence[Limited]) -> dict[str, list[Any]]:
+    return {
+        "users": [one.user_id for one in asked],
+        "categories": [one.category for one in asked],
+        "tests": [one.test for one in asked],
+        "ids": [one.notification_id for one in asked],
+        "counts": [one.limit.count for one in asked],
+        "windows": [int(one.limit.window.total_seconds()) for one in asked],
+    }
+
+
 def _contact(row: Row[*tuple[Any, ...]]) -> Contact:
     # Unpacked at once: this runs for every recipient of every notification, and reading a row's attributes costs more than the rest.
-    user_id, project, email, name, locale, timezone, reason, channels, categories, choices, device_ids, tokens = row
+    user_id, project, email, name, locale, timezone, reason, channels, categories, choices, device_ids, tokens, quiet_hours = row
     return Contact(
         user_id=user_id,
         project=project,
@@ -115,10 +186,11 @@ def _contact(row: Row[*tuple[Any, ...]]) -> Contact:
         name=name,
         rules=tuple(map(_rule, channels, categories, choices)) if channels else (),
         devices=tuple(map(PushTarget, device_ids, tokens)) if device_ids else (),
+        quiet_hours=parse_quiet_hours(quiet_hours) if quiet_hours else None,
     )
 
 
 @lru_cache(maxsize=4096)
-def _rule(channel: str, category: str, choice: str) -> PreferenceRule:
+def _rule(channel: str, subject: str, choice: str) -> PreferenceRule:
     """Few distinct rules make up the choices of many people."""
-    return PreferenceRule(Channel(channel), category, Choice(choice))
+    return PreferenceRule.of(channel, subject, choice)

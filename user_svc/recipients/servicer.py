@@ -6,7 +6,7 @@ from mesh.context import FIRST_PROJECT
 from user_svc.preferences.models import Channel
 from user_svc.preferences.unsubscribing import UnsubscribeLinks, Unsubscribing
 from user_svc.recipients.convert import queries_from_proto, recipient_to_proto, references_from_proto, subscription_to_proto
-from user_svc.recipients.models import Decision, Query, Recipient
+from user_svc.recipients.models import MANDATORY, Decision, Query, Recipient
 from user_svc.recipients.use_cases import Recipients
 from user_svc.suppressions.use_cases import Suppressions
 
@@ -32,9 +32,10 @@ class RecipientServicer(RecipientServiceServicer):
 
     def _token(self, query: Query, recipient: Recipient) -> str:
         """For what a person may refuse: mails of a category, unless they are mandatory."""
-        if query.channel is not Channel.EMAIL or query.mandatory or not query.category or recipient.contact is None:
+        if query.channel is not Channel.EMAIL or not query.category or recipient.contact is None:
             return ""
-        return self._links.token(recipient.contact.user_id, query.category) if recipient.decision is Decision.SEND else ""
+        refusable = recipient.decision is Decision.SEND and recipient.verdict.rule != MANDATORY
+        return self._links.token(recipient.contact.user_id, query.category) if refusable else ""
 
     async def BatchCheckUsers(self, request: rpc.BatchCheckUsersRequest, context: object) -> rpc.BatchCheckUsersResponse:
         if not request.projects:

@@ -1,13 +1,15 @@
 """Many questions, one answer each, in a constant number of statements."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Protocol
 
 from mesh import ids
 from naming.email_address import email_key
+from user_svc.policies.models import FrequencyLimit, ProjectRules
 from user_svc.preferences.models import Channel
-from user_svc.recipients.models import Address, Contact, Query, Recipient, UserReference, decide
+from user_svc.recipients.models import Address, Contact, Decision, Limited, Query, Recipient, UserReference, Verdict, decide
 
 
 class ContactStore(Protocol):
@@ -25,18 +27,33 @@ class ContactStore(Protocol):
     async def resolve(self, references: Collection[UserReference]) -> Mapping[UserReference, str]:
         """Our ids of those of the references that belong to people."""
 
+    async def admit(self, asked: Sequence[Limited]) -> Collection[Limited]:
+        """Counts those that their limits leave room for, and which those are. One that was counted before is, and counts no more."""
+
+    async def admissible(self, asked: Sequence[Limited]) -> Collection[Limited]:
+        """Which of these, each for itself, their limits leave room for; counts none."""
+
     async def remove_devices(self, device_ids: Collection[str], reason: str = "") -> None:
         """Leaves a tombstone of each."""
+
+
+class Rules(Protocol):
+    """What projects have decided."""
+
+    async def rules_of(self, projects: Collection[str]) -> Mapping[str, ProjectRules]:
+        """The rules of each of the projects."""
 
 
 class Recipients:
     """Answers the other services of the mesh; never a person."""
 
-    def __init__(self, store: ContactStore) -> None:
+    def __init__(self, store: ContactStore, rules: Rules, *, now: Callable[[], datetime]) -> None:
         self._store = store
+        self._rules = rules
+        self._now = now
 
     async def resolve_recipients(self, queries: Sequence[Query]) -> list[Recipient]:
-        """One answer per query, in the same order."""
+        """One answer per query, in the same order. What is to be sent counts for the limit of its category, where it has a name."""
         asked = {query.user_id: ids.canonical(query.user_id) for query in queries}
         wants_devices: dict[str, bool] = {}
         for query in queries:
@@ -47,7 +64,26 @@ class Recipients:
         known = [(query, contacts.get(asked[query.user_id] or "")) for query in queries]
         given = {_given(query, contact) for query, contact in known if query.email and contact is not None}
         suppressed = await self._store.suppressed(given) if given else {}
-        return [_answer(query, contact, suppressed) for query, contact in known]
+        rules = await self._rules.rules_of({contact.project for contact in contacts.values()}) if contacts else {}
+        now = self._now()
+        answers = [_answer(query, contact, suppressed, rules, now) for query, contact in known]
+        await self._keep_limits(queries, answers)
+        return answers
+
+    async def _keep_limits(self, queries: Sequence[Query], answers: list[Recipient]) -> None:
+        """Skips those of which their people have had enough."""
+        asked = {
+            index: _limited(queries[index], answer.contact, answer.verdict.limit)
+            for index, answer in enumerate(answers)
+            if answer.verdict.limit is not None and answer.contact is not None
+        }
+        named = dict.fromkeys(one for one in asked.values() if one.notification_id)
+        others = [one for one in asked.values() if not one.notification_id]
+        room = {*(await self._store.admit(list(named)) if named else ()), *(await self._store.admissible(others) if others else ())}
+        for index, one in asked.items():
+            if one not in room:
+                verdict = Verdict(Decision.SKIP, f"limit:{one.category}:{one.limit}")
+                answers[index] = replace(answers[index], verdict=verdict)
 
     async def check_users(self, user_ids: Sequence[str]) -> dict[str, str]:
         """The projects of those of the ids that are people, by the id as it was asked."""
@@ -72,8 +108,15 @@ def _given(query: Query, contact: Contact) -> Address:
     return Address(contact.project, email_key(query.email) or query.email)
 
 
-def _answer(query: Query, contact: Contact | None, suppressed: Mapping[Address, str]) -> Recipient:
-    if query.email and contact is not None:
+def _limited(query: Query, contact: Contact, limit: FrequencyLimit) -> Limited:
+    return Limited(contact.user_id, query.category, query.test, query.notification_id, limit)
+
+
+def _answer(
+    query: Query, contact: Contact | None, suppressed: Mapping[Address, str], rules: Mapping[str, ProjectRules], now: datetime
+) -> Recipient:
+    if contact is None:
+        return Recipient(decide(query, None), query.channel, None)
+    if query.email:
         contact = replace(contact, email=query.email, suppressed_for=suppressed.get(_given(query, contact), ""))
-    decision, rule = decide(query, contact)
-    return Recipient(decision, rule, query.channel, contact)
+    return Recipient(decide(query, contact, rules[contact.project], now), query.channel, contact)

@@ -1,13 +1,13 @@
 """People between their messages and models."""
 
 from clarion.user.v1 import user_pb2, user_service_pb2
-from mesh.errors import InvalidArgument, ServiceError
+from mesh.errors import ServiceError
 from mesh.rpc.status import to_status
 from mesh.rpc.timestamps import to_timestamp
+from user_svc.fields import masked_fields
 from user_svc.users.models import Role, User, UserChanges
 
 _ROLES = {Role.MEMBER: user_pb2.ROLE_MEMBER, Role.ADMINISTRATOR: user_pb2.ROLE_ADMINISTRATOR}
-_LONGEST_PATH, _MOST_PATHS = 64, 10  # characters of a path, and paths, that an error repeats
 _CHANGEABLE = ("email", "name", "locale", "timezone", "external_id")
 
 
@@ -34,16 +34,7 @@ def new_user_from_proto(request: user_service_pb2.CreateUserRequest) -> UserChan
 
 def changes_from_proto(request: user_service_pb2.UpdateUserRequest) -> UserChanges:
     """The fields that the mask names (AIP-134). Raises InvalidArgument for one that can't be changed."""
-    paths = set(request.update_mask.paths)
-    if "*" in paths:
-        paths = set(_CHANGEABLE)
-    elif not paths:
-        paths = {name for name in _CHANGEABLE if getattr(request.user, name)}
-    unknown = sorted(paths.difference(_CHANGEABLE))
-    if unknown:
-        names = ", ".join(path[:_LONGEST_PATH] for path in unknown[:_MOST_PATHS])
-        raise InvalidArgument.of("update_mask", f"can't change {names}; it may hold {', '.join(_CHANGEABLE)} or *")
-    return UserChanges(**{name: getattr(request.user, name) for name in paths})
+    return UserChanges(**{name: getattr(request.user, name) for name in masked_fields(request.update_mask, request.user, _CHANGEABLE)})
 
 
 def person_from_proto(user: user_pb2.User) -> UserChanges:

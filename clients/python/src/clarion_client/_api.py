@@ -59,6 +59,9 @@ SEND_NOTIFICATION = Call("/clarion.notification.v1.NotificationService/SendNotif
 BATCH_SEND_NOTIFICATIONS = Call(
     "/clarion.notification.v1.NotificationService/BatchSendNotifications", "POST", "/v1/notifications:batch", body="*"
 )
+EVALUATE_DELIVERY = Call(
+    "/clarion.notification.v1.NotificationService/EvaluateDelivery", "POST", "/v1/notifications:evaluate", body="*", idempotent=True
+)
 GET_NOTIFICATION = Call(
     "/clarion.notification.v1.NotificationService/GetNotification", "GET", "/v1/notifications/{id}", answer="notification", idempotent=True
 )
@@ -121,6 +124,19 @@ GET_JWKS = Call("/clarion.user.v1.AuthService/GetJwks", "GET", "/.well-known/jwk
 CREATE_API_KEY = Call("/clarion.user.v1.AuthService/CreateApiKey", "POST", "/v1/api-keys", body="*")
 LIST_API_KEYS = Call("/clarion.user.v1.AuthService/ListApiKeys", "GET", "/v1/api-keys", idempotent=True)
 DELETE_API_KEY = Call("/clarion.user.v1.AuthService/DeleteApiKey", "DELETE", "/v1/api-keys/{id}", idempotent=True)
+GET_DELIVERY_POLICY = Call(
+    "/clarion.user.v1.PolicyService/GetDeliveryPolicy", "GET", "/v1/delivery-policy", answer="policy", idempotent=True
+)
+UPDATE_DELIVERY_POLICY = Call(
+    "/clarion.user.v1.PolicyService/UpdateDeliveryPolicy", "PATCH", "/v1/delivery-policy", body="policy", answer="policy", idempotent=True
+)
+CREATE_CATEGORY = Call("/clarion.user.v1.PolicyService/CreateCategory", "POST", "/v1/categories", body="category", answer="category")
+GET_CATEGORY = Call("/clarion.user.v1.PolicyService/GetCategory", "GET", "/v1/categories/{id}", answer="category", idempotent=True)
+LIST_CATEGORIES = Call("/clarion.user.v1.PolicyService/ListCategories", "GET", "/v1/categories", idempotent=True)
+UPDATE_CATEGORY = Call(
+    "/clarion.user.v1.PolicyService/UpdateCategory", "PATCH", "/v1/categories/{id}", body="category", answer="category", idempotent=True
+)
+DELETE_CATEGORY = Call("/clarion.user.v1.PolicyService/DeleteCategory", "DELETE", "/v1/categories/{id}", idempotent=True)
 CREATE_PROJECT = Call("/clarion.user.v1.ProjectService/CreateProject", "POST", "/v1/projects", body="project", answer="project")
 GET_PROJECT = Call("/clarion.user.v1.ProjectService/GetProject", "GET", "/v1/projects/{id}", answer="project", idempotent=True)
 LIST_PROJECTS = Call("/clarion.user.v1.ProjectService/ListProjects", "GET", "/v1/projects", idempotent=True)

@@ -17,6 +17,7 @@ class Services:
         self.sagas = resources.Sagas(transport, settings)
         self.changes = resources.Changes(transport, settings)
         self.projects = resources.Projects(transport, settings)
+        self.policies = resources.Policies(transport, settings)
 
 
 class AsyncServices:
@@ -32,3 +33,4 @@ class AsyncServices:
         self.sagas = aio_resources.AsyncSagas(transport, settings)
         self.changes = aio_resources.AsyncChanges(transport, settings)
         self.projects = aio_resources.AsyncProjects(transport, settings)
+        self.policies = aio_resources.AsyncPolicies(transport, settings)

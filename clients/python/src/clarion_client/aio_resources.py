@@ -16,6 +16,7 @@ from clarion_client.models import (
     Breaker,
     BreakerForce,
     CapturedMessage,
+    Category,
     ChangePasswordResponse,
     Channel,
     Content,
@@ -27,7 +28,9 @@ from clarion_client.models import (
     DeadLetterState,
     DeadLetterView,
     DeleteUserResponse,
+    DeliveryPolicy,
     Device,
+    EvaluateDeliveryResponse,
     GetJwksResponse,
     ListBreakersResponse,
     ListChangesResponse,
@@ -42,6 +45,7 @@ from clarion_client.models import (
     PreviewTemplateResponse,
     Priority,
     Project,
+    QuietHours,
     RefreshResponse,
     Saga,
     SagaState,
@@ -381,6 +385,32 @@ class AsyncNotifications(AsyncResource):
             lambda answer: v.decode(SendNotificationResponse, answer),
             timeout_s,
             idempotency_key,
+        )
+
+    async def evaluate_delivery(
+        self,
+        *,
+        user_id: str,
+        template: str,
+        priority: Priority | str | None = None,
+        category: str | None = None,
+        send_at: datetime | None = None,
+        timeout_s: float | None = None,
+    ) -> EvaluateDeliveryResponse:
+        """Answers what would become of a notification as far as its person is concerned: whether it would be sent, skipped or deferred,
+        and the rule that decides. It asks as a worker does before it sends, and changes nothing.
+
+        user_id: The person.
+        template: Name of a template with a published version.
+        priority: The lane.
+        category: Category that overrides the template's.
+        send_at: When it would be sent, which decides about quiet hours; unset means now.
+        """
+        return await self._unary(
+            api.EVALUATE_DELIVERY,
+            v.body_of(user_id=user_id, template=template, priority=priority, category=category, send_at=send_at),
+            lambda answer: v.decode(EvaluateDeliveryResponse, answer),
+            timeout_s,
         )
 
     async def get(self, id: str, *, timeout_s: float | None = None) -> Notification:
@@ -806,6 +836,79 @@ class AsyncAuth(AsyncResource):
         return await self._unary(api.GET_JWKS, v.body_of(), lambda answer: v.decode(GetJwksResponse, answer), timeout_s)
 
 
+class AsyncPolicies(AsyncResource):
+    """Keeps what a project decides for its people: defaults, quiet hours and categories. A change holds everywhere within a second or
+    two.
+    """
+
+    async def get_delivery_policy(self, *, timeout_s: float | None = None) -> DeliveryPolicy:
+        """Reads the project's policy."""
+        return await self._unary(api.GET_DELIVERY_POLICY, v.body_of(), lambda answer: v.decode(DeliveryPolicy, answer), timeout_s)
+
+    async def update_delivery_policy(
+        self, *, policy: DeliveryPolicy | Mapping[str, Any], update_mask: str | None = None, timeout_s: float | None = None
+    ) -> DeliveryPolicy:
+        """Changes the fields in the mask, all or none.
+
+        policy: The new values of `rules`, which replace all, and `quiet_hours`.
+        update_mask: The fields to change (AIP-134). Empty means every field that is set in `policy`; "*" means all of them.
+        """
+        return await self._unary(
+            api.UPDATE_DELIVERY_POLICY,
+            v.body_of(policy=policy, update_mask=update_mask),
+            lambda answer: v.decode(DeliveryPolicy, answer),
+            timeout_s,
+        )
+
+    async def create_category(
+        self, *, category: Category | Mapping[str, Any], timeout_s: float | None = None, idempotency_key: str | None = None
+    ) -> Category:
+        """Adds a category. ALREADY_EXISTS when the id is taken.
+
+        category: The category.
+        """
+        return await self._unary(
+            api.CREATE_CATEGORY, v.body_of(category=category), lambda answer: v.decode(Category, answer), timeout_s, idempotency_key
+        )
+
+    async def get_category(self, id: str, *, timeout_s: float | None = None) -> Category:
+        """Reads one.
+
+        id: Its id.
+        """
+        return await self._unary(api.GET_CATEGORY, v.body_of(id=id), lambda answer: v.decode(Category, answer), timeout_s)
+
+    def list_categories(self, *, page_size: int | None = None, timeout_s: float | None = None) -> AsyncPager[Category]:
+        """Reads a page of categories, by id.
+
+        page_size: Most entries of a page, 1 to 200. 0 means 50.
+        """
+        return self._pages(api.LIST_CATEGORIES, v.body_of(page_size=page_size), "categories", v.message(lambda: Category), timeout_s)
+
+    async def update_category(
+        self, id: str, *, category: Category | Mapping[str, Any], update_mask: str | None = None, timeout_s: float | None = None
+    ) -> Category:
+        """Changes the fields in the mask, all or none.
+
+        id: Its id.
+        category: The new values of `texts`, which replace all, `mandatory` and `limit`.
+        update_mask: The fields to change (AIP-134). Empty means every field that is set in `category`; "*" means all of them.
+        """
+        return await self._unary(
+            api.UPDATE_CATEGORY,
+            v.body_of(id=id, category=category, update_mask=update_mask),
+            lambda answer: v.decode(Category, answer),
+            timeout_s,
+        )
+
+    async def delete_category(self, id: str, *, timeout_s: float | None = None) -> None:
+        """Removes a category; what people chose about it stays theirs. Twice is no error.
+
+        id: Its id.
+        """
+        await self._unary(api.DELETE_CATEGORY, v.body_of(id=id), lambda answer: None, timeout_s)
+
+
 class AsyncProjects(AsyncResource):
     """Divides an installation into projects. The first one, "default", exists from the start, and only its credentials reach this
     service. A new project gets its first API key from POST /v1/api-keys with `project`.
@@ -990,6 +1093,8 @@ class AsyncUsers(AsyncResource):
         *,
         rules: Sequence[PreferenceRule | Mapping[str, Any]] | None = None,
         etag: str | None = None,
+        quiet_hours: QuietHours | Mapping[str, Any] | None = None,
+        inherit_quiet_hours: bool | None = None,
         timeout_s: float | None = None,
     ) -> Preferences:
         """Sets some rules and leaves the others.
@@ -998,10 +1103,12 @@ class AsyncUsers(AsyncResource):
         rules: The rules to set. Those of other channels and categories stay as they are.
         etag: The `etag` of the preferences that the change is meant for: ABORTED when they have changed since. Over REST `If-Match`
             says the same.
+        quiet_hours: Quiet hours of the person's own; unset leaves them as they are.
+        inherit_quiet_hours: Removes the person's own quiet hours, so that the project's apply.
         """
         return await self._unary(
             api.UPDATE_PREFERENCES,
-            v.body_of(user_id=user_id, rules=rules, etag=etag),
+            v.body_of(user_id=user_id, rules=rules, etag=etag, quiet_hours=quiet_hours, inherit_quiet_hours=inherit_quiet_hours),
             lambda answer: v.decode(Preferences, answer),
             timeout_s,
         )

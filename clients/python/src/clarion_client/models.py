@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from clarion_client import _values as v
@@ -146,6 +146,20 @@ class DeadLetterView(str, enum.Enum):
     """Also what would be sent, exactly. Personal data: it takes the scope `deadletters:content`, and that it was looked at goes into
     the audit trail.
     """
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+
+class DeliveryDecision(str, enum.Enum):
+    """Says what becomes of a notification before it is sent."""
+
+    SEND = "send"
+    """It is sent."""
+    SKIP = "skip"
+    """It is not sent."""
+    DEFER = "defer"
+    """It waits until `EvaluateDeliveryResponse.defer_until`, and is decided anew then."""
 
     def __str__(self) -> str:
         return str(self.value)
@@ -371,6 +385,38 @@ class CapturedMessage:
     """What the sandbox answered: "delivered", or a reason such as SMTP_451."""
     time: datetime | None = field(default=None, metadata={"read": v.time})
     """When that was."""
+
+
+@dataclass(frozen=True)
+class Category:
+    """A kind of notification that people can decide about. Notifications may name one that was never created: people can refuse that
+    too, and it has no limit.
+    """
+
+    id: str = field(default="", metadata={"read": v.same})
+    """Chosen by its maker, such as "billing". It never changes."""
+    texts: Mapping[str, CategoryText] = field(default_factory=dict, metadata={"read": v.table(v.message(lambda: CategoryText))})
+    """What people read, by BCP 47 tag; at most 100."""
+    mandatory: bool = field(default=False, metadata={"read": v.same})
+    """True for what is sent whatever people prefer and at any hour, such as notices that the law demands. It can't be refused."""
+    limit: FrequencyLimit | None = field(default=None, metadata={"read": v.message(lambda: FrequencyLimit)})
+    """Unset means no limit. Mandatory notifications have none and count for none."""
+    create_time: datetime | None = field(default=None, metadata={"read": v.time})
+    """When it was created."""
+    update_time: datetime | None = field(default=None, metadata={"read": v.time})
+    """When it was last changed."""
+    etag: str = field(default="", metadata={"read": v.same})
+    """Stands for this state (AIP-154). Over REST it is the ETag."""
+
+
+@dataclass(frozen=True)
+class CategoryText:
+    """What people read of a category."""
+
+    name: str = field(default="", metadata={"read": v.same})
+    """Such as "Invoices and payments"."""
+    description: str = field(default="", metadata={"read": v.same})
+    """Such as "What you owe, and receipts"."""
 
 
 @dataclass(frozen=True)
@@ -622,6 +668,11 @@ class DeleteApiKeyResponse:
 
 
 @dataclass(frozen=True)
+class DeleteCategoryResponse:
+    """Answers DeleteCategory; it is empty."""
+
+
+@dataclass(frozen=True)
 class DeleteDeviceResponse:
     """Answers DeleteDevice; it is empty."""
 
@@ -644,6 +695,20 @@ class DeleteUserResponse:
     """Over the gateway, the saga that erases the person (SagaService.GetSaga)."""
     completed: bool = field(default=False, metadata={"read": v.same})
     """Whether everything is done. False when the deadline came first: the saga goes on."""
+
+
+@dataclass(frozen=True)
+class DeliveryPolicy:
+    """What holds for all people of a project who have not chosen otherwise."""
+
+    rules: tuple[PreferenceRule, ...] = field(default=(), metadata={"read": v.many(v.message(lambda: PreferenceRule))})
+    """The rules, at most 200. A rule that refuses a category makes it one that people have to ask for."""
+    quiet_hours: QuietHours | None = field(default=None, metadata={"read": v.message(lambda: QuietHours)})
+    """Unset means none."""
+    update_time: datetime | None = field(default=None, metadata={"read": v.time})
+    """When it was last changed; unset when it never was."""
+    etag: str = field(default="", metadata={"read": v.same})
+    """Stands for this state (AIP-154). Over REST it is the ETag."""
 
 
 @dataclass(frozen=True)
@@ -680,6 +745,34 @@ class DeviceResult:
     """True when the provider took the message."""
     reason: str = field(default="", metadata={"read": v.same})
     """Why not, in UPPER_SNAKE, such as "UNREGISTERED"."""
+
+
+@dataclass(frozen=True)
+class EvaluateDeliveryResponse:
+    """Answers EvaluateDelivery."""
+
+    decision: DeliveryDecision | None = field(default=None, metadata={"read": v.member(DeliveryDecision)})
+    """What would become of it."""
+    rule: str = field(default="", metadata={"read": v.same})
+    """The rule that decides, such as "default", "mandatory", "preference:email:billing", "policy:*:news", "quiet_hours:22:00-07:30",
+    "limit:news:3/86400s", "suppression:bounce", "no_address" or "no_device".
+    """
+    defer_until: datetime | None = field(default=None, metadata={"read": v.time})
+    """DELIVERY_DECISION_DEFER: until when."""
+    channel: Channel | None = field(default=None, metadata={"read": v.member(Channel)})
+    """The template's channel."""
+    category: str = field(default="", metadata={"read": v.same})
+    """The category that counts."""
+
+
+@dataclass(frozen=True)
+class FrequencyLimit:
+    """How many notifications of a category a person gets."""
+
+    count: int = field(default=0, metadata={"read": v.integer})
+    """How many at most."""
+    window: timedelta | None = field(default=None, metadata={"read": v.duration})
+    """In which time, 1 minute to 31 days. It slides: it ends now, always."""
 
 
 @dataclass(frozen=True)
@@ -803,8 +896,9 @@ class Notification:
 
 @dataclass(frozen=True)
 class PreferenceRule:
-    """One choice. The most specific rule that applies decides: channel and category, then category alone, then channel alone; with
-    none, the notification is sent.
+    """One choice, of a person or, for all of its people, of a project. Of a person's rules that apply the most specific decides, and
+    only without one the project's: channel and template, template, channel and category, category, channel, everything. With none,
+    the notification is sent.
     """
 
     channel: Channel | None = field(default=None, metadata={"read": v.member(Channel)})
@@ -812,7 +906,9 @@ class PreferenceRule:
     category: str = field(default="", metadata={"read": v.same})
     """The template category it is about, such as "billing"; empty means every category."""
     choice: Choice | None = field(default=None, metadata={"read": v.member(Choice)})
-    """What the person decided."""
+    """What was decided."""
+    template: str = field(default="", metadata={"read": v.same})
+    """The template that it is about, in place of a category; empty means every one."""
 
 
 @dataclass(frozen=True)
@@ -822,11 +918,13 @@ class Preferences:
     user_id: str = field(default="", metadata={"read": v.same})
     """The person."""
     rules: tuple[PreferenceRule, ...] = field(default=(), metadata={"read": v.many(v.message(lambda: PreferenceRule))})
-    """The rules, at most 200, in the order of channel and category."""
+    """The rules, at most 200, in the order of channel, category and template."""
     update_time: datetime | None = field(default=None, metadata={"read": v.time})
     """When a rule was last changed; unset when there never was one."""
     etag: str = field(default="", metadata={"read": v.same})
     """Stands for this state of the preferences (AIP-154). Over REST it is the ETag."""
+    quiet_hours: QuietHours | None = field(default=None, metadata={"read": v.message(lambda: QuietHours)})
+    """The person's own quiet hours; unset where the project's apply."""
 
 
 @dataclass(frozen=True)
@@ -853,6 +951,20 @@ class Project:
     """For people."""
     create_time: datetime | None = field(default=None, metadata={"read": v.time})
     """When it was created."""
+
+
+@dataclass(frozen=True)
+class QuietHours:
+    """A time of the day at which what is not urgent waits, in the person's time zone. It is decided anew when they end: what was
+    refused in between is not sent.
+    """
+
+    start: str = field(default="", metadata={"read": v.same})
+    """When they begin, such as "22:00"."""
+    end: str = field(default="", metadata={"read": v.same})
+    """When they end, such as "07:30"; on the next day where that is not later than `start`."""
+    off: bool = field(default=False, metadata={"read": v.same})
+    """True for a person who wants none, whatever the project's are; `start` and `end` are empty then."""
 
 
 @dataclass(frozen=True)

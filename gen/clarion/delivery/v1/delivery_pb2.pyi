@@ -266,7 +266,7 @@ class Outcome(_message.Message):
     attempt: _builtins.int
     """The attempt, from 1."""
     status: _notification_pb2.NotificationStatus.ValueType
-    """SENDING, SENT, RETRYING, FAILED, SKIPPED, CANCELLED or EXPIRED; QUEUED when it was deferred."""
+    """SENDING, SENT, RETRYING, FAILED, SKIPPED, CANCELLED or EXPIRED; QUEUED when it was deferred, SCHEDULED when its person does not want it now."""
     reason: _builtins.str
     """Why, in UPPER_SNAKE; empty for SENT."""
     detail: _builtins.str
@@ -297,7 +297,7 @@ class Outcome(_message.Message):
 
     @_builtins.property
     def next(self) -> Global___Delivery:
-        """RETRYING: the delivery of the next try where that waits in the gateway's database and not on the bus; unset on the bus."""
+        """RETRYING, SCHEDULED: the delivery of the next try where that waits in the gateway's database and not on the bus; unset on the bus."""
 
     def __init__(
         self,

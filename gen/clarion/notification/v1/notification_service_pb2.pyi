@@ -12,6 +12,7 @@ from google.protobuf import message as _message
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.rpc import status_pb2 as _status_pb2
 import builtins as _builtins
 import sys
@@ -23,6 +24,34 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _DeliveryDecision:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DeliveryDecisionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DeliveryDecision.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DELIVERY_DECISION_UNSPECIFIED: _DeliveryDecision.ValueType  # 0
+    """Never answered."""
+    DELIVERY_DECISION_SEND: _DeliveryDecision.ValueType  # 1
+    """It is sent."""
+    DELIVERY_DECISION_SKIP: _DeliveryDecision.ValueType  # 2
+    """It is not sent."""
+    DELIVERY_DECISION_DEFER: _DeliveryDecision.ValueType  # 3
+    """It waits until `EvaluateDeliveryResponse.defer_until`, and is decided anew then."""
+
+class DeliveryDecision(_DeliveryDecision, metaclass=_DeliveryDecisionEnumTypeWrapper):
+    """DeliveryDecision says what becomes of a notification before it is sent."""
+
+DELIVERY_DECISION_UNSPECIFIED: DeliveryDecision.ValueType  # 0
+"""Never answered."""
+DELIVERY_DECISION_SEND: DeliveryDecision.ValueType  # 1
+"""It is sent."""
+DELIVERY_DECISION_SKIP: DeliveryDecision.ValueType  # 2
+"""It is not sent."""
+DELIVERY_DECISION_DEFER: DeliveryDecision.ValueType  # 3
+"""It waits until `EvaluateDeliveryResponse.defer_until`, and is decided anew then."""
+Global___DeliveryDecision: _TypeAlias = DeliveryDecision  # noqa: Y015
 
 @_typing.final
 class SendNotificationRequest(_message.Message):
@@ -145,6 +174,88 @@ class SendNotificationResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SendNotificationResponse: _TypeAlias = SendNotificationResponse  # noqa: Y015
+
+@_typing.final
+class EvaluateDeliveryRequest(_message.Message):
+    """EvaluateDeliveryRequest describes a notification."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: _builtins.int
+    TEMPLATE_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
+    CATEGORY_FIELD_NUMBER: _builtins.int
+    SEND_AT_FIELD_NUMBER: _builtins.int
+    user_id: _builtins.str
+    """The person."""
+    template: _builtins.str
+    """Name of a template with a published version."""
+    priority: _notification_pb2.Priority.ValueType
+    """The lane."""
+    category: _builtins.str
+    """Category that overrides the template's."""
+    @_builtins.property
+    def send_at(self) -> _timestamp_pb2.Timestamp:
+        """When it would be sent, which decides about quiet hours; unset means now."""
+
+    def __init__(
+        self,
+        *,
+        user_id: _builtins.str = ...,
+        template: _builtins.str = ...,
+        priority: _notification_pb2.Priority.ValueType = ...,
+        category: _builtins.str = ...,
+        send_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["send_at", b"send_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "priority", b"priority", "send_at", b"send_at", "template", b"template", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EvaluateDeliveryRequest: _TypeAlias = EvaluateDeliveryRequest  # noqa: Y015
+
+@_typing.final
+class EvaluateDeliveryResponse(_message.Message):
+    """EvaluateDeliveryResponse answers EvaluateDelivery."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DECISION_FIELD_NUMBER: _builtins.int
+    RULE_FIELD_NUMBER: _builtins.int
+    DEFER_UNTIL_FIELD_NUMBER: _builtins.int
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    CATEGORY_FIELD_NUMBER: _builtins.int
+    decision: Global___DeliveryDecision.ValueType
+    """What would become of it."""
+    rule: _builtins.str
+    """The rule that decides, such as "default", "mandatory", "preference:email:billing", "policy:*:news", "quiet_hours:22:00-07:30", "limit:news:3/86400s",
+    "suppression:bounce", "no_address" or "no_device".
+    """
+    channel: _channel_pb2.Channel.ValueType
+    """The template's channel."""
+    category: _builtins.str
+    """The category that counts."""
+    @_builtins.property
+    def defer_until(self) -> _timestamp_pb2.Timestamp:
+        """DELIVERY_DECISION_DEFER: until when."""
+
+    def __init__(
+        self,
+        *,
+        decision: Global___DeliveryDecision.ValueType = ...,
+        rule: _builtins.str = ...,
+        defer_until: _timestamp_pb2.Timestamp | None = ...,
+        channel: _channel_pb2.Channel.ValueType = ...,
+        category: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["defer_until", b"defer_until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "channel", b"channel", "decision", b"decision", "defer_until", b"defer_until", "rule", b"rule"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EvaluateDeliveryResponse: _TypeAlias = EvaluateDeliveryResponse  # noqa: Y015
 
 @_typing.final
 class BatchSendNotificationsRequest(_message.Message):

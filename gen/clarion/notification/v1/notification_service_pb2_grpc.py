@@ -45,6 +45,11 @@ class NotificationServiceStub(object):
                 request_serializer=clarion_dot_notification_dot_v1_dot_notification__service__pb2.BatchSendNotificationsRequest.SerializeToString,
                 response_deserializer=clarion_dot_notification_dot_v1_dot_notification__service__pb2.BatchSendNotificationsResponse.FromString,
                 _registered_method=True)
+        self.EvaluateDelivery = channel.unary_unary(
+                '/clarion.notification.v1.NotificationService/EvaluateDelivery',
+                request_serializer=clarion_dot_notification_dot_v1_dot_notification__service__pb2.EvaluateDeliveryRequest.SerializeToString,
+                response_deserializer=clarion_dot_notification_dot_v1_dot_notification__service__pb2.EvaluateDeliveryResponse.FromString,
+                _registered_method=True)
         self.GetNotification = channel.unary_unary(
                 '/clarion.notification.v1.NotificationService/GetNotification',
                 request_serializer=clarion_dot_notification_dot_v1_dot_notification__service__pb2.GetNotificationRequest.SerializeToString,
@@ -88,6 +93,14 @@ class NotificationServiceServicer(object):
 
     def BatchSendNotifications(self, request, context):
         """BatchSendNotifications accepts up to 1,000 notifications, each on its own: one that is refused stops no other.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EvaluateDelivery(self, request, context):
+        """EvaluateDelivery answers what would become of a notification as far as its person is concerned: whether it would be sent, skipped or deferred, and the
+        rule that decides. It asks as a worker does before it sends, and changes nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -142,6 +155,11 @@ def add_NotificationServiceServicer_to_server(servicer, server):
                     servicer.BatchSendNotifications,
                     request_deserializer=clarion_dot_notification_dot_v1_dot_notification__service__pb2.BatchSendNotificationsRequest.FromString,
                     response_serializer=clarion_dot_notification_dot_v1_dot_notification__service__pb2.BatchSendNotificationsResponse.SerializeToString,
+            ),
+            'EvaluateDelivery': grpc.unary_unary_rpc_method_handler(
+                    servicer.EvaluateDelivery,
+                    request_deserializer=clarion_dot_notification_dot_v1_dot_notification__service__pb2.EvaluateDeliveryRequest.FromString,
+                    response_serializer=clarion_dot_notification_dot_v1_dot_notification__service__pb2.EvaluateDeliveryResponse.SerializeToString,
             ),
             'GetNotification': grpc.unary_unary_rpc_method_handler(
                     servicer.GetNotification,
@@ -224,6 +242,33 @@ class NotificationService(object):
             '/clarion.notification.v1.NotificationService/BatchSendNotifications',
             clarion_dot_notification_dot_v1_dot_notification__service__pb2.BatchSendNotificationsRequest.SerializeToString,
             clarion_dot_notification_dot_v1_dot_notification__service__pb2.BatchSendNotificationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EvaluateDelivery(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/clarion.notification.v1.NotificationService/EvaluateDelivery',
+            clarion_dot_notification_dot_v1_dot_notification__service__pb2.EvaluateDeliveryRequest.SerializeToString,
+            clarion_dot_notification_dot_v1_dot_notification__service__pb2.EvaluateDeliveryResponse.FromString,
             options,
             channel_credentials,
             insecure,

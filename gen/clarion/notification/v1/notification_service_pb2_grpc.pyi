@@ -41,6 +41,10 @@ class NotificationServiceStub:
     """
     BatchSendNotifications: _grpc.UnaryUnaryMultiCallable[_notification_service_pb2.BatchSendNotificationsRequest, _notification_service_pb2.BatchSendNotificationsResponse]
     """BatchSendNotifications accepts up to 1,000 notifications, each on its own: one that is refused stops no other."""
+    EvaluateDelivery: _grpc.UnaryUnaryMultiCallable[_notification_service_pb2.EvaluateDeliveryRequest, _notification_service_pb2.EvaluateDeliveryResponse]
+    """EvaluateDelivery answers what would become of a notification as far as its person is concerned: whether it would be sent, skipped or deferred, and the
+    rule that decides. It asks as a worker does before it sends, and changes nothing.
+    """
     GetNotification: _grpc.UnaryUnaryMultiCallable[_notification_service_pb2.GetNotificationRequest, _notification_service_pb2.GetNotificationResponse]
     """GetNotification reads a notification with its timeline."""
     GetCapturedMessage: _grpc.UnaryUnaryMultiCallable[_notification_service_pb2.GetCapturedMessageRequest, _notification_service_pb2.GetCapturedMessageResponse]
@@ -69,6 +73,10 @@ class NotificationServiceAsyncStub(NotificationServiceStub):
     """
     BatchSendNotifications: _aio.UnaryUnaryMultiCallable[_notification_service_pb2.BatchSendNotificationsRequest, _notification_service_pb2.BatchSendNotificationsResponse]  # type: ignore[assignment]
     """BatchSendNotifications accepts up to 1,000 notifications, each on its own: one that is refused stops no other."""
+    EvaluateDelivery: _aio.UnaryUnaryMultiCallable[_notification_service_pb2.EvaluateDeliveryRequest, _notification_service_pb2.EvaluateDeliveryResponse]  # type: ignore[assignment]
+    """EvaluateDelivery answers what would become of a notification as far as its person is concerned: whether it would be sent, skipped or deferred, and the
+    rule that decides. It asks as a worker does before it sends, and changes nothing.
+    """
     GetNotification: _aio.UnaryUnaryMultiCallable[_notification_service_pb2.GetNotificationRequest, _notification_service_pb2.GetNotificationResponse]  # type: ignore[assignment]
     """GetNotification reads a notification with its timeline."""
     GetCapturedMessage: _aio.UnaryUnaryMultiCallable[_notification_service_pb2.GetCapturedMessageRequest, _notification_service_pb2.GetCapturedMessageResponse]  # type: ignore[assignment]
@@ -106,6 +114,16 @@ class NotificationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_notification_service_pb2.BatchSendNotificationsResponse, _abc.Awaitable[_notification_service_pb2.BatchSendNotificationsResponse]]:
         """BatchSendNotifications accepts up to 1,000 notifications, each on its own: one that is refused stops no other."""
+
+    @_abc_1.abstractmethod
+    def EvaluateDelivery(
+        self,
+        request: _notification_service_pb2.EvaluateDeliveryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_notification_service_pb2.EvaluateDeliveryResponse, _abc.Awaitable[_notification_service_pb2.EvaluateDeliveryResponse]]:
+        """EvaluateDelivery answers what would become of a notification as far as its person is concerned: whether it would be sent, skipped or deferred, and the
+        rule that decides. It asks as a worker does before it sends, and changes nothing.
+        """
 
     @_abc_1.abstractmethod
     def GetNotification(

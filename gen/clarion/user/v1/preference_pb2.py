@@ -28,7 +28,7 @@ from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior_
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n clarion/user/v1/preference.proto\x12\x0f\x63larion.user.v1\x1a clarion/channel/v1/channel.proto\x1a clarion/options/v1/options.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xcd\x01\n\x0ePreferenceRule\x12,\n\x07\x63hannel\x18\x01 \x01(\x0e\x32\x1b.clarion.channel.v1.Channel\x12\\\n\x08\x63\x61tegory\x18\x02 \x01(\tBJ\xba\xbb\x18\x46\x10@\x1a\x14[a-z0-9][a-z0-9_.-]*\",lower-case letters, digits, \'_\', \'.\' and \'-\'\x12/\n\x06\x63hoice\x18\x03 \x01(\x0e\x32\x17.clarion.user.v1.ChoiceB\x06\xba\xbb\x18\x02\x08\x01\"\x93\x01\n\x0bPreferences\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12.\n\x05rules\x18\x02 \x03(\x0b\x32\x1f.clarion.user.v1.PreferenceRule\x12\x35\n\x0bupdate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x0c\n\x04\x65tag\x18\x04 \x01(\t\"3\n\x15GetPreferencesRequest\x12\x1a\n\x07user_id\x18\x01 \x01(\tB\t\xba\xbb\x18\x05\x08\x01\x10\x80\x01\"K\n\x16GetPreferencesResponse\x12\x31\n\x0bpreferences\x18\x01 \x01(\x0b\x32\x1c.clarion.user.v1.Preferences\"\x85\x01\n\x18UpdatePreferencesRequest\x12\x1a\n\x07user_id\x18\x01 \x01(\tB\t\xba\xbb\x18\x05\x08\x01\x10\x80\x01\x12\x37\n\x05rules\x18\x02 \x03(\x0b\x32\x1f.clarion.user.v1.PreferenceRuleB\x07\xba\xbb\x18\x03(\xc8\x01\x12\x14\n\x04\x65tag\x18\x03 \x01(\tB\x06\xba\xbb\x18\x02\x10@\"N\n\x19UpdatePreferencesResponse\x12\x31\n\x0bpreferences\x18\x01 \x01(\x0b\x32\x1c.clarion.user.v1.Preferences*W\n\x06\x43hoice\x12\x16\n\x12\x43HOICE_UNSPECIFIED\x10\x00\x12\x10\n\x0c\x43HOICE_ALLOW\x10\x01\x12\x0f\n\x0b\x43HOICE_DENY\x10\x02\x12\x12\n\x0e\x43HOICE_INHERIT\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n clarion/user/v1/preference.proto\x12\x0f\x63larion.user.v1\x1a clarion/channel/v1/channel.proto\x1a clarion/options/v1/options.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe7\x01\n\x0ePreferenceRule\x12,\n\x07\x63hannel\x18\x01 \x01(\x0e\x32\x1b.clarion.channel.v1.Channel\x12\\\n\x08\x63\x61tegory\x18\x02 \x01(\tBJ\xba\xbb\x18\x46\x10@\x1a\x14[a-z0-9][a-z0-9_.-]*\",lower-case letters, digits, \'_\', \'.\' and \'-\'\x12/\n\x06\x63hoice\x18\x03 \x01(\x0e\x32\x17.clarion.user.v1.ChoiceB\x06\xba\xbb\x18\x02\x08\x01\x12\x18\n\x08template\x18\x04 \x01(\tB\x06\xba\xbb\x18\x02\x10@\"\xc5\x01\n\nQuietHours\x12U\n\x05start\x18\x01 \x01(\tBF\xba\xbb\x18\x42\x10\x05\x1a\x1d([01][0-9]|2[0-3]):[0-5][0-9]\"\x1f\x61 time of the day such as 22:00\x12S\n\x03\x65nd\x18\x02 \x01(\tBF\xba\xbb\x18\x42\x10\x05\x1a\x1d([01][0-9]|2[0-3]):[0-5][0-9]\"\x1f\x61 time of the day such as 07:30\x12\x0b\n\x03off\x18\x03 \x01(\x08\"\xc5\x01\n\x0bPreferences\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12.\n\x05rules\x18\x02 \x03(\x0b\x32\x1f.clarion.user.v1.PreferenceRule\x12\x35\n\x0bupdate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x0c\n\x04\x65tag\x18\x04 \x01(\t\x12\x30\n\x0bquiet_hours\x18\x05 \x01(\x0b\x32\x1b.clarion.user.v1.QuietHours\"3\n\x15GetPreferencesRequest\x12\x1a\n\x07user_id\x18\x01 \x01(\tB\t\xba\xbb\x18\x05\x08\x01\x10\x80\x01\"K\n\x16GetPreferencesResponse\x12\x31\n\x0bpreferences\x18\x01 \x01(\x0b\x32\x1c.clarion.user.v1.Preferences\"\xd4\x01\n\x18UpdatePreferencesRequest\x12\x1a\n\x07user_id\x18\x01 \x01(\tB\t\xba\xbb\x18\x05\x08\x01\x10\x80\x01\x12\x37\n\x05rules\x18\x02 \x03(\x0b\x32\x1f.clarion.user.v1.PreferenceRuleB\x07\xba\xbb\x18\x03(\xc8\x01\x12\x14\n\x04\x65tag\x18\x03 \x01(\tB\x06\xba\xbb\x18\x02\x10@\x12\x30\n\x0bquiet_hours\x18\x04 \x01(\x0b\x32\x1b.clarion.user.v1.QuietHours\x12\x1b\n\x13inherit_quiet_hours\x18\x05 \x01(\x08\"N\n\x19UpdatePreferencesResponse\x12\x31\n\x0bpreferences\x18\x01 \x01(\x0b\x32\x1c.clarion.user.v1.Preferences*W\n\x06\x43hoice\x12\x16\n\x12\x43HOICE_UNSPECIFIED\x10\x00\x12\x10\n\x0c\x43HOICE_ALLOW\x10\x01\x12\x0f\n\x0b\x43HOICE_DENY\x10\x02\x12\x12\n\x0e\x43HOICE_INHERIT\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,6 +39,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PREFERENCERULE'].fields_by_name['category']._serialized_options = b'\272\273\030F\020@\032\024[a-z0-9][a-z0-9_.-]*\",lower-case letters, digits, \'_\', \'.\' and \'-\''
   _globals['_PREFERENCERULE'].fields_by_name['choice']._loaded_options = None
   _globals['_PREFERENCERULE'].fields_by_name['choice']._serialized_options = b'\272\273\030\002\010\001'
+  _globals['_PREFERENCERULE'].fields_by_name['template']._loaded_options = None
+  _globals['_PREFERENCERULE'].fields_by_name['template']._serialized_options = b'\272\273\030\002\020@'
+  _globals['_QUIETHOURS'].fields_by_name['start']._loaded_options = None
+  _globals['_QUIETHOURS'].fields_by_name['start']._serialized_options = b'\272\273\030B\020\005\032\035([01][0-9]|2[0-3]):[0-5][0-9]\"\037a time of the day such as 22:00'
+  _globals['_QUIETHOURS'].fields_by_name['end']._loaded_options = None
+  _globals['_QUIETHOURS'].fields_by_name['end']._serialized_options = b'\272\273\030B\020\005\032\035([01][0-9]|2[0-3]):[0-5][0-9]\"\037a time of the day such as 07:30'
   _globals['_PREFERENCES'].fields_by_name['update_time']._loaded_options = None
   _globals['_PREFERENCES'].fields_by_name['update_time']._serialized_options = b'\342A\001\003'
   _globals['_GETPREFERENCESREQUEST'].fields_by_name['user_id']._loaded_options = None
@@ -49,18 +55,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UPDATEPREFERENCESREQUEST'].fields_by_name['rules']._serialized_options = b'\272\273\030\003(\310\001'
   _globals['_UPDATEPREFERENCESREQUEST'].fields_by_name['etag']._loaded_options = None
   _globals['_UPDATEPREFERENCESREQUEST'].fields_by_name['etag']._serialized_options = b'\272\273\030\002\020@'
-  _globals['_CHOICE']._serialized_start=891
-  _globals['_CHOICE']._serialized_end=978
+  _globals['_CHOICE']._serialized_start=1246
+  _globals['_CHOICE']._serialized_end=1333
   _globals['_PREFERENCERULE']._serialized_start=188
-  _globals['_PREFERENCERULE']._serialized_end=393
-  _globals['_PREFERENCES']._serialized_start=396
-  _globals['_PREFERENCES']._serialized_end=543
-  _globals['_GETPREFERENCESREQUEST']._serialized_start=545
-  _globals['_GETPREFERENCESREQUEST']._serialized_end=596
-  _globals['_GETPREFERENCESRESPONSE']._serialized_start=598
-  _globals['_GETPREFERENCESRESPONSE']._serialized_end=673
-  _globals['_UPDATEPREFERENCESREQUEST']._serialized_start=676
-  _globals['_UPDATEPREFERENCESREQUEST']._serialized_end=809
-  _globals['_UPDATEPREFERENCESRESPONSE']._serialized_start=811
-  _globals['_UPDATEPREFERENCESRESPONSE']._serialized_end=889
+  _globals['_PREFERENCERULE']._serialized_end=419
+  _globals['_QUIETHOURS']._serialized_start=422
+  _globals['_QUIETHOURS']._serialized_end=619
+  _globals['_PREFERENCES']._serialized_start=622
+  _globals['_PREFERENCES']._serialized_end=819
+  _globals['_GETPREFERENCESREQUEST']._serialized_start=821
+  _globals['_GETPREFERENCESREQUEST']._serialized_end=872
+  _globals['_GETPREFERENCESRESPONSE']._serialized_start=874
+  _globals['_GETPREFERENCESRESPONSE']._serialized_end=949
+  _globals['_UPDATEPREFERENCESREQUEST']._serialized_start=952
+  _globals['_UPDATEPREFERENCESREQUEST']._serialized_end=1164
+  _globals['_UPDATEPREFERENCESRESPONSE']._serialized_start=1166
+  _globals['_UPDATEPREFERENCESRESPONSE']._serialized_end=1244
 # @@protoc_insertion_point(module_scope)

@@ -51,8 +51,8 @@ Global___Choice: _TypeAlias = Choice  # noqa: Y015
 
 @_typing.final
 class PreferenceRule(_message.Message):
-    """PreferenceRule is one choice. The most specific rule that applies decides: channel and category, then category alone, then
-    channel alone; with none, the notification is sent.
+    """PreferenceRule is one choice, of a person or, for all of its people, of a project. Of a person's rules that apply the most specific decides, and
+    only without one the project's: channel and template, template, channel and category, category, channel, everything. With none, the notification is sent.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -60,26 +60,62 @@ class PreferenceRule(_message.Message):
     CHANNEL_FIELD_NUMBER: _builtins.int
     CATEGORY_FIELD_NUMBER: _builtins.int
     CHOICE_FIELD_NUMBER: _builtins.int
+    TEMPLATE_FIELD_NUMBER: _builtins.int
     channel: _channel_pb2.Channel.ValueType
     """The channel it is about; unspecified means every channel."""
     category: _builtins.str
     """The template category it is about, such as "billing"; empty means every category."""
     choice: Global___Choice.ValueType
-    """What the person decided."""
+    """What was decided."""
+    template: _builtins.str
+    """The template that it is about, in place of a category; empty means every one."""
     def __init__(
         self,
         *,
         channel: _channel_pb2.Channel.ValueType = ...,
         category: _builtins.str = ...,
         choice: Global___Choice.ValueType = ...,
+        template: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "channel", b"channel", "choice", b"choice"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "channel", b"channel", "choice", b"choice", "template", b"template"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PreferenceRule: _TypeAlias = PreferenceRule  # noqa: Y015
+
+@_typing.final
+class QuietHours(_message.Message):
+    """QuietHours are a time of the day at which what is not urgent waits, in the person's time zone. It is decided anew when they end: what was refused
+    in between is not sent.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    START_FIELD_NUMBER: _builtins.int
+    END_FIELD_NUMBER: _builtins.int
+    OFF_FIELD_NUMBER: _builtins.int
+    start: _builtins.str
+    """When they begin, such as "22:00"."""
+    end: _builtins.str
+    """When they end, such as "07:30"; on the next day where that is not later than `start`."""
+    off: _builtins.bool
+    """True for a person who wants none, whatever the project's are; `start` and `end` are empty then."""
+    def __init__(
+        self,
+        *,
+        start: _builtins.str = ...,
+        end: _builtins.str = ...,
+        off: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end", b"end", "off", b"off", "start", b"start"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QuietHours: _TypeAlias = QuietHours  # noqa: Y015
 
 @_typing.final
 class Preferences(_message.Message):
@@ -91,17 +127,22 @@ class Preferences(_message.Message):
     RULES_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    QUIET_HOURS_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """The person."""
     etag: _builtins.str
     """Stands for this state of the preferences (AIP-154). Over REST it is the ETag."""
     @_builtins.property
     def rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___PreferenceRule]:
-        """The rules, at most 200, in the order of channel and category."""
+        """The rules, at most 200, in the order of channel, category and template."""
 
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """When a rule was last changed; unset when there never was one."""
+
+    @_builtins.property
+    def quiet_hours(self) -> Global___QuietHours:
+        """The person's own quiet hours; unset where the project's apply."""
 
     def __init__(
         self,
@@ -110,10 +151,11 @@ class Preferences(_message.Message):
         rules: _abc.Iterable[Global___PreferenceRule] | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
         etag: _builtins.str = ...,
+        quiet_hours: Global___QuietHours | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["quiet_hours", b"quiet_hours", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "rules", b"rules", "update_time", b"update_time", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "quiet_hours", b"quiet_hours", "rules", b"rules", "update_time", b"update_time", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -174,13 +216,21 @@ class UpdatePreferencesRequest(_message.Message):
     USER_ID_FIELD_NUMBER: _builtins.int
     RULES_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    QUIET_HOURS_FIELD_NUMBER: _builtins.int
+    INHERIT_QUIET_HOURS_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """The person."""
     etag: _builtins.str
     """The `etag` of the preferences that the change is meant for: ABORTED when they have changed since. Over REST `If-Match` says the same."""
+    inherit_quiet_hours: _builtins.bool
+    """Removes the person's own quiet hours, so that the project's apply."""
     @_builtins.property
     def rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___PreferenceRule]:
         """The rules to set. Those of other channels and categories stay as they are."""
+
+    @_builtins.property
+    def quiet_hours(self) -> Global___QuietHours:
+        """Quiet hours of the person's own; unset leaves them as they are."""
 
     def __init__(
         self,
@@ -188,10 +238,12 @@ class UpdatePreferencesRequest(_message.Message):
         user_id: _builtins.str = ...,
         rules: _abc.Iterable[Global___PreferenceRule] | None = ...,
         etag: _builtins.str = ...,
+        quiet_hours: Global___QuietHours | None = ...,
+        inherit_quiet_hours: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["quiet_hours", b"quiet_hours"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "rules", b"rules", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "inherit_quiet_hours", b"inherit_quiet_hours", "quiet_hours", b"quiet_hours", "rules", b"rules", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

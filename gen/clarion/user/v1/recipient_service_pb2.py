@@ -24,9 +24,11 @@ _sym_db = _symbol_database.Default()
 
 from clarion.channel.v1 import channel_pb2 as clarion_dot_channel_dot_v1_dot_channel__pb2
 from clarion.options.v1 import options_pb2 as clarion_dot_options_dot_v1_dot_options__pb2
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'clarion/user/v1/recipient_service.proto\x12\x0f\x63larion.user.v1\x1a clarion/channel/v1/channel.proto\x1a clarion/options/v1/options.proto\"\xaa\x01\n\x0eRecipientQuery\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10$\x12\x34\n\x07\x63hannel\x18\x02 \x01(\x0e\x32\x1b.clarion.channel.v1.ChannelB\x06\xba\xbb\x18\x02\x08\x01\x12\x18\n\x08\x63\x61tegory\x18\x03 \x01(\tB\x06\xba\xbb\x18\x02\x10@\x12\x11\n\tmandatory\x18\x04 \x01(\x08\x12\x1a\n\x05\x65mail\x18\x05 \x01(\tB\x0b\xb0\xbb\x18\x01\xba\xbb\x18\x03\x10\xc0\x02\"4\n\nPushTarget\x12\x11\n\tdevice_id\x18\x01 \x01(\t\x12\x13\n\x05token\x18\x02 \x01(\tB\x04\xb0\xbb\x18\x01\"\xe0\x01\n\tRecipient\x12+\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0e\x32\x19.clarion.user.v1.Decision\x12\x0c\n\x04rule\x18\x02 \x01(\t\x12\x13\n\x05\x65mail\x18\x03 \x01(\tB\x04\xb0\xbb\x18\x01\x12,\n\x07\x64\x65vices\x18\x04 \x03(\x0b\x32\x1b.clarion.user.v1.PushTarget\x12\x0e\n\x06locale\x18\x05 \x01(\t\x12\x10\n\x08timezone\x18\x06 \x01(\t\x12\x12\n\x04name\x18\x07 \x01(\tB\x04\xb0\xbb\x18\x01\x12\x1f\n\x11unsubscribe_token\x18\x08 \x01(\tB\x04\xb0\xbb\x18\x01\"Z\n\x1d\x42\x61tchResolveRecipientsRequest\x12\x39\n\x07queries\x18\x01 \x03(\x0b\x32\x1f.clarion.user.v1.RecipientQueryB\x07\xba\xbb\x18\x03(\xf4\x03\"P\n\x1e\x42\x61tchResolveRecipientsResponse\x12.\n\nrecipients\x18\x01 \x03(\x0b\x32\x1a.clarion.user.v1.Recipient\"S\n\x16\x42\x61tchCheckUsersRequest\x12\x1c\n\x08user_ids\x18\x01 \x03(\tB\n\xba\xbb\x18\x06\x10\x80\x01(\xe8\x07\x12\x1b\n\x08projects\x18\x02 \x03(\tB\t\xba\xbb\x18\x05\x10((\xe8\x07\"S\n\x17\x42\x61tchCheckUsersResponse\x12\x19\n\x11\x65xisting_user_ids\x18\x01 \x03(\t\x12\x10\n\x08projects\x18\x02 \x03(\t\x12\x0b\n\x03ids\x18\x03 \x03(\t\"R\n\x19\x42\x61tchRemoveDevicesRequest\x12\x1d\n\ndevice_ids\x18\x01 \x03(\tB\t\xba\xbb\x18\x05\x10$(\xf4\x03\x12\x16\n\x06reason\x18\x02 \x01(\tB\x06\xba\xbb\x18\x02\x10@\"\x1c\n\x1a\x42\x61tchRemoveDevicesResponse\"l\n\x16SuppressAddressRequest\x12\x1e\n\x07\x61\x64\x64ress\x18\x01 \x01(\tB\r\xb0\xbb\x18\x01\xba\xbb\x18\x05\x08\x01\x10\xc0\x02\x12\x19\n\x08\x65vidence\x18\x02 \x01(\tB\x07\xba\xbb\x18\x03\x10\xf4\x03\x12\x17\n\x07project\x18\x03 \x01(\tB\x06\xba\xbb\x18\x02\x10(\"\x19\n\x17SuppressAddressResponse\"A\n\x0cSubscription\x12\x10\n\x08\x63\x61tegory\x18\x01 \x01(\t\x12\x0e\n\x06locale\x18\x02 \x01(\t\x12\x0f\n\x07refused\x18\x03 \x01(\x08\":\n\x1a\x44\x65scribeUnsubscribeRequest\x12\x1c\n\x05token\x18\x01 \x01(\tB\r\xb0\xbb\x18\x01\xba\xbb\x18\x05\x08\x01\x10\x90\x03\"R\n\x1b\x44\x65scribeUnsubscribeResponse\x12\x33\n\x0csubscription\x18\x01 \x01(\x0b\x32\x1d.clarion.user.v1.Subscription\"2\n\x12UnsubscribeRequest\x12\x1c\n\x05token\x18\x01 \x01(\tB\r\xb0\xbb\x18\x01\xba\xbb\x18\x05\x08\x01\x10\x90\x03\"J\n\x13UnsubscribeResponse\x12\x33\n\x0csubscription\x18\x01 \x01(\x0b\x32\x1d.clarion.user.v1.Subscription*b\n\x08\x44\x65\x63ision\x12\x18\n\x14\x44\x45\x43ISION_UNSPECIFIED\x10\x00\x12\x11\n\rDECISION_SEND\x10\x01\x12\x11\n\rDECISION_SKIP\x10\x02\x12\x16\n\x12\x44\x45\x43ISION_NOT_FOUND\x10\x03\x32\xc6\x06\n\x10RecipientService\x12\xab\x01\n\x16\x42\x61tchResolveRecipients\x12..clarion.user.v1.BatchResolveRecipientsRequest\x1a/.clarion.user.v1.BatchResolveRecipientsResponse\"0\x90\x02\x01\xaa\xbb\x18)\x08\x03 \xb8\x17\x32\x07gateway2\x0c\x65mail_worker2\x0bpush_worker\x12{\n\x0f\x42\x61tchCheckUsers\x12\'.clarion.user.v1.BatchCheckUsersRequest\x1a(.clarion.user.v1.BatchCheckUsersResponse\"\x15\x90\x02\x01\xaa\xbb\x18\x0e\x08\x03 \xd0\x0f\x32\x07gateway\x12\x88\x01\n\x12\x42\x61tchRemoveDevices\x12*.clarion.user.v1.BatchRemoveDevicesRequest\x1a+.clarion.user.v1.BatchRemoveDevicesResponse\"\x19\x90\x02\x02\xaa\xbb\x18\x12\x08\x03 \xb8\x17\x32\x0bpush_worker\x12\x87\x01\n\x13\x44\x65scribeUnsubscribe\x12+.clarion.user.v1.DescribeUnsubscribeRequest\x1a,.clarion.user.v1.DescribeUnsubscribeResponse\"\x15\x90\x02\x01\xaa\xbb\x18\x0e\x08\x03 \xb8\x17\x32\x07gateway\x12o\n\x0bUnsubscribe\x12#.clarion.user.v1.UnsubscribeRequest\x1a$.clarion.user.v1.UnsubscribeResponse\"\x15\x90\x02\x02\xaa\xbb\x18\x0e\x08\x03 \xb8\x17\x32\x07gateway\x12\x80\x01\n\x0fSuppressAddress\x12\'.clarion.user.v1.SuppressAddressRequest\x1a(.clarion.user.v1.SuppressAddressResponse\"\x1a\x90\x02\x02\xaa\xbb\x18\x13\x08\x03 \xb8\x17\x32\x0c\x65mail_workerb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'clarion/user/v1/recipient_service.proto\x12\x0f\x63larion.user.v1\x1a clarion/channel/v1/channel.proto\x1a clarion/options/v1/options.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xab\x02\n\x0eRecipientQuery\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10$\x12\x34\n\x07\x63hannel\x18\x02 \x01(\x0e\x32\x1b.clarion.channel.v1.ChannelB\x06\xba\xbb\x18\x02\x08\x01\x12\x18\n\x08\x63\x61tegory\x18\x03 \x01(\tB\x06\xba\xbb\x18\x02\x10@\x12\x11\n\tmandatory\x18\x04 \x01(\x08\x12\x1a\n\x05\x65mail\x18\x05 \x01(\tB\x0b\xb0\xbb\x18\x01\xba\xbb\x18\x03\x10\xc0\x02\x12\x1f\n\x0fnotification_id\x18\x06 \x01(\tB\x06\xba\xbb\x18\x02\x10$\x12\x18\n\x08template\x18\x07 \x01(\tB\x06\xba\xbb\x18\x02\x10@\x12\x0e\n\x06urgent\x18\x08 \x01(\x08\x12\x0c\n\x04test\x18\t \x01(\x08\x12&\n\x02\x61t\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"4\n\nPushTarget\x12\x11\n\tdevice_id\x18\x01 \x01(\t\x12\x13\n\x05token\x18\x02 \x01(\tB\x04\xb0\xbb\x18\x01\"\x8e\x02\n\tRecipient\x12+\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0e\x32\x19.clarion.user.v1.Decision\x12\x0c\n\x04rule\x18\x02 \x01(\t\x12\x13\n\x05\x65mail\x18\x03 \x01(\tB\x04\xb0\xbb\x18\x01\x12,\n\x07\x64\x65vices\x18\x04 \x03(\x0b\x32\x1b.clarion.user.v1.PushTarget\x12\x0e\n\x06locale\x18\x05 \x01(\t\x12\x10\n\x08timezone\x18\x06 \x01(\t\x12\x12\n\x04name\x18\x07 \x01(\tB\x04\xb0\xbb\x18\x01\x12\x1f\n\x11unsubscribe_token\x18\x08 \x01(\tB\x04\xb0\xbb\x18\x01\x12,\n\tdefer_for\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\"Z\n\x1d\x42\x61tchResolveRecipientsRequest\x12\x39\n\x07queries\x18\x01 \x03(\x0b\x32\x1f.clarion.user.v1.RecipientQueryB\x07\xba\xbb\x18\x03(\xf4\x03\"P\n\x1e\x42\x61tchResolveRecipientsResponse\x12.\n\nrecipients\x18\x01 \x03(\x0b\x32\x1a.clarion.user.v1.Recipient\"S\n\x16\x42\x61tchCheckUsersRequest\x12\x1c\n\x08user_ids\x18\x01 \x03(\tB\n\xba\xbb\x18\x06\x10\x80\x01(\xe8\x07\x12\x1b\n\x08projects\x18\x02 \x03(\tB\t\xba\xbb\x18\x05\x10((\xe8\x07\"S\n\x17\x42\x61tchCheckUsersResponse\x12\x19\n\x11\x65xisting_user_ids\x18\x01 \x03(\t\x12\x10\n\x08projects\x18\x02 \x03(\t\x12\x0b\n\x03ids\x18\x03 \x03(\t\"R\n\x19\x42\x61tchRemoveDevicesRequest\x12\x1d\n\ndevice_ids\x18\x01 \x03(\tB\t\xba\xbb\x18\x05\x10$(\xf4\x03\x12\x16\n\x06reason\x18\x02 \x01(\tB\x06\xba\xbb\x18\x02\x10@\"\x1c\n\x1a\x42\x61tchRemoveDevicesResponse\"l\n\x16SuppressAddressRequest\x12\x1e\n\x07\x61\x64\x64ress\x18\x01 \x01(\tB\r\xb0\xbb\x18\x01\xba\xbb\x18\x05\x08\x01\x10\xc0\x02\x12\x19\n\x08\x65vidence\x18\x02 \x01(\tB\x07\xba\xbb\x18\x03\x10\xf4\x03\x12\x17\n\x07project\x18\x03 \x01(\tB\x06\xba\xbb\x18\x02\x10(\"\x19\n\x17SuppressAddressResponse\"A\n\x0cSubscription\x12\x10\n\x08\x63\x61tegory\x18\x01 \x01(\t\x12\x0e\n\x06locale\x18\x02 \x01(\t\x12\x0f\n\x07refused\x18\x03 \x01(\x08\":\n\x1a\x44\x65scribeUnsubscribeRequest\x12\x1c\n\x05token\x18\x01 \x01(\tB\r\xb0\xbb\x18\x01\xba\xbb\x18\x05\x08\x01\x10\x90\x03\"R\n\x1b\x44\x65scribeUnsubscribeResponse\x12\x33\n\x0csubscription\x18\x01 \x01(\x0b\x32\x1d.clarion.user.v1.Subscription\"2\n\x12UnsubscribeRequest\x12\x1c\n\x05token\x18\x01 \x01(\tB\r\xb0\xbb\x18\x01\xba\xbb\x18\x05\x08\x01\x10\x90\x03\"J\n\x13UnsubscribeResponse\x12\x33\n\x0csubscription\x18\x01 \x01(\x0b\x32\x1d.clarion.user.v1.Subscription*v\n\x08\x44\x65\x63ision\x12\x18\n\x14\x44\x45\x43ISION_UNSPECIFIED\x10\x00\x12\x11\n\rDECISION_SEND\x10\x01\x12\x11\n\rDECISION_SKIP\x10\x02\x12\x16\n\x12\x44\x45\x43ISION_NOT_FOUND\x10\x03\x12\x12\n\x0e\x44\x45\x43ISION_DEFER\x10\x04\x32\xc6\x06\n\x10RecipientService\x12\xab\x01\n\x16\x42\x61tchResolveRecipients\x12..clarion.user.v1.BatchResolveRecipientsRequest\x1a/.clarion.user.v1.BatchResolveRecipientsResponse\"0\x90\x02\x02\xaa\xbb\x18)\x08\x03 \xb8\x17\x32\x07gateway2\x0c\x65mail_worker2\x0bpush_worker\x12{\n\x0f\x42\x61tchCheckUsers\x12\'.clarion.user.v1.BatchCheckUsersRequest\x1a(.clarion.user.v1.BatchCheckUsersResponse\"\x15\x90\x02\x01\xaa\xbb\x18\x0e\x08\x03 \xd0\x0f\x32\x07gateway\x12\x88\x01\n\x12\x42\x61tchRemoveDevices\x12*.clarion.user.v1.BatchRemoveDevicesRequest\x1a+.clarion.user.v1.BatchRemoveDevicesResponse\"\x19\x90\x02\x02\xaa\xbb\x18\x12\x08\x03 \xb8\x17\x32\x0bpush_worker\x12\x87\x01\n\x13\x44\x65scribeUnsubscribe\x12+.clarion.user.v1.DescribeUnsubscribeRequest\x1a,.clarion.user.v1.DescribeUnsubscribeResponse\"\x15\x90\x02\x01\xaa\xbb\x18\x0e\x08\x03 \xb8\x17\x32\x07gateway\x12o\n\x0bUnsubscribe\x12#.clarion.user.v1.UnsubscribeRequest\x1a$.clarion.user.v1.UnsubscribeResponse\"\x15\x90\x02\x02\xaa\xbb\x18\x0e\x08\x03 \xb8\x17\x32\x07gateway\x12\x80\x01\n\x0fSuppressAddress\x12\'.clarion.user.v1.SuppressAddressRequest\x1a(.clarion.user.v1.SuppressAddressResponse\"\x1a\x90\x02\x02\xaa\xbb\x18\x13\x08\x03 \xb8\x17\x32\x0c\x65mail_workerb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,6 +43,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RECIPIENTQUERY'].fields_by_name['category']._serialized_options = b'\272\273\030\002\020@'
   _globals['_RECIPIENTQUERY'].fields_by_name['email']._loaded_options = None
   _globals['_RECIPIENTQUERY'].fields_by_name['email']._serialized_options = b'\260\273\030\001\272\273\030\003\020\300\002'
+  _globals['_RECIPIENTQUERY'].fields_by_name['notification_id']._loaded_options = None
+  _globals['_RECIPIENTQUERY'].fields_by_name['notification_id']._serialized_options = b'\272\273\030\002\020$'
+  _globals['_RECIPIENTQUERY'].fields_by_name['template']._loaded_options = None
+  _globals['_RECIPIENTQUERY'].fields_by_name['template']._serialized_options = b'\272\273\030\002\020@'
   _globals['_PUSHTARGET'].fields_by_name['token']._loaded_options = None
   _globals['_PUSHTARGET'].fields_by_name['token']._serialized_options = b'\260\273\030\001'
   _globals['_RECIPIENT'].fields_by_name['email']._loaded_options = None
@@ -70,7 +76,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UNSUBSCRIBEREQUEST'].fields_by_name['token']._loaded_options = None
   _globals['_UNSUBSCRIBEREQUEST'].fields_by_name['token']._serialized_options = b'\260\273\030\001\272\273\030\005\010\001\020\220\003'
   _globals['_RECIPIENTSERVICE'].methods_by_name['BatchResolveRecipients']._loaded_options = None
-  _globals['_RECIPIENTSERVICE'].methods_by_name['BatchResolveRecipients']._serialized_options = b'\220\002\001\252\273\030)\010\003 \270\0272\007gateway2\014email_worker2\013push_worker'
+  _globals['_RECIPIENTSERVICE'].methods_by_name['BatchResolveRecipients']._serialized_options = b'\220\002\002\252\273\030)\010\003 \270\0272\007gateway2\014email_worker2\013push_worker'
   _globals['_RECIPIENTSERVICE'].methods_by_name['BatchCheckUsers']._loaded_options = None
   _globals['_RECIPIENTSERVICE'].methods_by_name['BatchCheckUsers']._serialized_options = b'\220\002\001\252\273\030\016\010\003 \320\0172\007gateway'
   _globals['_RECIPIENTSERVICE'].methods_by_name['BatchRemoveDevices']._loaded_options = None
@@ -81,40 +87,40 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RECIPIENTSERVICE'].methods_by_name['Unsubscribe']._serialized_options = b'\220\002\002\252\273\030\016\010\003 \270\0272\007gateway'
   _globals['_RECIPIENTSERVICE'].methods_by_name['SuppressAddress']._loaded_options = None
   _globals['_RECIPIENTSERVICE'].methods_by_name['SuppressAddress']._serialized_options = b'\220\002\002\252\273\030\023\010\003 \270\0272\014email_worker'
-  _globals['_DECISION']._serialized_start=1516
-  _globals['_DECISION']._serialized_end=1614
-  _globals['_RECIPIENTQUERY']._serialized_start=129
-  _globals['_RECIPIENTQUERY']._serialized_end=299
-  _globals['_PUSHTARGET']._serialized_start=301
-  _globals['_PUSHTARGET']._serialized_end=353
-  _globals['_RECIPIENT']._serialized_start=356
-  _globals['_RECIPIENT']._serialized_end=580
-  _globals['_BATCHRESOLVERECIPIENTSREQUEST']._serialized_start=582
-  _globals['_BATCHRESOLVERECIPIENTSREQUEST']._serialized_end=672
-  _globals['_BATCHRESOLVERECIPIENTSRESPONSE']._serialized_start=674
-  _globals['_BATCHRESOLVERECIPIENTSRESPONSE']._serialized_end=754
-  _globals['_BATCHCHECKUSERSREQUEST']._serialized_start=756
-  _globals['_BATCHCHECKUSERSREQUEST']._serialized_end=839
-  _globals['_BATCHCHECKUSERSRESPONSE']._serialized_start=841
-  _globals['_BATCHCHECKUSERSRESPONSE']._serialized_end=924
-  _globals['_BATCHREMOVEDEVICESREQUEST']._serialized_start=926
-  _globals['_BATCHREMOVEDEVICESREQUEST']._serialized_end=1008
-  _globals['_BATCHREMOVEDEVICESRESPONSE']._serialized_start=1010
-  _globals['_BATCHREMOVEDEVICESRESPONSE']._serialized_end=1038
-  _globals['_SUPPRESSADDRESSREQUEST']._serialized_start=1040
-  _globals['_SUPPRESSADDRESSREQUEST']._serialized_end=1148
-  _globals['_SUPPRESSADDRESSRESPONSE']._serialized_start=1150
-  _globals['_SUPPRESSADDRESSRESPONSE']._serialized_end=1175
-  _globals['_SUBSCRIPTION']._serialized_start=1177
-  _globals['_SUBSCRIPTION']._serialized_end=1242
-  _globals['_DESCRIBEUNSUBSCRIBEREQUEST']._serialized_start=1244
-  _globals['_DESCRIBEUNSUBSCRIBEREQUEST']._serialized_end=1302
-  _globals['_DESCRIBEUNSUBSCRIBERESPONSE']._serialized_start=1304
-  _globals['_DESCRIBEUNSUBSCRIBERESPONSE']._serialized_end=1386
-  _globals['_UNSUBSCRIBEREQUEST']._serialized_start=1388
-  _globals['_UNSUBSCRIBEREQUEST']._serialized_end=1438
-  _globals['_UNSUBSCRIBERESPONSE']._serialized_start=1440
-  _globals['_UNSUBSCRIBERESPONSE']._serialized_end=1514
-  _globals['_RECIPIENTSERVICE']._serialized_start=1617
-  _globals['_RECIPIENTSERVICE']._serialized_end=2455
+  _globals['_DECISION']._serialized_start=1756
+  _globals['_DECISION']._serialized_end=1874
+  _globals['_RECIPIENTQUERY']._serialized_start=194
+  _globals['_RECIPIENTQUERY']._serialized_end=493
+  _globals['_PUSHTARGET']._serialized_start=495
+  _globals['_PUSHTARGET']._serialized_end=547
+  _globals['_RECIPIENT']._serialized_start=550
+  _globals['_RECIPIENT']._serialized_end=820
+  _globals['_BATCHRESOLVERECIPIENTSREQUEST']._serialized_start=822
+  _globals['_BATCHRESOLVERECIPIENTSREQUEST']._serialized_end=912
+  _globals['_BATCHRESOLVERECIPIENTSRESPONSE']._serialized_start=914
+  _globals['_BATCHRESOLVERECIPIENTSRESPONSE']._serialized_end=994
+  _globals['_BATCHCHECKUSERSREQUEST']._serialized_start=996
+  _globals['_BATCHCHECKUSERSREQUEST']._serialized_end=1079
+  _globals['_BATCHCHECKUSERSRESPONSE']._serialized_start=1081
+  _globals['_BATCHCHECKUSERSRESPONSE']._serialized_end=1164
+  _globals['_BATCHREMOVEDEVICESREQUEST']._serialized_start=1166
+  _globals['_BATCHREMOVEDEVICESREQUEST']._serialized_end=1248
+  _globals['_BATCHREMOVEDEVICESRESPONSE']._serialized_start=1250
+  _globals['_BATCHREMOVEDEVICESRESPONSE']._serialized_end=1278
+  _globals['_SUPPRESSADDRESSREQUEST']._serialized_start=1280
+  _globals['_SUPPRESSADDRESSREQUEST']._serialized_end=1388
+  _globals['_SUPPRESSADDRESSRESPONSE']._serialized_start=1390
+  _globals['_SUPPRESSADDRESSRESPONSE']._serialized_end=1415
+  _globals['_SUBSCRIPTION']._serialized_start=1417
+  _globals['_SUBSCRIPTION']._serialized_end=1482
+  _globals['_DESCRIBEUNSUBSCRIBEREQUEST']._serialized_start=1484
+  _globals['_DESCRIBEUNSUBSCRIBEREQUEST']._serialized_end=1542
+  _globals['_DESCRIBEUNSUBSCRIBERESPONSE']._serialized_start=1544
+  _globals['_DESCRIBEUNSUBSCRIBERESPONSE']._serialized_end=1626
+  _globals['_UNSUBSCRIBEREQUEST']._serialized_start=1628
+  _globals['_UNSUBSCRIBEREQUEST']._serialized_end=1678
+  _globals['_UNSUBSCRIBERESPONSE']._serialized_start=1680
+  _globals['_UNSUBSCRIBERESPONSE']._serialized_end=1754
+  _globals['_RECIPIENTSERVICE']._serialized_start=1877
+  _globals['_RECIPIENTSERVICE']._serialized_end=2715
 # @@protoc_insertion_point(module_scope)

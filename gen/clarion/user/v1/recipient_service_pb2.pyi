@@ -6,7 +6,9 @@ isort:skip_file
 from clarion.channel.v1 import channel_pb2 as _channel_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
@@ -34,6 +36,8 @@ class _DecisionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Decision.Val
     """Do not send it; `Recipient.rule` says why."""
     DECISION_NOT_FOUND: _Decision.ValueType  # 3
     """There is no such person (any more)."""
+    DECISION_DEFER: _Decision.ValueType  # 4
+    """Not now: ask again after `Recipient.defer_for`; `Recipient.rule` says why."""
 
 class Decision(_Decision, metaclass=_DecisionEnumTypeWrapper):
     """Decision says whether a notification may go out."""
@@ -46,6 +50,8 @@ DECISION_SKIP: Decision.ValueType  # 2
 """Do not send it; `Recipient.rule` says why."""
 DECISION_NOT_FOUND: Decision.ValueType  # 3
 """There is no such person (any more)."""
+DECISION_DEFER: Decision.ValueType  # 4
+"""Not now: ask again after `Recipient.defer_for`; `Recipient.rule` says why."""
 Global___Decision: _TypeAlias = Decision  # noqa: Y015
 
 @_typing.final
@@ -59,6 +65,11 @@ class RecipientQuery(_message.Message):
     CATEGORY_FIELD_NUMBER: _builtins.int
     MANDATORY_FIELD_NUMBER: _builtins.int
     EMAIL_FIELD_NUMBER: _builtins.int
+    NOTIFICATION_ID_FIELD_NUMBER: _builtins.int
+    TEMPLATE_FIELD_NUMBER: _builtins.int
+    URGENT_FIELD_NUMBER: _builtins.int
+    TEST_FIELD_NUMBER: _builtins.int
+    AT_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """The person."""
     channel: _channel_pb2.Channel.ValueType
@@ -69,6 +80,18 @@ class RecipientQuery(_message.Message):
     """True for what must be sent whatever the person prefers, such as a password reset. Suppressions still apply."""
     email: _builtins.str
     """E-mail: asks about this address in place of the person's, with its own suppressions; empty means the person's."""
+    notification_id: _builtins.str
+    """The notification, which counts for its category's limit by being asked about; empty only looks."""
+    template: _builtins.str
+    """The template's name, which preferences may be about."""
+    urgent: _builtins.bool
+    """True for what waits for no quiet hours."""
+    test: _builtins.bool
+    """True where a test key has sent it: limits count such apart."""
+    @_builtins.property
+    def at(self) -> _timestamp_pb2.Timestamp:
+        """The time that the question is about; unset means now."""
+
     def __init__(
         self,
         *,
@@ -77,10 +100,15 @@ class RecipientQuery(_message.Message):
         category: _builtins.str = ...,
         mandatory: _builtins.bool = ...,
         email: _builtins.str = ...,
+        notification_id: _builtins.str = ...,
+        template: _builtins.str = ...,
+        urgent: _builtins.bool = ...,
+        test: _builtins.bool = ...,
+        at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "channel", b"channel", "email", b"email", "mandatory", b"mandatory", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "category", b"category", "channel", b"channel", "email", b"email", "mandatory", b"mandatory", "notification_id", b"notification_id", "template", b"template", "test", b"test", "urgent", b"urgent", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -126,10 +154,13 @@ class Recipient(_message.Message):
     TIMEZONE_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     UNSUBSCRIBE_TOKEN_FIELD_NUMBER: _builtins.int
+    DEFER_FOR_FIELD_NUMBER: _builtins.int
     decision: Global___Decision.ValueType
     """Whether to send."""
     rule: _builtins.str
-    """The rule that decided, such as "default", "preference:email:billing", "suppression:bounce", "no_address" or "no_device"."""
+    """The rule that decided, such as "default", "preference:email:billing", "policy:email:billing", "quiet_hours:22:00-07:30", "limit:news:3/86400s",
+    "suppression:bounce", "no_address" or "no_device".
+    """
     email: _builtins.str
     """Where an e-mail goes; empty for other channels."""
     locale: _builtins.str
@@ -144,6 +175,10 @@ class Recipient(_message.Message):
     def devices(self) -> _containers.RepeatedCompositeFieldContainer[Global___PushTarget]:
         """Where a push goes; empty for other channels."""
 
+    @_builtins.property
+    def defer_for(self) -> _duration_pb2.Duration:
+        """DECISION_DEFER: how long to wait."""
+
     def __init__(
         self,
         *,
@@ -155,10 +190,11 @@ class Recipient(_message.Message):
         timezone: _builtins.str = ...,
         name: _builtins.str = ...,
         unsubscribe_token: _builtins.str = ...,
+        defer_for: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["defer_for", b"defer_for"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "devices", b"devices", "email", b"email", "locale", b"locale", "name", b"name", "rule", b"rule", "timezone", b"timezone", "unsubscribe_token", b"unsubscribe_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "defer_for", b"defer_for", "devices", b"devices", "email", b"email", "locale", b"locale", "name", b"name", "rule", b"rule", "timezone", b"timezone", "unsubscribe_token", b"unsubscribe_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

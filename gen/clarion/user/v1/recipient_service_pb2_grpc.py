@@ -72,7 +72,8 @@ class RecipientServiceServicer(object):
     """
 
     def BatchResolveRecipients(self, request, context):
-        """BatchResolveRecipients answers address, devices, language and the decision for up to 500 notifications, in their order.
+        """BatchResolveRecipients answers address, devices, language and the decision for up to 500 notifications, in their order. One that is named
+        counts once for the limit of its category, however often it is asked about.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -34,7 +34,9 @@ class RecipientServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> RecipientServiceAsyncStub: ...
     BatchResolveRecipients: _grpc.UnaryUnaryMultiCallable[_recipient_service_pb2.BatchResolveRecipientsRequest, _recipient_service_pb2.BatchResolveRecipientsResponse]
-    """BatchResolveRecipients answers address, devices, language and the decision for up to 500 notifications, in their order."""
+    """BatchResolveRecipients answers address, devices, language and the decision for up to 500 notifications, in their order. One that is named
+    counts once for the limit of its category, however often it is asked about.
+    """
     BatchCheckUsers: _grpc.UnaryUnaryMultiCallable[_recipient_service_pb2.BatchCheckUsersRequest, _recipient_service_pb2.BatchCheckUsersResponse]
     """BatchCheckUsers answers which of up to 1,000 ids are people. Cheaper than resolving; used before a notification is accepted."""
     BatchRemoveDevices: _grpc.UnaryUnaryMultiCallable[_recipient_service_pb2.BatchRemoveDevicesRequest, _recipient_service_pb2.BatchRemoveDevicesResponse]
@@ -52,7 +54,9 @@ class RecipientServiceAsyncStub(RecipientServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     BatchResolveRecipients: _aio.UnaryUnaryMultiCallable[_recipient_service_pb2.BatchResolveRecipientsRequest, _recipient_service_pb2.BatchResolveRecipientsResponse]  # type: ignore[assignment]
-    """BatchResolveRecipients answers address, devices, language and the decision for up to 500 notifications, in their order."""
+    """BatchResolveRecipients answers address, devices, language and the decision for up to 500 notifications, in their order. One that is named
+    counts once for the limit of its category, however often it is asked about.
+    """
     BatchCheckUsers: _aio.UnaryUnaryMultiCallable[_recipient_service_pb2.BatchCheckUsersRequest, _recipient_service_pb2.BatchCheckUsersResponse]  # type: ignore[assignment]
     """BatchCheckUsers answers which of up to 1,000 ids are people. Cheaper than resolving; used before a notification is accepted."""
     BatchRemoveDevices: _aio.UnaryUnaryMultiCallable[_recipient_service_pb2.BatchRemoveDevicesRequest, _recipient_service_pb2.BatchRemoveDevicesResponse]  # type: ignore[assignment]
@@ -73,7 +77,9 @@ class RecipientServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _recipient_service_pb2.BatchResolveRecipientsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_recipient_service_pb2.BatchResolveRecipientsResponse, _abc.Awaitable[_recipient_service_pb2.BatchResolveRecipientsResponse]]:
-        """BatchResolveRecipients answers address, devices, language and the decision for up to 500 notifications, in their order."""
+        """BatchResolveRecipients answers address, devices, language and the decision for up to 500 notifications, in their order. One that is named
+        counts once for the limit of its category, however often it is asked about.
+        """
 
     @_abc_1.abstractmethod
     def BatchCheckUsers(

@@ -1,0 +1,1 @@
+"""Policies: what a project decides for its people."""
