@@ -354,12 +354,14 @@ def resource_method(method: MethodDescriptor, name: str, types: Types, *, asynch
         result, statement, awaited = f"{pager}[{kind_name}]", f'return self._pages({call}, {body}, "{item.name}", {read}, timeout_s)', ""
     elif method.server_streaming:
         inner = method.output_type.fields[0] if kind is not method.output_type else None
+        resume_by = method.GetOptions().Extensions[options_pb2.policy].resume_by
+        resumed = f', "{resume_by}"' if resume_by else ""
         read = (
             f'lambda message: v.decode({name_of(kind)}, message["{inner.name}"])'
             if inner
             else f"lambda message: v.decode({name_of(kind)}, message)"
         )
-        result, statement, awaited = f"{stream}[{name_of(kind)}]", f"return self._stream({call}, {body}, {read})", ""
+        result, statement, awaited = f"{stream}[{name_of(kind)}]", f"return self._stream({call}, {body}, {read}{resumed})", ""
     else:
         key = ", idempotency_key" if keyed else ""
         empty = not kind.fields

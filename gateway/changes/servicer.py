@@ -22,6 +22,10 @@ class ChangeServicer(ChangeServiceServicer):
         return rpc.ListChangesResponse(changes=map(change_message, page.changes), next_cursor=next_cursor, has_more=page.has_more)
 
     async def WatchChanges(self, request: rpc.WatchChangesRequest, context: object) -> AsyncIterator[rpc.WatchChangesResponse]:
-        filters = filters_of(current().caller.project, request)
-        async for change in self._feed.watch(await self._feed.of_person(filters, request.user_id), request.cursor):
+        filters = await self._feed.of_person(filters_of(current().caller.project, request), request.user_id)
+        after = await self._feed.begin(filters.project, request.cursor)
+        if not request.cursor:
+            # a stream that is cut before its first change is resumed from here
+            yield rpc.WatchChangesResponse(cursor=str(after))
+        async for change in self._feed.watch(filters, after):
             yield rpc.WatchChangesResponse(change=change_message(change), cursor=str(change.position))

@@ -94,13 +94,17 @@ class Feed:
         after = await self._start(filters.project, cursor)
         return await self._page(filters, 0 if after is None else after, size or _PAGE_SIZE)
 
-    async def watch(self, filters: ChangeFilters, cursor: str) -> AsyncGenerator[Change, None]:
-        """Each change behind the cursor, or from now on, without end. Raises InvalidArgument or CursorExpired."""
+    async def begin(self, project: str, cursor: str) -> int:
+        """The position behind which a stream begins: that of the cursor, or of the last change. Raises InvalidArgument or CursorExpired."""
+        after = await self._start(project, cursor)
+        if after is None:
+            [ends] = await self._store.ends([project])
+            after = ends.last
+        return after
+
+    async def watch(self, filters: ChangeFilters, after: int) -> AsyncGenerator[Change, None]:
+        """Each change behind the position, without end."""
         with self._tails.waiting(filters.project) as grown:
-            after = await self._start(filters.project, cursor)
-            if after is None:
-                [ends] = await self._store.ends([filters.project])
-                after = ends.last
             while True:
                 grown.clear()
                 page = await self._page(filters, after, _PAGE_SIZE)

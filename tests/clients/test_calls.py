@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Iterator, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -111,6 +111,39 @@ async def test_a_watch_is_reopened_when_its_connection_breaks() -> None:
     clarion = AsyncClarion("http://clarion.test", transport=AsyncHttpTransport("", {}, client=http))
     seen = [state.status async for state in clarion.notifications.watch("n")]
     assert seen == [NotificationStatus.QUEUED, NotificationStatus.SENT]
+    await clarion.close()
+
+
+async def test_a_feed_goes_on_behind_the_last_change_however_its_streams_end() -> None:
+    """Also before the first change, and after a server has ended a stream that it found old."""
+
+    def line(cursor: str, **change: str) -> bytes:
+        return json.dumps({"result": {"cursor": cursor, **({"change": change} if change else {})}}).encode() + b"\n"
+
+    turns: Iterator[list[bytes | None]] = iter([[line("7"), None], [line("8", notification_id="n1"), None], [], [line("9", notification_id="n2")]])
+    asked: list[str] = []
+
+    async def body() -> AsyncIterator[bytes]:
+        turn: list[bytes | None] = next(turns)
+        for chunk in turn:
+            if chunk is None:
+                raise httpx.ReadError("cut")
+            yield chunk
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.params.get("cursor", ""))
+        return httpx.Response(200, content=body())
+
+    http = httpx.AsyncClient(base_url="http://clarion.test", transport=httpx.MockTransport(answer))
+    clarion = AsyncClarion("http://clarion.test", transport=AsyncHttpTransport("", {}, client=http))
+    seen = []
+    async for response in clarion.changes.watch():
+        assert response.change is not None
+        seen.append((response.cursor, response.change.notification_id))
+        if len(seen) == 2:
+            break
+    assert seen == [("8", "n1"), ("9", "n2")]
+    assert asked == ["", "7", "8", "8"]
     await clarion.close()
 
 

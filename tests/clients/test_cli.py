@@ -71,6 +71,18 @@ async def test_sending_watching_listing(terminal: Terminal, tmp_path: Path) -> N
     assert (far.code, json.loads(far.said)["violations"][0]["field"]) == (1, "send_at")
 
 
+async def test_every_change_can_be_followed(terminal: Terminal, tmp_path: Path) -> None:
+    user = await a_person(terminal, "tail@example.com")
+    await a_template(terminal, tmp_path, "cli-tail")
+    assert (await terminal.run("send", "cli-tail", "--user", user, "--var", "name=Ada", "--watch")).code == 0
+    shown = await terminal.run("tail", "--from", "0", "--user", "tail@example.com", "--limit", "2")
+    assert (shown.code, [line.split()[1] for line in shown.said.splitlines()]) == (0, ["pending", "queued"])
+    sent = await terminal.run("tail", "--from", "0", "--template", "cli-tail", "--status", "sent", "--limit", "1", "--json")
+    assert json.loads(sent.said)["change"]["user_id"] == user
+    wrong = await terminal.run("tail", "--from", "yesterday")
+    assert (wrong.code, "cursor" in wrong.said) == (1, True)
+
+
 async def test_errors_have_a_next_step_and_an_exit_code(terminal: Terminal, stack: Stack, tmp_path: Path) -> None:
     missing = await terminal.run("notifications", "get", "01890000-0000-7000-8000-000000000001")
     assert (missing.code, "no such notification" in missing.said) == (5, True)

@@ -236,7 +236,7 @@ async def test_a_watcher_gets_what_is_behind_its_cursor_and_then_each_change(dat
     old, row = make_row(), make_row()
     await store(database, old)
     await tails.advance()
-    async with aclosing(feed.watch(ALL, "")) as fresh, aclosing(feed.watch(ALL, "0")) as replayed:
+    async with aclosing(feed.watch(ALL, await feed.begin(ALL.project, ""))) as fresh, aclosing(feed.watch(ALL, 0)) as replayed:
         assert (await anext(replayed)).notification_id == old.id
         waiting = asyncio.ensure_future(anext(fresh))
         more = asyncio.ensure_future(anext(replayed))

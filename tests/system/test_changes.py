@@ -46,7 +46,7 @@ async def _here(system: System) -> str:
     while more:
         page = await system.client.call("GET", f"/v1/changes?page_size=1000&cursor={cursor}")
         cursor, more = page.get("next_cursor", ""), page.get("has_more", False)
-    return cursor
+    return cursor or "0"
 
 
 async def test_a_browser_that_is_cut_again_and_again_sees_every_change_once(system: System) -> None:

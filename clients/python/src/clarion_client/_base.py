@@ -15,6 +15,8 @@ T = TypeVar("T")
 
 DEFAULT_TIMEOUT_S = 30.0
 DEFAULT_RETRIES = 3
+# A stream that was open for so long has not failed: servers end streams at some age, also those in which nothing happens.
+_LASTING_S = 10.0
 _Read = Callable[[Any], T]
 
 
@@ -160,14 +162,19 @@ class Resource:
     def _stream(self, call: Call, fields: Mapping[str, Any], read: _Read[T], cursor: str = "") -> Iterator[T]:
         failures, fields = 0, dict(fields)
         while True:
+            began = time.monotonic()
             try:
                 for message in self._transport.stream(call, fields, self._settings.options(None, None)):
                     failures = 0
                     if cursor:
-                        fields[cursor] = message.get("next_cursor") or fields.get(cursor, "")
+                        fields[cursor] = message[cursor]
+                        if len(message) == 1:  # where the stream begins, and nothing to read
+                            continue
                     yield read(message)
-                return
+                if not cursor:
+                    return
             except RETRYABLE as error:
+                failures = 0 if time.monotonic() - began > _LASTING_S else failures
                 if failures >= self._settings.retries:
                     raise
                 time.sleep(pause_s(failures, error.retry_after_s))
@@ -213,14 +220,19 @@ class AsyncResource:
     async def _stream(self, call: Call, fields: Mapping[str, Any], read: _Read[T], cursor: str = "") -> AsyncIterator[T]:
         failures, fields = 0, dict(fields)
         while True:
+            began = time.monotonic()
             try:
                 async for message in self._transport.stream(call, fields, self._settings.options(None, None)):
                     failures = 0
                     if cursor:
-                        fields[cursor] = message.get("next_cursor") or fields.get(cursor, "")
+                        fields[cursor] = message[cursor]
+                        if len(message) == 1:  # where the stream begins, and nothing to read
+                            continue
                     yield read(message)
-                return
+                if not cursor:
+                    return
             except RETRYABLE as error:
+                failures = 0 if time.monotonic() - began > _LASTING_S else failures
                 if failures >= self._settings.retries:
                     raise
                 await asyncio.sleep(pause_s(failures, error.retry_after_s))

@@ -117,8 +117,9 @@ class Changes(Resource):
         user_id: str | None = None,
         metadata: Sequence[str] | None = None,
     ) -> Iterator[WatchChangesResponse]:
-        """Sends each change as it happens, and first those behind the cursor. Without a cursor it begins with the next change. Over
-        HTTP as NDJSON, or as server-sent events with `Accept: text/event-stream`, whose `Last-Event-ID` resumes by itself.
+        """Sends each change as it happens, and first those behind the cursor. Without a cursor it begins with the next change, and its
+        first message holds no change but the cursor from which on it can be resumed. Over HTTP as NDJSON, or as server-sent events
+        with `Accept: text/event-stream`, whose `Last-Event-ID` resumes by itself.
 
         cursor: The `cursor` of the last change that was handled; empty for what happens from now on.
         statuses: Only changes to one of these.
@@ -134,6 +135,7 @@ class Changes(Resource):
                 cursor=cursor, statuses=statuses, channel=channel, template=template, category=category, user_id=user_id, metadata=metadata
             ),
             lambda message: v.decode(WatchChangesResponse, message),
+            "cursor",
         )
 
 

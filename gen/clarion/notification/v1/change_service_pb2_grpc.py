@@ -62,8 +62,8 @@ class ChangeServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def WatchChanges(self, request, context):
-        """WatchChanges sends each change as it happens, and first those behind the cursor. Without a cursor it begins with the next change. Over HTTP as
-        NDJSON, or as server-sent events with `Accept: text/event-stream`, whose `Last-Event-ID` resumes by itself.
+        """WatchChanges sends each change as it happens, and first those behind the cursor. Without a cursor it begins with the next change, and its first
+        message holds no change but the cursor from which on it can be resumed. Over HTTP as NDJSON, or as server-sent events with `Accept: text/event-stream`, whose `Last-Event-ID` resumes by itself.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

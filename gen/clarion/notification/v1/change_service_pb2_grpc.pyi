@@ -40,8 +40,8 @@ class ChangeServiceStub:
     CURSOR_EXPIRED when changes behind the cursor are kept no longer.
     """
     WatchChanges: _grpc.UnaryStreamMultiCallable[_change_service_pb2.WatchChangesRequest, _change_service_pb2.WatchChangesResponse]
-    """WatchChanges sends each change as it happens, and first those behind the cursor. Without a cursor it begins with the next change. Over HTTP as
-    NDJSON, or as server-sent events with `Accept: text/event-stream`, whose `Last-Event-ID` resumes by itself.
+    """WatchChanges sends each change as it happens, and first those behind the cursor. Without a cursor it begins with the next change, and its first
+    message holds no change but the cursor from which on it can be resumed. Over HTTP as NDJSON, or as server-sent events with `Accept: text/event-stream`, whose `Last-Event-ID` resumes by itself.
     """
 
 @_typing.type_check_only
@@ -56,8 +56,8 @@ class ChangeServiceAsyncStub(ChangeServiceStub):
     CURSOR_EXPIRED when changes behind the cursor are kept no longer.
     """
     WatchChanges: _aio.UnaryStreamMultiCallable[_change_service_pb2.WatchChangesRequest, _change_service_pb2.WatchChangesResponse]  # type: ignore[assignment]
-    """WatchChanges sends each change as it happens, and first those behind the cursor. Without a cursor it begins with the next change. Over HTTP as
-    NDJSON, or as server-sent events with `Accept: text/event-stream`, whose `Last-Event-ID` resumes by itself.
+    """WatchChanges sends each change as it happens, and first those behind the cursor. Without a cursor it begins with the next change, and its first
+    message holds no change but the cursor from which on it can be resumed. Over HTTP as NDJSON, or as server-sent events with `Accept: text/event-stream`, whose `Last-Event-ID` resumes by itself.
     """
 
 class ChangeServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -81,8 +81,8 @@ class ChangeServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _change_service_pb2.WatchChangesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_change_service_pb2.WatchChangesResponse], _abc.AsyncIterator[_change_service_pb2.WatchChangesResponse]]:
-        """WatchChanges sends each change as it happens, and first those behind the cursor. Without a cursor it begins with the next change. Over HTTP as
-        NDJSON, or as server-sent events with `Accept: text/event-stream`, whose `Last-Event-ID` resumes by itself.
+        """WatchChanges sends each change as it happens, and first those behind the cursor. Without a cursor it begins with the next change, and its first
+        message holds no change but the cursor from which on it can be resumed. Over HTTP as NDJSON, or as server-sent events with `Accept: text/event-stream`, whose `Last-Event-ID` resumes by itself.
         """
 
 def add_ChangeServiceServicer_to_server(servicer: ChangeServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

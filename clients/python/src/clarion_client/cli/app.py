@@ -27,6 +27,7 @@ app = typer.Typer(
 app.command("login")(operate.login)
 app.command("send")(notifications.send)
 app.command("watch")(notifications.watch)
+app.command("tail")(notifications.tail)
 app.add_typer(notifications.app, name="notifications")
 app.add_typer(users.app, name="users")
 app.add_typer(templates.app, name="templates")

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from clarion_client.cli.session import UsageProblem, paint, pairs, session, when
 from clarion_client.cli.users import id_of
-from clarion_client.models import Notification, NotificationStatus
+from clarion_client.models import Notification, NotificationStatus, WatchChangesResponse
 
 app = typer.Typer(no_args_is_help=True, help="Read, list and cancel notifications.")
 COLUMNS = ("id", "status", "channel", "template", "user_id", "reason", "create_time")
@@ -66,8 +67,44 @@ def watch(identifier: Annotated[str, typer.Argument(metavar="ID", help="The noti
             if key not in shown:
                 shown.add(key)
                 stamp = entry.time.astimezone().strftime("%H:%M:%S") if entry.time else ""
-                session.out.print(f"[dim]{stamp}[/dim] {paint(str(entry.status)):<10} {entry.reason} [dim]{entry.detail}[/dim]".rstrip())
+                session.out.print(
+                    f"[dim]{stamp}[/dim] {paint(str(entry.status), width=10)} {entry.reason} [dim]{entry.detail}[/dim]".rstrip()
+                )
     return 0 if last is not None and str(last.status) == "sent" else 1
+
+
+def tail(
+    status: Annotated[list[str] | None, typer.Option(help=f"Only changes to this; one of {', '.join(NotificationStatus)}.")] = None,
+    channel: Annotated[str | None, typer.Option(help="email or push.")] = None,
+    user: Annotated[str | None, typer.Option("--user", "-u", help="The person's id or e-mail address.")] = None,
+    template: Annotated[str | None, typer.Option()] = None,
+    category: Annotated[str | None, typer.Option()] = None,
+    metadata: Annotated[list[str] | None, typer.Option(help="A label, name=value.")] = None,
+    since: Annotated[str | None, typer.Option("--from", help="A cursor: begin behind it. 0 begins with the oldest that is kept.")] = None,
+    most: Annotated[int, typer.Option("--limit", "-n", min=0, help="End after so many; 0 goes on.")] = 0,
+) -> None:
+    """Follow the changes of all notifications as they happen; goes on where it was when the connection is lost."""
+    labels = [f"{name}={value}" for name, value in pairs(metadata or [], "--metadata").items()]
+    filters: dict[str, Any] = {
+        "statuses": status, "channel": channel, "user_id": id_of(user) if user else None, "template": template, "category": category,
+        "metadata": labels,
+    }  # fmt: skip
+    seen = 0
+    for response in session.clarion.changes.watch(cursor=since, **filters):
+        _print_change(response)
+        seen += 1
+        if most and seen >= most:
+            return
+
+
+def _print_change(response: WatchChangesResponse) -> None:
+    change = response.change
+    if session.as_json:
+        session.show(response)
+    elif change is not None:
+        stamp = change.time.astimezone().strftime("%H:%M:%S") if change.time else ""
+        about = f"{change.channel} {change.template} {change.notification_id} {change.reason}"
+        session.out.print(f"[dim]{stamp}[/dim] {paint(str(change.status), width=10)} {escape(about.rstrip())}")
 
 
 @app.command("get")

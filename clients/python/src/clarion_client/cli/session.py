@@ -148,11 +148,11 @@ def _next_step(error: Exception) -> tuple[int, str]:
     return EXIT_REFUSED, ""
 
 
-def paint(text: str) -> str:
-    """Statuses in colour; everything else as it is."""
-    word = text.lower()
+def paint(text: str, width: int = 0) -> str:
+    """Statuses in colour; everything else as it is. At least so many characters wide."""
+    word, shown = text.lower(), escape(text.ljust(width))
     colour = "green" if word in _GOOD else "red" if word in _BAD else ""
-    return f"[{colour}]{escape(text)}[/{colour}]" if colour else escape(text)
+    return f"[{colour}]{shown}[/{colour}]" if colour else shown
 
 
 def _cell(value: Any) -> str:
