@@ -1,4 +1,4 @@
-# One image, five commands: `docker run clarion gateway`, and likewise user_svc, template_svc, email_worker, push_worker.
+# One image, six commands: `docker run clarion gateway`, and likewise gateway.webhooks, user_svc, template_svc, email_worker, push_worker.
 # `docker run clarion user_svc migrate` brings the database of a service up to date.
 
 FROM python:3.11-slim-bookworm AS packages
@@ -31,7 +31,7 @@ ENV PATH=/opt/venv/bin:$PATH \
 RUN python -m compileall -q /srv/clarion
 USER 10001:10001
 # REST 8000 and gRPC 9000 of the gateway; gRPC of the others; metrics of each.
-EXPOSE 8000 9000 8001 8002 8003 8004 9100
+EXPOSE 8000 9000 8001 8002 8003 8004 8005 9100
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["python", "-m"]
 CMD ["gateway"]

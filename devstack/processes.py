@@ -1,4 +1,4 @@
-"""The five processes as they run in production, each its own, against real stores: for system tests, the benchmark and drills."""
+"""The six processes as they run in production, each its own, against real stores: for system tests, the benchmark and drills."""
 
 import asyncio
 import os
@@ -21,7 +21,9 @@ from mesh.stores import migrations
 from mesh.testing import free_port, watch_health
 
 ROOT = Path(__file__).resolve().parent.parent
-SERVICES = ("user_svc", "template_svc", "gateway", "email_worker", "push_worker")
+SERVICES = ("user_svc", "template_svc", "gateway", "webhooks", "email_worker", "push_worker")
+# What runs it, and whose database it uses, where that is not its name.
+_PACKAGES = {"webhooks": "gateway.webhooks"}
 DATABASES = ("user_svc", "template_svc", "gateway")
 API_KEY = "clk_live_devstack_key_for_this_machine_only_000000"
 SECRET = "devstack-service-secret-for-this-machine-only"  # noqa: S105  development only
@@ -93,11 +95,12 @@ class ProcessStack:
             "CLARION_TEMPLATE_SVC_TARGET": self._target("template_svc"),
             "CLARION_BOOTSTRAP_API_KEY": API_KEY,
             "CLARION_HTTP_PORT": str(self._http_ports.get(service, self.http_port)),
+            "CLARION_WEBHOOK_ALLOW": "127.0.0.0/8",
             "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "gen"))),
         }
-        package = service.partition(".")[0]
-        if package in self._databases:
-            own["CLARION_DATABASE_URL"] = self.postgres.url(self._databases[package])
+        owner = _package(service).partition(".")[0]
+        if owner in self._databases:
+            own["CLARION_DATABASE_URL"] = self.postgres.url(self._databases[owner])
         if self._shares_port:
             own["CLARION_HTTP_REUSE_PORT"] = "true"
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("CLARION_")}
@@ -120,7 +123,7 @@ class ProcessStack:
         """Starts one process without waiting for it."""
         with (self.folder / f"{service}.log").open("ab") as log:
             self.processes[service] = subprocess.Popen(
-                [*_ends_with_us(), sys.executable, "-m", service.partition(".")[0]],
+                [*_ends_with_us(), sys.executable, "-m", _package(service)],
                 env=self.environ(service), stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder, start_new_session=True,
             )  # fmt: skip
 
@@ -182,6 +185,11 @@ class ProcessStack:
         for service in reversed(self.names):
             if service in self.processes:
                 self.stop(service)
+
+
+def _package(service: str) -> str:
+    name = service.partition(".")[0]
+    return _PACKAGES.get(name, name)
 
 
 def _ends_with_us() -> list[str]:

@@ -1,4 +1,4 @@
-"""Everything in one process: the five services over real gRPC on loopback, real stores, local providers."""
+"""Everything in one process: the six services over real gRPC on loopback, real stores, local providers."""
 
 import asyncio
 import fcntl
@@ -15,6 +15,8 @@ import email_worker.app
 import email_worker.settings
 import gateway.app
 import gateway.settings
+import gateway.webhooks.app
+import gateway.webhooks.settings
 import push_worker.app
 import push_worker.settings
 import template_svc.app
@@ -56,10 +58,11 @@ class Ports:
     template_svc: int = 8002
     email_worker: int = 8003
     push_worker: int = 8004
+    webhooks: int = 8005
     smtp: int = 1025
 
 
-ANY_PORTS = Ports(0, 0, 0, 0, 0, 0, 0)
+ANY_PORTS = Ports(0, 0, 0, 0, 0, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +119,7 @@ async def open_stack(folder: Path, *, ports: Ports, say: Say, environ: Mapping[s
             "CLARION_BOOTSTRAP_API_KEY": API_KEY,
             "CLARION_ADMIN_EMAIL": ADMIN_EMAIL,
             "CLARION_ADMIN_PASSWORD": ADMIN_PASSWORD,
+            "CLARION_WEBHOOK_ALLOW": "127.0.0.0/8,::1/128",
             **{name: value for name, value in outer.items() if name.startswith("CLARION_")},
         }
         urls = await _databases(stack, folder, shared, say)
@@ -233,7 +237,8 @@ async def _services(
 
     async def start(service: str, port: int, from_env: Callable[[Env], Any], open_app: Callable[[Any], Any]) -> None:
         say(f"starting {service}")
-        database = {"CLARION_DATABASE_URL": urls[service]} if service in urls else {}
+        owner = "gateway" if service == "webhooks" else service
+        database = {"CLARION_DATABASE_URL": urls[owner]} if owner in urls else {}
         env = Env({**shared, **database, **targets, "CLARION_GRPC_PORT": str(port), "CLARION_HTTP_PORT": str(ports.rest)})
         settings = from_env(env)
         known.update(env.names)
@@ -250,6 +255,7 @@ async def _services(
     await start(
         "email_worker", ports.email_worker, email_worker.settings.Settings.from_env, partial(email_worker.app.open_app, broker=broker)
     )
+    await start("webhooks", ports.webhooks, gateway.webhooks.settings.Settings.from_env, gateway.webhooks.app.open_app)
     await start("push_worker", ports.push_worker, push_worker.settings.Settings.from_env, partial(push_worker.app.open_app, broker=broker))
     for line in unread(shared, known):
         say(f"setting {line}")

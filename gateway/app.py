@@ -1,6 +1,6 @@
 """The composition root: opens what the gateway needs and wires it together. The only place where adapters are constructed."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +19,7 @@ from clarion.user.v1 import (
     recipient_service_pb2,
     user_service_pb2,
 )
+from clarion.webhook.v1 import webhook_service_pb2
 from delivery.cancellation import Cancellation
 from delivery.captures import Captures
 from delivery.clients import RecipientClient, RenderClient
@@ -76,6 +77,10 @@ from gateway.settling.stuck import StuckSweep
 from gateway.settling.stuck_rows import StuckRows
 from gateway.unsubscribe.client import UnsubscribeClient
 from gateway.unsubscribe.page import UnsubscribePage
+from gateway.webhooks.repository import EndpointRepository
+from gateway.webhooks.servicer import WebhookServicer
+from gateway.webhooks.use_cases import SEALED_FOR as SEALED_FOR_WEBHOOKS
+from gateway.webhooks.use_cases import WebhookDesk
 from mesh.bus.broker import Broker
 from mesh.bus.rabbitmq import open_broker
 from mesh.process.health import Check, HealthMonitor
@@ -103,6 +108,7 @@ from peers.credentials import RemoteCredentials
 NAME = "gateway"
 
 NOTIFICATION_SERVICE = notification_service_pb2.DESCRIPTOR.services_by_name["NotificationService"]
+WEBHOOK_SERVICE = webhook_service_pb2.DESCRIPTOR.services_by_name["WebhookService"]
 CHANGE_SERVICE = change_service_pb2.DESCRIPTOR.services_by_name["ChangeService"]
 DEAD_LETTER_SERVICE = dead_letter_service_pb2.DESCRIPTOR.services_by_name["DeadLetterService"]
 SAGA_SERVICE = saga_service_pb2.DESCRIPTOR.services_by_name["SagaService"]
@@ -229,12 +235,9 @@ async def _wire(stack: AsyncExitStack, settings: Settings, parts: _Parts) -> tup
     relay = _open_relay(stack, settings, parts, watchers)
     writer = NotificationWriter(parts.database, lambda rows: _hand_on(rows, relay, parts.admission))
     stack.push_async_callback(writer.close)
-    answers = AnswerRepository(parts.database)
-    feed = ChangeRepository(parts.database)
-    forget = partial(feed.clean, older_than_s=accept.change_retention_days * 86_400.0)
-    maintenance = Maintenance(parts.database, [writer.clean, answers.clean, forget], retention_days=accept.retention_days)
-    stack.push_async_callback(maintenance.close)
-    maintenance.start()
+    answers, feed, endpoints = AnswerRepository(parts.database), ChangeRepository(parts.database), EndpointRepository(parts.database)
+    forget = [partial(one.clean, older_than_s=accept.change_retention_days * 86_400.0) for one in (feed, endpoints)]
+    _start_maintenance(stack, settings, parts, [writer.clean, answers.clean, *forget])
     calls = RepeatableCalls(answers, Sealer(settings.sealing.secret, SEALED_FOR, old=settings.sealing.old))
     stack.push_async_callback(calls.close)
     outcomes = Outcomes(parts.database)
@@ -270,9 +273,14 @@ async def _wire(stack: AsyncExitStack, settings: Settings, parts: _Parts) -> tup
     desk = _open_desk(stack, settings, parts, relay=relay, users=users)
     dispatcher = Dispatcher(server_chain(parts.authenticator, Door.PUBLIC))
     dispatcher.add(NOTIFICATION_SERVICE, NotificationServicer(sender=sender, evaluation=evaluation, notifications=notifications))
-    dispatcher.add(CHANGE_SERVICE, ChangeServicer(_open_feed(stack, feed, users)))
-    dispatcher.add(DEAD_LETTER_SERVICE, desk)
-    dispatcher.add(BREAKER_SERVICE, BreakerServicer(Breakers(BreakerRepository(parts.breakers))))
+    servicers = {
+        CHANGE_SERVICE: ChangeServicer(_open_feed(stack, feed, users)),
+        WEBHOOK_SERVICE: _open_webhook_desk(settings, endpoints),
+        DEAD_LETTER_SERVICE: desk,
+        BREAKER_SERVICE: BreakerServicer(Breakers(BreakerRepository(parts.breakers))),
+    }
+    for service, servicer in servicers.items():
+        dispatcher.add(service, servicer)
     for service in (USER_SERVICE, PROJECT_SERVICE, POLICY_SERVICE, AUTH_SERVICE):
         dispatcher.add_remote(service, parts.users)
     _add_sagas(stack, settings, parts, dispatcher, watchers=watchers, users=users)
@@ -280,6 +288,17 @@ async def _wire(stack: AsyncExitStack, settings: Settings, parts: _Parts) -> tup
     dispatcher.decorate(limited(parts.logins))
     dispatcher.decorate(repeatable(calls))
     return dispatcher, settlement
+
+
+def _start_maintenance(stack: AsyncExitStack, settings: Settings, parts: _Parts, clean: Sequence[Callable[[], Awaitable[int]]]) -> None:
+    maintenance = Maintenance(parts.database, clean, retention_days=settings.accept.retention_days)
+    stack.push_async_callback(maintenance.close)
+    maintenance.start()
+
+
+def _open_webhook_desk(settings: Settings, endpoints: EndpointRepository) -> WebhookServicer:
+    sealer = Sealer(settings.sealing.secret, SEALED_FOR_WEBHOOKS, old=settings.sealing.old)
+    return WebhookServicer(WebhookDesk(endpoints, sealer, allow_http=bool(settings.egress.allow)))
 
 
 def _open_relay(stack: AsyncExitStack, settings: Settings, parts: _Parts, watchers: Watchers) -> Relay:

@@ -9,6 +9,7 @@ from delivery.settings import LedgerSettings
 from gateway.accepting.limits import RateLimit
 from gateway.http_limits import HttpLimits
 from gateway.settling.stuck import SILENT_S
+from gateway.webhooks.settings import EgressSettings
 from mesh.bus.settings import BrokerSettings
 from mesh.process.settings import CommonSettings, Env, SealingSettings
 from mesh.rpc.settings import GrpcSettings
@@ -130,6 +131,7 @@ class Settings:
     peers: PeerSettings
     admission: AdmissionSettings
     accept: AcceptSettings
+    egress: EgressSettings = field(default_factory=EgressSettings)
 
     @classmethod
     def from_env(cls, env: Env) -> Self:
@@ -147,6 +149,7 @@ class Settings:
             peers=PeerSettings.from_env(env),
             admission=AdmissionSettings.from_env(env),
             accept=AcceptSettings.from_env(env),
+            egress=EgressSettings.from_env(env),
         )
 
 

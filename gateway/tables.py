@@ -162,3 +162,47 @@ dead_letter_job_items = Table(
     Column("notification_id", UUID(as_uuid=True), nullable=False),
     Column("result", Text, nullable=True),
 )
+
+# `position` is the last place of the feed that was looked at for the endpoint. `lease_by` is who works for it until `lease_until`.
+webhook_endpoints = Table(
+    "webhook_endpoints",
+    metadata,
+    Column("id", UUID(as_uuid=True), primary_key=True),
+    Column("project", Text(collation="C"), nullable=False),
+    Column("url", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("statuses", ARRAY(SmallInteger), nullable=False),
+    Column("channel", SmallInteger, nullable=True),
+    Column("template", Text, nullable=False),
+    Column("category", Text, nullable=False),
+    Column("metadata", JSONB, nullable=False),
+    Column("state", SmallInteger, nullable=False),
+    Column("state_reason", Text, nullable=False),
+    Column("sealed_secret", LargeBinary, nullable=False),
+    Column("old_secret", LargeBinary, nullable=True),
+    Column("old_secret_until", _TIME, nullable=True),
+    Column("position", BigInteger, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("failing_since", _TIME, nullable=True),
+    Column("hold_until", _TIME, nullable=True),
+    Column("lease_by", LargeBinary, nullable=True),
+    Column("lease_until", _TIME, nullable=True),
+    Column("create_time", _TIME, nullable=False),
+    Column("update_time", _TIME, nullable=False),
+)
+
+# `attempts` holds the last ones as [time, duration in ms, status, reason, reply].
+webhook_deliveries = Table(
+    "webhook_deliveries",
+    metadata,
+    Column("endpoint_id", UUID(as_uuid=True), primary_key=True),
+    Column("id", Text(collation="C"), primary_key=True),
+    Column("type", Text, nullable=False),
+    Column("position", BigInteger, nullable=True),
+    Column("notification_id", UUID(as_uuid=True), nullable=True),
+    Column("state", SmallInteger, nullable=False),
+    Column("due_at", _TIME, nullable=True),
+    Column("create_time", _TIME, nullable=False),
+    Column("attempts", JSONB, nullable=False),
+    Column("tries", SmallInteger, nullable=False),
+)

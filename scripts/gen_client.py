@@ -37,6 +37,7 @@ RESOURCES = {
     "ChangeService": ("changes", "Changes", "Change"),
     "ProjectService": ("projects", "Projects", "Project"),
     "PolicyService": ("policies", "Policies", ""),
+    "WebhookService": ("webhooks", "Webhooks", "WebhookEndpoint"),
 }
 _SCALARS = {
     FieldDescriptor.CPPTYPE_BOOL: ("bool", "same", "False"),

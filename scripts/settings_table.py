@@ -7,7 +7,7 @@ from importlib import import_module
 from mesh.process.settings import Env
 from scripts.gen import ROOT
 
-SERVICES = ("gateway", "user_svc", "template_svc", "email_worker", "push_worker")
+SERVICES = ("gateway", "gateway.webhooks", "user_svc", "template_svc", "email_worker", "push_worker")
 START = "<!-- settings: written by `make docs` -->\n"
 END = "<!-- end of settings -->\n"
 # What a variable is for, as an operator reads it. A variable without an entry fails the table.
@@ -121,6 +121,8 @@ MEANINGS = {
     "CLARION_URGENT_PREFETCH": "urgent envelopes in hand",
     "CLARION_USER_CACHE_S": "how long a person is known to exist at accept",
     "CLARION_USER_SVC_TARGET": "user_svc as a gRPC URI",
+    "CLARION_WEBHOOK_ALLOW": "networks beside public addresses that webhooks may be posted to, also by `http://`; for development",
+    "CLARION_WEBHOOK_TIMEOUT_S": "longest wait for an endpoint's answer",
 }
 DOCUMENT = ROOT / "docs" / "operations.md"
 

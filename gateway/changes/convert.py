@@ -1,5 +1,7 @@
 """Pure mapping between messages and changes."""
 
+from collections.abc import Iterable
+
 from clarion.channel.v1 import channel_pb2
 from clarion.notification.v1 import change_pb2, change_service_pb2
 from gateway.changes.models import Change, ChangeFilters
@@ -10,20 +12,25 @@ from mesh.rpc.timestamps import to_timestamp
 
 def filters_of(project: str, request: change_service_pb2.ListChangesRequest | change_service_pb2.WatchChangesRequest) -> ChangeFilters:
     """What is asked for, without the person. Raises InvalidArgument for an enum number or a label that can't be."""
-    labels: dict[str, str] = {}
-    for index, label in enumerate(request.metadata):
-        name, equals, value = label.replace("\0", "").partition("=")
-        if not (name and equals):
-            raise InvalidArgument.of(f"metadata[{index}]", "must be a label as name=value")
-        labels[name] = value
     return ChangeFilters(
         project,
         statuses=tuple(status_of(number) for number in request.statuses),
         channel=channel_of(request.channel) if request.channel else None,
         template=request.template.replace("\0", "") or None,
         category=request.category.replace("\0", "") or None,
-        metadata=labels,
+        metadata=labels_of("metadata", request.metadata),
     )
+
+
+def labels_of(field: str, given: Iterable[str]) -> dict[str, str]:
+    """Labels that are written as `name=value`. Raises InvalidArgument."""
+    labels: dict[str, str] = {}
+    for index, label in enumerate(given):
+        name, equals, value = label.replace("\0", "").partition("=")
+        if not (name and equals):
+            raise InvalidArgument.of(f"{field}[{index}]", "must be a label as name=value")
+        labels[name] = value
+    return labels
 
 
 def change_message(change: Change) -> change_pb2.Change:

@@ -1,12 +1,15 @@
 """A session with the command line in a pseudo-terminal, against the system as it runs."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 import pytest_asyncio
 
+from clarion_client import webhooks
 from devstack.processes import API_KEY
 from devstack.smtp import replies
 from devstack.stack import ANY_PORTS, Stack, open_stack
@@ -81,6 +84,46 @@ async def test_every_change_can_be_followed(terminal: Terminal, tmp_path: Path) 
     assert json.loads(sent.said)["change"]["user_id"] == user
     wrong = await terminal.run("tail", "--from", "yesterday")
     assert (wrong.code, "cursor" in wrong.said) == (1, True)
+
+
+async def test_webhooks_are_made_tried_listened_to_and_removed(terminal: Terminal, tmp_path: Path) -> None:
+    got: list[bytes] = []
+
+    async def handle(request: web.Request) -> web.Response:
+        body = await request.read()
+        webhooks.verify(body, request.headers, secret)
+        got.append(body)
+        return web.Response(text="thanks")
+
+    application = web.Application()
+    application.router.add_post("/hook", handle)
+    runner = web.AppRunner(application, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}/hook"
+    try:
+        made = json.loads((await terminal.run("webhooks", "create", url, "--status", "sent", "--json")).said)
+        endpoint, secret = made["webhook_endpoint"]["id"], made["secret"]
+        assert (await terminal.run("webhooks", "trigger", endpoint)).code == 0
+        user = await a_person(terminal, "hook@example.com")
+        await a_template(terminal, tmp_path, "cli-hook")
+        assert (await terminal.run("send", "cli-hook", "--user", user, "--var", "name=Ada", "--watch")).code == 0
+        async with asyncio.timeout(30):
+            while "delivered" not in (shown := (await terminal.run("webhooks", "deliveries", endpoint)).said) or "sent" not in shown:
+                await asyncio.sleep(0.05)
+        assert (await terminal.run("webhooks", "replay", endpoint, "--state", "delivered")).said.strip() == "1 are tried again"
+        assert "disabled" in (await terminal.run("webhooks", "disable", endpoint)).said
+        secret = webhooks.new_secret()
+        listening = asyncio.create_task(terminal.run("webhooks", "listen", url, "--secret", secret, "--limit", "1"))
+        while not listening.done():
+            assert (await terminal.run("send", "cli-hook", "--user", user, "--var", "name=Ada")).code == 0
+        listened = await listening
+        assert (listened.code, listened.said.split()[2]) == (0, "200")
+        assert (await terminal.run("webhooks", "delete", endpoint)).code == 0
+        assert "none" in (await terminal.run("webhooks", "list")).said
+    finally:
+        await runner.cleanup()
+    assert {json.loads(body)["type"] for body in got} >= {"webhook.test", "notification.sent"}
 
 
 async def test_errors_have_a_next_step_and_an_exit_code(terminal: Terminal, stack: Stack, tmp_path: Path) -> None:

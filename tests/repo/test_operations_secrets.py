@@ -11,7 +11,7 @@ import pytest
 
 from devstack.fcm import open_fcm_server
 from mesh.rpc.service_keys import generate
-from tests.repo.test_manifests import ROOT, SERVICES, container, objects, of_service, pod, read
+from tests.repo.test_manifests import PACKAGES, ROOT, SERVICES, container, objects, of_service, pod, read
 from tests.waiting import GUARD_S
 
 _RANDOM = {
@@ -84,7 +84,12 @@ async def test_a_process_starts_with_the_documented_secrets(service: str, tmp_pa
             "CLARION_LOG_LEVEL": "INFO", "CLARION_DRAIN_S": "0", "PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}",
         }  # fmt: skip
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", service, env={**environ_of(service), **account, **own}, stderr=asyncio.subprocess.PIPE, cwd=ROOT
+            sys.executable,
+            "-m",
+            PACKAGES.get(service, service),
+            env={**environ_of(service), **account, **own},
+            stderr=asyncio.subprocess.PIPE,
+            cwd=ROOT,
         )
         assert process.stderr is not None
         seen: list[str] = []

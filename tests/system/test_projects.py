@@ -20,6 +20,7 @@ from clarion.operations.v1 import breaker_service_pb2
 from clarion.options.v1 import options_pb2
 from clarion.template.v1 import template_service_pb2
 from clarion.user.v1 import auth_service_pb2, policy_service_pb2, project_service_pb2, user_service_pb2
+from clarion.webhook.v1 import webhook_service_pb2
 from devstack.client import Client, RefusedError
 from devstack.processes import API_KEY
 from devstack.samples import WELCOME
@@ -32,7 +33,7 @@ pytestmark = [pytest.mark.system, pytest.mark.asyncio(loop_scope="session")]
 
 _FILES = (
     user_service_pb2, template_service_pb2, notification_service_pb2, dead_letter_service_pb2, saga_service_pb2, auth_service_pb2,
-    breaker_service_pb2, project_service_pb2, change_service_pb2, policy_service_pb2,
+    breaker_service_pb2, project_service_pb2, change_service_pb2, policy_service_pb2, webhook_service_pb2,
 )  # fmt: skip
 METHODS = [
     method
@@ -52,6 +53,8 @@ _BODIES: dict[str, dict[str, Any]] = {
     "SendNotification": {"channel": "CHANNEL_EMAIL", "variables": {"name": "Eve"}},
     "AnnotateDeadLetter": {"note": "Eve"},
     "UpdateCategory": {"category": {"mandatory": True}},
+    "UpdateWebhookEndpoint": {"webhook_endpoint": {"description": "Eve"}},
+    "ReplayWebhookDeliveries": {"state": "WEBHOOK_DELIVERY_STATE_FAILED"},
 }
 # What these answer is an answer to a question about the caller's own project: a list without the other's, or a new object of its own.
 _OWN: dict[str, dict[str, Any]] = {
@@ -77,6 +80,9 @@ _OWN: dict[str, dict[str, Any]] = {
     "CreateCategory": {},
     "ListCategories": {},
     "DeleteCategory": {},
+    "CreateWebhookEndpoint": {"webhook_endpoint": {"url": "https://bob.example/"}},
+    "ListWebhookEndpoints": {},
+    "DeleteWebhookEndpoint": {},
 }
 _STREAM_S = 2.0
 _PEOPLE_ONLY = {"ChangePassword", "ChangeEmail"}
@@ -95,10 +101,11 @@ class Objects:
     saga: str
     api_key: str
     category: str
+    endpoint: str
 
     @classmethod
     def unknown(cls) -> "Objects":
-        identifiers = [str(uuid4()) for _ in range(7)]
+        identifiers = [str(uuid4()) for _ in range(8)]
         return cls(identifiers[0], identifiers[1], "unknown@example.com", "no-such-template", *identifiers[2:])
 
     def named_by(self, method: MethodDescriptor, field: str) -> Any:
@@ -117,11 +124,23 @@ class Objects:
             "NotificationService": self.notification,
             "SagaService": self.saga,
             "PolicyService": self.category,
+            "WebhookService": self.endpoint,
         }
         return special.get(method.name) or kinds.get(service)
 
     def text(self) -> set[str]:
-        return {self.user, self.device, self.address, self.template, self.notification, self.job, self.saga, self.api_key, self.category}
+        return {
+            self.user,
+            self.device,
+            self.address,
+            self.template,
+            self.notification,
+            self.job,
+            self.saga,
+            self.api_key,
+            self.category,
+            self.endpoint,
+        }
 
 
 @dataclass(frozen=True)
@@ -163,6 +182,7 @@ class Wall:
             f"/v1/templates/{objects.template}", f"/v1/templates/{objects.template}/versions", f"/v1/notifications/{objects.notification}",
             f"/v1/dead-letters/{objects.notification}?view=basic", f"/v1/dead-letter-jobs/{objects.job}", f"/v1/sagas/{objects.saga}",
             "/v1/api-keys", "/v1/delivery-policy", f"/v1/categories/{objects.category}",
+            f"/v1/webhook-endpoints/{objects.endpoint}/deliveries", "/v1/webhook-endpoints",
         )  # fmt: skip
         return [await self.alice.call("GET", path) for path in paths]
 
@@ -211,8 +231,12 @@ async def wall(system: System) -> AsyncIterator[Wall]:
     saga = await alice.call("DELETE", f"/v1/users/{leaver}")
     key = await alice.call("POST", "/v1/api-keys", {"name": "alice", "scopes": ["users:read"]})
     category = await alice.call("POST", "/v1/categories", {"id": "alices-own", "texts": {"en": {"name": "walled-in"}}})
+    made = await alice.call("POST", "/v1/webhook-endpoints", {"url": "https://alice.example/", "description": "Alice"})
+    hook = await alice.call("PATCH", f"/v1/webhook-endpoints/{made['webhook_endpoint']['id']}", {"disabled": True})
     listed = "suppressed-behind-the-wall@example.com"
-    objects = Objects(user, device["id"], listed, template, notification, job["id"], saga["saga_id"], key["api_key"]["id"], category["id"])
+    objects = Objects(
+        user, device["id"], listed, template, notification, job["id"], saga["saga_id"], key["api_key"]["id"], category["id"], hook["id"]
+    )
     key_of_bob = await _another_project(alice)
     async with grpc.aio.insecure_channel(f"127.0.0.1:{system.processes.grpc_ports['gateway']}") as channel:
         yield Wall(alice, objects, channel, key_of_bob)

@@ -25,6 +25,8 @@ class Scope(StrEnum):
     PROJECTS_ADMIN = "projects:admin"
     POLICIES_READ = "policies:read"
     POLICIES_WRITE = "policies:write"
+    WEBHOOKS_READ = "webhooks:read"
+    WEBHOOKS_WRITE = "webhooks:write"
     USERS_WRITE = "users:write"
     USERS_ADMIN = "users:admin"
     USERS_READ = "users:read"

@@ -2,9 +2,9 @@
 
 from clarion.user.v1 import user_pb2, user_service_pb2
 from mesh.errors import ServiceError
+from mesh.rpc.masks import masked_fields
 from mesh.rpc.status import to_status
 from mesh.rpc.timestamps import to_timestamp
-from user_svc.fields import masked_fields
 from user_svc.users.models import Role, User, UserChanges
 
 _ROLES = {Role.MEMBER: user_pb2.ROLE_MEMBER, Role.ADMINISTRATOR: user_pb2.ROLE_ADMINISTRATOR}

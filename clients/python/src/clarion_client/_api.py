@@ -167,3 +167,33 @@ CREATE_SUPPRESSION = Call(
 )
 LIST_SUPPRESSIONS = Call("/clarion.user.v1.UserService/ListSuppressions", "GET", "/v1/suppressions", idempotent=True)
 DELETE_SUPPRESSION = Call("/clarion.user.v1.UserService/DeleteSuppression", "DELETE", "/v1/suppressions/{address}", idempotent=True)
+CREATE_WEBHOOK_ENDPOINT = Call(
+    "/clarion.webhook.v1.WebhookService/CreateWebhookEndpoint", "POST", "/v1/webhook-endpoints", body="webhook_endpoint"
+)
+GET_WEBHOOK_ENDPOINT = Call(
+    "/clarion.webhook.v1.WebhookService/GetWebhookEndpoint", "GET", "/v1/webhook-endpoints/{id}", answer="webhook_endpoint", idempotent=True
+)
+LIST_WEBHOOK_ENDPOINTS = Call("/clarion.webhook.v1.WebhookService/ListWebhookEndpoints", "GET", "/v1/webhook-endpoints", idempotent=True)
+UPDATE_WEBHOOK_ENDPOINT = Call(
+    "/clarion.webhook.v1.WebhookService/UpdateWebhookEndpoint",
+    "PATCH",
+    "/v1/webhook-endpoints/{id}",
+    body="webhook_endpoint",
+    answer="webhook_endpoint",
+    idempotent=True,
+)
+DELETE_WEBHOOK_ENDPOINT = Call(
+    "/clarion.webhook.v1.WebhookService/DeleteWebhookEndpoint", "DELETE", "/v1/webhook-endpoints/{id}", idempotent=True
+)
+ROTATE_WEBHOOK_SECRET = Call(
+    "/clarion.webhook.v1.WebhookService/RotateWebhookSecret", "POST", "/v1/webhook-endpoints/{id}:rotateSecret", body="*"
+)
+TEST_WEBHOOK_ENDPOINT = Call(
+    "/clarion.webhook.v1.WebhookService/TestWebhookEndpoint", "POST", "/v1/webhook-endpoints/{id}:test", body="*", answer="attempt"
+)
+LIST_WEBHOOK_DELIVERIES = Call(
+    "/clarion.webhook.v1.WebhookService/ListWebhookDeliveries", "GET", "/v1/webhook-endpoints/{id}/deliveries", idempotent=True
+)
+REPLAY_WEBHOOK_DELIVERIES = Call(
+    "/clarion.webhook.v1.WebhookService/ReplayWebhookDeliveries", "POST", "/v1/webhook-endpoints/{id}:replay", body="*"
+)

@@ -18,6 +18,7 @@ class Services:
         self.changes = resources.Changes(transport, settings)
         self.projects = resources.Projects(transport, settings)
         self.policies = resources.Policies(transport, settings)
+        self.webhooks = resources.Webhooks(transport, settings)
 
 
 class AsyncServices:
@@ -34,3 +35,4 @@ class AsyncServices:
         self.changes = aio_resources.AsyncChanges(transport, settings)
         self.projects = aio_resources.AsyncProjects(transport, settings)
         self.policies = aio_resources.AsyncPolicies(transport, settings)
+        self.webhooks = aio_resources.AsyncWebhooks(transport, settings)

@@ -277,6 +277,36 @@ class SagaStepState(str, enum.Enum):
         return str(self.value)
 
 
+class WebhookDeliveryState(str, enum.Enum):
+    """Says what became of an event."""
+
+    WAITING = "waiting"
+    """It is tried again."""
+    DELIVERED = "delivered"
+    """The endpoint has answered with a status of 2xx."""
+    FAILED = "failed"
+    """Given up after three days."""
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+
+class WebhookEndpointState(str, enum.Enum):
+    """Says whether an endpoint gets events."""
+
+    ENABLED = "enabled"
+    """It gets events."""
+    DISABLED = "disabled"
+    """Its owner has switched it off."""
+    PAUSED = "paused"
+    """It has failed for three days and got nothing since. What it has missed is kept as long as the feed of changes keeps it."""
+    GONE = "gone"
+    """It has answered 410."""
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+
 @dataclass(frozen=True)
 class ApiKey:
     """Lets a program call Clarion."""
@@ -519,6 +549,16 @@ class CreateApiKeyResponse:
 
 
 @dataclass(frozen=True)
+class CreateWebhookEndpointResponse:
+    """Answers CreateWebhookEndpoint."""
+
+    webhook_endpoint: WebhookEndpoint | None = field(default=None, metadata={"read": v.message(lambda: WebhookEndpoint)})
+    """The new endpoint."""
+    secret: str = field(default="", metadata={"read": v.same})
+    """Begins with "whsec_". It is kept sealed and not shown again."""
+
+
+@dataclass(frozen=True)
 class DeadLetter:
     """A notification that could not be delivered and waits for a person to decide."""
 
@@ -695,6 +735,11 @@ class DeleteUserResponse:
     """Over the gateway, the saga that erases the person (SagaService.GetSaga)."""
     completed: bool = field(default=False, metadata={"read": v.same})
     """Whether everything is done. False when the deadline came first: the saga goes on."""
+
+
+@dataclass(frozen=True)
+class DeleteWebhookEndpointResponse:
+    """Answers DeleteWebhookEndpoint; it is empty."""
 
 
 @dataclass(frozen=True)
@@ -984,6 +1029,24 @@ class RefreshResponse:
 
 
 @dataclass(frozen=True)
+class ReplayWebhookDeliveriesResponse:
+    """Answers ReplayWebhookDeliveries."""
+
+    replayed_count: int = field(default=0, metadata={"read": v.integer})
+    """How many deliveries are tried again."""
+
+
+@dataclass(frozen=True)
+class RotateWebhookSecretResponse:
+    """Answers RotateWebhookSecret."""
+
+    secret: str = field(default="", metadata={"read": v.same})
+    """Begins with "whsec_". It is kept sealed and not shown again."""
+    old_secret_expire_time: datetime | None = field(default=None, metadata={"read": v.time})
+    """Until when events carry the old secret's signature too."""
+
+
+@dataclass(frozen=True)
 class Saga:
     """A series of steps across services that are all done, or undone as far as that is needed. It survives the death of any process."""
 
@@ -1199,3 +1262,77 @@ class WatchChangesResponse:
     """The change."""
     cursor: str = field(default="", metadata={"read": v.same})
     """Its cursor: what a reader resumes with."""
+
+
+@dataclass(frozen=True)
+class WebhookAttempt:
+    """One call of an endpoint."""
+
+    time: datetime | None = field(default=None, metadata={"read": v.time})
+    """When."""
+    duration: timedelta | None = field(default=None, metadata={"read": v.duration})
+    """How long it took."""
+    status: int = field(default=0, metadata={"read": v.integer})
+    """The status that the endpoint has answered with; 0 when it did not answer."""
+    reason: str = field(default="", metadata={"read": v.same})
+    """Why there is no answer, such as "TIMEOUT" or "ADDRESS_FORBIDDEN"; empty when there is one."""
+    reply: str = field(default="", metadata={"read": v.same})
+    """The first kilobyte of the answer, as text."""
+
+
+@dataclass(frozen=True)
+class WebhookDelivery:
+    """An event on its way to an endpoint. Kept for as long as the feed keeps changes."""
+
+    id: str = field(default="", metadata={"read": v.same})
+    """The `webhook-id` header: the same at each attempt and replay, so that a receiver can leave out what it has handled."""
+    type: str = field(default="", metadata={"read": v.same})
+    """The event, such as "notification.sent"."""
+    notification_id: str = field(default="", metadata={"read": v.same})
+    """The notification that has changed; empty for a test."""
+    cursor: str = field(default="", metadata={"read": v.same})
+    """The change's place in the feed; empty for a test."""
+    state: WebhookDeliveryState | None = field(default=None, metadata={"read": v.member(WebhookDeliveryState)})
+    """What became of it."""
+    next_attempt_time: datetime | None = field(default=None, metadata={"read": v.time})
+    """When it is tried next."""
+    create_time: datetime | None = field(default=None, metadata={"read": v.time})
+    """When it was first tried."""
+    attempts: tuple[WebhookAttempt, ...] = field(default=(), metadata={"read": v.many(v.message(lambda: WebhookAttempt))})
+    """The last 20 attempts, oldest first."""
+
+
+@dataclass(frozen=True)
+class WebhookEndpoint:
+    """An address that is called with each change of the project's notifications (standardwebhooks.com)."""
+
+    id: str = field(default="", metadata={"read": v.same})
+    """UUIDv7, made by the server."""
+    url: str = field(default="", metadata={"read": v.same})
+    """Where events are posted: https, a public address, port 443 or above 1023. Redirects are not followed."""
+    description: str = field(default="", metadata={"read": v.same})
+    """For people."""
+    statuses: tuple[NotificationStatus, ...] = field(default=(), metadata={"read": v.many(v.member(NotificationStatus))})
+    """Only changes to one of these; empty for all."""
+    channel: Channel | None = field(default=None, metadata={"read": v.member(Channel)})
+    """Only those of this channel."""
+    template: str = field(default="", metadata={"read": v.same})
+    """Only those of this template."""
+    category: str = field(default="", metadata={"read": v.same})
+    """Only those of this category."""
+    metadata: tuple[str, ...] = field(default=(), metadata={"read": v.many(v.same)})
+    """Only those that carry all of these labels, each as `name=value`."""
+    disabled: bool = field(default=False, metadata={"read": v.same})
+    """True for one that gets nothing. False in an update also takes up one that was paused or gone."""
+    state: WebhookEndpointState | None = field(default=None, metadata={"read": v.member(WebhookEndpointState)})
+    """Whether it gets events."""
+    state_reason: str = field(default="", metadata={"read": v.same})
+    """Why it is paused or gone."""
+    failing_since: datetime | None = field(default=None, metadata={"read": v.time})
+    """Since when nothing was taken; unset while it takes events."""
+    waiting_count: int = field(default=0, metadata={"read": v.integer})
+    """How many changes of the feed have not been looked at for it. Grows while it fails or is slow."""
+    create_time: datetime | None = field(default=None, metadata={"read": v.time})
+    """When it was created."""
+    update_time: datetime | None = field(default=None, metadata={"read": v.time})
+    """When its owner last changed it."""

@@ -21,6 +21,7 @@ from clarion_client.models import (
     Channel,
     Content,
     CreateApiKeyResponse,
+    CreateWebhookEndpointResponse,
     DeadLetter,
     DeadLetterCause,
     DeadLetterFilter,
@@ -47,6 +48,8 @@ from clarion_client.models import (
     Project,
     QuietHours,
     RefreshResponse,
+    ReplayWebhookDeliveriesResponse,
+    RotateWebhookSecretResponse,
     Saga,
     SagaState,
     SendNotificationRequest,
@@ -56,6 +59,10 @@ from clarion_client.models import (
     TemplateVersion,
     User,
     WatchChangesResponse,
+    WebhookAttempt,
+    WebhookDelivery,
+    WebhookDeliveryState,
+    WebhookEndpoint,
 )
 
 
@@ -1121,4 +1128,147 @@ class Users(Resource):
             v.body_of(user_id=user_id, show_removed=show_removed),
             lambda answer: v.decode(ListDevicesResponse, answer),
             timeout_s,
+        )
+
+
+class Webhooks(Resource):
+    """Keeps the addresses that are called with the changes of the project's notifications. Each event is delivered at least once; those
+    of one notification are first tried in their order.
+    """
+
+    def create(
+        self, *, webhook_endpoint: WebhookEndpoint | Mapping[str, Any], timeout_s: float | None = None, idempotency_key: str | None = None
+    ) -> CreateWebhookEndpointResponse:
+        """Adds an endpoint, which gets what happens from now on. The secret that verifies its events is answered once.
+
+        webhook_endpoint: The endpoint; `url` is required.
+        """
+        return self._unary(
+            api.CREATE_WEBHOOK_ENDPOINT,
+            v.body_of(webhook_endpoint=webhook_endpoint),
+            lambda answer: v.decode(CreateWebhookEndpointResponse, answer),
+            timeout_s,
+            idempotency_key,
+        )
+
+    def get(self, id: str, *, timeout_s: float | None = None) -> WebhookEndpoint:
+        """Reads one.
+
+        id: Its id.
+        """
+        return self._unary(api.GET_WEBHOOK_ENDPOINT, v.body_of(id=id), lambda answer: v.decode(WebhookEndpoint, answer), timeout_s)
+
+    def list(self, *, page_size: int | None = None, timeout_s: float | None = None) -> Pager[WebhookEndpoint]:
+        """Reads a page of endpoints, oldest first.
+
+        page_size: Most entries of a page, 1 to 200. 0 means 50.
+        """
+        return self._pages(
+            api.LIST_WEBHOOK_ENDPOINTS, v.body_of(page_size=page_size), "webhook_endpoints", v.message(lambda: WebhookEndpoint), timeout_s
+        )
+
+    def update(
+        self,
+        id: str,
+        *,
+        webhook_endpoint: WebhookEndpoint | Mapping[str, Any],
+        update_mask: str | None = None,
+        timeout_s: float | None = None,
+    ) -> WebhookEndpoint:
+        """Changes the fields in the mask, all or none.
+
+        id: Its id.
+        webhook_endpoint: The new values of `url`, `description`, `statuses`, `channel`, `template`, `category`, `metadata` and
+            `disabled`.
+        update_mask: The fields to change (AIP-134). Empty means every field that is set in `webhook_endpoint`; "*" means all of
+            them.
+        """
+        return self._unary(
+            api.UPDATE_WEBHOOK_ENDPOINT,
+            v.body_of(id=id, webhook_endpoint=webhook_endpoint, update_mask=update_mask),
+            lambda answer: v.decode(WebhookEndpoint, answer),
+            timeout_s,
+        )
+
+    def delete(self, id: str, *, timeout_s: float | None = None) -> None:
+        """Removes an endpoint and what is known of its deliveries. Twice is no error.
+
+        id: Its id.
+        """
+        self._unary(api.DELETE_WEBHOOK_ENDPOINT, v.body_of(id=id), lambda answer: None, timeout_s)
+
+    def rotate_webhook_secret(
+        self, id: str, *, timeout_s: float | None = None, idempotency_key: str | None = None
+    ) -> RotateWebhookSecretResponse:
+        """Answers a new secret. For a day events carry the signatures of both.
+
+        id: Its id.
+        """
+        return self._unary(
+            api.ROTATE_WEBHOOK_SECRET,
+            v.body_of(id=id),
+            lambda answer: v.decode(RotateWebhookSecretResponse, answer),
+            timeout_s,
+            idempotency_key,
+        )
+
+    def test(self, id: str, *, timeout_s: float | None = None, idempotency_key: str | None = None) -> WebhookAttempt:
+        """Posts an event of the type "webhook.test" now, and answers what the endpoint has answered.
+
+        id: Its id.
+        """
+        return self._unary(
+            api.TEST_WEBHOOK_ENDPOINT, v.body_of(id=id), lambda answer: v.decode(WebhookAttempt, answer), timeout_s, idempotency_key
+        )
+
+    def list_webhook_deliveries(
+        self,
+        id: str,
+        *,
+        state: WebhookDeliveryState | str | None = None,
+        notification_id: str | None = None,
+        page_size: int | None = None,
+        timeout_s: float | None = None,
+    ) -> Pager[WebhookDelivery]:
+        """Reads a page of an endpoint's deliveries, newest first.
+
+        id: The endpoint's id.
+        state: Only those in this state.
+        notification_id: Only those about this notification.
+        page_size: Most entries of a page, 1 to 200. 0 means 50.
+        """
+        return self._pages(
+            api.LIST_WEBHOOK_DELIVERIES,
+            v.body_of(id=id, state=state, notification_id=notification_id, page_size=page_size),
+            "deliveries",
+            v.message(lambda: WebhookDelivery),
+            timeout_s,
+        )
+
+    def replay_webhook_deliveries(
+        self,
+        id: str,
+        *,
+        delivery_ids: Sequence[str] | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        state: WebhookDeliveryState | str | None = None,
+        timeout_s: float | None = None,
+        idempotency_key: str | None = None,
+    ) -> ReplayWebhookDeliveriesResponse:
+        """Has deliveries tried again, also those that were delivered. A change that was never delivered, since the endpoint did not
+        exist or was disabled, is none: the feed has it.
+
+        id: The endpoint's id.
+        delivery_ids: These deliveries.
+        since: Those first tried at this time or later.
+        until: Those first tried before this time.
+        state: Only those in this state.
+        """
+        return self._unary(
+            api.REPLAY_WEBHOOK_DELIVERIES,
+            v.body_of(id=id, delivery_ids=delivery_ids, since=since, until=until, state=state),
+            lambda answer: v.decode(ReplayWebhookDeliveriesResponse, answer),
+            timeout_s,
+            idempotency_key,
         )

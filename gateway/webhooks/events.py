@@ -1,0 +1,44 @@
+"""What is posted: the payload of an event, small and without personal data beyond ids. Pure."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from gateway.changes.models import Change
+from gateway.notifications.models import Status
+
+
+def event_type(status: Status) -> str:
+    """Such as "notification.sent"."""
+    return f"notification.{status.name.lower()}"
+
+
+def event_body(kind: str, moment: datetime, data: Mapping[str, Any]) -> bytes:
+    """The JSON of an event, by the shape that Standard Webhooks recommends."""
+    return orjson.dumps({"type": kind, "timestamp": _text(moment), "data": data})
+
+
+def change_body(change: Change) -> bytes:
+    """The event of a change; names and words are those of the REST API."""
+    data = {
+        "cursor": str(change.position),
+        "notification_id": str(change.notification_id),
+        "status": change.status.name.lower(),
+        "reason": change.reason,
+        "attempt": change.attempt,
+        "run": change.run,
+        "time": _text(change.time),
+        "user_id": str(change.user_id),
+        "channel": change.channel.key,
+        "template": change.template,
+        "category": change.category,
+        "metadata": dict(change.metadata),
+        "correlation_id": change.correlation_id,
+    }
+    return event_body(event_type(change.status), change.time, data)
+
+
+def _text(moment: datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z")
