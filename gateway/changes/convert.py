@@ -49,4 +49,5 @@ def change_message(change: Change) -> change_pb2.Change:
         category=change.category,
         metadata=change.metadata,
         correlation_id=change.correlation_id,
+        test=change.test,
     )

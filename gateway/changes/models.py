@@ -24,6 +24,7 @@ class Change(NamedTuple):
     category: str
     metadata: Mapping[str, str]
     correlation_id: str
+    test: bool
 
 
 class ChangeFilters(NamedTuple):

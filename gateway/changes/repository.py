@@ -69,7 +69,7 @@ WITH looked_at AS MATERIALIZED (
 )
 SELECT seen.last, seen.positions, found.* FROM (SELECT max(position) AS last, count(*) AS positions FROM looked_at) seen LEFT JOIN (
     SELECT l.position, c.notification_id, c.status, c.run, c.attempt, c.reason, c.time,
-        n.user_id, n.channel, n.template, n.category, n.metadata, n.correlation_id
+        n.user_id, n.channel, n.template, n.category, n.metadata, n.correlation_id, n.test
     FROM looked_at l JOIN changes c ON c.seq = l.seq JOIN notifications n ON n.id = c.notification_id
     WHERE ($4::smallint[] IS NULL OR c.status = ANY($4)) AND ($5::smallint IS NULL OR n.channel = $5)
         AND ($6::text IS NULL OR n.template = $6) AND ($7::text IS NULL OR n.category = $7)
@@ -153,4 +153,5 @@ def _change(row: Any) -> Change:
         category=row["category"],
         metadata=json.loads(metadata) if isinstance(metadata, str) else metadata or {},
         correlation_id=row["correlation_id"],
+        test=row["test"],
     )

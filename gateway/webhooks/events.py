@@ -9,6 +9,8 @@ import orjson
 from gateway.changes.models import Change
 from gateway.notifications.models import Status
 
+MOST_BYTES = 20_000
+
 
 def event_type(status: Status) -> str:
     """Such as "notification.sent"."""
@@ -36,8 +38,13 @@ def change_body(change: Change) -> bytes:
         "category": change.category,
         "metadata": dict(change.metadata),
         "correlation_id": change.correlation_id,
+        "test": change.test,
     }
-    return event_body(event_type(change.status), change.time, data)
+    body = event_body(event_type(change.status), change.time, data)
+    if len(body) < MOST_BYTES:
+        return body
+    # labels are what can be so long
+    return event_body(event_type(change.status), change.time, data | {"metadata": {}, "metadata_omitted": True})
 
 
 def _text(moment: datetime) -> str:

@@ -1,6 +1,7 @@
 """Webhooks: where they may go, when they are tried again, and that nothing is left out, whichever process posts them."""
 
 import asyncio
+import json
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
@@ -11,9 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.changes.models import Change
 from gateway.changes.repository import ChangeRepository
+from gateway.notifications.models import Channel, Status
 from gateway.webhooks.addresses import is_allowed
 from gateway.webhooks.egress import CheckedResolver, ForbiddenAddress, open_egress
+from gateway.webhooks.events import change_body
 from gateway.webhooks.models import FAILING_AFTER, Attempt, Delivery, DeliveryState, Endpoint, EndpointState, Selection, hold_s, wait_s
 from gateway.webhooks.posting import Webhooks, standing_after, tried_once
 from gateway.webhooks.repository import EndpointRepository
@@ -256,3 +260,15 @@ async def test_a_dead_endpoint_keeps_its_place_in_the_feed(database: Database) -
     assert (await found(database, identifier)).failing_since is None
     assert set(dead.posted) < set(well.posted)
     assert len(set(well.posted)) == 300
+
+
+def test_an_event_stays_small_however_long_the_labels_are() -> None:
+    """A label may have 500 characters of four bytes each."""
+    longest = {f"{number}{'ü' * 62}": "𝄞" * 500 for number in range(20)}
+    change = Change(
+        7, UUID(int=2), Status.SENT, 0, 1, "", NOW, UUID(int=3), Channel.EMAIL, "welcome", "", {"order": "17"}, "correlation", test=True
+    )
+    small, cut = (json.loads(change_body(one)) for one in (change, change._replace(metadata=longest)))
+    assert (small["data"]["metadata"], small["data"]["test"]) == ({"order": "17"}, True)
+    assert (cut["data"]["metadata"], cut["data"]["metadata_omitted"]) == ({}, True)
+    assert len(change_body(change._replace(metadata=longest))) < 20_000

@@ -481,6 +481,8 @@ class Change:
     """The sender's labels."""
     correlation_id: str = field(default="", metadata={"read": v.same})
     """Ties together the logs, spans and messages of the request that it came from."""
+    test: bool = field(default=False, metadata={"read": v.same})
+    """True for one that a test key has sent: it reached no provider."""
 
 
 @dataclass(frozen=True)

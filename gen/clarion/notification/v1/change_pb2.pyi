@@ -60,6 +60,7 @@ class Change(_message.Message):
     CATEGORY_FIELD_NUMBER: _builtins.int
     METADATA_FIELD_NUMBER: _builtins.int
     CORRELATION_ID_FIELD_NUMBER: _builtins.int
+    TEST_FIELD_NUMBER: _builtins.int
     cursor: _builtins.str
     """Where it stands in the feed. A reader that gives it back goes on behind it."""
     notification_id: _builtins.str
@@ -82,6 +83,8 @@ class Change(_message.Message):
     """The category."""
     correlation_id: _builtins.str
     """Ties together the logs, spans and messages of the request that it came from."""
+    test: _builtins.bool
+    """True for one that a test key has sent: it reached no provider."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """When that was."""
@@ -106,10 +109,11 @@ class Change(_message.Message):
         category: _builtins.str = ...,
         metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         correlation_id: _builtins.str = ...,
+        test: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "category", b"category", "channel", b"channel", "correlation_id", b"correlation_id", "cursor", b"cursor", "metadata", b"metadata", "notification_id", b"notification_id", "reason", b"reason", "run", b"run", "status", b"status", "template", b"template", "time", b"time", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "category", b"category", "channel", b"channel", "correlation_id", b"correlation_id", "cursor", b"cursor", "metadata", b"metadata", "notification_id", b"notification_id", "reason", b"reason", "run", b"run", "status", b"status", "template", b"template", "test", b"test", "time", b"time", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
