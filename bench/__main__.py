@@ -15,7 +15,7 @@ from typing import Any
 
 import asyncpg
 
-from bench import floors
+from bench import floors, people
 from bench.meter import Meter, rss_mb
 from bench.stack import Bench, open_bench
 from bench.wrk import Load, wrk
@@ -96,7 +96,7 @@ async def _floors(bench: Bench, seconds: int) -> dict[str, float]:
 
 
 async def _measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    _say(f"starting PostgreSQL, Valkey, RabbitMQ, smtp-sink and the five services with {arguments.gateways} gateways ...")
+    _say(f"starting PostgreSQL, Valkey, RabbitMQ, smtp-sink and the services with {arguments.gateways} gateways ...")
     async with open_bench(folder, users=arguments.users, gateways=arguments.gateways) as bench:
         await asyncio.sleep(2)
         idle = {name: round(rss_mb(pid), 1) for name, pid in bench.pids().items()}
@@ -113,6 +113,8 @@ async def _measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any
             latency_ms = await _latency_ms(bench, connection)
             _say("floors ...")
             below = await _floors(bench, min(arguments.seconds, 5))
+            _say("people ...")
+            decided = await people.measure(bench.postgres)
             busy = {name: round(rss_mb(pid), 1) for name, pid in bench.pids().items()}
         finally:
             await connection.close()
@@ -133,6 +135,7 @@ async def _measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any
         "rss_mb_by_process": idle,
         "rss_mb_after_load": busy,
         "floors": below,
+        "people": decided,
         "accept": asdict(load),
         "machine": {"python": platform.python_version(), "cores": _cores()},
     }
@@ -167,7 +170,7 @@ def _table(result: dict[str, Any]) -> str:
         for name in ("accepts_per_s", "accept_p99_ms", "end_to_end_per_s", "cpu_ms_per_notification")
     ]
     lines.append(f"{'latency_p50_ms':<28}{result['latency_p50_ms']:>12}")
-    lines.append(f"{'rss_mb (idle, five)':<28}{result['rss_mb']:>12}")
+    lines.append(f"{'rss_mb (idle, all)':<28}{result['rss_mb']:>12}")
     lines.append("")
     lines.append(f"{'floor':<28}{'floor':>12}{'Clarion':>12}{'ratio':>8}")
     pairs = {
@@ -177,6 +180,7 @@ def _table(result: dict[str, Any]) -> str:
         "smtp_mails_per_s": "end_to_end_per_s",
     }
     lines += [f"{name:<28}{floor[name]:>12}{result[own]:>12}{result[own] / floor[name]:>8.2f}" for name, own in pairs.items()]
+    lines += ["", *(f"{f'people: {name}':<28}{value:>12}" for name, value in result["people"].items())]
     return "\n".join(lines)
 
 

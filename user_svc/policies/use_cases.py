@@ -100,7 +100,8 @@ class Policies:
 
     async def create_category(self, caller: Caller, category: Category) -> Category:
         """Raises CategoryExists."""
-        made = replace(category, create_time=self._now(), update_time=self._now())
+        now = self._now()
+        made = replace(category, create_time=now, update_time=now)
         if not await self._store.add(caller.project, made):
             raise CategoryExists(made.id)
         self._changed(caller, made, mandatory_before=False)
