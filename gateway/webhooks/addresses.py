@@ -13,8 +13,16 @@ from mesh.errors import InvalidArgument
 Network = IPv4Network | IPv6Network
 
 # Azure's, which looks public: every virtual machine there reaches its host by it. Protocol assignments (RFC 6890), among them Oracle's
-# metadata.
-_FORBIDDEN = (IPv4Network("168.63.129.16/32"), IPv4Network("192.0.0.0/24"))
+# metadata. Relays to IPv6 (RFC 7526), and documentation (RFC 9637), which `is_global` does not know.
+_FORBIDDEN = (
+    IPv4Network("168.63.129.16/32"),
+    IPv4Network("192.0.0.0/24"),
+    IPv4Network("192.88.99.0/24"),
+    IPv6Network("3ffe::/16"),
+    IPv6Network("3fff::/20"),
+)
+# The only part of IPv6 from which public addresses are given out (RFC 4291). `is_global` takes site-local ones (fec0::/10) for public.
+_GIVEN_OUT = IPv6Network("2000::/3")
 # Where an IPv6 address is a way to write an IPv4 one: RFC 4291, RFC 6052.
 _WRITTEN_SO = (IPv6Network("::ffff:0:0/96"), IPv6Network("64:ff9b::/96"))
 _LEAST_PORT = 1024
@@ -62,5 +70,7 @@ def _meant_by(address: IPv4Address | IPv6Address) -> Iterator[IPv4Address | IPv6
 
 def _is_public(address: IPv4Address | IPv6Address) -> bool:
     if any(address in network for network in _FORBIDDEN if network.version == address.version):
+        return False
+    if isinstance(address, IPv6Address) and address not in _GIVEN_OUT:
         return False
     return address.is_global and not (address.is_multicast or address.is_reserved or address.is_unspecified)

@@ -98,7 +98,7 @@ async def open_egress(settings: EgressSettings) -> AsyncIterator[Egress]:
     resolver = CheckedResolver(settings)
     connector = aiohttp.TCPConnector(resolver=resolver, limit=0, limit_per_host=0, ttl_dns_cache=10, keepalive_timeout=30)
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S)
-    headers = {"user-agent": "Clarion-Webhooks", "content-type": "application/json"}
+    headers = {"user-agent": "Clarion-Webhooks", "content-type": "application/json", "accept-encoding": "identity"}
     try:
         async with aiohttp.ClientSession(
             connector=connector,
