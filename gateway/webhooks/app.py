@@ -35,4 +35,4 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
                 yield App(NAME, health, {"grpc": port}, settings.grpc.connections)
         finally:
             await health.close()
-            await webhooks.close()
+            await webhooks.close(within_s=settings.common.door_grace_s)

@@ -1,7 +1,7 @@
 """Posts changes to endpoints: each endpoint at its own pace, by one process at a time.
 
 A batch is posted first and recorded then, in one transaction with the place in the feed: what a crash interrupts is posted again under the
-same id. An endpoint that keeps failing is asked with one event at a time, and its place in the feed stands still meanwhile.
+same id. An endpoint that keeps failing is asked with one event at a time, and its place in the feed hardly moves meanwhile.
 """
 
 import asyncio
@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 from typing import NamedTuple, Protocol
 from uuid import UUID, uuid5
 
@@ -92,18 +91,24 @@ class Webhooks:
         self._changes = changes
         self._poster = poster
         self._sealer = sealer
-        self._token = os.urandom(16)
-        self._tasks: dict[UUID, asyncio.Task[None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closing = False
         self._poll = Periodic("webhooks", self._claim, interval_s=_POLL_S)
 
     def start(self) -> None:
         """Begins."""
         self._poll.start()
 
-    async def close(self) -> None:
-        """Ends. What is being posted is posted again by the next process, under the same ids."""
+    async def close(self, *, within_s: float = 0.0) -> None:
+        """Begins no call any more, and waits for those under way.
+
+        What has no answer after `within_s` is posted again by the next process, under the same ids.
+        """
+        self._closing = True
         await self._poll.close()
-        tasks = list(self._tasks.values())
+        tasks = list(self._tasks)
+        if tasks:
+            await asyncio.wait(tasks, timeout=within_s)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -112,23 +117,22 @@ class Webhooks:
         room = _MOST_ENDPOINTS - len(self._tasks)
         if room <= 0:
             return
-        for work in await self._store.claim(self._token, lease_s=LEASE_S, most=room):
-            task = asyncio.create_task(self._work_for(work), name=f"webhooks-{work.id}")
-            self._tasks[work.id] = task
-            task.add_done_callback(partial(self._forget, work.id))
+        # a token of its own for each claim: a task that has lost its lease meanwhile fits no later one, not even of this process
+        token = os.urandom(16)
+        for work in await self._store.claim(token, lease_s=LEASE_S, most=room):
+            task = asyncio.create_task(self._work_for(work, token), name=f"webhooks-{work.id}")
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
-    def _forget(self, endpoint: UUID, _task: object) -> None:
-        self._tasks.pop(endpoint, None)
-
-    async def _work_for(self, work: Work) -> None:
+    async def _work_for(self, work: Work, token: bytes) -> None:
         renewing = Periodic(
-            "webhooks.renew", lambda: self._store.renew(work.id, self._token, lease_s=LEASE_S), interval_s=_RENEW_S, at_once=False
+            "webhooks.renew", lambda: self._store.renew(work.id, token, lease_s=LEASE_S), interval_s=_RENEW_S, at_once=False
         )
         renewing.start()
         try:
             present: Work | None = work
-            while present is not None and present.state is EndpointState.ENABLED:
-                present = await self._batch(present)
+            while present is not None and present.state is EndpointState.ENABLED and not self._closing:
+                present = await self._batch(present, token)
         except Unavailable as error:
             log.warning("webhooks wait for the database", extra={"endpoint_id": str(work.id), "reason": error.reason})
         except Exception:
@@ -136,16 +140,12 @@ class Webhooks:
         finally:
             await renewing.close()
             with suppress(Unavailable):
-                await self._store.release(work.id, self._token)
+                await self._store.release(work.id, token)
 
-    async def _batch(self, work: Work) -> Work | None:
+    async def _batch(self, work: Work, token: bytes) -> Work | None:
         """Posts what there is; where the endpoint stands then, None where there was nothing to do or it is to be left alone."""
         probing = work.failures >= FAILING_AFTER
-        waiting = await (self._store.oldest(work.id) if probing else self._store.due(work.id, _PAGE))
-        items, position = [_Item(delivery, await self._body(work, delivery)) for delivery in waiting], work.position
-        if not (probing and waiting):
-            fresh, position = await self._fresh(work, 1 if probing else _PAGE)
-            items += fresh
+        items, position = await (self._probe(work) if probing else self._page(work))
         if not items and position == work.position:
             return None
         tried = await self._post_all(work, items, probing=probing)
@@ -153,8 +153,22 @@ class Webhooks:
         if standing.state is not EndpointState.ENABLED:
             _STOPPED.add(1)
             log.warning("a webhook endpoint gets no more events", extra={"endpoint_id": str(work.id), "reason": standing.reason})
-        after = await self._store.record(work.id, self._token, tried, standing)
+        after = await self._store.record(work.id, token, tried, standing)
         return None if standing.hold_s > 0 else after
+
+    async def _page(self, work: Work) -> tuple[list["_Item"], int]:
+        """What is due, and what is new."""
+        due = [await self._again(work, delivery) for delivery in await self._store.due(work.id, _PAGE)]
+        fresh, position = await self._fresh(work, _PAGE)
+        return due + fresh, position
+
+    async def _probe(self, work: Work) -> tuple[list["_Item"], int]:
+        """One event for an endpoint that keeps failing. By turns the oldest and a new one: it may be well but for the one event."""
+        oldest = await self._store.oldest(work.id)
+        if oldest and (work.failures % 2 or oldest[0].type == TEST_TYPE):
+            return [await self._again(work, oldest[0])], work.position
+        fresh, position = await self._fresh(work, 1)
+        return fresh or [await self._again(work, delivery) for delivery in oldest], position
 
     async def _fresh(self, work: Work, most: int) -> tuple[list["_Item"], int]:
         """Events of changes behind the place in the feed, and the new place."""
@@ -164,12 +178,12 @@ class Webhooks:
         position = changes[-1].position if len(changes) < len(window.changes) else window.last
         return [_Item(_delivery(work, change), change_body(change)) for change in changes], position
 
-    async def _body(self, work: Work, delivery: Delivery) -> bytes | None:
-        """What is posted again; None where the feed has forgotten the change."""
+    async def _again(self, work: Work, delivery: Delivery) -> "_Item":
+        """What is posted again; without a body where the feed has forgotten the change."""
         if delivery.position is None:
-            return event_body(delivery.type, delivery.create_time, {"endpoint_id": str(work.id)})
+            return _Item(delivery, event_body(delivery.type, delivery.create_time, {"endpoint_id": str(work.id)}))
         window = await self._changes.read(ChangeFilters(work.project), after=delivery.position - 1, positions=1)
-        return next((change_body(change) for change in window.changes if change.position == delivery.position), None)
+        return _Item(delivery, next((change_body(change) for change in window.changes if change.position == delivery.position), None))
 
     async def _post_all(self, work: Work, items: Sequence["_Item"], *, probing: bool) -> list[Tried]:
         """Those of one notification one after the other, different ones side by side."""
@@ -181,9 +195,14 @@ class Webhooks:
 
         async def go(way: Sequence[_Item]) -> list[Tried]:
             async with places:
-                return [tried_once(item.delivery, await self._post(work, secrets, item), counts=not probing) for item in way]
+                return [await self._try(work, secrets, item, counts=not probing) for item in way]
 
         return [one for way in await asyncio.gather(*map(go, ways.values())) for one in way]
+
+    async def _try(self, work: Work, secrets: Sequence[str], item: "_Item", *, counts: bool) -> Tried:
+        if self._closing:  # it waits for the next process
+            return Tried(item.delivery, 0.0, posted=False)
+        return tried_once(item.delivery, await self._post(work, secrets, item), counts=counts)
 
     async def _post(self, work: Work, secrets: Sequence[str], item: "_Item") -> Attempt:
         if item.body is None or not secrets:
@@ -230,7 +249,7 @@ def tried_once(delivery: Delivery, attempt: Attempt, *, counts: bool = True) -> 
 
 def standing_after(work: Work, tried: Sequence[Tried], position: int) -> Standing:
     """Where an endpoint stands after a batch. One that takes anything is well; one that takes nothing is asked less and less often."""
-    attempts = [one.delivery.attempts[-1] for one in tried]
+    attempts = [one.delivery.attempts[-1] for one in tried if one.posted]
     if any(attempt.gone for attempt in attempts):
         return Standing(position, work.failures, state=EndpointState.GONE, reason="the endpoint has answered 410 (Gone)")
     if not attempts:
@@ -239,7 +258,8 @@ def standing_after(work: Work, tried: Sequence[Tried], position: int) -> Standin
     hold = min(asked_s, MOST_RETRY_AFTER_S)
     if any(attempt.taken for attempt in attempts):
         return Standing(position, 0, hold)
-    failures = min(work.failures + len(attempts), _MOST_FAILURES)
+    # calls that fail side by side are one outage: they end what goes side by side, and no more
+    failures = min(max(work.failures + 1, min(work.failures + len(attempts), FAILING_AFTER)), _MOST_FAILURES)
     if work.failing_s > PAUSED_AFTER.total_seconds():
         last = attempts[-1]
         reason = f"nothing was taken for {PAUSED_AFTER.days} days; the last answer was {last.status or last.reason}"

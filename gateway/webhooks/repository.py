@@ -38,7 +38,7 @@ UPDATE webhook_endpoints e SET
     state_reason = CASE WHEN $11::boolean IS NULL THEN e.state_reason ELSE '' END,
     failures = CASE WHEN NOT $11::boolean AND e.state <> {EndpointState.ENABLED:d} THEN 0 ELSE e.failures END,
     failing_since = CASE WHEN NOT $11::boolean AND e.state <> {EndpointState.ENABLED:d} THEN NULL ELSE e.failing_since END,
-    hold_until = CASE WHEN NOT $11::boolean THEN NULL ELSE e.hold_until END,
+    hold_until = CASE WHEN NOT $11::boolean OR $3::text <> e.url THEN NULL ELSE e.hold_until END,
     position = CASE WHEN NOT $11::boolean AND e.state = {EndpointState.DISABLED:d} THEN {LAST} ELSE e.position END
 WHERE e.id = $1 AND e.project = $2
 RETURNING {_COLUMNS}

@@ -32,7 +32,7 @@ _RELEASE = "UPDATE webhook_endpoints SET lease_by = NULL, lease_until = now() WH
 _DELIVERY = "id, type, position, notification_id, state, due_at, create_time, attempts, tries"
 _DUE = f"""
 SELECT {_DELIVERY} FROM webhook_deliveries WHERE endpoint_id = $1 AND state = {DeliveryState.WAITING:d} AND due_at <= now()
-ORDER BY due_at LIMIT $2
+ORDER BY due_at, position LIMIT $2
 """
 # A test first: its owner is waiting for it.
 _OLDEST = f"""
@@ -76,10 +76,11 @@ class Work(NamedTuple):
 
 
 class Tried(NamedTuple):
-    """A delivery after a try; `wait_s` until the next one, where it waits for one."""
+    """A delivery after a try; `wait_s` until the next one, where it waits for one. The next process has what was not `posted`."""
 
     delivery: Delivery
     wait_s: float | None
+    posted: bool = True
 
 
 class Standing(NamedTuple):

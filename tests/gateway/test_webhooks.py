@@ -22,7 +22,7 @@ from gateway.webhooks.models import FAILING_AFTER, Attempt, Delivery, DeliverySt
 from gateway.webhooks.posting import Webhooks, standing_after, tried_once
 from gateway.webhooks.repository import EndpointRepository
 from gateway.webhooks.settings import EgressSettings
-from gateway.webhooks.work_repository import Standing, Work, WorkRepository
+from gateway.webhooks.work_repository import Standing, Tried, Work, WorkRepository
 from mesh.context import FIRST_PROJECT
 from mesh.sealing import Sealer
 from mesh.stores.database import Database
@@ -47,6 +47,7 @@ def answered(status: int, **more: object) -> Attempt:
         "168.63.129.16", "198.18.0.1", "203.0.113.7", "224.0.0.1", "240.0.0.1", "255.255.255.255", "::", "::1", "fe80::1", "fe80::1%eth0",
         "fd00:ec2::254", "fc00::1", "ff02::1", "::ffff:127.0.0.1", "::ffff:169.254.169.254", "::ffff:0:10.0.0.1", "::127.0.0.1",
         "64:ff9b::10.0.0.1", "64:ff9b:1::10.0.0.1", "2002:7f00:1::", "2002:a9fe:a9fe::1", "2001:db8::1", "2001:0:7f00:1::", "nonsense", "",
+        "fec0::1", "feff::1", "3ffe::1", "3fff::1", "4000::1", "192.88.99.1",
     ],
 )  # fmt: skip
 def test_addresses_inside_are_refused_in_every_form(address: str) -> None:
@@ -148,6 +149,10 @@ def test_where_an_endpoint_stands_after_a_batch() -> None:
     assert (paused.state, "500" in paused.reason) == (EndpointState.PAUSED, True)
     assert standing_after(WORK, [good, tried_once(NEW, answered(410))], 7).state is EndpointState.GONE
     assert standing_after(failing, [], 9) == Standing(9, FAILING_AFTER)
+    assert standing_after(WORK, [bad] * 100, 7).failures == FAILING_AFTER, "one outage, however many calls it has met"
+    assert standing_after(failing, [bad], 7).failures == FAILING_AFTER + 1
+    left = Tried(NEW, 0.0, posted=False)
+    assert standing_after(failing, [left], 9) == Standing(9, FAILING_AFTER)
 
 
 def test_probes_of_an_endpoint_that_keeps_failing_use_up_no_try() -> None:
@@ -158,18 +163,24 @@ def test_probes_of_an_endpoint_that_keeps_failing_use_up_no_try() -> None:
 
 
 class FakePoster:
-    """Answers as `status` says, or never while `hangs` is set. Keeps the ids by position."""
+    """Answers as `status` says, or never while `hangs` is set. `refuses` is an event that it never takes. Keeps the ids in order."""
 
     def __init__(self) -> None:
         self.status = 200
         self.hangs = False
+        self.refuses: str | None = None
+        self.gate: asyncio.Event | None = None
+        self.begun = 0
         self.posted: list[str] = []
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Attempt:
+        self.begun += 1
         if self.hangs and len(self.posted) >= 3:
             await asyncio.Event().wait()
+        if self.gate is not None:
+            await self.gate.wait()
         self.posted.append(headers["webhook-id"])
-        return answered(self.status)
+        return answered(500 if headers["webhook-id"] == self.refuses else self.status)
 
 
 async def endpoint_of(database: Database) -> UUID:
@@ -217,6 +228,56 @@ async def test_what_a_process_leaves_behind_another_one_posts_under_the_same_ids
     await posting_until(database, second, at_the_end)
     assert set(first.posted) < set(second.posted)
     assert len(second.posted) == len(set(second.posted)) == 20
+
+
+async def test_a_process_that_stops_waits_for_its_calls_and_leaves_the_rest(database: Database) -> None:
+    """Nothing comes twice, and nothing is left out."""
+    identifier = await endpoint_of(database)
+    await store(database, *(make_row() for _ in range(40)))
+    await ChangeRepository(database).sequence()
+    first, second = FakePoster(), FakePoster()
+    first.gate = asyncio.Event()
+    webhooks = Webhooks(WorkRepository(database), ChangeRepository(database), first, SEALER)
+    webhooks.start()
+    async with asyncio.timeout(20):
+        while first.begun < 10:  # noqa: ASYNC110  a database offers no event
+            await asyncio.sleep(0.02)
+        closing = asyncio.create_task(webhooks.close(within_s=20))
+        await asyncio.sleep(0)
+        first.gate.set()
+        await closing
+    assert len(first.posted) == 10
+
+    async def all_posted() -> bool:
+        return len(second.posted) >= 30
+
+    await posting_until(database, second, all_posted)
+    assert len({*first.posted, *second.posted}) == len(first.posted) + len(second.posted) == 40
+    assert (await found(database, identifier)).position == 40
+
+
+async def test_one_event_that_is_never_taken_holds_up_no_other(database: Database) -> None:
+    """An endpoint that is well but for that one gets what comes later, even where it has failed so often that it is only probed."""
+    identifier = await endpoint_of(database)
+    changes, picky = ChangeRepository(database), FakePoster()
+    await store(database, make_row())
+    await changes.sequence()
+
+    async def refused() -> bool:
+        return len(picky.posted) == 1
+
+    async def forgive() -> bool:
+        """As though time went by: the endpoint has failed for long and may be asked again."""
+        await database.fetch("UPDATE webhook_endpoints SET failures = greatest(failures, 5), hold_until = NULL WHERE id = $1", identifier)
+        return (await found(database, identifier)).position == 4
+
+    picky.status = 500
+    await posting_until(database, picky, refused)
+    picky.status, picky.refuses = 200, picky.posted[0]
+    await store(database, *(make_row() for _ in range(3)))
+    await changes.sequence()
+    await posting_until(database, picky, forgive)
+    assert len(set(picky.posted)) == 4
 
 
 async def test_one_process_at_a_time_works_for_an_endpoint(database: Database) -> None:
