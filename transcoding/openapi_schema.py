@@ -92,7 +92,7 @@ class SchemaBuilder:
             schema["additionalProperties"] = False
             any_of = self._annotations.needs_one_of(descriptor)
             if any_of:
-                schema["anyOf"] = [{"required": [name], "properties": {name: {"type": "string", "minLength": 1}}} for name in any_of]
+                schema["anyOf"] = [{"required": [name], "properties": {name: _given(descriptor.fields_by_name[name])}} for name in any_of]
         return schema
 
     def field(self, field: FieldDescriptor, *, inward: bool = False, null: bool = True, free: bool = False) -> Schema:
@@ -216,3 +216,8 @@ def _or_null(schema: Schema) -> Schema:
         options: Sequence[Schema] = schema["anyOf"]
         return {**schema, "anyOf": [*options, _NULL]}
     return {"anyOf": [schema, _NULL]} if schema else schema
+
+
+def _given(field: FieldDescriptor) -> Schema:
+    """What a field is that is not left out."""
+    return {"type": "string", "minLength": 1} if field.message_type is None else {"type": "object"}

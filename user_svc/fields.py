@@ -1,7 +1,6 @@
 """What people may type into a field, beyond the lengths that the schema states. Each check answers the value as it is kept."""
 
 import re
-import unicodedata
 
 from mesh.errors import InvalidArgument
 from naming.locales import check_locale
@@ -19,13 +18,6 @@ def locale_or_default(field: str, value: str) -> str:
 def timezone_or_default(field: str, value: str) -> str:
     """The IANA zone's present name; "UTC" for an empty one. Raises InvalidArgument."""
     return check_time_zone(field, value) if value else DEFAULT_TIMEZONE
-
-
-def check_text(field: str, value: str) -> str:
-    """One line of text for people. Raises InvalidArgument when it holds control characters."""
-    if any(unicodedata.category(character) == "Cc" for character in value):
-        raise InvalidArgument.of(field, "must not contain line breaks or other control characters")
-    return value
 
 
 def check_word(field: str, value: str) -> str:

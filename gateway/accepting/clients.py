@@ -11,10 +11,10 @@ import grpc.aio
 from clarion.template.v1.render_service_pb2 import BatchDescribeTemplatesRequest
 from clarion.template.v1.render_service_pb2 import TemplateSummary as SummaryMessage
 from clarion.template.v1.render_service_pb2_grpc import RenderServiceStub
-from clarion.user.v1.recipient_service_pb2 import BatchCheckUsersRequest
+from clarion.user.v1.recipient_service_pb2 import BatchCheckUsersRequest, BatchEnsureUsersRequest, NewUser
 from clarion.user.v1.recipient_service_pb2_grpc import RecipientServiceStub
 from gateway.accepting.errors import PeerUnavailable
-from gateway.accepting.models import TemplateKey, TemplateSummary, TextSize, UserReference
+from gateway.accepting.models import Addressee, TemplateKey, TemplateSummary, TextSize, UserReference
 from gateway.notifications.models import Channel
 from mesh import context
 from mesh.context import CallContext
@@ -122,6 +122,9 @@ class UserClient:
         self._stub: Any = RecipientServiceStub(channel)
         self._known: Remembered[UserReference, str] = Remembered(fresh_s=fresh_s, stale_s=stale_s, size=200_000, clock=clock)
         self._asked: Batcher[UserReference, str | None] = Batcher(self._ask, max_items=_MAX_USERS, max_concurrent=2, name="users")
+        self._ensured: Batcher[tuple[str, Addressee], str | None] = Batcher(
+            self._ensure, max_items=_MAX_USERS, max_concurrent=2, name="addressees"
+        )
 
     async def find(self, project: str, reference: str) -> str | None:
         """Our id of the project's person who has this id, ours or the project's own; None when there is none. Raises PeerUnavailable."""
@@ -130,6 +133,17 @@ class UserClient:
         # what is remembered for longer counts only while the service is down
         return found if found is not None else await self._known.ask(self._asked.submit, asked, "the user")
 
+    async def ensure(self, project: str, addressee: Addressee) -> str:
+        """Our id of the user who has the address, made where there is none. Raises InvalidArgument or PeerUnavailable."""
+        asked = UserReference(project, f"mailto:{addressee.email.lower()}")
+        found = self._known.fresh(asked)
+        if found is None:
+            found = await self._known.ask(lambda _: self._ensured.submit((project, addressee)), asked, "the user")
+            assert found is not None
+            for reference in (asked, UserReference(project, found)):
+                self._known.learn(reference, found)
+        return found
+
     def forget(self, user_id: str) -> None:
         """Asks anew the next time: the person is gone."""
         self._known.forget(user_id)
@@ -137,6 +151,13 @@ class UserClient:
     async def close(self) -> None:
         """Waits for what is under way."""
         await self._asked.close()
+        await self._ensured.close()
+
+    async def _ensure(self, asked: Sequence[tuple[str, Addressee]]) -> Sequence[str | None]:
+        _detach()
+        users = [NewUser(project=project, **addressee._asdict()) for project, addressee in asked]
+        response = await self._stub.BatchEnsureUsers(BatchEnsureUsersRequest(users=users))
+        return list(response.ids)
 
     async def _ask(self, references: Sequence[UserReference]) -> Sequence[str | None]:
         _detach()

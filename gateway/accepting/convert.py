@@ -12,7 +12,7 @@ from clarion.user.v1 import recipient_service_pb2
 from delivery.envelopes import envelope
 from gateway.accepting import errors
 from gateway.accepting.evaluation import Answer, Question
-from gateway.accepting.models import Acceptance, Draft, TemplateSummary
+from gateway.accepting.models import Acceptance, Addressee, Draft, TemplateSummary
 from gateway.notifications.convert import channel_of, status_number
 from gateway.notifications.models import Priority
 from mesh.errors import InvalidArgument
@@ -39,7 +39,12 @@ def draft_of(request: notification_service_pb2.SendNotificationRequest) -> Draft
         expires_at=from_timestamp("expires_at", request.expires_at) if request.HasField("expires_at") else None,
         category=request.category,
         metadata=dict(request.metadata) if request.metadata else {},
+        to=_addressee_of(request.to) if request.HasField("to") else None,
     )
+
+
+def _addressee_of(to: notification_service_pb2.Addressee) -> Addressee:
+    return Addressee(to.email, to.name, to.locale, to.timezone)
 
 
 def question_of(request: notification_service_pb2.EvaluateDeliveryRequest) -> Question:

@@ -26,8 +26,17 @@ class UserReference(NamedTuple):
     reference: str
 
 
+class Addressee(NamedTuple):
+    """Someone who need not be a user yet."""
+
+    email: str
+    name: str = ""
+    locale: str = ""
+    timezone: str = ""
+
+
 class Draft(NamedTuple):
-    """What a sender asks for. `user_id` is whatever was given as one."""
+    """What a sender asks for. `user_id` is whatever was given as one, empty where `to` is given in its place."""
 
     user_id: str
     channel: Channel
@@ -39,6 +48,7 @@ class Draft(NamedTuple):
     expires_at: datetime | None = None
     category: str = ""
     metadata: Mapping[str, str] = {}
+    to: Addressee | None = None
 
 
 class TextSize(NamedTuple):

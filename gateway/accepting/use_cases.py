@@ -8,16 +8,19 @@ from uuid import UUID
 
 from gateway.accepting import errors
 from gateway.accepting.limits import AdmissionDecision, Answer, Ask, Claim
-from gateway.accepting.models import Acceptance, Draft, Record, Row, TemplateKey, TemplateSummary, metadata_text
+from gateway.accepting.models import Acceptance, Addressee, Draft, Record, Row, TemplateKey, TemplateSummary, metadata_text
 from gateway.accepting.sizes import may_exceed
 from gateway.idempotency.errors import IdempotencyInProgress, IdempotencyKeyReused
 from gateway.idempotency.keys import key_of
-from gateway.notifications.models import Status
+from gateway.notifications.models import Channel, Status
 from mesh.context import CallContext, current
 from mesh.errors import InvalidArgument, PermissionDenied
 from mesh.ids import new_uuid, parse
 from mesh.process.telemetry import traceparent
+from naming.email_address import check_email
 from naming.locales import check_locale
+from naming.text import check_text
+from naming.time_zones import check_time_zone
 
 SEND_SCOPE = "notifications:send"
 _FURTHEST = timedelta(days=90)
@@ -35,6 +38,9 @@ class Users(Protocol):
 
     async def find(self, project: str, reference: str) -> str | None:
         """Our id of the project's person who has this id, ours or the project's own. Raises Unavailable when that can't be found out."""
+
+    async def ensure(self, project: str, addressee: Addressee) -> str:
+        """Our id of the user who has the address, made where there is none. Raises Unavailable when that can't be done."""
 
 
 class Texts(Protocol):
@@ -133,7 +139,9 @@ class Sender:
             raise PermissionDenied("you may send notifications to yourself only")
         now = self._now()
         check_draft(draft, now)
-        if parse(draft.user_id) is None:
+        if draft.to is not None:
+            draft = draft._replace(user_id=await self._users.ensure(call.caller.project, check_addressee(draft.to)))
+        elif parse(draft.user_id) is None:
             # by our id, so that the project's own is no second rate limit of the same person
             draft = draft._replace(user_id=await self._existing(call.caller.project, draft.user_id))
         caller = f"{call.caller.kind.value}:{call.caller.id}"
@@ -240,6 +248,10 @@ def claim_of(caller: str, key: Key) -> Claim:
 
 def check_draft(draft: Draft, now: datetime) -> None:
     """Raises InvalidArgument for what the schema can't say."""
+    if draft.user_id and draft.to is not None:
+        raise InvalidArgument.of("to", "goes without user_id: one of them says whom it is for")
+    if draft.to is not None and draft.channel is not Channel.EMAIL:
+        raise InvalidArgument.of("to", "is an e-mail address: the channel must be email")
     if draft.send_at is not None and draft.send_at > now + _FURTHEST:
         raise InvalidArgument.of("send_at", f"must be at most {_FURTHEST.days} days ahead")
     if draft.expires_at is not None:
@@ -252,6 +264,16 @@ def check_draft(draft: Draft, now: datetime) -> None:
     for name, value in draft.metadata.items():
         if "\0" in name or "\0" in value or len(name) > 64:
             raise InvalidArgument.of("metadata", "names have at most 64 characters, and no NUL may occur")
+
+
+def check_addressee(to: Addressee) -> Addressee:
+    """The addressee in the form in which it is kept. Raises InvalidArgument."""
+    return Addressee(
+        check_email("to.email", to.email),
+        check_text("to.name", to.name),
+        check_locale("to.locale", to.locale) if to.locale else "",
+        check_time_zone("to.timezone", to.timezone) if to.timezone else "",
+    )
 
 
 def check_template(draft: Draft, template: TemplateSummary | None) -> TemplateSummary:

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from itertools import islice
 from typing import Any, TypeAlias
@@ -40,7 +40,7 @@ def _checks_of(descriptor: Descriptor) -> tuple[Check, ...]:
     checks: list[Check] = []
     one_of = tuple(descriptor.GetOptions().Extensions[options_pb2.needs_one_of])
     if one_of:
-        checks.append(_one_of_check(one_of))
+        checks.append(_one_of_check([descriptor.fields_by_name[name] for name in one_of]))
     for field in descriptor.fields:
         options = field.GetOptions()
         if options.HasExtension(options_pb2.rules):
@@ -137,12 +137,15 @@ def _descend(field: FieldDescriptor) -> Check:
     return check_nested
 
 
-def _one_of_check(names: tuple[str, ...]) -> Check:
-    problem = f"is required where there is no {' or '.join(names[1:])}"
+def _one_of_check(fields: Sequence[FieldDescriptor]) -> Check:
+    first, *others = [field.name for field in fields]
+    problem = f"is required where there is no {' or '.join(others)}"
+    texts = [field.name for field in fields if field.message_type is None]
+    messages = [field.name for field in fields if field.message_type is not None]
 
     def check(message: Message, path: str, violations: list[FieldViolation]) -> None:
-        if not any(getattr(message, name) for name in names):
-            violations.append(FieldViolation(path + names[0], problem))
+        if not (any(getattr(message, name) for name in texts) or any(message.HasField(name) for name in messages)):
+            violations.append(FieldViolation(path + first, problem))
 
     return check
 

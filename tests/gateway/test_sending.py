@@ -18,7 +18,7 @@ from gateway.accepting.admission import Admission
 from gateway.accepting.convert import delivery_bytes, draft_of, fingerprint_of
 from gateway.accepting.errors import TextTooLarge
 from gateway.accepting.limits import AdmissionDecision, Answer, Ask, Claim, RateLimit
-from gateway.accepting.models import Acceptance, Draft, Record, Row, TemplateKey, TemplateSummary, TextSize
+from gateway.accepting.models import Acceptance, Addressee, Draft, Record, Row, TemplateKey, TemplateSummary, TextSize
 from gateway.accepting.notification_writer import NotificationWriter
 from gateway.accepting.use_cases import Key, Sender, choose_key
 from gateway.notifications.models import Channel, Status
@@ -64,9 +64,15 @@ class FakeTexts:
             raise self.error
 
 
+ADDRESSEE = Addressee("Ada@example.com", "Ada", "pt-BR", "Europe/Lisbon")
+
+
 class FakeUsers:
     async def find(self, project: str, reference: str) -> str | None:
         return USER if reference in {USER, "crm-17"} else None
+
+    async def ensure(self, project: str, addressee: Addressee) -> str:
+        return USER if addressee == ADDRESSEE else "01890000-0000-7000-8000-0000000000ff"
 
 
 class FakeGate:

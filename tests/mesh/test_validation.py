@@ -23,7 +23,13 @@ def _violations(request: Message) -> list[tuple[str, str]]:
 
 def test_every_missing_field_is_named() -> None:
     """All breaches are told at once."""
-    assert _violations(Send()) == [("user_id", "is required"), ("channel", "is required"), ("template", "is required")]
+    missing = [("user_id", "is required where there is no to"), ("channel", "is required"), ("template", "is required")]
+    assert _violations(Send()) == missing
+    assert _violations(Send(to=notification_service_pb2.Addressee())) == [
+        ("channel", "is required"),
+        ("template", "is required"),
+        ("to.email", "is required"),
+    ]
 
 
 def test_a_complete_request_passes() -> None:

@@ -24,7 +24,7 @@ from user_svc.devices.models import MAX_DEVICES, Device
 from user_svc.policies.models import Category, DeliveryPolicy, ProjectRules
 from user_svc.preferences.errors import TooManyRules
 from user_svc.preferences.models import MAX_RULES, Choice, PreferenceChanges, Preferences
-from user_svc.recipients.models import Address, Contact, Limited, PushTarget, UserReference
+from user_svc.recipients.models import Address, Contact, Limited, NewUser, PushTarget, UserReference
 from user_svc.suppressions.models import Suppression
 from user_svc.users.errors import EmailTaken, ExternalIdTaken
 from user_svc.users.models import Role, User, UserChanges
@@ -456,6 +456,15 @@ class MemoryContacts:
 
     async def admissible(self, asked: Sequence[Limited]) -> Collection[Limited]:
         return [one for one in asked if len(self._memory.limited.get((one.user_id, one.category, one.test), ())) < one.limit.count]
+
+    async def ensure(self, users: Sequence[NewUser]) -> Mapping[Address, str]:
+        found = {Address(self._memory.projects[user.id], user.email.lower()): user.id for user in self._memory.users.values() if user.email}
+        for new in users:
+            if new.address not in found:
+                user = User(ids.new_id(), new.email, new.name, new.locale, new.timezone, Role.MEMBER, START, START)
+                await MemoryUsers(self._memory).insert(new.project, user, None)
+                found[new.address] = user.id
+        return {user.address: found[user.address] for user in users}
 
     async def remove_devices(self, device_ids: Collection[str], reason: str = "") -> None:
         for device_id in device_ids:

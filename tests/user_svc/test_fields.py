@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from mesh.errors import InvalidArgument
 from naming.email_address import check_email
+from naming.text import check_text
 from user_svc.auth.password_rules import check_password
-from user_svc.fields import check_text, check_word, locale_or_default, timezone_or_default
+from user_svc.fields import check_word, locale_or_default, timezone_or_default
 
 
 @pytest.mark.parametrize("address", ["ada@example.com", "Ada.Lovelace+news@Mail.Example.COM", "a@b.test"])

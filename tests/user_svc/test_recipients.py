@@ -1,5 +1,6 @@
 """Facts about recipients: the decision, the batches, and one contract on the fake and on PostgreSQL."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -8,11 +9,12 @@ from hypothesis import strategies as st
 
 from mesh import ids
 from mesh.context import FIRST_PROJECT
+from mesh.errors import InvalidArgument
 from tests.user_svc.conftest import Statements, Stores
 from tests.user_svc.factories import START, make_contact, make_device, make_user
 from user_svc.devices.models import MAX_DEVICES
 from user_svc.preferences.models import Channel, Choice, PreferenceChanges, PreferenceRule, most_specific
-from user_svc.recipients.models import Contact, Decision, PushTarget, Query, decide
+from user_svc.recipients.models import Contact, Decision, NewUser, PushTarget, Query, decide
 from user_svc.suppressions.models import Suppression
 
 DEVICE = PushTarget("device", "token")
@@ -222,3 +224,38 @@ async def test_a_batch_costs_one_statement_whatever_its_size(postgres_stores: St
         statements.seen.clear()
         await attempt
         assert len(statements.seen) == 1
+
+
+async def test_the_user_with_an_address_is_found_or_made(stores: Stores) -> None:
+    """In any case of letters, each project for itself; who exists stays as they are."""
+    ada = make_user(email="Ada@Example.com", name="Ada", locale="pt-BR")
+    await stores.users.insert(FIRST_PROJECT, ada, None)
+    recipients = stores.recipients()
+    wanted = [
+        NewUser(FIRST_PROJECT, "ada@example.com", "Eve", "de", ""),
+        NewUser(FIRST_PROJECT, "new@example.com", "New", "pt_BR", "Europe/Lisbon"),
+        NewUser(FIRST_PROJECT, "NEW@example.com", "Later", "", ""),
+    ]
+    first = await recipients.ensure_users(wanted)
+    assert first[0] == ada.id
+    assert first[1] == first[2] != ada.id
+    assert await recipients.ensure_users(wanted) == first
+    assert await stores.users.find(FIRST_PROJECT, ada.id) == ada
+    made = await stores.users.find(FIRST_PROJECT, first[1])
+    assert made is not None
+    assert (made.email, made.name, made.locale, made.timezone) == ("new@example.com", "New", "pt-BR", "Europe/Lisbon")
+    assert await recipients.ensure_users([]) == []
+    for bad in (NewUser(FIRST_PROJECT, "nonsense", "", "", ""), NewUser(FIRST_PROJECT, "a@example.com", "", "xx-", "")):
+        with pytest.raises(InvalidArgument, match=r"users\[0\]\."):
+            await recipients.ensure_users([bad])
+
+
+async def test_many_who_ask_at_once_for_one_address_get_one_person(postgres_stores: Stores) -> None:
+    recipients = postgres_stores.recipients()
+    batches = [[NewUser(FIRST_PROJECT, f"p{number}@example.com", "", "", "") for number in range(turn, turn + 20)] for turn in range(20)]
+    answers = await asyncio.gather(*map(recipients.ensure_users, batches))
+    by_address: dict[str, set[str]] = {}
+    for batch, answer in zip(batches, answers, strict=True):
+        for user, identifier in zip(batch, answer, strict=True):
+            by_address.setdefault(user.email, set()).add(identifier)
+    assert {len(found) for found in by_address.values()} == {1}

@@ -13,10 +13,10 @@ from mesh.context import FIRST_PROJECT, Caller
 from mesh.errors import InvalidArgument, ScopeMissing
 from mesh.rpc.identity import ApiKeyInfo
 from mesh.rpc.paging import Cursor, Page, page_size
+from naming.text import check_text
 from user_svc.auth.errors import ApiKeyNotFound, ExpiresAfterMaker, ScopeNotHeld, TestKeyOnly
 from user_svc.auth.models import LIVE_PREFIX, TEST_PREFIX, ApiKey, Scope
 from user_svc.auth.signing import SigningKeys
-from user_svc.fields import check_text
 
 _PAGES = Cursor("api_keys", str)
 _BASE62 = string.ascii_letters + string.digits

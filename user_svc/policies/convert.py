@@ -10,7 +10,7 @@ from mesh.errors import InvalidArgument
 from mesh.rpc.masks import masked_fields
 from mesh.rpc.timestamps import to_timestamp
 from naming.locales import check_locale
-from user_svc.fields import check_text
+from naming.text import check_text
 from user_svc.policies.models import LONGEST_WINDOW, Category, CategoryText, DeliveryPolicy, FrequencyLimit
 from user_svc.preferences.convert import quiet_hours_from_proto, quiet_hours_to_proto, rule_to_proto, rules_from_proto
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Protocol
 
 from mesh.rpc.paging import Cursor, Page, page_size
-from user_svc.fields import check_text
+from naming.text import check_text
 from user_svc.projects.errors import ProjectExists, ProjectNotFound
 from user_svc.projects.models import Project
 

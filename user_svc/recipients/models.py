@@ -56,6 +56,21 @@ class UserReference(NamedTuple):
     reference: str
 
 
+class NewUser(NamedTuple):
+    """Who has an address where no user has it. All parts are in the form in which they are kept."""
+
+    project: str
+    email: str
+    name: str
+    locale: str
+    timezone: str
+
+    @property
+    def address(self) -> Address:
+        """What two of them have in common that are the same person."""
+        return Address(self.project, self.email.lower())
+
+
 @dataclass(frozen=True, slots=True)
 class PushTarget:
     """A device to send to."""

@@ -13,7 +13,8 @@ from user_svc.policies.models import LONGEST_WINDOW
 from user_svc.preferences.models import PreferenceRule
 from user_svc.preferences.quiet_hours import parse_quiet_hours
 from user_svc.preferences.unsubscribing import Person
-from user_svc.recipients.models import Address, Contact, Limited, PushTarget, UserReference
+from user_svc.recipients.models import Address, Contact, Limited, NewUser, PushTarget, UserReference
+from user_svc.users.models import Role
 
 _IDS = ARRAY(UUID(as_uuid=False))
 
@@ -94,6 +95,25 @@ _FORGET = text("""
     )
 """)
 
+# In order of the address, so that two batches with common ones never wait for each other in a circle.
+_NEW = """
+    unnest(:projects, :emails, :names, :locales, :timezones, :ids) AS asked (project, email, name, locale, timezone, id)
+"""
+_WITH_ADDRESS = text(f"""
+    SELECT u.project, lower(u.email) AS address, u.id::text AS id FROM {_NEW}
+    JOIN users u ON u.project = asked.project AND lower(u.email) = lower(asked.email)
+""")
+_MAKE = text(f"""
+    INSERT INTO users (id, project, email, name, locale, timezone, role, create_time, update_time)
+    SELECT asked.id, asked.project, asked.email, asked.name, asked.locale, asked.timezone, :role, now(), now() FROM {_NEW}
+    ORDER BY asked.project, lower(asked.email) ON CONFLICT (project, lower(email)) DO NOTHING
+""")
+_NEW_TYPES = (
+    *(bindparam(name, type_=ARRAY(TEXT)) for name in ("projects", "emails", "names", "locales", "timezones")),
+    bindparam("ids", type_=_IDS),
+)
+_WITH_ADDRESS, _MAKE = _WITH_ADDRESS.bindparams(*_NEW_TYPES), _MAKE.bindparams(*_NEW_TYPES)
+
 # The first report stands. Locked in one order, so that two batches with common devices never wait for each other in a circle.
 _REMOVE_DEVICES = text("""
     WITH gone AS (SELECT id FROM devices WHERE id = ANY(:ids) AND remove_time IS NULL ORDER BY id FOR UPDATE)
@@ -157,9 +177,36 @@ class ContactRepository:
             while (await connection.execute(_FORGET, {"kept": LONGEST_WINDOW.total_seconds()})).rowcount:
                 pass
 
+    async def ensure(self, users: Sequence[NewUser]) -> Mapping[Address, str]:
+        """Most have a user already, so that is asked first. Who has just been made by another batch is found the second time."""
+        found = await self._with_addresses(users)
+        rest = [user for user in users if user.address not in found]
+        if rest:
+            async with self._database.begin() as connection:
+                await connection.execute(_MAKE, {**_parts_of(rest), "role": Role.MEMBER.value})
+            found |= await self._with_addresses(rest)
+        return found
+
+    async def _with_addresses(self, users: Sequence[NewUser]) -> dict[Address, str]:
+        async with self._database.connect() as connection:
+            rows = (await connection.execute(_WITH_ADDRESS, _parts_of(users))).all()
+        return {Address(row.project, row.address): row.id for row in rows}
+
     async def remove_devices(self, device_ids: Collection[str], reason: str = "") -> None:
         async with self._database.begin() as connection:
             await connection.execute(_REMOVE_DEVICES, {"ids": list(device_ids), "reason": reason})
+
+
+def _parts_of(users: Sequence[NewUser]) -> dict[str, list[str]]:
+    projects, emails, names, locales, timezones = zip(*users, strict=True)
+    return {
+        "projects": list(projects),
+        "emails": list(emails),
+        "names": list(names),
+        "locales": list(locales),
+        "timezones": list(timezones),
+        "ids": [ids.new_id() for _ in users],
+    }
 
 
 def _columns_of(asked: Sequence[Limited]) -> dict[str, list[Any]]:

@@ -6,7 +6,7 @@ from mesh.context import FIRST_PROJECT
 from user_svc.preferences.models import Channel
 from user_svc.preferences.unsubscribing import UnsubscribeLinks, Unsubscribing
 from user_svc.recipients.convert import queries_from_proto, recipient_to_proto, references_from_proto, subscription_to_proto
-from user_svc.recipients.models import MANDATORY, Decision, Query, Recipient
+from user_svc.recipients.models import MANDATORY, Decision, NewUser, Query, Recipient
 from user_svc.recipients.use_cases import Recipients
 from user_svc.suppressions.use_cases import Suppressions
 
@@ -45,6 +45,10 @@ class RecipientServicer(RecipientServiceServicer):
         return rpc.BatchCheckUsersResponse(
             existing_user_ids=[one.reference for one in found], projects=[one.project for one in found], ids=found.values()
         )
+
+    async def BatchEnsureUsers(self, request: rpc.BatchEnsureUsersRequest, context: object) -> rpc.BatchEnsureUsersResponse:
+        wanted = [NewUser(user.project, user.email, user.name, user.locale, user.timezone) for user in request.users]
+        return rpc.BatchEnsureUsersResponse(ids=await self._recipients.ensure_users(wanted))
 
     async def BatchRemoveDevices(self, request: rpc.BatchRemoveDevicesRequest, context: object) -> rpc.BatchRemoveDevicesResponse:
         await self._recipients.remove_devices(request.device_ids, request.reason)

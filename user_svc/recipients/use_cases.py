@@ -6,10 +6,12 @@ from datetime import datetime
 from typing import Protocol
 
 from mesh import ids
-from naming.email_address import email_key
+from naming.email_address import check_email, email_key
+from naming.text import check_text
+from user_svc.fields import locale_or_default, timezone_or_default
 from user_svc.policies.models import FrequencyLimit, ProjectRules
 from user_svc.preferences.models import Channel
-from user_svc.recipients.models import Address, Contact, Decision, Limited, Query, Recipient, UserReference, Verdict, decide
+from user_svc.recipients.models import Address, Contact, Decision, Limited, NewUser, Query, Recipient, UserReference, Verdict, decide
 
 
 class ContactStore(Protocol):
@@ -32,6 +34,9 @@ class ContactStore(Protocol):
 
     async def admissible(self, asked: Sequence[Limited]) -> Collection[Limited]:
         """Which of these, each for itself, their limits leave room for; counts none."""
+
+    async def ensure(self, users: Sequence[NewUser]) -> Mapping[Address, str]:
+        """Our ids of the users with these addresses, which differ; makes those that there are not."""
 
     async def remove_devices(self, device_ids: Collection[str], reason: str = "") -> None:
         """Leaves a tombstone of each."""
@@ -96,11 +101,31 @@ class Recipients:
         asked = {one for one in references if "\0" not in one.reference}
         return await self._store.resolve(asked) if asked else {}
 
+    async def ensure_users(self, users: Sequence[NewUser]) -> list[str]:
+        """Our ids of the users with these addresses, in the same order; of two who have the same address the first one's name counts.
+
+        Raises InvalidArgument for what can be no address, language, time zone or name.
+        """
+        checked = [_checked(index, user) for index, user in enumerate(users)]
+        found = await self._store.ensure(list({user.address: user for user in reversed(checked)}.values())) if checked else {}
+        return [found[user.address] for user in checked]
+
     async def remove_devices(self, device_ids: Sequence[str], reason: str = "") -> None:
         """Marks devices as removed; unknown ids are no error."""
         known_form = {canonical for device_id in device_ids if (canonical := ids.canonical(device_id)) is not None}
         if known_form:
             await self._store.remove_devices(known_form, reason)
+
+
+def _checked(index: int, user: NewUser) -> NewUser:
+    field = f"users[{index}]"
+    return NewUser(
+        user.project,
+        check_email(f"{field}.email", user.email),
+        check_text(f"{field}.name", user.name),
+        locale_or_default(f"{field}.locale", user.locale),
+        timezone_or_default(f"{field}.timezone", user.timezone),
+    )
 
 
 def _given(query: Query, contact: Contact) -> Address:

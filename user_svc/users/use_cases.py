@@ -10,8 +10,9 @@ from mesh.context import Caller
 from mesh.errors import FieldViolation, InvalidArgument, ServiceError
 from mesh.rpc.paging import Cursor, Page, page_size
 from naming.email_address import check_email
+from naming.text import check_text
 from user_svc.access import check_reach, is_self
-from user_svc.fields import check_text, locale_or_default, timezone_or_default
+from user_svc.fields import locale_or_default, timezone_or_default
 from user_svc.users.errors import AdministratorProtected, EmailTaken, ExternalIdTaken, PasswordNeeded, UserNotFound
 from user_svc.users.models import Role, User, UserChanges
 

@@ -10,6 +10,7 @@ from clarion_client import _api as api
 from clarion_client import _values as v
 from clarion_client._base import AsyncPager, AsyncResource
 from clarion_client.models import (
+    Addressee,
     ApiKey,
     BatchSendNotificationsResponse,
     BatchUpsertUsersResponse,
@@ -345,9 +346,9 @@ class AsyncNotifications(AsyncResource):
     async def send(
         self,
         *,
-        user_id: str,
         channel: Channel | str,
         template: str,
+        user_id: str | None = None,
         variables: Mapping[str, Any] | None = None,
         locale: str | None = None,
         priority: Priority | str | None = None,
@@ -356,6 +357,7 @@ class AsyncNotifications(AsyncResource):
         category: str | None = None,
         request_id: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        to: Addressee | Mapping[str, Any] | None = None,
         timeout_s: float | None = None,
         idempotency_key: str | None = None,
     ) -> SendNotificationResponse:
@@ -364,7 +366,7 @@ class AsyncNotifications(AsyncResource):
         answer the first response; another request with the key is refused with IDEMPOTENCY_KEY_REUSED; one that arrives while the
         first is running with IDEMPOTENCY_IN_PROGRESS.
 
-        user_id: The person.
+        user_id: The person. Either this or `to` is required.
         channel: The channel; must be the template's.
         template: Name of a template with a published version.
         variables: Values of the template's variables.
@@ -375,6 +377,7 @@ class AsyncNotifications(AsyncResource):
         category: Category that overrides the template's.
         request_id: Idempotency key, for callers that can't set the `Idempotency-Key` header. Both may be given when they are equal.
         metadata: The sender's labels, returned by reads. Not for personal data.
+        to: An address in place of `user_id`.
         """
         return await self._unary(
             api.SEND_NOTIFICATION,
@@ -390,6 +393,7 @@ class AsyncNotifications(AsyncResource):
                 category=category,
                 request_id=request_id,
                 metadata=metadata,
+                to=to,
             ),
             lambda answer: v.decode(SendNotificationResponse, answer),
             timeout_s,

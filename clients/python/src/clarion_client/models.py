@@ -308,6 +308,23 @@ class WebhookEndpointState(str, enum.Enum):
 
 
 @dataclass(frozen=True)
+class Addressee:
+    """Someone who need not be a user yet. Where no user of the project has the address, one is made with it, so that suppressions,
+    preferences, limits and erasure hold for them as for everyone; of a user who exists, name, language and time zone stay as they
+    are.
+    """
+
+    email: str = field(default="", metadata={"read": v.same})
+    """The e-mail address."""
+    name: str = field(default="", metadata={"read": v.same})
+    """The display name of a new user."""
+    locale: str = field(default="", metadata={"read": v.same})
+    """The BCP 47 language tag of a new user; "en" when empty."""
+    timezone: str = field(default="", metadata={"read": v.same})
+    """The IANA time zone of a new user; "UTC" when empty."""
+
+
+@dataclass(frozen=True)
 class ApiKey:
     """Lets a program call Clarion."""
 
@@ -1095,7 +1112,7 @@ class SendNotificationRequest:
     """What to send to whom."""
 
     user_id: str = field(default="", metadata={"read": v.same})
-    """The person."""
+    """The person. Either this or `to` is required."""
     channel: Channel | None = field(default=None, metadata={"read": v.member(Channel)})
     """The channel; must be the template's."""
     template: str = field(default="", metadata={"read": v.same})
@@ -1116,6 +1133,8 @@ class SendNotificationRequest:
     """Idempotency key, for callers that can't set the `Idempotency-Key` header. Both may be given when they are equal."""
     metadata: Mapping[str, str] = field(default_factory=dict, metadata={"read": v.table(v.same)})
     """The sender's labels, returned by reads. Not for personal data."""
+    to: Addressee | None = field(default=None, metadata={"read": v.message(lambda: Addressee)})
+    """An address in place of `user_id`."""
 
 
 @dataclass(frozen=True)

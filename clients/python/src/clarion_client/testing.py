@@ -128,8 +128,12 @@ class MemoryClarion:
         }
 
     def _send(self, fields: dict[str, Any]) -> Any:
-        if fields["user_id"] not in self.users:
-            raise _error(_INVALID, "USER_NOT_FOUND", f"user_id: there is no user {fields['user_id']}", "user_id")
+        to = fields.pop("to", None)
+        if to:
+            having = [user["id"] for user in self.users.values() if user.get("email", "").lower() == to["email"].lower()]
+            fields["user_id"] = having[0] if having else self._create_user(dict(to))["id"]
+        if fields.get("user_id") not in self.users:
+            raise _error(_INVALID, "USER_NOT_FOUND", f"user_id: there is no user {fields.get('user_id', '')}", "user_id")
         template = self.templates.get(fields["template"])
         if template is None:
             raise _error(_INVALID, "TEMPLATE_NOT_FOUND", f"template: there is no template {fields['template']}", "template")

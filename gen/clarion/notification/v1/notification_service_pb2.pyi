@@ -54,6 +54,42 @@ DELIVERY_DECISION_DEFER: DeliveryDecision.ValueType  # 3
 Global___DeliveryDecision: _TypeAlias = DeliveryDecision  # noqa: Y015
 
 @_typing.final
+class Addressee(_message.Message):
+    """Addressee is someone who need not be a user yet. Where no user of the project has the address, one is made with it, so that suppressions, preferences, limits
+    and erasure hold for them as for everyone; of a user who exists, name, language and time zone stay as they are.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EMAIL_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    LOCALE_FIELD_NUMBER: _builtins.int
+    TIMEZONE_FIELD_NUMBER: _builtins.int
+    email: _builtins.str
+    """The e-mail address."""
+    name: _builtins.str
+    """The display name of a new user."""
+    locale: _builtins.str
+    """The BCP 47 language tag of a new user; "en" when empty."""
+    timezone: _builtins.str
+    """The IANA time zone of a new user; "UTC" when empty."""
+    def __init__(
+        self,
+        *,
+        email: _builtins.str = ...,
+        name: _builtins.str = ...,
+        locale: _builtins.str = ...,
+        timezone: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["email", b"email", "locale", b"locale", "name", b"name", "timezone", b"timezone"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Addressee: _TypeAlias = Addressee  # noqa: Y015
+
+@_typing.final
 class SendNotificationRequest(_message.Message):
     """SendNotificationRequest is what to send to whom."""
 
@@ -90,8 +126,9 @@ class SendNotificationRequest(_message.Message):
     CATEGORY_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     METADATA_FIELD_NUMBER: _builtins.int
+    TO_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
-    """The person."""
+    """The person. Either this or `to` is required."""
     channel: _channel_pb2.Channel.ValueType
     """The channel; must be the template's."""
     template: _builtins.str
@@ -120,6 +157,10 @@ class SendNotificationRequest(_message.Message):
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """The sender's labels, returned by reads. Not for personal data."""
 
+    @_builtins.property
+    def to(self) -> Global___Addressee:
+        """An address in place of `user_id`."""
+
     def __init__(
         self,
         *,
@@ -134,10 +175,11 @@ class SendNotificationRequest(_message.Message):
         category: _builtins.str = ...,
         request_id: _builtins.str = ...,
         metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        to: Global___Addressee | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at", "send_at", b"send_at", "variables", b"variables"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at", "send_at", b"send_at", "to", b"to", "variables", b"variables"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "channel", b"channel", "expires_at", b"expires_at", "locale", b"locale", "metadata", b"metadata", "priority", b"priority", "request_id", b"request_id", "send_at", b"send_at", "template", b"template", "user_id", b"user_id", "variables", b"variables"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "channel", b"channel", "expires_at", b"expires_at", "locale", b"locale", "metadata", b"metadata", "priority", b"priority", "request_id", b"request_id", "send_at", b"send_at", "template", b"template", "to", b"to", "user_id", b"user_id", "variables", b"variables"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -185,7 +185,7 @@ RULES_FIELD_NUMBER: _builtins.int
 policy: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, Global___MethodPolicy]
 """Policy of the method. A method without it is refused at start-up."""
 needs_one_of: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MessageOptions, _containers.RepeatedScalarFieldContainer[_builtins.str]]
-"""Names of text fields of which at least one must not be empty."""
+"""Names of text and message fields of which at least one must be set, and not empty."""
 sensitive: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.FieldOptions, _builtins.bool]
 """The field is personal data or a secret: it never reaches a log, a span, a metric or a dead letter's view."""
 rules: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.FieldOptions, Global___FieldRules]

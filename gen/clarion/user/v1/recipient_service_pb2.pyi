@@ -315,6 +315,92 @@ class BatchCheckUsersResponse(_message.Message):
 Global___BatchCheckUsersResponse: _TypeAlias = BatchCheckUsersResponse  # noqa: Y015
 
 @_typing.final
+class NewUser(_message.Message):
+    """NewUser is who has an address where no user has it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROJECT_FIELD_NUMBER: _builtins.int
+    EMAIL_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    LOCALE_FIELD_NUMBER: _builtins.int
+    TIMEZONE_FIELD_NUMBER: _builtins.int
+    project: _builtins.str
+    """The project."""
+    email: _builtins.str
+    """The address."""
+    name: _builtins.str
+    """The display name."""
+    locale: _builtins.str
+    """The BCP 47 language tag; "en" when empty."""
+    timezone: _builtins.str
+    """The IANA time zone; "UTC" when empty."""
+    def __init__(
+        self,
+        *,
+        project: _builtins.str = ...,
+        email: _builtins.str = ...,
+        name: _builtins.str = ...,
+        locale: _builtins.str = ...,
+        timezone: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["email", b"email", "locale", b"locale", "name", b"name", "project", b"project", "timezone", b"timezone"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NewUser: _TypeAlias = NewUser  # noqa: Y015
+
+@_typing.final
+class BatchEnsureUsersRequest(_message.Message):
+    """BatchEnsureUsersRequest holds addresses."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USERS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def users(self) -> _containers.RepeatedCompositeFieldContainer[Global___NewUser]:
+        """Whom to find or make."""
+
+    def __init__(
+        self,
+        *,
+        users: _abc.Iterable[Global___NewUser] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["users", b"users"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchEnsureUsersRequest: _TypeAlias = BatchEnsureUsersRequest  # noqa: Y015
+
+@_typing.final
+class BatchEnsureUsersResponse(_message.Message):
+    """BatchEnsureUsersResponse answers BatchEnsureUsers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Our ids, in the same order."""
+
+    def __init__(
+        self,
+        *,
+        ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ids", b"ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchEnsureUsersResponse: _TypeAlias = BatchEnsureUsersResponse  # noqa: Y015
+
+@_typing.final
 class BatchRemoveDevicesRequest(_message.Message):
     """BatchRemoveDevicesRequest names devices to mark as removed."""
 

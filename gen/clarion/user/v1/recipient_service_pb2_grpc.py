@@ -45,6 +45,11 @@ class RecipientServiceStub(object):
                 request_serializer=clarion_dot_user_dot_v1_dot_recipient__service__pb2.BatchCheckUsersRequest.SerializeToString,
                 response_deserializer=clarion_dot_user_dot_v1_dot_recipient__service__pb2.BatchCheckUsersResponse.FromString,
                 _registered_method=True)
+        self.BatchEnsureUsers = channel.unary_unary(
+                '/clarion.user.v1.RecipientService/BatchEnsureUsers',
+                request_serializer=clarion_dot_user_dot_v1_dot_recipient__service__pb2.BatchEnsureUsersRequest.SerializeToString,
+                response_deserializer=clarion_dot_user_dot_v1_dot_recipient__service__pb2.BatchEnsureUsersResponse.FromString,
+                _registered_method=True)
         self.BatchRemoveDevices = channel.unary_unary(
                 '/clarion.user.v1.RecipientService/BatchRemoveDevices',
                 request_serializer=clarion_dot_user_dot_v1_dot_recipient__service__pb2.BatchRemoveDevicesRequest.SerializeToString,
@@ -81,6 +86,13 @@ class RecipientServiceServicer(object):
 
     def BatchCheckUsers(self, request, context):
         """BatchCheckUsers answers which of up to 1,000 ids are people. Cheaper than resolving; used before a notification is accepted.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BatchEnsureUsers(self, request, context):
+        """BatchEnsureUsers answers our id of the user who has each of up to 500 addresses, and makes users of those that no one has. Twice is no error.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -126,6 +138,11 @@ def add_RecipientServiceServicer_to_server(servicer, server):
                     servicer.BatchCheckUsers,
                     request_deserializer=clarion_dot_user_dot_v1_dot_recipient__service__pb2.BatchCheckUsersRequest.FromString,
                     response_serializer=clarion_dot_user_dot_v1_dot_recipient__service__pb2.BatchCheckUsersResponse.SerializeToString,
+            ),
+            'BatchEnsureUsers': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchEnsureUsers,
+                    request_deserializer=clarion_dot_user_dot_v1_dot_recipient__service__pb2.BatchEnsureUsersRequest.FromString,
+                    response_serializer=clarion_dot_user_dot_v1_dot_recipient__service__pb2.BatchEnsureUsersResponse.SerializeToString,
             ),
             'BatchRemoveDevices': grpc.unary_unary_rpc_method_handler(
                     servicer.BatchRemoveDevices,
@@ -203,6 +220,33 @@ class RecipientService(object):
             '/clarion.user.v1.RecipientService/BatchCheckUsers',
             clarion_dot_user_dot_v1_dot_recipient__service__pb2.BatchCheckUsersRequest.SerializeToString,
             clarion_dot_user_dot_v1_dot_recipient__service__pb2.BatchCheckUsersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchEnsureUsers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/clarion.user.v1.RecipientService/BatchEnsureUsers',
+            clarion_dot_user_dot_v1_dot_recipient__service__pb2.BatchEnsureUsersRequest.SerializeToString,
+            clarion_dot_user_dot_v1_dot_recipient__service__pb2.BatchEnsureUsersResponse.FromString,
             options,
             channel_credentials,
             insecure,

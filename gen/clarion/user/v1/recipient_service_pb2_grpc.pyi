@@ -39,6 +39,8 @@ class RecipientServiceStub:
     """
     BatchCheckUsers: _grpc.UnaryUnaryMultiCallable[_recipient_service_pb2.BatchCheckUsersRequest, _recipient_service_pb2.BatchCheckUsersResponse]
     """BatchCheckUsers answers which of up to 1,000 ids are people. Cheaper than resolving; used before a notification is accepted."""
+    BatchEnsureUsers: _grpc.UnaryUnaryMultiCallable[_recipient_service_pb2.BatchEnsureUsersRequest, _recipient_service_pb2.BatchEnsureUsersResponse]
+    """BatchEnsureUsers answers our id of the user who has each of up to 500 addresses, and makes users of those that no one has. Twice is no error."""
     BatchRemoveDevices: _grpc.UnaryUnaryMultiCallable[_recipient_service_pb2.BatchRemoveDevicesRequest, _recipient_service_pb2.BatchRemoveDevicesResponse]
     """BatchRemoveDevices marks devices whose tokens the push provider no longer knows as removed. Unknown ids are no error."""
     DescribeUnsubscribe: _grpc.UnaryUnaryMultiCallable[_recipient_service_pb2.DescribeUnsubscribeRequest, _recipient_service_pb2.DescribeUnsubscribeResponse]
@@ -59,6 +61,8 @@ class RecipientServiceAsyncStub(RecipientServiceStub):
     """
     BatchCheckUsers: _aio.UnaryUnaryMultiCallable[_recipient_service_pb2.BatchCheckUsersRequest, _recipient_service_pb2.BatchCheckUsersResponse]  # type: ignore[assignment]
     """BatchCheckUsers answers which of up to 1,000 ids are people. Cheaper than resolving; used before a notification is accepted."""
+    BatchEnsureUsers: _aio.UnaryUnaryMultiCallable[_recipient_service_pb2.BatchEnsureUsersRequest, _recipient_service_pb2.BatchEnsureUsersResponse]  # type: ignore[assignment]
+    """BatchEnsureUsers answers our id of the user who has each of up to 500 addresses, and makes users of those that no one has. Twice is no error."""
     BatchRemoveDevices: _aio.UnaryUnaryMultiCallable[_recipient_service_pb2.BatchRemoveDevicesRequest, _recipient_service_pb2.BatchRemoveDevicesResponse]  # type: ignore[assignment]
     """BatchRemoveDevices marks devices whose tokens the push provider no longer knows as removed. Unknown ids are no error."""
     DescribeUnsubscribe: _aio.UnaryUnaryMultiCallable[_recipient_service_pb2.DescribeUnsubscribeRequest, _recipient_service_pb2.DescribeUnsubscribeResponse]  # type: ignore[assignment]
@@ -88,6 +92,14 @@ class RecipientServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_recipient_service_pb2.BatchCheckUsersResponse, _abc.Awaitable[_recipient_service_pb2.BatchCheckUsersResponse]]:
         """BatchCheckUsers answers which of up to 1,000 ids are people. Cheaper than resolving; used before a notification is accepted."""
+
+    @_abc_1.abstractmethod
+    def BatchEnsureUsers(
+        self,
+        request: _recipient_service_pb2.BatchEnsureUsersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_recipient_service_pb2.BatchEnsureUsersResponse, _abc.Awaitable[_recipient_service_pb2.BatchEnsureUsersResponse]]:
+        """BatchEnsureUsers answers our id of the user who has each of up to 500 addresses, and makes users of those that no one has. Twice is no error."""
 
     @_abc_1.abstractmethod
     def BatchRemoveDevices(

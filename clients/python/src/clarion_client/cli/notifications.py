@@ -21,7 +21,10 @@ TERMINAL = frozenset({"sent", "failed", "skipped", "cancelled", "expired"})
 
 def send(
     template: Annotated[str, typer.Argument(help="Name of a template with a published version.")],
-    user: Annotated[str, typer.Option("--user", "-u", help="The person's id or e-mail address.")],
+    user: Annotated[str | None, typer.Option("--user", "-u", help="The person's id or e-mail address.")] = None,
+    to: Annotated[
+        str | None, typer.Option("--to", help="An e-mail address in place of --user; a user is made where no one has it.")
+    ] = None,
     channel: Annotated[str, typer.Option("--channel", "-c", help="email or push.")] = "email",
     var: Annotated[list[str] | None, typer.Option("--var", "-v", help="A variable, name=value; name:=JSON for what is no text.")] = None,
     variables: Annotated[Path | None, typer.Option(help="A JSON file of variables; - reads standard input.")] = None,
@@ -35,8 +38,11 @@ def send(
     follow: Annotated[bool, typer.Option("--watch", "-w", help="Wait until it is over; exit 1 unless it was sent.")] = False,
 ) -> int:
     """Send one notification."""
+    if bool(user) == bool(to):
+        raise UsageProblem("say whom it is for: --user with an id, or --to with an address")
     accepted = session.clarion.notifications.send(
-        user_id=id_of(user),
+        user_id=id_of(user) if user else None,
+        to={"email": to} if to else None,
         channel=channel,
         template=template,
         variables={**_file(variables), **_variables(var or [])},

@@ -1,0 +1,72 @@
+"""Sending to an address that need not be a user's: it is one from then on, with all that holds for users."""
+
+from typing import Any
+
+import pytest
+
+from devstack.client import RefusedError
+from devstack.samples import WELCOME
+from tests.system.conftest import System
+
+# one event loop, since all share one system
+pytestmark = [pytest.mark.system, pytest.mark.asyncio(loop_scope="session")]
+
+BASE = {"channel": "email", "template": "addressee", "variables": {"name": "A"}}
+
+
+async def send(system: System, **fields: Any) -> Any:
+    return await system.client.call("POST", "/v1/notifications", {**BASE, **fields})
+
+
+async def test_a_mail_goes_to_an_address_in_the_language_that_is_given(system: System) -> None:
+    await system.client.create_template("addressee", "email", WELCOME)
+    address = "addressee@example.com"
+    to = {"email": address, "name": "Ada", "locale": "pt-BR", "timezone": "Europe/Lisbon"}
+    first = await system.client.settled((await send(system, to=to))["id"])
+    second = await system.client.settled((await send(system, to={"email": "Addressee@Example.com", "locale": "en"}))["id"])
+    assert (first["status"], first["locale"]) == ("sent", "pt-BR")
+    assert (second["user_id"], second["locale"]) == (first["user_id"], "pt-BR")
+    assert sum(address in mail.recipients for mail in system.smtp.mails) == 2
+    found: Any = await system.client.call("GET", f"/v1/users?email={address}")
+    assert [(user["id"], user["name"]) for user in found["users"]] == [(first["user_id"], "Ada")]
+
+
+async def test_suppressions_preferences_and_erasure_hold_for_it(system: System) -> None:
+    await system.client.create_template("addressee", "email", WELCOME)
+    await system.client.call("POST", "/v1/suppressions", {"address": "no.mail@example.com"})
+    refused = await system.client.settled((await send(system, to={"email": "no.mail@example.com"}))["id"])
+    assert (refused["status"], refused["reason"]) == ("skipped", "SUPPRESSION")
+    user = refused["user_id"]
+    await system.client.call("DELETE", f"/v1/users/{user}")
+    again = await send(system, to={"email": "no.mail@example.com"})
+    assert (await system.client.settled(again["id"]))["user_id"] != user
+
+
+async def test_many_at_once_to_one_new_address_make_one_user(system: System) -> None:
+    await system.client.create_template("addressee", "email", WELCOME)
+    items = [{**BASE, "to": {"email": f"crowd{number % 5}@example.com"}} for number in range(100)]
+    answer: Any = await system.client.call("POST", "/v1/notifications:batch", {"requests": items})
+    assert answer["accepted_count"] == 100
+    users = {(await system.client.settled(result["accepted"]["id"]))["user_id"] for result in answer["results"]}
+    assert len(users) == 5
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({}, "user_id"),
+        ({"user_id": "crm-1", "to": {"email": "a@example.com"}}, "to"),
+        ({"to": {"email": "nonsense"}}, "to.email"),
+        ({"to": {"name": "Ada"}}, "to.email"),
+        ({"to": {"email": "a@example.com", "locale": "xx-"}}, "to.locale"),
+        ({"to": {"email": "a@example.com", "timezone": "Mars/Olympus"}}, "to.timezone"),
+        ({"to": {"email": "a@example.com", "name": "A\nB"}}, "to.name"),
+        ({"to": {"email": "a@example.com"}, "channel": "push"}, "to"),
+    ],
+)
+async def test_what_can_be_no_addressee_is_refused(system: System, fields: Any, named: str) -> None:
+    with pytest.raises(RefusedError) as refused:
+        await send(system, **fields)
+    assert refused.value.status == 400
+    violations = next(detail["field_violations"] for detail in refused.value.body["details"] if "field_violations" in detail)
+    assert violations[0]["field"] == named
