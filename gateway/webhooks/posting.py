@@ -44,6 +44,7 @@ _RENEW_S = 3.0
 _POLL_S = 0.25
 _MOST_ENDPOINTS = 2000
 _PAGE = 100
+_LONG_BATCH_S = 2.0
 _NARROW_WINDOW = 1000
 _AT_A_TIME = 10  # calls of one endpoint
 _MOST_FAILURES = 1_000_000
@@ -131,8 +132,11 @@ class Webhooks:
         renewing.start()
         try:
             present: Work | None = work
+            most = _AT_A_TIME
             while present is not None and present.state is EndpointState.ENABLED and not self._closing:
-                present = await self._batch(present, token)
+                began = time.monotonic()
+                present = await self._batch(present, token, most)
+                most = next_page(most, time.monotonic() - began)
         except Unavailable as error:
             log.warning("webhooks wait for the database", extra={"endpoint_id": str(work.id), "reason": error.reason})
         except Exception:
@@ -142,10 +146,10 @@ class Webhooks:
             with suppress(Unavailable):
                 await self._store.release(work.id, token)
 
-    async def _batch(self, work: Work, token: bytes) -> Work | None:
+    async def _batch(self, work: Work, token: bytes, most: int) -> Work | None:
         """Posts what there is; where the endpoint stands then, None where there was nothing to do or it is to be left alone."""
         probing = work.failures >= FAILING_AFTER
-        items, position = await (self._probe(work) if probing else self._page(work))
+        items, position = await (self._probe(work) if probing else self._page(work, most))
         if not items and position == work.position:
             return None
         tried = await self._post_all(work, items, probing=probing)
@@ -156,10 +160,10 @@ class Webhooks:
         after = await self._store.record(work.id, token, tried, standing)
         return None if standing.hold_s > 0 else after
 
-    async def _page(self, work: Work) -> tuple[list["_Item"], int]:
+    async def _page(self, work: Work, most: int) -> tuple[list["_Item"], int]:
         """What is due, and what is new."""
-        due = [await self._again(work, delivery) for delivery in await self._store.due(work.id, _PAGE)]
-        fresh, position = await self._fresh(work, _PAGE)
+        due = [await self._again(work, delivery) for delivery in await self._store.due(work.id, most)]
+        fresh, position = await self._fresh(work, most)
         return due + fresh, position
 
     async def _probe(self, work: Work) -> tuple[list["_Item"], int]:
@@ -232,6 +236,11 @@ def _delivery(work: Work, change: Change) -> Delivery:
     identifier = f"msg_{uuid5(work.id, str(change.position)).hex}"
     kind, now = event_type(change.status), datetime.now(UTC)
     return Delivery(identifier, kind, change.position, change.notification_id, DeliveryState.WAITING, None, now)
+
+
+def next_page(most: int, lasted_s: float) -> int:
+    """How many events to take after a batch that has lasted so long: few for a slow endpoint, whose tests and retries wait."""
+    return _AT_A_TIME if lasted_s > _LONG_BATCH_S else min(_PAGE, most * 2)
 
 
 def tried_once(delivery: Delivery, attempt: Attempt, *, counts: bool = True) -> Tried:

@@ -19,7 +19,7 @@ from gateway.webhooks.addresses import is_allowed
 from gateway.webhooks.egress import CheckedResolver, ForbiddenAddress, open_egress
 from gateway.webhooks.events import change_body
 from gateway.webhooks.models import FAILING_AFTER, Attempt, Delivery, DeliveryState, Endpoint, EndpointState, Selection, hold_s, wait_s
-from gateway.webhooks.posting import Webhooks, standing_after, tried_once
+from gateway.webhooks.posting import Webhooks, next_page, standing_after, tried_once
 from gateway.webhooks.repository import EndpointRepository
 from gateway.webhooks.settings import EgressSettings
 from gateway.webhooks.work_repository import Standing, Tried, Work, WorkRepository
@@ -155,6 +155,10 @@ def test_where_an_endpoint_stands_after_a_batch() -> None:
     assert standing_after(failing, [left], 9) == Standing(9, FAILING_AFTER)
 
 
+def test_a_slow_endpoint_gets_few_events_at_once() -> None:
+    assert [next_page(10, 0.1), next_page(80, 0.1), next_page(100, 0.1), next_page(100, 9.0)] == [20, 100, 100, 10]
+
+
 def test_probes_of_an_endpoint_that_keeps_failing_use_up_no_try() -> None:
     tried = NEW
     for _ in range(50):
@@ -177,7 +181,7 @@ class FakePoster:
         self.begun += 1
         if self.hangs and len(self.posted) >= 3:
             await asyncio.Event().wait()
-        if self.gate is not None:
+        if self.gate is not None and self.begun > 10:
             await self.gate.wait()
         self.posted.append(headers["webhook-id"])
         return answered(500 if headers["webhook-id"] == self.refuses else self.status)
@@ -231,29 +235,29 @@ async def test_what_a_process_leaves_behind_another_one_posts_under_the_same_ids
 
 
 async def test_a_process_that_stops_waits_for_its_calls_and_leaves_the_rest(database: Database) -> None:
-    """Nothing comes twice, and nothing is left out."""
+    """It is in the middle of its second batch then. Nothing comes twice, and nothing is left out."""
     identifier = await endpoint_of(database)
-    await store(database, *(make_row() for _ in range(40)))
+    await store(database, *(make_row() for _ in range(60)))
     await ChangeRepository(database).sequence()
     first, second = FakePoster(), FakePoster()
     first.gate = asyncio.Event()
     webhooks = Webhooks(WorkRepository(database), ChangeRepository(database), first, SEALER)
     webhooks.start()
     async with asyncio.timeout(20):
-        while first.begun < 10:  # noqa: ASYNC110  a database offers no event
+        while first.begun < 20:  # noqa: ASYNC110  a database offers no event
             await asyncio.sleep(0.02)
         closing = asyncio.create_task(webhooks.close(within_s=20))
         await asyncio.sleep(0)
         first.gate.set()
         await closing
-    assert len(first.posted) == 10
+    assert len(first.posted) == 20
 
     async def all_posted() -> bool:
-        return len(second.posted) >= 30
+        return len(second.posted) >= 40
 
     await posting_until(database, second, all_posted)
-    assert len({*first.posted, *second.posted}) == len(first.posted) + len(second.posted) == 40
-    assert (await found(database, identifier)).position == 40
+    assert len({*first.posted, *second.posted}) == len(first.posted) + len(second.posted) == 60
+    assert (await found(database, identifier)).position == 60
 
 
 async def test_one_event_that_is_never_taken_holds_up_no_other(database: Database) -> None:
@@ -300,7 +304,7 @@ async def test_one_process_at_a_time_works_for_an_endpoint(database: Database) -
 
 
 async def test_a_dead_endpoint_keeps_its_place_in_the_feed(database: Database) -> None:
-    """Of hundreds of changes it is asked with a first page and then one at a time, and none is given up."""
+    """Of hundreds of changes it is asked with ten and then one at a time, and none is given up."""
     identifier = await endpoint_of(database)
     await store(database, *(make_row() for _ in range(300)))
     await ChangeRepository(database).sequence()
@@ -315,8 +319,8 @@ async def test_a_dead_endpoint_keeps_its_place_in_the_feed(database: Database) -
 
     await posting_until(database, dead, failing)
     endpoint = await found(database, identifier)
-    assert (endpoint.position, endpoint.last, endpoint.state) == (100, 300, EndpointState.ENABLED)
-    assert await EndpointRepository(database).replay(identifier, (), None, None, DeliveryState.WAITING) == 100
+    assert (endpoint.position, endpoint.last, endpoint.state) == (10, 300, EndpointState.ENABLED)
+    assert await EndpointRepository(database).replay(identifier, (), None, None, DeliveryState.WAITING) == 10
     await posting_until(database, well, at_the_end)
     assert (await found(database, identifier)).failing_since is None
     assert set(dead.posted) < set(well.posted)

@@ -211,7 +211,7 @@ async def test_slow_and_dead_endpoints_hold_up_no_other(project: Client, receive
     await receiver.until(lambda: len(receiver.events("/good")) == 180)
     found = await find(project, dead_one, lambda shown: "failing_since" in shown)
     assert found["state"] == "enabled"
-    assert len(receiver.got["/dead"]) <= 130
+    assert len(receiver.got["/dead"]) <= 30
 
 
 @pytest.mark.parametrize(
