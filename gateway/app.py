@@ -275,7 +275,7 @@ async def _wire(stack: AsyncExitStack, settings: Settings, parts: _Parts) -> tup
     dispatcher.add(NOTIFICATION_SERVICE, NotificationServicer(sender=sender, evaluation=evaluation, notifications=notifications))
     servicers = {
         CHANGE_SERVICE: ChangeServicer(_open_feed(stack, feed, users)),
-        WEBHOOK_SERVICE: _open_webhook_desk(settings, endpoints),
+        WEBHOOK_SERVICE: _open_webhook_desk(settings, endpoints, users),
         DEAD_LETTER_SERVICE: desk,
         BREAKER_SERVICE: BreakerServicer(Breakers(BreakerRepository(parts.breakers))),
     }
@@ -296,9 +296,9 @@ def _start_maintenance(stack: AsyncExitStack, settings: Settings, parts: _Parts,
     maintenance.start()
 
 
-def _open_webhook_desk(settings: Settings, endpoints: EndpointRepository) -> WebhookServicer:
+def _open_webhook_desk(settings: Settings, endpoints: EndpointRepository, users: UserClient) -> WebhookServicer:
     sealer = Sealer(settings.sealing.secret, SEALED_FOR_WEBHOOKS, old=settings.sealing.old)
-    return WebhookServicer(WebhookDesk(endpoints, sealer, allow_http=bool(settings.egress.allow)))
+    return WebhookServicer(WebhookDesk(endpoints, sealer, users, allow_http=bool(settings.egress.allow)))
 
 
 def _open_relay(stack: AsyncExitStack, settings: Settings, parts: _Parts, watchers: Watchers) -> Relay:

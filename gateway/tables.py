@@ -189,6 +189,7 @@ webhook_endpoints = Table(
     Column("lease_until", _TIME, nullable=True),
     Column("create_time", _TIME, nullable=False),
     Column("update_time", _TIME, nullable=False),
+    Column("user_id", UUID(as_uuid=True), nullable=True),
 )
 
 # `attempts` holds the last ones as [time, duration in ms, status, reason, reply].

@@ -15,12 +15,12 @@ from mesh.errors import InvalidArgument
 from mesh.rpc.masks import masked_fields
 from mesh.rpc.timestamps import to_timestamp
 
-_CHANGEABLE = ("url", "description", "statuses", "channel", "template", "category", "metadata", "disabled")
+_CHANGEABLE = ("url", "description", "statuses", "channel", "template", "category", "user_id", "metadata", "disabled")
 _FIELD = "webhook_endpoint"
 
 
 def selection_of(endpoint: webhook_pb2.WebhookEndpoint) -> Selection:
-    """Raises InvalidArgument for an enum number or a label that can't be."""
+    """Without the person. Raises InvalidArgument for an enum number or a label that can't be."""
     return Selection(
         statuses=tuple(status_of(number) for number in endpoint.statuses),
         channel=channel_of(endpoint.channel) if endpoint.channel else None,
@@ -34,13 +34,13 @@ def description_of(endpoint: webhook_pb2.WebhookEndpoint) -> str:
     return _word("description", endpoint.description)
 
 
-def changes_of(endpoint: webhook_pb2.WebhookEndpoint, mask: FieldMask) -> Changes:
-    """What the mask names (AIP-134). Raises InvalidArgument."""
+def changes_of(endpoint: webhook_pb2.WebhookEndpoint, mask: FieldMask) -> tuple[Changes, str]:
+    """What the mask names (AIP-134), and the person where it names one. Raises InvalidArgument."""
     fields = masked_fields(mask, endpoint, _CHANGEABLE)
     selection = selection_of(endpoint)
     if "url" in fields and not endpoint.url:
         raise InvalidArgument.of(f"{_FIELD}.url", "is required")
-    return Changes(
+    changes = Changes(
         url=endpoint.url if "url" in fields else None,
         description=description_of(endpoint) if "description" in fields else None,
         statuses=selection.statuses if "statuses" in fields else None,
@@ -49,8 +49,10 @@ def changes_of(endpoint: webhook_pb2.WebhookEndpoint, mask: FieldMask) -> Change
         template=selection.template if "template" in fields else None,
         category=selection.category if "category" in fields else None,
         metadata=selection.metadata if "metadata" in fields else None,
+        any_user="user_id" in fields and not endpoint.user_id,
         disabled=endpoint.disabled if "disabled" in fields else None,
     )
+    return changes, endpoint.user_id if "user_id" in fields else ""
 
 
 def endpoint_message(endpoint: Endpoint) -> webhook_pb2.WebhookEndpoint:
@@ -64,6 +66,7 @@ def endpoint_message(endpoint: Endpoint) -> webhook_pb2.WebhookEndpoint:
         template=selection.template,
         category=selection.category,
         metadata=[f"{name}={value}" for name, value in sorted(selection.metadata.items())],
+        user_id="" if selection.user_id is None else str(selection.user_id),
         disabled=endpoint.state is EndpointState.DISABLED,
         state=webhook_pb2.WebhookEndpointState.ValueType(endpoint.state),
         state_reason=endpoint.state_reason,

@@ -50,10 +50,12 @@ class Selection(NamedTuple):
     template: str = ""
     category: str = ""
     metadata: Mapping[str, str] = {}
+    user_id: UUID | None = None
 
     def filters(self, project: str) -> ChangeFilters:
         """The same as a question to the feed."""
-        return ChangeFilters(project, self.statuses, self.channel, self.template or None, self.category or None, metadata=self.metadata)
+        template, category = self.template or None, self.category or None
+        return ChangeFilters(project, self.statuses, self.channel, template, category, self.user_id, self.metadata)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,8 @@ class Changes:
     template: str | None = None
     category: str | None = None
     metadata: Mapping[str, str] | None = None
+    user_id: UUID | None = None
+    any_user: bool = False
     disabled: bool | None = None
 
 

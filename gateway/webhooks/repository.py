@@ -10,14 +10,15 @@ from gateway.webhooks.rows import LAST, delivery_of, selection_of
 from mesh.stores.database import Database
 
 _COLUMNS = f"""
-e.id, e.project, e.url, e.description, e.statuses, e.channel, e.template, e.category, e.metadata, e.state, e.state_reason, e.failing_since,
-e.position, e.create_time, e.update_time, {LAST} AS last
+e.id, e.project, e.url, e.description, e.statuses, e.channel, e.template, e.category, e.metadata, e.user_id, e.state, e.state_reason,
+e.failing_since, e.position, e.create_time, e.update_time, {LAST} AS last
 """
 _ADD = f"""
 INSERT INTO webhook_endpoints (
-    id, project, url, description, statuses, channel, template, category, metadata, state, sealed_secret, position, create_time, update_time
+    id, project, url, description, statuses, channel, template, category, metadata, user_id, state, sealed_secret, position, create_time,
+    update_time
 )
-SELECT e.id, e.project, $3, $4, $5, $6, $7, $8, CAST($9 AS jsonb), {EndpointState.ENABLED:d}, $10, {LAST}, now(), now()
+SELECT e.id, e.project, $3, $4, $5, $6, $7, $8, CAST($9 AS jsonb), $10, {EndpointState.ENABLED:d}, $11, {LAST}, now(), now()
 FROM (SELECT $1::uuid AS id, $2::text AS project) e
 WHERE (SELECT count(*) FROM webhook_endpoints WHERE project = $2) < {MAX_ENDPOINTS}
 RETURNING id
@@ -30,7 +31,8 @@ UPDATE webhook_endpoints e SET
     url = COALESCE($3::text, e.url), description = COALESCE($4::text, e.description), statuses = COALESCE($5::smallint[], e.statuses),
     channel = CASE WHEN $7::boolean THEN $6::smallint ELSE e.channel END, template = COALESCE($8::text, e.template),
     category = COALESCE($9::text, e.category),
-    metadata = COALESCE(CAST($10 AS jsonb), e.metadata), update_time = now(),
+    metadata = COALESCE(CAST($10 AS jsonb), e.metadata), user_id = CASE WHEN $13::boolean THEN $12::uuid ELSE e.user_id END,
+    update_time = now(),
     state = CASE
         WHEN $11::boolean IS NULL OR (NOT $11::boolean AND e.state = {EndpointState.ENABLED:d}) THEN e.state
         WHEN $11::boolean THEN {EndpointState.DISABLED:d} ELSE {EndpointState.ENABLED:d}
@@ -111,6 +113,8 @@ class EndpointRepository:
             changes.category,
             None if changes.metadata is None else json.dumps(dict(changes.metadata)),
             changes.disabled,
+            changes.user_id,
+            changes.user_id is not None or changes.any_user,
         )
         return _endpoint(rows[0]) if rows else None
 
@@ -145,7 +149,7 @@ class EndpointRepository:
 
 def _columns_of(selection: Selection) -> list[Any]:
     statuses = [status.value for status in selection.statuses]
-    return [statuses, selection.channel, selection.template, selection.category, json.dumps(dict(selection.metadata))]
+    return [statuses, selection.channel, selection.template, selection.category, json.dumps(dict(selection.metadata)), selection.user_id]
 
 
 def _endpoint(row: Any) -> Endpoint:

@@ -25,6 +25,7 @@ def selection_of(row: Any) -> Selection:
         template=row["template"],
         category=row["category"],
         metadata=_json(row["metadata"]),
+        user_id=None if row["user_id"] is None else UUID(int=row["user_id"].int),
     )
 
 

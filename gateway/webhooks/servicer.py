@@ -16,7 +16,9 @@ class WebhookServicer(WebhookServiceServicer):
 
     async def CreateWebhookEndpoint(self, request: rpc.CreateWebhookEndpointRequest, context: object) -> rpc.CreateWebhookEndpointResponse:
         given = request.webhook_endpoint
-        endpoint, secret = await self._desk.create(current().caller, given.url, description_of(given), selection_of(given))
+        endpoint, secret = await self._desk.create(
+            current().caller, given.url, description_of(given), selection_of(given), person=given.user_id
+        )
         return rpc.CreateWebhookEndpointResponse(webhook_endpoint=endpoint_message(endpoint), secret=secret)
 
     async def GetWebhookEndpoint(self, request: rpc.GetWebhookEndpointRequest, context: object) -> rpc.GetWebhookEndpointResponse:
@@ -27,8 +29,8 @@ class WebhookServicer(WebhookServiceServicer):
         return rpc.ListWebhookEndpointsResponse(webhook_endpoints=map(endpoint_message, page.items), next_page_token=page.next_token)
 
     async def UpdateWebhookEndpoint(self, request: rpc.UpdateWebhookEndpointRequest, context: object) -> rpc.UpdateWebhookEndpointResponse:
-        changes = changes_of(request.webhook_endpoint, request.update_mask)
-        endpoint = await self._desk.update(current().caller, request.id, changes)
+        changes, person = changes_of(request.webhook_endpoint, request.update_mask)
+        endpoint = await self._desk.update(current().caller, request.id, changes, person=person)
         return rpc.UpdateWebhookEndpointResponse(webhook_endpoint=endpoint_message(endpoint))
 
     async def DeleteWebhookEndpoint(self, request: rpc.DeleteWebhookEndpointRequest, context: object) -> rpc.DeleteWebhookEndpointResponse:

@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID, uuid4
 
+from gateway.changes.use_cases import People
 from gateway.webhooks.addresses import check_url
 from gateway.webhooks.errors import EndpointNotEnabled, NotPosted, TooManyEndpoints, WebhookEndpointNotFound
 from gateway.webhooks.models import TEST_TYPE, Attempt, Changes, Delivery, DeliveryState, Endpoint, EndpointState, Selection
@@ -60,17 +62,22 @@ class EndpointStore(Protocol):
 class WebhookDesk:
     """Makes, changes and watches endpoints. `allow_http` is for development."""
 
-    def __init__(self, store: EndpointStore, sealer: Sealer, *, allow_http: bool, sleep: Callable[[float], Any] = asyncio.sleep) -> None:
+    def __init__(
+        self, store: EndpointStore, sealer: Sealer, people: People, *, allow_http: bool, sleep: Callable[[float], Any] = asyncio.sleep
+    ) -> None:
         self._store = store
+        self._people = people
         self._sealer = sealer
         self._allow_http = allow_http
         self._sleep = sleep
 
-    async def create(self, caller: Caller, url: str, description: str, selection: Selection) -> tuple[Endpoint, str]:
-        """The endpoint and its secret. Raises InvalidArgument or TooManyEndpoints."""
+    async def create(self, caller: Caller, url: str, description: str, selection: Selection, *, person: str) -> tuple[Endpoint, str]:
+        """The endpoint and its secret. Raises InvalidArgument, TooManyEndpoints or Unavailable."""
         if not url:
             raise InvalidArgument.of("webhook_endpoint.url", "is required")
         check_url("webhook_endpoint.url", url, allow_http=self._allow_http)
+        if person:
+            selection = selection._replace(user_id=await self._person(caller, person))
         identifier, secret = new_uuid(), new_secret()
         sealed = self._sealer.seal(secret.encode(), str(identifier))
         if not await self._store.add(identifier, caller.project, url, description=description, selection=selection, sealed_secret=sealed):
@@ -88,10 +95,13 @@ class WebhookDesk:
         found = await self._store.list_by_id(caller.project, _FIRST if position is None else position[0], size + 1)  # type: ignore[arg-type]  # the cursor's kind
         return _ENDPOINTS.page([((endpoint.id,), endpoint) for endpoint in found], size, filters)
 
-    async def update(self, caller: Caller, identifier: str, changes: Changes) -> Endpoint:
-        """Raises WebhookEndpointNotFound or InvalidArgument."""
+    async def update(self, caller: Caller, identifier: str, changes: Changes, *, person: str) -> Endpoint:
+        """Raises WebhookEndpointNotFound, InvalidArgument or Unavailable."""
         if changes.url is not None:
             check_url("webhook_endpoint.url", changes.url, allow_http=self._allow_http)
+        if person:
+            await self.get(caller, identifier)
+            changes = replace(changes, user_id=await self._person(caller, person))
         endpoint = await self._store.update(caller.project, _id_of(identifier), changes)
         if endpoint is None:
             raise WebhookEndpointNotFound
@@ -161,6 +171,12 @@ class WebhookDesk:
         if endpoint.state is not EndpointState.ENABLED:
             raise EndpointNotEnabled(endpoint.state.name.lower())
         return await self._store.replay(endpoint.id, [one.replace("\0", "") for one in delivery_ids], since, until, state)
+
+    async def _person(self, caller: Caller, reference: str) -> UUID:
+        found = await self._people.find(caller.project, reference)
+        if found is None:
+            raise InvalidArgument.of("webhook_endpoint.user_id", "must be a person of the project, by Clarion's id or your own")
+        return UUID(found)
 
     async def _existing(self, caller: Caller, identifier: UUID) -> Endpoint:
         endpoint = await self._store.find(caller.project, identifier)

@@ -9,7 +9,7 @@ from gateway.webhooks.rows import LAST, attempts_text, delivery_of, selection_of
 from mesh.stores.database import Database
 
 _WORK = """
-e.id, e.project, e.url, e.statuses, e.channel, e.template, e.category, e.metadata, e.position, e.failures, e.sealed_secret,
+e.id, e.project, e.url, e.statuses, e.channel, e.template, e.category, e.metadata, e.user_id, e.position, e.failures, e.sealed_secret,
 CASE WHEN e.old_secret_until > now() THEN e.old_secret END AS old_secret, e.state,
 COALESCE(extract(epoch FROM now() - e.failing_since), 0)::float8 AS failing_s
 """

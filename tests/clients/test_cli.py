@@ -102,10 +102,15 @@ async def test_webhooks_are_made_tried_listened_to_and_removed(terminal: Termina
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}/hook"
     try:
-        made = json.loads((await terminal.run("webhooks", "create", url, "--status", "sent", "--json")).said)
-        endpoint, secret = made["webhook_endpoint"]["id"], made["secret"]
-        assert (await terminal.run("webhooks", "trigger", endpoint)).code == 0
         user = await a_person(terminal, "hook@example.com")
+        narrow = ("--status", "sent", "--user", "hook@example.com", "--channel", "email")
+        made = json.loads((await terminal.run("webhooks", "create", url, *narrow, "--json")).said)
+        endpoint, secret = made["webhook_endpoint"]["id"], made["secret"]
+        shown = json.loads((await terminal.run("webhooks", "get", endpoint, "--json")).said)
+        assert (shown["user_id"], shown["statuses"], shown["channel"]) == (user, ["sent"], "email")
+        rotated = json.loads((await terminal.run("webhooks", "rotate", endpoint, "--json")).said)
+        assert rotated["secret"] not in {"", secret}
+        assert (await terminal.run("webhooks", "trigger", endpoint)).code == 0
         await a_template(terminal, tmp_path, "cli-hook")
         assert (await terminal.run("send", "cli-hook", "--user", user, "--var", "name=Ada", "--watch")).code == 0
         async with asyncio.timeout(30):
@@ -114,7 +119,7 @@ async def test_webhooks_are_made_tried_listened_to_and_removed(terminal: Termina
         assert (await terminal.run("webhooks", "replay", endpoint, "--state", "delivered")).said.strip() == "1 are tried again"
         assert "disabled" in (await terminal.run("webhooks", "disable", endpoint)).said
         secret = webhooks.new_secret()
-        listening = asyncio.create_task(terminal.run("webhooks", "listen", url, "--secret", secret, "--limit", "1"))
+        listening = asyncio.create_task(terminal.run("webhooks", "listen", url, "--secret", secret, "--status", "sent", "--limit", "1"))
         while not listening.done():
             assert (await terminal.run("send", "cli-hook", "--user", user, "--var", "name=Ada")).code == 0
         listened = await listening

@@ -147,6 +147,40 @@ async def test_filters_a_secret_that_is_replaced_and_a_test(project: Client, rec
     assert shown["statuses"] == ["sent"]
 
 
+async def test_an_endpoint_for_one_person(project: Client, receiver: Receiver) -> None:
+    """By the project's own id; another person is asked for, and then anyone."""
+    people: list[Any] = [
+        await project.call("POST", "/v1/users", {"email": f"{name}@example.com", "name": name, "external_id": f"crm-{name}"})
+        for name in ("ann", "ben")
+    ]
+    made: Any = await project.call(
+        "POST", "/v1/webhook-endpoints", {"url": f"{receiver.url}/one", "statuses": ["sent"], "user_id": "crm-ann"}
+    )
+    path = f"/v1/webhook-endpoints/{made['webhook_endpoint']['id']}"
+    assert made["webhook_endpoint"]["user_id"] == people[0]["id"]
+
+    async def send_both(arrived: int) -> list[str]:
+        for person in people:
+            await project.settled(await project.send(person["id"], "email", "welcome", {"name": "W"}))
+        await receiver.until(lambda: len(receiver.events("/one")) == arrived)
+        return [event["data"]["user_id"] for event in receiver.events("/one")]
+
+    async def nothing_waits() -> None:
+        await find(project, made["webhook_endpoint"]["id"], lambda shown: shown.get("waiting_count", "0") == "0")
+
+    assert await send_both(1) == [people[0]["id"]]
+    await nothing_waits()
+    changed: Any = await project.call("PATCH", path, {"user_id": people[1]["id"]})
+    assert changed["user_id"] == people[1]["id"]
+    assert await send_both(2) == [people[0]["id"], people[1]["id"]]
+    await nothing_waits()
+    anyone: Any = await project.call("PATCH", f"{path}?update_mask=user_id", {})
+    assert anyone["user_id"] == ""
+    assert set((await send_both(4))[2:]) == {person["id"] for person in people}
+    with pytest.raises(RefusedError, match=r"webhook_endpoint\.user_id"):
+        await project.call("PATCH", path, {"user_id": "crm-unknown"})
+
+
 async def test_what_fails_is_tried_again_under_the_same_id_and_replayed_on_request(project: Client, receiver: Receiver) -> None:
     turns = iter([500, 302])
 

@@ -1188,8 +1188,8 @@ class AsyncWebhooks(AsyncResource):
         """Changes the fields in the mask, all or none.
 
         id: Its id.
-        webhook_endpoint: The new values of `url`, `description`, `statuses`, `channel`, `template`, `category`, `metadata` and
-            `disabled`.
+        webhook_endpoint: The new values of `url`, `description`, `statuses`, `channel`, `template`, `category`, `user_id`,
+            `metadata` and `disabled`.
         update_mask: The fields to change (AIP-134). Empty means every field that is set in `webhook_endpoint`; "*" means all of
             them.
         """

@@ -1357,3 +1357,5 @@ class WebhookEndpoint:
     """When it was created."""
     update_time: datetime | None = field(default=None, metadata={"read": v.time})
     """When its owner last changed it."""
+    user_id: str = field(default="", metadata={"read": v.same})
+    """Only those to this person: Clarion's id or your own (`external_id`). Answered as Clarion's."""

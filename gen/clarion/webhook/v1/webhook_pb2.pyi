@@ -104,6 +104,7 @@ class WebhookEndpoint(_message.Message):
     WAITING_COUNT_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUIDv7, made by the server."""
     url: _builtins.str
@@ -124,6 +125,8 @@ class WebhookEndpoint(_message.Message):
     """Why it is paused or gone."""
     waiting_count: _builtins.int
     """How many changes of the feed have not been looked at for it. Grows while it fails or is slow."""
+    user_id: _builtins.str
+    """Only those to this person: Clarion's id or your own (`external_id`). Answered as Clarion's."""
     @_builtins.property
     def statuses(self) -> _containers.RepeatedScalarFieldContainer[_notification_pb2.NotificationStatus.ValueType]:
         """Only changes to one of these; empty for all."""
@@ -162,10 +165,11 @@ class WebhookEndpoint(_message.Message):
         waiting_count: _builtins.int = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        user_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "failing_since", b"failing_since", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "channel", b"channel", "create_time", b"create_time", "description", b"description", "disabled", b"disabled", "failing_since", b"failing_since", "id", b"id", "metadata", b"metadata", "state", b"state", "state_reason", b"state_reason", "statuses", b"statuses", "template", b"template", "update_time", b"update_time", "url", b"url", "waiting_count", b"waiting_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "channel", b"channel", "create_time", b"create_time", "description", b"description", "disabled", b"disabled", "failing_since", b"failing_since", "id", b"id", "metadata", b"metadata", "state", b"state", "state_reason", b"state_reason", "statuses", b"statuses", "template", b"template", "update_time", b"update_time", "url", b"url", "user_id", b"user_id", "waiting_count", b"waiting_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -186,7 +186,7 @@ class UpdateWebhookEndpointRequest(_message.Message):
     """Its id."""
     @_builtins.property
     def webhook_endpoint(self) -> _webhook_pb2.WebhookEndpoint:
-        """The new values of `url`, `description`, `statuses`, `channel`, `template`, `category`, `metadata` and `disabled`."""
+        """The new values of `url`, `description`, `statuses`, `channel`, `template`, `category`, `user_id`, `metadata` and `disabled`."""
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from typing import Annotated, Any
 
@@ -13,7 +12,8 @@ from rich.markup import escape
 
 from clarion_client import _values as v
 from clarion_client import webhooks
-from clarion_client.cli.session import UsageProblem, paint, session, when
+from clarion_client.cli.session import UsageProblem, paint, pairs, session, when
+from clarion_client.cli.users import id_of
 from clarion_client.models import WatchChangesResponse
 
 app = typer.Typer(no_args_is_help=True, help="Addresses that are called with changes of notifications.")
@@ -26,11 +26,17 @@ def create(
     url: Annotated[str, typer.Argument(help="Where to post: https, a public address.")],
     description: Annotated[str | None, typer.Option(help="For people.")] = None,
     status: Annotated[list[str] | None, typer.Option(help="Only changes to this; may be given several times.")] = None,
+    channel: Annotated[str | None, typer.Option(help="email or push.")] = None,
     template: Annotated[str | None, typer.Option()] = None,
     category: Annotated[str | None, typer.Option()] = None,
+    user: Annotated[str | None, typer.Option("--user", "-u", help="The person's id or e-mail address.")] = None,
+    metadata: Annotated[list[str] | None, typer.Option(help="A label, name=value.")] = None,
 ) -> None:
     """Add an endpoint; its secret is shown once."""
-    wanted: dict[str, Any] = {"url": url, "description": description, "statuses": status, "template": template, "category": category}
+    wanted: dict[str, Any] = {
+        "url": url, "description": description, "statuses": status, "channel": channel, "user_id": id_of(user) if user else None,
+        "template": template, "category": category, "metadata": _labels(metadata),
+    }  # fmt: skip
     made = session.clarion.webhooks.create(webhook_endpoint={name: value for name, value in wanted.items() if value})
     session.show(made)
 
@@ -39,6 +45,18 @@ def create(
 def list_() -> None:
     """List them."""
     session.rows(session.clarion.webhooks.list(), COLUMNS)
+
+
+@app.command("get")
+def get(identifier: Annotated[str, typer.Argument(metavar="ID")]) -> None:
+    """Show one: its filters, its state and why."""
+    session.show(session.clarion.webhooks.get(identifier))
+
+
+@app.command("rotate")
+def rotate(identifier: Annotated[str, typer.Argument(metavar="ID")]) -> None:
+    """Make a new secret, shown once; for a day events carry the signatures of both."""
+    session.show(session.clarion.webhooks.rotate_webhook_secret(identifier))
 
 
 @app.command("delete")
@@ -116,24 +134,39 @@ def replay(
 def listen(
     url: Annotated[str, typer.Argument(help="A server on your own machine, such as http://localhost:3000/clarion.")],
     secret: Annotated[str | None, typer.Option(envvar="CLARION_WEBHOOK_SECRET", help="What to sign with; made anew when left out.")] = None,
+    status: Annotated[list[str] | None, typer.Option(help="Only changes to this; may be given several times.")] = None,
+    channel: Annotated[str | None, typer.Option(help="email or push.")] = None,
+    user: Annotated[str | None, typer.Option("--user", "-u", help="The person's id or e-mail address.")] = None,
+    template: Annotated[str | None, typer.Option()] = None,
+    category: Annotated[str | None, typer.Option()] = None,
+    metadata: Annotated[list[str] | None, typer.Option(help="A label, name=value.")] = None,
     most: Annotated[int, typer.Option("--limit", "-n", min=0, help="End after so many; 0 goes on.")] = 0,
 ) -> None:
     """Post changes to a server that has no public address: follows the feed, and signs as Clarion does."""
+    filters: dict[str, Any] = {
+        "statuses": status, "channel": channel, "user_id": id_of(user) if user else None, "template": template, "category": category,
+        "metadata": _labels(metadata),
+    }  # fmt: skip
     signing = secret or webhooks.new_secret()
     if not secret:
         session.say(f"signed with {signing}")
     with httpx.Client(timeout=_TIMEOUT_S) as http:
-        for count, response in enumerate(session.clarion.changes.watch(), 1):
+        for count, response in enumerate(session.clarion.changes.watch(**filters), 1):
             _post(http, url, signing, response)
             if most and count >= most:
                 return
+
+
+def _labels(metadata: list[str] | None) -> list[str]:
+    return [f"{name}={value}" for name, value in pairs(metadata or [], "--metadata").items()]
 
 
 def _post(http: httpx.Client, url: str, secret: str, response: WatchChangesResponse) -> None:
     change = v.encode(response.change)
     kind = f"notification.{change.get('status', '')}"
     body = json.dumps({"type": kind, "timestamp": change.get("time", ""), "data": change}).encode()
-    identifier = f"msg_{os.urandom(12).hex()}"
+    # the same however often this command begins anew, so that a server can leave out what it has handled
+    identifier = f"msg_{change['cursor']}"
     headers = {"content-type": "application/json", **webhooks.sign(identifier, int(time.time()), body, secret)}
     try:
         answered = str(http.post(url, content=body, headers=headers).status_code)
