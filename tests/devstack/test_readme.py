@@ -1,4 +1,4 @@
-"""What the README and the banner of `make run` say to type is run here: as written, in order, against what `make run` starts."""
+"""What README, guides and the banner of `make run` say to type is run here: as written, in order, against what `make run` starts."""
 
 import asyncio
 import os
@@ -17,14 +17,21 @@ pytestmark = pytest.mark.system
 # The ports that the README names; the test moves them to free ones.
 _OPTIONS = {
     "--rest-port": 8000, "--gateway-port": 9000, "--user-svc-port": 8001, "--template-svc-port": 8002, "--email-worker-port": 8003,
-    "--push-worker-port": 8004,
+    "--push-worker-port": 8004, "--webhooks-port": 8005,
 }  # fmt: skip
+# The command line as its distribution would install it.
+_CLARION = f"clarion() {{ {sys.executable} -c 'from clarion_client.cli import main; main()' \"$@\"; }}"
+GUIDES = sorted(path for path in (ROOT / "docs" / "guides").glob("*.md") if "```sh" in path.read_text())
 _BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def _lines_of_readme() -> str:
     section = (ROOT / "README.md").read_text().partition("## Talking to it")[2].partition("\n## ")[0]
     return "".join(_BLOCK.findall(section))
+
+
+def _lines_of_guide(path: Path) -> str:
+    return "".join(_BLOCK.findall(path.read_text()))
 
 
 def _lines_of_banner(banner: str) -> str:
@@ -35,7 +42,7 @@ def _lines_of_banner(banner: str) -> str:
 async def _run(script: str) -> str:
     """The output of the script. Each line must succeed: curl is told to fail on an HTTP status from 400 on."""
     shell = await asyncio.create_subprocess_exec(
-        "bash", "-euo", "pipefail", "-c", f'curl() {{ command curl --fail-with-body "$@"; }}\n{script}',
+        "bash", "-euo", "pipefail", "-c", f'curl() {{ command curl --fail-with-body "$@"; }}\n{_CLARION}\n{script}',
         cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
     output, _ = await shell.communicate()
@@ -43,7 +50,7 @@ async def _run(script: str) -> str:
     return output.decode()
 
 
-async def test_the_lines_of_readme_and_banner_work_as_written(tmp_path: Path) -> None:
+async def test_the_lines_of_readme_banner_and_guides_work_as_written(tmp_path: Path) -> None:
     ports = {option: free_port() for option in _OPTIONS}
     words = [word for option, port in ports.items() for word in (option, str(port))]
     environ = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "gen")))}
@@ -55,12 +62,21 @@ async def test_the_lines_of_readme_and_banner_work_as_written(tmp_path: Path) ->
         assert process.stdout is not None
         async with asyncio.timeout(GUARD_S):
             banner = (await process.stdout.readuntil(b"receive is printed here.\n")).decode()
-            script = _lines_of_readme()
-            for option, port in _OPTIONS.items():
-                script = script.replace(f"localhost:{port}", f"localhost:{ports[option]}")
-            printed = await _run(_lines_of_banner(banner)) + await _run(script)
+
+            def moved(script: str) -> str:
+                for option, port in _OPTIONS.items():
+                    script = script.replace(f"localhost:{port}", f"localhost:{ports[option]}")
+                return script
+
+            printed = await _run(_lines_of_banner(banner)) + await _run(moved(_lines_of_readme()))
+            guides = {path.stem: await _run(moved(_lines_of_guide(path))) for path in GUIDES}
     finally:
         process.terminate()
         await process.communicate()
     assert printed.count('"status"') >= 4
     assert "clarion.notification.v1.NotificationService" in printed
+    assert "sent" in guides["first-notification"]
+    assert '"preference:*:guide-news"' in guides["people-and-preferences"]
+    assert '"cancelled"' in guides["schedule-and-cancel"]
+    assert "TEMPLATE_NOT_FOUND" in guides["errors-and-repeats"]
+    assert "failed" in guides["dead-letters"]
