@@ -8,6 +8,14 @@ COPY requirements.lock /tmp/requirements.lock
 RUN /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps --only-binary=:all: --require-hashes \
     -r /tmp/requirements.lock
 
+FROM node:24-bookworm-slim AS console
+WORKDIR /srv/console
+COPY console/package.json console/package-lock.json console/.npmrc ./
+RUN npm ci
+COPY console .
+# Into /srv/gateway/console/built.
+RUN npm run build
+
 FROM python:3.11-slim-bookworm
 RUN groupadd --gid 10001 clarion && useradd --uid 10001 --gid 10001 --no-create-home --shell /usr/sbin/nologin clarion
 COPY --from=packages /opt/venv /opt/venv
@@ -19,6 +27,7 @@ COPY naming naming
 COPY peers peers
 COPY delivery delivery
 COPY gateway gateway
+COPY --from=console /srv/gateway/console/built gateway/console/built
 COPY user_svc user_svc
 COPY template_svc template_svc
 COPY email_worker email_worker

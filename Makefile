@@ -30,19 +30,23 @@ venv:
 	@$(PYTHON) scripts/setup.py venv
 
 .PHONY: setup
-setup: venv ## Make .venv from the hashed lock; install RabbitMQ, faketime and Chromium for the tests where that is possible
-	@$(PYTHON) scripts/setup.py broker clock browser viewer
+setup: venv ## Make .venv from the hashed lock; build the console; install RabbitMQ, faketime and Chromium for the tests where that is possible
+	@$(PYTHON) scripts/setup.py broker clock browser viewer console
 
 .PHONY: viewer
 viewer: venv
 	@$(PYTHON) scripts/setup.py viewer
+
+.PHONY: console
+console: venv ## Build the console's pages, which the gateway serves at /console/
+	@$(PYTHON) scripts/setup.py console
 
 .PHONY: setup-bench
 setup-bench: venv ## Install what `make bench` needs beside that (wrk, smtp-sink)
 	@$(PYTHON) scripts/setup.py bench
 
 .PHONY: run
-run: venv viewer ## Run the whole system in one process and print how to talk to it (ARGS=--fresh empties its data)
+run: venv viewer console ## Run the whole system in one process and print how to talk to it (ARGS=--fresh empties its data)
 	@$(BIN)/python -m devstack $(ARGS)
 
 .PHONY: demo
@@ -92,6 +96,7 @@ check: lint ## Everything that reads the code without running it: lint, types, f
 	$(BIN)/mypy --python-version 3.10 --package clarion_client
 	$(BIN)/python -m scripts.gen --check
 	$(BIN)/python -m scripts.gen_client --check
+	$(BIN)/python -m scripts.gen_console --check
 
 .PHONY: fmt
 fmt: venv ## Format the code and fix what can be fixed
@@ -100,9 +105,10 @@ fmt: venv ## Format the code and fix what can be fixed
 	@cd clients/python && ../../$(BIN)/ruff check --fix-only --quiet && ../../$(BIN)/ruff format --quiet
 
 .PHONY: gen
-gen: venv ## Generate gen/ and the Python client from protos/
+gen: venv ## Generate gen/, the Python client and the console's types from protos/
 	@$(BIN)/python -m scripts.gen
 	@$(BIN)/python -m scripts.gen_client
+	@$(BIN)/python -m scripts.gen_console
 
 .PHONY: docs
 docs: venv ## Write the table of settings into docs/operations.md
@@ -130,5 +136,5 @@ lock: venv ## Resolve pyproject.toml anew into the hashed lock files (ARGS=--upg
 
 .PHONY: clean
 clean: ## Remove .venv, the data of `make run` and every cache
-	@rm -rf .venv .clarion .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.* dist build
+	@rm -rf .venv .clarion .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.* dist build console/node_modules gateway/console/built
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

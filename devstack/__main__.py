@@ -22,6 +22,7 @@ from mesh.process.settings import SettingsError
 _BANNER = """
 Clarion is running. Ctrl-C stops it; its data stays in {folder}.
 
+  console        http://127.0.0.1:{rest}/console/   (sign in as the administrator)
   REST           http://127.0.0.1:{rest}   (documentation: http://127.0.0.1:{rest}/docs)
   gRPC           gateway 127.0.0.1:{gateway}, user_svc 127.0.0.1:{user_svc}, template_svc 127.0.0.1:{template_svc}
   gRPC health    email_worker 127.0.0.1:{email_worker}, push_worker 127.0.0.1:{push_worker}, webhooks 127.0.0.1:{webhooks}

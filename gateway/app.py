@@ -39,6 +39,7 @@ from gateway.breakers.use_cases import Breakers
 from gateway.changes.repository import ChangeRepository
 from gateway.changes.servicer import ChangeServicer
 from gateway.changes.use_cases import Feed, Tails
+from gateway.console.pages import ConsolePages, read_built
 from gateway.dead_letters.bulk_repository import BulkRepository
 from gateway.dead_letters.bulk_runner import BulkRunner
 from gateway.dead_letters.bulk_use_cases import BulkOperations
@@ -145,7 +146,8 @@ async def open_app(settings: Settings, *, broker: Broker | None = None, credenti
         stack.push_async_callback(health.close)
         budget = MemoryBudget.of(settings.common)
         grace_s = settings.common.door_grace_s
-        edge = UnsubscribePage(open_edge(dispatcher, health, cors_origins=settings.http.cors_origins), UnsubscribeClient(parts.users))
+        api = open_edge(dispatcher, health, cors_origins=settings.http.cors_origins)
+        edge = ConsolePages(UnsubscribePage(api, UnsubscribeClient(parts.users)), read_built())
         grpc_door = serve_grpc(dispatcher, settings.grpc, health, budget=budget, grace_s=grace_s)
         http_door = serve_http(edge, settings.http, budget=budget, grace_s=grace_s)
         grpc_port, http_port = await stack.enter_async_context(together(grpc_door, http_door))

@@ -3,7 +3,10 @@
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+
+from google.protobuf.descriptor import ServiceDescriptor
 
 from gateway.app import (
     AUTH_SERVICE,
@@ -24,15 +27,15 @@ from transcoding.transcoder import bind_all
 # Node comes from a wheel, so that nothing has to be installed beside the virtual environment.
 _NPX = Path(sys.executable).parent / "npx"
 _LINTER = "@redocly/cli@2.77.0"
-_SERVICES = (
+SERVICES = (
     AUTH_SERVICE, BREAKER_SERVICE, DEAD_LETTER_SERVICE, NOTIFICATION_SERVICE, SAGA_SERVICE, TEMPLATE_SERVICE, USER_SERVICE,
 )  # fmt: skip
 
 
-def document() -> bytes:
+def document(services: Sequence[ServiceDescriptor] = SERVICES) -> bytes:
     """Write down what the gateway answers at /openapi.json."""
     codec = Codec(short_enums=True, print_defaults=True)
-    methods = {name: method for service in _SERVICES for name, method in methods_of(service).items()}
+    methods = {name: method for service in services for name, method in methods_of(service).items()}
     _, bindings = bind_all(methods, codec)
     return write_json(openapi_document(bindings, codec, INFO, schema_comments(), ClarionAnnotations()))
 

@@ -34,6 +34,9 @@ POLICY = Path("/usr/sbin/policy-rc.d")
 VIEWER = ("rapidoc", "9.3.8", "sha512-eCYEbr1Xr8OJZvVCw8SXl9zBCRoLJbhNGuG5IZTHq/RWAOq/O4MafUCuFEyZHsrhLrlUcGZMa64pyhpib8fQKQ==")
 VIEWER_FILE = "rapidoc-min.js"
 STATIC = ROOT / "gateway" / "static"
+# The console's sources, and where the gateway looks for what is built from them.
+CONSOLE = ROOT / "console"
+BUILT = ROOT / "gateway" / "console" / "built"
 # Debian package -> the program that it brings.
 BROWSER = {"chromium": "chromium"}
 BROKER = {"rabbitmq-server": "rabbitmq-server"}
@@ -226,6 +229,38 @@ def viewer() -> None:
     say(f"fetched {name} {version}, the viewer of the API page")
 
 
+def console() -> None:
+    """Build the console's pages from console/ into the gateway, with the Node of `.venv`, which is the same everywhere.
+
+    Takes no time when they are up to date. Without them the gateway says at /console/ how to get them.
+    """
+    wanted, stamp = digest_of(CONSOLE), BUILT / "sources.sha256"
+    if stamp.exists() and stamp.read_text() == wanted:
+        return
+    say("building the console")
+    environ = {**os.environ, "PATH": f"{PYTHON.parent}{os.pathsep}{os.environ.get('PATH', '')}"}
+    npm = [str(PYTHON.parent / "npm"), "--no-fund", "--no-audit", "--no-update-notifier", "--loglevel=error"]
+    for words in (["ci"], ["run", "build"]):
+        try:
+            done = subprocess.run([*npm, *words], check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL, cwd=CONSOLE, env=environ)
+        except OSError as error:
+            say(f"the console could not be built ({error}); /console/ says so until it is")
+            return
+        if done.returncode:
+            print(done.stdout + done.stderr)
+            say(f"the console could not be built: `npm {' '.join(words)}` failed, as above; /console/ says so until it is")
+            return
+    stamp.write_text(wanted)
+
+
+def digest_of(folder: Path) -> str:
+    """Sum up a folder's files by name and content; what npm puts there is left out."""
+    summed = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file() and "node_modules" not in path.parts):
+        summed.update(f"{path.relative_to(folder)}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
+    return summed.hexdigest()
+
+
 def bench() -> None:
     """See to the load generator and the mail sink of `make bench`."""
     missing = [package for package, program in (BROKER | BENCH).items() if not present(program)]
@@ -238,7 +273,7 @@ def bench() -> None:
 
 def main() -> None:
     """Do the named parts, in order."""
-    parts = {"venv": venv, "broker": broker, "clock": clock, "browser": browser, "viewer": viewer, "bench": bench}
+    parts = {"venv": venv, "broker": broker, "clock": clock, "browser": browser, "viewer": viewer, "console": console, "bench": bench}
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("part", nargs="+", choices=parts)
     for part in parser.parse_args().part:

@@ -1,0 +1,204 @@
+// The public API, as any program calls it: JSON, problem documents, streams of server-sent events.
+import type { LoginResponse } from "./api-types";
+import { begin, end, session } from "./session";
+import { words } from "./words";
+
+export class ApiError extends Error {
+  constructor(
+    readonly status: number,
+    readonly reason: string,
+    message: string,
+    readonly correlationId: string = "",
+  ) {
+    super(message);
+  }
+}
+
+export type Query = Record<string, string | number | readonly string[] | undefined>;
+
+export function withQuery(path: string, query: Query): string {
+  const params = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) {
+    for (const one of Array.isArray(value) ? value : [value]) {
+      if (one !== undefined && one !== "") params.append(name, String(one));
+    }
+  }
+  const text = params.toString();
+  return text ? `${path}?${text}` : path;
+}
+
+export async function get<T>(path: string, query: Query = {}): Promise<T> {
+  return answer<T>(await request("GET", withQuery(path, query)));
+}
+
+export async function post<T>(path: string, body: unknown): Promise<T> {
+  return answer<T>(await request("POST", path, body));
+}
+
+export async function signIn(email: string, password: string, project: string): Promise<void> {
+  const response = await send("POST", "/v1/auth/login", { email, password, ...(project ? { project } : {}) });
+  if (!response.ok) throw await errorOf(response);
+  begin(sessionOf((await response.json()) as LoginResponse));
+}
+
+export async function signOut(): Promise<void> {
+  const refresh = session.value?.refresh;
+  end(false);
+  // who is signed out here is signed out, whether or not the gateway hears of it
+  if (refresh) await send("POST", "/v1/auth/logout", { refresh_token: refresh }).catch(() => undefined);
+}
+
+const sessionOf = (tokens: LoginResponse) => ({ token: tokens.access_token ?? "", refresh: tokens.refresh_token ?? "" });
+
+let refreshing: Promise<boolean> | null = null;
+
+// One refresh at a time: a refresh token that is used twice ends the whole session.
+function refresh(): Promise<boolean> {
+  refreshing ??= (async () => {
+    const token = session.value?.refresh;
+    if (!token) return false;
+    const response = await send("POST", "/v1/auth/refresh", { refresh_token: token });
+    if (response.ok) begin(sessionOf((await response.json()) as LoginResponse));
+    else if (response.status !== 401) throw await errorOf(response); // the gateway is away; the session may still be good
+    return response.ok;
+  })().finally(() => {
+    refreshing = null;
+  });
+  return refreshing;
+}
+
+async function request(method: string, path: string, body?: unknown, more: RequestInit = {}): Promise<Response> {
+  let response = await send(method, path, body, more);
+  if (response.status === 401 && (await refresh())) response = await send(method, path, body, more);
+  if (response.ok) return response;
+  if (response.status === 401) end(true);
+  throw await errorOf(response);
+}
+
+async function send(method: string, path: string, body?: unknown, more: RequestInit = {}): Promise<Response> {
+  const headers = new Headers({ accept: "application/problem+json, application/json", ...(more.headers as Record<string, string>) });
+  const token = session.value?.token;
+  if (token && !path.startsWith("/v1/auth/")) headers.set("authorization", `Bearer ${token}`);
+  if (body !== undefined) headers.set("content-type", "application/json");
+  try {
+    return await fetch(path, { ...more, method, headers, ...(body === undefined ? {} : { body: JSON.stringify(body) }) });
+  } catch (error) {
+    if (error instanceof DOMException && error.name === "AbortError") throw error;
+    throw new ApiError(0, "OFFLINE", words.offline);
+  }
+}
+
+async function answer<T>(response: Response): Promise<T> {
+  return (await response.json()) as T;
+}
+
+async function errorOf(response: Response): Promise<ApiError> {
+  const id = response.headers.get("x-correlation-id") ?? "";
+  try {
+    const problem = (await response.json()) as { reason?: string; detail?: string };
+    return new ApiError(response.status, problem.reason ?? "", problem.detail ?? response.statusText, id);
+  } catch {
+    return new ApiError(response.status, "", response.statusText, id);
+  }
+}
+
+export interface StreamOptions<T> {
+  readonly path: (cursor: string) => string;
+  readonly onMessage: (message: T) => void;
+  readonly onState: (state: "connecting" | "live" | "lost") => void;
+  readonly onRefused: (error: ApiError) => void;
+  readonly ends?: boolean; // whether an end of the stream is the end, and not an interruption
+  readonly signal: AbortSignal;
+}
+
+const SILENCE_MS = 40_000; // the gateway shows every 15 s that a stream lives; a laptop that slept hears nothing
+const RETRY_MS = [500, 1_000, 2_000, 5_000, 10_000];
+
+// Reads a stream to its end, and goes on behind the last event after each interruption.
+export async function follow<T>(options: StreamOptions<T>): Promise<void> {
+  let cursor = "";
+  let failures = 0;
+  while (!options.signal.aborted) {
+    options.onState(failures ? "lost" : "connecting");
+    try {
+      for await (const event of events(options.path(cursor), options.signal, () => options.onState("live"))) {
+        failures = 0;
+        if (event.id) cursor = event.id;
+        if (event.name === "error") break;
+        options.onMessage(JSON.parse(event.data) as T);
+      }
+      if (options.ends) return;
+    } catch (error) {
+      if (options.signal.aborted) return;
+      if (error instanceof ApiError && error.status === 410) cursor = "";
+      else if (error instanceof ApiError && error.status >= 400 && error.status < 500 && error.status !== 429) {
+        options.onRefused(error);
+        return;
+      }
+    }
+    const wait = RETRY_MS[Math.min(failures, RETRY_MS.length - 1)] ?? 0;
+    failures += 1;
+    await pause(wait, options.signal);
+  }
+}
+
+function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      clearTimeout(timer);
+      window.removeEventListener("online", done);
+      document.removeEventListener("visibilitychange", done);
+      resolve();
+    };
+    const timer = setTimeout(done, milliseconds);
+    window.addEventListener("online", done);
+    document.addEventListener("visibilitychange", done);
+    signal.addEventListener("abort", done, { once: true });
+  });
+}
+
+interface StreamEvent {
+  id: string;
+  name: string;
+  data: string;
+}
+
+async function* events(path: string, outer: AbortSignal, opened: () => void): AsyncGenerator<StreamEvent> {
+  const inner = new AbortController();
+  const stop = () => inner.abort();
+  outer.addEventListener("abort", stop);
+  let watch = setTimeout(stop, SILENCE_MS);
+  try {
+    const response = await request("GET", path, undefined, { signal: inner.signal, headers: { accept: "text/event-stream, application/problem+json" } });
+    opened();
+    const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
+    let rest = "";
+    for (;;) {
+      const part = await reader?.read();
+      if (!part || part.done) return;
+      clearTimeout(watch);
+      watch = setTimeout(stop, SILENCE_MS);
+      const blocks = (rest + part.value).split(/\r?\n\r?\n/);
+      rest = blocks.pop() ?? "";
+      for (const block of blocks) {
+        const event = parse(block);
+        if (event) yield event;
+      }
+    }
+  } finally {
+    clearTimeout(watch);
+    outer.removeEventListener("abort", stop);
+    inner.abort();
+  }
+}
+
+export function parse(block: string): StreamEvent | null {
+  const event: StreamEvent = { id: "", name: "message", data: "" };
+  for (const line of block.split(/\r?\n/)) {
+    const [, field, value] = /^(\w+): ?(.*)$/.exec(line) ?? [];
+    if (field === "id") event.id = value ?? "";
+    else if (field === "event") event.name = value ?? "";
+    else if (field === "data") event.data += (event.data ? "\n" : "") + (value ?? "");
+  }
+  return event.data ? event : null;
+}

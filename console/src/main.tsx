@@ -1,0 +1,113 @@
+import { render } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+import "./style.css";
+import { signOut } from "./api";
+import { helpOpen, listen } from "./keyboard";
+import { Feed } from "./pages/feed";
+import { List } from "./pages/list";
+import { One } from "./pages/notification";
+import { SignIn } from "./pages/sign-in";
+import { Empty } from "./parts/basics";
+import { Link, navigate, path } from "./router";
+import { claims, session, testMode } from "./session";
+import { nextTheme, theme } from "./theme";
+import { words } from "./words";
+
+const NAVIGATION = [
+  ["/notifications", words.notifications],
+  ["/live", words.live],
+] as const;
+
+function App() {
+  if (session.value === null) return <SignIn />;
+  const project = claims.value.project;
+  return (
+    <div class="shell">
+      <a class="skip" href="#content">
+        {words.skip}
+      </a>
+      <aside>
+        <Link to="/notifications" class="brand">
+          <span class="mark" aria-hidden="true" />
+          {words.product}
+        </Link>
+        <nav aria-label={words.product}>
+          {NAVIGATION.map(([to, label]) => (
+            <Link key={to} to={to} aria-current={path.value.startsWith(to) ? "page" : undefined}>
+              {label}
+            </Link>
+          ))}
+        </nav>
+        <div class="account">
+          {project && <span class="project">{words.project(project)}</span>}
+          <button type="button" class="plain" onClick={() => (helpOpen.value = true)}>
+            {words.keys.open}
+          </button>
+          <button type="button" class="plain" onClick={nextTheme}>
+            {words.theme[theme.value]}
+          </button>
+          <button type="button" class="plain" onClick={() => void signOut()}>
+            {words.signOut}
+          </button>
+        </div>
+      </aside>
+      <div class="page">
+        {testMode.value && (
+          <p class="test-mode" role="note">
+            {words.testMode}
+          </p>
+        )}
+        <main id="content" tabIndex={-1}>
+          <Page />
+        </main>
+      </div>
+      {helpOpen.value && <Help />}
+    </div>
+  );
+}
+
+function Page() {
+  const [, noun, id] = path.value.split("/");
+  useEffect(() => {
+    if (path.value === "/") navigate("/notifications", { replace: true });
+    const name = noun === "live" ? words.live : words.notifications;
+    document.title = `${name} · ${words.product}`;
+  }, [path.value]);
+  if (noun === "" || (noun === "notifications" && !id)) return <List />;
+  if (noun === "notifications" && id) return <One id={decodeURIComponent(id)} />;
+  if (noun === "live") return <Feed />;
+  return (
+    <Empty title={words.nowhere} hint={path.value}>
+      <Link to="/notifications">{words.one.back}</Link>
+    </Empty>
+  );
+}
+
+function Help() {
+  const dialog = useRef<HTMLDialogElement>(null);
+  useEffect(() => dialog.current?.showModal(), []);
+  return (
+    <dialog ref={dialog} onClose={() => (helpOpen.value = false)} aria-labelledby="keys-title">
+      <h2 id="keys-title">{words.keys.title}</h2>
+      <dl class="keys">
+        {words.keys.rows.map(([key, meaning]) => (
+          <div key={key}>
+            <dt>
+              <kbd>{key}</kbd>
+            </dt>
+            <dd>{meaning}</dd>
+          </div>
+        ))}
+      </dl>
+      <div class="actions">
+        <button type="button" onClick={() => dialog.current?.close()}>
+          {words.keys.close}
+        </button>
+      </div>
+    </dialog>
+  );
+}
+
+listen();
+const root = document.getElementById("app");
+if (root) render(<App />, root);

@@ -1,0 +1,151 @@
+// Small things that every page uses.
+import { useSignal } from "@preact/signals";
+import type { ComponentChildren } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+import { ApiError } from "../api";
+import type { NotificationStatus } from "../api-types";
+import { shortTime } from "../times";
+import { statusWord, words } from "../words";
+
+export function Status({ status }: { status: NotificationStatus | undefined }) {
+  if (!status) return null;
+  return <span class={`status ${status}`}>{statusWord[status]}</span>;
+}
+
+export function Time({ iso }: { iso: string | undefined }) {
+  if (!iso) return <span class="quiet">–</span>;
+  return (
+    <time dateTime={iso} title={`${new Date(iso).toISOString().replace("T", " ").replace("Z", "")} UTC`}>
+      {shortTime(iso)}
+    </time>
+  );
+}
+
+export function Copy({ text, label }: { text: string; label: string }) {
+  const done = useSignal(false);
+  useEffect(() => {
+    if (!done.value) return;
+    const timer = setTimeout(() => (done.value = false), 1_500);
+    return () => clearTimeout(timer);
+  }, [done.value]);
+  return (
+    <button type="button" class="copy" aria-label={`${words.copy} ${label}`} onClick={async () => (done.value = await copied(text))}>
+      <span aria-live="polite">{done.value ? words.copied : words.copy}</span>
+    </button>
+  );
+}
+
+async function copied(text: string): Promise<boolean> {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    // plain HTTP from another machine has no clipboard; the old way works there
+    const field = document.createElement("textarea");
+    field.value = text;
+    document.body.append(field);
+    field.select();
+    const worked = document.execCommand("copy");
+    field.remove();
+    return worked;
+  }
+}
+
+export function Failure({ error, retry }: { error: ApiError; retry?: () => void }) {
+  return (
+    <div class="state failure" role="alert">
+      <h2>{words.failed}</h2>
+      <p>{error.message}</p>
+      {error.correlationId && (
+        <p class="quiet">
+          {words.correlation} <code>{error.correlationId}</code> <Copy text={error.correlationId} label={words.correlation} />
+        </p>
+      )}
+      {retry && (
+        <button type="button" onClick={retry}>
+          {words.retry}
+        </button>
+      )}
+    </div>
+  );
+}
+
+export function Empty({ title, hint, children }: { title: string; hint: string; children?: ComponentChildren }) {
+  return (
+    <div class="state">
+      <h2>{title}</h2>
+      <p class="quiet">{hint}</p>
+      {children}
+    </div>
+  );
+}
+
+export function Skeleton({ rows = 6 }: { rows?: number }) {
+  return (
+    <div class="skeleton" role="status" aria-label={words.loading}>
+      {Array.from({ length: rows }, (_, index) => (
+        <div key={index} />
+      ))}
+    </div>
+  );
+}
+
+export const asApiError = (error: unknown): ApiError =>
+  error instanceof ApiError ? error : new ApiError(0, "CONSOLE", error instanceof Error ? error.message : String(error));
+
+interface AskProps {
+  readonly title: string;
+  readonly text: string;
+  readonly action: string;
+  readonly danger?: boolean;
+  readonly note?: string;
+  readonly onDo: (note: string) => Promise<void>;
+  readonly onClose: () => void;
+}
+
+// A native dialog: it traps the focus, closes with Escape and is read out by itself.
+export function Ask({ title, text, action, danger, note, onDo, onClose }: AskProps) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  const written = useSignal("");
+  const error = useSignal<ApiError | null>(null);
+  const busy = useSignal(false);
+  useEffect(() => dialog.current?.showModal(), []);
+  const submit = async () => {
+    busy.value = true;
+    error.value = null;
+    try {
+      await onDo(written.value);
+      onClose();
+    } catch (problem) {
+      error.value = asApiError(problem);
+      busy.value = false;
+    }
+  };
+  return (
+    <dialog ref={dialog} onClose={onClose} aria-labelledby="ask-title">
+      <form onSubmit={(event) => (event.preventDefault(), void submit())}>
+        <h2 id="ask-title">{title}</h2>
+        <p>{text}</p>
+        {note && (
+          <label>
+            {note}
+            <textarea rows={3} maxLength={1000} onInput={(event) => (written.value = event.currentTarget.value)} />
+          </label>
+        )}
+        {error.value && (
+          <p role="alert" class="problem">
+            {error.value.message}
+          </p>
+        )}
+        <div class="actions">
+          <button type="button" onClick={() => dialog.current?.close()}>
+            {words.one.keep}
+          </button>
+          <button type="submit" class={danger ? "danger" : "primary"} disabled={busy.value}>
+            {action}
+          </button>
+        </div>
+      </form>
+    </dialog>
+  );
+}

@@ -1,0 +1,61 @@
+// Deep links: the address says what is shown, filters included.
+import { computed, signal } from "@preact/signals";
+import type { ComponentChildren } from "preact";
+
+const BASE = "/console";
+
+const location_ = signal(here());
+
+export const path = computed(() => location_.value.path);
+export const query = computed(() => new URLSearchParams(location_.value.search));
+
+function here() {
+  return { path: window.location.pathname.slice(BASE.length) || "/", search: window.location.search };
+}
+
+window.addEventListener("popstate", () => {
+  location_.value = here();
+});
+
+export function navigate(to: string, { replace = false } = {}): void {
+  if (replace) history.replaceState(null, "", BASE + to);
+  else {
+    history.pushState(null, "", BASE + to);
+    window.scrollTo(0, 0);
+  }
+  location_.value = here();
+}
+
+export function setQuery(changes: Record<string, string>): void {
+  const next = new URLSearchParams(query.value);
+  for (const [name, value] of Object.entries(changes)) {
+    if (value) next.set(name, value);
+    else next.delete(name);
+  }
+  const text = next.toString();
+  navigate(path.value + (text ? `?${text}` : ""), { replace: true });
+}
+
+interface LinkProps {
+  readonly to: string;
+  readonly children: ComponentChildren;
+  readonly class?: string;
+  readonly "aria-current"?: "page" | undefined;
+  readonly "data-row"?: boolean;
+}
+
+export function Link({ to, children, ...rest }: LinkProps) {
+  return (
+    <a
+      {...rest}
+      href={BASE + to}
+      onClick={(event) => {
+        if (event.metaKey || event.ctrlKey || event.shiftKey || event.button !== 0) return;
+        event.preventDefault();
+        navigate(to);
+      }}
+    >
+      {children}
+    </a>
+  );
+}

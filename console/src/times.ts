@@ -1,0 +1,20 @@
+// Times in the viewer's zone, with UTC for those who look closer.
+const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit" });
+
+export function shortTime(iso: string, now = new Date()): string {
+  const time = new Date(iso);
+  return time.toDateString() === now.toDateString() ? clock.format(time) : day.format(time);
+}
+
+export const between = (from: string, to: string): number => new Date(to).getTime() - new Date(from).getTime();
+
+export function duration(milliseconds: number): string {
+  const ms = Math.max(0, milliseconds);
+  if (ms < 1_000) return `${Math.round(ms)} ms`;
+  const s = ms / 1_000;
+  if (s < 60) return `${s.toFixed(1)} s`;
+  if (s < 3_600) return `${Math.floor(s / 60)} min ${Math.round(s % 60)} s`;
+  if (s < 86_400) return `${Math.floor(s / 3_600)} h ${Math.round((s % 3_600) / 60)} min`;
+  return `${Math.floor(s / 86_400)} d ${Math.round((s % 86_400) / 3_600)} h`;
+}
