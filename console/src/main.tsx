@@ -77,7 +77,7 @@ function Page() {
   if (noun === "notifications" && id) return <One id={decodeURIComponent(id)} />;
   if (noun === "live") return <Feed />;
   return (
-    <Empty title={words.nowhere} hint={path.value}>
+    <Empty alone title={words.nowhere} hint={path.value}>
       <Link to="/notifications">{words.one.back}</Link>
     </Empty>
   );

@@ -47,8 +47,8 @@ const times = (count: number) => (count === 1 ? "one attempt" : `${count} attemp
 export function sentence(of: Notification): string {
   const by = of.channel ? channelWord[of.channel] : "message";
   const reason = of.reason ?? "";
-  const why = causes[reason] ?? (reason ? reason : "no reason was given");
   const last = of.timeline?.at(-1);
+  const why = causes[reason] ?? (last?.detail ? `${last.detail} (${reason})` : reason || "no reason was given");
   const took = of.create_time && of.update_time ? duration(between(of.create_time, of.update_time)) : "";
   const next = last?.next_attempt_time;
   switch (of.status) {

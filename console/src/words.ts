@@ -36,7 +36,10 @@ export const channelWord: Record<Channel, string> = { email: "e-mail", push: "pu
 
 export const causes: Record<string, string> = {
   PREFERENCE: "the person has refused this category",
-  SUPPRESSED: "the address is suppressed",
+  POLICY: "the project does not send this category to people who have not asked for it",
+  SUPPRESSION: "the address is suppressed",
+  USER_NOT_FOUND: "there is no such person",
+  OUTCOME_UNKNOWN: "it is unknown whether the provider took it, and its template forbids sending it twice",
   NO_DEVICE: "the person has no device",
   NO_ADDRESS: "the person has no address",
   QUIET_HOURS: "it is quiet hours where the person is",

@@ -38,7 +38,7 @@ export function One({ id }: { id: string }) {
     turn.value += 1;
   };
 
-  if (error.value) return error.value.status === 404 || error.value.status === 400 ? <Missing /> : <Failure error={error.value} retry={() => (turn.value += 1)} />;
+  if (error.value) return error.value.status === 404 || error.value.status === 400 ? <Missing /> : <Failure alone error={error.value} retry={() => (turn.value += 1)} />;
   const one = found.value;
   if (one === null) return <Skeleton />;
   return (
@@ -101,7 +101,7 @@ export function One({ id }: { id: string }) {
 
 function Missing() {
   return (
-    <Empty title={say.missing} hint={say.missingHint}>
+    <Empty alone title={say.missing} hint={say.missingHint}>
       <Link to="/notifications">{say.back}</Link>
     </Empty>
   );

@@ -1,7 +1,7 @@
 import { useSignal } from "@preact/signals";
-import { get, signIn, type ApiError } from "../api";
+import { signIn, signInByKey, type ApiError } from "../api";
 import { asApiError } from "../parts/basics";
-import { begin, end, ended } from "../session";
+import { ended } from "../session";
 import { words } from "../words";
 
 const say = words.signIn;
@@ -16,7 +16,7 @@ export function SignIn() {
     busy.value = true;
     error.value = "";
     try {
-      if (byKey.value) await withKey(field("key"));
+      if (byKey.value) await signInByKey(field("key"));
       else await signIn(field("email"), String(new FormData(form).get("password") ?? ""), field("project"));
     } catch (problem) {
       error.value = wordsFor(asApiError(problem), byKey.value);
@@ -76,17 +76,6 @@ export function SignIn() {
       </form>
     </main>
   );
-}
-
-// A key has no sign-in of its own: one small read shows whether it is good.
-async function withKey(token: string): Promise<void> {
-  begin({ token });
-  try {
-    await get("/v1/notifications", { page_size: 1 });
-  } catch (problem) {
-    end(false);
-    throw problem;
-  }
 }
 
 function wordsFor(error: ApiError, byKey: boolean): string {

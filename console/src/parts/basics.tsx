@@ -4,7 +4,7 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { ApiError } from "../api";
 import type { NotificationStatus } from "../api-types";
-import { shortTime } from "../times";
+import { between, duration, shortTime } from "../times";
 import { statusWord, words } from "../words";
 
 export function Status({ status }: { status: NotificationStatus | undefined }) {
@@ -12,11 +12,13 @@ export function Status({ status }: { status: NotificationStatus | undefined }) {
   return <span class={`status ${status}`}>{statusWord[status]}</span>;
 }
 
-export function Time({ iso }: { iso: string | undefined }) {
+const utc = (iso: string) => `${new Date(iso).toISOString().replace("T", " ").replace("Z", "")} UTC`;
+
+export function Time({ iso, after }: { iso: string | undefined; after?: string | undefined }) {
   if (!iso) return <span class="quiet">–</span>;
   return (
-    <time dateTime={iso} title={`${new Date(iso).toISOString().replace("T", " ").replace("Z", "")} UTC`}>
-      {shortTime(iso)}
+    <time dateTime={iso} title={utc(iso)}>
+      {after === undefined ? shortTime(iso) : `+${duration(between(after, iso))}`}
     </time>
   );
 }
@@ -51,10 +53,10 @@ async function copied(text: string): Promise<boolean> {
   }
 }
 
-export function Failure({ error, retry }: { error: ApiError; retry?: () => void }) {
+export function Failure({ error, retry, alone }: { error: ApiError; retry?: () => void; alone?: boolean }) {
   return (
     <div class="state failure" role="alert">
-      <h2>{words.failed}</h2>
+      {alone ? <h1>{words.failed}</h1> : <h2>{words.failed}</h2>}
       <p>{error.message}</p>
       {error.correlationId && (
         <p class="quiet">
@@ -70,10 +72,11 @@ export function Failure({ error, retry }: { error: ApiError; retry?: () => void 
   );
 }
 
-export function Empty({ title, hint, children }: { title: string; hint: string; children?: ComponentChildren }) {
+// `alone`: nothing else is on the page, whose heading this is then.
+export function Empty({ title, hint, alone, children }: { title: string; hint: string; alone?: boolean; children?: ComponentChildren }) {
   return (
     <div class="state">
-      <h2>{title}</h2>
+      {alone ? <h1>{title}</h1> : <h2>{title}</h2>}
       <p class="quiet">{hint}</p>
       {children}
     </div>

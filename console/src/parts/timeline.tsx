@@ -30,8 +30,8 @@ export function Timeline({ of }: { of: Notification }) {
       </div>
       <ol class="timeline">
         {all.map((step, index) => (
-          <li key={index} class={step.open ? "open" : ""}>
-            <Time iso={step.entry.time} />
+          <li key={index} class={step.open ? `${step.status} open` : step.status}>
+            <Time iso={step.entry.time} after={index ? all[0]?.entry.time : undefined} />
             <div>
               <Status status={step.status} /> {step.entry.reason && <code>{step.entry.reason}</code>}
               {step.entry.detail && <p class="words">{step.entry.detail}</p>}

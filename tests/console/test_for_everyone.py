@@ -1,0 +1,81 @@
+"""What holds on every page: nothing that axe-core finds, every width, both themes, the keyboard, and the budget of the first load."""
+
+import gzip
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Page, expect
+
+from gateway.console.pages import read_built
+from tests.console.conftest import Console, sign_in
+
+pytestmark = [pytest.mark.system, pytest.mark.asyncio(loop_scope="session")]
+
+_PAGES = ("/console/notifications", "/console/notifications/{id}", "/console/live", "/console/nowhere")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 320])
+async def test_axe_finds_nothing_and_no_page_scrolls_sideways(page: Page, console: Console, scheme: str, width: int) -> None:
+    sent = await console.send("soft-bounce")
+    await console.test.settled(sent)
+    await page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
+    await page.set_viewport_size({"width": width, "height": 740})
+    await page.goto("/console/")
+    await expect(page.get_by_role("heading", name="Sign in to Clarion")).to_be_visible()
+    await _check(page, "sign-in")
+    await sign_in(page)
+    await expect(page.locator("tbody tr").first).to_be_visible()
+    for address in _PAGES:
+        await page.goto(address.format(id=sent))
+        await expect(page.locator("h1, h2").first).to_be_visible()
+        await expect(page.locator(".skeleton")).to_have_count(0)
+        await _check(page, address)
+    await page.keyboard.press("?")
+    await expect(page.get_by_role("dialog")).to_be_visible()
+    await _check(page, "help")
+
+
+async def _check(page: Page, name: str) -> None:
+    found = await Axe().run(page)
+    assert found.violations_count == 0, f"{name}\n{found.generate_report()}"
+    assert await page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), f"{name} scrolls sideways"
+
+
+async def test_a_theme_is_chosen_and_kept(page: Page) -> None:
+    await sign_in(page)
+    await page.get_by_role("button", name="Theme: system").click()
+    await page.get_by_role("button", name="Theme: light").click()
+    await expect(page.get_by_role("button", name="Theme: dark")).to_be_visible()
+    await page.reload()
+    await expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+
+
+async def test_the_first_tab_stop_leads_past_the_navigation(page: Page) -> None:
+    await sign_in(page)
+    await expect(page.get_by_role("heading", name="Notifications")).to_be_visible()
+    await page.reload()
+    await expect(page.get_by_role("heading", name="Notifications")).to_be_visible()
+    await page.keyboard.press("Tab")
+    await expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    await page.keyboard.press("Enter")
+    await expect(page.locator("main")).to_be_focused()
+
+
+async def test_times_are_the_viewers_with_utc_behind_them(page: Page, console: Console) -> None:
+    sent = await console.send("delivered")
+    await console.test.settled(sent)
+    await sign_in(page, f"/console/notifications/{sent}")
+    moment = page.locator("time").first
+    title, iso = await moment.get_attribute("title"), await moment.get_attribute("datetime")
+    assert title is not None
+    assert iso is not None
+    assert title.endswith(" UTC")
+    assert title[:19].replace(" ", "T") == iso[:19]
+
+
+async def test_the_first_load_is_small() -> None:
+    files = read_built()
+    size = {kind: sum(len(gzip.compress(file.body, 9)) for name, file in files.items() if name.endswith(kind)) for kind in (".js", ".css")}
+    assert 0 < size[".js"] <= 60_000
+    assert 0 < size[".css"] <= 15_000
