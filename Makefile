@@ -115,6 +115,10 @@ docs: venv ## Write the table of settings into docs/operations.md
 	@$(BIN)/python -m scripts.settings_table
 	@$(BIN)/python -m scripts.provider_tables
 
+.PHONY: screenshots
+screenshots: setup ## Take the pictures of the console in docs/images/
+	@$(BIN)/python -m scripts.screenshots
+
 .PHONY: migrate
 migrate: venv ## Bring the databases up to date that GATEWAY_, USER_SVC_ and TEMPLATE_SVC_DATABASE_URL name
 	@$(BIN)/python -m scripts.migrate

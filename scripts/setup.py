@@ -242,7 +242,9 @@ def console() -> None:
     npm = [str(PYTHON.parent / "npm"), "--no-fund", "--no-audit", "--no-update-notifier", "--loglevel=error"]
     for words in (["ci"], ["run", "build"]):
         try:
-            done = subprocess.run([*npm, *words], check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL, cwd=CONSOLE, env=environ)
+            done = subprocess.run(
+                [*npm, *words], check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL, cwd=CONSOLE, env=environ
+            )
         except OSError as error:
             say(f"the console could not be built ({error}); /console/ says so until it is")
             return

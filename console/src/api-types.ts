@@ -110,6 +110,7 @@ export interface Change {
   category?: string;
   metadata?: Record<string, string>;
   correlation_id?: string;
+  test?: boolean;
 }
 
 export interface ChangeEmailRequest {

@@ -257,7 +257,8 @@ def test_the_image_holds_every_package_and_no_more() -> None:
     copied = {match[1] for match in re.finditer(r"^COPY (\w+) \1$", DOCKERFILE, flags=re.MULTILINE)}
     assert copied == {"gen", "mesh", "transcoding", "naming", "peers", "delivery", *SERVICES} - PACKAGES.keys()
     ignored = (ROOT / ".dockerignore").read_text().splitlines()
-    assert {line[1:] for line in ignored if line.startswith("!")} == copied | {"requirements.lock"}
+    assert {line[1:] for line in ignored if line.startswith("!")} == copied | {"requirements.lock", "console"}
+    assert "COPY --from=console /srv/gateway/console/built gateway/console/built" in DOCKERFILE.splitlines()
 
 
 def test_the_image_runs_as_somebody_who_may_nothing() -> None:
