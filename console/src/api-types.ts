@@ -1,5 +1,12 @@
 // Written by scripts/gen_console.py from the OpenAPI document; do not edit.
 
+export interface AddresseeInput {
+  email?: string;
+  name?: string | null;
+  locale?: string | null;
+  timezone?: string | null;
+}
+
 export interface ApiKey {
   id?: string;
   name?: string;
@@ -616,7 +623,7 @@ export interface SagaStep {
 export type SagaStepState = "pending" | "done" | "failed" | "compensated";
 
 export interface SendNotificationRequest {
-  user_id?: string;
+  user_id?: string | null;
   channel?: Channel | "CHANNEL_EMAIL" | "CHANNEL_PUSH" | 1 | 2;
   template?: string;
   variables?: Record<string, FreeJson> | null;
@@ -627,6 +634,7 @@ export interface SendNotificationRequest {
   category?: string | null;
   request_id?: string | null;
   metadata?: Record<string, string> | null;
+  to?: AddresseeInput | null;
 }
 
 export interface SendNotificationRequestElement {
@@ -641,6 +649,7 @@ export interface SendNotificationRequestElement {
   category?: string | null;
   request_id?: string | null;
   metadata?: Record<string, string> | null;
+  to?: AddresseeInput | null;
 }
 
 export interface SendNotificationResponse {
