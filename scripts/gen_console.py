@@ -1,9 +1,12 @@
 """Generate the API's types of the console from the OpenAPI document: console/src/api-types.ts.
 
+Only those that the console imports, and what they hold, so that other changes of the API leave the file alone.
+
 Usage: gen_console [--check]. With --check it writes nothing and fails when the committed file is not what it would write.
 """
 
 import json
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,13 +17,26 @@ from scripts.lint_openapi import SERVICES, document
 
 TARGET = Path(__file__).resolve().parent.parent / "console" / "src" / "api-types.ts"
 _HEAD = "// Written by scripts/gen_console.py from the OpenAPI document; do not edit.\n"
+_IMPORT = re.compile(r'import type \{([^}]+)\} from "[./]+/api-types"')
 _REF = "#/components/schemas/"
 
 
 def render() -> str:
     """Write the types down."""
     schemas = json.loads(document((*SERVICES, CHANGE_SERVICE, POLICY_SERVICE, PROJECT_SERVICE, WEBHOOK_SERVICE)))["components"]["schemas"]
-    return _HEAD + "".join(_declaration(name, schema) for name, schema in schemas.items())
+    used = _used(schemas)
+    return _HEAD + "".join(_declaration(name, schema) for name, schema in schemas.items() if name in used)
+
+
+def _used(schemas: Mapping[str, Any]) -> set[str]:
+    imports = (names for path in TARGET.parent.rglob("*.ts*") for names in _IMPORT.findall(path.read_text()))
+    todo = {name.strip() for names in imports for name in names.split(",")}
+    used: set[str] = set()
+    while todo:
+        name = todo.pop()
+        used.add(name)
+        todo |= set(re.findall(rf'"{_REF}(\w+)"', json.dumps(schemas[name]))) - used
+    return used
 
 
 def _declaration(name: str, schema: Mapping[str, Any]) -> str:
