@@ -30,8 +30,8 @@ venv:
 	@$(PYTHON) scripts/setup.py venv
 
 .PHONY: setup
-setup: venv ## Make .venv from the hashed lock; build the console; install RabbitMQ, faketime and Chromium for the tests where that is possible
-	@$(PYTHON) scripts/setup.py broker clock browser viewer console
+setup: venv ## Make .venv from the hashed lock; build the console; install RabbitMQ, faketime, promtool and Chromium for the tests where that is possible
+	@$(PYTHON) scripts/setup.py broker clock rules browser viewer console
 
 .PHONY: viewer
 viewer: venv
@@ -97,6 +97,7 @@ check: lint ## Everything that reads the code without running it: lint, types, f
 	$(BIN)/python -m scripts.gen --check
 	$(BIN)/python -m scripts.gen_client --check
 	$(BIN)/python -m scripts.gen_console --check
+	$(BIN)/python -m scripts.gen_telemetry --check
 
 .PHONY: fmt
 fmt: venv ## Format the code and fix what can be fixed
@@ -118,6 +119,10 @@ docs: venv ## Write the table of settings into docs/operations.md
 .PHONY: screenshots
 screenshots: setup ## Take the pictures of the console in docs/images/
 	@$(BIN)/python -m scripts.screenshots
+
+.PHONY: telemetry
+telemetry: venv ## Write alert rules and dashboards into deploy/ from scripts/alerts.py and scripts/dashboards.py
+	@$(BIN)/python -m scripts.gen_telemetry
 
 .PHONY: migrate
 migrate: venv ## Bring the databases up to date that GATEWAY_, USER_SVC_ and TEMPLATE_SVC_DATABASE_URL name

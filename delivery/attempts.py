@@ -10,8 +10,9 @@ from collections.abc import Callable
 
 from opentelemetry.trace import SpanKind
 
+from clarion.channel.v1.channel_pb2 import Channel
 from clarion.delivery.v1.delivery_pb2 import Delivery
-from clarion.notification.v1.notification_pb2 import NOTIFICATION_STATUS_SENT
+from clarion.notification.v1.notification_pb2 import NOTIFICATION_STATUS_SENT, PRIORITY_HIGH
 from clarion.template.v1.template_pb2 import ON_UNKNOWN_HOLD
 from delivery.attempt_result import ATTEMPTS, cancelled, decode, encode, expired, lost, result_of
 from delivery.disposition import Dead, Defer, Disposition, Done, Retry
@@ -28,6 +29,11 @@ BEING_SENT = Defer("BEING_SENT", 0.0)
 _UNKNOWN = telemetry.meter().create_counter("clarion.ledger.unknown", "1", "Attempts whose earlier try ended without an answer.")
 
 _REFUSED = telemetry.meter().create_counter("clarion.delivery.sender_refused", "1", "Attempts that a provider refused because of us.")
+
+# What the service level is about: 99 % within 2 s, so its buckets have a bound there.
+_HANDOVER = telemetry.meter().create_histogram(
+    "clarion.delivery.handover", "s", "Time from when a notification was due until a provider took it."
+)
 
 Observer = Callable[[str, str, float, bool], None]
 
@@ -130,6 +136,8 @@ class Attempts:
         if unspent is not None and not previous_outcome_unknown:
             await self._ledger.abandon(claim, tried=False)
             return Defer(unspent.reason, unspent.wait_s)
+        if attempt.error is None:
+            note_handover(job.delivery, self._now_s())
         disposition = result_of(
             job.delivery,
             attempt,
@@ -212,6 +220,20 @@ def key_of(delivery: Delivery) -> str:
 def is_late(delivery: Delivery, now_s: float) -> bool:
     """Whether the delivery is out of time."""
     return delivery.HasField("expire_time") and delivery.expire_time.ToNanoseconds() / 1e9 <= now_s
+
+
+def note_handover(delivery: Delivery, now_s: float) -> None:
+    """Counts a notification that a provider took for the service level."""
+    if (seconds := handover_s(delivery, now_s)) is not None:
+        lane = "urgent" if delivery.priority == PRIORITY_HIGH else "normal"
+        _HANDOVER.record(seconds, {"channel": Channel.Name(delivery.channel).removeprefix("CHANNEL_").lower(), "lane": lane})
+
+
+def handover_s(delivery: Delivery, now_s: float) -> float | None:
+    """Seconds since it was due; None for tests and for what a reviewer has requeued, which the service level is not about."""
+    if delivery.test or not delivery.HasField("due_time"):
+        return None
+    return max(0.0, now_s - delivery.due_time.ToNanoseconds() / 1e9)
 
 
 def known(delivery: Delivery, entry: LedgerEntry) -> Disposition | None:

@@ -41,6 +41,7 @@ BUILT = ROOT / "gateway" / "console" / "built"
 BROWSER = {"chromium": "chromium"}
 BROKER = {"rabbitmq-server": "rabbitmq-server"}
 CLOCK = {"faketime": "faketime"}
+RULES = {"prometheus": "promtool"}
 BENCH = {"wrk": "wrk", "postfix": "smtp-sink"}
 
 
@@ -191,6 +192,16 @@ def clock() -> None:
         say("no faketime for `make test-later` and `make demo-later`: install the package faketime")
 
 
+def rules() -> None:
+    """See to the program that fires each alert in a test; without it that test is skipped."""
+    if present("promtool"):
+        return
+    if can_apt():
+        apt_install(list(RULES))
+    else:
+        say("no promtool for the tests of the alerts: install the package prometheus")
+
+
 def browser() -> None:
     """See to a browser for the tests of pages."""
     if present("chromium") or present("google-chrome"):
@@ -275,7 +286,10 @@ def bench() -> None:
 
 def main() -> None:
     """Do the named parts, in order."""
-    parts = {"venv": venv, "broker": broker, "clock": clock, "browser": browser, "viewer": viewer, "console": console, "bench": bench}
+    parts = {
+        "venv": venv, "broker": broker, "clock": clock, "rules": rules, "browser": browser, "viewer": viewer, "console": console,
+        "bench": bench,
+    }  # fmt: skip
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("part", nargs="+", choices=parts)
     for part in parser.parse_args().part:

@@ -114,6 +114,7 @@ def delivery_bytes(
         test=test,
     )
     delivery.accept_time.FromDatetime(accepted)
+    delivery.due_time.FromDatetime(accepted if draft.send_at is None else max(accepted, draft.send_at))
     if draft.expires_at is not None:
         delivery.expire_time.FromDatetime(draft.expires_at)
     payload = delivery.SerializeToString()

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from opentelemetry import context as otel_context
 from opentelemetry import metrics, trace
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
-from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics import Histogram, MeterProvider
+from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, View
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
@@ -23,6 +24,9 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from mesh.process.settings import CommonSettings
 
 TRACEPARENT = "traceparent"
+# OpenTelemetry's default bounds are milliseconds: all that we measure in seconds would be in the first bucket.
+_BOUNDS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
+SECONDS = View(instrument_type=Histogram, instrument_unit="s", aggregation=ExplicitBucketHistogramAggregation(_BOUNDS_S))
 _PROPAGATOR = TraceContextTextMapPropagator()
 # a proxy until `set_up` has installed the provider: asking for a tracer at each span costs more than the span
 _TRACER = trace.get_tracer("clarion")
@@ -66,7 +70,7 @@ def set_up(service: str, settings: CommonSettings, *, processor: SpanProcessor |
 
         exporter = OTLPSpanExporter(endpoint=settings.otlp_endpoint, insecure=settings.otlp_endpoint.startswith("http://"))
         tracer_provider.add_span_processor(BatchSpanProcessor(exporter))
-    meter_provider = MeterProvider(resource=resource, metric_readers=[PrometheusMetricReader()])
+    meter_provider = MeterProvider(resource=resource, metric_readers=[PrometheusMetricReader()], views=[SECONDS])
     trace.set_tracer_provider(tracer_provider)
     metrics.set_meter_provider(meter_provider)
     return Telemetry(tracer_provider, meter_provider)

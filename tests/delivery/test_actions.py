@@ -275,6 +275,7 @@ def test_what_is_postponed_waits_in_the_database_in_the_same_attempt(wait_s: flo
     assert (outcome.reason, outcome.detail) == ("QUIET_HOURS", "quiet_hours:22:00-07:00")
     assert outcome.next_attempt_time.ToDatetime(UTC) == NOW + timedelta(seconds=waits_s)
     assert (outcome.next.attempt, outcome.next.deferrals) == (2, 0)
+    assert outcome.next.due_time == outcome.next_attempt_time, "the wait that its person asked for does not count against the service level"
 
 
 def test_what_its_person_wants_too_late_is_expired_at_once() -> None:

@@ -187,6 +187,8 @@ async def test_a_later_send_is_scheduled(world: World) -> None:
     accepted = await world.sender.send(draft(send_at=later), None)
     assert accepted.status is Status.SCHEDULED
     assert world.store.rows[0].dispatch_at == later
+    due = Delivery.FromString(world.store.rows[0].payload).due_time
+    assert due.ToDatetime(UTC) == later, "the service level counts from then on"
 
 
 async def test_a_past_send_at_means_at_once(world: World) -> None:

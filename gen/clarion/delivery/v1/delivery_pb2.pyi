@@ -112,6 +112,7 @@ class Delivery(_message.Message):
     REFUSALS_FIELD_NUMBER: _builtins.int
     PROJECT_FIELD_NUMBER: _builtins.int
     TEST_FIELD_NUMBER: _builtins.int
+    DUE_TIME_FIELD_NUMBER: _builtins.int
     notification_id: _builtins.str
     """The notification's id."""
     run: _builtins.int
@@ -176,6 +177,12 @@ class Delivery(_message.Message):
     def not_before(self) -> _timestamp_pb2.Timestamp:
         """Not tried before this time, however often it passes through a worker until then; unset means at once."""
 
+    @_builtins.property
+    def due_time(self) -> _timestamp_pb2.Timestamp:
+        """From when on it is measured how long the hand-over takes: acceptance, the scheduled time, or the end of a wait that its person asked for.
+        Unset means that it is not measured.
+        """
+
     def __init__(
         self,
         *,
@@ -205,10 +212,11 @@ class Delivery(_message.Message):
         refusals: _builtins.int = ...,
         project: _builtins.str = ...,
         test: _builtins.bool = ...,
+        due_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["accept_time", b"accept_time", "expire_time", b"expire_time", "not_before", b"not_before", "variables", b"variables"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["accept_time", b"accept_time", "due_time", b"due_time", "expire_time", b"expire_time", "not_before", b"not_before", "variables", b"variables"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_time", b"accept_time", "attempt", b"attempt", "category", b"category", "channel", b"channel", "correlation_id", b"correlation_id", "crashes", b"crashes", "deferrals", b"deferrals", "device_ids", b"device_ids", "device_results", b"device_results", "email", b"email", "expire_time", b"expire_time", "locale", b"locale", "mandatory", b"mandatory", "not_before", b"not_before", "notification_id", b"notification_id", "on_unknown", b"on_unknown", "priority", b"priority", "project", b"project", "refusals", b"refusals", "run", b"run", "template", b"template", "template_version", b"template_version", "test", b"test", "traceparent", b"traceparent", "user_id", b"user_id", "variables", b"variables"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_time", b"accept_time", "attempt", b"attempt", "category", b"category", "channel", b"channel", "correlation_id", b"correlation_id", "crashes", b"crashes", "deferrals", b"deferrals", "device_ids", b"device_ids", "device_results", b"device_results", "due_time", b"due_time", "email", b"email", "expire_time", b"expire_time", "locale", b"locale", "mandatory", b"mandatory", "not_before", b"not_before", "notification_id", b"notification_id", "on_unknown", b"on_unknown", "priority", b"priority", "project", b"project", "refusals", b"refusals", "run", b"run", "template", b"template", "template_version", b"template_version", "test", b"test", "traceparent", b"traceparent", "user_id", b"user_id", "variables", b"variables"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
