@@ -15,7 +15,7 @@ from devstack.samples import create_samples
 from devstack.stack import ADMIN_EMAIL, ADMIN_PASSWORD, ANY_PORTS, open_stack
 
 IMAGES = Path(__file__).resolve().parent.parent / "docs" / "images"
-_OUTCOMES = ("delivered", "soft-bounce", "delivered", "throttled", "hard-bounce", "delivered", "flapping", "delivered")
+_OUTCOMES = ("delivered", "soft-bounce", "delivered", "throttled", "hard-bounce", "down", "hard-bounce", "flapping", "delivered")
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ _SHOTS = (
     Shot("notifications-dark", "/console/notifications", dark=True),
     Shot("notification-light", "/console/notifications/{retried}"),
     Shot("notification-phone", "/console/notifications/{failed}", dark=True, width=390, height=844),
+    Shot("dead-letters-light", "/console/dead-letters/{failed}"),
     Shot("live-dark", "/console/live", dark=True),
 )
 
@@ -58,7 +59,7 @@ async def main() -> int:
                     page = await _open(browser, stack.url, shot, sent)
                     if "live" in shot.name:
                         await _watch(page, live, ada)
-                    await page.locator("tbody tr").first.wait_for()
+                    await page.locator("tbody tr, .letter .captured").first.wait_for()
                     await page.screenshot(path=IMAGES / f"{shot.name}.png")
                     await page.close()
                 await browser.close()

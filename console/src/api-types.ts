@@ -44,10 +44,67 @@ export interface Content {
   webpush?: Record<string, unknown>;
 }
 
+export interface DeadLetter {
+  notification_id?: string;
+  user_id?: string;
+  channel?: Channel;
+  template?: string;
+  state?: DeadLetterState;
+  reason?: string;
+  detail?: string;
+  attempts?: number;
+  create_time?: string;
+  resolve_time?: string;
+  resolved_by?: string;
+  note?: string;
+  correlation_id?: string;
+  cause?: DeadLetterCause;
+  run?: number;
+  audit?: Array<DeadLetterAudit>;
+  preview?: DeadLetterPreview;
+}
+
+export type DeadLetterAction = "requeued" | "discarded" | "noted" | "viewed";
+
+export interface DeadLetterAudit {
+  time?: string;
+  action?: DeadLetterAction;
+  actor_kind?: string;
+  actor_id?: string;
+  note?: string;
+  run?: number;
+  job_id?: string;
+  changed?: Array<string>;
+  former_user_id?: string;
+  redirected_to?: string;
+}
+
+export type DeadLetterCause = "provider_permanent" | "provider_transient" | "template" | "recipient" | "bus" | "unknown_outcome" | "internal" | "other";
+
+export interface DeadLetterPreview {
+  redacted?: boolean;
+  recipient?: string;
+  recipient_edited?: boolean;
+  devices?: number;
+  decision?: string;
+  rule?: string;
+  locale?: string;
+  content?: Content;
+  variables?: Record<string, unknown>;
+  problem?: string;
+}
+
+export type DeadLetterState = "open" | "requeued" | "discarded";
+
 export interface DeviceResult {
   device_id?: string;
   accepted?: boolean;
   reason?: string;
+}
+
+export interface ListDeadLettersResponse {
+  dead_letters?: Array<DeadLetter>;
+  next_page_token?: string;
 }
 
 export interface ListNotificationsResponse {

@@ -3,19 +3,21 @@ import { useEffect, useRef } from "preact/hooks";
 import "./style.css";
 import { signOut } from "./api";
 import { helpOpen, listen } from "./keyboard";
+import { DeadLetters } from "./pages/dead-letters";
 import { Feed } from "./pages/feed";
 import { List } from "./pages/list";
 import { One } from "./pages/notification";
 import { SignIn } from "./pages/sign-in";
 import { Empty } from "./parts/basics";
 import { Link, navigate, path } from "./router";
-import { claims, session, testMode } from "./session";
+import { claims, may, session, testMode } from "./session";
 import { nextTheme, theme } from "./theme";
 import { words } from "./words";
 
 const NAVIGATION = [
   ["/notifications", words.notifications],
   ["/live", words.live],
+  ["/dead-letters", words.deadLetters],
 ] as const;
 
 function App() {
@@ -32,7 +34,7 @@ function App() {
           {words.product}
         </Link>
         <nav aria-label={words.product}>
-          {NAVIGATION.map(([to, label]) => (
+          {NAVIGATION.filter(([to]) => to !== "/dead-letters" || may("deadletters:review")).map(([to, label]) => (
             <Link key={to} to={to} aria-current={path.value.startsWith(to) ? "page" : undefined}>
               {label}
             </Link>
@@ -70,12 +72,13 @@ function Page() {
   const [, noun, id] = path.value.split("/");
   useEffect(() => {
     if (path.value === "/") navigate("/notifications", { replace: true });
-    const name = noun === "live" ? words.live : words.notifications;
+    const name = NAVIGATION.find(([to]) => to === `/${noun}`)?.[1] ?? words.notifications;
     document.title = `${name} · ${words.product}`;
   }, [path.value]);
   if (noun === "" || (noun === "notifications" && !id)) return <List />;
   if (noun === "notifications" && id) return <One id={decodeURIComponent(id)} />;
   if (noun === "live") return <Feed />;
+  if (noun === "dead-letters") return <DeadLetters id={id ? decodeURIComponent(id) : undefined} />;
   return (
     <Empty alone title={words.nowhere} hint={path.value}>
       <Link to="/notifications">{words.one.back}</Link>

@@ -40,7 +40,8 @@ interface LinkProps {
   readonly to: string;
   readonly children: ComponentChildren;
   readonly class?: string;
-  readonly "aria-current"?: "page" | undefined;
+  readonly "aria-current"?: "page" | "true" | undefined;
+  readonly onFocus?: () => void;
   readonly "data-row"?: boolean;
 }
 

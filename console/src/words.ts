@@ -1,5 +1,5 @@
 // Every word that the console says, in one place, so that it can be translated.
-import type { Channel, NotificationStatus } from "./api-types";
+import type { Channel, DeadLetterAction, DeadLetterCause, NotificationStatus } from "./api-types";
 
 export const STATUSES: readonly NotificationStatus[] = [
   "scheduled", "pending", "queued", "sending", "retrying", "sent", "failed", "skipped", "cancelled", "expired",
@@ -48,10 +48,41 @@ export const causes: Record<string, string> = {
   CANCELLED: "its sender cancelled it",
 };
 
+export const causeWord: Record<DeadLetterCause, string> = {
+  provider_permanent: "The provider refuses it for good",
+  provider_transient: "The provider failed at every attempt",
+  template: "The template can't be rendered",
+  recipient: "The address or device reaches no one",
+  bus: "The bus gave it up",
+  unknown_outcome: "It may have been sent already",
+  internal: "A defect of ours",
+  other: "Something else",
+};
+
+export const actionWord: Record<DeadLetterAction, string> = { requeued: "requeued", discarded: "discarded", noted: "noted", viewed: "viewed in full" };
+
 export const words = {
   product: "Clarion",
   notifications: "Notifications",
   live: "Live feed",
+  deadLetters: "Dead letters",
+  review: {
+    lead: "What could not be delivered and waits for a decision, by cause.",
+    empty: "Nothing waits for a decision",
+    emptyHint: "Notifications that fail for good appear here.",
+    choose: "Choose one: j and k go through the list.",
+    more: "These are the newest 200. Decide about them, or narrow them down with the API, to see the rest.",
+    tries: (count: number) => (count === 1 ? "1 attempt" : `${count} attempts`),
+    story: "Its whole story",
+    discard: "Discard",
+    discardAsk: "Give this notification up?",
+    discardText: "It is not sent any more and leaves this list. The audit trail keeps it.",
+    decided: "This one has been decided already.",
+    preview: "What would be sent now",
+    masked: "The address and the values of variables are masked.",
+    wouldNot: (rule: string) => `It would not be sent: ${rule}.`,
+    audit: "Audit trail",
+  },
   skip: "Skip to the content",
   signIn: {
     title: "Sign in to Clarion",
@@ -135,6 +166,7 @@ export const words = {
       ["j / k", "Next and previous row"],
       ["Enter", "Open the row"],
       ["/", "Go to the filters"],
+      ["r / x", "Requeue or discard the dead letter"],
       ["p", "Pause and resume the feed"],
       ["?", "This help"],
     ] as const,

@@ -11,7 +11,7 @@ from tests.console.conftest import Console, sign_in
 
 pytestmark = [pytest.mark.system, pytest.mark.asyncio(loop_scope="session")]
 
-_PAGES = ("/console/notifications", "/console/notifications/{id}", "/console/live", "/console/nowhere")
+_PAGES = ("/console/notifications", "/console/dead-letters", "/console/notifications/{id}", "/console/live", "/console/nowhere")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -132,7 +132,7 @@ export function Ask({ title, text, action, danger, note, onDo, onClose }: AskPro
         {note && (
           <label>
             {note}
-            <textarea rows={3} maxLength={1000} onInput={(event) => (written.value = event.currentTarget.value)} />
+            <input maxLength={1000} autoComplete="off" onInput={(event) => (written.value = event.currentTarget.value)} />
           </label>
         )}
         {error.value && (

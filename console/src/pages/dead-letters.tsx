@@ -1,0 +1,202 @@
+import { useSignal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
+import { get, post, type ApiError } from "../api";
+import type { DeadLetter, DeadLetterCause, ListDeadLettersResponse } from "../api-types";
+import { Ask, Empty, Failure, Skeleton, Time, asApiError } from "../parts/basics";
+import { Link, navigate } from "../router";
+import { actionWord, causeWord, channelWord, words } from "../words";
+
+const say = words.review;
+
+// What waits for a decision, by cause. The letter that has the focus is shown beside the list, and keys decide about it.
+export function DeadLetters({ id }: { id: string | undefined }) {
+  const rows = useSignal<readonly DeadLetter[] | null>(null);
+  const more = useSignal(false);
+  const error = useSignal<ApiError | null>(null);
+  const asking = useSignal<"requeue" | "discard" | null>(null);
+  const turn = useSignal(0);
+
+  useEffect(() => {
+    let current = true;
+    error.value = null;
+    get<ListDeadLettersResponse>("/v1/dead-letters", { page_size: 200 }).then(
+      (page) => {
+        if (!current) return;
+        rows.value = byCause(page.dead_letters ?? []);
+        more.value = Boolean(page.next_page_token);
+      },
+      (problem) => {
+        if (current) error.value = asApiError(problem);
+      },
+    );
+    return () => {
+      current = false;
+    };
+  }, [turn.value]);
+
+  const decide = async (what: "requeue" | "discard", note: string) => {
+    if (id === undefined) return;
+    await post(`/v1/dead-letters/${id}:${what}`, { note });
+    const before = rows.value ?? [];
+    const at = before.findIndex((row) => row.notification_id === id);
+    rows.value = before.filter((row) => row.notification_id !== id);
+    const next = rows.value[Math.min(Math.max(0, at), rows.value.length - 1)]?.notification_id;
+    navigate(next ? `/dead-letters/${next}` : "/dead-letters", { replace: true });
+    if (next) requestAnimationFrame(() => document.querySelector<HTMLElement>(`[data-row][href$="${next}"]`)?.focus());
+  };
+
+  if (error.value) return <Failure alone error={error.value} retry={() => (turn.value += 1)} />;
+  return (
+    <>
+      <header class="head">
+        <div>
+          <h1>{words.deadLetters}</h1>
+          <p class="quiet">{say.lead}</p>
+        </div>
+        <button type="button" onClick={() => (turn.value += 1)}>
+          {words.list.refresh}
+        </button>
+      </header>
+      {rows.value === null ? (
+        <Skeleton />
+      ) : rows.value.length === 0 && id === undefined ? (
+        <Empty title={say.empty} hint={say.emptyHint} />
+      ) : (
+        <div class="review">
+          <div class="groups">
+            {groups(rows.value).map(([cause, letters]) => (
+              <Group key={cause} cause={cause} letters={letters} chosen={id} />
+            ))}
+            {more.value && <p class="quiet">{say.more}</p>}
+          </div>
+          {id ? (
+            <Letter key={id} id={id} onAsk={(what) => (asking.value = what)} />
+          ) : (
+            <div class="letter">
+              <p class="quiet">{say.choose}</p>
+            </div>
+          )}
+        </div>
+      )}
+      {asking.value && (
+        <Ask
+          title={asking.value === "requeue" ? words.one.requeueAsk : say.discardAsk}
+          text={asking.value === "requeue" ? words.one.requeueText : say.discardText}
+          action={asking.value === "requeue" ? words.one.requeue : say.discard}
+          danger={asking.value === "discard"}
+          note={words.one.note}
+          onDo={(note) => decide(asking.value ?? "requeue", note)}
+          onClose={() => (asking.value = null)}
+        />
+      )}
+    </>
+  );
+}
+
+const byCause = (letters: readonly DeadLetter[]) => groups(letters).flatMap(([, group]) => group);
+
+function groups(letters: readonly DeadLetter[]): [DeadLetterCause, DeadLetter[]][] {
+  const found = new Map<DeadLetterCause, DeadLetter[]>();
+  for (const letter of letters) {
+    const cause = letter.cause ?? "other";
+    found.set(cause, [...(found.get(cause) ?? []), letter]);
+  }
+  return [...found].sort(([, one], [, other]) => other.length - one.length);
+}
+
+function Group({ cause, letters, chosen }: { cause: DeadLetterCause; letters: readonly DeadLetter[]; chosen: string | undefined }) {
+  return (
+    <section aria-labelledby={`cause-${cause}`}>
+      <h2 id={`cause-${cause}`}>
+        {causeWord[cause]} <span class="quiet">{letters.length}</span>
+      </h2>
+      <ul class="letters">
+        {letters.map((letter) => {
+          const to = `/dead-letters/${letter.notification_id}`;
+          return (
+            <li key={letter.notification_id}>
+              <Link to={to} data-row aria-current={letter.notification_id === chosen ? "true" : undefined} onFocus={() => navigate(to, { replace: true })}>
+                <span class="name">{letter.template}</span>
+                <code>{letter.reason}</code>
+                <span class="quiet">{letter.channel && channelWord[letter.channel]}</span>
+                <Time iso={letter.create_time} />
+              </Link>
+            </li>
+          );
+        })}
+      </ul>
+    </section>
+  );
+}
+
+function Letter({ id, onAsk }: { id: string; onAsk: (what: "requeue" | "discard") => void }) {
+  const letter = useSignal<DeadLetter | null>(null);
+  const error = useSignal<ApiError | null>(null);
+  useEffect(() => {
+    let current = true;
+    // a moment, so that walking through the list with a key held down asks for the last one only
+    const timer = setTimeout(() => {
+      get<DeadLetter>(`/v1/dead-letters/${encodeURIComponent(id)}`).then(
+        (read) => current && (letter.value = read),
+        (problem) => current && (error.value = asApiError(problem)),
+      );
+    }, 80);
+    return () => {
+      current = false;
+      clearTimeout(timer);
+    };
+  }, [id]);
+  if (error.value) return <Failure error={error.value} />;
+  const one = letter.value;
+  if (one === null) return <Skeleton rows={4} />;
+  const preview = one.preview;
+  const content = preview?.content;
+  return (
+    <section class="letter" aria-labelledby="letter">
+      <h2 id="letter">{one.template}</h2>
+      <p>
+        <code>{one.reason}</code> {one.detail}
+      </p>
+      <p class="quiet">
+        {say.tries(one.attempts ?? 0)} · <Time iso={one.create_time} /> · <Link to={`/notifications/${id}`}>{say.story}</Link>
+      </p>
+      {one.state === "open" ? (
+        <div class="decide">
+          <button type="button" class="primary" data-requeue onClick={() => onAsk("requeue")}>
+            {words.one.requeue} <kbd>r</kbd>
+          </button>
+          <button type="button" class="danger" data-discard onClick={() => onAsk("discard")}>
+            {say.discard} <kbd>x</kbd>
+          </button>
+        </div>
+      ) : (
+        <p class="notice">{say.decided}</p>
+      )}
+      <h3>{say.preview}</h3>
+      <p class="quiet">{say.masked}</p>
+      <div class="captured">
+        {preview?.recipient && <p class="quiet">{preview.recipient}</p>}
+        {preview?.decision && preview.decision !== "send" && <p class="problem">{say.wouldNot(preview.rule ?? "")}</p>}
+        {preview?.problem && <p class="problem">{preview.problem}</p>}
+        {content && (
+          <>
+            <h4>{content.subject || content.title}</h4>
+            <pre tabIndex={0}>{content.text || content.body}</pre>
+          </>
+        )}
+      </div>
+      {(one.audit ?? []).length > 0 && (
+        <>
+          <h3>{say.audit}</h3>
+          <ol class="audit">
+            {one.audit?.map((entry, index) => (
+              <li key={index}>
+                <Time iso={entry.time} /> {entry.action && actionWord[entry.action]} {entry.note && `“${entry.note}”`}
+              </li>
+            ))}
+          </ol>
+        </>
+      )}
+    </section>
+  );
+}

@@ -1,0 +1,75 @@
+"""The review of dead letters, by keyboard from start to end."""
+
+import pytest
+from playwright.async_api import Page, expect
+
+from tests.console.conftest import Console, sign_in, sign_in_by_key
+
+pytestmark = [pytest.mark.system, pytest.mark.asyncio(loop_scope="session")]
+
+
+async def _failed(console: Console) -> str:
+    sent = await console.send("hard-bounce")
+    await console.test.settled(sent)
+    return sent
+
+
+async def test_letters_are_grouped_by_cause_and_the_newest_is_first(page: Page, console: Console) -> None:
+    sent = await _failed(console)
+    await sign_in(page, "/console/dead-letters")
+    group = page.get_by_role("region", name="The address or device reaches no one")
+    await expect(group.locator("[data-row]").first).to_have_attribute("href", f"/console/dead-letters/{sent}")
+
+
+async def test_a_whole_review_takes_the_keyboard_alone(page: Page, console: Console) -> None:
+    """The newest is requeued with a note, the one behind it is given up; the focus is on the next one each time."""
+    older, newer = await _failed(console), await _failed(console)
+    await sign_in(page, "/console/dead-letters")
+    await expect(page.locator("[data-row]").first).to_be_visible()
+    await page.keyboard.press("j")
+    await page.wait_for_url(f"**/console/dead-letters/{newer}")
+    await expect(page.locator(".letter .captured")).to_contain_text("Welcome")
+    await page.keyboard.press("r")
+    await expect(page.get_by_label("Note for the audit trail")).to_be_focused()
+    await page.keyboard.type("the mailbox is back")
+    await page.keyboard.press("Enter")
+    await page.wait_for_url(f"**/console/dead-letters/{older}")
+    await expect(page.locator(f'[data-row][href$="{older}"]')).to_be_focused()
+    await expect(page.locator("[data-discard]")).to_be_visible()
+    await page.keyboard.press("x")
+    await expect(page.get_by_role("dialog")).to_be_visible()
+    await page.keyboard.type("a typing mistake")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("dialog")).to_have_count(0)
+    await expect(page.locator(f'[data-row][href$="{older}"]')).to_have_count(0)
+    decided = [await console.live.call("GET", f"/v1/dead-letters/{one}") for one in (newer, older)]
+    assert [(entry["action"], entry["note"]) for letter in decided for entry in letter["audit"][:1]] == [
+        ("requeued", "the mailbox is back"),
+        ("discarded", "a typing mistake"),
+    ]
+    assert decided[1]["state"] == "discarded"
+
+
+async def test_escape_decides_nothing(page: Page, console: Console) -> None:
+    sent = await _failed(console)
+    await sign_in(page, f"/console/dead-letters/{sent}")
+    await expect(page.locator("[data-requeue]")).to_be_visible()
+    await page.keyboard.press("x")
+    await expect(page.get_by_role("dialog")).to_be_visible()
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_role("dialog")).to_have_count(0)
+    assert (await console.live.call("GET", f"/v1/dead-letters/{sent}"))["state"] == "open"
+
+
+async def test_one_that_was_decided_elsewhere_offers_no_decision(page: Page, console: Console) -> None:
+    sent = await _failed(console)
+    await console.live.call("POST", f"/v1/dead-letters/{sent}:discard", {"note": "decided by a program"})
+    await sign_in(page, f"/console/dead-letters/{sent}")
+    await expect(page.get_by_text("This one has been decided already.")).to_be_visible()
+    await expect(page.get_by_text("decided by a program")).to_be_visible()
+    await expect(page.locator("[data-requeue], [data-discard]")).to_have_count(0)
+
+
+async def test_a_key_without_the_scope_is_refused_in_words(page: Page, console: Console) -> None:
+    await sign_in_by_key(page, await console.key("notifications:read"), "/console/dead-letters")
+    await expect(page.get_by_role("alert")).to_contain_text("deadletters:review")
