@@ -24,6 +24,7 @@ from user_svc.devices.models import MAX_DEVICES, Device
 from user_svc.policies.models import Category, DeliveryPolicy, ProjectRules
 from user_svc.preferences.errors import TooManyRules
 from user_svc.preferences.models import MAX_RULES, Choice, PreferenceChanges, Preferences
+from user_svc.preferences.unsubscribing import Person
 from user_svc.recipients.models import Address, Contact, Limited, NewUser, PushTarget, UserReference
 from user_svc.suppressions.models import Suppression
 from user_svc.users.errors import EmailTaken, ExternalIdTaken
@@ -187,7 +188,7 @@ class MemoryPreferences:
             return before
         by_key = {rule.about: rule for rule in (*before.rules, *changes.rules)}
         kept = [rule for rule in by_key.values() if rule.choice is not Choice.INHERIT]
-        if len(kept) > MAX_RULES:
+        if len(kept) > MAX_RULES and not changes.beyond_limit:
             raise TooManyRules
         ordered = tuple(sorted(kept, key=lambda rule: (rule.channel.value, rule.subject)))
         hours = None if changes.inherit_quiet_hours else changes.quiet_hours or before.quiet_hours
@@ -441,6 +442,10 @@ class MemoryContacts:
         users = MemoryUsers(self._memory)
         found = {one: await users.resolve(*one) for one in references}
         return {one: user_id for one, user_id in found.items() if user_id is not None}
+
+    async def people(self, user_ids: Collection[str]) -> Mapping[str, Person]:
+        found = [self._memory.users[user_id] for user_id in user_ids if user_id in self._memory.users]
+        return {user.id: Person(self._memory.projects[user.id], user.locale) for user in found}
 
     async def projects(self, user_ids: Collection[str]) -> Mapping[str, str]:
         return {user_id: self._memory.projects[user_id] for user_id in user_ids if user_id in self._memory.users}

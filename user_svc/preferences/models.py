@@ -74,11 +74,12 @@ class Preferences:
 
 @dataclass(frozen=True, slots=True)
 class PreferenceChanges:
-    """What to change of a person's choices; None leaves the quiet hours as they are."""
+    """What to change of a person's choices; None leaves the quiet hours as they are. `beyond_limit` lets there be more than MAX_RULES."""
 
     rules: Sequence[PreferenceRule] = ()
     quiet_hours: QuietHours | None = None
     inherit_quiet_hours: bool = False
+    beyond_limit: bool = False
 
     @property
     def is_empty(self) -> bool:

@@ -42,7 +42,7 @@ class PreferenceRepository:
             await _remove(connection, user_id, [rule for rule in rules if rule.choice is Choice.INHERIT])
             await _set(connection, user_id, [rule for rule in rules if rule.choice is not Choice.INHERIT])
             changed = await _read(connection, project, user_id)
-            if changed is not None and len(changed.rules) > MAX_RULES:
+            if changed is not None and len(changed.rules) > MAX_RULES and not changes.beyond_limit:
                 raise TooManyRules
         return changed
 

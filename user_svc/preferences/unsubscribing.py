@@ -52,25 +52,35 @@ class PersonStore(Protocol):
         """Those of the ids that are people."""
 
 
+class Link(NamedTuple):
+    """Whom a link is for, and what it refuses. Links of the first release name no template."""
+
+    user_id: str
+    category: str
+    template: str
+
+
 class UnsubscribeLinks:
     """Makes and reads tokens."""
 
     def __init__(self, sealer: Sealer) -> None:
         self._sealer = sealer
 
-    def token(self, user_id: str, category: str) -> str:
-        """The token of a person (canonical id) and a category."""
-        sealed = self._sealer.seal(UUID(user_id).bytes + category.encode(), _NAME)
+    def token(self, user_id: str, category: str, template: str = "") -> str:
+        """The token of a person (canonical id), a category, and the template of the mail that it stands in."""
+        about = f"{category}\0{template}" if template else category
+        sealed = self._sealer.seal(UUID(user_id).bytes + about.encode(), _NAME)
         return base64.urlsafe_b64encode(sealed).decode().rstrip("=")
 
-    def read(self, token: str) -> tuple[str, str]:
-        """The person's id and the category. Raises LinkInvalid."""
+    def read(self, token: str) -> Link:
+        """What the link is about. Raises LinkInvalid."""
         try:
             sealed = base64.b64decode(token.encode("ascii") + b"=" * (-len(token) % 4), altchars=b"-_", validate=True)
             content = self._sealer.open(sealed, _NAME)
         except (SealBroken, ValueError, binascii.Error):
             raise LinkInvalid from None
-        return str(UUID(bytes=content[:_ID_BYTES])), content[_ID_BYTES:].decode()
+        category, _, template = content[_ID_BYTES:].decode().partition("\0")
+        return Link(str(UUID(bytes=content[:_ID_BYTES])), category, template)
 
 
 class Unsubscribing:
@@ -84,22 +94,30 @@ class Unsubscribing:
 
     async def describe(self, token: str) -> Subscription:
         """What the link would refuse. Raises LinkInvalid."""
-        user_id, category = self._links.read(token)
-        person = await self._person(user_id)
-        preferences = await self._preferences.find(person.project, user_id)
+        link = self._links.read(token)
+        person = await self._person(link.user_id)
+        preferences = await self._preferences.find(person.project, link.user_id)
         if preferences is None:
             raise LinkInvalid
-        rule = most_specific(preferences.rules, Channel.EMAIL, category)
-        return Subscription(category, person.locale, rule is not None and rule.choice is Choice.DENY)
+        rule = most_specific(preferences.rules, Channel.EMAIL, link.category, link.template)
+        return Subscription(link.category, person.locale, rule is not None and rule.choice is Choice.DENY)
 
     async def unsubscribe(self, token: str) -> Subscription:
-        """Refuses e-mail of the category. Raises LinkInvalid or TooManyRules."""
-        user_id, category = self._links.read(token)
-        person = await self._person(user_id)
-        rule = PreferenceRule(Channel.EMAIL, category, Choice.DENY)
-        if await self._preferences.update(person.project, user_id, PreferenceChanges([rule]), self._now()) is None:
+        """Refuses e-mail of the category, and of the template where a rule of its own has allowed that. Raises LinkInvalid."""
+        link = self._links.read(token)
+        person = await self._person(link.user_id)
+        preferences = await self._preferences.find(person.project, link.user_id)
+        if preferences is None:
             raise LinkInvalid
-        return Subscription(category, person.locale, refused=True)
+        rules = [PreferenceRule(Channel.EMAIL, link.category, Choice.DENY)]
+        present = most_specific(preferences.rules, Channel.EMAIL, link.category, link.template)
+        if present is not None and present.template and present.choice is Choice.ALLOW:
+            rules.append(PreferenceRule(Channel.EMAIL, "", Choice.DENY, link.template))
+        # a person with as many rules as there may be can still refuse one thing more
+        changes = PreferenceChanges(rules, beyond_limit=True)
+        if await self._preferences.update(person.project, link.user_id, changes, self._now()) is None:
+            raise LinkInvalid
+        return Subscription(link.category, person.locale, refused=True)
 
     async def _person(self, user_id: str) -> Person:
         person = (await self._people.people([user_id])).get(user_id)

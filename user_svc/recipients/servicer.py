@@ -35,7 +35,7 @@ class RecipientServicer(RecipientServiceServicer):
         if query.channel is not Channel.EMAIL or not query.category or recipient.contact is None:
             return ""
         refusable = recipient.decision is Decision.SEND and recipient.verdict.rule != MANDATORY
-        return self._links.token(recipient.contact.user_id, query.category) if refusable else ""
+        return self._links.token(recipient.contact.user_id, query.category, query.template) if refusable else ""
 
     async def BatchCheckUsers(self, request: rpc.BatchCheckUsersRequest, context: object) -> rpc.BatchCheckUsersResponse:
         if not request.projects:
