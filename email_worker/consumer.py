@@ -15,8 +15,8 @@ log = logging.getLogger(__name__)
 class SuppressionList(Protocol):
     """The addresses that get no e-mail."""
 
-    async def suppress(self, project: str, address: str, evidence: str) -> None:
-        """Adds an address of a project with what was seen. Raises ServiceError."""
+    async def suppress(self, project: str, user_id: str, address: str, evidence: str) -> None:
+        """Adds an address at which a person's mail has bounced, with what was seen. Raises ServiceError."""
         ...
 
 
@@ -33,13 +33,13 @@ class EmailConsumer:
         try:
             await self._send_mail(to_mail(job, unsubscribe_base=self._unsubscribe_base))
         except MailboxGone as error:
-            await self._suppress(job.delivery.project, job.recipient.email, f"{error.reason} {error.detail}")
+            await self._suppress(job, f"{error.reason} {error.detail}")
             raise
         return Attempt()
 
-    async def _suppress(self, project: str, address: str, evidence: str) -> None:
+    async def _suppress(self, job: ReadyDelivery, evidence: str) -> None:
         try:
-            await self._suppressions.suppress(project, address, evidence)
+            await self._suppressions.suppress(job.delivery.project, job.delivery.user_id, job.recipient.email, evidence)
         except ServiceError as error:
             # the next mail to it finds out again
             log.warning("address not suppressed", extra={"reason": error.reason})

@@ -11,11 +11,15 @@ from google.protobuf.descriptor import ServiceDescriptor
 from gateway.app import (
     AUTH_SERVICE,
     BREAKER_SERVICE,
+    CHANGE_SERVICE,
     DEAD_LETTER_SERVICE,
     NOTIFICATION_SERVICE,
+    POLICY_SERVICE,
+    PROJECT_SERVICE,
     SAGA_SERVICE,
     TEMPLATE_SERVICE,
     USER_SERVICE,
+    WEBHOOK_SERVICE,
 )
 from gateway.rest import INFO, ClarionAnnotations, schema_comments
 from mesh.rpc.methods import methods_of
@@ -28,7 +32,8 @@ from transcoding.transcoder import bind_all
 _NPX = Path(sys.executable).parent / "npx"
 _LINTER = "@redocly/cli@2.77.0"
 SERVICES = (
-    AUTH_SERVICE, BREAKER_SERVICE, DEAD_LETTER_SERVICE, NOTIFICATION_SERVICE, SAGA_SERVICE, TEMPLATE_SERVICE, USER_SERVICE,
+    AUTH_SERVICE, BREAKER_SERVICE, CHANGE_SERVICE, DEAD_LETTER_SERVICE, NOTIFICATION_SERVICE, POLICY_SERVICE, PROJECT_SERVICE, SAGA_SERVICE,
+    TEMPLATE_SERVICE, USER_SERVICE, WEBHOOK_SERVICE,
 )  # fmt: skip
 
 

@@ -290,3 +290,14 @@ async def test_suppressions_over_the_wire(client: Client) -> None:
     await client.users.DeleteSuppression(delete, metadata=OPERATOR)
     code, _ = await refused(client.users.DeleteSuppression(delete, metadata=OPERATOR))
     assert code == Code.NOT_FOUND
+
+
+async def test_the_bounce_of_a_person_who_is_gone_puts_no_address_on_the_list(client: Client) -> None:
+    """Their last mail was on its way while they were erased."""
+    user = (await client.users.CreateUser(user_service_pb2.CreateUserRequest(email="here@example.com"), metadata=OPERATOR)).user
+    worker = service_metadata("email_worker")
+    for user_id, address in ((user.id, "here@example.com"), (ids.new_id(), "gone@example.com"), ("", "old.worker@example.com")):
+        bounced = recipient_service_pb2.SuppressAddressRequest(user_id=user_id, address=address, evidence="550 5.1.1")
+        await client.recipients.SuppressAddress(bounced, metadata=worker)
+    listed = await client.users.ListSuppressions(suppression_pb2.ListSuppressionsRequest(), metadata=OPERATOR)
+    assert [entry.address for entry in listed.suppressions] == ["here@example.com", "old.worker@example.com"]

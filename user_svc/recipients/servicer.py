@@ -63,5 +63,7 @@ class RecipientServicer(RecipientServiceServicer):
         return rpc.UnsubscribeResponse(subscription=subscription_to_proto(done))
 
     async def SuppressAddress(self, request: rpc.SuppressAddressRequest, context: object) -> rpc.SuppressAddressResponse:
+        if request.user_id and not await self._recipients.check_users([request.user_id]):
+            return rpc.SuppressAddressResponse()  # erased while their last mail was on its way: nothing of them is written any more
         await self._suppressions.create_suppression(request.project or FIRST_PROJECT, request.address, "bounce", request.evidence)
         return rpc.SuppressAddressResponse()

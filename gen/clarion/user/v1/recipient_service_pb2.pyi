@@ -454,22 +454,26 @@ class SuppressAddressRequest(_message.Message):
     ADDRESS_FIELD_NUMBER: _builtins.int
     EVIDENCE_FIELD_NUMBER: _builtins.int
     PROJECT_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
     address: _builtins.str
     """The address that the mail was for."""
     evidence: _builtins.str
     """What was seen, such as the mail server's reply; without addresses."""
     project: _builtins.str
     """The project whose list the address is put on; the first one when empty."""
+    user_id: _builtins.str
+    """The person whom the mail was for. The address of one who is gone by then is not put on a list again; empty puts it there in any case."""
     def __init__(
         self,
         *,
         address: _builtins.str = ...,
         evidence: _builtins.str = ...,
         project: _builtins.str = ...,
+        user_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "evidence", b"evidence", "project", b"project"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "evidence", b"evidence", "project", b"project", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
