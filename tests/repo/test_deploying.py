@@ -1,4 +1,4 @@
-"""Following docs/operations.md to the letter on Kubernetes works: the Secrets that it makes are the ones that the processes want."""
+"""Following docs/deploying.md to the letter on Kubernetes works: the Secrets that it makes are the ones that the processes want."""
 
 import asyncio
 import os
@@ -23,7 +23,7 @@ _RANDOM = {
 
 def documented() -> dict[str, dict[str, str]]:
     """Secret and key to value, as the commands in the document would make them; of a file, the name."""
-    text = (ROOT / "docs" / "operations.md").read_text().replace("\\\n", " ")
+    text = (ROOT / "docs" / "deploying.md").read_text().replace("\\\n", " ")
     for command, value in _RANDOM.items():
         text = text.replace(command, value)
     made: dict[str, dict[str, str]] = {}
