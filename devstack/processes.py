@@ -98,7 +98,7 @@ class ProcessStack:
             "CLARION_WEBHOOK_ALLOW": "127.0.0.0/8",
             "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "gen"))),
         }
-        owner = _package(service).partition(".")[0]
+        owner = package_of(service).partition(".")[0]
         if owner in self._databases:
             own["CLARION_DATABASE_URL"] = self.postgres.url(self._databases[owner])
         if self._shares_port:
@@ -123,7 +123,7 @@ class ProcessStack:
         """Starts one process without waiting for it."""
         with (self.folder / f"{service}.log").open("ab") as log:
             self.processes[service] = subprocess.Popen(
-                [*_ends_with_us(), sys.executable, "-m", _package(service)],
+                [*_ends_with_us(), sys.executable, "-m", package_of(service)],
                 env=self.environ(service), stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder, start_new_session=True,
             )  # fmt: skip
 
@@ -187,7 +187,8 @@ class ProcessStack:
                 self.stop(service)
 
 
-def _package(service: str) -> str:
+def package_of(service: str) -> str:
+    """What runs a process: `python -m` with this."""
     name = service.partition(".")[0]
     return _PACKAGES.get(name, name)
 

@@ -15,7 +15,7 @@ def masked_fields(mask: FieldMask, given: Message, changeable: Sequence[str]) ->
 
     A part of a field stands for the field. Raises InvalidArgument for one that can't be changed.
     """
-    paths = {path.partition(".")[0] for path in mask.paths}
+    paths = {_field_of(path, given) for path in mask.paths}
     if "*" in paths:
         return set(changeable)
     if not paths:
@@ -25,3 +25,10 @@ def masked_fields(mask: FieldMask, given: Message, changeable: Sequence[str]) ->
         names = ", ".join(path[:_LONGEST_PATH] for path in unknown[:_MOST_PATHS])
         raise InvalidArgument.of("update_mask", f"can't change {names}; it may hold {', '.join(changeable)} or *")
     return paths
+
+
+def _field_of(path: str, given: Message) -> str:
+    """The field of which the path names a part; the path itself where that can have none."""
+    name, dot, _ = path.partition(".")
+    field = given.DESCRIPTOR.fields_by_name.get(name)
+    return name if dot and field is not None and field.message_type is not None else path

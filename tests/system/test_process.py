@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from devstack.processes import ROOT, SERVICES
+from devstack.processes import ROOT, SERVICES, package_of
 from tests.system.conftest import System
 
 # one event loop, since all share one system
@@ -20,7 +20,7 @@ async def _run(service: str, *arguments: str, **environ: str) -> tuple[int, str,
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        service,
+        package_of(service),
         *arguments,
         env={**_ENVIRON, **environ},
         cwd=Path("/"),
