@@ -27,7 +27,7 @@ from delivery.lanes import build_topology
 from devstack.broker import MemoryBroker
 from devstack.fcm import FcmServer, open_fcm_server
 from devstack.postgres import PostgresServer
-from devstack.processes import API_KEY, SECRET
+from devstack.processes import API_KEY, SECRET, package_of
 from devstack.smtp import SmtpServer, open_smtp_server
 from devstack.valkey import ValkeyServer
 from gateway.dispatch.outbox import Outbox
@@ -237,7 +237,7 @@ async def _services(
 
     async def start(service: str, port: int, from_env: Callable[[Env], Any], open_app: Callable[[Any], Any]) -> None:
         say(f"starting {service}")
-        owner = "gateway" if service == "webhooks" else service
+        owner = package_of(service).partition(".")[0]
         database = {"CLARION_DATABASE_URL": urls[owner]} if owner in urls else {}
         env = Env({**shared, **database, **targets, "CLARION_GRPC_PORT": str(port), "CLARION_HTTP_PORT": str(ports.rest)})
         settings = from_env(env)

@@ -20,7 +20,6 @@ from gateway.webhooks.settings import EgressSettings
 
 log = logging.getLogger(__name__)
 
-PER_ENDPOINT = 10
 _REPLY_BYTES = 1024
 _CONNECT_S = 5.0
 _RESOLVERS = 32

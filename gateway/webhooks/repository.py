@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from gateway.webhooks.models import MAX_ENDPOINTS, Changes, Delivery, DeliveryState, Endpoint, EndpointState, Selection
-from gateway.webhooks.rows import LAST, delivery_of, selection_of
+from gateway.webhooks.rows import DELIVERY, LAST, delivery_of, selection_of
 from mesh.stores.database import Database
 
 _COLUMNS = f"""
@@ -55,10 +55,9 @@ WITH free AS (UPDATE webhook_endpoints SET hold_until = NULL WHERE id = $1)
 INSERT INTO webhook_deliveries (endpoint_id, id, type, state, due_at, create_time, attempts, tries)
 VALUES ($1, $2, $3, {DeliveryState.WAITING:d}, now(), now(), '[]', 0)
 """
-_DELIVERY = "id, type, position, notification_id, state, due_at, create_time, attempts, tries"
-_FIND_DELIVERY = f"SELECT {_DELIVERY} FROM webhook_deliveries WHERE endpoint_id = $1 AND id = $2"
+_FIND_DELIVERY = f"SELECT {DELIVERY} FROM webhook_deliveries WHERE endpoint_id = $1 AND id = $2"
 _LIST_DELIVERIES = f"""
-SELECT {_DELIVERY} FROM webhook_deliveries
+SELECT {DELIVERY} FROM webhook_deliveries
 WHERE endpoint_id = $1 AND ($2::smallint IS NULL OR state = $2) AND ($3::uuid IS NULL OR notification_id = $3)
     AND ($4::timestamptz IS NULL OR (create_time, COALESCE(position, 0), id) < ($4, $5, $6))
 ORDER BY create_time DESC, COALESCE(position, 0) DESC, id DESC LIMIT $7

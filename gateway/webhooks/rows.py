@@ -16,6 +16,8 @@ COALESCE((
     WHERE b.project = e.project ORDER BY b.first_position DESC LIMIT 1
 ), 0)
 """
+# What `delivery_of` reads.
+DELIVERY = "id, type, position, notification_id, state, due_at, create_time, attempts, tries"
 
 
 def selection_of(row: Any) -> Selection:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from gateway.webhooks.models import Delivery, DeliveryState, EndpointState, Selection
-from gateway.webhooks.rows import LAST, attempts_text, delivery_of, selection_of
+from gateway.webhooks.rows import DELIVERY, LAST, attempts_text, delivery_of, selection_of
 from mesh.stores.database import Database
 
 _WORK = """
@@ -29,14 +29,13 @@ FROM free WHERE e.id = free.id RETURNING {_WORK}
 _RENEW = "UPDATE webhook_endpoints SET lease_until = now() + $3 * interval '1 second' WHERE id = $1 AND lease_by = $2"
 # It stays behind the others that wait, as one whose lease is over.
 _RELEASE = "UPDATE webhook_endpoints SET lease_by = NULL, lease_until = now() WHERE id = $1 AND lease_by = $2"
-_DELIVERY = "id, type, position, notification_id, state, due_at, create_time, attempts, tries"
 _DUE = f"""
-SELECT {_DELIVERY} FROM webhook_deliveries WHERE endpoint_id = $1 AND state = {DeliveryState.WAITING:d} AND due_at <= now()
+SELECT {DELIVERY} FROM webhook_deliveries WHERE endpoint_id = $1 AND state = {DeliveryState.WAITING:d} AND due_at <= now()
 ORDER BY due_at, position LIMIT $2
 """
 # A test first: its owner is waiting for it.
 _OLDEST = f"""
-SELECT {_DELIVERY} FROM webhook_deliveries WHERE endpoint_id = $1 AND state = {DeliveryState.WAITING:d}
+SELECT {DELIVERY} FROM webhook_deliveries WHERE endpoint_id = $1 AND state = {DeliveryState.WAITING:d}
 ORDER BY position IS NOT NULL, create_time, position LIMIT 1
 """
 _RECORD = """
@@ -119,17 +118,10 @@ class WorkRepository:
 
     async def record(self, endpoint: UUID, token: bytes, tried: Sequence[Tried], standing: Standing) -> Work | None:
         """Writes what came of a batch, in one transaction; None, and nothing is written, where the lease was lost meanwhile."""
-        async with self._database.driver() as driver:
-            transaction = driver.transaction()
-            await transaction.start()
-            try:
-                rows = await driver.fetch(_MOVE_ON, endpoint, token, *standing)
-                if rows and tried:
-                    await driver.fetch(_RECORD, endpoint, *_columns_of(tried))
-            except BaseException:
-                await transaction.rollback()
-                raise
-            await transaction.commit()
+        async with self._database.driver() as driver, driver.transaction():
+            rows = await driver.fetch(_MOVE_ON, endpoint, token, *standing)
+            if rows and tried:
+                await driver.fetch(_RECORD, endpoint, *_columns_of(tried))
         return _work(rows[0]) if rows else None
 
 

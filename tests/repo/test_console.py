@@ -18,6 +18,7 @@ def test_every_package_is_locked_with_its_hash_and_without_an_address() -> None:
     assert packages
     assert [name for name, entry in packages.items() if not entry["integrity"].startswith("sha512-")] == []
     assert [name for name, entry in packages.items() if "resolved" in entry] == []
+    assert "://" not in json.dumps(LOCK), "npm also writes whom packages ask for money: take the `funding` entries out"
 
 
 def test_what_the_browser_loads_is_few_packages_in_exact_versions() -> None:

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from devstack.fcm import open_fcm_server
+from devstack.processes import package_of
 from mesh.rpc.service_keys import generate
-from tests.repo.test_manifests import PACKAGES, ROOT, SERVICES, container, objects, of_service, pod, read
+from tests.repo.test_manifests import ROOT, SERVICES, container, objects, of_service, pod, read
 from tests.waiting import GUARD_S
 
 _RANDOM = {
@@ -86,7 +87,7 @@ async def test_a_process_starts_with_the_documented_secrets(service: str, tmp_pa
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            PACKAGES.get(service, service),
+            package_of(service),
             env={**environ_of(service), **account, **own},
             stderr=asyncio.subprocess.PIPE,
             cwd=ROOT,

@@ -11,13 +11,13 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from devstack.processes import package_of
 from mesh.process.settings import Env
 
 ROOT = Path(__file__).resolve().parents[2]
 K8S = ROOT / "k8s"
 RPC_SERVICES = ("gateway", "user_svc", "template_svc")
 SERVICES = (*RPC_SERVICES, "email_worker", "push_worker", "webhooks")
-PACKAGES = {"webhooks": "gateway.webhooks"}
 VERSIONS = ("1.29", kubernetes_validate.latest_version())
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
@@ -78,7 +78,7 @@ def variables(workload: Object) -> dict[str, str]:
 def read(service: str, environ: Mapping[str, str]) -> tuple[Env, Any]:
     """Read a service's settings from an environment, as the process would."""
     env = Env(environ)
-    return env, import_module(f"{PACKAGES.get(service, service)}.settings").Settings.from_env(env)
+    return env, import_module(f"{package_of(service)}.settings").Settings.from_env(env)
 
 
 def ports(service: str, environ: Mapping[str, str]) -> dict[str, int]:
@@ -148,7 +148,7 @@ def test_every_shared_variable_is_read_by_somebody() -> None:
 def test_a_deployment_starts_the_package_and_names_the_ports_that_it_opens(service: str) -> None:
     workload = of_service(service, "Deployment")
     only = container(workload)
-    package = PACKAGES.get(service, service)
+    package = package_of(service)
     assert only["args"] == [package]
     assert (ROOT / package.replace(".", "/") / "__main__.py").is_file()
     assert {port["name"]: port["containerPort"] for port in only["ports"]} == ports(service, variables(workload))
@@ -220,7 +220,7 @@ def test_compose_gives_a_process_good_settings_and_publishes_its_ports(service: 
     env, _ = read(service, compose_environ(name))
     assert env.problems == []
     assert compose_environ(name).keys() <= env.names.keys()
-    assert COMPOSE["services"][name]["command"] == [PACKAGES.get(service, service)]
+    assert COMPOSE["services"][name]["command"] == [package_of(service)]
     assert {target for target in env.names if target.endswith("_TARGET")} <= compose_environ(name).keys(), "localhost is another container"
     published = {int(port.split(":")[-1]) for port in COMPOSE["services"][name]["ports"]}
     opened = ports(service, compose_environ(name))
@@ -255,7 +255,8 @@ def test_compose_grants_more_time_to_stop_than_a_process_takes() -> None:
 
 def test_the_image_holds_every_package_and_no_more() -> None:
     copied = {match[1] for match in re.finditer(r"^COPY (\w+) \1$", DOCKERFILE, flags=re.MULTILINE)}
-    assert copied == {"gen", "mesh", "transcoding", "naming", "peers", "delivery", *SERVICES} - PACKAGES.keys()
+    owners = {package_of(service).partition(".")[0] for service in SERVICES}
+    assert copied == {"gen", "mesh", "transcoding", "naming", "peers", "delivery", *owners}
     ignored = (ROOT / ".dockerignore").read_text().splitlines()
     assert {line[1:] for line in ignored if line.startswith("!")} == copied | {"requirements.lock", "console"}
     assert "COPY --from=console /srv/gateway/console/built gateway/console/built" in DOCKERFILE.splitlines()
