@@ -15,7 +15,7 @@ from typing import Any
 
 import asyncpg
 
-from bench import floors, people
+from bench import floors, people, templates
 from bench.meter import Meter, rss_mb
 from bench.stack import Bench, open_bench
 from bench.wrk import Load, wrk
@@ -115,6 +115,8 @@ async def _measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any
             below = await _floors(bench, min(arguments.seconds, 5))
             _say("people ...")
             decided = await people.measure(bench.postgres)
+            _say("templates ...")
+            rendered = await templates.measure()
             busy = {name: round(rss_mb(pid), 1) for name, pid in bench.pids().items()}
         finally:
             await connection.close()
@@ -136,6 +138,7 @@ async def _measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any
         "rss_mb_after_load": busy,
         "floors": below,
         "people": decided,
+        "templates": rendered,
         "accept": asdict(load),
         "machine": {"python": platform.python_version(), "cores": _cores()},
     }
@@ -181,6 +184,7 @@ def _table(result: dict[str, Any]) -> str:
     }
     lines += [f"{name:<28}{floor[name]:>12}{result[own]:>12}{result[own] / floor[name]:>8.2f}" for name, own in pairs.items()]
     lines += ["", *(f"{f'people: {name}':<28}{value:>12}" for name, value in result["people"].items())]
+    lines += ["", *(f"{f'templates: {name}':<28}{value:>12}" for name, value in result["templates"].items())]
     return "\n".join(lines)
 
 

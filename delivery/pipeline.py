@@ -179,6 +179,7 @@ class DeliveryPipeline:
                 version=item.template_version,
                 locale=item.locale or envelope.recipients[index].locale,
                 variables=item.variables,
+                timezone=envelope.recipients[index].timezone,
             )
             for index, item in waiting
         ]

@@ -77,6 +77,29 @@ def choose(requested: str, available: Collection[str], default: str) -> str:
     return min(same_language.values(), key=lambda tag: (tag_distance(wanted, tag), tag), default=default)
 
 
+def chain(requested: str, chosen: str) -> tuple[str, ...]:
+    """The locales that were looked for, in order, of which only the last was there: ("pt-BR", "pt"); that alone for a senseless tag."""
+    try:
+        subtags = canonical(requested).split("-")
+    except UnknownLocale:
+        return (chosen,)
+    tried = ["-".join(subtags[:length]) for length in range(len(subtags), 0, -1)]
+    matching = [tag.casefold() for tag in tried]
+    folded = _canonical_or_same(chosen).casefold()
+    return (*tried[: matching.index(folded) if folded in matching else None], chosen)
+
+
+def format_locale(requested: str, chosen: str) -> str:
+    """The locale that dates and numbers are written in: the person's own where it is of the chosen text's language and script, else the
+    text's. An English text for `en-GB` has its dates in the British way.
+    """
+    try:
+        wanted = canonical(requested)
+    except UnknownLocale:
+        return chosen
+    return wanted if _same_writing(chosen, wanted) else chosen
+
+
 def _canonical_or_same(tag: str) -> str:
     """What was stored before an alias entered CLDR must still be found."""
     try:

@@ -53,7 +53,7 @@ async def open_app(settings: Settings, *, credentials: CredentialSource | None =
     ):
         door = Door.DIRECT if settings.direct_callers else Door.INTERNAL
         authenticator = Authenticator(credentials or RemoteCredentials(user_svc), identity, revocations=revocations)
-        dispatcher = wire(TemplateRepository(database), authenticator, processes, door)
+        dispatcher = wire(TemplateRepository(database), authenticator, processes, door, complete_only=settings.complete_only)
         # Services of the mesh are known without user_svc, and rendering for them goes on when it is down.
         checks = (Check("database", database.ping), Check("render_processes", processes.ping))
         health = HealthMonitor(checks, services=dispatcher.service_names)
@@ -81,11 +81,13 @@ async def open_processes(settings: Settings) -> AsyncIterator[ProcessPool]:
         await pool.close()
 
 
-def wire(store: TemplateStore, authenticator: Authenticator, processes: Processes, door: Door = Door.DIRECT) -> Dispatcher:
+def wire(
+    store: TemplateStore, authenticator: Authenticator, processes: Processes, door: Door = Door.DIRECT, *, complete_only: bool = False
+) -> Dispatcher:
     """Everything between the store and the wire."""
     library = Library(store)
     scheduler = Scheduler(processes, Standing(time.monotonic))
-    authoring = Authoring(store, library, scheduler, clock=lambda: datetime.now(UTC))
+    authoring = Authoring(store, library, scheduler, clock=lambda: datetime.now(UTC), complete_only=complete_only)
     rendering = Rendering(store, library, scheduler)
     dispatcher = Dispatcher(server_chain(authenticator, door))
     dispatcher.add(TEMPLATE_SERVICE, TemplateServicer(authoring, rendering))

@@ -1,61 +1,160 @@
 """Checks what an author submits: all that can be known before a rendering is refused here, with every fault named at once."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
 
 from delivery.fcm_fields import faults
 from mesh.errors import FieldViolation
 from naming.locales import UnknownLocale, canonical
 from template_svc.blocks import PLATFORMS, texts_of
+from template_svc.catalogs import CatalogFault, read_catalog
 from template_svc.errors import InvalidContents
-from template_svc.models import Channel, Checked, Content
+from template_svc.markup import MarkupFault, html_of_mjml, text_of_html, with_inline_styles
+from template_svc.models import Channel, Checked, Content, with_derived
 from template_svc.renderer import REQUIRED, CompiledContent, Compiler, PartFault, is_https
 
 # Characters of source in all locales together: it bounds the time that compiling takes.
 MAX_VERSION_SIZE = 1_000_000
 MAX_DATA_KEY = 100
 
-_FOREIGN = {Channel.EMAIL: ("title", "body", "image", "data", *PLATFORMS), Channel.PUSH: ("subject", "html", "text")}
+_FOREIGN = {Channel.EMAIL: ("title", "body", "image", "data", *PLATFORMS), Channel.PUSH: ("subject", "mjml", "html", "text")}
 _RESERVED_KEYS = frozenset({"from", "notification", "message_type"})
 _RESERVED_PREFIXES = ("google", "gcm")
 
 
-def check_contents(contents: Mapping[str, Content], channel: Channel, default_locale: str, compiler: Compiler) -> Checked:
-    """Raises InvalidContents with every fault. Takes seconds for the largest contents."""
+def check_contents(
+    contents: Mapping[str, Content], catalogs: Mapping[str, str], channel: Channel, default_locale: str, compiler: Compiler
+) -> Checked:
+    """What becomes of the contents and of the catalogues (PO files by locale) as a version. Raises InvalidContents with every fault.
+
+    Takes seconds for the largest contents.
+    """
     if not contents:
         raise InvalidContents.because([FieldViolation("contents", "is required")])
-    if sum(content.size for content in contents.values()) > MAX_VERSION_SIZE:
-        raise InvalidContents.because([FieldViolation("contents", f"must have at most {MAX_VERSION_SIZE} characters in all")])
-    violations: list[FieldViolation] = []
-    checked: dict[str, Content] = {}
-    compiled: dict[str, CompiledContent] = {}
-    paths: dict[str, str] = {}
+    if sum(content.size for content in contents.values()) + sum(map(len, catalogs.values())) > MAX_VERSION_SIZE:
+        problem = f"must have at most {MAX_VERSION_SIZE} characters in all, catalogs included"
+        raise InvalidContents.because([FieldViolation("contents", problem)])
+    check = _Check(channel, default_locale, compiler)
     for tag, content in contents.items():
+        check.take_content(tag, content)
+    if default_locale not in check.paths and not check.violations:
+        check.violations.append(FieldViolation("contents", f"must hold the template's default locale {default_locale!r}"))
+    if not check.violations:
+        check.violations.extend(_unknown_variables(check.compiled, default_locale, check.paths))
+    if not check.violations:
+        for tag, text in catalogs.items():
+            check.take_catalog(tag, text)
+    if not check.violations and sum(len(text) for parts in check.derived.values() for text in parts.values()) > MAX_VERSION_SIZE:
+        check.violations.append(FieldViolation("contents", f"make more than {MAX_VERSION_SIZE} characters of HTML and text in all"))
+    if check.violations:
+        raise InvalidContents.because(check.violations)
+    return check.result()
+
+
+class _Check:
+    """The state of one check: `paths` is the tag that each canonical locale was given under."""
+
+    def __init__(self, channel: Channel, default_locale: str, compiler: Compiler) -> None:
+        self._channel = channel
+        self._default_locale = default_locale
+        self._compiler = compiler
+        self.violations: list[FieldViolation] = []
+        self.paths: dict[str, str] = {}
+        self.compiled: dict[str, CompiledContent] = {}
+        self.derived: dict[str, dict[str, str]] = {}
+        self._finished: dict[str, Content] = {}
+        self._catalogs: dict[str, dict[str, Any]] = {}
+
+    def take_content(self, tag: str, content: Content) -> None:
+        """Checks and compiles a content as its author gave it."""
         path = f"contents.{tag}"
+        locale = self._locale(path, tag)
+        if locale is None:
+            return
+        self.paths[locale] = tag
+        found = list(_faults(path, content, self._channel))
+        self.violations.extend(found)
+        if found:
+            return
+        try:
+            derived = derived_parts(content) if self._channel is Channel.EMAIL else {}
+        except MarkupFault as fault:
+            self.violations.append(FieldViolation(f"{path}.mjml", str(fault)))
+            return
+        if derived:
+            self.derived[locale] = derived
+        self._finished[locale] = with_derived(content, derived)
+        self._compile(path, locale)
+
+    def take_catalog(self, tag: str, text: str) -> None:
+        """Reads a catalogue for the default locale's content, and compiles that with it."""
+        path = f"catalogs.{tag}"
+        locale = self._locale(path, tag)
+        if locale is None:
+            return
+        self.paths[locale] = tag
+        messages = self.compiled[self._default_locale].messages
+        if not messages:
+            self.violations.append(FieldViolation(path, "translates nothing: the default locale's content has no {% trans %}"))
+            return
+        try:
+            translations, problems = read_catalog(text, locale, messages)
+        except CatalogFault as fault:
+            self.violations.append(FieldViolation(path, str(fault)))
+            return
+        self.violations += [FieldViolation(path, problem) for problem in problems]
+        catalog = {"formula": translations.formula, "forms": {key: list(forms) for key, forms in translations.forms.items()}}
+        self._catalogs[locale] = {**catalog, "file": text}
+        default = self._finished[self._default_locale]
+        self._finished[locale] = replace(default, catalog={"source": self._default_locale, **catalog})
+        if not problems:
+            self._compile(path, locale)
+
+    def result(self) -> Checked:
+        """Once there are no violations."""
+        default = self.compiled[self._default_locale]
+        unused = {
+            locale: sorted(default.variables.known - content.variables.known)
+            for locale, content in self.compiled.items()
+            if locale not in self._catalogs
+        }
+        return Checked(
+            locales={tag: locale for locale, tag in self.paths.items() if locale not in self._catalogs},
+            required_variables=sorted(set[str]().union(*(content.variables.required for content in self.compiled.values()))),
+            derived=self.derived,
+            catalogs=self._catalogs,
+            messages=[list(message) for message in {message.key: message for message in reversed(default.messages)}.values()][::-1],
+            unused={locale: names for locale, names in unused.items() if names},
+        )
+
+    def _locale(self, path: str, tag: str) -> str | None:
         try:
             locale = canonical(tag)
         except UnknownLocale:
-            violations.append(FieldViolation(path, "is not a known BCP 47 locale such as en or pt-BR"))
-            continue
-        if locale in checked:
-            violations.append(FieldViolation(path, f"is the same locale as contents.{paths[locale]}"))
-            continue
-        checked[locale], paths[locale] = content, tag
-        found = list(_faults(path, content, channel))
-        violations.extend(found)
-        if not found:
-            try:
-                compiled[locale] = compiler.compile(content, channel)
-            except PartFault as fault:
-                wrong = (fault, *fault.others)
-                violations += [FieldViolation(f"{path}.{each.part}", f"line {each.line}: {each.description}") for each in wrong]
-    if default_locale not in checked and not violations:
-        violations.append(FieldViolation("contents", f"must hold the template's default locale {default_locale!r}"))
-    if not violations:
-        violations.extend(_unknown_variables(compiled, default_locale, paths))
-    if violations:
-        raise InvalidContents.because(violations)
-    required = set[str]().union(*(content.variables.required for content in compiled.values()))
-    return Checked({tag: locale for locale, tag in paths.items()}, sorted(required))
+            self.violations.append(FieldViolation(path, "is not a known BCP 47 locale such as en or pt-BR"))
+            return None
+        if locale in self.paths:
+            kind = "contents" if locale not in self._catalogs else "catalogs"
+            self.violations.append(FieldViolation(path, f"is the same locale as {kind}.{self.paths[locale]}"))
+            return None
+        return locale
+
+    def _compile(self, path: str, locale: str) -> None:
+        try:
+            self.compiled[locale] = self._compiler.compile(self._finished[locale], self._channel, locale)
+        except PartFault as fault:
+            wrong = (fault, *fault.others)
+            self.violations += [FieldViolation(f"{path}.{each.part}", f"line {each.line}: {each.description}") for each in wrong]
+
+
+def derived_parts(content: Content) -> dict[str, str]:
+    """The parts of a mail that are made of others: `html` of MJML or with its styles inline, `text` where there is none."""
+    html = html_of_mjml(content.mjml) if content.mjml.strip() else with_inline_styles(content.html)
+    derived = {} if html == content.html else {"html": html}
+    if html.strip() and not content.text.strip():
+        derived["text"] = text_of_html(html)
+    return derived
 
 
 def _unknown_variables(compiled: Mapping[str, CompiledContent], default_locale: str, paths: Mapping[str, str]) -> Iterator[FieldViolation]:
@@ -77,9 +176,11 @@ def _faults(path: str, content: Content, channel: Channel) -> Iterator[FieldViol
     for name in REQUIRED[channel]:
         if not getattr(content, name).strip():
             yield FieldViolation(f"{path}.{name}", f"is required for {channel.value}")
-    if channel is Channel.EMAIL and not content.html.strip() and not content.text.strip():
-        yield FieldViolation(path, "needs html or text, or both")
-    for name in ("subject", "html", "text", "title", "body", "image"):
+    if channel is Channel.EMAIL and not any(part.strip() for part in (content.mjml, content.html, content.text)):
+        yield FieldViolation(path, "needs mjml, html or text")
+    if content.mjml.strip() and content.html.strip():
+        yield FieldViolation(f"{path}.mjml", "makes the HTML by itself; leave out html")
+    for name in ("subject", "mjml", "html", "text", "title", "body", "image"):
         if "\0" in getattr(content, name):
             yield FieldViolation(f"{path}.{name}", "must not contain NUL characters")
     if channel is Channel.PUSH:

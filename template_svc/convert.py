@@ -1,6 +1,7 @@
 """Templates between their messages and models."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 
@@ -70,7 +71,9 @@ def contents_from_proto(contents: Mapping[str, template_pb2.Content]) -> dict[st
 def content_from_proto(message: template_pb2.Content) -> Content:
     """The source of one locale."""
     blocks = {platform: MessageToDict(block) for platform in PLATFORMS if (block := getattr(message, platform)).fields}
-    return Content(message.subject, message.html, message.text, message.title, message.body, message.image, dict(message.data), **blocks)
+    names = ("subject", "mjml", "html", "text", "title", "body", "image")
+    parts: dict[str, Any] = {**{name: getattr(message, name) for name in names}, **blocks}
+    return Content(data=dict(message.data), **parts)
 
 
 def template_to_proto(template: Template) -> template_pb2.Template:
@@ -99,6 +102,15 @@ def version_to_proto(version: TemplateVersion) -> template_pb2.TemplateVersion:
     )
     for locale, content in version.contents.items():
         content_to_proto(content, message.contents[locale])
+    for locale, catalog in version.catalogs.items():
+        message.catalogs[locale] = catalog["file"]
+    for report in version.completeness():
+        message.locales.add(
+            locale=report.locale,
+            messages=report.messages,
+            translated_messages=report.translated,
+            unused_variables=report.unused_variables,
+        )
     return message
 
 
@@ -131,11 +143,11 @@ def keys_from_proto(request: render_service_pb2.BatchDescribeTemplatesRequest) -
 
 def request_from_proto(item: render_service_pb2.RenderItem) -> RenderRequest:
     key = VersionKey(item.project or FIRST_PROJECT, item.template, item.version)
-    return RenderRequest(key, item.locale, item.variables.SerializeToString())
+    return RenderRequest(key, item.locale, item.variables.SerializeToString(), item.timezone)
 
 
 def preview_to_proto(rendered: Rendered) -> template_service_pb2.PreviewTemplateResponse:
-    response = template_service_pb2.PreviewTemplateResponse(locale=rendered.locale, version=rendered.version)
+    response = template_service_pb2.PreviewTemplateResponse(locale=rendered.locale, version=rendered.version, locale_chain=rendered.chain)
     response.content.MergeFromString(rendered.content)
     return response
 
@@ -149,5 +161,6 @@ def results_to_proto(results: list[Rendered | ServiceError]) -> render_service_p
             message.error.CopyFrom(to_status(result))
         else:
             message.rendered.locale = result.locale
+            message.rendered.locale_chain.extend(result.chain)
             message.rendered.content.MergeFromString(result.content)
     return response

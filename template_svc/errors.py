@@ -1,6 +1,9 @@
 """The errors of template_svc, each with its stable reason."""
 
+from collections.abc import Sequence
+
 from mesh.errors import AlreadyExists, FailedPrecondition, FieldViolation, InvalidArgument, NotFound, ResourceExhausted, Unavailable
+from template_svc.models import LocaleReport
 
 
 class TemplateNotFound(NotFound):
@@ -37,6 +40,18 @@ class NothingToPreview(FailedPrecondition):
 
     def __init__(self, name: str) -> None:
         super().__init__(f"template {name!r} has no version yet; create one first")
+
+
+class IncompleteLocale(FailedPrecondition):
+    """Only complete locales may be published; each violation names one and what it lacks."""
+
+    reason = "INCOMPLETE_LOCALE"
+
+    @classmethod
+    def because(cls, reports: Sequence[LocaleReport]) -> "IncompleteLocale":
+        """At least one report, of which none is complete."""
+        violations = [FieldViolation(f"locales.{report.locale}", _lacks(report)) for report in reports]
+        return cls(f"{violations[0].field}: {violations[0].description}; complete it, or leave it out", violations=violations)
 
 
 class InvalidContents(InvalidArgument):
@@ -118,3 +133,9 @@ class TooManyPreviews(ResourceExhausted):
     """A caller has as many previews and checks in hand as one caller may have."""
 
     reason = "TOO_MANY_PREVIEWS"
+
+
+def _lacks(report: LocaleReport) -> str:
+    if report.translated < report.messages:
+        return f"{report.messages - report.translated} of {report.messages} texts are not translated"
+    return f"does not mention {', '.join(map(repr, report.unused_variables))}"

@@ -30,6 +30,8 @@ from template_svc.arguments import (
     whole,
     word,
 )
+from template_svc.language import PARAMETERS as LANGUAGE_PARAMETERS
+from template_svc.language import is_plural, language_filters
 from template_svc.sandbox import StrictMissing, TemplateEnvironment, TemplateFault, as_text, bounded_number, format_text, raise_missing
 
 MAX_LIST = 100_000
@@ -75,6 +77,7 @@ PARAMETERS: Mapping[str, tuple[Parameter, ...]] = {
         Parameter("wrapstring", optional(short_text(16)), None),
         Parameter("break_on_hyphens", boolean, True),
     ),
+    **LANGUAGE_PARAMETERS,
 }
 
 
@@ -99,6 +102,7 @@ def template_filters() -> dict[str, Function]:
         "reverse": _reverse,
         "round": _round,
         "sum": _sum,
+        **language_filters(),
     }
     texts = ("capitalize", "e", "escape", "forceescape", "indent", "lower", "replace", "string", "striptags", "title", "trim", "truncate")
     for name in (*texts, "upper", "urlencode", "wordcount", "wordwrap"):
@@ -138,7 +142,13 @@ def template_tests() -> dict[str, Function]:
     }
     comparisons = {name: _comparison(function) for function, names in compare.items() for name in names}
     numeric = {"even": _numeric("even", 0), "odd": _numeric("odd", 0), "divisibleby": _numeric("divisibleby", 1)}
-    return {**{name: cast("Function", TESTS[name]) for name in plain}, **comparisons, **numeric, "in": _is_in}
+    return {
+        **{name: cast("Function", TESTS[name]) for name in plain},
+        **comparisons,
+        **numeric,
+        "in": _is_in,
+        "plural": pass_environment(is_plural),
+    }
 
 
 def _guarded(name: str, function: Function) -> Function:

@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from naming import locales
 from template_svc.models import StoredVersion, TemplateKey, TextSize, VersionKey
@@ -75,6 +75,14 @@ class LruCache(Generic[K, V]):
         return list(self._entries)
 
 
+class Choice(NamedTuple):
+    """Which content serves a person: its locale, the one that values are written in, and the locales that were looked for before it."""
+
+    locale: str
+    formats: str
+    chain: tuple[str, ...]
+
+
 class LoadedVersion:
     """A version and the locales that were chosen from it so far."""
 
@@ -83,17 +91,18 @@ class LoadedVersion:
     def __init__(self, stored: StoredVersion) -> None:
         self.stored = stored
         self._size: TextSize | None = None
-        self._choices: dict[str, str] = {}
+        self._choices: dict[str, Choice] = {}
 
-    def locale_for(self, requested: str) -> str:
-        """The locale of this version that serves who asked for `requested`; the template's default for an empty or senseless one."""
-        chosen = self._choices.get(requested)
-        if chosen is None:
+    def choose(self, requested: str) -> Choice:
+        """What this version has for a person of the locale `requested`; the template's default for an empty or senseless one."""
+        choice = self._choices.get(requested)
+        if choice is None:
             chosen = locales.choose(requested, self.stored.contents, self.stored.default_locale)
+            choice = Choice(chosen, locales.format_locale(requested, chosen), locales.chain(requested, chosen))
             if len(self._choices) >= MAX_CHOICES:  # senders may make up any number of tags
                 self._choices.clear()
-            self._choices[requested] = chosen
-        return chosen
+            self._choices[requested] = choice
+        return choice
 
     @property
     def size(self) -> TextSize:

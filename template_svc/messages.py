@@ -26,7 +26,7 @@ def content_to_bytes(content: Content) -> bytes:
 
 def content_to_proto(content: Content, message: template_pb2.Content) -> None:
     """Fills `message`."""
-    for name in ("subject", "html", "text", "title", "body", "image"):
+    for name in ("subject", "mjml", "html", "text", "title", "body", "image"):
         value = getattr(content, name)
         if value:
             setattr(message, name, value)

@@ -1,11 +1,14 @@
 """What template_svc speaks of: templates, versions, contents, and requests to render them."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
+
+# Between the context and the text of a message, as in gettext's own files.
+_CONTEXT = "\x04"
 
 
 class Channel(StrEnum):
@@ -27,6 +30,7 @@ class Content:
     """The text of one version in one locale: Jinja2 source when it is stored, the finished text when it is rendered."""
 
     subject: str = ""
+    mjml: str = ""
     html: str = ""
     text: str = ""
     title: str = ""
@@ -37,13 +41,43 @@ class Content:
     android: Mapping[str, Any] = field(default_factory=dict)
     apns: Mapping[str, Any] = field(default_factory=dict)
     webpush: Mapping[str, Any] = field(default_factory=dict)
+    # of a locale that a catalogue translates: {"source": locale of the texts, "formula": of its plurals, "forms": {text: [forms]}}
+    catalog: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
         """In characters."""
-        texts = (self.subject, self.html, self.text, self.title, self.body, self.image, *self.data.values())
+        texts = (self.subject, self.mjml, self.html, self.text, self.title, self.body, self.image, *self.data.values())
         blocks = (self.android, self.apns, self.webpush)
-        return sum(map(len, texts)) + sum(len(json.dumps(block)) for block in blocks if block)
+        forms = self.catalog.get("forms", {}).items()
+        translations = sum(len(key) + sum(map(len, texts)) for key, texts in forms)
+        return sum(map(len, texts)) + sum(len(json.dumps(block)) for block in blocks if block) + translations
+
+
+class Message(NamedTuple):
+    """A text to be translated: where it stands (`html`), its line there, and the plural if it has one."""
+
+    part: str
+    line: int
+    context: str
+    text: str
+    plural: str
+    variables: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        """Its name in a catalogue."""
+        return key_of(self.context, self.text)
+
+
+def messages_of(rows: Iterable[Sequence[Any]]) -> tuple[Message, ...]:
+    """Messages from plain data."""
+    return tuple(Message(part, line, context, text, plural, tuple(variables)) for part, line, context, text, plural, variables in rows)
+
+
+def key_of(context: str, text: str) -> str:
+    """The name of a text in a catalogue."""
+    return f"{context}{_CONTEXT}{text}" if context else text
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +111,30 @@ class Template(NewTemplate):
 
 @dataclass(frozen=True, slots=True)
 class NewVersion:
-    """A checked set of contents by canonical locale, and the variables that every notification must give, sorted."""
+    """A checked set of contents by canonical locale, and the variables that every notification must give, sorted.
+
+    `derived` are the parts that are made of others (HTML of MJML, a text of HTML), by locale; `catalogs` the translations of the default
+    locale's content into others; `messages` what there is to be translated; `unused` the variables of the default locale that another
+    one's content does not mention.
+    """
 
     contents: Mapping[str, Content]
     required_variables: tuple[str, ...]
+    derived: Mapping[str, Mapping[str, str]] = field(default_factory=dict, kw_only=True)
+    catalogs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, kw_only=True)
+    messages: tuple[Message, ...] = field(default=(), kw_only=True)
+    unused: Mapping[str, Sequence[str]] = field(default_factory=dict, kw_only=True)
+
+    def finished(self, default_locale: str) -> dict[str, Content]:
+        """The contents that are rendered: those of catalogues too, and the derived parts in their places."""
+        return finished_contents(self.contents, self.derived, self.catalogs, default_locale)
+
+    def completeness(self) -> list["LocaleReport"]:
+        """One report per locale, sorted."""
+        total = len(self.messages)
+        reports = [LocaleReport(locale, total, total, tuple(self.unused.get(locale, ()))) for locale in self.contents]
+        reports += [LocaleReport(locale, total, len(catalog["forms"]), ()) for locale, catalog in self.catalogs.items()]
+        return sorted(reports)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +156,25 @@ class StoredVersion:
     default_locale: str
     contents: Mapping[str, Content]
     required_variables: tuple[str, ...]
+
+
+def finished_contents(
+    contents: Mapping[str, Content],
+    derived: Mapping[str, Mapping[str, str]],
+    catalogs: Mapping[str, Mapping[str, Any]],
+    default_locale: str,
+) -> dict[str, Content]:
+    """See `NewVersion.finished`."""
+    finished = {locale: with_derived(content, derived.get(locale, {})) for locale, content in contents.items()}
+    for locale, catalog in catalogs.items():
+        used = {"source": default_locale, "formula": catalog["formula"], "forms": catalog["forms"]}
+        finished[locale] = replace(finished[default_locale], catalog=used)
+    return finished
+
+
+def with_derived(content: Content, derived: Mapping[str, str]) -> Content:
+    """The content as it is rendered: the parts that are made of others in their places."""
+    return replace(content, mjml="", html=derived.get("html", content.html), text=derived.get("text", content.text))
 
 
 class TextSize(NamedTuple):
@@ -126,11 +199,31 @@ class TemplateSummary:
     size: TextSize | None = None
 
 
+class LocaleReport(NamedTuple):
+    """How complete a locale is: the texts that a catalogue can translate, how many are, and variables that its content leaves out."""
+
+    locale: str
+    messages: int
+    translated: int
+    unused_variables: tuple[str, ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is missing."""
+        return self.translated == self.messages and not self.unused_variables
+
+
 class Checked(NamedTuple):
-    """Contents that can become a version: the canonical locale of each tag, and the variables that all of them together need, sorted."""
+    """Contents that can become a version: the canonical locale of each tag, the variables that all of them together need, sorted, and what
+    `NewVersion` says of the rest, as plain data.
+    """
 
     locales: dict[str, str]
     required_variables: list[str]
+    derived: dict[str, dict[str, str]]
+    catalogs: dict[str, dict[str, Any]]
+    messages: list[list[Any]]
+    unused: dict[str, list[str]]
 
 
 class TemplateKey(NamedTuple):
@@ -163,24 +256,32 @@ class ContentKey(NamedTuple):
 
 
 class RenderRequest(NamedTuple):
-    """Asks for one finished text. `variables` is a serialized google.protobuf.Struct, which only a render process reads."""
+    """Asks for one finished text. `variables` is a serialized google.protobuf.Struct, which only a render process reads; `timezone` is
+    that of the person, UTC when empty.
+    """
 
     key: VersionKey
     locale: str
     variables: bytes
+    timezone: str = ""
 
 
 class RenderJob(NamedTuple):
-    """A request whose content is chosen: `source` is the text that `key` names."""
+    """A request whose content is chosen: `source` is the text that `key` names, `formats` the locale that values are written in, and
+    `chain` how the content was found.
+    """
 
     key: ContentKey
     channel: Channel
     source: Content
     variables: bytes
+    formats: str
+    timezone: str
+    chain: tuple[str, ...]
 
 
 class Rendered(NamedTuple):
-    """A finished text, and the locale and version that were used.
+    """A finished text, the locale and version that were used, and the locales that were looked for, the used one last.
 
     `content` is a serialized clarion.template.v1.Content: a render process writes it, and nothing reads it on its way to the caller.
     """
@@ -188,3 +289,4 @@ class Rendered(NamedTuple):
     content: bytes
     locale: str
     version: int
+    chain: tuple[str, ...]

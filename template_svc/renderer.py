@@ -5,7 +5,7 @@ or the variable, never a Python class or a value. Processor time and memory are 
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -18,10 +18,22 @@ from delivery.push_message import MAX_PUSH_BYTES, PushText, greatest_size
 from template_svc.blocks import PLATFORMS, texts_of, with_texts
 from template_svc.errors import MissingVariable, OutputTooLarge, RenderFailed, RenderTooSlow
 from template_svc.filters import template_filters, template_tests
+from template_svc.html_language import with_language
 from template_svc.html_places import mark_outputs
-from template_svc.models import Channel, Content
+from template_svc.language import language_functions
+from template_svc.models import Channel, Content, Message
+from template_svc.reader import Reader
 from template_svc.sandbox import BudgetExceeded, MissingValue, TemplateEnvironment, TemplateFault
 from template_svc.syntax import SyntaxFault, Variables, check, variables_of
+from template_svc.translation import (
+    GETTEXT_FORM,
+    PLURAL_IN,
+    Translating,
+    TranslationExtension,
+    Translations,
+    is_gettext_form,
+    is_plural_in,
+)
 
 MAX_PART_BYTES = 256 * 1024
 # RFC 5322: the characters of a line. A longer subject would be cut or refused on its way.
@@ -64,23 +76,27 @@ class CompiledContent:
     variables: Variables
     blocks: Mapping[str, Any] = field(default_factory=dict)
     block_texts: tuple[_Part, ...] = ()
+    messages: Sequence[Message] = ()
 
 
 class Compiler:
     """Compiles contents. For one thread at a time: its budget is one for all."""
 
     def __init__(self) -> None:
-        allowed, known_tests = template_filters(), template_tests()
-        self._html = TemplateEnvironment(autoescape=True, filters=allowed, tests=known_tests)
+        self._html = _environment(autoescape=True)
         # Only HTML is escaped: a subject or a push text with `&amp;` in it would be shown like that.
-        self._text = TemplateEnvironment(autoescape=False, filters=allowed, tests=known_tests)
+        self._text = _environment(autoescape=False)
 
-    def compile(self, content: Content, channel: Channel, *, stored: bool = False) -> CompiledContent:
-        """Raises PartFault, with those of all parts that do not compile.
+    def compile(self, content: Content, channel: Channel, locale: str, *, stored: bool = False) -> CompiledContent:
+        """Raises PartFault, with those of all parts that do not compile. `locale` is the language that it is written in.
 
         A `stored` content was made when less was refused: a variable where none may stand in HTML does not make it fail.
         """
-        variables = Variables()
+        variables, messages = Variables(), list[Message]()
+        catalog = content.catalog
+        translations = Translations(catalog["formula"], catalog["forms"]) if catalog else None
+        for environment in (self._html, self._text):
+            _translating(environment).begin(catalog["source"] if catalog else locale, translations, messages)
         blocks = {platform: block for platform in PLATFORMS if (block := getattr(content, platform))}
         in_blocks = (text for platform, block in blocks.items() for text in texts_of(block, platform))
         in_data = ((f"data.{key}", source) for key, source in sorted(content.data.items()))
@@ -89,7 +105,7 @@ class Compiler:
         def compiled(sources: Iterable[tuple[str, str]]) -> Iterator[_Part]:
             for name, source in sources:
                 try:
-                    yield self._compile(name, source, variables, stored=stored)
+                    yield self._compile(name, source, variables, locale, stored=stored)
                 except PartFault as fault:
                     wrong.extend((fault, *fault.others))
 
@@ -97,9 +113,11 @@ class Compiler:
         if wrong:
             wrong[0].others = wrong[1:]
             raise wrong[0]
-        return CompiledContent(channel, parts, data, variables, blocks, block_texts)
+        return CompiledContent(channel, parts, data, variables, blocks, block_texts, messages)
 
-    def _compile(self, name: str, source: str, variables: Variables, *, stored: bool) -> _Part:
+    def _compile(self, name: str, source: str, variables: Variables, locale: str, *, stored: bool) -> _Part:
+        if name == "html":
+            source = with_language(source, locale)
         if not _SYNTAX.search(source):
             if len(source.encode()) > MAX_PART_BYTES:
                 raise PartFault(name, 1, f"has more than {MAX_PART_BYTES} bytes")
@@ -108,9 +126,10 @@ class Compiler:
             return _Part(name, _single_line(source) if name in SINGLE_LINE else source, None)
         environment = self._html if name == "html" else self._text
         environment.refill()
+        _translating(environment).part = name
         try:
             tree = environment.parse(source)
-            wrong = check(tree, environment.filters, environment.tests)
+            wrong = check(tree, environment.filters, environment.tests, locale)
             if name == "html":
                 wrong += mark_outputs(tree, stored=stored)
             if wrong:
@@ -131,11 +150,12 @@ class Compiler:
 class Renderer(Compiler):
     """Compiles and renders."""
 
-    def render(self, compiled: CompiledContent, variables: dict[str, Any], place: str) -> Content:
+    def render(self, compiled: CompiledContent, variables: dict[str, Any], place: str, reader: Reader) -> Content:
         """The finished content. `place` names the content in errors, such as `contents.en`.
 
         Raises MissingVariable, OutputTooLarge, RenderTooSlow or RenderFailed; none of them passes when it is tried again.
         """
+        self._html.reader = self._text.reader = reader
         texts, data = self._render_all(compiled, variables, place)
         content = Content(data=data, **texts, **self._render_blocks(compiled, variables, place))
         _check_finished(content, compiled.channel, place)
@@ -175,6 +195,23 @@ class Renderer(Compiler):
         if len(text) > MAX_PART_BYTES // 4 and len(text.encode()) > MAX_PART_BYTES:
             raise OutputTooLarge.at(f"{place}.{part.name}", None, f"makes more than {MAX_PART_BYTES} bytes with these values")
         return text
+
+
+def _environment(*, autoescape: bool) -> TemplateEnvironment:
+    tests = {**template_tests(), GETTEXT_FORM: is_gettext_form, PLURAL_IN: is_plural_in}
+    return TemplateEnvironment(
+        autoescape=autoescape,
+        filters=template_filters(),
+        tests=tests,
+        functions=language_functions(),
+        extensions=[TranslationExtension],
+    )
+
+
+def _translating(environment: TemplateEnvironment) -> Translating:
+    [extension] = environment.extensions.values()
+    assert isinstance(extension, TranslationExtension)
+    return extension.translating
 
 
 def _part_fault(part: str, wrong: list[SyntaxFault]) -> PartFault:

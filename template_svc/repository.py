@@ -21,12 +21,14 @@ from template_svc.models import (
     TemplateSummary,
     TemplateVersion,
     VersionKey,
+    finished_contents,
+    messages_of,
 )
 from template_svc.tables import template_versions, templates
 
 _TEXTS = ARRAY(Text)
 _LOAD = text("""
-    SELECT v.project, v.template, v.version, v.contents, v.required_variables, t.channel, t.default_locale
+    SELECT v.project, v.template, v.version, v.contents, v.derived, v.catalogs, v.required_variables, t.channel, t.default_locale
     FROM unnest(:projects, :names, :versions) AS asked (project, name, version)
     JOIN template_versions v ON (v.project, v.template, v.version) = (asked.project, asked.name, asked.version)
     JOIN templates t ON (t.project, t.name) = (v.project, v.template)
@@ -107,12 +109,18 @@ class TemplateRepository:
                 "template": template.name,
                 "version": version,
                 "contents": {locale: _to_json(content) for locale, content in new.contents.items()},
-                "locales": sorted(new.contents),
+                "derived": dict(new.derived),
+                "catalogs": dict(new.catalogs),
+                "messages": [list(message) for message in new.messages],
+                "unused_variables": dict(new.unused),
+                "locales": sorted({*new.contents, *new.catalogs}),
                 "required_variables": list(new.required_variables),
                 "create_time": now,
             }
             await connection.execute(insert(template_versions).values(row))
-        return TemplateVersion(new.contents, new.required_variables, template.project, template.name, version, publish, now)
+        place = {"project": template.project, "template": template.name, "version": version}
+        parts = {each.name: getattr(new, each.name) for each in dataclasses.fields(new)}
+        return TemplateVersion(**parts, **place, published=publish, create_time=now)
 
     async def find_version(self, key: VersionKey) -> TemplateVersion | None:
         versions = await self._versions(_of(key.of), template_versions.c.version == key.version, limit=1)
@@ -184,12 +192,24 @@ def _template(row: Row[*tuple[Any, ...]]) -> Template:
 
 
 def _version(row: Row[*tuple[Any, ...]]) -> TemplateVersion:
-    contents, required = _contents(row.contents), tuple(row.required_variables)
-    return TemplateVersion(contents, required, row.project, row.template, row.version, row.published, row.create_time)
+    return TemplateVersion(
+        contents=_contents(row.contents),
+        required_variables=tuple(row.required_variables),
+        derived=row.derived,
+        catalogs=row.catalogs,
+        messages=messages_of(row.messages),
+        unused=row.unused_variables,
+        project=row.project,
+        template=row.template,
+        version=row.version,
+        published=row.published,
+        create_time=row.create_time,
+    )
 
 
 def _stored(row: Row[*tuple[Any, ...]]) -> StoredVersion:
-    return StoredVersion(Channel(row.channel), row.default_locale, _contents(row.contents), tuple(row.required_variables))
+    contents = finished_contents(_contents(row.contents), row.derived, row.catalogs, row.default_locale)
+    return StoredVersion(Channel(row.channel), row.default_locale, contents, tuple(row.required_variables))
 
 
 def _contents(document: Mapping[str, Mapping[str, Any]]) -> dict[str, Content]:

@@ -7,7 +7,8 @@ can take long or much memory. Loops in the template itself are stopped by `templ
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from itertools import islice
 from math import isfinite
 from typing import Any, NoReturn
@@ -15,11 +16,14 @@ from typing import Any, NoReturn
 from jinja2 import StrictUndefined, nodes, pass_context
 from jinja2.compiler import CodeGenerator, Frame, operators
 from jinja2.exceptions import UndefinedError
+from jinja2.ext import Extension
 from jinja2.nodes import EvalContext
 from jinja2.runtime import Context, LoopContext, Macro, Undefined, markup_join
 from jinja2.sandbox import ImmutableSandboxedEnvironment, safe_range
 from jinja2.utils import Joiner, Namespace, missing
 from markupsafe import Markup, escape
+
+from template_svc.reader import reader_of
 
 # Characters that one rendering may make in all, intermediate ones included, and elements that it may put into lists.
 BUDGET = 4_000_000
@@ -76,6 +80,18 @@ class StrictMissing(StrictUndefined):
 
     def _missing(self, _message: str) -> MissingValue:
         return MissingValue(self._undefined_name, self._undefined_obj, self._undefined_hint)
+
+
+class EnvironmentFunction:
+    """A function for templates that checks its own arguments; it is called with the environment before them."""
+
+    def __init__(self, name: str, function: Callable[..., Any]) -> None:
+        self.__name__ = name
+        self._function = function
+
+    def __call__(self, environment: "TemplateEnvironment", *args: Any, **kwargs: Any) -> Any:
+        """What the function makes. Raises TemplateFault, MissingValue."""
+        return self._function(environment, *args, **kwargs)
 
 
 class GuardedCodeGenerator(CodeGenerator):
@@ -165,18 +181,29 @@ class GuardedCodeGenerator(CodeGenerator):
 
 
 class TemplateEnvironment(ImmutableSandboxedEnvironment):
-    """The language of templates. Not safe for threads: `left` is what remains of the budget of the rendering under way."""
+    """The language of templates. Not safe for threads: `left` is what remains of the budget of the rendering under way, and `reader` is
+    whom it is for.
+    """
 
     code_generator_class = GuardedCodeGenerator
     intercepted_binops = frozenset({"+", "*", "%"})
 
-    def __init__(self, *, autoescape: bool, filters: dict[str, Any], tests: dict[str, Any]) -> None:
-        super().__init__(autoescape=autoescape, undefined=StrictMissing, optimized=False, cache_size=0)
+    def __init__(
+        self,
+        *,
+        autoescape: bool,
+        filters: dict[str, Any],
+        tests: dict[str, Any],
+        functions: Mapping[str, EnvironmentFunction],
+        extensions: Sequence[type[Extension]] = (),
+    ) -> None:
+        super().__init__(autoescape=autoescape, undefined=StrictMissing, optimized=False, cache_size=0, extensions=extensions)
         self.finalize = self._print
         self.filters = filters
         self.tests = tests
-        self.globals = {name: self.globals[name] for name in ("range", "namespace", "joiner")}
+        self.globals = {**{name: self.globals[name] for name in ("range", "namespace", "joiner")}, **functions}
         self.left = BUDGET
+        self.reader = reader_of("en", "", datetime.now(UTC))
         # for Jinja2's own filters, which ask it whether to escape
         self.evaluation = EvalContext(self)
 
@@ -327,6 +354,8 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
                 raise_missing(arg)
         kwargs.pop("_loop_vars", None)
         kwargs.pop("_block_vars", None)
+        if isinstance(obj, EnvironmentFunction):
+            return obj(self, *args, **kwargs)
         if isinstance(obj, Macro):
             return obj(context.eval_ctx, *args, **kwargs)
         self._check_arguments(obj, args, kwargs)

@@ -58,7 +58,7 @@ class Processes(Protocol):
         """One outcome per job, in order."""
         ...
 
-    async def check(self, contents: Mapping[str, Content], channel: Channel, default_locale: str) -> Checked:
+    async def check(self, contents: Mapping[str, Content], catalogs: Mapping[str, str], channel: Channel, default_locale: str) -> Checked:
         """Raises InvalidContents."""
         ...
 
@@ -127,9 +127,11 @@ class Scheduler:
             raise outcome.result
         return outcome.result
 
-    async def check(self, contents: Mapping[str, Content], channel: Channel, default_locale: str, caller: str) -> Checked:
+    async def check(
+        self, contents: Mapping[str, Content], catalogs: Mapping[str, str], channel: Channel, default_locale: str, caller: str
+    ) -> Checked:
         """Raises InvalidContents and TooManyPreviews."""
-        return await self._author(caller, lambda: self._processes.check(contents, channel, default_locale))
+        return await self._author(caller, lambda: self._processes.check(contents, catalogs, channel, default_locale))
 
     async def _shared(self, jobs: Sequence[RenderJob]) -> list[Outcome]:
         outcomes = await self._processes.render(jobs, Lane.SHARED)
@@ -189,4 +191,4 @@ class Scheduler:
 
 
 def _digest(job: RenderJob) -> bytes:
-    return hashlib.sha256(repr(job.key).encode() + job.variables).digest()
+    return hashlib.sha256(repr((job.key, job.formats, job.timezone)).encode() + job.variables).digest()

@@ -5,6 +5,7 @@ from clarion.template.v1 import template_service_pb2 as rpc
 from clarion.template.v1.render_service_pb2_grpc import RenderServiceServicer
 from clarion.template.v1.template_service_pb2_grpc import TemplateServiceServicer
 from mesh.context import current
+from naming.time_zones import check_time_zone
 from template_svc.convert import (
     channel_from_proto,
     contents_from_proto,
@@ -48,7 +49,7 @@ class TemplateServicer(TemplateServiceServicer):
 
     async def CreateVersion(self, request: rpc.CreateVersionRequest, context: object) -> rpc.CreateVersionResponse:
         contents = contents_from_proto(request.contents)
-        version = await self._authoring.create_version(_key(request.name), contents, request.publish)
+        version = await self._authoring.create_version(_key(request.name), contents, request.publish, dict(request.catalogs))
         return rpc.CreateVersionResponse(version=version_to_proto(version))
 
     async def GetVersion(self, request: rpc.GetVersionRequest, context: object) -> rpc.GetVersionResponse:
@@ -63,9 +64,14 @@ class TemplateServicer(TemplateServiceServicer):
         template = await self._authoring.publish_version(VersionKey(*_key(request.name), request.version))
         return rpc.PublishVersionResponse(template=template_to_proto(template))
 
+    async def GetCatalog(self, request: rpc.GetCatalogRequest, context: object) -> rpc.GetCatalogResponse:
+        text, report = await self._authoring.get_catalog(VersionKey(*_key(request.name), request.version), request.locale)
+        return rpc.GetCatalogResponse(catalog=text, locale=report.locale, messages=report.messages, translated_messages=report.translated)
+
     async def PreviewTemplate(self, request: rpc.PreviewTemplateRequest, context: object) -> rpc.PreviewTemplateResponse:
         variables = request.variables.SerializeToString()
-        return preview_to_proto(await self._rendering.preview(_key(request.name), request.version, request.locale, variables))
+        timezone = check_time_zone("timezone", request.timezone) if request.timezone else ""
+        return preview_to_proto(await self._rendering.preview(_key(request.name), request.version, request.locale, variables, timezone))
 
 
 def _key(name: str) -> TemplateKey:

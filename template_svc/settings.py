@@ -12,7 +12,8 @@ from peers.settings import PeerSettings
 @dataclass(frozen=True, slots=True)
 class Settings:
     """All settings of template_svc. `render_limit_s` is the processor time that one rendering may take, `render_memory_mb` the
-    memory beyond what a render process needs itself, `render_processes` how many of them serve sends.
+    memory beyond what a render process needs itself, `render_processes` how many of them serve sends. With
+    `complete_only`, a version is published only when each of its locales is complete.
     """
 
     common: CommonSettings
@@ -24,6 +25,7 @@ class Settings:
     render_limit_s: float
     render_memory_mb: int
     render_processes: int
+    complete_only: bool
 
     @classmethod
     def from_env(cls, env: Env) -> Self:
@@ -39,4 +41,5 @@ class Settings:
             render_limit_s=env.number("CLARION_RENDER_LIMIT_S", 0.2, minimum=0.01, maximum=5),
             render_memory_mb=env.integer("CLARION_RENDER_MEMORY_MB", 96, minimum=32, maximum=4096),
             render_processes=env.integer("CLARION_RENDER_PROCESSES", 2, minimum=1, maximum=64),
+            complete_only=env.flag("CLARION_COMPLETE_LOCALES_ONLY", False),
         )

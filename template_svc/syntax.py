@@ -6,13 +6,15 @@ from difflib import get_close_matches
 
 from jinja2 import UndefinedError, meta, nodes
 
+from template_svc.reader import PLURAL_CLASSES, locale_of, plural_classes
 from template_svc.sandbox import DICT_METHODS, MAX_INTEGER_BITS, TEXT_METHODS
 
 # Compiling costs some 30 us a node, so this is 0.2 s at worst; a usual mail has about 100.
 MAX_NODES = 6000
 # More faults of one part than an author reads at once.
 MAX_FAULTS = 20
-FUNCTIONS = frozenset({"range", "namespace", "joiner"})
+FUNCTIONS = frozenset({"range", "namespace", "joiner", "plural", "ordinal", "select"})
+_WITH_FORMS = frozenset({"plural", "ordinal", "select"})
 
 _ALLOWED: tuple[type[nodes.Node], ...] = (
     nodes.Template, nodes.Output, nodes.TemplateData, nodes.Const, nodes.Name, nodes.NSRef, nodes.Getattr, nodes.Getitem, nodes.Slice,
@@ -44,10 +46,12 @@ class Variables:
     known: set[str] = field(default_factory=set)
 
 
-def check(tree: nodes.Template, filters: Collection[str], tests: Collection[str]) -> list[SyntaxFault]:
-    """What templates may not use, and filters, tests, functions and methods that do not exist; at most MAX_FAULTS."""
+def check(tree: nodes.Template, filters: Collection[str], tests: Collection[str], locale: str) -> list[SyntaxFault]:
+    """What templates may not use, filters, tests, functions and methods that do not exist, and plurals that lack a form of the language;
+    at most MAX_FAULTS.
+    """
     line, faults = 1, list[SyntaxFault]()
-    vocabulary = _Vocabulary(tree, filters, tests)
+    vocabulary = _Vocabulary(tree, filters, tests, locale)
     for count, node in enumerate(_walk(tree)):
         line = node.lineno or line  # what Jinja2 makes up itself has none
         if count > MAX_NODES:
@@ -61,10 +65,11 @@ def check(tree: nodes.Template, filters: Collection[str], tests: Collection[str]
 class _Vocabulary:
     """The names that can be called: what exists, and what the template makes itself."""
 
-    def __init__(self, tree: nodes.Template, filters: Collection[str], tests: Collection[str]) -> None:
+    def __init__(self, tree: nodes.Template, filters: Collection[str], tests: Collection[str], locale: str) -> None:
         self._filters = filters
         self._tests = tests
-        made = {node.name for node in tree.find_all(nodes.Name) if node.ctx in {"store", "param"}}
+        self._locale = locale
+        made = self._made = {node.name for node in tree.find_all(nodes.Name) if node.ctx in {"store", "param"}}
         self._callable = FUNCTIONS | made | {macro.name for macro in tree.find_all(nodes.Macro)}
         self._methods = TEXT_METHODS | DICT_METHODS | {"cycle"} | {reference.attr for reference in tree.find_all(nodes.NSRef)}
 
@@ -80,8 +85,22 @@ class _Vocabulary:
             called = node.node
             if isinstance(called, nodes.Name) and called.name not in self._callable:
                 return _no_such("function", called.name, self._callable)
+            if isinstance(called, nodes.Name) and called.name in _WITH_FORMS - self._made:
+                return self._forms(called.name, [keyword.key for keyword in node.kwargs])
             if isinstance(called, nodes.Getattr) and called.attr not in self._methods:
                 return _no_such("method", called.attr, self._methods)
+        return None
+
+    def _forms(self, function: str, given: list[str]) -> str | None:
+        """`plural` has a form for each class that whole numbers have in the content's language."""
+        if function != "select" and (unknown := [form for form in given if form not in PLURAL_CLASSES]):
+            return _no_such("plural form", unknown[0], PLURAL_CLASSES)
+        if "other" not in given:
+            return f"{function} needs the form 'other'"
+        missing = [form for form in plural_classes(self._locale) if form not in given] if function == "plural" else []
+        if missing:
+            language = locale_of(self._locale).english_name or self._locale
+            return f"plural lacks {' and '.join(map(repr, missing))}, which whole numbers have in {language}"
         return None
 
     def _handed_on(self, node: nodes.Filter) -> str | None:

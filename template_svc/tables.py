@@ -39,6 +39,15 @@ template_versions = Table(
     Column("version", Integer, primary_key=True),
     # One document, since a version is written once and always read as a whole: {locale: {part: source}}.
     Column("contents", JSONB, nullable=False),
+    # What is made of the contents when the version is created: {locale: {part: source}}.
+    Column("derived", JSONB, nullable=False),
+    # {locale: {"formula": of the plurals, "forms": {text: [forms]}, "file": the PO file}}
+    Column("catalogs", JSONB, nullable=False),
+    # What a catalogue can translate: [[part, line, context, text, plural, [variables]]].
+    Column("messages", JSONB, nullable=False),
+    # {locale: [variables of the default locale that it does not mention]}
+    Column("unused_variables", JSONB, nullable=False),
+    # Those of contents and catalogs.
     Column("locales", ARRAY(Text), nullable=False),
     Column("required_variables", ARRAY(Text), nullable=False),
     Column("create_time", _TIME, nullable=False),

@@ -8,13 +8,15 @@ from typing import Protocol
 from mesh.context import current_or_none
 from mesh.errors import InvalidArgument, ServiceError
 from mesh.rpc.paging import Cursor, Page, page_size
-from naming.locales import UnknownLocale, canonical
-from template_svc.errors import NothingToPreview, TemplateExists, TemplateNotFound, VersionNotFound
+from naming.locales import UnknownLocale, canonical, check_locale
+from template_svc.catalogs import write_catalog
+from template_svc.errors import IncompleteLocale, NothingToPreview, TemplateExists, TemplateNotFound, VersionNotFound
 from template_svc.library import Library, LoadedVersion, VersionStore
 from template_svc.models import (
     Channel,
     Content,
     ContentKey,
+    LocaleReport,
     NewTemplate,
     NewVersion,
     Rendered,
@@ -25,6 +27,7 @@ from template_svc.models import (
     TemplateSummary,
     TemplateVersion,
     VersionKey,
+    messages_of,
 )
 from template_svc.scheduling import Scheduler
 
@@ -72,13 +75,18 @@ class TemplateStore(VersionStore, Protocol):
 
 
 class Authoring:
-    """Templates and versions as their authors see them. `clock` returns the time in UTC."""
+    """Templates and versions as their authors see them. `clock` returns the time in UTC; with `complete_only`, a version is published only
+    when each of its locales is complete.
+    """
 
-    def __init__(self, store: TemplateStore, library: Library, scheduler: Scheduler, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, store: TemplateStore, library: Library, scheduler: Scheduler, clock: Callable[[], datetime], *, complete_only: bool = False
+    ) -> None:
         self._store = store
         self._library = library
         self._scheduler = scheduler
         self._clock = clock
+        self._complete_only = complete_only
 
     async def create_template(self, new: NewTemplate) -> Template:
         """`default_locale` may have any spelling here; empty means English. Raises TemplateExists, InvalidArgument."""
@@ -114,11 +122,24 @@ class Authoring:
             raise TemplateNotFound(key.name)
         self._library.forget(key)
 
-    async def create_version(self, key: TemplateKey, contents: Mapping[str, Content], publish: bool) -> TemplateVersion:
-        """Raises TemplateNotFound, and InvalidContents for whatever can be known to be wrong."""
+    async def create_version(
+        self, key: TemplateKey, contents: Mapping[str, Content], publish: bool, catalogs: Mapping[str, str] | None = None
+    ) -> TemplateVersion:
+        """`catalogs` are PO files by locale. Raises TemplateNotFound, InvalidContents for whatever can be known to be wrong, and
+        IncompleteLocale where such a version may not be published.
+        """
         template = await self.get_template(key)
-        checked = await self._scheduler.check(contents, template.channel, template.default_locale, _caller())
-        new = NewVersion({checked.locales[tag]: content for tag, content in contents.items()}, tuple(checked.required_variables))
+        checked = await self._scheduler.check(contents, catalogs or {}, template.channel, template.default_locale, _caller())
+        new = NewVersion(
+            {checked.locales[tag]: content for tag, content in contents.items()},
+            tuple(checked.required_variables),
+            derived=checked.derived,
+            catalogs=checked.catalogs,
+            messages=messages_of(checked.messages),
+            unused=checked.unused,
+        )
+        if publish:
+            self._check_complete(new)
         version = await self._store.add_version(template, new, publish, self._clock())
         if version is None:
             raise TemplateNotFound(key.name)
@@ -141,11 +162,29 @@ class Authoring:
         return _VERSIONS.page([((version.version,), version) for version in versions], size, filters)
 
     async def publish_version(self, key: VersionKey) -> Template:
-        """New notifications use it from now on. Raises TemplateNotFound or VersionNotFound."""
+        """New notifications use it from now on. Raises TemplateNotFound, VersionNotFound, or IncompleteLocale where that is asked for."""
+        if self._complete_only:
+            self._check_complete(await self.get_version(key))
         template = await self._store.publish(key, self._clock()) if "\0" not in key.template else None
         if template is None:
             raise await self._absent(key)
         return template
+
+    async def get_catalog(self, key: VersionKey, tag: str) -> tuple[str, LocaleReport]:
+        """A PO file with the version's texts in a locale, translated as far as they are, and how far that is.
+
+        Raises TemplateNotFound, VersionNotFound, InvalidArgument.
+        """
+        locale = check_locale("locale", tag)
+        version = await self.get_version(key)
+        forms = version.catalogs[locale]["forms"] if locale in version.catalogs else {}
+        text = write_catalog(locale, version.messages, forms, key.template)
+        return text, LocaleReport(locale, len(version.messages), len(forms), ())
+
+    def _check_complete(self, version: NewVersion) -> None:
+        missing = [report for report in version.completeness() if not report.complete]
+        if self._complete_only and missing:
+            raise IncompleteLocale.because(missing)
 
     async def _absent(self, key: VersionKey) -> ServiceError:
         await self.get_template(key.of)
@@ -180,7 +219,7 @@ class Rendering:
                 results.append(error)
         return results
 
-    async def preview(self, key: TemplateKey, version: int, locale: str, variables: bytes) -> Rendered:
+    async def preview(self, key: TemplateKey, version: int, locale: str, variables: bytes, timezone: str = "") -> Rendered:
         """Exactly what a send would produce; version 0 means the published one, or the latest. Raises what a rendering raises."""
         template = await self._store.find(_safe(key))
         if template is None:
@@ -188,7 +227,7 @@ class Rendering:
         number = version or template.published_version or template.latest_version
         if not number:
             raise NothingToPreview(key.name)
-        return await self._preview(RenderRequest(VersionKey(*key, number), locale, variables))
+        return await self._preview(RenderRequest(VersionKey(*key, number), locale, variables, timezone))
 
     async def _preview(self, request: RenderRequest) -> Rendered:
         found = (await self._library.find([request.key])).get(request.key) if "\0" not in request.key.template else None
@@ -206,9 +245,10 @@ class Rendering:
 
 
 def _job(request: RenderRequest, version: LoadedVersion) -> RenderJob:
-    locale = version.locale_for(request.locale)
-    key = ContentKey(*request.key, locale)
-    return RenderJob(key, version.stored.channel, version.stored.contents[locale], request.variables)
+    choice = version.choose(request.locale)
+    key = ContentKey(*request.key, choice.locale)
+    source = version.stored.contents[choice.locale]
+    return RenderJob(key, version.stored.channel, source, request.variables, choice.formats, request.timezone, choice.chain)
 
 
 def _caller() -> str:

@@ -42,6 +42,7 @@ export interface Content {
   android?: Record<string, unknown>;
   apns?: Record<string, unknown>;
   webpush?: Record<string, unknown>;
+  mjml?: string;
 }
 
 export interface DeadLetter {

@@ -37,7 +37,7 @@ class Previewer:
         preview = Preview(redacted=not full, recipient_edited=bool(delivery.email), variables=shown.variables)
         recipient = await self._recipient(delivery)
         if isinstance(recipient, str):
-            return await self._rendered(replace(preview, problem=recipient), shown, delivery.locale)
+            return await self._rendered(replace(preview, problem=recipient), shown, delivery.locale, "")
         locale = delivery.locale or recipient.locale
         wanted = set(delivery.device_ids)
         preview = replace(
@@ -47,16 +47,21 @@ class Previewer:
             decision=Decision.Name(recipient.decision).removeprefix("DECISION_").lower(),
             rule=recipient.rule,
         )
-        return await self._rendered(preview, shown, locale)
+        return await self._rendered(preview, shown, locale, recipient.timezone)
 
     async def _recipient(self, delivery: Delivery) -> Recipient | str:
         query = query_of(delivery)
         query.ClearField("notification_id")  # a look counts for no limit
         return await _only(self._recipients.resolve([query]))
 
-    async def _rendered(self, preview: Preview, shown: Delivery, locale: str) -> Preview:
+    async def _rendered(self, preview: Preview, shown: Delivery, locale: str, timezone: str) -> Preview:
         item = RenderItem(
-            project=shown.project, template=shown.template, version=shown.template_version, locale=locale, variables=shown.variables
+            project=shown.project,
+            template=shown.template,
+            version=shown.template_version,
+            locale=locale,
+            variables=shown.variables,
+            timezone=timezone,
         )
         rendered = await _only(self._renderer.render([item]))
         if isinstance(rendered, str):

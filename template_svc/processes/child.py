@@ -14,6 +14,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ from template_svc.processes.frames import (
     pack_error,
     read_request,
 )
+from template_svc.reader import Reader, read_tables, reader_of
 from template_svc.renderer import CompiledContent, PartFault, Renderer
 
 FLUSH_S = 0.02
@@ -85,13 +87,14 @@ class RenderWorker:
     def _render(self, sources: list[Any], forget: list[Any], items: list[Any]) -> None:
         for key, channel, parts in sources:
             self._sources[key] = (channel, parts)
-        for index, (key, variables) in enumerate(items):
+        now = datetime.now(UTC)
+        for index, (key, variables, formats, timezone) in enumerate(items):
             PROGRESS.pack_into(self._shared, 0, index)
             place = f"contents.{key[-1]}"
             error = None if key in self._compiled else self._guarded(COMPILE_FACTOR, place, self._compile, key)
             started = time.thread_time()  # compiling is paid once, and says nothing about the next rendering
             if error is None:
-                error = self._guarded(1, place, self._render_one, key, variables, place)
+                error = self._guarded(1, place, self._render_one, key, variables, place, reader_of(formats, timezone, now))
             if error is None:
                 self._add(RENDERED, time.thread_time() - started, self._content)
             else:
@@ -103,28 +106,28 @@ class RenderWorker:
     def _compile(self, key: ContentKey) -> None:
         channel, parts = self._sources[key]
         try:
-            self._compiled[key] = self._renderer.compile(Content(**parts), Channel(channel), stored=True)
+            self._compiled[key] = self._renderer.compile(Content(**parts), Channel(channel), key[-1], stored=True)
         except PartFault as fault:  # checked when it was created, so a newer version of this program refuses it
             raise RenderFailed.at(f"contents.{key[-1]}.{fault.part}", fault.line, fault.description) from None
 
-    def _render_one(self, key: ContentKey, variables: bytes, place: str) -> None:
-        self._content = content_to_bytes(self._renderer.render(self._compiled[key], variables_from_bytes(variables), place))
+    def _render_one(self, key: ContentKey, variables: bytes, place: str, reader: Reader) -> None:
+        self._content = content_to_bytes(self._renderer.render(self._compiled[key], variables_from_bytes(variables), place, reader))
 
-    def _check(self, contents: dict[str, dict[str, Any]], channel: str, default_locale: str) -> None:
+    def _check(self, contents: dict[str, dict[str, Any]], catalogs: dict[str, str], channel: str, default_locale: str) -> None:
         PROGRESS.pack_into(self._shared, 0, 0)
         started = time.thread_time()
-        error = self._guarded(CHECK_FACTOR, "contents", self._check_one, contents, channel, default_locale)
+        error = self._guarded(CHECK_FACTOR, "contents", self._check_one, contents, catalogs, channel, default_locale)
         if isinstance(error, RenderTooSlow):
             error = InvalidContents.because([FieldViolation("contents", "are too large to compile; simplify them, or split the template")])
         if error is not None:
             self._add(REFUSED, time.thread_time() - started, pack_error(error))
 
-    def _check_one(self, contents: dict[str, dict[str, Any]], channel: str, default_locale: str) -> None:
+    def _check_one(self, contents: dict[str, dict[str, Any]], catalogs: dict[str, str], channel: str, default_locale: str) -> None:
         from template_svc.contents import check_contents  # brings the tables of languages, which rendering does without
 
         plain = {tag: Content(**parts) for tag, parts in contents.items()}
-        checked = check_contents(plain, Channel(channel), default_locale, self._renderer)
-        self._add(CHECKED, 0.0, orjson.dumps({"locales": checked.locales, "required_variables": checked.required_variables}))
+        checked = check_contents(plain, catalogs, Channel(channel), default_locale, self._renderer)
+        self._add(CHECKED, 0.0, orjson.dumps(checked._asdict()))
 
     def _guarded(self, factor: int, place: str, work: Callable[..., None], *args: Any) -> ServiceError | None:
         """None when `work` has ended well, else the error that is the answer."""
@@ -171,6 +174,7 @@ def limit_self(memory_mb: int) -> None:
 
 def main(shared_fd: int, limit_s: float, memory_mb: int) -> None:
     """Serves the socket that is standard input."""
+    read_tables()  # as every rendering needs them: they are no memory of a template's
     limit_self(memory_mb)
     # A rendering leaves next to no cycles, and what was loaded until here never goes: looking for garbage 100 times a second is wasted.
     gc.freeze()

@@ -31,14 +31,16 @@ SHARED_SIZE = 4 * 1024 * 1024
 
 RENDERED, REFUSED, CHECKED, END, RETIRING = range(5)
 
-# The parts of one content are 256 KiB each at most.
-MAX_ANSWER = 2 * 1024 * 1024
+# The parts of one content are 256 KiB each at most; what is derived of a version has a million characters at most.
+MAX_ANSWER = 8 * 1024 * 1024
 
 _ERRORS: dict[str, type[ServiceError]] = {
     kind.reason: kind for kind in (InvalidContents, InvalidVariable, MissingVariable, OutputTooLarge, RenderFailed, RenderTooSlow)
 }
 
 Source: TypeAlias = tuple[ContentKey, str, dict[str, Any]]
+# content, variables, locale of dates and numbers, time zone
+Item: TypeAlias = tuple[ContentKey, bytes, str, str]
 
 
 class Answer(NamedTuple):
@@ -49,14 +51,14 @@ class Answer(NamedTuple):
     payload: bytes
 
 
-def render_request(sources: Iterable[Source], forget: Sequence[ContentKey], items: Sequence[tuple[ContentKey, bytes]]) -> bytes:
+def render_request(sources: Iterable[Source], forget: Sequence[ContentKey], items: Sequence[Item]) -> bytes:
     """Asks for finished contents. `sources` are those that the process does not have, `forget` those that it need not keep after it."""
     return _request(("render", [(tuple(key), channel, parts) for key, channel, parts in sources], _plain(forget), _rows(items)))
 
 
-def check_request(contents: dict[str, dict[str, Any]], channel: str, default_locale: str) -> bytes:
+def check_request(contents: dict[str, dict[str, Any]], catalogs: dict[str, str], channel: str, default_locale: str) -> bytes:
     """Asks whether contents can become a version."""
-    return _request(("check", contents, channel, default_locale))
+    return _request(("check", contents, catalogs, channel, default_locale))
 
 
 def read_request(channel: socket.socket) -> tuple[Any, ...] | None:
@@ -86,10 +88,12 @@ def unpack_error(payload: bytes) -> ServiceError:
 
 def parts_of(content: Content) -> dict[str, Any]:
     """The parts that are not empty, as plain data."""
-    names = ("subject", "html", "text", "title", "body", "image")
+    names = ("subject", "mjml", "html", "text", "title", "body", "image")
     parts: dict[str, Any] = {name: value for name in names if (value := getattr(content, name))}
     if content.data:
         parts["data"] = dict(content.data)
+    if content.catalog:
+        parts["catalog"] = dict(content.catalog)
     parts |= {platform: block for platform in PLATFORMS if (block := getattr(content, platform))}
     return parts
 
@@ -103,8 +107,8 @@ def _plain(keys: Sequence[ContentKey]) -> list[tuple[Any, ...]]:
     return [tuple(key) for key in keys]
 
 
-def _rows(items: Sequence[tuple[ContentKey, bytes]]) -> list[tuple[tuple[Any, ...], bytes]]:
-    return [(tuple(key), variables) for key, variables in items]
+def _rows(items: Sequence[Item]) -> list[tuple[tuple[Any, ...], bytes, str, str]]:
+    return [(tuple(key), variables, formats, timezone) for key, variables, formats, timezone in items]
 
 
 def _read(channel: socket.socket, size: int) -> bytes:

@@ -63,9 +63,10 @@ class ProcessPool:
         # A caller that leaves does not take along a process that is at work: it would have to be killed.
         return await asyncio.shield(self._spawn(self._render(jobs, lane)))
 
-    async def check(self, contents: Mapping[str, Content], channel: Channel, default_locale: str) -> Checked:
+    async def check(self, contents: Mapping[str, Content], catalogs: Mapping[str, str], channel: Channel, default_locale: str) -> Checked:
         """Raises InvalidContents."""
-        request = check_request({tag: parts_of(content) for tag, content in contents.items()}, channel.value, default_locale)
+        plain = {tag: parts_of(content) for tag, content in contents.items()}
+        request = check_request(plain, dict(catalogs), channel.value, default_locale)
         answers, death = await asyncio.shield(self._spawn(self._ask(request)))
         if death is not None and death.cause in {Cause.CRASH, Cause.SILENCE}:  # which may have been the machine's doing
             answers, death = await asyncio.shield(self._spawn(self._ask(request)))
@@ -74,8 +75,7 @@ class ProcessPool:
             raise InvalidContents.because([FieldViolation("contents", f"{what}; simplify them, or split the template")])
         if answers[0].kind != CHECKED:
             raise _error_of(answers[0])
-        found = orjson.loads(answers[0].payload)
-        return Checked(found["locales"], found["required_variables"])
+        return Checked(**orjson.loads(answers[0].payload))
 
     async def _ask(self, request: bytes) -> tuple[list[Answer], Death | None]:
         async with self._lanes[Lane.AUTHORING], self._process(None) as process:
@@ -190,12 +190,12 @@ def _request(process: RenderProcess, jobs: Sequence[RenderJob]) -> bytes:
             forget += process.known.put(job.key, True, job.source.size)
             sources[job.key] = (job.key, job.channel.value, parts_of(job.source))
     forget = [key for key in forget if key not in process.known]
-    return render_request(sources.values(), forget, [(job.key, job.variables) for job in jobs])
+    return render_request(sources.values(), forget, [(job.key, job.variables, job.formats, job.timezone) for job in jobs])
 
 
 def _outcome(job: RenderJob, answer: Answer) -> Outcome:
     if answer.kind == RENDERED:
-        return Outcome(Rendered(answer.payload, job.key.locale, job.key.version), answer.cpu_s)
+        return Outcome(Rendered(answer.payload, job.key.locale, job.key.version, job.chain), answer.cpu_s)
     error = _error_of(answer)
     return Outcome(error, answer.cpu_s, stopped=isinstance(error, RenderTooSlow))
 

@@ -204,6 +204,39 @@ async def test_a_folder_of_templates_is_pushed_changed_diffed_and_pulled(termina
     assert json.loads(preview.said)["content"]["subject"] == "Hello Ada"
 
 
+async def test_a_template_in_mjml_is_translated_with_a_po_file(terminal: Terminal, tmp_path: Path) -> None:
+    files = tmp_path / "templates" / "cli-po"
+    files.mkdir(parents=True)
+    (files / "meta.yaml").write_text("channel: email\n")
+    (files / "en.subject.txt").write_text("{% trans n=n %}One parcel{% pluralize %}{{ n }} parcels{% endtrans %}")
+    (files / "en.mjml").write_text(
+        "<mjml><mj-body><mj-section><mj-column><mj-text>{% trans %}Hello {{ name }}{% endtrans %}, {{ at|time }}</mj-text></mj-column>"
+        "</mj-section></mj-body></mjml>"
+    )
+    assert (await terminal.run("templates", "push", "cli-po")).code == 0
+    written = await terminal.run("templates", "catalog", "cli-po", "pl_PL")
+    assert "0 of 2 texts are translated" in written.said.replace("\n", " "), written.said
+    catalog = files / "pl-PL.po"
+    lines = catalog.read_text().replace('msgid "Hello %(name)s"\nmsgstr ""', 'msgid "Hello %(name)s"\nmsgstr "Cześć %(name)s"')
+    for index, form in enumerate(("Jedna paczka", "%(n)s paczki", "%(n)s paczek")):
+        lines = lines.replace(f'msgstr[{index}] ""', f'msgstr[{index}] "{form}"')
+    catalog.write_text(lines)
+    changed = await terminal.run("templates", "diff", "cli-po")
+    assert (changed.code, "pl-PL.po" in changed.said) == (1, True), changed.said
+    assert (await terminal.run("templates", "push", "cli-po")).code == 0
+    assert (await terminal.run("templates", "diff", "cli-po")).code == 0
+    variables = '{"name": "Ada", "n": 3, "at": "2030-01-31T15:04:05Z"}'
+    preview = await terminal.run(
+        "templates", "preview", "cli-po", "--locale", "pl", "--timezone", "Asia/Tokyo", "--variables", variables, "--json"
+    )
+    content = json.loads(preview.said)["content"]
+    assert (content["subject"], content["text"]) == ("3 paczki", "Cześć Ada, 00:04")
+    assert '<html lang="pl-PL"' in content["html"]
+    catalog.unlink()
+    assert (await terminal.run("templates", "pull", "cli-po")).code == 0
+    assert catalog.read_text() == lines
+
+
 async def test_dead_letters_are_reviewed_by_keyboard_and_requeued_by_filter(terminal: Terminal, stack: Stack, tmp_path: Path) -> None:
     assert stack.smtp is not None
     user = await a_person(terminal, "refused@example.com")

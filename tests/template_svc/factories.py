@@ -10,9 +10,11 @@ from google.protobuf.struct_pb2 import Struct
 from clarion.template.v1 import template_pb2
 from mesh.context import FIRST_PROJECT
 from template_svc.convert import content_from_proto
-from template_svc.models import Channel, Content, NewTemplate, NewVersion, OnUnknown, Rendered
+from template_svc.models import Channel, Content, ContentKey, NewTemplate, NewVersion, OnUnknown, Rendered, RenderJob
+from template_svc.reader import reader_of
 
 START = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+READER = reader_of("en", "", START)
 
 EMAIL = Content(subject="Hello {{ name }}", html="<p>Hello {{ name }}</p>", text="Hello {{ name }}")
 PUSH = Content(title="Hello {{ name }}", body="You have {{ count }} messages", data={"link": "app://inbox/{{ count }}"})
@@ -53,3 +55,8 @@ def content_of(rendered: object) -> Content:
 def make_version(**overrides: Any) -> NewVersion:
     """One English content that needs a name."""
     return replace(NewVersion({"en": EMAIL}, ("name",)), **overrides)
+
+
+def make_job(key: ContentKey, content: Content, variables: bytes) -> RenderJob:
+    """A message in English for a reader in UTC."""
+    return RenderJob(key, Channel.EMAIL, content, variables, formats="en", timezone="", chain=("en",))

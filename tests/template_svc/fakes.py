@@ -1,7 +1,7 @@
 """The in-memory stand-ins for PostgreSQL and for the render processes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import datetime
 from typing import Any
 
@@ -25,8 +25,10 @@ from template_svc.models import (
     VersionKey,
 )
 from template_svc.processes.cpu_limit import CpuLimit, LimitExceeded
+from template_svc.reader import Reader, reader_of
 from template_svc.renderer import CompiledContent, Renderer
 from template_svc.scheduling import Lane, Outcome
+from tests.template_svc.factories import START
 
 
 class LimitedRenderer(Renderer):
@@ -36,10 +38,10 @@ class LimitedRenderer(Renderer):
         super().__init__()
         self._limit, self._limit_s = limit, limit_s
 
-    def render(self, compiled: CompiledContent, variables: dict[str, Any], place: str) -> Content:
+    def render(self, compiled: CompiledContent, variables: dict[str, Any], place: str, reader: Reader) -> Content:
         """Raises what a render process answers."""
         try:
-            return self._limit.run(self._limit_s, super().render, compiled, variables, place)
+            return self._limit.run(self._limit_s, super().render, compiled, variables, place, reader)
         except LimitExceeded:
             raise RenderTooSlow.at(place, None, "takes too much processor time with these values") from None
 
@@ -56,16 +58,17 @@ class InlineProcesses:
         self.asked.append((lane, len(jobs)))
         return [self._render(job) for job in jobs]
 
-    async def check(self, contents: Mapping[str, Content], channel: Channel, default_locale: str) -> Checked:
-        return check_contents(contents, channel, default_locale, self._renderer)
+    async def check(self, contents: Mapping[str, Content], catalogs: Mapping[str, str], channel: Channel, default_locale: str) -> Checked:
+        return check_contents(contents, catalogs, channel, default_locale, self._renderer)
 
     def _render(self, job: RenderJob) -> Outcome:
         try:
-            compiled = self._renderer.compile(job.source, job.channel)
-            content = self._renderer.render(compiled, variables_from_bytes(job.variables), f"contents.{job.key.locale}")
+            compiled = self._renderer.compile(job.source, job.channel, job.key.locale)
+            reader = reader_of(job.formats, job.timezone, START)
+            content = self._renderer.render(compiled, variables_from_bytes(job.variables), f"contents.{job.key.locale}", reader)
         except ServiceError as error:
             return Outcome(error, stopped=isinstance(error, RenderTooSlow))
-        return Outcome(Rendered(content_to_bytes(content), job.key.locale, job.key.version))
+        return Outcome(Rendered(content_to_bytes(content), job.key.locale, job.key.version, job.chain))
 
 
 class MemoryTemplates:
@@ -105,7 +108,9 @@ class MemoryTemplates:
         published = number if publish else current.published_version
         self._templates[template.key] = replace(current, latest_version=number, published_version=published, update_time=now)
         key = VersionKey(*template.key, number)
-        self._versions[key] = TemplateVersion(new.contents, new.required_variables, *template.key, number, publish, now)
+        parts = {each.name: getattr(new, each.name) for each in fields(new)}
+        place: dict[str, Any] = {"project": key.project, "template": key.template, "version": number}
+        self._versions[key] = TemplateVersion(**parts, **place, published=publish, create_time=now)
         return self._versions[key]
 
     async def find_version(self, key: VersionKey) -> TemplateVersion | None:
@@ -133,7 +138,8 @@ class MemoryTemplates:
 
     def _stored(self, version: TemplateVersion) -> StoredVersion:
         template = self._templates[TemplateKey(version.project, version.template)]
-        return StoredVersion(template.channel, template.default_locale, version.contents, version.required_variables)
+        contents = version.finished(template.default_locale)
+        return StoredVersion(template.channel, template.default_locale, contents, version.required_variables)
 
     def _summary(self, template: Template) -> TemplateSummary:
         version = self._versions.get(VersionKey(*template.key, template.published_version))

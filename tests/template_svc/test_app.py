@@ -56,7 +56,8 @@ async def test_a_template_is_made_and_rendered_over_a_real_database(postgres_url
         rendering: Any = RenderServiceStub(channel)
         response = await rendering.BatchRender(render.BatchRenderRequest(items=[item]), metadata=AS_SERVICE)
     done = template_pb2.Content(title="Code", body="123456", data={"code": "123456"})
-    assert list(response.results) == [render.RenderResult(rendered=render.Rendered(content=done, locale="pt-BR"))]
+    rendered = render.Rendered(content=done, locale="pt-BR", locale_chain=["pt", "pt-BR"])
+    assert list(response.results) == [render.RenderResult(rendered=rendered)]
 
 
 @pytest.mark.processes  # those that render

@@ -9,6 +9,7 @@ from template_svc.contents import check_contents
 from template_svc.errors import InvalidContents, OutputTooLarge, RenderFailed
 from template_svc.models import Channel, Content
 from template_svc.renderer import Compiler, PartFault, Renderer
+from tests.template_svc.factories import READER
 
 PUSH = Content(
     title="Order {{ order }}", body="is on its way",
@@ -19,7 +20,7 @@ PUSH = Content(
 
 
 def render(renderer: Renderer, content: Content, channel: Channel = Channel.PUSH, **variables: Any) -> Content:
-    return renderer.render(renderer.compile(content, channel), variables, "contents.en")
+    return renderer.render(renderer.compile(content, channel, "en"), variables, "contents.en", READER)
 
 
 def test_strings_are_templates_and_become_the_kind_that_fcm_wants(renderer: Renderer) -> None:
@@ -30,7 +31,7 @@ def test_strings_are_templates_and_become_the_kind_that_fcm_wants(renderer: Rend
 
 
 def test_their_variables_are_required_too() -> None:
-    assert Compiler().compile(PUSH, Channel.PUSH).variables.required == {"order", "unread"}
+    assert Compiler().compile(PUSH, Channel.PUSH, "en").variables.required == {"order", "unread"}
 
 
 def test_a_value_that_makes_no_number_is_named(renderer: Renderer) -> None:
@@ -48,7 +49,7 @@ def test_a_value_that_makes_no_number_is_named(renderer: Renderer) -> None:
 )
 def test_what_fcm_would_refuse_is_refused_when_the_version_is_made(block: dict[str, Any], field: str, words: str) -> None:
     with pytest.raises(InvalidContents) as caught:
-        check_contents({"en": Content(title="a", body="b", **block)}, Channel.PUSH, "en", Compiler())
+        check_contents({"en": Content(title="a", body="b", **block)}, {}, Channel.PUSH, "en", Compiler())
     (violation,) = caught.value.violations
     assert violation.field == field
     assert words in violation.description
@@ -56,7 +57,7 @@ def test_what_fcm_would_refuse_is_refused_when_the_version_is_made(block: dict[s
 
 def test_a_mail_has_none() -> None:
     with pytest.raises(InvalidContents):
-        check_contents({"en": Content(subject="a", text="b", apns={"payload": {}})}, Channel.EMAIL, "en", Compiler())
+        check_contents({"en": Content(subject="a", text="b", apns={"payload": {}})}, {}, Channel.EMAIL, "en", Compiler())
 
 
 def test_what_is_counted_is_the_message_itself_and_both_sizes_are_named(renderer: Renderer) -> None:
@@ -73,4 +74,4 @@ def test_a_subject_has_at_most_998_characters(renderer: Renderer) -> None:
     with pytest.raises(OutputTooLarge, match="100000 characters with these values; the subject of a mail may have 998"):
         render(renderer, content, Channel.EMAIL, text="x" * 100_000)
     with pytest.raises(PartFault, match="has 999 characters; the subject of a mail may have 998"):
-        Compiler().compile(Content(subject="x" * 999, text="t"), Channel.EMAIL)
+        Compiler().compile(Content(subject="x" * 999, text="t"), Channel.EMAIL, "en")

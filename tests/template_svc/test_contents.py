@@ -12,8 +12,8 @@ from template_svc.renderer import Compiler
 from tests.template_svc.factories import EMAIL, PUSH
 
 
-def check(contents: dict[str, Content], channel: Channel = Channel.EMAIL) -> Checked:
-    return check_contents(contents, channel, "en", Compiler())
+def check(contents: dict[str, Content], channel: Channel = Channel.EMAIL, catalogs: dict[str, str] | None = None) -> Checked:
+    return check_contents(contents, catalogs or {}, channel, "en", Compiler())
 
 
 def faults(contents: dict[str, Content], channel: Channel = Channel.EMAIL) -> list[str]:
@@ -25,14 +25,14 @@ def faults(contents: dict[str, Content], channel: Channel = Channel.EMAIL) -> li
 
 def test_a_version_holds_canonical_locales_and_what_all_of_them_need() -> None:
     new = check({"EN": EMAIL, "pt_br": replace(EMAIL, subject="Olá")})
-    assert new == Checked({"EN": "en", "pt_br": "pt-BR"}, ["name"])
+    assert (new.locales, new.required_variables) == ({"EN": "en", "pt_br": "pt-BR"}, ["name"])
 
 
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
         (replace(EMAIL, subject=""), "contents.en.subject: is required for email"),
-        (replace(EMAIL, html="", text=" "), "contents.en: needs html or text, or both"),
+        (replace(EMAIL, html="", text=" "), "contents.en: needs mjml, html or text"),
         (replace(EMAIL, title="t"), "contents.en.title: does not belong into a template for email"),
         (replace(EMAIL, data={"k": "v"}), "contents.en.data: does not belong into a template for email"),
         (replace(EMAIL, html="\0"), "contents.en.html: must not contain NUL characters"),
@@ -100,7 +100,9 @@ def test_a_variable_that_the_default_locale_treats_as_optional_may_be_required_b
 
 def test_contents_that_are_too_large_together_are_refused_before_they_are_compiled() -> None:
     large = replace(EMAIL, html="{{" * (MAX_VERSION_SIZE // 4))
-    assert faults({"en": large, "pt": large, "de": large}) == [f"contents: must have at most {MAX_VERSION_SIZE} characters in all"]
+    assert faults({"en": large, "pt": large, "de": large}) == [
+        f"contents: must have at most {MAX_VERSION_SIZE} characters in all, catalogs included"
+    ]
 
 
 def test_the_error_counts_what_it_does_not_tell_in_its_message() -> None:

@@ -13,7 +13,7 @@ GUIDE = (Path(__file__).resolve().parents[2] / "docs" / "templates.md").read_tex
 def listed(start: str) -> set[str]:
     """The words in code style of the paragraph that starts so."""
     paragraph = next(part for part in re.split(r"\n\n|(?<=`)\. ", GUIDE) if part.startswith(start))
-    return set(re.findall(r"`([a-z]+)`", paragraph))
+    return set(re.findall(r"`([a-z_]+)`", paragraph))
 
 
 def test_the_guide_names_every_filter_and_no_other() -> None:

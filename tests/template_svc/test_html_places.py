@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from template_svc.errors import RenderFailed
 from template_svc.models import Channel, Content
 from template_svc.renderer import PartFault, Renderer
+from tests.template_svc.factories import READER
 
 RENDERER = Renderer()
 ATTACKS = [
@@ -33,8 +34,8 @@ SAFE = ["https://a.example/x?y=1&z=2", "HTTP://a.example", "mailto:a@b.example",
 
 
 def render(html: str, **variables: object) -> str:
-    compiled = RENDERER.compile(Content(subject="s", html=html), Channel.EMAIL)
-    return RENDERER.render(compiled, variables, "contents.en").html
+    compiled = RENDERER.compile(Content(subject="s", html=html), Channel.EMAIL, "en")
+    return RENDERER.render(compiled, variables, "contents.en", READER).html
 
 
 URL_PLACES = [

@@ -63,5 +63,5 @@ async def test_a_deleted_template_is_forgotten() -> None:
 
 async def test_any_number_of_senseless_locales_finds_the_default() -> None:
     version = (await Library(Shelf({"en": EMAIL, "pt": EMAIL})).find([KEY]))[KEY]
-    assert {version.locale_for(f"x{number}") for number in range(3000)} == {"en"}
-    assert version.locale_for("pt-BR") == version.locale_for("pt-BR") == "pt"
+    assert {version.choose(f"x{number}").locale for number in range(3000)} == {"en"}
+    assert version.choose("pt-BR") == version.choose("pt-BR") == ("pt", "pt-BR", ("pt-BR", "pt"))

@@ -17,7 +17,7 @@ from template_svc.models import Channel, Content, ContentKey, Rendered, RenderJo
 from template_svc.processes.pool import ProcessPool
 from template_svc.processes.process import Limits, RenderProcess
 from template_svc.scheduling import Lane
-from tests.template_svc.factories import EMAIL, content_of, struct_bytes
+from tests.template_svc.factories import EMAIL, content_of, make_job, struct_bytes
 from tests.waiting import until
 
 pytestmark = pytest.mark.processes
@@ -41,7 +41,7 @@ async def pool() -> AsyncIterator[ProcessPool]:
 
 def job(text: str = "", name: str = "welcome", /, **variables: object) -> RenderJob:
     content = Content(subject="s", text=text) if text else EMAIL
-    return RenderJob(ContentKey(FIRST_PROJECT, name, 1, "en"), Channel.EMAIL, content, struct_bytes(variables))
+    return make_job(ContentKey(FIRST_PROJECT, name, 1, "en"), content, struct_bytes(variables))
 
 
 def children() -> list[psutil.Process]:
@@ -142,10 +142,10 @@ async def test_a_process_that_dies_while_it_waits_is_replaced_before_anyone_need
 
 
 async def test_a_check_names_what_is_wrong_and_outlives_what_never_ends(pool: ProcessPool) -> None:
-    checked = await pool.check({"EN": EMAIL, "pt_br": EMAIL}, Channel.EMAIL, "en")
+    checked = await pool.check({"EN": EMAIL, "pt_br": EMAIL}, {}, Channel.EMAIL, "en")
     assert (checked.locales, checked.required_variables) == ({"EN": "en", "pt_br": "pt-BR"}, ["name"])
     with pytest.raises(InvalidContents, match=r"contents\.en\.text: line 1"):
-        await pool.check({"en": Content(subject="s", text="{{ x|safe }}")}, Channel.EMAIL, "en")
+        await pool.check({"en": Content(subject="s", text="{{ x|safe }}")}, {}, Channel.EMAIL, "en")
 
 
 async def test_contents_that_a_newer_program_refuses_fail_as_a_rendering_does(pool: ProcessPool) -> None:

@@ -14,12 +14,12 @@ from template_svc.filters import PARAMETERS, template_filters
 from template_svc.models import Channel, Content
 from template_svc.processes.cpu_limit import CpuLimit
 from template_svc.renderer import CompiledContent, PartFault, Renderer
-from tests.template_svc.factories import EMAIL, PUSH
+from tests.template_svc.factories import EMAIL, PUSH, READER
 from tests.template_svc.fakes import LimitedRenderer
 
 
 def render(renderer: Renderer, content: Content, channel: Channel = Channel.EMAIL, /, **variables: Any) -> Content:
-    return renderer.render(renderer.compile(content, channel), variables, "contents.en")
+    return renderer.render(renderer.compile(content, channel, "en"), variables, "contents.en", READER)
 
 
 def test_only_html_is_escaped(renderer: Renderer) -> None:
@@ -118,7 +118,7 @@ def test_an_error_repeats_no_value(renderer: Renderer) -> None:
 )
 def test_what_does_not_compile_is_named_with_part_and_line(renderer: Renderer, content: Content, part: str, line: int, words: str) -> None:
     with pytest.raises(PartFault) as caught:
-        renderer.compile(content, Channel.PUSH if content.title else Channel.EMAIL)
+        renderer.compile(content, Channel.PUSH if content.title else Channel.EMAIL, "en")
     assert (caught.value.part, caught.value.line) == (part, line)
     assert words in caught.value.description
 
@@ -152,13 +152,13 @@ def test_what_the_template_makes_itself_can_be_called(renderer: Renderer) -> Non
 def test_every_fault_of_every_part_is_told_at_once(renderer: Renderer) -> None:
     content = Content(subject="{{ name }", html="<p>\n{{ a|uper }}\n{{ b|lwer }}</p><a href={{ c }}>", text="ok\n{% if %}")
     with pytest.raises(PartFault) as caught:
-        renderer.compile(content, Channel.EMAIL)
+        renderer.compile(content, Channel.EMAIL, "en")
     faults = [caught.value, *caught.value.others]
     assert [(fault.part, fault.line) for fault in faults] == [("subject", 1), ("html", 2), ("html", 3), ("html", 3), ("text", 2)]
 
 
 def test_required_variables_are_those_of_all_parts(renderer: Renderer) -> None:
-    compiled = renderer.compile(Content(subject="{{ a }}", html="{{ b }}", text="{{ c|default('') }}"), Channel.EMAIL)
+    compiled = renderer.compile(Content(subject="{{ a }}", html="{{ b }}", text="{{ c|default('') }}"), Channel.EMAIL, "en")
     assert compiled.variables.required == {"a", "b"}
     assert compiled.variables.known == {"a", "b", "c"}
 
@@ -283,7 +283,7 @@ PATIENT = Renderer()
 @cache
 def compiled_uses(name: str) -> list[tuple[str, CompiledContent]]:
     """The uses of a filter, compiled once for all examples."""
-    return [(source, PATIENT.compile(Content(subject="s", html=f"({source})"), Channel.EMAIL)) for source in uses_of(name)]
+    return [(source, PATIENT.compile(Content(subject="s", html=f"({source})"), Channel.EMAIL, "en")) for source in uses_of(name)]
 
 
 @pytest.mark.parametrize("name", sorted(template_filters()))
@@ -293,7 +293,7 @@ def test_no_filter_and_no_argument_of_one_puts_a_variable_into_html_unescaped(na
     """The guide says that there is no way around escaping: all filters, all their arguments, beside text that is escaped already."""
     for source, compiled in compiled_uses(name):
         try:
-            html = PATIENT.render(compiled, {"x": value, "n": number}, "contents.en").html
+            html = PATIENT.render(compiled, {"x": value, "n": number}, "contents.en", READER).html
         except ServiceError:
             continue
         assert not set(html) & set("<>\"'"), source

@@ -11,6 +11,7 @@ from mesh.errors import ServiceError
 from template_svc.models import Channel, Content
 from template_svc.processes.cpu_limit import CpuLimit
 from template_svc.renderer import PartFault, Renderer
+from tests.template_svc.factories import READER
 from tests.template_svc.fakes import LimitedRenderer
 
 VARIABLES: dict[str, Any] = {
@@ -24,8 +25,8 @@ VARIABLES: dict[str, Any] = {
 
 
 def render(renderer: Renderer, source: str) -> str:
-    compiled = renderer.compile(Content(subject="s", text=f"{source}|"), Channel.EMAIL)
-    return renderer.render(compiled, VARIABLES, "contents.en").text[:-1]
+    compiled = renderer.compile(Content(subject="s", text=f"{source}|"), Channel.EMAIL, "en")
+    return renderer.render(compiled, VARIABLES, "contents.en", READER).text[:-1]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from mesh.context import FIRST_PROJECT
 from template_svc.errors import RenderHeld, RenderTooSlow, TooManyPreviews
 from template_svc.models import Channel, Checked, Content, ContentKey, Rendered, RenderJob
 from template_svc.scheduling import MAX_APART, MAX_PER_CALLER, SUSPECT_S, Lane, Outcome, Scheduler, Standing
-from tests.template_svc.factories import EMAIL, Clock
+from tests.template_svc.factories import EMAIL, Clock, make_job
 
 
 class ScriptedProcesses:
@@ -25,15 +25,15 @@ class ScriptedProcesses:
             await self.release.wait()
         return [self._outcome(job) for job in jobs]
 
-    async def check(self, contents: Mapping[str, Content], channel: Channel, default_locale: str) -> Checked:
+    async def check(self, contents: Mapping[str, Content], catalogs: Mapping[str, str], channel: Channel, default_locale: str) -> Checked:
         await self.release.wait()
-        return Checked({}, [])
+        return Checked({}, [], {}, {}, [], {})
 
     def _outcome(self, job: RenderJob) -> Outcome:
         name = job.key.template
         if name == "slow" or b"bomb" in job.variables:
             return Outcome(RenderTooSlow("too slow"), 0.2, stopped=True)
-        return Outcome(Rendered(name.encode() + job.variables, job.key.locale, 1), 0.1 if name == "heavy" else 0.001)
+        return Outcome(Rendered(name.encode() + job.variables, job.key.locale, 1, job.chain), 0.1 if name == "heavy" else 0.001)
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def scheduler(processes: ScriptedProcesses, clock: Clock) -> Scheduler:
 
 
 def job(name: str = "good", number: int = 0) -> RenderJob:
-    return RenderJob(ContentKey(FIRST_PROJECT, name, 1, "en"), Channel.EMAIL, EMAIL, str(number).encode())
+    return make_job(ContentKey(FIRST_PROJECT, name, 1, "en"), EMAIL, str(number).encode())
 
 
 async def test_a_new_content_is_tried_once_apart_and_the_rest_shares_a_process(scheduler: Scheduler, processes: ScriptedProcesses) -> None:
@@ -89,7 +89,7 @@ async def test_who_is_not_finished_in_time_is_held_and_gets_the_result_on_asking
     processes.release.set()
     await asyncio.gather(*scheduler._apart.values())
     asked = len(processes.asked)
-    assert await scheduler.render_batch([job("hangs")]) == [Rendered(b"hangs0", "en", 1)]
+    assert await scheduler.render_batch([job("hangs")]) == [Rendered(b"hangs0", "en", 1, ("en",))]
     assert len(processes.asked) == asked
 
 

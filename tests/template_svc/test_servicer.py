@@ -116,7 +116,9 @@ async def test_a_batch_answers_each_item_in_its_place(templates: Stub, rendering
     ]
     response = await rendering.BatchRender(render.BatchRenderRequest(items=items), metadata=AS_SERVICE)
     first, missing, unknown, last = response.results
-    assert first.rendered == render.Rendered(content=template_pb2.Content(subject="Olá Ada", text="1"), locale="pt")
+    assert first.rendered == render.Rendered(
+        content=template_pb2.Content(subject="Olá Ada", text="1"), locale="pt", locale_chain=["pt-BR", "pt"]
+    )
     assert missing.error.code == grpc.StatusCode.INVALID_ARGUMENT.value[0]
     assert details_of(missing.error) == ("MISSING_VARIABLE", ["variables.count"])
     assert details_of(unknown.error) == ("VERSION_NOT_FOUND", [])

@@ -15,6 +15,7 @@ from template_svc.messages import variables_from_struct
 from template_svc.models import Channel, Content
 from template_svc.renderer import MAX_SUBJECT, Renderer
 from template_svc.sizes import size_of_text
+from tests.template_svc.factories import READER
 
 RENDERER = Renderer()
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=40)
@@ -51,7 +52,7 @@ def test_no_push_is_larger_than_its_bound(title: str, body: str, link: str, a: A
     size = size_of_text([content], Channel.PUSH)
     assert size.fixed <= size.limit
     try:
-        made = RENDERER.render(RENDERER.compile(content, Channel.PUSH), variables_from_struct(variables), "contents.en")
+        made = RENDERER.render(RENDERER.compile(content, Channel.PUSH, "en"), variables_from_struct(variables), "contents.en", READER)
     except ServiceError as error:
         assert error.reason != "OUTPUT_TOO_LARGE" or may_exceed(TextSize(*size), variables)  # noqa: PT017  the other errors show nothing
         return
@@ -66,7 +67,7 @@ def test_no_subject_is_longer_than_its_bound(subject: str, a: Any, b: Any) -> No
     variables.update({"a": a, "b": b})
     size = size_of_text([content], Channel.EMAIL)
     try:
-        made = RENDERER.render(RENDERER.compile(content, Channel.EMAIL), variables_from_struct(variables), "contents.en")
+        made = RENDERER.render(RENDERER.compile(content, Channel.EMAIL, "en"), variables_from_struct(variables), "contents.en", READER)
     except ServiceError:
         return
     assert len(made.subject) <= greatest(TextSize(*size), variables)

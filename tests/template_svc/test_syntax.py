@@ -6,10 +6,11 @@ from hypothesis import strategies as st
 from jinja2 import meta
 
 from template_svc.filters import template_filters, template_tests
+from template_svc.language import language_functions
 from template_svc.sandbox import TemplateEnvironment
 from template_svc.syntax import check, variables_of
 
-ENVIRONMENT = TemplateEnvironment(autoescape=True, filters=template_filters(), tests=template_tests())
+ENVIRONMENT = TemplateEnvironment(autoescape=True, filters=template_filters(), tests=template_tests(), functions=language_functions())
 
 
 def required(source: str) -> str:
@@ -108,6 +109,6 @@ def test_nothing_is_required_that_jinja_would_not_look_up(source: str) -> None:
     ],
 )
 def test_a_construct_outside_the_language_is_named_with_its_line(source: str, line: int, words: str) -> None:
-    fault = check(ENVIRONMENT.parse(source), template_filters(), template_tests())[0]
+    fault = check(ENVIRONMENT.parse(source), template_filters(), template_tests(), "en")[0]
     assert fault.line == line
     assert words in fault.description

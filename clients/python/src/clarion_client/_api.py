@@ -112,6 +112,9 @@ PUBLISH_VERSION = Call(
     answer="template",
     idempotent=True,
 )
+GET_CATALOG = Call(
+    "/clarion.template.v1.TemplateService/GetCatalog", "GET", "/v1/templates/{name}/versions/{version}/catalogs/{locale}", idempotent=True
+)
 PREVIEW_TEMPLATE = Call(
     "/clarion.template.v1.TemplateService/PreviewTemplate", "POST", "/v1/templates/{name}:preview", body="*", idempotent=True
 )

@@ -33,6 +33,7 @@ from clarion_client.models import (
     DeliveryPolicy,
     Device,
     EvaluateDeliveryResponse,
+    GetCatalogResponse,
     GetJwksResponse,
     ListBreakersResponse,
     ListChangesResponse,
@@ -651,6 +652,7 @@ class AsyncTemplates(AsyncResource):
         *,
         contents: Mapping[str, Content | Mapping[str, Any]],
         publish: bool | None = None,
+        catalogs: Mapping[str, str] | None = None,
         timeout_s: float | None = None,
         idempotency_key: str | None = None,
     ) -> TemplateVersion:
@@ -660,10 +662,12 @@ class AsyncTemplates(AsyncResource):
         contents: Contents by BCP 47 locale. The template's default locale must be among them, and must mention each variable that
             another locale requires: a variable that only a translation needs is refused, since senders would not know of it.
         publish: True publishes the version at once.
+        catalogs: Gettext PO files by BCP 47 locale, for locales without a content of their own: they translate the `{% trans %}` of
+            the default locale's content. GetCatalog writes them for translators. Fuzzy and empty entries count as not translated.
         """
         return await self._unary(
             api.CREATE_VERSION,
-            v.body_of(name=name, contents=contents, publish=publish),
+            v.body_of(name=name, contents=contents, publish=publish, catalogs=catalogs),
             lambda answer: v.decode(TemplateVersion, answer),
             timeout_s,
             idempotency_key,
@@ -699,6 +703,20 @@ class AsyncTemplates(AsyncResource):
             api.PUBLISH_VERSION, v.body_of(name=name, version=version), lambda answer: v.decode(Template, answer), timeout_s
         )
 
+    async def get_catalog(self, name: str, version: int, locale: str, *, timeout_s: float | None = None) -> GetCatalogResponse:
+        """Writes a gettext PO file with the texts of a version in one locale, translated as far as they are.
+
+        name: The template's name.
+        version: The version's number.
+        locale: The locale that is translated into, one that the version has or a new one.
+        """
+        return await self._unary(
+            api.GET_CATALOG,
+            v.body_of(name=name, version=version, locale=locale),
+            lambda answer: v.decode(GetCatalogResponse, answer),
+            timeout_s,
+        )
+
     async def preview(
         self,
         name: str,
@@ -706,6 +724,7 @@ class AsyncTemplates(AsyncResource):
         version: int | None = None,
         locale: str | None = None,
         variables: Mapping[str, Any] | None = None,
+        timezone: str | None = None,
         timeout_s: float | None = None,
     ) -> PreviewTemplateResponse:
         """Renders a version exactly as a send would.
@@ -714,10 +733,11 @@ class AsyncTemplates(AsyncResource):
         version: The version; 0 means the published one, or the latest when none is.
         locale: The person's locale; the template's default when empty.
         variables: Values of the template's variables.
+        timezone: The person's IANA time zone, such as "Europe/Paris", which times are written in; UTC when empty.
         """
         return await self._unary(
             api.PREVIEW_TEMPLATE,
-            v.body_of(name=name, version=version, locale=locale, variables=variables),
+            v.body_of(name=name, version=version, locale=locale, variables=variables, timezone=timezone),
             lambda answer: v.decode(PreviewTemplateResponse, answer),
             timeout_s,
         )

@@ -532,9 +532,11 @@ class Content:
     subject: str = field(default="", metadata={"read": v.same})
     """E-mail: subject line. Required for e-mail. Line breaks in the finished text become spaces."""
     html: str = field(default="", metadata={"read": v.same})
-    """E-mail: HTML part; variables are escaped. At least one of `html` and `text` is required for e-mail."""
+    """E-mail: HTML part; variables are escaped. At least one of `mjml`, `html` and `text` is required for e-mail. The rules of its
+    `style` elements are put into the elements that they are for.
+    """
     text: str = field(default="", metadata={"read": v.same})
-    """E-mail: plain text part."""
+    """E-mail: plain text part; made of the HTML when it is empty."""
     title: str = field(default="", metadata={"read": v.same})
     """Push: title. Required for push. Line breaks in the finished text become spaces."""
     body: str = field(default="", metadata={"read": v.same})
@@ -555,6 +557,8 @@ class Content:
     webpush: Mapping[str, Any] | None = field(default=None, metadata={"read": v.same})
     """Push: what browsers get besides, as FCM v1's WebpushConfig, such as {"fcm_options": {"link": "https://example.com/{{ order }}"}}.
     """
+    mjml: str = field(default="", metadata={"read": v.same})
+    """E-mail: MJML in place of `html`, which is made of it when the version is created."""
 
 
 @dataclass(frozen=True)
@@ -840,6 +844,20 @@ class FrequencyLimit:
 
 
 @dataclass(frozen=True)
+class GetCatalogResponse:
+    """Answers GetCatalog."""
+
+    catalog: str = field(default="", metadata={"read": v.same})
+    """The PO file."""
+    locale: str = field(default="", metadata={"read": v.same})
+    """The locale in its canonical spelling."""
+    messages: int = field(default=0, metadata={"read": v.integer})
+    """How many texts there are."""
+    translated_messages: int = field(default=0, metadata={"read": v.integer})
+    """How many of them are translated."""
+
+
+@dataclass(frozen=True)
 class GetJwksResponse:
     """A JWK Set (RFC 7517)."""
 
@@ -891,6 +909,20 @@ class ListDevicesResponse:
 
     devices: tuple[Device, ...] = field(default=(), metadata={"read": v.many(v.message(lambda: Device))})
     """All devices of the person (at most 50, and as many removed ones), newest first."""
+
+
+@dataclass(frozen=True)
+class LocaleReport:
+    """Says how complete one locale of a version is."""
+
+    locale: str = field(default="", metadata={"read": v.same})
+    """The locale."""
+    messages: int = field(default=0, metadata={"read": v.integer})
+    """Texts that a catalogue can translate."""
+    translated_messages: int = field(default=0, metadata={"read": v.integer})
+    """Those that are translated; all of them where the locale has a content of its own."""
+    unused_variables: tuple[str, ...] = field(default=(), metadata={"read": v.many(v.same)})
+    """Variables of the default locale that this locale's content does not mention."""
 
 
 @dataclass(frozen=True)
@@ -1001,6 +1033,8 @@ class PreviewTemplateResponse:
     """The locale that was used."""
     version: int = field(default=0, metadata={"read": v.integer})
     """The version that was used."""
+    locale_chain: tuple[str, ...] = field(default=(), metadata={"read": v.many(v.same)})
+    """The locales that were looked for, in order, such as "pt-BR", "pt"; only the last, which was used, was there."""
 
 
 @dataclass(frozen=True)
@@ -1211,6 +1245,10 @@ class TemplateVersion:
     """True for the version that new notifications use. Output only."""
     create_time: datetime | None = field(default=None, metadata={"read": v.time})
     """When the version was made. Output only."""
+    locales: tuple[LocaleReport, ...] = field(default=(), metadata={"read": v.many(v.message(lambda: LocaleReport))})
+    """How complete each locale is, those of catalogues included, sorted. Output only."""
+    catalogs: Mapping[str, str] = field(default_factory=dict, metadata={"read": v.table(v.same)})
+    """Gettext PO files by BCP 47 locale, as they were given."""
 
 
 @dataclass(frozen=True)

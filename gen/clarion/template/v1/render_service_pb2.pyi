@@ -33,6 +33,7 @@ class RenderItem(_message.Message):
     LOCALE_FIELD_NUMBER: _builtins.int
     VARIABLES_FIELD_NUMBER: _builtins.int
     PROJECT_FIELD_NUMBER: _builtins.int
+    TIMEZONE_FIELD_NUMBER: _builtins.int
     template: _builtins.str
     """The template's name."""
     version: _builtins.int
@@ -41,6 +42,8 @@ class RenderItem(_message.Message):
     """The person's locale; the template's default when empty or unknown to it."""
     project: _builtins.str
     """The template's project; the first one when empty."""
+    timezone: _builtins.str
+    """The person's IANA time zone, which times are written in; UTC when empty."""
     @_builtins.property
     def variables(self) -> _struct_pb2.Struct:
         """Values of the template's variables."""
@@ -53,10 +56,11 @@ class RenderItem(_message.Message):
         locale: _builtins.str = ...,
         variables: _struct_pb2.Struct | None = ...,
         project: _builtins.str = ...,
+        timezone: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["variables", b"variables"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["locale", b"locale", "project", b"project", "template", b"template", "variables", b"variables", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["locale", b"locale", "project", b"project", "template", b"template", "timezone", b"timezone", "variables", b"variables", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -70,21 +74,27 @@ class Rendered(_message.Message):
 
     CONTENT_FIELD_NUMBER: _builtins.int
     LOCALE_FIELD_NUMBER: _builtins.int
+    LOCALE_CHAIN_FIELD_NUMBER: _builtins.int
     locale: _builtins.str
     """The locale that was used."""
     @_builtins.property
     def content(self) -> _template_pb2.Content:
         """The text."""
 
+    @_builtins.property
+    def locale_chain(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The locales that were looked for, in order; only the last, which was used, was there."""
+
     def __init__(
         self,
         *,
         content: _template_pb2.Content | None = ...,
         locale: _builtins.str = ...,
+        locale_chain: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "locale", b"locale"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "locale", b"locale", "locale_chain", b"locale_chain"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -150,18 +150,23 @@ class Content(_message.Message):
     ANDROID_FIELD_NUMBER: _builtins.int
     APNS_FIELD_NUMBER: _builtins.int
     WEBPUSH_FIELD_NUMBER: _builtins.int
+    MJML_FIELD_NUMBER: _builtins.int
     subject: _builtins.str
     """E-mail: subject line. Required for e-mail. Line breaks in the finished text become spaces."""
     html: _builtins.str
-    """E-mail: HTML part; variables are escaped. At least one of `html` and `text` is required for e-mail."""
+    """E-mail: HTML part; variables are escaped. At least one of `mjml`, `html` and `text` is required for e-mail. The rules of its `style`
+    elements are put into the elements that they are for.
+    """
     text: _builtins.str
-    """E-mail: plain text part."""
+    """E-mail: plain text part; made of the HTML when it is empty."""
     title: _builtins.str
     """Push: title. Required for push. Line breaks in the finished text become spaces."""
     body: _builtins.str
     """Push: body. Required for push."""
     image: _builtins.str
     """Push: https URL of a picture; may be a template."""
+    mjml: _builtins.str
+    """E-mail: MJML in place of `html`, which is made of it when the version is created."""
     @_builtins.property
     def data(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Push: key-value data for the app; values are templates too. Keys that FCM reserves ("from", "google…", "gcm…") are refused."""
@@ -196,14 +201,51 @@ class Content(_message.Message):
         android: _struct_pb2.Struct | None = ...,
         apns: _struct_pb2.Struct | None = ...,
         webpush: _struct_pb2.Struct | None = ...,
+        mjml: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["android", b"android", "apns", b"apns", "webpush", b"webpush"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["android", b"android", "apns", b"apns", "body", b"body", "data", b"data", "html", b"html", "image", b"image", "subject", b"subject", "text", b"text", "title", b"title", "webpush", b"webpush"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["android", b"android", "apns", b"apns", "body", b"body", "data", b"data", "html", b"html", "image", b"image", "mjml", b"mjml", "subject", b"subject", "text", b"text", "title", b"title", "webpush", b"webpush"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Content: _TypeAlias = Content  # noqa: Y015
+
+@_typing.final
+class LocaleReport(_message.Message):
+    """LocaleReport says how complete one locale of a version is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOCALE_FIELD_NUMBER: _builtins.int
+    MESSAGES_FIELD_NUMBER: _builtins.int
+    TRANSLATED_MESSAGES_FIELD_NUMBER: _builtins.int
+    UNUSED_VARIABLES_FIELD_NUMBER: _builtins.int
+    locale: _builtins.str
+    """The locale."""
+    messages: _builtins.int
+    """Texts that a catalogue can translate."""
+    translated_messages: _builtins.int
+    """Those that are translated; all of them where the locale has a content of its own."""
+    @_builtins.property
+    def unused_variables(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Variables of the default locale that this locale's content does not mention."""
+
+    def __init__(
+        self,
+        *,
+        locale: _builtins.str = ...,
+        messages: _builtins.int = ...,
+        translated_messages: _builtins.int = ...,
+        unused_variables: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["locale", b"locale", "messages", b"messages", "translated_messages", b"translated_messages", "unused_variables", b"unused_variables"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LocaleReport: _TypeAlias = LocaleReport  # noqa: Y015
 
 @_typing.final
 class TemplateVersion(_message.Message):
@@ -232,12 +274,34 @@ class TemplateVersion(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class CatalogsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     TEMPLATE_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     CONTENTS_FIELD_NUMBER: _builtins.int
     REQUIRED_VARIABLES_FIELD_NUMBER: _builtins.int
     PUBLISHED_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    LOCALES_FIELD_NUMBER: _builtins.int
+    CATALOGS_FIELD_NUMBER: _builtins.int
     template: _builtins.str
     """The template's name."""
     version: _builtins.int
@@ -260,6 +324,14 @@ class TemplateVersion(_message.Message):
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When the version was made. Output only."""
 
+    @_builtins.property
+    def locales(self) -> _containers.RepeatedCompositeFieldContainer[Global___LocaleReport]:
+        """How complete each locale is, those of catalogues included, sorted. Output only."""
+
+    @_builtins.property
+    def catalogs(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """gettext PO files by BCP 47 locale, as they were given."""
+
     def __init__(
         self,
         *,
@@ -269,10 +341,12 @@ class TemplateVersion(_message.Message):
         required_variables: _abc.Iterable[_builtins.str] | None = ...,
         published: _builtins.bool = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        locales: _abc.Iterable[Global___LocaleReport] | None = ...,
+        catalogs: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["contents", b"contents", "create_time", b"create_time", "published", b"published", "required_variables", b"required_variables", "template", b"template", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["catalogs", b"catalogs", "contents", b"contents", "create_time", b"create_time", "locales", b"locales", "published", b"published", "required_variables", b"required_variables", "template", b"template", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -29,7 +29,7 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*clarion/template/v1/template_service.proto\x12\x13\x63larion.template.v1\x1a clarion/channel/v1/channel.proto\x1a clarion/options/v1/options.proto\x1a\"clarion/template/v1/template.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\"\xce\x03\n\x15\x43reateTemplateRequest\x12{\n\x04name\x18\x01 \x01(\tBm\xba\xbb\x18i\x08\x01\x10@\x1a\x14[a-z0-9][a-z0-9_.-]*\"Mlower-case letters, digits, \'_\', \'.\' and \'-\', starting with a letter or digit\x12\x34\n\x07\x63hannel\x18\x02 \x01(\x0e\x32\x1b.clarion.channel.v1.ChannelB\x06\xba\xbb\x18\x02\x08\x01\x12}\n\x08\x63\x61tegory\x18\x03 \x01(\tBk\xba\xbb\x18g\x10@\x1a\x14[a-z0-9][a-z0-9_.-]*\"Mlower-case letters, digits, \'_\', \'.\' and \'-\', starting with a letter or digit\x12\x1c\n\x0b\x64\x65scription\x18\x04 \x01(\tB\x07\xba\xbb\x18\x03\x10\xe8\x07\x12\x11\n\tmandatory\x18\x05 \x01(\x08\x12\x32\n\non_unknown\x18\x06 \x01(\x0e\x32\x1e.clarion.template.v1.OnUnknown\x12\x1e\n\x0e\x64\x65\x66\x61ult_locale\x18\x07 \x01(\tB\x06\xba\xbb\x18\x02\x10#\"I\n\x16\x43reateTemplateResponse\x12/\n\x08template\x18\x01 \x01(\x0b\x32\x1d.clarion.template.v1.Template\",\n\x12GetTemplateRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10@\"F\n\x13GetTemplateResponse\x12/\n\x08template\x18\x01 \x01(\x0b\x32\x1d.clarion.template.v1.Template\"\x7f\n\x14ListTemplatesRequest\x12,\n\x07\x63hannel\x18\x01 \x01(\x0e\x32\x1b.clarion.channel.v1.Channel\x12\x1c\n\tpage_size\x18\x02 \x01(\x05\x42\t\xba\xbb\x18\x05\x30\x00\x38\xc8\x01\x12\x1b\n\npage_token\x18\x03 \x01(\tB\x07\xba\xbb\x18\x03\x10\x80\x04\"b\n\x15ListTemplatesResponse\x12\x30\n\ttemplates\x18\x01 \x03(\x0b\x32\x1d.clarion.template.v1.Template\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"/\n\x15\x44\x65leteTemplateRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10@\"\x18\n\x16\x44\x65leteTemplateResponse\"\xe3\x01\n\x14\x43reateVersionRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10@\x12S\n\x08\x63ontents\x18\x02 \x03(\x0b\x32\x37.clarion.template.v1.CreateVersionRequest.ContentsEntryB\x08\xba\xbb\x18\x04\x08\x01(2\x12\x0f\n\x07publish\x18\x03 \x01(\x08\x1aM\n\rContentsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12+\n\x05value\x18\x02 \x01(\x0b\x32\x1c.clarion.template.v1.Content:\x02\x38\x01\"N\n\x15\x43reateVersionResponse\x12\x35\n\x07version\x18\x01 \x01(\x0b\x32$.clarion.template.v1.TemplateVersion\"F\n\x11GetVersionRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10@\x12\x19\n\x07version\x18\x02 \x01(\x05\x42\x08\xba\xbb\x18\x04\x08\x01\x30\x01\"K\n\x12GetVersionResponse\x12\x35\n\x07version\x18\x01 \x01(\x0b\x32$.clarion.template.v1.TemplateVersion\"g\n\x13ListVersionsRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10@\x12\x1b\n\tpage_size\x18\x02 \x01(\x05\x42\x08\xba\xbb\x18\x04\x30\x00\x38\x32\x12\x1b\n\npage_token\x18\x03 \x01(\tB\x07\xba\xbb\x18\x03\x10\x80\x04\"g\n\x14ListVersionsResponse\x12\x36\n\x08versions\x18\x01 \x03(\x0b\x32$.clarion.template.v1.TemplateVersion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"J\n\x15PublishVersionRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10@\x12\x19\n\x07version\x18\x02 \x01(\x05\x42\x08\xba\xbb\x18\x04\x08\x01\x30\x01\"I\n\x16PublishVersionResponse\x12/\n\x08template\x18\x01 \x01(\x0b\x32\x1d.clarion.template.v1.Template\"\x93\x01\n\x16PreviewTemplateRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10@\x12\x17\n\x07version\x18\x02 \x01(\x05\x42\x06\xba\xbb\x18\x02\x30\x00\x12\x16\n\x06locale\x18\x03 \x01(\tB\x06\xba\xbb\x18\x02\x10#\x12\x30\n\tvariables\x18\x04 \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xb0\xbb\x18\x01\"o\n\x17PreviewTemplateResponse\x12\x33\n\x07\x63ontent\x18\x01 \x01(\x0b\x32\x1c.clarion.template.v1.ContentB\x04\xb0\xbb\x18\x01\x12\x0e\n\x06locale\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x05\x32\xc3\x0c\n\x0fTemplateService\x12\xaa\x01\n\x0e\x43reateTemplate\x12*.clarion.template.v1.CreateTemplateRequest\x1a+.clarion.template.v1.CreateTemplateResponse\"?\xaa\xbb\x18\x19\x08\x02\x12\x0ftemplates:write \x88\'(\xc9\x01\x82\xd3\xe4\x93\x02\x1c\"\r/v1/templates:\x01*b\x08template\x12\xa4\x01\n\x0bGetTemplate\x12\'.clarion.template.v1.GetTemplateRequest\x1a(.clarion.template.v1.GetTemplateResponse\"B\x90\x02\x01\xaa\xbb\x18\x15\x08\x02\x12\x0etemplates:read \xd0\x0f\x82\xd3\xe4\x93\x02 \x12\x14/v1/templates/{name}b\x08template\x12\x99\x01\n\rListTemplates\x12).clarion.template.v1.ListTemplatesRequest\x1a*.clarion.template.v1.ListTemplatesResponse\"1\x90\x02\x01\xaa\xbb\x18\x15\x08\x02\x12\x0etemplates:read \x88\'\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/templates\x12\xa4\x01\n\x0e\x44\x65leteTemplate\x12*.clarion.template.v1.DeleteTemplateRequest\x1a+.clarion.template.v1.DeleteTemplateResponse\"9\x90\x02\x02\xaa\xbb\x18\x16\x08\x02\x12\x0ftemplates:write \x88\'\x82\xd3\xe4\x93\x02\x16*\x14/v1/templates/{name}\x12\xb6\x01\n\rCreateVersion\x12).clarion.template.v1.CreateVersionRequest\x1a*.clarion.template.v1.CreateVersionResponse\"N\xaa\xbb\x18\x19\x08\x02\x12\x0ftemplates:write \x88\'(\xc9\x01\x82\xd3\xe4\x93\x02+\"\x1d/v1/templates/{name}/versions:\x01*b\x07version\x12\xb3\x01\n\nGetVersion\x12&.clarion.template.v1.GetVersionRequest\x1a\'.clarion.template.v1.GetVersionResponse\"T\x90\x02\x01\xaa\xbb\x18\x15\x08\x02\x12\x0etemplates:read \xd0\x0f\x82\xd3\xe4\x93\x02\x32\x12\'/v1/templates/{name}/versions/{version}b\x07version\x12\xa6\x01\n\x0cListVersions\x12(.clarion.template.v1.ListVersionsRequest\x1a).clarion.template.v1.ListVersionsResponse\"A\x90\x02\x01\xaa\xbb\x18\x15\x08\x02\x12\x0etemplates:read \x88\'\x82\xd3\xe4\x93\x02\x1f\x12\x1d/v1/templates/{name}/versions\x12\xcc\x01\n\x0ePublishVersion\x12*.clarion.template.v1.PublishVersionRequest\x1a+.clarion.template.v1.PublishVersionResponse\"a\x90\x02\x02\xaa\xbb\x18\x16\x08\x02\x12\x0ftemplates:write \x88\'\x82\xd3\xe4\x93\x02>\"//v1/templates/{name}/versions/{version}:publish:\x01*b\x08template\x12\xb1\x01\n\x0fPreviewTemplate\x12+.clarion.template.v1.PreviewTemplateRequest\x1a,.clarion.template.v1.PreviewTemplateResponse\"C\x90\x02\x01\xaa\xbb\x18\x15\x08\x02\x12\x0etemplates:read \x88\'\x82\xd3\xe4\x93\x02!\"\x1c/v1/templates/{name}:preview:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*clarion/template/v1/template_service.proto\x12\x13\x63larion.template.v1\x1a clarion/channel/v1/channel.proto\x1a clarion/options/v1/options.proto\x1a\"clarion/template/v1/template.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\"\xce\x03\n\x15\x43reateTemplateRequest\x12{\n\x04name\x18\x01 \x01(\tBm\xba\xbb\x18i\x08\x01\x10@\x1a\x14[a-z0-9][a-z0-9_.-]*\"Mlower-case letters, digits, \'_\', \'.\' and \'-\', starting with a letter or digit\x12\x34\n\x07\x63hannel\x18\x02 \x01(\x0e\x32\x1b.clarion.channel.v1.ChannelB\x06\xba\xbb\x18\x02\x08\x01\x12}\n\x08\x63\x61tegory\x18\x03 \x01(\tBk\xba\xbb\x18g\x10@\x1a\x14[a-z0-9][a-z0-9_.-]*\"Mlower-case letters, digits, \'_\', \'.\' and \'-\', starting with a letter or digit\x12\x1c\n\x0b\x64\x65scription\x18\x04 \x01(\tB\x07\xba\xbb\x18\x03\x10\xe8\x07\x12\x11\n\tmandatory\x18\x05 \x01(\x08\x12\x32\n\non_unknown\x18\x06 \x01(\x0e\x32\x1e.clarion.template.v1.OnUnknown\x12\x1e\n\x0e\x64\x65\x66\x61ult_locale\x18\x07 \x01(\tB\x06\xba\xbb\x18\x02\x10#\"I\n\x16\x43reateTemplateResponse\x12/\n\x08template\x18\x01 \x01(\x0b\x32\x1d.clarion.template.v1.Template\",\n\x12GetTemplateRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10@\"F\n\x13GetTemplateResponse\x12/\n\x08template\x18\x01 \x01(\x0b\x32\x1d.clarion.template.v1.Template\"\x7f\n\x14ListTemplatesRequest\x12,\n\x07\x63hannel\x18\x01 \x01(\x0e\x32\x1b.clarion.channel.v1.Channel\x12\x1c\n\tpage_size\x18\x02 \x01(\x05\x42\t\xba\xbb\x18\x05\x30\x00\x38\xc8\x01\x12\x1b\n\npage_token\x18\x03 \x01(\tB\x07\xba\xbb\x18\x03\x10\x80\x04\"b\n\x15ListTemplatesResponse\x12\x30\n\ttemplates\x18\x01 \x03(\x0b\x32\x1d.clarion.template.v1.Template\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"/\n\x15\x44\x65leteTemplateRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10@\"\x18\n\x16\x44\x65leteTemplateResponse\"\xeb\x02\n\x14\x43reateVersionRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10@\x12S\n\x08\x63ontents\x18\x02 \x03(\x0b\x32\x37.clarion.template.v1.CreateVersionRequest.ContentsEntryB\x08\xba\xbb\x18\x04\x08\x01(2\x12\x0f\n\x07publish\x18\x03 \x01(\x08\x12U\n\x08\x63\x61talogs\x18\x04 \x03(\x0b\x32\x37.clarion.template.v1.CreateVersionRequest.CatalogsEntryB\n\xba\xbb\x18\x06\x10\xa0\xc2\x1e(2\x1aM\n\rContentsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12+\n\x05value\x18\x02 \x01(\x0b\x32\x1c.clarion.template.v1.Content:\x02\x38\x01\x1a/\n\rCatalogsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"N\n\x15\x43reateVersionResponse\x12\x35\n\x07version\x18\x01 \x01(\x0b\x32$.clarion.template.v1.TemplateVersion\"F\n\x11GetVersionRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10@\x12\x19\n\x07version\x18\x02 \x01(\x05\x42\x08\xba\xbb\x18\x04\x08\x01\x30\x01\"K\n\x12GetVersionResponse\x12\x35\n\x07version\x18\x01 \x01(\x0b\x32$.clarion.template.v1.TemplateVersion\"g\n\x13ListVersionsRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10@\x12\x1b\n\tpage_size\x18\x02 \x01(\x05\x42\x08\xba\xbb\x18\x04\x30\x00\x38\x32\x12\x1b\n\npage_token\x18\x03 \x01(\tB\x07\xba\xbb\x18\x03\x10\x80\x04\"g\n\x14ListVersionsResponse\x12\x36\n\x08versions\x18\x01 \x03(\x0b\x32$.clarion.template.v1.TemplateVersion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"`\n\x11GetCatalogRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10@\x12\x19\n\x07version\x18\x02 \x01(\x05\x42\x08\xba\xbb\x18\x04\x08\x01\x30\x01\x12\x18\n\x06locale\x18\x03 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10#\"d\n\x12GetCatalogResponse\x12\x0f\n\x07\x63\x61talog\x18\x01 \x01(\t\x12\x0e\n\x06locale\x18\x02 \x01(\t\x12\x10\n\x08messages\x18\x03 \x01(\x05\x12\x1b\n\x13translated_messages\x18\x04 \x01(\x05\"J\n\x15PublishVersionRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10@\x12\x19\n\x07version\x18\x02 \x01(\x05\x42\x08\xba\xbb\x18\x04\x08\x01\x30\x01\"I\n\x16PublishVersionResponse\x12/\n\x08template\x18\x01 \x01(\x0b\x32\x1d.clarion.template.v1.Template\"\xad\x01\n\x16PreviewTemplateRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10@\x12\x17\n\x07version\x18\x02 \x01(\x05\x42\x06\xba\xbb\x18\x02\x30\x00\x12\x16\n\x06locale\x18\x03 \x01(\tB\x06\xba\xbb\x18\x02\x10#\x12\x30\n\tvariables\x18\x04 \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xb0\xbb\x18\x01\x12\x18\n\x08timezone\x18\x05 \x01(\tB\x06\xba\xbb\x18\x02\x10@\"\x85\x01\n\x17PreviewTemplateResponse\x12\x33\n\x07\x63ontent\x18\x01 \x01(\x0b\x32\x1c.clarion.template.v1.ContentB\x04\xb0\xbb\x18\x01\x12\x0e\n\x06locale\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x05\x12\x14\n\x0clocale_chain\x18\x04 \x03(\t2\x82\x0e\n\x0fTemplateService\x12\xaa\x01\n\x0e\x43reateTemplate\x12*.clarion.template.v1.CreateTemplateRequest\x1a+.clarion.template.v1.CreateTemplateResponse\"?\xaa\xbb\x18\x19\x08\x02\x12\x0ftemplates:write \x88\'(\xc9\x01\x82\xd3\xe4\x93\x02\x1c\"\r/v1/templates:\x01*b\x08template\x12\xa4\x01\n\x0bGetTemplate\x12\'.clarion.template.v1.GetTemplateRequest\x1a(.clarion.template.v1.GetTemplateResponse\"B\x90\x02\x01\xaa\xbb\x18\x15\x08\x02\x12\x0etemplates:read \xd0\x0f\x82\xd3\xe4\x93\x02 \x12\x14/v1/templates/{name}b\x08template\x12\x99\x01\n\rListTemplates\x12).clarion.template.v1.ListTemplatesRequest\x1a*.clarion.template.v1.ListTemplatesResponse\"1\x90\x02\x01\xaa\xbb\x18\x15\x08\x02\x12\x0etemplates:read \x88\'\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/templates\x12\xa4\x01\n\x0e\x44\x65leteTemplate\x12*.clarion.template.v1.DeleteTemplateRequest\x1a+.clarion.template.v1.DeleteTemplateResponse\"9\x90\x02\x02\xaa\xbb\x18\x16\x08\x02\x12\x0ftemplates:write \x88\'\x82\xd3\xe4\x93\x02\x16*\x14/v1/templates/{name}\x12\xb6\x01\n\rCreateVersion\x12).clarion.template.v1.CreateVersionRequest\x1a*.clarion.template.v1.CreateVersionResponse\"N\xaa\xbb\x18\x19\x08\x02\x12\x0ftemplates:write \x88\'(\xc9\x01\x82\xd3\xe4\x93\x02+\"\x1d/v1/templates/{name}/versions:\x01*b\x07version\x12\xb3\x01\n\nGetVersion\x12&.clarion.template.v1.GetVersionRequest\x1a\'.clarion.template.v1.GetVersionResponse\"T\x90\x02\x01\xaa\xbb\x18\x15\x08\x02\x12\x0etemplates:read \xd0\x0f\x82\xd3\xe4\x93\x02\x32\x12\'/v1/templates/{name}/versions/{version}b\x07version\x12\xa6\x01\n\x0cListVersions\x12(.clarion.template.v1.ListVersionsRequest\x1a).clarion.template.v1.ListVersionsResponse\"A\x90\x02\x01\xaa\xbb\x18\x15\x08\x02\x12\x0etemplates:read \x88\'\x82\xd3\xe4\x93\x02\x1f\x12\x1d/v1/templates/{name}/versions\x12\xcc\x01\n\x0ePublishVersion\x12*.clarion.template.v1.PublishVersionRequest\x1a+.clarion.template.v1.PublishVersionResponse\"a\x90\x02\x02\xaa\xbb\x18\x16\x08\x02\x12\x0ftemplates:write \x88\'\x82\xd3\xe4\x93\x02>\"//v1/templates/{name}/versions/{version}:publish:\x01*b\x08template\x12\xbc\x01\n\nGetCatalog\x12&.clarion.template.v1.GetCatalogRequest\x1a\'.clarion.template.v1.GetCatalogResponse\"]\x90\x02\x01\xaa\xbb\x18\x15\x08\x02\x12\x0etemplates:read \xd0\x0f\x82\xd3\xe4\x93\x02;\x12\x39/v1/templates/{name}/versions/{version}/catalogs/{locale}\x12\xb1\x01\n\x0fPreviewTemplate\x12+.clarion.template.v1.PreviewTemplateRequest\x1a,.clarion.template.v1.PreviewTemplateResponse\"C\x90\x02\x01\xaa\xbb\x18\x15\x08\x02\x12\x0etemplates:read \x88\'\x82\xd3\xe4\x93\x02!\"\x1c/v1/templates/{name}:preview:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -56,10 +56,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DELETETEMPLATEREQUEST'].fields_by_name['name']._serialized_options = b'\272\273\030\004\010\001\020@'
   _globals['_CREATEVERSIONREQUEST_CONTENTSENTRY']._loaded_options = None
   _globals['_CREATEVERSIONREQUEST_CONTENTSENTRY']._serialized_options = b'8\001'
+  _globals['_CREATEVERSIONREQUEST_CATALOGSENTRY']._loaded_options = None
+  _globals['_CREATEVERSIONREQUEST_CATALOGSENTRY']._serialized_options = b'8\001'
   _globals['_CREATEVERSIONREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_CREATEVERSIONREQUEST'].fields_by_name['name']._serialized_options = b'\272\273\030\004\010\001\020@'
   _globals['_CREATEVERSIONREQUEST'].fields_by_name['contents']._loaded_options = None
   _globals['_CREATEVERSIONREQUEST'].fields_by_name['contents']._serialized_options = b'\272\273\030\004\010\001(2'
+  _globals['_CREATEVERSIONREQUEST'].fields_by_name['catalogs']._loaded_options = None
+  _globals['_CREATEVERSIONREQUEST'].fields_by_name['catalogs']._serialized_options = b'\272\273\030\006\020\240\302\036(2'
   _globals['_GETVERSIONREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_GETVERSIONREQUEST'].fields_by_name['name']._serialized_options = b'\272\273\030\004\010\001\020@'
   _globals['_GETVERSIONREQUEST'].fields_by_name['version']._loaded_options = None
@@ -70,6 +74,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTVERSIONSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272\273\030\0040\00082'
   _globals['_LISTVERSIONSREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTVERSIONSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272\273\030\003\020\200\004'
+  _globals['_GETCATALOGREQUEST'].fields_by_name['name']._loaded_options = None
+  _globals['_GETCATALOGREQUEST'].fields_by_name['name']._serialized_options = b'\272\273\030\004\010\001\020@'
+  _globals['_GETCATALOGREQUEST'].fields_by_name['version']._loaded_options = None
+  _globals['_GETCATALOGREQUEST'].fields_by_name['version']._serialized_options = b'\272\273\030\004\010\0010\001'
+  _globals['_GETCATALOGREQUEST'].fields_by_name['locale']._loaded_options = None
+  _globals['_GETCATALOGREQUEST'].fields_by_name['locale']._serialized_options = b'\272\273\030\004\010\001\020#'
   _globals['_PUBLISHVERSIONREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_PUBLISHVERSIONREQUEST'].fields_by_name['name']._serialized_options = b'\272\273\030\004\010\001\020@'
   _globals['_PUBLISHVERSIONREQUEST'].fields_by_name['version']._loaded_options = None
@@ -82,6 +92,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PREVIEWTEMPLATEREQUEST'].fields_by_name['locale']._serialized_options = b'\272\273\030\002\020#'
   _globals['_PREVIEWTEMPLATEREQUEST'].fields_by_name['variables']._loaded_options = None
   _globals['_PREVIEWTEMPLATEREQUEST'].fields_by_name['variables']._serialized_options = b'\260\273\030\001'
+  _globals['_PREVIEWTEMPLATEREQUEST'].fields_by_name['timezone']._loaded_options = None
+  _globals['_PREVIEWTEMPLATEREQUEST'].fields_by_name['timezone']._serialized_options = b'\272\273\030\002\020@'
   _globals['_PREVIEWTEMPLATERESPONSE'].fields_by_name['content']._loaded_options = None
   _globals['_PREVIEWTEMPLATERESPONSE'].fields_by_name['content']._serialized_options = b'\260\273\030\001'
   _globals['_TEMPLATESERVICE'].methods_by_name['CreateTemplate']._loaded_options = None
@@ -100,6 +112,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TEMPLATESERVICE'].methods_by_name['ListVersions']._serialized_options = b'\220\002\001\252\273\030\025\010\002\022\016templates:read \210\'\202\323\344\223\002\037\022\035/v1/templates/{name}/versions'
   _globals['_TEMPLATESERVICE'].methods_by_name['PublishVersion']._loaded_options = None
   _globals['_TEMPLATESERVICE'].methods_by_name['PublishVersion']._serialized_options = b'\220\002\002\252\273\030\026\010\002\022\017templates:write \210\'\202\323\344\223\002>\"//v1/templates/{name}/versions/{version}:publish:\001*b\010template'
+  _globals['_TEMPLATESERVICE'].methods_by_name['GetCatalog']._loaded_options = None
+  _globals['_TEMPLATESERVICE'].methods_by_name['GetCatalog']._serialized_options = b'\220\002\001\252\273\030\025\010\002\022\016templates:read \320\017\202\323\344\223\002;\0229/v1/templates/{name}/versions/{version}/catalogs/{locale}'
   _globals['_TEMPLATESERVICE'].methods_by_name['PreviewTemplate']._loaded_options = None
   _globals['_TEMPLATESERVICE'].methods_by_name['PreviewTemplate']._serialized_options = b'\220\002\001\252\273\030\025\010\002\022\016templates:read \210\'\202\323\344\223\002!\"\034/v1/templates/{name}:preview:\001*'
   _globals['_CREATETEMPLATEREQUEST']._serialized_start=232
@@ -119,27 +133,33 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DELETETEMPLATERESPONSE']._serialized_start=1167
   _globals['_DELETETEMPLATERESPONSE']._serialized_end=1191
   _globals['_CREATEVERSIONREQUEST']._serialized_start=1194
-  _globals['_CREATEVERSIONREQUEST']._serialized_end=1421
-  _globals['_CREATEVERSIONREQUEST_CONTENTSENTRY']._serialized_start=1344
-  _globals['_CREATEVERSIONREQUEST_CONTENTSENTRY']._serialized_end=1421
-  _globals['_CREATEVERSIONRESPONSE']._serialized_start=1423
-  _globals['_CREATEVERSIONRESPONSE']._serialized_end=1501
-  _globals['_GETVERSIONREQUEST']._serialized_start=1503
-  _globals['_GETVERSIONREQUEST']._serialized_end=1573
-  _globals['_GETVERSIONRESPONSE']._serialized_start=1575
-  _globals['_GETVERSIONRESPONSE']._serialized_end=1650
-  _globals['_LISTVERSIONSREQUEST']._serialized_start=1652
-  _globals['_LISTVERSIONSREQUEST']._serialized_end=1755
-  _globals['_LISTVERSIONSRESPONSE']._serialized_start=1757
-  _globals['_LISTVERSIONSRESPONSE']._serialized_end=1860
-  _globals['_PUBLISHVERSIONREQUEST']._serialized_start=1862
-  _globals['_PUBLISHVERSIONREQUEST']._serialized_end=1936
-  _globals['_PUBLISHVERSIONRESPONSE']._serialized_start=1938
-  _globals['_PUBLISHVERSIONRESPONSE']._serialized_end=2011
-  _globals['_PREVIEWTEMPLATEREQUEST']._serialized_start=2014
-  _globals['_PREVIEWTEMPLATEREQUEST']._serialized_end=2161
-  _globals['_PREVIEWTEMPLATERESPONSE']._serialized_start=2163
-  _globals['_PREVIEWTEMPLATERESPONSE']._serialized_end=2274
-  _globals['_TEMPLATESERVICE']._serialized_start=2277
-  _globals['_TEMPLATESERVICE']._serialized_end=3880
+  _globals['_CREATEVERSIONREQUEST']._serialized_end=1557
+  _globals['_CREATEVERSIONREQUEST_CONTENTSENTRY']._serialized_start=1431
+  _globals['_CREATEVERSIONREQUEST_CONTENTSENTRY']._serialized_end=1508
+  _globals['_CREATEVERSIONREQUEST_CATALOGSENTRY']._serialized_start=1510
+  _globals['_CREATEVERSIONREQUEST_CATALOGSENTRY']._serialized_end=1557
+  _globals['_CREATEVERSIONRESPONSE']._serialized_start=1559
+  _globals['_CREATEVERSIONRESPONSE']._serialized_end=1637
+  _globals['_GETVERSIONREQUEST']._serialized_start=1639
+  _globals['_GETVERSIONREQUEST']._serialized_end=1709
+  _globals['_GETVERSIONRESPONSE']._serialized_start=1711
+  _globals['_GETVERSIONRESPONSE']._serialized_end=1786
+  _globals['_LISTVERSIONSREQUEST']._serialized_start=1788
+  _globals['_LISTVERSIONSREQUEST']._serialized_end=1891
+  _globals['_LISTVERSIONSRESPONSE']._serialized_start=1893
+  _globals['_LISTVERSIONSRESPONSE']._serialized_end=1996
+  _globals['_GETCATALOGREQUEST']._serialized_start=1998
+  _globals['_GETCATALOGREQUEST']._serialized_end=2094
+  _globals['_GETCATALOGRESPONSE']._serialized_start=2096
+  _globals['_GETCATALOGRESPONSE']._serialized_end=2196
+  _globals['_PUBLISHVERSIONREQUEST']._serialized_start=2198
+  _globals['_PUBLISHVERSIONREQUEST']._serialized_end=2272
+  _globals['_PUBLISHVERSIONRESPONSE']._serialized_start=2274
+  _globals['_PUBLISHVERSIONRESPONSE']._serialized_end=2347
+  _globals['_PREVIEWTEMPLATEREQUEST']._serialized_start=2350
+  _globals['_PREVIEWTEMPLATEREQUEST']._serialized_end=2523
+  _globals['_PREVIEWTEMPLATERESPONSE']._serialized_start=2526
+  _globals['_PREVIEWTEMPLATERESPONSE']._serialized_end=2659
+  _globals['_TEMPLATESERVICE']._serialized_start=2662
+  _globals['_TEMPLATESERVICE']._serialized_end=4456
 # @@protoc_insertion_point(module_scope)

@@ -261,9 +261,30 @@ class CreateVersionRequest(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class CatalogsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     NAME_FIELD_NUMBER: _builtins.int
     CONTENTS_FIELD_NUMBER: _builtins.int
     PUBLISH_FIELD_NUMBER: _builtins.int
+    CATALOGS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The template's name."""
     publish: _builtins.bool
@@ -274,16 +295,23 @@ class CreateVersionRequest(_message.Message):
         locale requires: a variable that only a translation needs is refused, since senders would not know of it.
         """
 
+    @_builtins.property
+    def catalogs(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """gettext PO files by BCP 47 locale, for locales without a content of their own: they translate the `{% trans %}` of the default
+        locale's content. GetCatalog writes them for translators. Fuzzy and empty entries count as not translated.
+        """
+
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         contents: _abc.Mapping[_builtins.str, _template_pb2.Content] | None = ...,
         publish: _builtins.bool = ...,
+        catalogs: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["contents", b"contents", "name", b"name", "publish", b"publish"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["catalogs", b"catalogs", "contents", b"contents", "name", b"name", "publish", b"publish"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -422,6 +450,70 @@ class ListVersionsResponse(_message.Message):
 Global___ListVersionsResponse: _TypeAlias = ListVersionsResponse  # noqa: Y015
 
 @_typing.final
+class GetCatalogRequest(_message.Message):
+    """GetCatalogRequest names a version and a locale."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    LOCALE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The template's name."""
+    version: _builtins.int
+    """The version's number."""
+    locale: _builtins.str
+    """The locale that is translated into, one that the version has or a new one."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        version: _builtins.int = ...,
+        locale: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["locale", b"locale", "name", b"name", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetCatalogRequest: _TypeAlias = GetCatalogRequest  # noqa: Y015
+
+@_typing.final
+class GetCatalogResponse(_message.Message):
+    """GetCatalogResponse answers GetCatalog."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CATALOG_FIELD_NUMBER: _builtins.int
+    LOCALE_FIELD_NUMBER: _builtins.int
+    MESSAGES_FIELD_NUMBER: _builtins.int
+    TRANSLATED_MESSAGES_FIELD_NUMBER: _builtins.int
+    catalog: _builtins.str
+    """The PO file."""
+    locale: _builtins.str
+    """The locale in its canonical spelling."""
+    messages: _builtins.int
+    """How many texts there are."""
+    translated_messages: _builtins.int
+    """How many of them are translated."""
+    def __init__(
+        self,
+        *,
+        catalog: _builtins.str = ...,
+        locale: _builtins.str = ...,
+        messages: _builtins.int = ...,
+        translated_messages: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["catalog", b"catalog", "locale", b"locale", "messages", b"messages", "translated_messages", b"translated_messages"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetCatalogResponse: _TypeAlias = GetCatalogResponse  # noqa: Y015
+
+@_typing.final
 class PublishVersionRequest(_message.Message):
     """PublishVersionRequest names the version to use."""
 
@@ -481,12 +573,15 @@ class PreviewTemplateRequest(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     LOCALE_FIELD_NUMBER: _builtins.int
     VARIABLES_FIELD_NUMBER: _builtins.int
+    TIMEZONE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The template's name."""
     version: _builtins.int
     """The version; 0 means the published one, or the latest when none is."""
     locale: _builtins.str
     """The person's locale; the template's default when empty."""
+    timezone: _builtins.str
+    """The person's IANA time zone, such as "Europe/Paris", which times are written in; UTC when empty."""
     @_builtins.property
     def variables(self) -> _struct_pb2.Struct:
         """Values of the template's variables."""
@@ -498,10 +593,11 @@ class PreviewTemplateRequest(_message.Message):
         version: _builtins.int = ...,
         locale: _builtins.str = ...,
         variables: _struct_pb2.Struct | None = ...,
+        timezone: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["variables", b"variables"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["locale", b"locale", "name", b"name", "variables", b"variables", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["locale", b"locale", "name", b"name", "timezone", b"timezone", "variables", b"variables", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -516,6 +612,7 @@ class PreviewTemplateResponse(_message.Message):
     CONTENT_FIELD_NUMBER: _builtins.int
     LOCALE_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
+    LOCALE_CHAIN_FIELD_NUMBER: _builtins.int
     locale: _builtins.str
     """The locale that was used."""
     version: _builtins.int
@@ -524,16 +621,21 @@ class PreviewTemplateResponse(_message.Message):
     def content(self) -> _template_pb2.Content:
         """The finished text."""
 
+    @_builtins.property
+    def locale_chain(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The locales that were looked for, in order, such as "pt-BR", "pt"; only the last, which was used, was there."""
+
     def __init__(
         self,
         *,
         content: _template_pb2.Content | None = ...,
         locale: _builtins.str = ...,
         version: _builtins.int = ...,
+        locale_chain: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "locale", b"locale", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "locale", b"locale", "locale_chain", b"locale_chain", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,7 +1,7 @@
 """`clarion templates`: templates as files, for version control and CI.
 
 A folder has a folder per template: `welcome/meta.yaml` (channel, category, description ...) and per locale `en.subject.txt`, `en.html`, `en.txt`
-for e-mail, or `en.push.yaml` for push.
+for e-mail (`en.mjml` in place of `en.html`), or `en.push.yaml` for push; `pl.po` translates the default locale's files into Polish.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from clarion_client.models import Template
 app = typer.Typer(no_args_is_help=True, help="Templates, also as files.")
 COLUMNS = ("name", "channel", "category", "latest_version", "published_version", "update_time")
 _META = ("channel", "category", "description", "mandatory", "on_unknown")
-_PARTS = {"subject": ".subject.txt", "html": ".html", "text": ".txt"}
+_PARTS = {"subject": ".subject.txt", "mjml": ".mjml", "html": ".html", "text": ".txt"}
+_CATALOG = ".po"
 Folder = Annotated[Path, typer.Option("--folder", "-f", help="The folder of templates.")]
 Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME...]", help="All when none is named.")]
 
@@ -46,6 +47,7 @@ def get(name: Annotated[str, typer.Argument()], version: Annotated[int, typer.Op
 def preview(
     name: Annotated[str, typer.Argument()],
     locale: Annotated[str | None, typer.Option()] = None,
+    timezone: Annotated[str | None, typer.Option(help="Such as Europe/Paris.")] = None,
     version: Annotated[int | None, typer.Option()] = None,
     variables: Annotated[str, typer.Option(help="A JSON object.")] = "{}",
 ) -> None:
@@ -54,7 +56,25 @@ def preview(
         given = json.loads(variables)
     except ValueError:
         raise UsageProblem("--variables: is no JSON") from None
-    session.show(session.clarion.templates.preview(name, locale=locale, version=version, variables=given))
+    session.show(session.clarion.templates.preview(name, locale=locale, timezone=timezone, version=version, variables=given))
+
+
+@app.command("catalog")
+def catalog(
+    name: Annotated[str, typer.Argument()],
+    locale: Annotated[str, typer.Argument(help="The language that is translated into.")],
+    version: Annotated[int, typer.Option(help="0: the latest one.")] = 0,
+    folder: Folder = Path("templates"),
+) -> None:
+    """Write a PO file for translators, with what is translated so far."""
+    number = version or session.clarion.templates.get(name).latest_version
+    if not number:
+        raise UsageProblem(f"{name} has no version yet; push one first")
+    found = session.clarion.templates.get_catalog(name, number, locale)
+    path = folder / name / f"{found.locale}{_CATALOG}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(found.catalog)
+    session.say(f"{path}: {found.translated_messages} of {found.messages} texts are translated")
 
 
 @app.command("publish")
@@ -70,8 +90,8 @@ def pull(names: Names = None, folder: Folder = Path("templates")) -> None:
         if not template.published_version:
             session.err.print(f"{template.name}: nothing is published")
             continue
-        contents = v.encode(session.clarion.templates.get_version(template.name, template.published_version))["contents"]
-        write(folder / template.name, v.encode(template), contents)
+        version = v.encode(session.clarion.templates.get_version(template.name, template.published_version))
+        write(folder / template.name, v.encode(template), version["contents"], version.get("catalogs", {}))
         session.say(f"{template.name}: version {template.published_version}")
 
 
@@ -79,8 +99,8 @@ def pull(names: Names = None, folder: Folder = Path("templates")) -> None:
 def diff(names: Names = None, folder: Folder = Path("templates")) -> int:
     """Compare the files with what is published; exit 1 when they differ."""
     differing = 0
-    for name, _, contents in read_all(folder, names):
-        lines = list(_difference(name, contents))
+    for name, _, contents, catalogs in read_all(folder, names):
+        lines = list(_difference(name, contents, catalogs))
         differing += bool(lines)
         for line in lines:
             colour = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "")
@@ -97,8 +117,8 @@ def push(
     draft: Annotated[bool, typer.Option("--draft", help="Make versions, publish none.")] = False,
 ) -> None:
     """Make a version of each template whose files differ from what is published, and publish it."""
-    for name, meta, contents in read_all(folder, names):
-        if not list(_difference(name, contents)):
+    for name, meta, contents, catalogs in read_all(folder, names):
+        if not list(_difference(name, contents, catalogs)):
             session.say(f"{name}: unchanged")
             continue
         if dry_run:
@@ -108,11 +128,11 @@ def push(
             session.clarion.templates.get(name)
         except errors.NotFound:
             session.clarion.templates.create(name=name, **{key: meta[key] for key in _META if key in meta})
-        made = session.clarion.templates.create_version(name, contents=contents, publish=not draft)
+        made = session.clarion.templates.create_version(name, contents=contents, catalogs=catalogs, publish=not draft)
         session.say(f"{name}: version {made.version}{' (draft)' if draft else ' published'}")
 
 
-def write(folder: Path, meta: dict[str, Any], contents: dict[str, dict[str, Any]]) -> None:
+def write(folder: Path, meta: dict[str, Any], contents: dict[str, dict[str, Any]], catalogs: dict[str, str]) -> None:
     """A template as files."""
     folder.mkdir(parents=True, exist_ok=True)
     kept = {name: meta[name] for name in _META if meta.get(name)}
@@ -124,13 +144,16 @@ def write(folder: Path, meta: dict[str, Any], contents: dict[str, dict[str, Any]
         pushed = {name: value for name, value in content.items() if name not in _PARTS}
         if pushed:
             (folder / f"{locale}.push.yaml").write_text(yaml.safe_dump(pushed, sort_keys=True, allow_unicode=True))
+    for locale, catalog in catalogs.items():
+        (folder / f"{locale}{_CATALOG}").write_text(catalog)
 
 
-def read(folder: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-    """A template from files. Raises UsageProblem."""
+def read(folder: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]], dict[str, str]]:
+    """A template from files: its description, its contents and its catalogues by locale. Raises UsageProblem."""
     try:
         meta = yaml.safe_load((folder / "meta.yaml").read_text()) or {}
         contents: dict[str, dict[str, Any]] = {}
+        catalogs = {path.name.removesuffix(_CATALOG): path.read_text() for path in sorted(folder.glob(f"*{_CATALOG}"))}
         for path in sorted(folder.iterdir()):
             for part, ending in _PARTS.items():
                 locale = path.name.removesuffix(ending)
@@ -142,10 +165,10 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
         raise UsageProblem(f"{folder}: {error}") from None
     if not contents:
         raise UsageProblem(f"{folder}: has no locale, such as en.subject.txt and en.html, or en.push.yaml")
-    return meta, contents
+    return meta, contents, catalogs
 
 
-def read_all(folder: Path, names: list[str] | None) -> Iterator[tuple[str, dict[str, Any], dict[str, dict[str, Any]]]]:
+def read_all(folder: Path, names: list[str] | None) -> Iterator[tuple[str, dict[str, Any], dict[str, dict[str, Any]], dict[str, str]]]:
     """Every template of a folder, or those that are named. Raises UsageProblem."""
     if not folder.is_dir():
         raise UsageProblem(f"{folder} is no folder; get one with: clarion templates pull --folder {folder}")
@@ -154,8 +177,7 @@ def read_all(folder: Path, names: list[str] | None) -> Iterator[tuple[str, dict[
         if name not in found:
             raise UsageProblem(f"{folder / name}: has no meta.yaml")
     for name in names or found:
-        meta, contents = read(folder / name)
-        yield name, meta, contents
+        yield (name, *read(folder / name))
 
 
 def _wanted(names: list[str] | None) -> Iterator[Template]:
@@ -165,15 +187,17 @@ def _wanted(names: list[str] | None) -> Iterator[Template]:
         yield from session.clarion.templates.list(page_size=200)
 
 
-def _difference(name: str, contents: dict[str, dict[str, Any]]) -> Iterator[str]:
+def _difference(name: str, contents: dict[str, dict[str, Any]], catalogs: dict[str, str]) -> Iterator[str]:
     try:
-        published = session.clarion.templates.get(name).published_version
-        before = v.encode(session.clarion.templates.get_version(name, published))["contents"] if published else {}
+        number = session.clarion.templates.get(name).published_version
+        published = v.encode(session.clarion.templates.get_version(name, number)) if number else {}
     except errors.NotFound:
-        before = {}
-    for locale in sorted({*before, *contents}):
-        for part in sorted({*before.get(locale, {}), *contents.get(locale, {})}):
-            old, new = (_lines(side.get(locale, {}).get(part, "")) for side in (before, contents))
+        published = {}
+    before = {**published.get("contents", {}), **{locale: {"po": text} for locale, text in published.get("catalogs", {}).items()}}
+    after = {**contents, **{locale: {"po": text} for locale, text in catalogs.items()}}
+    for locale in sorted({*before, *after}):
+        for part in sorted({*before.get(locale, {}), *after.get(locale, {})}):
+            old, new = (_lines(side.get(locale, {}).get(part, "")) for side in (before, after))
             yield from difflib.unified_diff(old, new, f"published/{name}/{locale}.{part}", f"files/{name}/{locale}.{part}", lineterm="")
 
 

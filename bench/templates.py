@@ -1,0 +1,117 @@
+"""How many mails template_svc renders: a batch of 100 with a date, a plural and a currency in 5 kB of HTML, beside bare Jinja2."""
+
+import resource
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import jinja2
+from babel import Locale, dates, numbers
+from google.protobuf.json_format import ParseDict
+from google.protobuf.struct_pb2 import Struct
+
+from mesh.context import FIRST_PROJECT
+from template_svc.contents import derived_parts
+from template_svc.messages import content_to_bytes, variables_from_bytes
+from template_svc.models import Channel, Content, ContentKey, Rendered, RenderJob, with_derived
+from template_svc.processes.pool import ProcessPool
+from template_svc.processes.process import Limits
+from template_svc.reader import reader_of
+from template_svc.renderer import Renderer
+from template_svc.scheduling import Lane, Scheduler, Standing
+
+_SECONDS = 3.0
+_BATCH = 100
+_MJML = """<mjml><mj-head><mj-title>{{ name }}</mj-title></mj-head><mj-body><mj-section><mj-column>
+<mj-text>Hello {{ name }}, your {{ plural(count, one='item', other='# items') }} from {{ at|date('long') }}:</mj-text>
+<mj-table>{% for item in items %}<tr><td>{{ item.name }}</td><td>{{ item.count }}</td></tr>{% endfor %}</mj-table>
+<mj-button href="https://shop.example/{{ order }}">{{ total|currency('EUR') }}</mj-button></mj-column></mj-section></mj-body></mjml>"""
+
+
+def _variables(number: int) -> dict[str, Any]:
+    """Of one mail; no two have the same."""
+    return {
+        "name": f"Ann <{number}>", "count": number, "at": f"2030-01-{number % 28 + 1:02}T15:04:05Z",
+        "total": number * 1.25, "order": f"A-{number}",
+        "items": [{"name": f"Item {item}", "count": item} for item in range(3)],
+    }  # fmt: skip
+
+
+async def measure() -> dict[str, float]:
+    """Mails/s: `batch` through the scheduler and one render process, `renderer` and `bare_jinja2` in this process."""
+    source = Content(subject="Order {{ order }}", mjml=_MJML)
+    content = with_derived(source, derived_parts(source))
+    key = ContentKey(FIRST_PROJECT, "order", 1, "en")
+    variables = [ParseDict(_variables(number), Struct()).SerializeToString() for number in range(50 * _BATCH)]
+    jobs = [RenderJob(key, Channel.EMAIL, content, given, "en", "Europe/Paris", ("en",)) for given in variables]
+    return {**await _batches(jobs), **_in_this_process(content, variables)}
+
+
+async def _batches(jobs: Sequence[RenderJob]) -> dict[str, float]:
+    pool = ProcessPool(Limits(0.2, 96), {Lane.SHARED: 1, Lane.APART: 1, Lane.AUTHORING: 1})
+    await pool.open()
+    try:
+        scheduler = Scheduler(pool, Standing(time.monotonic))
+        for result in await scheduler.render_batch(jobs[:_BATCH]):
+            assert isinstance(result, Rendered), result
+        done, begun, cpu = 0, time.perf_counter(), _cpu_s()
+        while (elapsed := time.perf_counter() - begun) < _SECONDS:
+            start = done % len(jobs)
+            done += len(await scheduler.render_batch(jobs[start : start + _BATCH]))
+        spent = _cpu_s() - cpu
+    finally:
+        await pool.close()
+    return {"batch_per_s": round(done / elapsed), "service_cpu_us": round(spent / done * 1e6, 1)}
+
+
+def _in_this_process(content: Content, variables: Sequence[bytes]) -> dict[str, float]:
+    renderer = Renderer()
+    compiled = renderer.compile(content, Channel.EMAIL, "en", stored=True)
+    reader = reader_of("en", "Europe/Paris", datetime.now(UTC))
+    locale, zone = reader.locale, reader.zone
+
+    def plural(count: int, **forms: str) -> str:
+        return forms[locale.plural_form(count)].replace("#", numbers.format_decimal(count, locale=locale))
+
+    def date(value: str, style: Any) -> str:
+        return dates.format_date(datetime.fromisoformat(value).astimezone(zone).date(), style, locale)
+
+    def currency(value: float, code: str) -> str:
+        return numbers.format_currency(value, code, locale=locale)
+
+    assert isinstance(locale, Locale)
+    bare = {}
+    for name, escaped in (("subject", False), ("html", True), ("text", False)):
+        environment = jinja2.Environment(autoescape=escaped)
+        environment.filters |= {"date": date, "currency": currency}
+        environment.globals["plural"] = plural
+        bare[name] = environment.from_string(getattr(content, name))
+
+    def ours(given: bytes) -> None:
+        content_to_bytes(renderer.render(compiled, variables_from_bytes(given), "contents.en", reader))
+
+    def jinja(serialized: bytes) -> None:
+        given = variables_from_bytes(serialized)
+        texts = {name: template.render(given) for name, template in bare.items()}
+        content_to_bytes(Content(subject=texts["subject"], html=texts["html"], text=texts["text"]))
+
+    rates = {"renderer_per_s": 0.0, "bare_jinja2_per_s": 0.0}
+    for _ in range(3):  # in turns, because the machine's speed changes
+        rates["renderer_per_s"] = max(rates["renderer_per_s"], _rate(ours, variables))
+        rates["bare_jinja2_per_s"] = max(rates["bare_jinja2_per_s"], _rate(jinja, variables))
+    return rates
+
+
+def _rate(work: Callable[[bytes], None], variables: Sequence[bytes]) -> float:
+    done, begun = 0, time.perf_counter()
+    while (elapsed := time.perf_counter() - begun) < _SECONDS / 3:
+        for given in variables[done % len(variables) :][:500]:  # more than a process remembers the texts of
+            work(given)
+        done += 500
+    return round(done / elapsed)
+
+
+def _cpu_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
