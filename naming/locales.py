@@ -46,7 +46,10 @@ def canonical(tag: str) -> str:
     script = _SCRIPT_OF_MODIFIER.get((posix["modifier"] or "").lower())
     if script is not None:
         language = language.update_dict({"script": script})
-    return str(language.to_tag())
+    written = str(language.to_tag())
+    if len(written) > MAX_TAG_LENGTH:  # what is longer than it was given fits no field any more
+        raise UnknownLocale(tag)
+    return written
 
 
 def check_locale(field: str, value: str) -> str:

@@ -13,8 +13,9 @@ from clarion.template.v1.render_service_pb2 import TemplateSummary as SummaryMes
 from clarion.template.v1.render_service_pb2_grpc import RenderServiceStub
 from clarion.user.v1.recipient_service_pb2 import BatchCheckUsersRequest, BatchEnsureUsersRequest, NewUser
 from clarion.user.v1.recipient_service_pb2_grpc import RecipientServiceStub
+from delivery.clients import in_parts
 from gateway.accepting.errors import PeerUnavailable
-from gateway.accepting.models import Addressee, TemplateKey, TemplateSummary, TextSize, UserReference
+from gateway.accepting.models import Address, Addressee, TemplateKey, TemplateSummary, TextSize, UserReference
 from gateway.notifications.models import Channel
 from mesh import context
 from mesh.context import CallContext
@@ -116,14 +117,19 @@ class TemplateClient:
 
 
 class UserClient:
-    """Knows who exists. Who does not is asked for again each time."""
+    """Knows who exists. Who does not is asked for again each time.
+
+    An id of ours never becomes another person's, so that what is remembered of it is believed. The project's own ids and addresses move
+    from person to person: those are asked about each time, and answered from memory only while the service is down.
+    """
 
     def __init__(self, channel: grpc.aio.Channel, *, fresh_s: float, stale_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._stub: Any = RecipientServiceStub(channel)
         self._known: Remembered[UserReference, str] = Remembered(fresh_s=fresh_s, stale_s=stale_s, size=200_000, clock=clock)
+        self._addresses: Remembered[Address, str] = Remembered(fresh_s=0.0, stale_s=stale_s, size=200_000, clock=clock)
         self._asked: Batcher[UserReference, str | None] = Batcher(self._ask, max_items=_MAX_USERS, max_concurrent=2, name="users")
         self._ensured: Batcher[tuple[str, Addressee], str | None] = Batcher(
-            self._ensure, max_items=_MAX_USERS, max_concurrent=2, name="addressees"
+            lambda asked: in_parts(self._ensure, asked), max_items=_MAX_USERS, max_concurrent=2, name="addressees"
         )
 
     async def find(self, project: str, reference: str) -> str | None:
@@ -131,29 +137,28 @@ class UserClient:
         asked = UserReference(project, reference)
         found = self._known.fresh(asked)
         # what is remembered for longer counts only while the service is down
-        return found if found is not None else await self._known.ask(self._asked.submit, asked, "the user")
+        return found if found == reference else await self._known.ask(self._asked.submit, asked, "the user")
 
     async def ensure(self, project: str, addressee: Addressee) -> str:
         """Our id of the user who has the address, made where there is none. Raises InvalidArgument or PeerUnavailable."""
-        asked = UserReference(project, f"mailto:{addressee.email.lower()}")
-        found = self._known.fresh(asked)
-        if found is None:
-            found = await self._known.ask(lambda _: self._ensured.submit((project, addressee)), asked, "the user")
-            assert found is not None
-            for reference in (asked, UserReference(project, found)):
-                self._known.learn(reference, found)
+        address = Address(project, addressee.email.lower())
+        found = await self._addresses.ask(lambda _: self._ensured.submit((project, addressee)), address, "the user")
+        assert found is not None
+        self._addresses.learn(address, found)
+        self._known.learn(UserReference(project, found), found)
         return found
 
     def forget(self, user_id: str) -> None:
         """Asks anew the next time: the person is gone."""
         self._known.forget(user_id)
+        self._addresses.forget(user_id)
 
     async def close(self) -> None:
         """Waits for what is under way."""
         await self._asked.close()
         await self._ensured.close()
 
-    async def _ensure(self, asked: Sequence[tuple[str, Addressee]]) -> Sequence[str | None]:
+    async def _ensure(self, asked: Sequence[tuple[str, Addressee]]) -> Sequence[str | ServiceError | None]:
         _detach()
         users = [NewUser(project=project, **addressee._asdict()) for project, addressee in asked]
         response = await self._stub.BatchEnsureUsers(BatchEnsureUsersRequest(users=users))
@@ -169,7 +174,10 @@ class UserClient:
             for *pair, user_id in zip(response.projects, response.existing_user_ids, response.ids, strict=True)
         }
         for reference in wanted:
-            self._known.learn(reference, found.get(reference))
+            user_id = found.get(reference)
+            self._known.learn(reference, user_id)
+            if user_id is not None:
+                self._known.learn(UserReference(reference.project, user_id), user_id)
         return [found.get(reference) for reference in references]
 
 

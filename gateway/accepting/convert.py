@@ -16,7 +16,6 @@ from gateway.accepting.models import Acceptance, Addressee, Draft, TemplateSumma
 from gateway.notifications.convert import channel_of, status_number
 from gateway.notifications.models import Priority
 from mesh.errors import InvalidArgument
-from mesh.ids import canonical
 from mesh.rpc.timestamps import from_timestamp
 
 _DECISIONS = {
@@ -29,7 +28,7 @@ _DECISIONS = {
 def draft_of(request: notification_service_pb2.SendNotificationRequest) -> Draft:
     """What is asked for. Raises InvalidArgument for an enum number or a time that does not exist."""
     return Draft(
-        user_id=canonical(request.user_id) or request.user_id,
+        user_id=request.user_id,
         channel=channel_of(request.channel),
         template=request.template,
         variables=request.variables,
@@ -50,7 +49,7 @@ def _addressee_of(to: notification_service_pb2.Addressee) -> Addressee:
 def question_of(request: notification_service_pb2.EvaluateDeliveryRequest) -> Question:
     """What is asked about. Raises InvalidArgument for an enum number or a time that does not exist."""
     return Question(
-        canonical(request.user_id) or request.user_id,
+        request.user_id,
         request.template,
         _priority_of(request.priority),
         request.category,

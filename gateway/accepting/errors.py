@@ -3,7 +3,9 @@
 from gateway.accepting.limits import RateLimit
 from mesh.errors import FieldViolation, InvalidArgument, ResourceExhausted, Unavailable
 
-NO_SUCH_USER = "no user has this id; it is the `id` that CreateUser answered, and ListUsers finds it by e-mail address"
+NO_SUCH_USER = (
+    "no user has this id; it is the `id` that CreateUser answered or the user's `external_id`, and ListUsers finds both by e-mail address"
+)
 
 
 class RateLimited(ResourceExhausted):

@@ -13,6 +13,7 @@ from gateway.accepting.use_cases import SEND_SCOPE, Templates, Users
 from gateway.notifications.models import Channel, Priority
 from mesh.context import Caller
 from mesh.errors import PermissionDenied, ServiceError
+from mesh.ids import canonical
 
 
 class Question(NamedTuple):
@@ -47,7 +48,7 @@ class Evaluation:
 
     async def evaluate(self, caller: Caller, question: Question) -> Answer:
         """Raises InvalidArgument for a person or template that does not exist, PermissionDenied, or Unavailable."""
-        if (own := caller.confined_to(SEND_SCOPE)) is not None and own != question.user_id:
+        if (own := caller.confined_to(SEND_SCOPE)) is not None and own != canonical(question.user_id):
             raise PermissionDenied("you may ask about yourself only")
         template = await self._templates.describe(TemplateKey(caller.project, question.template))
         if template is None:

@@ -26,6 +26,13 @@ class UserReference(NamedTuple):
     reference: str
 
 
+class Address(NamedTuple):
+    """An e-mail address of a project's person, in lower case."""
+
+    project: str
+    address: str
+
+
 class Addressee(NamedTuple):
     """Someone who need not be a user yet."""
 

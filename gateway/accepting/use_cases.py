@@ -15,7 +15,7 @@ from gateway.idempotency.keys import key_of
 from gateway.notifications.models import Channel, Status
 from mesh.context import CallContext, current
 from mesh.errors import InvalidArgument, PermissionDenied
-from mesh.ids import new_uuid, parse
+from mesh.ids import canonical, new_uuid
 from mesh.process.telemetry import traceparent
 from naming.email_address import check_email
 from naming.locales import check_locale
@@ -135,17 +135,18 @@ class Sender:
         """Accepts a notification, or answers what was accepted before under the same key. `report` sets the response headers."""
         call = current()
         confined_to = call.caller.confined_to(SEND_SCOPE)
-        if confined_to is not None and confined_to != draft.user_id:
+        if confined_to is not None and confined_to != canonical(draft.user_id):
             raise PermissionDenied("you may send notifications to yourself only")
         now = self._now()
         check_draft(draft, now)
-        if draft.to is not None:
-            draft = draft._replace(user_id=await self._users.ensure(call.caller.project, check_addressee(draft.to)))
-        elif parse(draft.user_id) is None:
-            # by our id, so that the project's own is no second rate limit of the same person
-            draft = draft._replace(user_id=await self._existing(call.caller.project, draft.user_id))
         caller = f"{call.caller.kind.value}:{call.caller.id}"
         claim = None if key is None else claim_of(caller, key)
+        if canonical(draft.user_id) != draft.user_id:
+            # who was meant may be gone by now, and a repetition makes no one again
+            if claim is not None and (standing := await self._store.find(claim.digest)) is not None:
+                return _replay(standing.response, same=standing.fingerprint == claim.fingerprint, call=call, report=report)
+            # by our id, so that another name is no second rate limit of the same person
+            draft = draft._replace(user_id=await self._person(call.caller.project, draft))
         decision = await self._admission.admit(Ask(caller, f"{draft.user_id}:{draft.channel.key}", claim))
         if report:
             call.set_header("ratelimit-policy", self._admission.policy_header)
@@ -165,6 +166,14 @@ class Sender:
             self._admission.complete([(Claim(claim.digest, standing.fingerprint, b""), standing.response)])
             return _replay(standing.response, same=standing.fingerprint == claim.fingerprint, call=call, report=report)
         return Acceptance(row.id, Status(row.status), row.create_time)
+
+    async def _person(self, project: str, draft: Draft) -> str:
+        """Our id of whom it is for. Where there is no one yet, one is made for what can be sent only."""
+        if draft.to is None:
+            return await self._existing(project, draft.user_id)
+        addressee = check_addressee(draft.to)
+        check_template(draft, await self._templates.describe(TemplateKey(project, draft.template)))
+        return await self._users.ensure(project, addressee)
 
     async def _existing(self, project: str, reference: str) -> str:
         """Our id of the person. Raises InvalidArgument or Unavailable."""

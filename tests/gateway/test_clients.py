@@ -11,9 +11,9 @@ from clarion.template.v1 import render_service_pb2
 from clarion.user.v1 import recipient_service_pb2
 from clarion.user.v1.recipient_service_pb2_grpc import RecipientServiceServicer
 from gateway.accepting.clients import TemplateClient, UserClient
-from gateway.accepting.models import TemplateKey
+from gateway.accepting.models import Addressee, TemplateKey
 from mesh.context import FIRST_PROJECT
-from mesh.errors import ServiceError, Unavailable
+from mesh.errors import Code, InvalidArgument, ServiceError, Unavailable
 from mesh.resilience.breaker import Breaker
 from mesh.rpc.channel import open_channel
 from mesh.rpc.identity import ServiceIdentity
@@ -34,6 +34,7 @@ class Peer(RecipientServiceServicer):
         self.calls: list[list[str]] = []
         self.published = {"welcome": 3, "draft": 0}
         self.users = {"ada"}
+        self.addresses: dict[str, str] = {}
 
     def _begin(self, asked: list[str]) -> None:
         self.calls.append(asked)
@@ -65,6 +66,13 @@ class Peer(RecipientServiceServicer):
             projects=[project for _, project in known],
             ids=[f"id-of-{name}" for name, _ in known],
         )
+
+    async def BatchEnsureUsers(self, request: Any, context: Any) -> Any:  # noqa: N802  the schema names it
+        self._begin([user.email for user in request.users])
+        for user in request.users:
+            if user.name == "spoilt":
+                raise InvalidArgument.of("users[0].name", "is spoilt")
+        return recipient_service_pb2.BatchEnsureUsersResponse(ids=[self.addresses.get(user.email, "new") for user in request.users])
 
     async def BatchResolveRecipients(self, request: Any, context: Any) -> Any:  # noqa: N802  the schema names it
         raise NotImplementedError
@@ -135,6 +143,45 @@ async def test_remembered_answers_serve_while_the_peer_is_down(asking: Asking) -
     with pytest.raises(ServiceError) as caught:
         await asking.users.find(FIRST_PROJECT, "ada")
     assert (caught.value.reason, caught.value.retry_after_s) == ("DEPENDENCY_UNAVAILABLE", 7)
+
+
+async def test_what_can_become_another_persons_is_asked_about_each_time(asking: Asking) -> None:
+    """An id of the caller's own and an address move from person to person; an id of ours does not."""
+    for owner in ("first", "second"):
+        asking.peer.addresses["ada@example.com"] = owner
+        assert await asking.users.ensure(FIRST_PROJECT, Addressee("ada@example.com")) == owner
+    assert await asking.users.find(FIRST_PROJECT, "ada") == "id-of-ada"
+    asking.peer.users.clear()
+    assert await asking.users.find(FIRST_PROJECT, "ada") is None
+    asked = len(asking.peer.calls)
+    assert await asking.users.find(FIRST_PROJECT, "second") == "second"
+    assert len(asking.peer.calls) == asked
+
+
+async def test_an_address_and_an_id_that_looks_like_one_are_two_people(asking: Asking) -> None:
+    asking.peer.users.add("mailto:ada@example.com")
+    asking.peer.addresses["ada@example.com"] = "someone-else"
+    assert await asking.users.find(FIRST_PROJECT, "mailto:ada@example.com") == "id-of-mailto:ada@example.com"
+    assert await asking.users.ensure(FIRST_PROJECT, Addressee("ada@example.com")) == "someone-else"
+
+
+async def test_an_address_is_answered_from_memory_while_the_peer_is_down(asking: Asking) -> None:
+    asking.peer.addresses["ada@example.com"] = "ada"
+    assert await asking.users.ensure(FIRST_PROJECT, Addressee("ada@example.com")) == "ada"
+    asking.peer.down = True
+    assert await asking.users.ensure(FIRST_PROJECT, Addressee("Ada@Example.com")) == "ada"
+    asking.users.forget("ada")
+    with pytest.raises(Unavailable):
+        await asking.users.ensure(FIRST_PROJECT, Addressee("ada@example.com"))
+
+
+async def test_an_addressee_who_is_refused_takes_no_other_one_along(asking: Asking) -> None:
+    """They are of different senders, whose sends share a call."""
+    results = await asyncio.gather(
+        *(asking.users.ensure(FIRST_PROJECT, Addressee(f"{name}@example.com", name)) for name in ("ada", "spoilt", "bob")),
+        return_exceptions=True,
+    )
+    assert [getattr(result, "code", result) for result in results] == ["new", Code.INVALID_ARGUMENT, "new"]
 
 
 async def test_a_person_is_forgotten_under_every_id(asking: Asking) -> None:

@@ -27,7 +27,6 @@ from gateway.servicer import NotificationServicer
 from mesh import context
 from mesh.context import FIRST_PROJECT, CallContext
 from mesh.errors import InvalidArgument, PermissionDenied, ServiceError, Unavailable
-from mesh.ids import new_id
 from mesh.rpc.dispatcher import Dispatcher
 from mesh.rpc.identity import ApiKeyInfo, Authenticator, ServiceIdentity
 from mesh.rpc.interceptors import server_chain
@@ -68,10 +67,15 @@ ADDRESSEE = Addressee("Ada@example.com", "Ada", "pt-BR", "Europe/Lisbon")
 
 
 class FakeUsers:
+    def __init__(self) -> None:
+        self.known = {USER: USER, "crm-17": USER}
+        self.made: list[Addressee] = []
+
     async def find(self, project: str, reference: str) -> str | None:
-        return USER if reference in {USER, "crm-17"} else None
+        return self.known.get(reference)
 
     async def ensure(self, project: str, addressee: Addressee) -> str:
+        self.made.append(addressee)
         return USER if addressee == ADDRESSEE else "01890000-0000-7000-8000-0000000000ff"
 
 
@@ -115,9 +119,10 @@ class FakeStore:
 class World:
     def __init__(self) -> None:
         self.templates, self.texts, self.gate, self.store = FakeTemplates(), FakeTexts(), FakeGate(), FakeStore()
+        self.users = FakeUsers()
         self.sender = Sender(
             templates=self.templates,
-            users=FakeUsers(),
+            users=self.users,
             texts=self.texts,
             admission=self.gate,
             store=self.store,
@@ -408,8 +413,41 @@ async def test_a_batch_shares_its_statements(real: Real) -> None:
 
 
 @pytest.mark.parametrize("change", [str.upper, str.title, str.swapcase])
-def test_an_id_in_another_spelling_is_the_same_id(change: Callable[[str], str]) -> None:
+async def test_an_id_in_another_spelling_is_the_same_id(world: World, change: Callable[[str], str]) -> None:
     """Else each spelling would have a rate limit of its own."""
-    identifier = new_id()
-    request = SendNotificationRequest(user_id=change(identifier), channel=CHANNEL_EMAIL)
-    assert draft_of(request).user_id == identifier
+    spelt = change(USER.replace("-8000-", "-800a-"))
+    world.users.known[spelt] = USER
+    await world.sender.send(
+        draft_of(SendNotificationRequest(user_id=spelt, channel=CHANNEL_EMAIL, template="welcome"))._replace(variables=draft().variables),
+        None,
+    )
+    assert [ask.recipient for ask in world.gate.asked] == [f"{USER}:email"]
+
+
+async def test_an_own_id_is_looked_up_as_it_is_written(world: World) -> None:
+    """Many systems write theirs as a GUID in capitals."""
+    guid = "6F9619FF-8B86-D011-B42D-00CF4FC964FF"
+    world.users.known[guid] = USER
+    await world.sender.send(draft(user_id=guid), None)
+    assert [str(row.user_id) for row in world.store.rows] == [USER]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"), [({"template": "nope"}, "TEMPLATE_NOT_FOUND"), ({"variables": Struct()}, "MISSING_VARIABLE")]
+)
+async def test_a_send_that_is_refused_makes_no_user(world: World, changes: dict[str, object], reason: str) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        await world.sender.send(draft(user_id="", to=ADDRESSEE, **changes), None)
+    assert caught.value.reason == reason
+    assert world.users.made == []
+
+
+@pytest.mark.parametrize("whom", [{"user_id": "", "to": ADDRESSEE}, {"user_id": "crm-18"}])
+async def test_a_repetition_gets_the_first_answer_when_the_person_is_gone(world: World, whom: dict[str, object]) -> None:
+    """And makes no one anew."""
+    first = Acceptance(uuid.UUID(int=5), Status.PENDING, NOW)
+    world.store.standing = Record(b"d" * 32, b"f" * 32, first.pack(), NOW)
+    assert await world.sender.send(draft(**whom), Key("k", b"f" * 32)) == first
+    with pytest.raises(ServiceError, match="another request"):
+        await world.sender.send(draft(**whom), Key("k", b"g" * 32))
+    assert (world.users.made, world.store.rows) == ([], [])

@@ -31,7 +31,24 @@ def test_a_tag_has_one_spelling(tag: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "tag", ["", "english", "xx-YY", "zz", "pt-BR-BR", "a", "12", "und", "mul", "en\n", "é", "en-" + "x" * 40, "-", "en--US"]
+    "tag",
+    [
+        "",
+        "english",
+        "xx-YY",
+        "zz",
+        "pt-BR-BR",
+        "a",
+        "12",
+        "und",
+        "mul",
+        "en\n",
+        "é",
+        "en-" + "x" * 40,
+        "-",
+        "en--US",
+        "en-Latn-US-scouse-basiceng-posix",
+    ],
 )
 def test_a_tag_that_does_not_exist_is_refused(tag: str) -> None:
     with pytest.raises(UnknownLocale):

@@ -51,6 +51,34 @@ async def test_many_at_once_to_one_new_address_make_one_user(system: System) -> 
     assert len(users) == 5
 
 
+async def test_whoever_has_the_name_now_is_meant(system: System) -> None:
+    """An address and an id of the caller's own may be another person's a moment later: for a send, and above all for an erasure."""
+    call = system.client.call
+    await system.client.create_template("addressee", "email", WELCOME)
+    old = await call("POST", "/v1/users", {"email": "moving@example.com", "external_id": "mailto:moved@example.com"})
+    for whom in ({"to": {"email": "moving@example.com"}}, {"user_id": "mailto:moved@example.com"}):
+        assert (await system.client.settled((await send(system, **whom))["id"]))["user_id"] == old["id"]
+    await call("PATCH", f"/v1/users/{old['id']}", {"email": "moved@example.com", "external_id": "moved"})
+    new = await call("POST", "/v1/users", {"email": "moving@example.com", "external_id": "mailto:moved@example.com"})
+    for whom in ({"to": {"email": "moving@example.com"}}, {"user_id": "mailto:moved@example.com"}):
+        assert (await system.client.settled((await send(system, **whom))["id"]))["user_id"] == new["id"]
+    assert (await system.client.settled((await send(system, to={"email": "moved@example.com"}))["id"]))["user_id"] == old["id"]
+    assert (await call("DELETE", "/v1/users/mailto:moved@example.com"))["completed"]
+    assert (await call("GET", f"/v1/users/{old['id']}"))["id"] == old["id"]
+
+
+async def test_a_repetition_after_an_erasure_makes_no_one_again(system: System) -> None:
+    await system.client.create_template("addressee", "email", WELCOME)
+    body = {"to": {"email": "erased@example.com"}, "request_id": "erased-1"}
+    first = await send(system, **body)
+    sent = await system.client.settled(first["id"])
+    await system.client.call("DELETE", f"/v1/users/{sent['user_id']}")
+    assert await send(system, **body) == first
+    with pytest.raises(RefusedError, match="TEMPLATE_NOT_FOUND"):
+        await send(system, to={"email": "erased@example.com"}, template="no-such")
+    assert (await system.client.call("GET", "/v1/users?email=erased@example.com"))["users"] == []
+
+
 @pytest.mark.parametrize(
     ("fields", "named"),
     [
