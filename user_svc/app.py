@@ -155,7 +155,7 @@ def _wire(settings: Settings, database: Database, passwords: PasswordHasher, rev
     dispatcher.add(PROJECT_SERVICE, ProjectServicer(Projects(ProjectRepository(database), now=_now)))
     dispatcher.add(POLICY_SERVICE, PolicyServicer(Policies(policies, book, now=_now)))
     contacts, links = ContactRepository(database), UnsubscribeLinks(Sealer(settings.sealing.secret, LINKS, old=settings.sealing.old))
-    unsubscribing = Unsubscribing(links, contacts, PreferenceRepository(database), now=_now)
+    unsubscribing = Unsubscribing(links, contacts, PreferenceRepository(database), book, now=_now)
     dispatcher.add(RECIPIENT_SERVICE, RecipientServicer(Recipients(contacts, book, now=_now), suppressions, unsubscribing, links))
     dispatcher.add(ERASURE_SERVICE, ErasureServicer(Erasure(ErasureRepository(database))))
     bootstrap = Bootstrap(

@@ -12,7 +12,14 @@ from user_svc.preferences.convert import preference_changes_from_proto, preferen
 from user_svc.preferences.use_cases import PreferenceBook
 from user_svc.suppressions.convert import suppression_to_proto
 from user_svc.suppressions.use_cases import Suppressions
-from user_svc.users.convert import changes_from_proto, new_user_from_proto, person_from_proto, upsert_result_to_proto, user_to_proto
+from user_svc.users.convert import (
+    changes_from_proto,
+    check_makes_person,
+    new_user_from_proto,
+    person_from_proto,
+    upsert_result_to_proto,
+    user_to_proto,
+)
 from user_svc.users.errors import ErasedByGateway
 from user_svc.users.models import UserChanges
 from user_svc.users.use_cases import Users
@@ -45,6 +52,7 @@ class UserServicer(UserServiceServicer):
     async def UpdateUser(self, request: rpc.UpdateUserRequest, context: object) -> rpc.UpdateUserResponse:
         caller, changes, etag = current().caller, changes_from_proto(request), request.user.etag
         if request.allow_missing:
+            check_makes_person(request.id)
             user = await self._users.upsert_user(caller, request.id, changes, etag=etag)
         else:
             user = await self._users.update_user(caller, await self._id_of(request.id), changes, etag=etag)

@@ -9,7 +9,7 @@ from clarion.user.v1.recipient_service_pb2 import Recipient, RecipientQuery
 from delivery.models import Recipients
 from gateway.accepting import errors
 from gateway.accepting.models import TemplateKey
-from gateway.accepting.use_cases import SEND_SCOPE, Templates, Users
+from gateway.accepting.use_cases import SEND_SCOPE, Templates, Users, check_published, check_send_at
 from gateway.notifications.models import Channel, Priority
 from mesh.context import Caller
 from mesh.errors import PermissionDenied, ServiceError
@@ -47,12 +47,12 @@ class Evaluation:
         self._now = now
 
     async def evaluate(self, caller: Caller, question: Question) -> Answer:
-        """Raises InvalidArgument for a person or template that does not exist, PermissionDenied, or Unavailable."""
+        """Raises InvalidArgument where a send would, PermissionDenied, or Unavailable."""
         if (own := caller.confined_to(SEND_SCOPE)) is not None and own != canonical(question.user_id):
             raise PermissionDenied("you may ask about yourself only")
-        template = await self._templates.describe(TemplateKey(caller.project, question.template))
-        if template is None:
-            raise errors.TemplateNotFound.of("template", "there is no such template")
+        now = self._now()
+        check_send_at(question.send_at, now)
+        template = check_published(question.template, await self._templates.describe(TemplateKey(caller.project, question.template)))
         user_id = await self._users.find(caller.project, question.user_id)
         if user_id is None:
             raise errors.UserNotFound.of("user_id", errors.NO_SUCH_USER)
@@ -65,7 +65,7 @@ class Evaluation:
             urgent=question.priority is Priority.HIGH,
             test=caller.test,
         )
-        at = question.send_at or self._now()
+        at = max(question.send_at or now, now)  # as a send does, a past time means at once
         query.at.FromDatetime(at)
         [answer] = await self._recipients.resolve([query])
         if isinstance(answer, ServiceError):

@@ -261,8 +261,7 @@ def check_draft(draft: Draft, now: datetime) -> None:
         raise InvalidArgument.of("to", "goes without user_id: one of them says whom it is for")
     if draft.to is not None and draft.channel is not Channel.EMAIL:
         raise InvalidArgument.of("to", "is an e-mail address: the channel must be email")
-    if draft.send_at is not None and draft.send_at > now + _FURTHEST:
-        raise InvalidArgument.of("send_at", f"must be at most {_FURTHEST.days} days ahead")
+    check_send_at(draft.send_at, now)
     if draft.expires_at is not None:
         if draft.expires_at <= now:
             raise InvalidArgument.of("expires_at", "must be in the future")
@@ -273,6 +272,12 @@ def check_draft(draft: Draft, now: datetime) -> None:
     for name, value in draft.metadata.items():
         if "\0" in name or "\0" in value or len(name) > 64:
             raise InvalidArgument.of("metadata", "names have at most 64 characters, and no NUL may occur")
+
+
+def check_send_at(send_at: datetime | None, now: datetime) -> None:
+    """Raises InvalidArgument for a time that is too far away."""
+    if send_at is not None and send_at > now + _FURTHEST:
+        raise InvalidArgument.of("send_at", f"must be at most {_FURTHEST.days} days ahead")
 
 
 def check_addressee(to: Addressee) -> Addressee:
@@ -287,12 +292,7 @@ def check_addressee(to: Addressee) -> Addressee:
 
 def check_template(draft: Draft, template: TemplateSummary | None) -> TemplateSummary:
     """The template, when the draft fits it. Raises InvalidArgument with the field that does not."""
-    if template is None:
-        raise errors.TemplateNotFound.of("template", "there is no such template")
-    if template.published_version == 0:
-        raise errors.TemplateNotPublished.of(
-            "template", f"has no published version; publish one with POST /v1/templates/{draft.template}/versions/{{version}}:publish"
-        )
+    template = check_published(draft.template, template)
     if template.channel != draft.channel:
         raise errors.ChannelMismatch.of("channel", f"the template is for {template.channel.key}")
     given = draft.variables.fields
@@ -300,6 +300,17 @@ def check_template(draft: Draft, template: TemplateSummary | None) -> TemplateSu
     missing = [name for name in template.required_variables if name not in given or given[name].HasField("null_value")]
     if missing:
         raise errors.MissingVariable(missing)
+    return template
+
+
+def check_published(name: str, template: TemplateSummary | None) -> TemplateSummary:
+    """The template, when it can be sent. Raises InvalidArgument."""
+    if template is None:
+        raise errors.TemplateNotFound.of("template", "there is no such template")
+    if template.published_version == 0:
+        raise errors.TemplateNotPublished.of(
+            "template", f"has no published version; publish one with POST /v1/templates/{name}/versions/{{version}}:publish"
+        )
     return template
 
 

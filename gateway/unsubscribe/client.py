@@ -18,9 +18,9 @@ class UnsubscribeClient:
     async def describe(self, token: str) -> Subscription:
         """Raises NotFound, or Unavailable while user_svc is down."""
         found = (await self._stub.DescribeUnsubscribe(DescribeUnsubscribeRequest(token=token))).subscription
-        return Subscription(found.category, found.locale, found.refused)
+        return Subscription(found.category, found.locale, found.refused, found.mandatory)
 
     async def unsubscribe(self, token: str) -> Subscription:
         """Raises NotFound, or Unavailable while user_svc is down."""
         done = (await self._stub.Unsubscribe(UnsubscribeRequest(token=token))).subscription
-        return Subscription(done.category, done.locale, done.refused)
+        return Subscription(done.category, done.locale, done.refused, done.mandatory)

@@ -45,11 +45,12 @@ _HEADERS = [
 
 
 class Subscription(NamedTuple):
-    """What a link is about."""
+    """What a link is about. What is `mandatory` is sent whether it is refused or not."""
 
     category: str
     locale: str
     refused: bool
+    mandatory: bool
 
 
 class Subscriptions(Protocol):
@@ -100,6 +101,8 @@ class UnsubscribePage:
             text = words.invalid if gone else words.later
             return HTTPStatus.NOT_FOUND if gone else HTTPStatus.SERVICE_UNAVAILABLE, _page(language, words.title, _paragraph(text))
         language, words = words_for(found.locale)
+        if found.mandatory:
+            return HTTPStatus.OK, _page(language, words.title, _paragraph(words.mandatory.format(category=found.category)))
         if found.refused:
             return HTTPStatus.OK, _page(language, words.title, _paragraph(words.done.format(category=found.category)))
         form = f'<form method="post"><button type="submit">{html.escape(words.button)}</button></form>'

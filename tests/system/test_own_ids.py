@@ -49,11 +49,16 @@ async def test_every_call_takes_the_callers_own_id(system: System, own: str) -> 
         await call("GET", f"/v1/users/{path}")
 
 
-@pytest.mark.parametrize("own", ["-17", "a b", "a/b", "x" * 129, "ü17"])
+@pytest.mark.parametrize("own", ["-17", "a b", "a/b", "x" * 129, "ü17", "a\0b"])
 async def test_what_can_be_no_id_is_refused(system: System, own: str) -> None:
-    with pytest.raises(RefusedError, match="external_id") as caught:
-        await system.client.call("POST", "/v1/users", {"name": "Ada", "external_id": own})
-    assert caught.value.status == 400
+    """Also by a change that would make the person."""
+    for method, path, body in (
+        ("POST", "/v1/users", {"name": "Ada", "external_id": own}),
+        ("PATCH", f"/v1/users/{quote(own, safe='')}?allow_missing=true", {"name": "Ada"}),
+    ):
+        with pytest.raises(RefusedError, match="id: must") as caught:
+            await system.client.call(method, path, body)
+        assert caught.value.status == 400
 
 
 async def test_a_thousand_people_come_in_one_call(system: System) -> None:

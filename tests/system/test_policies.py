@@ -136,6 +136,23 @@ async def test_a_category_is_refused_by_default_limited_and_mandatory(project: C
     assert (await evaluate(project, user, **news))["rule"] == "preference:*:news"
 
 
+async def test_evaluating_answers_as_a_send_would(project: Client) -> None:
+    """A time that is over means at once, and what no send takes is refused."""
+    user = await project.create_user("evaluated@example.com")
+    await project.call("PATCH", "/v1/delivery-policy", {"quiet_hours": around_now()})
+    await project.call("POST", "/v1/templates", {"name": "unpublished", "channel": "email"})
+    for past in ("0001-01-01T00:00:00Z", "2020-01-01T12:00:00Z"):
+        answer = await evaluate(project, user, send_at=past)
+        assert (answer["decision"], datetime.fromisoformat(answer["defer_until"]) > datetime.now(UTC)) == ("defer", True)
+    for fields, reason in (
+        ({"send_at": "9999-12-31T23:59:59Z"}, "send_at"),
+        ({"template": "unpublished"}, "TEMPLATE_NOT_PUBLISHED"),
+    ):
+        with pytest.raises(RefusedError, match=reason) as refused:
+            await evaluate(project, user, **fields)
+        assert refused.value.status == 400
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "named"),
     [
@@ -146,6 +163,8 @@ async def test_a_category_is_refused_by_default_limited_and_mandatory(project: C
         ("POST", "/v1/categories", {"texts": {}}, "category.id"),
         ("POST", "/v1/categories", {"id": "News"}, "category.id"),
         ("POST", "/v1/categories", {"id": "a", "texts": {"xx-invalid-tag-": {"name": "A"}}}, "category.texts"),
+        ("POST", "/v1/categories", {"id": "a", "limit": {"count": 1, "window": "60.5s"}}, "category.limit.window"),
+        ("POST", "/v1/categories", {"id": "a", "texts": {"pt-BR": {"name": "A"}, "pt_br": {"name": "B"}}}, "category.texts"),
         ("POST", "/v1/categories", {"id": "a", "texts": {"en": {"description": "A"}}}, "name"),
         ("POST", "/v1/categories", {"id": "a", "limit": {"count": 0, "window": "60s"}}, "category.limit.count"),
         ("POST", "/v1/categories", {"id": "a", "limit": {"count": 1, "window": "2678401s"}}, "category.limit.window"),

@@ -1,5 +1,6 @@
 """One-click unsubscribing (RFC 8058) on a mail that an SMTP server has received, and what large receivers ask of a mail's bytes."""
 
+import asyncio
 import re
 import socket
 from email.message import EmailMessage
@@ -62,6 +63,23 @@ async def test_the_page_speaks_the_persons_language_and_needs_nothing_else(syste
         assert (page.headers["cache-control"], page.headers["referrer-policy"]) == ("no-store", "no-referrer")
         head = await browser.head(_path(mail))
         assert (head.status_code, head.content) == (200, b"")
+
+
+async def test_the_page_does_not_promise_what_is_mandatory_by_now(system: System) -> None:
+    user, _, mail = await _mail(system, "mandatory-now@example.com", category="law")
+    await system.client.call("POST", "/v1/categories", {"id": "law", "mandatory": True})
+    async with httpx.AsyncClient(base_url=system.processes.url) as browser, asyncio.timeout(10):
+        while True:
+            page = await browser.get(_path(mail))
+            if "must be sent" in page.text:
+                break
+            await asyncio.sleep(0.05)  # user_svc may remember for a second that it is not
+        assert (page.status_code, "<form" in page.text) == (200, False)
+        posted = await browser.post(_path(mail))
+        assert (posted.status_code, "must be sent" in posted.text, "no more" in posted.text) == (200, True, False)
+    rules = (await system.client.call("GET", f"/v1/users/{user}/preferences"))["rules"]
+    assert [(rule["category"], rule["choice"]) for rule in rules] == [("law", "deny")]
+    await system.client.call("DELETE", "/v1/categories/law")
 
 
 @pytest.mark.parametrize("token", ["x", "A" * 80, "%00", "..%2f..", "A" * 2000])

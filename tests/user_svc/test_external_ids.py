@@ -7,6 +7,8 @@ import pytest
 
 from mesh import ids
 from mesh.context import FIRST_PROJECT
+from mesh.errors import InvalidArgument
+from mesh.etag import EtagMismatch
 from mesh.testing import caller
 from tests.user_svc.conftest import Stores
 from tests.user_svc.factories import START, Clock, make_user
@@ -76,6 +78,18 @@ async def test_an_upsert_makes_a_person_once_and_changes_them_then(people: Users
     assert (by_ours.id, by_ours.external_id) == (made.id, "crm-17")
     without_name = await people.upsert_user(OPERATOR, "crm-18", UserChanges(locale="pt-BR"))
     assert (without_name.external_id, without_name.name) == ("crm-18", "")
+
+
+async def test_an_upsert_of_a_state_or_under_another_name_makes_no_one(people: Users) -> None:
+    """Where there is no one there is no state to match, and a repetition would make one more."""
+    with pytest.raises(EtagMismatch):
+        await people.upsert_user(OPERATOR, "crm-17", UserChanges(name="Ada"), etag="of-someone-else")
+    with pytest.raises(InvalidArgument, match="in the path"):
+        await people.upsert_user(OPERATOR, "crm-17", UserChanges(external_id="crm-18"))
+    assert await people.resolve(OPERATOR, "crm-18") == "crm-18"
+    await people.upsert_user(OPERATOR, "crm-17", UserChanges(external_id="crm-17", name="Ada"))
+    renamed = await people.upsert_user(OPERATOR, "crm-17", UserChanges(external_id="crm-18"))
+    assert (renamed.external_id, renamed.name) == ("crm-18", "Ada")
 
 
 async def test_upserts_at_the_same_moment_make_one_person(people: Users) -> None:

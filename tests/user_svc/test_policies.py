@@ -145,8 +145,9 @@ async def test_what_is_mandatory_is_sent_whatever_was_chosen_and_can_not_be_refu
     (answer,) = await stores.recipients(lambda: MIDNIGHT).resolve_recipients([Query(ada.id, Channel.EMAIL, "news")])
     assert (answer.decision, answer.rule) == (Decision.SEND, "mandatory")
     book = PreferenceBook(stores.preferences, RuleBook(stores.policies), now=clock)
+    assert (await book.update_preferences(OPERATOR, ada.id, PreferenceChanges([NO_NEWS]))).rules == (NO_NEWS,), "written back as it was"
     with pytest.raises(CategoryMandatory, match="news"):
-        await book.update_preferences(OPERATOR, ada.id, PreferenceChanges([NO_NEWS]))
+        await book.update_preferences(OPERATOR, ada.id, PreferenceChanges([NO_NEWS, replace(NO_NEWS, channel=Channel.PUSH)]))
     allowed = PreferenceChanges([replace(NO_NEWS, choice=Choice.INHERIT)])
     assert (await book.update_preferences(OPERATOR, ada.id, allowed)).rules == ()
 
@@ -202,6 +203,17 @@ async def test_a_category_has_enough_at_its_limit(stores: Stores, policies: Poli
     (mandatory,) = await recipients.resolve_recipients([Query(ada.id, Channel.EMAIL, "news", mandatory=True)])
     (of_a_test,) = await recipients.resolve_recipients([replace(named[4], test=True)])
     assert (mandatory.decision, of_a_test.decision) == (Decision.SEND, Decision.SEND)
+
+
+async def test_a_look_at_a_later_time_counts_what_counts_then(postgres_stores: Stores, clock: Clock) -> None:
+    policies, ada = Policies(postgres_stores.policies, RuleBook(postgres_stores.policies), now=clock), make_user(email="ada@example.com")
+    await policies.create_category(OPERATOR, category("news", limit=FrequencyLimit(1, timedelta(days=1))))
+    await postgres_stores.users.insert(FIRST_PROJECT, ada, None)
+    recipients = postgres_stores.recipients()
+    await recipients.resolve_recipients([Query(ada.id, Channel.EMAIL, "news", notification_id=ids.new_id())])
+    later = [datetime.now(UTC) + timedelta(hours=hours) for hours in (0, 23, 25)]
+    answers = await recipients.resolve_recipients([Query(ada.id, Channel.EMAIL, "news", at=at) for at in later])
+    assert [answer.decision for answer in answers] == [Decision.SKIP, Decision.SKIP, Decision.SEND]
 
 
 async def test_a_limit_is_exact_however_many_ask_at_once(postgres_stores: Stores, clock: Clock) -> None:

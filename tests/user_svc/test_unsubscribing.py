@@ -1,11 +1,15 @@
 """What an unsubscribe link does to a person's choices, as the decision about the next mail sees it."""
 
+from typing import Any
+
 import pytest
 
 from mesh.context import FIRST_PROJECT
 from mesh.sealing import Sealer
 from tests.user_svc.conftest import Stores
 from tests.user_svc.factories import START, Clock, make_user
+from user_svc.policies.models import Category
+from user_svc.policies.use_cases import RuleBook
 from user_svc.preferences.models import MAX_RULES, Channel, Choice, PreferenceChanges, PreferenceRule
 from user_svc.preferences.unsubscribing import SEALED_FOR, LinkInvalid, UnsubscribeLinks, Unsubscribing
 from user_svc.recipients.models import Decision, Query
@@ -24,7 +28,8 @@ async def ada(stores: Stores) -> User:
 
 @pytest.fixture
 def unsubscribing(stores: Stores, clock: Clock) -> Unsubscribing:
-    return Unsubscribing(LINKS, stores.contacts, stores.preferences, now=clock)  # type: ignore[arg-type]  # the store of contacts knows people too
+    people: Any = stores.contacts  # it knows people too
+    return Unsubscribing(LINKS, people, stores.preferences, RuleBook(stores.policies), now=clock)
 
 
 async def decided(stores: Stores, user: User, template: str = "weekly") -> tuple[Decision, str]:
@@ -53,6 +58,20 @@ async def test_a_person_who_has_chosen_a_lot_can_refuse_one_thing_more(stores: S
     await stores.preferences.update(FIRST_PROJECT, ada.id, PreferenceChanges(rules), START)
     await unsubscribing.unsubscribe(LINKS.token(ada.id, "news"))
     assert (await decided(stores, ada))[0] is Decision.SKIP
+
+
+async def test_a_link_says_of_what_has_become_mandatory_that_it_is_sent(stores: Stores, unsubscribing: Unsubscribing, ada: User) -> None:
+    """The refusal is kept, and holds when that ends."""
+    token = LINKS.token(ada.id, "news", "weekly")
+    assert (await unsubscribing.describe(token)).mandatory is False
+    mandatory = Category("news", {}, True, None, START, START)
+    await stores.policies.add(FIRST_PROJECT, mandatory)
+    fresh = Unsubscribing(LINKS, unsubscribing._people, stores.preferences, RuleBook(stores.policies), now=lambda: START)
+    described, done = await fresh.describe(token), await fresh.unsubscribe(token)
+    assert [(one.refused, one.mandatory) for one in (described, done)] == [(False, True), (True, True)]
+    assert await decided(stores, ada) == (Decision.SEND, "mandatory")
+    await stores.policies.delete(FIRST_PROJECT, "news")
+    assert await decided(stores, ada) == (Decision.SKIP, "preference:email:news")
 
 
 async def test_links_of_the_first_release_name_no_template_and_work(stores: Stores, unsubscribing: Unsubscribing, ada: User) -> None:

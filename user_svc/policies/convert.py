@@ -72,19 +72,23 @@ def category_change_from_proto(request: rpc.UpdateCategoryRequest) -> Callable[[
 
 
 def _texts(texts: Mapping[str, policy_pb2.CategoryText]) -> dict[str, CategoryText]:
-    found = {}
+    found: dict[str, CategoryText] = {}
     for tag, words in texts.items():
         field = f"category.texts.{tag}"
-        found[check_locale(field, tag)] = CategoryText(
-            check_text(f"{field}.name", words.name), check_text(f"{field}.description", words.description)
-        )
+        locale = check_locale(field, tag)
+        if locale in found:
+            raise InvalidArgument.of(field, f"is the same locale as another one: {locale}")
+        found[locale] = CategoryText(check_text(f"{field}.name", words.name), check_text(f"{field}.description", words.description))
     return found
 
 
 def _limit(category: policy_pb2.Category) -> FrequencyLimit | None:
     if not category.HasField("limit"):
         return None
-    window = timedelta(seconds=category.limit.window.seconds)
-    if not _LEAST_WINDOW <= window <= LONGEST_WINDOW:
-        raise InvalidArgument.of("category.limit.window", f"must be 1 minute to {LONGEST_WINDOW.days} days, such as 86400s for a day")
-    return FrequencyLimit(category.limit.count, window)
+    given = category.limit.window
+    # compared as numbers: over gRPC it may be longer than a timedelta
+    if given.nanos or not _LEAST_WINDOW.total_seconds() <= given.seconds <= LONGEST_WINDOW.total_seconds():
+        raise InvalidArgument.of(
+            "category.limit.window", f"must be whole seconds, 1 minute to {LONGEST_WINDOW.days} days, such as 86400s for a day"
+        )
+    return FrequencyLimit(category.limit.count, timedelta(seconds=given.seconds))

@@ -14,7 +14,7 @@ from uuid import UUID
 from mesh.errors import NotFound
 from mesh.sealing import SealBroken, Sealer
 from user_svc.preferences.models import Channel, Choice, PreferenceChanges, PreferenceRule, most_specific
-from user_svc.preferences.use_cases import PreferenceStore
+from user_svc.preferences.use_cases import MandatoryCategories, PreferenceStore
 
 SEALED_FOR = "clarion unsubscribe links v1"
 _NAME = "unsubscribe"
@@ -31,11 +31,12 @@ class LinkInvalid(NotFound):
 
 
 class Subscription(NamedTuple):
-    """What a link is about."""
+    """What a link is about. What is `mandatory` by now is sent all the same; a refusal of it holds once that ends."""
 
     category: str
     locale: str
     refused: bool
+    mandatory: bool
 
 
 class Person(NamedTuple):
@@ -86,10 +87,19 @@ class UnsubscribeLinks:
 class Unsubscribing:
     """What a link does."""
 
-    def __init__(self, links: UnsubscribeLinks, people: PersonStore, preferences: PreferenceStore, *, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        links: UnsubscribeLinks,
+        people: PersonStore,
+        preferences: PreferenceStore,
+        categories: MandatoryCategories,
+        *,
+        now: Callable[[], datetime],
+    ) -> None:
         self._links = links
         self._people = people
         self._preferences = preferences
+        self._categories = categories
         self._now = now
 
     async def describe(self, token: str) -> Subscription:
@@ -100,7 +110,7 @@ class Unsubscribing:
         if preferences is None:
             raise LinkInvalid
         rule = most_specific(preferences.rules, Channel.EMAIL, link.category, link.template)
-        return Subscription(link.category, person.locale, rule is not None and rule.choice is Choice.DENY)
+        return await self._subscription(link, person, refused=rule is not None and rule.choice is Choice.DENY)
 
     async def unsubscribe(self, token: str) -> Subscription:
         """Refuses e-mail of the category, and of the template where a rule of its own has allowed that. Raises LinkInvalid."""
@@ -117,7 +127,11 @@ class Unsubscribing:
         changes = PreferenceChanges(rules, beyond_limit=True)
         if await self._preferences.update(person.project, link.user_id, changes, self._now()) is None:
             raise LinkInvalid
-        return Subscription(link.category, person.locale, refused=True)
+        return await self._subscription(link, person, refused=True)
+
+    async def _subscription(self, link: Link, person: Person, *, refused: bool) -> Subscription:
+        mandatory = link.category in await self._categories.mandatory(person.project)
+        return Subscription(link.category, person.locale, refused, mandatory)
 
     async def _person(self, user_id: str) -> Person:
         person = (await self._people.people([user_id])).get(user_id)

@@ -1,13 +1,13 @@
 """The rules about preferences."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import Protocol
 
 from mesh.context import Caller
 from user_svc.access import check_reach
 from user_svc.preferences.errors import CategoryMandatory
-from user_svc.preferences.models import Choice, PreferenceChanges, Preferences, refuse_repeated
+from user_svc.preferences.models import Choice, PreferenceChanges, PreferenceRule, Preferences, refuse_repeated
 from user_svc.users.errors import UserNotFound
 from user_svc.users.use_cases import existing_id
 
@@ -52,10 +52,19 @@ class PreferenceBook:
         """Raises UserNotFound, NotOwner, TooManyRules, CategoryMandatory, EtagMismatch, or InvalidArgument for two rules about the same."""
         check_reach(caller, user_id, "users:write")
         refuse_repeated(changes.rules)
-        refused = {rule.category for rule in changes.rules if rule.choice is Choice.DENY and rule.category}
-        if refused and (kept := refused.intersection(await self._categories.mandatory(caller.project))):
-            raise CategoryMandatory(min(kept))
+        await self._check_refusals(
+            caller.project, user_id, [rule for rule in changes.rules if rule.choice is Choice.DENY and rule.category]
+        )
         preferences = await self._store.update(caller.project, existing_id(user_id), changes, self._now(), etag=etag)
         if preferences is None:
             raise UserNotFound
         return preferences
+
+    async def _check_refusals(self, project: str, user_id: str, rules: Sequence[PreferenceRule]) -> None:
+        """What was refused before it became mandatory stays refused: who writes back what was read changes nothing."""
+        mandatory = await self._categories.mandatory(project) if rules else ()
+        refused = [rule for rule in rules if rule.category in mandatory]
+        present = await self._store.find(project, existing_id(user_id)) if refused else None
+        new = {rule.category for rule in refused if present is not None and rule not in present.rules}
+        if new:
+            raise CategoryMandatory(min(new))

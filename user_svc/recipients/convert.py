@@ -50,7 +50,7 @@ def recipient_to_proto(recipient: Recipient, unsubscribe_token: str = "") -> rec
 
 
 def subscription_to_proto(subscription: Subscription) -> recipient_service_pb2.Subscription:
-    return recipient_service_pb2.Subscription(category=subscription.category, locale=subscription.locale, refused=subscription.refused)
+    return recipient_service_pb2.Subscription(**subscription._asdict())
 
 
 def _query(index: int, query: recipient_service_pb2.RecipientQuery) -> Query:

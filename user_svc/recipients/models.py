@@ -125,13 +125,14 @@ class Recipient:
 
 @dataclass(frozen=True, slots=True)
 class Limited:
-    """A notification that would be sent unless its person has got too many of its category."""
+    """A notification that would be sent unless its person has got too many of its category. `at` is None for now."""
 
     user_id: str
     category: str
     test: bool
     notification_id: str
     limit: FrequencyLimit
+    at: datetime | None = None
 
 
 def decide(query: Query, contact: Contact | None, project: ProjectRules = NO_RULES, now: datetime = EPOCH) -> Verdict:

@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Row, bindparam, text
-from sqlalchemy.dialects.postgresql import ARRAY, BOOLEAN, INTEGER, TEXT, UUID
+from sqlalchemy.dialects.postgresql import ARRAY, BOOLEAN, INTEGER, TEXT, TIMESTAMP, UUID
 
 from mesh import ids
 from mesh.stores.database import Database
@@ -55,16 +55,17 @@ _RESOLVE = text("""
 """).bindparams(bindparam("projects", type_=ARRAY(TEXT)), bindparam("references", type_=ARRAY(TEXT)), bindparam("ids", type_=_IDS))
 
 _ASKED = """
-    unnest(:users, :categories, :tests, :ids, :counts, :windows) WITH ORDINALITY
-    AS a (user_id, category, test, notification_id, most, window_s, place)
+    unnest(:users, :categories, :tests, :ids, :counts, :windows, :times) WITH ORDINALITY
+    AS a (user_id, category, test, notification_id, most, window_s, at, place)
 """
 _TAKEN = """
     (SELECT count(*) FROM limited_notifications l WHERE (l.user_id, l.category, l.test) = (a.user_id, a.category, a.test)
-     AND l.time > now() - a.window_s * interval '1 second')
+     AND l.time > COALESCE(a.at, now()) - a.window_s * interval '1 second')
 """
 _LIMITED = (
     bindparam("users", type_=_IDS), bindparam("categories", type_=ARRAY(TEXT)), bindparam("tests", type_=ARRAY(BOOLEAN)),
     bindparam("ids", type_=_IDS), bindparam("counts", type_=ARRAY(INTEGER)), bindparam("windows", type_=ARRAY(INTEGER)),
+    bindparam("times", type_=ARRAY(TIMESTAMP(timezone=True))),
 )  # fmt: skip
 
 # Who is asked about is locked by a statement of its own, in one order: the next one sees all that was counted before.
@@ -217,6 +218,7 @@ def _columns_of(asked: Sequence[Limited]) -> dict[str, list[Any]]:
         "ids": [one.notification_id for one in asked],
         "counts": [one.limit.count for one in asked],
         "windows": [int(one.limit.window.total_seconds()) for one in asked],
+        "times": [one.at for one in asked],
     }
 
 

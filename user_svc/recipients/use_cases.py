@@ -134,7 +134,7 @@ def _given(query: Query, contact: Contact) -> Address:
 
 
 def _limited(query: Query, contact: Contact, limit: FrequencyLimit) -> Limited:
-    return Limited(contact.user_id, query.category, query.test, query.notification_id, limit)
+    return Limited(contact.user_id, query.category, query.test, query.notification_id, limit, query.at)
 
 
 def _answer(

@@ -1,10 +1,11 @@
 """People between their messages and models."""
 
 from clarion.user.v1 import user_pb2, user_service_pb2
-from mesh.errors import ServiceError
+from mesh.errors import InvalidArgument, ServiceError
 from mesh.rpc.masks import masked_fields
 from mesh.rpc.status import to_status
 from mesh.rpc.timestamps import to_timestamp
+from mesh.rpc.validation import validate
 from user_svc.users.models import Role, User, UserChanges
 
 _ROLES = {Role.MEMBER: user_pb2.ROLE_MEMBER, Role.ADMINISTRATOR: user_pb2.ROLE_ADMINISTRATOR}
@@ -35,6 +36,14 @@ def new_user_from_proto(request: user_service_pb2.CreateUserRequest) -> UserChan
 def changes_from_proto(request: user_service_pb2.UpdateUserRequest) -> UserChanges:
     """The fields that the mask names (AIP-134). Raises InvalidArgument for one that can't be changed."""
     return UserChanges(**{name: getattr(request.user, name) for name in masked_fields(request.update_mask, request.user, _CHANGEABLE)})
+
+
+def check_makes_person(reference: str) -> None:
+    """Raises InvalidArgument for what can be no external id, so that no one is made by it. Every id of ours could be one."""
+    try:
+        validate(user_pb2.User(external_id=reference))
+    except InvalidArgument as error:
+        raise InvalidArgument.of("id", error.violations[0].description) from None
 
 
 def person_from_proto(user: user_pb2.User) -> UserChanges:

@@ -8,6 +8,7 @@ from typing import Protocol
 from mesh import ids
 from mesh.context import Caller
 from mesh.errors import FieldViolation, InvalidArgument, ServiceError
+from mesh.etag import check_etag
 from mesh.rpc.paging import Cursor, Page, page_size
 from naming.email_address import check_email
 from naming.text import check_text
@@ -130,15 +131,19 @@ class Users:
     async def upsert_user(self, caller: Caller, reference: str, changes: UserChanges, *, etag: str = "") -> User:
         """As `update_user`; where there is no such person, one is made whose external id is the reference (AIP-134).
 
-        Raises what the two raise.
+        Raises what the two raise; EtagMismatch too where there is no one whose state the etag could be.
         """
         for last in (False, True):
             try:
                 return await self.update_user(caller, await self.resolve(caller, reference), changes, etag=etag)
             except UserNotFound:
                 check_reach(caller, reference, "users:write")
+            check_etag(etag, "")
+            if changes.external_id not in {None, "", reference}:
+                # or each repetition would try to make one more
+                raise InvalidArgument.of("user.external_id", "must be the id in the path, by which there is no user yet")
             try:
-                return await self.create_user(caller.project, replace(changes, external_id=changes.external_id or reference), "")
+                return await self.create_user(caller.project, replace(changes, external_id=reference), "")
             except ExternalIdTaken:
                 if last:
                     raise

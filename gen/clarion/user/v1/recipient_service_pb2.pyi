@@ -505,22 +505,26 @@ class Subscription(_message.Message):
     CATEGORY_FIELD_NUMBER: _builtins.int
     LOCALE_FIELD_NUMBER: _builtins.int
     REFUSED_FIELD_NUMBER: _builtins.int
+    MANDATORY_FIELD_NUMBER: _builtins.int
     category: _builtins.str
     """The category."""
     locale: _builtins.str
     """The person's language, for the page that shows it."""
     refused: _builtins.bool
     """Whether it is refused already."""
+    mandatory: _builtins.bool
+    """Whether the project sends it in any case by now. A refusal is kept, for when that ends."""
     def __init__(
         self,
         *,
         category: _builtins.str = ...,
         locale: _builtins.str = ...,
         refused: _builtins.bool = ...,
+        mandatory: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "locale", b"locale", "refused", b"refused"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "locale", b"locale", "mandatory", b"mandatory", "refused", b"refused"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
