@@ -1,4 +1,4 @@
-"""Write deploy/prometheus and deploy/grafana from scripts/alerts.py and scripts/dashboards.py; `--check` says whether they are fresh."""
+"""Write deploy/ and k8s/components/monitoring from scripts/alerts.py and scripts/dashboards.py; `--check` says whether they are fresh."""
 
 import json
 import sys
@@ -13,6 +13,8 @@ from scripts.gen import ROOT
 
 DEPLOY = ROOT / "deploy"
 RULES = DEPLOY / "prometheus" / "clarion.rules.yaml"
+# The same for the Prometheus operator.
+OPERATOR_RULES = ROOT / "k8s" / "components" / "monitoring" / "rules.yaml"
 # Those of the service level look back for days, so theirs are evaluated less often.
 RULES_TESTS = {"1m": DEPLOY / "prometheus" / "clarion.rules.test.yaml", "10m": DEPLOY / "prometheus" / "clarion.budget.test.yaml"}
 # In the order of evaluation: alerts read what is recorded.
@@ -29,6 +31,10 @@ def _rules() -> dict[str, Any]:
             {"name": alerting, "rules": [_rule(alert) for alert in ALERTS]},
         ]
     }
+
+
+def _operator_rules() -> dict[str, Any]:
+    return {"apiVersion": "monitoring.coreos.com/v1", "kind": "PrometheusRule", "metadata": {"name": "clarion"}, "spec": _rules()}
 
 
 def _rule(alert: Alert) -> dict[str, Any]:
@@ -58,7 +64,7 @@ def _test(alert: Alert) -> dict[str, Any]:
 
 def wanted() -> dict[Path, str]:
     """The files and what should be in them."""
-    files = {RULES: _NOTE + _yaml(_rules())}
+    files = {RULES: _NOTE + _yaml(_rules()), OPERATOR_RULES: _NOTE + _yaml(_operator_rules())}
     for interval, path in RULES_TESTS.items():
         chosen = [alert for alert in ALERTS if (interval == "10m") == alert.name.startswith("ClarionBudget")]
         head = {"rule_files": [RULES.name], "evaluation_interval": interval, "group_eval_order": list(_GROUPS)}

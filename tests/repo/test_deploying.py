@@ -28,7 +28,7 @@ def documented() -> dict[str, dict[str, str]]:
     for command, value in _RANDOM.items():
         text = text.replace(command, value)
     made: dict[str, dict[str, str]] = {}
-    for line in re.findall(r"^kubectl .* create secret generic .*$", text, re.MULTILINE):
+    for line in re.findall(r"^kubectl -n clarion create secret generic .*$", text, re.MULTILINE):
         name, *options = shlex.split(line)[6:]
         made[name] = {}
         for option in options:
