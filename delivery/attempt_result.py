@@ -45,6 +45,7 @@ def result_of(
     attempt: Attempt,
     *,
     locale: str = "",
+    locale_chain: Sequence[str] = (),
     started_ns: int = 0,
     provider: str = "",
     refused: Sequence[str] = (),
@@ -54,11 +55,14 @@ def result_of(
     """What an attempt means. `started_ns` (Unix time) is when the provider was called, 0 when it was not.
 
     `provider` is who answered; `refused` names those that were tried before in the same attempt, with their reasons.
+    `locale_chain` are the locales that were looked for, the one of the text last.
     `previous_outcome_unknown` says that an earlier try of this attempt ended without an answer. `attempts`: as many as the ladder allows.
     """
     disposition = _decide(delivery, attempt, locale, started_ns, attempts)
     decided = disposition.outcome
     decided.provider = provider
+    if decided.status == notification.NOTIFICATION_STATUS_SENT and len(locale_chain) > 1:
+        decided.detail = f"no text in {', '.join(locale_chain[:-1])}; used {locale_chain[-1]}"
     if refused:
         before = f"after {', '.join(refused)}"
         decided.detail = (f"{decided.detail} ({before})" if decided.detail else before)[:_MAX_DETAIL]

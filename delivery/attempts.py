@@ -142,6 +142,7 @@ class Attempts:
             job.delivery,
             attempt,
             locale=job.locale,
+            locale_chain=job.locale_chain,
             started_ns=started_ns,
             provider=provider,
             refused=refused,

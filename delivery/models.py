@@ -43,12 +43,16 @@ class OutcomeUnknown(ProviderUnavailable):
 
 @dataclass(frozen=True, slots=True)
 class ReadyDelivery:
-    """One delivery that is ready to go out. Holds addresses and texts: never log it."""
+    """One delivery that is ready to go out. Holds addresses and texts: never log it.
+
+    `locale_chain` are the locales that were looked for, the one of the text last.
+    """
 
     delivery: Delivery
     recipient: Recipient
     content: Content
     locale: str
+    locale_chain: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

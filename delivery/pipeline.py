@@ -189,7 +189,8 @@ class DeliveryPipeline:
             if isinstance(answer, ServiceError):
                 envelope.decided[index] = _after_failed_call(delivery, answer, self._most)
             else:
-                jobs[index] = ReadyDelivery(delivery, envelope.recipients[index], answer.content, answer.locale)
+                recipient = envelope.recipients[index]
+                jobs[index] = ReadyDelivery(delivery, recipient, answer.content, answer.locale, answer.locale_chain)
         return jobs
 
     async def _once(self, job: ReadyDelivery) -> Disposition:

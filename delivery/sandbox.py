@@ -81,6 +81,7 @@ class SandboxSender:
             notification_id=job.delivery.notification_id,
             channel=job.delivery.channel,
             locale=job.locale,
+            locale_chain=job.locale_chain,
             content=job.content,
             attempt=job.delivery.attempt,
             answer=attempt.error.reason if attempt.error is not None else DELIVERED,

@@ -10,6 +10,7 @@ export interface CapturedMessage {
   attempt?: number;
   answer?: string;
   time?: string;
+  locale_chain?: Array<string>;
 }
 
 export interface Change {

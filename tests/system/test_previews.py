@@ -62,7 +62,11 @@ async def test_thirty_previews_are_what_the_mail_server_received(system: System)
         asked = {"locale": locale, "timezone": zone, "variables": VARIABLES}
         preview = await system.client.call("POST", f"/v1/templates/{name}:preview", asked)
         sent = await system.client.send(people[number]["id"], "email", name, VARIABLES)
-        assert (await system.client.settled(sent, timeout_s=60))["status"] == "sent"
+        settled = await system.client.settled(sent, timeout_s=60)
+        assert settled["status"] == "sent"
+        chain = preview["locale_chain"]
+        said = f"no text in {', '.join(chain[:-1])}; used {chain[-1]}" if chain[1:] else ""
+        assert settled["timeline"][-1].get("detail", "") == said
         shown.append((preview, f"preview{number}@example.com"))
 
     for kind, content in enumerate(CONTENTS):

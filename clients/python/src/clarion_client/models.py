@@ -432,6 +432,8 @@ class CapturedMessage:
     """What the sandbox answered: "delivered", or a reason such as SMTP_451."""
     time: datetime | None = field(default=None, metadata={"read": v.time})
     """When that was."""
+    locale_chain: tuple[str, ...] = field(default=(), metadata={"read": v.many(v.same)})
+    """The locales that were looked for, in order; only the last, that of the text, was there."""
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,7 @@ class CapturedMessage(_message.Message):
     ATTEMPT_FIELD_NUMBER: _builtins.int
     ANSWER_FIELD_NUMBER: _builtins.int
     TIME_FIELD_NUMBER: _builtins.int
+    LOCALE_CHAIN_FIELD_NUMBER: _builtins.int
     notification_id: _builtins.str
     """Id of the notification."""
     channel: _channel_pb2.Channel.ValueType
@@ -60,6 +61,10 @@ class CapturedMessage(_message.Message):
     def time(self) -> _timestamp_pb2.Timestamp:
         """When that was."""
 
+    @_builtins.property
+    def locale_chain(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The locales that were looked for, in order; only the last, that of the text, was there."""
+
     def __init__(
         self,
         *,
@@ -72,10 +77,11 @@ class CapturedMessage(_message.Message):
         attempt: _builtins.int = ...,
         answer: _builtins.str = ...,
         time: _timestamp_pb2.Timestamp | None = ...,
+        locale_chain: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "attempt", b"attempt", "channel", b"channel", "content", b"content", "device_ids", b"device_ids", "email", b"email", "locale", b"locale", "notification_id", b"notification_id", "time", b"time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "attempt", b"attempt", "channel", b"channel", "content", b"content", "device_ids", b"device_ids", "email", b"email", "locale", b"locale", "locale_chain", b"locale_chain", "notification_id", b"notification_id", "time", b"time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
