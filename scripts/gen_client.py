@@ -231,7 +231,8 @@ def models(types: Types) -> str:
     out = [
         '"""The API\'s objects. Generated from the schema by scripts/gen_client.py: do not edit."""\n\n',
         "from __future__ import annotations\n\nimport enum\nfrom collections.abc import Mapping, Sequence\n",
-        "from dataclasses import dataclass, field\nfrom datetime import datetime, timedelta\nfrom typing import Any\n\n",
+        "from dataclasses import dataclass\nfrom dataclasses import field as stored  # a message may have a field of that name\n",
+        "from datetime import datetime, timedelta\nfrom typing import Any\n\n",
         "from clarion_client import _values as v\n\n",
     ]
     for enum in sorted(types.enums.values(), key=name_of):
@@ -259,16 +260,16 @@ def model_field(types: Types, one: FieldDescriptor) -> str:
     comment = types.comments.of(f"{one.containing_type.full_name}.{one.name}")
     if is_map(one):
         kind, read = types.kind(map_value(one))
-        line = f'    {one.name}: Mapping[str, {kind}] = field(default_factory=dict, metadata={{"read": v.table({read})}})\n'
+        line = f'    {one.name}: Mapping[str, {kind}] = stored(default_factory=dict, metadata={{"read": v.table({read})}})\n'
     elif one.is_repeated:
         kind, read = types.kind(one)
-        line = f'    {one.name}: tuple[{kind}, ...] = field(default=(), metadata={{"read": v.many({read})}})\n'
+        line = f'    {one.name}: tuple[{kind}, ...] = stored(default=(), metadata={{"read": v.many({read})}})\n'
     else:
         kind, read = types.kind(one)
         optional = one.message_type is not None or one.enum_type is not None or one.has_presence or one.cpp_type not in _SCALARS
         default = "None" if optional else _SCALARS[one.cpp_type][2]
         shown = f"{kind} | None" if optional else kind
-        line = f'    {one.name}: {shown} = field(default={default}, metadata={{"read": {read}}})\n'
+        line = f'    {one.name}: {shown} = stored(default={default}, metadata={{"read": {read}}})\n'
     return line + (docstring(comment, "    ") if comment else "")
 
 

@@ -75,6 +75,7 @@ MEANINGS = {
     "CLARION_REDIS_URL": "Redis or Valkey, `redis://`, `rediss://` or `unix://`",
     "CLARION_REFLECTION": "gRPC reflection; it shows the whole schema to a client that reaches the port",
     "CLARION_COMPLETE_LOCALES_ONLY": "whether a version is published only when each of its locales is complete",
+    "CLARION_LINT_ERRORS": "rules of docs/templates.md whose findings refuse a version, separated by commas",
     "CLARION_RENDER_LIMIT_S": "processor time that one rendering may take",
     "CLARION_RENDER_MEMORY_MB": "memory that one rendering may take, beyond what a render process needs itself",
     "CLARION_RENDER_PROCESSES": "render processes for sends; three more serve slow templates and previews, and step in",

@@ -22,6 +22,7 @@ from mesh.stores.database import open_database
 from mesh.stores.revocations import open_revocations
 from peers.credentials import RemoteCredentials
 from template_svc.library import Library
+from template_svc.models import Rules
 from template_svc.processes.pool import ProcessPool
 from template_svc.processes.process import Limits
 from template_svc.repository import TemplateRepository
@@ -53,7 +54,7 @@ async def open_app(settings: Settings, *, credentials: CredentialSource | None =
     ):
         door = Door.DIRECT if settings.direct_callers else Door.INTERNAL
         authenticator = Authenticator(credentials or RemoteCredentials(user_svc), identity, revocations=revocations)
-        dispatcher = wire(TemplateRepository(database), authenticator, processes, door, complete_only=settings.complete_only)
+        dispatcher = wire(TemplateRepository(database), authenticator, processes, door, settings.rules)
         # Services of the mesh are known without user_svc, and rendering for them goes on when it is down.
         checks = (Check("database", database.ping), Check("render_processes", processes.ping))
         health = HealthMonitor(checks, services=dispatcher.service_names)
@@ -82,12 +83,12 @@ async def open_processes(settings: Settings) -> AsyncIterator[ProcessPool]:
 
 
 def wire(
-    store: TemplateStore, authenticator: Authenticator, processes: Processes, door: Door = Door.DIRECT, *, complete_only: bool = False
+    store: TemplateStore, authenticator: Authenticator, processes: Processes, door: Door = Door.DIRECT, rules: Rules | None = None
 ) -> Dispatcher:
     """Everything between the store and the wire."""
     library = Library(store)
     scheduler = Scheduler(processes, Standing(time.monotonic))
-    authoring = Authoring(store, library, scheduler, clock=lambda: datetime.now(UTC), complete_only=complete_only)
+    authoring = Authoring(store, library, scheduler, clock=lambda: datetime.now(UTC), rules=rules)
     rendering = Rendering(store, library, scheduler)
     dispatcher = Dispatcher(server_chain(authenticator, door))
     dispatcher.add(TEMPLATE_SERVICE, TemplateServicer(authoring, rendering))

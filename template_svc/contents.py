@@ -1,18 +1,24 @@
 """Checks what an author submits: all that can be known before a rendering is refused here, with every fault named at once."""
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 from delivery.fcm_fields import faults
-from mesh.errors import FieldViolation
+from mesh.errors import FieldViolation, ServiceError
+from mesh.json_schema import MAX_SCHEMA, InvalidSchema, JsonSchema
 from naming.locales import UnknownLocale, canonical
 from template_svc.blocks import PLATFORMS, texts_of
 from template_svc.catalogs import CatalogFault, read_catalog
 from template_svc.errors import InvalidContents
+from template_svc.lint import MAX_FINDINGS, lint
 from template_svc.markup import MarkupFault, html_of_mjml, text_of_html, with_inline_styles
-from template_svc.models import Channel, Checked, Content, with_derived
-from template_svc.renderer import REQUIRED, CompiledContent, Compiler, PartFault, is_https
+from template_svc.messages import variables_like_sent
+from template_svc.models import Channel, Checked, Content, Finding, VersionDraft, with_derived
+from template_svc.reader import reader_of
+from template_svc.renderer import REQUIRED, CompiledContent, PartFault, Renderer, is_https
 
 # Characters of source in all locales together: it bounds the time that compiling takes.
 MAX_VERSION_SIZE = 1_000_000
@@ -23,39 +29,37 @@ _RESERVED_KEYS = frozenset({"from", "notification", "message_type"})
 _RESERVED_PREFIXES = ("google", "gcm")
 
 
-def check_contents(
-    contents: Mapping[str, Content], catalogs: Mapping[str, str], channel: Channel, default_locale: str, compiler: Compiler
-) -> Checked:
-    """What becomes of the contents and of the catalogues (PO files by locale) as a version. Raises InvalidContents with every fault.
-
-    Takes seconds for the largest contents.
-    """
+def check_draft(draft: VersionDraft, compiler: Renderer) -> Checked:
+    """What becomes of a draft as a version. Raises InvalidContents with every fault. Takes seconds for the largest contents."""
+    contents, catalogs = draft.contents, draft.catalogs
     if not contents:
         raise InvalidContents.because([FieldViolation("contents", "is required")])
     if sum(content.size for content in contents.values()) + sum(map(len, catalogs.values())) > MAX_VERSION_SIZE:
         problem = f"must have at most {MAX_VERSION_SIZE} characters in all, catalogs included"
         raise InvalidContents.because([FieldViolation("contents", problem)])
-    check = _Check(channel, default_locale, compiler)
+    check = _Check(draft.channel, draft.default_locale, compiler)
     for tag, content in contents.items():
         check.take_content(tag, content)
-    if default_locale not in check.paths and not check.violations:
-        check.violations.append(FieldViolation("contents", f"must hold the template's default locale {default_locale!r}"))
+    if draft.default_locale not in check.paths and not check.violations:
+        check.violations.append(FieldViolation("contents", f"must hold the template's default locale {draft.default_locale!r}"))
     if not check.violations:
-        check.violations.extend(_unknown_variables(check.compiled, default_locale, check.paths))
+        check.violations.extend(_unknown_variables(check.compiled, draft.default_locale, check.paths))
     if not check.violations:
         for tag, text in catalogs.items():
             check.take_catalog(tag, text)
+    if not check.violations and draft.variables_schema:
+        check.take_schema(draft.variables_schema)
     if not check.violations and sum(len(text) for parts in check.derived.values() for text in parts.values()) > MAX_VERSION_SIZE:
         check.violations.append(FieldViolation("contents", f"make more than {MAX_VERSION_SIZE} characters of HTML and text in all"))
     if check.violations:
         raise InvalidContents.because(check.violations)
-    return check.result()
+    return check.result(contents)
 
 
 class _Check:
     """The state of one check: `paths` is the tag that each canonical locale was given under."""
 
-    def __init__(self, channel: Channel, default_locale: str, compiler: Compiler) -> None:
+    def __init__(self, channel: Channel, default_locale: str, compiler: Renderer) -> None:
         self._channel = channel
         self._default_locale = default_locale
         self._compiler = compiler
@@ -65,6 +69,7 @@ class _Check:
         self.derived: dict[str, dict[str, str]] = {}
         self._finished: dict[str, Content] = {}
         self._catalogs: dict[str, dict[str, Any]] = {}
+        self._asked: frozenset[str] = frozenset()
 
     def take_content(self, tag: str, content: Content) -> None:
         """Checks and compiles a content as its author gave it."""
@@ -111,8 +116,43 @@ class _Check:
         if not problems:
             self._compile(path, locale)
 
-    def result(self) -> Checked:
-        """Once there are no violations."""
+    def take_schema(self, source: Mapping[str, Any]) -> None:
+        """Checks the schema of the variables, the contents against it, and its examples by rendering them."""
+        try:
+            if len(json.dumps(source)) > MAX_SCHEMA:
+                raise InvalidSchema("", f"must have at most {MAX_SCHEMA} characters")
+            schema = JsonSchema(source)
+        except InvalidSchema as fault:
+            self.violations.append(FieldViolation(".".join(filter(None, ("variables_schema", fault.path))), fault.description))
+            return
+        self._asked = schema.required()
+        for locale, content in self.compiled.items():
+            undeclared = sorted(content.variables.known - schema.names())
+            if undeclared:
+                path = f"{'catalogs' if locale in self._catalogs else 'contents'}.{self.paths[locale]}"
+                names = ", ".join(map(repr, undeclared))
+                self.violations.append(FieldViolation(path, f"uses {names}, which variables_schema does not declare"))
+        example = schema.example()
+        if not self.violations and self._required() <= example.keys():
+            self.violations += schema.violations("variables_schema.examples", example)
+            self._render_example(example)
+
+    def _render_example(self, example: Mapping[str, Any]) -> None:
+        """In every locale, each with values as its own language writes them."""
+        variables, now = variables_like_sent(example), datetime.now(UTC)
+        for locale, content in self.compiled.items():
+            place = f"contents.{self.paths[locale]}"
+            try:
+                self._compiler.render(content, variables, place, reader_of(locale, "", now))
+            except ServiceError as error:
+                wrong = error.violations or [FieldViolation(place, error.message)]
+                self.violations += [FieldViolation(each.field, f"{each.description}, with variables_schema's examples") for each in wrong]
+
+    def _required(self) -> frozenset[str]:
+        return self._asked.union(*(content.variables.required for content in self.compiled.values()))
+
+    def result(self, contents: Mapping[str, Content]) -> Checked:
+        """Once there are no violations. `contents` are those of the draft."""
         default = self.compiled[self._default_locale]
         unused = {
             locale: sorted(default.variables.known - content.variables.known)
@@ -121,12 +161,28 @@ class _Check:
         }
         return Checked(
             locales={tag: locale for locale, tag in self.paths.items() if locale not in self._catalogs},
-            required_variables=sorted(set[str]().union(*(content.variables.required for content in self.compiled.values()))),
+            required_variables=sorted(self._required()),
             derived=self.derived,
             catalogs=self._catalogs,
             messages=[list(message) for message in {message.key: message for message in reversed(default.messages)}.values()][::-1],
             unused={locale: names for locale, names in unused.items() if names},
+            findings=[list(finding) for finding in (*self._linted(contents), *self._gaps(unused))][:MAX_FINDINGS],
         )
+
+    def _linted(self, contents: Mapping[str, Content]) -> list[Finding]:
+        given = {locale: contents[tag] for locale, tag in self.paths.items() if locale not in self._catalogs}
+        return lint(given, self._finished, self._channel, self._default_locale)
+
+    def _gaps(self, unused: Mapping[str, list[str]]) -> Iterator[Finding]:
+        for locale, names in unused.items():
+            for name in names:
+                place = f"contents.{self.paths[locale]}"
+                yield Finding("unused-variable", place, 1, f"does not mention {name!r}, which {self._default_locale} does")
+        messages = {message.key for message in self.compiled[self._default_locale].messages}
+        for locale, catalog in self._catalogs.items():
+            place, left = f"catalogs.{self.paths[locale]}", len(messages) - len(catalog["forms"])
+            if left:
+                yield Finding("incomplete-catalog", place, 1, f"{left} of {len(messages)} texts are not translated")
 
     def _locale(self, path: str, tag: str) -> str | None:
         try:

@@ -1,5 +1,6 @@
 """Templates between their messages and models."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ from template_svc.models import (
     Channel,
     Content,
     NewTemplate,
+    NewVersion,
     OnUnknown,
     Rendered,
     RenderRequest,
@@ -24,6 +26,7 @@ from template_svc.models import (
     TemplateKey,
     TemplateSummary,
     TemplateVersion,
+    VersionDraft,
     VersionKey,
 )
 
@@ -104,14 +107,42 @@ def version_to_proto(version: TemplateVersion) -> template_pb2.TemplateVersion:
         content_to_proto(content, message.contents[locale])
     for locale, catalog in version.catalogs.items():
         message.catalogs[locale] = catalog["file"]
-    for report in version.completeness():
-        message.locales.add(
+    if version.variables_schema:
+        message.variables_schema.update(version.variables_schema)
+    message.locales.extend(_reports(version))
+    message.findings.extend(_findings(version))
+    return message
+
+
+def draft_from_proto(request: template_service_pb2.LintContentsRequest) -> VersionDraft:
+    """Raises InvalidArgument for a channel that stands for nothing."""
+    channel = channel_from_proto(request.channel)
+    if channel is None:
+        raise InvalidArgument.of("channel", "is required")
+    contents, schema = contents_from_proto(request.contents), MessageToDict(request.variables_schema)
+    return VersionDraft(channel, request.default_locale, contents, dict(request.catalogs), schema)
+
+
+def lint_to_proto(version: NewVersion) -> template_service_pb2.LintContentsResponse:
+    return template_service_pb2.LintContentsResponse(
+        findings=_findings(version), required_variables=version.required_variables, locales=_reports(version)
+    )
+
+
+def _reports(version: NewVersion) -> list[template_pb2.LocaleReport]:
+    return [
+        template_pb2.LocaleReport(
             locale=report.locale,
             messages=report.messages,
             translated_messages=report.translated,
             unused_variables=report.unused_variables,
         )
-    return message
+        for report in version.completeness()
+    ]
+
+
+def _findings(version: NewVersion) -> list[template_pb2.Finding]:
+    return [template_pb2.Finding(**finding._asdict()) for finding in version.findings]
 
 
 def summary_to_proto(summary: TemplateSummary) -> render_service_pb2.TemplateSummary:
@@ -128,6 +159,7 @@ def summary_to_proto(summary: TemplateSummary) -> render_service_pb2.TemplateSum
         published_version=template.published_version,
         required_variables=summary.required_variables,
         locales=summary.locales,
+        variables_schema=json.dumps(summary.variables_schema) if summary.variables_schema else "",
         size=None if summary.size is None else render_service_pb2.TextSize(**summary.size._asdict()),
     )
 

@@ -1,5 +1,6 @@
 """The two messages that a render process reads and writes: variables in, a finished content out. Free of gRPC, as that process is."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from google.protobuf.struct_pb2 import Struct, Value
@@ -50,6 +51,18 @@ def variables_from_struct(struct: Struct) -> dict[str, Any]:
         if plain is not None:
             variables[name] = plain
     return variables
+
+
+def variables_to_bytes(variables: Mapping[str, Any]) -> bytes:
+    """Plain data as a serialized google.protobuf.Struct."""
+    struct = Struct()
+    struct.update(variables)
+    return struct.SerializeToString()
+
+
+def variables_like_sent(variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Plain data in the form that it has when it was sent as variables."""
+    return variables_from_bytes(variables_to_bytes(variables))
 
 
 def _plain(value: Value) -> Any:

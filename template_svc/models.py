@@ -115,7 +115,7 @@ class NewVersion:
 
     `derived` are the parts that are made of others (HTML of MJML, a text of HTML), by locale; `catalogs` the translations of the default
     locale's content into others; `messages` what there is to be translated; `unused` the variables of the default locale that another
-    one's content does not mention.
+    one's content does not mention; `findings` what had better be otherwise; `variables_schema` a JSON Schema, empty for none.
     """
 
     contents: Mapping[str, Content]
@@ -124,6 +124,8 @@ class NewVersion:
     catalogs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, kw_only=True)
     messages: tuple[Message, ...] = field(default=(), kw_only=True)
     unused: Mapping[str, Sequence[str]] = field(default_factory=dict, kw_only=True)
+    findings: tuple["Finding", ...] = field(default=(), kw_only=True)
+    variables_schema: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
 
     def finished(self, default_locale: str) -> dict[str, Content]:
         """The contents that are rendered: those of catalogues too, and the derived parts in their places."""
@@ -156,6 +158,7 @@ class StoredVersion:
     default_locale: str
     contents: Mapping[str, Content]
     required_variables: tuple[str, ...]
+    variables_schema: Mapping[str, Any] = field(default_factory=dict)
 
 
 def finished_contents(
@@ -197,6 +200,7 @@ class TemplateSummary:
     required_variables: tuple[str, ...] = ()
     locales: tuple[str, ...] = ()
     size: TextSize | None = None
+    variables_schema: Mapping[str, Any] = field(default_factory=dict)
 
 
 class LocaleReport(NamedTuple):
@@ -213,6 +217,34 @@ class LocaleReport(NamedTuple):
         return self.translated == self.messages and not self.unused_variables
 
 
+class Finding(NamedTuple):
+    """Something in a version that had better be otherwise: the rule (`lint.RULES`), the field, the line there, and what is the matter."""
+
+    rule: str
+    field: str
+    line: int
+    description: str
+
+
+class Rules(NamedTuple):
+    """What an installation asks of versions: with `complete_only`, one is published only when each of its locales is complete; findings
+    of `lint_errors` refuse it.
+    """
+
+    complete_only: bool = False
+    lint_errors: frozenset[str] = frozenset()
+
+
+class VersionDraft(NamedTuple):
+    """What an author submits: contents by locale as the author spells it, PO files likewise, and a JSON Schema of the variables."""
+
+    channel: Channel
+    default_locale: str
+    contents: Mapping[str, Content]
+    catalogs: Mapping[str, str]
+    variables_schema: Mapping[str, Any]
+
+
 class Checked(NamedTuple):
     """Contents that can become a version: the canonical locale of each tag, the variables that all of them together need, sorted, and what
     `NewVersion` says of the rest, as plain data.
@@ -224,6 +256,7 @@ class Checked(NamedTuple):
     catalogs: dict[str, dict[str, Any]]
     messages: list[list[Any]]
     unused: dict[str, list[str]]
+    findings: list[list[Any]]
 
 
 class TemplateKey(NamedTuple):

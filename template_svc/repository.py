@@ -12,6 +12,7 @@ from mesh.stores.database import Database
 from template_svc.models import (
     Channel,
     Content,
+    Finding,
     NewTemplate,
     NewVersion,
     OnUnknown,
@@ -28,14 +29,15 @@ from template_svc.tables import template_versions, templates
 
 _TEXTS = ARRAY(Text)
 _LOAD = text("""
-    SELECT v.project, v.template, v.version, v.contents, v.derived, v.catalogs, v.required_variables, t.channel, t.default_locale
+    SELECT v.project, v.template, v.version, v.contents, v.derived, v.catalogs, v.required_variables, v.variables_schema, t.channel,
+        t.default_locale
     FROM unnest(:projects, :names, :versions) AS asked (project, name, version)
     JOIN template_versions v ON (v.project, v.template, v.version) = (asked.project, asked.name, asked.version)
     JOIN templates t ON (t.project, t.name) = (v.project, v.template)
 """).bindparams(bindparam("projects", type_=_TEXTS), bindparam("names", type_=_TEXTS), bindparam("versions", type_=ARRAY(Integer)))
 
 _DESCRIBE = text("""
-    SELECT t.*, v.required_variables, v.locales
+    SELECT t.*, v.required_variables, v.locales, v.variables_schema
     FROM unnest(:projects, :names) AS asked (project, name)
     JOIN templates t ON (t.project, t.name) = (asked.project, asked.name) AND t.delete_time IS NULL
     LEFT JOIN template_versions v ON (v.project, v.template, v.version) = (t.project, t.name, t.published_version)
@@ -113,6 +115,8 @@ class TemplateRepository:
                 "catalogs": dict(new.catalogs),
                 "messages": [list(message) for message in new.messages],
                 "unused_variables": dict(new.unused),
+                "findings": [list(finding) for finding in new.findings],
+                "variables_schema": dict(new.variables_schema),
                 "locales": sorted({*new.contents, *new.catalogs}),
                 "required_variables": list(new.required_variables),
                 "create_time": now,
@@ -154,7 +158,13 @@ class TemplateRepository:
             rows = (await connection.execute(_DESCRIBE, parameters)).all()
         found = ((row, _template(row)) for row in rows)
         return {
-            template.key: TemplateSummary(template.name, template, tuple(row.required_variables or ()), tuple(row.locales or ()))
+            template.key: TemplateSummary(
+                template.name,
+                template,
+                tuple(row.required_variables or ()),
+                tuple(row.locales or ()),
+                variables_schema=row.variables_schema or {},
+            )
             for row, template in found
         }
 
@@ -199,6 +209,8 @@ def _version(row: Row[*tuple[Any, ...]]) -> TemplateVersion:
         catalogs=row.catalogs,
         messages=messages_of(row.messages),
         unused=row.unused_variables,
+        findings=tuple(Finding(*finding) for finding in row.findings),
+        variables_schema=row.variables_schema,
         project=row.project,
         template=row.template,
         version=row.version,
@@ -209,7 +221,7 @@ def _version(row: Row[*tuple[Any, ...]]) -> TemplateVersion:
 
 def _stored(row: Row[*tuple[Any, ...]]) -> StoredVersion:
     contents = finished_contents(_contents(row.contents), row.derived, row.catalogs, row.default_locale)
-    return StoredVersion(Channel(row.channel), row.default_locale, contents, tuple(row.required_variables))
+    return StoredVersion(Channel(row.channel), row.default_locale, contents, tuple(row.required_variables), row.variables_schema)
 
 
 def _contents(document: Mapping[str, Mapping[str, Any]]) -> dict[str, Content]:

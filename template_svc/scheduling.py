@@ -8,14 +8,14 @@ Nothing fails because of what others of its template did, and previews take noth
 import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from enum import Enum, auto
 from typing import NamedTuple, Protocol, TypeVar
 
 from mesh.errors import ServiceError
 from template_svc.errors import RenderHeld, TooManyPreviews
 from template_svc.library import LruCache
-from template_svc.models import Channel, Checked, Content, ContentKey, Rendered, RenderJob
+from template_svc.models import Checked, ContentKey, Rendered, RenderJob, VersionDraft
 
 # Processor seconds below which a rendering is quick: 200 of them may share a process without harm.
 QUICK_S = 0.04
@@ -58,7 +58,7 @@ class Processes(Protocol):
         """One outcome per job, in order."""
         ...
 
-    async def check(self, contents: Mapping[str, Content], catalogs: Mapping[str, str], channel: Channel, default_locale: str) -> Checked:
+    async def check(self, draft: VersionDraft) -> Checked:
         """Raises InvalidContents."""
         ...
 
@@ -127,11 +127,9 @@ class Scheduler:
             raise outcome.result
         return outcome.result
 
-    async def check(
-        self, contents: Mapping[str, Content], catalogs: Mapping[str, str], channel: Channel, default_locale: str, caller: str
-    ) -> Checked:
+    async def check(self, draft: VersionDraft, caller: str) -> Checked:
         """Raises InvalidContents and TooManyPreviews."""
-        return await self._author(caller, lambda: self._processes.check(contents, catalogs, channel, default_locale))
+        return await self._author(caller, lambda: self._processes.check(draft))
 
     async def _shared(self, jobs: Sequence[RenderJob]) -> list[Outcome]:
         outcomes = await self._processes.render(jobs, Lane.SHARED)

@@ -1,5 +1,7 @@
 """clarion.template.v1.TemplateService and RenderService: messages in, one use case, messages out."""
 
+from google.protobuf.json_format import MessageToDict
+
 from clarion.template.v1 import render_service_pb2 as render_rpc
 from clarion.template.v1 import template_service_pb2 as rpc
 from clarion.template.v1.render_service_pb2_grpc import RenderServiceServicer
@@ -9,7 +11,9 @@ from naming.time_zones import check_time_zone
 from template_svc.convert import (
     channel_from_proto,
     contents_from_proto,
+    draft_from_proto,
     keys_from_proto,
+    lint_to_proto,
     new_template_from_proto,
     preview_to_proto,
     request_from_proto,
@@ -48,8 +52,8 @@ class TemplateServicer(TemplateServiceServicer):
         return rpc.DeleteTemplateResponse()
 
     async def CreateVersion(self, request: rpc.CreateVersionRequest, context: object) -> rpc.CreateVersionResponse:
-        contents = contents_from_proto(request.contents)
-        version = await self._authoring.create_version(_key(request.name), contents, request.publish, dict(request.catalogs))
+        contents, schema = contents_from_proto(request.contents), MessageToDict(request.variables_schema)
+        version = await self._authoring.create_version(_key(request.name), contents, request.publish, dict(request.catalogs), schema)
         return rpc.CreateVersionResponse(version=version_to_proto(version))
 
     async def GetVersion(self, request: rpc.GetVersionRequest, context: object) -> rpc.GetVersionResponse:
@@ -63,6 +67,9 @@ class TemplateServicer(TemplateServiceServicer):
     async def PublishVersion(self, request: rpc.PublishVersionRequest, context: object) -> rpc.PublishVersionResponse:
         template = await self._authoring.publish_version(VersionKey(*_key(request.name), request.version))
         return rpc.PublishVersionResponse(template=template_to_proto(template))
+
+    async def LintContents(self, request: rpc.LintContentsRequest, context: object) -> rpc.LintContentsResponse:
+        return lint_to_proto(await self._authoring.lint(draft_from_proto(request)))
 
     async def GetCatalog(self, request: rpc.GetCatalogRequest, context: object) -> rpc.GetCatalogResponse:
         text, report = await self._authoring.get_catalog(VersionKey(*_key(request.name), request.version), request.locale)

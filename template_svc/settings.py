@@ -7,13 +7,14 @@ from mesh.process.settings import CommonSettings, Env
 from mesh.rpc.settings import GrpcSettings
 from mesh.stores.settings import CacheSettings, DatabaseSettings
 from peers.settings import PeerSettings
+from template_svc.lint import RULES
+from template_svc.models import Rules
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """All settings of template_svc. `render_limit_s` is the processor time that one rendering may take, `render_memory_mb` the
-    memory beyond what a render process needs itself, `render_processes` how many of them serve sends. With
-    `complete_only`, a version is published only when each of its locales is complete.
+    memory beyond what a render process needs itself, `render_processes` how many of them serve sends.
     """
 
     common: CommonSettings
@@ -25,7 +26,7 @@ class Settings:
     render_limit_s: float
     render_memory_mb: int
     render_processes: int
-    complete_only: bool
+    rules: Rules
 
     @classmethod
     def from_env(cls, env: Env) -> Self:
@@ -41,5 +42,8 @@ class Settings:
             render_limit_s=env.number("CLARION_RENDER_LIMIT_S", 0.2, minimum=0.01, maximum=5),
             render_memory_mb=env.integer("CLARION_RENDER_MEMORY_MB", 96, minimum=32, maximum=4096),
             render_processes=env.integer("CLARION_RENDER_PROCESSES", 2, minimum=1, maximum=64),
-            complete_only=env.flag("CLARION_COMPLETE_LOCALES_ONLY", False),
+            rules=Rules(
+                complete_only=env.flag("CLARION_COMPLETE_LOCALES_ONLY", False),
+                lint_errors=frozenset(env.listed("CLARION_LINT_ERRORS", choices=RULES)),
+            ),
         )

@@ -47,6 +47,10 @@ template_versions = Table(
     Column("messages", JSONB, nullable=False),
     # {locale: [variables of the default locale that it does not mention]}
     Column("unused_variables", JSONB, nullable=False),
+    # Lists of rule, field, line and description.
+    Column("findings", JSONB, nullable=False),
+    # Empty for none.
+    Column("variables_schema", JSONB, nullable=False),
     # Those of contents and catalogs.
     Column("locales", ARRAY(Text), nullable=False),
     Column("required_variables", ARRAY(Text), nullable=False),

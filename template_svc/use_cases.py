@@ -3,29 +3,34 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from mesh.context import current_or_none
-from mesh.errors import InvalidArgument, ServiceError
+from mesh.errors import FieldViolation, InvalidArgument, ServiceError
+from mesh.json_schema import JsonSchema
 from mesh.rpc.paging import Cursor, Page, page_size
 from naming.locales import UnknownLocale, canonical, check_locale
 from template_svc.catalogs import write_catalog
-from template_svc.errors import IncompleteLocale, NothingToPreview, TemplateExists, TemplateNotFound, VersionNotFound
+from template_svc.errors import IncompleteLocale, InvalidContents, NothingToPreview, TemplateExists, TemplateNotFound, VersionNotFound
 from template_svc.library import Library, LoadedVersion, VersionStore
+from template_svc.messages import variables_to_bytes
 from template_svc.models import (
     Channel,
     Content,
     ContentKey,
+    Finding,
     LocaleReport,
     NewTemplate,
     NewVersion,
     Rendered,
     RenderJob,
     RenderRequest,
+    Rules,
     Template,
     TemplateKey,
     TemplateSummary,
     TemplateVersion,
+    VersionDraft,
     VersionKey,
     messages_of,
 )
@@ -75,28 +80,22 @@ class TemplateStore(VersionStore, Protocol):
 
 
 class Authoring:
-    """Templates and versions as their authors see them. `clock` returns the time in UTC; with `complete_only`, a version is published only
-    when each of its locales is complete.
-    """
+    """Templates and versions as their authors see them. `clock` returns the time in UTC."""
 
     def __init__(
-        self, store: TemplateStore, library: Library, scheduler: Scheduler, clock: Callable[[], datetime], *, complete_only: bool = False
+        self, store: TemplateStore, library: Library, scheduler: Scheduler, clock: Callable[[], datetime], rules: Rules | None = None
     ) -> None:
         self._store = store
         self._library = library
         self._scheduler = scheduler
         self._clock = clock
-        self._complete_only = complete_only
+        self._rules = rules or Rules()
 
     async def create_template(self, new: NewTemplate) -> Template:
         """`default_locale` may have any spelling here; empty means English. Raises TemplateExists, InvalidArgument."""
         if "\0" in new.description:
             raise InvalidArgument.of("description", "must not contain NUL characters")
-        try:
-            locale = canonical(new.default_locale or DEFAULT_LOCALE)
-        except UnknownLocale:
-            raise InvalidArgument.of("default_locale", "is not a known BCP 47 locale such as en or pt-BR") from None
-        template = await self._store.insert(replace(new, default_locale=locale), self._clock())
+        template = await self._store.insert(replace(new, default_locale=_default_locale(new.default_locale)), self._clock())
         if template is None:
             raise TemplateExists(new.name)
         return template
@@ -123,27 +122,34 @@ class Authoring:
         self._library.forget(key)
 
     async def create_version(
-        self, key: TemplateKey, contents: Mapping[str, Content], publish: bool, catalogs: Mapping[str, str] | None = None
+        self,
+        key: TemplateKey,
+        contents: Mapping[str, Content],
+        publish: bool,
+        catalogs: Mapping[str, str] | None = None,
+        variables_schema: Mapping[str, Any] | None = None,
     ) -> TemplateVersion:
-        """`catalogs` are PO files by locale. Raises TemplateNotFound, InvalidContents for whatever can be known to be wrong, and
-        IncompleteLocale where such a version may not be published.
+        """`catalogs` are PO files by locale, `variables_schema` is a JSON Schema. Raises TemplateNotFound, InvalidContents for whatever can
+        be known to be wrong, and IncompleteLocale where such a version may not be published.
         """
         template = await self.get_template(key)
-        checked = await self._scheduler.check(contents, catalogs or {}, template.channel, template.default_locale, _caller())
-        new = NewVersion(
-            {checked.locales[tag]: content for tag, content in contents.items()},
-            tuple(checked.required_variables),
-            derived=checked.derived,
-            catalogs=checked.catalogs,
-            messages=messages_of(checked.messages),
-            unused=checked.unused,
-        )
+        draft = VersionDraft(template.channel, template.default_locale, contents, catalogs or {}, variables_schema or {})
+        new = await self._check(draft)
+        wrong = [finding for finding in new.findings if finding.rule in self._rules.lint_errors]
+        if wrong:
+            raise InvalidContents.because(
+                [FieldViolation(each.field, f"line {each.line}: {each.description} ({each.rule})") for each in wrong]
+            )
         if publish:
             self._check_complete(new)
         version = await self._store.add_version(template, new, publish, self._clock())
         if version is None:
             raise TemplateNotFound(key.name)
         return version
+
+    async def lint(self, draft: VersionDraft) -> NewVersion:
+        """The version that a draft would make, whose `default_locale` may have any spelling. Raises InvalidContents, InvalidArgument."""
+        return await self._check(draft._replace(default_locale=_default_locale(draft.default_locale)))
 
     async def get_version(self, key: VersionKey) -> TemplateVersion:
         """Raises TemplateNotFound or VersionNotFound."""
@@ -163,7 +169,7 @@ class Authoring:
 
     async def publish_version(self, key: VersionKey) -> Template:
         """New notifications use it from now on. Raises TemplateNotFound, VersionNotFound, or IncompleteLocale where that is asked for."""
-        if self._complete_only:
+        if self._rules.complete_only:
             self._check_complete(await self.get_version(key))
         template = await self._store.publish(key, self._clock()) if "\0" not in key.template else None
         if template is None:
@@ -181,9 +187,22 @@ class Authoring:
         text = write_catalog(locale, version.messages, forms, key.template)
         return text, LocaleReport(locale, len(version.messages), len(forms), ())
 
+    async def _check(self, draft: VersionDraft) -> NewVersion:
+        checked = await self._scheduler.check(draft, _caller())
+        return NewVersion(
+            {checked.locales[tag]: content for tag, content in draft.contents.items()},
+            tuple(checked.required_variables),
+            derived=checked.derived,
+            catalogs=checked.catalogs,
+            messages=messages_of(checked.messages),
+            unused=checked.unused,
+            findings=tuple(Finding(*finding) for finding in checked.findings),
+            variables_schema=draft.variables_schema,
+        )
+
     def _check_complete(self, version: NewVersion) -> None:
         missing = [report for report in version.completeness() if not report.complete]
-        if self._complete_only and missing:
+        if self._rules.complete_only and missing:
             raise IncompleteLocale.because(missing)
 
     async def _absent(self, key: VersionKey) -> ServiceError:
@@ -233,6 +252,8 @@ class Rendering:
         found = (await self._library.find([request.key])).get(request.key) if "\0" not in request.key.template else None
         if found is None:
             raise VersionNotFound(request.key.template, request.key.version)
+        if not request.variables and found.stored.variables_schema:
+            request = request._replace(variables=variables_to_bytes(JsonSchema(found.stored.variables_schema).example()))
         return await self._scheduler.preview(_job(request, found), _caller())
 
     async def describe(self, keys: Sequence[TemplateKey]) -> list[TemplateSummary]:
@@ -249,6 +270,13 @@ def _job(request: RenderRequest, version: LoadedVersion) -> RenderJob:
     key = ContentKey(*request.key, choice.locale)
     source = version.stored.contents[choice.locale]
     return RenderJob(key, version.stored.channel, source, request.variables, choice.formats, request.timezone, choice.chain)
+
+
+def _default_locale(tag: str) -> str:
+    try:
+        return canonical(tag or DEFAULT_LOCALE)
+    except UnknownLocale:
+        raise InvalidArgument.of("default_locale", "is not a known BCP 47 locale such as en or pt-BR") from None
 
 
 def _caller() -> str:

@@ -1,5 +1,6 @@
 """What the gateway asks user_svc and template_svc before it accepts: batched, cached for seconds, and from memory while they are down."""
 
+import json
 import logging
 import time
 from collections import OrderedDict
@@ -20,6 +21,7 @@ from gateway.notifications.models import Channel
 from mesh import context
 from mesh.context import CallContext
 from mesh.errors import Code, ServiceError
+from mesh.json_schema import JsonSchema
 from mesh.resilience.batching import Batcher
 
 log = logging.getLogger(__name__)
@@ -200,4 +202,5 @@ def _summary_of(project: str, message: SummaryMessage) -> TemplateSummary | None
         published_version=message.published_version,
         required_variables=tuple(message.required_variables),
         size=TextSize(message.size.limit, message.size.fixed, tuple(message.size.paths)) if message.HasField("size") else None,
+        variables_schema=JsonSchema(json.loads(message.variables_schema)) if message.variables_schema else None,
     )

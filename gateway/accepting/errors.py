@@ -44,6 +44,17 @@ class MissingVariable(InvalidArgument):
         super().__init__(f"variables: the template needs {', '.join(names)}", violations=violations)
 
 
+class InvalidVariables(InvalidArgument):
+    """The variables do not keep to the template's schema."""
+
+    reason = "INVALID_VARIABLES"
+
+    def __init__(self, violations: list[FieldViolation]) -> None:
+        first = violations[0]
+        more = f" (and {len(violations) - 1} more)" if len(violations) > 1 else ""
+        super().__init__(f"{first.field}: {first.description}, by the template's schema{more}", violations=violations)
+
+
 class TextTooLarge(InvalidArgument):
     """With these variables the text is larger than its channel carries."""
 

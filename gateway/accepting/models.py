@@ -4,12 +4,14 @@ import json
 import struct
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
+from google.protobuf.json_format import MessageToDict
 from google.protobuf.struct_pb2 import Struct
 
 from gateway.notifications.models import Channel, Priority, Status
+from mesh.json_schema import JsonSchema
 
 
 class TemplateKey(NamedTuple):
@@ -57,6 +59,10 @@ class Draft(NamedTuple):
     metadata: Mapping[str, str] = {}
     to: Addressee | None = None
 
+    def plain_variables(self) -> dict[str, Any]:
+        """The variables as JSON has them."""
+        return MessageToDict(self.variables)
+
 
 class TextSize(NamedTuple):
     """What bounds a text's size: at most `fixed` and what `paths` of the variables hold. Above `limit` only a rendering shows it."""
@@ -78,6 +84,7 @@ class TemplateSummary(NamedTuple):
     published_version: int
     required_variables: tuple[str, ...]
     size: TextSize | None = None
+    variables_schema: JsonSchema | None = None
 
 
 _ACCEPTANCE = struct.Struct(">16sBq")

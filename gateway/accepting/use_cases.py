@@ -300,6 +300,10 @@ def check_template(draft: Draft, template: TemplateSummary | None) -> TemplateSu
     missing = [name for name in template.required_variables if name not in given or given[name].HasField("null_value")]
     if missing:
         raise errors.MissingVariable(missing)
+    if template.variables_schema is not None:
+        wrong = template.variables_schema.violations("variables", draft.plain_variables())
+        if wrong:
+            raise errors.InvalidVariables(wrong)
     return template
 
 

@@ -45,9 +45,13 @@ class Env:
             self.problems.append(f"{name}: must be one of {', '.join(choices)}")
         return raw
 
-    def listed(self, name: str) -> tuple[str, ...]:
+    def listed(self, name: str, *, choices: Collection[str] = ()) -> tuple[str, ...]:
         """The words between the commas of a variable that may be empty."""
-        return tuple(part.strip() for part in self.text(name, "").split(",") if part.strip())
+        words = tuple(part.strip() for part in self.text(name, "").split(",") if part.strip())
+        unknown = [word for word in words if choices and word not in choices]
+        if unknown:
+            self.problems.append(f"{name}: {unknown[0]} is none of {', '.join(sorted(choices))}")
+        return words
 
     def secret(self, name: str, default: str | None = None, *, min_length: int = 16) -> str:
         """Text whose value never appears in a message."""

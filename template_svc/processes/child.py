@@ -34,6 +34,7 @@ from template_svc.processes.frames import (
     RETIRING,
     SHARED_SIZE,
     SHARED_START,
+    draft_of,
     pack_answer,
     pack_error,
     read_request,
@@ -113,21 +114,19 @@ class RenderWorker:
     def _render_one(self, key: ContentKey, variables: bytes, place: str, reader: Reader) -> None:
         self._content = content_to_bytes(self._renderer.render(self._compiled[key], variables_from_bytes(variables), place, reader))
 
-    def _check(self, contents: dict[str, dict[str, Any]], catalogs: dict[str, str], channel: str, default_locale: str) -> None:
+    def _check(self, plain: tuple[Any, ...]) -> None:
         PROGRESS.pack_into(self._shared, 0, 0)
         started = time.thread_time()
-        error = self._guarded(CHECK_FACTOR, "contents", self._check_one, contents, catalogs, channel, default_locale)
+        error = self._guarded(CHECK_FACTOR, "contents", self._check_one, plain)
         if isinstance(error, RenderTooSlow):
             error = InvalidContents.because([FieldViolation("contents", "are too large to compile; simplify them, or split the template")])
         if error is not None:
             self._add(REFUSED, time.thread_time() - started, pack_error(error))
 
-    def _check_one(self, contents: dict[str, dict[str, Any]], catalogs: dict[str, str], channel: str, default_locale: str) -> None:
-        from template_svc.contents import check_contents  # brings the tables of languages, which rendering does without
+    def _check_one(self, plain: tuple[Any, ...]) -> None:
+        from template_svc.contents import check_draft  # brings the tables of languages, which rendering does without
 
-        plain = {tag: Content(**parts) for tag, parts in contents.items()}
-        checked = check_contents(plain, catalogs, Channel(channel), default_locale, self._renderer)
-        self._add(CHECKED, 0.0, orjson.dumps(checked._asdict()))
+        self._add(CHECKED, 0.0, orjson.dumps(check_draft(draft_of(plain), self._renderer)._asdict()))
 
     def _guarded(self, factor: int, place: str, work: Callable[..., None], *args: Any) -> ServiceError | None:
         """None when `work` has ended well, else the error that is the answer."""

@@ -18,7 +18,7 @@ import orjson
 from mesh.errors import FieldViolation, ServiceError
 from template_svc.blocks import PLATFORMS
 from template_svc.errors import InvalidContents, InvalidVariable, MissingVariable, OutputTooLarge, RenderFailed, RenderTooSlow
-from template_svc.models import Content, ContentKey
+from template_svc.models import Channel, Content, ContentKey, VersionDraft
 
 LENGTH = struct.Struct("<I")
 # kind, microseconds of processor time, bytes of the payload
@@ -56,9 +56,17 @@ def render_request(sources: Iterable[Source], forget: Sequence[ContentKey], item
     return _request(("render", [(tuple(key), channel, parts) for key, channel, parts in sources], _plain(forget), _rows(items)))
 
 
-def check_request(contents: dict[str, dict[str, Any]], catalogs: dict[str, str], channel: str, default_locale: str) -> bytes:
-    """Asks whether contents can become a version."""
-    return _request(("check", contents, catalogs, channel, default_locale))
+def check_request(draft: VersionDraft) -> bytes:
+    """Asks whether a draft can become a version."""
+    contents = {tag: parts_of(content) for tag, content in draft.contents.items()}
+    plain = (draft.channel.value, draft.default_locale, contents, dict(draft.catalogs), dict(draft.variables_schema))
+    return _request(("check", plain))
+
+
+def draft_of(plain: tuple[Any, ...]) -> VersionDraft:
+    """The draft that `check_request` has made plain."""
+    channel, default_locale, contents, catalogs, schema = plain
+    return VersionDraft(Channel(channel), default_locale, {tag: Content(**parts) for tag, parts in contents.items()}, catalogs, schema)
 
 
 def read_request(channel: socket.socket) -> tuple[Any, ...] | None:

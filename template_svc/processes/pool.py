@@ -10,7 +10,7 @@ import orjson
 
 from mesh.errors import FieldViolation, ServiceError, Unavailable
 from template_svc.errors import InvalidContents, OutputTooLarge, RenderCrashed, RenderTooSlow
-from template_svc.models import Channel, Checked, Content, ContentKey, Rendered, RenderJob
+from template_svc.models import Checked, ContentKey, Rendered, RenderJob, VersionDraft
 from template_svc.processes.frames import CHECKED, REFUSED, RENDERED, Answer, check_request, parts_of, render_request, unpack_error
 from template_svc.processes.process import MAX_COMPILED, Cause, Death, Limits, RenderProcess, StartFailed
 from template_svc.scheduling import Lane, Outcome
@@ -63,10 +63,9 @@ class ProcessPool:
         # A caller that leaves does not take along a process that is at work: it would have to be killed.
         return await asyncio.shield(self._spawn(self._render(jobs, lane)))
 
-    async def check(self, contents: Mapping[str, Content], catalogs: Mapping[str, str], channel: Channel, default_locale: str) -> Checked:
+    async def check(self, draft: VersionDraft) -> Checked:
         """Raises InvalidContents."""
-        plain = {tag: parts_of(content) for tag, content in contents.items()}
-        request = check_request(plain, dict(catalogs), channel.value, default_locale)
+        request = check_request(draft)
         answers, death = await asyncio.shield(self._spawn(self._ask(request)))
         if death is not None and death.cause in {Cause.CRASH, Cause.SILENCE}:  # which may have been the machine's doing
             answers, death = await asyncio.shield(self._spawn(self._ask(request)))

@@ -237,6 +237,30 @@ async def test_a_template_in_mjml_is_translated_with_a_po_file(terminal: Termina
     assert catalog.read_text() == lines
 
 
+async def test_files_are_linted_without_being_pushed(terminal: Terminal, tmp_path: Path) -> None:
+    files = tmp_path / "templates" / "cli-lint"
+    files.mkdir(parents=True)
+    (files / "meta.yaml").write_text("channel: email\n")
+    (files / "en.subject.txt").write_text("Order {{ order }}")
+    (files / "en.html").write_text('<p>{{ order }}</p>\n<img src="http://x.example/a.png" width="1">')
+    schema = {"type": "object", "properties": {"order": {"type": "string", "pattern": "^A-", "examples": ["A-1"]}}}
+    (files / "variables.schema.json").write_text(json.dumps(schema))
+    found = await terminal.run("templates", "lint", "cli-lint")
+    assert (found.code, "image-without-alt" in found.said, "0 refused, 2 findings" in found.said) == (0, True, True), found.said
+    assert (await terminal.run("templates", "lint", "cli-lint", "--strict")).code == 1
+    (files / "en.txt").write_text("{{ order|uper }}")
+    refused = await terminal.run("templates", "lint", "cli-lint")
+    assert (refused.code, "did you mean 'upper'" in refused.said.replace("\n", " ")) == (1, True), refused.said
+    (files / "en.txt").write_text("{{ order }}")
+    assert (await terminal.run("templates", "push", "cli-lint")).code == 0
+    assert (await terminal.run("templates", "diff", "cli-lint")).code == 0
+    user = await a_person(terminal, "lint@example.com")
+    sent = await terminal.run("send", "cli-lint", "--user", user, "--var", "order=B-1")
+    assert (sent.code, "must match ^A-" in sent.said.replace("\n", " ")) == (1, True), sent.said
+    preview = await terminal.run("templates", "preview", "cli-lint", "--json")
+    assert json.loads(preview.said)["content"]["subject"] == "Order A-1"
+
+
 async def test_dead_letters_are_reviewed_by_keyboard_and_requeued_by_filter(terminal: Terminal, stack: Stack, tmp_path: Path) -> None:
     assert stack.smtp is not None
     user = await a_person(terminal, "refused@example.com")

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from mesh.errors import ServiceError
-from template_svc.contents import check_contents
+from template_svc.contents import check_draft
 from template_svc.errors import RenderTooSlow
 from template_svc.messages import content_to_bytes, variables_from_bytes
 from template_svc.models import (
@@ -22,6 +22,7 @@ from template_svc.models import (
     TemplateKey,
     TemplateSummary,
     TemplateVersion,
+    VersionDraft,
     VersionKey,
 )
 from template_svc.processes.cpu_limit import CpuLimit, LimitExceeded
@@ -58,8 +59,8 @@ class InlineProcesses:
         self.asked.append((lane, len(jobs)))
         return [self._render(job) for job in jobs]
 
-    async def check(self, contents: Mapping[str, Content], catalogs: Mapping[str, str], channel: Channel, default_locale: str) -> Checked:
-        return check_contents(contents, catalogs, channel, default_locale, self._renderer)
+    async def check(self, draft: VersionDraft) -> Checked:
+        return check_draft(draft, self._renderer)
 
     def _render(self, job: RenderJob) -> Outcome:
         try:
@@ -139,7 +140,7 @@ class MemoryTemplates:
     def _stored(self, version: TemplateVersion) -> StoredVersion:
         template = self._templates[TemplateKey(version.project, version.template)]
         contents = version.finished(template.default_locale)
-        return StoredVersion(template.channel, template.default_locale, contents, version.required_variables)
+        return StoredVersion(template.channel, template.default_locale, contents, version.required_variables, version.variables_schema)
 
     def _summary(self, template: Template) -> TemplateSummary:
         version = self._versions.get(VersionKey(*template.key, template.published_version))

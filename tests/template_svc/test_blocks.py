@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from delivery.push_message import MAX_PUSH_BYTES, PushText, greatest_size
-from template_svc.contents import check_contents
+from template_svc.contents import check_draft
 from template_svc.errors import InvalidContents, OutputTooLarge, RenderFailed
-from template_svc.models import Channel, Content
+from template_svc.models import Channel, Content, VersionDraft
 from template_svc.renderer import Compiler, PartFault, Renderer
 from tests.template_svc.factories import READER
 
@@ -49,7 +49,7 @@ def test_a_value_that_makes_no_number_is_named(renderer: Renderer) -> None:
 )
 def test_what_fcm_would_refuse_is_refused_when_the_version_is_made(block: dict[str, Any], field: str, words: str) -> None:
     with pytest.raises(InvalidContents) as caught:
-        check_contents({"en": Content(title="a", body="b", **block)}, {}, Channel.PUSH, "en", Compiler())
+        check_draft(VersionDraft(Channel.PUSH, "en", {"en": Content(title="a", body="b", **block)}, {}, {}), Renderer())
     (violation,) = caught.value.violations
     assert violation.field == field
     assert words in violation.description
@@ -57,7 +57,7 @@ def test_what_fcm_would_refuse_is_refused_when_the_version_is_made(block: dict[s
 
 def test_a_mail_has_none() -> None:
     with pytest.raises(InvalidContents):
-        check_contents({"en": Content(subject="a", text="b", apns={"payload": {}})}, {}, Channel.EMAIL, "en", Compiler())
+        check_draft(VersionDraft(Channel.EMAIL, "en", {"en": Content(subject="a", text="b", apns={"payload": {}})}, {}, {}), Renderer())
 
 
 def test_what_is_counted_is_the_message_itself_and_both_sizes_are_named(renderer: Renderer) -> None:

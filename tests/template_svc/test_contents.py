@@ -5,15 +5,15 @@ from dataclasses import replace
 import pytest
 
 from mesh.errors import FieldViolation
-from template_svc.contents import MAX_VERSION_SIZE, check_contents
+from template_svc.contents import MAX_VERSION_SIZE, check_draft
 from template_svc.errors import InvalidContents
-from template_svc.models import Channel, Checked, Content
-from template_svc.renderer import Compiler
+from template_svc.models import Channel, Checked, Content, VersionDraft
+from template_svc.renderer import Renderer
 from tests.template_svc.factories import EMAIL, PUSH
 
 
 def check(contents: dict[str, Content], channel: Channel = Channel.EMAIL, catalogs: dict[str, str] | None = None) -> Checked:
-    return check_contents(contents, catalogs or {}, channel, "en", Compiler())
+    return check_draft(VersionDraft(channel, "en", contents, catalogs or {}, {}), Renderer())
 
 
 def faults(contents: dict[str, Content], channel: Channel = Channel.EMAIL) -> list[str]:

@@ -13,7 +13,7 @@ import pytest
 from mesh.context import FIRST_PROJECT
 from mesh.errors import ServiceError, Unavailable
 from template_svc.errors import InvalidContents, MissingVariable, RenderCrashed, RenderFailed, RenderTooSlow
-from template_svc.models import Channel, Content, ContentKey, Rendered, RenderJob
+from template_svc.models import Channel, Content, ContentKey, Rendered, RenderJob, VersionDraft
 from template_svc.processes.pool import ProcessPool
 from template_svc.processes.process import Limits, RenderProcess
 from template_svc.scheduling import Lane
@@ -142,10 +142,10 @@ async def test_a_process_that_dies_while_it_waits_is_replaced_before_anyone_need
 
 
 async def test_a_check_names_what_is_wrong_and_outlives_what_never_ends(pool: ProcessPool) -> None:
-    checked = await pool.check({"EN": EMAIL, "pt_br": EMAIL}, {}, Channel.EMAIL, "en")
+    checked = await pool.check(VersionDraft(Channel.EMAIL, "en", {"EN": EMAIL, "pt_br": EMAIL}, {}, {}))
     assert (checked.locales, checked.required_variables) == ({"EN": "en", "pt_br": "pt-BR"}, ["name"])
     with pytest.raises(InvalidContents, match=r"contents\.en\.text: line 1"):
-        await pool.check({"en": Content(subject="s", text="{{ x|safe }}")}, {}, Channel.EMAIL, "en")
+        await pool.check(VersionDraft(Channel.EMAIL, "en", {"en": Content(subject="s", text="{{ x|safe }}")}, {}, {}))
 
 
 async def test_contents_that_a_newer_program_refuses_fail_as_a_rendering_does(pool: ProcessPool) -> None:

@@ -1,13 +1,13 @@
 """Who is rendered beside whom: nobody waits for, or fails because of, what another one's template does."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import pytest
 
 from mesh.context import FIRST_PROJECT
 from template_svc.errors import RenderHeld, RenderTooSlow, TooManyPreviews
-from template_svc.models import Channel, Checked, Content, ContentKey, Rendered, RenderJob
+from template_svc.models import Checked, ContentKey, Rendered, RenderJob, VersionDraft
 from template_svc.scheduling import MAX_APART, MAX_PER_CALLER, SUSPECT_S, Lane, Outcome, Scheduler, Standing
 from tests.template_svc.factories import EMAIL, Clock, make_job
 
@@ -25,9 +25,9 @@ class ScriptedProcesses:
             await self.release.wait()
         return [self._outcome(job) for job in jobs]
 
-    async def check(self, contents: Mapping[str, Content], catalogs: Mapping[str, str], channel: Channel, default_locale: str) -> Checked:
+    async def check(self, draft: VersionDraft) -> Checked:
         await self.release.wait()
-        return Checked({}, [], {}, {}, [], {})
+        return Checked({}, [], {}, {}, [], {}, [])
 
     def _outcome(self, job: RenderJob) -> Outcome:
         name = job.key.template

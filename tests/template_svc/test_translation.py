@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from mesh.errors import ServiceError
 from template_svc.catalogs import CatalogFault, read_catalog, write_catalog
-from template_svc.contents import check_contents
+from template_svc.contents import check_draft
 from template_svc.errors import InvalidContents
-from template_svc.models import Channel, Checked, Content, NewVersion, messages_of
+from template_svc.models import Channel, Checked, Content, NewVersion, VersionDraft, messages_of
 from template_svc.reader import reader_of
 from template_svc.renderer import Renderer
 from tests.template_svc.factories import START
@@ -33,7 +33,7 @@ SOURCE = Content(
 
 
 def version(contents: dict[str, Content], catalogs: dict[str, str]) -> NewVersion:
-    found: Checked = check_contents(contents, catalogs, Channel.EMAIL, "en", RENDERER)
+    found: Checked = check_draft(VersionDraft(Channel.EMAIL, "en", contents, catalogs, {}), RENDERER)
     return NewVersion(
         {found.locales[tag]: content for tag, content in contents.items()}, tuple(found.required_variables), derived=found.derived,
         catalogs=found.catalogs, messages=messages_of(found.messages), unused=found.unused,
@@ -47,7 +47,7 @@ def show(made: NewVersion, locale: str, /, **variables: Any) -> Content:
 
 def refusal(contents: dict[str, Content], catalogs: dict[str, str]) -> str:
     with pytest.raises(InvalidContents) as caught:
-        check_contents(contents, catalogs, Channel.EMAIL, "en", RENDERER)
+        check_draft(VersionDraft(Channel.EMAIL, "en", contents, catalogs, {}), RENDERER)
     return "; ".join(f"{each.field}: {each.description}" for each in caught.value.violations)
 
 

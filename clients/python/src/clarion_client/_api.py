@@ -112,6 +112,7 @@ PUBLISH_VERSION = Call(
     answer="template",
     idempotent=True,
 )
+LINT_CONTENTS = Call("/clarion.template.v1.TemplateService/LintContents", "POST", "/v1/templates:lint", body="*", idempotent=True)
 GET_CATALOG = Call(
     "/clarion.template.v1.TemplateService/GetCatalog", "GET", "/v1/templates/{name}/versions/{version}/catalogs/{locale}", idempotent=True
 )

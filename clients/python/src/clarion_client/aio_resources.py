@@ -35,6 +35,7 @@ from clarion_client.models import (
     EvaluateDeliveryResponse,
     GetCatalogResponse,
     GetJwksResponse,
+    LintContentsResponse,
     ListBreakersResponse,
     ListChangesResponse,
     ListDevicesResponse,
@@ -653,6 +654,7 @@ class AsyncTemplates(AsyncResource):
         contents: Mapping[str, Content | Mapping[str, Any]],
         publish: bool | None = None,
         catalogs: Mapping[str, str] | None = None,
+        variables_schema: Mapping[str, Any] | None = None,
         timeout_s: float | None = None,
         idempotency_key: str | None = None,
     ) -> TemplateVersion:
@@ -664,10 +666,13 @@ class AsyncTemplates(AsyncResource):
         publish: True publishes the version at once.
         catalogs: Gettext PO files by BCP 47 locale, for locales without a content of their own: they translate the `{% trans %}` of
             the default locale's content. GetCatalog writes them for translators. Fuzzy and empty entries count as not translated.
+        variables_schema: JSON Schema (draft 2020-12) of the variables: every variable of the contents must be declared in its
+            `properties`, and a send whose variables do not keep to it is refused. The first of a member's `examples` fills
+            previews, and is rendered in every locale.
         """
         return await self._unary(
             api.CREATE_VERSION,
-            v.body_of(name=name, contents=contents, publish=publish, catalogs=catalogs),
+            v.body_of(name=name, contents=contents, publish=publish, catalogs=catalogs, variables_schema=variables_schema),
             lambda answer: v.decode(TemplateVersion, answer),
             timeout_s,
             idempotency_key,
@@ -732,13 +737,40 @@ class AsyncTemplates(AsyncResource):
         name: The template's name.
         version: The version; 0 means the published one, or the latest when none is.
         locale: The person's locale; the template's default when empty.
-        variables: Values of the template's variables.
+        variables: Values of the template's variables; the examples of the version's `variables_schema` when there are none.
         timezone: The person's IANA time zone, such as "Europe/Paris", which times are written in; UTC when empty.
         """
         return await self._unary(
             api.PREVIEW_TEMPLATE,
             v.body_of(name=name, version=version, locale=locale, variables=variables, timezone=timezone),
             lambda answer: v.decode(PreviewTemplateResponse, answer),
+            timeout_s,
+        )
+
+    async def lint_contents(
+        self,
+        *,
+        channel: Channel | str,
+        contents: Mapping[str, Content | Mapping[str, Any]],
+        default_locale: str | None = None,
+        catalogs: Mapping[str, str] | None = None,
+        variables_schema: Mapping[str, Any] | None = None,
+        timeout_s: float | None = None,
+    ) -> LintContentsResponse:
+        """Answers what CreateVersion would find and refuse, for a template that need not exist. Nothing is kept.
+
+        channel: The channel of the template.
+        default_locale: The template's default locale; "en" when empty.
+        contents: Contents by BCP 47 locale.
+        catalogs: Gettext PO files by BCP 47 locale.
+        variables_schema: JSON Schema of the variables.
+        """
+        return await self._unary(
+            api.LINT_CONTENTS,
+            v.body_of(
+                channel=channel, default_locale=default_locale, contents=contents, catalogs=catalogs, variables_schema=variables_schema
+            ),
+            lambda answer: v.decode(LintContentsResponse, answer),
             timeout_s,
         )
 

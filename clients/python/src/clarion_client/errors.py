@@ -81,6 +81,10 @@ class MissingVariable(InvalidRequest):
     """MISSING_VARIABLE: the template needs variables that were not given."""
 
 
+class InvalidVariables(InvalidRequest):
+    """INVALID_VARIABLES: the variables do not keep to the template's schema; `violations` name the places."""
+
+
 class ChannelMismatch(InvalidRequest):
     """CHANNEL_MISMATCH: the template is for another channel."""
 
@@ -141,6 +145,7 @@ _BY_REASON: dict[str, type[ClarionError]] = {
     "USER_NOT_FOUND": UserNotFoundForSend,
     "TEMPLATE_NOT_FOUND": TemplateNotFoundForSend,
     "TEMPLATE_NOT_PUBLISHED": TemplateNotPublished,
+    "INVALID_VARIABLES": InvalidVariables,
     "MISSING_VARIABLE": MissingVariable,
     "CHANNEL_MISMATCH": ChannelMismatch,
     "IDEMPOTENCY_KEY_REUSED": IdempotencyKeyReused,

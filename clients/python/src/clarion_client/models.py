@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as stored  # a message may have a field of that name
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -314,13 +315,13 @@ class Addressee:
     are.
     """
 
-    email: str = field(default="", metadata={"read": v.same})
+    email: str = stored(default="", metadata={"read": v.same})
     """The e-mail address."""
-    name: str = field(default="", metadata={"read": v.same})
+    name: str = stored(default="", metadata={"read": v.same})
     """The display name of a new user."""
-    locale: str = field(default="", metadata={"read": v.same})
+    locale: str = stored(default="", metadata={"read": v.same})
     """The BCP 47 language tag of a new user; "en" when empty."""
-    timezone: str = field(default="", metadata={"read": v.same})
+    timezone: str = stored(default="", metadata={"read": v.same})
     """The IANA time zone of a new user; "UTC" when empty."""
 
 
@@ -328,27 +329,27 @@ class Addressee:
 class ApiKey:
     """Lets a program call Clarion."""
 
-    id: str = field(default="", metadata={"read": v.same})
+    id: str = stored(default="", metadata={"read": v.same})
     """UUIDv7, made by the server."""
-    name: str = field(default="", metadata={"read": v.same})
+    name: str = stored(default="", metadata={"read": v.same})
     """What the key is for, as its maker put it."""
-    prefix: str = field(default="", metadata={"read": v.same})
+    prefix: str = stored(default="", metadata={"read": v.same})
     """First characters of the key, to recognise it by, such as "clk_live_4fGh"."""
-    scopes: tuple[str, ...] = field(default=(), metadata={"read": v.many(v.same)})
+    scopes: tuple[str, ...] = stored(default=(), metadata={"read": v.many(v.same)})
     """What the key may do, such as "notifications:send"."""
-    create_time: datetime | None = field(default=None, metadata={"read": v.time})
+    create_time: datetime | None = stored(default=None, metadata={"read": v.time})
     """When the key was created."""
-    expire_time: datetime | None = field(default=None, metadata={"read": v.time})
+    expire_time: datetime | None = stored(default=None, metadata={"read": v.time})
     """When the key stops working; unset means never."""
-    created_by: str = field(default="", metadata={"read": v.same})
+    created_by: str = stored(default="", metadata={"read": v.same})
     """The id of the person or key that made it; "environment" for the first one of a database. Revoking or deleting the maker revokes
     the key.
     """
-    revoke_time: datetime | None = field(default=None, metadata={"read": v.time})
+    revoke_time: datetime | None = stored(default=None, metadata={"read": v.time})
     """When the key was revoked; unset while it works."""
-    project: str = field(default="", metadata={"read": v.same})
+    project: str = stored(default="", metadata={"read": v.same})
     """The project that the key reaches, and no other."""
-    test: bool = field(default=False, metadata={"read": v.same})
+    test: bool = stored(default=False, metadata={"read": v.same})
     """True for a test key (clk_test_…): what it sends reaches no provider."""
 
 
@@ -356,9 +357,9 @@ class ApiKey:
 class BatchSendNotificationsResponse:
     """Answers BatchSendNotifications."""
 
-    results: tuple[BatchSendResult, ...] = field(default=(), metadata={"read": v.many(v.message(lambda: BatchSendResult))})
+    results: tuple[BatchSendResult, ...] = stored(default=(), metadata={"read": v.many(v.message(lambda: BatchSendResult))})
     """One result per item, in the same order."""
-    accepted_count: int = field(default=0, metadata={"read": v.integer})
+    accepted_count: int = stored(default=0, metadata={"read": v.integer})
     """How many were accepted."""
 
 
@@ -366,9 +367,9 @@ class BatchSendNotificationsResponse:
 class BatchSendResult:
     """The outcome of one item."""
 
-    accepted: SendNotificationResponse | None = field(default=None, metadata={"read": v.message(lambda: SendNotificationResponse)})
+    accepted: SendNotificationResponse | None = stored(default=None, metadata={"read": v.message(lambda: SendNotificationResponse)})
     """The item was accepted."""
-    error: Mapping[str, Any] | None = field(default=None, metadata={"read": v.same})
+    error: Mapping[str, Any] | None = stored(default=None, metadata={"read": v.same})
     """The item was refused, as SendNotification would have."""
 
 
@@ -376,9 +377,9 @@ class BatchSendResult:
 class BatchUpsertUsersResponse:
     """Answers BatchUpsertUsers."""
 
-    results: tuple[UpsertResult, ...] = field(default=(), metadata={"read": v.many(v.message(lambda: UpsertResult))})
+    results: tuple[UpsertResult, ...] = stored(default=(), metadata={"read": v.many(v.message(lambda: UpsertResult))})
     """One result per person, in the same order."""
-    written_count: int = field(default=0, metadata={"read": v.integer})
+    written_count: int = stored(default=0, metadata={"read": v.integer})
     """How many are as asked for."""
 
 
@@ -386,27 +387,27 @@ class BatchUpsertUsersResponse:
 class Breaker:
     """Holds calls to a provider back while it fails. All workers share it."""
 
-    name: str = field(default="", metadata={"read": v.same})
+    name: str = stored(default="", metadata={"read": v.same})
     """The provider, such as "smtp.primary" or "fcm"."""
-    state: BreakerState | None = field(default=None, metadata={"read": v.member(BreakerState)})
+    state: BreakerState | None = stored(default=None, metadata={"read": v.member(BreakerState)})
     """Whether calls are made."""
-    failures: int = field(default=0, metadata={"read": v.integer})
+    failures: int = stored(default=0, metadata={"read": v.integer})
     """Failures in a row so far."""
-    retry_time: datetime | None = field(default=None, metadata={"read": v.time})
+    retry_time: datetime | None = stored(default=None, metadata={"read": v.time})
     """When an open breaker lets a probe through; unset when it is not open, or open without an end."""
-    change_time: datetime | None = field(default=None, metadata={"read": v.time})
+    change_time: datetime | None = stored(default=None, metadata={"read": v.time})
     """When the state changed last; unset when it never did."""
-    force: BreakerForce | None = field(default=None, metadata={"read": v.member(BreakerForce)})
+    force: BreakerForce | None = stored(default=None, metadata={"read": v.member(BreakerForce)})
     """What an operator wants of it; AUTO when no operator wants anything."""
-    force_time: datetime | None = field(default=None, metadata={"read": v.time})
+    force_time: datetime | None = stored(default=None, metadata={"read": v.time})
     """When an operator said so; unset with AUTO."""
-    force_expire_time: datetime | None = field(default=None, metadata={"read": v.time})
+    force_expire_time: datetime | None = stored(default=None, metadata={"read": v.time})
     """Until when that holds; unset with AUTO, and for a wish without an end."""
-    forced_by: str = field(default="", metadata={"read": v.same})
+    forced_by: str = stored(default="", metadata={"read": v.same})
     """Who said so, such as "api_key:0190b1f0-0000-7000-8000-000000000001"."""
-    note: str = field(default="", metadata={"read": v.same})
+    note: str = stored(default="", metadata={"read": v.same})
     """What that operator noted."""
-    seen_time: datetime | None = field(default=None, metadata={"read": v.time})
+    seen_time: datetime | None = stored(default=None, metadata={"read": v.time})
     """When a worker last asked for it; one that none asks for any more has no provider behind it."""
 
 
@@ -414,25 +415,25 @@ class Breaker:
 class CapturedMessage:
     """What the sandbox got in place of a provider. It is kept for a day."""
 
-    notification_id: str = field(default="", metadata={"read": v.same})
+    notification_id: str = stored(default="", metadata={"read": v.same})
     """Id of the notification."""
-    channel: Channel | None = field(default=None, metadata={"read": v.member(Channel)})
+    channel: Channel | None = stored(default=None, metadata={"read": v.member(Channel)})
     """Its channel."""
-    email: str = field(default="", metadata={"read": v.same})
+    email: str = stored(default="", metadata={"read": v.same})
     """E-mail: the address."""
-    device_ids: tuple[str, ...] = field(default=(), metadata={"read": v.many(v.same)})
+    device_ids: tuple[str, ...] = stored(default=(), metadata={"read": v.many(v.same)})
     """Push: ids of the devices."""
-    locale: str = field(default="", metadata={"read": v.same})
+    locale: str = stored(default="", metadata={"read": v.same})
     """The locale of the text."""
-    content: Content | None = field(default=None, metadata={"read": v.message(lambda: Content)})
+    content: Content | None = stored(default=None, metadata={"read": v.message(lambda: Content)})
     """The finished text."""
-    attempt: int = field(default=0, metadata={"read": v.integer})
+    attempt: int = stored(default=0, metadata={"read": v.integer})
     """The attempt that the sandbox got last, from 1."""
-    answer: str = field(default="", metadata={"read": v.same})
+    answer: str = stored(default="", metadata={"read": v.same})
     """What the sandbox answered: "delivered", or a reason such as SMTP_451."""
-    time: datetime | None = field(default=None, metadata={"read": v.time})
+    time: datetime | None = stored(default=None, metadata={"read": v.time})
     """When that was."""
-    locale_chain: tuple[str, ...] = field(default=(), metadata={"read": v.many(v.same)})
+    locale_chain: tuple[str, ...] = stored(default=(), metadata={"read": v.many(v.same)})
     """The locales that were looked for, in order; only the last, that of the text, was there."""
 
 
@@ -442,19 +443,19 @@ class Category:
     too, and it has no limit.
     """
 
-    id: str = field(default="", metadata={"read": v.same})
+    id: str = stored(default="", metadata={"read": v.same})
     """Chosen by its maker, such as "billing". It never changes."""
-    texts: Mapping[str, CategoryText] = field(default_factory=dict, metadata={"read": v.table(v.message(lambda: CategoryText))})
+    texts: Mapping[str, CategoryText] = stored(default_factory=dict, metadata={"read": v.table(v.message(lambda: CategoryText))})
     """What people read, by BCP 47 tag; at most 100."""
-    mandatory: bool = field(default=False, metadata={"read": v.same})
+    mandatory: bool = stored(default=False, metadata={"read": v.same})
     """True for what is sent whatever people prefer and at any hour, such as notices that the law demands. It can't be refused."""
-    limit: FrequencyLimit | None = field(default=None, metadata={"read": v.message(lambda: FrequencyLimit)})
+    limit: FrequencyLimit | None = stored(default=None, metadata={"read": v.message(lambda: FrequencyLimit)})
     """Unset means no limit. Mandatory notifications have none and count for none."""
-    create_time: datetime | None = field(default=None, metadata={"read": v.time})
+    create_time: datetime | None = stored(default=None, metadata={"read": v.time})
     """When it was created."""
-    update_time: datetime | None = field(default=None, metadata={"read": v.time})
+    update_time: datetime | None = stored(default=None, metadata={"read": v.time})
     """When it was last changed."""
-    etag: str = field(default="", metadata={"read": v.same})
+    etag: str = stored(default="", metadata={"read": v.same})
     """Stands for this state (AIP-154). Over REST it is the ETag."""
 
 
@@ -462,9 +463,9 @@ class Category:
 class CategoryText:
     """What people read of a category."""
 
-    name: str = field(default="", metadata={"read": v.same})
+    name: str = stored(default="", metadata={"read": v.same})
     """Such as "Invoices and payments"."""
-    description: str = field(default="", metadata={"read": v.same})
+    description: str = stored(default="", metadata={"read": v.same})
     """Such as "What you owe, and receipts"."""
 
 
@@ -474,33 +475,33 @@ class Change:
     labels.
     """
 
-    cursor: str = field(default="", metadata={"read": v.same})
+    cursor: str = stored(default="", metadata={"read": v.same})
     """Where it stands in the feed. A reader that gives it back goes on behind it."""
-    notification_id: str = field(default="", metadata={"read": v.same})
+    notification_id: str = stored(default="", metadata={"read": v.same})
     """The notification."""
-    status: NotificationStatus | None = field(default=None, metadata={"read": v.member(NotificationStatus)})
+    status: NotificationStatus | None = stored(default=None, metadata={"read": v.member(NotificationStatus)})
     """Its status from then on."""
-    reason: str = field(default="", metadata={"read": v.same})
+    reason: str = stored(default="", metadata={"read": v.same})
     """Why, in UPPER_SNAKE; empty where there is nothing to say."""
-    attempt: int = field(default=0, metadata={"read": v.integer})
+    attempt: int = stored(default=0, metadata={"read": v.integer})
     """The attempt, from 1; 0 before the first."""
-    run: int = field(default=0, metadata={"read": v.integer})
+    run: int = stored(default=0, metadata={"read": v.integer})
     """How often a reviewer had requeued it by then."""
-    time: datetime | None = field(default=None, metadata={"read": v.time})
+    time: datetime | None = stored(default=None, metadata={"read": v.time})
     """When that was."""
-    user_id: str = field(default="", metadata={"read": v.same})
+    user_id: str = stored(default="", metadata={"read": v.same})
     """The person."""
-    channel: Channel | None = field(default=None, metadata={"read": v.member(Channel)})
+    channel: Channel | None = stored(default=None, metadata={"read": v.member(Channel)})
     """The channel."""
-    template: str = field(default="", metadata={"read": v.same})
+    template: str = stored(default="", metadata={"read": v.same})
     """The template."""
-    category: str = field(default="", metadata={"read": v.same})
+    category: str = stored(default="", metadata={"read": v.same})
     """The category."""
-    metadata: Mapping[str, str] = field(default_factory=dict, metadata={"read": v.table(v.same)})
+    metadata: Mapping[str, str] = stored(default_factory=dict, metadata={"read": v.table(v.same)})
     """The sender's labels."""
-    correlation_id: str = field(default="", metadata={"read": v.same})
+    correlation_id: str = stored(default="", metadata={"read": v.same})
     """Ties together the logs, spans and messages of the request that it came from."""
-    test: bool = field(default=False, metadata={"read": v.same})
+    test: bool = stored(default=False, metadata={"read": v.same})
     """True for one that a test key has sent: it reached no provider."""
 
 
@@ -513,15 +514,15 @@ class ChangeEmailResponse:
 class ChangePasswordResponse:
     """Answers ChangePassword with the new session."""
 
-    access_token: str = field(default="", metadata={"read": v.same})
+    access_token: str = stored(default="", metadata={"read": v.same})
     """JWT (EdDSA) for the Authorization header."""
-    token_type: str = field(default="", metadata={"read": v.same})
+    token_type: str = stored(default="", metadata={"read": v.same})
     """Always "Bearer"."""
-    expires_in: int = field(default=0, metadata={"read": v.integer})
+    expires_in: int = stored(default=0, metadata={"read": v.integer})
     """Seconds until the access token expires."""
-    refresh_token: str = field(default="", metadata={"read": v.same})
+    refresh_token: str = stored(default="", metadata={"read": v.same})
     """Opaque token for Refresh."""
-    user_id: str = field(default="", metadata={"read": v.same})
+    user_id: str = stored(default="", metadata={"read": v.same})
     """The person."""
 
 
@@ -531,35 +532,35 @@ class Content:
     says which part of Jinja2 is available. A finished part has at most 256 KiB, a finished push 4096 bytes.
     """
 
-    subject: str = field(default="", metadata={"read": v.same})
+    subject: str = stored(default="", metadata={"read": v.same})
     """E-mail: subject line. Required for e-mail. Line breaks in the finished text become spaces."""
-    html: str = field(default="", metadata={"read": v.same})
+    html: str = stored(default="", metadata={"read": v.same})
     """E-mail: HTML part; variables are escaped. At least one of `mjml`, `html` and `text` is required for e-mail. The rules of its
     `style` elements are put into the elements that they are for.
     """
-    text: str = field(default="", metadata={"read": v.same})
+    text: str = stored(default="", metadata={"read": v.same})
     """E-mail: plain text part; made of the HTML when it is empty."""
-    title: str = field(default="", metadata={"read": v.same})
+    title: str = stored(default="", metadata={"read": v.same})
     """Push: title. Required for push. Line breaks in the finished text become spaces."""
-    body: str = field(default="", metadata={"read": v.same})
+    body: str = stored(default="", metadata={"read": v.same})
     """Push: body. Required for push."""
-    data: Mapping[str, str] = field(default_factory=dict, metadata={"read": v.table(v.same)})
+    data: Mapping[str, str] = stored(default_factory=dict, metadata={"read": v.table(v.same)})
     """Push: key-value data for the app; values are templates too. Keys that FCM reserves ("from", "google…", "gcm…") are refused."""
-    image: str = field(default="", metadata={"read": v.same})
+    image: str = stored(default="", metadata={"read": v.same})
     """Push: https URL of a picture; may be a template."""
-    android: Mapping[str, Any] | None = field(default=None, metadata={"read": v.same})
+    android: Mapping[str, Any] | None = stored(default=None, metadata={"read": v.same})
     """Push: what Android devices get besides, as FCM v1's AndroidConfig with FCM's own field names, such as {"notification":
     {"channel_id": "orders", "click_action": "OPEN_ORDER"}}. Strings are templates; a finished text in the place of a number or a
     boolean becomes one. Unknown fields and values of the wrong kind are refused when the version is made.
     """
-    apns: Mapping[str, Any] | None = field(default=None, metadata={"read": v.same})
+    apns: Mapping[str, Any] | None = stored(default=None, metadata={"read": v.same})
     """Push: what Apple devices get besides, as FCM v1's ApnsConfig, such as {"payload": {"aps": {"badge": "{{ unread }}", "sound":
     "default", "thread-id": "orders", "mutable-content": 1}}}.
     """
-    webpush: Mapping[str, Any] | None = field(default=None, metadata={"read": v.same})
+    webpush: Mapping[str, Any] | None = stored(default=None, metadata={"read": v.same})
     """Push: what browsers get besides, as FCM v1's WebpushConfig, such as {"fcm_options": {"link": "https://example.com/{{ order }}"}}.
     """
-    mjml: str = field(default="", metadata={"read": v.same})
+    mjml: str = stored(default="", metadata={"read": v.same})
     """E-mail: MJML in place of `html`, which is made of it when the version is created."""
 
 
@@ -567,9 +568,9 @@ class Content:
 class CreateApiKeyResponse:
     """Answers CreateApiKey."""
 
-    api_key: ApiKey | None = field(default=None, metadata={"read": v.message(lambda: ApiKey)})
+    api_key: ApiKey | None = stored(default=None, metadata={"read": v.message(lambda: ApiKey)})
     """The key's description."""
-    secret: str = field(default="", metadata={"read": v.same})
+    secret: str = stored(default="", metadata={"read": v.same})
     """The key itself. It is shown this once and kept only as a hash."""
 
 
@@ -577,9 +578,9 @@ class CreateApiKeyResponse:
 class CreateWebhookEndpointResponse:
     """Answers CreateWebhookEndpoint."""
 
-    webhook_endpoint: WebhookEndpoint | None = field(default=None, metadata={"read": v.message(lambda: WebhookEndpoint)})
+    webhook_endpoint: WebhookEndpoint | None = stored(default=None, metadata={"read": v.message(lambda: WebhookEndpoint)})
     """The new endpoint."""
-    secret: str = field(default="", metadata={"read": v.same})
+    secret: str = stored(default="", metadata={"read": v.same})
     """Begins with "whsec_". It is kept sealed and not shown again."""
 
 
@@ -587,39 +588,39 @@ class CreateWebhookEndpointResponse:
 class DeadLetter:
     """A notification that could not be delivered and waits for a person to decide."""
 
-    notification_id: str = field(default="", metadata={"read": v.same})
+    notification_id: str = stored(default="", metadata={"read": v.same})
     """The notification."""
-    user_id: str = field(default="", metadata={"read": v.same})
+    user_id: str = stored(default="", metadata={"read": v.same})
     """The person it was for."""
-    channel: Channel | None = field(default=None, metadata={"read": v.member(Channel)})
+    channel: Channel | None = stored(default=None, metadata={"read": v.member(Channel)})
     """Its channel."""
-    template: str = field(default="", metadata={"read": v.same})
+    template: str = stored(default="", metadata={"read": v.same})
     """Its template."""
-    state: DeadLetterState | None = field(default=None, metadata={"read": v.member(DeadLetterState)})
+    state: DeadLetterState | None = stored(default=None, metadata={"read": v.member(DeadLetterState)})
     """What a reviewer has decided."""
-    reason: str = field(default="", metadata={"read": v.same})
+    reason: str = stored(default="", metadata={"read": v.same})
     """Why it failed, in UPPER_SNAKE, such as "SMTP_550"."""
-    detail: str = field(default="", metadata={"read": v.same})
+    detail: str = stored(default="", metadata={"read": v.same})
     """The provider's last reply, without addresses."""
-    attempts: int = field(default=0, metadata={"read": v.integer})
+    attempts: int = stored(default=0, metadata={"read": v.integer})
     """Tries that were made."""
-    create_time: datetime | None = field(default=None, metadata={"read": v.time})
+    create_time: datetime | None = stored(default=None, metadata={"read": v.time})
     """When it failed."""
-    resolve_time: datetime | None = field(default=None, metadata={"read": v.time})
+    resolve_time: datetime | None = stored(default=None, metadata={"read": v.time})
     """When it was decided; unset while it is open."""
-    resolved_by: str = field(default="", metadata={"read": v.same})
+    resolved_by: str = stored(default="", metadata={"read": v.same})
     """Who decided."""
-    note: str = field(default="", metadata={"read": v.same})
+    note: str = stored(default="", metadata={"read": v.same})
     """What the reviewer noted."""
-    correlation_id: str = field(default="", metadata={"read": v.same})
+    correlation_id: str = stored(default="", metadata={"read": v.same})
     """Ties together the logs, spans and messages of the request."""
-    cause: DeadLetterCause | None = field(default=None, metadata={"read": v.member(DeadLetterCause)})
+    cause: DeadLetterCause | None = stored(default=None, metadata={"read": v.member(DeadLetterCause)})
     """The class of its reason."""
-    run: int = field(default=0, metadata={"read": v.integer})
+    run: int = stored(default=0, metadata={"read": v.integer})
     """The run that failed: 0 at first, one more with each requeue."""
-    audit: tuple[DeadLetterAudit, ...] = field(default=(), metadata={"read": v.many(v.message(lambda: DeadLetterAudit))})
+    audit: tuple[DeadLetterAudit, ...] = stored(default=(), metadata={"read": v.many(v.message(lambda: DeadLetterAudit))})
     """Who did what, oldest first. In single reads only."""
-    preview: DeadLetterPreview | None = field(default=None, metadata={"read": v.message(lambda: DeadLetterPreview)})
+    preview: DeadLetterPreview | None = stored(default=None, metadata={"read": v.message(lambda: DeadLetterPreview)})
     """What would be sent now. In single reads only, as far as the view asks for it."""
 
 
@@ -627,25 +628,25 @@ class DeadLetter:
 class DeadLetterAudit:
     """One thing that a reviewer did about a dead letter."""
 
-    time: datetime | None = field(default=None, metadata={"read": v.time})
+    time: datetime | None = stored(default=None, metadata={"read": v.time})
     """When."""
-    action: DeadLetterAction | None = field(default=None, metadata={"read": v.member(DeadLetterAction)})
+    action: DeadLetterAction | None = stored(default=None, metadata={"read": v.member(DeadLetterAction)})
     """What."""
-    actor_kind: str = field(default="", metadata={"read": v.same})
+    actor_kind: str = stored(default="", metadata={"read": v.same})
     """The kind of caller: "user", "api_key" or "service"."""
-    actor_id: str = field(default="", metadata={"read": v.same})
+    actor_id: str = stored(default="", metadata={"read": v.same})
     """The caller's id."""
-    note: str = field(default="", metadata={"read": v.same})
+    note: str = stored(default="", metadata={"read": v.same})
     """What they noted."""
-    run: int = field(default=0, metadata={"read": v.integer})
+    run: int = stored(default=0, metadata={"read": v.integer})
     """The run that had failed by then."""
-    job_id: str = field(default="", metadata={"read": v.same})
+    job_id: str = stored(default="", metadata={"read": v.same})
     """The job that did it for them; empty when they did it themselves."""
-    changed: tuple[str, ...] = field(default=(), metadata={"read": v.many(v.same)})
+    changed: tuple[str, ...] = stored(default=(), metadata={"read": v.many(v.same)})
     """What they changed on requeue: "user_id", "email"."""
-    former_user_id: str = field(default="", metadata={"read": v.same})
+    former_user_id: str = stored(default="", metadata={"read": v.same})
     """The person it was for until then, where that was changed."""
-    redirected_to: str = field(default="", metadata={"read": v.same})
+    redirected_to: str = stored(default="", metadata={"read": v.same})
     """The address that it was sent to instead, masked, such as a***@example.com."""
 
 
@@ -653,17 +654,17 @@ class DeadLetterAudit:
 class DeadLetterFilter:
     """Says which open dead letters are meant. What is set must all hold."""
 
-    cause: DeadLetterCause | None = field(default=None, metadata={"read": v.member(DeadLetterCause)})
+    cause: DeadLetterCause | None = stored(default=None, metadata={"read": v.member(DeadLetterCause)})
     """Only those of this class."""
-    reason: str = field(default="", metadata={"read": v.same})
+    reason: str = stored(default="", metadata={"read": v.same})
     """Only those that failed for this reason."""
-    channel: Channel | None = field(default=None, metadata={"read": v.member(Channel)})
+    channel: Channel | None = stored(default=None, metadata={"read": v.member(Channel)})
     """Only those of this channel."""
-    template: str = field(default="", metadata={"read": v.same})
+    template: str = stored(default="", metadata={"read": v.same})
     """Only those of this template."""
-    created_after: datetime | None = field(default=None, metadata={"read": v.time})
+    created_after: datetime | None = stored(default=None, metadata={"read": v.time})
     """Only those that failed at this time or later."""
-    created_before: datetime | None = field(default=None, metadata={"read": v.time})
+    created_before: datetime | None = stored(default=None, metadata={"read": v.time})
     """Only those that failed before this time."""
 
 
@@ -671,31 +672,31 @@ class DeadLetterFilter:
 class DeadLetterJob:
     """A decision about many dead letters, worked off in the background. It goes on after a crash and decides each letter at most once."""
 
-    id: str = field(default="", metadata={"read": v.same})
+    id: str = stored(default="", metadata={"read": v.same})
     """Its id."""
-    action: DeadLetterAction | None = field(default=None, metadata={"read": v.member(DeadLetterAction)})
+    action: DeadLetterAction | None = stored(default=None, metadata={"read": v.member(DeadLetterAction)})
     """What it does: REQUEUED or DISCARDED."""
-    state: DeadLetterJobState | None = field(default=None, metadata={"read": v.member(DeadLetterJobState)})
+    state: DeadLetterJobState | None = stored(default=None, metadata={"read": v.member(DeadLetterJobState)})
     """How far it is."""
-    filter: DeadLetterFilter | None = field(default=None, metadata={"read": v.message(lambda: DeadLetterFilter)})
+    filter: DeadLetterFilter | None = stored(default=None, metadata={"read": v.message(lambda: DeadLetterFilter)})
     """Which letters were asked for."""
-    rate_per_s: int = field(default=0, metadata={"read": v.integer})
+    rate_per_s: int = stored(default=0, metadata={"read": v.integer})
     """Letters per second, at most."""
-    note: str = field(default="", metadata={"read": v.same})
+    note: str = stored(default="", metadata={"read": v.same})
     """What the reviewer noted."""
-    created_by: str = field(default="", metadata={"read": v.same})
+    created_by: str = stored(default="", metadata={"read": v.same})
     """Who asked for it."""
-    create_time: datetime | None = field(default=None, metadata={"read": v.time})
+    create_time: datetime | None = stored(default=None, metadata={"read": v.time})
     """When it was asked for."""
-    finish_time: datetime | None = field(default=None, metadata={"read": v.time})
+    finish_time: datetime | None = stored(default=None, metadata={"read": v.time})
     """When it ended; unset while it runs."""
-    total_count: int = field(default=0, metadata={"read": v.integer})
+    total_count: int = stored(default=0, metadata={"read": v.integer})
     """Letters that the filter found when the job was made."""
-    done_count: int = field(default=0, metadata={"read": v.integer})
+    done_count: int = stored(default=0, metadata={"read": v.integer})
     """Letters that it has decided so far."""
-    skipped_count: int = field(default=0, metadata={"read": v.integer})
+    skipped_count: int = stored(default=0, metadata={"read": v.integer})
     """Letters that it could not decide, since another reviewer had or there is nothing left to send."""
-    skipped_reasons: Mapping[str, int] = field(default_factory=dict, metadata={"read": v.table(v.integer)})
+    skipped_reasons: Mapping[str, int] = stored(default_factory=dict, metadata={"read": v.table(v.integer)})
     """How many were skipped why. In single reads only."""
 
 
@@ -703,25 +704,25 @@ class DeadLetterJob:
 class DeadLetterPreview:
     """What a requeue would send, as templates, preferences and addresses are now."""
 
-    redacted: bool = field(default=False, metadata={"read": v.same})
+    redacted: bool = stored(default=False, metadata={"read": v.same})
     """True when address and values are masked."""
-    recipient: str = field(default="", metadata={"read": v.same})
+    recipient: str = stored(default="", metadata={"read": v.same})
     """E-mail: where it would go, such as a***@example.com."""
-    recipient_edited: bool = field(default=False, metadata={"read": v.same})
+    recipient_edited: bool = stored(default=False, metadata={"read": v.same})
     """True when a reviewer has set that address for this notification."""
-    devices: int = field(default=0, metadata={"read": v.integer})
+    devices: int = stored(default=0, metadata={"read": v.integer})
     """Push: the number of devices that it would go to."""
-    decision: str = field(default="", metadata={"read": v.same})
+    decision: str = stored(default="", metadata={"read": v.same})
     """Whether it would be sent: "send", or "skip" or "not_found" as the rule says."""
-    rule: str = field(default="", metadata={"read": v.same})
+    rule: str = stored(default="", metadata={"read": v.same})
     """The rule that decided, such as "default" or "suppression:bounce"."""
-    locale: str = field(default="", metadata={"read": v.same})
+    locale: str = stored(default="", metadata={"read": v.same})
     """The locale that would be used."""
-    content: Content | None = field(default=None, metadata={"read": v.message(lambda: Content)})
+    content: Content | None = stored(default=None, metadata={"read": v.message(lambda: Content)})
     """The finished text."""
-    variables: Mapping[str, Any] | None = field(default=None, metadata={"read": v.same})
+    variables: Mapping[str, Any] | None = stored(default=None, metadata={"read": v.same})
     """The variables; masked values keep their kind, so that lists keep their length and numbers become 0."""
-    problem: str = field(default="", metadata={"read": v.same})
+    problem: str = stored(default="", metadata={"read": v.same})
     """Why there is no recipient or no content, in UPPER_SNAKE; empty when all is there. RENDER_FAILED in a redacted view may mean that
     the template needs the values.
     """
@@ -756,9 +757,9 @@ class DeleteTemplateResponse:
 class DeleteUserResponse:
     """Answers DeleteUser."""
 
-    saga_id: str = field(default="", metadata={"read": v.same})
+    saga_id: str = stored(default="", metadata={"read": v.same})
     """Over the gateway, the saga that erases the person (SagaService.GetSaga)."""
-    completed: bool = field(default=False, metadata={"read": v.same})
+    completed: bool = stored(default=False, metadata={"read": v.same})
     """Whether everything is done. False when the deadline came first: the saga goes on."""
 
 
@@ -771,13 +772,13 @@ class DeleteWebhookEndpointResponse:
 class DeliveryPolicy:
     """What holds for all people of a project who have not chosen otherwise."""
 
-    rules: tuple[PreferenceRule, ...] = field(default=(), metadata={"read": v.many(v.message(lambda: PreferenceRule))})
+    rules: tuple[PreferenceRule, ...] = stored(default=(), metadata={"read": v.many(v.message(lambda: PreferenceRule))})
     """The rules, at most 200. A rule that refuses a category makes it one that people have to ask for."""
-    quiet_hours: QuietHours | None = field(default=None, metadata={"read": v.message(lambda: QuietHours)})
+    quiet_hours: QuietHours | None = stored(default=None, metadata={"read": v.message(lambda: QuietHours)})
     """Unset means none."""
-    update_time: datetime | None = field(default=None, metadata={"read": v.time})
+    update_time: datetime | None = stored(default=None, metadata={"read": v.time})
     """When it was last changed; unset when it never was."""
-    etag: str = field(default="", metadata={"read": v.same})
+    etag: str = stored(default="", metadata={"read": v.same})
     """Stands for this state (AIP-154). Over REST it is the ETag."""
 
 
@@ -785,23 +786,23 @@ class DeliveryPolicy:
 class Device:
     """An app installation that can receive a person's push notifications."""
 
-    id: str = field(default="", metadata={"read": v.same})
+    id: str = stored(default="", metadata={"read": v.same})
     """UUIDv7, made by the server."""
-    user_id: str = field(default="", metadata={"read": v.same})
+    user_id: str = stored(default="", metadata={"read": v.same})
     """The person the device belongs to."""
-    token: str = field(default="", metadata={"read": v.same})
+    token: str = stored(default="", metadata={"read": v.same})
     """FCM registration token, at most 4,096 characters. Input only: it is never returned."""
-    platform: Platform | None = field(default=None, metadata={"read": v.member(Platform)})
+    platform: Platform | None = stored(default=None, metadata={"read": v.member(Platform)})
     """Operating system."""
-    token_suffix: str = field(default="", metadata={"read": v.same})
+    token_suffix: str = stored(default="", metadata={"read": v.same})
     """Last characters of the token, to distinguish devices. Output only."""
-    create_time: datetime | None = field(default=None, metadata={"read": v.time})
+    create_time: datetime | None = stored(default=None, metadata={"read": v.time})
     """When the device was registered. Output only."""
-    remove_time: datetime | None = field(default=None, metadata={"read": v.time})
+    remove_time: datetime | None = stored(default=None, metadata={"read": v.time})
     """When the push provider reported its token as gone; unset for a device that is reached. Registering the same token restores it.
     Output only.
     """
-    remove_reason: str = field(default="", metadata={"read": v.same})
+    remove_reason: str = stored(default="", metadata={"read": v.same})
     """The provider's reason, such as "UNREGISTERED". Output only."""
 
 
@@ -809,11 +810,11 @@ class Device:
 class DeviceResult:
     """The outcome for one device."""
 
-    device_id: str = field(default="", metadata={"read": v.same})
+    device_id: str = stored(default="", metadata={"read": v.same})
     """The device's id."""
-    accepted: bool = field(default=False, metadata={"read": v.same})
+    accepted: bool = stored(default=False, metadata={"read": v.same})
     """True when the provider took the message."""
-    reason: str = field(default="", metadata={"read": v.same})
+    reason: str = stored(default="", metadata={"read": v.same})
     """Why not, in UPPER_SNAKE, such as "UNREGISTERED"."""
 
 
@@ -821,27 +822,41 @@ class DeviceResult:
 class EvaluateDeliveryResponse:
     """Answers EvaluateDelivery."""
 
-    decision: DeliveryDecision | None = field(default=None, metadata={"read": v.member(DeliveryDecision)})
+    decision: DeliveryDecision | None = stored(default=None, metadata={"read": v.member(DeliveryDecision)})
     """What would become of it."""
-    rule: str = field(default="", metadata={"read": v.same})
+    rule: str = stored(default="", metadata={"read": v.same})
     """The rule that decides, such as "default", "mandatory", "preference:email:billing", "policy:*:news", "quiet_hours:22:00-07:30",
     "limit:news:3/86400s", "suppression:bounce", "no_address" or "no_device".
     """
-    defer_until: datetime | None = field(default=None, metadata={"read": v.time})
+    defer_until: datetime | None = stored(default=None, metadata={"read": v.time})
     """DELIVERY_DECISION_DEFER: until when."""
-    channel: Channel | None = field(default=None, metadata={"read": v.member(Channel)})
+    channel: Channel | None = stored(default=None, metadata={"read": v.member(Channel)})
     """The template's channel."""
-    category: str = field(default="", metadata={"read": v.same})
+    category: str = stored(default="", metadata={"read": v.same})
     """The category that counts."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something in a version that had better be otherwise; it does not keep the version from being used."""
+
+    rule: str = stored(default="", metadata={"read": v.same})
+    """The rule, such as "image-without-alt"; docs/templates.md lists them."""
+    field: str = stored(default="", metadata={"read": v.same})
+    """The field, such as "contents.en.html"."""
+    line: int = stored(default=0, metadata={"read": v.integer})
+    """The line in it, from 1."""
+    description: str = stored(default="", metadata={"read": v.same})
+    """What is the matter and what to do."""
 
 
 @dataclass(frozen=True)
 class FrequencyLimit:
     """How many notifications of a category a person gets."""
 
-    count: int = field(default=0, metadata={"read": v.integer})
+    count: int = stored(default=0, metadata={"read": v.integer})
     """How many at most."""
-    window: timedelta | None = field(default=None, metadata={"read": v.duration})
+    window: timedelta | None = stored(default=None, metadata={"read": v.duration})
     """In which time, 1 minute to 31 days. It slides: it ends now, always."""
 
 
@@ -849,13 +864,13 @@ class FrequencyLimit:
 class GetCatalogResponse:
     """Answers GetCatalog."""
 
-    catalog: str = field(default="", metadata={"read": v.same})
+    catalog: str = stored(default="", metadata={"read": v.same})
     """The PO file."""
-    locale: str = field(default="", metadata={"read": v.same})
+    locale: str = stored(default="", metadata={"read": v.same})
     """The locale in its canonical spelling."""
-    messages: int = field(default=0, metadata={"read": v.integer})
+    messages: int = stored(default=0, metadata={"read": v.integer})
     """How many texts there are."""
-    translated_messages: int = field(default=0, metadata={"read": v.integer})
+    translated_messages: int = stored(default=0, metadata={"read": v.integer})
     """How many of them are translated."""
 
 
@@ -863,7 +878,7 @@ class GetCatalogResponse:
 class GetJwksResponse:
     """A JWK Set (RFC 7517)."""
 
-    keys: tuple[Jwk, ...] = field(default=(), metadata={"read": v.many(v.message(lambda: Jwk))})
+    keys: tuple[Jwk, ...] = stored(default=(), metadata={"read": v.many(v.message(lambda: Jwk))})
     """The keys; tokens name theirs by `kid`."""
 
 
@@ -871,25 +886,37 @@ class GetJwksResponse:
 class Jwk:
     """A public Ed25519 key (RFC 8037)."""
 
-    kty: str = field(default="", metadata={"read": v.same})
+    kty: str = stored(default="", metadata={"read": v.same})
     """Key type, "OKP"."""
-    crv: str = field(default="", metadata={"read": v.same})
+    crv: str = stored(default="", metadata={"read": v.same})
     """Curve, "Ed25519"."""
-    kid: str = field(default="", metadata={"read": v.same})
+    kid: str = stored(default="", metadata={"read": v.same})
     """Key id, the RFC 7638 thumbprint."""
-    use: str = field(default="", metadata={"read": v.same})
+    use: str = stored(default="", metadata={"read": v.same})
     """Use, "sig"."""
-    alg: str = field(default="", metadata={"read": v.same})
+    alg: str = stored(default="", metadata={"read": v.same})
     """Algorithm, "EdDSA"."""
-    x: str = field(default="", metadata={"read": v.same})
+    x: str = stored(default="", metadata={"read": v.same})
     """The public key, base64url without padding."""
+
+
+@dataclass(frozen=True)
+class LintContentsResponse:
+    """Answers LintContents. What CreateVersion would refuse is the call's error."""
+
+    findings: tuple[Finding, ...] = stored(default=(), metadata={"read": v.many(v.message(lambda: Finding))})
+    """What had better be otherwise."""
+    required_variables: tuple[str, ...] = stored(default=(), metadata={"read": v.many(v.same)})
+    """Variables that every notification must give."""
+    locales: tuple[LocaleReport, ...] = stored(default=(), metadata={"read": v.many(v.message(lambda: LocaleReport))})
+    """How complete each locale is."""
 
 
 @dataclass(frozen=True)
 class ListBreakersResponse:
     """Answers ListBreakers."""
 
-    breakers: tuple[Breaker, ...] = field(default=(), metadata={"read": v.many(v.message(lambda: Breaker))})
+    breakers: tuple[Breaker, ...] = stored(default=(), metadata={"read": v.many(v.message(lambda: Breaker))})
     """The breakers, by name."""
 
 
@@ -897,11 +924,11 @@ class ListBreakersResponse:
 class ListChangesResponse:
     """Answers ListChanges."""
 
-    changes: tuple[Change, ...] = field(default=(), metadata={"read": v.many(v.message(lambda: Change))})
+    changes: tuple[Change, ...] = stored(default=(), metadata={"read": v.many(v.message(lambda: Change))})
     """The changes, oldest first."""
-    next_cursor: str = field(default="", metadata={"read": v.same})
+    next_cursor: str = stored(default="", metadata={"read": v.same})
     """Where the next page begins. Never empty once there was a change: at the end of the feed it is asked for again later."""
-    has_more: bool = field(default=False, metadata={"read": v.same})
+    has_more: bool = stored(default=False, metadata={"read": v.same})
     """Whether more can be read at once."""
 
 
@@ -909,7 +936,7 @@ class ListChangesResponse:
 class ListDevicesResponse:
     """Answers ListDevices."""
 
-    devices: tuple[Device, ...] = field(default=(), metadata={"read": v.many(v.message(lambda: Device))})
+    devices: tuple[Device, ...] = stored(default=(), metadata={"read": v.many(v.message(lambda: Device))})
     """All devices of the person (at most 50, and as many removed ones), newest first."""
 
 
@@ -917,13 +944,13 @@ class ListDevicesResponse:
 class LocaleReport:
     """Says how complete one locale of a version is."""
 
-    locale: str = field(default="", metadata={"read": v.same})
+    locale: str = stored(default="", metadata={"read": v.same})
     """The locale."""
-    messages: int = field(default=0, metadata={"read": v.integer})
+    messages: int = stored(default=0, metadata={"read": v.integer})
     """Texts that a catalogue can translate."""
-    translated_messages: int = field(default=0, metadata={"read": v.integer})
+    translated_messages: int = stored(default=0, metadata={"read": v.integer})
     """Those that are translated; all of them where the locale has a content of its own."""
-    unused_variables: tuple[str, ...] = field(default=(), metadata={"read": v.many(v.same)})
+    unused_variables: tuple[str, ...] = stored(default=(), metadata={"read": v.many(v.same)})
     """Variables of the default locale that this locale's content does not mention."""
 
 
@@ -931,15 +958,15 @@ class LocaleReport:
 class LoginResponse:
     """Answers Login."""
 
-    access_token: str = field(default="", metadata={"read": v.same})
+    access_token: str = stored(default="", metadata={"read": v.same})
     """JWT (EdDSA) for the Authorization header."""
-    token_type: str = field(default="", metadata={"read": v.same})
+    token_type: str = stored(default="", metadata={"read": v.same})
     """Always "Bearer"."""
-    expires_in: int = field(default=0, metadata={"read": v.integer})
+    expires_in: int = stored(default=0, metadata={"read": v.integer})
     """Seconds until the access token expires."""
-    refresh_token: str = field(default="", metadata={"read": v.same})
+    refresh_token: str = stored(default="", metadata={"read": v.same})
     """Opaque token for Refresh."""
-    user_id: str = field(default="", metadata={"read": v.same})
+    user_id: str = stored(default="", metadata={"read": v.same})
     """The person."""
 
 
@@ -952,43 +979,43 @@ class LogoutResponse:
 class Notification:
     """One message to one person on one channel."""
 
-    id: str = field(default="", metadata={"read": v.same})
+    id: str = stored(default="", metadata={"read": v.same})
     """UUIDv7, made by the server."""
-    user_id: str = field(default="", metadata={"read": v.same})
+    user_id: str = stored(default="", metadata={"read": v.same})
     """The person."""
-    channel: Channel | None = field(default=None, metadata={"read": v.member(Channel)})
+    channel: Channel | None = stored(default=None, metadata={"read": v.member(Channel)})
     """The channel."""
-    template: str = field(default="", metadata={"read": v.same})
+    template: str = stored(default="", metadata={"read": v.same})
     """The template's name."""
-    template_version: int = field(default=0, metadata={"read": v.integer})
+    template_version: int = stored(default=0, metadata={"read": v.integer})
     """The version that was published when the notification was accepted."""
-    locale: str = field(default="", metadata={"read": v.same})
+    locale: str = stored(default="", metadata={"read": v.same})
     """The locale that was sent, or asked for while it is not sent."""
-    priority: Priority | None = field(default=None, metadata={"read": v.member(Priority)})
+    priority: Priority | None = stored(default=None, metadata={"read": v.member(Priority)})
     """The lane."""
-    category: str = field(default="", metadata={"read": v.same})
+    category: str = stored(default="", metadata={"read": v.same})
     """Category that preferences refer to."""
-    status: NotificationStatus | None = field(default=None, metadata={"read": v.member(NotificationStatus)})
+    status: NotificationStatus | None = stored(default=None, metadata={"read": v.member(NotificationStatus)})
     """Where it is on its way."""
-    reason: str = field(default="", metadata={"read": v.same})
+    reason: str = stored(default="", metadata={"read": v.same})
     """Why it is there, in UPPER_SNAKE, where there is one, such as "SMTP_550" or "PREFERENCE"."""
-    attempts: int = field(default=0, metadata={"read": v.integer})
+    attempts: int = stored(default=0, metadata={"read": v.integer})
     """Tries so far."""
-    metadata: Mapping[str, str] = field(default_factory=dict, metadata={"read": v.table(v.same)})
+    metadata: Mapping[str, str] = stored(default_factory=dict, metadata={"read": v.table(v.same)})
     """The sender's labels."""
-    create_time: datetime | None = field(default=None, metadata={"read": v.time})
+    create_time: datetime | None = stored(default=None, metadata={"read": v.time})
     """When it was accepted."""
-    update_time: datetime | None = field(default=None, metadata={"read": v.time})
+    update_time: datetime | None = stored(default=None, metadata={"read": v.time})
     """When its status last changed."""
-    send_at: datetime | None = field(default=None, metadata={"read": v.time})
+    send_at: datetime | None = stored(default=None, metadata={"read": v.time})
     """When it is to be sent; unset means at once."""
-    expires_at: datetime | None = field(default=None, metadata={"read": v.time})
+    expires_at: datetime | None = stored(default=None, metadata={"read": v.time})
     """After which it is not sent any more; unset means never."""
-    correlation_id: str = field(default="", metadata={"read": v.same})
+    correlation_id: str = stored(default="", metadata={"read": v.same})
     """Ties together the logs, spans and messages of the request."""
-    timeline: tuple[TimelineEntry, ...] = field(default=(), metadata={"read": v.many(v.message(lambda: TimelineEntry))})
+    timeline: tuple[TimelineEntry, ...] = stored(default=(), metadata={"read": v.many(v.message(lambda: TimelineEntry))})
     """What happened, oldest first. Only in GetNotification and WatchNotification."""
-    test: bool = field(default=False, metadata={"read": v.same})
+    test: bool = stored(default=False, metadata={"read": v.same})
     """True for one that a test key has sent: it reaches no provider."""
 
 
@@ -999,13 +1026,13 @@ class PreferenceRule:
     the notification is sent.
     """
 
-    channel: Channel | None = field(default=None, metadata={"read": v.member(Channel)})
+    channel: Channel | None = stored(default=None, metadata={"read": v.member(Channel)})
     """The channel it is about; unspecified means every channel."""
-    category: str = field(default="", metadata={"read": v.same})
+    category: str = stored(default="", metadata={"read": v.same})
     """The template category it is about, such as "billing"; empty means every category."""
-    choice: Choice | None = field(default=None, metadata={"read": v.member(Choice)})
+    choice: Choice | None = stored(default=None, metadata={"read": v.member(Choice)})
     """What was decided."""
-    template: str = field(default="", metadata={"read": v.same})
+    template: str = stored(default="", metadata={"read": v.same})
     """The template that it is about, in place of a category; empty means every one."""
 
 
@@ -1013,15 +1040,15 @@ class PreferenceRule:
 class Preferences:
     """A person's choices."""
 
-    user_id: str = field(default="", metadata={"read": v.same})
+    user_id: str = stored(default="", metadata={"read": v.same})
     """The person."""
-    rules: tuple[PreferenceRule, ...] = field(default=(), metadata={"read": v.many(v.message(lambda: PreferenceRule))})
+    rules: tuple[PreferenceRule, ...] = stored(default=(), metadata={"read": v.many(v.message(lambda: PreferenceRule))})
     """The rules, at most 200, in the order of channel, category and template."""
-    update_time: datetime | None = field(default=None, metadata={"read": v.time})
+    update_time: datetime | None = stored(default=None, metadata={"read": v.time})
     """When a rule was last changed; unset when there never was one."""
-    etag: str = field(default="", metadata={"read": v.same})
+    etag: str = stored(default="", metadata={"read": v.same})
     """Stands for this state of the preferences (AIP-154). Over REST it is the ETag."""
-    quiet_hours: QuietHours | None = field(default=None, metadata={"read": v.message(lambda: QuietHours)})
+    quiet_hours: QuietHours | None = stored(default=None, metadata={"read": v.message(lambda: QuietHours)})
     """The person's own quiet hours; unset where the project's apply."""
 
 
@@ -1029,13 +1056,13 @@ class Preferences:
 class PreviewTemplateResponse:
     """Answers PreviewTemplate."""
 
-    content: Content | None = field(default=None, metadata={"read": v.message(lambda: Content)})
+    content: Content | None = stored(default=None, metadata={"read": v.message(lambda: Content)})
     """The finished text."""
-    locale: str = field(default="", metadata={"read": v.same})
+    locale: str = stored(default="", metadata={"read": v.same})
     """The locale that was used."""
-    version: int = field(default=0, metadata={"read": v.integer})
+    version: int = stored(default=0, metadata={"read": v.integer})
     """The version that was used."""
-    locale_chain: tuple[str, ...] = field(default=(), metadata={"read": v.many(v.same)})
+    locale_chain: tuple[str, ...] = stored(default=(), metadata={"read": v.many(v.same)})
     """The locales that were looked for, in order, such as "pt-BR", "pt"; only the last, which was used, was there."""
 
 
@@ -1045,11 +1072,11 @@ class Project:
     noticed. Use one for each product or environment.
     """
 
-    id: str = field(default="", metadata={"read": v.same})
+    id: str = stored(default="", metadata={"read": v.same})
     """Chosen by its maker, such as "shop-staging". It never changes."""
-    display_name: str = field(default="", metadata={"read": v.same})
+    display_name: str = stored(default="", metadata={"read": v.same})
     """For people."""
-    create_time: datetime | None = field(default=None, metadata={"read": v.time})
+    create_time: datetime | None = stored(default=None, metadata={"read": v.time})
     """When it was created."""
 
 
@@ -1059,11 +1086,11 @@ class QuietHours:
     refused in between is not sent.
     """
 
-    start: str = field(default="", metadata={"read": v.same})
+    start: str = stored(default="", metadata={"read": v.same})
     """When they begin, such as "22:00"."""
-    end: str = field(default="", metadata={"read": v.same})
+    end: str = stored(default="", metadata={"read": v.same})
     """When they end, such as "07:30"; on the next day where that is not later than `start`."""
-    off: bool = field(default=False, metadata={"read": v.same})
+    off: bool = stored(default=False, metadata={"read": v.same})
     """True for a person who wants none, whatever the project's are; `start` and `end` are empty then."""
 
 
@@ -1071,15 +1098,15 @@ class QuietHours:
 class RefreshResponse:
     """Answers Refresh."""
 
-    access_token: str = field(default="", metadata={"read": v.same})
+    access_token: str = stored(default="", metadata={"read": v.same})
     """JWT (EdDSA) for the Authorization header."""
-    token_type: str = field(default="", metadata={"read": v.same})
+    token_type: str = stored(default="", metadata={"read": v.same})
     """Always "Bearer"."""
-    expires_in: int = field(default=0, metadata={"read": v.integer})
+    expires_in: int = stored(default=0, metadata={"read": v.integer})
     """Seconds until the access token expires."""
-    refresh_token: str = field(default="", metadata={"read": v.same})
+    refresh_token: str = stored(default="", metadata={"read": v.same})
     """The next refresh token."""
-    user_id: str = field(default="", metadata={"read": v.same})
+    user_id: str = stored(default="", metadata={"read": v.same})
     """The person."""
 
 
@@ -1087,7 +1114,7 @@ class RefreshResponse:
 class ReplayWebhookDeliveriesResponse:
     """Answers ReplayWebhookDeliveries."""
 
-    replayed_count: int = field(default=0, metadata={"read": v.integer})
+    replayed_count: int = stored(default=0, metadata={"read": v.integer})
     """How many deliveries are tried again."""
 
 
@@ -1095,9 +1122,9 @@ class ReplayWebhookDeliveriesResponse:
 class RotateWebhookSecretResponse:
     """Answers RotateWebhookSecret."""
 
-    secret: str = field(default="", metadata={"read": v.same})
+    secret: str = stored(default="", metadata={"read": v.same})
     """Begins with "whsec_". It is kept sealed and not shown again."""
-    old_secret_expire_time: datetime | None = field(default=None, metadata={"read": v.time})
+    old_secret_expire_time: datetime | None = stored(default=None, metadata={"read": v.time})
     """Until when events carry the old secret's signature too."""
 
 
@@ -1105,27 +1132,27 @@ class RotateWebhookSecretResponse:
 class Saga:
     """A series of steps across services that are all done, or undone as far as that is needed. It survives the death of any process."""
 
-    id: str = field(default="", metadata={"read": v.same})
+    id: str = stored(default="", metadata={"read": v.same})
     """Its id (UUIDv7)."""
-    kind: str = field(default="", metadata={"read": v.same})
+    kind: str = stored(default="", metadata={"read": v.same})
     """What it does: "erasure" (a person is erased) or "erasure_sweep" (what was accepted during an erasure is erased too)."""
-    key: str = field(default="", metadata={"read": v.same})
+    key: str = stored(default="", metadata={"read": v.same})
     """Whom it is about: the user's id."""
-    state: SagaState | None = field(default=None, metadata={"read": v.member(SagaState)})
+    state: SagaState | None = stored(default=None, metadata={"read": v.member(SagaState)})
     """Where it is."""
-    steps: tuple[SagaStep, ...] = field(default=(), metadata={"read": v.many(v.message(lambda: SagaStep))})
+    steps: tuple[SagaStep, ...] = stored(default=(), metadata={"read": v.many(v.message(lambda: SagaStep))})
     """The steps, in order."""
-    attempts: int = field(default=0, metadata={"read": v.integer})
+    attempts: int = stored(default=0, metadata={"read": v.integer})
     """Failed tries of the step at hand."""
-    reason: str = field(default="", metadata={"read": v.same})
+    reason: str = stored(default="", metadata={"read": v.same})
     """Why the last try failed or the saga turned back, in UPPER_SNAKE; empty when nothing did."""
-    next_attempt_time: datetime | None = field(default=None, metadata={"read": v.time})
+    next_attempt_time: datetime | None = stored(default=None, metadata={"read": v.time})
     """When the next try is due; set while the saga waits after a failed one, or has not begun."""
-    create_time: datetime | None = field(default=None, metadata={"read": v.time})
+    create_time: datetime | None = stored(default=None, metadata={"read": v.time})
     """When it began."""
-    update_time: datetime | None = field(default=None, metadata={"read": v.time})
+    update_time: datetime | None = stored(default=None, metadata={"read": v.time})
     """When it changed last."""
-    correlation_id: str = field(default="", metadata={"read": v.same})
+    correlation_id: str = stored(default="", metadata={"read": v.same})
     """Ties together the logs, spans and messages of the request that began it."""
 
 
@@ -1133,13 +1160,13 @@ class Saga:
 class SagaStep:
     """One step of a saga."""
 
-    name: str = field(default="", metadata={"read": v.same})
+    name: str = stored(default="", metadata={"read": v.same})
     """Its name, such as "delete_user"."""
-    state: SagaStepState | None = field(default=None, metadata={"read": v.member(SagaStepState)})
+    state: SagaStepState | None = stored(default=None, metadata={"read": v.member(SagaStepState)})
     """What became of it."""
-    start_time: datetime | None = field(default=None, metadata={"read": v.time})
+    start_time: datetime | None = stored(default=None, metadata={"read": v.time})
     """When the try began that decided; unset while it is pending."""
-    end_time: datetime | None = field(default=None, metadata={"read": v.time})
+    end_time: datetime | None = stored(default=None, metadata={"read": v.time})
     """When that try ended; unset while it is pending."""
 
 
@@ -1147,29 +1174,29 @@ class SagaStep:
 class SendNotificationRequest:
     """What to send to whom."""
 
-    user_id: str = field(default="", metadata={"read": v.same})
+    user_id: str = stored(default="", metadata={"read": v.same})
     """The person. Either this or `to` is required."""
-    channel: Channel | None = field(default=None, metadata={"read": v.member(Channel)})
+    channel: Channel | None = stored(default=None, metadata={"read": v.member(Channel)})
     """The channel; must be the template's."""
-    template: str = field(default="", metadata={"read": v.same})
+    template: str = stored(default="", metadata={"read": v.same})
     """Name of a template with a published version."""
-    variables: Mapping[str, Any] | None = field(default=None, metadata={"read": v.same})
+    variables: Mapping[str, Any] | None = stored(default=None, metadata={"read": v.same})
     """Values of the template's variables."""
-    locale: str = field(default="", metadata={"read": v.same})
+    locale: str = stored(default="", metadata={"read": v.same})
     """BCP 47 tag that overrides the person's language."""
-    priority: Priority | None = field(default=None, metadata={"read": v.member(Priority)})
+    priority: Priority | None = stored(default=None, metadata={"read": v.member(Priority)})
     """The lane."""
-    send_at: datetime | None = field(default=None, metadata={"read": v.time})
+    send_at: datetime | None = stored(default=None, metadata={"read": v.time})
     """When to send, at most 90 days ahead; unset or past means at once."""
-    expires_at: datetime | None = field(default=None, metadata={"read": v.time})
+    expires_at: datetime | None = stored(default=None, metadata={"read": v.time})
     """After which it is not sent any more; unset means never. Must be in the future and after `send_at`."""
-    category: str = field(default="", metadata={"read": v.same})
+    category: str = stored(default="", metadata={"read": v.same})
     """Category that overrides the template's."""
-    request_id: str = field(default="", metadata={"read": v.same})
+    request_id: str = stored(default="", metadata={"read": v.same})
     """Idempotency key, for callers that can't set the `Idempotency-Key` header. Both may be given when they are equal."""
-    metadata: Mapping[str, str] = field(default_factory=dict, metadata={"read": v.table(v.same)})
+    metadata: Mapping[str, str] = stored(default_factory=dict, metadata={"read": v.table(v.same)})
     """The sender's labels, returned by reads. Not for personal data."""
-    to: Addressee | None = field(default=None, metadata={"read": v.message(lambda: Addressee)})
+    to: Addressee | None = stored(default=None, metadata={"read": v.message(lambda: Addressee)})
     """An address in place of `user_id`."""
 
 
@@ -1177,11 +1204,11 @@ class SendNotificationRequest:
 class SendNotificationResponse:
     """Answers SendNotification."""
 
-    id: str = field(default="", metadata={"read": v.same})
+    id: str = stored(default="", metadata={"read": v.same})
     """The notification's id."""
-    status: NotificationStatus | None = field(default=None, metadata={"read": v.member(NotificationStatus)})
+    status: NotificationStatus | None = stored(default=None, metadata={"read": v.member(NotificationStatus)})
     """PENDING, or SCHEDULED for a later `send_at`."""
-    create_time: datetime | None = field(default=None, metadata={"read": v.time})
+    create_time: datetime | None = stored(default=None, metadata={"read": v.time})
     """When it was accepted."""
 
 
@@ -1189,13 +1216,13 @@ class SendNotificationResponse:
 class Suppression:
     """Forbids e-mail to an address, of whichever person."""
 
-    address: str = field(default="", metadata={"read": v.same})
+    address: str = stored(default="", metadata={"read": v.same})
     """The address, lower-case."""
-    reason: str = field(default="", metadata={"read": v.same})
+    reason: str = stored(default="", metadata={"read": v.same})
     """Why, such as "bounce", "complaint" or "manual"."""
-    create_time: datetime | None = field(default=None, metadata={"read": v.time})
+    create_time: datetime | None = stored(default=None, metadata={"read": v.time})
     """When it was added. Output only."""
-    evidence: str = field(default="", metadata={"read": v.same})
+    evidence: str = stored(default="", metadata={"read": v.same})
     """What was seen: for a bounce the mail server's reply, without the address. Output only."""
 
 
@@ -1203,27 +1230,27 @@ class Suppression:
 class Template:
     """A named text for one channel. Its texts live in versions."""
 
-    name: str = field(default="", metadata={"read": v.same})
+    name: str = stored(default="", metadata={"read": v.same})
     """Name, unique, 1 to 64 characters."""
-    channel: Channel | None = field(default=None, metadata={"read": v.member(Channel)})
+    channel: Channel | None = stored(default=None, metadata={"read": v.member(Channel)})
     """The channel it is for; never changes."""
-    category: str = field(default="", metadata={"read": v.same})
+    category: str = stored(default="", metadata={"read": v.same})
     """Category that people's preferences refer to, such as "billing"; empty for none."""
-    description: str = field(default="", metadata={"read": v.same})
+    description: str = stored(default="", metadata={"read": v.same})
     """What it is for, as a note to colleagues."""
-    mandatory: bool = field(default=False, metadata={"read": v.same})
+    mandatory: bool = stored(default=False, metadata={"read": v.same})
     """True for what is sent whatever people prefer, such as a password reset."""
-    on_unknown: OnUnknown | None = field(default=None, metadata={"read": v.member(OnUnknown)})
+    on_unknown: OnUnknown | None = stored(default=None, metadata={"read": v.member(OnUnknown)})
     """What happens when a delivery's outcome is unknown."""
-    default_locale: str = field(default="", metadata={"read": v.same})
+    default_locale: str = stored(default="", metadata={"read": v.same})
     """Locale used when none of a version's locales fits the person's."""
-    published_version: int = field(default=0, metadata={"read": v.integer})
+    published_version: int = stored(default=0, metadata={"read": v.integer})
     """The version that new notifications use; 0 before the first is published. Output only."""
-    latest_version: int = field(default=0, metadata={"read": v.integer})
+    latest_version: int = stored(default=0, metadata={"read": v.integer})
     """The newest version; 0 before the first is made. Output only."""
-    create_time: datetime | None = field(default=None, metadata={"read": v.time})
+    create_time: datetime | None = stored(default=None, metadata={"read": v.time})
     """When the template was created. Output only."""
-    update_time: datetime | None = field(default=None, metadata={"read": v.time})
+    update_time: datetime | None = stored(default=None, metadata={"read": v.time})
     """When the template was last changed or published. Output only."""
 
 
@@ -1231,47 +1258,51 @@ class Template:
 class TemplateVersion:
     """An immutable set of contents."""
 
-    template: str = field(default="", metadata={"read": v.same})
+    template: str = stored(default="", metadata={"read": v.same})
     """The template's name."""
-    version: int = field(default=0, metadata={"read": v.integer})
+    version: int = stored(default=0, metadata={"read": v.integer})
     """Number, from 1, without gaps. A template that is made again under a deleted one's name goes on where that one ended, so that a
     number never means two texts.
     """
-    contents: Mapping[str, Content] = field(default_factory=dict, metadata={"read": v.table(v.message(lambda: Content))})
+    contents: Mapping[str, Content] = stored(default_factory=dict, metadata={"read": v.table(v.message(lambda: Content))})
     """Contents by BCP 47 locale, in its canonical spelling: "pt_br" is kept as "pt-BR"."""
-    required_variables: tuple[str, ...] = field(default=(), metadata={"read": v.many(v.same)})
+    required_variables: tuple[str, ...] = stored(default=(), metadata={"read": v.many(v.same)})
     """Variables that every notification must give, found by parsing the contents of all locales, sorted. Those with a `default` filter
     or behind `is defined` are not among them. A variable whose value is null counts as not given.
     """
-    published: bool = field(default=False, metadata={"read": v.same})
+    published: bool = stored(default=False, metadata={"read": v.same})
     """True for the version that new notifications use. Output only."""
-    create_time: datetime | None = field(default=None, metadata={"read": v.time})
+    create_time: datetime | None = stored(default=None, metadata={"read": v.time})
     """When the version was made. Output only."""
-    locales: tuple[LocaleReport, ...] = field(default=(), metadata={"read": v.many(v.message(lambda: LocaleReport))})
+    locales: tuple[LocaleReport, ...] = stored(default=(), metadata={"read": v.many(v.message(lambda: LocaleReport))})
     """How complete each locale is, those of catalogues included, sorted. Output only."""
-    catalogs: Mapping[str, str] = field(default_factory=dict, metadata={"read": v.table(v.same)})
+    catalogs: Mapping[str, str] = stored(default_factory=dict, metadata={"read": v.table(v.same)})
     """Gettext PO files by BCP 47 locale, as they were given."""
+    findings: tuple[Finding, ...] = stored(default=(), metadata={"read": v.many(v.message(lambda: Finding))})
+    """What had better be otherwise, at most 100. Output only."""
+    variables_schema: Mapping[str, Any] | None = stored(default=None, metadata={"read": v.same})
+    """JSON Schema (draft 2020-12) of the variables; absent when there is none."""
 
 
 @dataclass(frozen=True)
 class TimelineEntry:
     """One thing that happened to a notification."""
 
-    time: datetime | None = field(default=None, metadata={"read": v.time})
+    time: datetime | None = stored(default=None, metadata={"read": v.time})
     """When."""
-    status: NotificationStatus | None = field(default=None, metadata={"read": v.member(NotificationStatus)})
+    status: NotificationStatus | None = stored(default=None, metadata={"read": v.member(NotificationStatus)})
     """The status it led to."""
-    attempt: int = field(default=0, metadata={"read": v.integer})
+    attempt: int = stored(default=0, metadata={"read": v.integer})
     """The try it belongs to, from 1; 0 before the first."""
-    reason: str = field(default="", metadata={"read": v.same})
+    reason: str = stored(default="", metadata={"read": v.same})
     """Why, in UPPER_SNAKE."""
-    detail: str = field(default="", metadata={"read": v.same})
+    detail: str = stored(default="", metadata={"read": v.same})
     """For people: the provider's reply or the rule that decided. Holds no address and no token."""
-    next_attempt_time: datetime | None = field(default=None, metadata={"read": v.time})
+    next_attempt_time: datetime | None = stored(default=None, metadata={"read": v.time})
     """When the next try is planned; unset when none is."""
-    devices: tuple[DeviceResult, ...] = field(default=(), metadata={"read": v.many(v.message(lambda: DeviceResult))})
+    devices: tuple[DeviceResult, ...] = stored(default=(), metadata={"read": v.many(v.message(lambda: DeviceResult))})
     """Push: what happened to each device."""
-    provider: str = field(default="", metadata={"read": v.same})
+    provider: str = stored(default="", metadata={"read": v.same})
     """The provider that took or refused it, such as "smtp.primary"; empty when none was called."""
 
 
@@ -1279,9 +1310,9 @@ class TimelineEntry:
 class UpsertResult:
     """The outcome of one person."""
 
-    id: str | None = field(default=None, metadata={"read": v.same})
+    id: str | None = stored(default=None, metadata={"read": v.same})
     """Our id of the person, who is as asked for now."""
-    error: Mapping[str, Any] | None = field(default=None, metadata={"read": v.same})
+    error: Mapping[str, Any] | None = stored(default=None, metadata={"read": v.same})
     """Why not."""
 
 
@@ -1289,27 +1320,27 @@ class UpsertResult:
 class User:
     """A person who can be notified."""
 
-    id: str = field(default="", metadata={"read": v.same})
+    id: str = stored(default="", metadata={"read": v.same})
     """UUIDv7, made by the server."""
-    email: str = field(default="", metadata={"read": v.same})
+    email: str = stored(default="", metadata={"read": v.same})
     """Address for e-mail, kept as given; unique without regard to case."""
-    name: str = field(default="", metadata={"read": v.same})
+    name: str = stored(default="", metadata={"read": v.same})
     """Display name. Empty when unknown."""
-    locale: str = field(default="", metadata={"read": v.same})
+    locale: str = stored(default="", metadata={"read": v.same})
     """Preferred language as a BCP 47 tag, such as "pt-BR". "en" when not given."""
-    timezone: str = field(default="", metadata={"read": v.same})
+    timezone: str = stored(default="", metadata={"read": v.same})
     """IANA time zone, such as "Europe/Paris". "UTC" when not given."""
-    role: Role | None = field(default=None, metadata={"read": v.member(Role)})
+    role: Role | None = stored(default=None, metadata={"read": v.member(Role)})
     """What the person's own token may do. Output only."""
-    create_time: datetime | None = field(default=None, metadata={"read": v.time})
+    create_time: datetime | None = stored(default=None, metadata={"read": v.time})
     """When the user was created. Output only."""
-    update_time: datetime | None = field(default=None, metadata={"read": v.time})
+    update_time: datetime | None = stored(default=None, metadata={"read": v.time})
     """When the user was last changed. Output only."""
-    etag: str = field(default="", metadata={"read": v.same})
+    etag: str = stored(default="", metadata={"read": v.same})
     """Stands for this state of the user (AIP-154). In an update: ABORTED when the user has changed since. Over REST it is the ETag, and
     `If-Match` says the same.
     """
-    external_id: str = field(default="", metadata={"read": v.same})
+    external_id: str = stored(default="", metadata={"read": v.same})
     """The id that the person has in your own system, unique within the project; empty for none. It stands in for `id` wherever that is
     asked for.
     """
@@ -1319,9 +1350,9 @@ class User:
 class WatchChangesResponse:
     """One change."""
 
-    change: Change | None = field(default=None, metadata={"read": v.message(lambda: Change)})
+    change: Change | None = stored(default=None, metadata={"read": v.message(lambda: Change)})
     """The change."""
-    cursor: str = field(default="", metadata={"read": v.same})
+    cursor: str = stored(default="", metadata={"read": v.same})
     """Its cursor: what a reader resumes with."""
 
 
@@ -1329,15 +1360,15 @@ class WatchChangesResponse:
 class WebhookAttempt:
     """One call of an endpoint."""
 
-    time: datetime | None = field(default=None, metadata={"read": v.time})
+    time: datetime | None = stored(default=None, metadata={"read": v.time})
     """When."""
-    duration: timedelta | None = field(default=None, metadata={"read": v.duration})
+    duration: timedelta | None = stored(default=None, metadata={"read": v.duration})
     """How long it took."""
-    status: int = field(default=0, metadata={"read": v.integer})
+    status: int = stored(default=0, metadata={"read": v.integer})
     """The status that the endpoint has answered with; 0 when it did not answer."""
-    reason: str = field(default="", metadata={"read": v.same})
+    reason: str = stored(default="", metadata={"read": v.same})
     """Why there is no answer, such as "TIMEOUT" or "ADDRESS_FORBIDDEN"; empty when there is one."""
-    reply: str = field(default="", metadata={"read": v.same})
+    reply: str = stored(default="", metadata={"read": v.same})
     """The first kilobyte of the answer, as text."""
 
 
@@ -1345,21 +1376,21 @@ class WebhookAttempt:
 class WebhookDelivery:
     """An event on its way to an endpoint. Kept for as long as the feed keeps changes."""
 
-    id: str = field(default="", metadata={"read": v.same})
+    id: str = stored(default="", metadata={"read": v.same})
     """The `webhook-id` header: the same at each attempt and replay, so that a receiver can leave out what it has handled."""
-    type: str = field(default="", metadata={"read": v.same})
+    type: str = stored(default="", metadata={"read": v.same})
     """The event, such as "notification.sent"."""
-    notification_id: str = field(default="", metadata={"read": v.same})
+    notification_id: str = stored(default="", metadata={"read": v.same})
     """The notification that has changed; empty for a test."""
-    cursor: str = field(default="", metadata={"read": v.same})
+    cursor: str = stored(default="", metadata={"read": v.same})
     """The change's place in the feed; empty for a test."""
-    state: WebhookDeliveryState | None = field(default=None, metadata={"read": v.member(WebhookDeliveryState)})
+    state: WebhookDeliveryState | None = stored(default=None, metadata={"read": v.member(WebhookDeliveryState)})
     """What became of it."""
-    next_attempt_time: datetime | None = field(default=None, metadata={"read": v.time})
+    next_attempt_time: datetime | None = stored(default=None, metadata={"read": v.time})
     """When it is tried next."""
-    create_time: datetime | None = field(default=None, metadata={"read": v.time})
+    create_time: datetime | None = stored(default=None, metadata={"read": v.time})
     """When it was first tried."""
-    attempts: tuple[WebhookAttempt, ...] = field(default=(), metadata={"read": v.many(v.message(lambda: WebhookAttempt))})
+    attempts: tuple[WebhookAttempt, ...] = stored(default=(), metadata={"read": v.many(v.message(lambda: WebhookAttempt))})
     """The last 20 attempts, oldest first."""
 
 
@@ -1367,35 +1398,35 @@ class WebhookDelivery:
 class WebhookEndpoint:
     """An address that is called with each change of the project's notifications (standardwebhooks.com)."""
 
-    id: str = field(default="", metadata={"read": v.same})
+    id: str = stored(default="", metadata={"read": v.same})
     """UUIDv7, made by the server."""
-    url: str = field(default="", metadata={"read": v.same})
+    url: str = stored(default="", metadata={"read": v.same})
     """Where events are posted: https, a public address, port 443 or above 1023. Redirects are not followed."""
-    description: str = field(default="", metadata={"read": v.same})
+    description: str = stored(default="", metadata={"read": v.same})
     """For people."""
-    statuses: tuple[NotificationStatus, ...] = field(default=(), metadata={"read": v.many(v.member(NotificationStatus))})
+    statuses: tuple[NotificationStatus, ...] = stored(default=(), metadata={"read": v.many(v.member(NotificationStatus))})
     """Only changes to one of these; empty for all."""
-    channel: Channel | None = field(default=None, metadata={"read": v.member(Channel)})
+    channel: Channel | None = stored(default=None, metadata={"read": v.member(Channel)})
     """Only those of this channel."""
-    template: str = field(default="", metadata={"read": v.same})
+    template: str = stored(default="", metadata={"read": v.same})
     """Only those of this template."""
-    category: str = field(default="", metadata={"read": v.same})
+    category: str = stored(default="", metadata={"read": v.same})
     """Only those of this category."""
-    metadata: tuple[str, ...] = field(default=(), metadata={"read": v.many(v.same)})
+    metadata: tuple[str, ...] = stored(default=(), metadata={"read": v.many(v.same)})
     """Only those that carry all of these labels, each as `name=value`."""
-    disabled: bool = field(default=False, metadata={"read": v.same})
+    disabled: bool = stored(default=False, metadata={"read": v.same})
     """True for one that gets nothing. False in an update also takes up one that was paused or gone."""
-    state: WebhookEndpointState | None = field(default=None, metadata={"read": v.member(WebhookEndpointState)})
+    state: WebhookEndpointState | None = stored(default=None, metadata={"read": v.member(WebhookEndpointState)})
     """Whether it gets events."""
-    state_reason: str = field(default="", metadata={"read": v.same})
+    state_reason: str = stored(default="", metadata={"read": v.same})
     """Why it is paused or gone."""
-    failing_since: datetime | None = field(default=None, metadata={"read": v.time})
+    failing_since: datetime | None = stored(default=None, metadata={"read": v.time})
     """Since when nothing was taken; unset while it takes events."""
-    waiting_count: int = field(default=0, metadata={"read": v.integer})
+    waiting_count: int = stored(default=0, metadata={"read": v.integer})
     """How many changes of the feed have not been looked at for it. Grows while it fails or is slow."""
-    create_time: datetime | None = field(default=None, metadata={"read": v.time})
+    create_time: datetime | None = stored(default=None, metadata={"read": v.time})
     """When it was created."""
-    update_time: datetime | None = field(default=None, metadata={"read": v.time})
+    update_time: datetime | None = stored(default=None, metadata={"read": v.time})
     """When its owner last changed it."""
-    user_id: str = field(default="", metadata={"read": v.same})
+    user_id: str = stored(default="", metadata={"read": v.same})
     """Only those to this person: Clarion's id or your own (`external_id`). Answered as Clarion's."""

@@ -302,6 +302,8 @@ class TemplateVersion(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     LOCALES_FIELD_NUMBER: _builtins.int
     CATALOGS_FIELD_NUMBER: _builtins.int
+    FINDINGS_FIELD_NUMBER: _builtins.int
+    VARIABLES_SCHEMA_FIELD_NUMBER: _builtins.int
     template: _builtins.str
     """The template's name."""
     version: _builtins.int
@@ -332,6 +334,14 @@ class TemplateVersion(_message.Message):
     def catalogs(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """gettext PO files by BCP 47 locale, as they were given."""
 
+    @_builtins.property
+    def findings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Finding]:
+        """What had better be otherwise, at most 100. Output only."""
+
+    @_builtins.property
+    def variables_schema(self) -> _struct_pb2.Struct:
+        """JSON Schema (draft 2020-12) of the variables; absent when there is none."""
+
     def __init__(
         self,
         *,
@@ -343,11 +353,47 @@ class TemplateVersion(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         locales: _abc.Iterable[Global___LocaleReport] | None = ...,
         catalogs: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        findings: _abc.Iterable[Global___Finding] | None = ...,
+        variables_schema: _struct_pb2.Struct | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "variables_schema", b"variables_schema"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["catalogs", b"catalogs", "contents", b"contents", "create_time", b"create_time", "locales", b"locales", "published", b"published", "required_variables", b"required_variables", "template", b"template", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["catalogs", b"catalogs", "contents", b"contents", "create_time", b"create_time", "findings", b"findings", "locales", b"locales", "published", b"published", "required_variables", b"required_variables", "template", b"template", "variables_schema", b"variables_schema", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TemplateVersion: _TypeAlias = TemplateVersion  # noqa: Y015
+
+@_typing.final
+class Finding(_message.Message):
+    """Finding is something in a version that had better be otherwise; it does not keep the version from being used."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RULE_FIELD_NUMBER: _builtins.int
+    FIELD_FIELD_NUMBER: _builtins.int
+    LINE_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    rule: _builtins.str
+    """The rule, such as "image-without-alt"; docs/templates.md lists them."""
+    field: _builtins.str
+    """The field, such as "contents.en.html"."""
+    line: _builtins.int
+    """The line in it, from 1."""
+    description: _builtins.str
+    """What is the matter and what to do."""
+    def __init__(
+        self,
+        *,
+        rule: _builtins.str = ...,
+        field: _builtins.str = ...,
+        line: _builtins.int = ...,
+        description: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "field", b"field", "line", b"line", "rule", b"rule"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Finding: _TypeAlias = Finding  # noqa: Y015

@@ -285,6 +285,7 @@ class CreateVersionRequest(_message.Message):
     CONTENTS_FIELD_NUMBER: _builtins.int
     PUBLISH_FIELD_NUMBER: _builtins.int
     CATALOGS_FIELD_NUMBER: _builtins.int
+    VARIABLES_SCHEMA_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The template's name."""
     publish: _builtins.bool
@@ -301,6 +302,12 @@ class CreateVersionRequest(_message.Message):
         locale's content. GetCatalog writes them for translators. Fuzzy and empty entries count as not translated.
         """
 
+    @_builtins.property
+    def variables_schema(self) -> _struct_pb2.Struct:
+        """JSON Schema (draft 2020-12) of the variables: every variable of the contents must be declared in its `properties`, and a send whose
+        variables do not keep to it is refused. The first of a member's `examples` fills previews, and is rendered in every locale.
+        """
+
     def __init__(
         self,
         *,
@@ -308,10 +315,11 @@ class CreateVersionRequest(_message.Message):
         contents: _abc.Mapping[_builtins.str, _template_pb2.Content] | None = ...,
         publish: _builtins.bool = ...,
         catalogs: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        variables_schema: _struct_pb2.Struct | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["variables_schema", b"variables_schema"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["catalogs", b"catalogs", "contents", b"contents", "name", b"name", "publish", b"publish"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["catalogs", b"catalogs", "contents", b"contents", "name", b"name", "publish", b"publish", "variables_schema", b"variables_schema"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -450,6 +458,127 @@ class ListVersionsResponse(_message.Message):
 Global___ListVersionsResponse: _TypeAlias = ListVersionsResponse  # noqa: Y015
 
 @_typing.final
+class LintContentsRequest(_message.Message):
+    """LintContentsRequest carries what a version would be made of."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class ContentsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> _template_pb2.Content: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _template_pb2.Content | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class CatalogsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    DEFAULT_LOCALE_FIELD_NUMBER: _builtins.int
+    CONTENTS_FIELD_NUMBER: _builtins.int
+    CATALOGS_FIELD_NUMBER: _builtins.int
+    VARIABLES_SCHEMA_FIELD_NUMBER: _builtins.int
+    channel: _channel_pb2.Channel.ValueType
+    """The channel of the template."""
+    default_locale: _builtins.str
+    """The template's default locale; "en" when empty."""
+    @_builtins.property
+    def contents(self) -> _containers.MessageMap[_builtins.str, _template_pb2.Content]:
+        """Contents by BCP 47 locale."""
+
+    @_builtins.property
+    def catalogs(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """gettext PO files by BCP 47 locale."""
+
+    @_builtins.property
+    def variables_schema(self) -> _struct_pb2.Struct:
+        """JSON Schema of the variables."""
+
+    def __init__(
+        self,
+        *,
+        channel: _channel_pb2.Channel.ValueType = ...,
+        default_locale: _builtins.str = ...,
+        contents: _abc.Mapping[_builtins.str, _template_pb2.Content] | None = ...,
+        catalogs: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        variables_schema: _struct_pb2.Struct | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["variables_schema", b"variables_schema"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["catalogs", b"catalogs", "channel", b"channel", "contents", b"contents", "default_locale", b"default_locale", "variables_schema", b"variables_schema"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LintContentsRequest: _TypeAlias = LintContentsRequest  # noqa: Y015
+
+@_typing.final
+class LintContentsResponse(_message.Message):
+    """LintContentsResponse answers LintContents. What CreateVersion would refuse is the call's error."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FINDINGS_FIELD_NUMBER: _builtins.int
+    REQUIRED_VARIABLES_FIELD_NUMBER: _builtins.int
+    LOCALES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def findings(self) -> _containers.RepeatedCompositeFieldContainer[_template_pb2.Finding]:
+        """What had better be otherwise."""
+
+    @_builtins.property
+    def required_variables(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Variables that every notification must give."""
+
+    @_builtins.property
+    def locales(self) -> _containers.RepeatedCompositeFieldContainer[_template_pb2.LocaleReport]:
+        """How complete each locale is."""
+
+    def __init__(
+        self,
+        *,
+        findings: _abc.Iterable[_template_pb2.Finding] | None = ...,
+        required_variables: _abc.Iterable[_builtins.str] | None = ...,
+        locales: _abc.Iterable[_template_pb2.LocaleReport] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["findings", b"findings", "locales", b"locales", "required_variables", b"required_variables"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LintContentsResponse: _TypeAlias = LintContentsResponse  # noqa: Y015
+
+@_typing.final
 class GetCatalogRequest(_message.Message):
     """GetCatalogRequest names a version and a locale."""
 
@@ -584,7 +713,7 @@ class PreviewTemplateRequest(_message.Message):
     """The person's IANA time zone, such as "Europe/Paris", which times are written in; UTC when empty."""
     @_builtins.property
     def variables(self) -> _struct_pb2.Struct:
-        """Values of the template's variables."""
+        """Values of the template's variables; the examples of the version's `variables_schema` when there are none."""
 
     def __init__(
         self,

@@ -75,6 +75,11 @@ class TemplateServiceStub(object):
                 request_serializer=clarion_dot_template_dot_v1_dot_template__service__pb2.PublishVersionRequest.SerializeToString,
                 response_deserializer=clarion_dot_template_dot_v1_dot_template__service__pb2.PublishVersionResponse.FromString,
                 _registered_method=True)
+        self.LintContents = channel.unary_unary(
+                '/clarion.template.v1.TemplateService/LintContents',
+                request_serializer=clarion_dot_template_dot_v1_dot_template__service__pb2.LintContentsRequest.SerializeToString,
+                response_deserializer=clarion_dot_template_dot_v1_dot_template__service__pb2.LintContentsResponse.FromString,
+                _registered_method=True)
         self.GetCatalog = channel.unary_unary(
                 '/clarion.template.v1.TemplateService/GetCatalog',
                 request_serializer=clarion_dot_template_dot_v1_dot_template__service__pb2.GetCatalogRequest.SerializeToString,
@@ -147,6 +152,13 @@ class TemplateServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def LintContents(self, request, context):
+        """LintContents answers what CreateVersion would find and refuse, for a template that need not exist. Nothing is kept.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetCatalog(self, request, context):
         """GetCatalog writes a gettext PO file with the texts of a version in one locale, translated as far as they are.
         """
@@ -203,6 +215,11 @@ def add_TemplateServiceServicer_to_server(servicer, server):
                     servicer.PublishVersion,
                     request_deserializer=clarion_dot_template_dot_v1_dot_template__service__pb2.PublishVersionRequest.FromString,
                     response_serializer=clarion_dot_template_dot_v1_dot_template__service__pb2.PublishVersionResponse.SerializeToString,
+            ),
+            'LintContents': grpc.unary_unary_rpc_method_handler(
+                    servicer.LintContents,
+                    request_deserializer=clarion_dot_template_dot_v1_dot_template__service__pb2.LintContentsRequest.FromString,
+                    response_serializer=clarion_dot_template_dot_v1_dot_template__service__pb2.LintContentsResponse.SerializeToString,
             ),
             'GetCatalog': grpc.unary_unary_rpc_method_handler(
                     servicer.GetCatalog,
@@ -432,6 +449,33 @@ class TemplateService(object):
             '/clarion.template.v1.TemplateService/PublishVersion',
             clarion_dot_template_dot_v1_dot_template__service__pb2.PublishVersionRequest.SerializeToString,
             clarion_dot_template_dot_v1_dot_template__service__pb2.PublishVersionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LintContents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/clarion.template.v1.TemplateService/LintContents',
+            clarion_dot_template_dot_v1_dot_template__service__pb2.LintContentsRequest.SerializeToString,
+            clarion_dot_template_dot_v1_dot_template__service__pb2.LintContentsResponse.FromString,
             options,
             channel_credentials,
             insecure,

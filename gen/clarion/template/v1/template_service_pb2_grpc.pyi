@@ -49,6 +49,8 @@ class TemplateServiceStub:
     """ListVersions reads a page of a template's versions, newest first."""
     PublishVersion: _grpc.UnaryUnaryMultiCallable[_template_service_pb2.PublishVersionRequest, _template_service_pb2.PublishVersionResponse]
     """PublishVersion makes new notifications use the version; an older one rolls back."""
+    LintContents: _grpc.UnaryUnaryMultiCallable[_template_service_pb2.LintContentsRequest, _template_service_pb2.LintContentsResponse]
+    """LintContents answers what CreateVersion would find and refuse, for a template that need not exist. Nothing is kept."""
     GetCatalog: _grpc.UnaryUnaryMultiCallable[_template_service_pb2.GetCatalogRequest, _template_service_pb2.GetCatalogResponse]
     """GetCatalog writes a gettext PO file with the texts of a version in one locale, translated as far as they are."""
     PreviewTemplate: _grpc.UnaryUnaryMultiCallable[_template_service_pb2.PreviewTemplateRequest, _template_service_pb2.PreviewTemplateResponse]
@@ -75,6 +77,8 @@ class TemplateServiceAsyncStub(TemplateServiceStub):
     """ListVersions reads a page of a template's versions, newest first."""
     PublishVersion: _aio.UnaryUnaryMultiCallable[_template_service_pb2.PublishVersionRequest, _template_service_pb2.PublishVersionResponse]  # type: ignore[assignment]
     """PublishVersion makes new notifications use the version; an older one rolls back."""
+    LintContents: _aio.UnaryUnaryMultiCallable[_template_service_pb2.LintContentsRequest, _template_service_pb2.LintContentsResponse]  # type: ignore[assignment]
+    """LintContents answers what CreateVersion would find and refuse, for a template that need not exist. Nothing is kept."""
     GetCatalog: _aio.UnaryUnaryMultiCallable[_template_service_pb2.GetCatalogRequest, _template_service_pb2.GetCatalogResponse]  # type: ignore[assignment]
     """GetCatalog writes a gettext PO file with the texts of a version in one locale, translated as far as they are."""
     PreviewTemplate: _aio.UnaryUnaryMultiCallable[_template_service_pb2.PreviewTemplateRequest, _template_service_pb2.PreviewTemplateResponse]  # type: ignore[assignment]
@@ -146,6 +150,14 @@ class TemplateServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_template_service_pb2.PublishVersionResponse, _abc.Awaitable[_template_service_pb2.PublishVersionResponse]]:
         """PublishVersion makes new notifications use the version; an older one rolls back."""
+
+    @_abc_1.abstractmethod
+    def LintContents(
+        self,
+        request: _template_service_pb2.LintContentsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_template_service_pb2.LintContentsResponse, _abc.Awaitable[_template_service_pb2.LintContentsResponse]]:
+        """LintContents answers what CreateVersion would find and refuse, for a template that need not exist. Nothing is kept."""
 
     @_abc_1.abstractmethod
     def GetCatalog(

@@ -1,7 +1,8 @@
 """`clarion templates`: templates as files, for version control and CI.
 
 A folder has a folder per template: `welcome/meta.yaml` (channel, category, description ...) and per locale `en.subject.txt`, `en.html`, `en.txt`
-for e-mail (`en.mjml` in place of `en.html`), or `en.push.yaml` for push; `pl.po` translates the default locale's files into Polish.
+for e-mail (`en.mjml` in place of `en.html`), or `en.push.yaml` for push; `pl.po` translates the default locale's files into Polish,
+and `variables.schema.json` is the JSON Schema of the variables.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import difflib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 import yaml
@@ -22,9 +23,10 @@ from clarion_client.models import Template
 
 app = typer.Typer(no_args_is_help=True, help="Templates, also as files.")
 COLUMNS = ("name", "channel", "category", "latest_version", "published_version", "update_time")
-_META = ("channel", "category", "description", "mandatory", "on_unknown")
+_META = ("channel", "category", "default_locale", "description", "mandatory", "on_unknown")
 _PARTS = {"subject": ".subject.txt", "mjml": ".mjml", "html": ".html", "text": ".txt"}
 _CATALOG = ".po"
+_SCHEMA = "variables.schema.json"
 Folder = Annotated[Path, typer.Option("--folder", "-f", help="The folder of templates.")]
 Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME...]", help="All when none is named.")]
 
@@ -91,7 +93,7 @@ def pull(names: Names = None, folder: Folder = Path("templates")) -> None:
             session.err.print(f"{template.name}: nothing is published")
             continue
         version = v.encode(session.clarion.templates.get_version(template.name, template.published_version))
-        write(folder / template.name, v.encode(template), version["contents"], version.get("catalogs", {}))
+        write(folder / template.name, v.encode(template), Source.of(version))
         session.say(f"{template.name}: version {template.published_version}")
 
 
@@ -99,8 +101,8 @@ def pull(names: Names = None, folder: Folder = Path("templates")) -> None:
 def diff(names: Names = None, folder: Folder = Path("templates")) -> int:
     """Compare the files with what is published; exit 1 when they differ."""
     differing = 0
-    for name, _, contents, catalogs in read_all(folder, names):
-        lines = list(_difference(name, contents, catalogs))
+    for name, _, source in read_all(folder, names):
+        lines = list(_difference(name, source))
         differing += bool(lines)
         for line in lines:
             colour = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "")
@@ -117,8 +119,8 @@ def push(
     draft: Annotated[bool, typer.Option("--draft", help="Make versions, publish none.")] = False,
 ) -> None:
     """Make a version of each template whose files differ from what is published, and publish it."""
-    for name, meta, contents, catalogs in read_all(folder, names):
-        if not list(_difference(name, contents, catalogs)):
+    for name, meta, source in read_all(folder, names):
+        if not list(_difference(name, source)):
             session.say(f"{name}: unchanged")
             continue
         if dry_run:
@@ -128,28 +130,69 @@ def push(
             session.clarion.templates.get(name)
         except errors.NotFound:
             session.clarion.templates.create(name=name, **{key: meta[key] for key in _META if key in meta})
-        made = session.clarion.templates.create_version(name, contents=contents, catalogs=catalogs, publish=not draft)
+        made = session.clarion.templates.create_version(name, **source._asdict(), publish=not draft)
         session.say(f"{name}: version {made.version}{' (draft)' if draft else ' published'}")
 
 
-def write(folder: Path, meta: dict[str, Any], contents: dict[str, dict[str, Any]], catalogs: dict[str, str]) -> None:
+@app.command("lint")
+def lint(
+    names: Names = None,
+    folder: Folder = Path("templates"),
+    strict: Annotated[bool, typer.Option("--strict", help="Findings are errors.")] = False,
+) -> int:
+    """Check files without pushing them; exit 1 for what would be refused, and with --strict for every finding."""
+    refused, found = 0, 0
+    for name, meta, source in read_all(folder, names):
+        try:
+            checked = session.clarion.templates.lint_contents(
+                channel=meta.get("channel", "email"), default_locale=meta.get("default_locale"), **source._asdict()
+            )
+        except errors.InvalidRequest as error:
+            refused += 1
+            for violation in error.violations:
+                session.out.print(f"{name}: error: {violation.field}: {violation.description}", style="red", markup=False)
+            continue
+        found += len(checked.findings)
+        for finding in checked.findings:
+            line = f"{name}: {finding.field}:{finding.line}: {finding.description} ({finding.rule})"
+            session.out.print(line, style="yellow", markup=False)
+    session.say(f"{refused} refused, {found} findings")
+    return EXIT_REFUSED if refused or (strict and found) else 0
+
+
+class Source(NamedTuple):
+    """What a version is made of."""
+
+    contents: dict[str, dict[str, Any]]
+    catalogs: dict[str, str]
+    variables_schema: dict[str, Any]
+
+    @classmethod
+    def of(cls, version: dict[str, Any]) -> Source:
+        """That of a version as the API answers it."""
+        return cls(version.get("contents", {}), version.get("catalogs", {}), version.get("variables_schema", {}))
+
+
+def write(folder: Path, meta: dict[str, Any], source: Source) -> None:
     """A template as files."""
     folder.mkdir(parents=True, exist_ok=True)
     kept = {name: meta[name] for name in _META if meta.get(name)}
     (folder / "meta.yaml").write_text(yaml.safe_dump(kept, sort_keys=True, allow_unicode=True))
-    for locale, content in contents.items():
+    for locale, content in source.contents.items():
         for part, ending in _PARTS.items():
             if content.get(part):
                 (folder / f"{locale}{ending}").write_text(content[part])
         pushed = {name: value for name, value in content.items() if name not in _PARTS}
         if pushed:
             (folder / f"{locale}.push.yaml").write_text(yaml.safe_dump(pushed, sort_keys=True, allow_unicode=True))
-    for locale, catalog in catalogs.items():
+    for locale, catalog in source.catalogs.items():
         (folder / f"{locale}{_CATALOG}").write_text(catalog)
+    if source.variables_schema:
+        (folder / _SCHEMA).write_text(json.dumps(source.variables_schema, indent=2, ensure_ascii=False) + "\n")
 
 
-def read(folder: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]], dict[str, str]]:
-    """A template from files: its description, its contents and its catalogues by locale. Raises UsageProblem."""
+def read(folder: Path) -> tuple[dict[str, Any], Source]:
+    """A template from files: its description, and what its version is made of. Raises UsageProblem."""
     try:
         meta = yaml.safe_load((folder / "meta.yaml").read_text()) or {}
         contents: dict[str, dict[str, Any]] = {}
@@ -161,14 +204,15 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]], dict[
                     contents.setdefault(locale, {})[part] = path.read_text()
             if path.name.endswith(".push.yaml"):
                 contents.setdefault(path.name.removesuffix(".push.yaml"), {}).update(yaml.safe_load(path.read_text()) or {})
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        schema = json.loads((folder / _SCHEMA).read_text()) if (folder / _SCHEMA).exists() else {}
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise UsageProblem(f"{folder}: {error}") from None
     if not contents:
         raise UsageProblem(f"{folder}: has no locale, such as en.subject.txt and en.html, or en.push.yaml")
-    return meta, contents, catalogs
+    return meta, Source(contents, catalogs, schema)
 
 
-def read_all(folder: Path, names: list[str] | None) -> Iterator[tuple[str, dict[str, Any], dict[str, dict[str, Any]], dict[str, str]]]:
+def read_all(folder: Path, names: list[str] | None) -> Iterator[tuple[str, dict[str, Any], Source]]:
     """Every template of a folder, or those that are named. Raises UsageProblem."""
     if not folder.is_dir():
         raise UsageProblem(f"{folder} is no folder; get one with: clarion templates pull --folder {folder}")
@@ -187,18 +231,22 @@ def _wanted(names: list[str] | None) -> Iterator[Template]:
         yield from session.clarion.templates.list(page_size=200)
 
 
-def _difference(name: str, contents: dict[str, dict[str, Any]], catalogs: dict[str, str]) -> Iterator[str]:
+def _difference(name: str, source: Source) -> Iterator[str]:
     try:
         number = session.clarion.templates.get(name).published_version
         published = v.encode(session.clarion.templates.get_version(name, number)) if number else {}
     except errors.NotFound:
         published = {}
-    before = {**published.get("contents", {}), **{locale: {"po": text} for locale, text in published.get("catalogs", {}).items()}}
-    after = {**contents, **{locale: {"po": text} for locale, text in catalogs.items()}}
+    before, after = _parts(Source.of(published)), _parts(source)
     for locale in sorted({*before, *after}):
         for part in sorted({*before.get(locale, {}), *after.get(locale, {})}):
             old, new = (_lines(side.get(locale, {}).get(part, "")) for side in (before, after))
             yield from difflib.unified_diff(old, new, f"published/{name}/{locale}.{part}", f"files/{name}/{locale}.{part}", lineterm="")
+
+
+def _parts(source: Source) -> dict[str, dict[str, Any]]:
+    parts: dict[str, dict[str, Any]] = {**source.contents, **{locale: {"po": text} for locale, text in source.catalogs.items()}}
+    return {**parts, "variables": {"schema.json": source.variables_schema}} if source.variables_schema else parts
 
 
 def _lines(value: Any) -> list[str]:
