@@ -274,8 +274,10 @@ async def _wire(stack: AsyncExitStack, settings: Settings, parts: _Parts) -> tup
     notifications = Notifications(store, parts.cancellation, watchers, parts.budget, parts.captures, people=users)
     desk = _open_desk(stack, settings, parts, relay=relay, users=users)
     dispatcher = Dispatcher(server_chain(parts.authenticator, Door.PUBLIC))
-    dispatcher.add(NOTIFICATION_SERVICE, NotificationServicer(sender=sender, evaluation=evaluation, notifications=notifications))
     servicers = {
+        NOTIFICATION_SERVICE: NotificationServicer(
+            sender=sender, evaluation=evaluation, notifications=notifications, bulk_in_flight=accept.bulk_in_flight
+        ),
         CHANGE_SERVICE: ChangeServicer(_open_feed(stack, feed, users)),
         WEBHOOK_SERVICE: _open_webhook_desk(settings, endpoints, users),
         DEAD_LETTER_SERVICE: desk,

@@ -15,6 +15,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from gateway.http_limits import Connections, address_group
 from mesh.errors import DeadlineExceeded, InvalidArgument, ResourceExhausted, ServiceError, Unavailable
+from transcoding.asgi import BODY_TAKEN
 from transcoding.errors import Rendered
 
 Refuse = Callable[[ServiceError], Rendered]
@@ -63,6 +64,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._parsed_bytes = 0
         self._unread_bytes = 0  # of the body's framing since the last byte of the body itself
         self._held_bytes = 0
+        self._streamed = False  # whether the body is read as a stream, which may take its time
         self._deadline: TimerHandle | None = None
         self._stalled: TimerHandle | None = None
         self._refusal: ServiceError | None = None
@@ -99,7 +101,7 @@ class LimitedProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         if self._is(_Reading.BODY):
-            if self._deadline is None:
+            if self._deadline is None and not self._streamed:
                 self._set_deadline(self._limits.body_s)
         elif self._is(_Reading.HEAD) or self._head_bytes:
             self._await_request()
@@ -139,6 +141,8 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self.scope["extensions"] = {BODY_TAKEN: self._body_taken}  # type: ignore[dict-item]  # of our own
+        self._streamed = False
         self._reading = _Reading.HEAD
         self._parsed_bytes = 0
 
@@ -258,6 +262,15 @@ class LimitedProtocol(HttpToolsProtocol):
         self._all.busy(self)
         # a client that reads nothing would keep a closing connection for ever
         self._set_deadline(_LINGER_S)
+
+    def _body_taken(self, size: int) -> None:
+        """The application reads the body as a stream, which has a limit of its own in time; `size` bytes are held no longer."""
+        if self._is(_Reading.BODY) and not self._streamed:
+            self._streamed = True
+            self._set_deadline(None)
+        size = min(size, self._held_bytes)
+        self._all.budget.give_back(size)
+        self._held_bytes -= size
 
     def _give_back(self) -> None:
         self._all.budget.give_back(self._held_bytes)

@@ -2,29 +2,34 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 
 from clarion.notification.v1 import notification_service_pb2 as rpc
 from clarion.notification.v1.notification_service_pb2_grpc import NotificationServiceServicer
 from gateway.accepting.convert import draft_of, evaluation_message, fingerprint_of, question_of, send_response
 from gateway.accepting.evaluation import Evaluation
+from gateway.accepting.pacing import paced
 from gateway.accepting.use_cases import Key, Sender, choose_key
 from gateway.notifications.convert import filters_of, notification_message
 from gateway.notifications.use_cases import Notifications
 from mesh.context import current
-from mesh.errors import ServiceError
+from mesh.errors import InvalidArgument, ServiceError
+from mesh.rpc.pipelining import in_order
 from mesh.rpc.status import to_status
 from mesh.rpc.validation import validate
 
 IDEMPOTENCY_KEY = "idempotency-key"
+_ITEM_BYTES = 1024
 
 
 class NotificationServicer(NotificationServiceServicer):
     """Serves notifications. `context` is unused: what a call carries is in `mesh.context.current()`."""
 
-    def __init__(self, *, sender: Sender, evaluation: Evaluation, notifications: Notifications) -> None:
+    def __init__(self, *, sender: Sender, evaluation: Evaluation, notifications: Notifications, bulk_in_flight: int) -> None:
         self._sender = sender
         self._evaluation = evaluation
         self._notifications = notifications
+        self._bulk_in_flight = bulk_in_flight
 
     async def SendNotification(self, request: rpc.SendNotificationRequest, context: object) -> rpc.SendNotificationResponse:
         text = choose_key(current().metadata.get(IDEMPOTENCY_KEY, ""), request.request_id)
@@ -48,6 +53,30 @@ class NotificationServicer(NotificationServiceServicer):
             return rpc.BatchSendResult(accepted=send_response(await self._sender.send(draft_of(item), key, report=False)))
         except ServiceError as error:
             return rpc.BatchSendResult(error=to_status(error))
+
+    async def BulkSendNotifications(
+        self, request_iterator: AsyncIterator[rpc.BulkSendNotificationsRequest], context: object
+    ) -> AsyncIterator[rpc.BulkSendNotificationsResponse]:
+        if IDEMPOTENCY_KEY in current().metadata:
+            raise InvalidArgument.of(IDEMPOTENCY_KEY, "is not taken by a stream: give each item a request_id of its own")
+        async with aclosing(in_order(request_iterator, self._send_group, weigh=_weight, most=self._bulk_in_flight)) as responses:
+            async for response in responses:
+                yield response
+
+    async def _send_group(self, request: rpc.BulkSendNotificationsRequest) -> rpc.BulkSendNotificationsResponse:
+        outcomes = await paced(request.notifications, self._send_keyed)
+        results = [
+            rpc.BulkSendResult(request_id=item.request_id, error=to_status(outcome))
+            if isinstance(outcome, ServiceError)
+            else rpc.BulkSendResult(request_id=item.request_id, accepted=outcome)
+            for item, outcome in zip(request.notifications, outcomes, strict=True)
+        ]
+        return rpc.BulkSendNotificationsResponse(results=results)
+
+    async def _send_keyed(self, item: rpc.SendNotificationRequest) -> rpc.SendNotificationResponse:
+        validate(item)
+        key = Key(item.request_id, fingerprint_of(item)) if item.request_id else None
+        return send_response(await self._sender.send(draft_of(item), key, report=False))
 
     async def EvaluateDelivery(self, request: rpc.EvaluateDeliveryRequest, context: object) -> rpc.EvaluateDeliveryResponse:
         return evaluation_message(await self._evaluation.evaluate(current().caller, question_of(request)))
@@ -76,3 +105,8 @@ class NotificationServicer(NotificationServiceServicer):
     ) -> AsyncIterator[rpc.WatchNotificationResponse]:
         async for state in self._notifications.watch(current().caller, request.id):
             yield rpc.WatchNotificationResponse(notification=notification_message(state))
+
+
+def _weight(request: rpc.BulkSendNotificationsRequest) -> int:
+    """Items, of which large ones count for several, so that what is in hand is bounded in bytes too."""
+    return max(len(request.notifications), request.ByteSize() // _ITEM_BYTES)

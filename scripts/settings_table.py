@@ -57,6 +57,7 @@ MEANINGS = {
     "CLARION_HTTP_REUSE_PORT": "several gateways on one machine share the REST port",
     "CLARION_HTTP_WRITE_S": "seconds that a client may leave a response unread",
     "CLARION_STUCK_AFTER_S": "seconds without a sign of a published notification after which it is published again",
+    "CLARION_BULK_IN_FLIGHT": "items of one bulk stream that are accepted at the same time; it reads on when one is answered",
     "CLARION_LANE_DEPTH": "envelopes in a normal lane's queue beyond which callers get their turn before they are published",
     "CLARION_LEDGER_TTL_S": "how long attempts and cancels are remembered; the same for all",
     "CLARION_LOG_FORMAT": "`json` or `text`",

@@ -14,7 +14,7 @@ from mesh.errors import Internal, NotFound, ServiceError
 from mesh.rpc.metadata import CLIENT_ADDRESS
 from transcoding.accept import JSON_TYPE, NDJSON_TYPE, PROBLEM_TYPE, SSE_TYPE, choose
 from transcoding.annotations import Annotations, NoAnnotations
-from transcoding.asgi import ClientGone, DisconnectWatch, Receive, Scope, Send
+from transcoding.asgi import BODY_TAKEN, ClientGone, DisconnectWatch, Receive, Scope, Send
 from transcoding.codec import Codec
 from transcoding.docs_page import docs_page
 from transcoding.docs_viewer import PLAIN_PATH, SCRIPT_PATH, VIEWER_POLICY, viewer_page
@@ -28,10 +28,12 @@ from transcoding.resource import ResourceRules, is_known, tag_of_bytes
 from transcoding.rpc import Invoker, RpcReply
 from transcoding.streaming import EventStream
 from transcoding.transcoder import Binding, bind_all
+from transcoding.uploads import Upload
 
 log = logging.getLogger(__name__)
 
 _ANY = ("GET", "POST", "PUT", "PATCH", "DELETE")  # what `custom { kind: "*" }` stands for
+_ELEMENTS = 100  # of one message of a stream, where the schema says nothing
 _DOCUMENT_CACHE = ("cache-control", "public, max-age=300")  # it changes with a release only
 _HTML_TYPE = "text/html; charset=utf-8"
 _HTML_POLICY = ("content-security-policy", "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'")
@@ -126,7 +128,9 @@ class RestApp:
             query = scope["query_string"].decode("latin-1")
             client = scope.get("client")
             address = client[0] if client else ""
-            await self._serve(Exchange(scope["method"], raw_path, query, head, head.correlation_id(), address, receive, send))
+            exchange = Exchange(scope["method"], raw_path, query, head, head.correlation_id(), address, receive, send)
+            exchange.body_taken = (scope.get("extensions") or {}).get(BODY_TAKEN, exchange.body_taken)
+            await self._serve(exchange)
 
     def refusal(self, error: ServiceError) -> Rendered:
         """The response to a request that the HTTP server refuses before it is one: malformed, too large, too slow."""
@@ -204,6 +208,9 @@ class RestApp:
         metadata, timeout_s = head.metadata(exchange.correlation_id), head.timeout_s()
         metadata[CLIENT_ADDRESS] = exchange.address
         sse = _negotiate(head.accept, streaming=binding.method.server_streaming) == SSE_TYPE
+        if binding.method.client_streaming:
+            await self._upload(exchange, binding, values, metadata, timeout_s, sse=sse)
+            return
         body = b""
         if head.has_body:
             if binding.takes_body:
@@ -222,13 +229,38 @@ class RestApp:
                 setattr(request, resume_by, last_id)
             messages = self._invoker.stream(name, request, metadata=metadata, timeout_s=timeout_s)
             status_value = self._errors.status_value
-            await self._stream(
-                exchange, EventStream(messages, write=binding.response, status_value=status_value, sse=sse, id_field=resume_by)
-            )
+            stream = EventStream(messages, write=binding.responses, status_value=status_value, sse=sse, id_field=resume_by)
+            await self._stream(exchange, stream, exchange.receive)
             return
         async with DisconnectWatch(exchange.receive, after_s=self._options.watch_after_s):
             reply = await self._invoker.unary(name, request, metadata=metadata, timeout_s=timeout_s)
         await self._reply(exchange, binding, values, reply)
+
+    async def _upload(
+        self,
+        exchange: Exchange,
+        binding: Binding,
+        values: Mapping[str, str],
+        metadata: Mapping[str, str],
+        timeout_s: float | None,
+        *,
+        sse: bool,
+    ) -> None:
+        """A call whose body is a stream."""
+        exchange.head.check_content(NDJSON_TYPE)
+        assert binding.body_field is not None
+        upload = Upload(
+            binding,
+            binding.request(values, exchange.query, b""),
+            exchange.receive,
+            line_limit=self._options.body_limit,
+            most=self._annotations.limits(binding.body_field).max_items or _ELEMENTS,
+            taken=exchange.body_taken,
+        )
+        responses = self._invoker.stream(binding.method.full_name, upload.requests(), metadata=metadata, timeout_s=timeout_s)
+        status_value = self._errors.status_value
+        stream = EventStream(upload.answers(responses), write=binding.responses, status_value=status_value, sse=sse)
+        await self._stream(exchange, stream, upload.receive)
 
     async def _reply(self, exchange: Exchange, binding: Binding, values: Mapping[str, str], reply: RpcReply) -> None:
         """The response to a unary call, or 304 when the caller has it."""
@@ -258,7 +290,7 @@ class RestApp:
         else:
             await exchange.respond(HTTPStatus.OK, headers, body, compress=compress)
 
-    async def _stream(self, exchange: Exchange, stream: EventStream) -> None:
+    async def _stream(self, exchange: Exchange, stream: EventStream, receive: Receive) -> None:
         headers = [
             ("content-type", stream.content_type),
             (CORRELATION_ID, exchange.correlation_id),
@@ -267,7 +299,7 @@ class RestApp:
             ("x-accel-buffering", "no"),  # nginx then passes each line on at once
         ]
         try:
-            async with DisconnectWatch(exchange.receive, after_s=0):
+            async with DisconnectWatch(receive, after_s=0):
                 await stream.first()
                 await stream.send_to(exchange.send, headers, beat_s=self._options.beat_s)
         finally:

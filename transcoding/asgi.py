@@ -11,6 +11,10 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
+# The extension of a scope by which an application says that it reads the body as a stream: called with 0 before it begins, and then with
+# the size of each part of the body that it holds no longer.
+BODY_TAKEN = "transcoding.body_taken"
+
 # What the server decides, not the call that set it.
 _RESERVED = frozenset({"connection", "content-length", "date", "server", "trailer", "transfer-encoding", "upgrade"})
 

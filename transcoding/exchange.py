@@ -1,6 +1,7 @@
 """One request at the edge and how to answer it: the headers that every answer carries, and compression of large ones."""
 
 import gzip
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from mesh.correlation import CORRELATION_ID
@@ -18,7 +19,10 @@ _LEVEL = 4
 
 @dataclass(slots=True)
 class Exchange:
-    """One request. `path` and `query` are raw, `address` is the client's; empty where the server does not know it."""
+    """One request. `path` and `query` are raw, `address` is the client's; empty where the server does not know it.
+
+    `body_taken` is to be called when so many bytes of a body, read as a stream, are held no longer.
+    """
 
     method: str
     path: str
@@ -28,6 +32,7 @@ class Exchange:
     address: str
     receive: Receive
     send: Send
+    body_taken: Callable[[int], None] = lambda size: None
 
     async def respond(self, status: int, headers: list[tuple[str, str]], body: bytes, *, compress: bool = True) -> None:
         """One whole response. A large body is compressed where the caller takes gzip; its entity tag is weak then (other bytes)."""

@@ -144,7 +144,8 @@ def _operation(binding: Binding, builder: SchemaBuilder, annotations: Annotation
         operation["parameters"] = parameters
     if binding.takes_body:
         body = _body(binding, builder)
-        operation["requestBody"] = {"required": _must_have_body(binding, annotations), "content": {JSON_TYPE: {"schema": body}}}
+        content = {NDJSON_TYPE if method.client_streaming else JSON_TYPE: {"schema": body}}
+        operation["requestBody"] = {"required": _must_have_body(binding, annotations), "content": content}
     operation["responses"] = {
         str(method.success_status): {"description": "Success.", "content": _success(binding, builder)},
         "4XX": {"$ref": "#/components/responses/Error"},
@@ -208,6 +209,9 @@ def _as_text(schema: Schema) -> Schema:
 
 
 def _body(binding: Binding, builder: SchemaBuilder) -> Schema:
+    line = binding.body_field.message_type if binding.element_type is not None and binding.body_field is not None else None
+    if line is not None:  # what is wrong with one refuses that one only
+        return builder.message(line, inward=True, free=True)
     if binding.body_field is not None:
         return builder.field(binding.body_field, inward=True, null=False)
     bound = {variable.field_path for variable in binding.template.variables}
@@ -229,7 +233,8 @@ def _body(binding: Binding, builder: SchemaBuilder) -> Schema:
 
 def _success(binding: Binding, builder: SchemaBuilder) -> dict[str, Any]:
     if binding.response_field is not None:
-        schema = builder.field(binding.response_field)
+        element = binding.response_field.message_type if binding.response_field.is_repeated and binding.method.server_streaming else None
+        schema = builder.message(element) if element is not None else builder.field(binding.response_field)
     else:
         schema = builder.message(binding.method.descriptor.output_type)
     if not binding.method.server_streaming:

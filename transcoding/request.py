@@ -107,12 +107,12 @@ class RequestHead:
             raise InvalidHeader.of("Grpc-Timeout", "must be up to 8 digits and a unit, one of H M S m u n, such as 500m for half a second")
         return int(found[1]) * _SECONDS[found[2]]
 
-    def check_content(self) -> None:
-        """Raises UnsupportedMediaType unless the body is JSON in plain UTF-8. A body without a type counts as JSON."""
-        kind, *parameters = (part.strip() for part in self.headers.get("content-type", JSON_TYPE).lower().split(";"))
+    def check_content(self, wanted: str = JSON_TYPE) -> None:
+        """Raises UnsupportedMediaType unless the body is JSON, or what is wanted, in plain UTF-8. One without a type is taken."""
+        kind, *parameters = (part.strip() for part in self.headers.get("content-type", wanted).lower().split(";"))
         foreign = any(part.startswith("charset=") and part.strip('"') not in _UTF8 for part in parameters)
-        if kind != JSON_TYPE or foreign:
-            rule = "in UTF-8: leave the charset out" if kind == JSON_TYPE else f"JSON: send `Content-Type: {JSON_TYPE}`"
+        if kind not in {JSON_TYPE, wanted} or foreign:
+            rule = "in UTF-8: leave the charset out" if kind in {JSON_TYPE, wanted} else f"JSON: send `Content-Type: {wanted}`"
             raise UnsupportedMediaType(f"the body must be {rule}")
         if self.headers.get("content-encoding", "identity").lower() != "identity":
             raise UnsupportedMediaType("the body must not be compressed: send no Content-Encoding")

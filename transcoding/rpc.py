@@ -23,6 +23,10 @@ class RpcMethod(Protocol):
         """The class of its requests."""
 
     @property
+    def client_streaming(self) -> bool:
+        """Whether it takes a stream."""
+
+    @property
     def server_streaming(self) -> bool:
         """Whether it answers with a stream."""
 
@@ -58,6 +62,11 @@ class Invoker(Protocol):
         """Serves one call. Raises ServiceError only."""
 
     def stream(
-        self, full_name: str, request: Message, *, metadata: Mapping[str, str], timeout_s: float | None = None
+        self,
+        full_name: str,
+        request: Message | AsyncIterator[Message],
+        *,
+        metadata: Mapping[str, str],
+        timeout_s: float | None = None,
     ) -> AsyncIterator[Message]:
-        """Serves one server-streaming call. Raises ServiceError only."""
+        """Serves one server-streaming call; `request` is an iterator where the method takes a stream. Raises ServiceError only."""

@@ -1,13 +1,14 @@
 """Server streams over HTTP: one JSON object per line (NDJSON), or server-sent events for those who ask for them by `Accept`.
 
-NDJSON: `{"result": ...}` per message; an error after the first ends the stream as `{"error": <google.rpc.Status>}`.
+NDJSON: `{"result": ...}` per message, or per element where the rule's `response_body` is a list; an error after the first ends the stream
+as `{"error": <google.rpc.Status>}`.
 SSE: `id: <number>` (or the field by which the stream is resumed) and `data: <message>` per message, with `retry: <milliseconds>` before the
 first, `event: error` likewise, `event: end` as the last word, so that a browser need not connect again.
 """
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -25,7 +26,7 @@ _RETRY = b"retry: 2000\n\n"
 _BEAT = b": still here\n\n"
 # After it the response begins without a message, so that a reader of a quiet stream knows that it is connected.
 _FIRST_S = 1.0
-_Item = tuple[bytes, bytes] | ServiceError | None  # a message's id and JSON, the error that ends the stream, or its end
+_Item = tuple[bytes, Sequence[bytes]] | ServiceError | None  # a message's id and JSON texts, the error that ends the stream, or its end
 
 
 class EventStream:
@@ -38,7 +39,7 @@ class EventStream:
         self,
         messages: AsyncIterator[Message],
         *,
-        write: Callable[[Message], bytes],
+        write: Callable[[Message], Sequence[bytes]],
         status_value: Callable[[ServiceError], Any],
         sse: bool,
         id_field: str = "",
@@ -78,7 +79,7 @@ class EventStream:
         await self._send(send, _RETRY if self._sse else b"")
         item = await self._next(send, beat_s) if self._quiet else self._first
         while item is not None and not isinstance(item, ServiceError):
-            await self._send(send, b"id: %b\ndata: %b\n\n" % item if self._sse else b'{"result":%b}\n' % item[1])
+            await self._send(send, self._chunk(*item))
             item = await self._next(send, beat_s)
         last = b"event: end\ndata: {}\n\n" if self._sse else b""
         if isinstance(item, ServiceError):
@@ -99,6 +100,11 @@ class EventStream:
                     return await self._items.get()
             except TimeoutError:
                 await self._send(send, _BEAT)
+
+    def _chunk(self, name: bytes, texts: Sequence[bytes]) -> bytes:
+        if self._sse:
+            return b"".join([b"id: %b\ndata: %b\n\n" % (name, text) for text in texts])
+        return b"".join([b'{"result":%b}\n' % text for text in texts])
 
     @staticmethod
     async def _send(send: Send, chunk: bytes) -> None:

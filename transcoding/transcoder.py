@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl
 from google.api import annotations_pb2, http_pb2
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
 
 from mesh.errors import InvalidArgument
 from transcoding.annotations import is_output_only
@@ -25,6 +26,7 @@ from transcoding.rpc import RpcMethod
 
 WHOLE = "*"  # `body: "*"`: every field that the path does not bind
 _MASK = "update_mask"
+STATUS = "google.rpc.Status"
 _ETAG = "etag"  # says which state a change is meant for (AIP-154), and is none of it
 _MOST_PARAMETERS = 200
 
@@ -84,6 +86,7 @@ class Binding:
         self._makes_mask = self._wants_mask()
         self._response_field = self._top_level(method.descriptor.output_type, rule.response_body) if rule.response_body else None
         self.answered = self._answered_only()
+        self.element_type = self._element_type()
 
     @property
     def takes_body(self) -> bool:
@@ -129,6 +132,47 @@ class Binding:
         if self._response_field is None:
             return self._codec.print(message)
         return self._codec.print_field(message, self._response_field)
+
+    def responses(self, message: Message) -> list[bytes]:
+        """The JSON texts of one message of a stream: one per element where the rule's `response_body` is a list. Raises ValueError."""
+        field = self._response_field
+        if field is None or not field.is_repeated or field.message_type is None:
+            return [self.response(message)]
+        return [self._codec.print(element) for element in getattr(message, field.name)]
+
+    def elements(self, response: Message) -> Any:
+        """The list in a response that the rule's `response_body` names."""
+        assert self._response_field is not None
+        return getattr(response, self._response_field.name)
+
+    def refusal(self, status: Message) -> Message:
+        """A response that answers one element of a stream with an error."""
+        response: Message = GetMessageClass(self.method.descriptor.output_type)()
+        self.elements(response).add().error.CopyFrom(status)
+        return response
+
+    def element(self, line: bytes) -> Message:
+        """An element of the list that the body of a stream is. Raises InvalidArgument."""
+        assert self.element_type is not None
+        element = self.element_type()
+        try:
+            self._codec.fill(element, read_json(line))
+        except (JsonError, BadValue) as error:
+            raise bad_body(error) from None
+        return element
+
+    def _element_type(self) -> type[Message] | None:
+        """What each line of the body is, where the method takes a stream."""
+        if not self.method.client_streaming:
+            return None
+        field = self._body_field
+        if field is None or not field.is_repeated or field.message_type is None:
+            raise BindingError(f"{self.method.full_name} takes a stream: its body must be a list of messages, each of which is a line")
+        answer = self._response_field.message_type if self._response_field is not None and self._response_field.is_repeated else None
+        error = answer.fields_by_name.get("error") if answer is not None else None
+        if error is None or error.message_type is None or error.message_type.full_name != STATUS:
+            raise BindingError(f"{self.method.full_name} takes a stream: its response_body must be a list of messages with an `error`")
+        return GetMessageClass(field.message_type)
 
     def _read_body(self, message: Message, body: bytes) -> Any:
         if not body:

@@ -16,6 +16,11 @@ class RateLimited(ResourceExhausted):
     def __init__(self, limit: RateLimit, retry_after_s: float) -> None:
         message = f"more than {limit.limit} notifications in {limit.window_s} s for this {limit.name}"
         super().__init__(message, retry_after_s=retry_after_s, quota=limit.name)
+        self.limit = limit
+
+
+class CallerLimited(RateLimited):
+    """More requests than this caller may make."""
 
 
 class TemplateNotFound(InvalidArgument):

@@ -193,7 +193,8 @@ class Sender:
             if standing is None:
                 raise IdempotencyInProgress
             return _replay(standing.response, same=standing.fingerprint == claim.fingerprint, call=call, report=report)
-        raise errors.RateLimited(decision.limit, decision.retry_after_us / 1e6)
+        kind = errors.CallerLimited if decision.answer is Answer.CALLER_LIMITED else errors.RateLimited
+        raise kind(decision.limit, decision.retry_after_us / 1e6)
 
     async def _row(self, draft: Draft, claim: Claim | None, call: CallContext, caller: str, now: datetime) -> Row:
         project = call.caller.project

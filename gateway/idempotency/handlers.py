@@ -20,8 +20,8 @@ _REQUEST_ID = "request_id"
 
 
 def honours_key(method: MethodDescriptor) -> bool:
-    """Whether a repeated call with the same key has no second effect: by this module, or by the method itself."""
-    return has_own_keys(method) or _is_remembered(method)
+    """Whether a repeated call with the same key has no second effect: by this module, or by the method itself; never of a stream."""
+    return not method.client_streaming and (has_own_keys(method) or _is_remembered(method))
 
 
 def has_own_keys(method: MethodDescriptor) -> bool:

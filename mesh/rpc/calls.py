@@ -1,6 +1,6 @@
 """What interceptors see of a call, on either side of the wire."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -13,13 +13,13 @@ from mesh.rpc.methods import Method
 
 @dataclass(slots=True)
 class ServerCall:
-    """A call that came in. `context` is replaced as interceptors learn more of it.
+    """A call that came in. `request` is an iterator where the method takes a stream; `context` is replaced as more is known.
 
     `prove_again` checks the caller's credential and rights once more; None where the call needs none. A stream outlives the first check.
     """
 
     method: Method
-    request: Message
+    request: Message | AsyncIterator[Message]
     metadata: Mapping[str, str]
     context: CallContext
     prove_again: Callable[[], Awaitable[object]] | None = None

@@ -4,6 +4,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import grpc.aio
@@ -26,7 +27,7 @@ from mesh.rpc.streams import OpenStreams
 _FORWARDED = ("authorization", "accept-language")
 
 Unary = Callable[[Message], Awaitable[Message]]
-Stream = Callable[[Message], AsyncIterator[Message]]
+Stream = Callable[[Message | AsyncIterator[Message]], AsyncIterator[Message]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,37 +100,43 @@ class Dispatcher:
         call = self._call(self._methods[full_name], request, metadata, timeout_s)
         with self._calls.hold(), context.use(call.context):
             try:
-                return Reply(await self._within(0, call, handler), call.context.headers)
+                return Reply(await self._within(0, call, partial(handler, request)), call.context.headers)
             except ServiceError as error:
                 error.headers = tuple(call.context.headers)
                 raise
 
-    async def _within(self, depth: int, call: ServerCall, handler: Unary) -> Message:
+    async def _within(self, depth: int, call: ServerCall, handler: Callable[[], Awaitable[Message]]) -> Message:
         """The handler inside the chain from `depth` on. Recursion, since an exit stack costs twice as much as all it holds."""
         if depth == len(self._chain):
             caller = context.current().caller
             if caller.kind is CallerKind.SERVICE:  # speaks for many callers
-                return await handler(call.request)
+                return await handler()
             with self._calls_of.hold(caller.id):
-                return await handler(call.request)
+                return await handler()
         async with self._chain[depth].around(call):
             return await self._within(depth + 1, call, handler)
         raise AssertionError("unreachable: an interceptor swallowed an error")
 
     async def stream(
-        self, full_name: str, request: Message, *, metadata: Mapping[str, str], timeout_s: float | None = None
+        self,
+        full_name: str,
+        request: Message | AsyncIterator[Message],
+        *,
+        metadata: Mapping[str, str],
+        timeout_s: float | None = None,
     ) -> AsyncIterator[Message]:
-        """Serves one server-streaming call. Raises ServiceError only."""
+        """Serves one server-streaming call; `request` is an iterator where the method takes a stream. Raises ServiceError only."""
         handler = self._stream.get(full_name)
         if handler is None:
             raise Unimplemented("there is no such method")
-        call = self._call(self._methods[full_name], request, metadata, timeout_s)
+        method = self._methods[full_name]
+        call = self._call(method, request, metadata, timeout_s)
         context.enter(call.context)
         async with AsyncExitStack() as stack:
-            stack.enter_context(self._streams.place())
+            stack.enter_context(self._streams.place(upload=method.client_streaming))
             for interceptor in self._chain:
                 await stack.enter_async_context(interceptor.around(call))
-            async with aclosing(self._streams.run(handler(request), context.current().caller, call.prove_again)) as messages:
+            async with aclosing(self._streams.run(handler(call.request), context.current().caller, call.prove_again)) as messages:
                 async for message in messages:
                     yield message
 
@@ -138,7 +145,9 @@ class Dispatcher:
         self._streams.end()
 
     @staticmethod
-    def _call(method: Method, request: Message, metadata: Mapping[str, str], timeout_s: float | None) -> ServerCall:
+    def _call(
+        method: Method, request: Message | AsyncIterator[Message], metadata: Mapping[str, str], timeout_s: float | None
+    ) -> ServerCall:
         limits = [limit for limit in (timeout_s, method.deadline_s or None) if limit is not None]
         served = CallContext(
             method=method.full_name,
@@ -149,7 +158,7 @@ class Dispatcher:
         return ServerCall(method, request, metadata, served)
 
 
-def _bind(handler: Callable[[Message, None], Any]) -> Callable[[Message], Any]:
+def _bind(handler: Callable[[Any, None], Any]) -> Callable[[Any], Any]:
     return lambda request: handler(request, None)
 
 

@@ -1,4 +1,4 @@
-"""From gRPC's calls to the dispatcher: one request message in, a response or a stream out, every refusal as google.rpc.Status."""
+"""From gRPC's calls to the dispatcher: a request or a stream in, a response or a stream out, every refusal as google.rpc.Status."""
 
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, TypeAlias
@@ -62,7 +62,7 @@ class Handlers:
             try:
                 with self._streams.hold(rpc.peer()):
                     metadata.update(_rest_of_metadata(rpc))
-                    request = await self._request(method, requests, rpc)
+                    request = self._each(method, requests) if method.client_streaming else await self._request(method, requests, rpc)
                     messages = self._dispatcher.stream(method.full_name, request, metadata=metadata, timeout_s=rpc.time_remaining())
                     # at once, since a stream's trailers come only with its end
                     correlation = ((CORRELATION_ID, metadata[CORRELATION_ID]),)
@@ -75,6 +75,15 @@ class Handlers:
                 raise
 
         return handle
+
+    async def _each(self, method: Method, requests: Requests) -> AsyncIterator[Message]:
+        """The messages of a stream. They are read as the handler asks for them, once its caller is known; between two it may be silent."""
+        async for raw in requests:
+            self._receiver.budget.take(len(raw))
+            try:
+                yield parse(method.request_type, raw)
+            finally:
+                self._receiver.budget.give_back(len(raw))
 
     async def _request(self, method: Method, requests: Requests, rpc: Rpc) -> Message:
         raw = await self._receiver.read(requests, rpc.peer())

@@ -14,7 +14,7 @@ Access = options_pb2.Access
 
 
 class PolicyMissing(Exception):
-    """A method declares no access, or no callers, scope or deadline where it needs one."""
+    """A method declares no access, or no callers, scope or deadline where it needs one; or takes a stream and answers with none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,7 @@ class Method:
     name: str
     request_type: type[Message]
     response_type: type[Message]
+    client_streaming: bool
     server_streaming: bool
     access: "options_pb2.Access.ValueType"
     scope: str
@@ -52,12 +53,15 @@ def method_of(descriptor: MethodDescriptor) -> Method:
         raise PolicyMissing(f"{full_name} declares no callers")
     if not descriptor.server_streaming and policy.default_deadline_ms <= 0:
         raise PolicyMissing(f"{full_name} declares no deadline")
+    if descriptor.client_streaming and not descriptor.server_streaming:
+        raise PolicyMissing(f"{full_name} takes a stream, and so must answer with one")
     return Method(
         full_name=full_name,
         service=service.full_name,
         name=descriptor.name,
         request_type=GetMessageClass(descriptor.input_type),
         response_type=GetMessageClass(descriptor.output_type),
+        client_streaming=descriptor.client_streaming,
         server_streaming=descriptor.server_streaming,
         access=policy.access,
         scope=policy.scope,

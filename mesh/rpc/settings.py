@@ -10,12 +10,14 @@ from mesh.process.settings import Env
 class CallLimits:
     """How many calls and streams a process has in hand, and how long a stream may last, in seconds.
 
-    `stream_recheck_s` is how often the credential of an open stream is proved again.
+    `uploads` are the streams that take requests, each of which may hold a message of the largest size. `stream_recheck_s` is how often the
+    credential of an open stream is proved again.
     """
 
     calls: int = 1000
     streams: int = 1000
     streams_per_caller: int = 50
+    uploads: int = 32
     stream_age_s: float = 300.0
     stream_recheck_s: float = 2.0
 

@@ -22,16 +22,17 @@ class OpenStreams:
         self._limits = limits
         self._clock = clock
         self._all = Slots("streams", total=limits.streams)
+        self._uploads = Slots("uploads", total=limits.uploads)
         self._of_caller = Slots("streams", total=limits.streams, per_key=limits.streams_per_caller)
         self._ending = False
         self._ends: set[asyncio.Future[None]] = set()
 
     @contextmanager
-    def place(self) -> Iterator[None]:
+    def place(self, *, upload: bool = False) -> Iterator[None]:
         """A place for one stream, taken before its caller is known. Raises ResourceExhausted, or Unavailable while the process stops."""
         if self._ending:
             raise _stopping()
-        with self._all.hold():
+        with self._all.hold(), self._uploads.hold() if upload else nullcontext():
             yield
 
     def end(self) -> None:

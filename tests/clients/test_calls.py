@@ -235,3 +235,29 @@ def test_the_memory_serves_asyncio_too() -> None:
             return [one async for one in clarion.notifications.list()]
 
     assert asyncio.run(use()) == []
+
+
+def test_a_bulk_stream_that_breaks_off_goes_on_behind_the_last_answer() -> None:
+    def lines(*items: Any) -> httpx.Response:
+        return httpx.Response(200, text="".join(json.dumps(item) + "\n" for item in items))
+
+    def accepted(name: str) -> Any:
+        return {"result": {"request_id": name, "accepted": {"id": name}}}
+
+    answer, seen = scripted(lines(accepted("a"), {"error": UNAVAILABLE}), lines(accepted("b")), lines(accepted("c")))
+    results = list(client(answer).notifications.bulk_send([{"request_id": name} for name in "abc"]))
+    assert [one.accepted.id for one in results if one.accepted] == ["a", "b", "c"]
+    assert [[json.loads(line)["request_id"] for line in one.content.splitlines()] for one in seen] == [["a", "b", "c"], ["b", "c"], ["c"]]
+
+
+def test_items_without_an_id_get_one_that_stays_theirs() -> None:
+    answer, seen = scripted(httpx.Response(503, json=UNAVAILABLE), httpx.Response(200, text='{"result": {"accepted": {"id": "1"}}}\n'))
+    assert len(list(client(answer).notifications.bulk_send([{"template": "t"}]))) == 1
+    assert seen[0].content == seen[1].content
+    assert json.loads(seen[0].content)["request_id"]
+
+
+def test_the_memory_takes_bulk_too() -> None:
+    memory = MemoryClarion()
+    results = list(memory.client().notifications.bulk_send([{"user_id": "unknown", "channel": "email", "template": "t"}]))
+    assert "no user" in str(results[0].error)

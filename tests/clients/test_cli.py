@@ -74,6 +74,23 @@ async def test_sending_watching_listing(terminal: Terminal, tmp_path: Path) -> N
     assert (far.code, json.loads(far.said)["violations"][0]["field"]) == (1, "send_at")
 
 
+async def test_a_file_is_sent_with_errors_by_line_and_nothing_twice(terminal: Terminal, tmp_path: Path) -> None:
+    user = await a_person(terminal, "file@example.com")
+    await a_template(terminal, tmp_path, "cli-file")
+    good = json.dumps({"user_id": user, "template": "cli-file", "channel": "email", "variables": {"name": "Ada"}})
+    (tmp_path / "items.ndjson").write_text("\n".join([good, "no json", "", json.dumps({"user_id": user, "template": "none"}), *[good] * 600]))
+    first = await terminal.run("send", "--from-file", "items.ndjson", "--key", "campaign-1")
+    assert first.code == 1
+    assert "601 accepted, 2 failed" in first.said
+    assert ["line 2: is no JSON" in first.said, "line 4: template" in first.said] == [True, True], first.said
+    again = await terminal.run("send", "-f", "items.ndjson", "--key", "campaign-1", "--json")
+    *rows, total = map(json.loads, again.said.splitlines())
+    assert (total, rows[-1]["line"]) == ({"accepted": 601, "failed": 2}, 604)
+    listed = await terminal.run("notifications", "list", "--user", user, "--limit", "0", "--json")
+    assert len(listed.said.splitlines()) == 601
+    assert (await terminal.run("send", "-f", "nowhere.ndjson")).code == 2
+
+
 async def test_every_change_can_be_followed(terminal: Terminal, tmp_path: Path) -> None:
     user = await a_person(terminal, "tail@example.com")
     await a_template(terminal, tmp_path, "cli-tail")

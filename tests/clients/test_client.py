@@ -103,3 +103,22 @@ async def test_the_ordinary_client_does_the_same(url: str, request: pytest.Fixtu
 
     first, second = await asyncio.to_thread(use)
     assert first == second
+
+
+async def test_any_number_is_sent_in_one_stream(clarion: AsyncClarion, url: str, request: pytest.FixtureRequest) -> None:
+    door = request.node.callspec.id
+    template = await a_template(clarion, f"bulk-{door}")
+    user = await clarion.users.create(email=f"bulk-{door}@example.com", name="Bulk")
+    item = {"user_id": user.id, "channel": "email", "template": template, "variables": {"name": "B"}}
+    items = [{**item, "request_id": f"{door}-{number}"} if number != 7 else {"channel": "email"} for number in range(450)]
+
+    def sync() -> list[str]:
+        with Clarion(url, API_KEY) as ordinary:
+            return [one.accepted.id if one.accepted else "" for one in ordinary.notifications.bulk_send(iter(items))]
+
+    first = await asyncio.to_thread(sync)
+    again = [one async for one in clarion.notifications.bulk_send(items)]
+    assert [one.accepted.id if one.accepted else "" for one in again] == first
+    assert [number for number, one in enumerate(again) if one.error] == [7]
+    assert again[7].request_id
+    assert len(set(first)) == 450

@@ -78,5 +78,7 @@ async def test_the_lines_of_readme_banner_and_guides_work_as_written(tmp_path: P
     assert "sent" in guides["first-notification"]
     assert '"preference:*:guide-news"' in guides["people-and-preferences"]
     assert '"cancelled"' in guides["schedule-and-cancel"]
+    assert "2 accepted, 1 failed" in guides["bulk"]
+    assert guides["bulk"].count('{"result":') == 3
     assert "TEMPLATE_NOT_FOUND" in guides["errors-and-repeats"]
     assert "failed" in guides["dead-letters"]

@@ -326,7 +326,7 @@ class Real:
             lease_s=3.0,
         )
         unread = Notifications(None, None, None, Budget(), FakeCaptures(), people=FakePeople())  # type: ignore[arg-type]  # not read
-        self.servicer = NotificationServicer(sender=self.sender, evaluation=None, notifications=unread)  # type: ignore[arg-type]  # not asked
+        self.servicer = NotificationServicer(sender=self.sender, evaluation=None, notifications=unread, bulk_in_flight=100)  # type: ignore[arg-type]  # not asked
 
     def _stored(self, rows: Sequence[Row]) -> None:
         done = [(Claim(row.digest, row.fingerprint, b""), row.response) for row in rows if row.digest and row.fingerprint and row.response]

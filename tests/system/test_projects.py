@@ -68,6 +68,7 @@ _OWN: dict[str, dict[str, Any]] = {
     "ListTemplates": {},
     "LintContents": {"channel": "CHANNEL_EMAIL", "contents": {"en": {"subject": "Bob", "text": "Bob"}}},
     "BatchSendNotifications": {"requests": [{"channel": "CHANNEL_EMAIL", "user_id": "{user}", "template": "{template}"}]},
+    "BulkSendNotifications": {"notifications": [{"channel": "CHANNEL_EMAIL", "user_id": "{user}", "template": "{template}"}]},
     "ListNotifications": {},
     "ListDeadLetters": {},
     "RequeueDeadLetters": {"filter": {}},
@@ -165,12 +166,19 @@ class Wall:
         """What the other project's credential is answered about these objects."""
         name = f"/{method.containing_service.full_name}/{method.name}"
         request, response = GetMessageClass(method.input_type), GetMessageClass(method.output_type)
-        make = self.channel.unary_stream if method.server_streaming else self.channel.unary_unary
+        kinds: dict[tuple[bool, bool], Any] = {
+            (False, False): self.channel.unary_unary,
+            (False, True): self.channel.unary_stream,
+            (True, True): self.channel.stream_stream,
+        }
+        make = kinds[method.client_streaming, method.server_streaming]
         call: Any = make(name, request_serializer=request.SerializeToString, response_deserializer=response.FromString)
         metadata = (("authorization", f"Bearer {self.key}"),)
         try:
             if method.server_streaming:
-                async with aclosing(_items(call(_request(method, objects), metadata=metadata, timeout=_STREAM_S))) as items:
+                asked = _request(method, objects)
+                given = iter([asked]) if method.client_streaming else asked
+                async with aclosing(_items(call(given, metadata=metadata, timeout=_STREAM_S))) as items:
                     return Answer(grpc.StatusCode.OK, "", str(await anext(items)))
             return Answer(grpc.StatusCode.OK, "", str(await call(_request(method, objects), metadata=metadata)))
         except grpc.aio.AioRpcError as error:

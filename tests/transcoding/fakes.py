@@ -56,7 +56,7 @@ class FakeInvoker:
             self.ended.set()
 
     async def stream(
-        self, full_name: str, request: Message, *, metadata: Mapping[str, str], timeout_s: float | None = None
+        self, full_name: str, request: Message | AsyncIterator[Message], *, metadata: Mapping[str, str], timeout_s: float | None = None
     ) -> AsyncIterator[Message]:
         """Answers by the method's stream; sets `ended` when it is done, whatever the way."""
         method = self.methods[full_name]

@@ -26,6 +26,7 @@ IMPORTS = (
     "google.protobuf.struct_pb2",
     "google.protobuf.timestamp_pb2",
     "google.protobuf.wrappers_pb2",
+    "google.rpc.status_pb2",
 )
 
 

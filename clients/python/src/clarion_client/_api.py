@@ -59,6 +59,15 @@ SEND_NOTIFICATION = Call("/clarion.notification.v1.NotificationService/SendNotif
 BATCH_SEND_NOTIFICATIONS = Call(
     "/clarion.notification.v1.NotificationService/BatchSendNotifications", "POST", "/v1/notifications:batch", body="*"
 )
+BULK_SEND_NOTIFICATIONS = Call(
+    "/clarion.notification.v1.NotificationService/BulkSendNotifications",
+    "POST",
+    "/v1/notifications:bulk",
+    body="notifications",
+    answer="results",
+    streams=True,
+    uploads=True,
+)
 EVALUATE_DELIVERY = Call(
     "/clarion.notification.v1.NotificationService/EvaluateDelivery", "POST", "/v1/notifications:evaluate", body="*", idempotent=True
 )

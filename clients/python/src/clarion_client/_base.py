@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from typing import Any, Generic, Protocol, TypeVar
 
 from clarion_client._calls import Call, Options, Pause, Send, pause_s, plan
+from clarion_client._sending import Sending
 from clarion_client.errors import RETRYABLE, ClarionError
 
 T = TypeVar("T")
@@ -31,6 +32,10 @@ class Transport(Protocol):
         """The JSON of each message. Raises ClarionError."""
         ...
 
+    def upload(self, call: Call, items: Iterator[Any], options: Options) -> Iterator[Any]:
+        """The JSON of the answer to each item, in order. Items are read ahead. Raises ClarionError."""
+        ...
+
     def close(self) -> None:
         """Closes the connections."""
         ...
@@ -45,6 +50,10 @@ class AsyncTransport(Protocol):
 
     def stream(self, call: Call, fields: Mapping[str, Any], options: Options) -> AsyncIterator[Any]:
         """The JSON of each message. Raises ClarionError."""
+        ...
+
+    def upload(self, call: Call, items: Iterator[Any], options: Options) -> AsyncIterator[Any]:
+        """The JSON of the answer to each item, in order. Items are read ahead. Raises ClarionError."""
         ...
 
     async def close(self) -> None:
@@ -180,6 +189,22 @@ class Resource:
                 time.sleep(pause_s(failures, error.retry_after_s))
                 failures += 1
 
+    def _upload(self, call: Call, items: Iterable[Any], read: _Read[T]) -> Iterator[T]:
+        sending = Sending(items)
+        failures = 0
+        while not sending.done:
+            try:
+                for answer in self._transport.upload(call, sending.items(), self._settings.options(None, None)):
+                    sending.answered()
+                    failures = 0
+                    yield read(answer)
+                sending.check_ended()
+            except RETRYABLE as error:
+                if failures >= self._settings.retries:
+                    raise
+                time.sleep(pause_s(failures, error.retry_after_s))
+                failures += 1
+
 
 class AsyncResource:
     """The same for asyncio."""
@@ -233,6 +258,22 @@ class AsyncResource:
                     return
             except RETRYABLE as error:
                 failures = 0 if time.monotonic() - began > _LASTING_S else failures
+                if failures >= self._settings.retries:
+                    raise
+                await asyncio.sleep(pause_s(failures, error.retry_after_s))
+                failures += 1
+
+    async def _upload(self, call: Call, items: Iterable[Any], read: _Read[T]) -> AsyncIterator[T]:
+        sending = Sending(items)
+        failures = 0
+        while not sending.done:
+            try:
+                async for answer in self._transport.upload(call, sending.items(), self._settings.options(None, None)):
+                    sending.answered()
+                    failures = 0
+                    yield read(answer)
+                sending.check_ended()
+            except RETRYABLE as error:
                 if failures >= self._settings.retries:
                     raise
                 await asyncio.sleep(pause_s(failures, error.retry_after_s))

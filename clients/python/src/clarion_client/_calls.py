@@ -23,7 +23,7 @@ class Call:
     """A method of the API: how it is reached over REST and over gRPC.
 
     `body` is "*", the name of a field, or empty; `answer` the field of the response that the method returns, or empty for all of it.
-    `idempotent` methods may be repeated as they are, others under an idempotency key.
+    One that `uploads` takes a stream: each element of `body` is a line, and is answered by one of `answer`. `idempotent` methods may be repeated as they are, others under an idempotency key.
     """
 
     rpc: str
@@ -33,6 +33,7 @@ class Call:
     answer: str = ""
     idempotent: bool = False
     streams: bool = False
+    uploads: bool = False
 
     def request(self, fields: Mapping[str, Any]) -> tuple[str, Any]:
         """The path with its query, and the JSON body or None."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from functools import cache
 from importlib.resources import files
@@ -23,8 +24,7 @@ except ImportError as error:  # pragma: no cover  the environment without the ex
 
 _DETAILS = "grpc-status-details-bin"
 _CORRELATION_ID = "x-correlation-id"
-# The module is what makes the types of error details known.
-_KNOWN_DETAILS = error_details_pb2.DESCRIPTOR.name
+_UPLOADED = 200  # items of one message: the more, the less each costs
 
 
 @cache
@@ -33,6 +33,10 @@ def _pool() -> Any:
     described = descriptor_pb2.FileDescriptorSet.FromString(files("clarion_client").joinpath("schema.binpb").read_bytes())
     for file in described.file:
         pool.Add(file)
+    # what stands in the errors of single items, which the schema does not name
+    details = descriptor_pb2.FileDescriptorProto()
+    error_details_pb2.DESCRIPTOR.CopyToProto(details)
+    pool.Add(details)
     return pool
 
 
@@ -51,6 +55,11 @@ class _Method:
         """The request. Raises ValueError for a field that it does not have."""
         return json_format.ParseDict(long_enums(self._input, dict(fields)), self.request(), descriptor_pool=_pool())
 
+    def answers(self, message: Any) -> Any:
+        """The JSON of each answer in a response of an upload."""
+        data = json_format.MessageToDict(message, preserving_proto_field_name=True, descriptor_pool=_pool())
+        return short_enums(self._output, data).get(self.call.answer, ())
+
     def read(self, message: Any) -> Any:
         """The JSON of the answer."""
         data = json_format.MessageToDict(
@@ -58,6 +67,27 @@ class _Method:
         )
         short = short_enums(self._output, data)
         return short.get(self.call.answer, {}) if self.call.answer else short
+
+
+class _Groups:
+    """The items of an upload in messages. What goes wrong with an item is kept, since gRPC would hide it: the stream ends there."""
+
+    def __init__(self, method: _Method, items: Iterator[Any]) -> None:
+        self._method = method
+        self._items = items
+        self._problem: Exception | None = None
+
+    def requests(self) -> Iterator[Any]:
+        try:
+            while group := list(itertools.islice(self._items, _UPLOADED)):
+                yield self._method.build({self._method.call.body: group})
+        except Exception as error:  # noqa: BLE001  raised once the items before are answered
+            self._problem = error
+
+    def check(self) -> None:
+        """Raises what went wrong, such as ValueError for a field that an item does not have."""
+        if self._problem is not None:
+            raise self._problem
 
 
 @cache
@@ -93,6 +123,22 @@ class GrpcTransport:
             raise _failure(error) from error
         finally:
             running.cancel()
+
+    def upload(self, call: Call, items: Iterator[Any], options: Options) -> Iterator[Any]:
+        """The JSON of the answer to each item, in order. Raises ClarionError."""
+        method = _method(call)
+        invoke = self._channel.stream_stream(call.rpc, method.request.SerializeToString, method.response.FromString)
+        groups = _Groups(method, items)
+        running = invoke(groups.requests(), metadata=(*self._headers, *_options(options)))
+        try:
+            for message in running:
+                yield from method.answers(message)
+        except grpc.RpcError as error:
+            groups.check()
+            raise _failure(error) from error
+        finally:
+            running.cancel()
+        groups.check()
 
     def close(self) -> None:
         """Closes the channel."""
@@ -137,6 +183,23 @@ class AsyncGrpcTransport:
             raise _failure(error) from error
         finally:
             running.cancel()
+
+    async def upload(self, call: Call, items: Iterator[Any], options: Options) -> AsyncIterator[Any]:
+        """The JSON of the answer to each item, in order. Raises ClarionError."""
+        method = _method(call)
+        invoke = self._channel.stream_stream(call.rpc, method.request.SerializeToString, method.response.FromString)
+        groups = _Groups(method, items)
+        running = invoke(groups.requests(), metadata=(*self._headers, *_options(options)))
+        try:
+            async for message in running:
+                for answer in method.answers(message):
+                    yield answer
+        except grpc.RpcError as error:
+            groups.check()
+            raise _failure(error) from error
+        finally:
+            running.cancel()
+        groups.check()
 
     async def close(self) -> None:
         """Closes the channel."""

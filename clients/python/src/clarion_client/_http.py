@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
@@ -12,6 +13,8 @@ from clarion_client._calls import Call, Options
 from clarion_client.errors import BadResponse, ClarionError, ConnectionFailed, Timeout, from_status
 
 _CORRELATION_ID = "x-correlation-id"
+# Items of one request. httpx sends a whole body before it reads the answer, so that the server must be able to keep it until then.
+_UPLOADED = 500
 
 
 class HttpTransport:
@@ -29,8 +32,16 @@ class HttpTransport:
 
     def stream(self, call: Call, fields: Mapping[str, Any], options: Options) -> Iterator[Any]:
         """The JSON of each message. Raises ClarionError."""
+        yield from self._lines(_request(self._client, call, fields, options, None))
+
+    def upload(self, call: Call, items: Iterator[Any], options: Options) -> Iterator[Any]:
+        """The JSON of the answer to each item, in order, request after request. Raises ClarionError."""
+        while group := list(itertools.islice(items, _UPLOADED)):
+            yield from self._lines(_upload(self._client, call, group, options))
+
+    def _lines(self, request: httpx.Request) -> Iterator[Any]:
         try:
-            response = self._client.send(_request(self._client, call, fields, options, None), stream=True)
+            response = self._client.send(request, stream=True)
             try:
                 if response.status_code >= 400:
                     response.read()
@@ -63,8 +74,18 @@ class AsyncHttpTransport:
 
     async def stream(self, call: Call, fields: Mapping[str, Any], options: Options) -> AsyncIterator[Any]:
         """The JSON of each message. Raises ClarionError."""
+        async for message in self._lines(_request(self._client, call, fields, options, None)):
+            yield message
+
+    async def upload(self, call: Call, items: Iterator[Any], options: Options) -> AsyncIterator[Any]:
+        """The JSON of the answer to each item, in order, request after request. Raises ClarionError."""
+        while group := list(itertools.islice(items, _UPLOADED)):
+            async for answer in self._lines(_upload(self._client, call, group, options)):
+                yield answer
+
+    async def _lines(self, request: httpx.Request) -> AsyncIterator[Any]:
         try:
-            response = await self._client.send(_request(self._client, call, fields, options, None), stream=True)
+            response = await self._client.send(request, stream=True)
             try:
                 if response.status_code >= 400:
                     await response.aread()
@@ -96,6 +117,12 @@ def _request(
         headers["accept"] = "application/x-ndjson"
     timeout = httpx.Timeout(timeout_s) if timeout_s is not None else httpx.Timeout(None, connect=10.0)
     return client.build_request(call.http, path, json=content, headers=headers, timeout=timeout)
+
+
+def _upload(client: httpx.Client | httpx.AsyncClient, call: Call, items: list[Any], options: Options) -> httpx.Request:
+    content = "".join([json.dumps(item, separators=(",", ":")) + "\n" for item in items])
+    headers = {**options.headers, "content-type": "application/x-ndjson", "accept": "application/x-ndjson"}
+    return client.build_request(call.http, call.path, content=content, headers=headers, timeout=httpx.Timeout(None, connect=10.0))
 
 
 def _answer(response: httpx.Response) -> Any:

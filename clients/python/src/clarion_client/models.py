@@ -412,6 +412,18 @@ class Breaker:
 
 
 @dataclass(frozen=True)
+class BulkSendResult:
+    """The outcome of one item."""
+
+    request_id: str = stored(default="", metadata={"read": v.same})
+    """The item's `request_id`."""
+    accepted: SendNotificationResponse | None = stored(default=None, metadata={"read": v.message(lambda: SendNotificationResponse)})
+    """The item was accepted."""
+    error: Mapping[str, Any] | None = stored(default=None, metadata={"read": v.same})
+    """The item was refused, as SendNotification would have."""
+
+
+@dataclass(frozen=True)
 class CapturedMessage:
     """What the sandbox got in place of a provider. It is kept for a day."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,6 +16,7 @@ from clarion_client.models import (
     BatchUpsertUsersResponse,
     Breaker,
     BreakerForce,
+    BulkSendResult,
     CapturedMessage,
     Category,
     ChangePasswordResponse,
@@ -515,6 +516,16 @@ class Notifications(Resource):
             timeout_s,
             idempotency_key,
         )
+
+    def bulk_send(self, notifications: Iterable[SendNotificationRequest | Mapping[str, Any]]) -> Iterator[BulkSendResult]:
+        """Accepts any number of notifications in one stream and answers each in order; one that is refused stops no other. It reads
+        only as fast as it stores, and waits where the caller's rate limit is used up. A stream that breaks off is resumed by sending
+        what was not answered again: a `request_id` of each item makes that safe.
+
+        notifications: The notifications. A `request_id` of an item makes that item safe to repeat. They are read ahead; one without
+            a `request_id` gets one of its own.
+        """
+        return self._upload(api.BULK_SEND_NOTIFICATIONS, notifications, lambda answer: v.decode(BulkSendResult, answer))
 
 
 class Sagas(Resource):

@@ -88,6 +88,14 @@ class MemoryClarion:
             self._answers[call.rpc, key] = asked, answer
         return answer
 
+    def bulk_item(self, item: dict[str, Any]) -> Any:
+        """Answers an item of `bulk_send`."""
+        try:
+            accepted = self.call(api.SEND_NOTIFICATION, item, "")
+        except ClarionError as error:
+            return {"request_id": item["request_id"], "error": {"code": error.code, "message": error.message}}
+        return {"request_id": item["request_id"], "accepted": accepted}
+
     def _now(self) -> str:
         # a clock of its own, so that a test may compare what it reads
         return (_EPOCH + timedelta(seconds=next(self._ticks))).isoformat().replace("+00:00", "Z")
@@ -217,6 +225,9 @@ class _MemoryTransport:
     def stream(self, call: Call, fields: Mapping[str, Any], options: Options) -> Iterator[Any]:
         yield {"notification": self._memory.call(api.GET_NOTIFICATION, fields, "")}
 
+    def upload(self, call: Call, items: Iterator[Any], options: Options) -> Iterator[Any]:
+        yield from (self._memory.bulk_item(item) for item in items)
+
     def close(self) -> None:
         return
 
@@ -230,6 +241,10 @@ class _AsyncMemoryTransport:
 
     async def stream(self, call: Call, fields: Mapping[str, Any], options: Options) -> AsyncIterator[Any]:
         yield {"notification": self._memory.call(api.GET_NOTIFICATION, fields, "")}
+
+    async def upload(self, call: Call, items: Iterator[Any], options: Options) -> AsyncIterator[Any]:
+        for item in items:
+            yield self._memory.bulk_item(item)
 
     async def close(self) -> None:
         return

@@ -384,6 +384,90 @@ class BatchSendNotificationsResponse(_message.Message):
 Global___BatchSendNotificationsResponse: _TypeAlias = BatchSendNotificationsResponse  # noqa: Y015
 
 @_typing.final
+class BulkSendNotificationsRequest(_message.Message):
+    """BulkSendNotificationsRequest carries one notification or several: the more, the less each costs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NOTIFICATIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def notifications(self) -> _containers.RepeatedCompositeFieldContainer[Global___SendNotificationRequest]:
+        """The notifications. A `request_id` of an item makes that item safe to repeat."""
+
+    def __init__(
+        self,
+        *,
+        notifications: _abc.Iterable[Global___SendNotificationRequest] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["notifications", b"notifications"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BulkSendNotificationsRequest: _TypeAlias = BulkSendNotificationsRequest  # noqa: Y015
+
+@_typing.final
+class BulkSendResult(_message.Message):
+    """BulkSendResult is the outcome of one item."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ACCEPTED_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """The item's `request_id`."""
+    @_builtins.property
+    def accepted(self) -> Global___SendNotificationResponse:
+        """The item was accepted."""
+
+    @_builtins.property
+    def error(self) -> _status_pb2.Status:
+        """The item was refused, as SendNotification would have."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        accepted: Global___SendNotificationResponse | None = ...,
+        error: _status_pb2.Status | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "error", b"error", "result", b"result"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "error", b"error", "request_id", b"request_id", "result", b"result"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["accepted", "error"]  # noqa: Y015
+    _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
+
+Global___BulkSendResult: _TypeAlias = BulkSendResult  # noqa: Y015
+
+@_typing.final
+class BulkSendNotificationsResponse(_message.Message):
+    """BulkSendNotificationsResponse answers one BulkSendNotificationsRequest."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___BulkSendResult]:
+        """One result per item, in the same order."""
+
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___BulkSendResult] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BulkSendNotificationsResponse: _TypeAlias = BulkSendNotificationsResponse  # noqa: Y015
+
+@_typing.final
 class GetCapturedMessageRequest(_message.Message):
     """GetCapturedMessageRequest names a notification."""
 

@@ -45,6 +45,11 @@ class NotificationServiceStub(object):
                 request_serializer=clarion_dot_notification_dot_v1_dot_notification__service__pb2.BatchSendNotificationsRequest.SerializeToString,
                 response_deserializer=clarion_dot_notification_dot_v1_dot_notification__service__pb2.BatchSendNotificationsResponse.FromString,
                 _registered_method=True)
+        self.BulkSendNotifications = channel.stream_stream(
+                '/clarion.notification.v1.NotificationService/BulkSendNotifications',
+                request_serializer=clarion_dot_notification_dot_v1_dot_notification__service__pb2.BulkSendNotificationsRequest.SerializeToString,
+                response_deserializer=clarion_dot_notification_dot_v1_dot_notification__service__pb2.BulkSendNotificationsResponse.FromString,
+                _registered_method=True)
         self.EvaluateDelivery = channel.unary_unary(
                 '/clarion.notification.v1.NotificationService/EvaluateDelivery',
                 request_serializer=clarion_dot_notification_dot_v1_dot_notification__service__pb2.EvaluateDeliveryRequest.SerializeToString,
@@ -93,6 +98,15 @@ class NotificationServiceServicer(object):
 
     def BatchSendNotifications(self, request, context):
         """BatchSendNotifications accepts up to 1,000 notifications, each on its own: one that is refused stops no other.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BulkSendNotifications(self, request_iterator, context):
+        """BulkSendNotifications accepts any number of notifications in one stream and answers each in order; one that is refused stops no other. It reads only as
+        fast as it stores, and waits where the caller's rate limit is used up. A stream that breaks off is resumed by sending what was not answered again:
+        a `request_id` of each item makes that safe.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -155,6 +169,11 @@ def add_NotificationServiceServicer_to_server(servicer, server):
                     servicer.BatchSendNotifications,
                     request_deserializer=clarion_dot_notification_dot_v1_dot_notification__service__pb2.BatchSendNotificationsRequest.FromString,
                     response_serializer=clarion_dot_notification_dot_v1_dot_notification__service__pb2.BatchSendNotificationsResponse.SerializeToString,
+            ),
+            'BulkSendNotifications': grpc.stream_stream_rpc_method_handler(
+                    servicer.BulkSendNotifications,
+                    request_deserializer=clarion_dot_notification_dot_v1_dot_notification__service__pb2.BulkSendNotificationsRequest.FromString,
+                    response_serializer=clarion_dot_notification_dot_v1_dot_notification__service__pb2.BulkSendNotificationsResponse.SerializeToString,
             ),
             'EvaluateDelivery': grpc.unary_unary_rpc_method_handler(
                     servicer.EvaluateDelivery,
@@ -242,6 +261,33 @@ class NotificationService(object):
             '/clarion.notification.v1.NotificationService/BatchSendNotifications',
             clarion_dot_notification_dot_v1_dot_notification__service__pb2.BatchSendNotificationsRequest.SerializeToString,
             clarion_dot_notification_dot_v1_dot_notification__service__pb2.BatchSendNotificationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BulkSendNotifications(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/clarion.notification.v1.NotificationService/BulkSendNotifications',
+            clarion_dot_notification_dot_v1_dot_notification__service__pb2.BulkSendNotificationsRequest.SerializeToString,
+            clarion_dot_notification_dot_v1_dot_notification__service__pb2.BulkSendNotificationsResponse.FromString,
             options,
             channel_credentials,
             insecure,

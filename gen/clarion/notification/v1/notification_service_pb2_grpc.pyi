@@ -41,6 +41,11 @@ class NotificationServiceStub:
     """
     BatchSendNotifications: _grpc.UnaryUnaryMultiCallable[_notification_service_pb2.BatchSendNotificationsRequest, _notification_service_pb2.BatchSendNotificationsResponse]
     """BatchSendNotifications accepts up to 1,000 notifications, each on its own: one that is refused stops no other."""
+    BulkSendNotifications: _grpc.StreamStreamMultiCallable[_notification_service_pb2.BulkSendNotificationsRequest, _notification_service_pb2.BulkSendNotificationsResponse]
+    """BulkSendNotifications accepts any number of notifications in one stream and answers each in order; one that is refused stops no other. It reads only as
+    fast as it stores, and waits where the caller's rate limit is used up. A stream that breaks off is resumed by sending what was not answered again:
+    a `request_id` of each item makes that safe.
+    """
     EvaluateDelivery: _grpc.UnaryUnaryMultiCallable[_notification_service_pb2.EvaluateDeliveryRequest, _notification_service_pb2.EvaluateDeliveryResponse]
     """EvaluateDelivery answers what would become of a notification as far as its person is concerned: whether it would be sent, skipped or deferred, and the
     rule that decides. It asks as a worker does before it sends, and changes nothing.
@@ -73,6 +78,11 @@ class NotificationServiceAsyncStub(NotificationServiceStub):
     """
     BatchSendNotifications: _aio.UnaryUnaryMultiCallable[_notification_service_pb2.BatchSendNotificationsRequest, _notification_service_pb2.BatchSendNotificationsResponse]  # type: ignore[assignment]
     """BatchSendNotifications accepts up to 1,000 notifications, each on its own: one that is refused stops no other."""
+    BulkSendNotifications: _aio.StreamStreamMultiCallable[_notification_service_pb2.BulkSendNotificationsRequest, _notification_service_pb2.BulkSendNotificationsResponse]  # type: ignore[assignment]
+    """BulkSendNotifications accepts any number of notifications in one stream and answers each in order; one that is refused stops no other. It reads only as
+    fast as it stores, and waits where the caller's rate limit is used up. A stream that breaks off is resumed by sending what was not answered again:
+    a `request_id` of each item makes that safe.
+    """
     EvaluateDelivery: _aio.UnaryUnaryMultiCallable[_notification_service_pb2.EvaluateDeliveryRequest, _notification_service_pb2.EvaluateDeliveryResponse]  # type: ignore[assignment]
     """EvaluateDelivery answers what would become of a notification as far as its person is concerned: whether it would be sent, skipped or deferred, and the
     rule that decides. It asks as a worker does before it sends, and changes nothing.
@@ -114,6 +124,17 @@ class NotificationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_notification_service_pb2.BatchSendNotificationsResponse, _abc.Awaitable[_notification_service_pb2.BatchSendNotificationsResponse]]:
         """BatchSendNotifications accepts up to 1,000 notifications, each on its own: one that is refused stops no other."""
+
+    @_abc_1.abstractmethod
+    def BulkSendNotifications(
+        self,
+        request_iterator: _MaybeAsyncIterator[_notification_service_pb2.BulkSendNotificationsRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_notification_service_pb2.BulkSendNotificationsResponse], _abc.AsyncIterator[_notification_service_pb2.BulkSendNotificationsResponse]]:
+        """BulkSendNotifications accepts any number of notifications in one stream and answers each in order; one that is refused stops no other. It reads only as
+        fast as it stores, and waits where the caller's rate limit is used up. A stream that breaks off is resumed by sending what was not answered again:
+        a `request_id` of each item makes that safe.
+        """
 
     @_abc_1.abstractmethod
     def EvaluateDelivery(

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
+from clarion_client.cli.bulk import send_file
 from clarion_client.cli.session import UsageProblem, paint, pairs, session, when
 from clarion_client.cli.users import id_of
 from clarion_client.models import Notification, NotificationStatus, WatchChangesResponse
@@ -20,7 +21,7 @@ TERMINAL = frozenset({"sent", "failed", "skipped", "cancelled", "expired"})
 
 
 def send(
-    template: Annotated[str, typer.Argument(help="Name of a template with a published version.")],
+    template: Annotated[str | None, typer.Argument(help="Name of a template with a published version.")] = None,
     user: Annotated[str | None, typer.Option("--user", "-u", help="The person's id or e-mail address.")] = None,
     to: Annotated[
         str | None, typer.Option("--to", help="An e-mail address in place of --user; a user is made where no one has it.")
@@ -34,10 +35,25 @@ def send(
     expires: Annotated[str | None, typer.Option(help="After which not to send any more, RFC 3339.")] = None,
     category: Annotated[str | None, typer.Option(help="Overrides the template's category.")] = None,
     metadata: Annotated[list[str] | None, typer.Option(help="A label, name=value.")] = None,
-    key: Annotated[str | None, typer.Option(help="Idempotency key; repeating the command with it sends nothing twice.")] = None,
+    key: Annotated[
+        str | None,
+        typer.Option(help="Idempotency key; repeating the command with it sends nothing twice. Of a file: line N has KEY/N as request_id."),
+    ] = None,
+    from_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--from-file",
+            "-f",
+            help="NDJSON, an object of POST /v1/notifications a line; - reads standard input. TEMPLATE is for lines without.",
+        ),
+    ] = None,
     follow: Annotated[bool, typer.Option("--watch", "-w", help="Wait until it is over; exit 1 unless it was sent.")] = False,
 ) -> int:
-    """Send one notification."""
+    """Send one notification, or with --from-file any number; lines that fail are listed, the others are sent."""
+    if from_file is not None:
+        return send_file(from_file, {"template": template, "channel": channel}, key)
+    if template is None:
+        raise UsageProblem("say what to send: the name of a template")
     if bool(user) == bool(to):
         raise UsageProblem("say whom it is for: --user with an id, or --to with an address")
     accepted = session.clarion.notifications.send(
