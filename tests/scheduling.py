@@ -19,4 +19,5 @@ class GroupScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist has n
 
     def _split_scope(self, nodeid: str) -> str:
         module = nodeid.partition("::")[0]
-        return _GROUPS.get(module, module)
+        # one system and one browser for all tests of the console: starting them takes as long as a dozen tests
+        return "console" if module.startswith("tests/console/") else _GROUPS.get(module, module)

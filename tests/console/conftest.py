@@ -1,14 +1,17 @@
 """The console in Debian's Chromium, in front of the whole system as `make run` starts it."""
 
+import json
 import shutil
 from collections.abc import AsyncIterator, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, async_playwright, expect
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Browser, BrowserContext, Page, ViewportSize, async_playwright, expect
 
 from devstack.client import Client
 from devstack.processes import API_KEY
@@ -18,6 +21,10 @@ from gateway.console.pages import read_built
 
 _PICTURES = Path(__file__).resolve().parents[2] / ".pytest_cache" / "console"
 _FAILED = pytest.StashKey[bool]()
+
+_VIEWPORT: ViewportSize = {"width": 1280, "height": 800}
+# The session of an administrator for each tab.
+_administrators: WeakKeyDictionary[Page, str] = WeakKeyDictionary()
 
 expect.set_options(timeout=20_000)
 
@@ -47,6 +54,16 @@ class Console:
         return str(answer["secret"])
 
 
+@dataclass(frozen=True)
+class Profile:
+    """A profile of the browser, what it asked of others, and what went wrong in it."""
+
+    context: BrowserContext
+    administrator: str
+    elsewhere: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+
 _numbers = iter(range(1_000_000))
 
 
@@ -69,7 +86,7 @@ async def console(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Con
 
 @pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
-    """One browser; each test has a profile of its own in it."""
+    """One browser; each file has a profile of its own in it."""
     program = shutil.which("chromium")
     assert program is not None, "Chromium is not installed: run `make setup`"
     async with async_playwright() as playwright:
@@ -78,23 +95,35 @@ async def browser() -> AsyncIterator[Browser]:
         await started.close()
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def page(request: pytest.FixtureRequest, browser: Browser, console: Console) -> AsyncIterator[Page]:
-    """A page before anyone has signed in. It asks this gateway only, and its console stays silent but for refused calls."""
-    context = await browser.new_context(base_url=console.url, viewport={"width": 1280, "height": 800}, locale="en-GB")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def profile(browser: Browser, console: Console) -> AsyncIterator[Profile]:
+    """What the tabs of one file share, which is no session: that is its tab's."""
+    context = await browser.new_context(base_url=console.url, viewport=_VIEWPORT, locale="en-GB")
+    context.set_default_timeout(20_000)
     await context.grant_permissions(["clipboard-read", "clipboard-write"])
-    opened = await context.new_page()
-    opened.set_default_timeout(20_000)
-    elsewhere, errors = list[str](), list[str]()
-    opened.on("request", lambda sent: None if sent.url.startswith(console.url) else elsewhere.append(sent.url))
-    opened.on("pageerror", lambda error: errors.append(str(error)))
-    opened.on("console", lambda said: errors.append(said.text) if "Content Security Policy" in said.text else None)
+    answer = await console.live.call("POST", "/v1/auth/login", {"email": ADMIN_EMAIL, "password": ADMIN_PASSWORD})
+    opened = Profile(context, json.dumps({"token": answer["access_token"]}))
+    context.on("request", lambda sent: None if sent.url.startswith(console.url) else opened.elsewhere.append(sent.url))
+    context.on("weberror", lambda error: opened.errors.append(str(error.error)))
+    context.on("console", lambda said: opened.errors.append(said.text) if "Content Security Policy" in said.text else None)
+    yield opened
+    await context.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def page(request: pytest.FixtureRequest, profile: Profile) -> AsyncIterator[Page]:
+    """A tab before anyone has signed in. It asks this gateway only, and its console stays silent but for refused calls."""
+    opened = await profile.context.new_page()
+    _administrators[opened] = profile.administrator
     yield opened
     if request.node.stash.get(_FAILED, False):
         _PICTURES.mkdir(parents=True, exist_ok=True)
         await opened.screenshot(path=_PICTURES / f"{request.node.name.replace('/', '-')}.png", full_page=True)
-    await context.close()
-    assert (elsewhere, errors) == ([], [])
+    await opened.close()
+    found = (list(profile.elsewhere), list(profile.errors))
+    profile.elsewhere.clear()
+    profile.errors.clear()
+    assert found == ([], [])
 
 
 @pytest.hookimpl(wrapper=True)
@@ -105,10 +134,21 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
-async def sign_in(page: Page, to: str = "/console/", *, email: str = ADMIN_EMAIL, password: str = ADMIN_PASSWORD) -> None:
+async def sign_in(page: Page, to: str = "/console/") -> None:
+    """The administrator at this address, with the session that the form would have made."""
+    session = json.dumps(_administrators[page])
+    # once: who signs out or spoils the session in this tab stays so
+    await page.add_init_script(f"""if (!sessionStorage.getItem("given")) {{
+      sessionStorage.setItem("given", "yes");
+      sessionStorage.setItem("clarion.session", {session});
+    }}""")
+    await page.goto(to)
+
+
+async def sign_in_by_form(page: Page, to: str = "/console/", *, password: str = ADMIN_PASSWORD) -> None:
     """Signs in as the administrator, at this address."""
     await page.goto(to)
-    await page.get_by_label("E-mail address").fill(email)
+    await page.get_by_label("E-mail address").fill(ADMIN_EMAIL)
     await page.get_by_label("Password", exact=True).fill(password)
     await page.get_by_role("button", name="Sign in").click()
 
@@ -119,3 +159,21 @@ async def sign_in_by_key(page: Page, key: str, to: str = "/console/") -> None:
     await page.get_by_role("button", name="API key").click()
     await page.get_by_role("textbox", name="API key").fill(key)
     await page.get_by_role("button", name="Sign in").click()
+
+
+async def check(page: Page) -> None:
+    """No page scrolls sideways and axe-core finds nothing, on a phone and a screen; nor in the colours of the other theme."""
+    await page.set_viewport_size({"width": 320, "height": 740})
+    await _axe(page, "phone")
+    await page.set_viewport_size(_VIEWPORT)
+    await _axe(page, "screen")
+    await page.emulate_media(color_scheme="dark")
+    # the theme changes colours and nothing else
+    await _axe(page, "dark", runOnly=["color-contrast"])
+    await page.emulate_media(color_scheme="light")
+
+
+async def _axe(page: Page, name: str, **options: list[str]) -> None:
+    found = await Axe().run(page, options={"resultTypes": ["violations"], **options})
+    assert found.violations_count == 0, f"{name}\n{found.generate_report()}"
+    assert await page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), f"{name} scrolls sideways"

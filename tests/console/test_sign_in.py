@@ -4,20 +4,20 @@ import pytest
 from playwright.async_api import Page, expect
 
 from devstack.stack import ADMIN_PASSWORD
-from tests.console.conftest import Console, sign_in, sign_in_by_key
+from tests.console.conftest import Console, sign_in_by_form, sign_in_by_key
 
 pytestmark = [pytest.mark.system, pytest.mark.asyncio(loop_scope="session")]
 
 
 async def test_a_person_signs_in_by_password_and_sees_their_project(page: Page) -> None:
-    await sign_in(page)
+    await sign_in_by_form(page)
     await expect(page.get_by_role("heading", name="Notifications")).to_be_visible()
     await expect(page.get_by_text("Project default")).to_be_visible()
     await expect(page.get_by_role("note")).to_have_count(0)
 
 
 async def test_a_wrong_password_is_refused_in_words(page: Page) -> None:
-    await sign_in(page, password=f"{ADMIN_PASSWORD}-not")
+    await sign_in_by_form(page, password=f"{ADMIN_PASSWORD}-not")
     await expect(page.get_by_role("alert")).to_contain_text("password")
     await expect(page.get_by_role("heading", name="Sign in to Clarion")).to_be_visible()
 
@@ -39,7 +39,7 @@ async def test_a_key_without_the_scope_is_told_which_one_it_lacks(page: Page, co
 
 
 async def test_signing_out_leaves_nothing_behind(page: Page) -> None:
-    await sign_in(page)
+    await sign_in_by_form(page)
     await page.get_by_role("button", name="Sign out").click()
     await expect(page.get_by_role("heading", name="Sign in to Clarion")).to_be_visible()
     assert await page.evaluate("sessionStorage.length") == 0
@@ -61,7 +61,7 @@ async def test_a_session_that_is_over_says_so_and_goes_on_where_it_was(page: Pag
 
 
 async def test_an_access_token_that_has_run_out_is_renewed_unseen(page: Page) -> None:
-    await sign_in(page)
+    await sign_in_by_form(page)
     await expect(page.get_by_role("heading", name="Notifications")).to_be_visible()
     spoil = """() => {
       const kept = JSON.parse(sessionStorage.getItem("clarion.session"));
