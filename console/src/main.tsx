@@ -9,7 +9,7 @@ import { List } from "./pages/list";
 import { One } from "./pages/notification";
 import { SignIn } from "./pages/sign-in";
 import { Empty } from "./parts/basics";
-import { Link, navigate, path } from "./router";
+import { Link, decoded, navigate, path } from "./router";
 import { claims, may, session, testMode } from "./session";
 import { nextTheme, theme } from "./theme";
 import { words } from "./words";
@@ -76,9 +76,9 @@ function Page() {
     document.title = `${name} · ${words.product}`;
   }, [path.value]);
   if (noun === "" || (noun === "notifications" && !id)) return <List />;
-  if (noun === "notifications" && id) return <One id={decodeURIComponent(id)} />;
+  if (noun === "notifications" && id) return <One id={decoded(id)} />;
   if (noun === "live") return <Feed />;
-  if (noun === "dead-letters") return <DeadLetters id={id ? decodeURIComponent(id) : undefined} />;
+  if (noun === "dead-letters") return <DeadLetters id={id ? decoded(id) : undefined} />;
   return (
     <Empty alone title={words.nowhere} hint={path.value}>
       <Link to="/notifications">{words.one.back}</Link>

@@ -36,6 +36,15 @@ export function setQuery(changes: Record<string, string>): void {
   navigate(path.value + (text ? `?${text}` : ""), { replace: true });
 }
 
+// A part of the path. What is no encoding of anything stands for itself: the gateway says that there is no such thing.
+export function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
 interface LinkProps {
   readonly to: string;
   readonly children: ComponentChildren;

@@ -51,6 +51,8 @@ export function sentence(of: Notification): string {
   const why = causes[reason] ?? (last?.detail ? `${last.detail} (${reason})` : reason || "no reason was given");
   const took = of.create_time && of.update_time ? duration(between(of.create_time, of.update_time)) : "";
   const next = last?.next_attempt_time;
+  const until = next ?? of.send_at;
+  const waits = `waits until ${until ? new Date(until).toLocaleString() : "its time has come"}${reason ? `: ${why}` : ""}.`;
   switch (of.status) {
     case "sent":
       return `The provider took this ${by} at attempt ${of.attempts || 1}, ${took} after it was accepted.`;
@@ -63,9 +65,10 @@ export function sentence(of: Notification): string {
     case "expired":
       return `This ${by} was not sent: its time ran out first.`;
     case "retrying":
+      if (last?.status === "scheduled") return `${times(of.attempts ?? 0).replace(/^o/, "O")} failed; the next one ${waits}`;
       return `${times(of.attempts ?? 0).replace(/^o/, "O")} failed (${why}); the next one is planned${next ? ` for ${new Date(next).toLocaleTimeString()}` : ""}.`;
     case "scheduled":
-      return `This ${by} waits until ${of.send_at ? new Date(of.send_at).toLocaleString() : "its time has come"}${reason ? `: ${why}` : ""}.`;
+      return `This ${by} ${waits}`;
     case "sending":
       return `A worker is handing this ${by} to the provider.`;
     case "queued":

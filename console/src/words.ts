@@ -157,6 +157,7 @@ export const words = {
   failed: "That did not work",
   offline: "The gateway does not answer. Is it running?",
   correlation: "Correlation id",
+  label: "Label", // before the name of one that the sender chose, which might be that of anything above
   nowhere: "There is no such page",
   keys: {
     title: "Keyboard",

@@ -186,7 +186,7 @@ function Facts({ of }: { of: Notification }) {
     ["Locale", of.locale],
     ["Category", of.category],
     ["Priority", of.priority],
-    ...Object.entries(of.metadata ?? {}).map(([name, value]): [string, string] => [name, value]),
+    ...Object.entries(of.metadata ?? {}).map(([name, value]): [string, string] => [`${words.label} ${name}`, value]),
   ];
   const when: [string, string | undefined][] = [
     ["Accepted", of.create_time],
