@@ -29,7 +29,8 @@ def labels_of(field: str, given: Iterable[str]) -> dict[str, str]:
         name, equals, value = label.replace("\0", "").partition("=")
         if not (name and equals):
             raise InvalidArgument.of(f"{field}[{index}]", "must be a label as name=value")
-        labels[name] = value
+        if labels.setdefault(name, value) != value:
+            raise InvalidArgument.of(f"{field}[{index}]", f"can't be matched together with {name}={labels[name]}")
     return labels
 
 

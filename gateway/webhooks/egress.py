@@ -143,6 +143,7 @@ def _reason_of(error: Exception) -> str:
         (aiohttp.ServerTimeoutError, "TIMEOUT"),
         (aiohttp.ClientConnectorError, "CONNECTION_REFUSED"),
         (aiohttp.InvalidURL, "URL_INVALID"),
+        (UnicodeError, "URL_INVALID"),  # a host that no name can be, such as a..b
         (aiohttp.ClientPayloadError, "ANSWER_INVALID"),
         (aiohttp.ClientResponseError, "ANSWER_INVALID"),
     ):

@@ -214,6 +214,12 @@ async def found(database: Database, identifier: UUID) -> Endpoint:
     return endpoint
 
 
+@pytest.mark.parametrize("host", ["a..b", ".example", "\u2488.example"])
+async def test_a_host_that_no_name_can_be_is_a_fault_of_the_url(host: str) -> None:
+    async with open_egress(EgressSettings()) as egress:
+        assert (await egress.post(f"https://{host}/", b"{}", {})).reason == "URL_INVALID"
+
+
 async def test_what_a_process_leaves_behind_another_one_posts_under_the_same_ids(database: Database) -> None:
     """It ended in the middle of a batch: what it has posted comes twice, and nothing is left out."""
     identifier = await endpoint_of(database)

@@ -103,6 +103,7 @@ async def test_pages_and_streams_agree(system: System) -> None:
         ("cursor=abc", "cursor"),
         ("cursor=9999999999", "beyond"),
         ("metadata=order", "name=value"),
+        ("metadata=order=1&metadata=order=2", "together"),
         ("statuses=x", "statuses"),
     ],
 )
