@@ -174,6 +174,22 @@ class PostgresServer:
         raise PostgresError(f"PostgreSQL does not start:\n{self._log.read_text(errors='replace')[-1500:]}")
 
 
+def base_backup(server: PostgresServer, folder: Path, *, follow: bool = False) -> None:
+    """Copies a running server's data into another server's folder; `follow` makes that one its standby. Raises PostgresError."""
+    data = folder / "data"
+    folder.mkdir(parents=True, exist_ok=True)
+    data.mkdir(mode=0o700)
+    if os.geteuid() == 0:
+        os.chown(data, _NOBODY, _NOBODY)
+    command = [
+        *_unprivileged(), str(_BIN / "pg_basebackup"), "-D", str(data), "-d", server.url(), "--checkpoint=fast", "--wal-method=stream",
+        *(["--write-recovery-conf"] if follow else []),
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
+    if done.returncode:
+        raise PostgresError(f"pg_basebackup failed: {done.stderr.strip()[-800:]}")
+
+
 def _unprivileged() -> list[str]:
     """How to run a command of PostgreSQL: not as root, and stopped by the kernel when this process dies without stopping it."""
     setpriv = shutil.which("setpriv")

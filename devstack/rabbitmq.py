@@ -51,10 +51,12 @@ class RabbitMQServer:
     """One server on loopback. What it holds survives `stop` and `kill`; without a folder of its own it goes with `close`.
 
     Started by root it runs as the user that the package made, otherwise as the user that starts it. `vhosts` are made at the first start,
-    beside the default one. All methods block.
+    beside the default one. With `beside` it joins the cluster of that server, which must run at its first start. All methods block.
     """
 
-    def __init__(self, folder: Path | None = None, *, port: int | None = None, vhosts: Sequence[str] = ()) -> None:
+    def __init__(
+        self, folder: Path | None = None, *, port: int | None = None, vhosts: Sequence[str] = (), beside: Self | None = None
+    ) -> None:
         self._folder = folder
         self._vhosts = ("/", *vhosts)
         self._scratch: Path | None = None
@@ -63,12 +65,18 @@ class RabbitMQServer:
         self._epmd: subprocess.Popen[bytes] | None = None
         self.port = port or free_port()
         self._distribution_port = free_port()
-        self._epmd_port = free_port()
+        self._beside = beside
+        self.epmd_port: int = beside.epmd_port if beside is not None else free_port()
 
     @property
     def url(self) -> str:
         """Where clients connect."""
         return f"amqp://guest:guest@127.0.0.1:{self.port}/"
+
+    @property
+    def node(self) -> str:
+        """Its name in a cluster."""
+        return f"clarion{self.port}@localhost"
 
     @property
     def pid(self) -> int:
@@ -87,7 +95,8 @@ class RabbitMQServer:
             raise RabbitMQError("rabbitmq-server is not installed")
         home = self._prepare()
         log_path = home / "rabbitmq.log"
-        self._epmd = self._epmd or self._spawn(["epmd", "-port", str(self._epmd_port), "-address", "127.0.0.1"], home, log_path)
+        if self._beside is None:
+            self._epmd = self._epmd or self._spawn(["epmd", "-port", str(self.epmd_port), "-address", "127.0.0.1"], home, log_path)
         self._server = self._spawn([str(script)], home, log_path)
         give_up_at = time.monotonic() + _START_TIMEOUT_S
         while time.monotonic() < give_up_at and self._server.poll() is None:
@@ -163,7 +172,13 @@ class RabbitMQServer:
             "log.console = true\nlog.console.level = warning\nlog.file = false\n"
             "disk_free_limit.absolute = 100MB\n"
             f"load_definitions = {home / 'definitions.json'}\n"
+            + (f"cluster_formation.classic_config.nodes.1 = {self._beside.node}\n" if self._beside is not None else "")
         )
+        # Servers of one cluster know each other by it.
+        cookie = home / ".erlang.cookie"
+        if not cookie.exists():
+            cookie.write_text("clarionclarion")
+            cookie.chmod(0o400)
         (home / "definitions.json").write_text(json.dumps(_definitions(self._vhosts)))
         (home / "enabled_plugins").write_text("[].")
         (home / "environment.conf").write_text("")
@@ -178,9 +193,9 @@ class RabbitMQServer:
             "PATH": os.environ.get("PATH", os.defpath) + os.pathsep + "/usr/sbin",
             "LANG": "C.UTF-8",
             "HOME": str(home),
-            "ERL_EPMD_PORT": str(self._epmd_port),
+            "ERL_EPMD_PORT": str(self.epmd_port),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
-            "RABBITMQ_NODENAME": f"clarion{self.port}@localhost",
+            "RABBITMQ_NODENAME": self.node,
             "RABBITMQ_CONFIG_FILE": str(home / "rabbitmq"),
             "RABBITMQ_CONF_ENV_FILE": str(home / "environment.conf"),
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(home / "enabled_plugins"),

@@ -5,6 +5,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -24,8 +25,9 @@ class ValkeyError(Exception):
 class ValkeyServer:
     """One server on loopback. With a folder what it holds survives a restart (append-only file); without, nothing is written."""
 
-    def __init__(self, folder: Path | None = None, *, port: int | None = None) -> None:
+    def __init__(self, folder: Path | None = None, *, port: int | None = None, options: Sequence[str] = ()) -> None:
         self._folder = folder
+        self._options = options
         self._wanted_port = port
         self._scratch: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -41,7 +43,7 @@ class ValkeyServer:
         keep = ["--appendonly", "yes", "--appendfsync", "everysec"] if self._folder else ["--appendonly", "no"]
         command = [
             *_stopped_with_us(), str(get_binary_path()), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(folder),
-            "--save", "", "--loglevel", "warning", *keep,
+            "--save", "", "--loglevel", "warning", *keep, *self._options,
         ]  # fmt: skip
         log_path = folder / "valkey.log"
         with log_path.open("ab") as log:

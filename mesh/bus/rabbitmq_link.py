@@ -1,6 +1,7 @@
 """One AMQP connection that comes back by itself, and the tools for living with aio-pika's ways of failing."""
 
 import asyncio
+import itertools
 import logging
 import random
 from collections.abc import Awaitable, Callable, Iterator
@@ -12,6 +13,7 @@ from aio_pika.exceptions import AMQPError
 from yarl import URL
 
 from mesh.bus.broker import BrokerUnavailable
+from mesh.process.hosts import with_each_host
 
 log = logging.getLogger(__name__)
 
@@ -30,11 +32,16 @@ _HEARTBEAT_S = 5
 class Link:
     """One connection, kept up: it is opened again after jittered, growing pauses, until `close`.
 
+    Where the URL names several hosts it begins with any of them, so that a fleet spreads, and goes on to the next after each end.
+
     `on_up` prepares each new connection and returns a channel without which the connection is of no use, or None.
     """
 
     def __init__(self, url: str, name: str, on_up: Callable[[AbstractConnection], Awaitable[AbstractChannel | None]]) -> None:
-        self._url = URL(url).update_query({"name": f"clarion {name}", "heartbeat": URL(url).query.get("heartbeat", str(_HEARTBEAT_S))})
+        urls = [URL(one) for one in with_each_host(url)]
+        named = {"name": f"clarion {name}"}
+        self._urls = [one.update_query({"heartbeat": str(_HEARTBEAT_S), **one.query, **named}) for one in urls]
+        random.shuffle(self._urls)
         self._name = name
         self._on_up = on_up
         self._up = asyncio.Event()
@@ -82,13 +89,14 @@ class Link:
 
     async def _run(self) -> None:
         failures = 0
+        turns = itertools.cycle(self._urls)
         # Asked as well as cancelled, since the client library may take a cancellation for its own.
         while not self._closed:
             connection: AbstractConnection | None = None
             try:
                 with closed_is_an_error():
                     lost = asyncio.Event()
-                    opening = Connection(self._url)
+                    opening = Connection(next(turns))
                     opening.close_callbacks.add(lambda *_, lost=lost: lost.set())
                     async with asyncio.timeout(_CONNECT_TIMEOUT_S):
                         await opening.connect()
@@ -106,7 +114,8 @@ class Link:
                 self._connection = None
                 if connection is not None:
                     await close_quietly(connection)
-            await asyncio.sleep(pause_s(failures))
+            # the pause grows when all hosts have failed once more
+            await asyncio.sleep(pause_s(failures // len(self._urls)))
 
     async def _stay_up(self, connection: AbstractConnection, lost: asyncio.Event, vital: AbstractChannel | None) -> None:
         self._connection = connection

@@ -7,6 +7,8 @@ from difflib import get_close_matches
 from typing import Self
 from urllib.parse import urlsplit
 
+from mesh.process.hosts import with_each_host
+
 _OF_KUBERNETES = re.compile(r"_SERVICE_(HOST|PORT(_\w+)?)$|_PORT(_\d+_(TCP|UDP)(_(PROTO|PORT|ADDR))?)?$")
 
 
@@ -90,11 +92,16 @@ class Env:
         return raw in {"true", "1", "yes", "on"}
 
     def url(self, name: str, default: str | None = None, *, schemes: Sequence[str]) -> str:
-        """A URL with one of the schemes. Its value is never repeated in a message, since it may hold a password."""
+        """A URL with one of the schemes, and one host or several. Its value is never repeated in a message: it may hold a password."""
         raw = self._read(name, default)
         try:
-            parts = urlsplit(raw)
-            valid = not raw or (parts.scheme in schemes and bool(parts.netloc or parts.path) and (parts.port is None or parts.port > 0))
+            each = [urlsplit(one) for one in with_each_host(raw)]
+            valid = not raw or all(
+                parts.scheme in schemes
+                and bool(parts.hostname if len(each) > 1 else parts.netloc or parts.path)
+                and (parts.port is None or parts.port > 0)
+                for parts in each
+            )
         except ValueError:
             valid = False
         if not valid:

@@ -1,9 +1,10 @@
 """PostgreSQL through SQLAlchemy's async engine: one pool per process, transactions as blocks, failures as `Unavailable`."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import asyncpg
 from asyncpg import InternalClientError
@@ -13,10 +14,13 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from mesh.errors import Unavailable
+from mesh.process.hosts import with_each_host
 from mesh.stores.settings import DatabaseSettings
 
 # classes of SQLSTATE that mean "the server can't serve now": connection exceptions, insufficient resources, operator intervention
 _DOWN_CLASSES = {"08", "53", "57"}
+# a write was refused because the server is a standby now: its connections lead to the wrong one
+_READ_ONLY = "25006"
 
 
 class DatabaseUnavailable(Unavailable):
@@ -118,6 +122,11 @@ class Database:
             driver.terminate()
             self._idle.end()
             raise
+        except (DBAPIError, asyncpg.PostgresError) as error:
+            if _sqlstate(error) == _READ_ONLY:
+                driver.terminate()
+                self._idle.end()
+            raise
 
     async def fetch(self, statement: str, *arguments: object) -> list[Any]:
         """The rows of one statement with `$1` placeholders, over `driver`."""
@@ -148,6 +157,7 @@ async def open_database(settings: DatabaseSettings) -> AsyncIterator[Database]:
             "timeout": settings.connect_timeout_s,
             "command_timeout": settings.statement_timeout_s,
             "server_settings": {"application_name": "clarion", "timezone": "UTC", "jit": "off"},
+            **({"async_creator_fn": _connect_to_any} if len(with_each_host(settings.url)) > 1 else {}),
         },
     )
     try:
@@ -157,9 +167,26 @@ async def open_database(settings: DatabaseSettings) -> AsyncIterator[Database]:
 
 
 def async_url(url: str) -> str:
-    """The URL for SQLAlchemy's asyncpg dialect."""
-    _, separator, rest = url.partition("://")
-    return f"postgresql+asyncpg{separator}{rest}"
+    """The URL for SQLAlchemy's asyncpg dialect. Of several hosts, the one that takes writes is meant unless the URL says otherwise."""
+    each = [urlsplit(one) for one in with_each_host(url)]
+    if len(each) == 1:
+        _, separator, rest = url.partition("://")
+        return f"postgresql+asyncpg{separator}{rest}"
+    account, at, _ = each[0].netloc.rpartition("@")
+    hosts = [("host", f"{one.hostname}:{one.port or 5432}") for one in each]
+    query = {"target_session_attrs": "read-write", **dict(parse_qsl(each[0].query))}
+    return f"postgresql+asyncpg://{account}{at}{each[0].path}?{urlencode([*hosts, *query.items()])}"
+
+
+async def _connect_to_any(*, host: Sequence[str], port: Sequence[int], timeout: float, **options: Any) -> asyncpg.Connection:
+    """What asyncpg.connect does with several hosts, but each gets its share of the time, also where one does not answer at all."""
+    for number, (one, its_port) in enumerate(zip(host, port, strict=True), 1):
+        try:
+            return await asyncpg.connect(host=one, port=its_port, timeout=timeout / len(host), **options)
+        except (OSError, TimeoutError, asyncpg.CannotConnectNowError, asyncpg.TargetServerAttributeNotMatched):
+            if number == len(host):
+                raise
+    raise AssertionError("a URL has a host")
 
 
 def _translate(error: Exception) -> Exception:
@@ -171,10 +198,22 @@ def _translate(error: Exception) -> Exception:
     if isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError):
         # an InterfaceError that is a ValueError too is about an argument, any other about the connection
         away = isinstance(error, asyncpg.InterfaceError) and not isinstance(error, ValueError)
-        return DatabaseUnavailable() if away or str(getattr(error, "sqlstate", ""))[:2] in _DOWN_CLASSES else error
+        return DatabaseUnavailable() if away or _says_down(error) else error
     if isinstance(error, DBAPIError):
         cause = error.orig.__cause__ if error.orig is not None else None
-        state = getattr(error.orig, "sqlstate", None) or getattr(cause, "sqlstate", None) or ""
-        if error.connection_invalidated or state[:2] in _DOWN_CLASSES or isinstance(cause, asyncpg.InterfaceError | OSError):
+        # of several hosts none may take writes: between the loss of a primary and a promotion
+        away = isinstance(cause, asyncpg.InterfaceError | OSError | asyncpg.TargetServerAttributeNotMatched)
+        if error.connection_invalidated or away or _says_down(error):
             return DatabaseUnavailable()
     return error
+
+
+def _says_down(error: Exception) -> bool:
+    state = _sqlstate(error)
+    return state[:2] in _DOWN_CLASSES or state == _READ_ONLY
+
+
+def _sqlstate(error: Exception) -> str:
+    """PostgreSQL's code, which SQLAlchemy's errors have further inside."""
+    inner = error.orig if isinstance(error, DBAPIError) else error
+    return str(getattr(inner, "sqlstate", None) or getattr(inner.__cause__ if inner is not None else None, "sqlstate", None) or "")

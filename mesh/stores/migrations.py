@@ -15,6 +15,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from mesh.process.hosts import with_each_host
 from mesh.process.runtime import CannotStart
 from mesh.stores.database import async_url
 
@@ -40,9 +41,9 @@ async def upgrade(package: str, url: str) -> None:
 
 
 async def _connected(engine: AsyncEngine, url: str) -> AsyncConnection:
-    parts = urlsplit(url)
-    name = parts.path.lstrip("/")
-    where = f"{parts.hostname or 'localhost'}:{parts.port or 5432}"
+    each = [urlsplit(one) for one in with_each_host(url)]
+    name = each[0].path.lstrip("/")
+    where = " or ".join(f"{parts.hostname or 'localhost'}:{parts.port or 5432}" for parts in each)
     try:
         return await engine.connect()
     except (DBAPIError, OSError, TimeoutError) as error:

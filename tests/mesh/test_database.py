@@ -121,3 +121,39 @@ async def test_a_wrong_statement_or_argument_is_a_defect(database: Database) -> 
     with pytest.raises(asyncpg.DataError):
         await database.fetch("SELECT $1::integer", "one")
     assert [row[0] for row in await database.fetch("SELECT 1")] == [1]
+
+
+@pytest.mark.parametrize("way", ["driver", "transaction"])
+async def test_a_server_that_no_longer_takes_writes_is_left_for_another(postgres_url: NewDatabase, way: str) -> None:
+    """As after a switchover behind one name: the kept connection leads to what is a standby now."""
+    async with open_database(DatabaseSettings(await postgres_url(""), pool_size=1)) as database:
+
+        async def write() -> None:
+            if way == "driver":
+                await database.fetch("INSERT INTO t VALUES (1)")
+            else:
+                async with database.begin() as connection:
+                    await connection.execute(text("INSERT INTO t VALUES (1)"))
+
+        await database.fetch("CREATE TABLE t (n integer)")
+        await database.fetch("SET default_transaction_read_only = on")
+        with pytest.raises(DatabaseUnavailable):
+            await write()
+        await write()
+
+
+async def test_of_several_hosts_the_one_that_answers_is_used(postgres_url: NewDatabase) -> None:
+    parts = urlsplit(await postgres_url(""))
+    url = f"postgresql://postgres@127.0.0.1:{free_port()},127.0.0.1:{parts.port}{parts.path}"
+    async with open_database(DatabaseSettings(url)) as database:
+        assert [row["n"] for row in await database.fetch("SELECT 1 AS n")] == [1]
+
+
+async def test_where_no_host_takes_writes_the_database_is_unavailable(postgres_url: NewDatabase) -> None:
+    parts = urlsplit(await postgres_url(""))
+    url = f"postgresql://postgres@127.0.0.1:{parts.port},127.0.0.1:{parts.port}{parts.path}?target_session_attrs=standby"
+    async with open_database(DatabaseSettings(url)) as database:
+        with pytest.raises(DatabaseUnavailable):
+            await database.fetch("SELECT 1")
+        with pytest.raises(DatabaseUnavailable):
+            await database.ping()

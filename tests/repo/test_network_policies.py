@@ -7,7 +7,7 @@ import pytest
 from tests.repo.test_manifests import K8S, SERVICES, container, objects, of_service, pod, read, variables
 
 PEERS = {"user_svc": "CLARION_USER_SVC_TARGET", "template_svc": "CLARION_TEMPLATE_SVC_TARGET"}
-STORES = {"CLARION_DATABASE_URL": 5432, "CLARION_REDIS_URL": 6379, "CLARION_AMQP_URL": 5672}
+STORES = {"CLARION_DATABASE_URL": {5432}, "CLARION_REDIS_URL": {6379, 26379}, "CLARION_AMQP_URL": {5672}}
 # What else a process reaches: mail servers, FCM. Webhook endpoints have any port, and public addresses only.
 OWN = {"email_worker": {25, 465, 587}, "push_worker": {443}}
 
@@ -46,7 +46,7 @@ def test_a_process_reaches_the_services_that_its_settings_name_and_no_other(serv
 def test_a_process_reaches_the_ports_that_its_settings_name_and_no_other(service: str) -> None:
     names = read(service, {})[0].names
     anywhere = [rule for rule in policy(service)["egress"] if "to" not in rule]
-    wanted = {port for variable, port in STORES.items() if variable in names} | OWN.get(service, set())
+    wanted = {port for variable, ports in STORES.items() if variable in names for port in ports} | OWN.get(service, set())
     assert set[int]().union(*map(ports_of, anywhere)) == wanted
 
 
