@@ -10,7 +10,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 
 from clarion.notification.v1 import change_service_pb2, dead_letter_service_pb2, notification_service_pb2, saga_service_pb2
 from clarion.operations.v1 import breaker_service_pb2
-from clarion.template.v1 import render_service_pb2, template_service_pb2
+from clarion.template.v1 import partial_service_pb2, render_service_pb2, template_service_pb2
 from clarion.user.v1 import (
     auth_service_pb2,
     erasure_service_pb2,
@@ -118,6 +118,7 @@ USER_SERVICE = user_service_pb2.DESCRIPTOR.services_by_name["UserService"]
 POLICY_SERVICE = policy_service_pb2.DESCRIPTOR.services_by_name["PolicyService"]
 PROJECT_SERVICE = project_service_pb2.DESCRIPTOR.services_by_name["ProjectService"]
 AUTH_SERVICE = auth_service_pb2.DESCRIPTOR.services_by_name["AuthService"]
+PARTIAL_SERVICE = partial_service_pb2.DESCRIPTOR.services_by_name["PartialService"]
 TEMPLATE_SERVICE = template_service_pb2.DESCRIPTOR.services_by_name["TemplateService"]
 RECIPIENT_SERVICE = recipient_service_pb2.DESCRIPTOR.services_by_name["RecipientService"]
 ERASURE_SERVICE = erasure_service_pb2.DESCRIPTOR.services_by_name["ErasureService"]
@@ -195,7 +196,7 @@ async def _open_parts(stack: AsyncExitStack, settings: Settings, broker: Broker 
     users = await connect(
         "user_svc", peers.user_svc, [USER_SERVICE, PROJECT_SERVICE, POLICY_SERVICE, AUTH_SERVICE, RECIPIENT_SERVICE, ERASURE_SERVICE]
     )
-    templates = await connect("template_svc", peers.template_svc, [TEMPLATE_SERVICE, RENDER_SERVICE])
+    templates = await connect("template_svc", peers.template_svc, [TEMPLATE_SERVICE, PARTIAL_SERVICE, RENDER_SERVICE])
     checks = (
         Check("database", database.ping),
         # Reported only: without them the gateway still accepts, from memory and under local limits.
@@ -289,6 +290,7 @@ async def _wire(stack: AsyncExitStack, settings: Settings, parts: _Parts) -> tup
         dispatcher.add_remote(service, parts.users)
     _add_sagas(stack, settings, parts, dispatcher, watchers=watchers, users=users)
     dispatcher.add_remote(TEMPLATE_SERVICE, parts.templates)
+    dispatcher.add_remote(PARTIAL_SERVICE, parts.templates)
     dispatcher.decorate(limited(parts.logins))
     dispatcher.decorate(repeatable(calls))
     return dispatcher, settlement

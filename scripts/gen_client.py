@@ -30,6 +30,7 @@ RESOURCES = {
     "NotificationService": ("notifications", "Notifications", "Notification"),
     "UserService": ("users", "Users", "User"),
     "TemplateService": ("templates", "Templates", "Template"),
+    "PartialService": ("partials", "Partials", "Partial"),
     "DeadLetterService": ("dead_letters", "DeadLetters", "DeadLetter"),
     "AuthService": ("auth", "Auth", ""),
     "BreakerService": ("breakers", "Breakers", "Breaker"),

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
-from clarion.template.v1 import render_service_pb2, template_service_pb2
+from clarion.template.v1 import partial_service_pb2, render_service_pb2, template_service_pb2
 from clarion.user.v1 import auth_service_pb2
 from mesh.process.health import Check, HealthMonitor
 from mesh.process.memory_budget import MemoryBudget
@@ -23,6 +23,9 @@ from mesh.stores.revocations import open_revocations
 from peers.credentials import RemoteCredentials
 from template_svc.library import Library
 from template_svc.models import Rules
+from template_svc.partials.repository import PartialRepository
+from template_svc.partials.servicer import PartialServicer
+from template_svc.partials.use_cases import Partials, PartialStore
 from template_svc.processes.pool import ProcessPool
 from template_svc.processes.process import Limits
 from template_svc.repository import TemplateRepository
@@ -34,6 +37,7 @@ from template_svc.use_cases import Authoring, Rendering, TemplateStore
 NAME = "template_svc"
 
 TEMPLATE_SERVICE = template_service_pb2.DESCRIPTOR.services_by_name["TemplateService"]
+PARTIAL_SERVICE = partial_service_pb2.DESCRIPTOR.services_by_name["PartialService"]
 RENDER_SERVICE = render_service_pb2.DESCRIPTOR.services_by_name["RenderService"]
 AUTH_SERVICE = auth_service_pb2.DESCRIPTOR.services_by_name["AuthService"]
 
@@ -54,7 +58,9 @@ async def open_app(settings: Settings, *, credentials: CredentialSource | None =
     ):
         door = Door.DIRECT if settings.direct_callers else Door.INTERNAL
         authenticator = Authenticator(credentials or RemoteCredentials(user_svc), identity, revocations=revocations)
-        dispatcher = wire(TemplateRepository(database), authenticator, processes, door, settings.rules)
+        dispatcher = wire(
+            TemplateRepository(database), PartialRepository(database), authenticator, processes, door=door, rules=settings.rules
+        )
         # Services of the mesh are known without user_svc, and rendering for them goes on when it is down.
         checks = (Check("database", database.ping), Check("render_processes", processes.ping))
         health = HealthMonitor(checks, services=dispatcher.service_names)
@@ -83,14 +89,25 @@ async def open_processes(settings: Settings) -> AsyncIterator[ProcessPool]:
 
 
 def wire(
-    store: TemplateStore, authenticator: Authenticator, processes: Processes, door: Door = Door.DIRECT, rules: Rules | None = None
+    store: TemplateStore,
+    partials: PartialStore,
+    authenticator: Authenticator,
+    processes: Processes,
+    *,
+    door: Door = Door.DIRECT,
+    rules: Rules | None = None,
 ) -> Dispatcher:
     """Everything between the store and the wire."""
     library = Library(store)
     scheduler = Scheduler(processes, Standing(time.monotonic))
-    authoring = Authoring(store, library, scheduler, clock=lambda: datetime.now(UTC), rules=rules)
+    authoring = Authoring(store, partials, library, scheduler, clock=_utc, rules=rules)
     rendering = Rendering(store, library, scheduler)
     dispatcher = Dispatcher(server_chain(authenticator, door))
     dispatcher.add(TEMPLATE_SERVICE, TemplateServicer(authoring, rendering))
+    dispatcher.add(PARTIAL_SERVICE, PartialServicer(Partials(partials, authoring, clock=_utc)))
     dispatcher.add(RENDER_SERVICE, RenderServicer(rendering))
     return dispatcher
+
+
+def _utc() -> datetime:
+    return datetime.now(UTC)

@@ -16,7 +16,8 @@ from template_svc.errors import InvalidContents
 from template_svc.lint import MAX_FINDINGS, lint
 from template_svc.markup import MarkupFault, html_of_mjml, text_of_html, with_inline_styles
 from template_svc.messages import variables_like_sent
-from template_svc.models import Channel, Checked, Content, Finding, VersionDraft, with_derived
+from template_svc.models import TEXTS, Channel, Checked, Content, Finding, VersionDraft, with_derived, with_parts
+from template_svc.partials.expansion import PartialFault, expand
 from template_svc.reader import reader_of
 from template_svc.renderer import REQUIRED, CompiledContent, PartFault, Renderer, is_https
 
@@ -37,7 +38,7 @@ def check_draft(draft: VersionDraft, compiler: Renderer) -> Checked:
     if sum(content.size for content in contents.values()) + sum(map(len, catalogs.values())) > MAX_VERSION_SIZE:
         problem = f"must have at most {MAX_VERSION_SIZE} characters in all, catalogs included"
         raise InvalidContents.because([FieldViolation("contents", problem)])
-    check = _Check(draft.channel, draft.default_locale, compiler)
+    check = _Check(draft, compiler)
     for tag, content in contents.items():
         check.take_content(tag, content)
     if draft.default_locale not in check.paths and not check.violations:
@@ -59,9 +60,10 @@ def check_draft(draft: VersionDraft, compiler: Renderer) -> Checked:
 class _Check:
     """The state of one check: `paths` is the tag that each canonical locale was given under."""
 
-    def __init__(self, channel: Channel, default_locale: str, compiler: Renderer) -> None:
-        self._channel = channel
-        self._default_locale = default_locale
+    def __init__(self, draft: VersionDraft, compiler: Renderer) -> None:
+        self._channel = draft.channel
+        self._default_locale = draft.default_locale
+        self._partials = draft.partials
         self._compiler = compiler
         self.violations: list[FieldViolation] = []
         self.paths: dict[str, str] = {}
@@ -82,15 +84,36 @@ class _Check:
         self.violations.extend(found)
         if found:
             return
+        expanded = self._expanded(path, content)
+        if expanded is None:
+            return
         try:
-            derived = derived_parts(content) if self._channel is Channel.EMAIL else {}
+            whole = with_parts(content, expanded)
+            derived = {**expanded, **derived_parts(whole)} if self._channel is Channel.EMAIL else expanded
         except MarkupFault as fault:
             self.violations.append(FieldViolation(f"{path}.mjml", str(fault)))
             return
+        derived.pop("mjml", None)
         if derived:
             self.derived[locale] = derived
         self._finished[locale] = with_derived(content, derived)
         self._compile(path, locale)
+
+    def _expanded(self, path: str, content: Content) -> dict[str, str] | None:
+        """The parts that are others with their partials; None once a violation says why there are none."""
+        expanded: dict[str, str] = {}
+        wrong: list[FieldViolation] = []
+        for name in TEXTS:
+            source = getattr(content, name)
+            try:
+                text = expand(source, self._partials)
+            except PartialFault as fault:
+                wrong.append(FieldViolation(f"{path}.{name}", str(fault)))
+                continue
+            if text != source:
+                expanded[name] = text
+        self.violations += wrong
+        return None if wrong else expanded
 
     def take_catalog(self, tag: str, text: str) -> None:
         """Reads a catalogue for the default locale's content, and compiles that with it."""

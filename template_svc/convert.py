@@ -1,13 +1,13 @@
 """Templates between their messages and models."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 
 from clarion.channel.v1 import channel_pb2
-from clarion.template.v1 import render_service_pb2, template_pb2, template_service_pb2
+from clarion.template.v1 import partial_pb2, render_service_pb2, template_pb2, template_service_pb2
 from mesh.context import FIRST_PROJECT
 from mesh.errors import InvalidArgument, ServiceError
 from mesh.rpc.status import to_status
@@ -20,6 +20,8 @@ from template_svc.models import (
     NewTemplate,
     NewVersion,
     OnUnknown,
+    Partial,
+    PartialUse,
     Rendered,
     RenderRequest,
     Template,
@@ -107,11 +109,23 @@ def version_to_proto(version: TemplateVersion) -> template_pb2.TemplateVersion:
         content_to_proto(content, message.contents[locale])
     for locale, catalog in version.catalogs.items():
         message.catalogs[locale] = catalog["file"]
+    for name, revision in version.partials.items():
+        message.partials[name] = revision
     if version.variables_schema:
         message.variables_schema.update(version.variables_schema)
     message.locales.extend(_reports(version))
     message.findings.extend(_findings(version))
     return message
+
+
+def partial_to_proto(partial: Partial, uses: Sequence[PartialUse] = ()) -> partial_pb2.Partial:
+    return partial_pb2.Partial(
+        name=partial.name,
+        source=partial.source,
+        revision=partial.revision,
+        update_time=to_timestamp(partial.update_time),
+        uses=[partial_pb2.PartialUse(**use._asdict()) for use in uses],
+    )
 
 
 def draft_from_proto(request: template_service_pb2.LintContentsRequest) -> VersionDraft:

@@ -42,6 +42,15 @@ class NothingToPreview(FailedPrecondition):
         super().__init__(f"template {name!r} has no version yet; create one first")
 
 
+class PartialNotFound(NotFound):
+    """There is no partial of this name."""
+
+    reason = "PARTIAL_NOT_FOUND"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no partial {name!r}")
+
+
 class IncompleteLocale(FailedPrecondition):
     """Only complete locales may be published; each violation names one and what it lacks."""
 

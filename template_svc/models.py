@@ -7,6 +7,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+# The parts that are texts, apart from `data`, `image` and the platforms' blocks of a push.
+TEXTS = ("subject", "mjml", "html", "text", "title", "body")
 # Between the context and the text of a message, as in gettext's own files.
 _CONTEXT = "\x04"
 
@@ -115,7 +117,8 @@ class NewVersion:
 
     `derived` are the parts that are made of others (HTML of MJML, a text of HTML), by locale; `catalogs` the translations of the default
     locale's content into others; `messages` what there is to be translated; `unused` the variables of the default locale that another
-    one's content does not mention; `findings` what had better be otherwise; `variables_schema` a JSON Schema, empty for none.
+    one's content does not mention; `findings` what had better be otherwise; `variables_schema` a JSON Schema, empty for
+    none; `partials` the revision of each that was taken in.
     """
 
     contents: Mapping[str, Content]
@@ -125,6 +128,7 @@ class NewVersion:
     messages: tuple[Message, ...] = field(default=(), kw_only=True)
     unused: Mapping[str, Sequence[str]] = field(default_factory=dict, kw_only=True)
     findings: tuple["Finding", ...] = field(default=(), kw_only=True)
+    partials: Mapping[str, int] = field(default_factory=dict, kw_only=True)
     variables_schema: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
 
     def finished(self, default_locale: str) -> dict[str, Content]:
@@ -175,9 +179,15 @@ def finished_contents(
     return finished
 
 
+def with_parts(content: Content, parts: Mapping[str, str]) -> Content:
+    """The content with other texts."""
+    texts: dict[str, Any] = dict(parts)
+    return replace(content, **texts)
+
+
 def with_derived(content: Content, derived: Mapping[str, str]) -> Content:
     """The content as it is rendered: the parts that are made of others in their places."""
-    return replace(content, mjml="", html=derived.get("html", content.html), text=derived.get("text", content.text))
+    return with_parts(content, {**derived, "mjml": ""})
 
 
 class TextSize(NamedTuple):
@@ -236,13 +246,17 @@ class Rules(NamedTuple):
 
 
 class VersionDraft(NamedTuple):
-    """What an author submits: contents by locale as the author spells it, PO files likewise, and a JSON Schema of the variables."""
+    """What an author submits: contents by locale as the author spells it, PO files likewise, and a JSON Schema of the variables.
+
+    `partials` are the sources of those that the contents name.
+    """
 
     channel: Channel
     default_locale: str
     contents: Mapping[str, Content]
     catalogs: Mapping[str, str]
     variables_schema: Mapping[str, Any]
+    partials: Mapping[str, str] = {}
 
 
 class Checked(NamedTuple):
@@ -257,6 +271,40 @@ class Checked(NamedTuple):
     messages: list[list[Any]]
     unused: dict[str, list[str]]
     findings: list[list[Any]]
+
+
+class PartialKey(NamedTuple):
+    """Names a partial."""
+
+    project: str
+    name: str
+
+
+class PartialUse(NamedTuple):
+    """A published version that has taken in a partial, and the revision that it holds."""
+
+    template: str
+    version: int
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """A piece of source that templates share; `revision` counts its texts from 1."""
+
+    name: str
+    source: str
+    revision: int
+    update_time: datetime
+
+
+class Rebuilt(NamedTuple):
+    """What became of one template whose partial has changed; `new_version` is 0 where there is none, with the `problem` if that is why."""
+
+    template: str
+    old_version: int
+    new_version: int = 0
+    problem: str = ""
 
 
 class TemplateKey(NamedTuple):

@@ -69,7 +69,7 @@ class TemplateServicer(TemplateServiceServicer):
         return rpc.PublishVersionResponse(template=template_to_proto(template))
 
     async def LintContents(self, request: rpc.LintContentsRequest, context: object) -> rpc.LintContentsResponse:
-        return lint_to_proto(await self._authoring.lint(draft_from_proto(request)))
+        return lint_to_proto(await self._authoring.lint(current().caller.project, draft_from_proto(request)))
 
     async def GetCatalog(self, request: rpc.GetCatalogRequest, context: object) -> rpc.GetCatalogResponse:
         text, report = await self._authoring.get_catalog(VersionKey(*_key(request.name), request.version), request.locale)

@@ -51,9 +51,23 @@ template_versions = Table(
     Column("findings", JSONB, nullable=False),
     # Empty for none.
     Column("variables_schema", JSONB, nullable=False),
+    # The revision of each partial that was taken in.
+    Column("partials", JSONB, nullable=False),
     # Those of contents and catalogs.
     Column("locales", ARRAY(Text), nullable=False),
     Column("required_variables", ARRAY(Text), nullable=False),
     Column("create_time", _TIME, nullable=False),
     ForeignKeyConstraint(["project", "template"], ["templates.project", "templates.name"], ondelete="CASCADE"),
+)
+
+template_partials = Table(
+    "template_partials",
+    metadata,
+    Column("project", Text(collation="C"), primary_key=True),
+    Column("name", Text(collation="C"), primary_key=True),
+    Column("source", Text, nullable=False),
+    # Goes on after a deletion, so that a number never means two texts.
+    Column("revision", Integer, nullable=False),
+    Column("update_time", _TIME, nullable=False),
+    Column("delete_time", _TIME),
 )

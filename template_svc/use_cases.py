@@ -34,6 +34,7 @@ from template_svc.models import (
     VersionKey,
     messages_of,
 )
+from template_svc.partials.use_cases import PartialStore, partials_of
 from template_svc.scheduling import Scheduler
 
 DEFAULT_LOCALE = "en"
@@ -83,9 +84,17 @@ class Authoring:
     """Templates and versions as their authors see them. `clock` returns the time in UTC."""
 
     def __init__(
-        self, store: TemplateStore, library: Library, scheduler: Scheduler, clock: Callable[[], datetime], rules: Rules | None = None
+        self,
+        store: TemplateStore,
+        partials: PartialStore,
+        library: Library,
+        scheduler: Scheduler,
+        clock: Callable[[], datetime],
+        *,
+        rules: Rules | None = None,
     ) -> None:
         self._store = store
+        self._partials = partials
         self._library = library
         self._scheduler = scheduler
         self._clock = clock
@@ -134,12 +143,8 @@ class Authoring:
         """
         template = await self.get_template(key)
         draft = VersionDraft(template.channel, template.default_locale, contents, catalogs or {}, variables_schema or {})
-        new = await self._check(draft)
-        wrong = [finding for finding in new.findings if finding.rule in self._rules.lint_errors]
-        if wrong:
-            raise InvalidContents.because(
-                [FieldViolation(each.field, f"line {each.line}: {each.description} ({each.rule})") for each in wrong]
-            )
+        new = await self._check(key.project, draft)
+        self._refuse_findings(new)
         if publish:
             self._check_complete(new)
         version = await self._store.add_version(template, new, publish, self._clock())
@@ -147,9 +152,20 @@ class Authoring:
             raise TemplateNotFound(key.name)
         return version
 
-    async def lint(self, draft: VersionDraft) -> NewVersion:
+    async def lint(self, project: str, draft: VersionDraft) -> NewVersion:
         """The version that a draft would make, whose `default_locale` may have any spelling. Raises InvalidContents, InvalidArgument."""
-        return await self._check(draft._replace(default_locale=_default_locale(draft.default_locale)))
+        return await self._check(project, draft._replace(default_locale=_default_locale(draft.default_locale)))
+
+    async def rebuild(self, key: VersionKey, *, validate_only: bool) -> int:
+        """See `partials.use_cases.Rebuilder`."""
+        old = await self.get_version(key)
+        catalogs = {locale: catalog["file"] for locale, catalog in old.catalogs.items()}
+        if validate_only:
+            template = await self.get_template(key.of)
+            draft = VersionDraft(template.channel, template.default_locale, old.contents, catalogs, old.variables_schema)
+            self._refuse_findings(await self._check(key.project, draft))
+            return 0
+        return (await self.create_version(key.of, old.contents, True, catalogs, old.variables_schema)).version
 
     async def get_version(self, key: VersionKey) -> TemplateVersion:
         """Raises TemplateNotFound or VersionNotFound."""
@@ -187,7 +203,16 @@ class Authoring:
         text = write_catalog(locale, version.messages, forms, key.template)
         return text, LocaleReport(locale, len(version.messages), len(forms), ())
 
-    async def _check(self, draft: VersionDraft) -> NewVersion:
+    def _refuse_findings(self, new: NewVersion) -> None:
+        wrong = [finding for finding in new.findings if finding.rule in self._rules.lint_errors]
+        if wrong:
+            raise InvalidContents.because(
+                [FieldViolation(each.field, f"line {each.line}: {each.description} ({each.rule})") for each in wrong]
+            )
+
+    async def _check(self, project: str, draft: VersionDraft) -> NewVersion:
+        partials = await partials_of(self._partials, project, draft.contents.values())
+        draft = draft._replace(partials={name: partial.source for name, partial in partials.items()})
         checked = await self._scheduler.check(draft, _caller())
         return NewVersion(
             {checked.locales[tag]: content for tag, content in draft.contents.items()},
@@ -197,6 +222,7 @@ class Authoring:
             messages=messages_of(checked.messages),
             unused=checked.unused,
             findings=tuple(Finding(*finding) for finding in checked.findings),
+            partials={name: partial.revision for name, partial in partials.items()},
             variables_schema=draft.variables_schema,
         )
 

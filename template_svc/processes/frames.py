@@ -59,14 +59,15 @@ def render_request(sources: Iterable[Source], forget: Sequence[ContentKey], item
 def check_request(draft: VersionDraft) -> bytes:
     """Asks whether a draft can become a version."""
     contents = {tag: parts_of(content) for tag, content in draft.contents.items()}
-    plain = (draft.channel.value, draft.default_locale, contents, dict(draft.catalogs), dict(draft.variables_schema))
+    others = (dict(draft.catalogs), dict(draft.variables_schema), dict(draft.partials))
+    plain = (draft.channel.value, draft.default_locale, contents, *others)
     return _request(("check", plain))
 
 
 def draft_of(plain: tuple[Any, ...]) -> VersionDraft:
     """The draft that `check_request` has made plain."""
-    channel, default_locale, contents, catalogs, schema = plain
-    return VersionDraft(Channel(channel), default_locale, {tag: Content(**parts) for tag, parts in contents.items()}, catalogs, schema)
+    channel, default_locale, contents, *others = plain
+    return VersionDraft(Channel(channel), default_locale, {tag: Content(**parts) for tag, parts in contents.items()}, *others)
 
 
 def read_request(channel: socket.socket) -> tuple[Any, ...] | None:

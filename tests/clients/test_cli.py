@@ -278,6 +278,26 @@ async def test_files_are_linted_without_being_pushed(terminal: Terminal, tmp_pat
     assert json.loads(preview.said)["content"]["subject"] == "Order A-1"
 
 
+async def test_a_layout_is_pushed_and_templates_are_rebuilt_with_it(terminal: Terminal, tmp_path: Path) -> None:
+    folder = tmp_path / "templates"
+    (folder / "_partials").mkdir(parents=True)
+    (folder / "cli-layout").mkdir()
+    (folder / "cli-layout" / "meta.yaml").write_text("channel: email\n")
+    (folder / "cli-layout" / "en.subject.txt").write_text("Hi")
+    (folder / "cli-layout" / "en.html").write_text('{% extends "cli-base.html" %}{% block body %}{{ name }}{% endblock %}')
+    layout = folder / "_partials" / "cli-base.html"
+    layout.write_text("<p>{% block body %}{% endblock %}</p>")
+    assert (await terminal.run("templates", "push", "cli-layout")).code == 0
+    layout.write_text("<i>{% block body %}{% endblock %}</i>")
+    tried = await terminal.run("templates", "push", "--dry-run", "cli-layout")
+    assert "1 published templates hold it" in tried.said.replace("\n", " "), tried.said
+    assert (await terminal.run("templates", "push", "cli-layout")).code == 0
+    assert "would be rebuilt" in (await terminal.run("templates", "rebuild", "cli-base.html", "--dry-run")).said
+    assert "version 2 published" in (await terminal.run("templates", "rebuild", "cli-base.html")).said
+    preview = await terminal.run("templates", "preview", "cli-layout", "--variables", '{"name": "Ada"}', "--json")
+    assert json.loads(preview.said)["content"]["html"] == "<i>Ada</i>"
+
+
 async def test_dead_letters_are_reviewed_by_keyboard_and_requeued_by_filter(terminal: Terminal, stack: Stack, tmp_path: Path) -> None:
     assert stack.smtp is not None
     user = await a_person(terminal, "refused@example.com")

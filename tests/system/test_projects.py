@@ -18,7 +18,7 @@ from google.rpc import error_details_pb2, status_pb2
 from clarion.notification.v1 import change_service_pb2, dead_letter_service_pb2, notification_service_pb2, saga_service_pb2
 from clarion.operations.v1 import breaker_service_pb2
 from clarion.options.v1 import options_pb2
-from clarion.template.v1 import template_service_pb2
+from clarion.template.v1 import partial_service_pb2, template_service_pb2
 from clarion.user.v1 import auth_service_pb2, policy_service_pb2, project_service_pb2, user_service_pb2
 from clarion.webhook.v1 import webhook_service_pb2
 from devstack.client import Client, RefusedError
@@ -33,7 +33,7 @@ pytestmark = [pytest.mark.system, pytest.mark.asyncio(loop_scope="session")]
 
 _FILES = (
     user_service_pb2, template_service_pb2, notification_service_pb2, dead_letter_service_pb2, saga_service_pb2, auth_service_pb2,
-    breaker_service_pb2, project_service_pb2, change_service_pb2, policy_service_pb2, webhook_service_pb2,
+    breaker_service_pb2, partial_service_pb2, project_service_pb2, change_service_pb2, policy_service_pb2, webhook_service_pb2,
 )  # fmt: skip
 METHODS = [
     method
@@ -66,6 +66,8 @@ _OWN: dict[str, dict[str, Any]] = {
     "ListSuppressions": {},
     "CreateTemplate": {"channel": "CHANNEL_EMAIL"},
     "ListTemplates": {},
+    "ListPartials": {},
+    "UpdatePartial": {"name": "bobs-own", "source": "Bob"},
     "LintContents": {"channel": "CHANNEL_EMAIL", "contents": {"en": {"subject": "Bob", "text": "Bob"}}},
     "BatchSendNotifications": {"requests": [{"channel": "CHANNEL_EMAIL", "user_id": "{user}", "template": "{template}"}]},
     "BulkSendNotifications": {"notifications": [{"channel": "CHANNEL_EMAIL", "user_id": "{user}", "template": "{template}"}]},
@@ -105,10 +107,11 @@ class Objects:
     api_key: str
     category: str
     endpoint: str
+    partial: str
 
     @classmethod
     def unknown(cls) -> "Objects":
-        identifiers = [str(uuid4()) for _ in range(8)]
+        identifiers = [str(uuid4()) for _ in range(9)]
         return cls(identifiers[0], identifiers[1], "unknown@example.com", "no-such-template", *identifiers[2:])
 
     def named_by(self, method: MethodDescriptor, field: str) -> Any:
@@ -117,8 +120,8 @@ class Objects:
         if field in {"user_id", "notification_id", "address", "template", "version"}:
             named = (self.user, self.notification, self.address, self.template, 1)
             return dict(zip(("user_id", "notification_id", "address", "template", "version"), named, strict=True))[field]
-        if field == "name" and service == "TemplateService":
-            return self.template
+        if field == "name" and service in {"TemplateService", "PartialService"}:
+            return self.template if service == "TemplateService" else self.partial
         if field != "id":
             return None
         special = {"DeleteDevice": self.device, "GetDeadLetterJob": self.job, "CancelDeadLetterJob": self.job, "DeleteApiKey": self.api_key}
@@ -143,6 +146,7 @@ class Objects:
             self.api_key,
             self.category,
             self.endpoint,
+            self.partial,
         }
 
 
@@ -192,7 +196,7 @@ class Wall:
             f"/v1/templates/{objects.template}", f"/v1/templates/{objects.template}/versions", f"/v1/notifications/{objects.notification}",
             f"/v1/dead-letters/{objects.notification}?view=basic", f"/v1/dead-letter-jobs/{objects.job}", f"/v1/sagas/{objects.saga}",
             "/v1/api-keys", "/v1/delivery-policy", f"/v1/categories/{objects.category}",
-            f"/v1/webhook-endpoints/{objects.endpoint}/deliveries", "/v1/webhook-endpoints",
+            f"/v1/webhook-endpoints/{objects.endpoint}/deliveries", "/v1/webhook-endpoints", f"/v1/partials/{objects.partial}",
         )  # fmt: skip
         return [await self.alice.call("GET", path) for path in paths]
 
@@ -243,10 +247,10 @@ async def wall(system: System) -> AsyncIterator[Wall]:
     category = await alice.call("POST", "/v1/categories", {"id": "alices-own", "texts": {"en": {"name": "walled-in"}}})
     made = await alice.call("POST", "/v1/webhook-endpoints", {"url": "https://alice.example/", "description": "Alice"})
     hook = await alice.call("PATCH", f"/v1/webhook-endpoints/{made['webhook_endpoint']['id']}", {"disabled": True})
+    partial = await alice.call("PUT", "/v1/partials/alices-footer", {"source": "Alice behind the wall"})
     listed = "suppressed-behind-the-wall@example.com"
-    objects = Objects(
-        user, device["id"], listed, template, notification, job["id"], saga["saga_id"], key["api_key"]["id"], category["id"], hook["id"]
-    )
+    ids = (job["id"], saga["saga_id"], key["api_key"]["id"], category["id"], hook["id"], partial["name"])
+    objects = Objects(user, device["id"], listed, template, notification, *ids)
     key_of_bob = await _another_project(alice)
     async with grpc.aio.insecure_channel(f"127.0.0.1:{system.processes.grpc_ports['gateway']}") as channel:
         yield Wall(alice, objects, channel, key_of_bob)

@@ -1,6 +1,6 @@
 """The in-memory stand-ins for PostgreSQL and for the render processes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import datetime
 from typing import Any
@@ -15,6 +15,9 @@ from template_svc.models import (
     Content,
     NewTemplate,
     NewVersion,
+    Partial,
+    PartialKey,
+    PartialUse,
     Rendered,
     RenderJob,
     StoredVersion,
@@ -70,6 +73,34 @@ class InlineProcesses:
         except ServiceError as error:
             return Outcome(error, stopped=isinstance(error, RenderTooSlow))
         return Outcome(Rendered(content_to_bytes(content), job.key.locale, job.key.version, job.chain))
+
+
+class MemoryPartials:
+    """Implements `partial_use_cases.PartialStore`, without uses."""
+
+    def __init__(self) -> None:
+        self._partials: dict[PartialKey, Partial] = {}
+
+    async def put(self, key: PartialKey, source: str, now: datetime) -> Partial:
+        known = self._partials.get(key)
+        if known is None or known.source != source:
+            self._partials[key] = Partial(key.name, source, known.revision + 1 if known else 1, now)
+        return self._partials[key]
+
+    async def find(self, project: str, names: Collection[str]) -> Mapping[str, Partial]:
+        return {key.name: partial for key, partial in self._partials.items() if key.project == project and key.name in names}
+
+    async def list(self, project: str, after: str | None, limit: int) -> Sequence[Partial]:
+        found = [
+            partial for key, partial in sorted(self._partials.items()) if key.project == project and (after is None or key.name > after)
+        ]
+        return found[:limit]
+
+    async def delete(self, key: PartialKey, now: datetime) -> bool:
+        return self._partials.pop(key, None) is not None
+
+    async def uses(self, key: PartialKey, *, below: int | None, limit: int) -> Sequence[PartialUse]:
+        return []
 
 
 class MemoryTemplates:

@@ -21,7 +21,7 @@ from template_svc.models import Channel, Content, Rendered, RenderRequest, Templ
 from template_svc.scheduling import Lane, Scheduler, Standing
 from template_svc.use_cases import Authoring, Rendering
 from tests.template_svc.factories import EMAIL, PUSH, Clock, content_of, make_template, struct_bytes
-from tests.template_svc.fakes import InlineProcesses, MemoryTemplates
+from tests.template_svc.fakes import InlineProcesses, MemoryPartials, MemoryTemplates
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def desk(processes: InlineProcesses, clock: Clock) -> Desk:
     """An empty store."""
     store = MemoryTemplates()
     library, scheduler = Library(store), Scheduler(processes, Standing(lambda: clock().timestamp()))
-    return Desk(store, Authoring(store, library, scheduler, clock), Rendering(store, library, scheduler), clock)
+    return Desk(store, Authoring(store, MemoryPartials(), library, scheduler, clock), Rendering(store, library, scheduler), clock)
 
 
 def request(name: str = "welcome", version: int = 1, locale: str = "en", /, **variables: Any) -> RenderRequest:

@@ -102,6 +102,13 @@ LIST_BREAKERS = Call("/clarion.operations.v1.BreakerService/ListBreakers", "GET"
 FORCE_BREAKER = Call(
     "/clarion.operations.v1.BreakerService/ForceBreaker", "POST", "/v1/breakers/{name}:force", body="*", answer="breaker", idempotent=True
 )
+UPDATE_PARTIAL = Call(
+    "/clarion.template.v1.PartialService/UpdatePartial", "PUT", "/v1/partials/{name}", body="*", answer="partial", idempotent=True
+)
+GET_PARTIAL = Call("/clarion.template.v1.PartialService/GetPartial", "GET", "/v1/partials/{name}", answer="partial", idempotent=True)
+LIST_PARTIALS = Call("/clarion.template.v1.PartialService/ListPartials", "GET", "/v1/partials", idempotent=True)
+DELETE_PARTIAL = Call("/clarion.template.v1.PartialService/DeletePartial", "DELETE", "/v1/partials/{name}", idempotent=True)
+REBUILD_TEMPLATES = Call("/clarion.template.v1.PartialService/RebuildTemplates", "POST", "/v1/partials/{name}:rebuild", body="*")
 CREATE_TEMPLATE = Call("/clarion.template.v1.TemplateService/CreateTemplate", "POST", "/v1/templates", body="*", answer="template")
 GET_TEMPLATE = Call("/clarion.template.v1.TemplateService/GetTemplate", "GET", "/v1/templates/{name}", answer="template", idempotent=True)
 LIST_TEMPLATES = Call("/clarion.template.v1.TemplateService/ListTemplates", "GET", "/v1/templates", idempotent=True)

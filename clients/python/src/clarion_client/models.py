@@ -756,6 +756,11 @@ class DeleteDeviceResponse:
 
 
 @dataclass(frozen=True)
+class DeletePartialResponse:
+    """Answers DeletePartial; it is empty."""
+
+
+@dataclass(frozen=True)
 class DeleteSuppressionResponse:
     """Answers DeleteSuppression; it is empty."""
 
@@ -1032,6 +1037,36 @@ class Notification:
 
 
 @dataclass(frozen=True)
+class Partial:
+    """A piece of source that templates of its project share: a layout, a footer, the values of a brand. A version takes in the revision
+    of the moment when it is created, and is not changed by later ones.
+    """
+
+    name: str = stored(default="", metadata={"read": v.same})
+    """Name, unique, 1 to 64 characters, such as "footer.html"; `{% include "footer.html" %}` and `{% extends "base.mjml" %}` use it."""
+    source: str = stored(default="", metadata={"read": v.same})
+    """Jinja2 source in the language of the parts that use it: HTML, MJML or text."""
+    revision: int = stored(default=0, metadata={"read": v.integer})
+    """Number of this text, from 1. Output only."""
+    update_time: datetime | None = stored(default=None, metadata={"read": v.time})
+    """When this text was given. Output only."""
+    uses: tuple[PartialUse, ...] = stored(default=(), metadata={"read": v.many(v.message(lambda: PartialUse))})
+    """Published versions that have taken it in, by template. Output only; empty in lists."""
+
+
+@dataclass(frozen=True)
+class PartialUse:
+    """A published version that has taken in a partial."""
+
+    template: str = stored(default="", metadata={"read": v.same})
+    """The template's name."""
+    version: int = stored(default=0, metadata={"read": v.integer})
+    """Its published version."""
+    revision: int = stored(default=0, metadata={"read": v.integer})
+    """The revision that the version holds."""
+
+
+@dataclass(frozen=True)
 class PreferenceRule:
     """One choice, of a person or, for all of its people, of a project. Of a person's rules that apply the most specific decides, and
     only without one the project's: channel and template, template, channel and category, category, channel, everything. With none,
@@ -1104,6 +1139,28 @@ class QuietHours:
     """When they end, such as "07:30"; on the next day where that is not later than `start`."""
     off: bool = stored(default=False, metadata={"read": v.same})
     """True for a person who wants none, whatever the project's are; `start` and `end` are empty then."""
+
+
+@dataclass(frozen=True)
+class RebuildTemplatesResponse:
+    """Answers RebuildTemplates."""
+
+    templates: tuple[Rebuilt, ...] = stored(default=(), metadata={"read": v.many(v.message(lambda: Rebuilt))})
+    """One entry per template that was touched, in the order of their names, at most 200: call again while there are 200."""
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """What became of one template."""
+
+    template: str = stored(default="", metadata={"read": v.same})
+    """The template's name."""
+    old_version: int = stored(default=0, metadata={"read": v.integer})
+    """The version that was published before."""
+    new_version: int = stored(default=0, metadata={"read": v.integer})
+    """The new published version; 0 with `validate_only` or when there is a problem."""
+    problem: str = stored(default="", metadata={"read": v.same})
+    """Why there is no new version, with the field; empty when there is none."""
 
 
 @dataclass(frozen=True)
@@ -1294,6 +1351,8 @@ class TemplateVersion:
     """What had better be otherwise, at most 100. Output only."""
     variables_schema: Mapping[str, Any] | None = stored(default=None, metadata={"read": v.same})
     """JSON Schema (draft 2020-12) of the variables; absent when there is none."""
+    partials: Mapping[str, int] = stored(default_factory=dict, metadata={"read": v.table(v.integer)})
+    """Partials that the version has taken in, each with its revision. Output only."""
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,7 @@ from clarion_client.models import (
     Notification,
     NotificationStatus,
     OnUnknown,
+    Partial,
     Platform,
     PreferenceRule,
     Preferences,
@@ -51,6 +52,7 @@ from clarion_client.models import (
     Priority,
     Project,
     QuietHours,
+    RebuildTemplatesResponse,
     RefreshResponse,
     ReplayWebhookDeliveriesResponse,
     RotateWebhookSecretResponse,
@@ -588,6 +590,57 @@ class Breakers(Resource):
     def list(self, *, timeout_s: float | None = None) -> ListBreakersResponse:
         """Reads all breakers that workers use, and those that an operator holds open or closed, by name."""
         return self._unary(api.LIST_BREAKERS, v.body_of(), lambda answer: v.decode(ListBreakersResponse, answer), timeout_s)
+
+
+class Partials(Resource):
+    """Keeps the pieces that templates share."""
+
+    def update(self, name: str, *, source: str, timeout_s: float | None = None) -> Partial:
+        """Sets the source of a partial, and makes it when there is none. Versions that exist do not change: RebuildTemplates makes new
+        ones.
+
+        name: Name.
+        source: Jinja2 source.
+        """
+        return self._unary(api.UPDATE_PARTIAL, v.body_of(name=name, source=source), lambda answer: v.decode(Partial, answer), timeout_s)
+
+    def get(self, name: str, *, timeout_s: float | None = None) -> Partial:
+        """Reads a partial, with the published versions that have taken it in.
+
+        name: The partial's name.
+        """
+        return self._unary(api.GET_PARTIAL, v.body_of(name=name), lambda answer: v.decode(Partial, answer), timeout_s)
+
+    def list(self, *, page_size: int | None = None, timeout_s: float | None = None) -> Pager[Partial]:
+        """Reads a page of partials by name.
+
+        page_size: Most entries of a page, 1 to 50. 0 means 10.
+        """
+        return self._pages(api.LIST_PARTIALS, v.body_of(page_size=page_size), "partials", v.message(lambda: Partial), timeout_s)
+
+    def delete(self, name: str, *, timeout_s: float | None = None) -> None:
+        """Removes a partial. Versions that have taken it in keep their text; new ones that name it are refused.
+
+        name: The partial's name.
+        """
+        self._unary(api.DELETE_PARTIAL, v.body_of(name=name), lambda answer: None, timeout_s)
+
+    def rebuild_templates(
+        self, name: str, *, validate_only: bool | None = None, timeout_s: float | None = None, idempotency_key: str | None = None
+    ) -> RebuildTemplatesResponse:
+        """Makes and publishes a new version of each template whose published version holds an older revision of the partial, from the
+        same contents. With `validate_only` it answers what it would do. A template that would be refused keeps its version.
+
+        name: The partial's name.
+        validate_only: True answers what would be done, and does nothing.
+        """
+        return self._unary(
+            api.REBUILD_TEMPLATES,
+            v.body_of(name=name, validate_only=validate_only),
+            lambda answer: v.decode(RebuildTemplatesResponse, answer),
+            timeout_s,
+            idempotency_key,
+        )
 
 
 class Templates(Resource):

@@ -294,6 +294,26 @@ class TemplateVersion(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class PartialsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     TEMPLATE_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     CONTENTS_FIELD_NUMBER: _builtins.int
@@ -304,6 +324,7 @@ class TemplateVersion(_message.Message):
     CATALOGS_FIELD_NUMBER: _builtins.int
     FINDINGS_FIELD_NUMBER: _builtins.int
     VARIABLES_SCHEMA_FIELD_NUMBER: _builtins.int
+    PARTIALS_FIELD_NUMBER: _builtins.int
     template: _builtins.str
     """The template's name."""
     version: _builtins.int
@@ -342,6 +363,10 @@ class TemplateVersion(_message.Message):
     def variables_schema(self) -> _struct_pb2.Struct:
         """JSON Schema (draft 2020-12) of the variables; absent when there is none."""
 
+    @_builtins.property
+    def partials(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """Partials that the version has taken in, each with its revision. Output only."""
+
     def __init__(
         self,
         *,
@@ -355,10 +380,11 @@ class TemplateVersion(_message.Message):
         catalogs: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         findings: _abc.Iterable[Global___Finding] | None = ...,
         variables_schema: _struct_pb2.Struct | None = ...,
+        partials: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "variables_schema", b"variables_schema"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["catalogs", b"catalogs", "contents", b"contents", "create_time", b"create_time", "findings", b"findings", "locales", b"locales", "published", b"published", "required_variables", b"required_variables", "template", b"template", "variables_schema", b"variables_schema", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["catalogs", b"catalogs", "contents", b"contents", "create_time", b"create_time", "findings", b"findings", "locales", b"locales", "partials", b"partials", "published", b"published", "required_variables", b"required_variables", "template", b"template", "variables_schema", b"variables_schema", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -2,7 +2,7 @@
 
 A folder has a folder per template: `welcome/meta.yaml` (channel, category, description ...) and per locale `en.subject.txt`, `en.html`, `en.txt`
 for e-mail (`en.mjml` in place of `en.html`), or `en.push.yaml` for push; `pl.po` translates the default locale's files into Polish,
-and `variables.schema.json` is the JSON Schema of the variables.
+and `variables.schema.json` is the JSON Schema of the variables. The folder `_partials` has a file per partial, such as `_partials/footer.html`.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ _META = ("channel", "category", "default_locale", "description", "mandatory", "o
 _PARTS = {"subject": ".subject.txt", "mjml": ".mjml", "html": ".html", "text": ".txt"}
 _CATALOG = ".po"
 _SCHEMA = "variables.schema.json"
+_PARTIALS = "_partials"
 Folder = Annotated[Path, typer.Option("--folder", "-f", help="The folder of templates.")]
 Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME...]", help="All when none is named.")]
 
@@ -87,7 +88,10 @@ def publish(name: Annotated[str, typer.Argument()], version: Annotated[int, type
 
 @app.command("pull")
 def pull(names: Names = None, folder: Folder = Path("templates")) -> None:
-    """Write the published versions into files."""
+    """Write the published versions and the partials into files."""
+    for partial in session.clarion.partials.list(page_size=50):
+        (folder / _PARTIALS).mkdir(parents=True, exist_ok=True)
+        (folder / _PARTIALS / partial.name).write_text(partial.source)
     for template in _wanted(names):
         if not template.published_version:
             session.err.print(f"{template.name}: nothing is published")
@@ -118,7 +122,9 @@ def push(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change, change nothing.")] = False,
     draft: Annotated[bool, typer.Option("--draft", help="Make versions, publish none.")] = False,
 ) -> None:
-    """Make a version of each template whose files differ from what is published, and publish it."""
+    """Set the partials, then make a version of each template whose files differ from what is published, and publish it."""
+    for path in sorted((folder / _PARTIALS).glob("*")):
+        _push_partial(path, dry_run=dry_run)
     for name, meta, source in read_all(folder, names):
         if not list(_difference(name, source)):
             session.say(f"{name}: unchanged")
@@ -158,6 +164,20 @@ def lint(
             session.out.print(line, style="yellow", markup=False)
     session.say(f"{refused} refused, {found} findings")
     return EXIT_REFUSED if refused or (strict and found) else 0
+
+
+@app.command("rebuild")
+def rebuild(
+    partial: Annotated[str, typer.Argument(help="The name of a partial that has changed.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change, change nothing.")] = False,
+) -> int:
+    """Make and publish new versions of the templates that hold an older revision of a partial; exit 1 when one is refused."""
+    problems = 0
+    for each in session.clarion.partials.rebuild_templates(partial, validate_only=dry_run).templates:
+        problems += bool(each.problem)
+        done = each.problem or (f"version {each.new_version} published" if each.new_version else "would be rebuilt")
+        session.say(f"{each.template}: {done}")
+    return EXIT_REFUSED if problems else 0
 
 
 class Source(NamedTuple):
@@ -229,6 +249,21 @@ def _wanted(names: list[str] | None) -> Iterator[Template]:
         yield from (session.clarion.templates.get(name) for name in names)
     else:
         yield from session.clarion.templates.list(page_size=200)
+
+
+def _push_partial(path: Path, *, dry_run: bool) -> None:
+    try:
+        before = session.clarion.partials.get(path.name)
+    except errors.NotFound:
+        before = None
+    if before is not None and before.source == path.read_text():
+        return
+    if dry_run:
+        touched = len(before.uses) if before is not None else 0
+        session.say(f"{path.name}: would be changed; {touched} published templates hold it")
+        return
+    made = session.clarion.partials.update(path.name, source=path.read_text())
+    session.say(f"{path.name}: revision {made.revision}; clarion templates rebuild {path.name} takes it into templates that hold it")
 
 
 def _difference(name: str, source: Source) -> Iterator[str]:
