@@ -18,7 +18,7 @@ _LANGUAGE = re.compile(r"[a-z]{2,8}")
 _POSIX = re.compile(r"(?P<tag>[A-Za-z0-9_-]+)(?:\.[A-Za-z0-9-]+)?(?:@(?P<modifier>[A-Za-z0-9]+))?")
 _SCRIPT_OF_MODIFIER = {"latin": "Latn", "cyrillic": "Cyrl", "devanagari": "Deva", "arabic": "Arab"}
 # The variant that CLDR has replaced by an extension (UTS 35, annex C).
-_POSIX_VARIANT = re.compile(r"[-_]posix$", re.IGNORECASE)
+_POSIX_VARIANT = re.compile(r"(?<!-u-va)[-_]posix$", re.IGNORECASE)
 # ISO 639-3 counts both written standards under the macro-language; langcodes keeps the three apart.
 _MACRO_LANGUAGE = {"nb": "no", "nn": "no"}
 
