@@ -20,7 +20,9 @@ class BulkState(IntEnum):
 
 
 class NewBulkOperation(NamedTuple):
-    """A job as it is asked for. `digest` is that of an idempotency key, `fingerprint` that of what is asked under it."""
+    """A job as it is asked for. `digest` is that of an idempotency key, `fingerprint` that of what is asked under it, `test` whether a test
+    key asks.
+    """
 
     id: UUID
     decision: State
@@ -31,6 +33,7 @@ class NewBulkOperation(NamedTuple):
     actor: Actor
     digest: bytes | None
     fingerprint: bytes
+    test: bool
 
 
 @dataclass(frozen=True, slots=True)

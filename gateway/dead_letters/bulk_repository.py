@@ -7,14 +7,14 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, insert, literal, select, text
+from sqlalchemy import exists, func, insert, literal, select, text
 
 from gateway.dead_letters.bulk_models import BulkOperation, BulkState, Claimed, NewBulkOperation, Step
 from gateway.dead_letters.decisions import decide
 from gateway.dead_letters.models import Actor, Cause, DeadLetterFilters, Decision, State
 from gateway.dead_letters.repository import conditions
 from gateway.notifications.models import Channel
-from gateway.tables import dead_letter_job_items, dead_letters
+from gateway.tables import dead_letter_job_items, dead_letters, notifications
 from mesh.context import FIRST_PROJECT
 from mesh.rpc.paging import Cursor, Page
 from mesh.stores.database import Database
@@ -175,6 +175,9 @@ def _items_of(new: NewBulkOperation) -> Any:
     if new.decision is State.REQUEUED and new.filters.cause is None and new.filters.reason is None:
         # they may have been sent: sending them twice takes a reviewer's decision
         found = found.where(letter.cause != Cause.UNKNOWN_OUTCOME)
+    if new.decision is State.REQUEUED and new.test:
+        # what a live key has sent would reach a provider
+        found = found.where(exists().where(notifications.c.id == letter.notification_id, notifications.c.test))
     return insert(dead_letter_job_items).from_select(["job_id", "position", "notification_id"], found)
 
 

@@ -76,6 +76,7 @@ class BulkOperations:
             actor=actor,
             digest=digest,
             fingerprint=order.fingerprint,
+            test=caller.test,
         )
         job, fingerprint = await self._store.create(new)
         if fingerprint != order.fingerprint:

@@ -85,7 +85,7 @@ async def decide(
     restarts: list[_Restart] = []
     if requeue:
         for identifier in [identifier for identifier, one in decided.items() if one.refusal is None]:
-            restart = _restart(rows.get(identifier), letters[identifier], edit, now)
+            restart = _restart(rows.get(identifier), letters[identifier], edit, now, test=decision.test)
             if isinstance(restart, Refusal):
                 decided[identifier] = Decided(restart)
             else:
@@ -114,9 +114,11 @@ def _refusal(letter: Any | None) -> Refusal | None:
     return None if letter["state"] == State.OPEN else models.DECIDED
 
 
-def _restart(row: Any | None, letter: Any, edit: Edit, now: datetime) -> _Restart | Refusal:
+def _restart(row: Any | None, letter: Any, edit: Edit, now: datetime, *, test: bool) -> _Restart | Refusal:
     if row is None:
         return models.PAST_RETENTION
+    if test and not row["test"]:
+        return models.LIVE
     progress = Progress(Status(row["status"]), row["run"], row["attempt"])
     if progress.status is not Status.FAILED or progress.run != letter["run"]:
         return models.NOT_FAILED

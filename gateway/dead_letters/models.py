@@ -177,13 +177,17 @@ NO_EDIT = Edit()
 
 
 class Decision(NamedTuple):
-    """What is decided, who did it, and why. `request` is the digest of an idempotency key, `job_id` the job that acts for the reviewer."""
+    """What is decided, who did it, and why. `request` is the digest of an idempotency key, `job_id` the job that acts for the reviewer.
+
+    `test` is true for what a test key decides.
+    """
 
     state: State
     actor: Actor
     note: str
     job_id: UUID | None = None
     request: bytes | None = None
+    test: bool = False
 
     @property
     def action(self) -> Action:
@@ -205,6 +209,7 @@ PAST_RETENTION = Refusal("PAST_RETENTION", "it is past its retention")
 NOT_FAILED = Refusal("NOT_FAILED", "it is not failed any more")
 EXPIRED = Refusal("EXPIRED", "it has expired")
 ERASED = Refusal("ERASED", "its content was erased")
+LIVE = Refusal("LIVE_NOTIFICATION", "a live key has sent it, and what a test key does reaches no provider")
 NOT_EMAIL = Refusal("NOT_EMAIL", "only an e-mail can go to another address")
 
 

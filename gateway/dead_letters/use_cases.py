@@ -112,7 +112,8 @@ class DeadLetters:
         identifier = (await self._find(caller, notification_id)).notification_id
         edit = await self._edit_of(caller, wanted)
         actor = actor_of(caller)
-        decision = Decision(State.REQUEUED, actor, tidy(wanted.note), request=_digest_of(actor, wanted.key) if wanted.key else None)
+        request = _digest_of(actor, wanted.key) if wanted.key else None
+        decision = Decision(State.REQUEUED, actor, tidy(wanted.note), request=request, test=caller.test)
         decided = await self._store.decide(identifier, decision, lease_s=self._lease_s, edit=edit)
         if decided.job is not None:
             self._publisher.offer([decided.job])

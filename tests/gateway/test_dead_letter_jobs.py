@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -80,6 +81,17 @@ async def test_a_thousand_letters_are_each_sent_exactly_once(desk: Desk) -> None
         assert (another.total, another.state) == (0, BulkState.DONE)
         assert await audits(desk.database) == trail
         assert floor.sent.total() == 1000
+
+
+async def test_a_job_of_a_test_key_requeues_only_what_test_keys_have_sent(desk: Desk) -> None:
+    await desk.failed_many(3)
+    tests = await desk.failed_many(2, test=True)
+    job = await desk.jobs.order(replace(REVIEWER, test=True), order())
+    assert job.total == 2
+    assert (await desk.jobs.order(REVIEWER, order())).total == 5
+    async with desk.database.connect() as connection:
+        items = await connection.execute(text("SELECT notification_id FROM dead_letter_job_items WHERE job_id = :job"), {"job": job.id})
+        assert {row[0] for row in items} == {row.id for row in tests}
 
 
 async def test_a_letter_that_fails_again_is_not_taken_twice_by_its_job(desk: Desk) -> None:

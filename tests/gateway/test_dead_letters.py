@@ -1,6 +1,7 @@
 """Dead letters: filed, listed, requeued once, discarded; on a real PostgreSQL."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from importlib import import_module
@@ -396,6 +397,16 @@ async def test_open_letters_are_counted_with_the_age_of_the_oldest(desk: Desk) -
 )
 def test_a_reason_has_a_class(reason: str, cause: Cause) -> None:
     assert cause_of(reason) is cause
+
+
+async def test_a_test_key_requeues_only_what_test_keys_have_sent(desk: Desk) -> None:
+    """The rest would reach a provider."""
+    live, test = await desk.failed(), await desk.failed(test=True)
+    tester = replace(REVIEWER, test=True)
+    with pytest.raises(NotRequeuable, match="live key"):
+        await desk.letters.requeue(tester, str(live.id), Requeue(email="eve@example.com"))
+    assert (await desk.letters.requeue(tester, str(test.id), Requeue())).state is State.REQUEUED
+    assert [job.id for job in desk.published] == [test.id]
 
 
 @pytest.mark.parametrize(
