@@ -1,12 +1,9 @@
 """Pure mapping between messages and changes."""
 
-from collections.abc import Iterable
-
 from clarion.channel.v1 import channel_pb2
 from clarion.notification.v1 import change_pb2, change_service_pb2
 from gateway.changes.models import Change, ChangeFilters
-from gateway.notifications.convert import channel_of, status_number, status_of
-from mesh.errors import InvalidArgument
+from gateway.notifications.convert import channel_of, labels_of, status_number, status_of
 from mesh.rpc.timestamps import to_timestamp
 
 
@@ -20,18 +17,6 @@ def filters_of(project: str, request: change_service_pb2.ListChangesRequest | ch
         category=request.category.replace("\0", "") or None,
         metadata=labels_of("metadata", request.metadata),
     )
-
-
-def labels_of(field: str, given: Iterable[str]) -> dict[str, str]:
-    """Labels that are written as `name=value`. Raises InvalidArgument."""
-    labels: dict[str, str] = {}
-    for index, label in enumerate(given):
-        name, equals, value = label.replace("\0", "").partition("=")
-        if not (name and equals):
-            raise InvalidArgument.of(f"{field}[{index}]", "must be a label as name=value")
-        if labels.setdefault(name, value) != value:
-            raise InvalidArgument.of(f"{field}[{index}]", f"can't be matched together with {name}={labels[name]}")
-    return labels
 
 
 def change_message(change: Change) -> change_pb2.Change:

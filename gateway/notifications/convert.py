@@ -1,6 +1,6 @@
 """Pure mapping between messages and models."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from clarion.channel.v1 import channel_pb2
 from clarion.notification.v1 import notification_pb2, notification_service_pb2
@@ -62,7 +62,23 @@ def filters_of(project: str, request: notification_service_pb2.ListNotifications
         template=request.template.replace("\0", "") or None,
         created_after=from_timestamp("created_after", request.created_after) if request.HasField("created_after") else None,
         created_before=from_timestamp("created_before", request.created_before) if request.HasField("created_before") else None,
+        updated_after=from_timestamp("updated_after", request.updated_after) if request.HasField("updated_after") else None,
+        updated_before=from_timestamp("updated_before", request.updated_before) if request.HasField("updated_before") else None,
+        correlation_id=request.correlation_id.replace("\0", "") or None,
+        metadata=labels_of("metadata", request.metadata) or None,
     )
+
+
+def labels_of(field: str, given: Iterable[str]) -> dict[str, str]:
+    """Labels that are written as `name=value`. Raises InvalidArgument."""
+    labels: dict[str, str] = {}
+    for index, label in enumerate(given):
+        name, equals, value = label.replace("\0", "").partition("=")
+        if not (name and equals):
+            raise InvalidArgument.of(f"{field}[{index}]", "must be a label as name=value")
+        if labels.setdefault(name, value) != value:
+            raise InvalidArgument.of(f"{field}[{index}]", f"can't be matched together with {name}={labels[name]}")
+    return labels
 
 
 def channel_of(number: int, field: str = "channel") -> Channel:

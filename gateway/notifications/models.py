@@ -271,7 +271,12 @@ class Filters(NamedTuple):
     template: str | None = None
     created_after: datetime | None = None
     created_before: datetime | None = None
+    updated_after: datetime | None = None
+    updated_before: datetime | None = None
+    correlation_id: str | None = None
+    metadata: Mapping[str, str] | None = None
 
     def as_mapping(self) -> dict[str, object]:
         """What a page token is bound to."""
-        return {name: str(value) for name, value in self._asdict().items() if value is not None}
+        ordered = self._replace(metadata=None if self.metadata is None else dict(sorted(self.metadata.items())))
+        return {name: str(value) for name, value in ordered._asdict().items() if value is not None}

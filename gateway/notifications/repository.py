@@ -1,11 +1,13 @@
 """Notifications in PostgreSQL: single reads with their timeline, lists by keyset, and cancelling."""
 
+import json
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, ColumnElement, Select, SmallInteger, Uuid, bindparam, select, text
+from sqlalchemy import ARRAY, ColumnElement, Select, SmallInteger, Text, Uuid, bindparam, cast, literal, select, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.notifications.models import (
@@ -105,11 +107,18 @@ def page_query(filters: Filters, *, after: UUID | None) -> Select[Any]:
         (table.user_id, filters.user_id),
         (table.channel, filters.channel),
         (table.template, filters.template),
+        (table.correlation_id, filters.correlation_id),
     ):
         if value is not None:
             query = query.where(column == value)
     if filters.status is not None:
         query = query.where(_has_status(filters.status))
+    if filters.metadata is not None:
+        query = query.where(table.metadata.op("@>")(cast(literal(json.dumps(dict(filters.metadata)), Text), JSONB)))
+    if filters.updated_after is not None:
+        query = query.where(table.update_time >= filters.updated_after)
+    if filters.updated_before is not None:  # made before, too
+        query = query.where(table.id < least_at(filters.updated_before, slack_s=_SLACK_S), table.update_time < filters.updated_before)
     if filters.created_after is not None:
         query = query.where(table.id >= least_at(filters.created_after, slack_s=-_SLACK_S), table.create_time >= filters.created_after)
     if filters.created_before is not None:

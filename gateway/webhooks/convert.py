@@ -8,8 +8,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from clarion.channel.v1 import channel_pb2
 from clarion.webhook.v1 import webhook_pb2
 from clarion.webhook.v1 import webhook_service_pb2 as rpc
-from gateway.changes.convert import labels_of
-from gateway.notifications.convert import channel_of, status_number, status_of
+from gateway.notifications.convert import channel_of, labels_of, status_number, status_of
 from gateway.webhooks.models import Attempt, Changes, Delivery, DeliveryState, Endpoint, EndpointState, Selection
 from mesh.errors import InvalidArgument
 from mesh.rpc.masks import masked_fields

@@ -62,12 +62,16 @@ async def test_login_keeps_a_profile_that_others_can_not_read(stack: Stack, tmp_
 async def test_sending_watching_listing(terminal: Terminal, tmp_path: Path) -> None:
     user = await a_person(terminal, "send@example.com")
     await a_template(terminal, tmp_path, "cli-send")
-    sent = await terminal.run("send", "cli-send", "--user", "send@example.com", "--var", "name=Ada", "--watch")
+    sent = await terminal.run("send", "cli-send", "--user", "send@example.com", "--var", "name=Ada", "--metadata", "order=17", "--watch")
     assert sent.code == 0, sent.said
     assert [word for word in ("pending", "sent") if word in sent.said] == ["pending", "sent"]
     listed = await terminal.run("notifications", "list", "--user", user, "--json")
     (one,) = map(json.loads, listed.said.splitlines())
     assert one["status"] == "sent"
+    narrow = ("--metadata", "order=17", "--correlation-id", one["correlation_id"], "--updated-after", one["create_time"])
+    labelled = await terminal.run("notifications", "list", *narrow, "--json")
+    assert json.loads(labelled.said)["id"] == one["id"]
+    assert "none" in (await terminal.run("notifications", "list", "--metadata", "order=18")).said
     shown = await terminal.run("notifications", "get", one["id"])
     assert "cli-send" in shown.said
     far = await terminal.run("send", "cli-send", "-u", user, "-v", "name=A", "--at", "2999-01-01", "--json")

@@ -142,6 +142,37 @@ async def test_filters_hold_together_and_bind_the_token(database: Database, noti
     assert (await notifications.list_notifications(OPERATOR, "ada", Filters(FIRST_PROJECT), 1, "")).items == ()
 
 
+async def test_labels_the_last_change_and_the_request_are_filters_too(database: Database, notifications: Notifications) -> None:
+    rows = [
+        make_row(metadata='{"campaign":"spring","team":"a"}', correlation_id="r-1"),
+        make_row(metadata='{"campaign":"spring"}', correlation_id="r-1"),
+        make_row(metadata='{"campaign":"autumn"}', correlation_id="r-2"),
+        make_row(),
+    ]
+    await store(database, *rows)
+    later = rows[3].create_time + timedelta(seconds=1)
+    await Outcomes(database).apply([Outcome(rows[0].id, Entry(later + timedelta(hours=1), Status.SENT, 0, 1))])
+    for filters, places in (
+        (Filters(FIRST_PROJECT, metadata={"campaign": "spring"}), [1, 0]),
+        (Filters(FIRST_PROJECT, metadata={"team": "a", "campaign": "spring"}), [0]),
+        (Filters(FIRST_PROJECT, metadata={"campaign": "spring", "team": "b"}), []),
+        (Filters(FIRST_PROJECT, correlation_id="r-1"), [1, 0]),
+        (Filters(FIRST_PROJECT, correlation_id="r"), []),
+        (Filters(FIRST_PROJECT, updated_after=later), [0]),
+        (Filters(FIRST_PROJECT, updated_before=later), [3, 2, 1]),
+        (Filters(FIRST_PROJECT, updated_before=later, metadata={"campaign": "spring"}), [1]),
+        (Filters("another", metadata={"campaign": "spring"}), []),
+    ):
+        page = await notifications.list_notifications(OPERATOR, "", filters, 0, "")
+        assert [item.id for item in page.items] == [rows[place].id for place in places], filters
+    spring, token = Filters(FIRST_PROJECT, metadata={"campaign": "spring"}), ""
+    first = await notifications.list_notifications(OPERATOR, "", spring, 1, token)
+    second = await notifications.list_notifications(OPERATOR, "", spring, 1, first.next_token)
+    assert [one.id for page in (first, second) for one in page.items] == [rows[1].id, rows[0].id]
+    with pytest.raises(InvalidArgument):
+        await notifications.list_notifications(OPERATOR, "", Filters(FIRST_PROJECT, metadata={"campaign": "x"}), 1, first.next_token)
+
+
 # What is asked for is rare among them, as it is where an index matters.
 _MANY = text("""
     INSERT INTO notifications (
@@ -179,6 +210,40 @@ async def test_each_listed_query_walks_an_index(database: Database, filters: Fil
     assert f"notifications_default_{index}" in plan, plan
     assert "Seq Scan" not in plan
     assert "Sort" not in plan
+
+
+@pytest.mark.parametrize(
+    ("filters", "index"),
+    [
+        (Filters(FIRST_PROJECT, metadata={"order": "17"}), "metadata_idx"),
+        (Filters(FIRST_PROJECT, updated_after=NOW - timedelta(hours=1)), "update_time_idx"),
+        (Filters(FIRST_PROJECT, correlation_id="c-17"), "correlation_id_id_idx"),
+        (Filters(FIRST_PROJECT, metadata={"campaign": "everyone"}), "project_id_idx"),
+    ],
+)
+async def test_a_rare_label_change_or_request_is_found_by_an_index(database: Database, filters: Filters, index: str) -> None:
+    """Of many rows, as the planner does it by itself. A label that most have is read off the newest."""
+    async with database.begin() as connection:
+        await connection.execute(text("SET LOCAL session_replication_role = replica"))  # without the feed
+        await connection.execute(_LABELLED)
+        await connection.execute(text("ANALYZE notifications"))
+        query = page_query(filters, after=None).limit(51)
+        dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
+        statement = str(query.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
+        plan = "\n".join((await connection.exec_driver_sql(f"EXPLAIN {statement.replace('%', '%%')}")).scalars())
+    assert index in plan, plan
+    assert "Seq Scan on notifications_default" not in plan
+
+
+_LABELLED = text("""
+    INSERT INTO notifications (
+        id, user_id, channel, template, template_version, locale, priority, category, status, create_time, update_time, dispatch_at, caller,
+        correlation_id, metadata
+    )
+    SELECT gen_random_uuid(), gen_random_uuid(), 2, 't', 1, '', 1, '', 6, now(), now() - n * interval '1 minute', now(), '', 'c-' || n,
+        jsonb_build_object('order', n::text, 'campaign', 'everyone')
+    FROM generate_series(1, 20000) AS n
+""")
 
 
 async def test_the_sweeper_of_urgent_ones_walks_its_own_index(database: Database) -> None:

@@ -456,6 +456,10 @@ class Notifications(Resource):
         created_after: datetime | None = None,
         created_before: datetime | None = None,
         page_size: int | None = None,
+        metadata: Sequence[str] | None = None,
+        updated_after: datetime | None = None,
+        updated_before: datetime | None = None,
+        correlation_id: str | None = None,
         timeout_s: float | None = None,
     ) -> Pager[Notification]:
         """Reads a page of notifications, newest first.
@@ -467,6 +471,10 @@ class Notifications(Resource):
         created_after: Only those accepted at or after this time.
         created_before: Only those accepted before this time.
         page_size: Most entries of a page, 1 to 200. 0 means 50.
+        metadata: Only those whose metadata have all of these, each as `name=value`.
+        updated_after: Only those whose status last changed at or after this time.
+        updated_before: Only those whose status last changed before this time.
+        correlation_id: Only those of the request that had this correlation id.
         """
         return self._pages(
             api.LIST_NOTIFICATIONS,
@@ -478,6 +486,10 @@ class Notifications(Resource):
                 created_after=created_after,
                 created_before=created_before,
                 page_size=page_size,
+                metadata=metadata,
+                updated_after=updated_after,
+                updated_before=updated_before,
+                correlation_id=correlation_id,
             ),
             "notifications",
             v.message(lambda: Notification),

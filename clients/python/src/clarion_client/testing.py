@@ -175,7 +175,12 @@ class MemoryClarion:
 
     def _list(self, fields: dict[str, Any]) -> Any:
         wanted = {name: fields[name] for name in ("user_id", "channel", "status", "template") if name in fields}
-        found = [one for one in self.notifications.values() if all(one.get(name) == value for name, value in wanted.items())]
+        labels = dict(label.split("=", 1) for label in fields.get("metadata", ()))
+        found = [
+            one
+            for one in self.notifications.values()
+            if all(one.get(name) == value for name, value in wanted.items()) and labels.items() <= dict(one.get("metadata", {})).items()
+        ]
         return {"notifications": found[::-1]}
 
     def _cancel(self, fields: dict[str, Any]) -> Any:

@@ -573,6 +573,10 @@ class ListNotificationsRequest(_message.Message):
     CREATED_BEFORE_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    METADATA_FIELD_NUMBER: _builtins.int
+    UPDATED_AFTER_FIELD_NUMBER: _builtins.int
+    UPDATED_BEFORE_FIELD_NUMBER: _builtins.int
+    CORRELATION_ID_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """Only those to this person. A person's own token always sees their own only."""
     channel: _channel_pb2.Channel.ValueType
@@ -585,6 +589,8 @@ class ListNotificationsRequest(_message.Message):
     """Most entries of a page, 1 to 200. 0 means 50."""
     page_token: _builtins.str
     """`next_page_token` of the page before; empty for the first. It holds for the same filters only."""
+    correlation_id: _builtins.str
+    """Only those of the request that had this correlation id."""
     @_builtins.property
     def created_after(self) -> _timestamp_pb2.Timestamp:
         """Only those accepted at or after this time."""
@@ -592,6 +598,18 @@ class ListNotificationsRequest(_message.Message):
     @_builtins.property
     def created_before(self) -> _timestamp_pb2.Timestamp:
         """Only those accepted before this time."""
+
+    @_builtins.property
+    def metadata(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only those whose metadata have all of these, each as `name=value`."""
+
+    @_builtins.property
+    def updated_after(self) -> _timestamp_pb2.Timestamp:
+        """Only those whose status last changed at or after this time."""
+
+    @_builtins.property
+    def updated_before(self) -> _timestamp_pb2.Timestamp:
+        """Only those whose status last changed before this time."""
 
     def __init__(
         self,
@@ -604,10 +622,14 @@ class ListNotificationsRequest(_message.Message):
         created_before: _timestamp_pb2.Timestamp | None = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        metadata: _abc.Iterable[_builtins.str] | None = ...,
+        updated_after: _timestamp_pb2.Timestamp | None = ...,
+        updated_before: _timestamp_pb2.Timestamp | None = ...,
+        correlation_id: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["created_after", b"created_after", "created_before", b"created_before"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["created_after", b"created_after", "created_before", b"created_before", "updated_after", b"updated_after", "updated_before", b"updated_before"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "created_after", b"created_after", "created_before", b"created_before", "page_size", b"page_size", "page_token", b"page_token", "status", b"status", "template", b"template", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "correlation_id", b"correlation_id", "created_after", b"created_after", "created_before", b"created_before", "metadata", b"metadata", "page_size", b"page_size", "page_token", b"page_token", "status", b"status", "template", b"template", "updated_after", b"updated_after", "updated_before", b"updated_before", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

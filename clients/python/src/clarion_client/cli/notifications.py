@@ -106,10 +106,9 @@ def tail(
     most: Annotated[int, typer.Option("--limit", "-n", min=0, help="End after so many; 0 goes on.")] = 0,
 ) -> None:
     """Follow the changes of all notifications as they happen; goes on where it was when the connection is lost."""
-    labels = [f"{name}={value}" for name, value in pairs(metadata or [], "--metadata").items()]
     filters: dict[str, Any] = {
         "statuses": status, "channel": channel, "user_id": id_of(user) if user else None, "template": template, "category": category,
-        "metadata": labels,
+        "metadata": _labels(metadata),
     }  # fmt: skip
     seen = 0
     for response in session.clarion.changes.watch(cursor=since, **filters):
@@ -149,6 +148,10 @@ def list_(
     template: Annotated[str | None, typer.Option()] = None,
     after: Annotated[str | None, typer.Option(help="Accepted at this time or later.")] = None,
     before: Annotated[str | None, typer.Option(help="Accepted before this time.")] = None,
+    updated_after: Annotated[str | None, typer.Option(help="Last changed at this time or later.")] = None,
+    updated_before: Annotated[str | None, typer.Option(help="Last changed before this time.")] = None,
+    metadata: Annotated[list[str] | None, typer.Option(help="A label, name=value.")] = None,
+    correlation_id: Annotated[str | None, typer.Option(help="Of the request that sent it.")] = None,
     most: Annotated[int, typer.Option("--limit", "-n", min=0, help="At most so many; 0 for all.")] = 50,
 ) -> None:
     """List, newest first."""
@@ -159,6 +162,10 @@ def list_(
         template=template,
         created_after=when(after) if after else None,
         created_before=when(before) if before else None,
+        updated_after=when(updated_after) if updated_after else None,
+        updated_before=when(updated_before) if updated_before else None,
+        metadata=_labels(metadata),
+        correlation_id=correlation_id,
         page_size=min(most, 200) or 200,
     )
     session.rows(found, COLUMNS, most=most)
@@ -169,6 +176,10 @@ def cancel(identifier: Annotated[list[str], typer.Argument(metavar="ID...")]) ->
     """Cancel what no attempt has begun to send."""
     for one in identifier:
         session.rows([session.clarion.notifications.cancel(one)], COLUMNS)
+
+
+def _labels(given: list[str] | None) -> list[str]:
+    return [f"{name}={value}" for name, value in pairs(given or [], "--metadata").items()]
 
 
 def _variables(given: list[str]) -> dict[str, Any]:
