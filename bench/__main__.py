@@ -15,7 +15,7 @@ from typing import Any
 
 import asyncpg
 
-from bench import floors, people, templates
+from bench import bulk, floors, people, templates
 from bench.meter import Meter, rss_mb
 from bench.stack import Bench, open_bench
 from bench.wrk import Load, wrk
@@ -111,6 +111,9 @@ async def _measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any
             per_s, meter, done = sorted(rates, key=lambda rate: rate[0])[len(rates) // 2]
             _say(f"  {per_s:.0f}/s; latency at low load ...")
             latency_ms = await _latency_ms(bench, connection)
+            _say("bulk ...")
+            streamed = await bulk.measure(bench, count=arguments.bulk)
+            await _drained(connection)
             _say("floors ...")
             below = await _floors(bench, min(arguments.seconds, 5))
             _say("people ...")
@@ -138,6 +141,7 @@ async def _measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any
         "rss_mb_after_load": busy,
         "floors": below,
         "people": decided,
+        "bulk": streamed,
         "templates": rendered,
         "accept": asdict(load),
         "machine": {"python": platform.python_version(), "cores": _cores()},
@@ -183,6 +187,9 @@ def _table(result: dict[str, Any]) -> str:
         "smtp_mails_per_s": "end_to_end_per_s",
     }
     lines += [f"{name:<28}{floor[name]:>12}{result[own]:>12}{result[own] / floor[name]:>8.2f}" for name, own in pairs.items()]
+    streamed = result["bulk"]
+    lines += ["", *(f"{f'bulk: {name}':<28}{streamed[name]:>12}" for name in ("batch_per_s", "bulk_per_s"))]
+    lines += [f"{f'bulk: {name} grew by (MB)':<28}{grown:>12}" for name, grown in streamed["bulk_grown_mb"].items()]
     lines += ["", *(f"{f'people: {name}':<28}{value:>12}" for name, value in result["people"].items())]
     lines += ["", *(f"{f'templates: {name}':<28}{value:>12}" for name, value in result["templates"].items())]
     return "\n".join(lines)
@@ -195,6 +202,7 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=5000, help="notifications from end to end (default: 5000)")
     parser.add_argument("--repetitions", type=int, default=3, help="runs from end to end, of which the median counts (default: 3)")
     parser.add_argument("--users", type=int, default=1000, help="recipients (default: 1000)")
+    parser.add_argument("--bulk", type=int, default=5000, help="items of a bulk stream, and of as many batch calls (default: 5000)")
     parser.add_argument("--gateways", type=int, default=1, help="gateways that share the REST port (default: 1)")
     parser.add_argument("--peer", type=Path, help="folder of a standard stack whose run.py is measured after ours")
     parser.add_argument("--peer-python", default=sys.executable, help="the Python that has the standard stack's packages")
