@@ -21,7 +21,7 @@ def _folder_of_binaries() -> Path:
     return Path(spec.origin).parent / "pginstall" / "bin"
 
 
-_BIN = _folder_of_binaries()
+BINARIES = _folder_of_binaries()
 _NOBODY = 65534  # uid and gid; PostgreSQL refuses to run as root
 _START_TIMEOUT_S = 30.0
 _STOP_TIMEOUT_S = 20.0
@@ -75,7 +75,7 @@ class PostgresServer:
         settings = {**_SETTINGS, "port": str(self.port), **({} if self._durable else _NOT_DURABLE)}
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         with self._log.open("ab") as log:
-            command = [*_unprivileged(), str(_BIN / "postgres"), "-D", str(self._data), *options]
+            command = [*_unprivileged(), str(BINARIES / "postgres"), "-D", str(self._data), *options]
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", start_new_session=True)
         self._wait_until_ready(self._process)
 
@@ -124,7 +124,7 @@ class PostgresServer:
 
     def psql(self, statement: str) -> str:
         """Runs one statement as the superuser and answers psql's plain output. Raises PostgresError."""
-        command = [str(_BIN / "psql"), "--no-psqlrc", "-tA", "-v", "ON_ERROR_STOP=1", "-c", statement, self.url()]
+        command = [str(BINARIES / "psql"), "--no-psqlrc", "-tA", "-v", "ON_ERROR_STOP=1", "-c", statement, self.url()]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise PostgresError(done.stderr.strip())
@@ -140,7 +140,7 @@ class PostgresServer:
     def _initialise(self) -> None:
         # The built-in locale provider makes lower() and sorting the same on every machine.
         command = [
-            *_unprivileged(), str(_BIN / "initdb"), "-D", str(self._data), "-U", "postgres", "--auth=trust", "--encoding=UTF8",
+            *_unprivileged(), str(BINARIES / "initdb"), "-D", str(self._data), "-U", "postgres", "--auth=trust", "--encoding=UTF8",
             "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C", "--no-instructions",
             *([] if self._durable else ["--no-sync"]),
         ]  # fmt: skip
@@ -182,7 +182,7 @@ def base_backup(server: PostgresServer, folder: Path, *, follow: bool = False) -
     if os.geteuid() == 0:
         os.chown(data, _NOBODY, _NOBODY)
     command = [
-        *_unprivileged(), str(_BIN / "pg_basebackup"), "-D", str(data), "-d", server.url(), "--checkpoint=fast", "--wal-method=stream",
+        *_unprivileged(), str(BINARIES / "pg_basebackup"), "-D", str(data), "-d", server.url(), "--checkpoint=fast", "--wal-method=stream",
         *(["--write-recovery-conf"] if follow else []),
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")

@@ -100,20 +100,21 @@ async def amqp_url(_amqp_base_url: str, tmp_path_factory: pytest.TempPathFactory
     # All workers have that one virtual host, so they take turns.
     turn = locked(run_folder(tmp_path_factory, worker_id) / "amqp.turn") if os.environ.get("CLARION_TEST_AMQP_URL") else nullcontext()
     with turn:
-        await _remove_topology(_amqp_base_url)
+        await remove_topology(_amqp_base_url)
         yield _amqp_base_url
-        await _remove_topology(_amqp_base_url)
+        await remove_topology(_amqp_base_url)
 
 
 @pytest.fixture
 async def own_amqp_url(rabbitmq_server: RabbitMQServer | ContainerServer) -> AsyncIterator[str]:
     """The URL of `rabbitmq_server`, without Clarion's queues and exchanges."""
-    await _remove_topology(rabbitmq_server.url)
+    await remove_topology(rabbitmq_server.url)
     yield rabbitmq_server.url
-    await _remove_topology(rabbitmq_server.url)
+    await remove_topology(rabbitmq_server.url)
 
 
-async def _remove_topology(url: str) -> None:
+async def remove_topology(url: str) -> None:
+    """Empties a broker of Clarion's queues and exchanges."""
     topology = build_topology()
     connection = await aio_pika.connect(url)
     try:

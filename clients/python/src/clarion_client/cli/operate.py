@@ -14,6 +14,7 @@ import httpx
 import typer
 
 from clarion_client import ClarionError, __version__, errors
+from clarion_client.cli.providers import check_fcm, check_smtp
 from clarion_client.cli.session import (
     EXIT_UNREACHABLE,
     UsageProblem,
@@ -92,10 +93,11 @@ def force(
     session.show(session.clarion.breakers.force(name, force=to, duration=duration, note=note))
 
 
-def doctor() -> int:
+def doctor(
+    smtp: Annotated[bool, typer.Option("--smtp", help="Try the mail server of CLARION_SMTP_* instead; sends nothing.")] = False,
+    fcm: Annotated[bool, typer.Option("--fcm", help="Look at the service account of CLARION_FCM_CREDENTIALS_FILE instead.")] = False,
+) -> int:
     """Try what can go wrong between here and Clarion: the address, the key, versions, clocks, the parts behind the gateway."""
-    kept = profiles().get(session.profile or current_profile(), {})
-    url = (os.environ.get("CLARION_URL") or kept.get("url") or "http://localhost:8000").rstrip("/")
     bad = 0
 
     def check(what: str, ok: bool, said: str, step: str = "") -> None:
@@ -109,6 +111,14 @@ def doctor() -> int:
                 + ("" if ok or not step else f"\n                {step}")
             )
 
+    if smtp:
+        check_smtp(check)
+    if fcm:
+        check_fcm(check)
+    if smtp or fcm:
+        return 1 if bad else 0
+    kept = profiles().get(session.profile or current_profile(), {})
+    url = (os.environ.get("CLARION_URL") or kept.get("url") or "http://localhost:8000").rstrip("/")
     check("client", True, f"clarion-client {__version__}, Python {sys.version.split()[0]}")
     try:
         began = time.monotonic()
