@@ -112,9 +112,10 @@ gen: venv ## Generate gen/, the Python client and the console's types from proto
 	@$(BIN)/python -m scripts.gen_console
 
 .PHONY: docs
-docs: venv ## Write the table of settings into docs/operations.md
+docs: venv ## Write the tables of docs/operations.md, docs/providers.md and docs/scaling.md
 	@$(BIN)/python -m scripts.settings_table
 	@$(BIN)/python -m scripts.provider_tables
+	@$(BIN)/python -m scripts.scaling_plan
 
 .PHONY: screenshots
 screenshots: setup ## Take the pictures of the console in docs/images/

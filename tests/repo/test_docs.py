@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts import provider_tables
+from scripts import provider_tables, scaling_plan
 from scripts.settings_table import END, MEANINGS, SERVICES, START, settings_of, table
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -67,3 +67,9 @@ def test_every_input_names_tests_that_exist() -> None:
     named = re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", page)
     assert named
     assert [name for file, name in named if not re.search(rf"def {name}\(", (ROOT / file).read_text())] == []
+
+
+def test_the_plan_for_scaling_is_computed_from_its_figures() -> None:
+    """`make docs` writes it."""
+    page = scaling_plan.PAGE.read_text()
+    assert scaling_plan.filled(page) == page
