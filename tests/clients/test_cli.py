@@ -198,9 +198,24 @@ async def test_what_spreadsheets_write_is_imported(terminal: Terminal, tmp_path:
     made = await terminal.run("users", "import", "sheet.csv")
     assert (made.code, "1 created" in made.said) == (0, True), made.said
     (tmp_path / "wide.csv").write_bytes(b"\xff\xfee\0m\0")
-    for name, said in (("wide.csv", "is not in UTF-8"), ("none.csv", "none.csv: No such file")):
+    (tmp_path / "open.csv").write_text('email,name\nopen@example.org,"Open\n')
+    for name, said in (("wide.csv", "is not in UTF-8"), ("none.csv", "none.csv: No such file"), ("open.csv", "open.csv: line 2: unexpected end")):
         refused = await terminal.run("users", "import", name)
         assert (refused.code, said in refused.said) == (2, True), refused.said
+    (tmp_path / "surplus.csv").write_text(f"email,name\nsmith@example.org,Smith, John\nlong@example.org,{'x' * 200_000}\n")
+    partly = await terminal.run("users", "import", "surplus.csv")
+    assert (partly.code, "line 2: has more values" in partly.said, "line 3: name: must have at most" in partly.said) == (1, True, True)
+    nowhere = await terminal.run("users", "export", "no-folder/all.csv")
+    assert (nowhere.code, "No such file" in nowhere.said) == (2, True)
+
+
+async def test_an_own_id_may_look_like_an_address(terminal: Terminal, tmp_path: Path) -> None:
+    (tmp_path / "own.csv").write_text("external_id,name\nfay@shop.example,Fay\nurn|fay@shop,Fay Two\n")
+    assert (await terminal.run("users", "import", "own.csv")).code == 0
+    for own, name in (("fay@shop.example", "Fay"), ("urn|fay@shop", "Fay Two")):
+        assert name in (await terminal.run("users", "get", own)).said
+    unknown = await terminal.run("users", "get", "no-one@example.org")
+    assert (unknown.code, "there is no user with this id" in unknown.said) == (5, True)
 
 
 async def test_a_table_in_a_pipe_is_not_cut(terminal: Terminal) -> None:

@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +22,7 @@ app = typer.Typer(no_args_is_help=True, help="The people who get notifications."
 COLUMNS = ("id", "external_id", "email", "name", "locale", "timezone", "create_time")
 _IMPORTED = ("email", "name", "locale", "timezone", "external_id")
 _AT_ONCE = 8
+_SURPLUS = "surplus"  # the key under which a row holds what belongs to no column
 
 
 @app.command("create")
@@ -102,7 +104,10 @@ def import_(
 @app.command("export")
 def export(file: Annotated[Path, typer.Argument(help="CSV to write; - writes to standard output.")] = Path("-")) -> None:
     """Write all people as CSV."""
-    target = sys.stdout if str(file) == "-" else file.open("w", newline="")
+    try:
+        target = sys.stdout if str(file) == "-" else file.open("w", encoding="utf-8", newline="")
+    except OSError as error:
+        raise UsageProblem(f"{file}: {error.strerror}") from None
     try:
         writer = csv.writer(target)
         writer.writerow(("id", *_IMPORTED))
@@ -125,17 +130,29 @@ def _rows(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
         raise UsageProblem(f"{file}: is not in UTF-8") from None
     heading = text.partition("\n")[0]
     # what spreadsheets write where the comma is the decimal sign
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter="," if "," in heading or ";" not in heading else ";")
+    csv.field_size_limit(max(len(text), 1))
+    delimiter = "," if "," in heading or ";" not in heading else ";"
+    reader = csv.DictReader(io.StringIO(text, newline=""), restkey=_SURPLUS, delimiter=delimiter, strict=True)
+    try:
+        yield from _people(file, reader)
+    except csv.Error as error:
+        raise UsageProblem(f"{file}: line {reader.reader.line_num}: {error}") from None
+
+
+def _people(file: Path, reader: csv.DictReader[str]) -> Iterator[tuple[int, dict[str, str]]]:
     columns = {(name or "").strip().lower(): name for name in reader.fieldnames or ()}
     if "email" not in columns and "external_id" not in columns:
         raise UsageProblem(f"{file}: the first line must name the columns, email or external_id among them")
     for row in reader:
         given = {name: (row.get(columns[name]) or "").strip() for name in _IMPORTED if name in columns}
-        yield reader.line_num, {name: value for name, value in given.items() if value}
+        surplus = {_SURPLUS: ""} if _SURPLUS in row else {}
+        yield reader.line_num, {**{name: value for name, value in given.items() if value}, **surplus}
 
 
 def _import_row(numbered: tuple[int, dict[str, Any]]) -> tuple[int, str, str]:
     line, row = numbered
+    if _SURPLUS in row:
+        return line, "failed", "has more values than the first line has columns; a value that holds the separator stands in quotes"
     try:
         if "external_id" in row:
             session.clarion.users.update(row["external_id"], user=row, allow_missing=True)
@@ -151,9 +168,9 @@ def _import_row(numbered: tuple[int, dict[str, Any]]) -> tuple[int, str, str]:
 
 
 def id_of(who: str) -> str:
-    """The id of a person who is given by id or address. Raises NotFound."""
-    if "@" not in who:
-        return who
-    for user in session.clarion.users.list(email=who):
-        return user.id
-    raise errors.NotFound(f"there is no user with the address {who}")
+    """The id of a person who is given by id or address. An id of the caller's own may look like an address: it is one where no one has that."""
+    if "@" in who:
+        with suppress(errors.InvalidRequest):
+            for user in session.clarion.users.list(email=who):
+                return user.id
+    return who
