@@ -30,7 +30,7 @@ def render() -> str:
 
 def _used(schemas: Mapping[str, Any]) -> set[str]:
     imports = (names for path in TARGET.parent.rglob("*.ts*") for names in _IMPORT.findall(path.read_text()))
-    todo = {name.strip() for names in imports for name in names.split(",")}
+    todo = {name.strip() for names in imports for name in names.split(",") if name.strip()}
     used: set[str] = set()
     while todo:
         name = todo.pop()

@@ -100,7 +100,7 @@ class UserServicer(UserServiceServicer):
     async def ListSuppressions(
         self, request: suppression_pb2.ListSuppressionsRequest, context: object
     ) -> suppression_pb2.ListSuppressionsResponse:
-        page = await self._suppressions.list_suppressions(current().caller.project, request.page_size, request.page_token)
+        page = await self._suppressions.list_suppressions(current().caller.project, request.page_size, request.page_token, request.address)
         return suppression_pb2.ListSuppressionsResponse(suppressions=map(suppression_to_proto, page.items), next_page_token=page.next_token)
 
     async def DeleteSuppression(

@@ -104,6 +104,13 @@ export interface DeviceResult {
   reason?: string;
 }
 
+export interface Finding {
+  rule?: string;
+  field?: string;
+  line?: number;
+  description?: string;
+}
+
 export interface ListDeadLettersResponse {
   dead_letters?: Array<DeadLetter>;
   next_page_token?: string;
@@ -112,6 +119,23 @@ export interface ListDeadLettersResponse {
 export interface ListNotificationsResponse {
   notifications?: Array<Notification>;
   next_page_token?: string;
+}
+
+export interface ListTemplatesResponse {
+  templates?: Array<Template>;
+  next_page_token?: string;
+}
+
+export interface ListVersionsResponse {
+  versions?: Array<TemplateVersion>;
+  next_page_token?: string;
+}
+
+export interface LocaleReport {
+  locale?: string;
+  messages?: number;
+  translated_messages?: number;
+  unused_variables?: Array<string>;
 }
 
 export interface LoginResponse {
@@ -146,7 +170,50 @@ export interface Notification {
 
 export type NotificationStatus = "scheduled" | "pending" | "queued" | "sending" | "retrying" | "sent" | "failed" | "skipped" | "cancelled" | "expired";
 
+export type OnUnknown = "resend" | "hold";
+
+export interface PreviewTemplateResponse {
+  content?: Content;
+  locale?: string;
+  version?: number;
+  locale_chain?: Array<string>;
+}
+
 export type Priority = "normal" | "high";
+
+export interface SendNotificationResponse {
+  id?: string;
+  status?: NotificationStatus;
+  create_time?: string;
+}
+
+export interface Template {
+  name?: string;
+  channel?: Channel;
+  category?: string;
+  description?: string;
+  mandatory?: boolean;
+  on_unknown?: OnUnknown;
+  default_locale?: string;
+  published_version?: number;
+  latest_version?: number;
+  create_time?: string;
+  update_time?: string;
+}
+
+export interface TemplateVersion {
+  template?: string;
+  version?: number;
+  contents?: Record<string, Content>;
+  required_variables?: Array<string>;
+  published?: boolean;
+  create_time?: string;
+  locales?: Array<LocaleReport>;
+  catalogs?: Record<string, string>;
+  findings?: Array<Finding>;
+  variables_schema?: Record<string, unknown>;
+  partials?: Record<string, number>;
+}
 
 export interface TimelineEntry {
   time?: string;

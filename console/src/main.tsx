@@ -5,19 +5,25 @@ import { signOut } from "./api";
 import { helpOpen, listen } from "./keyboard";
 import { DeadLetters } from "./pages/dead-letters";
 import { Feed } from "./pages/feed";
+import { Inbox } from "./pages/inbox";
 import { List } from "./pages/list";
 import { One } from "./pages/notification";
 import { SignIn } from "./pages/sign-in";
+import { OneTemplate } from "./pages/template";
+import { Templates } from "./pages/templates";
 import { Empty } from "./parts/basics";
 import { Link, decoded, navigate, path } from "./router";
 import { claims, may, session, testMode } from "./session";
 import { nextTheme, theme } from "./theme";
 import { words } from "./words";
 
+// Where to, how it is called, and the scope without which it is not offered.
 const NAVIGATION = [
-  ["/notifications", words.notifications],
-  ["/live", words.live],
-  ["/dead-letters", words.deadLetters],
+  ["/notifications", words.notifications, "notifications:read"],
+  ["/live", words.live, "notifications:read"],
+  ["/dead-letters", words.deadLetters, "deadletters:review"],
+  ["/templates", words.templatesTitle, "templates:read"],
+  ["/inbox", words.inboxTitle, "notifications:read"],
 ] as const;
 
 function App() {
@@ -34,7 +40,7 @@ function App() {
           {words.product}
         </Link>
         <nav aria-label={words.product}>
-          {NAVIGATION.filter(([to]) => to !== "/dead-letters" || may("deadletters:review")).map(([to, label]) => (
+          {NAVIGATION.filter(([, , scope]) => may(scope)).map(([to, label]) => (
             <Link key={to} to={to} aria-current={path.value.startsWith(to) ? "page" : undefined}>
               {label}
             </Link>
@@ -79,6 +85,8 @@ function Page() {
   if (noun === "notifications" && id) return <One id={decoded(id)} />;
   if (noun === "live") return <Feed />;
   if (noun === "dead-letters") return <DeadLetters id={id ? decoded(id) : undefined} />;
+  if (noun === "templates") return id ? <OneTemplate key={id} name={decoded(id)} /> : <Templates />;
+  if (noun === "inbox") return <Inbox id={id ? decoded(id) : undefined} />;
   return (
     <Empty alone title={words.nowhere} hint={path.value}>
       <Link to="/notifications">{words.one.back}</Link>

@@ -15,6 +15,7 @@ export const claims = computed(() => claimsOf(session.value));
 export const testMode = computed(() => session.value?.token.startsWith("clk_test_") ?? false);
 
 export interface Claims {
+  readonly user?: string; // people only
   readonly project?: string;
   readonly scopes?: ReadonlySet<string>; // unknown for a key: the gateway decides
 }
@@ -50,8 +51,8 @@ function claimsOf(from: Session | null): Claims {
   if (from === null || payload === undefined || from.token.startsWith("clk_")) return {};
   try {
     const bytes = Uint8Array.from(atob(payload.replace(/-/g, "+").replace(/_/g, "/")), (char) => char.charCodeAt(0));
-    const read = JSON.parse(new TextDecoder().decode(bytes)) as { project?: string; scope?: string };
-    return { ...(read.project ? { project: read.project } : {}), scopes: new Set((read.scope ?? "").split(" ")) };
+    const read = JSON.parse(new TextDecoder().decode(bytes)) as { sub?: string; project?: string; scope?: string };
+    return { ...(read.sub ? { user: read.sub } : {}), ...(read.project ? { project: read.project } : {}), scopes: new Set((read.scope ?? "").split(" ")) };
   } catch {
     return {};
   }

@@ -20,9 +20,12 @@ from transcoding.errors import Rendered
 PREFIX = "/console/"
 BUILT = Path(__file__).resolve().parent / "built"
 _ASSETS = "assets/"
-_NOTHING = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-_SAFE = [
-    ("content-security-policy", f"{_NOTHING}; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'"),
+# The page in which the console shows a message, and in which nothing but its styles and the pictures that it holds itself have an effect.
+_FRAME = "frame.html"
+_NOTHING = "default-src 'none'; base-uri 'none'; form-action 'none'"
+_POLICY = f"{_NOTHING}; frame-ancestors 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; frame-src 'self'"
+_FRAME_POLICY = f"{_NOTHING}; frame-ancestors 'self'; style-src 'unsafe-inline'; img-src data:; sandbox allow-same-origin"
+_ALWAYS = [
     ("cross-origin-opener-policy", "same-origin"),
     ("cross-origin-resource-policy", "same-origin"),
     ("permissions-policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
@@ -30,6 +33,8 @@ _SAFE = [
     ("x-content-type-options", "nosniff"),
     ("x-robots-tag", "noindex"),
 ]
+_SAFE = [("content-security-policy", _POLICY), *_ALWAYS]
+_FRAMED = [("content-security-policy", _FRAME_POLICY), *_ALWAYS]
 # The name of an asset holds a hash of what is in it.
 _FOREVER = ("cache-control", "public, max-age=31536000, immutable")
 _ASK_AGAIN = ("cache-control", "no-cache")
@@ -53,7 +58,7 @@ def read_built(folder: Path = BUILT) -> dict[str, _File]:
     """The files by their path below /console/; none when the console is not built."""
     if not (folder / "index.html").is_file():
         return {}
-    paths = [folder / "index.html", *sorted((folder / "assets").iterdir())]
+    paths = [*folder.glob("*.html"), *sorted((folder / "assets").iterdir())]
     return {str(path.relative_to(folder)): _read(path) for path in paths}
 
 
@@ -86,12 +91,13 @@ class ConsolePages:
 
     async def _serve(self, name: str, headers: Mapping[bytes, bytes], send: Send, *, head: bool) -> None:
         is_asset = name.startswith(_ASSETS)
-        file = self._files.get(name if is_asset else "index.html")
+        is_frame = name == _FRAME
+        file = self._files.get(name if is_asset or is_frame else "index.html")
         if file is None:
             # a page that was open while a new version was deployed asks for files that are no more
             await send_response(send, HTTPStatus.NOT_FOUND, [*_SAFE, _TEXT, ("cache-control", "no-store")], b"No such file.\n", head=head)
             return
-        answer = [*_SAFE, ("etag", file.tag), ("vary", "accept-encoding"), _FOREVER if is_asset else _ASK_AGAIN]
+        answer = [*(_FRAMED if is_frame else _SAFE), ("etag", file.tag), ("vary", "accept-encoding"), _FOREVER if is_asset else _ASK_AGAIN]
         if headers.get(b"if-none-match", b"").decode("latin-1") == file.tag:
             await send_response(send, HTTPStatus.NOT_MODIFIED, answer, b"", head=True)
             return

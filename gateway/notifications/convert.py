@@ -66,6 +66,7 @@ def filters_of(project: str, request: notification_service_pb2.ListNotifications
         updated_before=from_timestamp("updated_before", request.updated_before) if request.HasField("updated_before") else None,
         correlation_id=request.correlation_id.replace("\0", "") or None,
         metadata=labels_of("metadata", request.metadata) or None,
+        test=True if request.test else None,
     )
 
 

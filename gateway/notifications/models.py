@@ -275,6 +275,7 @@ class Filters(NamedTuple):
     updated_before: datetime | None = None
     correlation_id: str | None = None
     metadata: Mapping[str, str] | None = None
+    test: bool | None = None
 
     def as_mapping(self) -> dict[str, object]:
         """What a page token is bound to."""

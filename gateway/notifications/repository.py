@@ -108,6 +108,7 @@ def page_query(filters: Filters, *, after: UUID | None) -> Select[Any]:
         (table.channel, filters.channel),
         (table.template, filters.template),
         (table.correlation_id, filters.correlation_id),
+        (table.test, filters.test),
     ):
         if value is not None:
             query = query.where(column == value)

@@ -25,6 +25,7 @@ class Api:
 def built(tmp_path: Path) -> Path:
     (tmp_path / "assets").mkdir()
     (tmp_path / "index.html").write_text("<!doctype html><title>Console</title>")
+    (tmp_path / "frame.html").write_text("<!doctype html><title>Message</title>")
     (tmp_path / "assets" / "index-1a2b.js").write_text("console.log(1);" * 50)
     return tmp_path
 
@@ -54,8 +55,18 @@ async def test_the_policy_lets_nothing_in_but_this_gateways_own_files(built: Pat
         policy = (await http.get("/console/")).headers["content-security-policy"]
     parts = dict(part.split(" ", 1) for part in policy.split("; "))
     assert parts["default-src"] == parts["base-uri"] == parts["frame-ancestors"] == parts["form-action"] == "'none'"
-    assert parts["script-src"] == parts["style-src"] == parts["connect-src"] == "'self'"
+    assert parts["script-src"] == parts["style-src"] == parts["connect-src"] == parts["frame-src"] == "'self'"
     assert "unsafe" not in policy
+
+
+async def test_a_message_is_shown_in_a_frame_without_script_or_network(built: Path) -> None:
+    async with client(built) as http:
+        answer = await http.get("/console/frame.html")
+    parts = {name: rest for name, _, rest in (part.partition(" ") for part in answer.headers["content-security-policy"].split("; "))}
+    assert answer.text.endswith("<title>Message</title>")
+    assert parts["default-src"] == parts["form-action"] == parts["base-uri"] == "'none'"
+    assert (parts["frame-ancestors"], parts["sandbox"], parts["img-src"]) == ("'self'", "allow-same-origin", "data:")
+    assert not {"script-src", "connect-src", "frame-src"} & set(parts)
 
 
 async def test_an_asset_is_kept_for_good_and_packed_for_those_who_take_it(built: Path) -> None:

@@ -117,13 +117,16 @@ async def test_pages_follow_each_other_newest_first(database: Database, notifica
 
 async def test_filters_hold_together_and_bind_the_token(database: Database, notifications: Notifications) -> None:
     person = new_uuid()
-    rows = [make_row(user_id=person, channel=channel, template=template) for channel in Channel for template in ("a", "b")]
+    rows = [
+        make_row(user_id=person, channel=channel, template=template, test=template == "b") for channel in Channel for template in ("a", "b")
+    ]
     await store(database, *rows, make_row())
     for filters, count in (
         (Filters(FIRST_PROJECT), 4),
         (Filters(FIRST_PROJECT, channel=Channel.PUSH), 2),
         (Filters(FIRST_PROJECT, channel=Channel.PUSH, template="a"), 1),
         (Filters(FIRST_PROJECT, status=Status.SENT), 0),
+        (Filters(FIRST_PROJECT, test=True), 2),
         (Filters(FIRST_PROJECT, created_after=rows[2].create_time), 2),
         (Filters(FIRST_PROJECT, created_before=rows[2].create_time), 2),
         (Filters(FIRST_PROJECT, created_after=NOW + timedelta(days=1)), 0),

@@ -257,6 +257,9 @@ class MemorySuppressions:
     async def delete(self, project: str, address: str) -> bool:
         return self._memory.suppressions.pop(Address(project, address), None) is not None
 
+    async def find(self, project: str, address: str) -> Suppression | None:
+        return self._memory.suppressions.get(Address(project, address))
+
     async def list_by_address(self, project: str, after_address: str, limit: int) -> Sequence[Suppression]:
         listed = sorted(self._memory.suppressions.items())
         return [entry for key, entry in listed if key.project == project and key.address > after_address][:limit]

@@ -42,6 +42,14 @@ async def test_pages_run_in_the_order_of_the_address(suppressions: Suppressions)
     assert (len(seen), token) == (5, "")
 
 
+async def test_one_address_is_looked_up(suppressions: Suppressions) -> None:
+    """In any case; one that is not suppressed is an empty page."""
+    entry = await suppressions.create_suppression(FIRST_PROJECT, "ada@example.com", "bounce")
+    assert (await suppressions.list_suppressions(FIRST_PROJECT, 0, "", "Ada@Example.com")).items == (entry,)
+    assert (await suppressions.list_suppressions(FIRST_PROJECT, 0, "", "bob@example.com")).items == ()
+    assert (await suppressions.list_suppressions("other", 0, "", "ada@example.com")).items == ()
+
+
 async def test_a_deleted_address_is_gone(suppressions: Suppressions) -> None:
     """In any case; deleting it again is told."""
     await suppressions.create_suppression(FIRST_PROJECT, "ada@example.com", "bounce")

@@ -37,6 +37,12 @@ class SuppressionRepository:
         async with self._database.begin() as connection:
             return bool((await connection.execute(statement)).rowcount)
 
+    async def find(self, project: str, address: str) -> Suppression | None:
+        wanted = (suppressions.c.project == project) & (suppressions.c.address == address)
+        async with self._database.connect() as connection:
+            row = (await connection.execute(select(suppressions).where(wanted))).one_or_none()
+        return Suppression(row.address, row.reason, row.create_time, row.evidence) if row else None
+
     async def list_by_address(self, project: str, after_address: str, limit: int) -> Sequence[Suppression]:
         wanted = (suppressions.c.project == project) & (suppressions.c.address > after_address)
         statement = select(suppressions).where(wanted).order_by(suppressions.c.address).limit(limit)

@@ -22,6 +22,8 @@ class SuppressionStore(Protocol):
     async def delete(self, project: str, address: str) -> bool:
         """False when the address is not on the list."""
 
+    async def find(self, project: str, address: str) -> Suppression | None: ...
+
     async def list_by_address(self, project: str, after_address: str, limit: int) -> Sequence[Suppression]: ...
 
 
@@ -38,11 +40,14 @@ class Suppressions:
         word = check_word("reason", reason or "manual")
         return await self._store.add(project, Suppression(checked, word, self._now(), evidence))
 
-    async def list_suppressions(self, project: str, requested_size: int, token: str) -> Page[Suppression]:
-        """A page in the order of the address. Raises InvalidArgument for a size or token that does not fit."""
+    async def list_suppressions(self, project: str, requested_size: int, token: str, address: str = "") -> Page[Suppression]:
+        """A page in the order of the address, or the entry of this one. Raises InvalidArgument for a size or token that does not fit."""
         size = page_size(requested_size)
-        filters = {"project": project}
+        filters = {"project": project, "address": address}
         position = _PAGES.position(token, filters)
+        if address:
+            found = await self._store.find(project, check_email("address", address).lower())
+            return Page((found,) if found else (), "")
         entries = await self._store.list_by_address(project, str(position[0]) if position else "", size + 1)
         return _PAGES.page([((entry.address,), entry) for entry in entries], size, filters)
 

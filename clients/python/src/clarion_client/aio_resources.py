@@ -460,6 +460,7 @@ class AsyncNotifications(AsyncResource):
         updated_after: datetime | None = None,
         updated_before: datetime | None = None,
         correlation_id: str | None = None,
+        test: bool | None = None,
         timeout_s: float | None = None,
     ) -> AsyncPager[Notification]:
         """Reads a page of notifications, newest first.
@@ -475,6 +476,7 @@ class AsyncNotifications(AsyncResource):
         updated_after: Only those whose status last changed at or after this time.
         updated_before: Only those whose status last changed before this time.
         correlation_id: Only those of the request that had this correlation id.
+        test: True for only those that test keys have sent.
         """
         return self._pages(
             api.LIST_NOTIFICATIONS,
@@ -490,6 +492,7 @@ class AsyncNotifications(AsyncResource):
                 updated_after=updated_after,
                 updated_before=updated_before,
                 correlation_id=correlation_id,
+                test=test,
             ),
             "notifications",
             v.message(lambda: Notification),
@@ -1199,12 +1202,21 @@ class AsyncUsers(AsyncResource):
             api.CREATE_SUPPRESSION, v.body_of(address=address, reason=reason), lambda answer: v.decode(Suppression, answer), timeout_s
         )
 
-    def list_suppressions(self, *, page_size: int | None = None, timeout_s: float | None = None) -> AsyncPager[Suppression]:
+    def list_suppressions(
+        self, *, page_size: int | None = None, address: str | None = None, timeout_s: float | None = None
+    ) -> AsyncPager[Suppression]:
         """Reads a page of the addresses that get no e-mail.
 
         page_size: Most entries of a page, 1 to 200. 0 means 50.
+        address: Only the entry of this address; empty means all.
         """
-        return self._pages(api.LIST_SUPPRESSIONS, v.body_of(page_size=page_size), "suppressions", v.message(lambda: Suppression), timeout_s)
+        return self._pages(
+            api.LIST_SUPPRESSIONS,
+            v.body_of(page_size=page_size, address=address),
+            "suppressions",
+            v.message(lambda: Suppression),
+            timeout_s,
+        )
 
     async def delete_suppression(self, address: str, *, timeout_s: float | None = None) -> None:
         """Allows e-mail to an address again. NOT_FOUND when it is not on the list.

@@ -577,6 +577,7 @@ class ListNotificationsRequest(_message.Message):
     UPDATED_AFTER_FIELD_NUMBER: _builtins.int
     UPDATED_BEFORE_FIELD_NUMBER: _builtins.int
     CORRELATION_ID_FIELD_NUMBER: _builtins.int
+    TEST_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """Only those to this person. A person's own token always sees their own only."""
     channel: _channel_pb2.Channel.ValueType
@@ -591,6 +592,8 @@ class ListNotificationsRequest(_message.Message):
     """`next_page_token` of the page before; empty for the first. It holds for the same filters only."""
     correlation_id: _builtins.str
     """Only those of the request that had this correlation id."""
+    test: _builtins.bool
+    """True for only those that test keys have sent."""
     @_builtins.property
     def created_after(self) -> _timestamp_pb2.Timestamp:
         """Only those accepted at or after this time."""
@@ -626,10 +629,11 @@ class ListNotificationsRequest(_message.Message):
         updated_after: _timestamp_pb2.Timestamp | None = ...,
         updated_before: _timestamp_pb2.Timestamp | None = ...,
         correlation_id: _builtins.str = ...,
+        test: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["created_after", b"created_after", "created_before", b"created_before", "updated_after", b"updated_after", "updated_before", b"updated_before"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "correlation_id", b"correlation_id", "created_after", b"created_after", "created_before", b"created_before", "metadata", b"metadata", "page_size", b"page_size", "page_token", b"page_token", "status", b"status", "template", b"template", "updated_after", b"updated_after", "updated_before", b"updated_before", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "correlation_id", b"correlation_id", "created_after", b"created_after", "created_before", b"created_before", "metadata", b"metadata", "page_size", b"page_size", "page_token", b"page_token", "status", b"status", "template", b"template", "test", b"test", "updated_after", b"updated_after", "updated_before", b"updated_before", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,182 @@
+import { useSignal } from "@preact/signals";
+import { post } from "../api";
+import type { ListVersionsResponse, LocaleReport, SendNotificationResponse, Template, TemplateVersion } from "../api-types";
+import { Ask, Empty, Failure, Skeleton, Time } from "../parts/basics";
+import { usePages, useRead } from "../parts/reading";
+import { Diff } from "../parts/template-diff";
+import { Preview, variablesOf } from "../parts/template-preview";
+import { Link, navigate, query, setQuery } from "../router";
+import { claims, may } from "../session";
+import { channelWord, words } from "../words";
+
+const say = words.templates;
+
+export function OneTemplate({ name }: { name: string }) {
+  const path = `/v1/templates/${encodeURIComponent(name)}`;
+  const read = useRead<Template>(path);
+  const list = usePages<ListVersionsResponse, TemplateVersion>(`${path}/versions`, {}, (page) => page.versions);
+  const variables = useSignal<string | null>(null);
+  const publishing = useSignal<TemplateVersion | null>(null);
+  const sending = useSignal(false);
+
+  const error = read.error ?? list.error;
+  if (error?.status === 404) {
+    return (
+      <Empty alone title={say.missing} hint={words.one.missingHint}>
+        <Link to="/templates">{say.back}</Link>
+      </Empty>
+    );
+  }
+  if (error) return <Failure alone error={error} retry={() => (read.again(), list.again())} />;
+  const one = read.value;
+  if (one === null || list.rows === null) return <Skeleton />;
+  const published = one.published_version ?? 0;
+  const chosen = Number(query.value.get("version")) || published || one.latest_version || 0;
+  const version = list.rows.find((row) => row.version === chosen);
+  const text = variables.value ?? sample(version);
+
+  const publish = async (number: number) => {
+    await post(`${path}/versions/${number}:publish`, {});
+    read.again();
+    list.again();
+  };
+  const send = async (to: string) => {
+    const person = claims.value.user && !to ? { user_id: claims.value.user } : to.includes("@") ? { to: { email: to } } : { user_id: to };
+    const locale = query.value.get("locale");
+    const sent = await post<SendNotificationResponse>("/v1/notifications", {
+      ...person,
+      channel: one.channel,
+      template: name,
+      variables: variablesOf(text),
+      ...(locale ? { locale } : {}),
+    });
+    navigate(`/notifications/${sent.id}`);
+  };
+
+  return (
+    <article>
+      <Link to="/templates" class="back">
+        ← {say.back}
+      </Link>
+      <header class="head">
+        <div>
+          <h1>{one.name}</h1>
+          <p class="sentence">
+            {say.sentence(one.channel ? channelWord[one.channel] : "", published, one.latest_version ?? 0)} {one.description}
+          </p>
+        </div>
+        {published > 0 && may("notifications:send") && (
+          <button type="button" class="primary" onClick={() => (sending.value = true)}>
+            {say.send}
+          </button>
+        )}
+      </header>
+      {list.rows.length === 0 ? (
+        <Empty title={say.noVersion} hint={say.noVersionHint} />
+      ) : (
+        <>
+          <Versions rows={list.rows} chosen={chosen} published={published} more={list.more} onPublish={(row) => (publishing.value = row)} />
+          {version && (
+            <>
+              <Preview key={chosen} name={name} version={version} variables={text} onVariables={(written) => (variables.value = written)} />
+              <Diff version={version} others={list.rows} />
+            </>
+          )}
+        </>
+      )}
+      {publishing.value && <Publish version={publishing.value} published={published} onDo={publish} onClose={() => (publishing.value = null)} />}
+      {sending.value && (
+        <Ask
+          title={say.sendAsk}
+          text={say.sendText(published)}
+          action={say.send}
+          note={claims.value.user ? say.sendTo : say.sendToKey}
+          onDo={send}
+          onClose={() => (sending.value = false)}
+        />
+      )}
+    </article>
+  );
+}
+
+function Publish({ version, published, onDo, onClose }: { version: TemplateVersion; published: number; onDo: (number: number) => Promise<void>; onClose: () => void }) {
+  const number = version.version ?? 0;
+  const back = number < published;
+  return (
+    <Ask
+      title={back ? say.rollBackAsk(number) : say.publishAsk(number)}
+      text={say.publishText(incomplete(version.locales ?? []))}
+      action={back ? say.rollBack : say.publish}
+      onDo={() => onDo(number)}
+      onClose={onClose}
+    />
+  );
+}
+
+// Something for each variable, so that there is a picture at once.
+const sample = (version: TemplateVersion | undefined) =>
+  JSON.stringify(Object.fromEntries((version?.required_variables ?? []).map((name) => [name, name])), null, 2);
+
+const incomplete = (locales: readonly LocaleReport[]) =>
+  locales.filter((one) => (one.translated_messages ?? 0) < (one.messages ?? 0)).map((one) => `${one.locale} ${one.translated_messages ?? 0}/${one.messages}`);
+
+interface VersionsProps {
+  readonly rows: readonly TemplateVersion[];
+  readonly chosen: number;
+  readonly published: number;
+  readonly more: (() => void) | null;
+  readonly onPublish: (version: TemplateVersion) => void;
+}
+
+function Versions({ rows, chosen, published, more, onPublish }: VersionsProps) {
+  return (
+    <section aria-labelledby="versions">
+      <h2 id="versions">{say.versions}</h2>
+      <table class="rows">
+        <thead>
+          <tr>
+            <th scope="col">{say.version}</th>
+            <th scope="col">{say.made}</th>
+            <th scope="col">{say.locales}</th>
+            <th scope="col">{say.variables}</th>
+            <th scope="col">{say.use}</th>
+          </tr>
+        </thead>
+        <tbody>
+          {rows.map((row) => (
+            <tr key={row.version} aria-current={row.version === chosen ? "true" : undefined}>
+              <td>
+                <button type="button" class="plain" data-row aria-pressed={row.version === chosen} onClick={() => setQuery({ version: String(row.version) })}>
+                  {say.number(row.version ?? 0)}
+                </button>
+              </td>
+              <td>
+                <Time iso={row.create_time} />
+              </td>
+              <td class="words">{(row.locales ?? []).map((one) => one.locale).join(", ")}</td>
+              <td class="words">{(row.required_variables ?? []).join(", ") || <span class="quiet">–</span>}</td>
+              <td>
+                {row.version === published ? (
+                  <span class="status sent">{say.published}</span>
+                ) : may("templates:write") ? (
+                  <button type="button" onClick={() => onPublish(row)}>
+                    {(row.version ?? 0) < published ? say.rollBack : say.publish}
+                  </button>
+                ) : (
+                  <span class="quiet">–</span>
+                )}
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      {more && (
+        <p class="foot">
+          <button type="button" onClick={more}>
+            {words.list.more}
+          </button>
+        </p>
+      )}
+    </section>
+  );
+}

@@ -1,0 +1,73 @@
+import type { ListTemplatesResponse, Template } from "../api-types";
+import { Empty, Failure, Skeleton, Time } from "../parts/basics";
+import { usePages } from "../parts/reading";
+import { Link } from "../router";
+import { channelWord, words } from "../words";
+
+const say = words.templates;
+
+export function Templates() {
+  const list = usePages<ListTemplatesResponse, Template>("/v1/templates", { page_size: 100 }, (page) => page.templates);
+  return (
+    <>
+      <header class="head">
+        <div>
+          <h1>{words.templatesTitle}</h1>
+          <p class="quiet">{say.lead}</p>
+        </div>
+        <button type="button" onClick={list.again}>
+          {words.list.refresh}
+        </button>
+      </header>
+      {list.error ? (
+        <Failure error={list.error} retry={list.again} />
+      ) : list.rows === null ? (
+        <Skeleton />
+      ) : list.rows.length === 0 ? (
+        <Empty title={say.empty} hint={say.emptyHint} />
+      ) : (
+        <>
+          <table class="rows">
+            <thead>
+              <tr>
+                <th scope="col">{words.list.template}</th>
+                <th scope="col">{words.list.channel}</th>
+                <th scope="col">{say.category}</th>
+                <th scope="col">{say.description}</th>
+                <th scope="col">{say.published}</th>
+                <th scope="col">{say.changed}</th>
+              </tr>
+            </thead>
+            <tbody>
+              {list.rows.map((row) => (
+                <tr key={row.name}>
+                  <td class="main">
+                    <Link to={`/templates/${row.name}`} data-row>
+                      {row.name}
+                    </Link>
+                  </td>
+                  <td>{row.channel && channelWord[row.channel]}</td>
+                  <td>{row.category || <span class="quiet">–</span>}</td>
+                  <td class="words">{row.description || <span class="quiet">–</span>}</td>
+                  <td>{say.state(row.published_version ?? 0, row.latest_version ?? 0)}</td>
+                  <td>
+                    <Time iso={row.update_time} />
+                  </td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+          <p class="foot">
+            {list.more ? (
+              <button type="button" onClick={list.more}>
+                {words.list.more}
+              </button>
+            ) : (
+              <span class="quiet">{words.list.end}</span>
+            )}
+          </p>
+        </>
+      )}
+    </>
+  );
+}
