@@ -32,6 +32,8 @@ export interface Change {
 
 export type Channel = "email" | "push";
 
+export type Choice = "allow" | "deny" | "inherit";
+
 export interface Content {
   subject?: string;
   html?: string;
@@ -98,6 +100,22 @@ export interface DeadLetterPreview {
 
 export type DeadLetterState = "open" | "requeued" | "discarded";
 
+export interface DeleteUserResponse {
+  saga_id?: string;
+  completed?: boolean;
+}
+
+export interface Device {
+  id?: string;
+  user_id?: string;
+  token?: string;
+  platform?: Platform;
+  token_suffix?: string;
+  create_time?: string;
+  remove_time?: string;
+  remove_reason?: string;
+}
+
 export interface DeviceResult {
   device_id?: string;
   accepted?: boolean;
@@ -116,13 +134,27 @@ export interface ListDeadLettersResponse {
   next_page_token?: string;
 }
 
+export interface ListDevicesResponse {
+  devices?: Array<Device>;
+}
+
 export interface ListNotificationsResponse {
   notifications?: Array<Notification>;
   next_page_token?: string;
 }
 
+export interface ListSuppressionsResponse {
+  suppressions?: Array<Suppression>;
+  next_page_token?: string;
+}
+
 export interface ListTemplatesResponse {
   templates?: Array<Template>;
+  next_page_token?: string;
+}
+
+export interface ListUsersResponse {
+  users?: Array<User>;
   next_page_token?: string;
 }
 
@@ -172,6 +204,23 @@ export type NotificationStatus = "scheduled" | "pending" | "queued" | "sending" 
 
 export type OnUnknown = "resend" | "hold";
 
+export type Platform = "android" | "ios" | "web";
+
+export interface PreferenceRule {
+  channel?: Channel;
+  category?: string;
+  choice?: Choice;
+  template?: string;
+}
+
+export interface Preferences {
+  user_id?: string;
+  rules?: Array<PreferenceRule>;
+  update_time?: string;
+  etag?: string;
+  quiet_hours?: QuietHours;
+}
+
 export interface PreviewTemplateResponse {
   content?: Content;
   locale?: string;
@@ -181,10 +230,25 @@ export interface PreviewTemplateResponse {
 
 export type Priority = "normal" | "high";
 
+export interface QuietHours {
+  start?: string;
+  end?: string;
+  off?: boolean;
+}
+
+export type Role = "member" | "administrator";
+
 export interface SendNotificationResponse {
   id?: string;
   status?: NotificationStatus;
   create_time?: string;
+}
+
+export interface Suppression {
+  address?: string;
+  reason?: string;
+  create_time?: string;
+  evidence?: string;
 }
 
 export interface Template {
@@ -224,6 +288,19 @@ export interface TimelineEntry {
   next_attempt_time?: string;
   devices?: Array<DeviceResult>;
   provider?: string;
+}
+
+export interface User {
+  id?: string;
+  email?: string;
+  name?: string;
+  locale?: string;
+  timezone?: string;
+  role?: Role;
+  create_time?: string;
+  update_time?: string;
+  etag?: string;
+  external_id?: string;
 }
 
 export interface WatchChangesResponse {

@@ -35,6 +35,10 @@ export async function post<T>(path: string, body: unknown): Promise<T> {
   return answer<T>(await request("POST", path, body));
 }
 
+export async function remove<T>(path: string): Promise<T> {
+  return answer<T>(await request("DELETE", path));
+}
+
 export async function signIn(email: string, password: string, project: string): Promise<void> {
   const response = await send("POST", "/v1/auth/login", { email, password, ...(project ? { project } : {}) });
   if (!response.ok) throw await errorOf(response);

@@ -8,6 +8,8 @@ import { Feed } from "./pages/feed";
 import { Inbox } from "./pages/inbox";
 import { List } from "./pages/list";
 import { One } from "./pages/notification";
+import { People } from "./pages/people";
+import { Person } from "./pages/person";
 import { SignIn } from "./pages/sign-in";
 import { OneTemplate } from "./pages/template";
 import { Templates } from "./pages/templates";
@@ -22,6 +24,7 @@ const NAVIGATION = [
   ["/notifications", words.notifications, "notifications:read"],
   ["/live", words.live, "notifications:read"],
   ["/dead-letters", words.deadLetters, "deadletters:review"],
+  ["/people", words.peopleTitle, "users:read"],
   ["/templates", words.templatesTitle, "templates:read"],
   ["/inbox", words.inboxTitle, "notifications:read"],
 ] as const;
@@ -85,6 +88,7 @@ function Page() {
   if (noun === "notifications" && id) return <One id={decoded(id)} />;
   if (noun === "live") return <Feed />;
   if (noun === "dead-letters") return <DeadLetters id={id ? decoded(id) : undefined} />;
+  if (noun === "people") return id ? <Person key={id} id={decoded(id)} /> : <People />;
   if (noun === "templates") return id ? <OneTemplate key={id} name={decoded(id)} /> : <Templates />;
   if (noun === "inbox") return <Inbox id={id ? decoded(id) : undefined} />;
   return (

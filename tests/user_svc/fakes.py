@@ -9,16 +9,7 @@ from mesh.etag import check_etag
 from tests.user_svc.factories import START
 from user_svc.auth.api_keys import within_maker
 from user_svc.auth.errors import MakerGone
-from user_svc.auth.models import (
-    SCOPES_OF_ROLE,
-    ApiKey,
-    Login,
-    RefreshToken,
-    Rotation,
-    RotationOutcome,
-    SessionOwner,
-    SigningKey,
-)
+from user_svc.auth.models import SCOPES_OF_ROLE, ApiKey, Login, RefreshToken, Rotation, RotationOutcome, SessionOwner, SigningKey
 from user_svc.devices.errors import TooManyDevices
 from user_svc.devices.models import MAX_DEVICES, Device
 from user_svc.policies.models import Category, DeliveryPolicy, ProjectRules

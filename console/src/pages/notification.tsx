@@ -199,6 +199,11 @@ function Facts({ of }: { of: Notification }) {
       <h2 id="facts">{say.facts}</h2>
       <dl class="facts">
         {ids.map(([label, value]) => value && <Fact key={label} label={label}><code>{value}</code> <Copy text={value} label={label} /></Fact>)}
+        {of.user_id && may("users:read") && (
+          <Fact label={words.list.person}>
+            <Link to={`/people/${of.user_id}`}>{words.people.open}</Link>
+          </Fact>
+        )}
         {plain.map(([label, value]) => value && <Fact key={label} label={label}>{value}</Fact>)}
         {when.map(([label, value]) => value && <Fact key={label} label={label}><Time iso={value} /></Fact>)}
       </dl>

@@ -102,12 +102,13 @@ interface AskProps {
   readonly action: string;
   readonly danger?: boolean;
   readonly note?: string;
+  readonly expected?: string; // what must be typed to go on
   readonly onDo: (note: string) => Promise<void>;
   readonly onClose: () => void;
 }
 
 // A native dialog: it traps the focus, closes with Escape and is read out by itself.
-export function Ask({ title, text, action, danger, note, onDo, onClose }: AskProps) {
+export function Ask({ title, text, action, danger, note, expected, onDo, onClose }: AskProps) {
   const dialog = useRef<HTMLDialogElement>(null);
   const written = useSignal("");
   const error = useSignal<ApiError | null>(null);
@@ -144,7 +145,7 @@ export function Ask({ title, text, action, danger, note, onDo, onClose }: AskPro
           <button type="button" onClick={() => dialog.current?.close()}>
             {words.one.keep}
           </button>
-          <button type="submit" class={danger ? "danger" : "primary"} disabled={busy.value}>
+          <button type="submit" class={danger ? "danger" : "primary"} disabled={busy.value || (expected !== undefined && written.value.trim() !== expected)}>
             {action}
           </button>
         </div>

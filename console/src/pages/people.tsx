@@ -1,0 +1,130 @@
+import { useEffect } from "preact/hooks";
+import { useSignal } from "@preact/signals";
+import { get, type ApiError } from "../api";
+import type { ListUsersResponse, User } from "../api-types";
+import { Empty, Failure, Skeleton, Time, asApiError } from "../parts/basics";
+import { usePages } from "../parts/reading";
+import { Link, query, setQuery } from "../router";
+import { words } from "../words";
+
+const say = words.people;
+
+export function People() {
+  const wanted = query.value.get("q") ?? "";
+  return (
+    <>
+      <header class="head">
+        <div>
+          <h1>{words.peopleTitle}</h1>
+          <p class="quiet">{say.lead}</p>
+        </div>
+      </header>
+      <form
+        class="search"
+        role="search"
+        onSubmit={(event) => (event.preventDefault(), setQuery({ q: String(new FormData(event.currentTarget).get("q") ?? "").trim() }))}
+      >
+        <label>
+          {say.search}
+          <input key={wanted} name="q" type="search" data-first-filter defaultValue={wanted} placeholder={say.searchHint} autoComplete="off" spellcheck={false} />
+        </label>
+        <button type="submit">{say.find}</button>
+      </form>
+      {wanted ? <Found key={wanted} wanted={wanted} /> : <All />}
+    </>
+  );
+}
+
+function All() {
+  const list = usePages<ListUsersResponse, User>("/v1/users", { page_size: 50 }, (page) => page.users);
+  if (list.error) return <Failure error={list.error} retry={list.again} />;
+  if (list.rows === null) return <Skeleton />;
+  if (list.rows.length === 0) return <Empty title={say.none} hint={say.noneHint} />;
+  return (
+    <>
+      <Table rows={list.rows} />
+      <p class="foot">
+        {list.more ? (
+          <button type="button" onClick={list.more}>
+            {words.list.more}
+          </button>
+        ) : (
+          <span class="quiet">{words.list.end}</span>
+        )}
+      </p>
+    </>
+  );
+}
+
+// One who has this address, this id, or this id in the sender's own system, which may look like an address.
+function Found({ wanted }: { wanted: string }) {
+  const rows = useSignal<readonly User[] | null>(null);
+  const error = useSignal<ApiError | null>(null);
+  const turn = useSignal(0);
+  useEffect(() => {
+    let current = true;
+    error.value = null;
+    find(wanted).then(
+      (found) => current && (rows.value = found),
+      (problem) => current && (error.value = asApiError(problem)),
+    );
+    return () => {
+      current = false;
+    };
+  }, [turn.value]);
+  if (error.value) return <Failure error={error.value} retry={() => (turn.value += 1)} />;
+  if (rows.value === null) return <Skeleton rows={1} />;
+  if (rows.value.length === 0) return <Empty title={say.noMatch} hint={say.noMatchHint} />;
+  return <Table rows={rows.value} />;
+}
+
+async function find(wanted: string): Promise<readonly User[]> {
+  const byAddress = wanted.includes("@") ? await orNone(get<ListUsersResponse>("/v1/users", { email: wanted })) : null;
+  if (byAddress?.users?.length) return byAddress.users;
+  const byId = await orNone(get<User>(`/v1/users/${encodeURIComponent(wanted)}`));
+  return byId ? [byId] : [];
+}
+
+// Nothing, for what does not exist and for what can be no address or id.
+async function orNone<T>(reading: Promise<T>): Promise<T | null> {
+  try {
+    return await reading;
+  } catch (problem) {
+    const status = asApiError(problem).status;
+    if (status === 404 || status === 400) return null;
+    throw problem;
+  }
+}
+
+function Table({ rows }: { rows: readonly User[] }) {
+  return (
+    <table class="rows">
+      <thead>
+        <tr>
+          <th scope="col">{say.address}</th>
+          <th scope="col">{say.name}</th>
+          <th scope="col">{say.ownId}</th>
+          <th scope="col">{say.language}</th>
+          <th scope="col">{say.since}</th>
+        </tr>
+      </thead>
+      <tbody>
+        {rows.map((row) => (
+          <tr key={row.id}>
+            <td class="main">
+              <Link to={`/people/${row.id}`} data-row>
+                {row.email || row.id}
+              </Link>
+            </td>
+            <td>{row.name || <span class="quiet">–</span>}</td>
+            <td>{row.external_id || <span class="quiet">–</span>}</td>
+            <td>{row.locale}</td>
+            <td>
+              <Time iso={row.create_time} />
+            </td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}
