@@ -134,7 +134,7 @@ bench: setup-bench ## Measure the system beside the floor of each layer; the las
 	@$(BIN)/python -m bench $(ARGS)
 
 .PHONY: drill
-drill: setup ## Take every part away under load and account for every notification (ARGS=--short: 2 minutes; ARGS="--rounds 20": hours; ARGS=--fuzz: odd requests; ARGS=--poison: hostile input)
+drill: setup ## Take every part away under load and account for every notification (ARGS=--short: 2 minutes; ARGS="--rounds 20": hours; ARGS=--fuzz: odd requests; ARGS=--poison: hostile input; ARGS=--feed: readers of the feed)
 	@$(BIN)/python -m tests.system.drills $(ARGS)
 
 .PHONY: lock

@@ -7,6 +7,7 @@ import pytest
 from devstack.rabbitmq import find_script
 from tests.system.drills.__main__ import SHORT_PLAN, drilled
 from tests.system.drills.catalogue import IN_SUITE
+from tests.system.drills.feed import watched
 from tests.system.drills.poison import poisoned
 from tests.system.drills.report import summary, table
 
@@ -22,6 +23,16 @@ async def test_a_pause_of_the_broker_and_a_frozen_replica_lose_and_double_nothin
     result = summary(lines)
     assert (result["lost"], result["violations"], result["doubles_with_nobody_dead"]) == (0, 0, 0), "\n" + table(lines)
     assert result["accepted"] == len(IN_SUITE) * plan.count
+
+
+async def test_four_readers_see_every_change_while_gateways_are_killed(tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("feed")
+    for parent in (folder, folder.parent):
+        parent.chmod(0o755)  # PostgreSQL runs as a user of its own
+    result = await watched(folder, count=120, kills=2)
+    assert result.passed, result.problems
+    assert result.notifications == 120
+    assert min(result.cuts.values()) >= 1
 
 
 async def test_hostile_input_costs_its_own_caller_only() -> None:

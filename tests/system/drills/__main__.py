@@ -13,12 +13,13 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from tests.system.drills.catalogue import ALL, SHORT, chosen
 from tests.system.drills.drill import Drill, Plan
 from tests.system.drills.fault import Fault
+from tests.system.drills.feed import watched
 from tests.system.drills.fuzz.run import fuzz
 from tests.system.drills.poison import poisoned
 from tests.system.drills.rates import LEAST_PART, compare_rates
@@ -42,6 +43,8 @@ def main() -> int:
         )
     if arguments.rates:
         return _rates(keep=arguments.keep)
+    if arguments.feed:
+        return _feed(arguments.count or (200 if arguments.short else 1500), kills=4 if arguments.short else 12, keep=arguments.keep)
     if arguments.poison:
         return _poison(arguments.count or (60 if arguments.short else 300))
     form = SHORT_PLAN if arguments.short else LONG_PLAN
@@ -131,6 +134,15 @@ def _poison(count: int) -> int:
     return 0 if result.passed else 1
 
 
+def _feed(count: int, *, kills: int, keep: bool) -> int:
+    """The exit code: 1 when a reader has not seen every change, in order, once."""
+    with _folder(keep=keep) as folder:
+        sys.stderr.write(_STARTING)
+        result = asyncio.run(watched(folder, count=count, kills=kills))
+    sys.stdout.write(json.dumps(asdict(result)) + "\n")
+    return 0 if result.passed else 1
+
+
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.system.drills", description=__doc__)
     parser.add_argument(
@@ -139,6 +151,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--fuzz", action="store_true", help="random deep, large and odd requests and templates instead of faults")
     parser.add_argument("--seconds", type=float, default=600.0, help="how long to fuzz (default: 600)")
     parser.add_argument("--poison", action="store_true", help="one caller's hostile input among nine others' mail, instead of faults")
+    parser.add_argument("--feed", action="store_true", help="four readers of the feed while gateways are killed, instead of faults")
     parser.add_argument("--rounds", type=int, help="rounds of each fault (default: 20, short 2)")
     parser.add_argument("--overlap", action="store_true", help="begin a round while the one before is still being settled: faster, harsher")
     parser.add_argument("--fault", action="append", default=[], help="only the faults of this name, * stands for anything; may be repeated")
