@@ -1,6 +1,7 @@
 """Clarion's REST edge: what the general transcoder needs to know of this schema and this API."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
@@ -79,6 +80,12 @@ def viewer_script() -> bytes:
     return script.read_bytes() if script.is_file() else b""
 
 
+def code_samples() -> Mapping[str, Sequence[Mapping[str, str]]]:
+    """Generated examples of every method (scripts/gen_samples.py)."""
+    samples: Mapping[str, Sequence[Mapping[str, str]]] = json.loads(files("gateway").joinpath("samples.json").read_text(encoding="utf-8"))
+    return samples
+
+
 def schema_comments() -> FileDescriptorSet:
     """The generated descriptors of Clarion's own schema, with comments."""
     return FileDescriptorSet.FromString(files("clarion").joinpath("descriptors.binpb").read_bytes())
@@ -89,7 +96,9 @@ def open_edge(invoker: Invoker, readiness: Readiness, *, cors_origins: Sequence[
     edge = RestApp(
         invoker,
         readiness=readiness,
-        options=RestOptions(reason_status=REASON_STATUS, info=INFO, domain=DOMAIN, cache=CACHE, viewer=viewer_script()),
+        options=RestOptions(
+            reason_status=REASON_STATUS, info=INFO, domain=DOMAIN, cache=CACHE, samples=code_samples(), viewer=viewer_script()
+        ),
         comments=schema_comments(),
         annotations=ClarionAnnotations(),
     )

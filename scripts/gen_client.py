@@ -204,6 +204,11 @@ def is_list(method: MethodDescriptor) -> bool:
     return "next_page_token" in method.output_type.fields_by_name
 
 
+def is_open(method: MethodDescriptor) -> bool:
+    """Whether anyone may call it: then the server takes no idempotency key, which belongs to a caller."""
+    return bool(method.GetOptions().Extensions[options_pb2.policy].access == options_pb2.ACCESS_OPEN)
+
+
 def item_of(method: MethodDescriptor) -> FieldDescriptor:
     return next(field for field in method.output_type.fields if field.is_repeated)
 
@@ -287,6 +292,7 @@ def calls(files: list[FileDescriptor]) -> str:
                 extra = [f'body="{rule.body}"'] if rule.body else []
                 extra += [f'answer="{rule.response_body}"'] if rule.response_body else []
                 extra += ["idempotent=True"] if method.GetOptions().idempotency_level else []
+                extra += ["unkeyed=True"] if is_open(method) else []
                 extra += ["streams=True"] if method.server_streaming else []
                 extra += ["uploads=True"] if method.client_streaming else []
                 parts = [f'"/{service.full_name}/{method.name}"', f'"{verb.upper()}"', f'"{getattr(rule, verb)}"', *extra]
@@ -354,7 +360,7 @@ def resource_method(method: MethodDescriptor, name: str, types: Types, *, asynch
     parameters = ["self", *(f"{field.name}: {types.argument(field)}" for field in positional), "*"]
     parameters += [f"{field.name}: {types.argument(field)}" for field in required]
     parameters += [f"{field.name}: {types.argument(field)} | None = None" for field in optional]
-    keyed = rule.WhichOneof("pattern") == "post" and not method.GetOptions().idempotency_level
+    keyed = rule.WhichOneof("pattern") == "post" and not method.GetOptions().idempotency_level and not is_open(method)
     if not method.server_streaming:
         parameters.append("timeout_s: float | None = None")
     if keyed:

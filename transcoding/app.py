@@ -2,7 +2,7 @@
 
 import logging
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Protocol
@@ -66,6 +66,7 @@ class RestOptions:
     beat_s: float = 15.0  # silence after which an SSE stream shows that it lives
     info: ApiInfo = field(default_factory=ApiInfo)
     cache: Mapping[str, str] = field(default_factory=dict)  # Cache-Control of reads that may be kept, by path
+    samples: Mapping[str, Sequence[Mapping[str, str]]] = field(default_factory=dict)  # examples for the document, by full method name
     viewer: bytes = field(default=b"", repr=False)  # the script of a viewer for /docs; without it /docs is the plain page
     domain: str = "api"  # the realm of the credentials, and part of the problem types
 
@@ -96,7 +97,7 @@ class RestApp:
         self._errors = ErrorRenderer(plain, reasons=self._options.reason_status, domain=self._options.domain)
         self._router, bindings = bind_all(invoker.methods, codec)
         self._resources = ResourceRules(bindings)
-        document = openapi_document(bindings, codec, self._options.info, comments, self._annotations)
+        document = openapi_document(bindings, codec, self._options.info, comments, self._annotations, samples=self._options.samples)
         self._openapi = write_json(document)
         self._openapi_tag = tag_of_bytes(self._openapi)
         self._plain_docs = docs_page(document)

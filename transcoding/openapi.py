@@ -1,7 +1,7 @@
 """An OpenAPI 3.1 document of all bindings, from the descriptors that serve them."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,8 +67,10 @@ def openapi_document(
     info: ApiInfo,
     comments: FileDescriptorSet | None = None,
     annotations: Annotations | None = None,
+    *,
+    samples: Mapping[str, Sequence[Mapping[str, str]]] | None = None,
 ) -> dict[str, Any]:
-    """The document. Bindings of HTTP methods that OpenAPI lacks are left out."""
+    """The document. Bindings of HTTP methods that OpenAPI lacks are left out. `samples` are `x-codeSamples` by the method's full name."""
     annotations = annotations or NoAnnotations()
     builder = SchemaBuilder(codec, read_comments(comments), annotations)
     uses: Counter[str] = Counter()
@@ -83,7 +85,10 @@ def openapi_document(
         uses[binding.method.full_name] += 1
         nth = uses[binding.method.full_name]
         operation_id = f"{service.name}_{binding.method.name}" + (f"_{nth}" if nth > 1 else "")
-        paths.setdefault(openapi_path(binding.template), {})[kind] = _operation(binding, builder, annotations, operation_id, service.name)
+        operation = _operation(binding, builder, annotations, operation_id, service.name)
+        if samples and binding.method.descriptor.full_name in samples:
+            operation["x-codeSamples"] = samples[binding.method.descriptor.full_name]
+        paths.setdefault(openapi_path(binding.template), {})[kind] = operation
     status = builder.message(status_pb2.Status.DESCRIPTOR)
     error = {
         "description": _ERROR,

@@ -342,6 +342,16 @@ async def test_dead_letters_are_reviewed_by_keyboard_and_requeued_by_filter(term
     assert json.loads(requeued.said.splitlines()[-1])["done_count"] == 1
 
 
+async def test_any_call_can_be_made(terminal: Terminal) -> None:
+    made = await terminal.run("api", "post", "/v1/suppressions", "--data", '{"address": "api@example.org"}')
+    assert (made.code, json.loads(made.said)["address"]) == (0, "api@example.org")
+    assert "api@example.org" in (await terminal.run("api", "GET", "/v1/suppressions?page_size=5")).said
+    assert (await terminal.run("api", "DELETE", "/v1/suppressions/api@example.org")).code == 0
+    assert (await terminal.run("api", "GET", "/v1/no-such-thing")).code == 5
+    assert (await terminal.run("api", "LOOK", "/v1/users")).code == 2
+    assert (await terminal.run("api", "POST", "/v1/users", "-d", "{")).code == 2
+
+
 async def test_breakers_and_the_doctor(terminal: Terminal) -> None:
     assert (await terminal.run("breakers", "list")).code == 0
     healthy = await terminal.run("doctor")

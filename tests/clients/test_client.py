@@ -105,6 +105,14 @@ async def test_the_ordinary_client_does_the_same(url: str, request: pytest.Fixtu
     assert first == second
 
 
+async def test_a_person_signs_in(clarion: AsyncClarion, url: str, request: pytest.FixtureRequest) -> None:
+    email, password = f"person-{request.node.callspec.id}@example.com", "correct horse battery"
+    await clarion.users.create(email=email, name="Person", password=password)
+    signed_in = await clarion.auth.login(email=email, password=password)
+    async with AsyncClarion(url, signed_in.access_token) as own:
+        assert [one async for one in own.notifications.list()] == []
+
+
 async def test_any_number_is_sent_in_one_stream(clarion: AsyncClarion, url: str, request: pytest.FixtureRequest) -> None:
     door = request.node.callspec.id
     template = await a_template(clarion, f"bulk-{door}")

@@ -1,4 +1,4 @@
-"""The feed of changes under load, with gateways killed: four readers, each of which goes on at the other gateway behind what it has seen."""
+"""The feed of changes under load, with gateways killed: four readers, each of which goes on at the other gateway behind its cursor."""
 
 import asyncio
 import json

@@ -135,12 +135,12 @@ GET_CATALOG = Call(
 PREVIEW_TEMPLATE = Call(
     "/clarion.template.v1.TemplateService/PreviewTemplate", "POST", "/v1/templates/{name}:preview", body="*", idempotent=True
 )
-LOGIN = Call("/clarion.user.v1.AuthService/Login", "POST", "/v1/auth/login", body="*")
-REFRESH = Call("/clarion.user.v1.AuthService/Refresh", "POST", "/v1/auth/refresh", body="*")
-LOGOUT = Call("/clarion.user.v1.AuthService/Logout", "POST", "/v1/auth/logout", body="*", idempotent=True)
+LOGIN = Call("/clarion.user.v1.AuthService/Login", "POST", "/v1/auth/login", body="*", unkeyed=True)
+REFRESH = Call("/clarion.user.v1.AuthService/Refresh", "POST", "/v1/auth/refresh", body="*", unkeyed=True)
+LOGOUT = Call("/clarion.user.v1.AuthService/Logout", "POST", "/v1/auth/logout", body="*", idempotent=True, unkeyed=True)
 CHANGE_PASSWORD = Call("/clarion.user.v1.AuthService/ChangePassword", "POST", "/v1/auth/change-password", body="*")
 CHANGE_EMAIL = Call("/clarion.user.v1.AuthService/ChangeEmail", "POST", "/v1/auth/change-email", body="*")
-GET_JWKS = Call("/clarion.user.v1.AuthService/GetJwks", "GET", "/.well-known/jwks.json", idempotent=True)
+GET_JWKS = Call("/clarion.user.v1.AuthService/GetJwks", "GET", "/.well-known/jwks.json", idempotent=True, unkeyed=True)
 CREATE_API_KEY = Call("/clarion.user.v1.AuthService/CreateApiKey", "POST", "/v1/api-keys", body="*")
 LIST_API_KEYS = Call("/clarion.user.v1.AuthService/ListApiKeys", "GET", "/v1/api-keys", idempotent=True)
 DELETE_API_KEY = Call("/clarion.user.v1.AuthService/DeleteApiKey", "DELETE", "/v1/api-keys/{id}", idempotent=True)

@@ -23,7 +23,7 @@ class Call:
     """A method of the API: how it is reached over REST and over gRPC.
 
     `body` is "*", the name of a field, or empty; `answer` the field of the response that the method returns, or empty for all of it.
-    One that `uploads` takes a stream: each element of `body` is a line, and is answered by one of `answer`. `idempotent` methods may be repeated as they are, others under an idempotency key.
+    One that `uploads` takes a stream: each element of `body` is a line, and is answered by one of `answer`. `unkeyed` methods take no idempotency key. `idempotent` methods may be repeated as they are, others under an idempotency key.
     """
 
     rpc: str
@@ -32,6 +32,7 @@ class Call:
     body: str = ""
     answer: str = ""
     idempotent: bool = False
+    unkeyed: bool = False
     streams: bool = False
     uploads: bool = False
 
@@ -67,7 +68,7 @@ class Options:
 
     def for_call(self, call: Call) -> Options:
         """With a key of its own where the method needs one to be repeatable."""
-        if self.key or call.idempotent or call.http != "POST":
+        if self.key or call.idempotent or call.unkeyed or call.http != "POST":
             return self
         return Options(self.timeout_s, self.retries, str(uuid.uuid4()), self.headers)
 

@@ -859,9 +859,7 @@ class AsyncTemplates(AsyncResource):
 class AsyncAuth(AsyncResource):
     """Proves who is calling: people by password and token, programs by API key."""
 
-    async def login(
-        self, *, email: str, password: str, project: str | None = None, timeout_s: float | None = None, idempotency_key: str | None = None
-    ) -> LoginResponse:
+    async def login(self, *, email: str, password: str, project: str | None = None, timeout_s: float | None = None) -> LoginResponse:
         """Exchanges an address and a password for tokens. UNAUTHENTICATED, without telling which of the two was wrong.
 
         email: The person's address.
@@ -869,24 +867,16 @@ class AsyncAuth(AsyncResource):
         project: The project that the person belongs to; the first one when empty.
         """
         return await self._unary(
-            api.LOGIN,
-            v.body_of(email=email, password=password, project=project),
-            lambda answer: v.decode(LoginResponse, answer),
-            timeout_s,
-            idempotency_key,
+            api.LOGIN, v.body_of(email=email, password=password, project=project), lambda answer: v.decode(LoginResponse, answer), timeout_s
         )
 
-    async def refresh(self, *, refresh_token: str, timeout_s: float | None = None, idempotency_key: str | None = None) -> RefreshResponse:
+    async def refresh(self, *, refresh_token: str, timeout_s: float | None = None) -> RefreshResponse:
         """Exchanges a refresh token for new tokens. The old one stops working; using it again revokes the whole family.
 
         refresh_token: The token from Login or the last Refresh.
         """
         return await self._unary(
-            api.REFRESH,
-            v.body_of(refresh_token=refresh_token),
-            lambda answer: v.decode(RefreshResponse, answer),
-            timeout_s,
-            idempotency_key,
+            api.REFRESH, v.body_of(refresh_token=refresh_token), lambda answer: v.decode(RefreshResponse, answer), timeout_s
         )
 
     async def logout(self, *, refresh_token: str, timeout_s: float | None = None) -> None:

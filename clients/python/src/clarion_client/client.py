@@ -35,12 +35,12 @@ class Clarion(Services):
         transport: Transport | None = None,
     ) -> None:
         settings = Settings(url, api_key, timeout_s, retries, headers)
-        self._transport = transport or _transport(settings)
-        super().__init__(self._transport, settings)
+        self.transport = transport or _transport(settings)
+        super().__init__(self.transport, settings)
 
     def close(self) -> None:
         """Closes the connections."""
-        self._transport.close()
+        self.transport.close()
 
     def __enter__(self) -> Self:
         return self
@@ -63,12 +63,12 @@ class AsyncClarion(AsyncServices):
         transport: AsyncTransport | None = None,
     ) -> None:
         settings = Settings(url, api_key, timeout_s, retries, headers)
-        self._transport = transport or _async_transport(settings)
-        super().__init__(self._transport, settings)
+        self.transport = transport or _async_transport(settings)
+        super().__init__(self.transport, settings)
 
     async def close(self) -> None:
         """Closes the connections."""
-        await self._transport.close()
+        await self.transport.close()
 
     async def __aenter__(self) -> Self:
         return self

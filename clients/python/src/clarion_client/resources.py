@@ -855,9 +855,7 @@ class Templates(Resource):
 class Auth(Resource):
     """Proves who is calling: people by password and token, programs by API key."""
 
-    def login(
-        self, *, email: str, password: str, project: str | None = None, timeout_s: float | None = None, idempotency_key: str | None = None
-    ) -> LoginResponse:
+    def login(self, *, email: str, password: str, project: str | None = None, timeout_s: float | None = None) -> LoginResponse:
         """Exchanges an address and a password for tokens. UNAUTHENTICATED, without telling which of the two was wrong.
 
         email: The person's address.
@@ -865,25 +863,15 @@ class Auth(Resource):
         project: The project that the person belongs to; the first one when empty.
         """
         return self._unary(
-            api.LOGIN,
-            v.body_of(email=email, password=password, project=project),
-            lambda answer: v.decode(LoginResponse, answer),
-            timeout_s,
-            idempotency_key,
+            api.LOGIN, v.body_of(email=email, password=password, project=project), lambda answer: v.decode(LoginResponse, answer), timeout_s
         )
 
-    def refresh(self, *, refresh_token: str, timeout_s: float | None = None, idempotency_key: str | None = None) -> RefreshResponse:
+    def refresh(self, *, refresh_token: str, timeout_s: float | None = None) -> RefreshResponse:
         """Exchanges a refresh token for new tokens. The old one stops working; using it again revokes the whole family.
 
         refresh_token: The token from Login or the last Refresh.
         """
-        return self._unary(
-            api.REFRESH,
-            v.body_of(refresh_token=refresh_token),
-            lambda answer: v.decode(RefreshResponse, answer),
-            timeout_s,
-            idempotency_key,
-        )
+        return self._unary(api.REFRESH, v.body_of(refresh_token=refresh_token), lambda answer: v.decode(RefreshResponse, answer), timeout_s)
 
     def logout(self, *, refresh_token: str, timeout_s: float | None = None) -> None:
         """Revokes a refresh token and all that came from the same login.
