@@ -11,6 +11,8 @@ from naming.email_address import check_email, email_key
 from naming.password import UnusablePassword, canonical_password
 from naming.time_zones import check_time_zone
 
+OF_NO_PLACE = {"localtime", "Factory"}
+
 
 @pytest.mark.parametrize(
     "typed", ["lena@münchen.example", "Lena@MÜNCHEN.example", "lena@mu\u0308nchen.example", "lena@XN--MNCHEN-3YA.example"]
@@ -55,10 +57,17 @@ def test_a_time_zone_is_kept_under_its_present_name(typed: str, zone: str) -> No
 
 def test_every_zone_has_a_present_name_that_loads() -> None:
     """Canonical names are stable, and the runtime knows each of them."""
-    for name in available_timezones():
+    for name in available_timezones() - OF_NO_PLACE:
         present = check_time_zone("timezone", name)
         assert check_time_zone("timezone", present) == present
         ZoneInfo(present)
+
+
+@pytest.mark.parametrize("name", [*sorted(OF_NO_PLACE), "posixrules", "right/UTC", "../UTC", "Europe/Nowhere", ""])
+def test_what_is_no_place_on_every_machine_is_no_zone(name: str) -> None:
+    """`localtime` is another zone on the next machine, and missing on the one after it."""
+    with pytest.raises(InvalidArgument):
+        check_time_zone("timezone", name)
 
 
 @pytest.mark.parametrize(
