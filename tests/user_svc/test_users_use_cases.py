@@ -6,7 +6,7 @@ import pytest
 
 from mesh import ids
 from mesh.context import FIRST_PROJECT
-from mesh.errors import InvalidArgument
+from mesh.errors import InvalidArgument, ScopeMissing
 from mesh.testing import caller
 from tests.user_svc.conftest import Stores
 from tests.user_svc.factories import Clock
@@ -132,6 +132,19 @@ async def test_ones_own_address_needs_the_password(users: Users) -> None:
     changed = await users.update_user(themselves, ada.id, UserChanges(email="ada@example.com", name="Countess"))
     assert (changed.email, changed.name) == ("ada@example.com", "Countess")
     assert (await users.update_user(caller("users:write"), ada.id, UserChanges(email="eve@example.com"))).email == "eve@example.com"
+
+
+async def test_ones_own_external_id_is_the_callers_systems_to_choose(users: Users) -> None:
+    """Who took the one of another person would get what is sent to that person. Writing back what was read is no change."""
+    ada = await users.create_user(FIRST_PROJECT, UserChanges(email="ada@example.com", external_id="crm-1"), "")
+    themselves = caller(user_id=ada.id)
+    for external_id in ("crm-2", ""):
+        with pytest.raises(ScopeMissing, match="users:write"):
+            await users.update_user(themselves, ada.id, UserChanges(external_id=external_id))
+        with pytest.raises(ScopeMissing, match="users:write"):
+            await users.upsert_user(themselves, ada.id, UserChanges(external_id=external_id))
+    changed = await users.update_user(themselves, ada.id, UserChanges(external_id="crm-1", email="ada@example.com", name="Countess"))
+    assert (changed.external_id, changed.name) == ("crm-1", "Countess")
 
 
 async def test_a_member_reaches_themselves_only(users: Users) -> None:

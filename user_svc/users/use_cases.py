@@ -7,7 +7,7 @@ from typing import Protocol
 
 from mesh import ids
 from mesh.context import Caller
-from mesh.errors import FieldViolation, InvalidArgument, ServiceError
+from mesh.errors import FieldViolation, InvalidArgument, ScopeMissing, ServiceError
 from mesh.etag import check_etag
 from mesh.rpc.paging import Cursor, Page, page_size
 from naming.email_address import check_email
@@ -118,7 +118,7 @@ class Users:
     async def update_user(self, caller: Caller, user_id: str, changes: UserChanges, *, etag: str = "") -> User:
         """Changes what is not None.
 
-        Raises UserNotFound, NotOwner, PasswordNeeded, AdministratorProtected, InvalidArgument, EmailTaken or EtagMismatch.
+        Raises UserNotFound, NotOwner, PasswordNeeded, ScopeMissing, AdministratorProtected, InvalidArgument, EmailTaken or EtagMismatch.
         """
         check_reach(caller, user_id, "users:write")
         await self._check_change(caller, user_id, changes)
@@ -189,15 +189,18 @@ class Users:
 
     async def _check_change(self, caller: Caller, user_id: str, changes: UserChanges) -> None:
         own = is_self(caller, user_id)
-        if caller.has("users:admin") or (own and changes.email is None):
+        if caller.has("users:admin") or (own and changes.email is None and changes.external_id is None):
             return
         present = await self._store.find(caller.project, existing_id(user_id))
         if present is None:
             return
         if own:
             # reading, changing something else and writing it all back is no change of the address
-            if changes.email != present.email:
+            if changes.email not in {None, present.email}:
                 raise PasswordNeeded
+            # who takes another person's id in the caller's system gets what is sent to that person
+            if changes.external_id not in {None, present.external_id} and not caller.has("users:write"):
+                raise ScopeMissing("users:write")
         elif present.role is Role.ADMINISTRATOR:
             raise AdministratorProtected
 
