@@ -139,6 +139,10 @@ bench: setup-bench ## Measure the system beside the floor of each layer; the las
 drill: setup ## Take every part away under load and account for every notification (ARGS=--short: 2 minutes; ARGS="--rounds 20": hours; ARGS=--fuzz: odd requests; ARGS=--poison: hostile input; ARGS=--feed: readers of the feed)
 	@$(BIN)/python -m tests.system.drills $(ARGS)
 
+.PHONY: release
+release: venv console viewer ## Make dist/clarion-VERSION of this commit: wheel, SBOM, OpenAPI, descriptors, notes, checksums
+	@$(BIN)/python -m scripts.release
+
 .PHONY: lock
 lock: venv ## Resolve pyproject.toml anew into the hashed lock files (ARGS=--upgrade takes newer versions)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
