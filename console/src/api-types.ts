@@ -1,5 +1,23 @@
 // Written by scripts/gen_console.py from the OpenAPI document; do not edit.
 
+export interface Breaker {
+  name?: string;
+  state?: BreakerState;
+  failures?: number;
+  retry_time?: string;
+  change_time?: string;
+  force?: BreakerForce;
+  force_time?: string;
+  force_expire_time?: string;
+  forced_by?: string;
+  note?: string;
+  seen_time?: string;
+}
+
+export type BreakerForce = "open" | "closed" | "auto";
+
+export type BreakerState = "closed" | "open" | "half_open";
+
 export interface CapturedMessage {
   notification_id?: string;
   channel?: Channel;
@@ -85,6 +103,33 @@ export interface DeadLetterAudit {
 
 export type DeadLetterCause = "provider_permanent" | "provider_transient" | "template" | "recipient" | "bus" | "unknown_outcome" | "internal" | "other";
 
+export interface DeadLetterFilter {
+  cause?: DeadLetterCause;
+  reason?: string;
+  channel?: Channel;
+  template?: string;
+  created_after?: string;
+  created_before?: string;
+}
+
+export interface DeadLetterJob {
+  id?: string;
+  action?: DeadLetterAction;
+  state?: DeadLetterJobState;
+  filter?: DeadLetterFilter;
+  rate_per_s?: number;
+  note?: string;
+  created_by?: string;
+  create_time?: string;
+  finish_time?: string;
+  total_count?: number;
+  done_count?: number;
+  skipped_count?: number;
+  skipped_reasons?: Record<string, number>;
+}
+
+export type DeadLetterJobState = "running" | "done" | "cancelled";
+
 export interface DeadLetterPreview {
   redacted?: boolean;
   recipient?: string;
@@ -129,6 +174,15 @@ export interface Finding {
   description?: string;
 }
 
+export interface ListBreakersResponse {
+  breakers?: Array<Breaker>;
+}
+
+export interface ListDeadLetterJobsResponse {
+  jobs?: Array<DeadLetterJob>;
+  next_page_token?: string;
+}
+
 export interface ListDeadLettersResponse {
   dead_letters?: Array<DeadLetter>;
   next_page_token?: string;
@@ -140,6 +194,11 @@ export interface ListDevicesResponse {
 
 export interface ListNotificationsResponse {
   notifications?: Array<Notification>;
+  next_page_token?: string;
+}
+
+export interface ListSagasResponse {
+  sagas?: Array<Saga>;
   next_page_token?: string;
 }
 
@@ -160,6 +219,16 @@ export interface ListUsersResponse {
 
 export interface ListVersionsResponse {
   versions?: Array<TemplateVersion>;
+  next_page_token?: string;
+}
+
+export interface ListWebhookDeliveriesResponse {
+  deliveries?: Array<WebhookDelivery>;
+  next_page_token?: string;
+}
+
+export interface ListWebhookEndpointsResponse {
+  webhook_endpoints?: Array<WebhookEndpoint>;
   next_page_token?: string;
 }
 
@@ -236,7 +305,36 @@ export interface QuietHours {
   off?: boolean;
 }
 
+export interface ReplayWebhookDeliveriesResponse {
+  replayed_count?: string;
+}
+
 export type Role = "member" | "administrator";
+
+export interface Saga {
+  id?: string;
+  kind?: string;
+  key?: string;
+  state?: SagaState;
+  steps?: Array<SagaStep>;
+  attempts?: number;
+  reason?: string;
+  next_attempt_time?: string;
+  create_time?: string;
+  update_time?: string;
+  correlation_id?: string;
+}
+
+export type SagaState = "running" | "compensating" | "completed" | "compensated" | "suspended";
+
+export interface SagaStep {
+  name?: string;
+  state?: SagaStepState;
+  start_time?: string;
+  end_time?: string;
+}
+
+export type SagaStepState = "pending" | "done" | "failed" | "compensated";
 
 export interface SendNotificationResponse {
   id?: string;
@@ -311,3 +409,45 @@ export interface WatchChangesResponse {
 export interface WatchNotificationResponse {
   notification?: Notification;
 }
+
+export interface WebhookAttempt {
+  time?: string;
+  duration?: string;
+  status?: number;
+  reason?: string;
+  reply?: string;
+}
+
+export interface WebhookDelivery {
+  id?: string;
+  type?: string;
+  notification_id?: string;
+  cursor?: string;
+  state?: WebhookDeliveryState;
+  next_attempt_time?: string;
+  create_time?: string;
+  attempts?: Array<WebhookAttempt>;
+}
+
+export type WebhookDeliveryState = "waiting" | "delivered" | "failed";
+
+export interface WebhookEndpoint {
+  id?: string;
+  url?: string;
+  description?: string;
+  statuses?: Array<NotificationStatus>;
+  channel?: Channel;
+  template?: string;
+  category?: string;
+  metadata?: Array<string>;
+  disabled?: boolean;
+  state?: WebhookEndpointState;
+  state_reason?: string;
+  failing_since?: string;
+  waiting_count?: string;
+  create_time?: string;
+  update_time?: string;
+  user_id?: string;
+}
+
+export type WebhookEndpointState = "enabled" | "disabled" | "paused" | "gone";

@@ -8,11 +8,13 @@ import { Feed } from "./pages/feed";
 import { Inbox } from "./pages/inbox";
 import { List } from "./pages/list";
 import { One } from "./pages/notification";
+import { Operate } from "./pages/operate";
 import { People } from "./pages/people";
 import { Person } from "./pages/person";
 import { SignIn } from "./pages/sign-in";
 import { OneTemplate } from "./pages/template";
 import { Templates } from "./pages/templates";
+import { Webhook } from "./pages/webhook";
 import { Empty } from "./parts/basics";
 import { Link, decoded, navigate, path } from "./router";
 import { claims, may, session, testMode } from "./session";
@@ -26,6 +28,7 @@ const NAVIGATION = [
   ["/dead-letters", words.deadLetters, "deadletters:review"],
   ["/people", words.peopleTitle, "users:read"],
   ["/templates", words.templatesTitle, "templates:read"],
+  ["/operate", words.operateTitle, "operations:write"],
   ["/inbox", words.inboxTitle, "notifications:read"],
 ] as const;
 
@@ -78,7 +81,7 @@ function App() {
 }
 
 function Page() {
-  const [, noun, id] = path.value.split("/");
+  const [, noun, id, further] = path.value.split("/");
   useEffect(() => {
     if (path.value === "/") navigate("/notifications", { replace: true });
     const name = NAVIGATION.find(([to]) => to === `/${noun}`)?.[1] ?? words.notifications;
@@ -88,6 +91,7 @@ function Page() {
   if (noun === "notifications" && id) return <One id={decoded(id)} />;
   if (noun === "live") return <Feed />;
   if (noun === "dead-letters") return <DeadLetters id={id ? decoded(id) : undefined} />;
+  if (noun === "operate") return id === "webhooks" && further ? <Webhook key={further} id={decoded(further)} /> : <Operate />;
   if (noun === "people") return id ? <Person key={id} id={decoded(id)} /> : <People />;
   if (noun === "templates") return id ? <OneTemplate key={id} name={decoded(id)} /> : <Templates />;
   if (noun === "inbox") return <Inbox id={id ? decoded(id) : undefined} />;

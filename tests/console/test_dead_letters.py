@@ -70,6 +70,23 @@ async def test_one_that_was_decided_elsewhere_offers_no_decision(page: Page, con
     await expect(page.locator("[data-requeue], [data-discard]")).to_have_count(0)
 
 
+async def test_all_of_a_cause_are_decided_at_once_and_the_job_is_followed(page: Page, console: Console) -> None:
+    sent = [await _failed(console) for _ in range(2)]
+    await sign_in(page, "/console/dead-letters")
+    group = page.get_by_role("region", name="The address or device reaches no one")
+    await group.get_by_role("button", name="Discard all").click()
+    await page.get_by_label("Note for the audit trail").fill("a campaign to a list that was sold to us")
+    await page.get_by_role("dialog").get_by_role("button", name="Discard all").click()
+    await expect(page.get_by_role("status")).to_contain_text("discarded. It is done.")
+    await expect(group).to_have_count(0)
+    decided = [await console.live.call("GET", f"/v1/dead-letters/{one}") for one in sent]
+    assert {letter["state"] for letter in decided} == {"discarded"}
+    await page.goto("/console/operate")
+    await expect(page.get_by_role("region", name="Decisions about many dead letters")).to_contain_text(
+        "a campaign to a list that was sold to us"
+    )
+
+
 async def test_a_key_without_the_scope_is_refused_in_words(page: Page, console: Console) -> None:
     await sign_in_by_key(page, await console.key("notifications:read"), "/console/dead-letters")
     await expect(page.get_by_role("alert")).to_contain_text("deadletters:review")

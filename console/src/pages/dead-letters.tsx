@@ -1,8 +1,9 @@
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { get, post, type ApiError } from "../api";
-import type { DeadLetter, DeadLetterCause, ListDeadLettersResponse } from "../api-types";
+import type { DeadLetter, DeadLetterCause, DeadLetterJob, ListDeadLettersResponse } from "../api-types";
 import { Ask, Empty, Failure, Skeleton, Time, asApiError } from "../parts/basics";
+import { Job } from "../parts/job";
 import { Link, navigate } from "../router";
 import { actionWord, causeWord, channelWord, words } from "../words";
 
@@ -14,6 +15,8 @@ export function DeadLetters({ id }: { id: string | undefined }) {
   const more = useSignal(false);
   const error = useSignal<ApiError | null>(null);
   const asking = useSignal<"requeue" | "discard" | null>(null);
+  const group = useSignal<{ cause: DeadLetterCause; what: "requeue" | "discard" } | null>(null);
+  const job = useSignal("");
   const turn = useSignal(0);
 
   useEffect(() => {
@@ -45,6 +48,12 @@ export function DeadLetters({ id }: { id: string | undefined }) {
     if (next) requestAnimationFrame(() => document.querySelector<HTMLElement>(`[data-row][href$="${next}"]`)?.focus());
   };
 
+  const decideGroup = async (note: string) => {
+    if (group.value === null) return;
+    const made = await post<DeadLetterJob>(`/v1/dead-letters:${group.value.what}`, { filter: { cause: group.value.cause }, note });
+    job.value = made.id ?? "";
+  };
+
   if (error.value) return <Failure alone error={error.value} retry={() => (turn.value += 1)} />;
   return (
     <>
@@ -57,6 +66,7 @@ export function DeadLetters({ id }: { id: string | undefined }) {
           {words.list.refresh}
         </button>
       </header>
+      {job.value && <Job key={job.value} id={job.value} onEnd={() => (turn.value += 1)} />}
       {rows.value === null ? (
         <Skeleton />
       ) : rows.value.length === 0 && id === undefined ? (
@@ -65,7 +75,7 @@ export function DeadLetters({ id }: { id: string | undefined }) {
         <div class="review">
           <div class="groups">
             {groups(rows.value).map(([cause, letters]) => (
-              <Group key={cause} cause={cause} letters={letters} chosen={id} />
+              <Group key={cause} cause={cause} letters={letters} chosen={id} onAll={(what) => (group.value = { cause, what })} />
             ))}
             {more.value && <p class="quiet">{say.more}</p>}
           </div>
@@ -77,6 +87,17 @@ export function DeadLetters({ id }: { id: string | undefined }) {
             </div>
           )}
         </div>
+      )}
+      {group.value && (
+        <Ask
+          title={say.allAsk[group.value.what]}
+          text={say.allText(causeWord[group.value.cause])}
+          action={say.all[group.value.what]}
+          danger={group.value.what === "discard"}
+          note={words.one.note}
+          onDo={decideGroup}
+          onClose={() => (group.value = null)}
+        />
       )}
       {asking.value && (
         <Ask
@@ -104,12 +125,26 @@ function groups(letters: readonly DeadLetter[]): [DeadLetterCause, DeadLetter[]]
   return [...found].sort(([, one], [, other]) => other.length - one.length);
 }
 
-function Group({ cause, letters, chosen }: { cause: DeadLetterCause; letters: readonly DeadLetter[]; chosen: string | undefined }) {
+interface GroupProps {
+  readonly cause: DeadLetterCause;
+  readonly letters: readonly DeadLetter[];
+  readonly chosen: string | undefined;
+  readonly onAll: (what: "requeue" | "discard") => void;
+}
+
+function Group({ cause, letters, chosen, onAll }: GroupProps) {
   return (
     <section aria-labelledby={`cause-${cause}`}>
-      <h2 id={`cause-${cause}`}>
-        {causeWord[cause]} <span class="quiet">{letters.length}</span>
-      </h2>
+      <div class="head">
+        <h2 id={`cause-${cause}`}>
+          {causeWord[cause]} <span class="quiet">{letters.length}</span>
+        </h2>
+        {(["requeue", "discard"] as const).map((what) => (
+          <button key={what} type="button" class="plain" aria-describedby={`cause-${cause}`} onClick={() => onAll(what)}>
+            {say.all[what]}
+          </button>
+        ))}
+      </div>
       <ul class="letters">
         {letters.map((letter) => {
           const to = `/dead-letters/${letter.notification_id}`;

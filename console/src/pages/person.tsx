@@ -1,5 +1,4 @@
 import { useSignal } from "@preact/signals";
-import type { ComponentChildren } from "preact";
 import { remove } from "../api";
 import type {
   DeleteUserResponse,
@@ -11,7 +10,8 @@ import type {
   User,
 } from "../api-types";
 import { Ask, Copy, Empty, Failure, Skeleton, Status, Time } from "../parts/basics";
-import { useRead, type Reading } from "../parts/reading";
+import { useRead } from "../parts/reading";
+import { Part } from "../parts/section";
 import { Link } from "../router";
 import { may } from "../session";
 import { channelWord, words } from "../words";
@@ -115,17 +115,6 @@ function Facts({ of }: { of: User }) {
         </dd>
       </div>
     </dl>
-  );
-}
-
-// A part of the page that is read by itself: what one may not see is said in its place.
-function Part<T>({ title, of, none, children }: { title: string; of: Reading<T>; none: (read: T) => string | null; children: (read: T) => ComponentChildren }) {
-  const said = of.value === null ? null : none(of.value);
-  return (
-    <section aria-label={title}>
-      <h2>{title}</h2>
-      {of.error ? <p class="problem">{of.error.message}</p> : of.value === null ? <Skeleton rows={1} /> : said ? <p class="quiet">{said}</p> : children(of.value)}
-    </section>
   );
 }
 

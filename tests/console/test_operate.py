@@ -1,0 +1,79 @@
+"""Operating: breakers are held and released, and webhooks are looked at, tested and replayed."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from aiohttp import web
+from playwright.async_api import Page, expect
+
+from tests.console.conftest import Console, check, sign_in
+from tests.waiting import until_answered
+
+pytestmark = [pytest.mark.system, pytest.mark.asyncio(loop_scope="session")]
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def endpoint(console: Console) -> AsyncIterator[str]:
+    """The id of a webhook endpoint whose server answers 200."""
+
+    async def thanks(_request: web.Request) -> web.Response:
+        return web.Response(text="thanks")
+
+    application = web.Application()
+    application.router.add_post("/hook", thanks)
+    runner = web.AppRunner(application, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    made = await console.live.call("POST", "/v1/webhook-endpoints", {"url": f"http://127.0.0.1:{runner.addresses[0][1]}/hook"})
+    yield str(made["webhook_endpoint"]["id"])
+    await console.live.call("DELETE", f"/v1/webhook-endpoints/{made['webhook_endpoint']['id']}")
+    await runner.cleanup()
+
+
+async def test_a_breaker_is_held_open_with_a_note_and_released(page: Page, console: Console) -> None:
+    await console.live.settled(await console.live.send(console.ada, "email", "welcome", {"name": "Ada"}))
+    await sign_in(page, "/console/operate")
+    row = page.get_by_role("region", name="Providers and their breakers").get_by_role("row").filter(has_text="smtp")
+    await expect(row).to_contain_text("Calls are made")
+    await row.get_by_role("button", name="Hold open").click()
+    await page.get_by_label("Note for the audit trail").fill("they have an outage")
+    await page.get_by_role("dialog").get_by_role("button", name="Hold open").click()
+    await expect(row).to_contain_text("No calls")
+    await expect(row).to_contain_text("they have an outage")
+    await row.get_by_role("button", name="Release").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Release").click()
+    await expect(row).to_contain_text("Calls are made")
+    assert [one.get("force") for one in (await console.live.call("GET", "/v1/breakers"))["breakers"] if "smtp" in one["name"]] == ["auto"]
+
+
+async def test_a_webhook_is_tested_and_its_deliveries_are_replayed(page: Page, console: Console, endpoint: str) -> None:
+    sent = await console.test.send(await console.person("delivered"), "email", "welcome", {"name": "Ada"})
+
+    async def delivered() -> bool:
+        path = f"/v1/webhook-endpoints/{endpoint}/deliveries?notification_id={sent}&state=delivered"
+        types = [one["type"] for one in (await console.live.call("GET", path)).get("deliveries", [])]
+        return "notification.sent" in types
+
+    await until_answered(delivered)
+    await sign_in(page, "/console/operate")
+    await page.get_by_role("region", name="Webhook endpoints").get_by_role("link").click()
+    await page.wait_for_url(f"**/console/operate/webhooks/{endpoint}")
+    await page.get_by_role("button", name="Send a test event").click()
+    await expect(page.get_by_role("status")).to_have_text("The endpoint has answered with status 200.")
+    row = page.get_by_role("region", name="Deliveries").get_by_role("row").filter(has_text="notification.sent")
+    await expect(row).to_contain_text("Delivered")
+    await row.get_by_text("1", exact=True).click()
+    await expect(row.get_by_role("listitem")).to_contain_text("thanks")
+    await row.get_by_role("button", name="Replay").click()
+    await expect(page.get_by_role("status")).to_have_text("1 delivery is tried again.")
+
+
+async def test_axe_finds_nothing(page: Page, console: Console, endpoint: str) -> None:
+    await console.live.call("POST", f"/v1/webhook-endpoints/{endpoint}:test", {})
+    await sign_in(page, "/console/operate")
+    await expect(page.get_by_role("region", name="Webhook endpoints").get_by_role("link")).to_be_visible()
+    await check(page)
+    await page.goto(f"/console/operate/webhooks/{endpoint}")
+    await expect(page.get_by_role("region", name="Deliveries")).to_be_visible()
+    await check(page)
