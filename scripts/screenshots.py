@@ -35,6 +35,7 @@ _SHOTS = (
     Shot("notification-light", "/console/notifications/{retried}"),
     Shot("notification-phone", "/console/notifications/{failed}", dark=True, width=390, height=844),
     Shot("dead-letters-light", "/console/dead-letters/{failed}"),
+    Shot("inbox-light", "/console/inbox/{retried}"),
     Shot("live-dark", "/console/live", dark=True),
 )
 
@@ -59,7 +60,7 @@ async def main() -> int:
                     page = await _open(browser, stack.url, shot, sent)
                     if "live" in shot.name:
                         await _watch(page, live, ada)
-                    await page.locator("tbody tr, .letter .captured").first.wait_for()
+                    await page.locator("tbody tr, .letter .captured, .mail").first.wait_for()
                     await page.screenshot(path=IMAGES / f"{shot.name}.png")
                     await page.close()
                 await browser.close()

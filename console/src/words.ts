@@ -225,6 +225,8 @@ export const words = {
     against: "Compared with",
     noDiff: "They say the same.",
     catalogue: "catalogue",
+    schema: "schema of the variables",
+    findings: "What had better be otherwise",
   },
   peopleTitle: "People",
   people: {

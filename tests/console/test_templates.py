@@ -51,6 +51,21 @@ async def test_what_is_wrong_with_the_values_is_said(page: Page, console: Consol
     await expect(page.get_by_role("alert")).to_contain_text("name")
 
 
+async def test_examples_fill_the_preview_and_findings_are_listed(page: Page, console: Console) -> None:
+    await console.live.call("POST", "/v1/templates", {"name": "found", "channel": "email"})
+    version = {
+        "contents": {
+            "en": {"subject": "Order {{ order }}", "html": '<p>{{ order }}</p><img src="data:image/gif;base64,R0lGODlhAQABAAAAACw=">'}
+        },
+        "variables_schema": {"type": "object", "properties": {"order": {"type": "string", "examples": ["A-1001"]}}},
+    }
+    await console.live.call("POST", "/v1/templates/found/versions", version)
+    await sign_in(page, "/console/templates/found")
+    await page.get_by_role("button", name="Text").click()
+    await expect(page.locator(".subject")).to_have_text("Order A-1001")
+    await expect(page.get_by_role("region", name="What had better be otherwise")).to_contain_text("image-without-alt")
+
+
 async def test_two_versions_are_compared_line_by_line(page: Page, console: Console) -> None:
     await _template(console, "compared")
     await sign_in(page, "/console/templates/compared?version=2")

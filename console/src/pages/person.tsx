@@ -58,7 +58,7 @@ export function Person({ id }: { id: string }) {
         )}
       </header>
       <Facts of={one} />
-      <Suppressions address={one.email ?? ""} />
+      {one.email && <Suppressions address={one.email} />}
       <Devices path={path} />
       <PreferenceList path={path} />
       <Sent id={one.id ?? id} />
@@ -119,7 +119,7 @@ function Facts({ of }: { of: User }) {
 }
 
 function Suppressions({ address }: { address: string }) {
-  const read = useRead<ListSuppressionsResponse>("/v1/suppressions", { address: address || "nobody@clarion.invalid" });
+  const read = useRead<ListSuppressionsResponse>("/v1/suppressions", { address });
   const lifting = useSignal(false);
   return (
     <Part title={say.suppressions} of={read} none={(page) => ((page.suppressions ?? []).length === 0 ? say.notSuppressed : null)}>

@@ -79,6 +79,7 @@ export function OneTemplate({ name }: { name: string }) {
           {version && (
             <>
               <Preview key={chosen} name={name} version={version} variables={text} onVariables={(written) => (variables.value = written)} />
+              <Findings of={version} />
               <Diff version={version} others={list.rows} />
             </>
           )}
@@ -113,12 +114,41 @@ function Publish({ version, published, onDo, onClose }: { version: TemplateVersi
   );
 }
 
-// Something for each variable, so that there is a picture at once.
-const sample = (version: TemplateVersion | undefined) =>
-  JSON.stringify(Object.fromEntries((version?.required_variables ?? []).map((name) => [name, name])), null, 2);
+interface VariablesSchema {
+  readonly properties?: Record<string, { readonly examples?: readonly unknown[]; readonly default?: unknown }>;
+}
+
+// Something for each variable, so that there is a picture at once: the examples of the schema where there are some.
+function sample(version: TemplateVersion | undefined): string {
+  const described = (version?.variables_schema as VariablesSchema | undefined)?.properties ?? {};
+  const names = new Set([...(version?.required_variables ?? []), ...Object.keys(described)]);
+  const values = [...names].map((name) => [name, described[name]?.examples?.[0] ?? described[name]?.default ?? name]);
+  return JSON.stringify(Object.fromEntries(values), null, 2);
+}
 
 const incomplete = (locales: readonly LocaleReport[]) =>
   locales.filter((one) => (one.translated_messages ?? 0) < (one.messages ?? 0)).map((one) => `${one.locale} ${one.translated_messages ?? 0}/${one.messages}`);
+
+function Findings({ of }: { of: TemplateVersion }) {
+  const found = of.findings ?? [];
+  if (found.length === 0) return null;
+  return (
+    <section aria-labelledby="findings">
+      <h2 id="findings">{say.findings}</h2>
+      <ul class="plain-list">
+        {found.map((one, index) => (
+          <li key={index}>
+            {one.description}{" "}
+            <span class="quiet">
+              {one.field}
+              {one.line ? `:${one.line}` : ""} ({one.rule})
+            </span>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
 
 interface VersionsProps {
   readonly rows: readonly TemplateVersion[];

@@ -52,6 +52,7 @@ function differing(before: TemplateVersion, after: TemplateVersion): [string, st
     for (const part of keys(one, other) as (keyof Content)[]) compare(`${locale} · ${part}`, textOf(one[part]), textOf(other[part]));
   }
   for (const locale of keys(before.catalogs, after.catalogs)) compare(`${locale} · ${say.catalogue}`, before.catalogs?.[locale] ?? "", after.catalogs?.[locale] ?? "");
+  compare(say.schema, textOf(before.variables_schema), textOf(after.variables_schema));
   return found;
 }
 
