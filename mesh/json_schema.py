@@ -66,7 +66,8 @@ class JsonSchema:
     def example(self) -> dict[str, Any]:
         """A value with the first example, or the default, of each member that has one."""
         members = self.source.get("properties")
-        return {name: found[0] for name, member in (members or {}).items() if (found := _examples(member))}
+        examples = {name: found[0] for name, member in (members or {}).items() if (found := _examples(member))}
+        return {name: value for name, value in examples.items() if value is not None}
 
 
 def path_of(steps: Iterable[str | int]) -> str:

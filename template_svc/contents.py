@@ -14,7 +14,7 @@ from template_svc.blocks import PLATFORMS, texts_of
 from template_svc.catalogs import CatalogFault, read_catalog
 from template_svc.errors import InvalidContents
 from template_svc.lint import MAX_FINDINGS, lint
-from template_svc.markup import MarkupFault, html_of_mjml, text_of_html, with_inline_styles
+from template_svc.markup import MarkupFault, check_closed, html_of_mjml, text_of_html, with_inline_styles
 from template_svc.messages import variables_like_sent
 from template_svc.models import TEXTS, Channel, Checked, Content, Finding, VersionDraft, with_derived, with_parts
 from template_svc.partials.expansion import PartialFault, expand
@@ -38,6 +38,12 @@ def check_draft(draft: VersionDraft, compiler: Renderer) -> Checked:
     if sum(content.size for content in contents.values()) + sum(map(len, catalogs.values())) > MAX_VERSION_SIZE:
         problem = f"must have at most {MAX_VERSION_SIZE} characters in all, catalogs included"
         raise InvalidContents.because([FieldViolation("contents", problem)])
+    for field, text in (
+        *((f"catalogs.{tag}", text) for tag, text in catalogs.items()),
+        ("variables_schema", json.dumps(draft.variables_schema)),
+    ):
+        if "\0" in text or "\\u0000" in text:
+            raise InvalidContents.because([FieldViolation(field, "must not contain NUL characters")])
     check = _Check(draft, compiler)
     for tag, content in contents.items():
         check.take_content(tag, content)
@@ -87,11 +93,11 @@ class _Check:
         expanded = self._expanded(path, content)
         if expanded is None:
             return
+        whole = with_parts(content, expanded)
         try:
-            whole = with_parts(content, expanded)
             derived = {**expanded, **derived_parts(whole)} if self._channel is Channel.EMAIL else expanded
         except MarkupFault as fault:
-            self.violations.append(FieldViolation(f"{path}.mjml", str(fault)))
+            self.violations.append(FieldViolation(f"{path}.{'mjml' if whole.mjml.strip() else 'html'}", str(fault)))
             return
         derived.pop("mjml", None)
         if derived:
@@ -229,7 +235,11 @@ class _Check:
 
 def derived_parts(content: Content) -> dict[str, str]:
     """The parts of a mail that are made of others: `html` of MJML or with its styles inline, `text` where there is none."""
-    html = html_of_mjml(content.mjml) if content.mjml.strip() else with_inline_styles(content.html)
+    if content.mjml.strip():
+        html = html_of_mjml(content.mjml)
+    else:
+        check_closed(content.html)
+        html = with_inline_styles(content.html)
     derived = {} if html == content.html else {"html": html}
     if html.strip() and not content.text.strip():
         derived["text"] = text_of_html(html)

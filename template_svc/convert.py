@@ -13,7 +13,7 @@ from mesh.errors import InvalidArgument, ServiceError
 from mesh.rpc.status import to_status
 from mesh.rpc.timestamps import to_timestamp
 from template_svc.blocks import PLATFORMS
-from template_svc.messages import content_to_proto
+from template_svc.messages import content_to_proto, json_of_struct
 from template_svc.models import (
     Channel,
     Content,
@@ -133,7 +133,7 @@ def draft_from_proto(request: template_service_pb2.LintContentsRequest) -> Versi
     channel = channel_from_proto(request.channel)
     if channel is None:
         raise InvalidArgument.of("channel", "is required")
-    contents, schema = contents_from_proto(request.contents), MessageToDict(request.variables_schema)
+    contents, schema = contents_from_proto(request.contents), json_of_struct(request.variables_schema)
     return VersionDraft(channel, request.default_locale, contents, dict(request.catalogs), schema)
 
 

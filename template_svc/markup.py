@@ -5,10 +5,12 @@ elements as a comment, which may stand anywhere, and everything else as a word.
 """
 
 import re
-from html.parser import HTMLParser
+from collections.abc import Collection
 
 import css_inline
 import mjml
+
+from template_svc.text_part import TextReader
 
 _TAG = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
 _RAW = re.compile(r"\{%[-+]?\s*raw\s*[-+]?%\}.*?\{%[-+]?\s*endraw\s*[-+]?%\}", re.DOTALL)
@@ -17,8 +19,17 @@ _BETWEEN = re.compile(r"(?<=>)(?P<inside>(?:\s*jinja\d+x)+\s*)(?=<)")
 _MJML_LEFT = re.compile(r"</?(mj-[a-z-]+)")
 _INLINE_STYLE = re.compile(r"<mj-style\b[^>]*\binline\s*=\s*[\"']inline[\"'][^>]*>(?P<css>.*?)</mj-style>", re.DOTALL)
 _STYLE = re.compile(r"<style\b[^>]*>(?P<css>.*?)</style>", re.DOTALL | re.IGNORECASE)
-_BLANK_LINES = re.compile(r"\n{3,}")
-_SPACES = re.compile(r"\s+")
+
+
+# The libraries recurse: a deeper document ends the process, or takes it seconds.
+MAX_DEPTH = 200
+# Rules times elements: putting styles in compares each with each, 50 million a second.
+MAX_MATCHES = 20_000_000
+_ELEMENT = re.compile(r"<(?P<end>/?)(?P<name>[a-zA-Z][^\s/>]*)(?:[^<>\"']|\"[^\"]*\"|'[^']*')*+(?P<empty>/?)>")
+_VOID = frozenset({"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"})
+
+
+MAX_UNCLOSED = 100
 
 
 class MarkupFault(Exception):
@@ -31,6 +42,8 @@ def html_of_mjml(source: str) -> str:
     No font is loaded from elsewhere, and nothing is included. Raises MarkupFault.
     """
     plain, tags = _taken_out(source)
+    if _depth(plain) > MAX_DEPTH:
+        raise MarkupFault(f"has elements in each other more than {MAX_DEPTH} deep")
     styles = "\n".join(found["css"] for found in _INLINE_STYLE.finditer(plain))
     plain = _INLINE_STYLE.sub("", plain)
     try:
@@ -49,14 +62,19 @@ def html_of_mjml(source: str) -> str:
     return _put_back(html.replace(' lang="und" dir="auto"', ""), tags)
 
 
+def check_closed(source: str) -> None:
+    """Raises MarkupFault for HTML with many tags or comments that are never closed: the time to read it grows with their square."""
+    plain, _ = _taken_out(source)
+    if abs(plain.count("<") - plain.count(">")) > MAX_UNCLOSED or plain.count("<!--") - plain.count("-->") > MAX_UNCLOSED:
+        raise MarkupFault(f"has more than {MAX_UNCLOSED} tags or comments that are not closed")
+
+
 def with_inline_styles(source: str) -> str:
     """The HTML with the rules of its `style` elements in the elements that they are for, since not every mail client reads the former.
-    The `style` elements stay, for what only they can say. HTML without any, or with a statement of Jinja2 in one, stays as it is.
+    The `style` elements stay, for what only they can say. HTML whose styles can't be put in (`_fit_to_inline`) stays as it is.
     """
     plain, tags = _taken_out(source)
-    styles = _STYLE.findall(plain)
-    statements = {f"jinja{number}x" for number, tag in enumerate(tags) if tag.startswith("{%")}
-    if not styles or any(word in css for css in styles for word in statements):
+    if not _fit_to_inline(plain, {f"jinja{number}x" for number, tag in enumerate(tags) if tag.startswith("{%")}):
         return source
     inliner = css_inline.CSSInliner(keep_style_tags=True, load_remote_stylesheets=False)
     document = re.search(r"<html\b|<body\b|<!doctype\b", plain, re.IGNORECASE) is not None
@@ -71,13 +89,30 @@ def with_inline_styles(source: str) -> str:
     return _put_back(html, tags)
 
 
+def _fit_to_inline(plain: str, statements: Collection[str]) -> bool:
+    """Whether the HTML has styles, all of them closed, without a statement of Jinja2, and as few and as plain as those of a mail."""
+    begun = plain.lower().count("<style")
+    if not begun or begun != plain.lower().count("</style"):
+        return False
+    css = "\n".join(_STYLE.findall(plain))
+    # the library takes a time that grows with the square of what is not closed, and with rules times elements
+    closed = css.count("{") == css.count("}") and css.count("(") == css.count(")") and "{{{" not in re.sub(r"\s", "", css)
+    return (
+        closed
+        and css.count("{") * plain.count("<") <= MAX_MATCHES
+        and _depth(plain) <= MAX_DEPTH
+        and not any(word in css for word in statements)
+    )
+
+
 def text_of_html(source: str) -> str:
     """A text part that says what the HTML says: a line for each block, links with their addresses, pictures by their alternative texts.
 
     Read as a stream, because a parser that builds a tree moves text, such as Jinja2's tags, out of tables.
     """
     plain, tags = _taken_out(source, comments=False)
-    reader = _TextReader(tags)
+    statements = frozenset(f"jinja{number}x" for number, tag in enumerate(tags) if not tag.startswith("{{"))
+    reader = TextReader(lambda text: not _WORD.sub(lambda found: "" if found[0] in statements else found[0], text).strip())
     reader.feed(plain)
     reader.close()
     return _put_back(reader.text(), tags)
@@ -99,6 +134,17 @@ def _taken_out(source: str, *, comments: bool = True) -> tuple[str, list[str]]:
     return (_BETWEEN.sub(commented, plain) if comments else plain), list(numbers)
 
 
+def _depth(source: str) -> int:
+    depth, deepest = 0, 0
+    for found in _ELEMENT.finditer(source):
+        if found["end"]:
+            depth = max(0, depth - 1)
+        elif not found["empty"] and found["name"].lower() not in _VOID:
+            depth += 1
+            deepest = max(deepest, depth)
+    return deepest
+
+
 def _order(text: str) -> list[int]:
     return [int(found["comment"] or found["word"]) for found in _WORD.finditer(text)]
 
@@ -116,92 +162,3 @@ def _explained(problem: str, source: str) -> str:
     position = re.search(r"position (\d+)", problem)
     line = f"line {source.count(chr(10), 0, int(position[1])) + 1}: " if position else ""
     return f"{line}is not valid MJML"
-
-
-class _TextReader(HTMLParser):
-    """Collects lines."""
-
-    _APART = frozenset({"blockquote", "h1", "h2", "h3", "h4", "h5", "h6", "ol", "p", "table", "ul"})
-    _BLOCKS = _APART | {
-        "address",
-        "article",
-        "body",
-        "div",
-        "dl",
-        "dt",
-        "dd",
-        "footer",
-        "header",
-        "hr",
-        "li",
-        "main",
-        "pre",
-        "section",
-        "tr",
-    }
-    _UNREAD = frozenset({"head", "script", "style", "title", "noscript"})
-
-    def __init__(self, tags: list[str]) -> None:
-        super().__init__(convert_charrefs=True)
-        self._statements = {f"jinja{number}x" for number, tag in enumerate(tags) if not tag.startswith("{{")}
-        self._lines: list[str] = [""]
-        self._unread = 0
-        self._links: list[tuple[str, int]] = []
-        self._hidden: list[str] = []
-
-    def text(self) -> str:
-        """The lines so far."""
-        return _BLANK_LINES.sub("\n\n", "\n".join(line.rstrip() for line in self._lines)).strip() + "\n"
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = {name: value or "" for name, value in attrs}
-        if self._hidden:
-            self._hidden += [tag] if tag not in {"br", "img", "hr", "meta", "input", "link"} else []
-        elif tag in self._UNREAD:
-            self._unread += 1
-        elif "display:none" in given.get("style", "").replace(" ", "") and tag not in {"br", "img", "hr"}:
-            self._hidden.append(tag)  # such as the line that only the list of an inbox shows
-        elif tag == "br":
-            self._lines.append("")
-        elif tag == "img":
-            self.handle_data(given.get("alt", ""))
-        elif tag == "a" and given.get("href", "").strip():
-            self._links.append((given["href"].strip(), len("\n".join(self._lines))))
-        elif tag == "td" and not self._at_start():
-            self._lines[-1] += " "
-        elif tag in self._BLOCKS:
-            self._begin_line(apart=tag in self._APART)
-            if tag == "li":
-                self._lines[-1] += "- "
-
-    def handle_endtag(self, tag: str) -> None:
-        if self._hidden:
-            if tag in self._hidden:
-                del self._hidden[len(self._hidden) - 1 - self._hidden[::-1].index(tag) :]
-        elif tag in self._UNREAD:
-            self._unread = max(0, self._unread - 1)
-        elif tag == "a" and self._links:
-            address, start = self._links.pop()
-            shown = "\n".join(self._lines)[start:].strip()
-            if shown not in {address, address.removeprefix("mailto:")}:
-                self._lines[-1] += f" ({address})" if shown else address
-        elif tag in self._BLOCKS:
-            self._begin_line(apart=tag in self._APART)
-
-    def handle_data(self, data: str) -> None:
-        if self._unread or self._hidden:
-            return
-        text = _SPACES.sub(" ", data)
-        line = self._lines[-1]
-        self._lines[-1] = line + (text.lstrip() if line.endswith(" ") or self._at_start() else text)
-
-    def _at_start(self) -> bool:
-        """Whether the line has nothing but statements, which become no text."""
-        return not _WORD.sub(lambda found: "" if found[0] in self._statements else found[0], self._lines[-1]).strip()
-
-    def _begin_line(self, *, apart: bool) -> None:
-        # a line with nothing but statements goes on: it must not become an empty one in each round of a loop
-        if self._at_start():
-            self._lines[-1] = self._lines[-1].replace(" ", "")
-            return
-        self._lines += ["", ""] if apart else [""]

@@ -53,6 +53,20 @@ def variables_from_struct(struct: Struct) -> dict[str, Any]:
     return variables
 
 
+def json_of_struct(struct: Struct) -> dict[str, Any]:
+    """The object as it was written in JSON: whole numbers without a fraction, nulls kept."""
+    return {name: _json(value) for name, value in struct.fields.items()}
+
+
+def _json(value: Value) -> Any:
+    kind = value.WhichOneof("kind")
+    if kind == "struct_value":
+        return json_of_struct(value.struct_value)
+    if kind == "list_value":
+        return [_json(element) for element in value.list_value.values]
+    return _plain(value)
+
+
 def variables_to_bytes(variables: Mapping[str, Any]) -> bytes:
     """Plain data as a serialized google.protobuf.Struct."""
     struct = Struct()

@@ -1,7 +1,5 @@
 """clarion.template.v1.TemplateService and RenderService: messages in, one use case, messages out."""
 
-from google.protobuf.json_format import MessageToDict
-
 from clarion.template.v1 import render_service_pb2 as render_rpc
 from clarion.template.v1 import template_service_pb2 as rpc
 from clarion.template.v1.render_service_pb2_grpc import RenderServiceServicer
@@ -22,6 +20,7 @@ from template_svc.convert import (
     template_to_proto,
     version_to_proto,
 )
+from template_svc.messages import json_of_struct
 from template_svc.models import TemplateKey, VersionKey
 from template_svc.use_cases import Authoring, Rendering
 
@@ -52,7 +51,7 @@ class TemplateServicer(TemplateServiceServicer):
         return rpc.DeleteTemplateResponse()
 
     async def CreateVersion(self, request: rpc.CreateVersionRequest, context: object) -> rpc.CreateVersionResponse:
-        contents, schema = contents_from_proto(request.contents), MessageToDict(request.variables_schema)
+        contents, schema = contents_from_proto(request.contents), json_of_struct(request.variables_schema)
         version = await self._authoring.create_version(_key(request.name), contents, request.publish, dict(request.catalogs), schema)
         return rpc.CreateVersionResponse(version=version_to_proto(version))
 

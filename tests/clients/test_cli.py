@@ -279,7 +279,7 @@ async def test_files_are_linted_without_being_pushed(terminal: Terminal, tmp_pat
     (files / "meta.yaml").write_text("channel: email\n")
     (files / "en.subject.txt").write_text("Order {{ order }}")
     (files / "en.html").write_text('<p>{{ order }}</p>\n<img src="http://x.example/a.png" width="1">')
-    schema = {"type": "object", "properties": {"order": {"type": "string", "pattern": "^A-", "examples": ["A-1"]}}}
+    schema = {"type": "object", "properties": {"order": {"type": "string", "pattern": "^A-", "maxLength": 9, "examples": ["A-1"]}}}
     (files / "variables.schema.json").write_text(json.dumps(schema))
     found = await terminal.run("templates", "lint", "cli-lint")
     assert (found.code, "image-without-alt" in found.said, "0 refused, 2 findings" in found.said) == (0, True, True), found.said

@@ -190,7 +190,7 @@ class Source(NamedTuple):
     @classmethod
     def of(cls, version: dict[str, Any]) -> Source:
         """That of a version as the API answers it."""
-        return cls(version.get("contents", {}), version.get("catalogs", {}), version.get("variables_schema", {}))
+        return cls(version.get("contents", {}), version.get("catalogs", {}), _whole(version.get("variables_schema", {})))
 
 
 def write(folder: Path, meta: dict[str, Any], source: Source) -> None:
@@ -224,7 +224,7 @@ def read(folder: Path) -> tuple[dict[str, Any], Source]:
                     contents.setdefault(locale, {})[part] = path.read_text()
             if path.name.endswith(".push.yaml"):
                 contents.setdefault(path.name.removesuffix(".push.yaml"), {}).update(yaml.safe_load(path.read_text()) or {})
-        schema = json.loads((folder / _SCHEMA).read_text()) if (folder / _SCHEMA).exists() else {}
+        schema = _whole(json.loads((folder / _SCHEMA).read_text())) if (folder / _SCHEMA).exists() else {}
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise UsageProblem(f"{folder}: {error}") from None
     if not contents:
@@ -282,6 +282,15 @@ def _difference(name: str, source: Source) -> Iterator[str]:
 def _parts(source: Source) -> dict[str, dict[str, Any]]:
     parts: dict[str, dict[str, Any]] = {**source.contents, **{locale: {"po": text} for locale, text in source.catalogs.items()}}
     return {**parts, "variables": {"schema.json": source.variables_schema}} if source.variables_schema else parts
+
+
+def _whole(value: Any) -> Any:
+    """JSON's 2.0 as 2: the API has one kind of number in objects, and a file is compared with it."""
+    if isinstance(value, dict):
+        return {name: _whole(member) for name, member in value.items()}
+    if isinstance(value, list):
+        return [_whole(element) for element in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _lines(value: Any) -> list[str]:
