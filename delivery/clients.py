@@ -43,9 +43,15 @@ class RecipientClient:
         """Has devices removed whose tokens are gone. Raises ServiceError."""
         await self._stub.BatchRemoveDevices(BatchRemoveDevicesRequest(device_ids=device_ids, reason=reason))
 
-    async def suppress(self, project: str, user_id: str, address: str, evidence: str) -> None:
+    async def suppress(
+        self, project: str, user_id: str, address: str, evidence: str, *, reason: str = "", only_their_own: bool = False
+    ) -> None:
         """Has an address of a project suppressed at which a person's mail has bounced. Raises ServiceError."""
-        await self._stub.SuppressAddress(SuppressAddressRequest(project=project, user_id=user_id, address=address, evidence=evidence))
+        await self._stub.SuppressAddress(
+            SuppressAddressRequest(
+                project=project, user_id=user_id, address=address, evidence=evidence, reason=reason, only_their_own=only_their_own
+            )
+        )
 
     async def close(self) -> None:
         """Waits for what is under way."""

@@ -51,6 +51,7 @@ from gateway.dead_letters.use_cases import DeadLetters
 from gateway.dispatch.gauges import OutboxGauges
 from gateway.dispatch.outbox import Outbox
 from gateway.dispatch.relay import Relay
+from gateway.facts.repository import FactRepository
 from gateway.http import serve_http
 from gateway.idempotency.handlers import repeatable
 from gateway.idempotency.repository import AnswerRepository
@@ -297,7 +298,9 @@ async def _wire(stack: AsyncExitStack, settings: Settings, parts: _Parts) -> tup
 
 
 def _start_maintenance(stack: AsyncExitStack, settings: Settings, parts: _Parts, clean: Sequence[Callable[[], Awaitable[int]]]) -> None:
-    maintenance = Maintenance(parts.database, clean, retention_days=settings.accept.retention_days)
+    retention_days = settings.accept.retention_days
+    forget_facts = partial(FactRepository(parts.database).clean, older_than_s=retention_days * 86_400.0)
+    maintenance = Maintenance(parts.database, [*clean, forget_facts], retention_days=retention_days)
     stack.push_async_callback(maintenance.close)
     maintenance.start()
 

@@ -56,7 +56,7 @@ timeline = Table(
     Column("provider", Text, nullable=False),
 )
 
-# What happened to notifications, written by a trigger (migration 0010).
+# What happened to notifications, written by a trigger (migration 0010) and, of a fact, with it.
 changes = Table(
     "changes",
     metadata,
@@ -68,6 +68,22 @@ changes = Table(
     Column("attempt", SmallInteger, nullable=False),
     Column("reason", Text, nullable=False),
     Column("time", _TIME, nullable=False),
+    Column("fact", SmallInteger, nullable=False),
+)
+
+# What became known of notifications after they were sent. `source_key` is the reporter's name for the event: a repeated one has the same.
+delivery_facts = Table(
+    "delivery_facts",
+    metadata,
+    Column("project", Text(collation="C"), primary_key=True),
+    Column("notification_id", UUID(as_uuid=True), primary_key=True),
+    Column("source_key", Text(collation="C"), primary_key=True),
+    Column("fact", SmallInteger, nullable=False),
+    Column("time", _TIME, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("create_time", _TIME, nullable=False),
 )
 
 # The order in which readers see changes: `seqs` stand at `first_position` and behind it.

@@ -46,6 +46,7 @@ export interface Change {
   metadata?: Record<string, string>;
   correlation_id?: string;
   test?: boolean;
+  fact?: Fact;
 }
 
 export type Channel = "email" | "push";
@@ -166,6 +167,8 @@ export interface DeviceResult {
   accepted?: boolean;
   reason?: string;
 }
+
+export type Fact = "delivered" | "hard_bounced" | "soft_bounced" | "complained" | "opened";
 
 export interface Finding {
   rule?: string;
@@ -386,6 +389,7 @@ export interface TimelineEntry {
   next_attempt_time?: string;
   devices?: Array<DeviceResult>;
   provider?: string;
+  fact?: Fact;
 }
 
 export interface User {

@@ -19,7 +19,7 @@ export function steps(of: Notification, now: number): Step[] {
     const next = timeline[index + 1]?.time;
     const status = entry.status ?? "pending";
     const open = next === undefined && !TERMINAL.has(status);
-    const lasted = next ? between(entry.time ?? next, next) : open ? now - new Date(entry.time ?? now).getTime() : 0;
+    const lasted = entry.fact || (next && timeline[index + 1]?.fact) ? 0 : next ? between(entry.time ?? next, next) : open ? now - new Date(entry.time ?? now).getTime() : 0;
     return { entry, status, lasted: Math.max(0, lasted), open };
   });
 }

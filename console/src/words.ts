@@ -1,5 +1,5 @@
 // Every word that the console says, in one place, so that it can be translated.
-import type { Channel, DeadLetterAction, DeadLetterCause, NotificationStatus } from "./api-types";
+import type { Channel, DeadLetterAction, DeadLetterCause, Fact, NotificationStatus } from "./api-types";
 
 export const STATUSES: readonly NotificationStatus[] = [
   "scheduled", "pending", "queued", "sending", "retrying", "sent", "failed", "skipped", "cancelled", "expired",
@@ -16,6 +16,15 @@ export const statusWord: Record<NotificationStatus, string> = {
   skipped: "Skipped",
   cancelled: "Cancelled",
   expired: "Expired",
+};
+
+// What became known after it was sent.
+export const factWord: Record<Fact, string> = {
+  delivered: "Delivered",
+  hard_bounced: "Bounced: no such mailbox",
+  soft_bounced: "Bounced",
+  complained: "Reported as unwanted",
+  opened: "Opened",
 };
 
 // What a notification waits for while it has this status.

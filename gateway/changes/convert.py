@@ -3,7 +3,7 @@
 from clarion.channel.v1 import channel_pb2
 from clarion.notification.v1 import change_pb2, change_service_pb2
 from gateway.changes.models import Change, ChangeFilters
-from gateway.notifications.convert import channel_of, labels_of, status_number, status_of
+from gateway.notifications.convert import channel_of, fact_number, labels_of, status_number, status_of
 from mesh.rpc.timestamps import to_timestamp
 
 
@@ -36,4 +36,5 @@ def change_message(change: Change) -> change_pb2.Change:
         metadata=change.metadata,
         correlation_id=change.correlation_id,
         test=change.test,
+        fact=fact_number(change.fact),
     )

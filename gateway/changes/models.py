@@ -5,11 +5,14 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from gateway.notifications.models import Channel, Status
+from gateway.notifications.models import Channel, Fact, Status
 
 
 class Change(NamedTuple):
-    """A notification had a new status or began another attempt. `position` is its place in the feed of its project, from 1."""
+    """A notification had a new status or began another attempt, or a fact about it became known.
+
+    `position` is its place in the feed of its project, from 1.
+    """
 
     position: int
     notification_id: UUID
@@ -25,6 +28,7 @@ class Change(NamedTuple):
     metadata: Mapping[str, str]
     correlation_id: str
     test: bool
+    fact: Fact | None = None
 
 
 class ChangeFilters(NamedTuple):

@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from gateway.changes.models import Change, ChangeFilters, Ends, Window
-from gateway.notifications.models import Channel, Status
+from gateway.notifications.models import Channel, Fact, Status
 from mesh.stores.database import Database
 
 # any number that all replicas share
@@ -68,10 +68,10 @@ WITH looked_at AS MATERIALIZED (
     ORDER BY 1 LIMIT $3
 )
 SELECT seen.last, seen.positions, found.* FROM (SELECT max(position) AS last, count(*) AS positions FROM looked_at) seen LEFT JOIN (
-    SELECT l.position, c.notification_id, c.status, c.run, c.attempt, c.reason, c.time,
+    SELECT l.position, c.notification_id, c.status, c.run, c.attempt, c.reason, c.time, c.fact,
         n.user_id, n.channel, n.template, n.category, n.metadata, n.correlation_id, n.test
     FROM looked_at l JOIN changes c ON c.seq = l.seq JOIN notifications n ON n.id = c.notification_id
-    WHERE ($4::smallint[] IS NULL OR c.status = ANY($4)) AND ($5::smallint IS NULL OR n.channel = $5)
+    WHERE ($4::smallint[] IS NULL OR (c.status = ANY($4) AND c.fact = 0)) AND ($5::smallint IS NULL OR n.channel = $5)
         AND ($6::text IS NULL OR n.template = $6) AND ($7::text IS NULL OR n.category = $7)
         AND ($8::uuid IS NULL OR n.user_id = $8) AND ($9::text IS NULL OR n.metadata @> CAST($9 AS jsonb))
 ) found ON true
@@ -154,4 +154,5 @@ def _change(row: Any) -> Change:
         metadata=json.loads(metadata) if isinstance(metadata, str) else metadata or {},
         correlation_id=row["correlation_id"],
         test=row["test"],
+        fact=Fact(row["fact"]) if row["fact"] else None,
     )

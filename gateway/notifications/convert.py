@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from clarion.channel.v1 import channel_pb2
 from clarion.notification.v1 import notification_pb2, notification_service_pb2
-from gateway.notifications.models import Channel, Entry, Filters, Notification, Status
+from gateway.notifications.models import Channel, Entry, Fact, Filters, Notification, Status
 from mesh.errors import InvalidArgument
 from mesh.rpc.timestamps import from_timestamp, to_timestamp
 
@@ -48,6 +48,7 @@ def _timeline(entries: Sequence[Entry]) -> list[notification_pb2.TimelineEntry]:
             next_attempt_time=to_timestamp(entry.next_attempt_time),
             devices=[notification_pb2.DeviceResult(device_id=d.device_id, accepted=d.accepted, reason=d.reason) for d in entry.devices],
             provider=entry.provider,
+            fact=fact_number(entry.fact),
         )
         for entry in entries
     ]
@@ -101,3 +102,8 @@ def status_of(number: int) -> Status:
 def status_number(status: Status) -> "notification_pb2.NotificationStatus.ValueType":
     """The status as its number in the schema."""
     return notification_pb2.NotificationStatus.ValueType(status)
+
+
+def fact_number(fact: Fact | None) -> "notification_pb2.Fact.ValueType":
+    """The fact as its number in the schema."""
+    return notification_pb2.FACT_UNSPECIFIED if fact is None else notification_pb2.Fact.ValueType(fact)

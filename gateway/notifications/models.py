@@ -51,6 +51,16 @@ class Status(IntEnum):
     EXPIRED = 10
 
 
+class Fact(IntEnum):
+    """What became known of a notification after its provider took it."""
+
+    DELIVERED = 1
+    HARD_BOUNCED = 2
+    SOFT_BOUNCED = 3
+    COMPLAINED = 4
+    OPENED = 5
+
+
 _OUTCOMES = frozenset(set(Status) - {Status.PENDING})
 
 # From each status, where it may go. PENDING takes outcomes too, since a worker may be faster than the mark that the bus has it. What is on
@@ -113,6 +123,7 @@ class Entry:
     start_time: datetime | None = None
     devices: tuple[DeviceResult, ...] = ()
     provider: str = ""
+    fact: Fact | None = None  # then the status is the notification's own, which it leaves as it is
 
     @property
     def key(self) -> EntryKey:

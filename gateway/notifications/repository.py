@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, ColumnElement, Select, SmallInteger, Text, Uuid, bindparam, cast, literal, select, text
+from sqlalchemy import ARRAY, ColumnElement, Select, SmallInteger, Text, Uuid, bindparam, cast, literal, literal_column, select, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -14,6 +14,7 @@ from gateway.notifications.models import (
     Channel,
     DeviceResult,
     Entry,
+    Fact,
     Filters,
     Notification,
     Priority,
@@ -34,6 +35,11 @@ _SLACK_S = 120.0
 
 # The payload holds the variables, which readers never get.
 _COLUMNS = [column for column in notifications.c if column.name not in {"project", "dispatch_at", "caller", "payload"}]
+
+_FACTS = literal_column("""(
+    SELECT jsonb_agg(jsonb_build_array(extract(epoch FROM f.time), f.fact, f.reason, f.detail, f.provider) ORDER BY f.time)
+    FROM delivery_facts f WHERE f.project = notifications.project AND f.notification_id = notifications.id
+)""", JSONB).label("facts")  # fmt: skip
 
 _ENTRY = [column.label(f"entry_{column.name}") for column in timeline.c]
 
@@ -140,7 +146,7 @@ def _has_status(status: Status) -> ColumnElement[bool]:
 async def _find(connection: AsyncConnection, identifier: UUID, reach: Reach) -> Notification | None:
     """One statement, so that row and timeline are those of one moment."""
     joined = notifications.outerjoin(timeline, timeline.c.notification_id == notifications.c.id)
-    query = select(*_COLUMNS, *_ENTRY).select_from(joined)
+    query = select(*_COLUMNS, _FACTS, *_ENTRY).select_from(joined)
     query = query.where(notifications.c.id == identifier, notifications.c.project == reach.project)
     if reach.user_id is not None:
         query = query.where(notifications.c.user_id == reach.user_id)
@@ -174,13 +180,19 @@ def _notification(row: Any, entries: Sequence[Entry] | None = None) -> Notificat
 
 
 def _timeline(row: Any, entries: Sequence[Entry]) -> tuple[Entry, ...]:
-    """What is stored, and the two entries that columns stand for: accepted, and (of the current run) queued."""
+    """What is stored, the two entries that columns stand for (accepted, and, of the current run, queued), and what became known later."""
     scheduled = row.send_at is not None and row.send_at > row.create_time
     derived = [Entry(row.create_time, Status.SCHEDULED if scheduled else Status.PENDING)]
     if row.queued_at is not None:
         postponed = (entry.attempt for entry in entries if entry.status is Status.SCHEDULED and entry.run == row.run)
         derived.append(Entry(row.queued_at, Status.QUEUED, row.run, max(postponed, default=0)))
-    return expand([*derived, *entries])
+    return (*expand([*derived, *entries]), *(_fact(row, fact) for fact in row.facts or ()))
+
+
+def _fact(row: Any, values: Sequence[Any]) -> Entry:
+    unix_s, fact, reason, detail, provider = values
+    time = datetime.fromtimestamp(unix_s, UTC)
+    return Entry(time, Status(row.status), row.run, row.attempt, reason, detail, provider=provider, fact=Fact(fact))
 
 
 def _entry(row: Any) -> Entry:

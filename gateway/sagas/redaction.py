@@ -65,6 +65,10 @@ _FORGET = text("""
 UPDATE timeline SET detail = '', devices = NULL
 WHERE notification_id = ANY(:ids) AND notification_id BETWEEN :least AND :greatest AND (detail <> '' OR devices IS NOT NULL)
 """)
+_FORGET_FACTS = text("""
+UPDATE delivery_facts f SET detail = '' FROM notifications n
+WHERE n.id = ANY(:ids) AND f.project = n.project AND f.notification_id = n.id AND f.detail <> ''
+""")
 # An open one can't be sent again any more, so no reviewer has to decide about it: it is discarded.
 _LETTERS = text(f"""
 UPDATE dead_letters SET
@@ -129,4 +133,5 @@ class PersonalRows:
 async def _redact(connection: AsyncConnection, ids: Sequence[UUID]) -> None:
     bounds = {"ids": list(ids), "least": ids[0], "greatest": ids[-1]}
     await connection.execute(_FORGET, bounds)
+    await connection.execute(_FORGET_FACTS, {"ids": list(ids)})
     await connection.execute(_EMPTY, bounds)

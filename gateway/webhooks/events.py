@@ -7,14 +7,13 @@ from typing import Any
 import orjson
 
 from gateway.changes.models import Change
-from gateway.notifications.models import Status
 
 MOST_BYTES = 20_000
 
 
-def event_type(status: Status) -> str:
-    """Such as "notification.sent"."""
-    return f"notification.{status.name.lower()}"
+def event_type(change: Change) -> str:
+    """Such as "notification.sent", or "notification.hard_bounced" for a fact."""
+    return f"notification.{(change.fact or change.status).name.lower()}"
 
 
 def event_body(kind: str, moment: datetime, data: Mapping[str, Any]) -> bytes:
@@ -39,12 +38,13 @@ def change_body(change: Change) -> bytes:
         "metadata": dict(change.metadata),
         "correlation_id": change.correlation_id,
         "test": change.test,
+        **({"fact": change.fact.name.lower()} if change.fact is not None else {}),
     }
-    body = event_body(event_type(change.status), change.time, data)
+    body = event_body(event_type(change), change.time, data)
     if len(body) < MOST_BYTES:
         return body
     # labels are what can be so long
-    return event_body(event_type(change.status), change.time, data | {"metadata": {}, "metadata_omitted": True})
+    return event_body(event_type(change), change.time, data | {"metadata": {}, "metadata_omitted": True})
 
 
 def _text(moment: datetime) -> str:

@@ -234,7 +234,7 @@ class _Item(NamedTuple):
 def _delivery(work: Work, change: Change) -> Delivery:
     """Its id is the same in every process, so that the receiver can leave out what a crash repeats."""
     identifier = f"msg_{uuid5(work.id, str(change.position)).hex}"
-    kind, now = event_type(change.status), datetime.now(UTC)
+    kind, now = event_type(change), datetime.now(UTC)
     return Delivery(identifier, kind, change.position, change.notification_id, DeliveryState.WAITING, None, now)
 
 

@@ -301,3 +301,23 @@ async def test_the_bounce_of_a_person_who_is_gone_puts_no_address_on_the_list(cl
         await client.recipients.SuppressAddress(bounced, metadata=worker)
     listed = await client.users.ListSuppressions(suppression_pb2.ListSuppressionsRequest(), metadata=OPERATOR)
     assert [entry.address for entry in listed.suppressions] == ["here@example.com", "old.worker@example.com"]
+
+
+async def test_a_report_puts_only_the_address_of_the_projects_own_person_on_the_list(client: Client) -> None:
+    """The gateway passes on what mail servers report; a report that anyone could have written names only an address of its person."""
+    user = (await client.users.CreateUser(user_service_pb2.CreateUserRequest(email="Ada@example.com"), metadata=OPERATOR)).user
+    gateway = service_metadata("gateway")
+    for project, address, own in (
+        ("another", "ada@example.com", False),
+        ("default", "eve@example.com", True),
+        ("default", "ada@EXAMPLE.com", True),
+        ("default", "former@example.com", False),
+    ):
+        request = recipient_service_pb2.SuppressAddressRequest(
+            project=project, user_id=user.id, address=address, reason="complaint", only_their_own=own
+        )
+        await client.recipients.SuppressAddress(request, metadata=gateway)
+    listed = await client.users.ListSuppressions(suppression_pb2.ListSuppressionsRequest(), metadata=OPERATOR)
+    assert [(entry.address, entry.reason) for entry in listed.suppressions] == [
+        ("ada@example.com", "complaint"), ("former@example.com", "complaint"),
+    ]  # fmt: skip

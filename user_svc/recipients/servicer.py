@@ -63,7 +63,10 @@ class RecipientServicer(RecipientServiceServicer):
         return rpc.UnsubscribeResponse(subscription=subscription_to_proto(done))
 
     async def SuppressAddress(self, request: rpc.SuppressAddressRequest, context: object) -> rpc.SuppressAddressResponse:
-        if request.user_id and not await self._recipients.check_users([request.user_id]):
+        project = request.project or FIRST_PROJECT
+        if request.user_id and not await self._recipients.concerns(
+            project, request.user_id, request.address, only_their_own=request.only_their_own
+        ):
             return rpc.SuppressAddressResponse()  # erased while their last mail was on its way: nothing of them is written any more
-        await self._suppressions.create_suppression(request.project or FIRST_PROJECT, request.address, "bounce", request.evidence)
+        await self._suppressions.create_suppression(project, request.address, request.reason or "bounce", request.evidence)
         return rpc.SuppressAddressResponse()

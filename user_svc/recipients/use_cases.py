@@ -96,6 +96,14 @@ class Recipients:
         projects = await self._store.projects(set(asked.values())) if asked else {}
         return {user_id: projects[canonical] for user_id, canonical in asked.items() if canonical in projects}
 
+    async def concerns(self, project: str, user_id: str, address: str, *, only_their_own: bool) -> bool:
+        """Whether the project has this person; with `only_their_own`, whether the address is theirs, too."""
+        canonical = ids.canonical(user_id)
+        contact = (await self._store.contacts({canonical: False})).get(canonical) if canonical is not None else None
+        if contact is None or contact.project != project:
+            return False
+        return not only_their_own or (email_key(contact.email) or contact.email) == (email_key(address) or address)
+
     async def resolve(self, references: Sequence[UserReference]) -> Mapping[UserReference, str]:
         """Our ids of those of the references that belong to people of their projects."""
         asked = {one for one in references if "\0" not in one.reference}

@@ -4,7 +4,7 @@ import { useEffect } from "preact/hooks";
 import type { Notification } from "../api-types";
 import { steps } from "../story";
 import { between, duration } from "../times";
-import { statusWord, waitWord, words } from "../words";
+import { factWord, statusWord, waitWord, words } from "../words";
 import { Status, Time } from "./basics";
 
 export function Timeline({ of }: { of: Notification }) {
@@ -33,7 +33,7 @@ export function Timeline({ of }: { of: Notification }) {
           <li key={index} class={step.open ? `${step.status} open` : step.status}>
             <Time iso={step.entry.time} after={index ? all[0]?.entry.time : undefined} />
             <div>
-              <Status status={step.status} /> {step.entry.reason && <code>{step.entry.reason}</code>}
+              {step.entry.fact ? <strong>{factWord[step.entry.fact]}</strong> : <Status status={step.status} />} {step.entry.reason && <code>{step.entry.reason}</code>}
               {step.entry.detail && <p class="words">{step.entry.detail}</p>}
               {step.lasted > 0 && waitWord[step.status] && (
                 <p class="quiet">

@@ -166,6 +166,24 @@ class DeliveryDecision(str, enum.Enum):
         return str(self.value)
 
 
+class Fact(str, enum.Enum):
+    """What became known of a notification after its provider took it. It changes no status."""
+
+    DELIVERED = "delivered"
+    """The mailbox has it."""
+    HARD_BOUNCED = "hard_bounced"
+    """It came back, since there is no such mailbox. The address gets no more mail."""
+    SOFT_BOUNCED = "soft_bounced"
+    """It came back for another reason, such as a full mailbox or a policy."""
+    COMPLAINED = "complained"
+    """The person reported it as unwanted. The address gets no more mail."""
+    OPENED = "opened"
+    """The person opened it, as far as the provider can see. Recorded only where a setting asks for it."""
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+
 class NotificationStatus(str, enum.Enum):
     """Where a notification is on its way."""
 
@@ -483,8 +501,8 @@ class CategoryText:
 
 @dataclass(frozen=True)
 class Change:
-    """Says that a notification has a new status or has begun another attempt. It holds no personal data beyond ids and the sender's
-    labels.
+    """Says that a notification has a new status, has begun another attempt, or that a fact about it became known. It holds no personal
+    data beyond ids and the sender's labels.
     """
 
     cursor: str = stored(default="", metadata={"read": v.same})
@@ -515,6 +533,8 @@ class Change:
     """Ties together the logs, spans and messages of the request that it came from."""
     test: bool = stored(default=False, metadata={"read": v.same})
     """True for one that a test key has sent: it reached no provider."""
+    fact: Fact | None = stored(default=None, metadata={"read": v.member(Fact)})
+    """What became known after it was sent; then the status is the one that it keeps. Unset for a change of status."""
 
 
 @dataclass(frozen=True)
@@ -1362,7 +1382,7 @@ class TimelineEntry:
     time: datetime | None = stored(default=None, metadata={"read": v.time})
     """When."""
     status: NotificationStatus | None = stored(default=None, metadata={"read": v.member(NotificationStatus)})
-    """The status it led to."""
+    """The status it led to; of a fact, the notification's own, which it leaves as it is."""
     attempt: int = stored(default=0, metadata={"read": v.integer})
     """The try it belongs to, from 1; 0 before the first."""
     reason: str = stored(default="", metadata={"read": v.same})
@@ -1375,6 +1395,8 @@ class TimelineEntry:
     """Push: what happened to each device."""
     provider: str = stored(default="", metadata={"read": v.same})
     """The provider that took or refused it, such as "smtp.primary"; empty when none was called."""
+    fact: Fact | None = stored(default=None, metadata={"read": v.member(Fact)})
+    """What became known after it was sent; unset for what happened on the way."""
 
 
 @dataclass(frozen=True)

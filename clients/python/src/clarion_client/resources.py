@@ -96,7 +96,7 @@ class Changes(Resource):
 
         cursor: `next_cursor` of the page before, or the `cursor` of the last change that was handled; empty for the oldest.
         page_size: Most entries of a page, 1 to 1,000. 0 means 100.
-        statuses: Only changes to one of these.
+        statuses: Only changes to one of these; then no facts.
         channel: Only those of this channel.
         template: Only those of this template.
         category: Only those of this category.
@@ -135,7 +135,7 @@ class Changes(Resource):
         with `Accept: text/event-stream`, whose `Last-Event-ID` resumes by itself.
 
         cursor: The `cursor` of the last change that was handled; empty for what happens from now on.
-        statuses: Only changes to one of these.
+        statuses: Only changes to one of these; then no facts.
         channel: Only those of this channel.
         template: Only those of this template.
         category: Only those of this category.

@@ -27,7 +27,7 @@ from clarion.notification.v1 import notification_pb2 as clarion_dot_notification
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$clarion/notification/v1/change.proto\x12\x17\x63larion.notification.v1\x1a clarion/channel/v1/channel.proto\x1a*clarion/notification/v1/notification.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc1\x03\n\x06\x43hange\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12\x17\n\x0fnotification_id\x18\x02 \x01(\t\x12;\n\x06status\x18\x03 \x01(\x0e\x32+.clarion.notification.v1.NotificationStatus\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x05 \x01(\x05\x12\x0b\n\x03run\x18\x06 \x01(\x05\x12(\n\x04time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07user_id\x18\x08 \x01(\t\x12,\n\x07\x63hannel\x18\t \x01(\x0e\x32\x1b.clarion.channel.v1.Channel\x12\x10\n\x08template\x18\n \x01(\t\x12\x10\n\x08\x63\x61tegory\x18\x0b \x01(\t\x12?\n\x08metadata\x18\x0c \x03(\x0b\x32-.clarion.notification.v1.Change.MetadataEntry\x12\x16\n\x0e\x63orrelation_id\x18\r \x01(\t\x12\x0c\n\x04test\x18\x0e \x01(\x08\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$clarion/notification/v1/change.proto\x12\x17\x63larion.notification.v1\x1a clarion/channel/v1/channel.proto\x1a*clarion/notification/v1/notification.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xee\x03\n\x06\x43hange\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12\x17\n\x0fnotification_id\x18\x02 \x01(\t\x12;\n\x06status\x18\x03 \x01(\x0e\x32+.clarion.notification.v1.NotificationStatus\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x05 \x01(\x05\x12\x0b\n\x03run\x18\x06 \x01(\x05\x12(\n\x04time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07user_id\x18\x08 \x01(\t\x12,\n\x07\x63hannel\x18\t \x01(\x0e\x32\x1b.clarion.channel.v1.Channel\x12\x10\n\x08template\x18\n \x01(\t\x12\x10\n\x08\x63\x61tegory\x18\x0b \x01(\t\x12?\n\x08metadata\x18\x0c \x03(\x0b\x32-.clarion.notification.v1.Change.MetadataEntry\x12\x16\n\x0e\x63orrelation_id\x18\r \x01(\t\x12\x0c\n\x04test\x18\x0e \x01(\x08\x12+\n\x04\x66\x61\x63t\x18\x0f \x01(\x0e\x32\x1d.clarion.notification.v1.Fact\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,7 +37,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CHANGE_METADATAENTRY']._loaded_options = None
   _globals['_CHANGE_METADATAENTRY']._serialized_options = b'8\001'
   _globals['_CHANGE']._serialized_start=177
-  _globals['_CHANGE']._serialized_end=626
-  _globals['_CHANGE_METADATAENTRY']._serialized_start=579
-  _globals['_CHANGE_METADATAENTRY']._serialized_end=626
+  _globals['_CHANGE']._serialized_end=671
+  _globals['_CHANGE_METADATAENTRY']._serialized_start=624
+  _globals['_CHANGE_METADATAENTRY']._serialized_end=671
 # @@protoc_insertion_point(module_scope)

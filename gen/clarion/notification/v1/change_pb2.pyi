@@ -23,7 +23,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Change(_message.Message):
-    """Change says that a notification has a new status or has begun another attempt. It holds no personal data beyond ids and the sender's labels."""
+    """Change says that a notification has a new status, has begun another attempt, or that a fact about it became known. It holds no personal data beyond ids and the sender's labels."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -61,6 +61,7 @@ class Change(_message.Message):
     METADATA_FIELD_NUMBER: _builtins.int
     CORRELATION_ID_FIELD_NUMBER: _builtins.int
     TEST_FIELD_NUMBER: _builtins.int
+    FACT_FIELD_NUMBER: _builtins.int
     cursor: _builtins.str
     """Where it stands in the feed. A reader that gives it back goes on behind it."""
     notification_id: _builtins.str
@@ -85,6 +86,8 @@ class Change(_message.Message):
     """Ties together the logs, spans and messages of the request that it came from."""
     test: _builtins.bool
     """True for one that a test key has sent: it reached no provider."""
+    fact: _notification_pb2.Fact.ValueType
+    """What became known after it was sent; then the status is the one that it keeps. Unset for a change of status."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """When that was."""
@@ -110,10 +113,11 @@ class Change(_message.Message):
         metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         correlation_id: _builtins.str = ...,
         test: _builtins.bool = ...,
+        fact: _notification_pb2.Fact.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "category", b"category", "channel", b"channel", "correlation_id", b"correlation_id", "cursor", b"cursor", "metadata", b"metadata", "notification_id", b"notification_id", "reason", b"reason", "run", b"run", "status", b"status", "template", b"template", "test", b"test", "time", b"time", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "category", b"category", "channel", b"channel", "correlation_id", b"correlation_id", "cursor", b"cursor", "fact", b"fact", "metadata", b"metadata", "notification_id", b"notification_id", "reason", b"reason", "run", b"run", "status", b"status", "template", b"template", "test", b"test", "time", b"time", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

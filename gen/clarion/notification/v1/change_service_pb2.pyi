@@ -49,7 +49,7 @@ class ListChangesRequest(_message.Message):
     """Only those to this person."""
     @_builtins.property
     def statuses(self) -> _containers.RepeatedScalarFieldContainer[_notification_pb2.NotificationStatus.ValueType]:
-        """Only changes to one of these."""
+        """Only changes to one of these; then no facts."""
 
     @_builtins.property
     def metadata(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -132,7 +132,7 @@ class WatchChangesRequest(_message.Message):
     """Only those to this person."""
     @_builtins.property
     def statuses(self) -> _containers.RepeatedScalarFieldContainer[_notification_pb2.NotificationStatus.ValueType]:
-        """Only changes to one of these."""
+        """Only changes to one of these; then no facts."""
 
     @_builtins.property
     def metadata(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:

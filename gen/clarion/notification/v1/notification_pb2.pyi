@@ -77,6 +77,42 @@ NOTIFICATION_STATUS_EXPIRED: NotificationStatus.ValueType  # 10
 """Its time ran out before it could be delivered. Terminal."""
 Global___NotificationStatus: _TypeAlias = NotificationStatus  # noqa: Y015
 
+class _Fact:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FactEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Fact.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FACT_UNSPECIFIED: _Fact.ValueType  # 0
+    """Nothing of the kind."""
+    FACT_DELIVERED: _Fact.ValueType  # 1
+    """The mailbox has it."""
+    FACT_HARD_BOUNCED: _Fact.ValueType  # 2
+    """It came back, since there is no such mailbox. The address gets no more mail."""
+    FACT_SOFT_BOUNCED: _Fact.ValueType  # 3
+    """It came back for another reason, such as a full mailbox or a policy."""
+    FACT_COMPLAINED: _Fact.ValueType  # 4
+    """The person reported it as unwanted. The address gets no more mail."""
+    FACT_OPENED: _Fact.ValueType  # 5
+    """The person opened it, as far as the provider can see. Recorded only where a setting asks for it."""
+
+class Fact(_Fact, metaclass=_FactEnumTypeWrapper):
+    """Fact is what became known of a notification after its provider took it. It changes no status."""
+
+FACT_UNSPECIFIED: Fact.ValueType  # 0
+"""Nothing of the kind."""
+FACT_DELIVERED: Fact.ValueType  # 1
+"""The mailbox has it."""
+FACT_HARD_BOUNCED: Fact.ValueType  # 2
+"""It came back, since there is no such mailbox. The address gets no more mail."""
+FACT_SOFT_BOUNCED: Fact.ValueType  # 3
+"""It came back for another reason, such as a full mailbox or a policy."""
+FACT_COMPLAINED: Fact.ValueType  # 4
+"""The person reported it as unwanted. The address gets no more mail."""
+FACT_OPENED: Fact.ValueType  # 5
+"""The person opened it, as far as the provider can see. Recorded only where a setting asks for it."""
+Global___Fact: _TypeAlias = Fact  # noqa: Y015
+
 class _Priority:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -241,8 +277,9 @@ class TimelineEntry(_message.Message):
     NEXT_ATTEMPT_TIME_FIELD_NUMBER: _builtins.int
     DEVICES_FIELD_NUMBER: _builtins.int
     PROVIDER_FIELD_NUMBER: _builtins.int
+    FACT_FIELD_NUMBER: _builtins.int
     status: Global___NotificationStatus.ValueType
-    """The status it led to."""
+    """The status it led to; of a fact, the notification's own, which it leaves as it is."""
     attempt: _builtins.int
     """The try it belongs to, from 1; 0 before the first."""
     reason: _builtins.str
@@ -251,6 +288,8 @@ class TimelineEntry(_message.Message):
     """For people: the provider's reply or the rule that decided. Holds no address and no token."""
     provider: _builtins.str
     """The provider that took or refused it, such as "smtp.primary"; empty when none was called."""
+    fact: Global___Fact.ValueType
+    """What became known after it was sent; unset for what happened on the way."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """When."""
@@ -274,10 +313,11 @@ class TimelineEntry(_message.Message):
         next_attempt_time: _timestamp_pb2.Timestamp | None = ...,
         devices: _abc.Iterable[Global___DeviceResult] | None = ...,
         provider: _builtins.str = ...,
+        fact: Global___Fact.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["next_attempt_time", b"next_attempt_time", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "detail", b"detail", "devices", b"devices", "next_attempt_time", b"next_attempt_time", "provider", b"provider", "reason", b"reason", "status", b"status", "time", b"time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "detail", b"detail", "devices", b"devices", "fact", b"fact", "next_attempt_time", b"next_attempt_time", "provider", b"provider", "reason", b"reason", "status", b"status", "time", b"time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

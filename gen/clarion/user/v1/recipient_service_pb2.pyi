@@ -447,7 +447,7 @@ Global___BatchRemoveDevicesResponse: _TypeAlias = BatchRemoveDevicesResponse  # 
 
 @_typing.final
 class SuppressAddressRequest(_message.Message):
-    """SuppressAddressRequest reports a bounce."""
+    """SuppressAddressRequest reports a bounce or a complaint."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -455,6 +455,8 @@ class SuppressAddressRequest(_message.Message):
     EVIDENCE_FIELD_NUMBER: _builtins.int
     PROJECT_FIELD_NUMBER: _builtins.int
     USER_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    ONLY_THEIR_OWN_FIELD_NUMBER: _builtins.int
     address: _builtins.str
     """The address that the mail was for."""
     evidence: _builtins.str
@@ -462,7 +464,11 @@ class SuppressAddressRequest(_message.Message):
     project: _builtins.str
     """The project whose list the address is put on; the first one when empty."""
     user_id: _builtins.str
-    """The person whom the mail was for. The address of one who is gone by then is not put on a list again; empty puts it there in any case."""
+    """The person whom the mail was for. The address of one who is gone by then, or of another project, is not put on a list; empty puts it there in any case."""
+    reason: _builtins.str
+    """"bounce" or "complaint"; empty means "bounce"."""
+    only_their_own: _builtins.bool
+    """True for a report that anyone could have written: the address is put on the list only if it is the person's."""
     def __init__(
         self,
         *,
@@ -470,10 +476,12 @@ class SuppressAddressRequest(_message.Message):
         evidence: _builtins.str = ...,
         project: _builtins.str = ...,
         user_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        only_their_own: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "evidence", b"evidence", "project", b"project", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "evidence", b"evidence", "only_their_own", b"only_their_own", "project", b"project", "reason", b"reason", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -120,7 +120,7 @@ class RecipientServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def SuppressAddress(self, request, context):
-        """SuppressAddress forbids e-mail to an address that has bounced. An address that is suppressed already keeps its first reason.
+        """SuppressAddress forbids e-mail to an address that has bounced, or of which a person has complained. An address that is suppressed already keeps its first reason.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

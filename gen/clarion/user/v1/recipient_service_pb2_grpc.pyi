@@ -48,7 +48,7 @@ class RecipientServiceStub:
     Unsubscribe: _grpc.UnaryUnaryMultiCallable[_recipient_service_pb2.UnsubscribeRequest, _recipient_service_pb2.UnsubscribeResponse]
     """Unsubscribe refuses e-mail of the link's category for its person. Twice is no error."""
     SuppressAddress: _grpc.UnaryUnaryMultiCallable[_recipient_service_pb2.SuppressAddressRequest, _recipient_service_pb2.SuppressAddressResponse]
-    """SuppressAddress forbids e-mail to an address that has bounced. An address that is suppressed already keeps its first reason."""
+    """SuppressAddress forbids e-mail to an address that has bounced, or of which a person has complained. An address that is suppressed already keeps its first reason."""
 
 @_typing.type_check_only
 class RecipientServiceAsyncStub(RecipientServiceStub):
@@ -70,7 +70,7 @@ class RecipientServiceAsyncStub(RecipientServiceStub):
     Unsubscribe: _aio.UnaryUnaryMultiCallable[_recipient_service_pb2.UnsubscribeRequest, _recipient_service_pb2.UnsubscribeResponse]  # type: ignore[assignment]
     """Unsubscribe refuses e-mail of the link's category for its person. Twice is no error."""
     SuppressAddress: _aio.UnaryUnaryMultiCallable[_recipient_service_pb2.SuppressAddressRequest, _recipient_service_pb2.SuppressAddressResponse]  # type: ignore[assignment]
-    """SuppressAddress forbids e-mail to an address that has bounced. An address that is suppressed already keeps its first reason."""
+    """SuppressAddress forbids e-mail to an address that has bounced, or of which a person has complained. An address that is suppressed already keeps its first reason."""
 
 class RecipientServiceServicer(metaclass=_abc_1.ABCMeta):
     """RecipientService answers, for many notifications in one call, where they go and whether they may."""
@@ -131,6 +131,6 @@ class RecipientServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _recipient_service_pb2.SuppressAddressRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_recipient_service_pb2.SuppressAddressResponse, _abc.Awaitable[_recipient_service_pb2.SuppressAddressResponse]]:
-        """SuppressAddress forbids e-mail to an address that has bounced. An address that is suppressed already keeps its first reason."""
+        """SuppressAddress forbids e-mail to an address that has bounced, or of which a person has complained. An address that is suppressed already keeps its first reason."""
 
 def add_RecipientServiceServicer_to_server(servicer: RecipientServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -125,7 +125,7 @@ def _print_change(response: WatchChangesResponse) -> None:
     elif change is not None:
         stamp = change.time.astimezone().strftime("%H:%M:%S") if change.time else ""
         about = f"{change.channel} {change.template} {change.notification_id} {change.reason}"
-        session.out.print(f"[dim]{stamp}[/dim] {paint(str(change.status), width=10)} {escape(about.rstrip())}")
+        session.out.print(f"[dim]{stamp}[/dim] {paint(str(change.fact or change.status), width=10)} {escape(about.rstrip())}")
 
 
 @app.command("get")
@@ -137,7 +137,7 @@ def get(identifier: Annotated[str, typer.Argument(metavar="ID")]) -> None:
         return
     session.rows([found], COLUMNS)
     session.out.print()
-    session.rows(found.timeline, ("time", "status", "attempt", "reason", "detail", "provider"))
+    session.rows(found.timeline, ("time", "status", "fact", "attempt", "reason", "detail", "provider"))
 
 
 @app.command("list")

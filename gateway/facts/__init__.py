@@ -1,0 +1,1 @@
+"""Later facts: what providers and mail servers report of an e-mail after it was sent."""

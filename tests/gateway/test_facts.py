@@ -1,0 +1,147 @@
+"""Later facts on a real PostgreSQL: recorded once, on the timeline and in the feed, and what they forbid."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
+
+from gateway.accepting.models import Row
+from gateway.accepting.notification_writer import NotificationWriter
+from gateway.changes.models import ChangeFilters
+from gateway.changes.repository import ChangeRepository
+from gateway.facts.models import Report, reason_of, scrub
+from gateway.facts.repository import FactRepository
+from gateway.facts.use_cases import Facts
+from gateway.notifications.models import Entry, Fact, Outcome, Reach, Status
+from gateway.notifications.repository import NotificationRepository
+from gateway.sagas.redaction import PersonalRows
+from gateway.settling.outcomes import Outcomes
+from gateway.webhooks.events import change_body
+from mesh.context import FIRST_PROJECT
+from mesh.errors import Unavailable
+from mesh.ids import new_uuid
+from mesh.stores.database import Database
+from tests.gateway.factories import make_row
+
+NOW = datetime.now(UTC)
+
+
+class List:
+    """A suppression list that can be out of reach."""
+
+    def __init__(self) -> None:
+        self.entries: list[tuple[str, str, str, str, bool]] = []
+        self.away = False
+
+    async def suppress(
+        self, project: str, user_id: str, address: str, evidence: str, *, reason: str = "", only_their_own: bool = False
+    ) -> None:
+        if self.away:
+            raise Unavailable("user_svc")
+        self.entries.append((project, user_id, address, reason, only_their_own))
+
+
+@pytest.fixture
+def suppressions() -> List:
+    return List()
+
+
+@pytest.fixture
+def facts(database: Database, suppressions: List) -> Facts:
+    return Facts(FactRepository(database), suppressions)
+
+
+async def sent(database: Database) -> Row:
+    row, writer = make_row(), NotificationWriter(database, lambda _: None)
+    await writer.store(row)
+    await writer.close()
+    await Outcomes(database).apply([Outcome(row.id, Entry(NOW, Status.SENT, 0, 1))])
+    return row
+
+
+def report(identifier: UUID, fact: Fact, key: str = "event-1", *, trusted: bool = True, after_s: float = 1) -> Report:
+    moment = NOW + timedelta(seconds=after_s)
+    return Report(identifier, key, fact, moment, "ses", "5_1_1", "no such user", "ada@example.com", trusted)
+
+
+async def test_a_fact_stands_on_the_timeline_and_in_the_feed_and_leaves_the_status(database: Database, facts: Facts) -> None:
+    row = await sent(database)
+    assert await facts.take([report(row.id, Fact.OPENED, "b", after_s=9), report(row.id, Fact.DELIVERED, "a")]) == 2
+    found = await NotificationRepository(database).find(row.id, Reach(FIRST_PROJECT))
+    assert found is not None
+    assert found.status is Status.SENT
+    assert [(entry.fact, entry.status, entry.provider) for entry in found.timeline[-2:]] == [
+        (Fact.DELIVERED, Status.SENT, "ses"), (Fact.OPENED, Status.SENT, "ses"),
+    ]  # fmt: skip
+    feed = ChangeRepository(database)
+    await feed.sequence()
+    changes = (await feed.read(ChangeFilters(FIRST_PROJECT), after=0, positions=10)).changes
+    assert [(one.status, one.fact) for one in changes[-3:]] == [
+        (Status.SENT, None), (Status.SENT, Fact.DELIVERED), (Status.SENT, Fact.OPENED),
+    ]  # fmt: skip
+    assert b'"type":"notification.delivered"' in change_body(changes[-2])
+    narrow = await feed.read(ChangeFilters(FIRST_PROJECT, statuses=(Status.SENT,)), after=0, positions=10)
+    assert [one.fact for one in narrow.changes] == [None]
+
+
+async def test_a_repeated_report_has_no_effect_even_under_way_at_the_same_time(
+    database: Database, facts: Facts, suppressions: List
+) -> None:
+    row = await sent(database)
+    taken = await asyncio.gather(*(facts.take([report(row.id, Fact.HARD_BOUNCED)] * 2) for _ in range(8)))
+    assert sum(taken) == 1
+    suppressions.entries.clear()
+    assert await facts.take([report(row.id, Fact.HARD_BOUNCED)]) == 0
+    assert suppressions.entries == []
+
+
+@pytest.mark.parametrize(("fact", "reason"), [(Fact.HARD_BOUNCED, "bounce"), (Fact.COMPLAINED, "complaint")])
+async def test_what_forbids_more_mail_is_suppressed_for_its_project_and_person(
+    database: Database, facts: Facts, suppressions: List, fact: Fact, reason: str
+) -> None:
+    row = await sent(database)
+    await facts.take([report(row.id, fact, trusted=False), report(row.id, Fact.SOFT_BOUNCED, "other")])
+    assert suppressions.entries == [(FIRST_PROJECT, str(row.user_id), "ada@example.com", reason, True)]
+
+
+async def test_nothing_is_recorded_while_the_address_can_not_be_suppressed(database: Database, facts: Facts, suppressions: List) -> None:
+    """The reporter repeats it, and then it has its effect."""
+    row = await sent(database)
+    suppressions.away = True
+    with pytest.raises(Unavailable):
+        await facts.take([report(row.id, Fact.COMPLAINED)])
+    suppressions.away = False
+    assert await facts.take([report(row.id, Fact.COMPLAINED)]) == 1
+    assert len(suppressions.entries) == 1
+
+
+async def test_a_report_about_nothing_of_ours_is_none(facts: Facts, suppressions: List) -> None:
+    assert await facts.take([report(new_uuid(), Fact.HARD_BOUNCED)]) == 0
+    assert await facts.take([]) == 0
+    assert suppressions.entries == []
+
+
+async def test_no_details_are_kept_of_an_erased_person(database: Database, facts: Facts) -> None:
+    row = await sent(database)
+    await facts.take([report(row.id, Fact.DELIVERED, "before")])
+    await PersonalRows(database).redact(row.user_id)
+    await facts.take([report(row.id, Fact.SOFT_BOUNCED, "after")])
+    async with database.connect() as connection:
+        found = (await connection.execute(text("SELECT detail FROM delivery_facts"))).scalars().all()
+    assert found == ["", ""]
+
+
+async def test_old_facts_are_forgotten(database: Database, facts: Facts) -> None:
+    row = await sent(database)
+    await facts.take([report(row.id, Fact.DELIVERED)])
+    repository = FactRepository(database)
+    assert await repository.clean(older_than_s=60) == 0
+    assert await repository.clean(older_than_s=0) == 1
+
+
+def test_a_servers_words_lose_addresses_and_lines() -> None:
+    assert scrub("550 5.1.1 <ada@example.com>:\r\n no such user") == "550 5.1.1 <(address)>: no such user"
+    assert len(scrub("x" * 1000)) == 200
+    assert (reason_of("5.1.1", "X"), reason_of("mailbox-full", "X"), reason_of("", "X")) == ("5_1_1", "MAILBOX_FULL", "X")
