@@ -19,11 +19,11 @@ NAME = "email_worker"
 async def open_app(settings: Settings, *, broker: Broker | None = None) -> AsyncIterator[App]:
     """Delivers until the end of the block. `broker` replaces the one that the settings name."""
     mail = settings.mail
-    composer = Composer(mail.sender, domain=mail.message_id_domain)
     async with AsyncExitStack() as stack:
         peers = await stack.enter_async_context(open_peers(NAME, settings))
         providers: list[Provider] = []
         for server in mail.servers:
+            composer = Composer(mail.sender, domain=mail.message_id_domain, events=server.events)
             smtp = await stack.enter_async_context(open_provider(server, sender=composer.sender))
             sender = EmailConsumer(SendMail(composer=composer, provider=smtp), peers.recipients, unsubscribe_base=mail.unsubscribe_url)
             providers.append(Provider(server.name, sender, server.pool_size, weight=server.weight, rate_per_s=server.rate_per_s))

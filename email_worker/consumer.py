@@ -56,5 +56,6 @@ def to_mail(job: ReadyDelivery, *, unsubscribe_base: str = "") -> Mail:
         text=job.content.text,
         html=job.content.html,
         correlation_id=job.delivery.correlation_id,
+        notification_id=job.delivery.notification_id,
         unsubscribe_url=f"{unsubscribe_base}/{token}" if unsubscribe_base and token else "",
     )

@@ -23,18 +23,27 @@ _LOCAL_PART = re.compile(r"[^\s\"(),:;<>@\[\\\]]+")
 _HEADER_LINE = 76  # RFC 2047: a line that holds an encoded word
 _BODY_LINE = 990  # RFC 5322 allows 998; some relays count the line end
 _WORD_BYTES = 39  # 52 characters of base64: fits a line beside the longest of our header names
+_ID = re.compile(r"[0-9a-f-]{36}")
+# What each provider takes from a mail and puts into its events about it, by the provider's name.
+EVENT_HEADERS = {
+    "sendgrid": 'X-SMTPAPI: {"unique_args": {"clarion_notification_id": "{id}"}}\r\n',
+    "ses": "X-SES-MESSAGE-TAGS: clarion_notification_id={id}\r\nX-Clarion-Notification-ID: {id}\r\n",
+    "mailgun": 'X-Mailgun-Variables: {"clarion_notification_id": "{id}"}\r\n',
+}
 
 
 class Composer:
     """Writes mails from one sender. `sender` is an address with or without a display name, such as `Clarion <no-reply@example.com>`.
 
     `domain` stands on the right of every Message-ID; by default the sender's.
+    `events` is the provider whose events are to name the notification (a key of EVENT_HEADERS); empty for none.
     """
 
-    def __init__(self, sender: str, *, domain: str = "") -> None:
+    def __init__(self, sender: str, *, domain: str = "", events: str = "") -> None:
         name, address = parseaddr(sender)
         self.sender = _address(address)[0]
         self._domain = domain or self.sender.rpartition("@")[2]
+        self._event_header = EVENT_HEADERS.get(events, "")
         self._from = _mailbox("From", name, self.sender)
         if not self.sender.isascii():
             raise UnsafeMail("SENDER_INVALID", "the sender's address must be ASCII")
@@ -57,6 +66,8 @@ class Composer:
         )
         if mail.correlation_id and not _CONTROL.search(mail.correlation_id):
             head += f"X-Correlation-ID: {_unstructured('X-Correlation-ID', mail.correlation_id)}\r\n"
+        if self._event_header and _ID.fullmatch(mail.notification_id):
+            head += self._event_header.replace("{id}", mail.notification_id)
         if mail.unsubscribe_url:
             # RFC 2369 and 8058: mail programs show a button, and receivers of many mails ask for it
             head += f"List-Unsubscribe: <{mail.unsubscribe_url}>\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"

@@ -16,6 +16,8 @@ class Mail:
     correlation_id: str = ""
     # what refuses mails of this category in one click (RFC 8058); empty for one that can't be refused
     unsubscribe_url: str = field(default="", repr=False)
+    # what the provider's events name it by; empty where none are asked for
+    notification_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,8 @@ class SmtpSettings:
     data_timeout_s: float = 300.0
     weight: float = 1.0
     rate_per_s: float = 0.0
+    # the provider whose events name the notification (docs/bounces.md)
+    events: str = ""
 
     @classmethod
     def from_env(cls, env: Env, name: str = "", shared: "SmtpSettings | None" = None) -> Self:
@@ -84,6 +86,7 @@ class SmtpSettings:
             "connect_timeout_s": env.number(f"{prefix}CONNECT_TIMEOUT_S", base.connect_timeout_s, minimum=0.1),
             "timeout_s": env.number(f"{prefix}TIMEOUT_S", base.timeout_s, minimum=0.1),
             "data_timeout_s": env.number(f"{prefix}DATA_TIMEOUT_S", base.data_timeout_s, minimum=0.1),
+            "events": env.text(f"{prefix}EVENTS", base.events, choices=("sendgrid", "ses", "mailgun")),
             "rate_per_s": env.number(f"{prefix}RATE_PER_S", base.rate_per_s, maximum=100_000),
         }
 

@@ -51,7 +51,12 @@ from gateway.dead_letters.use_cases import DeadLetters
 from gateway.dispatch.gauges import OutboxGauges
 from gateway.dispatch.outbox import Outbox
 from gateway.dispatch.relay import Relay
+from gateway.facts import mailgun, sendgrid, ses
+from gateway.facts.door import ProviderEvents
+from gateway.facts.events import EventSource
 from gateway.facts.repository import FactRepository
+from gateway.facts.sns import SnsMessages
+from gateway.facts.use_cases import Facts
 from gateway.http import serve_http
 from gateway.idempotency.handlers import repeatable
 from gateway.idempotency.repository import AnswerRepository
@@ -79,6 +84,7 @@ from gateway.settling.stuck import StuckSweep
 from gateway.settling.stuck_rows import StuckRows
 from gateway.unsubscribe.client import UnsubscribeClient
 from gateway.unsubscribe.page import UnsubscribePage
+from gateway.webhooks.egress import open_egress
 from gateway.webhooks.repository import EndpointRepository
 from gateway.webhooks.servicer import WebhookServicer
 from gateway.webhooks.use_cases import SEALED_FOR as SEALED_FOR_WEBHOOKS
@@ -106,6 +112,7 @@ from mesh.stores.clock import SharedClock
 from mesh.stores.database import Database, open_database
 from mesh.stores.revocations import RedisRevocations
 from peers.credentials import RemoteCredentials
+from transcoding.cors import App as Edge
 
 NAME = "gateway"
 
@@ -149,7 +156,9 @@ async def open_app(settings: Settings, *, broker: Broker | None = None, credenti
         budget = MemoryBudget.of(settings.common)
         grace_s = settings.common.door_grace_s
         api = open_edge(dispatcher, health, cors_origins=settings.http.cors_origins)
-        edge = ConsolePages(UnsubscribePage(api, UnsubscribeClient(parts.users)), read_built())
+        pages = UnsubscribePage(api, UnsubscribeClient(parts.users))
+        events = await _open_provider_events(stack, settings, parts, pages)
+        edge = ConsolePages(events, read_built())
         grpc_door = serve_grpc(dispatcher, settings.grpc, health, budget=budget, grace_s=grace_s)
         http_door = serve_http(edge, settings.http, budget=budget, grace_s=grace_s)
         grpc_port, http_port = await stack.enter_async_context(together(grpc_door, http_door))
@@ -308,6 +317,22 @@ def _start_maintenance(stack: AsyncExitStack, settings: Settings, parts: _Parts,
 def _open_webhook_desk(settings: Settings, endpoints: EndpointRepository, users: UserClient) -> WebhookServicer:
     sealer = Sealer(settings.sealing.secret, SEALED_FOR_WEBHOOKS, old=settings.sealing.old)
     return WebhookServicer(WebhookDesk(endpoints, sealer, users, allow_http=bool(settings.egress.allow)))
+
+
+async def _open_provider_events(stack: AsyncExitStack, settings: Settings, parts: _Parts, app: Edge) -> ProviderEvents:
+    """Where providers post what became of mails. The only addresses that are connected to are Amazon's."""
+    wanted = settings.facts
+    recipients = RecipientClient(parts.users)
+    stack.push_async_callback(recipients.close)
+    sources: dict[str, EventSource] = {}
+    if wanted.sendgrid_key:
+        sources[sendgrid.NAME] = sendgrid.SendGrid(wanted.sendgrid_key)
+    if wanted.mailgun_key:
+        sources[mailgun.NAME] = mailgun.Mailgun(wanted.mailgun_key)
+    if wanted.ses_topics:
+        egress = await stack.enter_async_context(open_egress(settings.egress))
+        sources[ses.NAME] = ses.Ses(SnsMessages(wanted.ses_topics, egress.get))
+    return ProviderEvents(app, sources, Facts(FactRepository(parts.database), recipients, opens=wanted.opens))
 
 
 def _open_relay(stack: AsyncExitStack, settings: Settings, parts: _Parts, watchers: Watchers) -> Relay:

@@ -7,6 +7,7 @@ from typing import Self
 
 from delivery.settings import LedgerSettings
 from gateway.accepting.limits import RateLimit
+from gateway.facts.settings import FactSettings
 from gateway.http_limits import HttpLimits
 from gateway.settling.stuck import SILENT_S
 from gateway.webhooks.settings import EgressSettings
@@ -134,6 +135,7 @@ class Settings:
     admission: AdmissionSettings
     accept: AcceptSettings
     egress: EgressSettings = field(default_factory=EgressSettings)
+    facts: FactSettings = field(default_factory=FactSettings)
 
     @classmethod
     def from_env(cls, env: Env) -> Self:
@@ -152,6 +154,7 @@ class Settings:
             admission=AdmissionSettings.from_env(env),
             accept=AcceptSettings.from_env(env),
             egress=EgressSettings.from_env(env),
+            facts=FactSettings.from_env(env),
         )
 
 

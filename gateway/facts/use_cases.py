@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from gateway.facts.models import SUPPRESSING, Fresh, Report
+from gateway.notifications.models import Fact
 from mesh.errors import InvalidArgument
 
 
@@ -27,10 +28,14 @@ class SuppressionList(Protocol):
 
 
 class Facts:
-    """Takes reports. A repeated one has no effect, also where an operator has allowed mail to the address again in between."""
+    """Takes reports. A repeated one has no effect, also where an operator has allowed mail to the address again in between.
 
-    def __init__(self, store: FactStore, suppressions: SuppressionList) -> None:
+    `opens` asks for OPENED.
+    """
+
+    def __init__(self, store: FactStore, suppressions: SuppressionList, *, opens: bool = False) -> None:
         self._store = store
+        self._opens = opens
         self._suppressions = suppressions
 
     async def take(self, reports: Sequence[Report]) -> int:
@@ -38,7 +43,8 @@ class Facts:
 
         The address is suppressed first, so that a fact that stands has had its effect.
         """
-        fresh = await self._store.fresh(reports) if reports else []
+        wanted = [one for one in reports if self._opens or one.fact is not Fact.OPENED]
+        fresh = await self._store.fresh(wanted) if wanted else []
         for one in fresh:
             await self._suppress(one)
         return await self._store.record([one.report for one in fresh]) if fresh else 0

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from http import HTTPStatus
 from ipaddress import ip_address
 
 import aiohttp
@@ -17,6 +18,7 @@ from yarl import URL
 from gateway.webhooks.addresses import is_allowed
 from gateway.webhooks.models import Attempt
 from gateway.webhooks.settings import EgressSettings
+from mesh.errors import Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +81,23 @@ class Egress:
             reason = ""
         duration_ms = round((time.monotonic() - began) * 1000)
         return Attempt(now, duration_ms, status, reason, reply, retry_after_s)
+
+    async def get(self, url: str, *, most_bytes: int = 65_536) -> bytes:
+        """The body of a successful answer. Raises Unavailable; redirects are none."""
+        try:
+            async with asyncio.timeout(self._settings.timeout_s):
+                self._check_literal(url)
+                async with self._session.get(url, allow_redirects=False) as response:
+                    body = bytearray()
+                    while len(body) <= most_bytes and (part := await response.content.read(most_bytes + 1 - len(body))):
+                        body += part
+                    status = response.status
+        except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
+            reason = "TIMEOUT" if isinstance(error, TimeoutError) else _reason_of(error)
+            raise Unavailable(f"the address of the provider does not answer: {reason}") from error
+        if status != HTTPStatus.OK or len(body) > most_bytes:
+            raise Unavailable(f"the address of the provider answers {status} with {len(body)} bytes")
+        return bytes(body)
 
     def _check_literal(self, url: str) -> None:
         """An address in place of a name is not given to the resolver."""

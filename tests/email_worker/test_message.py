@@ -3,6 +3,7 @@
 import email
 import email.policy
 import re
+from dataclasses import replace
 from email.header import decode_header, make_header
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -164,3 +165,22 @@ def test_only_an_international_local_part_needs_smtputf8() -> None:
 def test_no_address_and_no_text_shows_in_a_repr() -> None:
     shown = repr(mail(name="Ada", subject="Secret", text="body")) + repr(COMPOSER.compose(mail()))
     assert not any(word in shown for word in ("ada@", "Ada", "Secret", "body", "Hi"))
+
+
+@pytest.mark.parametrize(
+    ("events", "expected"),
+    [
+        ("sendgrid", {"X-SMTPAPI": '{"unique_args": {"clarion_notification_id": "ID"}}'}),
+        ("ses", {"X-SES-MESSAGE-TAGS": "clarion_notification_id=ID", "X-Clarion-Notification-ID": "ID"}),
+        ("mailgun", {"X-Mailgun-Variables": '{"clarion_notification_id": "ID"}'}),
+        ("", {}),
+    ],
+)
+def test_a_mail_carries_what_its_providers_events_name_it_by_and_nothing_of_other_providers(events: str, expected: dict[str, str]) -> None:
+    identifier = "0190b1f0-0000-7000-8000-000000000001"
+    written = replace(mail(), notification_id=identifier)
+    message = parse(Composer("no-reply@example.com", events=events).compose(written))
+    found = {name: str(value).replace(identifier, "ID") for name, value in message.items() if name.startswith("X-")}
+    assert found == expected
+    hostile = replace(written, notification_id="x\r\nBcc: eve@example.com")
+    assert "Bcc" not in parse(Composer("no-reply@example.com", events=events).compose(hostile))

@@ -15,6 +15,7 @@ from devstack.rabbitmq import RabbitMQServer
 from devstack.smtp import SmtpServer, open_smtp_server
 from devstack.valkey import ValkeyServer
 from tests.fixtures_broker import ContainerServer
+from tests.provider_requests import GRID_PUBLIC
 
 # people have limits, tests have not; a breaker that a test opens shall be closed for the next one
 _SETTINGS = {
@@ -24,6 +25,8 @@ _SETTINGS = {
     "CLARION_SMTP_TLS": "none",
     "CLARION_UNSUBSCRIBE_URL": "https://notify.clarion.test/unsubscribe",
     "CLARION_BREAKER_OPEN_S": "2",
+    "CLARION_SENDGRID_KEY": GRID_PUBLIC,
+    "CLARION_SMTP_EVENTS": "sendgrid",
 }
 
 
