@@ -18,6 +18,10 @@ IMAGES = Path(__file__).resolve().parent.parent / "docs" / "images"
 _OUTCOMES = ("delivered", "soft-bounce", "delivered", "throttled", "hard-bounce", "down", "hard-bounce", "flapping", "delivered")
 
 
+# A mail has a height once it is shown.
+_MAIL = ".mail[style]"
+
+
 @dataclass(frozen=True)
 class Shot:
     """One picture. `path` may hold {failed} and {retried}, ids of notifications."""
@@ -27,6 +31,7 @@ class Shot:
     dark: bool = False
     width: int = 1280
     height: int = 800
+    ready: str = "tbody tr, .letter .captured"
 
 
 _SHOTS = (
@@ -35,7 +40,8 @@ _SHOTS = (
     Shot("notification-light", "/console/notifications/{retried}"),
     Shot("notification-phone", "/console/notifications/{failed}", dark=True, width=390, height=844),
     Shot("dead-letters-light", "/console/dead-letters/{failed}"),
-    Shot("inbox-light", "/console/inbox/{retried}"),
+    Shot("inbox-light", "/console/inbox/{retried}", ready=_MAIL),
+    Shot("template-dark", "/console/templates/welcome", dark=True, ready=_MAIL),
     Shot("live-dark", "/console/live", dark=True),
 )
 
@@ -60,7 +66,7 @@ async def main() -> int:
                     page = await _open(browser, stack.url, shot, sent)
                     if "live" in shot.name:
                         await _watch(page, live, ada)
-                    await page.locator("tbody tr, .letter .captured, .mail").first.wait_for()
+                    await page.locator(shot.ready).first.wait_for()
                     await page.screenshot(path=IMAGES / f"{shot.name}.png")
                     await page.close()
                 await browser.close()
