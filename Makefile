@@ -96,7 +96,6 @@ check: lint ## Everything that reads the code without running it: lint, types, f
 	$(BIN)/mypy --python-version 3.10 --package clarion_client
 	$(BIN)/python -m scripts.gen --check
 	$(BIN)/python -m scripts.gen_client --check
-	$(BIN)/python -m scripts.gen_samples --check
 	$(BIN)/python -m scripts.gen_console --check
 	$(BIN)/python -m scripts.gen_telemetry --check
 
@@ -110,7 +109,6 @@ fmt: venv ## Format the code and fix what can be fixed
 gen: venv ## Generate gen/, the Python client and the console's types from protos/
 	@$(BIN)/python -m scripts.gen
 	@$(BIN)/python -m scripts.gen_client
-	@$(BIN)/python -m scripts.gen_samples
 	@$(BIN)/python -m scripts.gen_console
 
 .PHONY: docs

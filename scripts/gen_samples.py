@@ -1,6 +1,6 @@
 """Generate an example of every public method in curl, Python, the command line and grpcurl: `gateway/samples.json`, for `/openapi.json`.
 
-`make gen` runs it after the client. `--check` changes nothing and exits 1 when the file is stale.
+scripts/gen_client.py runs it. `--check` changes nothing and exits 1 when the file is stale.
 """
 
 from __future__ import annotations
