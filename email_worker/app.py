@@ -11,6 +11,7 @@ from email_worker.settings import Settings
 from email_worker.use_cases import SendMail
 from mesh.bus.broker import Broker
 from mesh.process.runtime import App
+from naming.bounce_address import BounceAddresses
 
 NAME = "email_worker"
 
@@ -19,11 +20,12 @@ NAME = "email_worker"
 async def open_app(settings: Settings, *, broker: Broker | None = None) -> AsyncIterator[App]:
     """Delivers until the end of the block. `broker` replaces the one that the settings name."""
     mail = settings.mail
+    bounces = BounceAddresses(mail.bounce_domain, mail.bounce_secret) if mail.bounce_domain else None
     async with AsyncExitStack() as stack:
         peers = await stack.enter_async_context(open_peers(NAME, settings))
         providers: list[Provider] = []
         for server in mail.servers:
-            composer = Composer(mail.sender, domain=mail.message_id_domain, events=server.events)
+            composer = Composer(mail.sender, domain=mail.message_id_domain, events=server.events, bounces=bounces)
             smtp = await stack.enter_async_context(open_provider(server, sender=composer.sender))
             sender = EmailConsumer(SendMail(composer=composer, provider=smtp), peers.recipients, unsubscribe_base=mail.unsubscribe_url)
             providers.append(Provider(server.name, sender, server.pool_size, weight=server.weight, rate_per_s=server.rate_per_s))

@@ -13,6 +13,8 @@ import idna
 
 from email_worker.errors import UnsafeMail
 from email_worker.models import ComposedMail, Mail
+from mesh import ids
+from naming.bounce_address import BounceAddresses
 
 # Controls, and the separators that Python and some mail programs take for line ends.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -37,12 +39,14 @@ class Composer:
 
     `domain` stands on the right of every Message-ID; by default the sender's.
     `events` is the provider whose events are to name the notification (a key of EVENT_HEADERS); empty for none.
+    `bounces` makes the addresses to which mails come back; None for the sender's own.
     """
 
-    def __init__(self, sender: str, *, domain: str = "", events: str = "") -> None:
+    def __init__(self, sender: str, *, domain: str = "", events: str = "", bounces: BounceAddresses | None = None) -> None:
         name, address = parseaddr(sender)
         self.sender = _address(address)[0]
         self._domain = domain or self.sender.rpartition("@")[2]
+        self._bounces = bounces
         self._event_header = EVENT_HEADERS.get(events, "")
         self._from = _mailbox("From", name, self.sender)
         if not self.sender.isascii():
@@ -71,7 +75,10 @@ class Composer:
         if mail.unsubscribe_url:
             # RFC 2369 and 8058: mail programs show a button, and receivers of many mails ask for it
             head += f"List-Unsubscribe: <{mail.unsubscribe_url}>\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
-        return ComposedMail(recipient, head.encode() + _content(mail), utf8)
+        returns_to = ""
+        if self._bounces is not None and (notification_id := ids.parse(mail.notification_id)) is not None:
+            returns_to = self._bounces.address(notification_id)
+        return ComposedMail(recipient, head.encode() + _content(mail), utf8, returns_to=returns_to)
 
 
 def _content(mail: Mail) -> bytes:

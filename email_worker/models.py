@@ -26,4 +26,6 @@ class ComposedMail:
 
     recipient: str = field(repr=False)
     message: bytes = field(repr=False)
+    # where it comes back to (the envelope's sender); empty for the sender's own address
+    returns_to: str = field(default="", kw_only=True)
     utf8: bool = False

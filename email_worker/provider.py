@@ -141,7 +141,7 @@ class SmtpProvider:
             raise SmtpRejected("SMTP_NO_SMTPUTF8", "the server takes no addresses outside ASCII", fault=Fault.RECIPIENT)
         options = (b"SMTPUTF8", b"BODY=8BITMIME") if mail.utf8 else ()
         commands = (
-            (Step.MAIL, (b"MAIL", self._from, *options)),
+            (Step.MAIL, (b"MAIL", f"FROM:<{mail.returns_to}>".encode("ascii") if mail.returns_to else self._from, *options)),
             (Step.RCPT, (b"RCPT", f"TO:<{mail.recipient}>".encode(encoding))),
             (Step.DATA, (b"DATA",)),
         )

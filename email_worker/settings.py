@@ -12,6 +12,7 @@ from mesh.bus.settings import BrokerSettings
 from mesh.process.settings import CommonSettings, Env
 from mesh.rpc.settings import GrpcSettings
 from mesh.stores.settings import CacheSettings
+from naming.bounce_address import bounces_from_env
 from peers.settings import PeerSettings
 
 _DEFAULT_PORTS = {"starttls": 587, "tls": 465, "none": 25}
@@ -103,6 +104,8 @@ class MailSettings:
     servers: tuple[SmtpSettings, ...]
     message_id_domain: str = ""
     unsubscribe_url: str = ""
+    bounce_domain: str = ""
+    bounce_secret: str = field(default="", repr=False)
     ramp_s: float = 60.0
     retries_s: tuple[float, ...] = RETRY_DELAYS_S
 
@@ -128,8 +131,11 @@ class MailSettings:
                 "CLARION_UNSUBSCRIBE_URL: must be the public https:// address of the gateway's page, "
                 "such as https://notify.example.com/unsubscribe"
             )
+        bounce_domain, bounce_secret = bounces_from_env(env)
         return cls(
             sender=sender,
+            bounce_domain=bounce_domain,
+            bounce_secret=bounce_secret,
             unsubscribe_url=unsubscribe_url,
             servers=servers,
             message_id_domain=env.text("CLARION_SMTP_MESSAGE_ID_DOMAIN", ""),

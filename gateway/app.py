@@ -320,7 +320,7 @@ def _open_webhook_desk(settings: Settings, endpoints: EndpointRepository, users:
 
 
 async def _open_provider_events(stack: AsyncExitStack, settings: Settings, parts: _Parts, app: Edge) -> ProviderEvents:
-    """Where providers post what became of mails. The only addresses that are connected to are Amazon's."""
+    """Where providers post, and mail servers send, what became of mails. The only addresses that are connected to are Amazon's."""
     wanted = settings.facts
     recipients = RecipientClient(parts.users)
     stack.push_async_callback(recipients.close)
@@ -332,7 +332,12 @@ async def _open_provider_events(stack: AsyncExitStack, settings: Settings, parts
     if wanted.ses_topics:
         egress = await stack.enter_async_context(open_egress(settings.egress))
         sources[ses.NAME] = ses.Ses(SnsMessages(wanted.ses_topics, egress.get))
-    return ProviderEvents(app, sources, Facts(FactRepository(parts.database), recipients, opens=wanted.opens))
+    facts = Facts(FactRepository(parts.database), recipients, opens=wanted.opens)
+    if settings.bounces.domain:
+        from gateway.facts.listener import open_listener
+
+        await stack.enter_async_context(open_listener(settings.bounces, facts))
+    return ProviderEvents(app, sources, facts)
 
 
 def _open_relay(stack: AsyncExitStack, settings: Settings, parts: _Parts, watchers: Watchers) -> Relay:

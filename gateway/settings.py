@@ -7,7 +7,7 @@ from typing import Self
 
 from delivery.settings import LedgerSettings
 from gateway.accepting.limits import RateLimit
-from gateway.facts.settings import FactSettings
+from gateway.facts.settings import BounceSettings, FactSettings
 from gateway.http_limits import HttpLimits
 from gateway.settling.stuck import SILENT_S
 from gateway.webhooks.settings import EgressSettings
@@ -136,6 +136,7 @@ class Settings:
     accept: AcceptSettings
     egress: EgressSettings = field(default_factory=EgressSettings)
     facts: FactSettings = field(default_factory=FactSettings)
+    bounces: BounceSettings = field(default_factory=BounceSettings)
 
     @classmethod
     def from_env(cls, env: Env) -> Self:
@@ -155,6 +156,7 @@ class Settings:
             accept=AcceptSettings.from_env(env),
             egress=EgressSettings.from_env(env),
             facts=FactSettings.from_env(env),
+            bounces=BounceSettings.from_env(env),
         )
 
 

@@ -5,6 +5,7 @@ from typing import Self
 
 from gateway.facts.sendgrid import load_key
 from mesh.process.settings import Env
+from naming.bounce_address import bounces_from_env
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,3 +39,19 @@ class FactSettings:
             ses_topics=topics,
             opens=env.flag("CLARION_RECORD_OPENS", False),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class BounceSettings:
+    """Where mails about mails come in. Without a domain nothing listens."""
+
+    domain: str = ""
+    secret: str = field(default="", repr=False)
+    host: str = ""
+    port: int = 0
+
+    @classmethod
+    def from_env(cls, env: Env) -> Self:
+        """Port 0 means any free one."""
+        domain, secret = bounces_from_env(env)
+        return cls(domain, secret, env.text("CLARION_HOST", "0.0.0.0"), env.integer("CLARION_BOUNCE_PORT", 8025, maximum=65535))

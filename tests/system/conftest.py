@@ -14,6 +14,7 @@ from devstack.processes import API_KEY, ProcessStack
 from devstack.rabbitmq import RabbitMQServer
 from devstack.smtp import SmtpServer, open_smtp_server
 from devstack.valkey import ValkeyServer
+from mesh.testing import free_port
 from tests.fixtures_broker import ContainerServer
 from tests.provider_requests import GRID_PUBLIC
 
@@ -27,6 +28,8 @@ _SETTINGS = {
     "CLARION_BREAKER_OPEN_S": "2",
     "CLARION_SENDGRID_KEY": GRID_PUBLIC,
     "CLARION_SMTP_EVENTS": "sendgrid",
+    "CLARION_BOUNCE_DOMAIN": "bounces.clarion.test",
+    "CLARION_BOUNCE_SECRET": "a-secret-of-the-system-tests-with-32-characters",
 }
 
 
@@ -40,6 +43,7 @@ class System:
     fcm: FcmServer
     valkey: ValkeyServer
     rabbitmq: RabbitMQServer | ContainerServer
+    bounce_port: int
 
 
 @pytest_asyncio.fixture(scope="package", loop_scope="session")
@@ -54,6 +58,7 @@ async def system(
     async with AsyncExitStack() as stack:
         smtp = await stack.enter_async_context(open_smtp_server())
         fcm = await stack.enter_async_context(open_fcm_server(folder / "fcm"))
+        bounce_port = free_port()
         shared = {
             **_SETTINGS,
             **fcm.environ(),
@@ -61,7 +66,8 @@ async def system(
             "CLARION_AMQP_URL": rabbitmq_server.url,
             "CLARION_SMTP_HOST": "127.0.0.1",
             "CLARION_SMTP_PORT": str(smtp.port),
+            "CLARION_BOUNCE_PORT": str(bounce_port),
         }
         processes = await stack.enter_async_context(ProcessStack(folder, postgres_server, shared, suffix="_system"))
         client = await stack.enter_async_context(Client(processes.url, API_KEY))
-        yield System(processes, client, smtp, fcm, valkey_server, rabbitmq_server)
+        yield System(processes, client, smtp, fcm, valkey_server, rabbitmq_server, bounce_port)
