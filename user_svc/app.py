@@ -37,6 +37,7 @@ from user_svc.auth.revocation_repository import RevocationRepository
 from user_svc.auth.revoking import RevocationPublisher
 from user_svc.auth.servicer import AuthServicer
 from user_svc.auth.signing import SEALED_FOR, SigningKeys
+from user_svc.auth.successors import Successors
 from user_svc.auth.use_cases import Sessions
 from user_svc.bootstrap import Bootstrap
 from user_svc.bootstrap_repository import BootstrapRepository
@@ -145,7 +146,14 @@ def _wire(settings: Settings, database: Database, passwords: PasswordHasher, rev
         suppressions=suppressions,
     )
     auth_servicer = AuthServicer(
-        sessions=Sessions(sessions, passwords=passwords, signing_keys=signing_keys, replace_email=users.replace_email, now=_now),
+        sessions=Sessions(
+            sessions,
+            passwords=passwords,
+            signing_keys=signing_keys,
+            replace_email=users.replace_email,
+            successors=Successors(settings.sealing.secret),
+            now=_now,
+        ),
         api_keys=keys,
         signing_keys=signing_keys,
     )

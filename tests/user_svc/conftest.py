@@ -11,7 +11,7 @@ from sqlalchemy import event, text
 from mesh.stores.database import Database, open_database
 from mesh.stores.settings import DatabaseSettings
 from tests.fixtures_postgres import NewDatabase
-from tests.user_svc import fakes
+from tests.user_svc import fakes, fakes_auth
 from tests.user_svc.factories import START, Clock
 from user_svc.auth.api_key_repository import ApiKeyRepository
 from user_svc.auth.api_keys import ApiKeyStore
@@ -76,11 +76,11 @@ def memory_stores() -> Stores:
         fakes.MemoryDevices(memory),
         fakes.MemoryPreferences(memory),
         fakes.MemorySuppressions(memory),
-        fakes.MemorySessions(memory),
-        fakes.MemoryApiKeys(memory),
-        fakes.MemorySigningKeys(memory),
+        fakes_auth.MemorySessions(memory),
+        fakes_auth.MemoryApiKeys(memory),
+        fakes_auth.MemorySigningKeys(memory),
         fakes.MemoryContacts(memory),
-        fakes.MemoryBootstraps(),
+        fakes_auth.MemoryBootstraps(),
         fakes.MemoryPolicies(memory),
     )
 

@@ -7,9 +7,11 @@ from datetime import UTC, datetime
 from mesh import ids
 from mesh.etag import check_etag
 from tests.user_svc.factories import START
-from user_svc.auth.api_keys import within_maker
-from user_svc.auth.errors import MakerGone
-from user_svc.auth.models import SCOPES_OF_ROLE, ApiKey, Login, RefreshToken, Rotation, RotationOutcome, SessionOwner, SigningKey
+from user_svc.auth.models import (
+    ApiKey,
+    RefreshToken,
+    SigningKey,
+)
 from user_svc.devices.errors import TooManyDevices
 from user_svc.devices.models import MAX_DEVICES, Device
 from user_svc.policies.models import Category, DeliveryPolicy, ProjectRules
@@ -33,7 +35,7 @@ class Memory:
     preferences: dict[str, Preferences] = field(default_factory=dict)
     suppressions: dict[Address, Suppression] = field(default_factory=dict)
     refresh_tokens: dict[bytes, RefreshToken] = field(default_factory=dict)
-    used: set[bytes] = field(default_factory=set)
+    used: dict[bytes, datetime] = field(default_factory=dict)
     api_keys: dict[str, ApiKey] = field(default_factory=dict)
     signing_keys: dict[str, SigningKey] = field(default_factory=dict)
     policies: dict[str, DeliveryPolicy] = field(default_factory=dict)
@@ -254,165 +256,6 @@ class MemorySuppressions:
     async def list_by_address(self, project: str, after_address: str, limit: int) -> Sequence[Suppression]:
         listed = sorted(self._memory.suppressions.items())
         return [entry for key, entry in listed if key.project == project and key.address > after_address][:limit]
-
-
-class MemorySessions:
-    """Implements SessionStore."""
-
-    def __init__(self, memory: Memory) -> None:
-        self._memory = memory
-
-    async def find_login(self, project: str, email_key: str) -> Login | None:
-        for user in self._memory.users.values():
-            if user.email and user.email.lower() == email_key and self._memory.projects[user.id] == project:
-                return await self.find_login_by_id(user.id)
-        return None
-
-    async def find_login_by_id(self, user_id: str) -> Login | None:
-        user = self._memory.users.get(user_id)
-        if user is None:
-            return None
-        return Login(user.id, self._memory.projects[user.id], user.role, self._memory.password_hashes[user.id], (user.email, user.name))
-
-    async def change_password(self, user_id: str, *, old: str, new: str, token: RefreshToken) -> bool:
-        if self._memory.password_hashes.get(user_id) != old:
-            return False
-        self._memory.password_hashes[user_id] = new
-        self._memory.refresh_tokens = {key: each for key, each in self._memory.refresh_tokens.items() if each.user_id != user_id}
-        self._store(token)
-        return True
-
-    async def replace_password_hash(self, user_id: str, *, old: str, new: str) -> None:
-        if self._memory.password_hashes.get(user_id) == old:
-            self._memory.password_hashes[user_id] = new
-
-    async def add_refresh_token(self, token: RefreshToken) -> bool:
-        if token.user_id not in self._memory.users:
-            return False
-        self._store(token)
-        return True
-
-    async def rotate_refresh_token(self, sha256: bytes, next_sha256: bytes, *, now: datetime, expire_time: datetime) -> Rotation:
-        token = self._memory.refresh_tokens.get(sha256)
-        if token is None:
-            return Rotation(RotationOutcome.UNKNOWN)
-        if sha256 in self._memory.used:
-            await self.revoke_family_of(sha256)
-            return Rotation(RotationOutcome.REUSED)
-        if token.expire_time <= now:
-            return Rotation(RotationOutcome.EXPIRED)
-        self._memory.used.add(sha256)
-        self._store(RefreshToken(next_sha256, token.user_id, token.family, now, expire_time))
-        role, project = self._memory.users[token.user_id].role, self._memory.projects[token.user_id]
-        return Rotation(RotationOutcome.ROTATED, SessionOwner(token.user_id, project, role, token.family))
-
-    async def revoke_family_of(self, sha256: bytes) -> None:
-        token = self._memory.refresh_tokens.get(sha256)
-        if token is not None:
-            kept = {key: each for key, each in self._memory.refresh_tokens.items() if each.family != token.family}
-            self._memory.refresh_tokens = kept
-
-    def _store(self, token: RefreshToken) -> None:
-        tokens = self._memory.refresh_tokens
-        for key in [key for key, each in tokens.items() if each.user_id == token.user_id and each.expire_time <= token.create_time]:
-            del tokens[key]
-        tokens[token.sha256] = token
-
-
-class MemoryApiKeys:
-    """Implements ApiKeyStore."""
-
-    def __init__(self, memory: Memory) -> None:
-        self._memory = memory
-
-    async def add_first(self, key: ApiKey) -> bool:
-        new = all(each.sha256 != key.sha256 for each in self._memory.api_keys.values())
-        if new:
-            self._memory.api_keys[key.id] = key
-        return new
-
-    async def add(self, key: ApiKey, now: datetime) -> ApiKey:
-        maker, person = self._memory.api_keys.get(key.created_by), self._memory.users.get(key.created_by)
-        if maker is not None and maker in self._working(now):
-            kept = within_maker(key, frozenset(maker.scopes), maker.expire_time)
-        elif person is not None:
-            kept = within_maker(key, SCOPES_OF_ROLE[person.role], None)
-        else:
-            raise MakerGone
-        self._memory.api_keys[key.id] = kept
-        return kept
-
-    async def find(self, sha256: bytes) -> ApiKey | None:
-        return next((key for key in self._memory.api_keys.values() if key.sha256 == sha256), None)
-
-    async def list_working(
-        self, project: str, before_id: str | None, limit: int, now: datetime, *, family_of: str | None = None
-    ) -> Sequence[ApiKey]:
-        newest = sorted((key for key in self._working(now) if key.project == project), key=lambda key: key.id, reverse=True)
-        family = None if family_of is None else self._family(family_of)
-        return [key for key in newest if (before_id is None or key.id < before_id) and (family is None or key.id in family)][:limit]
-
-    async def revoke(self, project: str, key_id: str, *, family_of: str | None = None) -> bool:
-        key = self._memory.api_keys.get(key_id)
-        if (
-            key is None
-            or key.project != project
-            or key.revoke_time is not None
-            or (family_of is not None and key_id not in self._family(family_of))
-        ):
-            return False
-        for each in self._family(key_id):
-            found = self._memory.api_keys[each]
-            self._memory.api_keys[each] = replace(found, revoke_time=found.revoke_time or START)
-        return True
-
-    def _family(self, of: str) -> set[str]:
-        family = {of} & self._memory.api_keys.keys()
-        makers = {of}
-        while made := {key.id for key in self._memory.api_keys.values() if key.created_by in makers} - family:
-            family |= made
-            makers = made
-        return family
-
-    def _working(self, now: datetime) -> list[ApiKey]:
-        keys = self._memory.api_keys.values()
-        return [key for key in keys if key.revoke_time is None and (key.expire_time is None or key.expire_time > now)]
-
-
-class MemoryBootstraps:
-    """Implements BootstrapRecord."""
-
-    def __init__(self) -> None:
-        self._done: set[str] = set()
-
-    async def done(self, name: str) -> bool:
-        return name in self._done
-
-    async def record(self, name: str) -> None:
-        self._done.add(name)
-
-
-class MemorySigningKeys:
-    """Implements SigningKeyStore."""
-
-    def __init__(self, memory: Memory) -> None:
-        self._memory = memory
-
-    async def find_active(self) -> SigningKey | None:
-        return next((key for key in self._memory.signing_keys.values() if key.retire_time is None), None)
-
-    async def activate(self, key: SigningKey, *, instead_of: str | None) -> SigningKey:
-        active = await self.find_active()
-        if active is not None and active.kid != instead_of:
-            return active
-        if active is not None:
-            self._memory.signing_keys[active.kid] = replace(active, retire_time=key.create_time)
-        self._memory.signing_keys[key.kid] = key
-        return key
-
-    async def list_published(self, retired_since: datetime) -> Sequence[SigningKey]:
-        newest = sorted(self._memory.signing_keys.values(), key=lambda key: key.create_time, reverse=True)
-        return [key for key in newest if key.retire_time is None or key.retire_time > retired_since]
 
 
 class MemoryContacts:

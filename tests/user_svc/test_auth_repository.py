@@ -1,7 +1,7 @@
 """One contract for where credentials are kept, on the fake and on PostgreSQL."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -12,7 +12,7 @@ from mesh.stores.database import Database
 from tests.user_svc.conftest import Stores
 from tests.user_svc.factories import START, make_api_key, make_user
 from user_svc.auth.errors import MakerGone
-from user_svc.auth.models import ApiKey, RefreshToken, RotationOutcome, SessionOwner
+from user_svc.auth.models import REFRESH_GRACE, ApiKey, RefreshToken, RotationOutcome, SessionOwner
 from user_svc.auth.revocation_repository import RevocationRepository
 from user_svc.erasure.repository import ErasureRepository
 from user_svc.users.models import Role, User
@@ -110,6 +110,30 @@ async def test_two_uses_at_the_same_time_are_one_use_and_one_reuse(postgres_stor
         *(postgres_stores.sessions.rotate_refresh_token(b"first", name, now=START, expire_time=START + MONTH) for name in (b"a", b"b"))
     )
     assert {rotation.outcome for rotation in rotations} == {RotationOutcome.ROTATED, RotationOutcome.REUSED}
+
+
+async def test_two_uses_at_the_same_time_with_one_successor_are_both_rotated(postgres_stores: Stores) -> None:
+    """On PostgreSQL, where they really race: nothing is stored twice, and after the grace the first one revokes the family."""
+    await make_session(postgres_stores)
+
+    async def use(at: datetime) -> RotationOutcome:
+        return (await postgres_stores.sessions.rotate_refresh_token(b"first", b"next", now=at, expire_time=at + MONTH)).outcome
+
+    assert await asyncio.gather(*(use(START) for _ in range(8))) == [RotationOutcome.ROTATED] * 8
+    assert await use(START + REFRESH_GRACE - timedelta(milliseconds=1)) is RotationOutcome.ROTATED
+    assert await use(START + REFRESH_GRACE) is RotationOutcome.REUSED
+
+
+@pytest.mark.parametrize("other", [b"of another session", b"unknown"])
+async def test_a_second_use_with_a_successor_of_no_such_family_is_a_reuse(stores: Stores, other: bytes) -> None:
+    """Also within the grace: it proves no knowledge of what the first use was given."""
+    user = make_user()
+    await stores.users.insert(FIRST_PROJECT, user, None)
+    await make_session(stores, b"first", user)
+    await make_session(stores, b"of another session", user)
+    await stores.sessions.rotate_refresh_token(b"first", b"second", now=START, expire_time=START + MONTH)
+    again = await stores.sessions.rotate_refresh_token(b"first", other, now=START, expire_time=START + MONTH)
+    assert again.outcome is RotationOutcome.REUSED
 
 
 async def test_an_expired_token_is_told_and_forgotten_at_the_next_login(stores: Stores) -> None:

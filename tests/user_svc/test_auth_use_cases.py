@@ -28,9 +28,10 @@ from user_svc.auth.errors import (
     ScopeNotHeld,
     WrongPassword,
 )
-from user_svc.auth.models import Scope
+from user_svc.auth.models import REFRESH_GRACE, Scope
 from user_svc.auth.passwords import PasswordHasher, TooManyLogins
 from user_svc.auth.signing import SEALED_FOR, SigningKeys
+from user_svc.auth.successors import Successors
 from user_svc.auth.use_cases import Sessions
 from user_svc.users.models import Role, User
 from user_svc.users.use_cases import Users
@@ -65,7 +66,12 @@ def sessions(memory_stores: Stores, passwords: PasswordHasher, signing_keys: Sig
     """The rules over memory."""
     users = Users(memory_stores.users, hash_password=passwords.hash_new, now=real_clock)
     return Sessions(
-        memory_stores.sessions, passwords=passwords, signing_keys=signing_keys, replace_email=users.replace_email, now=real_clock
+        memory_stores.sessions,
+        passwords=passwords,
+        signing_keys=signing_keys,
+        replace_email=users.replace_email,
+        successors=Successors(SECRET),
+        now=real_clock,
     )
 
 
@@ -216,17 +222,36 @@ async def test_an_old_hash_is_replaced_at_login(sessions: Sessions, memory_store
     await sessions.log_in(FIRST_PROJECT, "old@example.com", PASSWORD)
 
 
-async def test_a_refresh_token_works_once(sessions: Sessions, ada: User) -> None:
+async def test_a_refresh_token_works_once(sessions: Sessions, ada: User, real_clock: Clock) -> None:
     """Using it again revokes all that came from the same login, and nothing else."""
     first = await sessions.log_in(FIRST_PROJECT, "ada@example.com", PASSWORD)
     elsewhere = await sessions.log_in(FIRST_PROJECT, "ada@example.com", PASSWORD)
     second = await sessions.refresh(first.refresh_token)
     assert second.refresh_token != first.refresh_token
+    real_clock.advance(seconds=REFRESH_GRACE.total_seconds())
     with pytest.raises(RefreshRejected):
         await sessions.refresh(first.refresh_token)
     with pytest.raises(RefreshRejected):
         await sessions.refresh(second.refresh_token)
     assert (await sessions.refresh(elsewhere.refresh_token)).user_id == ada.id
+
+
+async def test_two_tabs_with_one_refresh_token_both_stay_logged_in(sessions: Sessions, ada: User, real_clock: Clock) -> None:
+    """For a moment the token gives the same next one, which goes on once; a later use ends the session."""
+    first = await sessions.log_in(FIRST_PROJECT, "ada@example.com", PASSWORD)
+    one, two = await sessions.refresh(first.refresh_token), await sessions.refresh(first.refresh_token)
+    assert (one.refresh_token, one.user_id) == (two.refresh_token, ada.id)
+    assert (await sessions.refresh(one.refresh_token)).refresh_token != one.refresh_token
+    real_clock.advance(seconds=REFRESH_GRACE.total_seconds())
+    for late in (first, one):
+        with pytest.raises(RefreshRejected):
+            await sessions.refresh(late.refresh_token)
+
+
+def test_a_successor_is_the_same_each_time_and_another_under_another_secret() -> None:
+    """Without the service's secret, a token does not show what follows it."""
+    assert Successors(SECRET).of("token") == Successors(SECRET).of("token")
+    assert len({Successors(SECRET).of("token"), Successors(SECRET).of("other"), Successors(f"{SECRET}2").of("token")}) == 3
 
 
 async def test_a_refresh_token_lives_30_days(sessions: Sessions, ada: User, real_clock: Clock) -> None:

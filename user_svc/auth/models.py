@@ -1,12 +1,14 @@
 """What credentials are."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from user_svc.users.models import Role
 
 LIVE_PREFIX, TEST_PREFIX = "clk_live_", "clk_test_"
+# Two tabs, or a client whose answer was lost, use one refresh token again within moments; a thief has as long too.
+REFRESH_GRACE = timedelta(seconds=10)
 
 
 class Scope(StrEnum):

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mesh.rpc.revocations import session_subject
 from mesh.stores.database import Database
-from user_svc.auth.models import Login, RefreshToken, Rotation, RotationOutcome, SessionOwner, SigningKey
+from user_svc.auth.models import REFRESH_GRACE, Login, RefreshToken, Rotation, RotationOutcome, SessionOwner, SigningKey
 from user_svc.auth.revocation_repository import record_revocations
 from user_svc.tables import refresh_tokens, signing_keys, users
 from user_svc.users.models import Role
@@ -78,7 +78,10 @@ class SessionRepository:
             row = (await connection.execute(statement)).one_or_none()
             if row is None:
                 return Rotation(RotationOutcome.UNKNOWN)
+            owner = SessionOwner(row.user_id, row.project, Role(row.role), row.family)
             if row.use_time is not None:
+                if now - row.use_time < REFRESH_GRACE and await _is_of_family(connection, next_sha256, row.family):
+                    return Rotation(RotationOutcome.ROTATED, owner)
                 await _revoke_family(connection, row.family)
                 return Rotation(RotationOutcome.REUSED)
             if row.expire_time <= now:
@@ -86,7 +89,7 @@ class SessionRepository:
             used = update(refresh_tokens).where(refresh_tokens.c.token_sha256 == sha256).values(use_time=now)
             await connection.execute(used)
             await _store(connection, RefreshToken(next_sha256, row.user_id, row.family, now, expire_time))
-        return Rotation(RotationOutcome.ROTATED, SessionOwner(row.user_id, row.project, Role(row.role), row.family))
+        return Rotation(RotationOutcome.ROTATED, owner)
 
     async def revoke_family_of(self, sha256: bytes) -> None:
         statement = select(refresh_tokens.c.family).where(refresh_tokens.c.token_sha256 == sha256)
@@ -128,6 +131,11 @@ class SigningKeyRepository:
         async with self._database.connect() as connection:
             rows = await connection.execute(select(signing_keys).where(published).order_by(signing_keys.c.create_time.desc()))
             return [_signing_key(row) for row in rows]
+
+
+async def _is_of_family(connection: AsyncConnection, sha256: bytes, family: str) -> bool:
+    statement = select(refresh_tokens.c.family).where(refresh_tokens.c.token_sha256 == sha256)
+    return (await connection.execute(statement)).scalar_one_or_none() == family
 
 
 async def _revoke_family(connection: AsyncConnection, family: str) -> None:

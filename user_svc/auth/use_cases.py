@@ -15,6 +15,7 @@ from user_svc.auth.errors import AddressRefused, LoginFailed, PersonNeeded, Refr
 from user_svc.auth.models import SCOPES_OF_ROLE, Login, RefreshToken, Rotation, RotationOutcome, SessionOwner, Tokens
 from user_svc.auth.passwords import PasswordHasher
 from user_svc.auth.signing import SigningKeys
+from user_svc.auth.successors import Successors
 from user_svc.users.errors import EmailTaken
 
 log = logging.getLogger(__name__)
@@ -44,6 +45,7 @@ class SessionStore(Protocol):
     async def rotate_refresh_token(self, sha256: bytes, next_sha256: bytes, *, now: datetime, expire_time: datetime) -> Rotation:
         """Marks a token used and stores the next of its family, both or none. A token used before revokes its whole family.
 
+        Within REFRESH_GRACE of its use it is ROTATED again, and nothing is stored, where the next one is the one that it was given then.
         Like `add_refresh_token`, forgets what has expired.
         """
 
@@ -64,11 +66,13 @@ class Sessions:
         passwords: PasswordHasher,
         signing_keys: SigningKeys,
         replace_email: ReplaceEmail,
+        successors: Successors,
         now: Callable[[], datetime],
     ) -> None:
         self._store = store
         self._replace_email = replace_email
         self._passwords = passwords
+        self._successors = successors
         self._signing_keys = signing_keys
         self._now = now
 
@@ -120,8 +124,8 @@ class Sessions:
         return password_hash if await self._passwords.verify(password, password_hash) else None
 
     async def refresh(self, refresh_token: str) -> Tokens:
-        """The next tokens; the old refresh token works no more. Raises RefreshRejected."""
-        secret = _new_refresh_token()
+        """The next tokens. A second use gives the same refresh token for REFRESH_GRACE, then ends the session. Raises RefreshRejected."""
+        secret = self._successors.of(refresh_token)
         now = self._now()
         rotation = await self._store.rotate_refresh_token(
             _sha256(refresh_token), _sha256(secret), now=now, expire_time=now + REFRESH_TOKEN_LIFE

@@ -867,7 +867,8 @@ class Auth(Resource):
         )
 
     def refresh(self, *, refresh_token: str, timeout_s: float | None = None) -> RefreshResponse:
-        """Exchanges a refresh token for new tokens. The old one stops working; using it again revokes the whole family.
+        """Exchanges a refresh token for new tokens. The old one stops working: for 10 s it gives the same next one again, as two tabs
+        need it, and using it later revokes the whole family.
 
         refresh_token: The token from Login or the last Refresh.
         """

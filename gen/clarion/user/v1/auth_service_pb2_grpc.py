@@ -100,7 +100,8 @@ class AuthServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Refresh(self, request, context):
-        """Refresh exchanges a refresh token for new tokens. The old one stops working; using it again revokes the whole family.
+        """Refresh exchanges a refresh token for new tokens. The old one stops working: for 10 s it
+        gives the same next one again, as two tabs need it, and using it later revokes the whole family.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

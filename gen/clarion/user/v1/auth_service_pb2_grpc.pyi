@@ -37,7 +37,9 @@ class AuthServiceStub:
     Login: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.LoginRequest, _auth_service_pb2.LoginResponse]
     """Login exchanges an address and a password for tokens. UNAUTHENTICATED, without telling which of the two was wrong."""
     Refresh: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.RefreshRequest, _auth_service_pb2.RefreshResponse]
-    """Refresh exchanges a refresh token for new tokens. The old one stops working; using it again revokes the whole family."""
+    """Refresh exchanges a refresh token for new tokens. The old one stops working: for 10 s it
+    gives the same next one again, as two tabs need it, and using it later revokes the whole family.
+    """
     Logout: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.LogoutRequest, _auth_service_pb2.LogoutResponse]
     """Logout revokes a refresh token and all that came from the same login."""
     ChangePassword: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.ChangePasswordRequest, _auth_service_pb2.ChangePasswordResponse]
@@ -65,7 +67,9 @@ class AuthServiceAsyncStub(AuthServiceStub):
     Login: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.LoginRequest, _auth_service_pb2.LoginResponse]  # type: ignore[assignment]
     """Login exchanges an address and a password for tokens. UNAUTHENTICATED, without telling which of the two was wrong."""
     Refresh: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.RefreshRequest, _auth_service_pb2.RefreshResponse]  # type: ignore[assignment]
-    """Refresh exchanges a refresh token for new tokens. The old one stops working; using it again revokes the whole family."""
+    """Refresh exchanges a refresh token for new tokens. The old one stops working: for 10 s it
+    gives the same next one again, as two tabs need it, and using it later revokes the whole family.
+    """
     Logout: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.LogoutRequest, _auth_service_pb2.LogoutResponse]  # type: ignore[assignment]
     """Logout revokes a refresh token and all that came from the same login."""
     ChangePassword: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.ChangePasswordRequest, _auth_service_pb2.ChangePasswordResponse]  # type: ignore[assignment]
@@ -102,7 +106,9 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _auth_service_pb2.RefreshRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_auth_service_pb2.RefreshResponse, _abc.Awaitable[_auth_service_pb2.RefreshResponse]]:
-        """Refresh exchanges a refresh token for new tokens. The old one stops working; using it again revokes the whole family."""
+        """Refresh exchanges a refresh token for new tokens. The old one stops working: for 10 s it
+        gives the same next one again, as two tabs need it, and using it later revokes the whole family.
+        """
 
     @_abc_1.abstractmethod
     def Logout(
