@@ -50,7 +50,7 @@ def suppressions() -> List:
 
 @pytest.fixture
 def facts(database: Database, suppressions: List) -> Facts:
-    return Facts(FactRepository(database), suppressions)
+    return Facts(FactRepository(database), suppressions, opens=True)
 
 
 async def sent(database: Database) -> Row:
