@@ -54,6 +54,7 @@ from gateway.dispatch.relay import Relay
 from gateway.facts import mailgun, sendgrid, ses
 from gateway.facts.door import ProviderEvents
 from gateway.facts.events import EventSource
+from gateway.facts.listener import open_listener
 from gateway.facts.repository import FactRepository
 from gateway.facts.sns import SnsMessages
 from gateway.facts.use_cases import Facts
@@ -334,8 +335,6 @@ async def _open_provider_events(stack: AsyncExitStack, settings: Settings, parts
         sources[ses.NAME] = ses.Ses(SnsMessages(wanted.ses_topics, egress.get))
     facts = Facts(FactRepository(parts.database), recipients, opens=wanted.opens)
     if settings.bounces.domain:
-        from gateway.facts.listener import open_listener
-
         await stack.enter_async_context(open_listener(settings.bounces, facts))
     return ProviderEvents(app, sources, facts)
 

@@ -21,7 +21,6 @@ BROUGHT = {
     "google.auth": "firebase-admin",
     "requests": "firebase-admin",
     "httpx": "firebase-admin",
-    "aiosmtpd": "aiosmtpd",  # loaded only where bounces are taken, so that it may be missing where they are not
     "cryptography": "pyjwt",
     "opentelemetry": "opentelemetry-sdk",
     "prometheus_client": "opentelemetry-exporter-prometheus",
