@@ -1,5 +1,6 @@
 """How many mails template_svc renders: a batch of 100 with a date, a plural and a currency in 5 kB of HTML, beside bare Jinja2."""
 
+import asyncio
 import resource
 import time
 from collections.abc import Callable, Sequence
@@ -28,6 +29,12 @@ _MJML = """<mjml><mj-head><mj-title>{{ name }}</mj-title></mj-head><mj-body><mj-
 <mj-table>{% for item in items %}<tr><td>{{ item.name }}</td><td>{{ item.count }}</td></tr>{% endfor %}</mj-table>
 <mj-button href="https://shop.example/{{ order }}">{{ total|currency('EUR') }}</mj-button></mj-column></mj-section></mj-body></mjml>"""
 
+_BOMBS = (
+    "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}",
+    "{% set ns = namespace(t='x') %}{% for i in range(99) %}{% set ns.t = ns.t ~ ns.t %}{% endfor %}",
+    "{% set ns = namespace(l=[]) %}{% for i in range(99999) %}{% set ns.l = [ns.l, ns.l, range(99999)|list] %}{% endfor %}",
+)
+
 
 def _variables(number: int) -> dict[str, Any]:
     """Of one mail; no two have the same."""
@@ -45,7 +52,7 @@ async def measure() -> dict[str, float]:
     key = ContentKey(FIRST_PROJECT, "order", 1, "en")
     variables = [ParseDict(_variables(number), Struct()).SerializeToString() for number in range(50 * _BATCH)]
     jobs = [RenderJob(key, Channel.EMAIL, content, given, "en", "Europe/Paris", ("en",)) for given in variables]
-    return {**await _batches(jobs), **_in_this_process(content, variables)}
+    return {**await _batches(jobs), **_in_this_process(content, variables), **await _beside_bombs(jobs)}
 
 
 async def _batches(jobs: Sequence[RenderJob]) -> dict[str, float]:
@@ -63,6 +70,50 @@ async def _batches(jobs: Sequence[RenderJob]) -> dict[str, float]:
     finally:
         await pool.close()
     return {"batch_per_s": round(done / elapsed), "service_cpu_us": round(spent / done * 1e6, 1)}
+
+
+async def _beside_bombs(jobs: Sequence[RenderJob]) -> dict[str, float]:
+    """What others of a batch feel of templates that never end or take all memory, and how long such a one takes until it is killed."""
+    pool = ProcessPool(Limits(0.2, 96), {Lane.SHARED: 2, Lane.APART: 1, Lane.AUTHORING: 1})
+    await pool.open()
+    try:
+        scheduler = Scheduler(pool, Standing(time.monotonic))
+        await scheduler.render_batch(jobs[:_BATCH])
+        before = await _p99_ms(scheduler, jobs)
+        stop, killed = asyncio.Event(), list[float]()
+        bombing = asyncio.create_task(_bomb(scheduler, pool, stop, killed))
+        after = await _p99_ms(scheduler, jobs)
+        stop.set()
+        await bombing
+    finally:
+        await pool.close()
+    return {"p99_ms": before, "p99_beside_bombs_ms": after, "slowest_kill_ms": round(max(killed) * 1e3)}
+
+
+async def _p99_ms(scheduler: Scheduler, jobs: Sequence[RenderJob]) -> float:
+    taken: list[float] = []
+    begun = time.perf_counter()
+    while time.perf_counter() - begun < _SECONDS:
+        start = len(taken) * 10 % len(jobs)
+        at = time.perf_counter()
+        for result in await scheduler.render_batch(jobs[start : start + 10]):
+            assert isinstance(result, Rendered), result
+        taken.append(time.perf_counter() - at)
+    return round(sorted(taken)[len(taken) * 99 // 100] * 1e3, 1)
+
+
+async def _bomb(scheduler: Scheduler, pool: ProcessPool, stop: asyncio.Event, killed: list[float]) -> None:
+    number = 0
+    while not stop.is_set():
+        number += 1
+        source = _BOMBS[number % len(_BOMBS)]
+        key = ContentKey(FIRST_PROJECT, f"bomb-{number}", 1, "en")
+        bomb = RenderJob(key, Channel.EMAIL, Content(subject="s", text=source), b"", "en", "", ("en",))
+        begun = time.perf_counter()
+        await pool.render([bomb], Lane.APART)
+        killed.append(time.perf_counter() - begun)
+        # as a send, too: it is new, and must not be tried among others
+        await scheduler.render_batch([bomb._replace(key=key._replace(template=f"sent-bomb-{number}"))])
 
 
 def _in_this_process(content: Content, variables: Sequence[bytes]) -> dict[str, float]:
