@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,7 +15,7 @@ from template_svc.errors import InvalidContents
 from template_svc.lint import MAX_FINDINGS, lint
 from template_svc.markup import MarkupFault, check_closed, html_of_mjml, text_of_html, with_inline_styles
 from template_svc.messages import variables_like_sent
-from template_svc.models import TEXTS, Channel, Checked, Content, Finding, VersionDraft, with_derived, with_parts
+from template_svc.models import SOURCES, TEXTS, Channel, Checked, Content, Finding, VersionDraft, translated, with_derived, with_parts
 from template_svc.partials.expansion import PartialFault, expand
 from template_svc.reader import reader_of
 from template_svc.renderer import REQUIRED, CompiledContent, PartFault, Renderer, is_https
@@ -138,10 +137,9 @@ class _Check:
             self.violations.append(FieldViolation(path, str(fault)))
             return
         self.violations += [FieldViolation(path, problem) for problem in problems]
-        catalog = {"formula": translations.formula, "forms": {key: list(forms) for key, forms in translations.forms.items()}}
-        self._catalogs[locale] = {**catalog, "file": text}
-        default = self._finished[self._default_locale]
-        self._finished[locale] = replace(default, catalog={"source": self._default_locale, **catalog})
+        forms = {key: list(texts) for key, texts in translations.forms.items()}
+        catalog = self._catalogs[locale] = {"formula": translations.formula, "forms": forms, "file": text}
+        self._finished[locale] = translated(self._finished[self._default_locale], self._default_locale, catalog)
         if not problems:
             self._compile(path, locale)
 
@@ -269,7 +267,7 @@ def _faults(path: str, content: Content, channel: Channel) -> Iterator[FieldViol
         yield FieldViolation(path, "needs mjml, html or text")
     if content.mjml.strip() and content.html.strip():
         yield FieldViolation(f"{path}.mjml", "makes the HTML by itself; leave out html")
-    for name in ("subject", "mjml", "html", "text", "title", "body", "image"):
+    for name in SOURCES:
         if "\0" in getattr(content, name):
             yield FieldViolation(f"{path}.{name}", "must not contain NUL characters")
     if channel is Channel.PUSH:

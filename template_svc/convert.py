@@ -15,6 +15,7 @@ from mesh.rpc.timestamps import to_timestamp
 from template_svc.blocks import PLATFORMS
 from template_svc.messages import content_to_proto, json_of_struct
 from template_svc.models import (
+    SOURCES,
     Channel,
     Content,
     NewTemplate,
@@ -76,8 +77,7 @@ def contents_from_proto(contents: Mapping[str, template_pb2.Content]) -> dict[st
 def content_from_proto(message: template_pb2.Content) -> Content:
     """The source of one locale."""
     blocks = {platform: MessageToDict(block) for platform in PLATFORMS if (block := getattr(message, platform)).fields}
-    names = ("subject", "mjml", "html", "text", "title", "body", "image")
-    parts: dict[str, Any] = {**{name: getattr(message, name) for name in names}, **blocks}
+    parts: dict[str, Any] = {**{name: getattr(message, name) for name in SOURCES}, **blocks}
     return Content(data=dict(message.data), **parts)
 
 

@@ -32,7 +32,7 @@ from template_svc.arguments import (
 )
 from template_svc.language import PARAMETERS as LANGUAGE_PARAMETERS
 from template_svc.language import is_plural, language_filters
-from template_svc.sandbox import StrictMissing, TemplateEnvironment, TemplateFault, as_text, bounded_number, format_text, raise_missing
+from template_svc.sandbox import TemplateEnvironment, TemplateFault, as_text, bounded_number, format_text, no_missing
 
 MAX_LIST = 100_000
 MAX_WIDTH = 200
@@ -245,7 +245,7 @@ def _numeric(name: str, operands: int) -> Function:
     def test(value: Any, *args: Any) -> Any:
         if len(args) != operands:
             raise TemplateFault(f"the test {name} takes {operands} arguments")
-        _no_missing((value, *args))
+        no_missing(value, *args)
         return function(*(number(f"the test {name}", operand) for operand in (value, *args)))
 
     return test
@@ -257,12 +257,12 @@ def _is_in(environment: TemplateEnvironment, value: Any, collection: Any) -> boo
 
 
 def _abs(_environment: TemplateEnvironment, value: Any) -> Any:
-    _no_missing((value,))
+    no_missing(value)
     return abs(number("abs", value))
 
 
 def _filesizeformat(_environment: TemplateEnvironment, value: Any, *, binary: bool) -> str:
-    _no_missing((value,))
+    no_missing(value)
     return str(
         FILTERS["filesizeformat"](value if isinstance(value, str) and len(value) < MAX_WIDTH else number("filesizeformat", value), binary)
     )
@@ -298,7 +298,7 @@ def _join(environment: TemplateEnvironment, value: Any, *, d: Any, attribute: An
 
 def _dictsort(environment: TemplateEnvironment, value: Any, *, case_sensitive: bool, by: str, reverse: bool) -> Any:
     if not isinstance(value, dict):
-        _no_missing((value,))
+        no_missing(value)
         raise TemplateFault("dictsort needs an object")
     keys = [environment.comparable(key) for key in (value.values() if by == "value" else value)]
     longest = max((len(key) for key in keys if isinstance(key, str)), default=1)
@@ -313,7 +313,7 @@ def _batch(environment: TemplateEnvironment, value: Any, *, linecount: int, fill
 
 def _sum(environment: TemplateEnvironment, value: Any, *, attribute: Any, start: Any) -> Any:
     values = _members(environment, value, attribute)
-    _no_missing(tuple(values))
+    no_missing(*values)
     if any(type(element) not in {int, float} for element in values):
         raise TemplateFault("sum needs numbers")
     return bounded_number(sum(map(bounded_number, values), start))
@@ -321,19 +321,19 @@ def _sum(environment: TemplateEnvironment, value: Any, *, attribute: Any, start:
 
 @pass_environment
 def _format(environment: TemplateEnvironment, value: Any, *args: Any) -> str:
-    _no_missing(args)
+    no_missing(*args)
     return format_text(environment, as_text(value), args)
 
 
 def _round(_environment: TemplateEnvironment, value: Any, *, precision: int, method: str) -> Any:
-    _no_missing((value,))
+    no_missing(value)
     if type(value) not in {int, float}:
         raise TemplateFault("round needs a number")
     return FILTERS["round"](value, precision, method)
 
 
 def _int(_environment: TemplateEnvironment, value: Any, *, default: Any, base: int) -> Any:
-    _no_missing((value,))
+    no_missing(value)
     return bounded_number(FILTERS["int"](scalar("int", value), default, base))
 
 
@@ -357,13 +357,6 @@ def _iterable(value: Any) -> Iterable[Any]:
     if type(value) in {int, float, bool, type(None)} or not isinstance(value, Iterable):
         raise TemplateFault("this filter needs a list")
     return value
-
-
-def _no_missing(values: tuple[Any, ...]) -> None:
-    """Lets a missing value name itself before Python complains about its type."""
-    for value in values:
-        if isinstance(value, StrictMissing):
-            raise_missing(value)
 
 
 def _environment(context: Context) -> TemplateEnvironment:

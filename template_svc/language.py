@@ -14,9 +14,11 @@ from babel import Locale, dates, lists, numbers, units
 from babel.numbers import UnknownCurrencyError
 from markupsafe import Markup, escape
 
+from mesh.errors import InvalidArgument
+from naming.time_zones import check_time_zone
 from template_svc.arguments import Parameter, number, optional, short_text, text, whole, word
 from template_svc.reader import PLURAL_CLASSES
-from template_svc.sandbox import EnvironmentFunction, StrictMissing, TemplateEnvironment, TemplateFault, as_text, raise_missing
+from template_svc.sandbox import EnvironmentFunction, TemplateEnvironment, TemplateFault, as_text, no_missing
 
 Function: TypeAlias = Callable[..., Any]
 
@@ -38,10 +40,9 @@ def _style(what: str, value: Any) -> Any:
 
 
 def _zone(what: str, value: Any) -> tzinfo:
-    found = str(text(what, value))
     try:
-        return ZoneInfo(found)
-    except (ValueError, OSError, KeyError):
+        return ZoneInfo(check_time_zone(what, str(text(what, value))))
+    except InvalidArgument:
         raise TemplateFault(f"{what} must be an IANA time zone such as Europe/Paris") from None
 
 
@@ -99,7 +100,7 @@ def is_plural(environment: TemplateEnvironment, value: Any, *classes: Any) -> bo
     """The test `count is plural('one', 'two')`."""
     for each in classes:
         word(*PLURAL_CLASSES)("the test plural", each)
-    return environment.reader.locale.plural_form(_counted("the test plural", value)) in classes
+    return environment.reader.locale.plural_form(_value("the test plural", value)) in classes
 
 
 def _plural(name: str, environment: TemplateEnvironment, args: tuple[Any, ...], forms: Mapping[str, Any]) -> Any:
@@ -110,12 +111,11 @@ def _plural(name: str, environment: TemplateEnvironment, args: tuple[Any, ...], 
         raise TemplateFault(f"{name} has no form {min(unknown)}; the forms are {', '.join(PLURAL_CLASSES)}")
     if "other" not in forms:
         raise TemplateFault(f"{name} needs the form other")
-    count = _counted(name, args[0])
+    count = _value(name, args[0])
     locale = environment.reader.locale
     found = _class_of(locale, abs(count), name == "ordinal")
     form = forms.get(found, forms["other"])
-    if isinstance(form, StrictMissing):
-        raise_missing(form)
+    no_missing(form)
     environment.charge(_COST + len(as_text(form)))
     return as_text(form).replace("#", _decimal(locale, count, None))
 
@@ -124,25 +124,16 @@ def _select(environment: TemplateEnvironment, *args: Any, **forms: Any) -> Any:
     """`select(gender, female="her", male="his", other="their")`."""
     if len(args) != 1 or "other" not in forms:
         raise TemplateFault("select takes the value first, and its forms by name, other among them")
-    if isinstance(args[0], StrictMissing):
-        raise_missing(args[0])
+    no_missing(args[0])
     form = forms.get(as_text(args[0]), forms["other"])
-    if isinstance(form, StrictMissing):
-        raise_missing(form)
+    no_missing(form)
     environment.charge(len(as_text(form)))
     return form
 
 
-def _counted(what: str, value: Any) -> Any:
-    if isinstance(value, StrictMissing):
-        raise_missing(value)
-    return number(what, value)
-
-
 def _moment(what: str, value: Any) -> datetime | date:
     """An aware time, or a day."""
-    if isinstance(value, StrictMissing):
-        raise_missing(value)
+    no_missing(value)
     found = _TIME.fullmatch(value) if isinstance(value, str) else None
     try:
         if found is not None and found["time"] is None:
@@ -206,8 +197,7 @@ def _relative(environment: TemplateEnvironment, value: Any) -> str:
 
 
 def _value(what: str, value: Any) -> Any:
-    if isinstance(value, StrictMissing):
-        raise_missing(value)
+    no_missing(value)
     return number(what, value)
 
 
@@ -276,8 +266,7 @@ def _with_digits(pattern: Any, digits: int | None) -> Any:
 
 
 def _listed(environment: TemplateEnvironment, value: Any, style: Any) -> Any:
-    if isinstance(value, StrictMissing):
-        raise_missing(value)
+    no_missing(value)
     if type(value) not in {list, tuple}:
         raise TemplateFault("this filter needs a list")
     if len(value) > MAX_LISTED:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from template_svc.models import Channel, Content, Finding
+from template_svc.source_syntax import JINJA_TAG, VOID
 
 # Gmail cuts what is longer, and the rest, such as the link for unsubscribing, with it.
 GMAIL_CLIPS_BYTES = 102 * 1024
@@ -34,7 +35,6 @@ RULES: Mapping[str, str] = {
 }
 
 _LOOSE_ENDS = frozenset({"li", "p", "td", "th", "tr", "tbody", "thead", "tfoot", "dt", "dd", "option", "html", "body", "head", "colgroup"})
-_VOID = frozenset({"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"})
 _LOCAL_HOSTS = re.compile(
     r"localhost|127\.\d+\.\d+\.\d+|\[?::1\]?|0\.0\.0\.0|10\.\d+\.\d+\.\d+|192\.168\.\d+\.\d+|.*\.(local|internal|test|localhost)"
 )
@@ -44,7 +44,6 @@ _SPAM = re.compile(
 _COLOURS = {"white": "fff", "black": "000", "red": "f00", "green": "008000", "blue": "00f", "gray": "808080", "grey": "808080"}
 _COLOUR = re.compile(r"(?:^|;)\s*color\s*:\s*(#[0-9a-f]{3,6}|[a-z]+)\b", re.IGNORECASE)
 _BACKGROUND = re.compile(r"(?:^|;)\s*background(?:-color)?\s*:\s*(#[0-9a-f]{3,6}|[a-z]+)\b", re.IGNORECASE)
-_TAG = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
 
 
 def lint(contents: Mapping[str, Content], finished: Mapping[str, Content], channel: Channel, default_locale: str) -> list[Finding]:
@@ -63,7 +62,7 @@ def lint(contents: Mapping[str, Content], finished: Mapping[str, Content], chann
 
 def _mail(path: str, content: Content, finished: Content) -> Iterator[Finding]:
     place = f"{path}.mjml" if content.mjml else f"{path}.html"
-    subject = _TAG.sub("", content.subject)
+    subject = JINJA_TAG.sub("", content.subject)
     if len(subject) > MAX_SUBJECT_SHOWN:
         yield Finding(
             "long-text", f"{path}.subject", 1, f"has {len(subject)} characters without variables; most lists show {MAX_SUBJECT_SHOWN}"
@@ -82,7 +81,7 @@ def _mail(path: str, content: Content, finished: Content) -> Iterator[Finding]:
 
 def _push(path: str, content: Content) -> Iterator[Finding]:
     for name, most in (("title", MAX_TITLE_SHOWN), ("body", MAX_BODY_SHOWN)):
-        shown = _TAG.sub("", getattr(content, name))
+        shown = JINJA_TAG.sub("", getattr(content, name))
         if len(shown) > most:
             yield Finding("long-text", f"{path}.{name}", 1, f"has {len(shown)} characters without variables; a lock screen shows {most}")
 
@@ -90,7 +89,7 @@ def _push(path: str, content: Content) -> Iterator[Finding]:
 def _same_parts(path: str, content: Content, default: Content, default_locale: str) -> Iterator[Finding]:
     for name in ("subject", "mjml", "html", "text", "title", "body"):
         text = getattr(content, name)
-        if re.search(r"[^\W\d_]{4,}", _TAG.sub("", text)) and text == getattr(default, name):
+        if re.search(r"[^\W\d_]{4,}", JINJA_TAG.sub("", text)) and text == getattr(default, name):
             yield Finding(
                 "untranslated-part", f"{path}.{name}", 1, f"is the same as in {default_locale}; translate it, or leave the locale out"
             )
@@ -99,7 +98,9 @@ def _same_parts(path: str, content: Content, default: Content, default_locale: s
 def _html(place: str, source: str) -> list[Finding]:
     reader = _HtmlReader(place)
     # Jinja2's tags as blanks and letters, so that lines stay what they are
-    reader.feed(_TAG.sub(lambda tag: re.sub(r"[^\n]", "x", tag[0]) if tag[0].startswith("{{") else re.sub(r"[^\n]", " ", tag[0]), source))
+    reader.feed(
+        JINJA_TAG.sub(lambda tag: re.sub(r"[^\n]", "x", tag[0]) if tag[0].startswith("{{") else re.sub(r"[^\n]", " ", tag[0]), source)
+    )
     reader.close()
     return reader.end()
 
@@ -127,7 +128,7 @@ class _HtmlReader(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = {name: value or "" for name, value in attrs}
-        if tag not in _VOID:
+        if tag not in VOID:
             self._open.append(_Open(tag, self.getpos()[0]))
         if tag == "img":
             if "alt" not in given:
@@ -142,13 +143,13 @@ class _HtmlReader(HTMLParser):
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.handle_starttag(tag, attrs)
-        if tag not in _VOID:
+        if tag not in VOID:
             self._open.pop()
 
     def handle_endtag(self, tag: str) -> None:
         names = [each.tag for each in self._open]
         if tag not in names:
-            if tag not in _LOOSE_ENDS and tag not in _VOID:
+            if tag not in _LOOSE_ENDS and tag not in VOID:
                 self._add("unbalanced-html", f"</{tag}> closes nothing")
             return
         while self._open[-1].tag != tag:

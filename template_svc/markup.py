@@ -10,9 +10,9 @@ from collections.abc import Collection
 import css_inline
 import mjml
 
+from template_svc.source_syntax import JINJA_TAG, VOID
 from template_svc.text_part import TextReader
 
-_TAG = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
 _RAW = re.compile(r"\{%[-+]?\s*raw\s*[-+]?%\}.*?\{%[-+]?\s*endraw\s*[-+]?%\}", re.DOTALL)
 _WORD = re.compile(r"<!--jinja(?P<comment>\d+)x-->|jinja(?P<word>\d+)x(?:=\"\")?")
 _BETWEEN = re.compile(r"(?<=>)(?P<inside>(?:\s*jinja\d+x)+\s*)(?=<)")
@@ -20,20 +20,17 @@ _MJML_LEFT = re.compile(r"</?(mj-[a-z-]+)")
 _INLINE_STYLE = re.compile(r"<mj-style\b[^>]*\binline\s*=\s*[\"']inline[\"'][^>]*>(?P<css>.*?)</mj-style>", re.DOTALL)
 _STYLE = re.compile(r"<style\b[^>]*>(?P<css>.*?)</style>", re.DOTALL | re.IGNORECASE)
 
-
 # The libraries recurse: a deeper document ends the process, or takes it seconds.
 MAX_DEPTH = 200
 # Rules times elements: putting styles in compares each with each, 50 million a second.
 MAX_MATCHES = 20_000_000
 _ELEMENT = re.compile(r"<(?P<end>/?)(?P<name>[a-zA-Z][^\s/>]*)(?:[^<>\"']|\"[^\"]*\"|'[^']*')*+(?P<empty>/?)>")
-_VOID = frozenset({"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"})
-
-
+# Tags and comments.
 MAX_UNCLOSED = 100
 
 
 class MarkupFault(Exception):
-    """A source that can't be read as MJML; the message is for its author."""
+    """A source that can't be read as MJML or HTML; the message is for its author."""
 
 
 def html_of_mjml(source: str) -> str:
@@ -124,14 +121,15 @@ def _taken_out(source: str, *, comments: bool = True) -> tuple[str, list[str]]:
     def word(found: re.Match[str]) -> str:
         return f"jinja{numbers.setdefault(found[0], len(numbers))}x"
 
+    plain = JINJA_TAG.sub(word, _RAW.sub(word, source))
+    tags = list(numbers)
+
     def commented(found: re.Match[str]) -> str:
-        tags = list(numbers)
         if any(tags[int(number)].startswith("{{") for number in re.findall(r"jinja(\d+)x", found["inside"])):
             return found[0]
         return re.sub(r"jinja(\d+)x", r"<!--jinja\1x-->", found["inside"])
 
-    plain = _TAG.sub(word, _RAW.sub(word, source))
-    return (_BETWEEN.sub(commented, plain) if comments else plain), list(numbers)
+    return (_BETWEEN.sub(commented, plain) if comments else plain), tags
 
 
 def _depth(source: str) -> int:
@@ -139,7 +137,7 @@ def _depth(source: str) -> int:
     for found in _ELEMENT.finditer(source):
         if found["end"]:
             depth = max(0, depth - 1)
-        elif not found["empty"] and found["name"].lower() not in _VOID:
+        elif not found["empty"] and found["name"].lower() not in VOID:
             depth += 1
             deepest = max(deepest, depth)
     return deepest

@@ -7,7 +7,7 @@ from google.protobuf.struct_pb2 import Struct, Value
 
 from clarion.template.v1 import template_pb2
 from template_svc.blocks import PLATFORMS
-from template_svc.models import Content
+from template_svc.models import SOURCES, Content
 
 # Greater numbers have lost their last digits on the way already; as an int they would show digits that were not sent.
 _MAX_INTEGRAL = 2.0**63
@@ -27,7 +27,7 @@ def content_to_bytes(content: Content) -> bytes:
 
 def content_to_proto(content: Content, message: template_pb2.Content) -> None:
     """Fills `message`."""
-    for name in ("subject", "mjml", "html", "text", "title", "body", "image"):
+    for name in SOURCES:
         value = getattr(content, name)
         if value:
             setattr(message, name, value)

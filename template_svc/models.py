@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 # The parts that are texts, apart from `data`, `image` and the platforms' blocks of a push.
 TEXTS = ("subject", "mjml", "html", "text", "title", "body")
+SOURCES = (*TEXTS, "image")
 # Between the context and the text of a message, as in gettext's own files.
 _CONTEXT = "\x04"
 
@@ -174,9 +175,13 @@ def finished_contents(
     """See `NewVersion.finished`."""
     finished = {locale: with_derived(content, derived.get(locale, {})) for locale, content in contents.items()}
     for locale, catalog in catalogs.items():
-        used = {"source": default_locale, "formula": catalog["formula"], "forms": catalog["forms"]}
-        finished[locale] = replace(finished[default_locale], catalog=used)
+        finished[locale] = translated(finished[default_locale], default_locale, catalog)
     return finished
+
+
+def translated(content: Content, source_locale: str, catalog: Mapping[str, Any]) -> Content:
+    """The content of `source_locale` as a catalogue translates it."""
+    return replace(content, catalog={"source": source_locale, "formula": catalog["formula"], "forms": catalog["forms"]})
 
 
 def with_parts(content: Content, parts: Mapping[str, str]) -> Content:

@@ -430,6 +430,13 @@ def raise_missing(value: Undefined) -> NoReturn:
     value._fail_with_undefined_error()  # noqa: SLF001  Jinja2 has no public way
 
 
+def no_missing(*values: Any) -> None:
+    """Lets the first missing value name itself, before Python complains about its type."""
+    for value in values:
+        if isinstance(value, StrictMissing):
+            raise_missing(value)
+
+
 def _refuse(value: Any, description: str) -> Any:
     """Raises TemplateFault; for a missing value MissingValue, which says more. An `if` without `else` is nothing, and passes."""
     if isinstance(value, StrictMissing):

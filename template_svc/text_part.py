@@ -4,12 +4,13 @@ import re
 from collections.abc import Callable
 from html.parser import HTMLParser
 
+from template_svc.source_syntax import VOID
+
 _BLANK_LINES = re.compile(r"\n{3,}")
 _SPACES = re.compile(r"\s+")
 _APART = frozenset({"blockquote", "h1", "h2", "h3", "h4", "h5", "h6", "ol", "p", "table", "ul"})
 _BLOCKS = _APART | {"address", "article", "body", "dd", "div", "dl", "dt", "footer", "header", "hr", "li", "main", "pre", "section", "tr"}
 _UNREAD = frozenset({"head", "noscript", "script", "style", "title"})
-_VOID = frozenset({"br", "hr", "img", "input", "link", "meta"})
 
 
 class TextReader(HTMLParser):
@@ -35,10 +36,10 @@ class TextReader(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = {name: value or "" for name, value in attrs}
         if self._hidden:
-            self._hidden += [] if tag in _VOID else [tag]
+            self._hidden += [] if tag in VOID else [tag]
         elif tag in _UNREAD:
             self._unread += 1
-        elif "display:none" in given.get("style", "").replace(" ", "") and tag not in _VOID:
+        elif "display:none" in given.get("style", "").replace(" ", "") and tag not in VOID:
             self._hidden.append(tag)  # such as the line that only the list of an inbox shows
         elif tag == "br":
             self._end_line()

@@ -18,7 +18,7 @@ import orjson
 from mesh.errors import FieldViolation, ServiceError
 from template_svc.blocks import PLATFORMS
 from template_svc.errors import InvalidContents, InvalidVariable, MissingVariable, OutputTooLarge, RenderFailed, RenderTooSlow
-from template_svc.models import Channel, Content, ContentKey, VersionDraft
+from template_svc.models import SOURCES, Channel, Content, ContentKey, VersionDraft
 
 LENGTH = struct.Struct("<I")
 # kind, microseconds of processor time, bytes of the payload
@@ -97,8 +97,7 @@ def unpack_error(payload: bytes) -> ServiceError:
 
 def parts_of(content: Content) -> dict[str, Any]:
     """The parts that are not empty, as plain data."""
-    names = ("subject", "mjml", "html", "text", "title", "body", "image")
-    parts: dict[str, Any] = {name: value for name in names if (value := getattr(content, name))}
+    parts: dict[str, Any] = {name: value for name in SOURCES if (value := getattr(content, name))}
     if content.data:
         parts["data"] = dict(content.data)
     if content.catalog:

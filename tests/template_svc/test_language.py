@@ -116,6 +116,7 @@ def test_what_the_filters_make(source: str, shown: str) -> None:
         ("{{ '2030-01-31'|date('vvvv') }}", "no pattern for the skeleton"),
         ("{{ '2030-01-31T15:04:05Z'|time(timezone='Mars/Olympus') }}", "IANA time zone"),
         ("{{ '2030-01-31T15:04:05Z'|time(timezone='../../etc/passwd') }}", "IANA time zone"),
+        ("{{ '2030-01-31T15:04:05Z'|time(timezone='localtime') }}", "IANA time zone"),
         ("{{ 'x'|number }}", "number must be a number"),
         ("{{ 1|currency }}", "currency needs the argument code"),
         ("{{ 1|currency('euro') }}", "ISO 4217"),

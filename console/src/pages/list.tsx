@@ -2,7 +2,7 @@ import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { get, type ApiError } from "../api";
 import type { ListNotificationsResponse, Notification } from "../api-types";
-import { Empty, Failure, Skeleton, Status, Time, asApiError } from "../parts/basics";
+import { Empty, Failure, More, Skeleton, Status, Time, asApiError } from "../parts/basics";
 import { FILTERS, Filters } from "../parts/filters";
 import { Link, query } from "../router";
 import { channelWord, words } from "../words";
@@ -63,15 +63,7 @@ export function List() {
       ) : (
         <>
           <Table rows={rows.value} />
-          <p class="foot">
-            {next.value ? (
-              <button type="button" onClick={() => void more()}>
-                {say.more}
-              </button>
-            ) : (
-              <span class="quiet">{say.end}</span>
-            )}
-          </p>
+          <More more={next.value ? () => void more() : null} />
         </>
       )}
     </>

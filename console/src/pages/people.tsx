@@ -2,7 +2,7 @@ import { useEffect } from "preact/hooks";
 import { useSignal } from "@preact/signals";
 import { get, type ApiError } from "../api";
 import type { ListUsersResponse, User } from "../api-types";
-import { Empty, Failure, Skeleton, Time, asApiError } from "../parts/basics";
+import { Empty, Failure, More, Skeleton, Time, asApiError } from "../parts/basics";
 import { usePages } from "../parts/reading";
 import { Link, query, setQuery } from "../router";
 import { words } from "../words";
@@ -43,15 +43,7 @@ function All() {
   return (
     <>
       <Table rows={list.rows} />
-      <p class="foot">
-        {list.more ? (
-          <button type="button" onClick={list.more}>
-            {words.list.more}
-          </button>
-        ) : (
-          <span class="quiet">{words.list.end}</span>
-        )}
-      </p>
+      <More more={list.more} />
     </>
   );
 }

@@ -1,7 +1,7 @@
 import { useSignal } from "@preact/signals";
 import { post } from "../api";
 import type { ListVersionsResponse, LocaleReport, SendNotificationResponse, Template, TemplateVersion } from "../api-types";
-import { Ask, Empty, Failure, Skeleton, Time } from "../parts/basics";
+import { Ask, Empty, Failure, More, Skeleton, Time } from "../parts/basics";
 import { usePages, useRead } from "../parts/reading";
 import { Diff } from "../parts/template-diff";
 import { Preview, variablesOf } from "../parts/template-preview";
@@ -200,13 +200,7 @@ function Versions({ rows, chosen, published, more, onPublish }: VersionsProps) {
           ))}
         </tbody>
       </table>
-      {more && (
-        <p class="foot">
-          <button type="button" onClick={more}>
-            {words.list.more}
-          </button>
-        </p>
-      )}
+      <More more={more} end={false} />
     </section>
   );
 }

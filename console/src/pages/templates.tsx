@@ -1,5 +1,5 @@
 import type { ListTemplatesResponse, Template } from "../api-types";
-import { Empty, Failure, Skeleton, Time } from "../parts/basics";
+import { Empty, Failure, More, Skeleton, Time } from "../parts/basics";
 import { usePages } from "../parts/reading";
 import { Link } from "../router";
 import { channelWord, words } from "../words";
@@ -57,15 +57,7 @@ export function Templates() {
               ))}
             </tbody>
           </table>
-          <p class="foot">
-            {list.more ? (
-              <button type="button" onClick={list.more}>
-                {words.list.more}
-              </button>
-            ) : (
-              <span class="quiet">{words.list.end}</span>
-            )}
-          </p>
+          <More more={list.more} />
         </>
       )}
     </>

@@ -1,7 +1,7 @@
 import { useSignal } from "@preact/signals";
 import { post } from "../api";
 import type { ListWebhookDeliveriesResponse, ReplayWebhookDeliveriesResponse, WebhookAttempt, WebhookDelivery, WebhookEndpoint } from "../api-types";
-import { Failure, Skeleton, Time, asApiError } from "../parts/basics";
+import { Failure, More, Skeleton, Time, asApiError } from "../parts/basics";
 import { usePages, useRead } from "../parts/reading";
 import { Link } from "../router";
 import { may } from "../session";
@@ -61,13 +61,7 @@ export function Webhook({ id }: { id: string }) {
       <section aria-label={say.deliveries}>
         <h2>{say.deliveries}</h2>
         {list.rows.length === 0 ? <p class="quiet">{say.noDelivery}</p> : <Deliveries rows={list.rows} onReplay={(delivery) => void replay({ delivery_ids: [delivery] })} />}
-        {list.more && (
-          <p class="foot">
-            <button type="button" onClick={list.more}>
-              {words.list.more}
-            </button>
-          </p>
-        )}
+        <More more={list.more} end={false} />
       </section>
     </article>
   );

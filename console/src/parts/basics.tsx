@@ -83,6 +83,22 @@ export function Empty({ title, hint, alone, children }: { title: string; hint: s
   );
 }
 
+// The foot of a list whose pages are read one after the other; `more` is null at the end.
+export function More({ more, end = true }: { more: (() => void) | null; end?: boolean }) {
+  if (!more && !end) return null;
+  return (
+    <p class="foot">
+      {more ? (
+        <button type="button" onClick={more}>
+          {words.list.more}
+        </button>
+      ) : (
+        <span class="quiet">{words.list.end}</span>
+      )}
+    </p>
+  );
+}
+
 export function Skeleton({ rows = 6 }: { rows?: number }) {
   return (
     <div class="skeleton" role="status" aria-label={words.loading}>
