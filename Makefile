@@ -62,7 +62,7 @@ test: setup ## Run all tests (ARGS="tests/mesh -k deadline" narrows them, JOBS=1
 	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 .PHONY: test-fast
-test-fast: venv ## Run the tests that start no process: no database, no broker, under a minute
+test-fast: venv viewer ## Run the tests that start no process: no database, no broker, under a minute
 	@$(BIN)/python -m pytest -m "not processes" --hypothesis-profile=fast $(PARALLEL) $(ARGS)
 
 .PHONY: test-later
