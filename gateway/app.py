@@ -15,6 +15,7 @@ from clarion.user.v1 import (
     auth_service_pb2,
     erasure_service_pb2,
     policy_service_pb2,
+    preference_page_service_pb2,
     project_service_pb2,
     recipient_service_pb2,
     user_service_pb2,
@@ -68,6 +69,8 @@ from gateway.notifications.repository import NotificationRepository
 from gateway.notifications.use_cases import Notifications
 from gateway.notifications.watchers import ChangePoll, Watchers
 from gateway.partitions import Maintenance
+from gateway.preference_page.client import PreferencePageClient
+from gateway.preference_page.page import PreferencePage
 from gateway.rest import open_edge
 from gateway.sagas.clients import PeopleClient
 from gateway.sagas.erasure import Erasure, Erasures
@@ -125,6 +128,7 @@ SAGA_SERVICE = saga_service_pb2.DESCRIPTOR.services_by_name["SagaService"]
 BREAKER_SERVICE = breaker_service_pb2.DESCRIPTOR.services_by_name["BreakerService"]
 USER_SERVICE = user_service_pb2.DESCRIPTOR.services_by_name["UserService"]
 POLICY_SERVICE = policy_service_pb2.DESCRIPTOR.services_by_name["PolicyService"]
+PREFERENCE_PAGE_SERVICE = preference_page_service_pb2.DESCRIPTOR.services_by_name["PreferencePageService"]
 PROJECT_SERVICE = project_service_pb2.DESCRIPTOR.services_by_name["ProjectService"]
 AUTH_SERVICE = auth_service_pb2.DESCRIPTOR.services_by_name["AuthService"]
 PARTIAL_SERVICE = partial_service_pb2.DESCRIPTOR.services_by_name["PartialService"]
@@ -133,6 +137,7 @@ RECIPIENT_SERVICE = recipient_service_pb2.DESCRIPTOR.services_by_name["Recipient
 ERASURE_SERVICE = erasure_service_pb2.DESCRIPTOR.services_by_name["ErasureService"]
 RENDER_SERVICE = render_service_pb2.DESCRIPTOR.services_by_name["RenderService"]
 
+_OF_USERS = (USER_SERVICE, PROJECT_SERVICE, POLICY_SERVICE, PREFERENCE_PAGE_SERVICE, AUTH_SERVICE)
 DELETE_USER = f"/{USER_SERVICE.full_name}/DeleteUser"
 # What a gateway remembers of a person is forgotten when it is that old, and this much for a send that was on its way just then.
 _SWEEP_MARGIN_S = 60.0
@@ -157,7 +162,7 @@ async def open_app(settings: Settings, *, broker: Broker | None = None, credenti
         budget = MemoryBudget.of(settings.common)
         grace_s = settings.common.door_grace_s
         api = open_edge(dispatcher, health, cors_origins=settings.http.cors_origins)
-        pages = UnsubscribePage(api, UnsubscribeClient(parts.users))
+        pages = PreferencePage(UnsubscribePage(api, UnsubscribeClient(parts.users)), PreferencePageClient(parts.users))
         events = await _open_provider_events(stack, settings, parts, pages)
         edge = ConsolePages(events, read_built())
         grpc_door = serve_grpc(dispatcher, settings.grpc, health, budget=budget, grace_s=grace_s)
@@ -204,9 +209,7 @@ async def _open_parts(stack: AsyncExitStack, settings: Settings, broker: Broker 
     async def connect(peer: str, target: str, services: Sequence[ServiceDescriptor]) -> grpc.aio.Channel:
         return await stack.enter_async_context(open_peer(peer, target, identity=identity, settings=peers, services=services))
 
-    users = await connect(
-        "user_svc", peers.user_svc, [USER_SERVICE, PROJECT_SERVICE, POLICY_SERVICE, AUTH_SERVICE, RECIPIENT_SERVICE, ERASURE_SERVICE]
-    )
+    users = await connect("user_svc", peers.user_svc, [*_OF_USERS, RECIPIENT_SERVICE, ERASURE_SERVICE])
     templates = await connect("template_svc", peers.template_svc, [TEMPLATE_SERVICE, PARTIAL_SERVICE, RENDER_SERVICE])
     checks = (
         Check("database", database.ping),
@@ -297,7 +300,7 @@ async def _wire(stack: AsyncExitStack, settings: Settings, parts: _Parts) -> tup
     }
     for service, servicer in servicers.items():
         dispatcher.add(service, servicer)
-    for service in (USER_SERVICE, PROJECT_SERVICE, POLICY_SERVICE, AUTH_SERVICE):
+    for service in _OF_USERS:
         dispatcher.add_remote(service, parts.users)
     _add_sagas(stack, settings, parts, dispatcher, watchers=watchers, users=users)
     dispatcher.add_remote(TEMPLATE_SERVICE, parts.templates)

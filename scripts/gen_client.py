@@ -38,6 +38,7 @@ RESOURCES = {
     "ChangeService": ("changes", "Changes", "Change"),
     "ProjectService": ("projects", "Projects", "Project"),
     "PolicyService": ("policies", "Policies", ""),
+    "PreferencePageService": ("preference_pages", "PreferencePages", ""),
     "WebhookService": ("webhooks", "Webhooks", "WebhookEndpoint"),
 }
 _SCALARS = {

@@ -9,6 +9,7 @@ from clarion.user.v1 import (
     auth_service_pb2,
     erasure_service_pb2,
     policy_service_pb2,
+    preference_page_service_pb2,
     project_service_pb2,
     recipient_service_pb2,
     user_service_pb2,
@@ -49,6 +50,9 @@ from user_svc.erasure.use_cases import Erasure
 from user_svc.policies.repository import PolicyRepository
 from user_svc.policies.servicer import PolicyServicer
 from user_svc.policies.use_cases import Policies, RuleBook
+from user_svc.preference_page.repository import PageRepository
+from user_svc.preference_page.servicer import PreferencePageServicer
+from user_svc.preference_page.use_cases import Brands, PreferencePages
 from user_svc.preferences.repository import PreferenceRepository
 from user_svc.preferences.unsubscribing import SEALED_FOR as LINKS
 from user_svc.preferences.unsubscribing import UnsubscribeLinks, Unsubscribing
@@ -71,6 +75,7 @@ NAME = "user_svc"
 USER_SERVICE = user_service_pb2.DESCRIPTOR.services_by_name["UserService"]
 AUTH_SERVICE = auth_service_pb2.DESCRIPTOR.services_by_name["AuthService"]
 POLICY_SERVICE = policy_service_pb2.DESCRIPTOR.services_by_name["PolicyService"]
+PREFERENCE_PAGE_SERVICE = preference_page_service_pb2.DESCRIPTOR.services_by_name["PreferencePageService"]
 PROJECT_SERVICE = project_service_pb2.DESCRIPTOR.services_by_name["ProjectService"]
 RECIPIENT_SERVICE = recipient_service_pb2.DESCRIPTOR.services_by_name["RecipientService"]
 ERASURE_SERVICE = erasure_service_pb2.DESCRIPTOR.services_by_name["ErasureService"]
@@ -165,6 +170,9 @@ def _wire(settings: Settings, database: Database, passwords: PasswordHasher, rev
     contacts, links = ContactRepository(database), UnsubscribeLinks(Sealer(settings.sealing.secret, LINKS, old=settings.sealing.old))
     unsubscribing = Unsubscribing(links, contacts, PreferenceRepository(database), book, now=_now)
     dispatcher.add(RECIPIENT_SERVICE, RecipientServicer(Recipients(contacts, book, now=_now), suppressions, unsubscribing, links))
+    page_store = PageRepository(database)
+    pages = PreferencePages(links, page_store, PreferenceRepository(database), policies, book, now=_now)
+    dispatcher.add(PREFERENCE_PAGE_SERVICE, PreferencePageServicer(pages, Brands(page_store, now=_now), users))
     dispatcher.add(ERASURE_SERVICE, ErasureServicer(Erasure(ErasureRepository(database))))
     bootstrap = Bootstrap(
         settings.bootstrap,

@@ -102,6 +102,17 @@ delivery_policies = Table(
     Column("update_time", _TIME, nullable=False),
 )
 
+brands = Table(
+    "brands",
+    metadata,
+    _of_project(primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("color", Text, nullable=False),
+    Column("logo", Text, nullable=False),
+    Column("home_url", Text, nullable=False),
+    Column("update_time", _TIME, nullable=False),
+)
+
 # `texts` holds [name, description] by locale.
 categories = Table(
     "categories",

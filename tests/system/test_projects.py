@@ -19,7 +19,7 @@ from clarion.notification.v1 import change_service_pb2, dead_letter_service_pb2,
 from clarion.operations.v1 import breaker_service_pb2
 from clarion.options.v1 import options_pb2
 from clarion.template.v1 import partial_service_pb2, template_service_pb2
-from clarion.user.v1 import auth_service_pb2, policy_service_pb2, project_service_pb2, user_service_pb2
+from clarion.user.v1 import auth_service_pb2, policy_service_pb2, preference_page_service_pb2, project_service_pb2, user_service_pb2
 from clarion.webhook.v1 import webhook_service_pb2
 from devstack.client import Client, RefusedError
 from devstack.processes import API_KEY
@@ -34,6 +34,7 @@ pytestmark = [pytest.mark.system, pytest.mark.asyncio(loop_scope="session")]
 _FILES = (
     user_service_pb2, template_service_pb2, notification_service_pb2, dead_letter_service_pb2, saga_service_pb2, auth_service_pb2,
     breaker_service_pb2, partial_service_pb2, project_service_pb2, change_service_pb2, policy_service_pb2, webhook_service_pb2,
+    preference_page_service_pb2,
 )  # fmt: skip
 METHODS = [
     method
@@ -82,6 +83,8 @@ _OWN: dict[str, dict[str, Any]] = {
     "ListChanges": {},
     "GetDeliveryPolicy": {},
     "UpdateDeliveryPolicy": {"policy": {"rules": [{"category": "bobs", "choice": "CHOICE_DENY"}]}},
+    "GetBrand": {},
+    "UpdateBrand": {"brand": {"name": "Bob"}},
     "CreateCategory": {},
     "ListCategories": {},
     "DeleteCategory": {},
@@ -195,7 +198,7 @@ class Wall:
             f"/v1/users/{objects.user}", f"/v1/users/{objects.user}/preferences", f"/v1/users/{objects.user}/devices", "/v1/suppressions",
             f"/v1/templates/{objects.template}", f"/v1/templates/{objects.template}/versions", f"/v1/notifications/{objects.notification}",
             f"/v1/dead-letters/{objects.notification}?view=basic", f"/v1/dead-letter-jobs/{objects.job}", f"/v1/sagas/{objects.saga}",
-            "/v1/api-keys", "/v1/delivery-policy", f"/v1/categories/{objects.category}",
+            "/v1/api-keys", "/v1/delivery-policy", "/v1/brand", f"/v1/categories/{objects.category}",
             f"/v1/webhook-endpoints/{objects.endpoint}/deliveries", "/v1/webhook-endpoints", f"/v1/partials/{objects.partial}",
         )  # fmt: skip
         return [await self.alice.call("GET", path) for path in paths]

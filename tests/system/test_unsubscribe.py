@@ -82,11 +82,46 @@ async def test_the_page_does_not_promise_what_is_mandatory_by_now(system: System
     await system.client.call("DELETE", "/v1/categories/law")
 
 
+async def test_the_page_leads_to_all_choices(system: System) -> None:
+    """The link in the mail opens both pages; what was refused on the one is not ticked on the other."""
+    user, template, mail = await _mail(system, "all-choices@example.com", category="digests")
+    async with httpx.AsyncClient(base_url=system.processes.url) as browser:
+        refused = await browser.post(_path(mail))
+        found = re.search(r'href="\.\.(/preferences/[A-Za-z0-9_-]+)"', refused.text)
+        assert found is not None
+        page = await browser.get(found.group(1))
+        assert (page.status_code, page.headers["cache-control"], "<script" in page.text) == (200, "no-store", False)
+        assert 'value="digests:email">' in page.text
+        saved = await browser.post(
+            found.group(1), data={"shown": ["digests:email", "digests:push"], "want": ["digests:email", "digests:push"]}
+        )
+        assert (saved.status_code, saved.headers["location"].endswith("?saved")) == (303, True)
+        again = await browser.get(f"{found.group(1)}?saved")
+        assert ("Your choices are saved." in again.text, 'value="digests:email" checked>' in again.text) == (True, True)
+    assert (await system.client.settled(await system.client.send(user, "email", template, {"name": "Ada"})))["status"] == "sent"
+
+
+@pytest.mark.parametrize(
+    "form", [{}, {"want": "x"}, {"shown": ":email"}, {"shown": "a:fax"}, {"shown": "\x00:email"}, {"hours": "1", "quiet": "1"}]
+)
+async def test_an_odd_form_changes_nothing(system: System, form: dict[str, str]) -> None:
+    user = await system.client.create_user(f"odd-form-{abs(hash(str(form)))}@example.com")
+    path = (await system.client.call("POST", f"/v1/users/{user}:createPreferenceLink", {}))["path"]
+    async with httpx.AsyncClient(base_url=system.processes.url) as browser:
+        assert (await browser.post(path, data=form)).status_code in {303, 400}
+        assert (await browser.post(path, content=b"\xff\xfe=%zz&&&")).status_code == 303
+        assert (await browser.post(path, content=b"shown=a:email&" * 20_000)).status_code == 413
+        assert (await browser.put(path)).status_code == 405
+    preferences = await system.client.call("GET", f"/v1/users/{user}/preferences")
+    assert (preferences.get("rules", []), preferences.get("quiet_hours")) == ([], None)
+
+
 @pytest.mark.parametrize("token", ["x", "A" * 80, "%00", "..%2f..", "A" * 2000])
 async def test_a_link_that_is_not_ours_changes_nothing_and_says_so(system: System, token: str) -> None:
     async with httpx.AsyncClient(base_url=system.processes.url) as browser:
-        for answer in (await browser.get(f"/unsubscribe/{token}"), await browser.post(f"/unsubscribe/{token}")):
-            assert (answer.status_code, "not valid" in answer.text) == (404, True)
+        for path in (f"/unsubscribe/{token}", f"/preferences/{token}"):
+            for answer in (await browser.get(path), await browser.post(path)):
+                assert (answer.status_code, "not valid" in answer.text) == (404, True)
         assert (await browser.put("/unsubscribe/x")).status_code == 405
         assert (await browser.post("/unsubscribe/x", content=b"x" * 100_000)).status_code == 413
 

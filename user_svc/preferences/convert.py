@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from clarion.channel.v1 import channel_pb2
-from clarion.user.v1 import policy_pb2, preference_pb2
+from clarion.user.v1 import policy_pb2, preference_page_service_pb2, preference_pb2
 from mesh.errors import InvalidArgument
 from mesh.rpc.timestamps import to_timestamp
 from user_svc.fields import check_word
@@ -61,7 +61,10 @@ def quiet_hours_to_proto(hours: QuietHours | None) -> preference_pb2.QuietHours 
     return preference_pb2.QuietHours(start=f"{hours.start:%H:%M}", end=f"{hours.end:%H:%M}")
 
 
-def quiet_hours_from_proto(field: str, holder: preference_pb2.UpdatePreferencesRequest | policy_pb2.DeliveryPolicy) -> QuietHours | None:
+def quiet_hours_from_proto(
+    field: str,
+    holder: preference_pb2.UpdatePreferencesRequest | policy_pb2.DeliveryPolicy | preference_page_service_pb2.SavePreferencePageRequest,
+) -> QuietHours | None:
     """None where there are none. Raises InvalidArgument."""
     if not holder.HasField("quiet_hours"):
         return None

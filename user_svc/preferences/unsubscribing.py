@@ -1,4 +1,4 @@
-"""Unsubscribe links: who holds one may refuse e-mail of its category for its person, and nothing else (RFC 8058).
+"""Unsubscribe links: a POST to one refuses e-mail of its category for its person (RFC 8058). They open the person's page of choices too.
 
 A token is sealed, so that it shows neither person nor category, and names no address, so that it stays good when that changes. It does not
 expire: a link in a mail of last year still has to work.
@@ -18,6 +18,7 @@ from user_svc.preferences.use_cases import MandatoryCategories, PreferenceStore
 
 SEALED_FOR = "clarion unsubscribe links v1"
 _NAME = "unsubscribe"
+_PAGE = "preferences"
 _ID_BYTES = 16
 
 
@@ -70,18 +71,36 @@ class UnsubscribeLinks:
     def token(self, user_id: str, category: str, template: str = "") -> str:
         """The token of a person (canonical id), a category, and the template of the mail that it stands in."""
         about = f"{category}\0{template}" if template else category
-        sealed = self._sealer.seal(UUID(user_id).bytes + about.encode(), _NAME)
-        return base64.urlsafe_b64encode(sealed).decode().rstrip("=")
+        return _text(self._sealer.seal(UUID(user_id).bytes + about.encode(), _NAME))
+
+    def page_token(self, user_id: str) -> str:
+        """The token of the page on which a person (canonical id) chooses what they get. It unsubscribes from nothing."""
+        return _text(self._sealer.seal(UUID(user_id).bytes, _PAGE))
 
     def read(self, token: str) -> Link:
-        """What the link is about. Raises LinkInvalid."""
+        """What an unsubscribe link is about. Raises LinkInvalid."""
+        link = self._opened(token, _NAME)
+        if link is None:
+            raise LinkInvalid
+        return link
+
+    def read_page(self, token: str) -> tuple[str, str]:
+        """Whose page a link opens, and the category of the mail that it stands in: that of an unsubscribe link. Raises LinkInvalid."""
+        link = self._opened(token, _PAGE) or self.read(token)
+        return link.user_id, link.category
+
+    def _opened(self, token: str, name: str) -> Link | None:
         try:
             sealed = base64.b64decode(token.encode("ascii") + b"=" * (-len(token) % 4), altchars=b"-_", validate=True)
-            content = self._sealer.open(sealed, _NAME)
+            content = self._sealer.open(sealed, name)
         except (SealBroken, ValueError, binascii.Error):
-            raise LinkInvalid from None
+            return None
         category, _, template = content[_ID_BYTES:].decode().partition("\0")
         return Link(str(UUID(bytes=content[:_ID_BYTES])), category, template)
+
+
+def _text(sealed: bytes) -> str:
+    return base64.urlsafe_b64encode(sealed).decode().rstrip("=")
 
 
 class Unsubscribing:

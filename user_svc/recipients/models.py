@@ -1,5 +1,6 @@
 """What is asked and answered about recipients, and the decision."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -147,7 +148,7 @@ def decide(query: Query, contact: Contact | None, project: ProjectRules = NO_RUL
     if query.mandatory or query.category in project.mandatory:
         unreachable = query.channel is Channel.PUSH and not contact.devices
         return Verdict(Decision.SKIP, "no_device") if unreachable else Verdict(Decision.SEND, MANDATORY)
-    choice, rule = _choice(query, contact, project)
+    choice, rule = choice_of(query.channel, query.category, query.template, contact.rules, project.rules)
     if choice is Choice.DENY:
         return Verdict(Decision.SKIP, rule)
     if query.channel is Channel.PUSH and not contact.devices:
@@ -158,10 +159,12 @@ def decide(query: Query, contact: Contact | None, project: ProjectRules = NO_RUL
     return Verdict(Decision.SEND, rule, limit=project.limits.get(query.category))
 
 
-def _choice(query: Query, contact: Contact, project: ProjectRules) -> tuple[Choice, str]:
-    """The person's own most specific rule, or the project's."""
-    for layer, rules in (("preference", contact.rules), ("policy", project.rules)):
-        rule = most_specific(rules, query.channel, query.category, query.template)
+def choice_of(
+    channel: Channel, category: str, template: str, own: Sequence[PreferenceRule], projects: Sequence[PreferenceRule]
+) -> tuple[Choice, str]:
+    """What the person's own most specific rule says, or else the project's, and which rule that was."""
+    for layer, rules in (("preference", own), ("policy", projects)):
+        rule = most_specific(rules, channel, category, template)
         if rule is not None:
             return rule.choice, f"{layer}:{rule.about}"
     return Choice.ALLOW, "default"

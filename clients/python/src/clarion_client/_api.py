@@ -157,6 +157,17 @@ UPDATE_CATEGORY = Call(
     "/clarion.user.v1.PolicyService/UpdateCategory", "PATCH", "/v1/categories/{id}", body="category", answer="category", idempotent=True
 )
 DELETE_CATEGORY = Call("/clarion.user.v1.PolicyService/DeleteCategory", "DELETE", "/v1/categories/{id}", idempotent=True)
+CREATE_PREFERENCE_LINK = Call(
+    "/clarion.user.v1.PreferencePageService/CreatePreferenceLink",
+    "POST",
+    "/v1/users/{user_id}:createPreferenceLink",
+    body="*",
+    idempotent=True,
+)
+GET_BRAND = Call("/clarion.user.v1.PreferencePageService/GetBrand", "GET", "/v1/brand", answer="brand", idempotent=True)
+UPDATE_BRAND = Call(
+    "/clarion.user.v1.PreferencePageService/UpdateBrand", "PATCH", "/v1/brand", body="brand", answer="brand", idempotent=True
+)
 CREATE_PROJECT = Call("/clarion.user.v1.ProjectService/CreateProject", "POST", "/v1/projects", body="project", answer="project")
 GET_PROJECT = Call("/clarion.user.v1.ProjectService/GetProject", "GET", "/v1/projects/{id}", answer="project", idempotent=True)
 LIST_PROJECTS = Call("/clarion.user.v1.ProjectService/ListProjects", "GET", "/v1/projects", idempotent=True)

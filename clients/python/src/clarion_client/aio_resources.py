@@ -14,6 +14,7 @@ from clarion_client.models import (
     ApiKey,
     BatchSendNotificationsResponse,
     BatchUpsertUsersResponse,
+    Brand,
     Breaker,
     BreakerForce,
     BulkSendResult,
@@ -23,6 +24,7 @@ from clarion_client.models import (
     Channel,
     Content,
     CreateApiKeyResponse,
+    CreatePreferenceLinkResponse,
     CreateWebhookEndpointResponse,
     DeadLetter,
     DeadLetterCause,
@@ -1044,6 +1046,36 @@ class AsyncPolicies(AsyncResource):
         id: Its id.
         """
         await self._unary(api.DELETE_CATEGORY, v.body_of(id=id), lambda answer: None, timeout_s)
+
+
+class AsyncPreferencePages(AsyncResource):
+    """Keeps what the page is made of on which people choose what they get, and reads and writes it for who holds a link."""
+
+    async def create_preference_link(self, user_id: str, *, timeout_s: float | None = None) -> CreatePreferenceLinkResponse:
+        """Makes a link to a person's page, for an application's own settings or a message of its own. It does not expire and ends with
+        the person; who holds it may change their preferences, and sees no address or name.
+
+        user_id: The person: an id of ours, or the project's own.
+        """
+        return await self._unary(
+            api.CREATE_PREFERENCE_LINK, v.body_of(user_id=user_id), lambda answer: v.decode(CreatePreferenceLinkResponse, answer), timeout_s
+        )
+
+    async def get_brand(self, *, timeout_s: float | None = None) -> Brand:
+        """Reads how the project's pages look."""
+        return await self._unary(api.GET_BRAND, v.body_of(), lambda answer: v.decode(Brand, answer), timeout_s)
+
+    async def update_brand(
+        self, *, brand: Brand | Mapping[str, Any], update_mask: str | None = None, timeout_s: float | None = None
+    ) -> Brand:
+        """Changes the fields in the mask, all or none.
+
+        brand: The new values.
+        update_mask: The fields to change (AIP-134). Empty means every field that is set in `brand`; "*" means all of them.
+        """
+        return await self._unary(
+            api.UPDATE_BRAND, v.body_of(brand=brand, update_mask=update_mask), lambda answer: v.decode(Brand, answer), timeout_s
+        )
 
 
 class AsyncProjects(AsyncResource):

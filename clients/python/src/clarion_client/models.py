@@ -402,6 +402,28 @@ class BatchUpsertUsersResponse:
 
 
 @dataclass(frozen=True)
+class Brand:
+    """How a project looks on the pages that people open from its mails."""
+
+    name: str = stored(default="", metadata={"read": v.same})
+    """What people know the project as, such as "Lovelace Books"; empty means the project's `display_name`."""
+    color: str = stored(default="", metadata={"read": v.same})
+    """The colour of buttons, such as "#1a4fa0". It needs a contrast of 4.5 to 1 with white (WCAG 2.2, 1.4.3), since their text is
+    white.
+    """
+    logo: str = stored(default="", metadata={"read": v.same})
+    """A PNG, JPEG, GIF or WebP picture of at most 48 KiB as a `data:` URI (RFC 2397). Pages contain it, so that opening one asks no
+    other server for anything.
+    """
+    home_url: str = stored(default="", metadata={"read": v.same})
+    """Where the name leads, an `https://` address; empty means nowhere."""
+    update_time: datetime | None = stored(default=None, metadata={"read": v.time})
+    """When it was last changed; unset when it never was."""
+    etag: str = stored(default="", metadata={"read": v.same})
+    """Stands for this state (AIP-154). Over REST it is the ETag."""
+
+
+@dataclass(frozen=True)
 class Breaker:
     """Holds calls to a provider back while it fails. All workers share it."""
 
@@ -604,6 +626,14 @@ class CreateApiKeyResponse:
     """The key's description."""
     secret: str = stored(default="", metadata={"read": v.same})
     """The key itself. It is shown this once and kept only as a hash."""
+
+
+@dataclass(frozen=True)
+class CreatePreferenceLinkResponse:
+    """Holds the link."""
+
+    path: str = stored(default="", metadata={"read": v.same})
+    """Path of the page, such as "/preferences/Zm9v": put the public address of the gateways before it."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,83 @@
+"""Pages for people who have followed a link of a mail: without script, in one answer, asking no other server for anything."""
+
+import base64
+import hashlib
+import html
+from http import HTTPStatus
+from typing import NamedTuple
+
+from transcoding.asgi import Receive, Scope, Send, send_response
+
+# Where the page of all choices is; that of one mail leads there.
+PREFERENCES = "/preferences/"
+_COLOR = "#1a4fa0"
+_STYLE = (
+    "body{font:1.05rem/1.5 system-ui,sans-serif;max-width:36rem;margin:3rem auto;padding:0 1rem;color:#1a1a1a;background:#fff}"
+    "h1{font-size:1.5rem;line-height:1.25}a{color:inherit}"
+    "button{font:inherit;padding:.6rem 1.4rem;border:0;border-radius:.3rem;color:#fff;background:COLOR;cursor:pointer}"
+    "button.quiet{background:none;color:inherit;border:1px solid currentColor}"
+    ".brand{display:flex;align-items:center;gap:.75rem;font-weight:600;text-decoration:none}.brand img{max-height:3rem;max-width:12rem}"
+    "fieldset{border:0;border-top:1px solid #8884;margin:0;padding:1rem 0}legend{float:left;width:100%;font-weight:600;padding:0}"
+    "legend+*{clear:both}fieldset p{margin:.1rem 0 .4rem;opacity:.8}"
+    "label{display:inline-flex;align-items:center;gap:.5rem;margin-inline-end:1.5rem;min-height:2.5rem}input[type=checkbox]{width:1.2rem;height:1.2rem;accent-color:COLOR}input[type=time]{font:inherit}"
+    "[role=status],[role=alert]{padding:.6rem .9rem;border-inline-start:.3rem solid COLOR;background:#8882}"
+    "form>button{margin:1rem .8rem 0 0}"
+    "@media(prefers-color-scheme:dark){body{color:#eee;background:#161616}button:not(.quiet){outline:1px solid #fff6}}"
+)
+_NOTHING = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'"
+_HEADERS = [
+    ("content-type", "text/html; charset=utf-8"),
+    ("cache-control", "no-store"),
+    ("referrer-policy", "no-referrer"),
+    ("x-content-type-options", "nosniff"),
+    ("x-robots-tag", "noindex"),
+]
+
+
+class HtmlPage(NamedTuple):
+    """A page. `content` and `banner`, what stands above the heading, are HTML; `color` is that of buttons, "#1a4fa0"."""
+
+    language: str
+    title: str
+    content: str
+    banner: str = ""
+    color: str = _COLOR
+
+
+async def send_page(send: Send, status: HTTPStatus, page: HtmlPage, *, head: bool = False) -> None:
+    """The page as an answer. Its style is allowed by its hash, pictures only where the page holds them itself."""
+    style = _STYLE.replace("COLOR", page.color or _COLOR)
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    policy = f"{_NOTHING}; style-src 'sha256-{digest}'; img-src data:; form-action 'self'"
+    title = html.escape(page.title)
+    text = (
+        f'<!doctype html><html lang="{html.escape(page.language)}"><head><meta charset="utf-8"><title>{title}</title>'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{style}</style></head>'
+        f"<body><main>{page.banner}<h1>{title}</h1>{page.content}</main></body></html>"
+    )
+    await send_response(send, status, [*_HEADERS, ("content-security-policy", policy)], text.encode(), head=head)
+
+
+def paragraph(text: str) -> str:
+    """Text as a paragraph of HTML."""
+    return f"<p>{html.escape(text)}</p>"
+
+
+async def read_body(receive: Receive, most: int) -> bytes | None:
+    """The request's body; None when it has more than `most` bytes or does not end."""
+    body, more = bytearray(), True
+    while more:
+        event = await receive()
+        if event["type"] != "http.request":
+            return None
+        body += event.get("body", b"")
+        more = event.get("more_body", False)
+        if len(body) > most:
+            return None
+    return bytes(body)
+
+
+def reader_language(scope: Scope) -> str:
+    """The reader's first language, where the person's is not known."""
+    accepted = dict(scope["headers"]).get(b"accept-language", b"").decode("latin-1")
+    return str(accepted.partition(",")[0].partition(";")[0].strip())

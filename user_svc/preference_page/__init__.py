@@ -1,0 +1,1 @@
+"""The page on which a person chooses what they get, and how a project's pages look."""
