@@ -5,6 +5,7 @@ Who holds the link may choose, without cookies or signing in: it shows no addres
 
 import html
 import logging
+import re
 from http import HTTPStatus
 from typing import Protocol
 from urllib.parse import parse_qs, quote
@@ -27,6 +28,8 @@ _DEADLINE_S = 5.0
 # 200 categories on two channels, each twice: as shown and as chosen.
 _MOST_BODY = 128 * 1024
 _SAVED = b"saved"
+# A form that the page did not make may name anything.
+_CATEGORY = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 
 
 class Pages(Protocol):
@@ -102,7 +105,7 @@ def _choices(body: bytes) -> Choices:
     want, wanted = set(form.get("want", ())), {}
     for name in form.get("shown", ()):
         category, _, channel = name.rpartition(":")
-        if category and channel in CHANNELS:
+        if _CATEGORY.fullmatch(category) and channel in CHANNELS:
             wanted[category, channel] = name in want
     hours = None
     if "hours" in form:

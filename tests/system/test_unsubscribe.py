@@ -101,14 +101,20 @@ async def test_the_page_leads_to_all_choices(system: System) -> None:
     assert (await system.client.settled(await system.client.send(user, "email", template, {"name": "Ada"})))["status"] == "sent"
 
 
-@pytest.mark.parametrize(
-    "form", [{}, {"want": "x"}, {"shown": ":email"}, {"shown": "a:fax"}, {"shown": "\x00:email"}, {"hours": "1", "quiet": "1"}]
-)
-async def test_an_odd_form_changes_nothing(system: System, form: dict[str, str]) -> None:
-    user = await system.client.create_user(f"odd-form-{abs(hash(str(form)))}@example.com")
+async def test_an_odd_form_changes_nothing(system: System) -> None:
+    forms: tuple[dict[str, str], ...] = (
+        {},
+        {"want": "x"},
+        {"shown": ":email"},
+        {"shown": "a:fax"},
+        {"shown": "\x00:email"},
+        {"hours": "1", "quiet": "1"},
+    )
+    user = await system.client.create_user("odd-form@example.com")
     path = (await system.client.call("POST", f"/v1/users/{user}:createPreferenceLink", {}))["path"]
     async with httpx.AsyncClient(base_url=system.processes.url) as browser:
-        assert (await browser.post(path, data=form)).status_code in {303, 400}
+        answers = [(await browser.post(path, data=form)).status_code for form in forms]
+        assert answers == [303, 303, 303, 303, 303, 400]
         assert (await browser.post(path, content=b"\xff\xfe=%zz&&&")).status_code == 303
         assert (await browser.post(path, content=b"shown=a:email&" * 20_000)).status_code == 413
         assert (await browser.put(path)).status_code == 405
