@@ -59,7 +59,8 @@ class UserServicer(UserServiceServicer):
         return rpc.UpdateUserResponse(user=user_to_proto(user))
 
     async def BatchUpsertUsers(self, request: rpc.BatchUpsertUsersRequest, context: object) -> rpc.BatchUpsertUsersResponse:
-        results = await self._users.upsert_users(current().caller, [_person(user) for user in request.users])
+        etags = {index: user.etag for index, user in enumerate(request.users) if user.etag}
+        results = await self._users.upsert_users(current().caller, [_person(user) for user in request.users], etags)
         written = sum(isinstance(result, str) for result in results)
         return rpc.BatchUpsertUsersResponse(results=map(upsert_result_to_proto, results), written_count=written)
 

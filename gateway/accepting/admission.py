@@ -29,6 +29,7 @@ _PROBE_INTERVAL_S = 1.0
 _LINGER_S = 0.002
 _COMPLETE_LINGER_S = 0.01
 _KEY = "clarion:idem:"
+_RECIPIENT = "clarion:rate:r:"
 
 # ARGV: interval and burst (µs) of the caller's and of the recipient's limit, claim TTL (ms), then a JSON array with, per request:
 # idempotency key or "", value of the claim ("P", fingerprint in hex, token in hex), caller's key, recipient's key. Answers 4 numbers or
@@ -88,10 +89,15 @@ for i = 1, #done, 2 do redis.call('SET', done[i], done[i + 1], 'EX', ARGV[1]) en
 return 1
 """
 
-# A claim may have run out and be someone else's by now: only its own value is taken back.
+# ARGV: interval (µs) of the recipient's limit, then a JSON array with, per request: idempotency key or "", value of the claim, recipient's
+# key. A claim may have run out and be someone else's by now: only its own value is taken back.
 _RELEASE = """
-for i, key in ipairs(KEYS) do
-  if redis.call('GET', key) == ARGV[i] then redis.call('DEL', key) end
+local given = cjson.decode(ARGV[2])
+for i = 1, #given, 3 do
+  local key, value, recipient = given[i], given[i + 1], given[i + 2]
+  if key ~= '' and redis.call('GET', key) == value then redis.call('DEL', key) end
+  local arrival = redis.call('GET', recipient)
+  if arrival then redis.call('SET', recipient, string.format('%.0f', arrival - ARGV[1]), 'KEEPTTL') end
 end
 return 1
 """
@@ -115,7 +121,7 @@ class Admission:
         self._completions: Batcher[tuple[Claim, bytes], None] = Batcher(
             self._store, max_items=max_batch, linger_s=_COMPLETE_LINGER_S, name="completion"
         )
-        self._releases: Batcher[Claim, None] = Batcher(self._forget, max_items=max_batch, name="release")
+        self._releases: Batcher[Ask, None] = Batcher(self._forget, max_items=max_batch, name="release")
         self._probe: asyncio.Task[None] | None = None
         self._background: set[asyncio.Task[object]] = set()
         self._local_admissions = meter().create_counter(
@@ -141,10 +147,14 @@ class Admission:
         if done and not self.degraded:
             self._start(self._completions.submit_all(done))
 
-    async def release(self, claim: Claim) -> None:
-        """Gives up the claim of a request that was refused, so that it can be repeated at once."""
-        if not self.degraded:
-            await self._releases.submit(claim)
+    async def release(self, ask: Ask) -> None:
+        """Gives back what an admitted request took that came to nothing: its claim, so that it can be repeated at once, and its turn of the
+        recipient's limit, since nothing is sent. Its turn of the caller's limit is used up: asking costs as much as sending.
+        """
+        if self.degraded:
+            self._local.give_back("r:" + ask.recipient, self._recipient)
+        else:
+            await self._releases.submit(ask)
 
     async def close(self) -> None:
         """Waits for what is under way."""
@@ -167,8 +177,7 @@ class Admission:
             return self._admit_locally(asks)
         wanted: list[str] = []
         for caller, recipient, claim in asks:
-            key, value = ("", "") if claim is None else (_KEY + claim.digest.hex(), claim.pending)
-            wanted += (key, value, "clarion:rate:c:" + caller, "clarion:rate:r:" + recipient)
+            wanted += (*_pending(claim), "clarion:rate:c:" + caller, _RECIPIENT + recipient)
         try:
             flat = await self._admit_script(args=[*self._prefix, json.dumps(wanted)])
         except (RedisError, OSError) as error:
@@ -208,12 +217,15 @@ class Admission:
             self._lost(error)
         return [None] * len(done)
 
-    async def _forget(self, claims: Sequence[Claim]) -> Sequence[None]:
+    async def _forget(self, asks: Sequence[Ask]) -> Sequence[None]:
+        given: list[str] = []
+        for ask in asks:
+            given += (*_pending(ask.claim), _RECIPIENT + ask.recipient)
         try:
-            await self._release_script(keys=[_KEY + claim.digest.hex() for claim in claims], args=[claim.pending for claim in claims])
+            await self._release_script(args=[self._recipient.interval_us, json.dumps(given)])
         except (RedisError, OSError) as error:
             self._lost(error)
-        return [None] * len(claims)
+        return [None] * len(asks)
 
     def _lost(self, error: Exception) -> None:
         if self._probe is None:
@@ -230,3 +242,7 @@ class Admission:
             log.warning("redis is back; admitting under shared limits")
             self._probe = None
             return
+
+
+def _pending(claim: Claim | None) -> tuple[str, str]:
+    return ("", "") if claim is None else (_KEY + claim.digest.hex(), claim.pending)

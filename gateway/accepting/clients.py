@@ -133,6 +133,9 @@ class UserClient:
         self._ensured: Batcher[tuple[str, Addressee], str | None] = Batcher(
             lambda asked: in_parts(self._ensure, asked), max_items=_MAX_USERS, max_concurrent=2, name="addressees"
         )
+        self._sought: Batcher[tuple[str, Addressee], str | None] = Batcher(
+            lambda asked: in_parts(self._seek, asked), max_items=_MAX_USERS, max_concurrent=2, name="sought-addressees"
+        )
 
     async def find(self, project: str, reference: str) -> str | None:
         """Our id of the project's person who has this id, ours or the project's own; None when there is none. Raises PeerUnavailable."""
@@ -141,13 +144,22 @@ class UserClient:
         # what is remembered for longer counts only while the service is down
         return found if found == reference else await self._known.ask(self._asked.submit, asked, "the user")
 
+    async def find_addressee(self, project: str, addressee: Addressee) -> str | None:
+        """Our id of the user who has the address; None when no one has. Raises InvalidArgument or PeerUnavailable."""
+        return await self._of_address(self._sought, project, addressee)
+
     async def ensure(self, project: str, addressee: Addressee) -> str:
         """Our id of the user who has the address, made where there is none. Raises InvalidArgument or PeerUnavailable."""
-        address = Address(project, addressee.email.lower())
-        found = await self._addresses.ask(lambda _: self._ensured.submit((project, addressee)), address, "the user")
+        found = await self._of_address(self._ensured, project, addressee)
         assert found is not None
+        return found
+
+    async def _of_address(self, asked: Batcher[tuple[str, Addressee], str | None], project: str, addressee: Addressee) -> str | None:
+        address = Address(project, addressee.email.lower())
+        found = await self._addresses.ask(lambda _: asked.submit((project, addressee)), address, "the user")
         self._addresses.learn(address, found)
-        self._known.learn(UserReference(project, found), found)
+        if found is not None:
+            self._known.learn(UserReference(project, found), found)
         return found
 
     def forget(self, user_id: str) -> None:
@@ -158,13 +170,17 @@ class UserClient:
     async def close(self) -> None:
         """Waits for what is under way."""
         await self._asked.close()
+        await self._sought.close()
         await self._ensured.close()
 
-    async def _ensure(self, asked: Sequence[tuple[str, Addressee]]) -> Sequence[str | ServiceError | None]:
+    async def _ensure(self, asked: Sequence[tuple[str, Addressee]], *, only_existing: bool = False) -> Sequence[str | ServiceError | None]:
         _detach()
         users = [NewUser(project=project, **addressee._asdict()) for project, addressee in asked]
-        response = await self._stub.BatchEnsureUsers(BatchEnsureUsersRequest(users=users))
-        return list(response.ids)
+        response = await self._stub.BatchEnsureUsers(BatchEnsureUsersRequest(users=users, only_existing=only_existing))
+        return [found or None for found in response.ids]
+
+    async def _seek(self, asked: Sequence[tuple[str, Addressee]]) -> Sequence[str | ServiceError | None]:
+        return await self._ensure(asked, only_existing=True)
 
     async def _ask(self, references: Sequence[UserReference]) -> Sequence[str | None]:
         _detach()

@@ -105,6 +105,11 @@ class LocalLimiter:
             self._arrivals = {key: arrival for key, arrival in self._arrivals.items() if arrival > now_us}
         return None
 
+    def give_back(self, key: str, limit: RateLimit) -> None:
+        """Returns one turn of a limit."""
+        if key in self._arrivals:
+            self._arrivals[key] -= limit.interval_us
+
     def left(self, key: str, limit: RateLimit, now_us: int) -> tuple[int, int]:
         """Requests left in the limit and the µs until it is full again."""
         ahead = max(0, self._arrivals.get(key, 0) - now_us)

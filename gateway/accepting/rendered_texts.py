@@ -40,6 +40,8 @@ class RenderedTexts:
             raise TextTooLarge(rendered.violations[0].field, rendered.violations[0].description)
 
     async def _locale_of(self, draft: Draft, template: TemplateSummary) -> str:
+        if draft.to is not None and not draft.user_id:
+            return draft.to.locale  # of someone who is a user once this is accepted
         query = RecipientQuery(user_id=draft.user_id, channel=channel_pb2.Channel.ValueType(draft.channel), mandatory=template.mandatory)
         [recipient] = await self._recipients.resolve([query])
         return "" if isinstance(recipient, ServiceError) else recipient.locale

@@ -14,7 +14,7 @@ from gateway.idempotency.errors import IdempotencyInProgress, IdempotencyKeyReus
 from gateway.idempotency.keys import key_of
 from gateway.notifications.models import Channel, Status
 from mesh.context import CallContext, current
-from mesh.errors import InvalidArgument, PermissionDenied
+from mesh.errors import InvalidArgument, PermissionDenied, Unavailable
 from mesh.ids import canonical, new_uuid
 from mesh.process.telemetry import traceparent
 from naming.email_address import check_email
@@ -38,6 +38,9 @@ class Users(Protocol):
 
     async def find(self, project: str, reference: str) -> str | None:
         """Our id of the project's person who has this id, ours or the project's own. Raises Unavailable when that can't be found out."""
+
+    async def find_addressee(self, project: str, addressee: Addressee) -> str | None:
+        """Our id of the user who has the address; None when no one has. Raises Unavailable when that can't be found out."""
 
     async def ensure(self, project: str, addressee: Addressee) -> str:
         """Our id of the user who has the address, made where there is none. Raises Unavailable when that can't be done."""
@@ -77,8 +80,8 @@ class AdmissionControl(Protocol):
     async def admit(self, ask: Ask) -> AdmissionDecision:
         """Whether the request may go on. Never fails."""
 
-    async def release(self, claim: Claim) -> None:
-        """Gives a claim up."""
+    async def release(self, ask: Ask) -> None:
+        """Gives back what an admitted request took that came to nothing."""
 
     def complete(self, done: Sequence[tuple[Claim, bytes]]) -> None:
         """Stores responses to replay."""
@@ -145,9 +148,11 @@ class Sender:
             # who was meant may be gone by now, and a repetition makes no one again
             if claim is not None and (standing := await self._store.find(claim.digest)) is not None:
                 return _replay(standing.response, same=standing.fingerprint == claim.fingerprint, call=call, report=report)
-            # by our id, so that another name is no second rate limit of the same person
-            draft = draft._replace(user_id=await self._person(call.caller.project, draft))
-        decision = await self._admission.admit(Ask(caller, f"{draft.user_id}:{draft.channel.key}", claim))
+            draft = await self._known(call.caller.project, draft)
+        else:
+            draft = await self._by_our_id(call.caller.project, draft)
+        ask = Ask(caller, f"{draft.user_id or _unknown(call.caller.project, draft.to)}:{draft.channel.key}", claim)
+        decision = await self._admission.admit(ask)
         if report:
             call.set_header("ratelimit-policy", self._admission.policy_header)
             if decision.answer not in _UNCOUNTED:
@@ -158,22 +163,29 @@ class Sender:
             row = await self._row(draft, claim, call, caller, now)
             standing = await self._store.store(row)
         except BaseException:
-            if claim is not None:
-                await self._admission.release(claim)
+            await self._admission.release(ask)
             raise
         if standing is not None and claim is not None:
+            await self._admission.release(ask)
             # Redis had lost the key: teach it again
             self._admission.complete([(Claim(claim.digest, standing.fingerprint, b""), standing.response)])
             return _replay(standing.response, same=standing.fingerprint == claim.fingerprint, call=call, report=report)
         return Acceptance(row.id, Status(row.status), row.create_time)
 
-    async def _person(self, project: str, draft: Draft) -> str:
-        """Our id of whom it is for. Where there is no one yet, one is made for what can be sent only."""
+    async def _known(self, project: str, draft: Draft) -> Draft:
+        """With our id of the person, so that another name is no second rate limit of theirs; with none where an address is no one's yet."""
         if draft.to is None:
-            return await self._existing(project, draft.user_id)
+            return draft._replace(user_id=await self._existing(project, draft.user_id))
         addressee = check_addressee(draft.to)
-        check_template(draft, await self._templates.describe(TemplateKey(project, draft.template)))
-        return await self._users.ensure(project, addressee)
+        return draft._replace(to=addressee, user_id=await self._users.find_addressee(project, addressee) or "")
+
+    async def _by_our_id(self, project: str, draft: Draft) -> Draft:
+        """The same for what looks like an id of ours, and may be the project's own. Who is gone may have got something under this key."""
+        try:
+            found = await self._users.find(project, draft.user_id)
+        except Unavailable:
+            return draft
+        return draft if found is None else draft._replace(user_id=found)
 
     async def _existing(self, project: str, reference: str) -> str:
         """Our id of the person. Raises InvalidArgument or Unavailable."""
@@ -200,9 +212,12 @@ class Sender:
         project = call.caller.project
         template = await self._templates.describe(TemplateKey(project, draft.template))
         template = check_template(draft, template)
-        draft = draft._replace(user_id=await self._existing(project, draft.user_id))
+        if draft.user_id:
+            draft = draft._replace(user_id=await self._existing(project, draft.user_id))
         if template.size is not None and may_exceed(template.size, draft.variables):
             await self._texts.check_size(draft, template)
+        if not draft.user_id and draft.to is not None:
+            draft = draft._replace(user_id=await self._users.ensure(project, draft.to))
         identifier = new_uuid()
         scheduled = draft.send_at is not None and draft.send_at > now
         status = Status.SCHEDULED if scheduled else Status.PENDING
@@ -240,6 +255,11 @@ class Sender:
             fingerprint=None if claim is None else claim.fingerprint,
             response=None if claim is None else Acceptance(identifier, status, now).pack(),
         )
+
+
+def _unknown(project: str, to: Addressee | None) -> str:
+    """What stands in a rate limit for a person whose address is no user's yet: not the address, which is personal."""
+    return "" if to is None else hashlib.sha256(f"{project}\n{to.email.lower()}".encode()).hexdigest()[:32]
 
 
 def choose_key(header: str, request_id: str) -> str:

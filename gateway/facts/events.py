@@ -7,7 +7,7 @@ from uuid import UUID
 
 import orjson
 
-from gateway.facts.models import Report
+from gateway.facts.models import Report, settled
 from mesh.errors import InvalidArgument, Unauthenticated
 from mesh.ids import parse
 
@@ -61,10 +61,8 @@ def notification_id(value: Any) -> UUID | None:
 
 
 def moment(value: Any) -> datetime:
-    """A time as seconds or in ISO 8601; now where it is neither or lies ahead."""
-    now = datetime.now(UTC)
+    """A time as seconds or in ISO 8601; now where it is neither."""
     try:
-        found = datetime.fromisoformat(value) if isinstance(value, str) else datetime.fromtimestamp(float(value), UTC)
+        return settled(datetime.fromisoformat(value) if isinstance(value, str) else datetime.fromtimestamp(float(value), UTC))
     except (ValueError, TypeError, OverflowError, OSError):
-        return now
-    return min(found if found.tzinfo is not None else found.replace(tzinfo=UTC), now)
+        return datetime.now(UTC)

@@ -26,6 +26,8 @@ COMPLAINTS = "complaints"
 _MOST_BYTES = 1024 * 1024
 _MOST_CONNECTIONS = 100
 _IDLE_S = 60.0
+# So long may a connection last where there is no room for another: one that sends a letter now and then is never idle.
+_LIFE_S = 120.0
 _DEADLINE_S = 20.0
 
 
@@ -67,6 +69,11 @@ class Reports:
         self._mails.add(1, {"holds_fact": bool(reports)})
         return "250 2.0.0 OK"
 
+    async def handle_exception(self, error: Exception) -> str:
+        """What else goes wrong: the other server hears no more of it than that it may try again."""
+        log.error("a mail about a mail was not taken", exc_info=error)
+        return "451 4.3.0 Try again later"
+
 
 class _Full(asyncio.Protocol):
     """A connection for which there is no room."""
@@ -78,19 +85,22 @@ class _Full(asyncio.Protocol):
 
 
 @asynccontextmanager
-async def open_listener(settings: BounceSettings, facts: Facts) -> AsyncIterator[int]:
+async def open_listener(
+    settings: BounceSettings, facts: Facts, *, most: int = _MOST_CONNECTIONS, life_s: float = _LIFE_S
+) -> AsyncIterator[int]:
     """Listens until the end of the block, on the port that it answers."""
     handler = Reports(BounceAddresses(settings.domain, settings.secret), facts)
 
     def connection() -> Any:
-        alive[:] = [one for one in alive if one.transport is not None]
-        if len(alive) >= _MOST_CONNECTIONS:
+        for one in [one for one in alive if one.transport is None]:
+            del alive[one]
+        if len(alive) >= most and not _make_room(alive, older_than=loop.time() - life_s):
             return _Full()
         made = SMTP(handler, data_size_limit=_MOST_BYTES, hostname=settings.domain, ident="Clarion", timeout=_IDLE_S, loop=loop)
-        alive.append(made)
+        alive[made] = loop.time()
         return made
 
-    alive: list[SMTP] = []
+    alive: dict[SMTP, float] = {}
     loop = asyncio.get_running_loop()
     server = await loop.create_server(connection, settings.host, settings.port)
     try:
@@ -100,3 +110,14 @@ async def open_listener(settings: BounceSettings, facts: Facts) -> AsyncIterator
         for one in alive:
             if one.transport is not None:
                 one.transport.close()
+
+
+def _make_room(alive: dict[SMTP, float], *, older_than: float) -> bool:
+    """Ends the connection that has lasted the longest, if it has lasted too long."""
+    oldest = next(iter(alive))
+    if alive[oldest] > older_than:
+        return False
+    del alive[oldest]
+    if isinstance(oldest.transport, asyncio.WriteTransport):
+        oldest.transport.abort()
+    return True

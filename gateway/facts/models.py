@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NamedTuple
 from uuid import UUID
 
@@ -10,8 +10,13 @@ from gateway.notifications.models import Fact
 
 # What forbids more mail to the address, and the word that the suppression list has for it.
 SUPPRESSING = {Fact.HARD_BOUNCED: "bounce", Fact.COMPLAINED: "complaint"}
-_ANY_ADDRESS = re.compile(r"[^\s<>()\[\]:;,\"']+@[^\s<>()\[\]:;,\"']+")
+# What may be an address: read once from left to right. A pattern with the @ in it would begin anew at each letter of a long word.
+_WORD = re.compile(r"[^\s<>()\[\]:;,\"']+")
+_MOST_READ = 10_000
+_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_DETAIL = 200
+# A person who got a mail could report it without end: facts of one notification, beyond which only those count that a provider has signed.
+MAX_UNTRUSTED = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +47,15 @@ class Fresh(NamedTuple):
 
 def scrub(text: str) -> str:
     """What a server says, without addresses, on one line, at most 200 characters."""
-    return _ANY_ADDRESS.sub("(address)", " ".join(text.replace("\0", "").split()))[:_MOST_DETAIL]
+    plain = " ".join(text[:_MOST_READ].replace("\0", "").split())
+    return _WORD.sub(lambda word: "(address)" if "@" in word[0].strip("@") else word[0], plain)[:_MOST_DETAIL]
+
+
+def settled(time: datetime) -> datetime:
+    """A time that someone reports, in UTC where it says nothing else; now where it lies ahead, or further back than any mail of ours."""
+    aware = time if time.tzinfo is not None else time.replace(tzinfo=UTC)
+    now = datetime.now(UTC)
+    return aware if _EARLIEST < aware < now else now
 
 
 def reason_of(text: str, default: str) -> str:

@@ -10,9 +10,10 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from email.message import Message
 from email.utils import parseaddr, parsedate_to_datetime
+from itertools import islice
 from uuid import UUID
 
-from gateway.facts.models import Report, reason_of, scrub
+from gateway.facts.models import Report, reason_of, scrub, settled
 from gateway.notifications.models import Fact
 from naming.bounce_address import BounceAddresses
 
@@ -21,11 +22,20 @@ _STATUS = re.compile(r"(?<![\d.])([245])\.(\d{1,3})\.(\d{1,3})(?![\d.])")
 # There is no such mailbox, no such host, the mailbox has moved, the domain takes no mail (RFC 3463, 7505).
 _NO_MAILBOX = frozenset({"1.1", "1.2", "1.6", "1.10"})
 _COMPLAINTS = frozenset({"abuse", "fraud"})
+# A report stands at a mail's beginning, before what of the original comes back with it, and is about a mail to one person. The library
+# takes time for each line by each boundary that is open, and for addresses by the square of their length.
+_MOST_READ = 256 * 1024
+_MOST_BOUNDARIES = 30
+_MOST_BLOCKS = 10
+_MOST_FIELD = 2000
 
 
 def reports_of(raw: bytes, recipient: str, addresses: BounceAddresses) -> Sequence[Report]:
     """The facts that a mail to `recipient` holds; none where it is no report, or one that a mail is only late."""
-    message = email.message_from_bytes(raw)
+    head = raw[:_MOST_READ]
+    if head.lower().count(b"boundary") > _MOST_BOUNDARIES:
+        return []
+    message = email.message_from_bytes(head)
     identifier = addresses.notification_of(recipient)
     parts = list(message.walk())
     if any(part.get_content_type() == "message/feedback-report" for part in parts):
@@ -33,7 +43,8 @@ def reports_of(raw: bytes, recipient: str, addresses: BounceAddresses) -> Sequen
         return [] if complaint is None else [complaint]
     if identifier is None:
         return []
-    return [report for block in _recipients(parts) if (report := _outcome(message, block, identifier)) is not None]
+    blocks = islice(_recipients(parts), _MOST_BLOCKS)
+    return [report for block in blocks if (report := _outcome(message, block, identifier)) is not None]
 
 
 def _recipients(parts: Sequence[Message]) -> Iterator[Message]:
@@ -102,7 +113,7 @@ def _complaint(message: Message, parts: Sequence[Message], identifier: UUID | No
 
 
 def _field(of: Message, name: str) -> str:
-    return " ".join(str(of.get(name, "")).split())
+    return " ".join(str(of.get(name, ""))[:_MOST_FIELD].split())
 
 
 def _digest(*parts: str) -> str:
@@ -110,10 +121,8 @@ def _digest(*parts: str) -> str:
 
 
 def _moment(text: str) -> datetime:
-    """A date of a mail; now where it is none or lies ahead."""
-    now = datetime.now(UTC)
+    """A date of a mail; now where it is none."""
     try:
-        found = parsedate_to_datetime(text)
+        return settled(parsedate_to_datetime(text))
     except (ValueError, TypeError, OverflowError):
-        return now
-    return min(found if found.tzinfo is not None else found.replace(tzinfo=UTC), now)
+        return datetime.now(UTC)

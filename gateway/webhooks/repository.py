@@ -23,6 +23,8 @@ FROM (SELECT $1::uuid AS id, $2::text AS project) e
 WHERE (SELECT count(*) FROM webhook_endpoints WHERE project = $2) < {MAX_ENDPOINTS}
 RETURNING id
 """
+# One at a time of a project: two that count at once would each see room for themselves.
+_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('webhook_endpoints ' || $1, 0))"
 _FIND = f"SELECT {_COLUMNS} FROM webhook_endpoints e WHERE e.id = $1 AND e.project = $2"
 _LIST = f"SELECT {_COLUMNS} FROM webhook_endpoints e WHERE e.project = $1 AND e.id > $2 ORDER BY e.id LIMIT $3"
 # What a paused or gone endpoint has missed comes to it when it is taken up again; what its owner did not want does not.
@@ -89,7 +91,9 @@ class EndpointRepository:
 
     async def add(self, identifier: UUID, project: str, url: str, *, description: str, selection: Selection, sealed_secret: bytes) -> bool:
         values = [description, *_columns_of(selection), sealed_secret]
-        return bool(await self._database.fetch(_ADD, identifier, project, url, *values))
+        async with self._database.driver() as driver, driver.transaction():
+            await driver.execute(_LOCK, project)
+            return bool(await driver.fetch(_ADD, identifier, project, url, *values))
 
     async def find(self, project: str, identifier: UUID) -> Endpoint | None:
         rows = await self._database.fetch(_FIND, identifier, project)

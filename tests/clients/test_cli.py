@@ -1,6 +1,7 @@
 """A session with the command line in a pseudo-terminal, against the system as it runs."""
 
 import asyncio
+import csv
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -182,6 +183,22 @@ async def test_people_are_imported_with_errors_by_line_and_exported(terminal: Te
     assert (await terminal.run("users", "export", "all.csv")).code == 0
     assert "ann@example.org,Ann,en" in (tmp_path / "all.csv").read_text()
     assert "ann@example.org" in (await terminal.run("users", "get", "ann@example.org")).said
+
+
+async def test_an_export_holds_no_formulas_and_is_imported_as_it_was(terminal: Terminal, tmp_path: Path) -> None:
+    """Or a name that anyone may set runs formulas in the spreadsheet of the one who opens the file."""
+    names = {"f-1": "=HYPERLINK(\"https://evil.example\")", "f-2": "@SUM(1)", "f-3": "'=1", "f-4": "O'Neil - Sons"}
+    for own, name in names.items():
+        made = await terminal.run("api", "PATCH", f"/v1/users/{own}?allow_missing=true", "-d", json.dumps({"name": name}))
+        assert made.code == 0, made.said
+    assert (await terminal.run("users", "export", "all.csv")).code == 0
+    text = (tmp_path / "all.csv").read_text()
+    assert [line for line in csv.reader(text.splitlines()) if any(cell[:1] in "=+-@" and cell for cell in line)] == []
+    assert all(f",{cell}," in text for cell in ("'@SUM(1)", "''=1", "O'Neil - Sons"))
+    assert (await terminal.run("users", "import", "all.csv")).code == 0
+    assert (await terminal.run("users", "export", "raw.csv", "--raw")).code == 0
+    written = {row["external_id"]: row["name"] for row in csv.DictReader((tmp_path / "raw.csv").read_text().splitlines())}
+    assert {own: written[own] for own in names} == names
 
 
 async def test_people_with_own_ids_are_brought_up_to_date(terminal: Terminal, tmp_path: Path) -> None:

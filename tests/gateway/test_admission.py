@@ -60,10 +60,24 @@ async def test_another_request_under_the_key_is_a_mismatch(admission: Admission)
 
 async def test_a_released_claim_is_free_and_only_its_owner_can_release_it(admission: Admission) -> None:
     await admission.admit(Ask("c", "r", claim()))
-    await admission.release(claim(token=b"x"))
+    await admission.release(Ask("c", "r", claim(token=b"x")))
     assert (await admission.admit(Ask("c", "r", claim()))).answer is Answer.IN_PROGRESS
-    await admission.release(claim())
+    await admission.release(Ask("c", "r", claim()))
     assert (await admission.admit(Ask("c", "r", claim()))).answer is Answer.ADMITTED
+
+
+async def test_what_came_to_nothing_leaves_the_recipients_limit_as_it_was(admission: Admission) -> None:
+    """Or what is repeated while a part is away uses the limit up, and is refused when all is well again."""
+    full = [Ask("c", "r", claim(key=bytes([n]))) for n in range(50)]
+    await asyncio.gather(*map(admission.admit, full))
+    assert (await admission.admit(Ask("c", "r"))).answer is Answer.RECIPIENT_LIMITED
+    await asyncio.gather(*map(admission.release, full[:10]), admission.release(Ask("c", "unheard of")))
+    again = await asyncio.gather(*(admission.admit(one) for one in full[:10]))
+    assert [one.answer for one in again] == [Answer.ADMITTED] * 10
+    refused = await admission.admit(Ask("c", "r"))
+    assert refused.answer is Answer.RECIPIENT_LIMITED
+    used = await admission.admit(Ask("c", "s"))
+    assert used.remaining <= 100 - 61 + 2, "the caller's turns stay used"
 
 
 async def test_the_recipient_limit_says_when_to_come_back_and_spares_the_caller_limit(admission: Admission) -> None:
@@ -95,7 +109,8 @@ async def test_admission_goes_on_under_local_limits_while_redis_is_away() -> Non
         verdicts = await asyncio.gather(*(admission.admit(Ask("c", "r", claim())) for _ in range(51)))
         assert admission.degraded
         assert [verdict.answer for verdict in verdicts] == [Answer.ADMITTED] * 50 + [Answer.RECIPIENT_LIMITED]
-        await admission.release(claim())
+        await admission.release(Ask("c", "r", claim()))
+        assert [(await admission.admit(Ask("c", "r"))).answer for _ in range(2)] == [Answer.ADMITTED, Answer.RECIPIENT_LIMITED]
         await admission.close()
 
 

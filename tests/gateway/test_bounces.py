@@ -3,6 +3,7 @@
 import asyncio
 import smtplib
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.facts.listener import open_listener
+from gateway.facts.models import Fresh
 from gateway.facts.reports import reports_of
 from gateway.facts.repository import FactRepository
 from gateway.facts.settings import BounceSettings
@@ -147,6 +149,21 @@ def test_an_abuse_report_names_its_mail_by_the_address_that_it_came_from() -> No
     assert reports_of(arf(sender=forged), f"complaints@{DOMAIN}", ADDRESSES) == []
 
 
+def nested(depth: int, inner: bytes) -> bytes:
+    return b"".join(b"Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n" % (at, at) for at in range(depth)) + inner
+
+
+def test_what_no_mail_server_writes_is_not_worked_at() -> None:
+    """Anyone may write such a mail, and many at once: the library takes seconds for each, or a fact stands for each line."""
+    assert len(reports_of(nested(5, dsn()), TO, ADDRESSES)) == 1
+    assert reports_of(nested(100, dsn()), TO, ADDRESSES) == []
+    block = b"\r\nFinal-Recipient: rfc822;someone@example.com\r\nAction: failed\r\nStatus: 5.0.%d\r\n"
+    many = dsn().replace(b"\r\nOriginal-Recipient", b"".join(block % number for number in range(200)) + b"\r\nOriginal-Recipient")
+    assert len(reports_of(many, TO, ADDRESSES)) == 10
+    [report] = reports_of(arf().replace(b"Original-Rcpt-To: ", b"Original-Rcpt-To: " + b"x" * 5000), TO, ADDRESSES)
+    assert len(report.address) <= 2000
+
+
 @given(st.binary(max_size=300), st.integers(0, 1200), st.integers(0, 300))
 def test_a_broken_mail_is_at_worst_no_report(noise: bytes, at: int, cut: int) -> None:
     for whole in (dsn(), arf()):
@@ -210,6 +227,53 @@ async def test_what_can_not_be_recorded_now_is_to_be_sent_again(port: int, datab
     suppressions.away = False
     assert (await hand_over(port, dsn(), ADDRESSES.address(row.id)))[0] == 250
     assert len(suppressions.entries) == 1
+
+
+async def test_a_date_before_all_time_is_taken_for_now(port: int, database: Database) -> None:
+    row = await sent(database)
+    raw = dsn().replace(b"Thu, 7 Jul 1994 17:15:49 -0400", b"Mon, 1 Jan 0101 00:00:00 +2359")
+    assert (await hand_over(port, raw, ADDRESSES.address(row.id)))[0] == 250
+    found = await NotificationRepository(database).find(row.id, Reach(FIRST_PROJECT))
+    assert found is not None
+    assert [entry.time.year > 2000 for entry in found.timeline if entry.fact] == [True]
+
+
+class Broken:
+    async def fresh(self, reports: object) -> list[Fresh]:
+        raise RuntimeError("SELECT secret")
+
+    async def record(self, reports: object) -> int:
+        return 0
+
+
+async def test_what_goes_wrong_inside_is_not_said_to_other_servers(suppressions: List) -> None:
+    settings = BounceSettings(DOMAIN, SECRET, "127.0.0.1", 0)
+    async with open_listener(settings, Facts(Broken(), suppressions)) as port:
+        assert await hand_over(port, dsn(), TO) == (451, "b'4.3.0 Try again later'")
+
+
+async def test_where_all_places_are_taken_the_connection_that_has_lasted_too_long_goes(suppressions: List, database: Database) -> None:
+    settings, facts = BounceSettings(DOMAIN, SECRET, "127.0.0.1", 0), Facts(FactRepository(database), suppressions)
+    async with open_listener(settings, facts, most=2, life_s=3600) as port, AsyncExitStack() as held:
+        for _ in range(2):
+            await held.enter_async_context(greeted(port, b"220"))
+        await held.enter_async_context(greeted(port, b"421"))
+    async with open_listener(settings, facts, most=2, life_s=0) as port, AsyncExitStack() as held:
+        first = await held.enter_async_context(greeted(port, b"220"))
+        for _ in range(2):
+            await held.enter_async_context(greeted(port, b"220"))
+        with suppress(ConnectionError):
+            assert await first.read() == b""
+
+
+@asynccontextmanager
+async def greeted(port: int, code: bytes) -> AsyncIterator[asyncio.StreamReader]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        assert (await reader.readline()).startswith(code)
+        yield reader
+    finally:
+        writer.close()
 
 
 async def test_mail_to_addresses_that_we_have_not_made_is_refused(port: int) -> None:

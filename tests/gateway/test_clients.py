@@ -72,7 +72,8 @@ class Peer(RecipientServiceServicer):
         for user in request.users:
             if user.name == "spoilt":
                 raise InvalidArgument.of("users[0].name", "is spoilt")
-        return recipient_service_pb2.BatchEnsureUsersResponse(ids=[self.addresses.get(user.email, "new") for user in request.users])
+        other = "" if request.only_existing else "new"
+        return recipient_service_pb2.BatchEnsureUsersResponse(ids=[self.addresses.get(user.email, other) for user in request.users])
 
     async def BatchResolveRecipients(self, request: Any, context: Any) -> Any:  # noqa: N802  the schema names it
         raise NotImplementedError
@@ -156,6 +157,17 @@ async def test_what_can_become_another_persons_is_asked_about_each_time(asking: 
     asked = len(asking.peer.calls)
     assert await asking.users.find(FIRST_PROJECT, "second") == "second"
     assert len(asking.peer.calls) == asked
+
+
+async def test_an_address_that_is_no_ones_is_found_to_be_so_and_then_made_a_user(asking: Asking) -> None:
+    assert await asking.users.find_addressee(FIRST_PROJECT, Addressee("ada@example.com")) is None
+    asking.peer.down = True
+    with pytest.raises(Unavailable):
+        await asking.users.find_addressee(FIRST_PROJECT, Addressee("ada@example.com"))
+    asking.peer.down = False
+    assert await asking.users.ensure(FIRST_PROJECT, Addressee("ada@example.com")) == "new"
+    asking.peer.down = True
+    assert await asking.users.find_addressee(FIRST_PROJECT, Addressee("Ada@Example.com")) == "new"
 
 
 async def test_an_address_and_an_id_that_looks_like_one_are_two_people(asking: Asking) -> None:

@@ -74,6 +74,9 @@ class FakeUsers:
     async def find(self, project: str, reference: str) -> str | None:
         return self.known.get(reference)
 
+    async def find_addressee(self, project: str, addressee: Addressee) -> str | None:
+        return self.known.get(addressee.email.lower())
+
     async def ensure(self, project: str, addressee: Addressee) -> str:
         self.made.append(addressee)
         return USER if addressee == ADDRESSEE else "01890000-0000-7000-8000-0000000000ff"
@@ -85,15 +88,15 @@ class FakeGate:
     def __init__(self) -> None:
         self.verdict = AdmissionDecision(Answer.ADMITTED, b"", 0, LIMIT, 9, 5_500_000)
         self.asked: list[Ask] = []
-        self.released: list[Claim] = []
+        self.released: list[Ask] = []
         self.completed: list[tuple[Claim, bytes]] = []
 
     async def admit(self, ask: Ask) -> AdmissionDecision:
         self.asked.append(ask)
         return self.verdict
 
-    async def release(self, claim: Claim) -> None:
-        self.released.append(claim)
+    async def release(self, ask: Ask) -> None:
+        self.released.append(ask)
 
     def complete(self, done: Sequence[tuple[Claim, bytes]]) -> None:
         self.completed += done
@@ -440,6 +443,49 @@ async def test_a_send_that_is_refused_makes_no_user(world: World, changes: dict[
         await world.sender.send(draft(user_id="", to=ADDRESSEE, **changes), None)
     assert caught.value.reason == reason
     assert world.users.made == []
+
+
+async def test_a_send_that_is_limited_or_too_large_makes_no_user(world: World) -> None:
+    long = Struct()
+    long.update({"name": "x" * 990})
+    world.templates.known["welcome"] = world.templates.known["welcome"]._replace(size=TextSize(998, 20, ("name",)))
+    world.texts.error = TextTooLarge("contents.en.subject", "makes 1010 characters")
+    with pytest.raises(TextTooLarge):
+        await world.sender.send(draft(user_id="", to=ADDRESSEE, variables=long), None)
+    admitted = world.gate.verdict
+    world.gate.verdict = admitted._replace(answer=Answer.CALLER_LIMITED, retry_after_us=1)
+    with pytest.raises(ServiceError) as limited:
+        await world.sender.send(draft(user_id="", to=ADDRESSEE), None)
+    assert (limited.value.reason, world.users.made) == ("RATE_LIMITED", [])
+    world.gate.verdict = admitted
+    await world.sender.send(draft(user_id="", to=ADDRESSEE), None)
+    assert (world.users.made, [str(row.user_id) for row in world.store.rows]) == ([ADDRESSEE], [USER])
+
+
+async def test_who_has_an_address_has_one_limit_by_address_and_by_id(world: World) -> None:
+    """Who is not a user yet is limited too, by what does not show the address."""
+    for email in ("ada@example.com", "Ada@Example.com"):
+        await world.sender.send(draft(user_id="", to=ADDRESSEE._replace(email=email)), None)
+    world.users.known["ada@example.com"] = USER
+    await world.sender.send(draft(user_id="", to=ADDRESSEE), None)
+    first, second, third = (ask.recipient for ask in world.gate.asked)
+    assert first == second != third == f"{USER}:email"
+    assert "ada" not in first.lower()
+
+
+async def test_an_own_id_that_looks_like_ours_is_no_second_limit(world: World) -> None:
+    guid = "6f9619ff-8b86-d011-b42d-00cf4fc964ff"
+    world.users.known[guid] = USER
+    await world.sender.send(draft(user_id=guid), None)
+    assert [ask.recipient for ask in world.gate.asked] == [f"{USER}:email"]
+
+
+async def test_what_is_not_accepted_gives_back_its_turn_without_a_key_too(world: World) -> None:
+    """Or what is repeated while a part is away uses up the limit of its recipient."""
+    world.store.error = Unavailable("down", retry_after_s=1)
+    with pytest.raises(Unavailable):
+        await world.sender.send(draft(), None)
+    assert world.gate.released == world.gate.asked != []
 
 
 @pytest.mark.parametrize("whom", [{"user_id": "", "to": ADDRESSEE}, {"user_id": "crm-18"}])

@@ -18,7 +18,18 @@ from gateway.notifications.models import Channel, Status
 from gateway.webhooks.addresses import is_allowed
 from gateway.webhooks.egress import CheckedResolver, ForbiddenAddress, open_egress
 from gateway.webhooks.events import change_body
-from gateway.webhooks.models import FAILING_AFTER, Attempt, Delivery, DeliveryState, Endpoint, EndpointState, Selection, hold_s, wait_s
+from gateway.webhooks.models import (
+    FAILING_AFTER,
+    MAX_ENDPOINTS,
+    Attempt,
+    Delivery,
+    DeliveryState,
+    Endpoint,
+    EndpointState,
+    Selection,
+    hold_s,
+    wait_s,
+)
 from gateway.webhooks.posting import Webhooks, next_page, standing_after, tried_once
 from gateway.webhooks.repository import EndpointRepository
 from gateway.webhooks.settings import EgressSettings
@@ -195,6 +206,17 @@ async def endpoint_of(database: Database) -> UUID:
         identifier, FIRST_PROJECT, "https://example.com", description="", selection=Selection(), sealed_secret=sealed
     )
     return identifier
+
+
+async def test_a_project_has_no_more_endpoints_than_it_may_when_many_are_made_at_once(database: Database) -> None:
+    endpoints = EndpointRepository(database)
+
+    async def add(project: str) -> bool:
+        return await endpoints.add(uuid4(), project, "https://example.com/hook", description="", selection=Selection(), sealed_secret=b"s")
+
+    assert [await add(FIRST_PROJECT) for _ in range(MAX_ENDPOINTS - 2)] == [True] * (MAX_ENDPOINTS - 2)
+    assert sorted(await asyncio.gather(*(add(FIRST_PROJECT) for _ in range(8)))) == [False] * 6 + [True] * 2
+    assert await add("another")
 
 
 async def posting_until(database: Database, poster: FakePoster, ready: Callable[[], Awaitable[bool]]) -> None:

@@ -89,6 +89,17 @@ async def test_a_schema_keeps_its_numbers_and_nulls(system: System, template: st
         await system.client.send(user, "email", "bad-input", {"name": "Ada", "n": 4})
 
 
+async def test_a_text_that_reads_like_the_escape_of_a_nul_is_a_text(system: System, template: str) -> None:
+    schema = {"type": "object", "description": "no \\u0000 here", "properties": {"name": {"pattern": "^[^\\u0000]*$"}}}
+    catalog = PO + 'msgid "Hello %(name)s"\nmsgstr "\\\\u0000 %(name)s"\n'
+    made = await system.client.call(
+        "POST", f"{template}/versions", {"contents": {"en": TEXT}, "variables_schema": schema, "catalogs": {"de": catalog}}
+    )
+    assert made["variables_schema"] == schema
+    kept = await system.client.call("GET", f"{template}/versions/{made['version']}/catalogs/de")
+    assert "u0000 %(name)s" in json.dumps(kept)
+
+
 async def test_a_partial_is_taken_or_refused_by_field(system: System) -> None:
     for source, why in (("{% block a %}", "is not closed"), ("a\0b", "NUL"), ("", "required")):
         with pytest.raises(RefusedError, match=why):

@@ -299,14 +299,14 @@ class MemoryContacts:
     async def admissible(self, asked: Sequence[Limited]) -> Collection[Limited]:
         return [one for one in asked if len(self._memory.limited.get((one.user_id, one.category, one.test), ())) < one.limit.count]
 
-    async def ensure(self, users: Sequence[NewUser]) -> Mapping[Address, str]:
+    async def ensure(self, users: Sequence[NewUser], *, only_existing: bool = False) -> Mapping[Address, str]:
         found = {Address(self._memory.projects[user.id], user.email.lower()): user.id for user in self._memory.users.values() if user.email}
         for new in users:
-            if new.address not in found:
+            if new.address not in found and not only_existing:
                 user = User(ids.new_id(), new.email, new.name, new.locale, new.timezone, Role.MEMBER, START, START)
                 await MemoryUsers(self._memory).insert(new.project, user, None)
                 found[new.address] = user.id
-        return {user.address: found[user.address] for user in users}
+        return {user.address: found[user.address] for user in users if user.address in found}
 
     async def remove_devices(self, device_ids: Collection[str], reason: str = "") -> None:
         for device_id in device_ids:

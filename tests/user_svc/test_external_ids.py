@@ -130,6 +130,16 @@ async def test_many_people_are_written_at_once(people: Users, stores: Stores) ->
     assert await stores.users.resolve(FIRST_PROJECT, "4") == written[5]
 
 
+async def test_an_etag_among_many_is_kept_to(people: Users, stores: Stores) -> None:
+    first = await people.upsert_user(OPERATOR, "1", UserChanges(name="Ada"))
+    later = await people.upsert_user(OPERATOR, "1", UserChanges(name="Ada L."))
+    wanted = [UserChanges(external_id=name, name="Eve") for name in ("1", "2", "3")]
+    stale, none_yet, other = await people.upsert_users(OPERATOR, wanted, {0: first.etag, 1: first.etag})
+    assert (isinstance(stale, EtagMismatch), isinstance(none_yet, EtagMismatch), isinstance(other, str)) == (True, True, True)
+    assert await stores.users.find(FIRST_PROJECT, first.id) == later
+    assert await people.upsert_users(OPERATOR, wanted[:1], {0: later.etag}) == [first.id]
+
+
 async def test_an_address_that_is_taken_stops_its_own_person_only(people: Users, stores: Stores) -> None:
     await people.upsert_user(OPERATOR, "1", UserChanges(email="ada@example.com"))
     first, second, third = await people.upsert_users(

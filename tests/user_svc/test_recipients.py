@@ -236,7 +236,9 @@ async def test_the_user_with_an_address_is_found_or_made(stores: Stores) -> None
         NewUser(FIRST_PROJECT, "new@example.com", "New", "pt_BR", "Europe/Lisbon"),
         NewUser(FIRST_PROJECT, "NEW@example.com", "Later", "", ""),
     ]
+    assert await recipients.ensure_users(wanted, only_existing=True) == [ada.id, "", ""]
     first = await recipients.ensure_users(wanted)
+    assert await recipients.ensure_users(wanted, only_existing=True) == first
     assert first[0] == ada.id
     assert first[1] == first[2] != ada.id
     assert await recipients.ensure_users(wanted) == first

@@ -178,11 +178,11 @@ class ContactRepository:
             while (await connection.execute(_FORGET, {"kept": LONGEST_WINDOW.total_seconds()})).rowcount:
                 pass
 
-    async def ensure(self, users: Sequence[NewUser]) -> Mapping[Address, str]:
+    async def ensure(self, users: Sequence[NewUser], *, only_existing: bool = False) -> Mapping[Address, str]:
         """Most have a user already, so that is asked first. Who has just been made by another batch is found the second time."""
         found = await self._with_addresses(users)
         rest = [user for user in users if user.address not in found]
-        if rest:
+        if rest and not only_existing:
             async with self._database.begin() as connection:
                 await connection.execute(_MAKE, {**_parts_of(rest), "role": Role.MEMBER.value})
             found |= await self._with_addresses(rest)

@@ -48,7 +48,7 @@ class RecipientServicer(RecipientServiceServicer):
 
     async def BatchEnsureUsers(self, request: rpc.BatchEnsureUsersRequest, context: object) -> rpc.BatchEnsureUsersResponse:
         wanted = [NewUser(user.project, user.email, user.name, user.locale, user.timezone) for user in request.users]
-        return rpc.BatchEnsureUsersResponse(ids=await self._recipients.ensure_users(wanted))
+        return rpc.BatchEnsureUsersResponse(ids=await self._recipients.ensure_users(wanted, only_existing=request.only_existing))
 
     async def BatchRemoveDevices(self, request: rpc.BatchRemoveDevicesRequest, context: object) -> rpc.BatchRemoveDevicesResponse:
         await self._recipients.remove_devices(request.device_ids, request.reason)

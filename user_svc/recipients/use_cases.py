@@ -35,8 +35,8 @@ class ContactStore(Protocol):
     async def admissible(self, asked: Sequence[Limited]) -> Collection[Limited]:
         """Which of these, each for itself, their limits leave room for; counts none."""
 
-    async def ensure(self, users: Sequence[NewUser]) -> Mapping[Address, str]:
-        """Our ids of the users with these addresses, which differ; makes those that there are not."""
+    async def ensure(self, users: Sequence[NewUser], *, only_existing: bool = False) -> Mapping[Address, str]:
+        """Our ids of the users with these addresses, which differ; makes those that there are not, or leaves them out."""
 
     async def remove_devices(self, device_ids: Collection[str], reason: str = "") -> None:
         """Leaves a tombstone of each."""
@@ -109,14 +109,17 @@ class Recipients:
         asked = {one for one in references if "\0" not in one.reference}
         return await self._store.resolve(asked) if asked else {}
 
-    async def ensure_users(self, users: Sequence[NewUser]) -> list[str]:
+    async def ensure_users(self, users: Sequence[NewUser], *, only_existing: bool = False) -> list[str]:
         """Our ids of the users with these addresses, in the same order; of two who have the same address the first one's name counts.
+
+        With `only_existing` no one is made, and the id is empty where there is no one.
 
         Raises InvalidArgument for what can be no address, language, time zone or name.
         """
         checked = [_checked(index, user) for index, user in enumerate(users)]
-        found = await self._store.ensure(list({user.address: user for user in reversed(checked)}.values())) if checked else {}
-        return [found[user.address] for user in checked]
+        wanted = list({user.address: user for user in reversed(checked)}.values())
+        found = await self._store.ensure(wanted, only_existing=only_existing) if wanted else {}
+        return [found.get(user.address, "") for user in checked]
 
     async def remove_devices(self, device_ids: Sequence[str], reason: str = "") -> None:
         """Marks devices as removed; unknown ids are no error."""

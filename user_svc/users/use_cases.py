@@ -149,8 +149,14 @@ class Users:
                     raise
         raise UserNotFound
 
-    async def upsert_users(self, caller: Caller, people: Sequence[UserChanges | ServiceError]) -> list[str | ServiceError]:
-        """Our id of each person, made or changed by their external id, or why not; errors among the `people` are answered as they are."""
+    async def upsert_users(
+        self, caller: Caller, people: Sequence[UserChanges | ServiceError], etags: Mapping[int, str] | None = None
+    ) -> list[str | ServiceError]:
+        """Our id of each person, made or changed by their external id, or why not; errors among the `people` are answered as they are.
+
+        `etags` are those that came with people, by their places.
+        """
+        states = etags or {}
         results: list[str | ServiceError | None] = [None] * len(people)
         fitting: dict[str, tuple[int, UserChanges]] = {}
         for index, person in enumerate(people):
@@ -162,9 +168,10 @@ class Users:
                 results[index] = InvalidArgument.of("external_id", f"is that of users[{first}] too")
             else:
                 fitting[external_id] = index, checked
-        written = await self._write_together(caller, [checked for _, checked in fitting.values()])
+        written = await self._write_together(caller, [checked for index, checked in fitting.values() if index not in states])
         for external_id, (index, checked) in fitting.items():
-            results[index] = written.get(external_id) or await self._write_alone(caller, external_id, checked)
+            etag = states.get(index, "")
+            results[index] = written.get(external_id) or await self._write_alone(caller, external_id, checked, etag=etag)
         return [result for result in results if result is not None]
 
     async def _write_together(self, caller: Caller, people: Sequence[UserChanges]) -> Mapping[str, str]:
@@ -180,10 +187,10 @@ class Users:
         except EmailTaken:
             return {}
 
-    async def _write_alone(self, caller: Caller, external_id: str, changes: UserChanges) -> str | ServiceError:
+    async def _write_alone(self, caller: Caller, external_id: str, changes: UserChanges, *, etag: str = "") -> str | ServiceError:
         given = UserChanges(**{name: value or None for name, value in asdict(changes).items()})
         try:
-            return (await self.upsert_user(caller, external_id, given)).id
+            return (await self.upsert_user(caller, external_id, given, etag=etag)).id
         except ServiceError as error:
             return error
 

@@ -1240,7 +1240,8 @@ class Users(Resource):
         """Makes or changes up to 1,000 people, each known by its `external_id` and each on its own: one that is refused stops no other.
         What a person is given without is left as it is. Safe to repeat.
 
-        users: The people. `external_id` is required of each; of the rest what is set is written.
+        users: The people. `external_id` is required of each; of the rest what is set is written. One with an `etag` is refused
+            (ABORTED) where the person has changed since.
         """
         return self._unary(
             api.BATCH_UPSERT_USERS, v.body_of(users=users), lambda answer: v.decode(BatchUpsertUsersResponse, answer), timeout_s

@@ -359,6 +359,9 @@ class BatchEnsureUsersRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     USERS_FIELD_NUMBER: _builtins.int
+    ONLY_EXISTING_FIELD_NUMBER: _builtins.int
+    only_existing: _builtins.bool
+    """Makes no one."""
     @_builtins.property
     def users(self) -> _containers.RepeatedCompositeFieldContainer[Global___NewUser]:
         """Whom to find or make."""
@@ -367,10 +370,11 @@ class BatchEnsureUsersRequest(_message.Message):
         self,
         *,
         users: _abc.Iterable[Global___NewUser] | None = ...,
+        only_existing: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["users", b"users"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["only_existing", b"only_existing", "users", b"users"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -385,7 +389,7 @@ class BatchEnsureUsersResponse(_message.Message):
     IDS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Our ids, in the same order."""
+        """Our ids, in the same order; empty for those who were not to be made."""
 
     def __init__(
         self,

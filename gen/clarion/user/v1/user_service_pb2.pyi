@@ -262,7 +262,9 @@ class BatchUpsertUsersRequest(_message.Message):
     USERS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def users(self) -> _containers.RepeatedCompositeFieldContainer[_user_pb2.User]:
-        """The people. `external_id` is required of each; of the rest what is set is written."""
+        """The people. `external_id` is required of each; of the rest what is set is written. One with an `etag` is refused (ABORTED) where the
+        person has changed since.
+        """
 
     def __init__(
         self,

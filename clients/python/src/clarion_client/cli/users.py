@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,9 @@ app = typer.Typer(no_args_is_help=True, help="The people who get notifications."
 COLUMNS = ("id", "external_id", "email", "name", "locale", "timezone", "create_time")
 _IMPORTED = ("email", "name", "locale", "timezone", "external_id")
 _AT_ONCE = 8
+# What spreadsheets take for a formula, which may run programs and send what is beside it somewhere: such values get a ' in front.
+_STARTS = r"(?='*\s*[=+\-@＝＋－＠])"  # noqa: RUF001  the wide letters are meant
+_FORMULA, _ESCAPED = re.compile(f"^{_STARTS}"), re.compile(f"^'{_STARTS}")
 _SURPLUS = "surplus"  # the key under which a row holds what belongs to no column
 
 
@@ -102,8 +106,13 @@ def import_(
 
 
 @app.command("export")
-def export(file: Annotated[Path, typer.Argument(help="CSV to write; - writes to standard output.")] = Path("-")) -> None:
-    """Write all people as CSV."""
+def export(
+    file: Annotated[Path, typer.Argument(help="CSV to write; - writes to standard output.")] = Path("-"),
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Write values as they are, also those that a spreadsheet takes for a formula.")
+    ] = False,
+) -> None:
+    """Write all people as CSV. A value that a spreadsheet would take for a formula gets a ' in front, which `import` takes off again."""
     try:
         target = sys.stdout if str(file) == "-" else file.open("w", encoding="utf-8", newline="")
     except OSError as error:
@@ -113,7 +122,9 @@ def export(file: Annotated[Path, typer.Argument(help="CSV to write; - writes to 
         writer.writerow(("id", *_IMPORTED))
         count = 0
         for user in session.clarion.users.list(page_size=200):
-            writer.writerow((user.id, *(getattr(user, name) for name in _IMPORTED)))
+            writer.writerow(
+                [value if raw else _FORMULA.sub("'", value) for value in (user.id, *(getattr(user, name) for name in _IMPORTED))]
+            )
             count += 1
     finally:
         if target is not sys.stdout:
@@ -144,7 +155,7 @@ def _people(file: Path, reader: csv.DictReader[str]) -> Iterator[tuple[int, dict
     if "email" not in columns and "external_id" not in columns:
         raise UsageProblem(f"{file}: the first line must name the columns, email or external_id among them")
     for row in reader:
-        given = {name: (row.get(columns[name]) or "").strip() for name in _IMPORTED if name in columns}
+        given = {name: _ESCAPED.sub("", (row.get(columns[name]) or "").strip()) for name in _IMPORTED if name in columns}
         surplus = {_SURPLUS: ""} if _SURPLUS in row else {}
         yield reader.line_num, {**{name: value for name, value in given.items() if value}, **surplus}
 
