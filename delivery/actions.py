@@ -153,6 +153,7 @@ class DeliveryActions:
         next_delivery = _copy(delivery)
         next_delivery.deferrals = next_delivery.crashes = 0
         next_delivery.ClearField("not_before")
+        next_delivery.ClearField("decide_time")
         next_delivery.due_time.FromDatetime(self.now + timedelta(seconds=wait_s))
         planned = Outcome(reason=reason_of(rule), detail=rule, next=next_delivery)
         self._tell_planned(delivery, planned, NotificationStatus.NOTIFICATION_STATUS_SCHEDULED, wait_s)

@@ -76,7 +76,9 @@ def _decide(delivery: Delivery, attempt: Attempt, locale: str, started_ns: int, 
     devices = [*delivery.device_results, *attempt.devices]
     reached = any(device.accepted for device in devices)
     if error is None:
-        return Done(_outcome(delivery, notification.NOTIFICATION_STATUS_SENT, started_ns, locale=locale, devices=devices))
+        sent = _outcome(delivery, notification.NOTIFICATION_STATUS_SENT, started_ns, locale=locale, devices=devices)
+        sent.facts.extend(attempt.facts)
+        return Done(sent)
     if isinstance(error, OutcomeUnknown) and delivery.on_unknown == ON_UNKNOWN_HOLD:
         return lost(delivery, detail=error.detail, started_ns=started_ns)
     # once a person was reached nothing waits for an operator any more

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from clarion.delivery.v1.delivery_pb2 import Delivery
-from clarion.notification.v1.notification_pb2 import PRIORITY_HIGH, DeviceResult
+from clarion.notification.v1.notification_pb2 import PRIORITY_HIGH, DeviceResult, Fact
 from clarion.template.v1.render_service_pb2 import Rendered, RenderItem
 from clarion.template.v1.template_pb2 import Content
 from clarion.user.v1.recipient_service_pb2 import Recipient, RecipientQuery
@@ -60,12 +60,13 @@ class Attempt:
     """What came of a job. Without an error the provider has taken it.
 
     A channel that reaches several devices reports what happened to each of those it is done with, and which are still `pending`: those are
-    tried again when the error is transient.
+    tried again when the error is transient. `facts` is what the sandbox reports of a message that it took.
     """
 
     error: DeliveryError | None = None
     devices: Sequence[DeviceResult] = ()
     pending: Sequence[str] = ()
+    facts: Sequence[Fact.ValueType] = ()
 
 
 class LedgerState(StrEnum):
@@ -118,6 +119,7 @@ def query_of(delivery: Delivery) -> RecipientQuery:
         template=delivery.template,
         urgent=delivery.priority == PRIORITY_HIGH,
         test=delivery.test,
+        at=delivery.decide_time if delivery.HasField("decide_time") else None,
     )
 
 

@@ -13,7 +13,15 @@ from typing import Protocol
 
 from clarion.channel.v1.channel_pb2 import CHANNEL_EMAIL
 from clarion.notification.v1.captured_message_pb2 import CapturedMessage
-from clarion.notification.v1.notification_pb2 import DeviceResult
+from clarion.notification.v1.notification_pb2 import (
+    FACT_COMPLAINED,
+    FACT_DELIVERED,
+    FACT_HARD_BOUNCED,
+    FACT_OPENED,
+    FACT_SOFT_BOUNCED,
+    DeviceResult,
+    Fact,
+)
 from delivery.errors import DeliveryError, Fault, PermanentDeliveryError, TransientDeliveryError
 from delivery.models import Attempt, OutcomeUnknown, ReadyDelivery
 
@@ -38,6 +46,19 @@ class Outcome(StrEnum):
     UNKNOWN = "unknown"  # no answer after the whole message
     FLAPPING = "flapping"  # every second attempt fails
     DOWN = "down"  # every attempt fails
+    # taken, and then reported of, as a provider or the person's mail server does hours later: e-mail only
+    COMPLAINT = "complaint"
+    LATE_BOUNCE = "late-bounce"
+    LATE_SOFT_BOUNCE = "late-soft-bounce"
+    OPENED = "opened"
+
+
+_FACTS: dict[Outcome, tuple[Fact.ValueType, ...]] = {
+    Outcome.COMPLAINT: (FACT_DELIVERED, FACT_COMPLAINED),
+    Outcome.LATE_BOUNCE: (FACT_HARD_BOUNCED,),
+    Outcome.LATE_SOFT_BOUNCE: (FACT_SOFT_BOUNCED,),
+    Outcome.OPENED: (FACT_DELIVERED, FACT_OPENED),
+}
 
 
 class SandboxDeferred(TransientDeliveryError):
@@ -64,7 +85,7 @@ class SandboxSender:
         """What the recipient's name asks for; of several devices each for itself. Never raises."""
         if job.delivery.channel == CHANNEL_EMAIL:
             asked = [_asked(_EMAIL, job.recipient.email)]
-            attempt = Attempt(_error(asked[0], job.delivery.attempt))
+            attempt = Attempt(_error(asked[0], job.delivery.attempt), facts=_FACTS.get(asked[0], ()))
         else:
             wanted = set(job.delivery.device_ids)
             devices = [device for device in job.recipient.devices if not wanted or device.device_id in wanted]

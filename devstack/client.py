@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -64,10 +64,14 @@ class Client:
 
     async def settled(self, notification_id: str, *, timeout_s: float = 30.0) -> Any:
         """The notification with its timeline once its status is terminal. Raises TimeoutError."""
+        return await self.reached(notification_id, TERMINAL, timeout_s=timeout_s)
+
+    async def reached(self, notification_id: str, statuses: Container[str], *, timeout_s: float = 30.0) -> Any:
+        """The notification once its status is one of these, or terminal. Raises TimeoutError."""
         async with self._watches, asyncio.timeout(timeout_s):
             async with self._http.stream("GET", f"/v1/notifications/{notification_id}:watch", timeout=httpx.Timeout(timeout_s)) as lines:
                 async for line in lines.aiter_lines():
                     notification = json.loads(line).get("result", {}).get("notification", {})
-                    if notification.get("status") in TERMINAL:
+                    if notification.get("status") in statuses:
                         return notification
             return await self.call("GET", f"/v1/notifications/{notification_id}")

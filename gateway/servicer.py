@@ -100,6 +100,9 @@ class NotificationServicer(NotificationServiceServicer):
         cancelled = await self._notifications.cancel(current().caller, request.id)
         return rpc.CancelNotificationResponse(notification=notification_message(cancelled))
 
+    async def SkipWait(self, request: rpc.SkipWaitRequest, context: object) -> rpc.SkipWaitResponse:
+        return rpc.SkipWaitResponse(notification=notification_message(await self._notifications.skip_wait(current().caller, request.id)))
+
     async def WatchNotification(
         self, request: rpc.WatchNotificationRequest, context: object
     ) -> AsyncIterator[rpc.WatchNotificationResponse]:

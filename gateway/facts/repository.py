@@ -1,6 +1,7 @@
 """Facts in PostgreSQL. Each that is recorded is a change of the feed, too, in the same statement."""
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 from gateway.facts.models import MAX_UNTRUSTED, Fresh, Report
@@ -54,6 +55,12 @@ SELECT count(*) AS facts FROM gone
 """
 
 
+async def record(driver: Any, reports: Sequence[Report]) -> int:
+    """Records them in the driver's transaction; how many of them were new."""
+    columns = [(r.notification_id, r.source_key, r.fact.value, r.time, r.provider, r.reason, r.detail) for r in reports]
+    return len(await driver.fetch(_RECORD, *(list(column) for column in zip(*columns, strict=True))))
+
+
 class FactRepository:
     """Implements `gateway.facts.use_cases.FactStore`."""
 
@@ -68,9 +75,8 @@ class FactRepository:
 
     async def record(self, reports: Sequence[Report]) -> int:
         """Records them; how many of them were new."""
-        columns = [(r.notification_id, r.source_key, r.fact.value, r.time, r.provider, r.reason, r.detail) for r in reports]
         async with self._database.driver() as driver, driver.transaction():
-            return len(await driver.fetch(_RECORD, *(list(column) for column in zip(*columns, strict=True))))
+            return await record(driver, reports)
 
     async def clean(self, *, older_than_s: float) -> int:
         """Forgets some that are older; how many they were."""

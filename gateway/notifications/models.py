@@ -145,6 +145,8 @@ class Outcome:
     transient: bool = False
     # the serialized delivery of the next try, which waits in the database until `entry.next_attempt_time`; empty where it is on the bus
     next_payload: bytes = field(default=b"", repr=False)
+    # what the sandbox reports of a test's message that it took
+    facts: tuple[Fact, ...] = ()
 
     @property
     def postponed(self) -> bool:

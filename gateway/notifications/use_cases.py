@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 from uuid import UUID
 
-from gateway.notifications.errors import NothingCaptured, NotificationNotFound, TooLateToCancel
+from gateway.notifications.errors import NotATest, NothingCaptured, NotificationNotFound, NotWaiting, TooLateToCancel
 from gateway.notifications.models import CANCELLABLE, CapturedMessage, Filters, Notification, Reach, Status, Unsent
 from mesh.context import Caller
 from mesh.errors import Unavailable
@@ -28,6 +28,9 @@ class NotificationStore(Protocol):
 
     async def cancel(self, identifier: UUID, *, run: int, attempt: int, before: Collection[Status]) -> Unsent | None:
         """Cancels the run before that attempt if its status is still one of `before`; None when it is not."""
+
+    async def skip_wait(self, identifier: UUID) -> bool:
+        """Makes a test's notification due that waits in the database for its time; False when it does not (any more)."""
 
 
 class Bus(Protocol):
@@ -138,6 +141,17 @@ class Notifications:
         if found.status is not Status.CANCELLED:
             raise TooLateToCancel(found.status.name.lower())
         return found
+
+    async def skip_wait(self, caller: Caller, identifier: str) -> Notification:
+        """Sends a test's notification that waits for its time. Raises NotificationNotFound, NotATest or NotWaiting."""
+        key, reach = _id_of(identifier), _reach(caller, SEND_SCOPE)
+        found = await self._existing(key, reach)
+        if not found.test:
+            raise NotATest
+        if not await self._store.skip_wait(key):
+            raise NotWaiting(found.shown_status.name.lower())
+        self._watchers.notify([key])
+        return await self._existing(key, reach)
 
     def _note(self, cancelled: Unsent) -> None:
         self._budget.give_back([cancelled])

@@ -4,7 +4,9 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from clarion.delivery.v1 import delivery_pb2
-from gateway.notifications.models import DeviceResult, Entry, Outcome, Status
+from gateway.notifications.models import DeviceResult, Entry, Fact, Outcome, Status
+
+_FACTS = frozenset(map(int, Fact))
 
 
 def outcome_of(message: delivery_pb2.Outcome) -> Outcome | None:
@@ -26,7 +28,8 @@ def outcome_of(message: delivery_pb2.Outcome) -> Outcome | None:
         )
     except (ValueError, OverflowError):
         return None
-    return Outcome(identifier, entry, message.locale, message.fault, message.transient, _next_of(message))
+    facts = tuple(Fact(value) for value in map(int, message.facts) if value in _FACTS)
+    return Outcome(identifier, entry, message.locale, message.fault, message.transient, _next_of(message), facts)
 
 
 def _next_of(message: delivery_pb2.Outcome) -> bytes:

@@ -1,6 +1,7 @@
 """Test keys run the whole pipeline and reach no provider."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -50,6 +51,19 @@ async def test_a_thousand_test_sends_reach_no_provider(system: System) -> None:
     assert (system.smtp.received, len(system.fcm.pushes)) == (mails + 1, pushes)
 
 
+async def _facts_in_the_feed(client: Client, user: str) -> list[str]:
+    """The feed may hold a change back for a moment, until none before it can appear any more."""
+    found: list[str] = []
+    cursor = ""
+    async with asyncio.timeout(20):
+        while True:
+            page = await client.call("GET", f"/v1/changes?user_id={user}&page_size=1000&cursor={cursor}")
+            found += [change["fact"] for change in page.get("changes", []) if "fact" in change]
+            cursor = page.get("next_cursor", "")
+            if found and not page.get("has_more"):
+                return found
+
+
 async def _live(system: System) -> str:
     user = await system.client.create_user("delivered-for-real@example.com")
     sent = await system.client.send(user, "email", "tests-mail", {"name": "Grace"})
@@ -72,6 +86,53 @@ async def test_the_recipient_chooses_what_happens(system: System, outcome: str, 
         notification = await tester.settled(sent)
         assert [entry["status"] for entry in notification["timeline"]] == statuses
         assert (await tester.call("GET", f"/v1/notifications/{sent}/captured-message"))["attempt"] == statuses.count("sending")
+
+
+async def test_a_wait_is_skipped(system: System) -> None:
+    """A scheduled one; one that meets quiet hours, which is decided as of their end; one that its person has refused meanwhile."""
+    await system.client.create_template("tests-waiting", "email", WELCOME, category="tests")
+    now = datetime.now(UTC)
+    quiet = {"start": f"{now - timedelta(hours=2):%H:%M}", "end": f"{now + timedelta(hours=2):%H:%M}"}
+    async with Client(system.processes.url, await _test_key(system)) as tester:
+        user = await tester.create_user("skips-a-wait@example.com")
+        later = (now + timedelta(days=30)).isoformat()
+        scheduled = await tester.send(user, "email", "tests-waiting", {"name": "Ada"}, send_at=later)
+        refused = await tester.send(user, "email", "tests-waiting", {"name": "Ada"}, send_at=later)
+        await tester.call("POST", f"/v1/notifications/{scheduled}:skipWait", {})
+        assert (await tester.settled(scheduled))["status"] == "sent"
+        with pytest.raises(RefusedError, match="NOT_WAITING"):
+            await tester.call("POST", f"/v1/notifications/{scheduled}:skipWait", {})
+        await tester.call("PATCH", f"/v1/users/{user}/preferences", {"quiet_hours": quiet})
+        deferred = await tester.send(user, "email", "tests-waiting", {"name": "Ada"})
+        assert (await tester.reached(deferred, {"scheduled"}))["reason"] == "QUIET_HOURS"
+        await tester.call("POST", f"/v1/notifications/{deferred}:skipWait", {})
+        assert (await tester.settled(deferred))["status"] == "sent"
+        await tester.call("PATCH", f"/v1/users/{user}/preferences", {"rules": [{"category": "tests", "choice": "deny"}]})
+        await tester.call("POST", f"/v1/notifications/{refused}:skipWait", {})
+        assert (await tester.settled(refused))["status"] == "skipped"
+    live = await system.client.send(user, "email", "tests-waiting", {"name": "Ada"}, send_at=later)
+    with pytest.raises(RefusedError, match="NOT_A_TEST"):
+        await system.client.call("POST", f"/v1/notifications/{live}:skipWait", {})
+    await system.client.call("POST", f"/v1/notifications/{live}:cancel", {})
+
+
+@pytest.mark.parametrize(
+    ("outcome", "facts"),
+    [("complaint", ["delivered", "complained"]), ("late-bounce", ["hard_bounced"]), ("opened", ["delivered", "opened"])],
+)
+async def test_a_fact_follows_a_message_that_was_taken(system: System, outcome: str, facts: list[str]) -> None:
+    """On the notification and in the feed; the address stays as it was, since the sandbox is no provider."""
+    await system.client.create_template("tests-mail", "email", WELCOME)
+    async with Client(system.processes.url, await _test_key(system)) as tester:
+        user = await tester.create_user(f"{outcome}+facts@clarion.test")
+        sent = await tester.send(user, "email", "tests-mail", {"name": "Ada"})
+        assert (await tester.settled(sent))["status"] == "sent"
+        found = await tester.call("GET", f"/v1/notifications/{sent}")
+        recorded = [(entry["fact"], entry["provider"]) for entry in found["timeline"] if "fact" in entry]
+        assert recorded == [(fact, "sandbox") for fact in facts]
+        assert await _facts_in_the_feed(tester, user) == facts
+        again = await tester.send(user, "email", "tests-mail", {"name": "Ada"})
+        assert (await tester.settled(again))["status"] == "sent"
 
 
 async def test_a_test_key_makes_test_keys_only(system: System) -> None:

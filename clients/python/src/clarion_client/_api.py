@@ -90,6 +90,9 @@ CANCEL_NOTIFICATION = Call(
     answer="notification",
     idempotent=True,
 )
+SKIP_WAIT = Call(
+    "/clarion.notification.v1.NotificationService/SkipWait", "POST", "/v1/notifications/{id}:skipWait", body="*", answer="notification"
+)
 WATCH_NOTIFICATION = Call(
     "/clarion.notification.v1.NotificationService/WatchNotification", "GET", "/v1/notifications/{id}:watch", idempotent=True, streams=True
 )

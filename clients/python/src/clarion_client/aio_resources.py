@@ -510,6 +510,15 @@ class AsyncNotifications(AsyncResource):
         """
         return await self._unary(api.CANCEL_NOTIFICATION, v.body_of(id=id), lambda answer: v.decode(Notification, answer), timeout_s)
 
+    async def skip_wait(self, id: str, *, timeout_s: float | None = None, idempotency_key: str | None = None) -> Notification:
+        """Sends a test key's notification now that waits for its time: a scheduled one, one that met quiet hours, or one whose next try
+        is far away. It is decided as of the time that it waited for, so that quiet hours that end then have ended.
+        FAILED_PRECONDITION with NOT_A_TEST or NOT_WAITING otherwise.
+
+        id: The notification's id.
+        """
+        return await self._unary(api.SKIP_WAIT, v.body_of(id=id), lambda answer: v.decode(Notification, answer), timeout_s, idempotency_key)
+
     def watch(self, id: str) -> AsyncIterator[Notification]:
         """Sends the notification at once and again after each change, and ends when its status is terminal.
 

@@ -113,6 +113,7 @@ class Delivery(_message.Message):
     PROJECT_FIELD_NUMBER: _builtins.int
     TEST_FIELD_NUMBER: _builtins.int
     DUE_TIME_FIELD_NUMBER: _builtins.int
+    DECIDE_TIME_FIELD_NUMBER: _builtins.int
     notification_id: _builtins.str
     """The notification's id."""
     run: _builtins.int
@@ -183,6 +184,10 @@ class Delivery(_message.Message):
         Unset means that it is not measured.
         """
 
+    @_builtins.property
+    def decide_time(self) -> _timestamp_pb2.Timestamp:
+        """A test key's, whose wait was skipped: the time that quiet hours are decided as of. Unset means now."""
+
     def __init__(
         self,
         *,
@@ -213,10 +218,11 @@ class Delivery(_message.Message):
         project: _builtins.str = ...,
         test: _builtins.bool = ...,
         due_time: _timestamp_pb2.Timestamp | None = ...,
+        decide_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["accept_time", b"accept_time", "due_time", b"due_time", "expire_time", b"expire_time", "not_before", b"not_before", "variables", b"variables"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["accept_time", b"accept_time", "decide_time", b"decide_time", "due_time", b"due_time", "expire_time", b"expire_time", "not_before", b"not_before", "variables", b"variables"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_time", b"accept_time", "attempt", b"attempt", "category", b"category", "channel", b"channel", "correlation_id", b"correlation_id", "crashes", b"crashes", "deferrals", b"deferrals", "device_ids", b"device_ids", "device_results", b"device_results", "due_time", b"due_time", "email", b"email", "expire_time", b"expire_time", "locale", b"locale", "mandatory", b"mandatory", "not_before", b"not_before", "notification_id", b"notification_id", "on_unknown", b"on_unknown", "priority", b"priority", "project", b"project", "refusals", b"refusals", "run", b"run", "template", b"template", "template_version", b"template_version", "test", b"test", "traceparent", b"traceparent", "user_id", b"user_id", "variables", b"variables"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_time", b"accept_time", "attempt", b"attempt", "category", b"category", "channel", b"channel", "correlation_id", b"correlation_id", "crashes", b"crashes", "decide_time", b"decide_time", "deferrals", b"deferrals", "device_ids", b"device_ids", "device_results", b"device_results", "due_time", b"due_time", "email", b"email", "expire_time", b"expire_time", "locale", b"locale", "mandatory", b"mandatory", "not_before", b"not_before", "notification_id", b"notification_id", "on_unknown", b"on_unknown", "priority", b"priority", "project", b"project", "refusals", b"refusals", "run", b"run", "template", b"template", "template_version", b"template_version", "test", b"test", "traceparent", b"traceparent", "user_id", b"user_id", "variables", b"variables"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -267,6 +273,7 @@ class Outcome(_message.Message):
     FAULT_FIELD_NUMBER: _builtins.int
     TRANSIENT_FIELD_NUMBER: _builtins.int
     NEXT_FIELD_NUMBER: _builtins.int
+    FACTS_FIELD_NUMBER: _builtins.int
     notification_id: _builtins.str
     """The notification's id."""
     run: _builtins.int
@@ -307,6 +314,10 @@ class Outcome(_message.Message):
     def next(self) -> Global___Delivery:
         """RETRYING, SCHEDULED: the delivery of the next try where that waits in the gateway's database and not on the bus; unset on the bus."""
 
+    @_builtins.property
+    def facts(self) -> _containers.RepeatedScalarFieldContainer[_notification_pb2.Fact.ValueType]:
+        """A test's that was SENT: what the sandbox reports of it after that."""
+
     def __init__(
         self,
         *,
@@ -325,10 +336,11 @@ class Outcome(_message.Message):
         fault: Global___Fault.ValueType = ...,
         transient: _builtins.bool = ...,
         next: Global___Delivery | None = ...,
+        facts: _abc.Iterable[_notification_pb2.Fact.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["next", b"next", "next_attempt_time", b"next_attempt_time", "start_time", b"start_time", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "detail", b"detail", "devices", b"devices", "fault", b"fault", "locale", b"locale", "next", b"next", "next_attempt_time", b"next_attempt_time", "notification_id", b"notification_id", "provider", b"provider", "reason", b"reason", "run", b"run", "start_time", b"start_time", "status", b"status", "time", b"time", "transient", b"transient"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "detail", b"detail", "devices", b"devices", "facts", b"facts", "fault", b"fault", "locale", b"locale", "next", b"next", "next_attempt_time", b"next_attempt_time", "notification_id", b"notification_id", "provider", b"provider", "reason", b"reason", "run", b"run", "start_time", b"start_time", "status", b"status", "time", b"time", "transient", b"transient"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -714,6 +714,52 @@ class CancelNotificationResponse(_message.Message):
 Global___CancelNotificationResponse: _TypeAlias = CancelNotificationResponse  # noqa: Y015
 
 @_typing.final
+class SkipWaitRequest(_message.Message):
+    """SkipWaitRequest names a waiting notification of a test key."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """The notification's id."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SkipWaitRequest: _TypeAlias = SkipWaitRequest  # noqa: Y015
+
+@_typing.final
+class SkipWaitResponse(_message.Message):
+    """SkipWaitResponse answers SkipWait."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NOTIFICATION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def notification(self) -> _notification_pb2.Notification:
+        """The notification, which is on its way within a second."""
+
+    def __init__(
+        self,
+        *,
+        notification: _notification_pb2.Notification | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["notification", b"notification"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["notification", b"notification"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SkipWaitResponse: _TypeAlias = SkipWaitResponse  # noqa: Y015
+
+@_typing.final
 class WatchNotificationRequest(_message.Message):
     """WatchNotificationRequest names the notification to follow."""
 

@@ -75,6 +75,11 @@ class NotificationServiceStub(object):
                 request_serializer=clarion_dot_notification_dot_v1_dot_notification__service__pb2.CancelNotificationRequest.SerializeToString,
                 response_deserializer=clarion_dot_notification_dot_v1_dot_notification__service__pb2.CancelNotificationResponse.FromString,
                 _registered_method=True)
+        self.SkipWait = channel.unary_unary(
+                '/clarion.notification.v1.NotificationService/SkipWait',
+                request_serializer=clarion_dot_notification_dot_v1_dot_notification__service__pb2.SkipWaitRequest.SerializeToString,
+                response_deserializer=clarion_dot_notification_dot_v1_dot_notification__service__pb2.SkipWaitResponse.FromString,
+                _registered_method=True)
         self.WatchNotification = channel.unary_stream(
                 '/clarion.notification.v1.NotificationService/WatchNotification',
                 request_serializer=clarion_dot_notification_dot_v1_dot_notification__service__pb2.WatchNotificationRequest.SerializeToString,
@@ -150,6 +155,14 @@ class NotificationServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SkipWait(self, request, context):
+        """SkipWait sends a test key's notification now that waits for its time: a scheduled one, one that met quiet hours, or one whose next try is far away. It is
+        decided as of the time that it waited for, so that quiet hours that end then have ended. FAILED_PRECONDITION with NOT_A_TEST or NOT_WAITING otherwise.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WatchNotification(self, request, context):
         """WatchNotification sends the notification at once and again after each change, and ends when its status is terminal.
         """
@@ -199,6 +212,11 @@ def add_NotificationServiceServicer_to_server(servicer, server):
                     servicer.CancelNotification,
                     request_deserializer=clarion_dot_notification_dot_v1_dot_notification__service__pb2.CancelNotificationRequest.FromString,
                     response_serializer=clarion_dot_notification_dot_v1_dot_notification__service__pb2.CancelNotificationResponse.SerializeToString,
+            ),
+            'SkipWait': grpc.unary_unary_rpc_method_handler(
+                    servicer.SkipWait,
+                    request_deserializer=clarion_dot_notification_dot_v1_dot_notification__service__pb2.SkipWaitRequest.FromString,
+                    response_serializer=clarion_dot_notification_dot_v1_dot_notification__service__pb2.SkipWaitResponse.SerializeToString,
             ),
             'WatchNotification': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchNotification,
@@ -423,6 +441,33 @@ class NotificationService(object):
             '/clarion.notification.v1.NotificationService/CancelNotification',
             clarion_dot_notification_dot_v1_dot_notification__service__pb2.CancelNotificationRequest.SerializeToString,
             clarion_dot_notification_dot_v1_dot_notification__service__pb2.CancelNotificationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SkipWait(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/clarion.notification.v1.NotificationService/SkipWait',
+            clarion_dot_notification_dot_v1_dot_notification__service__pb2.SkipWaitRequest.SerializeToString,
+            clarion_dot_notification_dot_v1_dot_notification__service__pb2.SkipWaitResponse.FromString,
             options,
             channel_credentials,
             insecure,

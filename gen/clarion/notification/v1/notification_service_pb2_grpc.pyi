@@ -62,6 +62,10 @@ class NotificationServiceStub:
     """CancelNotification stops a notification that no attempt has begun to send, also one that is queued or waits for its next try. FAILED_PRECONDITION with
     TOO_LATE_TO_CANCEL when an attempt is under way, has reached or may have reached a person; UNAVAILABLE when that is unknown. Twice is no error.
     """
+    SkipWait: _grpc.UnaryUnaryMultiCallable[_notification_service_pb2.SkipWaitRequest, _notification_service_pb2.SkipWaitResponse]
+    """SkipWait sends a test key's notification now that waits for its time: a scheduled one, one that met quiet hours, or one whose next try is far away. It is
+    decided as of the time that it waited for, so that quiet hours that end then have ended. FAILED_PRECONDITION with NOT_A_TEST or NOT_WAITING otherwise.
+    """
     WatchNotification: _grpc.UnaryStreamMultiCallable[_notification_service_pb2.WatchNotificationRequest, _notification_service_pb2.WatchNotificationResponse]
     """WatchNotification sends the notification at once and again after each change, and ends when its status is terminal."""
 
@@ -98,6 +102,10 @@ class NotificationServiceAsyncStub(NotificationServiceStub):
     CancelNotification: _aio.UnaryUnaryMultiCallable[_notification_service_pb2.CancelNotificationRequest, _notification_service_pb2.CancelNotificationResponse]  # type: ignore[assignment]
     """CancelNotification stops a notification that no attempt has begun to send, also one that is queued or waits for its next try. FAILED_PRECONDITION with
     TOO_LATE_TO_CANCEL when an attempt is under way, has reached or may have reached a person; UNAVAILABLE when that is unknown. Twice is no error.
+    """
+    SkipWait: _aio.UnaryUnaryMultiCallable[_notification_service_pb2.SkipWaitRequest, _notification_service_pb2.SkipWaitResponse]  # type: ignore[assignment]
+    """SkipWait sends a test key's notification now that waits for its time: a scheduled one, one that met quiet hours, or one whose next try is far away. It is
+    decided as of the time that it waited for, so that quiet hours that end then have ended. FAILED_PRECONDITION with NOT_A_TEST or NOT_WAITING otherwise.
     """
     WatchNotification: _aio.UnaryStreamMultiCallable[_notification_service_pb2.WatchNotificationRequest, _notification_service_pb2.WatchNotificationResponse]  # type: ignore[assignment]
     """WatchNotification sends the notification at once and again after each change, and ends when its status is terminal."""
@@ -180,6 +188,16 @@ class NotificationServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_notification_service_pb2.CancelNotificationResponse, _abc.Awaitable[_notification_service_pb2.CancelNotificationResponse]]:
         """CancelNotification stops a notification that no attempt has begun to send, also one that is queued or waits for its next try. FAILED_PRECONDITION with
         TOO_LATE_TO_CANCEL when an attempt is under way, has reached or may have reached a person; UNAVAILABLE when that is unknown. Twice is no error.
+        """
+
+    @_abc_1.abstractmethod
+    def SkipWait(
+        self,
+        request: _notification_service_pb2.SkipWaitRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_notification_service_pb2.SkipWaitResponse, _abc.Awaitable[_notification_service_pb2.SkipWaitResponse]]:
+        """SkipWait sends a test key's notification now that waits for its time: a scheduled one, one that met quiet hours, or one whose next try is far away. It is
+        decided as of the time that it waited for, so that quiet hours that end then have ended. FAILED_PRECONDITION with NOT_A_TEST or NOT_WAITING otherwise.
         """
 
     @_abc_1.abstractmethod

@@ -178,6 +178,13 @@ def cancel(identifier: Annotated[list[str], typer.Argument(metavar="ID...")]) ->
         session.rows([session.clarion.notifications.cancel(one)], COLUMNS)
 
 
+@app.command("skip-wait")
+def skip_wait(identifier: Annotated[list[str], typer.Argument(metavar="ID...")]) -> None:
+    """Send a test key's notification now that is scheduled, or waits for the end of quiet hours."""
+    for one in identifier:
+        session.rows([session.clarion.notifications.skip_wait(one)], COLUMNS)
+
+
 def _labels(given: list[str] | None) -> list[str]:
     return [f"{name}={value}" for name, value in pairs(given or [], "--metadata").items()]
 
