@@ -10,19 +10,21 @@ from typing import Any
 import jsonschema_rs
 
 from mesh.errors import FieldViolation
+from mesh.schema_cost import InvalidSchema, measure, path_of, weigh
+
+__all__ = ["MAX_SCHEMA", "MAX_VIOLATIONS", "InvalidSchema", "JsonSchema"]
 
 MAX_SCHEMA = 64_000
 MAX_VIOLATIONS = 20
+# Of a pattern as it is compiled. The library's time for a character grows with it, to some 20 µs.
+_PATTERN_BYTES = 200_000
+# Parts of a value times values of the schema, at 40 ns each; characters times patterns; and as before where each may be found at fault.
+_MOST_STEPS = 2_000_000
+_MOST_MATCHES = 100_000
+_MOST_EXPLAINED = 10_000
+_PATTERNS = jsonschema_rs.RegexOptions(size_limit=_PATTERN_BYTES)
+_NO_PATTERN = "is no pattern, or too large a one: no look-around and back-references; counts belong into minLength and maxLength"
 _ARTICLES = {"integer": "a whole number", "array": "a list", "object": "an object", "null": "null", "boolean": "true or false"}
-
-
-class InvalidSchema(ValueError):
-    """What is no JSON Schema: `path` is where in it, such as `properties.order.type`; the message says why."""
-
-    def __init__(self, path: str, description: str) -> None:
-        super().__init__(description)
-        self.path = path
-        self.description = description
 
 
 class JsonSchema:
@@ -30,13 +32,14 @@ class JsonSchema:
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
         self.source = schema
-        _refuse_references(schema)
+        self._weight = weigh(schema)
         try:
             self._validator = jsonschema_rs.Draft202012Validator(
-                dict(schema), validate_formats=True, pattern_options=jsonschema_rs.RegexOptions(), retriever=_fetch_nothing
+                dict(schema), validate_formats=True, pattern_options=_PATTERNS, retriever=_fetch_nothing
             )
         except jsonschema_rs.ValidationError as error:
-            raise InvalidSchema(path_of(error.instance_path), "is not JSON Schema (draft 2020-12)") from None
+            pattern = error.instance_path[-1:] == ["pattern"] or "patternProperties" in error.instance_path
+            raise InvalidSchema(path_of(error.instance_path), _NO_PATTERN if pattern else "is not JSON Schema (draft 2020-12)") from None
         except (ValueError, TypeError, jsonschema_rs.ReferencingError):
             raise InvalidSchema("", "is not JSON Schema (draft 2020-12)") from None
 
@@ -48,10 +51,26 @@ class JsonSchema:
 
     def violations(self, root: str, value: Any) -> list[FieldViolation]:
         """What is wrong with the value, whose name is `root`; at most MAX_VIOLATIONS."""
+        parts, characters = measure(value)
+        steps = self._weight.values * parts
+        if steps > _MOST_STEPS or self._weight.patterns * characters > _MOST_MATCHES:
+            return [FieldViolation(root, "must be fewer or shorter: they are too much to be checked")]
         if self._validator.is_valid(value):
             return []
-        errors = islice(self._validator.iter_errors(value), MAX_VIOLATIONS)
-        return [violation for error in errors for violation in _violations(root, error)][:MAX_VIOLATIONS]
+        return [violation for error in self._errors(value, steps) for violation in _violations(root, error)][:MAX_VIOLATIONS] or [
+            FieldViolation(root, "does not keep to the schema, and is too large to say where")
+        ]
+
+    def _errors(self, value: Any, steps: int) -> Iterable[jsonschema_rs.ValidationError]:
+        """All that is wrong; of a large value the first, or nothing where the library would write down each branch of a choice."""
+        if steps <= _MOST_EXPLAINED:
+            return islice(self._validator.iter_errors(value), MAX_VIOLATIONS)
+        if not self._weight.choices:
+            try:
+                self._validator.validate(value)
+            except jsonschema_rs.ValidationError as error:
+                return [error]
+        return []
 
     def names(self) -> frozenset[str]:
         """The members that the schema declares."""
@@ -70,14 +89,6 @@ class JsonSchema:
         return {name: value for name, value in examples.items() if value is not None}
 
 
-def path_of(steps: Iterable[str | int]) -> str:
-    """`order.items[0].id` of ["order", "items", 0, "id"]."""
-    path = ""
-    for step in steps:
-        path += f"[{step}]" if isinstance(step, int) else f".{step}" if path else step
-    return path
-
-
 def _examples(member: Any) -> list[Any]:
     if not isinstance(member, Mapping):
         return []
@@ -90,22 +101,6 @@ def _examples(member: Any) -> list[Any]:
         return [inner] if inner else []
     inner_items = _examples(member.get("items"))
     return [inner_items[:1]] if inner_items else []
-
-
-def _refuse_references(schema: Any) -> None:
-    """Only what is in the schema itself may be referred to."""
-    stack: list[tuple[list[str | int], Any]] = [([], schema)]
-    while stack:
-        path, value = stack.pop()
-        if isinstance(value, Mapping):
-            for key, member in value.items():
-                if key in {"$ref", "$dynamicRef"} and not (isinstance(member, str) and member.startswith("#")):
-                    raise InvalidSchema(path_of([*path, key]), "must refer to a place in the schema itself, such as #/$defs/address")
-                if key == "$id":
-                    raise InvalidSchema(path_of([*path, key]), "is not available")
-                stack.append(([*path, str(key)], member))
-        elif isinstance(value, list):
-            stack.extend(([*path, index], member) for index, member in enumerate(value))
 
 
 def _fetch_nothing(uri: str) -> Any:

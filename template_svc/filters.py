@@ -5,6 +5,7 @@ Left out on purpose: `safe` (it would put a variable into HTML unescaped), `attr
 """
 
 import operator
+import re
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import Any, TypeAlias, cast
@@ -13,6 +14,7 @@ from jinja2 import pass_context, pass_environment
 from jinja2.filters import FILTERS, make_multi_attrgetter
 from jinja2.runtime import Context, Undefined
 from jinja2.tests import TESTS
+from markupsafe import Markup
 
 from template_svc.arguments import (
     Parameter,
@@ -36,6 +38,9 @@ from template_svc.sandbox import TemplateEnvironment, TemplateFault, as_text, bo
 
 MAX_LIST = 100_000
 MAX_WIDTH = 200
+# What mail programs make links of: domains in any spelling of their dots, addresses, schemes.
+_LINKING = re.compile(r"(?<=[^\s])(?:[.\u3002\uff0e\uff61](?=\w)|@(?=\w)|:(?=//|\w+@))")
+_APART = "\u200c"  # a zero width non-joiner: nothing is seen of it, and what it parts is no address any more
 
 Function: TypeAlias = Callable[..., Any]
 
@@ -45,7 +50,21 @@ _CASE = Parameter("case_sensitive", boolean, False)
 # The arguments of each filter beyond its value. `map`, `select` and their like hand theirs on to others of these, or to tests.
 PARAMETERS: Mapping[str, tuple[Parameter, ...]] = {
     **dict.fromkeys(
-        ("capitalize", "e", "escape", "forceescape", "lower", "string", "striptags", "title", "upper", "wordcount", "urlencode"), ()
+        (
+            "capitalize",
+            "e",
+            "escape",
+            "forceescape",
+            "lower",
+            "string",
+            "striptags",
+            "title",
+            "unlinked",
+            "upper",
+            "wordcount",
+            "urlencode",
+        ),
+        (),
     ),
     **dict.fromkeys(("abs", "count", "first", "items", "last", "length", "list", "reverse"), ()),
     **dict.fromkeys(("d", "default"), (Parameter("default_value", any_value, ""), Parameter("boolean", boolean, False))),
@@ -102,6 +121,7 @@ def template_filters() -> dict[str, Function]:
         "reverse": _reverse,
         "round": _round,
         "sum": _sum,
+        "unlinked": _unlinked,
         **language_filters(),
     }
     texts = ("capitalize", "e", "escape", "forceescape", "indent", "lower", "replace", "string", "striptags", "title", "trim", "truncate")
@@ -317,6 +337,14 @@ def _sum(environment: TemplateEnvironment, value: Any, *, attribute: Any, start:
     if any(type(element) not in {int, float} for element in values):
         raise TemplateFault("sum needs numbers")
     return bounded_number(sum(map(bounded_number, values), start))
+
+
+def _unlinked(environment: TemplateEnvironment, value: Any) -> Any:
+    """The text, which looks the same, without what a mail program makes a link of."""
+    found = as_text(value)
+    environment.charge(2 * len(found))
+    apart = _LINKING.sub(lambda mark: mark[0] + _APART, str(found))
+    return Markup(apart) if isinstance(found, Markup) else apart  # noqa: S704  it was escaped before, and got no < of this
 
 
 @pass_environment

@@ -6,6 +6,7 @@ contextual escaping (Samuel, Saxena and Song, "Context-Sensitive Auto-Sanitizati
 can be in several places at once, because its branches differ, is read in all of them.
 """
 
+import html
 import re
 from collections.abc import Iterable
 from enum import Enum, auto
@@ -25,13 +26,20 @@ _URLS = frozenset(
 )
 _URL_LISTS = frozenset({"srcset", "imagesrcset"})
 _RAW = frozenset({"script", "style"})
-_TAG = re.compile(r"<(?:(!--)|(/?[a-zA-Z][^\s/>]*))")
+# Elements whose attributes set others' while they run.
+_ANIMATIONS = frozenset({"animate", "animatetransform", "set"})
+# Outlook reads what stands in a comment with a condition, so that it is read here, too; `<!-->` is a comment as a whole.
+_TAG = re.compile(r"<(?:(!---?>|!--\s*\[if\b[^\]]*\]>)|(!--)|(/?[a-zA-Z][^\s/>]*))")
 _NAME = re.compile(r"[^\s=>/]+")
 _SPACE = re.compile(r"[\s/]*")
 _SCHEME_IS_OVER = re.compile(r"[:/?#]")
+_RUNS = re.compile(r"(?:javascript|vbscript|livescript|data(?!:image/(?:png|jpeg|gif|webp)[;,])):")
+_IGNORED = re.compile(r"[\x00-\x20]")
 _OPEN_URL = re.compile(r"url\(\s*['\"]?([^)]*)\Z", re.IGNORECASE)
 # Stands for what an output has put there.
 _FILLED = ":"
+# The same after a scheme whose URLs run what they hold.
+_RUNNING = "javascript:"
 
 
 class Mode(Enum):
@@ -119,25 +127,41 @@ def _output(node: nodes.Output, places: frozenset[Place]) -> frozenset[Place]:
     for child in node.nodes:
         if isinstance(child, nodes.TemplateData):
             places = frozenset(_advance(place, child.data) for place in places)
-        elif _is_constant(child):
-            places = frozenset(_fill(place) for place in places)
+        elif (texts := _constants(child)) is not None:
+            places = frozenset(_fill_with(place, text) for place in places for text in texts)
         else:
             guards = {guard for place in places if (guard := _guard_of(place, child.lineno)) is not None}
             if guards:
                 child.guards = sorted(guard.value for guard in guards)  # type: ignore[attr-defined]  # nodes take attributes
-            places = frozenset(_fill(place) for place in places)
+            # an `if` without `else` may be nothing, so that the next output is the first one
+            before = places if guards and _may_be_nothing(child) else frozenset[Place]()
+            places = before | frozenset(_fill(place) for place in places)
     return places
 
 
-def _is_constant(node: nodes.Node) -> bool:
-    """Whether only texts that the author wrote can come out, such as `'selected' if chosen`."""
+def _constants(node: nodes.Node | None) -> frozenset[str] | None:
+    """The texts that can come out where the author wrote all of them, such as `'selected' if chosen`; None for any other output."""
+    if node is None:
+        return frozenset({""})
     if isinstance(node, nodes.CondExpr):
-        return _is_constant(node.expr1) and (node.expr2 is None or _is_constant(node.expr2))
-    return isinstance(node, nodes.Const)
+        texts, others = _constants(node.expr1), _constants(node.expr2)
+        return None if texts is None or others is None else texts | others
+    return frozenset({str(node.value)}) if isinstance(node, nodes.Const) else None
+
+
+def _may_be_nothing(node: nodes.Node) -> bool:
+    conditions = [*node.find_all(nodes.CondExpr), *([node] if isinstance(node, nodes.CondExpr) else [])]
+    return any(condition.expr2 is None for condition in conditions)
 
 
 def _fill(place: Place) -> Place:
     return place._replace(before=_FILLED) if place.mode in {Mode.QUOTED, Mode.RAW} else place
+
+
+def _fill_with(place: Place, text: str) -> Place:
+    if place.mode is Mode.QUOTED:
+        return place._replace(before=_kept(place, html.escape(text)))
+    return place._replace(before=(place.before + text)[-MAX_BEFORE:]) if place.mode is Mode.RAW else place
 
 
 def _guard_of(place: Place, line: int) -> Guard | None:
@@ -152,7 +176,7 @@ def _guard_of(place: Place, line: int) -> Guard | None:
         raise SyntaxFault(line, f"put the value of the attribute {name} in quotes: a variable in it could start another attribute")
     if mode is not Mode.QUOTED:
         raise SyntaxFault(line, "a variable can't be part of a tag, only of its text and of quoted attribute values")
-    if name.startswith("on") or name == "srcdoc":
+    if name.startswith("on") or name == "srcdoc" or (place.tag == "script" and name in _URLS) or place.tag in _ANIMATIONS:
         raise SyntaxFault(line, f"a variable can't stand in the attribute {name}, which runs what it holds")
     if name == "style":
         return _style_guard(place.before, line)
@@ -169,9 +193,17 @@ def _url_guard(before: str, line: int, name: str, guard: Guard) -> Guard | None:
     before = before.strip()
     if not before:
         return guard
-    if _SCHEME_IS_OVER.search(before):
+    plain = _plain_url(before)
+    if _RUNS.match(plain):
+        raise SyntaxFault(line, f"a variable can't stand in a URL in {name} that runs what it holds")
+    if _SCHEME_IS_OVER.search(plain):
         return None
     raise SyntaxFault(line, f"a URL in {name} needs its scheme in the template (https://...), or to be one variable as a whole")
+
+
+def _plain_url(text: str) -> str:
+    """The beginning of a URL as a browser reads it, which leaves out line breaks and the like."""
+    return _IGNORED.sub("", html.unescape(text)).lower()
 
 
 def _style_guard(before: str, line: int) -> Guard:
@@ -193,8 +225,10 @@ def _in_text(place: Place, text: str, position: int) -> tuple[Place, int]:
     if found is None:
         return place, len(text)
     if found[1]:
+        return place, found.end()
+    if found[2]:
         return Place(Mode.COMMENT), found.end()
-    return Place(Mode.TAG, tag=found[2].lower()), found.end()
+    return Place(Mode.TAG, tag=found[3].lower()), found.end()
 
 
 def _in_comment(place: Place, text: str, position: int) -> tuple[Place, int]:
@@ -253,8 +287,8 @@ def _in_quotes(place: Place, text: str, position: int) -> tuple[Place, int]:
 def _kept(place: Place, text: str) -> str:
     """Texts that mean the same for what follows become the same, so that branches come together again."""
     before = (place.before + text)[-MAX_BEFORE:]
-    if place.attribute in _URLS and _SCHEME_IS_OVER.search(place.before + text):
-        return _FILLED
+    if place.attribute in _URLS and _SCHEME_IS_OVER.search(plain := _plain_url(place.before + text)):
+        return _RUNNING if _RUNS.match(plain) else _FILLED
     return before if place.attribute in _URLS | _URL_LISTS or place.attribute in {"style", "content"} else ""
 
 

@@ -5,6 +5,7 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 import grpc.aio
@@ -205,6 +206,12 @@ def _detach() -> None:
     context.enter(CallContext(method="batch", correlation_id=served.correlation_id if served is not None else ""))
 
 
+@lru_cache(maxsize=1000)
+def _schema_of(source: str) -> JsonSchema:
+    """Once for all descriptions: to make one may take as long as many sends."""
+    return JsonSchema(json.loads(source))
+
+
 def _summary_of(project: str, message: SummaryMessage) -> TemplateSummary | None:
     if not message.exists:
         return None
@@ -218,5 +225,5 @@ def _summary_of(project: str, message: SummaryMessage) -> TemplateSummary | None
         published_version=message.published_version,
         required_variables=tuple(message.required_variables),
         size=TextSize(message.size.limit, message.size.fixed, tuple(message.size.paths)) if message.HasField("size") else None,
-        variables_schema=JsonSchema(json.loads(message.variables_schema)) if message.variables_schema else None,
+        variables_schema=_schema_of(message.variables_schema) if message.variables_schema else None,
     )

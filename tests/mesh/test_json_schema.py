@@ -63,7 +63,13 @@ def test_an_example_is_made_of_examples_and_defaults() -> None:
         ({"properties": {"a": {"minimum": "1"}}}, "properties.a.minimum"),
         ({"properties": {"a": {"$ref": "https://example.com/schema.json"}}}, "properties.a.$ref"),
         ({"$ref": "file:///etc/passwd"}, "$ref"),
-        ({"$ref": "#/$defs/none"}, ""),
+        ({"$ref": "#/$defs/none"}, "$ref"),
+        ({"$defs": {"x": {"$anchor": "x"}}, "$ref": "#x"}, "$defs.x.$anchor"),
+        ({"$ref": "#x"}, "$ref"),
+        ({"$defs": {f"d{at}": {"items": {"$ref": f"#/$defs/d{at + 1}"}} for at in range(3000)}}, ""),
+        ({"$ref": "#"}, "$ref"),
+        ({"$defs": {"a": {"items": {"$ref": "#/$defs/b"}}, "b": {"not": {"$ref": "#/$defs/a"}}}}, "$defs.a.items.$ref"),
+        ({"pattern": r"^(\w{1,100}){1,100}$"}, "pattern"),
         ({"$id": "https://example.com/schema.json"}, "$id"),
         ({"allOf": [{"$dynamicRef": "other"}]}, "allOf[0].$dynamicRef"),
         ({"pattern": "("}, "pattern"),
@@ -75,6 +81,36 @@ def test_what_is_no_schema_or_refers_elsewhere_is_refused(schema: dict[str, Any]
     with pytest.raises(InvalidSchema) as caught:
         JsonSchema(schema)
     assert caught.value.path == path
+
+
+def doubling(times: int) -> dict[str, Any]:
+    """A schema whose check takes twice as long with each of the times."""
+    twice = {f"d{at}": {"allOf": [{"$ref": f"#/$defs/d{at + 1}"}] * 2} for at in range(times)}
+    return {"$defs": {**twice, f"d{times}": {"type": "object"}}, "$ref": "#/$defs/d0"}
+
+
+def test_a_schema_that_would_hold_its_process_up_is_refused() -> None:
+    assert JsonSchema(doubling(5)).violations("x", {}) == []
+    for heavy in (doubling(60), {"allOf": [{"pattern": "a"}] * 201}, {"enum": list(range(20_000))}):
+        with pytest.raises(InvalidSchema, match="must have at most"):
+            JsonSchema(heavy)
+
+
+def test_what_would_take_too_long_to_check_is_refused_unchecked() -> None:
+    said = ["x: must be fewer or shorter: they are too much to be checked"]
+    for schema, value in (
+        ({"items": {"enum": [f"x{at}" for at in range(6000)]}}, [0] * 100_000),
+        ({"pattern": "^[ab]*a[ab]{1000}$"}, "ab" * 100_000),
+        ({"items": {"allOf": [{"minimum": 0}] * 3000}}, [1] * 100_000),
+    ):
+        assert [f"{one.field}: {one.description}" for one in JsonSchema(schema).violations("x", value)] == said
+
+
+def test_of_a_large_value_the_first_fault_is_said_and_none_of_a_choice() -> None:
+    items = {"items": {"type": "string"}}
+    assert [one.field for one in JsonSchema(items).violations("x", [1] * 50_000)] == ["x[0]"]
+    [one] = JsonSchema({"anyOf": [items] * 50}).violations("x", [1] * 5_000)
+    assert (one.field, one.description) == ("x", "does not keep to the schema, and is too large to say where")
 
 
 def test_a_pattern_that_backtracks_elsewhere_takes_no_time() -> None:

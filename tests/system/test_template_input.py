@@ -12,6 +12,13 @@ from tests.system.conftest import System
 # one event loop, since all share one system
 pytestmark = [pytest.mark.system, pytest.mark.asyncio(loop_scope="session")]
 
+
+def doubling(times: int) -> dict[str, Any]:
+    """A schema whose check takes twice as long with each of the times."""
+    twice = {f"d{at}": {"allOf": [{"$ref": f"#/$defs/d{at + 1}"}] * 2} for at in range(times)}
+    return {"$defs": {**twice, f"d{times}": {"type": "object"}}, "$ref": "#/$defs/d0"}
+
+
 TEXT = {"subject": "s", "text": "{% trans %}Hello {{ name }}{% endtrans %}"}
 PO = 'msgid ""\nmsgstr "Content-Type: text/plain; charset=utf-8\\nPlural-Forms: nplurals=2; plural=n != 1;\\n"\n\n'
 
@@ -33,6 +40,11 @@ async def template(system: System) -> str:
         ({"contents": {"en": TEXT}, "variables_schema": {"properties": {"na\0me": {}, "name": {}}}}, "variables_schema"),
         ({"contents": {"en": TEXT}, "variables_schema": {"properties": {"x" * 70_000: {}}}}, "variables_schema"),
         ({"contents": {"en": TEXT}, "variables_schema": {"$ref": "http://127.0.0.1/x"}}, "variables_schema.$ref"),
+        (
+            {"contents": {"en": TEXT}, "variables_schema": {"properties": {"name": {"$ref": "#/properties/name"}}}},
+            "variables_schema.properties.name.$ref",
+        ),
+        ({"contents": {"en": TEXT}, "variables_schema": {"properties": {"name": {}}, **doubling(40)}}, "variables_schema"),
         ({"contents": {"en": {"subject": "s", "mjml": "<mjml>\0</mjml>"}}}, "contents.en.mjml"),
         ({"contents": {"en": {"subject": "s", "mjml": "<mjml>" + "<mj-body>" * 20_000}}}, "contents.en.mjml"),
         (

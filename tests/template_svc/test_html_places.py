@@ -73,6 +73,14 @@ URL_PLACES = [
 <style>a{}</style><a href="{{ u }}">
 {% filter trim %}<a href="{{ u }}">{% endfilter %}
 <a title="a>b" href="{{ u }}">
+<a href="{{ '' }}{{ u }}">
+<a href="{{ 'x:' if false }}{{ u }}">
+<a href="{{ u if false }}{{ u }}">
+<!--[if mso]><a href="{{ u }}"><![endif]-->
+<!--[if gte mso 9]><v:roundrect xmlns:v="x" href="{{ u }}"><![endif]-->
+<!--[if !mso]><!--><a href="{{ u }}"><!--<![endif]-->
+<!--><a href="{{ u }}">
+<!---><a href="{{ u }}">
 <p style="background: url({{ u }})">
 <p style='background: url("{{ u }}")'>
 <style>p { background: url({{ u }}) }</style>
@@ -102,6 +110,9 @@ def test_a_link_may_be_a_mail_address_or_a_telephone_number() -> None:
         '<a href="https://{{ u }}/x">',
         '<a href="{{ h }}/{{ u }}">',
         '<a href="mailto:{{ u }}">',
+        '<img src="data:image/png;base64,{{ u }}">',
+        "<!-- [in a comment {{ u }} -->",
+        '<!--[if mso]><p title="{{ u }}">{{ u }}</p><![endif]-->',
         '<p title="{{ u }}">',
         "<p>{{ u }}</p>",
         "<title>{{ u }}</title>",
@@ -126,6 +137,16 @@ def test_elsewhere_a_variable_may_be_anything(html: str) -> None:
         ("<p class{{ u }}='x'>", "part of a tag"),
         ("<h{{ u }}>", "part of a tag"),
         ('<a href="java{{ u }}">', "needs its scheme"),
+        ("<a href=\"javascript:f('{{ u }}')\">", "runs what it holds"),
+        ('<a href="&#106;ava\nScript&colon;{{ u }}">', "runs what it holds"),
+        ('<a href=" data:text/html,{{ u }}">', "runs what it holds"),
+        ("<a href=\"{{ 'javascript:' }}{{ u }}\">", "runs what it holds"),
+        ('<a href="javascript:{% if u %}f({% endif %}{{ u }}">', "runs what it holds"),
+        ('<meta http-equiv="refresh" content="0; url=javascript:{{ u }}">', "runs what it holds"),
+        ('<script src="{{ u }}"></script>', "attribute src, which runs"),
+        ('<script src="https://x.example/{{ u }}"></script>', "attribute src, which runs"),
+        ('<a><set attributeName="href" to="{{ u }}"></a>', "attribute to, which runs"),
+        ("<!--[if mso]><td width={{ u }}><![endif]-->", "in quotes"),
         ('<a href="{% if u %}x{% endif %}{{ u }}">', "needs its scheme"),
         ('{% macro m() %}<a href="{% endmacro %}{{ m() }}{{ u }}">', "must not end inside of a tag"),
         ('{% set x %}<a href="{% endset %}{{ x }}{{ u }}">', "must not end inside of a tag"),

@@ -303,6 +303,23 @@ def test_every_filter_has_its_arguments_in_the_table() -> None:
     assert set(template_filters()) == {*PARAMETERS, "format", "map", "select", "reject", "selectattr", "rejectattr"}
 
 
+def test_a_name_that_is_an_address_can_be_kept_from_becoming_a_link(renderer: Renderer) -> None:
+    """It looks the same; times, ends of sentences and what HTML escapes stay as they are."""
+    compiled = renderer.compile(
+        Content(subject="s", text="{{ n|unlinked }}", html="<p>{{ n|unlinked }} {{ n|e|unlinked }}</p>"), Channel.EMAIL, "en"
+    )
+    name = "Win! https://evil.example/x a@evil.example www。evil。example mailto:a@b <b> at 10:30. O'Neil & Co."
+    rendered = renderer.render(compiled, {"n": name}, "contents.en", READER)
+    apart = (
+        "Win! https:\u200c//evil.\u200cexample/x a@\u200cevil.\u200cexample www。\u200cevil。\u200cexample mailto:\u200ca@\u200cb <b>"
+        " at 10:30. O'Neil & Co."
+    )
+    assert rendered.text == apart
+    assert rendered.text.replace("\u200c", "") == name
+    escaped = apart.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("'", "&#39;")
+    assert rendered.html.count(escaped) == 2
+
+
 @given(st.text(max_size=200))
 def test_a_plain_variable_arrives_as_it_is_in_text_and_escaped_in_html(value: str) -> None:
     with CpuLimit() as limit:
