@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from gateway.facts.sendgrid import load_key
+from gateway.facts.sns import TOPIC
 from mesh.process.settings import Env
 from naming.bounce_address import bounces_from_env
 
@@ -29,7 +30,7 @@ class FactSettings:
                 "CLARION_SENDGRID_KEY: must be the verification key of the signed event webhook, as SendGrid shows it (base64)"
             )
         topics = env.listed("CLARION_SES_TOPICS")
-        if not all(topic.startswith("arn:aws") for topic in topics):
+        if not all(TOPIC.fullmatch(topic) for topic in topics):
             env.problems.append(
                 "CLARION_SES_TOPICS: must be ARNs of SNS topics, separated by commas, such as arn:aws:sns:eu-west-1:123456789012:ses"
             )

@@ -23,7 +23,9 @@ _SIGNED = {
     "UnsubscribeConfirmation": ("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"),
 }
 _HASHES = {"1": SHA1, "2": SHA256}
-_HOST = re.compile(r"sns\.[a-z0-9-]{3,32}\.amazonaws\.com(\.cn)?")
+# The region of a topic is the region of what signs for it. A pattern of host names would do for a bucket called "sns", too:
+# sns.s3.amazonaws.com.
+TOPIC = re.compile(r"arn:aws(?P<partition>-[a-z-]{2,20})?:sns:(?P<region>[a-z]{2}(?:-[a-z]+)+-\d{1,2}):\d{12}:[\w-]{1,256}(?:\.fifo)?")
 _KEPT_S = 3600.0
 _MOST_KEPT = 16
 
@@ -49,7 +51,7 @@ class SnsMessages:
         hashing = _HASHES.get(text(message, "SignatureVersion"))
         if hashing is None:
             raise BadSignature("SignatureVersion: must be 1 or 2")
-        key = await self._key_of(text(message, "SigningCertURL"))
+        key = await self._key_of(text(message, "SigningCertURL"), _host_of(text(message, "TopicArn")))
         content = "".join(f"{name}\n{text(message, name)}\n" for name in _SIGNED[kind] if text(message, name))
         try:
             key.verify(
@@ -62,16 +64,17 @@ class SnsMessages:
     async def confirm(self, message: Mapping[str, Any]) -> None:
         """Confirms a subscription. Raises InvalidArgument for a URL that is not Amazon's, or Unavailable."""
         url = text(message, "SubscribeURL")
-        if not _is_amazons(url):
-            raise InvalidArgument.of("SubscribeURL", "must be an https:// address of sns.REGION.amazonaws.com")
+        host = _host_of(text(message, "TopicArn"))
+        if not _is_at(host, url):
+            raise InvalidArgument.of("SubscribeURL", f"must be an https:// address of {host}")
         await self._fetch(url)
 
-    async def _key_of(self, url: str) -> RSAPublicKey:
+    async def _key_of(self, url: str, host: str) -> RSAPublicKey:
+        if not _is_at(host, url) or not urlsplit(url).path.endswith(".pem"):
+            raise BadSignature(f"SigningCertURL: must be an https:// address of a .pem file of {host}")
         kept = self._keys.get(url)
         if kept is not None and self._clock() - kept[0] < _KEPT_S:
             return kept[1]
-        if not _is_amazons(url) or not urlsplit(url).path.endswith(".pem"):
-            raise BadSignature("SigningCertURL: must be an https:// address of a .pem file of sns.REGION.amazonaws.com")
         try:
             key = load_pem_x509_certificate(await self._fetch(url)).public_key()
         except ValueError:
@@ -84,11 +87,17 @@ class SnsMessages:
         return key
 
 
-def _is_amazons(url: str) -> bool:
+def _host_of(topic: str) -> str:
+    found = TOPIC.fullmatch(topic)
+    assert found is not None, "settings take such topics only"
+    return f"sns.{found['region']}.amazonaws.com{'.cn' if found['partition'] == '-cn' else ''}"
+
+
+def _is_at(host: str, url: str) -> bool:
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
         return False
     plain = parts.username is None and parts.password is None and port in {None, 443} and url.isascii() and url.isprintable()
-    return parts.scheme == "https" and plain and _HOST.fullmatch(parts.hostname or "") is not None
+    return parts.scheme == "https" and plain and parts.hostname == host

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Self
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from mesh.process.hosts import with_each_host
 
@@ -39,6 +39,10 @@ class Env:
     def unread(self) -> list[str]:
         """A line for each variable of Clarion's that is set and that no setting has asked for."""
         return unread(self._environ, self.names)
+
+    def given(self, name: str) -> str:
+        """What a variable holds, for deciding how it is to be read; empty where it is not set."""
+        return self._environ.get(name, "").strip()
 
     def text(self, name: str, default: str | None = None, *, choices: Sequence[str] = ()) -> str:
         """Text. Without a default it is required."""
@@ -91,8 +95,14 @@ class Env:
             self.problems.append(f"{name}: must be true or false")
         return raw in {"true", "1", "yes", "on"}
 
-    def url(self, name: str, default: str | None = None, *, schemes: Sequence[str]) -> str:
-        """A URL with one of the schemes, and one host or several. Its value is never repeated in a message: it may hold a password."""
+    def url(
+        self, name: str, default: str | None = None, *, schemes: Sequence[str], options: Mapping[str, Collection[str]] | None = None
+    ) -> str:
+        """A URL with one of the schemes, and one host or several. Its value is never repeated in a message: it may hold a password.
+
+        `options` are those that it may have after the question mark, each with the values that it may have, which are any where none is
+        listed; without them all are left to the client.
+        """
         raw = self._read(name, default)
         try:
             each = [urlsplit(one) for one in with_each_host(raw)]
@@ -100,17 +110,31 @@ class Env:
                 parts.scheme in schemes
                 and bool(parts.hostname if len(each) > 1 else parts.netloc or parts.path)
                 and (parts.port is None or parts.port > 0)
+                and not (options is not None and parts.netloc.endswith(":"))
                 for parts in each
             )
         except ValueError:
             valid = False
         if not valid:
-            self.problems.append(f"{name}: must be a URL that starts with {' or '.join(s + '://' for s in schemes)}")
+            kinds = " or ".join(s + "://" for s in schemes)
+            several = ", with a host, or several between commas, each with a port up to 65535 or none" if options is not None else ""
+            self.problems.append(f"{name}: must be a URL that starts with {kinds}{several}")
+        elif options is not None and raw:
+            self._check_options(name, urlsplit(with_each_host(raw)[0]).query, options)
         return raw
+
+    def _check_options(self, name: str, query: str, options: Mapping[str, Collection[str]]) -> None:
+        for option, value in parse_qsl(query, keep_blank_values=True):
+            if option not in options:
+                self.problems.append(
+                    f"{name}: takes no option {option[:40]!r} after the question mark; it takes {', '.join(sorted(options))}"
+                )
+            elif options[option] and value not in options[option]:
+                self.problems.append(f"{name}: {option} must be one of {', '.join(options[option])}")
 
     def _read(self, name: str, default: str | None, *, shown: str | None = None) -> str:
         self.names[name] = shown if shown is not None else ("(required)" if default is None else default)
-        raw = self._environ.get(name, "").strip()
+        raw = self.given(name)
         if raw:
             return raw
         if default is None:

@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from redis.asyncio import Redis
+from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
@@ -39,7 +40,7 @@ async def _behind_sentinels(settings: CacheSettings, options: dict[str, Any]) ->
     """A client of the primary, for which the Sentinels are asked at each connection. A primary that no longer takes writes ends its own."""
     each = [urlsplit(url) for url in with_each_host(settings.url)]
     parts, query = each[0], dict(parse_qsl(each[0].query))
-    tls: dict[str, Any] = {"ssl": True} if parts.scheme.startswith("rediss") else {}
+    tls = _tls_of(parts.scheme, parts.query)
     sentinels = Sentinel(  # type: ignore[no-untyped-call]  # its constructor alone has no types
         [(one.hostname or "localhost", one.port or 26379) for one in each],
         sentinel_kwargs={
@@ -61,6 +62,14 @@ async def _behind_sentinels(settings: CacheSettings, options: dict[str, Any]) ->
         for sentinel in sentinels.sentinels:
             _ = await stack.enter_async_context(aclosing(sentinel))
         yield await stack.enter_async_context(aclosing(client))
+
+
+def _tls_of(scheme: str, query: str) -> dict[str, Any]:
+    """The options of TLS as redis-py reads them for one server."""
+    if not scheme.startswith("rediss"):
+        return {}
+    read = parse_url(f"rediss://localhost/?{query}")
+    return {"ssl": True, **{name: value for name, value in read.items() if name.startswith("ssl_")}}
 
 
 async def server_time_s(client: Redis) -> float:

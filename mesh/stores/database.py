@@ -1,6 +1,8 @@
 """PostgreSQL through SQLAlchemy's async engine: one pool per process, transactions as blocks, failures as `Unavailable`."""
 
-from collections.abc import AsyncIterator, Sequence
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -17,8 +19,11 @@ from mesh.errors import Unavailable
 from mesh.process.hosts import with_each_host
 from mesh.stores.settings import DatabaseSettings
 
+log = logging.getLogger(__name__)
+
 # classes of SQLSTATE that mean "the server can't serve now": connection exceptions, insufficient resources, operator intervention
 _DOWN_CLASSES = {"08", "53", "57"}
+_SAID_EVERY_S = 60.0
 # a write was refused because the server is a standby now: its connections lead to the wrong one
 _READ_ONLY = "25006"
 
@@ -157,7 +162,7 @@ async def open_database(settings: DatabaseSettings) -> AsyncIterator[Database]:
             "timeout": settings.connect_timeout_s,
             "command_timeout": settings.statement_timeout_s,
             "server_settings": {"application_name": "clarion", "timezone": "UTC", "jit": "off"},
-            **({"async_creator_fn": _connect_to_any} if len(with_each_host(settings.url)) > 1 else {}),
+            "async_creator_fn": _connecting(_connect_to_any if len(with_each_host(settings.url)) > 1 else asyncpg.connect),
         },
     )
     try:
@@ -173,9 +178,32 @@ def async_url(url: str) -> str:
         _, separator, rest = url.partition("://")
         return f"postgresql+asyncpg{separator}{rest}"
     account, at, _ = each[0].netloc.rpartition("@")
-    hosts = [("host", f"{one.hostname}:{one.port or 5432}") for one in each]
-    query = {"target_session_attrs": "read-write", **dict(parse_qsl(each[0].query))}
-    return f"postgresql+asyncpg://{account}{at}{each[0].path}?{urlencode([*hosts, *query.items()])}"
+    # hosts and ports apart, so that an address of IPv6 is read as one
+    hosts = {"host": ",".join(one.hostname or "" for one in each), "port": ",".join(str(one.port or 5432) for one in each)}
+    query = {"target_session_attrs": "read-write", **dict(parse_qsl(each[0].query)), **hosts}
+    return f"postgresql+asyncpg://{account}{at}{each[0].path}?{urlencode(query)}"
+
+
+def _connecting(connect: Callable[..., Awaitable[asyncpg.Connection]]) -> Callable[..., Awaitable[asyncpg.Connection]]:
+    """What connects, where a server that lets no one in is one that is away: a password that is being changed, or a database that is."""
+    said_at_s = float("-inf")
+
+    async def connecting(**options: Any) -> asyncpg.Connection:
+        nonlocal said_at_s
+        try:
+            return await connect(**options)
+        except (
+            asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError, asyncpg.InsufficientPrivilegeError
+        ) as error:  # fmt: skip
+            if time.monotonic() - said_at_s >= _SAID_EVERY_S:
+                said_at_s = time.monotonic()
+                log.error(  # noqa: TRY400  one line, not the library's stack
+                    "PostgreSQL refuses connections: correct the user, the password or the database in CLARION_DATABASE_URL, or the grants",
+                    extra={"error": type(error).__name__},
+                )
+            raise ConnectionRefusedError("PostgreSQL refuses connections") from error
+
+    return connecting
 
 
 async def _connect_to_any(*, host: Sequence[str], port: Sequence[int], timeout: float, **options: Any) -> asyncpg.Connection:

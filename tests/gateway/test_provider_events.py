@@ -19,9 +19,11 @@ from gateway.facts.events import BadSignature
 from gateway.facts.mailgun import Mailgun
 from gateway.facts.sendgrid import SendGrid
 from gateway.facts.ses import Ses
+from gateway.facts.settings import FactSettings
 from gateway.facts.sns import SnsMessages
 from gateway.notifications.models import Fact
 from mesh.errors import InvalidArgument, Unavailable
+from mesh.process.settings import Env
 from tests.provider_requests import GRID_PUBLIC, ID, grid_event, grid_request
 
 TOPIC = "arn:aws:sns:us-west-2:123456789012:clarion"
@@ -181,7 +183,12 @@ async def test_a_subscription_is_confirmed_at_amazon_only_and_certificates_are_k
     assert await source.read({}, sns("SubscriptionConfirmation", "You have chosen", SubscribeURL=address, Token="2336412f37")) == []
     assert await source.read({}, sns("Notification", "Successfully validated SNS topic for Amazon SES event publishing.")) == []
     assert amazon.asked == [CERTIFICATE, address]
-    for other in ("https://sns.us-west-2.amazonaws.com.evil.example/", "http://sns.us-west-2.amazonaws.com/", "https://169.254.169.254/"):
+    for other in (
+        "https://sns.s3.amazonaws.com/",
+        "https://sns.us-west-2.amazonaws.com.evil.example/",
+        "http://sns.us-west-2.amazonaws.com/",
+        "https://169.254.169.254/",
+    ):
         with pytest.raises(InvalidArgument, match="SubscribeURL"):
             await source.read({}, sns("SubscriptionConfirmation", "x", SubscribeURL=other, Token="2336412f37"))
     assert amazon.asked == [CERTIFICATE, address]
@@ -191,6 +198,7 @@ async def test_a_subscription_is_confirmed_at_amazon_only_and_certificates_are_k
     "url",
     [
         "https://evil.example/x.pem", "http://sns.us-west-2.amazonaws.com/x.pem", "https://sns.us-west-2.amazonaws.com@evil.example/x.pem",
+        "https://sns.s3.amazonaws.com/x.pem", "https://sns.s3-us-west-2.amazonaws.com/x.pem", "https://sns.eu-west-1.amazonaws.com/x.pem",
         "https://sns.us-west-2.amazonaws.com:8443/x.pem", "https://sns.us-west-2.amazonaws.com/x", "https://s3.amazonaws.com/x.pem", "x",
     ],
 )  # fmt: skip
@@ -214,6 +222,28 @@ async def test_what_amazon_has_not_signed_for_our_topic_is_refused() -> None:
     amazon.away = True
     with pytest.raises(Unavailable):
         await Ses(SnsMessages([TOPIC], amazon.fetch)).read({}, sns("Notification", "{}"))
+
+
+@pytest.mark.parametrize(
+    ("topic", "host"),
+    [
+        ("arn:aws-cn:sns:cn-north-1:123456789012:t", "sns.cn-north-1.amazonaws.com.cn"),
+        ("arn:aws-us-gov:sns:us-gov-west-1:123456789012:t.fifo", "sns.us-gov-west-1.amazonaws.com"),
+    ],
+)
+async def test_what_signs_for_a_topic_is_in_its_region(topic: str, host: str) -> None:
+    amazon = Amazon()
+    source = Ses(SnsMessages([topic], amazon.fetch))
+    assert await source.read({}, sns("Notification", "hello", TopicArn=topic, SigningCertURL=f"https://{host}/x.pem")) == []
+    env = Env({"CLARION_SES_TOPICS": f"{topic},{TOPIC}"})
+    assert (FactSettings.from_env(env).ses_topics, env.problems) == ((topic, TOPIC), [])
+
+
+@pytest.mark.parametrize("topic", ["arn:aws:sns:s3:123456789012:t", "arn:aws:sqs:us-west-2:123456789012:t", "arn:aws", "clarion"])
+def test_a_topic_is_an_arn_of_sns(topic: str) -> None:
+    env = Env({"CLARION_SES_TOPICS": topic})
+    FactSettings.from_env(env)
+    assert [problem.partition(":")[0] for problem in env.problems] == ["CLARION_SES_TOPICS"]
 
 
 # ---- Mailgun

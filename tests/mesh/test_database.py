@@ -157,3 +157,20 @@ async def test_where_no_host_takes_writes_the_database_is_unavailable(postgres_u
             await database.fetch("SELECT 1")
         with pytest.raises(DatabaseUnavailable):
             await database.ping()
+
+
+@pytest.mark.parametrize("change", [{"path": "/nowhere"}, {"netloc": "no-one:secret@{host}"}])
+async def test_a_server_that_lets_no_one_in_is_one_that_is_away(
+    postgres_url: NewDatabase, caplog: pytest.LogCaptureFixture, change: dict[str, str]
+) -> None:
+    """As while a password is being changed: callers are to come back, and one line says what to mend."""
+    server = urlsplit(await postgres_url(""))
+    host = server.netloc.rpartition("@")[2]
+    url = server._replace(**{part: value.format(host=host) for part, value in change.items()}).geturl()
+    async with open_database(DatabaseSettings(url)) as refused:
+        for ask in (refused.ping, refused.server_time_s, refused.ping):
+            with pytest.raises(DatabaseUnavailable):
+                await ask()
+    said = [record for record in caplog.records if "refuses connections" in record.message]
+    assert [(record.levelname, record.exc_info) for record in said] == [("ERROR", None)]
+    assert "secret" not in caplog.text
