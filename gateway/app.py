@@ -25,6 +25,7 @@ from delivery.cancellation import Cancellation
 from delivery.captures import Captures
 from delivery.clients import RecipientClient, RenderClient
 from delivery.lanes import build_topology
+from delivery.ledger_records import LedgerRecords
 from gateway.accepting.admission import Admission
 from gateway.accepting.clients import TemplateClient, UserClient
 from gateway.accepting.convert import delivery_bytes
@@ -185,6 +186,7 @@ class _Parts:
     clock: SharedClock
     cancellation: Cancellation
     captures: Captures
+    records: LedgerRecords
     authenticator: Authenticator
     users: grpc.aio.Channel
     templates: grpc.aio.Channel
@@ -239,6 +241,7 @@ async def _open_parts(stack: AsyncExitStack, settings: Settings, broker: Broker 
         clock=clock,
         cancellation=cancellation,
         captures=Captures(redis),
+        records=LedgerRecords(redis, ttl_s=settings.ledger.ttl_s),
         authenticator=authenticator,
         users=users,
         templates=templates,
@@ -405,7 +408,7 @@ def _add_sagas(
         await orchestrator.start(Kind.ERASURE_SWEEP, erasure.key, erasure.data, delay_s=remembered_s)
 
     people = PeopleClient(parts.users, users)
-    erasure = Erasure(PersonalRows(parts.database), people, parts.captures, notify=watchers.notify, sweep=sweep)
+    erasure = Erasure(PersonalRows(parts.database), people, parts.captures, parts.records, notify=watchers.notify, sweep=sweep)
     orchestrator = Orchestrator(erasure.definitions(), store, poll_s=accept.sweep_s)
     stack.push_async_callback(orchestrator.close)
     orchestrator.begin()

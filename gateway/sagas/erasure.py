@@ -31,6 +31,20 @@ class Notifications(Protocol):
     async def redact(self, user_id: UUID) -> None:
         """Removes everything personal from what is not waiting to be sent."""
 
+    async def attempts(self, user_id: UUID, *, within_s: float) -> Sequence[tuple[str, int, int]]:
+        """The attempts that a provider has seen of notifications that have changed in the last seconds: notification, run, attempt."""
+
+
+class Records(Protocol):
+    """What the workers' ledger keeps of attempts."""
+
+    @property
+    def kept_s(self) -> float:
+        """For how long."""
+
+    async def forget(self, attempts: Sequence[tuple[str, int, int]]) -> None:
+        """Removes those of these attempts, which are over. Raises ServiceError."""
+
 
 class Captures(Protocol):
     """What the sandbox keeps of test keys' messages."""
@@ -89,6 +103,7 @@ class Erasure:
         notifications: Notifications,
         people: People,
         captures: Captures,
+        records: Records,
         *,
         notify: Callable[[Iterable[UUID]], None],
         sweep: Callable[[Saga], Awaitable[None]],
@@ -96,6 +111,7 @@ class Erasure:
         self._notifications = notifications
         self._people = people
         self._captures = captures
+        self._records = records
         self._notify = notify
         self._sweep = sweep
 
@@ -133,7 +149,10 @@ class Erasure:
             raise StillPublishing
 
     async def redact(self, saga: Saga) -> None:
-        await self._notifications.redact(UUID(saga.key))
+        """The ledger first, which is known by the rows: a provider's words stand there too."""
+        person = UUID(saga.key)
+        await self._records.forget(await self._notifications.attempts(person, within_s=self._records.kept_s))
+        await self._notifications.redact(person)
         await self._captures.forget(saga.key)
 
     async def plan_sweep(self, saga: Saga) -> None:

@@ -69,6 +69,11 @@ _FORGET_FACTS = text("""
 UPDATE delivery_facts f SET detail = '' FROM notifications n
 WHERE n.id = ANY(:ids) AND f.project = n.project AND f.notification_id = n.id AND f.detail <> ''
 """)
+# Attempts that have left details: those of the last days, since the ledger keeps none for longer.
+_ATTEMPTS = text("""
+SELECT DISTINCT t.notification_id, t.run, t.attempt FROM notifications n JOIN timeline t ON t.notification_id = n.id
+WHERE n.user_id = :user_id AND n.update_time > now() - CAST(:within_s AS float8) * interval '1 second' AND t.start_time IS NOT NULL
+""")
 # An open one can't be sent again any more, so no reviewer has to decide about it: it is discarded.
 _LETTERS = text(f"""
 UPDATE dead_letters SET
@@ -108,6 +113,12 @@ class PersonalRows:
             cancelled = (await connection.execute(_CANCEL, {"user_id": user_id, "now": datetime.now(UTC)})).scalars().all()
             left = (await connection.execute(_LEFT, {"user_id": user_id})).scalar_one()
         return cancelled, left
+
+    async def attempts(self, user_id: UUID, *, within_s: float) -> Sequence[tuple[str, int, int]]:
+        """The attempts that a provider has seen of notifications that have changed in the last seconds: notification, run, attempt."""
+        given = {"user_id": user_id, "within_s": within_s}
+        async with self._database.connect() as connection:
+            return [(str(row.notification_id), row.run, row.attempt) for row in await connection.execute(_ATTEMPTS, given)]
 
     async def redact(self, user_id: UUID) -> None:
         """Removes variables, labels, replies of providers, devices and notes. In batches, so that no other transaction waits for long."""

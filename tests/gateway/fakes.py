@@ -34,6 +34,19 @@ class FakeCaptures:
         self.forgotten.append(user_id)
 
 
+class FakeRecords:
+    """The ledger's records, of which `forgotten` holds the attempts whose were removed."""
+
+    kept_s = 86_400.0
+
+    def __init__(self) -> None:
+        self.forgotten: list[tuple[str, int, int]] = []
+
+    async def forget(self, attempts: Sequence[tuple[str, int, int]]) -> None:
+        """See LedgerRecords."""
+        self.forgotten += attempts
+
+
 class FakePeople:
     """Everybody exists under our id, unless it is among the `strangers`; `known` holds other ids of people."""
 
