@@ -24,7 +24,7 @@ _STYLE = re.compile(r"<style\b[^>]*>(?P<css>.*?)</style>", re.DOTALL | re.IGNORE
 MAX_DEPTH = 200
 # Rules times elements: putting styles in compares each with each, 50 million a second.
 MAX_MATCHES = 20_000_000
-_ELEMENT = re.compile(r"<(?P<end>/?)(?P<name>[a-zA-Z][^\s/>]*)(?:[^<>\"']|\"[^\"]*\"|'[^']*')*+(?P<empty>/?)>")
+_ELEMENT = re.compile(r"<(?P<end>/?)(?P<name>[a-zA-Z][^\s/>]*)(?:[^<>\"'/]|/(?!>)|\"[^\"]*\"|'[^']*')*+(?P<empty>/?)>")
 # Tags and comments.
 MAX_UNCLOSED = 100
 

@@ -96,6 +96,18 @@ async def test_a_file_is_sent_with_errors_by_line_and_nothing_twice(terminal: Te
     assert (await terminal.run("send", "-f", "nowhere.ndjson")).code == 2
 
 
+async def test_no_line_of_a_file_stops_those_after_it(terminal: Terminal, tmp_path: Path) -> None:
+    await a_template(terminal, tmp_path, "cli-lines")
+    good = json.dumps({"to": {"email": "lines@example.com"}, "template": "cli-lines", "channel": "email", "variables": {"name": "]" * 200}})
+    lines = [b"[" * 100_000, b'{"a":' * 50_000, b"\xff\xfe", b'{"x": "\\ud800"}', b'{"variables": NaN}', b"\0", b"1" * 6000, good.encode()]
+    (tmp_path / "bad.ndjson").write_bytes(b"\n".join(lines))
+    sent = await terminal.run("send", "--from-file", "bad.ndjson")
+    assert (sent.code, "1 accepted, 7 failed" in sent.said, "Traceback" in sent.said) == (1, True, False), sent.said
+    assert "line 1: is no JSON: it is nested more than 100 deep" in sent.said
+    deep = await terminal.run("api", "POST", "/v1/users", "-d", "[" * 50_000)
+    assert (deep.code, "100 deep" in deep.said) == (2, True), deep.said
+
+
 async def test_every_change_can_be_followed(terminal: Terminal, tmp_path: Path) -> None:
     user = await a_person(terminal, "tail@example.com")
     await a_template(terminal, tmp_path, "cli-tail")

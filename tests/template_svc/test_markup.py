@@ -52,6 +52,14 @@ def test_mjml_becomes_html_that_renders_with_its_loops_and_conditions() -> None:
     ) - done.count("<!--[if !mso]>")
 
 
+def test_elements_that_end_in_themselves_stand_beside_each_other_and_not_inside() -> None:
+    many = "<mj-image src='https://x.example/a/b.png' /><mj-spacer/>" * 250
+    html = html_of_mjml(f"<mjml><mj-body><mj-section><mj-column>{many}</mj-column></mj-section></mj-body></mjml>")
+    assert html.count("https://x.example/a/b.png") == 250
+    with pytest.raises(MarkupFault, match="200 deep"):
+        html_of_mjml(f"<mjml><mj-body>{'<mj-wrapper>' * 300}{'</mj-wrapper>' * 300}</mj-body></mjml>")
+
+
 def test_the_text_part_says_what_the_html_says() -> None:
     assert render("<p>x</p>", text_of_html(html_of_mjml(MJML))).text == (
         "Hi Ada & Bo now!\nOpen X (https://x.example/?a=1&b=2)\nOpen Y (https://y.example/)\nX 1\nY 2\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Annotated, Any
 
@@ -10,7 +9,7 @@ import typer
 
 from clarion_client._calls import Call, Options
 from clarion_client._http import HttpTransport
-from clarion_client.cli.session import UsageProblem, session
+from clarion_client.cli.session import UsageProblem, read_json, session
 
 _VERBS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _TIMEOUT_S = 60.0
@@ -41,7 +40,7 @@ def _content(data: str | None) -> dict[str, Any]:
     if data is None:
         return {}
     try:
-        content = json.loads(sys.stdin.read() if data == "-" else data)
+        content = read_json(sys.stdin.read() if data == "-" else data)
     except ValueError as error:
         raise UsageProblem(f"--data: is no JSON: {error}") from None
     if not isinstance(content, dict):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -11,7 +10,7 @@ from typing import IO, Any
 
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
-from clarion_client.cli.session import EXIT_REFUSED, UsageProblem, session
+from clarion_client.cli.session import EXIT_REFUSED, UsageProblem, read_json, session
 
 _SHOWN_EVERY = 500
 
@@ -68,7 +67,7 @@ class _Rows:
             if not line.strip():
                 continue
             try:
-                row = json.loads(line)
+                row = read_json(line)
             except ValueError as error:
                 self.fail(number, f"is no JSON: {error}")
                 continue

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +10,7 @@ import typer
 from rich.markup import escape
 
 from clarion_client.cli.bulk import send_file
-from clarion_client.cli.session import UsageProblem, paint, pairs, session, when
+from clarion_client.cli.session import UsageProblem, paint, pairs, read_json, session, when
 from clarion_client.cli.users import id_of
 from clarion_client.models import Notification, NotificationStatus, WatchChangesResponse
 
@@ -197,7 +196,7 @@ def _variables(given: list[str]) -> dict[str, Any]:
             raise UsageProblem(f"--var {one}: write it as name=value, or name:=JSON")
         if name.endswith(":"):
             try:
-                found[name[:-1]] = json.loads(value)
+                found[name[:-1]] = read_json(value)
             except ValueError:
                 raise UsageProblem(f"--var {one}: what follows := is no JSON") from None
         else:
@@ -209,7 +208,7 @@ def _file(path: Path | None) -> dict[str, Any]:
     if path is None:
         return {}
     try:
-        data = json.loads(sys.stdin.read() if str(path) == "-" else path.read_text())
+        data = read_json(sys.stdin.read() if str(path) == "-" else path.read_text())
     except (OSError, ValueError) as error:
         raise UsageProblem(f"--variables {path}: {error}") from None
     if not isinstance(data, dict):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
@@ -29,8 +30,29 @@ _ID_WIDTH, _ANY_WIDTH = 36, 10_000  # characters: a UUID; more than a table has 
 _GOOD, _BAD = {"sent", "closed", "completed", "done", "requeued"}, {"failed", "expired", "open", "parked", "suspended"}
 
 
+_MOST_NESTED = 100
+# Texts are passed over as a whole; what is no JSON at all, json says.
+_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"?|[][{}]', re.DOTALL)
+
+
 class UsageProblem(Exception):
     """The command was given something that it can't use; the message says what and how to go on."""
+
+
+def read_json(text: str | bytes) -> Any:
+    """The value of a JSON text. Raises ValueError, also for one that is nested deeper than any call takes, which Python gives up at."""
+    plain = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
+    if plain.count("[") + plain.count("{") > _MOST_NESTED:
+        _check_depth(plain)
+    return json.loads(text)
+
+
+def _check_depth(text: str) -> None:
+    depth = 0
+    for found in _BRACKETS.finditer(text):
+        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(found[0], 0)
+        if depth > _MOST_NESTED:
+            raise ValueError(f"it is nested more than {_MOST_NESTED} deep")
 
 
 def open_client(url: str | None, key: str) -> Clarion:

@@ -18,7 +18,7 @@ import yaml
 
 from clarion_client import _values as v
 from clarion_client import errors
-from clarion_client.cli.session import EXIT_REFUSED, UsageProblem, session
+from clarion_client.cli.session import EXIT_REFUSED, UsageProblem, read_json, session
 from clarion_client.models import Template
 
 app = typer.Typer(no_args_is_help=True, help="Templates, also as files.")
@@ -56,7 +56,7 @@ def preview(
 ) -> None:
     """Show exactly what a send would produce."""
     try:
-        given = json.loads(variables)
+        given = read_json(variables)
     except ValueError:
         raise UsageProblem("--variables: is no JSON") from None
     session.show(session.clarion.templates.preview(name, locale=locale, timezone=timezone, version=version, variables=given))
@@ -224,7 +224,7 @@ def read(folder: Path) -> tuple[dict[str, Any], Source]:
                     contents.setdefault(locale, {})[part] = path.read_text()
             if path.name.endswith(".push.yaml"):
                 contents.setdefault(path.name.removesuffix(".push.yaml"), {}).update(yaml.safe_load(path.read_text()) or {})
-        schema = _whole(json.loads((folder / _SCHEMA).read_text())) if (folder / _SCHEMA).exists() else {}
+        schema = _whole(read_json((folder / _SCHEMA).read_text())) if (folder / _SCHEMA).exists() else {}
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise UsageProblem(f"{folder}: {error}") from None
     if not contents:
