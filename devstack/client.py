@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Container, Mapping
+from collections.abc import AsyncIterator, Container, Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -42,6 +42,12 @@ class Client:
         if response.status_code >= 400:
             raise RefusedError(method, path, response.status_code, answer)
         return answer
+
+    async def lines(self, path: str) -> AsyncIterator[str]:
+        """The lines of a streamed answer."""
+        async with self._http.stream("GET", path) as answer:
+            async for line in answer.aiter_lines():
+                yield line
 
     async def create_user(self, email: str, *, locale: str = "en", name: str = "") -> str:
         """The new user's id."""

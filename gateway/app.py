@@ -8,7 +8,13 @@ from functools import partial
 import grpc.aio
 from google.protobuf.descriptor import ServiceDescriptor
 
-from clarion.notification.v1 import change_service_pb2, dead_letter_service_pb2, notification_service_pb2, saga_service_pb2
+from clarion.notification.v1 import (
+    change_service_pb2,
+    dead_letter_service_pb2,
+    notification_service_pb2,
+    personal_data_service_pb2,
+    saga_service_pb2,
+)
 from clarion.operations.v1 import breaker_service_pb2
 from clarion.template.v1 import partial_service_pb2, render_service_pb2, template_service_pb2
 from clarion.user.v1 import (
@@ -70,6 +76,10 @@ from gateway.notifications.repository import NotificationRepository
 from gateway.notifications.use_cases import Notifications
 from gateway.notifications.watchers import ChangePoll, Watchers
 from gateway.partitions import Maintenance
+from gateway.personal_data.client import PeopleClient as PersonalDataClient
+from gateway.personal_data.repository import ContentRepository
+from gateway.personal_data.servicer import PersonalDataServicer
+from gateway.personal_data.use_cases import PersonalData
 from gateway.preference_page.client import PreferencePageClient
 from gateway.preference_page.page import PreferencePage
 from gateway.rest import open_edge
@@ -125,6 +135,7 @@ NOTIFICATION_SERVICE = notification_service_pb2.DESCRIPTOR.services_by_name["Not
 WEBHOOK_SERVICE = webhook_service_pb2.DESCRIPTOR.services_by_name["WebhookService"]
 CHANGE_SERVICE = change_service_pb2.DESCRIPTOR.services_by_name["ChangeService"]
 DEAD_LETTER_SERVICE = dead_letter_service_pb2.DESCRIPTOR.services_by_name["DeadLetterService"]
+PERSONAL_DATA_SERVICE = personal_data_service_pb2.DESCRIPTOR.services_by_name["PersonalDataService"]
 SAGA_SERVICE = saga_service_pb2.DESCRIPTOR.services_by_name["SagaService"]
 BREAKER_SERVICE = breaker_service_pb2.DESCRIPTOR.services_by_name["BreakerService"]
 USER_SERVICE = user_service_pb2.DESCRIPTOR.services_by_name["UserService"]
@@ -299,18 +310,23 @@ async def _wire(stack: AsyncExitStack, settings: Settings, parts: _Parts) -> tup
         CHANGE_SERVICE: ChangeServicer(_open_feed(stack, feed, users)),
         WEBHOOK_SERVICE: _open_webhook_desk(settings, endpoints, users),
         DEAD_LETTER_SERVICE: desk,
+        PERSONAL_DATA_SERVICE: _open_export(parts, store, users),
         BREAKER_SERVICE: BreakerServicer(Breakers(BreakerRepository(parts.breakers))),
     }
     for service, servicer in servicers.items():
         dispatcher.add(service, servicer)
-    for service in _OF_USERS:
-        dispatcher.add_remote(service, parts.users)
+    _add_remotes(dispatcher, parts)
     _add_sagas(stack, settings, parts, dispatcher, watchers=watchers, users=users)
-    dispatcher.add_remote(TEMPLATE_SERVICE, parts.templates)
-    dispatcher.add_remote(PARTIAL_SERVICE, parts.templates)
     dispatcher.decorate(limited(parts.logins))
     dispatcher.decorate(repeatable(calls))
     return dispatcher, settlement
+
+
+def _add_remotes(dispatcher: Dispatcher, parts: _Parts) -> None:
+    for service in _OF_USERS:
+        dispatcher.add_remote(service, parts.users)
+    for service in (TEMPLATE_SERVICE, PARTIAL_SERVICE):
+        dispatcher.add_remote(service, parts.templates)
 
 
 def _start_maintenance(stack: AsyncExitStack, settings: Settings, parts: _Parts, clean: Sequence[Callable[[], Awaitable[int]]]) -> None:
@@ -395,6 +411,11 @@ def _open_desk(stack: AsyncExitStack, settings: Settings, parts: _Parts, *, rela
     recipients, renderer = _open_delivery_clients(stack, parts, preview=True)
     dead_letters = DeadLetters(letters, relay, previews=Previewer(recipients, renderer), people=users, lease_s=lease_s)
     return DeadLetterServicer(dead_letters, BulkOperations(jobs, runner))
+
+
+def _open_export(parts: _Parts, store: NotificationRepository, users: UserClient) -> PersonalDataServicer:
+    contents, people = ContentRepository(parts.database), PersonalDataClient(parts.users, users)
+    return PersonalDataServicer(PersonalData(people, store, contents, parts.captures))
 
 
 def _add_sagas(

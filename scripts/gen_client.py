@@ -38,6 +38,7 @@ RESOURCES = {
     "ChangeService": ("changes", "Changes", "Change"),
     "ProjectService": ("projects", "Projects", "Project"),
     "PolicyService": ("policies", "Policies", ""),
+    "PersonalDataService": ("personal_data", "PersonalData", ""),
     "PreferencePageService": ("preference_pages", "PreferencePages", ""),
     "WebhookService": ("webhooks", "Webhooks", "WebhookEndpoint"),
 }

@@ -46,7 +46,7 @@ from user_svc.devices.repository import DeviceRepository
 from user_svc.devices.use_cases import Devices
 from user_svc.erasure.repository import ErasureRepository
 from user_svc.erasure.servicer import ErasureServicer
-from user_svc.erasure.use_cases import Erasure
+from user_svc.erasure.use_cases import Erasure, PersonalData
 from user_svc.policies.repository import PolicyRepository
 from user_svc.policies.servicer import PolicyServicer
 from user_svc.policies.use_cases import Policies, RuleBook
@@ -173,7 +173,10 @@ def _wire(settings: Settings, database: Database, passwords: PasswordHasher, rev
     page_store = PageRepository(database)
     pages = PreferencePages(links, page_store, PreferenceRepository(database), policies, book, now=_now)
     dispatcher.add(PREFERENCE_PAGE_SERVICE, PreferencePageServicer(pages, Brands(page_store, now=_now), users))
-    dispatcher.add(ERASURE_SERVICE, ErasureServicer(Erasure(ErasureRepository(database))))
+    held = PersonalData(
+        UserRepository(database), PreferenceRepository(database), DeviceRepository(database), SuppressionRepository(database)
+    )
+    dispatcher.add(ERASURE_SERVICE, ErasureServicer(Erasure(ErasureRepository(database)), held))
     bootstrap = Bootstrap(
         settings.bootstrap,
         signing_keys=signing_keys,

@@ -14,7 +14,7 @@ from google.protobuf.descriptor_pb2 import MethodOptions
 from clarion.options.v1 import options_pb2
 
 ROOT = Path(__file__).resolve().parents[2]
-READS = re.compile(r"(Batch)?(Get|List|Watch|Preview|Lint|Evaluate|Check|Describe|LookUp|Render)")
+READS = re.compile(r"(Batch)?(Get|List|Watch|Preview|Lint|Evaluate|Check|Describe|LookUp|Render|Export)")
 SECRETS = re.compile(r"(.*_)?(email|password|token|secret|address)")
 
 

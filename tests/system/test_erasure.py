@@ -5,6 +5,7 @@ and back-ups.
 """
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,7 +15,7 @@ import asyncpg
 import pytest
 from redis.asyncio import Redis
 
-from devstack.client import Client
+from devstack.client import Client, RefusedError
 from devstack.processes import DATABASES
 from devstack.samples import WELCOME
 from devstack.smtp import replies
@@ -172,6 +173,41 @@ async def test_nothing_that_was_planted_is_left_of_an_erased_person(system: Syst
     for service in system.processes.names:
         log = (system.processes.folder / f"{service}.log").read_text(errors="replace").lower()
         assert not [what for what, word in planted.words.items() if word in log], service
+
+
+async def test_everything_that_is_held_can_be_exported(system: System) -> None:
+    """Each planted word but those that open a way to a device, and what an audit trail holds masked."""
+    planted = Planted()
+    user = await _plant(system, planted)
+    lines = await _export(system.client, user)
+    text = "\n".join(lines)
+    missing = {what for what, word in planted.words.items() if word not in text.lower()}
+    assert missing == {"device token", "removed device token", "former address", "name in a send", "note"}
+    kinds = [next(iter(json.loads(line)["result"])) for line in lines]
+    assert kinds[:4] == ["user", "preferences", "device", "suppression"]
+    assert set(kinds[4:]) == {"notification"}
+    with pytest.raises(RefusedError, match="USER_NOT_FOUND"):
+        await system.client.call("GET", f"/v1/users/{uuid4()}:exportPersonalData")
+    key = await system.client.call("POST", "/v1/api-keys", {"name": "reads", "scopes": ["users:read", "notifications:read"]})
+    async with Client(system.processes.url, key["secret"]) as reader:
+        with pytest.raises(RefusedError, match="SCOPE_MISSING"):
+            await reader.call("GET", f"/v1/users/{user}:exportPersonalData")
+
+
+async def test_a_person_exports_their_own_data_and_no_others(system: System) -> None:
+    password = "a long password of a person"
+    await system.client.call("POST", "/v1/users", {"email": "own-export@example.com", "password": password})
+    other = await system.client.create_user("others-export@example.com")
+    login = await system.client.call("POST", "/v1/auth/login", {"email": "own-export@example.com", "password": password})
+    [own] = (await system.client.call("GET", "/v1/users?email=own-export@example.com"))["users"]
+    async with Client(system.processes.url, login["access_token"]) as person:
+        assert "own-export@example.com" in (await _export(person, own["id"]))[0]
+        with pytest.raises(RefusedError, match="USER_NOT_FOUND"):
+            await person.call("GET", f"/v1/users/{other}:exportPersonalData")
+
+
+async def _export(client: Client, user: str) -> list[str]:
+    return [line async for line in client.lines(f"/v1/users/{user}:exportPersonalData")]
 
 
 async def test_a_person_is_erased_by_address(system: System) -> None:

@@ -32,6 +32,7 @@ class Scope(StrEnum):
     USERS_WRITE = "users:write"
     USERS_ADMIN = "users:admin"
     USERS_READ = "users:read"
+    USERS_EXPORT = "users:export"
     TEMPLATES_WRITE = "templates:write"
     TEMPLATES_READ = "templates:read"
 

@@ -3,14 +3,28 @@
 from clarion.user.v1 import erasure_service_pb2 as rpc
 from clarion.user.v1.erasure_service_pb2_grpc import ErasureServiceServicer
 from mesh.context import FIRST_PROJECT
-from user_svc.erasure.use_cases import Erasure
+from user_svc.devices.convert import device_to_proto
+from user_svc.erasure.use_cases import Erasure, PersonalData
+from user_svc.preferences.convert import preferences_to_proto
+from user_svc.suppressions.convert import suppression_to_proto
+from user_svc.users.convert import user_to_proto
 
 
 class ErasureServicer(ErasureServiceServicer):
     """Serves the gateway's saga. `context` is unused: what a call carries is in `mesh.context.current()`."""
 
-    def __init__(self, erasure: Erasure) -> None:
+    def __init__(self, erasure: Erasure, personal_data: PersonalData) -> None:
         self._erasure = erasure
+        self._personal_data = personal_data
+
+    async def GetPersonalData(self, request: rpc.GetPersonalDataRequest, context: object) -> rpc.GetPersonalDataResponse:
+        held = await self._personal_data.held(request.project, request.user_id)
+        return rpc.GetPersonalDataResponse(
+            user=user_to_proto(held.user),
+            preferences=preferences_to_proto(held.preferences),
+            devices=map(device_to_proto, held.devices),
+            suppression=None if held.suppression is None else suppression_to_proto(held.suppression),
+        )
 
     async def CheckErasable(self, request: rpc.CheckErasableRequest, context: object) -> rpc.CheckErasableResponse:
         project = request.project or FIRST_PROJECT

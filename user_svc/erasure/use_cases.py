@@ -1,10 +1,21 @@
-"""The rules of erasing a person. Repeating a step, or asking about a person who is gone, changes nothing and is no error."""
+"""The rules of exporting what is held about a person, and of erasing it.
 
-from typing import Protocol
+Repeating a step, or asking about a person who is gone, changes nothing and is no error.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
 
 from mesh import ids
+from user_svc.devices.models import Device
+from user_svc.devices.use_cases import DeviceStore
+from user_svc.preferences.models import Preferences
+from user_svc.preferences.use_cases import PreferenceStore
+from user_svc.suppressions.models import Suppression
+from user_svc.suppressions.use_cases import SuppressionStore
 from user_svc.users.errors import AdministratorProtected, UserNotFound
-from user_svc.users.models import Role
+from user_svc.users.models import Role, User
+from user_svc.users.use_cases import UserStore, existing_id
 
 
 class ErasureStore(Protocol):
@@ -18,6 +29,36 @@ class ErasureStore(Protocol):
 
     async def erase(self, user_id: str) -> None:
         """Removes the person, all that belongs to them, and their address from the suppression list, in one transaction."""
+
+
+class Held(NamedTuple):
+    """All that is held about a person here."""
+
+    user: User
+    preferences: Preferences
+    devices: Sequence[Device]
+    suppression: Suppression | None
+
+
+class PersonalData:
+    """Reads what is held; serves the gateway, which has checked who asks."""
+
+    def __init__(self, users: UserStore, preferences: PreferenceStore, devices: DeviceStore, suppressions: SuppressionStore) -> None:
+        self._users = users
+        self._preferences = preferences
+        self._devices = devices
+        self._suppressions = suppressions
+
+    async def held(self, project: str, user_id: str) -> Held:
+        """Raises UserNotFound."""
+        known_form = existing_id(user_id)
+        user = await self._users.find(project, known_form)
+        preferences = await self._preferences.find(project, known_form)
+        devices = await self._devices.list_newest_first(project, known_form, removed=True)
+        if user is None or preferences is None or devices is None:
+            raise UserNotFound
+        suppression = await self._suppressions.find(project, user.email.lower()) if user.email else None
+        return Held(user, preferences, devices, suppression)
 
 
 class Erasure:

@@ -96,6 +96,13 @@ SKIP_WAIT = Call(
 WATCH_NOTIFICATION = Call(
     "/clarion.notification.v1.NotificationService/WatchNotification", "GET", "/v1/notifications/{id}:watch", idempotent=True, streams=True
 )
+EXPORT_PERSONAL_DATA = Call(
+    "/clarion.notification.v1.PersonalDataService/ExportPersonalData",
+    "GET",
+    "/v1/users/{user_id}:exportPersonalData",
+    idempotent=True,
+    streams=True,
+)
 LIST_SAGAS = Call("/clarion.notification.v1.SagaService/ListSagas", "GET", "/v1/sagas", idempotent=True)
 GET_SAGA = Call("/clarion.notification.v1.SagaService/GetSaga", "GET", "/v1/sagas/{id}", answer="saga", idempotent=True)
 RESUME_SAGA = Call(

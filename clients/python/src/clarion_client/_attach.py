@@ -19,6 +19,7 @@ class Services:
         self.changes = resources.Changes(transport, settings)
         self.projects = resources.Projects(transport, settings)
         self.policies = resources.Policies(transport, settings)
+        self.personal_data = resources.PersonalData(transport, settings)
         self.preference_pages = resources.PreferencePages(transport, settings)
         self.webhooks = resources.Webhooks(transport, settings)
 
@@ -38,5 +39,6 @@ class AsyncServices:
         self.changes = aio_resources.AsyncChanges(transport, settings)
         self.projects = aio_resources.AsyncProjects(transport, settings)
         self.policies = aio_resources.AsyncPolicies(transport, settings)
+        self.personal_data = aio_resources.AsyncPersonalData(transport, settings)
         self.preference_pages = aio_resources.AsyncPreferencePages(transport, settings)
         self.webhooks = aio_resources.AsyncWebhooks(transport, settings)

@@ -904,6 +904,22 @@ class EvaluateDeliveryResponse:
 
 
 @dataclass(frozen=True)
+class ExportPersonalDataResponse:
+    """One item."""
+
+    user: User | None = stored(default=None, metadata={"read": v.message(lambda: User)})
+    """The person."""
+    preferences: Preferences | None = stored(default=None, metadata={"read": v.message(lambda: Preferences)})
+    """What they have chosen."""
+    device: Device | None = stored(default=None, metadata={"read": v.message(lambda: Device)})
+    """A device, also a removed one. Its token is held and not shown: it opens a way to the device."""
+    suppression: Suppression | None = stored(default=None, metadata={"read": v.message(lambda: Suppression)})
+    """Why their address gets no mail."""
+    notification: PersonalNotification | None = stored(default=None, metadata={"read": v.message(lambda: PersonalNotification)})
+    """A notification to them."""
+
+
+@dataclass(frozen=True)
 class Finding:
     """Something in a version that had better be otherwise; it does not keep the version from being used."""
 
@@ -1114,6 +1130,22 @@ class PartialUse:
     """Its published version."""
     revision: int = stored(default=0, metadata={"read": v.integer})
     """The revision that the version holds."""
+
+
+@dataclass(frozen=True)
+class PersonalNotification:
+    """A notification with what only its person, and who may export it, get to see."""
+
+    notification: Notification | None = stored(default=None, metadata={"read": v.message(lambda: Notification)})
+    """The notification with its timeline."""
+    variables: Mapping[str, Any] | None = stored(default=None, metadata={"read": v.same})
+    """The values of the template's variables; empty when they are gone."""
+    review_note: str = stored(default="", metadata={"read": v.same})
+    """What reviewers have noted on its dead letter."""
+    redirected_email: str = stored(default="", metadata={"read": v.same})
+    """The address that a reviewer has sent it to in place of the person's."""
+    captured_message: CapturedMessage | None = stored(default=None, metadata={"read": v.message(lambda: CapturedMessage)})
+    """What the sandbox got of a test key's notification, for as long as it is kept."""
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,7 @@ from clarion_client.models import (
     DeliveryPolicy,
     Device,
     EvaluateDeliveryResponse,
+    ExportPersonalDataResponse,
     GetCatalogResponse,
     GetJwksResponse,
     LintContentsResponse,
@@ -554,6 +555,20 @@ class Notifications(Resource):
             a `request_id` gets one of its own.
         """
         return self._upload(api.BULK_SEND_NOTIFICATIONS, notifications, lambda answer: v.decode(BulkSendResult, answer))
+
+
+class PersonalData(Resource):
+    """Hands out what is held about a person, as the law gives them a right to (GDPR, articles 15 and 20). DeleteUser erases it."""
+
+    def export_personal_data(self, user_id: str) -> Iterator[ExportPersonalDataResponse]:
+        """Sends everything that is held about a person, an item at a time: the person, preferences, devices, a suppression of their
+        address, then their notifications with variables, newest first. A person's own token exports its own.
+
+        user_id: The person: an id of ours, or the project's own.
+        """
+        return self._stream(
+            api.EXPORT_PERSONAL_DATA, v.body_of(user_id=user_id), lambda message: v.decode(ExportPersonalDataResponse, message)
+        )
 
 
 class Sagas(Resource):

@@ -3,8 +3,14 @@
 isort:skip_file
 """
 
+from clarion.user.v1 import device_pb2 as _device_pb2
+from clarion.user.v1 import preference_pb2 as _preference_pb2
+from clarion.user.v1 import suppression_pb2 as _suppression_pb2
+from clarion.user.v1 import user_pb2 as _user_pb2
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -62,6 +68,74 @@ class CheckErasableResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CheckErasableResponse: _TypeAlias = CheckErasableResponse  # noqa: Y015
+
+@_typing.final
+class GetPersonalDataRequest(_message.Message):
+    """GetPersonalDataRequest names the person."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: _builtins.int
+    PROJECT_FIELD_NUMBER: _builtins.int
+    user_id: _builtins.str
+    """The person's id."""
+    project: _builtins.str
+    """The project that the person has to belong to."""
+    def __init__(
+        self,
+        *,
+        user_id: _builtins.str = ...,
+        project: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["project", b"project", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetPersonalDataRequest: _TypeAlias = GetPersonalDataRequest  # noqa: Y015
+
+@_typing.final
+class GetPersonalDataResponse(_message.Message):
+    """GetPersonalDataResponse is what user_svc holds."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_FIELD_NUMBER: _builtins.int
+    PREFERENCES_FIELD_NUMBER: _builtins.int
+    DEVICES_FIELD_NUMBER: _builtins.int
+    SUPPRESSION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def user(self) -> _user_pb2.User:
+        """The person."""
+
+    @_builtins.property
+    def preferences(self) -> _preference_pb2.Preferences:
+        """What they have chosen."""
+
+    @_builtins.property
+    def devices(self) -> _containers.RepeatedCompositeFieldContainer[_device_pb2.Device]:
+        """Their devices, the removed ones too."""
+
+    @_builtins.property
+    def suppression(self) -> _suppression_pb2.Suppression:
+        """Why their address gets no mail; unset where it does."""
+
+    def __init__(
+        self,
+        *,
+        user: _user_pb2.User | None = ...,
+        preferences: _preference_pb2.Preferences | None = ...,
+        devices: _abc.Iterable[_device_pb2.Device] | None = ...,
+        suppression: _suppression_pb2.Suppression | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["preferences", b"preferences", "suppression", b"suppression", "user", b"user"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["devices", b"devices", "preferences", b"preferences", "suppression", b"suppression", "user", b"user"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetPersonalDataResponse: _TypeAlias = GetPersonalDataResponse  # noqa: Y015
 
 @_typing.final
 class RevokeCredentialsRequest(_message.Message):

@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class ErasureServiceStub(object):
-    """ErasureService does user_svc's part of erasing a person. The gateway's saga calls it, perhaps several times with the same id.
+    """ErasureService does user_svc's part of exporting what is held about a person, and of erasing it. The gateway's saga calls it, perhaps several times with
+    the same id.
     """
 
     def __init__(self, channel):
@@ -39,6 +40,11 @@ class ErasureServiceStub(object):
                 '/clarion.user.v1.ErasureService/CheckErasable',
                 request_serializer=clarion_dot_user_dot_v1_dot_erasure__service__pb2.CheckErasableRequest.SerializeToString,
                 response_deserializer=clarion_dot_user_dot_v1_dot_erasure__service__pb2.CheckErasableResponse.FromString,
+                _registered_method=True)
+        self.GetPersonalData = channel.unary_unary(
+                '/clarion.user.v1.ErasureService/GetPersonalData',
+                request_serializer=clarion_dot_user_dot_v1_dot_erasure__service__pb2.GetPersonalDataRequest.SerializeToString,
+                response_deserializer=clarion_dot_user_dot_v1_dot_erasure__service__pb2.GetPersonalDataResponse.FromString,
                 _registered_method=True)
         self.RevokeCredentials = channel.unary_unary(
                 '/clarion.user.v1.ErasureService/RevokeCredentials',
@@ -53,12 +59,20 @@ class ErasureServiceStub(object):
 
 
 class ErasureServiceServicer(object):
-    """ErasureService does user_svc's part of erasing a person. The gateway's saga calls it, perhaps several times with the same id.
+    """ErasureService does user_svc's part of exporting what is held about a person, and of erasing it. The gateway's saga calls it, perhaps several times with
+    the same id.
     """
 
     def CheckErasable(self, request, context):
         """CheckErasable finds out whether there is such a person, and whether who asks may erase them: NOT_FOUND, or PERMISSION_DENIED for an
         administrator without `administrators`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetPersonalData(self, request, context):
+        """GetPersonalData reads all that user_svc holds about a person. NOT_FOUND where the project has no such person.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -88,6 +102,11 @@ def add_ErasureServiceServicer_to_server(servicer, server):
                     request_deserializer=clarion_dot_user_dot_v1_dot_erasure__service__pb2.CheckErasableRequest.FromString,
                     response_serializer=clarion_dot_user_dot_v1_dot_erasure__service__pb2.CheckErasableResponse.SerializeToString,
             ),
+            'GetPersonalData': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPersonalData,
+                    request_deserializer=clarion_dot_user_dot_v1_dot_erasure__service__pb2.GetPersonalDataRequest.FromString,
+                    response_serializer=clarion_dot_user_dot_v1_dot_erasure__service__pb2.GetPersonalDataResponse.SerializeToString,
+            ),
             'RevokeCredentials': grpc.unary_unary_rpc_method_handler(
                     servicer.RevokeCredentials,
                     request_deserializer=clarion_dot_user_dot_v1_dot_erasure__service__pb2.RevokeCredentialsRequest.FromString,
@@ -107,7 +126,8 @@ def add_ErasureServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ErasureService(object):
-    """ErasureService does user_svc's part of erasing a person. The gateway's saga calls it, perhaps several times with the same id.
+    """ErasureService does user_svc's part of exporting what is held about a person, and of erasing it. The gateway's saga calls it, perhaps several times with
+    the same id.
     """
 
     @staticmethod
@@ -127,6 +147,33 @@ class ErasureService(object):
             '/clarion.user.v1.ErasureService/CheckErasable',
             clarion_dot_user_dot_v1_dot_erasure__service__pb2.CheckErasableRequest.SerializeToString,
             clarion_dot_user_dot_v1_dot_erasure__service__pb2.CheckErasableResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPersonalData(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/clarion.user.v1.ErasureService/GetPersonalData',
+            clarion_dot_user_dot_v1_dot_erasure__service__pb2.GetPersonalDataRequest.SerializeToString,
+            clarion_dot_user_dot_v1_dot_erasure__service__pb2.GetPersonalDataResponse.FromString,
             options,
             channel_credentials,
             insecure,

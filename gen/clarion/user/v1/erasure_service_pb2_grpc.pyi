@@ -27,7 +27,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ErasureServiceStub:
-    """ErasureService does user_svc's part of erasing a person. The gateway's saga calls it, perhaps several times with the same id."""
+    """ErasureService does user_svc's part of exporting what is held about a person, and of erasing it. The gateway's saga calls it, perhaps several times with
+    the same id.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -37,6 +39,8 @@ class ErasureServiceStub:
     """CheckErasable finds out whether there is such a person, and whether who asks may erase them: NOT_FOUND, or PERMISSION_DENIED for an
     administrator without `administrators`.
     """
+    GetPersonalData: _grpc.UnaryUnaryMultiCallable[_erasure_service_pb2.GetPersonalDataRequest, _erasure_service_pb2.GetPersonalDataResponse]
+    """GetPersonalData reads all that user_svc holds about a person. NOT_FOUND where the project has no such person."""
     RevokeCredentials: _grpc.UnaryUnaryMultiCallable[_erasure_service_pb2.RevokeCredentialsRequest, _erasure_service_pb2.RevokeCredentialsResponse]
     """RevokeCredentials ends the person's sessions: no refresh token, access token or API key that they made works any more. An unknown id is no
     error.
@@ -48,13 +52,17 @@ class ErasureServiceStub:
 
 @_typing.type_check_only
 class ErasureServiceAsyncStub(ErasureServiceStub):
-    """ErasureService does user_svc's part of erasing a person. The gateway's saga calls it, perhaps several times with the same id."""
+    """ErasureService does user_svc's part of exporting what is held about a person, and of erasing it. The gateway's saga calls it, perhaps several times with
+    the same id.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CheckErasable: _aio.UnaryUnaryMultiCallable[_erasure_service_pb2.CheckErasableRequest, _erasure_service_pb2.CheckErasableResponse]  # type: ignore[assignment]
     """CheckErasable finds out whether there is such a person, and whether who asks may erase them: NOT_FOUND, or PERMISSION_DENIED for an
     administrator without `administrators`.
     """
+    GetPersonalData: _aio.UnaryUnaryMultiCallable[_erasure_service_pb2.GetPersonalDataRequest, _erasure_service_pb2.GetPersonalDataResponse]  # type: ignore[assignment]
+    """GetPersonalData reads all that user_svc holds about a person. NOT_FOUND where the project has no such person."""
     RevokeCredentials: _aio.UnaryUnaryMultiCallable[_erasure_service_pb2.RevokeCredentialsRequest, _erasure_service_pb2.RevokeCredentialsResponse]  # type: ignore[assignment]
     """RevokeCredentials ends the person's sessions: no refresh token, access token or API key that they made works any more. An unknown id is no
     error.
@@ -65,7 +73,9 @@ class ErasureServiceAsyncStub(ErasureServiceStub):
     """
 
 class ErasureServiceServicer(metaclass=_abc_1.ABCMeta):
-    """ErasureService does user_svc's part of erasing a person. The gateway's saga calls it, perhaps several times with the same id."""
+    """ErasureService does user_svc's part of exporting what is held about a person, and of erasing it. The gateway's saga calls it, perhaps several times with
+    the same id.
+    """
 
     @_abc_1.abstractmethod
     def CheckErasable(
@@ -76,6 +86,14 @@ class ErasureServiceServicer(metaclass=_abc_1.ABCMeta):
         """CheckErasable finds out whether there is such a person, and whether who asks may erase them: NOT_FOUND, or PERMISSION_DENIED for an
         administrator without `administrators`.
         """
+
+    @_abc_1.abstractmethod
+    def GetPersonalData(
+        self,
+        request: _erasure_service_pb2.GetPersonalDataRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_erasure_service_pb2.GetPersonalDataResponse, _abc.Awaitable[_erasure_service_pb2.GetPersonalDataResponse]]:
+        """GetPersonalData reads all that user_svc holds about a person. NOT_FOUND where the project has no such person."""
 
     @_abc_1.abstractmethod
     def RevokeCredentials(

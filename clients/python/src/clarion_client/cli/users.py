@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ import typer
 from rich.progress import Progress
 
 from clarion_client import ClarionError, errors
+from clarion_client import _values as v
 from clarion_client.cli.session import EXIT_REFUSED, UsageProblem, session
 
 app = typer.Typer(no_args_is_help=True, help="The people who get notifications.")
@@ -69,6 +71,32 @@ def delete(
     if not yes:
         typer.confirm(f"erase {who} and everything that is known of them?", abort=True)
     session.show(session.clarion.users.delete(identifier))
+
+
+@app.command("export-data")
+def export_data(
+    who: Annotated[str, typer.Argument(metavar="ID|EMAIL")],
+    file: Annotated[Path, typer.Argument(help="JSON to write, readable by you only; - writes to standard output.")] = Path("-"),
+) -> None:
+    """Write everything that is held about a person as one JSON document, for the person who asks for it."""
+    document: dict[str, Any] = {"devices": [], "notifications": []}
+    for item in session.clarion.personal_data.export_personal_data(id_of(who)):
+        for kind, value in v.encode(item).items():
+            if f"{kind}s" in document:
+                document[f"{kind}s"].append(value)
+            else:
+                document[kind] = value
+    text = json.dumps(document, ensure_ascii=False, indent=2) + "\n"
+    if str(file) == "-":
+        sys.stdout.write(text)
+        return
+    try:
+        # made anew, since one that is there may be readable by others
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as target:
+            target.write(text)
+    except OSError as error:
+        raise UsageProblem(f"{file}: {error.strerror}") from None
+    session.err.print(f"{len(document['notifications'])} notifications")
 
 
 @app.command("import")

@@ -1,0 +1,1 @@
+"""Exporting what is held about a person."""
