@@ -15,7 +15,7 @@ _WORD = re.compile(r"[^\s<>()\[\]:;,\"']+")
 _MOST_READ = 10_000
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_DETAIL = 200
-# A person who got a mail could report it without end: facts of one notification, beyond which only those count that a provider has signed.
+# A person who got a mail could report it without end: facts of one notification by one reporter that signs nothing.
 MAX_UNTRUSTED = 50
 
 
@@ -35,6 +35,11 @@ class Report:
     detail: str = ""
     address: str = field(default="", repr=False)
     trusted: bool = False
+
+    @property
+    def rationed(self) -> bool:
+        """Whether there might be no end of them. A complaint is one by its key, and counts after however many bounces."""
+        return not self.trusted and self.fact is not Fact.COMPLAINED
 
 
 class Fresh(NamedTuple):

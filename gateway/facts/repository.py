@@ -10,11 +10,13 @@ from mesh.stores.database import Database
 
 _FRESH = f"""
 SELECT g.place, n.project, n.user_id
-FROM unnest($1::uuid[], $2::text[], $3::boolean[]) WITH ORDINALITY AS g(id, source_key, trusted, place)
+FROM unnest($1::uuid[], $2::text[], $3::text[]) WITH ORDINALITY AS g(id, source_key, rationed, place)
 JOIN notifications n ON n.id = g.id AND n.channel = {Channel.EMAIL:d}
 WHERE NOT EXISTS (
     SELECT 1 FROM delivery_facts f WHERE f.project = n.project AND f.notification_id = n.id AND f.source_key = g.source_key
-) AND (g.trusted OR (SELECT count(*) FROM delivery_facts f WHERE f.project = n.project AND f.notification_id = n.id) < {MAX_UNTRUSTED})
+) AND (g.rationed IS NULL OR {MAX_UNTRUSTED} > (
+    SELECT count(*) FROM delivery_facts f WHERE f.project = n.project AND f.notification_id = n.id AND f.provider = g.rationed
+))
 ORDER BY g.place
 """
 
@@ -68,8 +70,8 @@ class FactRepository:
         self._database = database
 
     async def fresh(self, reports: Sequence[Report]) -> list[Fresh]:
-        """Those that are about an e-mail of ours and not recorded yet. Of one with many facts, only what a provider has signed is."""
-        columns = [(one.notification_id, one.source_key, one.trusted) for one in reports]
+        """Those that are about an e-mail of ours and not recorded yet. Of unsigned bounces a notification has so many."""
+        columns = [(one.notification_id, one.source_key, one.provider if one.rationed else None) for one in reports]
         rows = await self._database.fetch(_FRESH, *(list(column) for column in zip(*columns, strict=True)))
         return [Fresh(reports[row["place"] - 1], row["project"], UUID(int=row["user_id"].int)) for row in rows]
 

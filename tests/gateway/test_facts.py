@@ -144,12 +144,15 @@ async def test_old_facts_are_forgotten(database: Database, facts: Facts) -> None
 
 
 async def test_who_reports_one_mail_without_end_is_not_recorded_without_end(database: Database, facts: Facts) -> None:
-    """What a provider has signed is, such as a complaint after very many opens."""
+    """What a provider has signed is, and so is a complaint; opens take no one's place."""
     row = await sent(database)
+    opens = [replace(report(row.id, Fact.OPENED, f"open-{number}"), provider="sendgrid") for number in range(MAX_UNTRUSTED)]
+    assert await facts.take(opens) == MAX_UNTRUSTED
     given = [report(row.id, Fact.SOFT_BOUNCED, f"event-{number}", trusted=False) for number in range(MAX_UNTRUSTED)]
     assert await facts.take(given) == MAX_UNTRUSTED
     assert await facts.take([report(row.id, Fact.SOFT_BOUNCED, "another", trusted=False)]) == 0
-    assert await facts.take([report(row.id, Fact.COMPLAINED, "signed")]) == 1
+    assert await facts.take([report(row.id, Fact.SOFT_BOUNCED, "signed")]) == 1
+    assert await facts.take([report(row.id, Fact.COMPLAINED, "complaint", trusted=False)]) == 1
 
 
 @pytest.mark.parametrize(
