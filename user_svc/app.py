@@ -37,6 +37,7 @@ from user_svc.auth.repository import SessionRepository, SigningKeyRepository
 from user_svc.auth.revocation_repository import RevocationRepository
 from user_svc.auth.revoking import RevocationPublisher
 from user_svc.auth.servicer import AuthServicer
+from user_svc.auth.session_desk import SessionDesk
 from user_svc.auth.signing import SEALED_FOR, SigningKeys
 from user_svc.auth.successors import Successors
 from user_svc.auth.use_cases import Sessions
@@ -159,6 +160,7 @@ def _wire(settings: Settings, database: Database, passwords: PasswordHasher, rev
             successors=Successors(settings.sealing.secret),
             now=_now,
         ),
+        desk=SessionDesk(sessions),
         api_keys=keys,
         signing_keys=signing_keys,
     )

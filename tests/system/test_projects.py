@@ -60,6 +60,7 @@ _BODIES: dict[str, dict[str, Any]] = {
     "PreviewTemplate": {"variables": {"name": "Eve"}},
     "SendNotification": {"channel": "CHANNEL_EMAIL", "variables": {"name": "Eve"}},
     "AnnotateDeadLetter": {"note": "Eve"},
+    "DeleteSession": {"id": "-"},
     "UpdateCategory": {"category": {"mandatory": True}},
     "UpdateWebhookEndpoint": {"webhook_endpoint": {"description": "Eve"}},
     "ReplayWebhookDeliveries": {"state": "WEBHOOK_DELIVERY_STATE_FAILED"},

@@ -1,7 +1,7 @@
 """One contract for where credentials are kept, on the fake and on PostgreSQL."""
 
 import asyncio
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -13,6 +13,7 @@ from tests.user_svc.conftest import Stores
 from tests.user_svc.factories import START, make_api_key, make_user
 from user_svc.auth.errors import MakerGone
 from user_svc.auth.models import REFRESH_GRACE, ApiKey, RefreshToken, RotationOutcome, SessionOwner
+from user_svc.auth.repository import SessionRepository
 from user_svc.auth.revocation_repository import RevocationRepository
 from user_svc.erasure.repository import ErasureRepository
 from user_svc.users.models import Role, User
@@ -243,3 +244,21 @@ async def test_what_is_revoked_is_recorded_until_it_is_published(postgres_stores
     assert len(await revocations.unpublished()) == 3
     await revocations.forget_old()
     assert len(list(await revocations.fetch())) == 3
+
+
+@pytest.mark.processes
+async def test_a_refresh_that_is_under_way_does_not_outlive_its_session(postgres_stores: Stores, database: Database) -> None:
+    """Whichever comes first of two at the same time, no token of the session is left."""
+    rows, now = SessionRepository(database), datetime.now(UTC)
+    user = make_user()
+    await postgres_stores.users.insert(FIRST_PROJECT, user, None)
+    for number in range(20):
+        token = RefreshToken(f"first {number}".encode(), user.id, ids.new_id(), now, now + MONTH)
+        assert await rows.add_refresh_token(token)
+        await asyncio.gather(
+            rows.rotate_refresh_token(token.sha256, f"next {number}".encode(), now=now, expire_time=now + MONTH),
+            rows.end_sessions(FIRST_PROJECT, user.id),
+        )
+        assert await rows.list_sessions(FIRST_PROJECT, user.id, 10) == []
+    assert await rows.list_sessions("another", user.id, 10) is None
+    assert await rows.end_sessions("another", user.id) == 0

@@ -13,8 +13,10 @@ from mesh.rpc.revocations import session_subject
 from mesh.stores.database import Database
 from user_svc.auth.models import REFRESH_GRACE, Login, RefreshToken, Rotation, RotationOutcome, SessionOwner, SigningKey
 from user_svc.auth.revocation_repository import record_revocations
+from user_svc.auth.session_desk import Session
 from user_svc.tables import refresh_tokens, signing_keys, users
 from user_svc.users.models import Role
+from user_svc.users.repository import is_user
 
 # Any number that all replicas share: two of them must not both make the first signing key.
 _SIGNING_KEY_LOCK = 0x7369676E
@@ -98,6 +100,34 @@ class SessionRepository:
             if family is not None:
                 await _revoke_family(connection, family)
 
+    async def list_sessions(self, project: str, user_id: str, limit: int) -> Sequence[Session] | None:
+        tokens = refresh_tokens.c
+        last = func.max(tokens.create_time).label("last")
+        statement = (
+            select(tokens.family, func.min(tokens.create_time).label("first"), last, func.max(tokens.expire_time).label("end"))
+            .where(tokens.user_id == user_id)
+            .group_by(tokens.family)
+            .having(func.max(tokens.expire_time) > func.now())
+            .order_by(last.desc(), tokens.family)
+            .limit(limit)
+        )
+        async with self._database.connect() as connection:
+            if (await connection.execute(select(users.c.id).where(is_user(project, user_id)))).one_or_none() is None:
+                return None
+            return [Session(row.family, row.first, row.last, row.end) for row in await connection.execute(statement)]
+
+    async def end_sessions(self, project: str, user_id: str, *, only: str | None = None, but: Sequence[str] = ()) -> int:
+        families = select(refresh_tokens.c.family).where(refresh_tokens.c.user_id == user_id).distinct()
+        families = families.where(refresh_tokens.c.family.not_in(but)) if only is None else families.where(refresh_tokens.c.family == only)
+        async with self._database.begin() as connection:
+            person = select(users.c.id).where(is_user(project, user_id))
+            if (await connection.execute(person)).one_or_none() is None:
+                return 0
+            found = (await connection.execute(families)).scalars().all()
+            for family in found:
+                await _revoke_family(connection, family)
+        return len(found)
+
 
 class SigningKeyRepository:
     """Implements `auth.signing.SigningKeyStore`."""
@@ -139,7 +169,10 @@ async def _is_of_family(connection: AsyncConnection, sha256: bytes, family: str)
 
 
 async def _revoke_family(connection: AsyncConnection, family: str) -> None:
-    await connection.execute(delete(refresh_tokens).where(refresh_tokens.c.family == family))
+    """A refresh that is under way holds its token's row: waiting for that, the statement does not see the next token, so it is repeated."""
+    of_family = delete(refresh_tokens).where(refresh_tokens.c.family == family)
+    while (await connection.execute(of_family)).rowcount:
+        pass
     await record_revocations(connection, [session_subject(family)])
 
 

@@ -86,6 +86,8 @@ def authorize(method: Method, caller: Caller) -> None:
         raise PermissionDenied(
             f"this call reaches what all projects share; it takes a credential of the project {FIRST_PROJECT}", reason="INSTALLATION_ONLY"
         )
+    if method.access == options_pb2.ACCESS_PROVEN:
+        return
     if method.access == options_pb2.ACCESS_SCOPE:
         if caller.has(method.scope) or (method.owner and caller.user_id is not None):
             return

@@ -32,6 +32,7 @@ from clarion_client.models import (
     DeadLetterJob,
     DeadLetterState,
     DeadLetterView,
+    DeleteSessionResponse,
     DeleteUserResponse,
     DeliveryPolicy,
     Device,
@@ -43,7 +44,9 @@ from clarion_client.models import (
     ListBreakersResponse,
     ListChangesResponse,
     ListDevicesResponse,
+    ListSessionsResponse,
     LoginResponse,
+    Me,
     Notification,
     NotificationStatus,
     OnUnknown,
@@ -945,6 +948,21 @@ class AsyncAuth(AsyncResource):
             idempotency_key,
         )
 
+    async def get_me(self, *, timeout_s: float | None = None) -> Me:
+        """Says what the caller's credential stands for: who, in which project, with which scopes, until when."""
+        return await self._unary(api.GET_ME, v.body_of(), lambda answer: v.decode(Me, answer), timeout_s)
+
+    async def delete_session(self, user_id: str, id: str, *, timeout_s: float | None = None) -> DeleteSessionResponse:
+        """Ends a session: its refresh token is worth nothing at once, its access tokens in every process within 5 seconds. One that is
+        over already is no error. A person's own token ends its own.
+
+        user_id: The person's id.
+        id: The session's id; "-" stands for all of them but the caller's own (AIP-159).
+        """
+        return await self._unary(
+            api.DELETE_SESSION, v.body_of(user_id=user_id, id=id), lambda answer: v.decode(DeleteSessionResponse, answer), timeout_s
+        )
+
     async def create_api_key(
         self,
         *,
@@ -993,6 +1011,15 @@ class AsyncAuth(AsyncResource):
         project: The key's project; the caller's own when empty. Another one takes the scope projects:admin.
         """
         await self._unary(api.DELETE_API_KEY, v.body_of(id=id, project=project), lambda answer: None, timeout_s)
+
+    async def list_sessions(self, user_id: str, *, timeout_s: float | None = None) -> ListSessionsResponse:
+        """Reads a person's sessions. A person's own token lists its own.
+
+        user_id: The person's id.
+        """
+        return await self._unary(
+            api.LIST_SESSIONS, v.body_of(user_id=user_id), lambda answer: v.decode(ListSessionsResponse, answer), timeout_s
+        )
 
     async def get_jwks(self, *, timeout_s: float | None = None) -> GetJwksResponse:
         """Publishes the keys that verify access tokens (RFC 7517)."""

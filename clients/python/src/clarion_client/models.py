@@ -40,6 +40,18 @@ class BreakerState(str, enum.Enum):
         return str(self.value)
 
 
+class CallerKind(str, enum.Enum):
+    """Says how a caller has proved who they are."""
+
+    USER = "user"
+    """A person, by an access token."""
+    API_KEY = "api_key"
+    """A program, by an API key."""
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+
 class Channel(str, enum.Enum):
     """A way to reach a person."""
 
@@ -811,6 +823,14 @@ class DeletePartialResponse:
 
 
 @dataclass(frozen=True)
+class DeleteSessionResponse:
+    """Answers DeleteSession."""
+
+    ended_count: int = stored(default=0, metadata={"read": v.integer})
+    """How many sessions have ended."""
+
+
+@dataclass(frozen=True)
 class DeleteSuppressionResponse:
     """Answers DeleteSuppression; it is empty."""
 
@@ -1024,6 +1044,14 @@ class ListDevicesResponse:
 
 
 @dataclass(frozen=True)
+class ListSessionsResponse:
+    """Answers ListSessions."""
+
+    sessions: tuple[Session, ...] = stored(default=(), metadata={"read": v.many(v.message(lambda: Session))})
+    """The sessions that have not ended, the one that was used last first; at most 100."""
+
+
+@dataclass(frozen=True)
 class LocaleReport:
     """Says how complete one locale of a version is."""
 
@@ -1056,6 +1084,26 @@ class LoginResponse:
 @dataclass(frozen=True)
 class LogoutResponse:
     """Answers Logout; it is empty."""
+
+
+@dataclass(frozen=True)
+class Me:
+    """What a credential stands for."""
+
+    kind: CallerKind | None = stored(default=None, metadata={"read": v.member(CallerKind)})
+    """How the caller has proved who they are."""
+    id: str = stored(default="", metadata={"read": v.same})
+    """The person's or the key's id."""
+    name: str = stored(default="", metadata={"read": v.same})
+    """The key's name; empty for a person."""
+    project: str = stored(default="", metadata={"read": v.same})
+    """The project that the credential reaches."""
+    scopes: tuple[str, ...] = stored(default=(), metadata={"read": v.many(v.same)})
+    """What it may do, in order. A person's own objects are reached without any of these."""
+    test: bool = stored(default=False, metadata={"read": v.same})
+    """True for a key whose notifications reach no provider."""
+    expire_time: datetime | None = stored(default=None, metadata={"read": v.time})
+    """When it ends; unset for a key without an end."""
 
 
 @dataclass(frozen=True)
@@ -1361,6 +1409,22 @@ class SendNotificationResponse:
     """PENDING, or SCHEDULED for a later `send_at`."""
     create_time: datetime | None = stored(default=None, metadata={"read": v.time})
     """When it was accepted."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """What began with one sign-in of a person, and lives as long as its refresh tokens are used."""
+
+    id: str = stored(default="", metadata={"read": v.same})
+    """The session's id. Access tokens of it carry it as `sid`."""
+    create_time: datetime | None = stored(default=None, metadata={"read": v.time})
+    """When the person signed in; of a session older than 30 days, when the oldest of its tokens that is still known was made."""
+    last_use_time: datetime | None = stored(default=None, metadata={"read": v.time})
+    """When it was last refreshed, which happens about every 15 minutes while it is in use."""
+    expire_time: datetime | None = stored(default=None, metadata={"read": v.time})
+    """When it ends unless it is used until then."""
+    current: bool = stored(default=False, metadata={"read": v.same})
+    """Whether the caller's own token is of it."""
 
 
 @dataclass(frozen=True)

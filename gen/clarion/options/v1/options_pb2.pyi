@@ -39,6 +39,8 @@ class _AccessEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Access.ValueTy
     """
     ACCESS_INTERNAL: _Access.ValueType  # 3
     """Only the services of the mesh that `MethodPolicy.callers` names."""
+    ACCESS_PROVEN: _Access.ValueType  # 4
+    """Any person or program that has proved who they are, whatever they may do."""
 
 class Access(_Access, metaclass=_AccessEnumTypeWrapper):
     """Access says which kind of caller a method answers."""
@@ -53,6 +55,8 @@ where `MethodPolicy.owner` is set.
 """
 ACCESS_INTERNAL: Access.ValueType  # 3
 """Only the services of the mesh that `MethodPolicy.callers` names."""
+ACCESS_PROVEN: Access.ValueType  # 4
+"""Any person or program that has proved who they are, whatever they may do."""
 Global___Access: _TypeAlias = Access  # noqa: Y015
 
 @_typing.final

@@ -5,6 +5,7 @@ import warnings
 
 from clarion.user.v1 import api_key_pb2 as clarion_dot_user_dot_v1_dot_api__key__pb2
 from clarion.user.v1 import auth_service_pb2 as clarion_dot_user_dot_v1_dot_auth__service__pb2
+from clarion.user.v1 import session_pb2 as clarion_dot_user_dot_v1_dot_session__pb2
 
 GRPC_GENERATED_VERSION = '1.78.0'
 GRPC_VERSION = grpc.__version__
@@ -60,6 +61,21 @@ class AuthServiceStub(object):
                 '/clarion.user.v1.AuthService/ChangeEmail',
                 request_serializer=clarion_dot_user_dot_v1_dot_auth__service__pb2.ChangeEmailRequest.SerializeToString,
                 response_deserializer=clarion_dot_user_dot_v1_dot_auth__service__pb2.ChangeEmailResponse.FromString,
+                _registered_method=True)
+        self.GetMe = channel.unary_unary(
+                '/clarion.user.v1.AuthService/GetMe',
+                request_serializer=clarion_dot_user_dot_v1_dot_session__pb2.GetMeRequest.SerializeToString,
+                response_deserializer=clarion_dot_user_dot_v1_dot_session__pb2.GetMeResponse.FromString,
+                _registered_method=True)
+        self.ListSessions = channel.unary_unary(
+                '/clarion.user.v1.AuthService/ListSessions',
+                request_serializer=clarion_dot_user_dot_v1_dot_session__pb2.ListSessionsRequest.SerializeToString,
+                response_deserializer=clarion_dot_user_dot_v1_dot_session__pb2.ListSessionsResponse.FromString,
+                _registered_method=True)
+        self.DeleteSession = channel.unary_unary(
+                '/clarion.user.v1.AuthService/DeleteSession',
+                request_serializer=clarion_dot_user_dot_v1_dot_session__pb2.DeleteSessionRequest.SerializeToString,
+                response_deserializer=clarion_dot_user_dot_v1_dot_session__pb2.DeleteSessionResponse.FromString,
                 _registered_method=True)
         self.GetJwks = channel.unary_unary(
                 '/clarion.user.v1.AuthService/GetJwks',
@@ -128,6 +144,28 @@ class AuthServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetMe(self, request, context):
+        """GetMe says what the caller's credential stands for: who, in which project, with which scopes, until when.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSessions(self, request, context):
+        """ListSessions reads a person's sessions. A person's own token lists its own.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteSession(self, request, context):
+        """DeleteSession ends a session: its refresh token is worth nothing at once, its access tokens in every process within 5 seconds. One that is over already is
+        no error. A person's own token ends its own.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetJwks(self, request, context):
         """GetJwks publishes the keys that verify access tokens (RFC 7517).
         """
@@ -191,6 +229,21 @@ def add_AuthServiceServicer_to_server(servicer, server):
                     servicer.ChangeEmail,
                     request_deserializer=clarion_dot_user_dot_v1_dot_auth__service__pb2.ChangeEmailRequest.FromString,
                     response_serializer=clarion_dot_user_dot_v1_dot_auth__service__pb2.ChangeEmailResponse.SerializeToString,
+            ),
+            'GetMe': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetMe,
+                    request_deserializer=clarion_dot_user_dot_v1_dot_session__pb2.GetMeRequest.FromString,
+                    response_serializer=clarion_dot_user_dot_v1_dot_session__pb2.GetMeResponse.SerializeToString,
+            ),
+            'ListSessions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSessions,
+                    request_deserializer=clarion_dot_user_dot_v1_dot_session__pb2.ListSessionsRequest.FromString,
+                    response_serializer=clarion_dot_user_dot_v1_dot_session__pb2.ListSessionsResponse.SerializeToString,
+            ),
+            'DeleteSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteSession,
+                    request_deserializer=clarion_dot_user_dot_v1_dot_session__pb2.DeleteSessionRequest.FromString,
+                    response_serializer=clarion_dot_user_dot_v1_dot_session__pb2.DeleteSessionResponse.SerializeToString,
             ),
             'GetJwks': grpc.unary_unary_rpc_method_handler(
                     servicer.GetJwks,
@@ -354,6 +407,87 @@ class AuthService(object):
             '/clarion.user.v1.AuthService/ChangeEmail',
             clarion_dot_user_dot_v1_dot_auth__service__pb2.ChangeEmailRequest.SerializeToString,
             clarion_dot_user_dot_v1_dot_auth__service__pb2.ChangeEmailResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetMe(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/clarion.user.v1.AuthService/GetMe',
+            clarion_dot_user_dot_v1_dot_session__pb2.GetMeRequest.SerializeToString,
+            clarion_dot_user_dot_v1_dot_session__pb2.GetMeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSessions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/clarion.user.v1.AuthService/ListSessions',
+            clarion_dot_user_dot_v1_dot_session__pb2.ListSessionsRequest.SerializeToString,
+            clarion_dot_user_dot_v1_dot_session__pb2.ListSessionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/clarion.user.v1.AuthService/DeleteSession',
+            clarion_dot_user_dot_v1_dot_session__pb2.DeleteSessionRequest.SerializeToString,
+            clarion_dot_user_dot_v1_dot_session__pb2.DeleteSessionResponse.FromString,
             options,
             channel_credentials,
             insecure,

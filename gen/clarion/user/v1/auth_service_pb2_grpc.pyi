@@ -5,6 +5,7 @@ isort:skip_file
 
 from clarion.user.v1 import api_key_pb2 as _api_key_pb2
 from clarion.user.v1 import auth_service_pb2 as _auth_service_pb2
+from clarion.user.v1 import session_pb2 as _session_pb2
 from collections import abc as _abc
 from grpc import aio as _aio
 import abc as _abc_1
@@ -46,6 +47,14 @@ class AuthServiceStub:
     """ChangePassword gives the caller a new password, ends all sessions, this one too, and opens a new one. Only a person's own token is taken."""
     ChangeEmail: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.ChangeEmailRequest, _auth_service_pb2.ChangeEmailResponse]
     """ChangeEmail gives the caller a new address. Only a person's own token is taken. A refusal does not say whether the address is another's."""
+    GetMe: _grpc.UnaryUnaryMultiCallable[_session_pb2.GetMeRequest, _session_pb2.GetMeResponse]
+    """GetMe says what the caller's credential stands for: who, in which project, with which scopes, until when."""
+    ListSessions: _grpc.UnaryUnaryMultiCallable[_session_pb2.ListSessionsRequest, _session_pb2.ListSessionsResponse]
+    """ListSessions reads a person's sessions. A person's own token lists its own."""
+    DeleteSession: _grpc.UnaryUnaryMultiCallable[_session_pb2.DeleteSessionRequest, _session_pb2.DeleteSessionResponse]
+    """DeleteSession ends a session: its refresh token is worth nothing at once, its access tokens in every process within 5 seconds. One that is over already is
+    no error. A person's own token ends its own.
+    """
     GetJwks: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.GetJwksRequest, _auth_service_pb2.GetJwksResponse]
     """GetJwks publishes the keys that verify access tokens (RFC 7517)."""
     CreateApiKey: _grpc.UnaryUnaryMultiCallable[_api_key_pb2.CreateApiKeyRequest, _api_key_pb2.CreateApiKeyResponse]
@@ -76,6 +85,14 @@ class AuthServiceAsyncStub(AuthServiceStub):
     """ChangePassword gives the caller a new password, ends all sessions, this one too, and opens a new one. Only a person's own token is taken."""
     ChangeEmail: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.ChangeEmailRequest, _auth_service_pb2.ChangeEmailResponse]  # type: ignore[assignment]
     """ChangeEmail gives the caller a new address. Only a person's own token is taken. A refusal does not say whether the address is another's."""
+    GetMe: _aio.UnaryUnaryMultiCallable[_session_pb2.GetMeRequest, _session_pb2.GetMeResponse]  # type: ignore[assignment]
+    """GetMe says what the caller's credential stands for: who, in which project, with which scopes, until when."""
+    ListSessions: _aio.UnaryUnaryMultiCallable[_session_pb2.ListSessionsRequest, _session_pb2.ListSessionsResponse]  # type: ignore[assignment]
+    """ListSessions reads a person's sessions. A person's own token lists its own."""
+    DeleteSession: _aio.UnaryUnaryMultiCallable[_session_pb2.DeleteSessionRequest, _session_pb2.DeleteSessionResponse]  # type: ignore[assignment]
+    """DeleteSession ends a session: its refresh token is worth nothing at once, its access tokens in every process within 5 seconds. One that is over already is
+    no error. A person's own token ends its own.
+    """
     GetJwks: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.GetJwksRequest, _auth_service_pb2.GetJwksResponse]  # type: ignore[assignment]
     """GetJwks publishes the keys that verify access tokens (RFC 7517)."""
     CreateApiKey: _aio.UnaryUnaryMultiCallable[_api_key_pb2.CreateApiKeyRequest, _api_key_pb2.CreateApiKeyResponse]  # type: ignore[assignment]
@@ -133,6 +150,32 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_auth_service_pb2.ChangeEmailResponse, _abc.Awaitable[_auth_service_pb2.ChangeEmailResponse]]:
         """ChangeEmail gives the caller a new address. Only a person's own token is taken. A refusal does not say whether the address is another's."""
+
+    @_abc_1.abstractmethod
+    def GetMe(
+        self,
+        request: _session_pb2.GetMeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_session_pb2.GetMeResponse, _abc.Awaitable[_session_pb2.GetMeResponse]]:
+        """GetMe says what the caller's credential stands for: who, in which project, with which scopes, until when."""
+
+    @_abc_1.abstractmethod
+    def ListSessions(
+        self,
+        request: _session_pb2.ListSessionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_session_pb2.ListSessionsResponse, _abc.Awaitable[_session_pb2.ListSessionsResponse]]:
+        """ListSessions reads a person's sessions. A person's own token lists its own."""
+
+    @_abc_1.abstractmethod
+    def DeleteSession(
+        self,
+        request: _session_pb2.DeleteSessionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_session_pb2.DeleteSessionResponse, _abc.Awaitable[_session_pb2.DeleteSessionResponse]]:
+        """DeleteSession ends a session: its refresh token is worth nothing at once, its access tokens in every process within 5 seconds. One that is over already is
+        no error. A person's own token ends its own.
+        """
 
     @_abc_1.abstractmethod
     def GetJwks(

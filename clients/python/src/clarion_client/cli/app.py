@@ -25,6 +25,7 @@ app = typer.Typer(
     "5 not found, 130 interrupted. NO_COLOR is honoured. Profiles are kept in ~/.config/clarion/config.toml.",
 )
 app.command("login")(operate.login)
+app.command("whoami")(operate.whoami)
 app.command("send")(notifications.send)
 app.command("watch")(notifications.watch)
 app.command("tail")(notifications.tail)

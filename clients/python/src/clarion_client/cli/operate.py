@@ -93,6 +93,11 @@ def force(
     session.show(session.clarion.breakers.force(name, force=to, duration=duration, note=note))
 
 
+def whoami() -> None:
+    """Show what the credential stands for: who, in which project, with which scopes, until when."""
+    session.show(session.clarion.auth.get_me())
+
+
 def doctor(
     smtp: Annotated[bool, typer.Option("--smtp", help="Try the mail server of CLARION_SMTP_* instead; sends nothing.")] = False,
     fcm: Annotated[bool, typer.Option("--fcm", help="Look at the service account of CLARION_FCM_CREDENTIALS_FILE instead.")] = False,

@@ -61,6 +61,22 @@ def devices(who: Annotated[str, typer.Argument(metavar="ID|EMAIL")]) -> None:
     session.rows(session.clarion.users.list_devices(id_of(who)).devices, ("id", "platform", "token_suffix", "create_time"))
 
 
+@app.command("sessions")
+def sessions(who: Annotated[str, typer.Argument(metavar="ID|EMAIL")]) -> None:
+    """List where a person is signed in."""
+    columns = ("id", "create_time", "last_use_time", "expire_time", "current")
+    session.rows(session.clarion.auth.list_sessions(id_of(who)).sessions, columns)
+
+
+@app.command("end-session")
+def end_session(
+    who: Annotated[str, typer.Argument(metavar="ID|EMAIL")],
+    identifier: Annotated[str, typer.Argument(metavar="SESSION", help="- for all but the one that asks.")],
+) -> None:
+    """Sign a person out of one session, or of all."""
+    session.show(session.clarion.auth.delete_session(id_of(who), identifier))
+
+
 @app.command("delete")
 def delete(
     who: Annotated[str, typer.Argument(metavar="ID|EMAIL")],
