@@ -1,7 +1,6 @@
 """Take the pictures of the console in docs/images/: the whole system runs, things happen in it, and Chromium looks."""
 
 import asyncio
-import shutil
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from pathlib import Path
 
 from playwright.async_api import Browser, Page, ViewportSize, async_playwright
 
+from devstack.browser import find_browser
 from devstack.client import Client
 from devstack.processes import API_KEY
 from devstack.samples import create_samples
@@ -48,7 +48,7 @@ _SHOTS = (
 
 async def main() -> int:
     """Write the pictures. Returns the exit code."""
-    program = shutil.which("chromium")
+    program = find_browser()
     if program is None:
         sys.stderr.write("screenshots: Chromium is not installed: run `make setup`\n")
         return 1

@@ -38,7 +38,7 @@ STATIC = ROOT / "gateway" / "static"
 CONSOLE = ROOT / "console"
 BUILT = ROOT / "gateway" / "console" / "built"
 # Debian package -> the program that it brings.
-BROWSER = {"chromium": "chromium"}
+BROWSER = {"chromium-headless-shell": "chromium-headless-shell"}
 BROKER = {"rabbitmq-server": "rabbitmq-server"}
 CLOCK = {"faketime": "faketime"}
 RULES = {"prometheus": "promtool"}
@@ -204,12 +204,12 @@ def rules() -> None:
 
 def browser() -> None:
     """See to a browser for the tests of pages."""
-    if present("chromium") or present("google-chrome"):
+    if any(map(present, (*BROWSER, "chromium", "google-chrome"))):
         return
     if can_apt():
         apt_install(list(BROWSER))
     else:
-        say("no Chromium for the tests of pages: install the package chromium")
+        say("no Chromium for the tests of pages: install the package chromium-headless-shell or chromium")
 
 
 def viewer() -> None:

@@ -1,7 +1,6 @@
 """The console in Debian's Chromium, in front of the whole system as `make run` starts it."""
 
 import json
-import shutil
 from collections.abc import AsyncIterator, Generator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, BrowserContext, Page, ViewportSize, async_playwright, expect
 
+from devstack.browser import find_browser
 from devstack.client import Client
 from devstack.processes import API_KEY
 from devstack.samples import create_samples
@@ -87,7 +87,7 @@ async def console(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Con
 @pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
     """One browser; each file has a profile of its own in it."""
-    program = shutil.which("chromium")
+    program = find_browser()
     assert program is not None, "Chromium is not installed: run `make setup`"
     async with async_playwright() as playwright:
         started = await playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])

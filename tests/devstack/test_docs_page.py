@@ -1,6 +1,5 @@
 """The API page in a real browser: searched, tried with a key, and speaking to no other host."""
 
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -9,6 +8,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright, expect
 
+from devstack.browser import find_browser
 from devstack.processes import API_KEY
 from devstack.stack import ANY_PORTS, Stack, open_stack
 from gateway.rest import viewer_script
@@ -28,7 +28,7 @@ async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
-    program = shutil.which("chromium") or shutil.which("google-chrome")
+    program = find_browser()
     if program is None:
         pytest.fail(_MISSING, pytrace=False)
     async with async_playwright() as playwright:
