@@ -23,6 +23,7 @@ from template_svc.models import (
     OnUnknown,
     Partial,
     PartialUse,
+    Publication,
     Rendered,
     RenderRequest,
     Template,
@@ -104,6 +105,8 @@ def version_to_proto(version: TemplateVersion) -> template_pb2.TemplateVersion:
         required_variables=version.required_variables,
         published=version.published,
         create_time=to_timestamp(version.create_time),
+        created_by=version.created_by,
+        note=version.note,
     )
     for locale, content in version.contents.items():
         content_to_proto(content, message.contents[locale])
@@ -116,6 +119,23 @@ def version_to_proto(version: TemplateVersion) -> template_pb2.TemplateVersion:
     message.locales.extend(_reports(version))
     message.findings.extend(_findings(version))
     return message
+
+
+def publication_to_proto(publication: Publication) -> template_pb2.Publication:
+    return template_pb2.Publication(
+        version=publication.version,
+        publish_time=to_timestamp(publication.publish_time),
+        published_by=publication.mark.by,
+        note=publication.mark.note,
+        previous_version=publication.previous_version,
+    )
+
+
+def check_note(note: str) -> str:
+    """Raises InvalidArgument."""
+    if "\0" in note:
+        raise InvalidArgument.of("note", "must not contain NUL characters")
+    return note
 
 
 def partial_to_proto(partial: Partial, uses: Sequence[PartialUse] = ()) -> partial_pb2.Partial:

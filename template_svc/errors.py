@@ -148,3 +148,15 @@ def _lacks(report: LocaleReport) -> str:
     if report.translated < report.messages:
         return f"{report.messages - report.translated} of {report.messages} texts are not translated"
     return f"does not mention {', '.join(map(repr, report.unused_variables))}"
+
+
+class PublishedMeanwhile(FailedPrecondition):
+    """Another version is in use than the caller thinks."""
+
+    reason = "PUBLISHED_MEANWHILE"
+
+    def __init__(self, version: int) -> None:
+        super().__init__(
+            f"version {version} is in use by now; look at it, and publish with previous_version {version}",
+            metadata={"version": str(version)},
+        )

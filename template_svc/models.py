@@ -153,6 +153,8 @@ class TemplateVersion(NewVersion):
     version: int
     published: bool
     create_time: datetime
+    created_by: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,6 +319,26 @@ class TemplateKey(NamedTuple):
 
     project: str
     name: str
+
+
+class Mark(NamedTuple):
+    """Who does something, such as "user:01968b5e-…", and why in their words."""
+
+    by: str = ""
+    note: str = ""
+
+
+NO_MARK = Mark()
+
+
+class Publication(NamedTuple):
+    """A version that came into use, and the one that was in use before (0 for none). `id` grows with each publication."""
+
+    id: int
+    version: int
+    publish_time: datetime
+    mark: Mark
+    previous_version: int
 
 
 class VersionKey(NamedTuple):

@@ -7,15 +7,20 @@ from typing import Any
 
 from sqlalchemy import ARRAY, ColumnElement, Integer, Row, Text, bindparam, delete, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mesh.stores.database import Database
+from template_svc.errors import PublishedMeanwhile
 from template_svc.models import (
+    NO_MARK,
     Channel,
     Content,
     Finding,
+    Mark,
     NewTemplate,
     NewVersion,
     OnUnknown,
+    Publication,
     StoredVersion,
     Template,
     TemplateKey,
@@ -25,7 +30,7 @@ from template_svc.models import (
     finished_contents,
     messages_of,
 )
-from template_svc.tables import template_versions, templates
+from template_svc.tables import template_publications, template_versions, templates
 
 _TEXTS = ARRAY(Text)
 _LOAD = text("""
@@ -94,15 +99,19 @@ class TemplateRepository:
         async with self._database.begin() as connection:
             marked = await connection.execute(mark.values(delete_time=now, description="").returning(templates.c.name))
             await connection.execute(delete(template_versions).where(_of(key)))
+            await connection.execute(delete(template_publications).where(_history_of(key)))
             return marked.one_or_none() is not None
 
-    async def add_version(self, template: Template, new: NewVersion, publish: bool, now: datetime) -> TemplateVersion | None:
+    async def add_version(
+        self, template: Template, new: NewVersion, publish: bool, now: datetime, mark: Mark = NO_MARK
+    ) -> TemplateVersion | None:
         number = templates.c.last_number + 1
         # The update locks the template, so that numbers are given out one by one. The create time distinguishes a namesake from this
         # template.
         take = update(templates).where(_is(template.key), templates.c.create_time == template.create_time, _ALIVE)
         take = take.values(last_number=number, latest_version=number, update_time=now, **({"published_version": number} if publish else {}))
         async with self._database.begin() as connection:
+            before = await _in_use(connection, template.key)
             version = (await connection.execute(take.returning(templates.c.last_number))).scalar_one_or_none()
             if version is None:
                 return None
@@ -121,11 +130,15 @@ class TemplateRepository:
                 "locales": sorted({*new.contents, *new.catalogs}),
                 "required_variables": list(new.required_variables),
                 "create_time": now,
+                "created_by": mark.by,
+                "note": mark.note,
             }
             await connection.execute(insert(template_versions).values(row))
+            if publish:
+                await _record(connection, VersionKey(*template.key, version), before, now, mark)
         place = {"project": template.project, "template": template.name, "version": version}
         parts = {each.name: getattr(new, each.name) for each in dataclasses.fields(new)}
-        return TemplateVersion(**parts, **place, published=publish, create_time=now)
+        return TemplateVersion(**parts, **place, published=publish, create_time=now, created_by=mark.by, note=mark.note)
 
     async def find_version(self, key: VersionKey) -> TemplateVersion | None:
         versions = await self._versions(_of(key.of), template_versions.c.version == key.version, limit=1)
@@ -135,13 +148,27 @@ class TemplateRepository:
         below = () if before is None else (template_versions.c.version < before,)
         return await self._versions(_of(key), *below, limit=limit)
 
-    async def publish(self, key: VersionKey, now: datetime) -> Template | None:
+    async def publish(self, key: VersionKey, now: datetime, mark: Mark = NO_MARK, *, instead_of: int = 0) -> Template | None:
         exists = select(template_versions.c.version).where(_of(key.of), template_versions.c.version == key.version)
         statement = update(templates).where(_is(key.of), _ALIVE, exists.exists())
         async with self._database.begin() as connection:
+            before = await _in_use(connection, key.of)
+            if instead_of and before != instead_of:
+                raise PublishedMeanwhile(before)
             published = statement.values(published_version=key.version, update_time=now).returning(*templates.c)
             row = (await connection.execute(published)).one_or_none()
+            if row is not None and before != key.version:
+                await _record(connection, key, before, now, mark)
         return _template(row) if row else None
+
+    async def list_publications(self, key: TemplateKey, before: int | None, limit: int) -> Sequence[Publication]:
+        history = template_publications.c
+        statement = select(template_publications).where(_history_of(key)).order_by(history.id.desc()).limit(limit)
+        if before is not None:
+            statement = statement.where(history.id < before)
+        async with self._database.connect() as connection:
+            rows = (await connection.execute(statement)).all()
+        return [Publication(row.id, row.version, row.publish_time, Mark(row.published_by, row.note), row.previous_version) for row in rows]
 
     async def load(self, keys: Sequence[VersionKey]) -> Mapping[VersionKey, StoredVersion]:
         parameters = {
@@ -181,6 +208,21 @@ def _is(key: TemplateKey) -> ColumnElement[bool]:
     return (templates.c.project == key.project) & (templates.c.name == key.name)
 
 
+def _history_of(key: TemplateKey) -> ColumnElement[bool]:
+    return (template_publications.c.project == key.project) & (template_publications.c.template == key.name)
+
+
+async def _in_use(connection: AsyncConnection, key: TemplateKey) -> int:
+    """The version in use, 0 for none; nothing else is published until the end of the transaction."""
+    found = select(templates.c.published_version).where(_is(key), _ALIVE).with_for_update()
+    return (await connection.execute(found)).scalar_one_or_none() or 0
+
+
+async def _record(connection: AsyncConnection, key: VersionKey, before: int, now: datetime, mark: Mark) -> None:
+    values = {"version": key.version, "previous_version": before, "publish_time": now, "published_by": mark.by, "note": mark.note}
+    await connection.execute(insert(template_publications).values(project=key.project, template=key.template, **values))
+
+
 def _of(key: TemplateKey) -> ColumnElement[bool]:
     return (template_versions.c.project == key.project) & (template_versions.c.template == key.name)
 
@@ -218,6 +260,8 @@ def _version(row: Row[*tuple[Any, ...]]) -> TemplateVersion:
         version=row.version,
         published=row.published,
         create_time=row.create_time,
+        created_by=row.created_by,
+        note=row.note,
     )
 
 

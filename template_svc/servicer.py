@@ -8,12 +8,14 @@ from mesh.context import current
 from naming.time_zones import check_time_zone
 from template_svc.convert import (
     channel_from_proto,
+    check_note,
     contents_from_proto,
     draft_from_proto,
     keys_from_proto,
     lint_to_proto,
     new_template_from_proto,
     preview_to_proto,
+    publication_to_proto,
     request_from_proto,
     results_to_proto,
     summary_to_proto,
@@ -22,7 +24,7 @@ from template_svc.convert import (
 )
 from template_svc.messages import json_of_struct
 from template_svc.models import TemplateKey, VersionKey
-from template_svc.use_cases import Authoring, Rendering
+from template_svc.use_cases import Authoring, Rendering, mark_of
 
 
 class TemplateServicer(TemplateServiceServicer):
@@ -52,7 +54,10 @@ class TemplateServicer(TemplateServiceServicer):
 
     async def CreateVersion(self, request: rpc.CreateVersionRequest, context: object) -> rpc.CreateVersionResponse:
         contents, schema = contents_from_proto(request.contents), json_of_struct(request.variables_schema)
-        version = await self._authoring.create_version(_key(request.name), contents, request.publish, dict(request.catalogs), schema)
+        mark = mark_of(check_note(request.note))
+        version = await self._authoring.create_version(
+            _key(request.name), contents, request.publish, dict(request.catalogs), schema, mark=mark
+        )
         return rpc.CreateVersionResponse(version=version_to_proto(version))
 
     async def GetVersion(self, request: rpc.GetVersionRequest, context: object) -> rpc.GetVersionResponse:
@@ -64,8 +69,14 @@ class TemplateServicer(TemplateServiceServicer):
         return rpc.ListVersionsResponse(versions=map(version_to_proto, page.items), next_page_token=page.next_token)
 
     async def PublishVersion(self, request: rpc.PublishVersionRequest, context: object) -> rpc.PublishVersionResponse:
-        template = await self._authoring.publish_version(VersionKey(*_key(request.name), request.version))
+        mark = mark_of(check_note(request.note))
+        key = VersionKey(*_key(request.name), request.version)
+        template = await self._authoring.publish_version(key, mark, instead_of=request.previous_version)
         return rpc.PublishVersionResponse(template=template_to_proto(template))
+
+    async def ListPublications(self, request: rpc.ListPublicationsRequest, context: object) -> rpc.ListPublicationsResponse:
+        page = await self._authoring.list_publications(_key(request.name), request.page_size, request.page_token)
+        return rpc.ListPublicationsResponse(publications=map(publication_to_proto, page.items), next_page_token=page.next_token)
 
     async def LintContents(self, request: rpc.LintContentsRequest, context: object) -> rpc.LintContentsResponse:
         return lint_to_proto(await self._authoring.lint(current().caller.project, draft_from_proto(request)))

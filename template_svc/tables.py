@@ -1,6 +1,6 @@
 """The tables of the template database. Migrations create them; the repository reads and writes them."""
 
-from sqlalchemy import Boolean, Column, DateTime, ForeignKeyConstraint, Index, Integer, MetaData, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, DateTime, ForeignKeyConstraint, Identity, Index, Integer, MetaData, Table, Text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 metadata = MetaData()
@@ -57,6 +57,23 @@ template_versions = Table(
     Column("locales", ARRAY(Text), nullable=False),
     Column("required_variables", ARRAY(Text), nullable=False),
     Column("create_time", _TIME, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    ForeignKeyConstraint(["project", "template"], ["templates.project", "templates.name"], ondelete="CASCADE"),
+)
+
+# Which versions came into use, by whom and why: the history of a template, which goes with it.
+template_publications = Table(
+    "template_publications",
+    metadata,
+    Column("project", Text(collation="C"), primary_key=True),
+    Column("template", Text(collation="C"), primary_key=True),
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("previous_version", Integer, nullable=False),
+    Column("publish_time", _TIME, nullable=False),
+    Column("published_by", Text, nullable=False),
+    Column("note", Text, nullable=False),
     ForeignKeyConstraint(["project", "template"], ["templates.project", "templates.name"], ondelete="CASCADE"),
 )
 

@@ -15,13 +15,16 @@ from template_svc.errors import IncompleteLocale, InvalidContents, NothingToPrev
 from template_svc.library import Library, LoadedVersion, VersionStore
 from template_svc.messages import variables_to_bytes
 from template_svc.models import (
+    NO_MARK,
     Channel,
     Content,
     ContentKey,
     Finding,
     LocaleReport,
+    Mark,
     NewTemplate,
     NewVersion,
+    Publication,
     Rendered,
     RenderJob,
     RenderRequest,
@@ -42,6 +45,13 @@ DEFAULT_VERSIONS = 10
 
 _TEMPLATES = Cursor("templates", str)
 _VERSIONS = Cursor("versions", int)
+_PUBLICATIONS = Cursor("publications", int)
+
+
+def mark_of(note: str) -> Mark:
+    """Who calls, and why."""
+    call = current_or_none()
+    return Mark("" if call is None else f"{call.caller.kind.value}:{call.caller.id}", note)
 
 
 class TemplateStore(VersionStore, Protocol):
@@ -61,7 +71,9 @@ class TemplateStore(VersionStore, Protocol):
         """False when there is none."""
         ...
 
-    async def add_version(self, template: Template, new: NewVersion, publish: bool, now: datetime) -> TemplateVersion | None:
+    async def add_version(
+        self, template: Template, new: NewVersion, publish: bool, now: datetime, mark: Mark = NO_MARK
+    ) -> TemplateVersion | None:
         """Under the next number. None when the template was deleted meanwhile, made again or not."""
         ...
 
@@ -71,7 +83,11 @@ class TemplateStore(VersionStore, Protocol):
         """Newest first, those below `before`."""
         ...
 
-    async def publish(self, key: VersionKey, now: datetime) -> Template | None:
+    async def list_publications(self, key: TemplateKey, before: int | None, limit: int) -> Sequence[Publication]:
+        """Newest first, those with a lower id than `before`."""
+        ...
+
+    async def publish(self, key: VersionKey, now: datetime, mark: Mark = NO_MARK, *, instead_of: int = 0) -> Template | None:
         """None when there is no such version."""
         ...
 
@@ -137,6 +153,8 @@ class Authoring:
         publish: bool,
         catalogs: Mapping[str, str] | None = None,
         variables_schema: Mapping[str, Any] | None = None,
+        *,
+        mark: Mark = NO_MARK,
     ) -> TemplateVersion:
         """`catalogs` are PO files by locale, `variables_schema` is a JSON Schema. Raises TemplateNotFound, InvalidContents for whatever can
         be known to be wrong, and IncompleteLocale where such a version may not be published.
@@ -147,7 +165,7 @@ class Authoring:
         self._refuse_findings(new)
         if publish:
             self._check_complete(new)
-        version = await self._store.add_version(template, new, publish, self._clock())
+        version = await self._store.add_version(template, new, publish, self._clock(), mark)
         if version is None:
             raise TemplateNotFound(key.name)
         return version
@@ -165,7 +183,10 @@ class Authoring:
             draft = VersionDraft(template.channel, template.default_locale, old.contents, catalogs, old.variables_schema)
             self._refuse_findings(await self._check(key.project, draft))
             return 0
-        return (await self.create_version(key.of, old.contents, True, catalogs, old.variables_schema)).version
+        mark = mark_of(f"rebuilt from version {key.version} with newer partials")
+        version = (await self.create_version(key.of, old.contents, False, catalogs, old.variables_schema, mark=mark)).version
+        await self.publish_version(VersionKey(*key.of, version), mark, instead_of=key.version)
+        return version
 
     async def get_version(self, key: VersionKey) -> TemplateVersion:
         """Raises TemplateNotFound or VersionNotFound."""
@@ -183,11 +204,22 @@ class Authoring:
         versions = await self._store.list_versions(key, int(str(position[0])) if position else None, size + 1)
         return _VERSIONS.page([((version.version,), version) for version in versions], size, filters)
 
-    async def publish_version(self, key: VersionKey) -> Template:
-        """New notifications use it from now on. Raises TemplateNotFound, VersionNotFound, or IncompleteLocale where that is asked for."""
+    async def list_publications(self, key: TemplateKey, size: int, token: str) -> Page[Publication]:
+        """What came into use, newest first. Raises TemplateNotFound, and InvalidArgument for a token that does not fit."""
+        filters = {"project": key.project, "template": key.name}
+        position = _PUBLICATIONS.position(token, filters)
+        size = size or DEFAULT_VERSIONS
+        await self.get_template(key)
+        found = await self._store.list_publications(key, int(str(position[0])) if position else None, size + 1)
+        return _PUBLICATIONS.page([((one.id,), one) for one in found], size, filters)
+
+    async def publish_version(self, key: VersionKey, mark: Mark = NO_MARK, *, instead_of: int = 0) -> Template:
+        """New notifications use it from now on. Raises TemplateNotFound, VersionNotFound, IncompleteLocale where that is asked for, or
+        PublishedMeanwhile where another version than `instead_of` is in use.
+        """
         if self._rules.complete_only:
             self._check_complete(await self.get_version(key))
-        template = await self._store.publish(key, self._clock()) if "\0" not in key.template else None
+        template = await self._store.publish(key, self._clock(), mark, instead_of=instead_of) if "\0" not in key.template else None
         if template is None:
             raise await self._absent(key)
         return template

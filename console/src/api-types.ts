@@ -378,6 +378,8 @@ export interface TemplateVersion {
   findings?: Array<Finding>;
   variables_schema?: Record<string, unknown>;
   partials?: Record<string, number>;
+  created_by?: string;
+  note?: string;
 }
 
 export interface TimelineEntry {

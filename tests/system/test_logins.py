@@ -49,7 +49,7 @@ async def test_a_person_changes_password_and_address_with_the_password_only(syst
         assert changed.status_code == 200, changed.text
         assert (await http.post("/v1/auth/refresh", json={"refresh_token": first["refresh_token"]})).status_code == 401
         own = {"Authorization": f"Bearer {changed.json()['access_token']}"}
-        moved = await http.post("/v1/auth/change-email", json={"current_password": NEW, "new_email": "moved@example.com"}, headers=own)
+        moved = await http.post("/v1/auth/change-email", json={"current_password": NEW, "new_email": "changed-to@example.com"}, headers=own)
         assert moved.status_code == 200, moved.text
         assert (await log_in("changing@example.com", NEW)).status_code == 401
-        assert (await log_in("moved@example.com", NEW)).status_code == 200
+        assert (await log_in("changed-to@example.com", NEW)).status_code == 200

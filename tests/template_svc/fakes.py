@@ -7,17 +7,20 @@ from typing import Any
 
 from mesh.errors import ServiceError
 from template_svc.contents import check_draft
-from template_svc.errors import RenderTooSlow
+from template_svc.errors import PublishedMeanwhile, RenderTooSlow
 from template_svc.messages import content_to_bytes, variables_from_bytes
 from template_svc.models import (
+    NO_MARK,
     Channel,
     Checked,
     Content,
+    Mark,
     NewTemplate,
     NewVersion,
     Partial,
     PartialKey,
     PartialUse,
+    Publication,
     Rendered,
     RenderJob,
     StoredVersion,
@@ -110,6 +113,7 @@ class MemoryTemplates:
         self._templates: dict[TemplateKey, Template] = {}
         self._versions: dict[VersionKey, TemplateVersion] = {}
         self._numbers: dict[TemplateKey, int] = {}
+        self._history: dict[TemplateKey, list[Publication]] = {}
         self.loads = 0
 
     async def insert(self, new: NewTemplate, now: datetime) -> Template | None:
@@ -130,9 +134,12 @@ class MemoryTemplates:
 
     async def delete(self, key: TemplateKey, now: datetime) -> bool:
         self._versions = {known: version for known, version in self._versions.items() if known.of != key}
+        self._history.pop(key, None)
         return self._templates.pop(key, None) is not None
 
-    async def add_version(self, template: Template, new: NewVersion, publish: bool, now: datetime) -> TemplateVersion | None:
+    async def add_version(
+        self, template: Template, new: NewVersion, publish: bool, now: datetime, mark: Mark = NO_MARK
+    ) -> TemplateVersion | None:
         current = self._templates.get(template.key)
         if current is None or current.create_time != template.create_time:
             return None
@@ -142,7 +149,9 @@ class MemoryTemplates:
         key = VersionKey(*template.key, number)
         parts = {each.name: getattr(new, each.name) for each in fields(new)}
         place: dict[str, Any] = {"project": key.project, "template": key.template, "version": number}
-        self._versions[key] = TemplateVersion(**parts, **place, published=publish, create_time=now)
+        if publish:
+            self._record(key, current.published_version, now, mark)
+        self._versions[key] = TemplateVersion(**parts, **place, published=publish, create_time=now, created_by=mark.by, note=mark.note)
         return self._versions[key]
 
     async def find_version(self, key: VersionKey) -> TemplateVersion | None:
@@ -155,9 +164,21 @@ class MemoryTemplates:
         found = [await self.find_version(key) for key in keys[:limit]]
         return [version for version in found if version is not None]
 
-    async def publish(self, key: VersionKey, now: datetime) -> Template | None:
+    def _record(self, key: VersionKey, before: int, now: datetime, mark: Mark) -> None:
+        history = self._history.setdefault(key.of, [])
+        history.insert(0, Publication(len(history) + 1, key.version, now, mark, before))
+
+    async def list_publications(self, key: TemplateKey, before: int | None, limit: int) -> Sequence[Publication]:
+        return [one for one in self._history.get(key, []) if before is None or one.id < before][:limit]
+
+    async def publish(self, key: VersionKey, now: datetime, mark: Mark = NO_MARK, *, instead_of: int = 0) -> Template | None:
         if key not in self._versions:
             return None
+        before = self._templates[key.of].published_version
+        if instead_of and before != instead_of:
+            raise PublishedMeanwhile(before)
+        if before != key.version:
+            self._record(key, before, now, mark)
         self._templates[key.of] = replace(self._templates[key.of], published_version=key.version, update_time=now)
         return self._templates[key.of]
 

@@ -138,6 +138,9 @@ PUBLISH_VERSION = Call(
     answer="template",
     idempotent=True,
 )
+LIST_PUBLICATIONS = Call(
+    "/clarion.template.v1.TemplateService/ListPublications", "GET", "/v1/templates/{name}/publications", idempotent=True
+)
 LINT_CONTENTS = Call("/clarion.template.v1.TemplateService/LintContents", "POST", "/v1/templates:lint", body="*", idempotent=True)
 GET_CATALOG = Call(
     "/clarion.template.v1.TemplateService/GetCatalog", "GET", "/v1/templates/{name}/versions/{version}/catalogs/{locale}", idempotent=True

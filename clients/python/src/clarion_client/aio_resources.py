@@ -57,6 +57,7 @@ from clarion_client.models import (
     PreviewTemplateResponse,
     Priority,
     Project,
+    Publication,
     QuietHours,
     RebuildTemplatesResponse,
     RefreshResponse,
@@ -765,6 +766,7 @@ class AsyncTemplates(AsyncResource):
         publish: bool | None = None,
         catalogs: Mapping[str, str] | None = None,
         variables_schema: Mapping[str, Any] | None = None,
+        note: str | None = None,
         timeout_s: float | None = None,
         idempotency_key: str | None = None,
     ) -> TemplateVersion:
@@ -779,10 +781,11 @@ class AsyncTemplates(AsyncResource):
         variables_schema: JSON Schema (draft 2020-12) of the variables: every variable of the contents must be declared in its
             `properties`, and a send whose variables do not keep to it is refused. The first of a member's `examples` fills
             previews, and is rendered in every locale.
+        note: Why this version is made, for those who read the history.
         """
         return await self._unary(
             api.CREATE_VERSION,
-            v.body_of(name=name, contents=contents, publish=publish, catalogs=catalogs, variables_schema=variables_schema),
+            v.body_of(name=name, contents=contents, publish=publish, catalogs=catalogs, variables_schema=variables_schema, note=note),
             lambda answer: v.decode(TemplateVersion, answer),
             timeout_s,
             idempotency_key,
@@ -808,14 +811,32 @@ class AsyncTemplates(AsyncResource):
             api.LIST_VERSIONS, v.body_of(name=name, page_size=page_size), "versions", v.message(lambda: TemplateVersion), timeout_s
         )
 
-    async def publish_version(self, name: str, version: int, *, timeout_s: float | None = None) -> Template:
+    async def publish_version(
+        self, name: str, version: int, *, note: str | None = None, previous_version: int | None = None, timeout_s: float | None = None
+    ) -> Template:
         """Makes new notifications use the version; an older one rolls back.
 
         name: The template's name.
         version: The version's number.
+        note: Why it is published, for those who read the history.
+        previous_version: The version that has to be in use until now, so that nothing that was published meanwhile is lost:
+            FAILED_PRECONDITION with PUBLISHED_MEANWHILE otherwise. 0 means whichever.
         """
         return await self._unary(
-            api.PUBLISH_VERSION, v.body_of(name=name, version=version), lambda answer: v.decode(Template, answer), timeout_s
+            api.PUBLISH_VERSION,
+            v.body_of(name=name, version=version, note=note, previous_version=previous_version),
+            lambda answer: v.decode(Template, answer),
+            timeout_s,
+        )
+
+    def list_publications(self, name: str, *, page_size: int | None = None, timeout_s: float | None = None) -> AsyncPager[Publication]:
+        """Reads which versions were in use from when on, newest first: who published them, and why.
+
+        name: The template's name.
+        page_size: Most entries of a page, 1 to 200. 0 means 50.
+        """
+        return self._pages(
+            api.LIST_PUBLICATIONS, v.body_of(name=name, page_size=page_size), "publications", v.message(lambda: Publication), timeout_s
         )
 
     async def get_catalog(self, name: str, version: int, locale: str, *, timeout_s: float | None = None) -> GetCatalogResponse:

@@ -1258,6 +1258,22 @@ class Project:
 
 
 @dataclass(frozen=True)
+class Publication:
+    """That a version came into use for new notifications."""
+
+    version: int = stored(default=0, metadata={"read": v.integer})
+    """The version."""
+    publish_time: datetime | None = stored(default=None, metadata={"read": v.time})
+    """When."""
+    published_by: str = stored(default="", metadata={"read": v.same})
+    """Who published it, such as "user:01968b5e-…" or "api_key:01968b5e-…"."""
+    note: str = stored(default="", metadata={"read": v.same})
+    """Why, in their words."""
+    previous_version: int = stored(default=0, metadata={"read": v.integer})
+    """The version that was in use before; 0 for none."""
+
+
+@dataclass(frozen=True)
 class QuietHours:
     """A time of the day at which what is not urgent waits, in the person's time zone. It is decided anew when they end: what was
     refused in between is not sent.
@@ -1499,6 +1515,10 @@ class TemplateVersion:
     """JSON Schema (draft 2020-12) of the variables; absent when there is none."""
     partials: Mapping[str, int] = stored(default_factory=dict, metadata={"read": v.table(v.integer)})
     """Partials that the version has taken in, each with its revision. Output only."""
+    created_by: str = stored(default="", metadata={"read": v.same})
+    """Who made it, such as "user:01968b5e-…" or "api_key:01968b5e-…"; empty for one that was made before this was kept. Output only."""
+    note: str = stored(default="", metadata={"read": v.same})
+    """Why, in the author's words. Output only."""
 
 
 @dataclass(frozen=True)

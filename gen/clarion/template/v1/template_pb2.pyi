@@ -325,6 +325,8 @@ class TemplateVersion(_message.Message):
     FINDINGS_FIELD_NUMBER: _builtins.int
     VARIABLES_SCHEMA_FIELD_NUMBER: _builtins.int
     PARTIALS_FIELD_NUMBER: _builtins.int
+    CREATED_BY_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
     template: _builtins.str
     """The template's name."""
     version: _builtins.int
@@ -333,6 +335,10 @@ class TemplateVersion(_message.Message):
     """
     published: _builtins.bool
     """True for the version that new notifications use. Output only."""
+    created_by: _builtins.str
+    """Who made it, such as "user:01968b5e-…" or "api_key:01968b5e-…"; empty for one that was made before this was kept. Output only."""
+    note: _builtins.str
+    """Why, in the author's words. Output only."""
     @_builtins.property
     def contents(self) -> _containers.MessageMap[_builtins.str, Global___Content]:
         """Contents by BCP 47 locale, in its canonical spelling: "pt_br" is kept as "pt-BR"."""
@@ -381,14 +387,56 @@ class TemplateVersion(_message.Message):
         findings: _abc.Iterable[Global___Finding] | None = ...,
         variables_schema: _struct_pb2.Struct | None = ...,
         partials: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        created_by: _builtins.str = ...,
+        note: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "variables_schema", b"variables_schema"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["catalogs", b"catalogs", "contents", b"contents", "create_time", b"create_time", "findings", b"findings", "locales", b"locales", "partials", b"partials", "published", b"published", "required_variables", b"required_variables", "template", b"template", "variables_schema", b"variables_schema", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["catalogs", b"catalogs", "contents", b"contents", "create_time", b"create_time", "created_by", b"created_by", "findings", b"findings", "locales", b"locales", "note", b"note", "partials", b"partials", "published", b"published", "required_variables", b"required_variables", "template", b"template", "variables_schema", b"variables_schema", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TemplateVersion: _TypeAlias = TemplateVersion  # noqa: Y015
+
+@_typing.final
+class Publication(_message.Message):
+    """Publication is that a version came into use for new notifications."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    PUBLISH_TIME_FIELD_NUMBER: _builtins.int
+    PUBLISHED_BY_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    PREVIOUS_VERSION_FIELD_NUMBER: _builtins.int
+    version: _builtins.int
+    """The version."""
+    published_by: _builtins.str
+    """Who published it, such as "user:01968b5e-…" or "api_key:01968b5e-…"."""
+    note: _builtins.str
+    """Why, in their words."""
+    previous_version: _builtins.int
+    """The version that was in use before; 0 for none."""
+    @_builtins.property
+    def publish_time(self) -> _timestamp_pb2.Timestamp:
+        """When."""
+
+    def __init__(
+        self,
+        *,
+        version: _builtins.int = ...,
+        publish_time: _timestamp_pb2.Timestamp | None = ...,
+        published_by: _builtins.str = ...,
+        note: _builtins.str = ...,
+        previous_version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["publish_time", b"publish_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["note", b"note", "previous_version", b"previous_version", "publish_time", b"publish_time", "published_by", b"published_by", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Publication: _TypeAlias = Publication  # noqa: Y015
 
 @_typing.final
 class Finding(_message.Message):

@@ -286,10 +286,13 @@ class CreateVersionRequest(_message.Message):
     PUBLISH_FIELD_NUMBER: _builtins.int
     CATALOGS_FIELD_NUMBER: _builtins.int
     VARIABLES_SCHEMA_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The template's name."""
     publish: _builtins.bool
     """True publishes the version at once."""
+    note: _builtins.str
+    """Why this version is made, for those who read the history."""
     @_builtins.property
     def contents(self) -> _containers.MessageMap[_builtins.str, _template_pb2.Content]:
         """Contents by BCP 47 locale. The template's default locale must be among them, and must mention each variable that another
@@ -316,10 +319,11 @@ class CreateVersionRequest(_message.Message):
         publish: _builtins.bool = ...,
         catalogs: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         variables_schema: _struct_pb2.Struct | None = ...,
+        note: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["variables_schema", b"variables_schema"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["catalogs", b"catalogs", "contents", b"contents", "name", b"name", "publish", b"publish", "variables_schema", b"variables_schema"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["catalogs", b"catalogs", "contents", b"contents", "name", b"name", "note", b"note", "publish", b"publish", "variables_schema", b"variables_schema"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -650,23 +654,91 @@ class PublishVersionRequest(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    PREVIOUS_VERSION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The template's name."""
     version: _builtins.int
     """The version's number."""
+    note: _builtins.str
+    """Why it is published, for those who read the history."""
+    previous_version: _builtins.int
+    """The version that has to be in use until now, so that nothing that was published meanwhile is lost: FAILED_PRECONDITION with PUBLISHED_MEANWHILE
+    otherwise. 0 means whichever.
+    """
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         version: _builtins.int = ...,
+        note: _builtins.str = ...,
+        previous_version: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "note", b"note", "previous_version", b"previous_version", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PublishVersionRequest: _TypeAlias = PublishVersionRequest  # noqa: Y015
+
+@_typing.final
+class ListPublicationsRequest(_message.Message):
+    """ListPublicationsRequest asks for a page of a template's history."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The template's name."""
+    page_size: _builtins.int
+    """Most entries of a page, 1 to 200. 0 means 50."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before; empty for the first."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListPublicationsRequest: _TypeAlias = ListPublicationsRequest  # noqa: Y015
+
+@_typing.final
+class ListPublicationsResponse(_message.Message):
+    """ListPublicationsResponse answers ListPublications."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PUBLICATIONS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token of the next page; empty after the last."""
+    @_builtins.property
+    def publications(self) -> _containers.RepeatedCompositeFieldContainer[_template_pb2.Publication]:
+        """What came into use, newest first."""
+
+    def __init__(
+        self,
+        *,
+        publications: _abc.Iterable[_template_pb2.Publication] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "publications", b"publications"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListPublicationsResponse: _TypeAlias = ListPublicationsResponse  # noqa: Y015
 
 @_typing.final
 class PublishVersionResponse(_message.Message):

@@ -75,6 +75,11 @@ class TemplateServiceStub(object):
                 request_serializer=clarion_dot_template_dot_v1_dot_template__service__pb2.PublishVersionRequest.SerializeToString,
                 response_deserializer=clarion_dot_template_dot_v1_dot_template__service__pb2.PublishVersionResponse.FromString,
                 _registered_method=True)
+        self.ListPublications = channel.unary_unary(
+                '/clarion.template.v1.TemplateService/ListPublications',
+                request_serializer=clarion_dot_template_dot_v1_dot_template__service__pb2.ListPublicationsRequest.SerializeToString,
+                response_deserializer=clarion_dot_template_dot_v1_dot_template__service__pb2.ListPublicationsResponse.FromString,
+                _registered_method=True)
         self.LintContents = channel.unary_unary(
                 '/clarion.template.v1.TemplateService/LintContents',
                 request_serializer=clarion_dot_template_dot_v1_dot_template__service__pb2.LintContentsRequest.SerializeToString,
@@ -152,6 +157,13 @@ class TemplateServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListPublications(self, request, context):
+        """ListPublications reads which versions were in use from when on, newest first: who published them, and why.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def LintContents(self, request, context):
         """LintContents answers what CreateVersion would find and refuse, for a template that need not exist. Nothing is kept.
         """
@@ -215,6 +227,11 @@ def add_TemplateServiceServicer_to_server(servicer, server):
                     servicer.PublishVersion,
                     request_deserializer=clarion_dot_template_dot_v1_dot_template__service__pb2.PublishVersionRequest.FromString,
                     response_serializer=clarion_dot_template_dot_v1_dot_template__service__pb2.PublishVersionResponse.SerializeToString,
+            ),
+            'ListPublications': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPublications,
+                    request_deserializer=clarion_dot_template_dot_v1_dot_template__service__pb2.ListPublicationsRequest.FromString,
+                    response_serializer=clarion_dot_template_dot_v1_dot_template__service__pb2.ListPublicationsResponse.SerializeToString,
             ),
             'LintContents': grpc.unary_unary_rpc_method_handler(
                     servicer.LintContents,
@@ -449,6 +466,33 @@ class TemplateService(object):
             '/clarion.template.v1.TemplateService/PublishVersion',
             clarion_dot_template_dot_v1_dot_template__service__pb2.PublishVersionRequest.SerializeToString,
             clarion_dot_template_dot_v1_dot_template__service__pb2.PublishVersionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPublications(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/clarion.template.v1.TemplateService/ListPublications',
+            clarion_dot_template_dot_v1_dot_template__service__pb2.ListPublicationsRequest.SerializeToString,
+            clarion_dot_template_dot_v1_dot_template__service__pb2.ListPublicationsResponse.FromString,
             options,
             channel_credentials,
             insecure,

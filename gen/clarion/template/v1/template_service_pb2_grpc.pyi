@@ -49,6 +49,8 @@ class TemplateServiceStub:
     """ListVersions reads a page of a template's versions, newest first."""
     PublishVersion: _grpc.UnaryUnaryMultiCallable[_template_service_pb2.PublishVersionRequest, _template_service_pb2.PublishVersionResponse]
     """PublishVersion makes new notifications use the version; an older one rolls back."""
+    ListPublications: _grpc.UnaryUnaryMultiCallable[_template_service_pb2.ListPublicationsRequest, _template_service_pb2.ListPublicationsResponse]
+    """ListPublications reads which versions were in use from when on, newest first: who published them, and why."""
     LintContents: _grpc.UnaryUnaryMultiCallable[_template_service_pb2.LintContentsRequest, _template_service_pb2.LintContentsResponse]
     """LintContents answers what CreateVersion would find and refuse, for a template that need not exist. Nothing is kept."""
     GetCatalog: _grpc.UnaryUnaryMultiCallable[_template_service_pb2.GetCatalogRequest, _template_service_pb2.GetCatalogResponse]
@@ -77,6 +79,8 @@ class TemplateServiceAsyncStub(TemplateServiceStub):
     """ListVersions reads a page of a template's versions, newest first."""
     PublishVersion: _aio.UnaryUnaryMultiCallable[_template_service_pb2.PublishVersionRequest, _template_service_pb2.PublishVersionResponse]  # type: ignore[assignment]
     """PublishVersion makes new notifications use the version; an older one rolls back."""
+    ListPublications: _aio.UnaryUnaryMultiCallable[_template_service_pb2.ListPublicationsRequest, _template_service_pb2.ListPublicationsResponse]  # type: ignore[assignment]
+    """ListPublications reads which versions were in use from when on, newest first: who published them, and why."""
     LintContents: _aio.UnaryUnaryMultiCallable[_template_service_pb2.LintContentsRequest, _template_service_pb2.LintContentsResponse]  # type: ignore[assignment]
     """LintContents answers what CreateVersion would find and refuse, for a template that need not exist. Nothing is kept."""
     GetCatalog: _aio.UnaryUnaryMultiCallable[_template_service_pb2.GetCatalogRequest, _template_service_pb2.GetCatalogResponse]  # type: ignore[assignment]
@@ -150,6 +154,14 @@ class TemplateServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_template_service_pb2.PublishVersionResponse, _abc.Awaitable[_template_service_pb2.PublishVersionResponse]]:
         """PublishVersion makes new notifications use the version; an older one rolls back."""
+
+    @_abc_1.abstractmethod
+    def ListPublications(
+        self,
+        request: _template_service_pb2.ListPublicationsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_template_service_pb2.ListPublicationsResponse, _abc.Awaitable[_template_service_pb2.ListPublicationsResponse]]:
+        """ListPublications reads which versions were in use from when on, newest first: who published them, and why."""
 
     @_abc_1.abstractmethod
     def LintContents(

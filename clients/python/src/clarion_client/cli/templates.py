@@ -81,9 +81,20 @@ def catalog(
 
 
 @app.command("publish")
-def publish(name: Annotated[str, typer.Argument()], version: Annotated[int, typer.Argument(help="An older one rolls back.")]) -> None:
+def publish(
+    name: Annotated[str, typer.Argument()],
+    version: Annotated[int, typer.Argument(help="An older one rolls back.")],
+    note: Annotated[str | None, typer.Option(help="Why, for those who read the history.")] = None,
+) -> None:
     """Publish a version."""
-    session.rows([session.clarion.templates.publish_version(name, version)], COLUMNS)
+    session.rows([session.clarion.templates.publish_version(name, version, note=note)], COLUMNS)
+
+
+@app.command("history")
+def history(name: Annotated[str, typer.Argument()], most: Annotated[int, typer.Option("--limit", "-n", min=0)] = 20) -> None:
+    """List which versions came into use, newest first: when, by whom and why."""
+    columns = ("version", "previous_version", "publish_time", "published_by", "note")
+    session.rows(session.clarion.templates.list_publications(name, page_size=min(most, 200) or 200), columns, most=most)
 
 
 @app.command("pull")
@@ -121,6 +132,7 @@ def push(
     folder: Folder = Path("templates"),
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change, change nothing.")] = False,
     draft: Annotated[bool, typer.Option("--draft", help="Make versions, publish none.")] = False,
+    note: Annotated[str | None, typer.Option(help="Why, for those who read the history.")] = None,
 ) -> None:
     """Set the partials, then make a version of each template whose files differ from what is published, and publish it."""
     for path in sorted((folder / _PARTIALS).glob("*")):
@@ -136,7 +148,7 @@ def push(
             session.clarion.templates.get(name)
         except errors.NotFound:
             session.clarion.templates.create(name=name, **{key: meta[key] for key in _META if key in meta})
-        made = session.clarion.templates.create_version(name, **source._asdict(), publish=not draft)
+        made = session.clarion.templates.create_version(name, **source._asdict(), publish=not draft, note=note)
         session.say(f"{name}: version {made.version}{' (draft)' if draft else ' published'}")
 
 
