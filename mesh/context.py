@@ -39,6 +39,11 @@ class Caller:
     project: str = FIRST_PROJECT
     test: bool = False
 
+    @property
+    def label(self) -> str:
+        """Who it is, as stored and logged: "user:01968b5e-…", "api_key:01968b5e-…"."""
+        return f"{self.kind.value}:{self.id}"
+
     def has(self, scope: str) -> bool:
         """Whether the caller holds the scope; services of the mesh hold every one."""
         return self.kind is CallerKind.SERVICE or scope in self.scopes

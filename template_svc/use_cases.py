@@ -50,8 +50,7 @@ _PUBLICATIONS = Cursor("publications", int)
 
 def mark_of(note: str) -> Mark:
     """Who calls, and why."""
-    call = current_or_none()
-    return Mark("" if call is None else f"{call.caller.kind.value}:{call.caller.id}", note)
+    return Mark(_caller(), note)
 
 
 class TemplateStore(VersionStore, Protocol):
@@ -339,7 +338,7 @@ def _default_locale(tag: str) -> str:
 
 def _caller() -> str:
     call = current_or_none()
-    return f"{call.caller.kind.value}:{call.caller.id}" if call is not None else ""
+    return call.caller.label if call is not None else ""
 
 
 def _safe(key: TemplateKey) -> TemplateKey:

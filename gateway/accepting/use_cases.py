@@ -142,7 +142,7 @@ class Sender:
             raise PermissionDenied("you may send notifications to yourself only")
         now = self._now()
         check_draft(draft, now)
-        caller = f"{call.caller.kind.value}:{call.caller.id}"
+        caller = call.caller.label
         claim = None if key is None else claim_of(caller, key)
         if canonical(draft.user_id) != draft.user_id:
             # who was meant may be gone by now, and a repetition makes no one again

@@ -55,7 +55,7 @@ class Breakers:
         before = await self._store.find(name)
         if before is None:
             raise BreakerNotFound
-        by = f"{caller.kind.value}:{caller.id}"
+        by = caller.label
         await self._store.force(name, Wish(force, duration_s, by, note))
         known = {"breaker": name, "force": force.name.lower(), "before": before.state.name.lower(), "by": by, "duration_s": duration_s}
         log.warning("breaker forced", extra=known)

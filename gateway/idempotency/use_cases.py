@@ -105,4 +105,4 @@ class RepeatableCalls:
 
 def digest_of(caller: Caller, method: str, key: str) -> bytes:
     """Keys of different callers and methods never meet. The method's name has no line break, and neither has a caller."""
-    return hashlib.sha256(f"{method}\n{caller.kind.value}:{caller.id}\n{key}".encode()).digest()
+    return hashlib.sha256(f"{method}\n{caller.label}\n{key}".encode()).digest()

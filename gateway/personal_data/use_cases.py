@@ -86,7 +86,7 @@ class PersonalData(Generic[Held_co]):
         if user_id is None or (own is not None and own != user_id):
             raise UserNotFound
         # who got all of it is on record; no more than an id, as in all logs
-        log.info("personal data is exported", extra={"user_id": user_id, "caller": f"{caller.kind.value}:{caller.id}"})
+        log.info("personal data is exported", extra={"user_id": user_id, "caller": caller.label})
         yield await self._people.held(caller.project, user_id)
         filters, reach, token = Filters(caller.project, UUID(user_id)), Reach(caller.project, UUID(user_id)), ""
         while True:

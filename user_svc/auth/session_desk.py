@@ -62,5 +62,5 @@ class SessionDesk:
         else:
             known_form = ids.canonical(session_id)
             ended = 0 if known_form is None else await self._rows.end_sessions(caller.project, person, only=known_form)
-        log.info("sessions were ended", extra={"user_id": person, "caller": f"{caller.kind.value}:{caller.id}", "count": ended})
+        log.info("sessions were ended", extra={"user_id": person, "caller": caller.label, "count": ended})
         return ended

@@ -146,4 +146,4 @@ class Policies:
         if category.mandatory != mandatory_before:
             # who takes a choice from people, or gives it back, is on record
             what = "a category is mandatory now" if category.mandatory else "a category is mandatory no longer"
-            log.info(what, extra={"project": caller.project, "category": category.id, "caller": f"{caller.kind.value}:{caller.id}"})
+            log.info(what, extra={"project": caller.project, "category": category.id, "caller": caller.label})
