@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mesh import ids
-from mesh.context import FIRST_PROJECT
+from mesh.context import FIRST_PROJECT, Caller, CallerKind
 from mesh.rpc.revocations import session_subject, user_subject
 from mesh.stores.database import Database
 from tests.user_svc.conftest import Stores
@@ -15,6 +15,7 @@ from user_svc.auth.errors import MakerGone
 from user_svc.auth.models import REFRESH_GRACE, ApiKey, RefreshToken, RotationOutcome, SessionOwner
 from user_svc.auth.repository import SessionRepository
 from user_svc.auth.revocation_repository import RevocationRepository
+from user_svc.auth.session_desk import MOST_SESSIONS, SessionDesk
 from user_svc.erasure.repository import ErasureRepository
 from user_svc.users.models import Role, User
 
@@ -261,4 +262,22 @@ async def test_a_refresh_that_is_under_way_does_not_outlive_its_session(postgres
         )
         assert await rows.list_sessions(FIRST_PROJECT, user.id, 10) == []
     assert await rows.list_sessions("another", user.id, 10) is None
-    assert await rows.end_sessions("another", user.id) == 0
+    assert await rows.end_sessions("another", user.id) is None
+
+
+@pytest.mark.processes
+async def test_ending_all_others_spares_the_own_session_however_many_there_are(postgres_stores: Stores, database: Database) -> None:
+    """Also where more were begun since than a list shows."""
+    rows, now = SessionRepository(database), datetime.now(UTC)
+    user = make_user()
+    await postgres_stores.users.insert(FIRST_PROJECT, user, None)
+    tokens = [
+        RefreshToken(f"{number}".encode(), user.id, ids.new_id(), now + timedelta(seconds=number), now + MONTH)
+        for number in range(MOST_SESSIONS + 5)
+    ]
+    for token in tokens:
+        assert await rows.add_refresh_token(token)
+    own = tokens[0].family
+    caller = Caller(CallerKind.USER, user.id, user_id=user.id, subjects=(user_subject(user.id), session_subject(own)))
+    assert await SessionDesk(rows).end_session(caller, user.id, "-") == MOST_SESSIONS + 4
+    assert [session.id for session in await rows.list_sessions(FIRST_PROJECT, user.id, 10) or ()] == [own]

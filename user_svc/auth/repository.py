@@ -1,6 +1,6 @@
 """Credentials in PostgreSQL."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -116,14 +116,15 @@ class SessionRepository:
                 return None
             return [Session(row.family, row.first, row.last, row.end) for row in await connection.execute(statement)]
 
-    async def end_sessions(self, project: str, user_id: str, *, only: str | None = None, but: Sequence[str] = ()) -> int:
+    async def end_sessions(self, project: str, user_id: str, *, only: str | None = None, but: Collection[str] = ()) -> int | None:
         families = select(refresh_tokens.c.family).where(refresh_tokens.c.user_id == user_id).distinct()
-        families = families.where(refresh_tokens.c.family.not_in(but)) if only is None else families.where(refresh_tokens.c.family == only)
+        if only is not None:
+            families = families.where(refresh_tokens.c.family == only)
         async with self._database.begin() as connection:
             person = select(users.c.id).where(is_user(project, user_id))
             if (await connection.execute(person)).one_or_none() is None:
-                return 0
-            found = (await connection.execute(families)).scalars().all()
+                return None
+            found = [family for family in (await connection.execute(families)).scalars() if session_subject(family) not in but]
             for family in found:
                 await _revoke_family(connection, family)
         return len(found)

@@ -1,7 +1,7 @@
 """The rules of looking at sessions and ending them."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
@@ -34,8 +34,8 @@ class SessionRows(Protocol):
     async def list_sessions(self, project: str, user_id: str, limit: int) -> Sequence[Session] | None:
         """Those that have not ended, the one that was used last first; None when there is no such person."""
 
-    async def end_sessions(self, project: str, user_id: str, *, only: str | None = None, but: Sequence[str] = ()) -> int:
-        """Ends one session, or all but some; how many there were to end."""
+    async def end_sessions(self, project: str, user_id: str, *, only: str | None = None, but: Collection[str] = ()) -> int | None:
+        """Ends one session, or all but those of some subjects; how many there were to end, None when there is no such person."""
 
 
 class SessionDesk:
@@ -53,14 +53,15 @@ class SessionDesk:
         return [(session, session_subject(session.id) in caller.subjects) for session in found]
 
     async def end_session(self, caller: Caller, user_id: str, session_id: str) -> int:
-        """How many have ended. Raises NotOwner."""
+        """How many have ended; of a person who is gone, none. Raises NotOwner, and UserNotFound for all of such a person's."""
         check_reach(caller, user_id, ADMIN_SCOPE)
         person = existing_id(user_id)
         if session_id == ALL_OTHERS:
-            own = [session.id for session, is_own in await self.list_sessions(caller, user_id) if is_own]
-            ended = await self._rows.end_sessions(caller.project, person, but=own)
+            ended = await self._rows.end_sessions(caller.project, person, but=caller.subjects)
+            if ended is None:
+                raise UserNotFound
         else:
             known_form = ids.canonical(session_id)
-            ended = 0 if known_form is None else await self._rows.end_sessions(caller.project, person, only=known_form)
-        log.info("sessions were ended", extra={"user_id": person, "caller": caller.label, "count": ended})
-        return ended
+            ended = await self._rows.end_sessions(caller.project, person, only=known_form) if known_form else 0
+        log.info("sessions were ended", extra={"user_id": person, "caller": caller.label, "count": ended or 0})
+        return ended or 0
