@@ -103,7 +103,7 @@ class TemplateRepository:
             return marked.one_or_none() is not None
 
     async def add_version(
-        self, template: Template, new: NewVersion, publish: bool, now: datetime, mark: Mark = NO_MARK
+        self, template: Template, new: NewVersion, publish: bool, now: datetime, mark: Mark = NO_MARK, *, instead_of: int = 0
     ) -> TemplateVersion | None:
         number = templates.c.last_number + 1
         # The update locks the template, so that numbers are given out one by one. The create time distinguishes a namesake from this
@@ -111,7 +111,7 @@ class TemplateRepository:
         take = update(templates).where(_is(template.key), templates.c.create_time == template.create_time, _ALIVE)
         take = take.values(last_number=number, latest_version=number, update_time=now, **({"published_version": number} if publish else {}))
         async with self._database.begin() as connection:
-            before = await _in_use(connection, template.key)
+            before = await _in_use(connection, template.key, instead_of) if publish else 0
             version = (await connection.execute(take.returning(templates.c.last_number))).scalar_one_or_none()
             if version is None:
                 return None
@@ -152,9 +152,7 @@ class TemplateRepository:
         exists = select(template_versions.c.version).where(_of(key.of), template_versions.c.version == key.version)
         statement = update(templates).where(_is(key.of), _ALIVE, exists.exists())
         async with self._database.begin() as connection:
-            before = await _in_use(connection, key.of)
-            if instead_of and before != instead_of:
-                raise PublishedMeanwhile(before)
+            before = await _in_use(connection, key.of, instead_of)
             published = statement.values(published_version=key.version, update_time=now).returning(*templates.c)
             row = (await connection.execute(published)).one_or_none()
             if row is not None and before != key.version:
@@ -212,10 +210,16 @@ def _history_of(key: TemplateKey) -> ColumnElement[bool]:
     return (template_publications.c.project == key.project) & (template_publications.c.template == key.name)
 
 
-async def _in_use(connection: AsyncConnection, key: TemplateKey) -> int:
-    """The version in use, 0 for none; nothing else is published until the end of the transaction."""
+async def _in_use(connection: AsyncConnection, key: TemplateKey, expected: int) -> int:
+    """The version in use, 0 for none; nothing else is published until the end of the transaction.
+
+    Raises PublishedMeanwhile where a version is `expected` and another one is in use.
+    """
     found = select(templates.c.published_version).where(_is(key), _ALIVE).with_for_update()
-    return (await connection.execute(found)).scalar_one_or_none() or 0
+    number = (await connection.execute(found)).scalar_one_or_none() or 0
+    if expected and number != expected:
+        raise PublishedMeanwhile(number)
+    return number
 
 
 async def _record(connection: AsyncConnection, key: VersionKey, before: int, now: datetime, mark: Mark) -> None:

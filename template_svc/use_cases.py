@@ -71,9 +71,11 @@ class TemplateStore(VersionStore, Protocol):
         ...
 
     async def add_version(
-        self, template: Template, new: NewVersion, publish: bool, now: datetime, mark: Mark = NO_MARK
+        self, template: Template, new: NewVersion, publish: bool, now: datetime, mark: Mark = NO_MARK, *, instead_of: int = 0
     ) -> TemplateVersion | None:
-        """Under the next number. None when the template was deleted meanwhile, made again or not."""
+        """Under the next number. None when the template was deleted meanwhile, made again or not. Raises PublishedMeanwhile, and adds
+        nothing, where it would be published and another version than `instead_of` is in use.
+        """
         ...
 
     async def find_version(self, key: VersionKey) -> TemplateVersion | None: ...
@@ -154,9 +156,11 @@ class Authoring:
         variables_schema: Mapping[str, Any] | None = None,
         *,
         mark: Mark = NO_MARK,
+        instead_of: int = 0,
     ) -> TemplateVersion:
         """`catalogs` are PO files by locale, `variables_schema` is a JSON Schema. Raises TemplateNotFound, InvalidContents for whatever can
-        be known to be wrong, and IncompleteLocale where such a version may not be published.
+        be known to be wrong, IncompleteLocale where such a version may not be published, and PublishedMeanwhile where another version than
+        `instead_of` is in use.
         """
         template = await self.get_template(key)
         draft = VersionDraft(template.channel, template.default_locale, contents, catalogs or {}, variables_schema or {})
@@ -164,7 +168,7 @@ class Authoring:
         self._refuse_findings(new)
         if publish:
             self._check_complete(new)
-        version = await self._store.add_version(template, new, publish, self._clock(), mark)
+        version = await self._store.add_version(template, new, publish, self._clock(), mark, instead_of=instead_of)
         if version is None:
             raise TemplateNotFound(key.name)
         return version
@@ -180,12 +184,15 @@ class Authoring:
         if validate_only:
             template = await self.get_template(key.of)
             draft = VersionDraft(template.channel, template.default_locale, old.contents, catalogs, old.variables_schema)
-            self._refuse_findings(await self._check(key.project, draft))
+            new = await self._check(key.project, draft)
+            self._refuse_findings(new)
+            self._check_complete(new)
             return 0
         mark = mark_of(f"rebuilt from version {key.version} with newer partials")
-        version = (await self.create_version(key.of, old.contents, False, catalogs, old.variables_schema, mark=mark)).version
-        await self.publish_version(VersionKey(*key.of, version), mark, instead_of=key.version)
-        return version
+        new_version = await self.create_version(
+            key.of, old.contents, True, catalogs, old.variables_schema, mark=mark, instead_of=key.version
+        )
+        return new_version.version
 
     async def get_version(self, key: VersionKey) -> TemplateVersion:
         """Raises TemplateNotFound or VersionNotFound."""

@@ -138,11 +138,13 @@ class MemoryTemplates:
         return self._templates.pop(key, None) is not None
 
     async def add_version(
-        self, template: Template, new: NewVersion, publish: bool, now: datetime, mark: Mark = NO_MARK
+        self, template: Template, new: NewVersion, publish: bool, now: datetime, mark: Mark = NO_MARK, *, instead_of: int = 0
     ) -> TemplateVersion | None:
         current = self._templates.get(template.key)
         if current is None or current.create_time != template.create_time:
             return None
+        if publish and instead_of and current.published_version != instead_of:
+            raise PublishedMeanwhile(current.published_version)
         number = self._numbers[template.key] = self._numbers.get(template.key, 0) + 1
         published = number if publish else current.published_version
         self._templates[template.key] = replace(current, latest_version=number, published_version=published, update_time=now)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mesh.context import FIRST_PROJECT
 from mesh.errors import InvalidArgument
 from mesh.stores.database import Database
-from template_svc.errors import InvalidContents, PartialNotFound
+from template_svc.errors import InvalidContents, PartialNotFound, PublishedMeanwhile
 from template_svc.library import Library
 from template_svc.models import Channel, Content, PartialKey, TemplateKey, VersionKey
 from template_svc.partials.expansion import PartialFault, expand, named_in
@@ -148,6 +148,19 @@ async def test_a_changed_layout_reaches_templates_when_they_are_rebuilt(desk: De
     await desk.authoring.publish_version(VersionKey(FIRST_PROJECT, "welcome", 1))
     assert await desk.html("welcome") == "<p>welcome Ada</p><b>#111</b>"
     assert partial.update_time - desk.clock.now < timedelta(seconds=1)
+
+
+async def test_a_rebuild_of_a_version_that_is_no_longer_in_use_leaves_nothing_behind(desk: Desk) -> None:
+    await desk.put("foot.html", "<p>{{ name }}</p>")
+    await desk.authoring.create_template(make_template("welcome"))
+    key = TemplateKey(FIRST_PROJECT, "welcome")
+    content = {"en": Content(subject="s", html="{% include 'foot.html' %}")}
+    for _ in range(2):
+        await desk.authoring.create_version(key, content, True)
+    with pytest.raises(PublishedMeanwhile):
+        await desk.authoring.rebuild(VersionKey(*key, 1), validate_only=False)
+    template = await desk.authoring.get_template(key)
+    assert (template.latest_version, template.published_version) == (2, 2)
 
 
 async def test_a_template_that_a_new_revision_breaks_keeps_its_version(desk: Desk) -> None:
