@@ -3,13 +3,24 @@
 import base64
 import hashlib
 import html
+import logging
+from collections.abc import Mapping
 from http import HTTPStatus
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 
+from mesh import context
+from mesh.context import CallContext
+from mesh.correlation import CORRELATION_ID, with_correlation_id
+from mesh.deadline import Deadline
+from mesh.errors import Code, ServiceError
 from transcoding.asgi import Receive, Scope, Send, send_response
+
+log = logging.getLogger(__name__)
 
 # Where the page of all choices is; that of one mail leads there.
 PREFERENCES = "/preferences/"
+_DEADLINE_S = 5.0
+_ENGLISH = "en"
 _COLOR = "#1a4fa0"
 _STYLE = (
     "body{font:1.05rem/1.5 system-ui,sans-serif;max-width:36rem;margin:3rem auto;padding:0 1rem;color:#1a1a1a;background:#fff}"
@@ -42,6 +53,44 @@ class HtmlPage(NamedTuple):
     content: str
     banner: str = ""
     color: str = _COLOR
+
+
+class CommonWords(Protocol):
+    """What each page says in its languages."""
+
+    @property
+    def title(self) -> str: ...
+
+    @property
+    def invalid(self) -> str: ...
+
+    @property
+    def later(self) -> str: ...
+
+
+Words_co = TypeVar("Words_co", bound=CommonWords, covariant=True)
+
+
+def words_for(locale: str, words: Mapping[str, Words_co]) -> tuple[str, Words_co]:
+    """The language of a page for a person's locale, English where it does not speak theirs, and its words."""
+    language = locale.partition("-")[0].lower()
+    return (language, words[language]) if language in words else (_ENGLISH, words[_ENGLISH])
+
+
+def enter_call(page: str) -> None:
+    """Makes what follows a call with a deadline and a correlation id of its own: no one has signed in who could have brought one."""
+    correlation_id = with_correlation_id({})[CORRELATION_ID]
+    context.enter(CallContext(method=page, correlation_id=correlation_id, deadline=Deadline.after(_DEADLINE_S)))
+
+
+async def send_refusal(send: Send, error: ServiceError, locale: str, words: Mapping[str, CommonWords], *, head: bool) -> None:
+    """The page for a link that is not good (404), or not at the moment (503)."""
+    call = context.current()
+    log.info("a link was not served", extra={"page": call.method, "reason": error.reason, "correlation_id": call.correlation_id})
+    language, said = words_for(locale, words)
+    gone = error.code in {Code.NOT_FOUND, Code.INVALID_ARGUMENT}
+    page = HtmlPage(language, said.title, paragraph(said.invalid if gone else said.later))
+    await send_page(send, HTTPStatus.NOT_FOUND if gone else HTTPStatus.SERVICE_UNAVAILABLE, page, head=head)
 
 
 async def send_page(send: Send, status: HTTPStatus, page: HtmlPage, *, head: bool = False) -> None:

@@ -4,27 +4,19 @@ Who holds the link may choose, without cookies or signing in: it shows no addres
 """
 
 import html
-import logging
 import re
 from http import HTTPStatus
 from typing import Protocol
 from urllib.parse import parse_qs, quote
 
-from gateway.html_page import PREFERENCES, HtmlPage, paragraph, read_body, reader_language, send_page
+from gateway.html_page import PREFERENCES, HtmlPage, enter_call, paragraph, read_body, reader_language, send_page, send_refusal, words_for
 from gateway.preference_page.models import CHANNELS, Brand, Category, Choices, Page
-from gateway.preference_page.words import Words, words_for
-from mesh import context
-from mesh.context import CallContext
-from mesh.correlation import CORRELATION_ID, with_correlation_id
-from mesh.deadline import Deadline
+from gateway.preference_page.words import WORDS, Words
 from mesh.errors import Code, ServiceError
 from transcoding.asgi import Receive, Scope, Send, send_response
 from transcoding.cors import App
 from transcoding.errors import Rendered
 
-log = logging.getLogger(__name__)
-
-_DEADLINE_S = 5.0
 # 200 categories on two channels, each twice: as shown and as chosen.
 _MOST_BODY = 128 * 1024
 _SAVED = b"saved"
@@ -55,20 +47,18 @@ class PreferencePage:
             await self._app(scope, receive, send)
             return
         method, token = scope["method"], scope["path"].removeprefix(PREFERENCES)
-        correlation_id = with_correlation_id({})[CORRELATION_ID]
-        context.enter(CallContext(method="preferences", correlation_id=correlation_id, deadline=Deadline.after(_DEADLINE_S)))
+        enter_call("preferences")
         try:
             if method in {"GET", "HEAD"}:
                 page = await self._pages.describe(token)
-                notice = words_for(page.locale)[1].saved if scope["query_string"] == _SAVED else ""
+                notice = words_for(page.locale, WORDS)[1].saved if scope["query_string"] == _SAVED else ""
                 await send_page(send, HTTPStatus.OK, _drawn(page, notice), head=method == "HEAD")
             elif method == "POST":
                 await self._save(token, receive, send)
             else:
                 await send_response(send, HTTPStatus.METHOD_NOT_ALLOWED, [("allow", "GET, HEAD, POST")], b"")
         except ServiceError as error:
-            log.info("a preference page was not served", extra={"reason": error.reason, "correlation_id": correlation_id})
-            await _refuse(send, error, reader_language(scope), head=method == "HEAD")
+            await send_refusal(send, error, reader_language(scope), WORDS, head=method == "HEAD")
 
     def refusal(self, error: ServiceError) -> Rendered:
         """The edge's response to a request that the HTTP server refuses before it is one."""
@@ -85,18 +75,11 @@ class PreferencePage:
             if error.code is not Code.INVALID_ARGUMENT:
                 raise
             page = await self._pages.describe(token)
-            await send_page(send, HTTPStatus.BAD_REQUEST, _drawn(page, words_for(page.locale)[1].bad_hours, role="alert"))
+            await send_page(send, HTTPStatus.BAD_REQUEST, _drawn(page, words_for(page.locale, WORDS)[1].bad_hours, role="alert"))
             return
         # so that loading the page anew does not send the form again; relative, since the public path may begin with something else
         location = f"{quote(token, safe='')}?{_SAVED.decode()}"
         await send_response(send, HTTPStatus.SEE_OTHER, [("location", location), ("cache-control", "no-store")], b"")
-
-
-async def _refuse(send: Send, error: ServiceError, language: str, *, head: bool) -> None:
-    tag, words = words_for(language)
-    gone = error.code in {Code.NOT_FOUND, Code.INVALID_ARGUMENT}
-    status = HTTPStatus.NOT_FOUND if gone else HTTPStatus.SERVICE_UNAVAILABLE
-    await send_page(send, status, HtmlPage(tag, words.title, paragraph(words.invalid if gone else words.later)), head=head)
 
 
 def _choices(body: bytes) -> Choices:
@@ -117,7 +100,7 @@ def _choices(body: bytes) -> Choices:
 
 
 def _drawn(page: Page, notice: str, role: str = "status") -> HtmlPage:
-    language, words = words_for(page.locale)
+    language, words = words_for(page.locale, WORDS)
     said = f'<p role="{role}">{html.escape(notice)}</p>' if notice else ""
     fields = "".join(_category(category, words) for category in page.categories) or paragraph(words.nothing)
     actions = f'<button type="submit">{html.escape(words.save)}</button>'

@@ -24,26 +24,25 @@ class Words(NamedTuple):
     later: str
 
 
-ENGLISH = Words(
-    title="Choose what you get",
-    intro="Choose what {brand} sends you, and how.",
-    email="E-mail",
-    push="Push",
-    mandatory="This is always sent.",
-    nothing="There is nothing to choose yet.",
-    quiet="Do not disturb",
-    quiet_about="What is not urgent waits. The times are those of {timezone}.",
-    start="from",
-    end="to",
-    save="Save",
-    refuse_mail="Stop all e-mails",
-    saved="Your choices are saved.",
-    bad_hours="Please give two times that differ, such as 22:00 and 07:00. Nothing was saved.",
-    invalid="This link is not valid, or not any more.",
-    later="This does not work at the moment. Please try again in a minute.",
-)
 WORDS = {
-    "en": ENGLISH,
+    "en": Words(
+        title="Choose what you get",
+        intro="Choose what {brand} sends you, and how.",
+        email="E-mail",
+        push="Push",
+        mandatory="This is always sent.",
+        nothing="There is nothing to choose yet.",
+        quiet="Do not disturb",
+        quiet_about="What is not urgent waits. The times are those of {timezone}.",
+        start="from",
+        end="to",
+        save="Save",
+        refuse_mail="Stop all e-mails",
+        saved="Your choices are saved.",
+        bad_hours="Please give two times that differ, such as 22:00 and 07:00. Nothing was saved.",
+        invalid="This link is not valid, or not any more.",
+        later="This does not work at the moment. Please try again in a minute.",
+    ),
     "de": Words(
         title="Ausw\u00e4hlen, was Sie erhalten",
         intro="W\u00e4hlen Sie, was {brand} Ihnen sendet und auf welchem Weg.",
@@ -117,9 +116,3 @@ WORDS = {
         later="N\u00e3o \u00e9 poss\u00edvel neste momento. Tente novamente daqui a um minuto.",
     ),
 }
-
-
-def words_for(locale: str) -> tuple[str, Words]:
-    """The language of the page for a person's locale, and its words."""
-    language = locale.partition("-")[0].lower()
-    return (language, WORDS[language]) if language in WORDS else ("en", ENGLISH)

@@ -5,25 +5,17 @@ script and asks no one else for anything.
 """
 
 import html
-import logging
 from http import HTTPStatus
 from typing import NamedTuple, Protocol
 
-from gateway.html_page import PREFERENCES, HtmlPage, paragraph, read_body, reader_language, send_page
-from gateway.unsubscribe.words import words_for
-from mesh import context
-from mesh.context import CallContext
-from mesh.correlation import CORRELATION_ID, with_correlation_id
-from mesh.deadline import Deadline
-from mesh.errors import Code, ServiceError
+from gateway.html_page import PREFERENCES, HtmlPage, enter_call, paragraph, read_body, reader_language, send_page, send_refusal, words_for
+from gateway.unsubscribe.words import WORDS
+from mesh.errors import ServiceError
 from transcoding.asgi import Receive, Scope, Send, send_response
 from transcoding.cors import App
 from transcoding.errors import Rendered
 
-log = logging.getLogger(__name__)
-
 PREFIX = "/unsubscribe/"
-_DEADLINE_S = 5.0
 # What a one-click request holds: "List-Unsubscribe=One-Click", as a form of either kind.
 _MOST_BODY = 8192
 
@@ -66,29 +58,26 @@ class UnsubscribePage:
         if method == "POST" and await read_body(receive, _MOST_BODY) is None:
             await send_response(send, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, [], b"")
             return
-        status, page = await self._answer(token, act=method == "POST", accepted=reader_language(scope))
-        await send_page(send, status, page, head=method == "HEAD")
+        enter_call("unsubscribe")
+        try:
+            found = await (self._subscriptions.unsubscribe if method == "POST" else self._subscriptions.describe)(token)
+            await send_page(send, HTTPStatus.OK, _drawn(found, token), head=method == "HEAD")
+        except ServiceError as error:
+            await send_refusal(send, error, reader_language(scope), WORDS, head=method == "HEAD")
 
     def refusal(self, error: ServiceError) -> Rendered:
         """The edge's response to a request that the HTTP server refuses before it is one."""
         return self._app.refusal(error)
 
-    async def _answer(self, token: str, *, act: bool, accepted: str) -> tuple[HTTPStatus, HtmlPage]:
-        correlation_id = with_correlation_id({})[CORRELATION_ID]
-        context.enter(CallContext(method="unsubscribe", correlation_id=correlation_id, deadline=Deadline.after(_DEADLINE_S)))
-        try:
-            found = await (self._subscriptions.unsubscribe if act else self._subscriptions.describe)(token)
-        except ServiceError as error:
-            language, words = words_for(accepted)
-            gone = error.code in {Code.NOT_FOUND, Code.INVALID_ARGUMENT}
-            log.info("an unsubscribe link was not served", extra={"reason": error.reason, "correlation_id": correlation_id})
-            text = words.invalid if gone else words.later
-            return HTTPStatus.NOT_FOUND if gone else HTTPStatus.SERVICE_UNAVAILABLE, HtmlPage(language, words.title, paragraph(text))
-        language, words = words_for(found.locale)
-        more = f'<p><a href="..{PREFERENCES}{html.escape(token)}">{html.escape(words.more)}</a></p>'
-        if found.mandatory:
-            return HTTPStatus.OK, HtmlPage(language, words.title, paragraph(words.mandatory.format(category=found.category)) + more)
-        if found.refused:
-            return HTTPStatus.OK, HtmlPage(language, words.title, paragraph(words.done.format(category=found.category)) + more)
+
+def _drawn(found: Subscription, token: str) -> HtmlPage:
+    language, words = words_for(found.locale, WORDS)
+    more = f'<p><a href="..{PREFERENCES}{html.escape(token)}">{html.escape(words.more)}</a></p>'
+    if found.mandatory:
+        content = paragraph(words.mandatory.format(category=found.category))
+    elif found.refused:
+        content = paragraph(words.done.format(category=found.category))
+    else:
         form = f'<form method="post"><button type="submit">{html.escape(words.button)}</button></form>'
-        return HTTPStatus.OK, HtmlPage(language, words.title, paragraph(words.question.format(category=found.category)) + form + more)
+        content = paragraph(words.question.format(category=found.category)) + form
+    return HtmlPage(language, words.title, content + more)

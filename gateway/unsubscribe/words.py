@@ -16,18 +16,17 @@ class Words(NamedTuple):
     more: str
 
 
-ENGLISH = Words(
-    title="Unsubscribe",
-    question="Stop e-mails of the category \u201c{category}\u201d?",
-    button="Unsubscribe",
-    done="You get no more e-mails of the category \u201c{category}\u201d.",
-    mandatory="E-mails of the category \u201c{category}\u201d must be sent at present, whatever you choose.",
-    invalid="This link is not valid, or not any more.",
-    later="This does not work at the moment. Please try again in a minute.",
-    more="Choose what you get",
-)
 WORDS = {
-    "en": ENGLISH,
+    "en": Words(
+        title="Unsubscribe",
+        question="Stop e-mails of the category \u201c{category}\u201d?",
+        button="Unsubscribe",
+        done="You get no more e-mails of the category \u201c{category}\u201d.",
+        mandatory="E-mails of the category \u201c{category}\u201d must be sent at present, whatever you choose.",
+        invalid="This link is not valid, or not any more.",
+        later="This does not work at the moment. Please try again in a minute.",
+        more="Choose what you get",
+    ),
     "de": Words(
         title="Abmelden",
         question="Keine E-Mails der Kategorie \u201e{category}\u201c mehr erhalten?",
@@ -69,9 +68,3 @@ WORDS = {
         more="Escolher o que recebe",
     ),
 }
-
-
-def words_for(locale: str) -> tuple[str, Words]:
-    """The language of the page for a person's locale, and its words."""
-    language = locale.partition("-")[0].lower()
-    return (language, WORDS[language]) if language in WORDS else ("en", ENGLISH)
