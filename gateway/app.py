@@ -76,7 +76,6 @@ from gateway.notifications.repository import NotificationRepository
 from gateway.notifications.use_cases import Notifications
 from gateway.notifications.watchers import ChangePoll, Watchers
 from gateway.partitions import Maintenance
-from gateway.personal_data.client import PeopleClient as PersonalDataClient
 from gateway.personal_data.repository import ContentRepository
 from gateway.personal_data.servicer import PersonalDataServicer
 from gateway.personal_data.use_cases import PersonalData
@@ -414,7 +413,7 @@ def _open_desk(stack: AsyncExitStack, settings: Settings, parts: _Parts, *, rela
 
 
 def _open_export(parts: _Parts, store: NotificationRepository, users: UserClient) -> PersonalDataServicer:
-    contents, people = ContentRepository(parts.database), PersonalDataClient(parts.users, users)
+    contents, people = ContentRepository(parts.database), PeopleClient(parts.users, users)
     return PersonalDataServicer(PersonalData(people, store, contents, parts.captures))
 
 

@@ -132,7 +132,8 @@ class _Parts:
 
 
 def _wire(settings: Settings, database: Database, passwords: PasswordHasher, revocations: Revocations) -> _Parts:
-    users = Users(UserRepository(database), hash_password=passwords.hash_new, now=_now)
+    people, devices, chosen = UserRepository(database), DeviceRepository(database), PreferenceRepository(database)
+    users = Users(people, hash_password=passwords.hash_new, now=_now)
     sessions, api_keys = SessionRepository(database), ApiKeyRepository(database)
     sealer = Sealer(settings.sealing.secret, SEALED_FOR, old=settings.sealing.old)
     signing_keys = SigningKeys(SigningKeyRepository(database), sealer, now=_now)
@@ -142,13 +143,14 @@ def _wire(settings: Settings, database: Database, passwords: PasswordHasher, rev
         ServiceIdentity(NAME, ServiceKeys.from_settings(NAME, settings.common)),
         revocations=revocations,
     )
-    suppressions = Suppressions(SuppressionRepository(database), now=_now)
+    suppression_rows = SuppressionRepository(database)
+    suppressions = Suppressions(suppression_rows, now=_now)
     policies = PolicyRepository(database)
     book = RuleBook(policies)
     user_servicer = UserServicer(
         users=users,
-        devices=Devices(DeviceRepository(database), now=_now),
-        preferences=PreferenceBook(PreferenceRepository(database), book, now=_now),
+        devices=Devices(devices, now=_now),
+        preferences=PreferenceBook(chosen, book, now=_now),
         suppressions=suppressions,
     )
     auth_servicer = AuthServicer(
@@ -170,14 +172,12 @@ def _wire(settings: Settings, database: Database, passwords: PasswordHasher, rev
     dispatcher.add(PROJECT_SERVICE, ProjectServicer(Projects(ProjectRepository(database), now=_now)))
     dispatcher.add(POLICY_SERVICE, PolicyServicer(Policies(policies, book, now=_now)))
     contacts, links = ContactRepository(database), UnsubscribeLinks(Sealer(settings.sealing.secret, LINKS, old=settings.sealing.old))
-    unsubscribing = Unsubscribing(links, contacts, PreferenceRepository(database), book, now=_now)
+    unsubscribing = Unsubscribing(links, contacts, chosen, book, now=_now)
     dispatcher.add(RECIPIENT_SERVICE, RecipientServicer(Recipients(contacts, book, now=_now), suppressions, unsubscribing, links))
     page_store = PageRepository(database)
-    pages = PreferencePages(links, page_store, PreferenceRepository(database), policies, book, now=_now)
+    pages = PreferencePages(links, page_store, chosen, policies, book, now=_now)
     dispatcher.add(PREFERENCE_PAGE_SERVICE, PreferencePageServicer(pages, Brands(page_store, now=_now), users))
-    held = PersonalData(
-        UserRepository(database), PreferenceRepository(database), DeviceRepository(database), SuppressionRepository(database)
-    )
+    held = PersonalData(people, chosen, devices, suppression_rows)
     dispatcher.add(ERASURE_SERVICE, ErasureServicer(Erasure(ErasureRepository(database)), held))
     bootstrap = Bootstrap(
         settings.bootstrap,

@@ -10,7 +10,7 @@ from clarion.delivery.v1.delivery_pb2 import Delivery
 from gateway.personal_data.use_cases import Content
 from mesh.stores.database import Database
 
-# A requeued one's delivery is the row's; a dead letter's is what was last tried.
+# The notification's own payload, which a requeue replaces: what a dead letter keeps of its last try says no more about the person.
 _CONTENTS = """
 SELECT n.id, n.payload, COALESCE(d.note, '') AS note FROM notifications n
 LEFT JOIN dead_letters d ON d.notification_id = n.id

@@ -1,10 +1,16 @@
-"""What erasing a person asks of user_svc."""
+"""What erasing a person and exporting their data ask of user_svc."""
 
 from typing import Any
 
 import grpc.aio
 
-from clarion.user.v1.erasure_service_pb2 import CheckErasableRequest, EraseUserRequest, RevokeCredentialsRequest
+from clarion.user.v1.erasure_service_pb2 import (
+    CheckErasableRequest,
+    EraseUserRequest,
+    GetPersonalDataRequest,
+    GetPersonalDataResponse,
+    RevokeCredentialsRequest,
+)
 from clarion.user.v1.erasure_service_pb2_grpc import ErasureServiceStub
 from gateway.accepting.clients import UserClient
 from gateway.sagas.errors import UserNotFound
@@ -12,7 +18,7 @@ from mesh.errors import NotFound
 
 
 class PeopleClient:
-    """Implements `gateway.sagas.erasure.People`."""
+    """Implements `gateway.sagas.erasure.People` and `gateway.personal_data.use_cases.People`."""
 
     def __init__(self, channel: grpc.aio.Channel, users: UserClient) -> None:
         self._stub: Any = ErasureServiceStub(channel)
@@ -28,6 +34,11 @@ class PeopleClient:
     async def find(self, project: str, reference: str) -> str | None:
         """Our id of the project's person. Raises Unavailable."""
         return await self._users.find(project, reference)
+
+    async def held(self, project: str, user_id: str) -> GetPersonalDataResponse:
+        """What user_svc keeps of them. Raises NotFound or Unavailable."""
+        held: GetPersonalDataResponse = await self._stub.GetPersonalData(GetPersonalDataRequest(project=project, user_id=user_id))
+        return held
 
     async def revoke_credentials(self, user_id: str) -> None:
         """Raises ServiceError."""

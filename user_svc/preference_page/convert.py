@@ -14,9 +14,8 @@ from mesh.rpc.timestamps import to_timestamp
 from naming.text import check_text
 from user_svc.preference_page.models import CHANNELS as PAGE_CHANNELS
 from user_svc.preference_page.models import Brand, PageCategory, PageChoices, PreferencePage
-from user_svc.preferences.convert import CHANNELS, quiet_hours_from_proto, quiet_hours_to_proto
+from user_svc.preferences.convert import CHANNEL_VALUES, CHANNELS, quiet_hours_from_proto, quiet_hours_to_proto
 
-_VALUES = {channel: value for value, channel in CHANNELS.items()}
 _FIELDS = ("name", "color", "logo", "home_url")
 # WCAG 2.2, 1.4.3: what text needs, here white on a button of the brand's colour.
 _LEAST_CONTRAST = 4.5
@@ -73,7 +72,7 @@ def _category_to_proto(category: PageCategory) -> preference_page_pb2.PageCatego
         name=category.name,
         description=category.description,
         mandatory=category.mandatory,
-        channels=[_VALUES[channel] for channel in PAGE_CHANNELS if channel in category.channels],
+        channels=[CHANNEL_VALUES[channel] for channel in PAGE_CHANNELS if channel in category.channels],
     )
 
 

@@ -15,7 +15,7 @@ CHANNELS = {
     channel_pb2.CHANNEL_EMAIL: Channel.EMAIL,
     channel_pb2.CHANNEL_PUSH: Channel.PUSH,
 }
-_CHANNEL_VALUES = {channel: value for value, channel in CHANNELS.items()}
+CHANNEL_VALUES = {channel: value for value, channel in CHANNELS.items()}
 _CHOICES = {
     preference_pb2.CHOICE_ALLOW: Choice.ALLOW,
     preference_pb2.CHOICE_DENY: Choice.DENY,
@@ -44,7 +44,7 @@ def preference_changes_from_proto(request: preference_pb2.UpdatePreferencesReque
 
 def rule_to_proto(rule: PreferenceRule) -> preference_pb2.PreferenceRule:
     return preference_pb2.PreferenceRule(
-        channel=_CHANNEL_VALUES[rule.channel], category=rule.category, choice=_CHOICE_VALUES[rule.choice], template=rule.template
+        channel=CHANNEL_VALUES[rule.channel], category=rule.category, choice=_CHOICE_VALUES[rule.choice], template=rule.template
     )
 
 
