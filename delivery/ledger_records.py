@@ -15,10 +15,9 @@ _AT_A_TIME = 500
 class LedgerRecords:
     """The workers' ledger, as far as it is about attempts that have ended."""
 
-    def __init__(self, redis: Redis, *, ttl_s: int = 24 * 3600, prefix: str = PREFIX) -> None:
+    def __init__(self, redis: Redis, *, ttl_s: int = 24 * 3600) -> None:
         self._redis = redis
         self._ttl_s = ttl_s
-        self._prefix = prefix
 
     @property
     def kept_s(self) -> float:
@@ -30,7 +29,7 @@ class LedgerRecords:
 
         Only for people who are gone: a message that the bus delivers once more then finds no one to send to.
         """
-        keys = [self._prefix + attempt_key(*attempt) for attempt in attempts]
+        keys = [PREFIX + attempt_key(*attempt) for attempt in attempts]
         try:
             for start in range(0, len(keys), _AT_A_TIME):
                 await self._redis.unlink(*keys[start : start + _AT_A_TIME])

@@ -146,8 +146,7 @@ def next_run(payload: bytes, run: int, edit: Edit, *, test: bool) -> bytes:
     delivery = Delivery.FromString(payload)
     delivery.test = test  # as it was accepted, whatever the letter says: it decides whether a provider is reached
     delivery.run, delivery.attempt, delivery.deferrals, delivery.crashes, delivery.refusals = run, 1, 0, 0, 0
-    delivery.ClearField("not_before")
-    for field in ("due_time", "decide_time"):
+    for field in ("not_before", "due_time", "decide_time"):
         delivery.ClearField(field)
     if edit.user_id is not None:
         # what is known of the other person's devices and address is of no use for this one
