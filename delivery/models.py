@@ -120,6 +120,7 @@ def query_of(delivery: Delivery) -> RecipientQuery:
         urgent=delivery.priority == PRIORITY_HIGH,
         test=delivery.test,
         at=delivery.decide_time if delivery.HasField("decide_time") else None,
+        recipient_domains=delivery.recipient_domains,
     )
 
 

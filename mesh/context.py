@@ -21,12 +21,17 @@ class CallerKind(StrEnum):
     SERVICE = "service"
 
 
+# What a credential is narrowed to: pairs of a kind and the names of that kind.
+Bounds = tuple[tuple[str, tuple[str, ...]], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """A proven identity. `user_id` is set for a person's own access token only.
 
     `project` bounds what the caller reaches: to it, nothing of another project exists. `test` is set for a key that reaches no provider.
-    `subjects` are what revokes the credential (`mesh.rpc.revocations`); `expires_at` is when it ends, in seconds since the epoch.
+    `bounds` narrow what it may name, by kind, in the words of the part that checks them. `subjects` are what revokes the credential
+    (`mesh.rpc.revocations`); `expires_at` is when it ends, in seconds since the epoch.
     """
 
     kind: CallerKind
@@ -38,11 +43,16 @@ class Caller:
     expires_at: float | None = None
     project: str = FIRST_PROJECT
     test: bool = False
+    bounds: Bounds = ()
 
     @property
     def label(self) -> str:
         """Who it is, as stored and logged: "user:01968b5e-…", "api_key:01968b5e-…"."""
         return f"{self.kind.value}:{self.id}"
+
+    def bound(self, kind: str) -> tuple[str, ...]:
+        """What of a kind the credential is narrowed to; empty for one that is not."""
+        return next((names for known, names in self.bounds if known == kind), ())
 
     def has(self, scope: str) -> bool:
         """Whether the caller holds the scope; services of the mesh hold every one."""

@@ -29,6 +29,12 @@ def email_key(address: str) -> str | None:
         return None
 
 
+def domain_key(domain: str) -> str | None:
+    """What two spellings of one domain have in common; None when no address can have it."""
+    key = email_key(f"a@{domain}")
+    return None if key is None else key.rpartition("@")[2]
+
+
 def _parse(value: str) -> ValidatedEmail:
     return validate_email(value, check_deliverability=False, allow_smtputf8=False, test_environment=True, strict=True)
 

@@ -39,4 +39,5 @@ class RemoteCredentials:
             revoked=key.HasField("revoke_time"),
             project=key.project or FIRST_PROJECT,
             test=key.test,
+            bounds=tuple((field.name, tuple(names)) for field, names in key.restrictions.ListFields()),
         )

@@ -164,6 +164,8 @@ api_keys = Table(
     Column("expire_time", _TIME),
     # A revoked key stays as its own tombstone: the same secret is never accepted again.
     Column("revoke_time", _TIME),
+    # Lists of names by kind; NULL for a key that is not narrowed.
+    Column("restrictions", JSONB(none_as_null=True)),
 )
 Index("api_keys_of_maker", api_keys.c.created_by)
 

@@ -111,6 +111,7 @@ def delivery_bytes(
         traceparent=traceparent,
         project=template.project,
         test=test,
+        recipient_domains=draft.recipient_domains,
     )
     delivery.accept_time.FromDatetime(accepted)
     delivery.due_time.FromDatetime(accepted if draft.send_at is None else max(accepted, draft.send_at))

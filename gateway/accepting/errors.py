@@ -1,8 +1,11 @@
 """Why a notification is not accepted."""
 
-from gateway.accepting.limits import RateLimit
-from mesh.errors import FieldViolation, InvalidArgument, ResourceExhausted, Unavailable
+from collections.abc import Sequence
 
+from gateway.accepting.limits import RateLimit
+from mesh.errors import FieldViolation, InvalidArgument, PermissionDenied, ResourceExhausted, Unavailable
+
+_SHOWN = 5
 NO_SUCH_USER = (
     "no user has this id; it is the `id` that CreateUser answered or the user's `external_id`, and ListUsers finds both by e-mail address"
 )
@@ -21,6 +24,16 @@ class RateLimited(ResourceExhausted):
 
 class CallerLimited(RateLimited):
     """More requests than this caller may make."""
+
+
+class KeyRestricted(PermissionDenied):
+    """The key is narrowed to other templates, categories or domains."""
+
+    reason = "KEY_RESTRICTED"
+
+    def __init__(self, field: str, kind: str, allowed: Sequence[str]) -> None:
+        shown = ", ".join(allowed[:_SHOWN]) + (f" and {len(allowed) - _SHOWN} more" if len(allowed) > _SHOWN else "")
+        super().__init__(f"{field}: this API key is narrowed to the {kind} {shown}", metadata={"field": field})
 
 
 class TemplateNotFound(InvalidArgument):

@@ -8,12 +8,14 @@ from clarion.channel.v1 import channel_pb2
 from clarion.user.v1.recipient_service_pb2 import Recipient, RecipientQuery
 from delivery.models import Recipients
 from gateway.accepting import errors
+from gateway.accepting.bounds import check_category_bound, check_template_bound
 from gateway.accepting.models import TemplateKey
 from gateway.accepting.use_cases import SEND_SCOPE, Templates, Users, check_published, check_send_at
 from gateway.notifications.models import Channel, Priority
 from mesh.context import Caller
 from mesh.errors import PermissionDenied, ServiceError
 from mesh.ids import canonical
+from naming.bounds import RECIPIENT_DOMAINS
 
 
 class Question(NamedTuple):
@@ -52,7 +54,9 @@ class Evaluation:
             raise PermissionDenied("you may ask about yourself only")
         now = self._now()
         check_send_at(question.send_at, now)
+        check_template_bound(caller, question.template)
         template = check_published(question.template, await self._templates.describe(TemplateKey(caller.project, question.template)))
+        check_category_bound(caller, question.category or template.category)
         user_id = await self._users.find(caller.project, question.user_id)
         if user_id is None:
             raise errors.UserNotFound.of("user_id", errors.NO_SUCH_USER)
@@ -64,6 +68,7 @@ class Evaluation:
             template=question.template,
             urgent=question.priority is Priority.HIGH,
             test=caller.test,
+            recipient_domains=caller.bound(RECIPIENT_DOMAINS),
         )
         at = max(question.send_at or now, now)  # as a send does, a past time means at once
         query.at.FromDatetime(at)

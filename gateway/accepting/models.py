@@ -45,7 +45,10 @@ class Addressee(NamedTuple):
 
 
 class Draft(NamedTuple):
-    """What a sender asks for. `user_id` is whatever was given as one, empty where `to` is given in its place."""
+    """What a sender asks for. `user_id` is whatever was given as one, empty where `to` is given in its place.
+
+    `recipient_domains` are those that the sender's key is narrowed to.
+    """
 
     user_id: str
     channel: Channel
@@ -58,6 +61,7 @@ class Draft(NamedTuple):
     category: str = ""
     metadata: Mapping[str, str] = {}
     to: Addressee | None = None
+    recipient_domains: tuple[str, ...] = ()
 
     def plain_variables(self) -> dict[str, Any]:
         """The variables as JSON has them."""

@@ -7,16 +7,18 @@ from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from gateway.accepting import errors
+from gateway.accepting.bounds import check_address_bound, check_category_bound, check_template_bound
 from gateway.accepting.limits import AdmissionDecision, Answer, Ask, Claim
 from gateway.accepting.models import Acceptance, Addressee, Draft, Record, Row, TemplateKey, TemplateSummary, metadata_text
 from gateway.accepting.sizes import may_exceed
 from gateway.idempotency.errors import IdempotencyInProgress, IdempotencyKeyReused
 from gateway.idempotency.keys import key_of
 from gateway.notifications.models import Channel, Status
-from mesh.context import CallContext, current
+from mesh.context import CallContext, Caller, current
 from mesh.errors import InvalidArgument, PermissionDenied, Unavailable
 from mesh.ids import canonical, new_uuid
 from mesh.process.telemetry import traceparent
+from naming.bounds import RECIPIENT_DOMAINS
 from naming.email_address import check_email
 from naming.locales import check_locale
 from naming.text import check_text
@@ -142,13 +144,15 @@ class Sender:
             raise PermissionDenied("you may send notifications to yourself only")
         now = self._now()
         check_draft(draft, now)
+        check_template_bound(call.caller, draft.template)
+        draft = draft._replace(recipient_domains=call.caller.bound(RECIPIENT_DOMAINS))
         caller = call.caller.label
         claim = None if key is None else claim_of(caller, key)
         if canonical(draft.user_id) != draft.user_id:
             # who was meant may be gone by now, and a repetition makes no one again
             if claim is not None and (standing := await self._store.find(claim.digest)) is not None:
                 return _replay(standing.response, same=standing.fingerprint == claim.fingerprint, call=call, report=report)
-            draft = await self._known(call.caller.project, draft)
+            draft = await self._known(call.caller, draft)
         else:
             draft = await self._by_our_id(call.caller.project, draft)
         ask = Ask(caller, f"{draft.user_id or _unknown(call.caller.project, draft.to)}:{draft.channel.key}", claim)
@@ -172,12 +176,13 @@ class Sender:
             return _replay(standing.response, same=standing.fingerprint == claim.fingerprint, call=call, report=report)
         return Acceptance(row.id, Status(row.status), row.create_time)
 
-    async def _known(self, project: str, draft: Draft) -> Draft:
+    async def _known(self, caller: Caller, draft: Draft) -> Draft:
         """With our id of the person, so that another name is no second rate limit of theirs; with none where an address is no one's yet."""
         if draft.to is None:
-            return draft._replace(user_id=await self._existing(project, draft.user_id))
+            return draft._replace(user_id=await self._existing(caller.project, draft.user_id))
         addressee = check_addressee(draft.to)
-        return draft._replace(to=addressee, user_id=await self._users.find_addressee(project, addressee) or "")
+        check_address_bound(caller, addressee.email)
+        return draft._replace(to=addressee, user_id=await self._users.find_addressee(caller.project, addressee) or "")
 
     async def _by_our_id(self, project: str, draft: Draft) -> Draft:
         """The same for what looks like an id of ours, and may be the project's own. Who is gone may have got something under this key."""
@@ -212,6 +217,7 @@ class Sender:
         project = call.caller.project
         template = await self._templates.describe(TemplateKey(project, draft.template))
         template = check_template(draft, template)
+        check_category_bound(call.caller, draft.category or template.category)
         if draft.user_id:
             draft = draft._replace(user_id=await self._existing(project, draft.user_id))
         if template.size is not None and may_exceed(template.size, draft.variables):

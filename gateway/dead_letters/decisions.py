@@ -153,6 +153,8 @@ def next_run(payload: bytes, run: int, edit: Edit, *, test: bool) -> bytes:
         delivery.user_id = str(edit.user_id)
         for name in ("email", "device_ids", "device_results"):
             delivery.ClearField(name)
+    if edit.user_id is not None or edit.email is not None:
+        delivery.ClearField("recipient_domains")  # whom it goes to is the reviewer's decision now
     if edit.email is not None:
         delivery.email = edit.email
     return delivery.SerializeToString()

@@ -268,10 +268,11 @@ class Unsent(NamedTuple):
 
 
 class Reach(NamedTuple):
-    """What a caller may know of: the notifications of a project, or of one person in it."""
+    """What a caller may know of: the notifications of a project, of one person in it, or those that one caller has sent."""
 
     project: str
     user_id: UUID | None = None
+    caller: str | None = None
 
 
 class Filters(NamedTuple):

@@ -172,6 +172,8 @@ async def _find(connection: AsyncConnection, identifier: UUID, reach: Reach) -> 
     query = query.where(notifications.c.id == identifier, notifications.c.project == reach.project)
     if reach.user_id is not None:
         query = query.where(notifications.c.user_id == reach.user_id)
+    if reach.caller is not None:
+        query = query.where(notifications.c.caller == reach.caller)
     rows = (await connection.execute(query)).all()
     return _notification(rows[0], [_entry(row) for row in rows if row.entry_status is not None]) if rows else None
 

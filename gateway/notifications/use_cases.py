@@ -121,7 +121,7 @@ class Notifications:
 
         Raises NotificationNotFound, TooLateToCancel, or Unavailable when it is unknown whether it is being sent.
         """
-        key, reach = _id_of(identifier), _reach(caller, SEND_SCOPE)
+        key, reach = _id_of(identifier), _changeable(caller)
         found = await self._existing(key, reach)
         run, tried = found.progress.run, found.progress.attempt
         if (
@@ -144,7 +144,7 @@ class Notifications:
 
     async def skip_wait(self, caller: Caller, identifier: str) -> Notification:
         """Sends a test's notification that waits for its time. Raises NotificationNotFound, NotATest or NotWaiting."""
-        key, reach = _id_of(identifier), _reach(caller, SEND_SCOPE)
+        key, reach = _id_of(identifier), _changeable(caller)
         found = await self._existing(key, reach)
         if not found.test:
             raise NotATest
@@ -186,6 +186,12 @@ def _reach(caller: Caller, scope: str) -> Reach:
     if parsed is None:  # a token whose subject is no person of ours reaches nothing
         raise NotificationNotFound
     return Reach(caller.project, parsed)
+
+
+def _changeable(caller: Caller) -> Reach:
+    """A narrowed key may change what it has sent itself."""
+    reach = _reach(caller, SEND_SCOPE)
+    return reach._replace(caller=caller.label) if caller.bounds else reach
 
 
 def _id_of(text: str) -> UUID:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import jwt
 
-from mesh.context import FIRST_PROJECT, Caller, CallerKind
+from mesh.context import FIRST_PROJECT, Bounds, Caller, CallerKind
 from mesh.errors import DeadlineExceeded, Unauthenticated, Unavailable
 from mesh.resilience.single_flight import SingleFlight
 from mesh.rpc.revocations import Revocations, key_subject, session_subject, user_subject
@@ -51,6 +51,7 @@ class ApiKeyInfo:
     revoked: bool = False
     project: str = FIRST_PROJECT
     test: bool = False
+    bounds: Bounds = ()
 
 
 class CredentialSource(Protocol):
@@ -201,6 +202,7 @@ class Authenticator:
             expires_at=info.expires_at,
             project=info.project,
             test=info.test,
+            bounds=info.bounds,
         )
         return _Proven(caller, min(now + _KEY_CACHE_S, end), min(now + _KEY_STALE_S, end))
 

@@ -389,6 +389,22 @@ async def test_breakers_and_the_doctor(terminal: Terminal) -> None:
         assert f"ok   {line}" in healthy.said
 
 
+async def test_keys_are_made_narrowed_rotated_and_revoked(terminal: Terminal) -> None:
+    made = json.loads(
+        (await terminal.run("keys", "create", "billing", "-s", "notifications:send", "--template", "receipt-*", "--domain", "Own.example", "--json")).said
+    )
+    assert made["api_key"]["restrictions"] == {"templates": ["receipt-*"], "recipient_domains": ["own.example"]}
+    key = made["api_key"]["id"]
+    assert key in (await terminal.run("keys", "list", "--json")).said
+    rotated = await terminal.run("keys", "rotate", key, "--json")
+    new = json.loads(rotated.said)
+    assert new["api_key"]["restrictions"] == made["api_key"]["restrictions"]
+    assert new["secret"] != made["secret"]
+    assert "revoked" in (await terminal.run("keys", "revoke", key)).said
+    gone = await terminal.run("keys", "rotate", key)
+    assert (gone.code, f"there is no key {key}" in gone.said) == (2, True)
+
+
 async def test_colour_is_for_terminals_that_want_it(stack: Stack, tmp_path: Path) -> None:
     environ = {"CLARION_URL": stack.url, "CLARION_API_KEY": API_KEY}
     assert "\x1b[" in (await Terminal(environ, tmp_path).run("doctor", raw=True)).said

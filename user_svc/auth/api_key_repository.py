@@ -105,6 +105,7 @@ def _values(key: ApiKey) -> dict[str, Any]:
         "created_by": key.created_by,
         "create_time": key.create_time,
         "expire_time": key.expire_time,
+        "restrictions": {kind: list(names) for kind, names in key.bounds} or None,
     }
 
 
@@ -120,4 +121,5 @@ def _api_key(row: Row[*tuple[Any, ...]]) -> ApiKey:
         create_time=row.create_time,
         expire_time=row.expire_time,
         revoke_time=row.revoke_time,
+        bounds=tuple((kind, tuple(names)) for kind, names in (row.restrictions or {}).items()),
     )

@@ -9,13 +9,13 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from mesh import ids
-from mesh.context import FIRST_PROJECT, Caller
+from mesh.context import FIRST_PROJECT, Bounds, Caller
 from mesh.errors import InvalidArgument, ScopeMissing
 from mesh.rpc.identity import ApiKeyInfo
 from mesh.rpc.paging import Cursor, Page, page_size
 from naming.text import check_text
 from user_svc.auth.errors import ApiKeyNotFound, ExpiresAfterMaker, ScopeNotHeld, TestKeyOnly
-from user_svc.auth.models import LIVE_PREFIX, TEST_PREFIX, ApiKey, Scope
+from user_svc.auth.models import LIVE_PREFIX, NARROWABLE, TEST_PREFIX, ApiKey, Scope
 from user_svc.auth.signing import SigningKeys
 
 _PAGES = Cursor("api_keys", str)
@@ -57,7 +57,15 @@ class ApiKeys:
         self._now = now
 
     async def create_api_key(
-        self, caller: Caller, *, name: str, scopes: Sequence[str], expire_time: datetime | None, test: bool, project: str = ""
+        self,
+        caller: Caller,
+        *,
+        name: str,
+        scopes: Sequence[str],
+        expire_time: datetime | None,
+        test: bool,
+        project: str = "",
+        bounds: Bounds = (),
     ) -> tuple[ApiKey, str]:
         """The key's description and the key itself, which is not kept. It lives no longer than its maker.
 
@@ -67,7 +75,7 @@ class ApiKeys:
         reached = _project(caller, project)
         if caller.test and not test:
             raise TestKeyOnly
-        _check_scopes(caller, scopes)
+        _check_scopes(caller, scopes, narrowed=bool(bounds))
         now = self._now()
         if expire_time is not None and expire_time <= now:
             raise InvalidArgument.of("expire_time", "must be in the future")
@@ -80,6 +88,7 @@ class ApiKeys:
             created_by=caller.id,
             now=now,
             expire_time=expire_time,
+            bounds=bounds,
         )
         return await self._store.add(key, now), secret
 
@@ -130,7 +139,9 @@ class LocalCredentials:
             return None
         expires_at = key.expire_time.timestamp() if key.expire_time else None
         revoked = key.revoke_time is not None
-        return ApiKeyInfo(key.id, key.name, frozenset(key.scopes), expires_at, revoked=revoked, project=key.project, test=key.test)
+        return ApiKeyInfo(
+            key.id, key.name, frozenset(key.scopes), expires_at, revoked=revoked, project=key.project, test=key.test, bounds=key.bounds
+        )
 
 
 def api_key(
@@ -142,10 +153,12 @@ def api_key(
     now: datetime,
     expire_time: datetime | None = None,
     project: str = FIRST_PROJECT,
+    bounds: Bounds = (),
 ) -> ApiKey:
     """The description of a key: all of it that is kept."""
     sha256 = hashlib.sha256(secret.encode()).digest()
-    return ApiKey(ids.new_id(), project, name, secret[:_SHOWN_LENGTH], sha256, tuple(sorted(set(scopes))), created_by, now, expire_time)
+    shown, held = secret[:_SHOWN_LENGTH], tuple(sorted(set(scopes)))
+    return ApiKey(ids.new_id(), project, name, shown, sha256, held, created_by, now, expire_time, bounds=bounds)
 
 
 def within_maker(key: ApiKey, scopes: frozenset[str], expire_time: datetime | None) -> ApiKey:
@@ -171,13 +184,16 @@ def _family(caller: Caller) -> str | None:
     return None if caller.has(Scope.APIKEYS_ADMIN) else caller.id
 
 
-def _check_scopes(caller: Caller, scopes: Sequence[str]) -> None:
+def _check_scopes(caller: Caller, scopes: Sequence[str], *, narrowed: bool) -> None:
     known = frozenset(Scope)
     for index, scope in enumerate(scopes):
         if scope not in known:
             raise InvalidArgument.of(f"scopes[{index}]", f"is not a scope; there are {', '.join(sorted(known))}")
         if not caller.has(scope):
             raise ScopeNotHeld(scope)
+        if narrowed and scope not in NARROWABLE:
+            reaches_around = f"reaches beyond any restrictions; a key with restrictions can have {', '.join(sorted(NARROWABLE))}"
+            raise InvalidArgument.of(f"scopes[{index}]", reaches_around)
 
 
 def _canonical_key_id(key_id: str) -> str:

@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from clarion.user.v1 import api_key_pb2, auth_service_pb2, session_pb2
-from mesh.context import Caller, CallerKind
+from mesh.context import Bounds, Caller, CallerKind
+from mesh.errors import InvalidArgument
 from mesh.rpc.timestamps import to_timestamp
+from naming.bounds import CATEGORIES, RECIPIENT_DOMAINS, TEMPLATES, domain_pattern
 from user_svc.auth.models import ApiKey, Tokens
 from user_svc.auth.session_desk import Session
 
@@ -36,6 +38,7 @@ def me_to_proto(caller: Caller) -> session_pb2.Me:
         project=caller.project,
         scopes=sorted(caller.scopes),
         test=caller.test,
+        restrictions=_restrictions(caller.bounds),
     )
     if caller.expires_at is not None:
         message.expire_time.FromSeconds(int(caller.expires_at))
@@ -64,7 +67,26 @@ def api_key_to_proto(key: ApiKey) -> api_key_pb2.ApiKey:
         revoke_time=to_timestamp(key.revoke_time),
         project=key.project,
         test=key.test,
+        restrictions=_restrictions(key.bounds),
     )
+
+
+def bounds_from_proto(restrictions: api_key_pb2.KeyRestrictions) -> Bounds:
+    """Raises InvalidArgument for what is no domain."""
+    domains = [_domain(index, text) for index, text in enumerate(restrictions.recipient_domains)]
+    kinds = {TEMPLATES: restrictions.templates, CATEGORIES: restrictions.categories, RECIPIENT_DOMAINS: domains}
+    return tuple((kind, tuple(sorted(set(names)))) for kind, names in kinds.items() if names)
+
+
+def _restrictions(bounds: Bounds) -> api_key_pb2.KeyRestrictions | None:
+    return api_key_pb2.KeyRestrictions(**{kind: list(names) for kind, names in bounds}) if bounds else None
+
+
+def _domain(index: int, text: str) -> str:
+    domain = domain_pattern(text)
+    if domain is None:
+        raise InvalidArgument.of(f"restrictions.recipient_domains[{index}]", 'must be a domain such as "example.com" or "*.example.com"')
+    return domain
 
 
 def _fields(tokens: Tokens) -> dict[str, Any]:

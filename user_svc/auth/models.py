@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from mesh.context import Bounds
 from user_svc.users.models import Role
 
 LIVE_PREFIX, TEST_PREFIX = "clk_live_", "clk_test_"
@@ -36,6 +37,9 @@ class Scope(StrEnum):
     TEMPLATES_WRITE = "templates:write"
     TEMPLATES_READ = "templates:read"
 
+
+# What a narrowed key can have: with any other it would send, or let others send, beyond what it is narrowed to.
+NARROWABLE = frozenset({Scope.NOTIFICATIONS_SEND, Scope.NOTIFICATIONS_READ, Scope.TEMPLATES_READ})
 
 # A member's token carries no scope: it reaches that person's own objects, where a method allows it.
 SCOPES_OF_ROLE: dict[Role, frozenset[str]] = {Role.MEMBER: frozenset(), Role.ADMINISTRATOR: frozenset(Scope)}
@@ -119,6 +123,7 @@ class ApiKey:
     """A program's key as it is kept. `prefix` is what may be shown of it; `expire_time` None means never.
 
     `created_by` is the id of the person or key that made it. A key with a `revoke_time` is its own tombstone.
+    `bounds` are what it is narrowed to (`naming.bounds`).
     """
 
     id: str
@@ -131,6 +136,7 @@ class ApiKey:
     create_time: datetime
     expire_time: datetime | None
     revoke_time: datetime | None = None
+    bounds: Bounds = ()
 
     @property
     def test(self) -> bool:

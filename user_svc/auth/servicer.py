@@ -8,6 +8,7 @@ from mesh.rpc.timestamps import from_timestamp
 from user_svc.auth.api_keys import ApiKeys
 from user_svc.auth.convert import (
     api_key_to_proto,
+    bounds_from_proto,
     changed_to_proto,
     jwk_to_proto,
     login_to_proto,
@@ -69,6 +70,7 @@ class AuthServicer(AuthServiceServicer):
             scopes=request.scopes,
             expire_time=expire_time,
             test=request.test,
+            bounds=bounds_from_proto(request.restrictions),
         )
         return api_key_pb2.CreateApiKeyResponse(api_key=api_key_to_proto(key), secret=secret)
 

@@ -68,4 +68,5 @@ def _query(index: int, query: recipient_service_pb2.RecipientQuery) -> Query:
         query.urgent,
         query.test,
         at,
+        tuple(query.recipient_domains),
     )

@@ -6,11 +6,13 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
+from naming.bounds import covers_address
 from user_svc.policies.models import NO_RULES, FrequencyLimit, ProjectRules
 from user_svc.preferences.models import Channel, Choice, PreferenceRule, most_specific
 from user_svc.preferences.quiet_hours import QuietHours
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+OUT_OF_BOUNDS = "key_restricted:recipient_domains"  # the rule of a key that is narrowed to other domains
 MANDATORY = "mandatory"  # the rule of what no preference stops
 
 
@@ -28,7 +30,7 @@ class Query:
     """One notification. `mandatory` overrides preferences, never a suppression; `email` stands in for the person's own address.
 
     One that is named by `notification_id` counts for the limit of its category. `urgent` ones wait for no quiet hours. `at` is the time
-    that the question is about, None for now.
+    that the question is about, None for now. `domains` are those that the address has to be of, empty for any.
     """
 
     user_id: str
@@ -41,6 +43,7 @@ class Query:
     urgent: bool = False
     test: bool = False
     at: datetime | None = None
+    domains: tuple[str, ...] = ()
 
 
 class Address(NamedTuple):
@@ -137,9 +140,11 @@ class Limited:
 
 
 def decide(query: Query, contact: Contact | None, project: ProjectRules = NO_RULES, now: datetime = EPOCH) -> Verdict:
-    """Reachability and suppressions come first, then what must be sent, then choices, quiet hours and the category's limit."""
+    """First what the key may reach, reachability and suppressions, then what must be sent, choices, quiet hours and the limit."""
     if contact is None:
         return Verdict(Decision.NOT_FOUND, "not_found")
+    if query.domains and not covers_address(query.domains, query.email or contact.email):
+        return Verdict(Decision.SKIP, OUT_OF_BOUNDS)
     if query.channel is Channel.EMAIL:
         if not contact.email:
             return Verdict(Decision.SKIP, "no_address")

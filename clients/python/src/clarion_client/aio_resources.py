@@ -40,6 +40,7 @@ from clarion_client.models import (
     ExportPersonalDataResponse,
     GetCatalogResponse,
     GetJwksResponse,
+    KeyRestrictions,
     LintContentsResponse,
     ListBreakersResponse,
     ListChangesResponse,
@@ -992,6 +993,7 @@ class AsyncAuth(AsyncResource):
         expire_time: datetime | None = None,
         test: bool | None = None,
         project: str | None = None,
+        restrictions: KeyRestrictions | Mapping[str, Any] | None = None,
         timeout_s: float | None = None,
         idempotency_key: str | None = None,
     ) -> CreateApiKeyResponse:
@@ -1003,10 +1005,12 @@ class AsyncAuth(AsyncResource):
             which is also what unset means then; otherwise unset means never.
         test: True makes a test key (clk_test_…) instead of a live one (clk_live_…).
         project: The project that the key is to reach; the caller's own when empty. Another one takes the scope projects:admin.
+        restrictions: Narrows what it may send. Such a key can have the scopes notifications:send, notifications:read and
+            templates:read only, and cancels what it has sent itself.
         """
         return await self._unary(
             api.CREATE_API_KEY,
-            v.body_of(name=name, scopes=scopes, expire_time=expire_time, test=test, project=project),
+            v.body_of(name=name, scopes=scopes, expire_time=expire_time, test=test, project=project, restrictions=restrictions),
             lambda answer: v.decode(CreateApiKeyResponse, answer),
             timeout_s,
             idempotency_key,

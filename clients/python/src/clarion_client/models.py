@@ -381,6 +381,8 @@ class ApiKey:
     """The project that the key reaches, and no other."""
     test: bool = stored(default=False, metadata={"read": v.same})
     """True for a test key (clk_test_…): what it sends reaches no provider."""
+    restrictions: KeyRestrictions | None = stored(default=None, metadata={"read": v.message(lambda: KeyRestrictions)})
+    """What it is narrowed to; unset for a key that is not."""
 
 
 @dataclass(frozen=True)
@@ -913,7 +915,7 @@ class EvaluateDeliveryResponse:
     """What would become of it."""
     rule: str = stored(default="", metadata={"read": v.same})
     """The rule that decides, such as "default", "mandatory", "preference:email:billing", "policy:*:news", "quiet_hours:22:00-07:30",
-    "limit:news:3/86400s", "suppression:bounce", "no_address" or "no_device".
+    "limit:news:3/86400s", "suppression:bounce", "no_address", "no_device" or "key_restricted:recipient_domains".
     """
     defer_until: datetime | None = stored(default=None, metadata={"read": v.time})
     """DELIVERY_DECISION_DEFER: until when."""
@@ -1001,6 +1003,20 @@ class Jwk:
     """Algorithm, "EdDSA"."""
     x: str = stored(default="", metadata={"read": v.same})
     """The public key, base64url without padding."""
+
+
+@dataclass(frozen=True)
+class KeyRestrictions:
+    """Narrow a key to some of what its project sends. An empty list narrows nothing."""
+
+    templates: tuple[str, ...] = stored(default=(), metadata={"read": v.many(v.same)})
+    """Templates that it may send, by name; one that ends with "*" stands for all names that begin so, as "billing-*"."""
+    categories: tuple[str, ...] = stored(default=(), metadata={"read": v.many(v.same)})
+    """Categories that it may send, likewise. What has no category is none of them."""
+    recipient_domains: tuple[str, ...] = stored(default=(), metadata={"read": v.many(v.same)})
+    """Domains of e-mail addresses whose people it may send to, such as "example.com"; "*.example.com" stands for the domains below
+    that. By push, too, the person's e-mail address decides.
+    """
 
 
 @dataclass(frozen=True)
@@ -1104,6 +1120,8 @@ class Me:
     """True for a key whose notifications reach no provider."""
     expire_time: datetime | None = stored(default=None, metadata={"read": v.time})
     """When it ends; unset for a key without an end."""
+    restrictions: KeyRestrictions | None = stored(default=None, metadata={"read": v.message(lambda: KeyRestrictions)})
+    """What a key is narrowed to; unset for one that is not."""
 
 
 @dataclass(frozen=True)

@@ -114,6 +114,7 @@ class Delivery(_message.Message):
     TEST_FIELD_NUMBER: _builtins.int
     DUE_TIME_FIELD_NUMBER: _builtins.int
     DECIDE_TIME_FIELD_NUMBER: _builtins.int
+    RECIPIENT_DOMAINS_FIELD_NUMBER: _builtins.int
     notification_id: _builtins.str
     """The notification's id."""
     run: _builtins.int
@@ -188,6 +189,10 @@ class Delivery(_message.Message):
     def decide_time(self) -> _timestamp_pb2.Timestamp:
         """A test key's, whose wait was skipped: the time that quiet hours are decided as of. Unset means now."""
 
+    @_builtins.property
+    def recipient_domains(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Domains that the person's address has to be of, because the key that sent it is narrowed to these; empty for any."""
+
     def __init__(
         self,
         *,
@@ -219,10 +224,11 @@ class Delivery(_message.Message):
         test: _builtins.bool = ...,
         due_time: _timestamp_pb2.Timestamp | None = ...,
         decide_time: _timestamp_pb2.Timestamp | None = ...,
+        recipient_domains: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["accept_time", b"accept_time", "decide_time", b"decide_time", "due_time", b"due_time", "expire_time", b"expire_time", "not_before", b"not_before", "variables", b"variables"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_time", b"accept_time", "attempt", b"attempt", "category", b"category", "channel", b"channel", "correlation_id", b"correlation_id", "crashes", b"crashes", "decide_time", b"decide_time", "deferrals", b"deferrals", "device_ids", b"device_ids", "device_results", b"device_results", "due_time", b"due_time", "email", b"email", "expire_time", b"expire_time", "locale", b"locale", "mandatory", b"mandatory", "not_before", b"not_before", "notification_id", b"notification_id", "on_unknown", b"on_unknown", "priority", b"priority", "project", b"project", "refusals", b"refusals", "run", b"run", "template", b"template", "template_version", b"template_version", "test", b"test", "traceparent", b"traceparent", "user_id", b"user_id", "variables", b"variables"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_time", b"accept_time", "attempt", b"attempt", "category", b"category", "channel", b"channel", "correlation_id", b"correlation_id", "crashes", b"crashes", "decide_time", b"decide_time", "deferrals", b"deferrals", "device_ids", b"device_ids", "device_results", b"device_results", "due_time", b"due_time", "email", b"email", "expire_time", b"expire_time", "locale", b"locale", "mandatory", b"mandatory", "not_before", b"not_before", "notification_id", b"notification_id", "on_unknown", b"on_unknown", "priority", b"priority", "project", b"project", "recipient_domains", b"recipient_domains", "refusals", b"refusals", "run", b"run", "template", b"template", "template_version", b"template_version", "test", b"test", "traceparent", b"traceparent", "user_id", b"user_id", "variables", b"variables"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

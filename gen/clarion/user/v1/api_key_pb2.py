@@ -27,13 +27,19 @@ from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior_
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x63larion/user/v1/api_key.proto\x12\x0f\x63larion.user.v1\x1a clarion/options/v1/options.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa6\x02\n\x06\x41piKey\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x14\n\x06prefix\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12\x0e\n\x06scopes\x18\x04 \x03(\t\x12\x35\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12/\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ncreated_by\x18\x07 \x01(\t\x12/\n\x0brevoke_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\x07project\x18\t \x01(\tB\x04\xe2\x41\x01\x03\x12\x12\n\x04test\x18\n \x01(\x08\x42\x04\xe2\x41\x01\x03\"\xa1\x01\n\x13\x43reateApiKeyRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10\x64\x12\x1a\n\x06scopes\x18\x02 \x03(\tB\n\xba\xbb\x18\x06\x08\x01\x10@( \x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04test\x18\x04 \x01(\x08\x12\x17\n\x07project\x18\x05 \x01(\tB\x06\xba\xbb\x18\x02\x10(\"V\n\x14\x43reateApiKeyResponse\x12(\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x17.clarion.user.v1.ApiKey\x12\x14\n\x06secret\x18\x02 \x01(\tB\x04\xb0\xbb\x18\x01\"h\n\x12ListApiKeysRequest\x12\x1c\n\tpage_size\x18\x01 \x01(\x05\x42\t\xba\xbb\x18\x05\x30\x00\x38\xc8\x01\x12\x1b\n\npage_token\x18\x02 \x01(\tB\x07\xba\xbb\x18\x03\x10\x80\x04\x12\x17\n\x07project\x18\x03 \x01(\tB\x06\xba\xbb\x18\x02\x10(\"Y\n\x13ListApiKeysResponse\x12)\n\x08\x61pi_keys\x18\x01 \x03(\x0b\x32\x17.clarion.user.v1.ApiKey\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"D\n\x13\x44\x65leteApiKeyRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10$\x12\x17\n\x07project\x18\x02 \x01(\tB\x06\xba\xbb\x18\x02\x10(\"\x16\n\x14\x44\x65leteApiKeyResponse\"7\n\x13LookUpApiKeyRequest\x12 \n\nkey_sha256\x18\x01 \x01(\x0c\x42\x0c\xb0\xbb\x18\x01\xba\xbb\x18\x04\x08\x01\x10 \"@\n\x14LookUpApiKeyResponse\x12(\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x17.clarion.user.v1.ApiKeyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x63larion/user/v1/api_key.proto\x12\x0f\x63larion.user.v1\x1a clarion/options/v1/options.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xac\x03\n\x0fKeyRestrictions\x12\xb7\x01\n\ttemplates\x18\x01 \x03(\tB\xa3\x01\xba\xbb\x18\x9e\x01\x10\x41\x1a\x18[a-z0-9][a-z0-9_.-]*[*]?\"~lower-case letters, digits, \'_\', \'.\' and \'-\', starting with a letter or digit, with \'*\' at the end for all names that begin so(d\x12\xb8\x01\n\ncategories\x18\x02 \x03(\tB\xa3\x01\xba\xbb\x18\x9e\x01\x10\x41\x1a\x18[a-z0-9][a-z0-9_.-]*[*]?\"~lower-case letters, digits, \'_\', \'.\' and \'-\', starting with a letter or digit, with \'*\' at the end for all names that begin so(d\x12$\n\x11recipient_domains\x18\x03 \x03(\tB\t\xba\xbb\x18\x05\x10\xff\x01(d\"\xde\x02\n\x06\x41piKey\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x14\n\x06prefix\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12\x0e\n\x06scopes\x18\x04 \x03(\t\x12\x35\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12/\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ncreated_by\x18\x07 \x01(\t\x12/\n\x0brevoke_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\x07project\x18\t \x01(\tB\x04\xe2\x41\x01\x03\x12\x12\n\x04test\x18\n \x01(\x08\x42\x04\xe2\x41\x01\x03\x12\x36\n\x0crestrictions\x18\x0b \x01(\x0b\x32 .clarion.user.v1.KeyRestrictions\"\xd9\x01\n\x13\x43reateApiKeyRequest\x12\x16\n\x04name\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10\x64\x12\x1a\n\x06scopes\x18\x02 \x03(\tB\n\xba\xbb\x18\x06\x08\x01\x10@( \x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04test\x18\x04 \x01(\x08\x12\x17\n\x07project\x18\x05 \x01(\tB\x06\xba\xbb\x18\x02\x10(\x12\x36\n\x0crestrictions\x18\x06 \x01(\x0b\x32 .clarion.user.v1.KeyRestrictions\"V\n\x14\x43reateApiKeyResponse\x12(\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x17.clarion.user.v1.ApiKey\x12\x14\n\x06secret\x18\x02 \x01(\tB\x04\xb0\xbb\x18\x01\"h\n\x12ListApiKeysRequest\x12\x1c\n\tpage_size\x18\x01 \x01(\x05\x42\t\xba\xbb\x18\x05\x30\x00\x38\xc8\x01\x12\x1b\n\npage_token\x18\x02 \x01(\tB\x07\xba\xbb\x18\x03\x10\x80\x04\x12\x17\n\x07project\x18\x03 \x01(\tB\x06\xba\xbb\x18\x02\x10(\"Y\n\x13ListApiKeysResponse\x12)\n\x08\x61pi_keys\x18\x01 \x03(\x0b\x32\x17.clarion.user.v1.ApiKey\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"D\n\x13\x44\x65leteApiKeyRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10$\x12\x17\n\x07project\x18\x02 \x01(\tB\x06\xba\xbb\x18\x02\x10(\"\x16\n\x14\x44\x65leteApiKeyResponse\"7\n\x13LookUpApiKeyRequest\x12 \n\nkey_sha256\x18\x01 \x01(\x0c\x42\x0c\xb0\xbb\x18\x01\xba\xbb\x18\x04\x08\x01\x10 \"@\n\x14LookUpApiKeyResponse\x12(\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x17.clarion.user.v1.ApiKeyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'clarion.user.v1.api_key_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_KEYRESTRICTIONS'].fields_by_name['templates']._loaded_options = None
+  _globals['_KEYRESTRICTIONS'].fields_by_name['templates']._serialized_options = b'\272\273\030\236\001\020A\032\030[a-z0-9][a-z0-9_.-]*[*]?\"~lower-case letters, digits, \'_\', \'.\' and \'-\', starting with a letter or digit, with \'*\' at the end for all names that begin so(d'
+  _globals['_KEYRESTRICTIONS'].fields_by_name['categories']._loaded_options = None
+  _globals['_KEYRESTRICTIONS'].fields_by_name['categories']._serialized_options = b'\272\273\030\236\001\020A\032\030[a-z0-9][a-z0-9_.-]*[*]?\"~lower-case letters, digits, \'_\', \'.\' and \'-\', starting with a letter or digit, with \'*\' at the end for all names that begin so(d'
+  _globals['_KEYRESTRICTIONS'].fields_by_name['recipient_domains']._loaded_options = None
+  _globals['_KEYRESTRICTIONS'].fields_by_name['recipient_domains']._serialized_options = b'\272\273\030\005\020\377\001(d'
   _globals['_APIKEY'].fields_by_name['id']._loaded_options = None
   _globals['_APIKEY'].fields_by_name['id']._serialized_options = b'\342A\001\003'
   _globals['_APIKEY'].fields_by_name['prefix']._loaded_options = None
@@ -64,22 +70,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DELETEAPIKEYREQUEST'].fields_by_name['project']._serialized_options = b'\272\273\030\002\020('
   _globals['_LOOKUPAPIKEYREQUEST'].fields_by_name['key_sha256']._loaded_options = None
   _globals['_LOOKUPAPIKEYREQUEST'].fields_by_name['key_sha256']._serialized_options = b'\260\273\030\001\272\273\030\004\010\001\020 '
-  _globals['_APIKEY']._serialized_start=151
-  _globals['_APIKEY']._serialized_end=445
-  _globals['_CREATEAPIKEYREQUEST']._serialized_start=448
-  _globals['_CREATEAPIKEYREQUEST']._serialized_end=609
-  _globals['_CREATEAPIKEYRESPONSE']._serialized_start=611
-  _globals['_CREATEAPIKEYRESPONSE']._serialized_end=697
-  _globals['_LISTAPIKEYSREQUEST']._serialized_start=699
-  _globals['_LISTAPIKEYSREQUEST']._serialized_end=803
-  _globals['_LISTAPIKEYSRESPONSE']._serialized_start=805
-  _globals['_LISTAPIKEYSRESPONSE']._serialized_end=894
-  _globals['_DELETEAPIKEYREQUEST']._serialized_start=896
-  _globals['_DELETEAPIKEYREQUEST']._serialized_end=964
-  _globals['_DELETEAPIKEYRESPONSE']._serialized_start=966
-  _globals['_DELETEAPIKEYRESPONSE']._serialized_end=988
-  _globals['_LOOKUPAPIKEYREQUEST']._serialized_start=990
-  _globals['_LOOKUPAPIKEYREQUEST']._serialized_end=1045
-  _globals['_LOOKUPAPIKEYRESPONSE']._serialized_start=1047
-  _globals['_LOOKUPAPIKEYRESPONSE']._serialized_end=1111
+  _globals['_KEYRESTRICTIONS']._serialized_start=151
+  _globals['_KEYRESTRICTIONS']._serialized_end=579
+  _globals['_APIKEY']._serialized_start=582
+  _globals['_APIKEY']._serialized_end=932
+  _globals['_CREATEAPIKEYREQUEST']._serialized_start=935
+  _globals['_CREATEAPIKEYREQUEST']._serialized_end=1152
+  _globals['_CREATEAPIKEYRESPONSE']._serialized_start=1154
+  _globals['_CREATEAPIKEYRESPONSE']._serialized_end=1240
+  _globals['_LISTAPIKEYSREQUEST']._serialized_start=1242
+  _globals['_LISTAPIKEYSREQUEST']._serialized_end=1346
+  _globals['_LISTAPIKEYSRESPONSE']._serialized_start=1348
+  _globals['_LISTAPIKEYSRESPONSE']._serialized_end=1437
+  _globals['_DELETEAPIKEYREQUEST']._serialized_start=1439
+  _globals['_DELETEAPIKEYREQUEST']._serialized_end=1507
+  _globals['_DELETEAPIKEYRESPONSE']._serialized_start=1509
+  _globals['_DELETEAPIKEYRESPONSE']._serialized_end=1531
+  _globals['_LOOKUPAPIKEYREQUEST']._serialized_start=1533
+  _globals['_LOOKUPAPIKEYREQUEST']._serialized_end=1588
+  _globals['_LOOKUPAPIKEYRESPONSE']._serialized_start=1590
+  _globals['_LOOKUPAPIKEYRESPONSE']._serialized_end=1654
 # @@protoc_insertion_point(module_scope)

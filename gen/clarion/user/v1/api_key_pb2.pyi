@@ -20,6 +20,44 @@ else:
 DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
+class KeyRestrictions(_message.Message):
+    """KeyRestrictions narrow a key to some of what its project sends. An empty list narrows nothing."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEMPLATES_FIELD_NUMBER: _builtins.int
+    CATEGORIES_FIELD_NUMBER: _builtins.int
+    RECIPIENT_DOMAINS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def templates(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Templates that it may send, by name; one that ends with "*" stands for all names that begin so, as "billing-*"."""
+
+    @_builtins.property
+    def categories(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Categories that it may send, likewise. What has no category is none of them."""
+
+    @_builtins.property
+    def recipient_domains(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Domains of e-mail addresses whose people it may send to, such as "example.com"; "*.example.com" stands for the domains below that. By push, too, the
+        person's e-mail address decides.
+        """
+
+    def __init__(
+        self,
+        *,
+        templates: _abc.Iterable[_builtins.str] | None = ...,
+        categories: _abc.Iterable[_builtins.str] | None = ...,
+        recipient_domains: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["categories", b"categories", "recipient_domains", b"recipient_domains", "templates", b"templates"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___KeyRestrictions: _TypeAlias = KeyRestrictions  # noqa: Y015
+
+@_typing.final
 class ApiKey(_message.Message):
     """ApiKey lets a program call Clarion."""
 
@@ -35,6 +73,7 @@ class ApiKey(_message.Message):
     REVOKE_TIME_FIELD_NUMBER: _builtins.int
     PROJECT_FIELD_NUMBER: _builtins.int
     TEST_FIELD_NUMBER: _builtins.int
+    RESTRICTIONS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUIDv7, made by the server."""
     name: _builtins.str
@@ -63,6 +102,10 @@ class ApiKey(_message.Message):
     def revoke_time(self) -> _timestamp_pb2.Timestamp:
         """When the key was revoked; unset while it works."""
 
+    @_builtins.property
+    def restrictions(self) -> Global___KeyRestrictions:
+        """What it is narrowed to; unset for a key that is not."""
+
     def __init__(
         self,
         *,
@@ -76,10 +119,11 @@ class ApiKey(_message.Message):
         revoke_time: _timestamp_pb2.Timestamp | None = ...,
         project: _builtins.str = ...,
         test: _builtins.bool = ...,
+        restrictions: Global___KeyRestrictions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "revoke_time", b"revoke_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "restrictions", b"restrictions", "revoke_time", b"revoke_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "created_by", b"created_by", "expire_time", b"expire_time", "id", b"id", "name", b"name", "prefix", b"prefix", "project", b"project", "revoke_time", b"revoke_time", "scopes", b"scopes", "test", b"test"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "created_by", b"created_by", "expire_time", b"expire_time", "id", b"id", "name", b"name", "prefix", b"prefix", "project", b"project", "restrictions", b"restrictions", "revoke_time", b"revoke_time", "scopes", b"scopes", "test", b"test"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -96,6 +140,7 @@ class CreateApiKeyRequest(_message.Message):
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     TEST_FIELD_NUMBER: _builtins.int
     PROJECT_FIELD_NUMBER: _builtins.int
+    RESTRICTIONS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """What the key is for."""
     test: _builtins.bool
@@ -112,6 +157,10 @@ class CreateApiKeyRequest(_message.Message):
         means then; otherwise unset means never.
         """
 
+    @_builtins.property
+    def restrictions(self) -> Global___KeyRestrictions:
+        """Narrows what it may send. Such a key can have the scopes notifications:send, notifications:read and templates:read only, and cancels what it has sent itself."""
+
     def __init__(
         self,
         *,
@@ -120,10 +169,11 @@ class CreateApiKeyRequest(_message.Message):
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         test: _builtins.bool = ...,
         project: _builtins.str = ...,
+        restrictions: Global___KeyRestrictions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "restrictions", b"restrictions"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "name", b"name", "project", b"project", "scopes", b"scopes", "test", b"test"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "name", b"name", "project", b"project", "restrictions", b"restrictions", "scopes", b"scopes", "test", b"test"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -70,6 +70,7 @@ class RecipientQuery(_message.Message):
     URGENT_FIELD_NUMBER: _builtins.int
     TEST_FIELD_NUMBER: _builtins.int
     AT_FIELD_NUMBER: _builtins.int
+    RECIPIENT_DOMAINS_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """The person."""
     channel: _channel_pb2.Channel.ValueType
@@ -92,6 +93,10 @@ class RecipientQuery(_message.Message):
     def at(self) -> _timestamp_pb2.Timestamp:
         """The time that the question is about; unset means now."""
 
+    @_builtins.property
+    def recipient_domains(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Domains that the person's address, or `email`, has to be of, as `KeyRestrictions.recipient_domains`; empty for any."""
+
     def __init__(
         self,
         *,
@@ -105,10 +110,11 @@ class RecipientQuery(_message.Message):
         urgent: _builtins.bool = ...,
         test: _builtins.bool = ...,
         at: _timestamp_pb2.Timestamp | None = ...,
+        recipient_domains: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "category", b"category", "channel", b"channel", "email", b"email", "mandatory", b"mandatory", "notification_id", b"notification_id", "template", b"template", "test", b"test", "urgent", b"urgent", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "category", b"category", "channel", b"channel", "email", b"email", "mandatory", b"mandatory", "notification_id", b"notification_id", "recipient_domains", b"recipient_domains", "template", b"template", "test", b"test", "urgent", b"urgent", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -159,7 +165,7 @@ class Recipient(_message.Message):
     """Whether to send."""
     rule: _builtins.str
     """The rule that decided, such as "default", "preference:email:billing", "policy:email:billing", "quiet_hours:22:00-07:30", "limit:news:3/86400s",
-    "suppression:bounce", "no_address" or "no_device".
+    "suppression:bounce", "no_address", "no_device" or "key_restricted:recipient_domains".
     """
     email: _builtins.str
     """Where an e-mail goes; empty for other channels."""

@@ -3,6 +3,7 @@
 isort:skip_file
 """
 
+from clarion.user.v1 import api_key_pb2 as _api_key_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -57,6 +58,7 @@ class Me(_message.Message):
     SCOPES_FIELD_NUMBER: _builtins.int
     TEST_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    RESTRICTIONS_FIELD_NUMBER: _builtins.int
     kind: Global___CallerKind.ValueType
     """How the caller has proved who they are."""
     id: _builtins.str
@@ -75,6 +77,10 @@ class Me(_message.Message):
     def expire_time(self) -> _timestamp_pb2.Timestamp:
         """When it ends; unset for a key without an end."""
 
+    @_builtins.property
+    def restrictions(self) -> _api_key_pb2.KeyRestrictions:
+        """What a key is narrowed to; unset for one that is not."""
+
     def __init__(
         self,
         *,
@@ -85,10 +91,11 @@ class Me(_message.Message):
         scopes: _abc.Iterable[_builtins.str] | None = ...,
         test: _builtins.bool = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
+        restrictions: _api_key_pb2.KeyRestrictions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "restrictions", b"restrictions"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "id", b"id", "kind", b"kind", "name", b"name", "project", b"project", "scopes", b"scopes", "test", b"test"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "id", b"id", "kind", b"kind", "name", b"name", "project", b"project", "restrictions", b"restrictions", "scopes", b"scopes", "test", b"test"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
