@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from google.protobuf.struct_pb2 import Struct
+
 from clarion.delivery.v1.delivery_pb2 import Delivery
 from clarion.notification.v1.notification_pb2 import PRIORITY_HIGH, DeviceResult, Fact
 from clarion.template.v1.render_service_pb2 import Rendered, RenderItem
@@ -102,6 +104,9 @@ class Claim:
         return self.entry.state in {LedgerState.NONE, LedgerState.UNKNOWN}
 
 
+_PERSON = "user"
+
+
 def attempt_key(notification_id: str, run: int, attempt: int) -> str:
     """The ledger's name of an attempt."""
     return f"{notification_id}:{run}:{attempt}"
@@ -122,6 +127,19 @@ def query_of(delivery: Delivery) -> RecipientQuery:
         at=delivery.decide_time if delivery.HasField("decide_time") else None,
         recipient_domains=delivery.recipient_domains,
     )
+
+
+def variables_for(variables: Struct, recipient: Recipient) -> Struct:
+    """What a template reads: the sender's variables, and the person as `user` where the sender has set no such variable."""
+    if _PERSON in variables.fields and not variables.fields[_PERSON].HasField("null_value"):
+        return variables
+    both = Struct()
+    both.CopyFrom(variables)
+    person = both.fields[_PERSON].struct_value
+    person.CopyFrom(recipient.attributes)
+    for name in ("name", "locale", "timezone"):
+        person.fields[name].string_value = getattr(recipient, name)
+    return both
 
 
 class Sender(Protocol):

@@ -17,7 +17,7 @@ from delivery.attempt_result import ATTEMPTS, expired, outcome, reached_before, 
 from delivery.attempts import BEING_SENT, Attempts, Observer, identity, is_late, key_of, known
 from delivery.disposition import Broken, Dead, Defer, Disposition, Done, Postpone, Settled, reason_of
 from delivery.errors import TransientDeliveryError
-from delivery.models import Attempt, LedgerEntry, LedgerState, LedgerStore, ReadyDelivery, Recipients, Renderer, query_of
+from delivery.models import Attempt, LedgerEntry, LedgerState, LedgerStore, ReadyDelivery, Recipients, Renderer, query_of, variables_for
 from delivery.routing import Routing
 from mesh.errors import Code, ServiceError
 
@@ -178,7 +178,7 @@ class DeliveryPipeline:
                 template=item.template,
                 version=item.template_version,
                 locale=item.locale or envelope.recipients[index].locale,
-                variables=item.variables,
+                variables=variables_for(item.variables, envelope.recipients[index]),
                 timezone=envelope.recipients[index].timezone,
             )
             for index, item in waiting

@@ -19,6 +19,7 @@ from template_svc.models import SOURCES, TEXTS, Channel, Checked, Content, Findi
 from template_svc.partials.expansion import PartialFault, expand
 from template_svc.reader import reader_of
 from template_svc.renderer import REQUIRED, CompiledContent, PartFault, Renderer, is_https
+from template_svc.syntax import PERSON
 
 # Characters of source in all locales together: it bounds the time that compiling takes.
 MAX_VERSION_SIZE = 1_000_000
@@ -155,7 +156,7 @@ class _Check:
             return
         self._asked = schema.required()
         for locale, content in self.compiled.items():
-            undeclared = sorted(content.variables.known - schema.names())
+            undeclared = sorted(content.variables.known - schema.names() - {PERSON})
             if undeclared:
                 path = f"{'catalogs' if locale in self._catalogs else 'contents'}.{self.paths[locale]}"
                 names = ", ".join(map(repr, undeclared))
@@ -169,6 +170,8 @@ class _Check:
         """In every locale, each with values as its own language writes them."""
         variables, now = variables_like_sent(example), datetime.now(UTC)
         for locale, content in self.compiled.items():
+            if PERSON in content.variables.known - variables.keys():
+                continue  # what is known of people is not the schema's to say
             place = f"contents.{self.paths[locale]}"
             try:
                 self._compiler.render(content, variables, place, reader_of(locale, "", now))

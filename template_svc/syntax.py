@@ -137,6 +137,10 @@ def _problem(node: nodes.Node) -> str | None:
     return None
 
 
+# The variable that holds the person's name, language, time zone and attributes, unless the sender sets it: no sender has to.
+PERSON = "user"
+
+
 def variables_of(tree: nodes.Template) -> Variables:
     """The variables that the template takes from outside."""
     finder = _Finder()
@@ -146,7 +150,7 @@ def variables_of(tree: nodes.Template) -> Variables:
         looked_up = meta.find_undeclared_variables(tree) | FUNCTIONS
     except UndefinedError:  # a constant expression that can never be evaluated: compiling and rendering have their own words for it
         return finder.found
-    return Variables(finder.found.required & looked_up, finder.found.known & looked_up)
+    return Variables((finder.found.required & looked_up) - {PERSON}, finder.found.known & looked_up)
 
 
 def _walk(node: nodes.Node) -> Iterator[nodes.Node]:

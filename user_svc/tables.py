@@ -59,6 +59,8 @@ users = Table(
     Column("external_id", Text(collation="C")),
     # Such as "22:00-07:30", or "off"; NULL where the project's apply.
     Column("quiet_hours", Text),
+    # What templates read as members of `user`; NULL for none.
+    Column("attributes", JSONB(none_as_null=True)),
 )
 Index("users_external_id", users.c.project, users.c.external_id, unique=True)
 Index("users_email", users.c.project, func.lower(users.c.email), unique=True)

@@ -405,6 +405,7 @@ export interface User {
   update_time?: string;
   etag?: string;
   external_id?: string;
+  attributes?: Record<string, unknown>;
 }
 
 export interface WatchChangesResponse {

@@ -11,7 +11,7 @@ from google.protobuf.struct_pb2 import Struct
 from clarion.delivery.v1.delivery_pb2 import Delivery
 from clarion.template.v1.render_service_pb2 import RenderItem
 from clarion.user.v1.recipient_service_pb2 import Decision, Recipient
-from delivery.models import Recipients, Renderer, query_of
+from delivery.models import Recipients, Renderer, query_of, variables_for
 from gateway.dead_letters.models import Preview
 from mesh.errors import ServiceError
 from mesh.rpc.redaction import redacted
@@ -37,31 +37,31 @@ class Previewer:
         preview = Preview(redacted=not full, recipient_edited=bool(delivery.email), variables=shown.variables)
         recipient = await self._recipient(delivery)
         if isinstance(recipient, str):
-            return await self._rendered(replace(preview, problem=recipient), shown, delivery.locale, "")
-        locale = delivery.locale or recipient.locale
+            return await self._rendered(replace(preview, problem=recipient), shown, Recipient())
+        seen = recipient if full else redacted(recipient)
         wanted = set(delivery.device_ids)
         preview = replace(
             preview,
-            recipient=(recipient if full else redacted(recipient)).email,
+            recipient=seen.email,
             devices=sum(not wanted or device.device_id in wanted for device in recipient.devices),
             decision=Decision.Name(recipient.decision).removeprefix("DECISION_").lower(),
             rule=recipient.rule,
         )
-        return await self._rendered(preview, shown, locale, recipient.timezone)
+        return await self._rendered(preview, shown, seen)
 
     async def _recipient(self, delivery: Delivery) -> Recipient | str:
         query = query_of(delivery)
         query.ClearField("notification_id")  # a look counts for no limit
         return await _only(self._recipients.resolve([query]))
 
-    async def _rendered(self, preview: Preview, shown: Delivery, locale: str, timezone: str) -> Preview:
+    async def _rendered(self, preview: Preview, shown: Delivery, recipient: Recipient) -> Preview:
         item = RenderItem(
             project=shown.project,
             template=shown.template,
             version=shown.template_version,
-            locale=locale,
-            variables=shown.variables,
-            timezone=timezone,
+            locale=shown.locale or recipient.locale,
+            variables=variables_for(shown.variables, recipient),
+            timezone=recipient.timezone,
         )
         rendered = await _only(self._renderer.render([item]))
         if isinstance(rendered, str):

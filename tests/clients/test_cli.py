@@ -238,6 +238,19 @@ async def test_what_spreadsheets_write_is_imported(terminal: Terminal, tmp_path:
     assert (nowhere.code, "No such file" in nowhere.said) == (2, True)
 
 
+async def test_attributes_come_with_a_table_and_change_one_by_one(terminal: Terminal, tmp_path: Path) -> None:
+    rows = ["external_id,name,attributes.Plan,attributes.seats,attributes", 'at-1,Ada,pro,5,"{""vip"": true}"', "at-2,Bo,,,[1]"]
+    (tmp_path / "people.csv").write_text("\n".join(rows) + "\n")
+    made = await terminal.run("users", "import", "people.csv")
+    assert (made.code, "1 written" in made.said, "line 3: attributes: must be a JSON object" in made.said) == (1, True, True), made.said
+    await terminal.run("users", "set", "at-1", "seats=6", "vip=", 'tags=["a"]')
+    user = json.loads((await terminal.run("users", "get", "at-1", "--json")).said)
+    assert user["attributes"] == {"Plan": "pro", "seats": 6, "tags": ["a"]}
+    assert (await terminal.run("users", "export", "all.csv")).code == 0
+    assert (await terminal.run("users", "import", "all.csv")).code == 0
+    assert json.loads((await terminal.run("users", "get", "at-1", "--json")).said)["attributes"] == user["attributes"]
+
+
 async def test_an_own_id_may_look_like_an_address(terminal: Terminal, tmp_path: Path) -> None:
     (tmp_path / "own.csv").write_text("external_id,name\nfay@shop.example,Fay\nurn|fay@shop,Fay Two\n")
     assert (await terminal.run("users", "import", "own.csv")).code == 0

@@ -20,6 +20,7 @@ from user_svc.preferences.models import MAX_RULES, Choice, PreferenceChanges, Pr
 from user_svc.preferences.unsubscribing import Person
 from user_svc.recipients.models import Address, Contact, Limited, NewUser, PushTarget, UserReference
 from user_svc.suppressions.models import Suppression
+from user_svc.users.attributes import text_of
 from user_svc.users.errors import EmailTaken, ExternalIdTaken
 from user_svc.users.models import Role, User, UserChanges
 
@@ -91,7 +92,7 @@ class MemoryUsers:
                 if user_id is None:
                     locale, timezone = str(given.locale or defaults.locale), str(given.timezone or defaults.timezone)
                     names = given.email or "", given.name or ""
-                    user = User(ids.new_id(), *names, locale, timezone, Role.MEMBER, now, now, external_id)
+                    user = User(ids.new_id(), *names, locale, timezone, Role.MEMBER, now, now, external_id, given.attributes or {})
                     await self.insert(project, user, None)
                     found[external_id] = user.id
                 elif administrators or self._memory.users[user_id].role is not Role.ADMINISTRATOR:
@@ -332,4 +333,5 @@ class MemoryContacts:
             rules=chosen.rules,
             devices=tuple(PushTarget(each.id, each.token) for each in sorted(owned, key=lambda each: each.id, reverse=True)),
             quiet_hours=chosen.quiet_hours,
+            attributes=text_of(user.attributes) if user.attributes else "",
         )

@@ -1,5 +1,7 @@
 """Recipients between their messages and models."""
 
+import json
+
 from clarion.channel.v1 import channel_pb2
 from clarion.user.v1 import recipient_service_pb2
 from mesh import ids
@@ -41,6 +43,8 @@ def recipient_to_proto(recipient: Recipient, unsubscribe_token: str = "") -> rec
     message.unsubscribe_token = unsubscribe_token
     message.locale, message.timezone, message.name = contact.locale, contact.timezone, contact.name
     if recipient.decision is Decision.SEND:
+        if contact.attributes:
+            message.attributes.update(json.loads(contact.attributes))
         if recipient.channel is Channel.EMAIL:
             message.email = contact.email
         else:

@@ -85,7 +85,10 @@ class PushTarget:
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """What is known about a person when a decision is made. `suppressed_for` is empty for an address that may get e-mail."""
+    """What is known about a person when a decision is made. `suppressed_for` is empty for an address that may get e-mail.
+
+    `attributes` are a JSON object, or empty for none.
+    """
 
     user_id: str
     project: str
@@ -97,6 +100,7 @@ class Contact:
     rules: tuple[PreferenceRule, ...]
     devices: tuple[PushTarget, ...]
     quiet_hours: QuietHours | None = None
+    attributes: str = ""
 
 
 class Verdict(NamedTuple):

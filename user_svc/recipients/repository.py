@@ -21,7 +21,7 @@ _IDS = ARRAY(UUID(as_uuid=False))
 # The laterals are empty loops for a person without rules, and are not entered for one whose devices were not asked for.
 _CONTACTS = text("""
     SELECT u.id::text AS id, u.project, u.email, u.name, u.locale, u.timezone, s.reason,
-           p.channels, p.categories, p.choices, d.device_ids, d.tokens, u.quiet_hours
+           p.channels, p.categories, p.choices, d.device_ids, d.tokens, u.quiet_hours, u.attributes::text
     FROM unnest(:ids, :wants_devices) AS asked (id, wants_devices)
     JOIN users u ON u.id = asked.id
     LEFT JOIN suppressions s ON s.project = u.project AND s.address = lower(u.email)
@@ -224,7 +224,7 @@ def _columns_of(asked: Sequence[Limited]) -> dict[str, list[Any]]:
 
 def _contact(row: Row[*tuple[Any, ...]]) -> Contact:
     # Unpacked at once: this runs for every recipient of every notification, and reading a row's attributes costs more than the rest.
-    user_id, project, email, name, locale, timezone, reason, channels, categories, choices, device_ids, tokens, quiet_hours = row
+    user_id, project, email, name, locale, timezone, reason, channels, categories, choices, device_ids, tokens, hours, attributes = row
     return Contact(
         user_id=user_id,
         project=project,
@@ -235,7 +235,8 @@ def _contact(row: Row[*tuple[Any, ...]]) -> Contact:
         name=name,
         rules=tuple(map(_rule, channels, categories, choices)) if channels else (),
         devices=tuple(map(PushTarget, device_ids, tokens)) if device_ids else (),
-        quiet_hours=parse_quiet_hours(quiet_hours) if quiet_hours else None,
+        quiet_hours=parse_quiet_hours(hours) if hours else None,
+        attributes=attributes or "",
     )
 
 

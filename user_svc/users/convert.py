@@ -1,5 +1,11 @@
 """People between their messages and models."""
 
+from collections.abc import Mapping
+from typing import Any
+
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.struct_pb2 import Struct
+
 from clarion.user.v1 import user_pb2, user_service_pb2
 from mesh.errors import InvalidArgument, ServiceError
 from mesh.rpc.masks import masked_fields
@@ -9,7 +15,7 @@ from mesh.rpc.validation import validate
 from user_svc.users.models import Role, User, UserChanges
 
 _ROLES = {Role.MEMBER: user_pb2.ROLE_MEMBER, Role.ADMINISTRATOR: user_pb2.ROLE_ADMINISTRATOR}
-_CHANGEABLE = ("email", "name", "locale", "timezone", "external_id")
+_CHANGEABLE = ("email", "name", "locale", "timezone", "external_id", "attributes")
 
 
 def user_to_proto(user: User) -> user_pb2.User:
@@ -24,18 +30,27 @@ def user_to_proto(user: User) -> user_pb2.User:
         update_time=to_timestamp(user.update_time),
         etag=user.etag,
         external_id=user.external_id,
+        attributes=struct_of(user.attributes),
     )
 
 
 def new_user_from_proto(request: user_service_pb2.CreateUserRequest) -> UserChanges:
     return UserChanges(
-        email=request.email, name=request.name, locale=request.locale, timezone=request.timezone, external_id=request.external_id
+        email=request.email,
+        name=request.name,
+        locale=request.locale,
+        timezone=request.timezone,
+        external_id=request.external_id,
+        attributes=plain(request.attributes),
     )
 
 
 def changes_from_proto(request: user_service_pb2.UpdateUserRequest) -> UserChanges:
     """The fields that the mask names (AIP-134). Raises InvalidArgument for one that can't be changed."""
-    return UserChanges(**{name: getattr(request.user, name) for name in masked_fields(request.update_mask, request.user, _CHANGEABLE)})
+    given = {name: getattr(request.user, name) for name in masked_fields(request.update_mask, request.user, _CHANGEABLE)}
+    if "attributes" in given:
+        given["attributes"] = plain(given["attributes"])
+    return UserChanges(**given)
 
 
 def check_makes_person(reference: str) -> None:
@@ -48,7 +63,28 @@ def check_makes_person(reference: str) -> None:
 
 def person_from_proto(user: user_pb2.User) -> UserChanges:
     """What is set of a person."""
-    return UserChanges(email=user.email, name=user.name, locale=user.locale, timezone=user.timezone, external_id=user.external_id)
+    return UserChanges(
+        email=user.email,
+        name=user.name,
+        locale=user.locale,
+        timezone=user.timezone,
+        external_id=user.external_id,
+        attributes=plain(user.attributes),
+    )
+
+
+def struct_of(attributes: Mapping[str, Any]) -> Struct | None:
+    """Plain data as a message; None for none."""
+    if not attributes:
+        return None
+    struct = Struct()
+    struct.update(attributes)
+    return struct
+
+
+def plain(struct: Struct) -> dict[str, Any]:
+    """As JSON has it."""
+    return MessageToDict(struct)
 
 
 def upsert_result_to_proto(result: str | ServiceError) -> user_service_pb2.UpsertResult:

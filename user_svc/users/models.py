@@ -1,10 +1,13 @@
 """What a person is."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from mesh.etag import etag_of
+from user_svc.users.attributes import text_of
 
 
 class Role(StrEnum):
@@ -16,7 +19,10 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A person. `email` is empty for one who is reached on devices only; `external_id` is the id in the caller's own system, or empty."""
+    """A person. `email` is empty for one who is reached on devices only; `external_id` is the id in the caller's own system, or empty.
+
+    `attributes` are what that system keeps of them for templates (`users.attributes`).
+    """
 
     id: str
     email: str
@@ -27,20 +33,22 @@ class User:
     create_time: datetime
     update_time: datetime
     external_id: str = ""
+    attributes: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def etag(self) -> str:
         """Stands for this state."""
-        shown = (self.email, self.name, self.locale, self.timezone, self.role.value, self.external_id)
+        shown = (self.email, self.name, self.locale, self.timezone, self.role.value, self.external_id, text_of(self.attributes))
         return etag_of(self.id, *shown, self.update_time.timestamp())
 
 
 @dataclass(frozen=True, slots=True)
 class UserChanges:
-    """New values of a person; None leaves the old one, an empty text asks for the default."""
+    """New values of a person; None leaves the old one, an empty text asks for the default, empty attributes for none."""
 
     email: str | None = None
     name: str | None = None
     locale: str | None = None
     timezone: str | None = None
     external_id: str | None = None
+    attributes: Mapping[str, Any] | None = None

@@ -13,14 +13,16 @@ from mesh import ids
 from mesh.etag import check_etag
 from mesh.stores.database import Database
 from user_svc.tables import users
+from user_svc.users.attributes import normal, text_of
 from user_svc.users.errors import EmailTaken, ExternalIdTaken
 from user_svc.users.models import Role, User, UserChanges
 
 _COLUMNS = (
     users.c.id, users.c.email, users.c.name, users.c.locale, users.c.timezone, users.c.role, users.c.create_time, users.c.update_time,
-    users.c.external_id,
+    users.c.external_id, users.c.attributes,
 )  # fmt: skip
 
+_NULLABLE = ("email", "external_id", "attributes")
 
 # Our own id first: what another person's external id looks like never takes it away.
 _RESOLVE = text("""
@@ -32,23 +34,25 @@ _RESOLVE = text("""
 
 
 _TEXTS = ARRAY(Text)
-_PARTS = [bindparam(name, type_=_TEXTS) for name in ("external_ids", "emails", "names", "locales", "timezones")]
+_PARTS = [bindparam(name, type_=_TEXTS) for name in ("external_ids", "emails", "names", "locales", "timezones", "attributes")]
 _LOCK_MANY = text("SELECT 1 FROM users WHERE project = :project AND external_id = ANY(:external_ids) ORDER BY id FOR UPDATE").bindparams(
     bindparam("external_ids", type_=_TEXTS)
 )
 _UPDATE_MANY = text(f"""
     UPDATE users u SET
         email = COALESCE(given.email, u.email), name = COALESCE(given.name, u.name), locale = COALESCE(given.locale, u.locale),
-        timezone = COALESCE(given.timezone, u.timezone), update_time = :now
-    FROM unnest(:external_ids, :emails, :names, :locales, :timezones) AS given (external_id, email, name, locale, timezone)
+        timezone = COALESCE(given.timezone, u.timezone), attributes = COALESCE(given.attributes::jsonb, u.attributes), update_time = :now
+    FROM unnest(:external_ids, :emails, :names, :locales, :timezones, :attributes)
+        AS given (external_id, email, name, locale, timezone, attributes)
     WHERE u.project = :project AND u.external_id = given.external_id AND (:administrators OR u.role <> '{Role.ADMINISTRATOR.value}')
     RETURNING u.external_id, u.id::text AS id
 """).bindparams(*_PARTS)
 _INSERT_MANY = text("""
-    INSERT INTO users (id, project, external_id, email, name, locale, timezone, role, create_time, update_time)
+    INSERT INTO users (id, project, external_id, email, name, locale, timezone, attributes, role, create_time, update_time)
     SELECT given.id, :project, given.external_id, given.email, COALESCE(given.name, ''), COALESCE(given.locale, :locale),
-        COALESCE(given.timezone, :timezone), :role, :now, :now
-    FROM unnest(:external_ids, :emails, :names, :locales, :timezones, :ids) AS given (external_id, email, name, locale, timezone, id)
+        COALESCE(given.timezone, :timezone), given.attributes::jsonb, :role, :now, :now
+    FROM unnest(:external_ids, :emails, :names, :locales, :timezones, :attributes, :ids)
+        AS given (external_id, email, name, locale, timezone, attributes, id)
     ON CONFLICT (project, external_id) DO NOTHING
     RETURNING external_id, id::text AS id
 """).bindparams(*_PARTS, bindparam("ids", type_=ARRAY(Uuid(as_uuid=False))))
@@ -63,7 +67,7 @@ class UserRepository:
     async def insert(self, project: str, user: User, password_hash: str | None) -> None:
         """Raises EmailTaken or ExternalIdTaken."""
         values = {field.name: getattr(user, field.name) for field in fields(user)} | {"project": project, "role": user.role.value}
-        nullable = {"email": user.email or None, "external_id": user.external_id or None, "password_hash": password_hash}
+        nullable = {name: getattr(user, name) or None for name in _NULLABLE} | {"password_hash": password_hash}
         statement = insert(users).values(**values | nullable)
         try:
             async with self._database.begin() as connection:
@@ -87,7 +91,7 @@ class UserRepository:
             if user is not None:
                 check_etag(etag, user.etag)
             return user
-        values |= {name: values[name] or None for name in ("email", "external_id") if name in values}
+        values |= {name: values[name] or None for name in _NULLABLE if name in values}
         statement = update(users).where(is_user(project, user_id)).values(**values, update_time=now).returning(*_COLUMNS)
         try:
             async with self._database.begin() as connection:
@@ -157,6 +161,7 @@ def _columns(people: Sequence[UserChanges]) -> dict[str, Any]:
         "names": [person.name or None for person in people],
         "locales": [person.locale or None for person in people],
         "timezones": [person.timezone or None for person in people],
+        "attributes": [text_of(person.attributes) if person.attributes else None for person in people],
     }
 
 
@@ -165,7 +170,7 @@ def _taken(error: IntegrityError) -> EmailTaken | ExternalIdTaken:
     return ExternalIdTaken() if "users_external_id" in str(error.orig) else EmailTaken()
 
 
-def _items(changes: UserChanges) -> list[tuple[str, str | None]]:
+def _items(changes: UserChanges) -> list[tuple[str, Any]]:
     return [(field.name, getattr(changes, field.name)) for field in fields(changes)]
 
 
@@ -180,4 +185,5 @@ def _user(row: Row[*tuple[Any, ...]]) -> User:
         create_time=row.create_time,
         update_time=row.update_time,
         external_id=row.external_id or "",
+        attributes=normal(row.attributes or {}),
     )

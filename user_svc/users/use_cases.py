@@ -14,6 +14,7 @@ from naming.email_address import check_email
 from naming.text import check_text
 from user_svc.access import check_reach, is_self
 from user_svc.fields import locale_or_default, timezone_or_default
+from user_svc.users.attributes import check_attributes
 from user_svc.users.errors import AdministratorProtected, EmailTaken, ExternalIdTaken, PasswordNeeded, UserNotFound
 from user_svc.users.models import Role, User, UserChanges
 
@@ -85,6 +86,7 @@ class Users:
             create_time=now,
             update_time=now,
             external_id=checked.external_id or "",
+            attributes=checked.attributes or {},
         )
         await self._store.insert(project, user, password_hash)
         return user
@@ -196,7 +198,7 @@ class Users:
 
     async def _check_change(self, caller: Caller, user_id: str, changes: UserChanges) -> None:
         own = is_self(caller, user_id)
-        if caller.has("users:admin") or (own and changes.email is None and changes.external_id is None):
+        if caller.has("users:admin") or (own and changes.email is None and changes.external_id is None and changes.attributes is None):
             return
         present = await self._store.find(caller.project, existing_id(user_id))
         if present is None:
@@ -206,7 +208,9 @@ class Users:
             if changes.email not in {None, present.email}:
                 raise PasswordNeeded
             # who takes another person's id in the caller's system gets what is sent to that person
-            if changes.external_id not in {None, present.external_id} and not caller.has("users:write"):
+            # and what the company knows of a person is not theirs to set, such as which plan they pay for
+            others = changes.external_id not in {None, present.external_id} or changes.attributes not in (None, present.attributes)
+            if others and not caller.has("users:write"):
                 raise ScopeMissing("users:write")
         elif present.role is Role.ADMINISTRATOR:
             raise AdministratorProtected
@@ -242,4 +246,5 @@ def _check(changes: UserChanges, prefix: str = "") -> UserChanges:
         locale=None if changes.locale is None else locale_or_default(f"{prefix}locale", changes.locale),
         timezone=None if changes.timezone is None else timezone_or_default(f"{prefix}timezone", changes.timezone),
         external_id=changes.external_id,
+        attributes=None if changes.attributes is None else check_attributes(f"{prefix}attributes", changes.attributes),
     )

@@ -1197,6 +1197,7 @@ class AsyncUsers(AsyncResource):
         locale: str | None = None,
         timezone: str | None = None,
         external_id: str | None = None,
+        attributes: Mapping[str, Any] | None = None,
         timeout_s: float | None = None,
         idempotency_key: str | None = None,
     ) -> User:
@@ -1209,10 +1210,13 @@ class AsyncUsers(AsyncResource):
         locale: BCP 47 tag; "en" when empty.
         timezone: IANA time zone; "UTC" when empty.
         external_id: The id that the person has in your own system; see `User.external_id`.
+        attributes: Free data about the person, see `User.attributes`.
         """
         return await self._unary(
             api.CREATE_USER,
-            v.body_of(email=email, password=password, name=name, locale=locale, timezone=timezone, external_id=external_id),
+            v.body_of(
+                email=email, password=password, name=name, locale=locale, timezone=timezone, external_id=external_id, attributes=attributes
+            ),
             lambda answer: v.decode(User, answer),
             timeout_s,
             idempotency_key,
@@ -1246,7 +1250,7 @@ class AsyncUsers(AsyncResource):
         one's own address without `users:write` by AuthService.ChangeEmail only, which asks for the password.
 
         id: The person's id.
-        user: The new values of `email`, `name`, `locale`, `timezone` and `external_id`.
+        user: The new values of `email`, `name`, `locale`, `timezone`, `external_id` and `attributes`.
         update_mask: The fields to change (AIP-134). Empty means every field that is set in `user`; "*" means all of them.
         allow_missing: Creates the person where there is none (AIP-134), with `id` as their `external_id`.
         """

@@ -1601,6 +1601,11 @@ class User:
     """The id that the person has in your own system, unique within the project; empty for none. It stands in for `id` wherever that is
     asked for.
     """
+    attributes: Mapping[str, Any] | None = stored(default=None, metadata={"read": v.same})
+    """Free data about the person, which templates read as `{{ user.plan }}`: at most 100 names and 16 kB of JSON. "id", "external_id",
+    "email", "name", "locale" and "timezone" are no names of attributes. Replaced as a whole; a person's own token reads them and
+    does not change them.
+    """
 
 
 @dataclass(frozen=True)

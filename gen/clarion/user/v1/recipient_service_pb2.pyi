@@ -8,6 +8,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
+from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -161,6 +162,7 @@ class Recipient(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     UNSUBSCRIBE_TOKEN_FIELD_NUMBER: _builtins.int
     DEFER_FOR_FIELD_NUMBER: _builtins.int
+    ATTRIBUTES_FIELD_NUMBER: _builtins.int
     decision: Global___Decision.ValueType
     """Whether to send."""
     rule: _builtins.str
@@ -185,6 +187,10 @@ class Recipient(_message.Message):
     def defer_for(self) -> _duration_pb2.Duration:
         """DECISION_DEFER: how long to wait."""
 
+    @_builtins.property
+    def attributes(self) -> _struct_pb2.Struct:
+        """DECISION_SEND: free data about the person, see `User.attributes`."""
+
     def __init__(
         self,
         *,
@@ -197,10 +203,11 @@ class Recipient(_message.Message):
         name: _builtins.str = ...,
         unsubscribe_token: _builtins.str = ...,
         defer_for: _duration_pb2.Duration | None = ...,
+        attributes: _struct_pb2.Struct | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["defer_for", b"defer_for"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "defer_for", b"defer_for"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "defer_for", b"defer_for", "devices", b"devices", "email", b"email", "locale", b"locale", "name", b"name", "rule", b"rule", "timezone", b"timezone", "unsubscribe_token", b"unsubscribe_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "decision", b"decision", "defer_for", b"defer_for", "devices", b"devices", "email", b"email", "locale", b"locale", "name", b"name", "rule", b"rule", "timezone", b"timezone", "unsubscribe_token", b"unsubscribe_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

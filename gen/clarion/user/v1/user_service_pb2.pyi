@@ -8,6 +8,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
+from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf.internal import containers as _containers
 from google.rpc import status_pb2 as _status_pb2
 import builtins as _builtins
@@ -33,6 +34,7 @@ class CreateUserRequest(_message.Message):
     LOCALE_FIELD_NUMBER: _builtins.int
     TIMEZONE_FIELD_NUMBER: _builtins.int
     EXTERNAL_ID_FIELD_NUMBER: _builtins.int
+    ATTRIBUTES_FIELD_NUMBER: _builtins.int
     email: _builtins.str
     """Address for e-mail. Optional where there is a name: a person may have devices only."""
     password: _builtins.str
@@ -45,6 +47,10 @@ class CreateUserRequest(_message.Message):
     """IANA time zone; "UTC" when empty."""
     external_id: _builtins.str
     """The id that the person has in your own system; see `User.external_id`."""
+    @_builtins.property
+    def attributes(self) -> _struct_pb2.Struct:
+        """Free data about the person, see `User.attributes`."""
+
     def __init__(
         self,
         *,
@@ -54,10 +60,11 @@ class CreateUserRequest(_message.Message):
         locale: _builtins.str = ...,
         timezone: _builtins.str = ...,
         external_id: _builtins.str = ...,
+        attributes: _struct_pb2.Struct | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["email", b"email", "external_id", b"external_id", "locale", b"locale", "name", b"name", "password", b"password", "timezone", b"timezone"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "email", b"email", "external_id", b"external_id", "locale", b"locale", "name", b"name", "password", b"password", "timezone", b"timezone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -207,7 +214,7 @@ class UpdateUserRequest(_message.Message):
     """Creates the person where there is none (AIP-134), with `id` as their `external_id`."""
     @_builtins.property
     def user(self) -> _user_pb2.User:
-        """The new values of `email`, `name`, `locale`, `timezone` and `external_id`."""
+        """The new values of `email`, `name`, `locale`, `timezone`, `external_id` and `attributes`."""
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:

@@ -8,7 +8,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -19,11 +19,13 @@ from rich.progress import Progress
 
 from clarion_client import ClarionError, errors
 from clarion_client import _values as v
-from clarion_client.cli.session import EXIT_REFUSED, UsageProblem, session
+from clarion_client.cli.session import EXIT_REFUSED, UsageProblem, pairs, session
 
 app = typer.Typer(no_args_is_help=True, help="The people who get notifications.")
 COLUMNS = ("id", "external_id", "email", "name", "locale", "timezone", "create_time")
 _IMPORTED = ("email", "name", "locale", "timezone", "external_id")
+# A column with a JSON object, and columns of single attributes, such as attributes.plan.
+_ATTRIBUTES, _MEMBER = "attributes", "attributes."
 _AT_ONCE = 8
 # What spreadsheets take for a formula, which may run programs and send what is beside it somewhere: such values get a ' in front.
 _STARTS = r"(?='*\s*[=+\-@＝＋－＠])"  # noqa: RUF001  the wide letters are meant
@@ -38,9 +40,30 @@ def create(
     locale: Annotated[str | None, typer.Option(help="BCP 47, such as pt-BR.")] = None,
     timezone: Annotated[str | None, typer.Option(help="IANA name, such as Europe/Paris.")] = None,
     external_id: Annotated[str | None, typer.Option(help="The id in your own system; it stands in for ours everywhere.")] = None,
+    attribute: Annotated[
+        list[str] | None, typer.Option("--attribute", "-a", help="name=value for templates ({{ user.name }}); as often as needed.")
+    ] = None,
 ) -> None:
     """Create a person."""
-    session.show(session.clarion.users.create(email=email, name=name, locale=locale, timezone=timezone, external_id=external_id))
+    attributes = _attributes(attribute or ()) or None
+    session.show(
+        session.clarion.users.create(
+            email=email, name=name, locale=locale, timezone=timezone, external_id=external_id, attributes=attributes
+        )
+    )
+
+
+@app.command("set")
+def set_(
+    who: Annotated[str, typer.Argument(metavar="ID|EMAIL")],
+    attribute: Annotated[list[str], typer.Argument(metavar="NAME=VALUE", help="5, true and JSON are taken as such; nothing removes it.")],
+) -> None:
+    """Change attributes of a person, which templates read as {{ user.NAME }}; the others stay."""
+    user = session.clarion.users.get(id_of(who))
+    changed = {**(user.attributes or {}), **_attributes(attribute)}
+    kept = {name: value for name, value in changed.items() if value != ""}
+    # with the etag, since another one's change between reading and writing would be undone
+    session.show(session.clarion.users.update(user.id, user={"attributes": kept, "etag": user.etag}, update_mask="attributes"))
 
 
 @app.command("get")
@@ -163,11 +186,14 @@ def export(
         raise UsageProblem(f"{file}: {error.strerror}") from None
     try:
         writer = csv.writer(target)
-        writer.writerow(("id", *_IMPORTED))
+        writer.writerow(("id", *_IMPORTED, _ATTRIBUTES))
         count = 0
         for user in session.clarion.users.list(page_size=200):
             writer.writerow(
-                [value if raw else _FORMULA.sub("'", value) for value in (user.id, *(getattr(user, name) for name in _IMPORTED))]
+                [
+                    value if raw else _FORMULA.sub("'", value)
+                    for value in (user.id, *(getattr(user, name) for name in _IMPORTED), _text(user.attributes))
+                ]
             )
             count += 1
     finally:
@@ -201,11 +227,50 @@ def _people(file: Path, reader: csv.DictReader[str]) -> Iterator[tuple[int, dict
     for row in reader:
         given = {name: _ESCAPED.sub("", (row.get(columns[name]) or "").strip()) for name in _IMPORTED if name in columns}
         surplus = {_SURPLUS: ""} if _SURPLUS in row else {}
-        yield reader.line_num, {**{name: value for name, value in given.items() if value}, **surplus}
+        members = {
+            name: _ESCAPED.sub("", (row.get(column) or "").strip()) for name, column in columns.items() if name.startswith(_ATTRIBUTES)
+        }
+        attributes = _attributes_of(members, columns)
+        yield reader.line_num, {**{name: value for name, value in given.items() if value}, **attributes, **surplus}
+
+
+def _attributes_of(cells: Mapping[str, str], columns: Mapping[str, str]) -> dict[str, Any]:
+    """What a row says of attributes: those of a JSON object, and those with a column of their own."""
+    found: dict[str, Any] = {}
+    if whole := cells.get(_ATTRIBUTES):
+        try:
+            read = json.loads(whole)
+        except ValueError:
+            read = None
+        if not isinstance(read, dict):
+            return {_SURPLUS: "attributes: must be a JSON object"}
+        found = read
+    for name, text in cells.items():
+        if name.startswith(_MEMBER) and text:
+            found[columns[name].strip()[len(_MEMBER) :]] = _value(text)
+    return {_ATTRIBUTES: found} if found else {}
+
+
+def _attributes(given: Sequence[str]) -> dict[str, Any]:
+    return {name: _value(text) for name, text in pairs(given, "attribute").items()}
+
+
+def _value(text: str) -> Any:
+    """A number, a flag, null or a JSON object or list as what it is; a text as it stands."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _text(attributes: Any) -> str:
+    return json.dumps(attributes, ensure_ascii=False) if attributes else ""
 
 
 def _import_row(numbered: tuple[int, dict[str, Any]]) -> tuple[int, str, str]:
     line, row = numbered
+    if row.get(_SURPLUS):
+        return line, "failed", row[_SURPLUS]
     if _SURPLUS in row:
         return line, "failed", "has more values than the first line has columns; a value that holds the separator stands in quotes"
     try:

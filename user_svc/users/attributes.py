@@ -1,0 +1,56 @@
+"""Free data about people, which templates read as members of `user`."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mesh.errors import InvalidArgument
+
+MOST_NAMES = 100
+MOST_CHARACTERS = 16 * 1024
+_LONGEST_NAME = 64
+# What `user` holds of the person itself, or may hold one day.
+RESERVED = frozenset({"id", "external_id", "email", "name", "locale", "timezone"})
+
+
+def check_attributes(field: str, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The attributes as they are kept: JSON's kinds of values, in their normal form. Raises InvalidArgument."""
+    if len(attributes) > MOST_NAMES:
+        raise InvalidArgument.of(field, f"must have at most {MOST_NAMES} names")
+    for name in attributes:
+        if not name or len(name) > _LONGEST_NAME:
+            raise InvalidArgument.of(field, f"must have names of 1 to {_LONGEST_NAME} characters")
+        if name in RESERVED:
+            raise InvalidArgument.of(f"{field}.{name}", f"is a field of the user itself; {', '.join(sorted(RESERVED))} are no attributes")
+    if len(text_of(attributes)) > MOST_CHARACTERS:
+        raise InvalidArgument.of(field, f"must have at most {MOST_CHARACTERS} characters of JSON")
+    if any("\0" in text for text in _texts(attributes)):
+        raise InvalidArgument.of(field, "must not contain NUL characters")
+    kept: Mapping[str, Any] = normal(attributes)
+    return kept
+
+
+def text_of(attributes: Mapping[str, Any]) -> str:
+    """As JSON, the same for equal ones."""
+    return json.dumps(attributes, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+
+
+def normal(value: Any) -> Any:
+    """With every number as a float, as protobuf has them, and one zero: a database that keeps decimals writes 1e16 out and drops a sign."""
+    if isinstance(value, Mapping):
+        return {name: normal(member) for name, member in value.items()}
+    if isinstance(value, list):
+        return [normal(element) for element in value]
+    return float(value) + 0.0 if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for name, member in value.items():
+            yield name
+            yield from _texts(member)
+    elif isinstance(value, list):
+        for element in value:
+            yield from _texts(element)
