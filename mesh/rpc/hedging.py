@@ -62,7 +62,10 @@ class Hedge:
         try:
             while True:
                 if started < _TRIES and (not started or self._spend()):
-                    tries.add(asyncio.create_task(attempt()))
+                    task = asyncio.create_task(attempt())
+                    # one that fails at the moment at which another is taken, or at which the caller gives up, is no one's to report
+                    task.add_done_callback(_worth_waiting)
+                    tries.add(task)
                     started += 1
                 timeout_s = self._delay_s * started if started < _TRIES and self._saved >= 1 else None
                 done, tries = await asyncio.wait(tries, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)

@@ -1,6 +1,8 @@
 """Reads that hang on one replica are answered by another; what is not worth a second try gets none."""
 
 import asyncio
+import gc
+import itertools
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
@@ -53,6 +55,34 @@ async def test_a_hung_replica_is_gone_past_and_its_call_is_cancelled(hedge: Hedg
     assert replicas.tries == 3
     await asyncio.sleep(0)
     assert replicas.cancelled == 2
+
+
+async def test_a_try_that_fails_while_another_answers_is_reported_to_no_one(hedge: Hedge, caplog: pytest.LogCaptureFixture) -> None:
+    """Which of the two is looked at first is chance, hence some calls."""
+    both, answering = asyncio.Semaphore(0), asyncio.Event()
+
+    def attempt() -> Callable[[], Coroutine[Any, Any, str]]:
+        tries = itertools.count()
+
+        async def call() -> str:
+            number = next(tries)
+            if number == 1:
+                both.release()
+            await answering.wait()
+            if number:
+                raise DeadlineExceeded("late")
+            return "answer"
+
+        return call
+
+    calls = [asyncio.create_task(hedge.call(attempt())) for _ in range(10)]
+    for _ in calls:
+        await both.acquire()
+    answering.set()
+    assert await asyncio.gather(*calls) == ["answer"] * 10
+    del calls
+    gc.collect()
+    assert [record.message for record in caplog.records] == []
 
 
 async def test_a_quick_answer_is_asked_for_once(hedge: Hedge) -> None:
