@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from clarion.user.v1 import auth_service_pb2
+from clarion.user.v1 import auth_service_pb2, sign_in_service_pb2
 from gateway.accepting.limits import LocalLimiter, RateLimit
 from gateway.http_limits import address_group
 from mesh.context import FIRST_PROJECT, current
@@ -153,11 +153,15 @@ def limited(limits: LoginLimits) -> Callable[[Method, Unary], Unary]:
 
 
 _AUTH = auth_service_pb2.DESCRIPTOR.services_by_name["AuthService"].full_name
-_GUESSES = frozenset(f"/{_AUTH}/{name}" for name in ("Login", "ChangePassword", "ChangeEmail"))
+_SIGN_IN = sign_in_service_pb2.DESCRIPTOR.services_by_name["SignInService"].full_name
+_GUESSES = frozenset({f"/{_SIGN_IN}/CompleteSignIn", *(f"/{_AUTH}/{name}" for name in ("Login", "ChangePassword", "ChangeEmail"))})
 
 
 def _account_of(request: Message) -> str:
     if isinstance(request, auth_service_pb2.LoginRequest):
         # by project: guesses in one lock no account of another
         return f"{request.project or FIRST_PROJECT}/{email_key(request.email) or request.email.casefold()}"
+    if isinstance(request, sign_in_service_pb2.CompleteSignInRequest):
+        # no account is known yet: the address alone is slowed down
+        return f"flow:{request.flow}"
     return f"user:{current().caller.id}"

@@ -33,6 +33,7 @@ RESOURCES = {
     "PartialService": ("partials", "Partials", "Partial"),
     "DeadLetterService": ("dead_letters", "DeadLetters", "DeadLetter"),
     "AuthService": ("auth", "Auth", ""),
+    "SignInService": ("sign_ins", "SignIns", ""),
     "BreakerService": ("breakers", "Breakers", "Breaker"),
     "SagaService": ("sagas", "Sagas", "Saga"),
     "ChangeService": ("changes", "Changes", "Change"),

@@ -74,6 +74,7 @@ MEANINGS = {
     "CLARION_MAX_CONNECTION_AGE_S": "age at which a server closes a connection, so that new replicas get their share",
     "CLARION_METRICS_HOST": "address of the metrics; in a container, where only Prometheus reaches that port, `0.0.0.0`",
     "CLARION_METRICS_PORT": "Prometheus metrics, HTTP",
+    "CLARION_OIDC_FILE": "issuers of OpenID Connect at which people sign in, TOML (docs/security.md); empty means passwords only",
     "CLARION_OTLP_ENDPOINT": "collector for traces over OTLP/gRPC; empty means none",
     "CLARION_PREFETCH": "envelopes (up to 50 deliveries each) in hand",
     "CLARION_PUBLISH_TIMEOUT_S": "longest wait for a publisher confirm",

@@ -12,6 +12,7 @@ from clarion.user.v1 import (
     preference_page_service_pb2,
     project_service_pb2,
     recipient_service_pb2,
+    sign_in_service_pb2,
     user_service_pb2,
 )
 from mesh.process.health import Check, HealthMonitor
@@ -66,6 +67,12 @@ from user_svc.recipients.servicer import RecipientServicer
 from user_svc.recipients.use_cases import Recipients
 from user_svc.servicer import UserServicer
 from user_svc.settings import Settings
+from user_svc.sign_in.clients import IssuerClient, open_issuers
+from user_svc.sign_in.flows import SEALED_FOR as SIGN_INS
+from user_svc.sign_in.flows import Flows
+from user_svc.sign_in.repository import IdentityRepository
+from user_svc.sign_in.servicer import SignInServicer
+from user_svc.sign_in.use_cases import SignIns
 from user_svc.suppressions.repository import SuppressionRepository
 from user_svc.suppressions.use_cases import Suppressions
 from user_svc.users.repository import UserRepository
@@ -78,6 +85,7 @@ AUTH_SERVICE = auth_service_pb2.DESCRIPTOR.services_by_name["AuthService"]
 POLICY_SERVICE = policy_service_pb2.DESCRIPTOR.services_by_name["PolicyService"]
 PREFERENCE_PAGE_SERVICE = preference_page_service_pb2.DESCRIPTOR.services_by_name["PreferencePageService"]
 PROJECT_SERVICE = project_service_pb2.DESCRIPTOR.services_by_name["ProjectService"]
+SIGN_IN_SERVICE = sign_in_service_pb2.DESCRIPTOR.services_by_name["SignInService"]
 RECIPIENT_SERVICE = recipient_service_pb2.DESCRIPTOR.services_by_name["RecipientService"]
 ERASURE_SERVICE = erasure_service_pb2.DESCRIPTOR.services_by_name["ErasureService"]
 
@@ -85,12 +93,16 @@ ERASURE_SERVICE = erasure_service_pb2.DESCRIPTOR.services_by_name["ErasureServic
 @asynccontextmanager
 async def open_app(settings: Settings) -> AsyncIterator[App]:
     """Serves until the end of the block. The database may still be down: health says so, and calls answer UNAVAILABLE."""
-    async with open_database(settings.database) as database, _revoking(settings, database) as revocations:
-        passwords = PasswordHasher()
+    async with (
+        open_database(settings.database) as database,
+        _revoking(settings, database) as revocations,
+        open_issuers(settings.oidc) as issuers,
+    ):
+        passwords, clock = PasswordHasher(), SharedClock(database.server_time_s)
         parts = _wire(settings, database, passwords, revocations)
+        parts.dispatcher.add(SIGN_IN_SERVICE, _sign_ins(settings, database, parts.sessions, issuers, clock))
         checks = (Check("database", database.ping), Check("bootstrap", parts.bootstrap.ensure))
         health = HealthMonitor(checks, services=parts.dispatcher.service_names)
-        clock = SharedClock(database.server_time_s)
         limits = Periodic("limits.forget", ContactRepository(database).forget_old, interval_s=3600, at_once=False)
         try:
             clock.start()
@@ -129,6 +141,7 @@ async def _revoking(settings: Settings, database: Database) -> AsyncIterator[Rev
 class _Parts:
     dispatcher: Dispatcher
     bootstrap: Bootstrap
+    sessions: Sessions
 
 
 def _wire(settings: Settings, database: Database, passwords: PasswordHasher, revocations: Revocations) -> _Parts:
@@ -153,19 +166,15 @@ def _wire(settings: Settings, database: Database, passwords: PasswordHasher, rev
         preferences=PreferenceBook(chosen, book, now=_now),
         suppressions=suppressions,
     )
-    auth_servicer = AuthServicer(
-        sessions=Sessions(
-            sessions,
-            passwords=passwords,
-            signing_keys=signing_keys,
-            replace_email=users.replace_email,
-            successors=Successors(settings.sealing.secret),
-            now=_now,
-        ),
-        desk=SessionDesk(sessions),
-        api_keys=keys,
+    logins = Sessions(
+        sessions,
+        passwords=passwords,
         signing_keys=signing_keys,
+        replace_email=users.replace_email,
+        successors=Successors(settings.sealing.secret),
+        now=_now,
     )
+    auth_servicer = AuthServicer(sessions=logins, desk=SessionDesk(sessions), api_keys=keys, signing_keys=signing_keys)
     dispatcher = Dispatcher(server_chain(authenticator, Door.DIRECT if settings.direct_callers else Door.INTERNAL))
     dispatcher.add(USER_SERVICE, user_servicer)
     dispatcher.add(AUTH_SERVICE, auth_servicer)
@@ -188,7 +197,14 @@ def _wire(settings: Settings, database: Database, passwords: PasswordHasher, rev
         record=BootstrapRepository(database),
         now=_now,
     )
-    return _Parts(dispatcher, bootstrap)
+    return _Parts(dispatcher, bootstrap, logins)
+
+
+def _sign_ins(settings: Settings, database: Database, sessions: Sessions, client: IssuerClient, clock: SharedClock) -> SignInServicer:
+    flows = Flows(Sealer(settings.sealing.secret, SIGN_INS, old=settings.sealing.old))
+    identities = IdentityRepository(database)
+    # flows begin in one process and may end in another one: the shared time says how old they are
+    return SignInServicer(SignIns(settings.oidc.issuers, client, flows, identities, open_session=sessions.open_session, now=clock.now))
 
 
 def _now() -> datetime:

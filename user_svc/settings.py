@@ -10,6 +10,7 @@ from mesh.rpc.settings import GrpcSettings
 from mesh.stores.settings import CacheSettings, DatabaseSettings
 from naming.email_address import check_email
 from user_svc.auth.password_rules import MIN_PASSWORD_LENGTH, check_password
+from user_svc.sign_in.settings import OidcSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class Settings:
     direct_callers: bool
     bootstrap: BootstrapSettings
     sealing: SealingSettings
+    oidc: OidcSettings = field(default_factory=OidcSettings)
 
     @classmethod
     def from_env(cls, env: Env) -> Self:
@@ -64,4 +66,5 @@ class Settings:
             direct_callers=env.flag("CLARION_DIRECT_CALLERS", False),
             bootstrap=BootstrapSettings.from_env(env),
             sealing=SealingSettings.from_env(env, common),
+            oidc=OidcSettings.from_env(env),
         )

@@ -209,6 +209,26 @@ refresh_tokens = Table(
     Column("create_time", _TIME, nullable=False),
     Column("expire_time", _TIME, nullable=False),
     Column("use_time", _TIME),
+    # What the session may do; NULL where it is what the person's role may.
+    Column("scopes", ARRAY(Text)),
+    # When the session ends, however much it is used; NULL where use prolongs it.
+    Column("session_end", _TIME),
 )
 Index("refresh_tokens_of_user", refresh_tokens.c.user_id)
 Index("refresh_tokens_of_family", refresh_tokens.c.family)
+
+# Who is who at issuers of OpenID Connect.
+identities = Table(
+    "identities",
+    metadata,
+    _of_project(primary_key=True),
+    Column("issuer", Text(collation="C"), primary_key=True),
+    Column("subject", Text(collation="C"), primary_key=True),
+    _of_user(),
+    Column("create_time", _TIME, nullable=False),
+)
+Index("identities_of_user", identities.c.user_id)
+
+# Sign-ins at issuers that have come back, until they would be too old anyway.
+used_sign_ins = Table("used_sign_ins", metadata, Column("id", _ID, primary_key=True), Column("expire_time", _TIME, nullable=False))
+Index("used_sign_ins_by_time", used_sign_ins.c.expire_time)

@@ -1,5 +1,10 @@
 // Written by scripts/gen_console.py from the OpenAPI document; do not edit.
 
+export interface BeginSignInResponse {
+  authorization_url?: string;
+  flow?: string;
+}
+
 export interface Breaker {
   name?: string;
   state?: BreakerState;
@@ -177,6 +182,11 @@ export interface Finding {
   description?: string;
 }
 
+export interface Issuer {
+  id?: string;
+  title?: string;
+}
+
 export interface ListBreakersResponse {
   breakers?: Array<Breaker>;
 }
@@ -193,6 +203,10 @@ export interface ListDeadLettersResponse {
 
 export interface ListDevicesResponse {
   devices?: Array<Device>;
+}
+
+export interface ListIssuersResponse {
+  issuers?: Array<Issuer>;
 }
 
 export interface ListNotificationsResponse {

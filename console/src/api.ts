@@ -1,5 +1,6 @@
 // The public API, as any program calls it: JSON, problem documents, streams of server-sent events.
-import type { LoginResponse } from "./api-types";
+import type { BeginSignInResponse, Issuer, ListIssuersResponse, LoginResponse } from "./api-types";
+import { navigate } from "./router";
 import { begin, end, session } from "./session";
 import { words } from "./words";
 
@@ -43,6 +44,33 @@ export async function signIn(email: string, password: string, project: string): 
   const response = await send("POST", "/v1/auth/login", { email, password, ...(project ? { project } : {}) });
   if (!response.ok) throw await errorOf(response);
   begin(sessionOf((await response.json()) as LoginResponse));
+}
+
+export async function issuers(): Promise<readonly Issuer[]> {
+  return (await get<ListIssuersResponse>("/v1/auth/issuers")).issuers ?? [];
+}
+
+// Between the two steps this tab keeps the flow, without which no one can finish the sign-in, and where to go on.
+const FLOW = "clarion.sign-in";
+
+export async function signInAt(issuer: string, to: string): Promise<void> {
+  const begun = await post<BeginSignInResponse>("/v1/auth/begin-sign-in", { issuer });
+  sessionStorage.setItem(FLOW, JSON.stringify({ flow: begun.flow, to }));
+  location.assign(begun.authorization_url ?? "");
+}
+
+// Finishes the sign-in with what the issuer has put into the address, and goes on. The flow is used up, whatever comes of it.
+export async function comeBack(params: URLSearchParams): Promise<void> {
+  const kept = JSON.parse(sessionStorage.getItem(FLOW) ?? "null") as { flow: string; to: string } | null;
+  sessionStorage.removeItem(FLOW);
+  if (kept === null) throw new ApiError(0, "ELSEWHERE", words.signIn.elsewhere);
+  if (params.has("error")) throw new ApiError(0, "REFUSED_THERE", words.signIn.refusedThere);
+  const brought = Object.fromEntries(["state", "code", "iss"].map((name) => [name, params.get(name) ?? ""]));
+  const response = await send("POST", "/v1/auth/complete-sign-in", { flow: kept.flow, ...brought });
+  if (!response.ok) throw await errorOf(response);
+  const tokens = sessionOf((await response.json()) as LoginResponse);
+  navigate(kept.to, { replace: true });
+  begin(tokens);
 }
 
 // A key has no sign-in of its own: one small read shows whether it is good.

@@ -16,7 +16,7 @@ import { OneTemplate } from "./pages/template";
 import { Templates } from "./pages/templates";
 import { Webhook } from "./pages/webhook";
 import { Empty } from "./parts/basics";
-import { Link, decoded, navigate, path } from "./router";
+import { COME_BACK, Link, decoded, navigate, path } from "./router";
 import { claims, may, session, testMode } from "./session";
 import { nextTheme, theme } from "./theme";
 import { words } from "./words";
@@ -83,7 +83,7 @@ function App() {
 function Page() {
   const [, noun, id, further] = path.value.split("/");
   useEffect(() => {
-    if (path.value === "/") navigate("/notifications", { replace: true });
+    if (path.value === "/" || path.value === COME_BACK) navigate("/notifications", { replace: true });
     const name = NAVIGATION.find(([to]) => to === `/${noun}`)?.[1] ?? words.notifications;
     document.title = `${name} · ${words.product}`;
   }, [path.value]);

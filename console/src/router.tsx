@@ -3,6 +3,8 @@ import { computed, signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 
 const BASE = "/console";
+// Where an issuer sends the browser back to.
+export const COME_BACK = "/sign-in";
 
 const location_ = signal(here());
 

@@ -1,8 +1,12 @@
 """The console in Debian's Chromium, in front of the whole system as `make run` starts it."""
 
+import asyncio
 import json
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Generator
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -18,10 +22,29 @@ from devstack.processes import API_KEY
 from devstack.samples import create_samples
 from devstack.stack import ADMIN_EMAIL, ADMIN_PASSWORD, ANY_PORTS, open_stack
 from gateway.console.pages import read_built
+from mesh.testing import free_port
 
 _PICTURES = Path(__file__).resolve().parents[2] / ".pytest_cache" / "console"
 _FAILED = pytest.StashKey[bool]()
 
+_ISSUERS = """
+console_url = "http://127.0.0.1:{port}/console/"
+[[issuers]]
+id = "corp"
+title = "Example Corp"
+url = "{issuer}"
+client_id = "clarion"
+client_secret = "of this test"
+[issuers.groups]
+staff = ["notifications:read", "users:read"]
+[[issuers]]
+id = "away"
+title = "Away"
+url = "http://127.0.0.1:{nowhere}"
+client_id = "clarion"
+[issuers.groups]
+staff = "administrator"
+"""
 _VIEWPORT: ViewportSize = {"width": 1280, "height": 800}
 # The session of an administrator for each tab.
 _administrators: WeakKeyDictionary[Page, str] = WeakKeyDictionary()
@@ -68,13 +91,44 @@ _numbers = iter(range(1_000_000))
 
 
 @pytest_asyncio.fixture(scope="package", loop_scope="session")
-async def console(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Console]:
+async def issuer() -> AsyncIterator[str]:
+    """The address of an issuer of OpenID Connect, a process of its own, that knows one of the staff and a stranger."""
+    port = free_port()
+    program = Path(sys.executable).with_name("oidc-provider-mock")
+    people = [{"sub": "grace", "name": "Grace Hopper", "groups": ["staff"]}, {"sub": "eve", "name": "Eve", "groups": ["strangers"]}]
+    known = [word for person in people for word in ("--user-claims", json.dumps(person))]
+    process = await asyncio.create_subprocess_exec(
+        program, "--port", str(port), "--require-nonce", "true", *known, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        await until_listening(port, process)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+async def until_listening(port: int, process: asyncio.subprocess.Process) -> None:
+    """Looks again every 10 ms. Fails when the process has ended."""
+    while True:
+        assert process.returncode is None, "the issuer has ended"
+        with suppress(OSError):
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.close()
+            return
+        await asyncio.sleep(0.01)
+
+
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
+async def console(tmp_path_factory: pytest.TempPathFactory, issuer: str) -> AsyncIterator[Console]:
     """The system, once for all tests of this folder."""
     assert read_built(), "the console is not built: run `make console`"
     folder = tmp_path_factory.mktemp("console")
-    environ = {"CLARION_CALLER_LIMIT": "1000000", "CLARION_LOGIN_LIMIT": "1000000"}
+    ports, file = replace(ANY_PORTS, rest=free_port()), folder / "oidc.toml"
+    file.write_text(_ISSUERS.format(port=ports.rest, issuer=issuer, nowhere=free_port()))
+    environ = {"CLARION_CALLER_LIMIT": "1000000", "CLARION_LOGIN_LIMIT": "1000000", "CLARION_OIDC_FILE": str(file)}
     async with (
-        open_stack(folder, ports=ANY_PORTS, say=lambda text: None, environ=environ) as stack,
+        open_stack(folder, ports=ports, say=lambda text: None, environ=environ) as stack,
         Client(stack.url, API_KEY) as live,
     ):
         ada = await create_samples(live)
@@ -150,7 +204,7 @@ async def sign_in_by_form(page: Page, to: str = "/console/", *, password: str = 
     await page.goto(to)
     await page.get_by_label("E-mail address").fill(ADMIN_EMAIL)
     await page.get_by_label("Password", exact=True).fill(password)
-    await page.get_by_role("button", name="Sign in").click()
+    await page.get_by_role("button", name="Sign in", exact=True).click()
 
 
 async def sign_in_by_key(page: Page, key: str, to: str = "/console/") -> None:
@@ -158,7 +212,7 @@ async def sign_in_by_key(page: Page, key: str, to: str = "/console/") -> None:
     await page.goto(to)
     await page.get_by_role("button", name="API key").click()
     await page.get_by_role("textbox", name="API key").fill(key)
-    await page.get_by_role("button", name="Sign in").click()
+    await page.get_by_role("button", name="Sign in", exact=True).click()
 
 
 async def check(page: Page) -> None:

@@ -56,7 +56,7 @@ async def test_a_session_that_is_over_says_so_and_goes_on_where_it_was(page: Pag
     await expect(page.get_by_role("status")).to_contain_text("Your session has ended")
     await page.get_by_label("E-mail address").fill("admin@clarion.test")
     await page.get_by_label("Password", exact=True).fill(ADMIN_PASSWORD)
-    await page.get_by_role("button", name="Sign in").click()
+    await page.get_by_role("button", name="Sign in", exact=True).click()
     await expect(page.get_by_role("heading", name="Live feed")).to_be_visible()
 
 

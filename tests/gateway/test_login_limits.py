@@ -8,6 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from clarion.user.v1 import auth_service_pb2 as rpc
+from clarion.user.v1 import sign_in_service_pb2 as sign_in
 from gateway.accepting.limits import RateLimit
 from gateway.login_limits import LoginLimits, LoginThrottled, limited
 from mesh import context
@@ -22,6 +23,7 @@ from mesh.testing import free_port
 
 LOGIN = methods_of(rpc.DESCRIPTOR.services_by_name["AuthService"])["/clarion.user.v1.AuthService/Login"]
 REFRESH = methods_of(rpc.DESCRIPTOR.services_by_name["AuthService"])["/clarion.user.v1.AuthService/Refresh"]
+COMPLETE = methods_of(sign_in.DESCRIPTOR.services_by_name["SignInService"])["/clarion.user.v1.SignInService/CompleteSignIn"]
 ADDRESS = RateLimit("login-address", 100, 100)
 
 
@@ -129,6 +131,28 @@ async def test_other_calls_are_left_alone(redis: Redis) -> None:
         return rpc.RefreshResponse()
 
     assert limited(LoginLimits(redis, address=ADDRESS))(REFRESH, handler) is handler
+
+
+async def test_sign_ins_at_an_issuer_are_slowed_down_by_address_and_stand_in_no_ones_way(redis: Redis) -> None:
+    async def refuse(request: object) -> sign_in.CompleteSignInResponse:
+        raise Unauthenticated("the flow is not ours")
+
+    door = Door(redis)
+    serve = limited(door.limits)(COMPLETE, refuse)
+
+    async def complete(flow: str, source: str) -> str:
+        with context.use(CallContext(COMPLETE.full_name, "c", metadata={CLIENT_ADDRESS: source})):
+            try:
+                await serve(sign_in.CompleteSignInRequest(flow=flow, state="s", code="c"))
+            except LoginThrottled:
+                return "throttled"
+            except Unauthenticated:
+                return "refused"
+        return "in"
+
+    answers = Counter(await asyncio.gather(*(complete(f"flow {number}", "192.0.2.1") for number in range(300))))
+    assert answers == {"refused": 100, "throttled": 200}
+    assert await complete("another flow", "198.51.100.1") == "refused"
 
 
 @pytest.mark.parametrize(

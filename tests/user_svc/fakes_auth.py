@@ -62,7 +62,7 @@ class MemorySessions:
         if token is None:
             return Rotation(RotationOutcome.UNKNOWN)
         role, project = self._memory.users[token.user_id].role, self._memory.projects[token.user_id]
-        owner = SessionOwner(token.user_id, project, role, token.family)
+        owner = SessionOwner(token.user_id, project, role, token.family, token.scopes)
         if sha256 in self._memory.used:
             successor = self._memory.refresh_tokens.get(next_sha256)
             if now - self._memory.used[sha256] < REFRESH_GRACE and successor is not None and successor.family == token.family:
@@ -72,7 +72,8 @@ class MemorySessions:
         if token.expire_time <= now:
             return Rotation(RotationOutcome.EXPIRED)
         self._memory.used[sha256] = now
-        self._store(RefreshToken(next_sha256, token.user_id, token.family, now, expire_time))
+        end = expire_time if token.session_end is None else min(expire_time, token.session_end)
+        self._store(RefreshToken(next_sha256, token.user_id, token.family, now, end, token.scopes, token.session_end))
         return Rotation(RotationOutcome.ROTATED, owner)
 
     async def revoke_family_of(self, sha256: bytes) -> None:

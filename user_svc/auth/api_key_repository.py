@@ -16,7 +16,7 @@ from user_svc.auth.errors import MakerGone
 from user_svc.auth.models import SCOPES_OF_ROLE, ApiKey
 from user_svc.auth.revocation_repository import record_revocations, revoke_keys_made_by
 from user_svc.projects.repository import check_project
-from user_svc.tables import api_keys, users
+from user_svc.tables import api_keys, refresh_tokens, users
 from user_svc.users.models import Role
 
 
@@ -80,7 +80,10 @@ async def _lock_maker(connection: AsyncConnection, maker: str, now: datetime) ->
     role = (await connection.execute(person)).scalar_one_or_none()
     if role is None:
         raise MakerGone
-    return SCOPES_OF_ROLE[Role(role)], None
+    # a session may do more than the role, where an issuer's groups say so
+    held = select(refresh_tokens.c.scopes).where(refresh_tokens.c.user_id == maker, refresh_tokens.c.expire_time > now)
+    sessions = (await connection.execute(held.where(refresh_tokens.c.scopes.is_not(None)))).scalars()
+    return SCOPES_OF_ROLE[Role(role)].union(*sessions), None
 
 
 def _family(of: str) -> Select[Any]:

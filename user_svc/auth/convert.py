@@ -15,15 +15,15 @@ _KINDS = {CallerKind.USER: session_pb2.CALLER_KIND_USER, CallerKind.API_KEY: ses
 
 
 def login_to_proto(tokens: Tokens) -> auth_service_pb2.LoginResponse:
-    return auth_service_pb2.LoginResponse(**_fields(tokens))
+    return auth_service_pb2.LoginResponse(**token_fields(tokens))
 
 
 def refresh_to_proto(tokens: Tokens) -> auth_service_pb2.RefreshResponse:
-    return auth_service_pb2.RefreshResponse(**_fields(tokens))
+    return auth_service_pb2.RefreshResponse(**token_fields(tokens))
 
 
 def changed_to_proto(tokens: Tokens) -> auth_service_pb2.ChangePasswordResponse:
-    return auth_service_pb2.ChangePasswordResponse(**_fields(tokens))
+    return auth_service_pb2.ChangePasswordResponse(**token_fields(tokens))
 
 
 def jwk_to_proto(jwk: Mapping[str, Any]) -> auth_service_pb2.Jwk:
@@ -89,7 +89,8 @@ def _domain(index: int, text: str) -> str:
     return domain
 
 
-def _fields(tokens: Tokens) -> dict[str, Any]:
+def token_fields(tokens: Tokens) -> dict[str, Any]:
+    """The fields of each response that carries tokens."""
     return {
         "access_token": tokens.access_token,
         "token_type": "Bearer",

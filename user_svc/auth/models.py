@@ -61,23 +61,29 @@ class Login:
 
 @dataclass(frozen=True, slots=True)
 class SessionOwner:
-    """Whom new tokens are for."""
+    """Whom new tokens are for. `scopes` are what the session may do, None where it is what the role may."""
 
     user_id: str
     project: str
     role: Role
     session_id: str
+    scopes: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RefreshToken:
-    """A refresh token as it is kept: its hash. A `family` is all that came from one login."""
+    """A refresh token as it is kept: its hash. A `family` is all that came from one login.
+
+    `scopes` are those of its session, None where the person's role says it. No token outlives `session_end`, where there is one.
+    """
 
     sha256: bytes
     user_id: str
     family: str
     create_time: datetime
     expire_time: datetime
+    scopes: tuple[str, ...] | None = None
+    session_end: datetime | None = None
 
 
 class RotationOutcome(StrEnum):

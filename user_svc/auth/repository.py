@@ -80,7 +80,8 @@ class SessionRepository:
             row = (await connection.execute(statement)).one_or_none()
             if row is None:
                 return Rotation(RotationOutcome.UNKNOWN)
-            owner = SessionOwner(row.user_id, row.project, Role(row.role), row.family)
+            scopes = None if row.scopes is None else tuple(row.scopes)
+            owner = SessionOwner(row.user_id, row.project, Role(row.role), row.family, scopes)
             if row.use_time is not None:
                 if now - row.use_time < REFRESH_GRACE and await _is_of_family(connection, next_sha256, row.family):
                     return Rotation(RotationOutcome.ROTATED, owner)
@@ -90,7 +91,8 @@ class SessionRepository:
                 return Rotation(RotationOutcome.EXPIRED)
             used = update(refresh_tokens).where(refresh_tokens.c.token_sha256 == sha256).values(use_time=now)
             await connection.execute(used)
-            await _store(connection, RefreshToken(next_sha256, row.user_id, row.family, now, expire_time))
+            end = expire_time if row.session_end is None else min(expire_time, row.session_end)
+            await _store(connection, RefreshToken(next_sha256, row.user_id, row.family, now, end, scopes, row.session_end))
         return Rotation(RotationOutcome.ROTATED, owner)
 
     async def revoke_family_of(self, sha256: bytes) -> None:
@@ -191,6 +193,8 @@ async def _store(connection: AsyncConnection, token: RefreshToken) -> None:
         family=token.family,
         create_time=token.create_time,
         expire_time=token.expire_time,
+        scopes=None if token.scopes is None else list(token.scopes),
+        session_end=token.session_end,
     )
     await connection.execute(statement)
 

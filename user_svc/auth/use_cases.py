@@ -3,7 +3,8 @@
 import hashlib
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -46,7 +47,7 @@ class SessionStore(Protocol):
         """Marks a token used and stores the next of its family, both or none. A token used before revokes its whole family.
 
         Within REFRESH_GRACE of its use it is ROTATED again, and nothing is stored, where the next one is the one that it was given then.
-        Like `add_refresh_token`, forgets what has expired.
+        Like `add_refresh_token`, forgets what has expired. The next one has its scopes, and ends no later than its session.
         """
 
     async def revoke_family_of(self, sha256: bytes) -> None: ...
@@ -90,6 +91,18 @@ class Sessions:
         if not await self._store.add_refresh_token(token):
             raise LoginFailed
         return await self._tokens(SessionOwner(login.user_id, login.project, login.role, token.family), secret)
+
+    async def open_session(self, user_id: str, scopes: Collection[str], life: timedelta) -> Tokens:
+        """A session for whom an issuer has named: it may do this much, and ends after `life`. Raises LoginFailed for who is gone."""
+        login = await self._store.find_login_by_id(user_id)
+        if login is None:
+            raise LoginFailed
+        secret, token = self._new_session(login)
+        end, kept = token.create_time + life, tuple(sorted(scopes))
+        token = replace(token, expire_time=min(token.expire_time, end), scopes=kept, session_end=end)
+        if not await self._store.add_refresh_token(token):
+            raise LoginFailed
+        return await self._tokens(SessionOwner(login.user_id, login.project, login.role, token.family, kept), secret)
 
     async def change_password(self, caller: Caller, current: str, new: str) -> Tokens:
         """A new password, and a session in place of all others. Raises PersonNeeded, WrongPassword, InvalidArgument or TooManyLogins."""
@@ -156,7 +169,7 @@ class Sessions:
             "jti": ids.new_id(),
             # The session of OpenID Connect Back-Channel Logout 1.0: what a log-out ends.
             "sid": owner.session_id,
-            "scope": " ".join(sorted(SCOPES_OF_ROLE[owner.role])),
+            "scope": " ".join(sorted(SCOPES_OF_ROLE[owner.role] if owner.scopes is None else owner.scopes)),
             "role": owner.role.value,
             "project": owner.project,
         }

@@ -1,6 +1,9 @@
 import { useSignal } from "@preact/signals";
-import { signIn, signInByKey, type ApiError } from "../api";
+import { useEffect } from "preact/hooks";
+import { comeBack, issuers, signIn, signInAt, signInByKey, type ApiError } from "../api";
+import type { Issuer } from "../api-types";
 import { asApiError } from "../parts/basics";
+import { COME_BACK, navigate, path, query } from "../router";
 import { ended } from "../session";
 import { words } from "../words";
 
@@ -10,19 +13,39 @@ export function SignIn() {
   const byKey = useSignal(false);
   const busy = useSignal(false);
   const error = useSignal<string>("");
+  const offered = useSignal<readonly Issuer[]>([]);
+  const comingBack = path.value === COME_BACK && query.value.size > 0;
 
-  const submit = async (form: HTMLFormElement) => {
-    const field = (name: string) => String(new FormData(form).get(name) ?? "").trim();
+  const attempt = async (what: () => Promise<void>, say: (problem: ApiError) => string) => {
     busy.value = true;
     error.value = "";
     try {
-      if (byKey.value) await signInByKey(field("key"));
-      else await signIn(field("email"), String(new FormData(form).get("password") ?? ""), field("project"));
+      await what();
     } catch (problem) {
-      error.value = wordsFor(asApiError(problem), byKey.value);
+      error.value = say(asApiError(problem));
     } finally {
       busy.value = false;
     }
+  };
+
+  useEffect(() => {
+    // without issuers, or while they can't be listed, the form is there all the same
+    issuers().then((found) => (offered.value = found), () => undefined);
+    if (!comingBack) return;
+    const brought = query.value;
+    navigate(COME_BACK, { replace: true }); // a code does not stay in the address
+    void attempt(() => comeBack(brought), (problem) => problem.message);
+  }, []);
+
+  const submit = async (form: HTMLFormElement) => {
+    const field = (name: string) => String(new FormData(form).get(name) ?? "").trim();
+    const enter = () =>
+      byKey.value ? signInByKey(field("key")) : signIn(field("email"), String(new FormData(form).get("password") ?? ""), field("project"));
+    await attempt(enter, (problem) => wordsFor(problem, byKey.value));
+  };
+  const goTo = (issuer: string) => {
+    const to = path.value === COME_BACK ? "/notifications" : path.value + window.location.search;
+    void attempt(() => signInAt(issuer, to), (problem) => problem.message);
   };
 
   return (
@@ -73,6 +96,11 @@ export function SignIn() {
         <button type="submit" class="primary" disabled={busy.value}>
           {busy.value ? say.busy : say.submit}
         </button>
+        {offered.value.map((issuer) => (
+          <button key={issuer.id} type="button" disabled={busy.value} onClick={() => goTo(issuer.id ?? "")}>
+            {say.at(issuer.title ?? "")}
+          </button>
+        ))}
       </form>
     </main>
   );

@@ -14,6 +14,7 @@ from clarion_client.models import (
     ApiKey,
     BatchSendNotificationsResponse,
     BatchUpsertUsersResponse,
+    BeginSignInResponse,
     Brand,
     Breaker,
     BreakerForce,
@@ -22,6 +23,7 @@ from clarion_client.models import (
     Category,
     ChangePasswordResponse,
     Channel,
+    CompleteSignInResponse,
     Content,
     CreateApiKeyResponse,
     CreatePreferenceLinkResponse,
@@ -45,6 +47,7 @@ from clarion_client.models import (
     ListBreakersResponse,
     ListChangesResponse,
     ListDevicesResponse,
+    ListIssuersResponse,
     ListSessionsResponse,
     LoginResponse,
     Me,
@@ -1183,6 +1186,41 @@ class AsyncProjects(AsyncResource):
         page_size: Most entries of a page, 1 to 200. 0 means 50.
         """
         return self._pages(api.LIST_PROJECTS, v.body_of(page_size=page_size), "projects", v.message(lambda: Project), timeout_s)
+
+
+class AsyncSignIns(AsyncResource):
+    """Signs people in at an issuer of OpenID Connect that the operator has set up, in place of a password here."""
+
+    async def begin_sign_in(self, *, issuer: str, timeout_s: float | None = None) -> BeginSignInResponse:
+        """Answers where to send the browser. UNAVAILABLE while the issuer does not answer.
+
+        issuer: The issuer's id.
+        """
+        return await self._unary(
+            api.BEGIN_SIGN_IN, v.body_of(issuer=issuer), lambda answer: v.decode(BeginSignInResponse, answer), timeout_s
+        )
+
+    async def complete_sign_in(
+        self, *, flow: str, state: str, code: str, iss: str | None = None, timeout_s: float | None = None
+    ) -> CompleteSignInResponse:
+        """Takes what the browser has brought back from the issuer, once and within 15 minutes, and opens a session. What the session
+        may do follows from the person's groups at the issuer. UNAUTHENTICATED names the rule that was broken.
+
+        flow: The flow of BeginSignIn.
+        state: The `state` of the address that the issuer has sent the browser to.
+        code: Its `code`.
+        iss: Its `iss`, where there is one (RFC 9207).
+        """
+        return await self._unary(
+            api.COMPLETE_SIGN_IN,
+            v.body_of(flow=flow, state=state, code=code, iss=iss),
+            lambda answer: v.decode(CompleteSignInResponse, answer),
+            timeout_s,
+        )
+
+    async def list_issuers(self, *, timeout_s: float | None = None) -> ListIssuersResponse:
+        """Reads at which issuers people can sign in, in the operator's order."""
+        return await self._unary(api.LIST_ISSUERS, v.body_of(), lambda answer: v.decode(ListIssuersResponse, answer), timeout_s)
 
 
 class AsyncUsers(AsyncResource):

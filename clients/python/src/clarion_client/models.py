@@ -416,6 +416,16 @@ class BatchUpsertUsersResponse:
 
 
 @dataclass(frozen=True)
+class BeginSignInResponse:
+    """Answers BeginSignIn."""
+
+    authorization_url: str = stored(default="", metadata={"read": v.same})
+    """Where to send the browser."""
+    flow: str = stored(default="", metadata={"read": v.same})
+    """What the same browser keeps, and shows to no one else, until it is back."""
+
+
+@dataclass(frozen=True)
 class Brand:
     """How a project looks on the pages that people open from its mails."""
 
@@ -581,6 +591,22 @@ class ChangeEmailResponse:
 @dataclass(frozen=True)
 class ChangePasswordResponse:
     """Answers ChangePassword with the new session."""
+
+    access_token: str = stored(default="", metadata={"read": v.same})
+    """JWT (EdDSA) for the Authorization header."""
+    token_type: str = stored(default="", metadata={"read": v.same})
+    """Always "Bearer"."""
+    expires_in: int = stored(default=0, metadata={"read": v.integer})
+    """Seconds until the access token expires."""
+    refresh_token: str = stored(default="", metadata={"read": v.same})
+    """Opaque token for Refresh."""
+    user_id: str = stored(default="", metadata={"read": v.same})
+    """The person."""
+
+
+@dataclass(frozen=True)
+class CompleteSignInResponse:
+    """Answers CompleteSignIn."""
 
     access_token: str = stored(default="", metadata={"read": v.same})
     """JWT (EdDSA) for the Authorization header."""
@@ -988,6 +1014,16 @@ class GetJwksResponse:
 
 
 @dataclass(frozen=True)
+class Issuer:
+    """One at which people can sign in."""
+
+    id: str = stored(default="", metadata={"read": v.same})
+    """Its name in requests."""
+    title: str = stored(default="", metadata={"read": v.same})
+    """Its name for people."""
+
+
+@dataclass(frozen=True)
 class Jwk:
     """A public Ed25519 key (RFC 8037)."""
 
@@ -1057,6 +1093,14 @@ class ListDevicesResponse:
 
     devices: tuple[Device, ...] = stored(default=(), metadata={"read": v.many(v.message(lambda: Device))})
     """All devices of the person (at most 50, and as many removed ones), newest first."""
+
+
+@dataclass(frozen=True)
+class ListIssuersResponse:
+    """Answers ListIssuers."""
+
+    issuers: tuple[Issuer, ...] = stored(default=(), metadata={"read": v.many(v.message(lambda: Issuer))})
+    """The issuers; none where the operator has set up none."""
 
 
 @dataclass(frozen=True)
