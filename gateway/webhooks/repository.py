@@ -18,7 +18,7 @@ INSERT INTO webhook_endpoints (
     id, project, url, description, statuses, channel, template, category, metadata, user_id, state, sealed_secret, position, create_time,
     update_time
 )
-SELECT e.id, e.project, $3, $4, $5, $6, $7, $8, CAST($9 AS jsonb), $10, {EndpointState.ENABLED:d}, $11, {LAST}, now(), now()
+SELECT e.id, e.project, $3, $4, $5, $6, $7, $8, CAST($9 AS jsonb), $10, $11, $12, {LAST}, now(), now()
 FROM (SELECT $1::uuid AS id, $2::text AS project) e
 WHERE (SELECT count(*) FROM webhook_endpoints WHERE project = $2) < {MAX_ENDPOINTS}
 RETURNING id
@@ -89,8 +89,19 @@ class EndpointRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def add(self, identifier: UUID, project: str, url: str, *, description: str, selection: Selection, sealed_secret: bytes) -> bool:
-        values = [description, *_columns_of(selection), sealed_secret]
+    async def add(
+        self,
+        identifier: UUID,
+        project: str,
+        url: str,
+        *,
+        description: str,
+        selection: Selection,
+        sealed_secret: bytes,
+        disabled: bool = False,
+    ) -> bool:
+        state = EndpointState.DISABLED if disabled else EndpointState.ENABLED
+        values = [description, *_columns_of(selection), state.value, sealed_secret]
         async with self._database.driver() as driver, driver.transaction():
             await driver.execute(_LOCK, project)
             return bool(await driver.fetch(_ADD, identifier, project, url, *values))

@@ -17,7 +17,7 @@ class WebhookServicer(WebhookServiceServicer):
     async def CreateWebhookEndpoint(self, request: rpc.CreateWebhookEndpointRequest, context: object) -> rpc.CreateWebhookEndpointResponse:
         given = request.webhook_endpoint
         endpoint, secret = await self._desk.create(
-            current().caller, given.url, description_of(given), selection_of(given), person=given.user_id
+            current().caller, given.url, description_of(given), selection_of(given), person=given.user_id, disabled=given.disabled
         )
         return rpc.CreateWebhookEndpointResponse(webhook_endpoint=endpoint_message(endpoint), secret=secret)
 

@@ -29,7 +29,17 @@ _LOOK_EVERY_S, _TEST_S = 0.1, 25.0
 class EndpointStore(Protocol):
     """Where endpoints and deliveries are kept."""
 
-    async def add(self, identifier: UUID, project: str, url: str, *, description: str, selection: Selection, sealed_secret: bytes) -> bool:
+    async def add(
+        self,
+        identifier: UUID,
+        project: str,
+        url: str,
+        *,
+        description: str,
+        selection: Selection,
+        sealed_secret: bytes,
+        disabled: bool = False,
+    ) -> bool:
         """False when the project has as many as it may have."""
 
     async def find(self, project: str, identifier: UUID) -> Endpoint | None: ...
@@ -71,7 +81,9 @@ class WebhookDesk:
         self._allow_http = allow_http
         self._sleep = sleep
 
-    async def create(self, caller: Caller, url: str, description: str, selection: Selection, *, person: str) -> tuple[Endpoint, str]:
+    async def create(
+        self, caller: Caller, url: str, description: str, selection: Selection, *, person: str, disabled: bool
+    ) -> tuple[Endpoint, str]:
         """The endpoint and its secret. Raises InvalidArgument, TooManyEndpoints or Unavailable."""
         if not url:
             raise InvalidArgument.of("webhook_endpoint.url", "is required")
@@ -80,7 +92,10 @@ class WebhookDesk:
             selection = selection._replace(user_id=await self._person(caller, person))
         identifier, secret = new_uuid(), new_secret()
         sealed = self._sealer.seal(secret.encode(), str(identifier))
-        if not await self._store.add(identifier, caller.project, url, description=description, selection=selection, sealed_secret=sealed):
+        added = await self._store.add(
+            identifier, caller.project, url, description=description, selection=selection, sealed_secret=sealed, disabled=disabled
+        )
+        if not added:
             raise TooManyEndpoints
         return await self._existing(caller, identifier), secret
 

@@ -80,5 +80,6 @@ async def test_the_lines_of_readme_banner_and_guides_work_as_written(tmp_path: P
     assert '"cancelled"' in guides["schedule-and-cancel"]
     assert "2 accepted, 1 failed" in guides["bulk"]
     assert guides["bulk"].count('{"result":') == 3
+    assert '"disabled":true' in guides["follow-changes"]
     assert "TEMPLATE_NOT_FOUND" in guides["errors-and-repeats"]
     assert "failed" in guides["dead-letters"]

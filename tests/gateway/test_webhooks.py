@@ -22,6 +22,7 @@ from gateway.webhooks.models import (
     FAILING_AFTER,
     MAX_ENDPOINTS,
     Attempt,
+    Changes,
     Delivery,
     DeliveryState,
     Endpoint,
@@ -206,6 +207,17 @@ async def endpoint_of(database: Database) -> UUID:
         identifier, FIRST_PROJECT, "https://example.com", description="", selection=Selection(), sealed_secret=sealed
     )
     return identifier
+
+
+async def test_an_endpoint_that_is_made_disabled_is_disabled(database: Database) -> None:
+    """And gets what comes after it was enabled, as one that was disabled later."""
+    identifier, endpoints = uuid4(), EndpointRepository(database)
+    assert await endpoints.add(
+        identifier, FIRST_PROJECT, "https://example.com", description="", selection=Selection(), sealed_secret=b"s", disabled=True
+    )
+    assert (await found(database, identifier)).state is EndpointState.DISABLED
+    await endpoints.update(FIRST_PROJECT, identifier, Changes(disabled=False))
+    assert (await found(database, identifier)).state is EndpointState.ENABLED
 
 
 async def test_a_project_has_no_more_endpoints_than_it_may_when_many_are_made_at_once(database: Database) -> None:
