@@ -19,6 +19,7 @@ from transcoding.errors import Rendered
 
 # 200 categories on two channels, each twice: as shown and as chosen.
 _MOST_BODY = 128 * 1024
+_MOST_FIELDS = 2000
 _SAVED = b"saved"
 # A form that the page did not make may name anything.
 _CATEGORY = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
@@ -66,7 +67,7 @@ class PreferencePage:
 
     async def _save(self, token: str, receive: Receive, send: Send) -> None:
         body = await read_body(receive, _MOST_BODY)
-        if body is None:
+        if body is None or body.count(b"&") >= _MOST_FIELDS:
             await send_response(send, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, [], b"")
             return
         try:
@@ -84,7 +85,7 @@ class PreferencePage:
 
 def _choices(body: bytes) -> Choices:
     """What a form holds: `shown` and `want` are like "news:email"; one that was shown and is not wanted was unticked."""
-    form = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=2000)
+    form = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True)
     want, wanted = set(form.get("want", ())), {}
     for name in form.get("shown", ()):
         category, _, channel = name.rpartition(":")

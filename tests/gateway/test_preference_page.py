@@ -1,0 +1,81 @@
+"""The page at /preferences/ as an application of its own: what it makes of forms that no page has made."""
+
+from http import HTTPStatus
+from typing import Any
+
+import pytest
+
+from gateway.preference_page.models import Brand, Choices, Page
+from gateway.preference_page.page import PreferencePage
+from mesh.errors import ServiceError
+from transcoding.asgi import Receive, Scope, Send
+from transcoding.errors import Rendered
+
+PAGE = Page("en", "UTC", Brand("Books", "", "", ""), (), None)
+
+
+class FakePages:
+    """One page, and what was saved on it."""
+
+    def __init__(self) -> None:
+        self.saved: list[Choices] = []
+
+    async def describe(self, token: str) -> Page:
+        return PAGE
+
+    async def save(self, token: str, choices: Choices) -> Page:
+        self.saved.append(choices)
+        return PAGE
+
+
+class Nothing:
+    """The edge behind the page, which gets none of these requests."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        raise AssertionError(scope["path"])
+
+    def refusal(self, error: ServiceError) -> Rendered:
+        raise AssertionError(error)
+
+
+async def post(pages: FakePages, body: bytes) -> int:
+    """The status of the answer to a form."""
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body}
+
+    async def send(event: Any) -> None:
+        sent.append(event)
+
+    scope = {"type": "http", "method": "POST", "path": "/preferences/token", "query_string": b"", "headers": []}
+    await PreferencePage(Nothing(), pages)(scope, receive, send)
+    return int(sent[0]["status"])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"\xff\xfe\x00",
+        b"%ff=%00&%zz&===",
+        b'{"refuse_mail": 1}',
+        b";" * 5000,
+        b"shown=news%3Aemail&" * 2,
+        b"shown=%3Aemail&shown=a:sms&shown=\xc3\xa4:push",
+        b"want=news:email",
+    ],
+)
+async def test_a_form_that_chooses_nothing_of_the_page_is_no_error(body: bytes) -> None:
+    pages = FakePages()
+    assert await post(pages, body) == HTTPStatus.SEE_OTHER
+    assert [(set(choices.wanted) - {("news", "email")}, choices.quiet_hours, choices.refuse_mail) for choices in pages.saved] == [
+        (set(), None, False)
+    ]
+
+
+@pytest.mark.parametrize("body", [b"&" * 2000, b"shown=a:email&" * 3000, b"x" * (128 * 1024 + 1)])
+async def test_a_form_that_is_too_long_is_refused_and_saves_nothing(body: bytes) -> None:
+    pages = FakePages()
+    assert await post(pages, body) == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    assert pages.saved == []
