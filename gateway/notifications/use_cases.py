@@ -143,15 +143,21 @@ class Notifications:
         return found
 
     async def skip_wait(self, caller: Caller, identifier: str) -> Notification:
-        """Sends a test's notification that waits for its time. Raises NotificationNotFound, NotATest or NotWaiting."""
+        """Sends a test's notification that waits for its time; one that is due already, as after the same call, goes out anyhow.
+
+        Raises NotificationNotFound, NotATest or NotWaiting.
+        """
         key, reach = _id_of(identifier), _changeable(caller)
         found = await self._existing(key, reach)
         if not found.test:
             raise NotATest
-        if not await self._store.skip_wait(key):
+        skipped = await self._store.skip_wait(key)
+        # read again, since another call may have come first
+        found = await self._existing(key, reach)
+        if not skipped and found.status is not Status.SCHEDULED:
             raise NotWaiting(found.shown_status.name.lower())
         self._watchers.notify([key])
-        return await self._existing(key, reach)
+        return found
 
     def _note(self, cancelled: Unsent) -> None:
         self._budget.give_back([cancelled])

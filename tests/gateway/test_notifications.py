@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql
 from clarion.delivery.v1 import delivery_pb2
 from gateway.accepting.models import Row
 from gateway.accepting.notification_writer import NotificationWriter
-from gateway.notifications.errors import NotificationNotFound, TooLateToCancel
+from gateway.notifications.errors import NotificationNotFound, NotWaiting, TooLateToCancel
 from gateway.notifications.models import CANCELLABLE, Channel, Entry, Filters, Outcome, Status
 from gateway.notifications.repository import NotificationRepository, page_query
 from gateway.notifications.use_cases import Notifications
@@ -268,6 +268,26 @@ async def test_a_scheduled_notification_can_be_cancelled_twice(database: Databas
         assert (await notifications.cancel(OPERATOR, str(row.id))).status is Status.CANCELLED
     found = await notifications.get(OPERATOR, str(row.id))
     assert [entry.status for entry in found.timeline] == [Status.SCHEDULED, Status.CANCELLED]
+
+
+async def test_a_wait_can_be_skipped_twice_and_once_more_when_another_call_has_just_done_it(
+    database: Database, notifications: Notifications
+) -> None:
+    later = datetime.now(UTC) + timedelta(hours=1)
+    row = make_row(status=Status.SCHEDULED, send_at=later, dispatch_at=later, test=True)
+    await store(database, row)
+    answers = await asyncio.gather(*(notifications.skip_wait(OPERATOR, str(row.id)) for _ in range(4)))
+    assert [found.status for found in answers] == [Status.SCHEDULED] * 4
+    assert (await notifications.skip_wait(OPERATOR, str(row.id))).id == row.id
+
+
+async def test_the_wait_of_one_that_was_cancelled_is_not_skipped(database: Database, notifications: Notifications) -> None:
+    later = datetime.now(UTC) + timedelta(hours=1)
+    row = make_row(status=Status.SCHEDULED, send_at=later, dispatch_at=later, test=True)
+    await store(database, row)
+    await notifications.cancel(OPERATOR, str(row.id))
+    with pytest.raises(NotWaiting, match="it is cancelled"):
+        await notifications.skip_wait(OPERATOR, str(row.id))
 
 
 ON_THE_BUS = sorted(CANCELLABLE - {Status.SCHEDULED})
