@@ -241,6 +241,7 @@ async def test_a_brand_is_empty_until_it_is_set(database: Database, clock: Clock
         ("logo", "data:image/png;base64,R0lGODlhAQABAAAAACw=", "no png picture"),
         ("logo", "data:image/gif;base64,R0lGODlhA", "base64"),
         ("name", "a\nb", "line breaks"),
+        ("name", " \u00a0 ", "must not be blank"),
     ],
 )
 def test_a_brand_that_people_could_not_read_is_refused(field: str, value: str, words: str) -> None:

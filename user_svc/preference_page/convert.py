@@ -39,6 +39,8 @@ def brand_change_from_proto(request: rpc.UpdateBrandRequest) -> Callable[[Brand]
     given = request.brand
     fields = masked_fields(request.update_mask, given, _FIELDS)
     check_text("brand.name", given.name)
+    if given.name.isspace():
+        raise InvalidArgument.of("brand.name", "must not be blank; empty stands for the project's name")
     if given.color and (contrast := _contrast_with_white(given.color)) < _LEAST_CONTRAST:
         ratio = f"{floor(contrast * 10) / 10} to 1"
         raise InvalidArgument.of(
