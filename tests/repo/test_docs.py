@@ -18,6 +18,8 @@ PACKAGES = (
 PATH = re.compile(rf"`((?:{PACKAGES})/[\w./*<>-]*)`")
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 TARGET = re.compile(r"(?:^|`)make ([a-z][a-z-]*)", re.MULTILINE)
+CURL = re.compile(r"^curl (?:.*\\\n|'[^']*'|[^\n'])*$", re.MULTILINE)
+INSTALL = re.compile(r"pip install [^`\n]*clients/python[^`\n]*")
 
 
 def paths(text: str) -> Iterator[str]:
@@ -43,6 +45,16 @@ def test_a_link_inside_the_repository_leads_somewhere(document: Path) -> None:
 def test_a_make_target_that_a_document_names_exists(document: Path) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
     assert [target for target in TARGET.findall(document.read_text()) if target not in targets] == []
+
+
+def test_a_curl_line_with_a_body_says_that_it_is_json(document: Path) -> None:
+    """`-d` alone makes a form of it, which is refused with 415."""
+    lines = CURL.findall(document.read_text())
+    assert [line for line in lines if re.search(r" (-d|--data\S*) ", line) and "content-type:" not in line.lower()] == []
+
+
+def test_what_installs_the_command_line_names_its_extra(document: Path) -> None:
+    assert [line for line in INSTALL.findall(document.read_text()) if "clients/python[cli]" not in line] == []
 
 
 def test_the_table_of_settings_is_what_the_code_reads() -> None:
