@@ -9,6 +9,7 @@ import grpc.aio
 from google.protobuf.descriptor import ServiceDescriptor
 
 from clarion.notification.v1 import (
+    activity_service_pb2,
     change_service_pb2,
     dead_letter_service_pb2,
     notification_service_pb2,
@@ -42,6 +43,9 @@ from gateway.accepting.models import Row
 from gateway.accepting.notification_writer import NotificationWriter
 from gateway.accepting.rendered_texts import RenderedTexts
 from gateway.accepting.use_cases import Sender
+from gateway.activity.repository import ActivityRepository
+from gateway.activity.servicer import ActivityServicer
+from gateway.activity.use_cases import ActivityDesk
 from gateway.breakers.repository import BreakerRepository
 from gateway.breakers.servicer import BreakerServicer
 from gateway.breakers.use_cases import Breakers
@@ -137,6 +141,7 @@ CHANGE_SERVICE = change_service_pb2.DESCRIPTOR.services_by_name["ChangeService"]
 DEAD_LETTER_SERVICE = dead_letter_service_pb2.DESCRIPTOR.services_by_name["DeadLetterService"]
 PERSONAL_DATA_SERVICE = personal_data_service_pb2.DESCRIPTOR.services_by_name["PersonalDataService"]
 SAGA_SERVICE = saga_service_pb2.DESCRIPTOR.services_by_name["SagaService"]
+ACTIVITY_SERVICE = activity_service_pb2.DESCRIPTOR.services_by_name["ActivityService"]
 BREAKER_SERVICE = breaker_service_pb2.DESCRIPTOR.services_by_name["BreakerService"]
 USER_SERVICE = user_service_pb2.DESCRIPTOR.services_by_name["UserService"]
 POLICY_SERVICE = policy_service_pb2.DESCRIPTOR.services_by_name["PolicyService"]
@@ -303,6 +308,7 @@ async def _wire(stack: AsyncExitStack, settings: Settings, parts: _Parts) -> tup
     changes.start()
     notifications = Notifications(store, parts.cancellation, watchers, parts.budget, parts.captures, people=users)
     desk = _open_desk(stack, settings, parts, relay=relay, users=users)
+    breakers = Breakers(BreakerRepository(parts.breakers))
     dispatcher = Dispatcher(server_chain(parts.authenticator, Door.PUBLIC))
     servicers = {
         NOTIFICATION_SERVICE: NotificationServicer(
@@ -312,7 +318,8 @@ async def _wire(stack: AsyncExitStack, settings: Settings, parts: _Parts) -> tup
         WEBHOOK_SERVICE: _open_webhook_desk(settings, endpoints, users),
         DEAD_LETTER_SERVICE: desk,
         PERSONAL_DATA_SERVICE: _open_export(parts, store, users),
-        BREAKER_SERVICE: BreakerServicer(Breakers(BreakerRepository(parts.breakers))),
+        BREAKER_SERVICE: BreakerServicer(breakers),
+        ACTIVITY_SERVICE: ActivityServicer(ActivityDesk(ActivityRepository(parts.database), breakers, now=parts.clock.now)),
     }
     for service, servicer in servicers.items():
         dispatcher.add(service, servicer)
@@ -332,8 +339,9 @@ def _add_remotes(dispatcher: Dispatcher, parts: _Parts) -> None:
 
 def _start_maintenance(stack: AsyncExitStack, settings: Settings, parts: _Parts, clean: Sequence[Callable[[], Awaitable[int]]]) -> None:
     retention_days = settings.accept.retention_days
-    forget_facts = partial(FactRepository(parts.database).clean, older_than_s=retention_days * 86_400.0)
-    maintenance = Maintenance(parts.database, [*clean, forget_facts], retention_days=retention_days)
+    kept = FactRepository(parts.database), ActivityRepository(parts.database)
+    forget = [partial(one.clean, older_than_s=retention_days * 86_400.0) for one in kept]
+    maintenance = Maintenance(parts.database, [*clean, *forget], retention_days=retention_days)
     stack.push_async_callback(maintenance.close)
     maintenance.start()
 

@@ -99,6 +99,22 @@ change_batches = Table(
 # One row: the snapshot of the last batch, and the greatest `seq` in one.
 change_horizon = Table("change_horizon", metadata, Column("snapshot", Text, nullable=False), Column("seq", BigInteger, nullable=False))
 
+# How often what happened: by the minute (`span_s` 60) and later by the hour. `bucket` is the range of a latency, -1 for what has none.
+activity = Table(
+    "activity",
+    metadata,
+    Column("project", Text(collation="C"), primary_key=True),
+    Column("test", Boolean, primary_key=True),
+    Column("span_s", Integer, primary_key=True),
+    Column("time", _TIME, primary_key=True),
+    Column("channel", SmallInteger, primary_key=True),
+    Column("template", Text(collation="C"), primary_key=True),
+    Column("status", SmallInteger, primary_key=True),
+    Column("fact", SmallInteger, primary_key=True),
+    Column("bucket", SmallInteger, primary_key=True),
+    Column("count", BigInteger, nullable=False),
+)
+
 # `digest` is SHA-256 of caller, method and key; `response` is a packed Acceptance.
 idempotency_records = Table(
     "idempotency_records",

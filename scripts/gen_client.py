@@ -34,6 +34,7 @@ RESOURCES = {
     "DeadLetterService": ("dead_letters", "DeadLetters", "DeadLetter"),
     "AuthService": ("auth", "Auth", ""),
     "SignInService": ("sign_ins", "SignIns", ""),
+    "ActivityService": ("activity", "ActivityCounters", "Activity"),
     "BreakerService": ("breakers", "Breakers", "Breaker"),
     "SagaService": ("sagas", "Sagas", "Saga"),
     "ChangeService": ("changes", "Changes", "Change"),

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gateway.app import CHANGE_SERVICE, POLICY_SERVICE, PROJECT_SERVICE, WEBHOOK_SERVICE
+from gateway.app import ACTIVITY_SERVICE, CHANGE_SERVICE, POLICY_SERVICE, PROJECT_SERVICE, WEBHOOK_SERVICE
 from scripts.lint_openapi import SERVICES, document
 
 TARGET = Path(__file__).resolve().parent.parent / "console" / "src" / "api-types.ts"
@@ -23,7 +23,9 @@ _REF = "#/components/schemas/"
 
 def render() -> str:
     """Write the types down."""
-    schemas = json.loads(document((*SERVICES, CHANGE_SERVICE, POLICY_SERVICE, PROJECT_SERVICE, WEBHOOK_SERVICE)))["components"]["schemas"]
+    schemas = json.loads(document((*SERVICES, ACTIVITY_SERVICE, CHANGE_SERVICE, POLICY_SERVICE, PROJECT_SERVICE, WEBHOOK_SERVICE)))[
+        "components"
+    ]["schemas"]
     used = _used(schemas)
     return _HEAD + "".join(_declaration(name, schema) for name, schema in schemas.items() if name in used)
 

@@ -82,6 +82,8 @@ _COMMANDS = {
     "ListNotifications": "clarion notifications list --status failed --metadata order=17",
     "CancelNotification": "clarion notifications cancel {id}",
     "WatchNotification": "clarion watch {id}",
+    "GetActivity": "clarion overview",
+    "ListProblems": "clarion problems",
     "ListBreakers": "clarion breakers list",
     "ForceBreaker": "clarion breakers force smtp open",
     "ListTemplates": "clarion templates list",

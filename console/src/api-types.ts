@@ -1,5 +1,24 @@
 // Written by scripts/gen_console.py from the OpenAPI document; do not edit.
 
+export interface ActivityCounts {
+  accepted?: string;
+  sent?: string;
+  failed?: string;
+  skipped?: string;
+  expired?: string;
+  cancelled?: string;
+  delivered?: string;
+  bounced?: string;
+  complained?: string;
+  opened?: string;
+}
+
+export interface ActivityPoint {
+  start_time?: string;
+  counts?: ActivityCounts;
+  latency?: Latency;
+}
+
 export interface BeginSignInResponse {
   authorization_url?: string;
   flow?: string;
@@ -182,9 +201,27 @@ export interface Finding {
   description?: string;
 }
 
+export interface GetActivityResponse {
+  start_time?: string;
+  end_time?: string;
+  step?: string;
+  totals?: ActivityCounts;
+  latency?: Latency;
+  points?: Array<ActivityPoint>;
+  templates?: Array<TemplateActivity>;
+}
+
 export interface Issuer {
   id?: string;
   title?: string;
+}
+
+export interface Latency {
+  p50?: string;
+  p95?: string;
+  p99?: string;
+  within_target?: number;
+  count?: string;
 }
 
 export interface ListBreakersResponse {
@@ -212,6 +249,10 @@ export interface ListIssuersResponse {
 export interface ListNotificationsResponse {
   notifications?: Array<Notification>;
   next_page_token?: string;
+}
+
+export interface ListProblemsResponse {
+  problems?: Array<Problem>;
 }
 
 export interface ListSagasResponse {
@@ -316,6 +357,15 @@ export interface PreviewTemplateResponse {
 
 export type Priority = "normal" | "high";
 
+export interface Problem {
+  reason?: string;
+  severity?: ProblemSeverity;
+  description?: string;
+  next_step?: string;
+}
+
+export type ProblemSeverity = "notice" | "urgent";
+
 export interface QuietHours {
   start?: string;
   end?: string;
@@ -378,6 +428,12 @@ export interface Template {
   latest_version?: number;
   create_time?: string;
   update_time?: string;
+}
+
+export interface TemplateActivity {
+  template?: string;
+  channel?: Channel;
+  counts?: ActivityCounts;
 }
 
 export interface TemplateVersion {

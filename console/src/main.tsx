@@ -9,6 +9,7 @@ import { Inbox } from "./pages/inbox";
 import { List } from "./pages/list";
 import { One } from "./pages/notification";
 import { Operate } from "./pages/operate";
+import { Overview } from "./pages/overview";
 import { People } from "./pages/people";
 import { Person } from "./pages/person";
 import { SignIn } from "./pages/sign-in";
@@ -23,6 +24,7 @@ import { words } from "./words";
 
 // Where to, how it is called, and the scope without which it is not offered.
 const NAVIGATION = [
+  ["/overview", words.overview.title, "notifications:read"],
   ["/notifications", words.notifications, "notifications:read"],
   ["/live", words.live, "notifications:read"],
   ["/dead-letters", words.deadLetters, "deadletters:review"],
@@ -89,6 +91,7 @@ function Page() {
   }, [path.value]);
   if (noun === "" || (noun === "notifications" && !id)) return <List />;
   if (noun === "notifications" && id) return <One id={decoded(id)} />;
+  if (noun === "overview") return <Overview />;
   if (noun === "live") return <Feed />;
   if (noun === "dead-letters") return <DeadLetters id={id ? decoded(id) : undefined} />;
   if (noun === "operate") return id === "webhooks" && further ? <Webhook key={further} id={decoded(further)} /> : <Operate />;

@@ -296,6 +296,31 @@ export const words = {
     sentence: (what: string, done: number, total: number, skipped: number, state: string) =>
       `${done} of ${total} ${what}${skipped ? `, ${skipped} left out` : ""}. ${state}`,
   },
+  overview: {
+    title: "Overview",
+    lead: "How much is sent, what becomes of it, and what is wrong now.",
+    span: "Span of time",
+    spans: { hour: "Hour", day: "Day", week: "Week", month: "30 days" } as Record<string, string>,
+    problems: "What is wrong now",
+    noProblem: "Nothing is: providers are called, nothing waits too long, and no dead letter waits for a decision.",
+    severities: { notice: "To decide.", urgent: "Urgent." } as Record<string, string>,
+    totals: "In total",
+    counts: {
+      accepted: "Accepted", sent: "Sent", failed: "Failed", skipped: "Skipped", expired: "Expired", cancelled: "Cancelled",
+      delivered: "Delivered", bounced: "Bounced", complained: "Unwanted", opened: "Opened",
+    },
+    level: (within: string, half: string, most: string, nearly: string) =>
+      `${within} % were with the provider within 2 seconds (99 % is the aim). Half took up to ${half}, 95 of 100 up to ${most}, 99 of 100 up to ${nearly}.`,
+    overTime: "Over time",
+    chart: (most: number) => `Sent, skipped and failed over time, at most ${most} in one step`,
+    most: (most: number) => `at most ${most.toLocaleString()} in one step`,
+    none: "nothing",
+    nothing: "Nothing was sent in this time",
+    nothingHint: "Send one: POST /v1/notifications, or a test from a template's page.",
+    templates: "By template",
+    template: "Template",
+    channel: "Channel",
+  },
   operateTitle: "Operate",
   operate: {
     lead: "Whether providers are called, what waits for a person, and who is notified of changes.",

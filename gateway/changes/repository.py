@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
+from gateway.activity.repository import count_changes
 from gateway.changes.models import Change, ChangeFilters, Ends, Window
 from gateway.notifications.models import Channel, Fact, Status
 from mesh.stores.database import Database
@@ -43,7 +44,7 @@ stored AS (
 )
 UPDATE change_horizon SET snapshot = pg_current_snapshot(), seq = GREATEST(seq, (SELECT max(seq) FROM fresh))
 WHERE EXISTS (SELECT 1 FROM fresh)
-RETURNING (SELECT count(*) FROM fresh) AS changes
+RETURNING (SELECT array_agg(seq) FROM fresh) AS seqs
 """
 
 _ENDS = """
@@ -101,12 +102,15 @@ class ChangeRepository:
         self._database = database
 
     async def sequence(self) -> int:
-        """Makes what has become visible readable; how many changes that were. 0 where another process is at it."""
+        """Makes what has become visible readable, and counts it; how many changes that were. 0 where another process is at it."""
         async with self._database.driver() as driver, driver.transaction():
             if not (await driver.fetch(_LOCK))[0]["mine"]:
                 return 0
             rows = await driver.fetch(_SEQUENCE)
-            return rows[0]["changes"] if rows else 0
+            if not rows:
+                return 0
+            await count_changes(driver, rows[0]["seqs"])
+            return len(rows[0]["seqs"])
 
     async def ends(self, projects: Sequence[str]) -> list[Ends]:
         """The ends of each project's feed."""

@@ -16,6 +16,7 @@ from devstack.smtp import replies
 from devstack.stack import ANY_PORTS, Stack, open_stack
 from mesh.testing import free_port
 from tests.clients.terminal import Terminal
+from tests.waiting import until_answered
 
 pytestmark = [pytest.mark.system, pytest.mark.asyncio(loop_scope="module")]
 
@@ -416,6 +417,23 @@ async def test_keys_are_made_narrowed_rotated_and_revoked(terminal: Terminal) ->
     assert "revoked" in (await terminal.run("keys", "revoke", key)).said
     gone = await terminal.run("keys", "rotate", key)
     assert (gone.code, f"there is no key {key}" in gone.said) == (2, True)
+
+
+async def test_the_overview_counts_and_says_what_is_wrong(terminal: Terminal, stack: Stack, tmp_path: Path) -> None:
+    await a_template(terminal, tmp_path, "overviewed")
+    user = await a_person(terminal, "overviewed@example.com")
+    sent = await terminal.run("send", "overviewed", "--user", user, "--var", "name=Ada", "--json")
+    await terminal.run("watch", json.loads(sent.said)["id"])
+
+    async def counted() -> bool:
+        shown = await terminal.run("overview", "--template", "overviewed")
+        return "accepted 1   sent 1" in shown.said and "within 2 s" in shown.said
+
+    await until_answered(counted)
+    shown = json.loads((await terminal.run("overview", "--since", "2h", "--json")).said)
+    assert int(shown["totals"]["sent"]) >= 1
+    assert (await terminal.run("overview", "--since", "soon")).code == 2
+    assert (await terminal.run("problems")).code == 0
 
 
 async def test_colour_is_for_terminals_that_want_it(stack: Stack, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from google.protobuf.message_factory import GetMessageClass
 from google.rpc import error_details_pb2, status_pb2
 
 from clarion.notification.v1 import (
+    activity_service_pb2,
     change_service_pb2,
     dead_letter_service_pb2,
     notification_service_pb2,
@@ -47,7 +48,7 @@ pytestmark = [pytest.mark.system, pytest.mark.asyncio(loop_scope="session")]
 _FILES = (
     user_service_pb2, template_service_pb2, notification_service_pb2, dead_letter_service_pb2, saga_service_pb2, auth_service_pb2,
     breaker_service_pb2, partial_service_pb2, project_service_pb2, change_service_pb2, policy_service_pb2, webhook_service_pb2,
-    preference_page_service_pb2, personal_data_service_pb2, sign_in_service_pb2,
+    preference_page_service_pb2, personal_data_service_pb2, sign_in_service_pb2, activity_service_pb2,
 )  # fmt: skip
 METHODS = [
     method
@@ -77,6 +78,8 @@ _OWN: dict[str, dict[str, Any]] = {
     "CreateUser": {"name": "Bob"},
     "BatchUpsertUsers": {"users": [{"external_id": "bobs-own"}]},
     "ListUsers": {},
+    "GetActivity": {},
+    "ListProblems": {},
     "CreateSuppression": {},
     "ListSuppressions": {},
     "CreateTemplate": {"channel": "CHANNEL_EMAIL"},

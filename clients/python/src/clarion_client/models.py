@@ -262,6 +262,18 @@ class Priority(str, enum.Enum):
         return str(self.value)
 
 
+class ProblemSeverity(str, enum.Enum):
+    """Says how soon someone should look."""
+
+    NOTICE = "notice"
+    """Something waits for a decision."""
+    URGENT = "urgent"
+    """Notifications are late, or fail."""
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+
 class Role(str, enum.Enum):
     """Decides what a person's access token may do."""
 
@@ -336,6 +348,44 @@ class WebhookEndpointState(str, enum.Enum):
 
     def __str__(self) -> str:
         return str(self.value)
+
+
+@dataclass(frozen=True)
+class ActivityCounts:
+    """Numbers of notifications. One that fails, is requeued and sent counts as failed and as sent."""
+
+    accepted: int = stored(default=0, metadata={"read": v.integer})
+    """Accepted."""
+    sent: int = stored(default=0, metadata={"read": v.integer})
+    """Taken by a provider."""
+    failed: int = stored(default=0, metadata={"read": v.integer})
+    """Given up."""
+    skipped: int = stored(default=0, metadata={"read": v.integer})
+    """Not sent because their person, an address or a limit did not want it."""
+    expired: int = stored(default=0, metadata={"read": v.integer})
+    """Whose time ran out before they could be sent."""
+    cancelled: int = stored(default=0, metadata={"read": v.integer})
+    """Cancelled by their sender."""
+    delivered: int = stored(default=0, metadata={"read": v.integer})
+    """Known to have arrived."""
+    bounced: int = stored(default=0, metadata={"read": v.integer})
+    """Sent and come back."""
+    complained: int = stored(default=0, metadata={"read": v.integer})
+    """Reported as unwanted."""
+    opened: int = stored(default=0, metadata={"read": v.integer})
+    """Opened, where that is reported."""
+
+
+@dataclass(frozen=True)
+class ActivityPoint:
+    """One part of the span."""
+
+    start_time: datetime | None = stored(default=None, metadata={"read": v.time})
+    """When it begins."""
+    counts: ActivityCounts | None = stored(default=None, metadata={"read": v.message(lambda: ActivityCounts)})
+    """What happened in it."""
+    latency: Latency | None = stored(default=None, metadata={"read": v.message(lambda: Latency)})
+    """Unset where nothing was sent."""
 
 
 @dataclass(frozen=True)
@@ -992,6 +1042,26 @@ class FrequencyLimit:
 
 
 @dataclass(frozen=True)
+class GetActivityResponse:
+    """Answers GetActivity."""
+
+    start_time: datetime | None = stored(default=None, metadata={"read": v.time})
+    """The beginning as it was counted."""
+    end_time: datetime | None = stored(default=None, metadata={"read": v.time})
+    """The end as it was counted."""
+    step: timedelta | None = stored(default=None, metadata={"read": v.duration})
+    """How long each point stands for."""
+    totals: ActivityCounts | None = stored(default=None, metadata={"read": v.message(lambda: ActivityCounts)})
+    """All of the span."""
+    latency: Latency | None = stored(default=None, metadata={"read": v.message(lambda: Latency)})
+    """All of the span; unset where nothing was sent."""
+    points: tuple[ActivityPoint, ...] = stored(default=(), metadata={"read": v.many(v.message(lambda: ActivityPoint))})
+    """The span over time, oldest first, without gaps."""
+    templates: tuple[TemplateActivity, ...] = stored(default=(), metadata={"read": v.many(v.message(lambda: TemplateActivity))})
+    """The templates of which most was accepted or ended, at most 50."""
+
+
+@dataclass(frozen=True)
 class GetCatalogResponse:
     """Answers GetCatalog."""
 
@@ -1056,6 +1126,24 @@ class KeyRestrictions:
 
 
 @dataclass(frozen=True)
+class Latency:
+    """How long notifications took from their acceptance, or from the time that they were scheduled for, until a provider had them.
+    Those that waited because their person wanted it, or that a reviewer sent again, do not count.
+    """
+
+    p50: timedelta | None = stored(default=None, metadata={"read": v.duration})
+    """Half of them took no longer. The three are upper bounds of ranges, off by at most a half."""
+    p95: timedelta | None = stored(default=None, metadata={"read": v.duration})
+    """95 of 100 took no longer."""
+    p99: timedelta | None = stored(default=None, metadata={"read": v.duration})
+    """99 of 100 took no longer."""
+    within_target: float = stored(default=0.0, metadata={"read": float})
+    """The share, 0 to 1, that took at most 2 seconds: the service level, which aims at 0.99."""
+    count: int = stored(default=0, metadata={"read": v.integer})
+    """How many were measured."""
+
+
+@dataclass(frozen=True)
 class LintContentsResponse:
     """Answers LintContents. What CreateVersion would refuse is the call's error."""
 
@@ -1101,6 +1189,14 @@ class ListIssuersResponse:
 
     issuers: tuple[Issuer, ...] = stored(default=(), metadata={"read": v.many(v.message(lambda: Issuer))})
     """The issuers; none where the operator has set up none."""
+
+
+@dataclass(frozen=True)
+class ListProblemsResponse:
+    """Answers ListProblems."""
+
+    problems: tuple[Problem, ...] = stored(default=(), metadata={"read": v.many(v.message(lambda: Problem))})
+    """The most urgent first."""
 
 
 @dataclass(frozen=True)
@@ -1303,6 +1399,22 @@ class PreviewTemplateResponse:
     """The version that was used."""
     locale_chain: tuple[str, ...] = stored(default=(), metadata={"read": v.many(v.same)})
     """The locales that were looked for, in order, such as "pt-BR", "pt"; only the last, which was used, was there."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that keeps notifications from being sent."""
+
+    reason: str = stored(default="", metadata={"read": v.same})
+    """What kind it is, in UPPER_SNAKE: BREAKER_OPEN, BREAKER_HELD_OPEN, BREAKERS_UNKNOWN, NOTIFICATIONS_WAIT, DEAD_LETTERS or
+    SERVICE_LEVEL_MISSED.
+    """
+    severity: ProblemSeverity | None = stored(default=None, metadata={"read": v.member(ProblemSeverity)})
+    """How soon someone should look."""
+    description: str = stored(default="", metadata={"read": v.same})
+    """What it is, in a sentence."""
+    next_step: str = stored(default="", metadata={"read": v.same})
+    """What to do next, in a sentence."""
 
 
 @dataclass(frozen=True)
@@ -1545,6 +1657,18 @@ class Template:
     """When the template was created. Output only."""
     update_time: datetime | None = stored(default=None, metadata={"read": v.time})
     """When the template was last changed or published. Output only."""
+
+
+@dataclass(frozen=True)
+class TemplateActivity:
+    """What happened to notifications of one template."""
+
+    template: str = stored(default="", metadata={"read": v.same})
+    """The template."""
+    channel: Channel | None = stored(default=None, metadata={"read": v.member(Channel)})
+    """Its channel."""
+    counts: ActivityCounts | None = stored(default=None, metadata={"read": v.message(lambda: ActivityCounts)})
+    """What happened."""
 
 
 @dataclass(frozen=True)

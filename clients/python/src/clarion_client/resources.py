@@ -40,6 +40,7 @@ from clarion_client.models import (
     Device,
     EvaluateDeliveryResponse,
     ExportPersonalDataResponse,
+    GetActivityResponse,
     GetCatalogResponse,
     GetJwksResponse,
     KeyRestrictions,
@@ -48,6 +49,7 @@ from clarion_client.models import (
     ListChangesResponse,
     ListDevicesResponse,
     ListIssuersResponse,
+    ListProblemsResponse,
     ListSessionsResponse,
     LoginResponse,
     Me,
@@ -81,6 +83,45 @@ from clarion_client.models import (
     WebhookDeliveryState,
     WebhookEndpoint,
 )
+
+
+class ActivityCounters(Resource):
+    """Says how much a project sends, what becomes of it, and what is wrong. It reads counts that are kept as notifications change, so
+    that it costs the same however many are stored. They stand within some seconds after the change, by the minute for two days and
+    by the hour after that.
+    """
+
+    def get(
+        self,
+        *,
+        start_time: datetime | None = None,
+        end_time: datetime | None = None,
+        step: timedelta | None = None,
+        channel: Channel | str | None = None,
+        template: str | None = None,
+        test: bool | None = None,
+        timeout_s: float | None = None,
+    ) -> GetActivityResponse:
+        """Counts what happened in a span of time, in total, over time and by template.
+
+        start_time: The beginning; an hour before the end when unset. Counted by whole minutes.
+        end_time: The end; now when unset.
+        step: How long each point stands for: whole minutes, and whole hours for a span that began more than two days ago. Unset
+            takes what makes about 60 points; at most 1,500 are answered.
+        channel: Only this channel.
+        template: Only this template.
+        test: True counts what test keys have sent instead of the rest.
+        """
+        return self._unary(
+            api.GET_ACTIVITY,
+            v.body_of(start_time=start_time, end_time=end_time, step=step, channel=channel, template=template, test=test),
+            lambda answer: v.decode(GetActivityResponse, answer),
+            timeout_s,
+        )
+
+    def list_problems(self, *, timeout_s: float | None = None) -> ListProblemsResponse:
+        """Says in words what keeps notifications from being sent now, each with what to do next; none when all is well."""
+        return self._unary(api.LIST_PROBLEMS, v.body_of(), lambda answer: v.decode(ListProblemsResponse, answer), timeout_s)
 
 
 class Changes(Resource):

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from clarion_client import ClarionError, __version__
-from clarion_client.cli import api, dead_letters, hooks, keys, notifications, operate, templates, users
+from clarion_client.cli import activity, api, dead_letters, hooks, keys, notifications, operate, templates, users
 from clarion_client.cli.session import EXIT_USAGE, UsageProblem, session
 
 # The base of all errors about the command line itself; which package it lives in depends on typer's version.
@@ -29,6 +29,8 @@ app.command("whoami")(operate.whoami)
 app.command("send")(notifications.send)
 app.command("watch")(notifications.watch)
 app.command("tail")(notifications.tail)
+app.command("overview")(activity.overview)
+app.command("problems")(activity.problems)
 app.add_typer(notifications.app, name="notifications")
 app.add_typer(users.app, name="users")
 app.add_typer(templates.app, name="templates")

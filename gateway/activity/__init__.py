@@ -1,0 +1,1 @@
+"""How much is sent, what becomes of it, and what is wrong."""

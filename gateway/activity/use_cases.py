@@ -1,0 +1,184 @@
+"""What the counts say, and what is wrong."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from gateway.activity.models import (
+    HOUR,
+    MINUTE,
+    OBJECTIVE,
+    Activity,
+    ActivityFilters,
+    Problem,
+    Severity,
+    Span,
+    TemplateCount,
+    TimedCount,
+    Waiting,
+    tally,
+)
+from gateway.breakers.models import Breaker, Force, State
+from gateway.notifications.models import Channel
+from mesh.errors import InvalidArgument, ServiceError
+
+_MOST_POINTS = 1500
+_MOST_TEMPLATES = 50
+_LONGEST = timedelta(days=400)
+_BY_MINUTE_FOR = timedelta(days=2)
+_NEXT = (1, 5, 15, 30, 60, 180, 360, 720, 1440, 10080)  # minutes of a step that is not given
+_LONGEST_STEP = timedelta(minutes=_NEXT[-1])
+_WANTED_POINTS = 60  # and one more: an hour that a caller counts back is a moment longer here
+_LATE_S = 60.0
+# What the service level is judged by, and the least that a judgement takes.
+_RECENT = timedelta(minutes=15)
+_ENOUGH = 20
+
+
+class CountStore(Protocol):
+    """Where counts are kept."""
+
+    async def over_time(self, filters: ActivityFilters, span: Span) -> Sequence[TimedCount]:
+        """The counts of each point of the span."""
+
+    async def by_template(self, filters: ActivityFilters, span: Span) -> Sequence[TemplateCount]:
+        """The counts of each template."""
+
+    async def waiting(self, project: str) -> Waiting:
+        """What waits."""
+
+
+class BreakerList(Protocol):
+    """What is known of breakers."""
+
+    async def list_breakers(self) -> Sequence[Breaker]:
+        """Those in use. Raises ServiceError."""
+
+
+class ActivityDesk:
+    """Answers about a project. `now` is a clock in UTC."""
+
+    def __init__(self, store: CountStore, breakers: BreakerList, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._store = store
+        self._breakers = breakers
+        self._now = now
+
+    async def activity(self, filters: ActivityFilters, start: datetime | None, end: datetime | None, step: timedelta | None) -> Activity:
+        """Raises InvalidArgument for a span that is none, too long, or in too many steps."""
+        span = span_of(start, end, step, self._now())
+        timed = await self._store.over_time(filters, span)
+        by_point: list[list[TimedCount]] = [[] for _ in range(span.points)]
+        for one in timed:
+            by_point[one.point].append(one)
+        templates: dict[tuple[str, Channel], Counter[str]] = {}
+        for each in await self._store.by_template(filters, span):
+            if (name := each.counted.name) is not None:
+                templates.setdefault((each.template, each.channel), Counter())[name] += each.counted.number
+        ranked = sorted(templates.items(), key=lambda item: (-item[1].total(), item[0]))[:_MOST_TEMPLATES]
+        return Activity(
+            span,
+            tally(one.counted for one in timed),
+            [tally(one.counted for one in point) for point in by_point],
+            [(template, channel, counts) for (template, channel), counts in ranked],
+        )
+
+    async def problems(self, project: str) -> list[Problem]:
+        """The most urgent first."""
+        found = await self._of_breakers()
+        waiting = await self._store.waiting(project)
+        if waiting.oldest_s > _LATE_S:
+            found.append(_late(waiting))
+        now = self._now()
+        recent = tally(
+            one.counted for one in await self._store.over_time(ActivityFilters(project, test=False), Span(now - _RECENT, now, _RECENT))
+        ).latency
+        if recent is not None and recent.measured >= _ENOUGH and recent.within_target < OBJECTIVE:
+            found.append(
+                Problem(
+                    "SERVICE_LEVEL_MISSED",
+                    Severity.URGENT,
+                    f"Of {recent.measured} notifications in the last 15 minutes {recent.within_target:.1%} were sent within 2 s;"
+                    f" {OBJECTIVE:.0%} should be. 95 of 100 took up to {recent.p95:g} s.",
+                    "Look which provider is slow, or whether workers are missing (docs/runbooks.md).",
+                )
+            )
+        if waiting.letters:
+            found.append(_of_letters(waiting.letters))
+        return sorted(found, key=lambda problem: -problem.severity)
+
+    async def _of_breakers(self) -> list[Problem]:
+        try:
+            breakers = await self._breakers.list_breakers()
+        except ServiceError:
+            return [
+                Problem(
+                    "BREAKERS_UNKNOWN",
+                    Severity.URGENT,
+                    "Redis does not answer, so that it is not known how the providers do.",
+                    "See whether Redis runs and can be reached (docs/runbooks.md).",
+                )
+            ]
+        return [problem for breaker in breakers if (problem := _of_breaker(breaker)) is not None]
+
+
+def span_of(start: datetime | None, end: datetime | None, step: timedelta | None, now: datetime) -> Span:
+    """The span in whole steps. Raises InvalidArgument."""
+    last = end or now
+    first = start or last - HOUR
+    if first >= last:
+        raise InvalidArgument.of("start_time", "must be before end_time")
+    if last - first > _LONGEST:
+        raise InvalidArgument.of("start_time", f"must be at most {_LONGEST.days} days before end_time")
+    least = HOUR if first < now - _BY_MINUTE_FOR else MINUTE
+    if step is None:
+        wanted = max(least, (last - first) / (_WANTED_POINTS + 1))
+        step = next((each for minutes in _NEXT if (each := timedelta(minutes=minutes)) >= wanted), _LONGEST_STEP)
+    if step < least or step % least:
+        unit = "hours, since the span began more than two days ago" if least == HOUR else "minutes"
+        raise InvalidArgument.of("step", f"must be a number of whole {unit}")
+    zero = datetime(1970, 1, 1, tzinfo=UTC)
+    begin = zero + (first - zero) // step * step
+    span = Span(begin, begin - (begin - last) // step * step, step)
+    if span.points > _MOST_POINTS:
+        raise InvalidArgument.of("step", f"makes {span.points} points; at most {_MOST_POINTS} are answered: give a longer one")
+    return span
+
+
+def _of_breaker(breaker: Breaker) -> Problem | None:
+    if breaker.force is Force.OPEN:
+        return Problem(
+            "BREAKER_HELD_OPEN",
+            Severity.NOTICE,
+            f"{breaker.forced_by or 'Someone'} holds the breaker of {breaker.name} open, so that nothing is given to it.",
+            "Release it when the provider may be used again: `clarion breakers force NAME none`.",
+        )
+    if breaker.state is not State.CLOSED:
+        return Problem(
+            "BREAKER_OPEN",
+            Severity.URGENT,
+            f"The provider {breaker.name} has failed {breaker.failures} times in a row; what is meant for it waits or goes to another one.",
+            "Look at its own status and at our credentials there. It is tried again by itself.",
+        )
+    return None
+
+
+def _late(waiting: Waiting) -> Problem:
+    number = "More than 100,000" if waiting.due >= 100_000 else f"{waiting.due:,}"
+    return Problem(
+        "NOTIFICATIONS_WAIT",
+        Severity.URGENT,
+        f"{number} notifications are due and not on their way; the oldest has waited {waiting.oldest_s / 60:.0f} minutes.",
+        "See whether RabbitMQ runs and takes messages (docs/runbooks.md).",
+    )
+
+
+def _of_letters(letters: Sequence[tuple[str, int]]) -> Problem:
+    total = sum(number for _, number in letters)
+    causes = ", ".join(f"{number:,} {cause.replace('_', ' ')}" for cause, number in letters)
+    return Problem(
+        "DEAD_LETTERS",
+        Severity.NOTICE,
+        f"{total:,} notifications were given up and wait for a decision: {causes}.",
+        "Review them under Dead letters, or with `clarion dead-letters review`.",
+    )

@@ -1,0 +1,233 @@
+"""Counts of what happened: they equal what the feed says, stay small, and are read in any steps."""
+
+import random
+from collections import Counter
+from contextlib import nullcontext, suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import text
+
+from gateway.accepting.models import Row
+from gateway.activity.models import BOUNDS_S, MINUTE, ActivityFilters, Severity, Span, Waiting, latency_of, tally
+from gateway.activity.repository import ActivityRepository
+from gateway.activity.use_cases import ActivityDesk, span_of
+from gateway.breakers.models import Breaker, Force, State
+from gateway.changes.models import ChangeFilters
+from gateway.changes.repository import ChangeRepository
+from gateway.changes.use_cases import Feed, Tails
+from gateway.facts.models import Report
+from gateway.facts.repository import record as record_facts
+from gateway.notifications.models import TERMINAL, Channel, Entry, Fact, Outcome, Status
+from gateway.settling.outcomes import Outcomes
+from mesh.context import FIRST_PROJECT
+from mesh.errors import InvalidArgument, ServiceError, Unavailable
+from mesh.stores.database import Database
+from tests.gateway.factories import make_row
+from tests.gateway.fakes import FakePeople
+from tests.gateway.test_changes import read_all, store
+
+NOW = datetime.now(UTC)
+LIVE = ActivityFilters(FIRST_PROJECT, test=False)
+_NAMES = {Status.SENT: "sent", Status.FAILED: "failed", Status.SKIPPED: "skipped", Status.EXPIRED: "expired", Status.CANCELLED: "cancelled"}
+_FACTS = {Fact.DELIVERED: "delivered", Fact.HARD_BOUNCED: "bounced", Fact.SOFT_BOUNCED: "bounced", Fact.COMPLAINED: "complained"}
+
+
+def _outcome(row: Row, status: Status, time: datetime, attempt: int = 1) -> Outcome:
+    return Outcome(row.id, Entry(time, status, 0, attempt))
+
+
+async def _report(database: Database, row: Row, fact: Fact, time: datetime) -> None:
+    async with database.driver() as driver, driver.transaction():
+        await record_facts(driver, [Report(row.id, f"{fact.name}", fact, time, "ses", "")])
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_the_counts_equal_what_the_feed_says(database: Database, seed: int) -> None:
+    """Random ways of notifications, put in order at random moments."""
+    chance = random.Random(seed)
+    changes, outcomes = ChangeRepository(database), Outcomes(database)
+    rows = []
+    for number in range(30):
+        start = NOW - timedelta(minutes=chance.randrange(5), seconds=chance.random())
+        row = make_row(
+            template=chance.choice(["a", "b"]), channel=chance.choice(list(Channel)), create_time=start, test=chance.random() < 0.2,
+            project=FIRST_PROJECT if number % 10 else "another",
+        )  # fmt: skip
+        await store(database, row)
+        rows.append(row)
+    for row in rows:
+        time, attempt = row.create_time, 1
+        for _ in range(chance.randrange(4)):
+            time += timedelta(seconds=chance.random() * 40)
+            status = chance.choice([Status.QUEUED, Status.SENDING, Status.RETRYING, *sorted(TERMINAL)])
+            await outcomes.apply([_outcome(row, status, time, attempt)])
+            attempt += status is Status.RETRYING
+        if chance.random() < 0.3:
+            await _report(database, row, chance.choice(list(_FACTS)), time + timedelta(seconds=1))
+        if chance.random() < 0.2:
+            await changes.sequence()
+    await changes.sequence()
+    feed = Feed(changes, Tails(changes), FakePeople())
+    seen: set[object] = set()
+    expected: Counter[Any] = Counter()
+    for change in await read_all(feed, ChangeFilters(FIRST_PROJECT), 100):
+        name = _FACTS.get(change.fact) if change.fact else _NAMES.get(change.status)
+        if change.notification_id not in seen:
+            name = "accepted"
+        seen.add(change.notification_id)
+        if name is not None:
+            minute = change.time.replace(second=0, microsecond=0)
+            expected[change.test, minute, change.channel, change.template, name] += 1
+    found: Counter[Any] = Counter()
+    repository = ActivityRepository(database)
+    start = (NOW - timedelta(minutes=10)).replace(second=0, microsecond=0)
+    span = Span(start, start + timedelta(minutes=20), MINUTE)
+    for test in (False, True):
+        for channel in Channel:
+            for template in ("a", "b"):
+                filters = ActivityFilters(FIRST_PROJECT, test, channel, template)
+                for point, counted in await repository.over_time(filters, span):
+                    if counted.name is not None:
+                        found[test, start + point * MINUTE, channel, template, counted.name] += counted.number
+    assert found == expected
+
+
+async def test_old_minutes_become_hours_and_old_hours_are_forgotten(database: Database) -> None:
+    start = (NOW - timedelta(days=4)).replace(minute=0, second=0, microsecond=0)
+    insert = text("""
+        INSERT INTO activity SELECT 'default', false, 60, CAST(:start AS timestamptz) + n * interval '1 minute', 1, 'a', 6, 0, n % 3, 2
+        FROM generate_series(0, 179) n
+    """)
+    async with database.begin() as connection:
+        await connection.execute(insert, {"start": start})
+    repository = ActivityRepository(database)
+    span = Span(start, start + timedelta(hours=3), timedelta(hours=1))
+    before = sorted(await repository.over_time(LIVE, span))
+    assert sum(counted.number for _, counted in before) == 360
+    while await repository.clean(older_than_s=30 * 86_400, most=50):
+        assert sorted(await repository.over_time(LIVE, span)) == before
+    async with database.connect() as connection:
+        kept = (await connection.execute(text("SELECT span_s, count(*) FROM activity GROUP BY 1"))).all()
+    assert [tuple(row) for row in kept] == [(3600, 9)]
+    while await repository.clean(older_than_s=86_400, most=5):
+        pass
+    assert await repository.over_time(LIVE, span) == []
+
+
+async def test_how_long_it_took_leaves_out_what_its_person_put_off(database: Database) -> None:
+    changes, outcomes = ChangeRepository(database), Outcomes(database)
+    early = NOW - timedelta(hours=1)
+    quick, late, put_off, planned = (make_row(create_time=early) for _ in range(4))
+    planned = planned._replace(send_at=early + timedelta(minutes=30))
+    await store(database, quick, late, put_off, planned)
+    postponed = Entry(early, Status.SCHEDULED, 0, 1, reason="QUIET_HOURS", next_attempt_time=early + timedelta(minutes=20))
+    await outcomes.apply([Outcome(put_off.id, postponed, next_payload=put_off.payload)])
+    for row, after in ((quick, 1.5), (late, 100), (put_off, 1300), (planned, 1801)):
+        await outcomes.apply([_outcome(row, Status.SENT, early + timedelta(seconds=after))])
+    await changes.sequence()
+    span = Span(early - timedelta(minutes=1), NOW, timedelta(hours=2))
+    latency = tally(counted for _, counted in await ActivityRepository(database).over_time(LIVE, span)).latency
+    assert latency is not None
+    assert (latency.measured, latency.p50, latency.p99) == (3, 1.5, 120)
+    assert latency.within_target == pytest.approx(2 / 3)
+
+
+@given(st.lists(st.floats(0.001, 80_000), min_size=1, max_size=200))
+def test_quantiles_are_the_upper_bounds_of_their_ranges(seconds: list[float]) -> None:
+    buckets = Counter(sum(second > bound for bound in BOUNDS_S) for second in seconds)
+    latency = latency_of(buckets)
+    assert latency is not None
+    ranked = sorted(seconds)
+    for share, found in ((0.5, latency.p50), (0.95, latency.p95), (0.99, latency.p99)):
+        exact = ranked[max(0, -int(-share * len(ranked) // 1) - 1)]
+        assert found >= exact
+        assert found == next(bound for bound in BOUNDS_S if bound >= exact)
+    assert latency.within_target == sum(second <= 2 for second in seconds) / len(seconds)
+
+
+@given(st.integers(0, 399 * 86_400), st.integers(1, 40 * 86_400), st.integers(0, 100))
+def test_a_span_is_made_of_whole_steps_around_what_is_asked(ago_s: int, length_s: int, minutes: int) -> None:
+    start = NOW - timedelta(seconds=ago_s)
+    end = start + timedelta(seconds=length_s)
+    step = timedelta(minutes=minutes) if minutes else None
+    with suppress(InvalidArgument) if step else nullcontext():
+        _check_span(span_of(start, end, step, NOW), start, end, chosen=step is None)
+
+
+def _check_span(span: Span, start: datetime, end: datetime, *, chosen: bool) -> None:
+    assert span.start <= start < end <= span.end
+    assert (span.end - span.start) == span.points * span.step
+    assert start - span.start < span.step > span.end - end
+    assert span.points <= 1500
+    if chosen:
+        assert span.points <= 63 or span.step == timedelta(days=7)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "step", "said"),
+    [
+        (NOW, NOW, None, "start_time: must be before end_time"),
+        (NOW - timedelta(days=500), NOW, None, "start_time: must be at most 400 days"),
+        (NOW - timedelta(hours=1), NOW, timedelta(seconds=30), "step: must be a number of whole minutes"),
+        (NOW - timedelta(hours=1), NOW, timedelta(), "step: must be a number of whole minutes"),
+        (NOW - timedelta(days=3), NOW, timedelta(minutes=5), "step: must be a number of whole hours"),
+        (NOW - timedelta(hours=40), NOW, timedelta(minutes=1), "at most 1500 are answered"),
+    ],
+    ids=["empty", "long", "seconds", "none", "hours", "many"],
+)
+def test_a_span_that_can_not_be_counted_says_why(start: datetime, end: datetime, step: timedelta | None, said: str) -> None:
+    with pytest.raises(InvalidArgument, match=said):
+        span_of(start, end, step, NOW)
+
+
+class _Store:
+    """What is counted and what waits, as a test says."""
+
+    def __init__(self, waiting: Waiting) -> None:
+        self._waiting = waiting
+
+    async def over_time(self, filters: ActivityFilters, span: Span) -> list[Any]:
+        return []
+
+    async def by_template(self, filters: ActivityFilters, span: Span) -> list[Any]:
+        return []
+
+    async def waiting(self, project: str) -> Waiting:
+        return self._waiting
+
+
+class _Breakers:
+    def __init__(self, *breakers: Breaker | ServiceError) -> None:
+        self._breakers = breakers
+
+    async def list_breakers(self) -> list[Breaker]:
+        for one in self._breakers:
+            if isinstance(one, ServiceError):
+                raise one
+        return [one for one in self._breakers if isinstance(one, Breaker)]
+
+
+def _breaker(name: str, state: State, force: Force = Force.AUTO) -> Breaker:
+    return Breaker(name, state, 5, None, NOW, force, None, None, "user:ada" if force is Force.OPEN else "", "", NOW)
+
+
+async def test_all_that_is_wrong_is_said_the_most_urgent_first() -> None:
+    waiting = Waiting(1200, 300.0, [("template", 3), ("bus", 1)])
+    breakers = _Breakers(_breaker("smtp", State.OPEN), _breaker("fcm", State.CLOSED), _breaker("ses", State.CLOSED, Force.OPEN))
+    found = await ActivityDesk(_Store(waiting), breakers).problems(FIRST_PROJECT)
+    assert [problem.reason for problem in found] == ["BREAKER_OPEN", "NOTIFICATIONS_WAIT", "BREAKER_HELD_OPEN", "DEAD_LETTERS"]
+    assert [problem.severity for problem in found] == [Severity.URGENT] * 2 + [Severity.NOTICE] * 2
+    assert "1,200 notifications are due" in found[1].description
+    assert "4 notifications were given up and wait for a decision: 3 template, 1 bus" in found[3].description
+    assert all(problem.next_step.endswith((".", "`.")) for problem in found)
+
+
+async def test_all_is_well_where_nothing_is_wrong_and_a_silent_redis_is_not_well() -> None:
+    well = Waiting(5, 2.0, [])
+    assert await ActivityDesk(_Store(well), _Breakers(_breaker("smtp", State.CLOSED))).problems(FIRST_PROJECT) == []
+    [problem] = await ActivityDesk(_Store(well), _Breakers(Unavailable("redis"))).problems(FIRST_PROJECT)
+    assert problem.reason == "BREAKERS_UNKNOWN"
