@@ -16,7 +16,7 @@ from user_svc.devices.errors import TooManyDevices
 from user_svc.devices.models import MAX_DEVICES, Device
 from user_svc.policies.models import Category, DeliveryPolicy, ProjectRules
 from user_svc.preferences.errors import TooManyRules
-from user_svc.preferences.models import MAX_RULES, Choice, PreferenceChanges, Preferences
+from user_svc.preferences.models import Choice, PreferenceChanges, Preferences
 from user_svc.preferences.unsubscribing import Person
 from user_svc.recipients.models import Address, Contact, Limited, NewUser, PushTarget, UserReference
 from user_svc.suppressions.models import Suppression
@@ -182,7 +182,7 @@ class MemoryPreferences:
             return before
         by_key = {rule.about: rule for rule in (*before.rules, *changes.rules)}
         kept = [rule for rule in by_key.values() if rule.choice is not Choice.INHERIT]
-        if len(kept) > MAX_RULES and not changes.beyond_limit:
+        if not changes.keep_limit(len(before.rules), len(kept)):
             raise TooManyRules
         ordered = tuple(sorted(kept, key=lambda rule: (rule.channel.value, rule.subject)))
         hours = None if changes.inherit_quiet_hours else changes.quiet_hours or before.quiet_hours

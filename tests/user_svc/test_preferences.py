@@ -17,6 +17,7 @@ from user_svc.access import NotOwner
 from user_svc.policies.use_cases import RuleBook
 from user_svc.preferences.errors import TooManyRules
 from user_svc.preferences.models import MAX_RULES, Channel, Choice, PreferenceChanges, PreferenceRule, most_specific
+from user_svc.preferences.quiet_hours import parse_quiet_hours
 from user_svc.preferences.use_cases import PreferenceBook
 from user_svc.users.errors import UserNotFound
 from user_svc.users.models import User
@@ -95,6 +96,22 @@ async def test_more_than_200_rules_change_nothing(book: PreferenceBook, ada: Use
     assert await book.get_preferences(OPERATOR, ada.id) == full
     swap = [PreferenceRule(Channel.ANY, "c0", Choice.INHERIT), NO_NEWS]
     assert NO_NEWS in (await book.update_preferences(OPERATOR, ada.id, PreferenceChanges(swap))).rules
+
+
+async def test_a_person_with_more_rules_than_there_may_be_is_changed_by_what_adds_none(
+    book: PreferenceBook, stores: Stores, ada: User
+) -> None:
+    """Their page and one-click links go beyond the limit; then the way out that the error names has to be open."""
+    many = [PreferenceRule(Channel.ANY, f"c{number}", Choice.DENY) for number in range(MAX_RULES + 5)]
+    await stores.preferences.update(FIRST_PROJECT, ada.id, PreferenceChanges(many, beyond_limit=True), START)
+    with pytest.raises(TooManyRules):
+        await book.update_preferences(OPERATOR, ada.id, PreferenceChanges([NO_NEWS]))
+    changed = [PreferenceRule(Channel.ANY, "c0", Choice.ALLOW), PreferenceRule(Channel.ANY, "c1", Choice.INHERIT), NO_NEWS]
+    assert len((await book.update_preferences(OPERATOR, ada.id, PreferenceChanges(changed))).rules) == MAX_RULES + 5
+    fewer = PreferenceChanges([PreferenceRule(Channel.ANY, "c2", Choice.INHERIT)], parse_quiet_hours("22:00-07:00"))
+    assert len((await book.update_preferences(OPERATOR, ada.id, fewer)).rules) == MAX_RULES + 4
+    with pytest.raises(TooManyRules):
+        await book.update_preferences(OPERATOR, ada.id, PreferenceChanges([PreferenceRule(Channel.ANY, "c2", Choice.DENY)]))
 
 
 async def test_concurrent_changes_of_one_person_all_count(postgres_stores: Stores) -> None:

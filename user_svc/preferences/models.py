@@ -86,6 +86,10 @@ class PreferenceChanges:
         """Whether it changes nothing."""
         return not (self.rules or self.quiet_hours or self.inherit_quiet_hours)
 
+    def keep_limit(self, before: int, after: int) -> bool:
+        """Whether a person may have so many rules after it; one who went beyond the limit may have as many as before."""
+        return self.beyond_limit or after <= max(MAX_RULES, before)
+
 
 def most_specific(rules: Sequence[PreferenceRule], channel: Channel, category: str, template: str = "") -> PreferenceRule | None:
     """The rule that decides: about the template, then the category, then everything; of two about the same the one for this channel."""

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from mesh.etag import check_etag
 from mesh.stores.database import Database
 from user_svc.preferences.errors import TooManyRules
-from user_svc.preferences.models import MAX_RULES, Choice, PreferenceChanges, PreferenceRule, Preferences
+from user_svc.preferences.models import Choice, PreferenceChanges, PreferenceRule, Preferences
 from user_svc.preferences.quiet_hours import parse_quiet_hours
 from user_svc.tables import preferences, users
 from user_svc.users.repository import is_user
@@ -30,19 +30,18 @@ class PreferenceRepository:
         """The person's row is locked first: concurrent changes can't pass the limit together, nor come between an etag and its use."""
         async with self._database.begin() as connection:
             await connection.execute(select(users.c.id).where(is_user(project, user_id)).with_for_update())
-            present = await _read(connection, project, user_id) if etag or changes.is_empty else None
-            if present is not None:
-                check_etag(etag, present.etag)
-                if changes.is_empty:
-                    return present
-            rules, values = changes.rules, _values(changes, now)
-            touched = await connection.execute(update(users).where(is_user(project, user_id)).values(**values))
-            if not touched.rowcount:
+            present = await _read(connection, project, user_id)
+            if present is None:
                 return None
+            check_etag(etag, present.etag)
+            if changes.is_empty:
+                return present
+            rules, values = changes.rules, _values(changes, now)
+            await connection.execute(update(users).where(is_user(project, user_id)).values(**values))
             await _remove(connection, user_id, [rule for rule in rules if rule.choice is Choice.INHERIT])
             await _set(connection, user_id, [rule for rule in rules if rule.choice is not Choice.INHERIT])
             changed = await _read(connection, project, user_id)
-            if changed is not None and len(changed.rules) > MAX_RULES and not changes.beyond_limit:
+            if changed is not None and not changes.keep_limit(len(present.rules), len(changed.rules)):
                 raise TooManyRules
         return changed
 
