@@ -10,7 +10,7 @@ from mesh.errors import InvalidArgument
 from mesh.rpc.masks import masked_fields
 from mesh.rpc.timestamps import to_timestamp
 from naming.locales import check_locale
-from naming.text import check_text
+from naming.text import check_name, check_text
 from user_svc.policies.models import LONGEST_WINDOW, Category, CategoryText, DeliveryPolicy, FrequencyLimit
 from user_svc.preferences.convert import quiet_hours_from_proto, quiet_hours_to_proto, rule_to_proto, rules_from_proto
 
@@ -78,7 +78,7 @@ def _texts(texts: Mapping[str, policy_pb2.CategoryText]) -> dict[str, CategoryTe
         locale = check_locale(field, tag)
         if locale in found:
             raise InvalidArgument.of(field, f"is the same locale as another one: {locale}")
-        found[locale] = CategoryText(check_text(f"{field}.name", words.name), check_text(f"{field}.description", words.description))
+        found[locale] = CategoryText(check_name(f"{field}.name", words.name), check_text(f"{field}.description", words.description))
     return found
 
 

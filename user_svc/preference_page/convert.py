@@ -11,7 +11,7 @@ from clarion.user.v1 import preference_page_service_pb2 as rpc
 from mesh.errors import InvalidArgument
 from mesh.rpc.masks import masked_fields
 from mesh.rpc.timestamps import to_timestamp
-from naming.text import check_text
+from naming.text import check_name
 from user_svc.preference_page.models import CHANNELS as PAGE_CHANNELS
 from user_svc.preference_page.models import Brand, PageCategory, PageChoices, PreferencePage
 from user_svc.preferences.convert import CHANNEL_VALUES, CHANNELS, quiet_hours_from_proto, quiet_hours_to_proto
@@ -38,9 +38,7 @@ def brand_change_from_proto(request: rpc.UpdateBrandRequest) -> Callable[[Brand]
     """What the mask names (AIP-134) as a change. Raises InvalidArgument."""
     given = request.brand
     fields = masked_fields(request.update_mask, given, _FIELDS)
-    check_text("brand.name", given.name)
-    if given.name.isspace():
-        raise InvalidArgument.of("brand.name", "must not be blank; empty stands for the project's name")
+    check_name("brand.name", given.name)
     if given.color and (contrast := _contrast_with_white(given.color)) < _LEAST_CONTRAST:
         ratio = f"{floor(contrast * 10) / 10} to 1"
         raise InvalidArgument.of(

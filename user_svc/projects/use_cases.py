@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Protocol
 
 from mesh.rpc.paging import Cursor, Page, page_size
-from naming.text import check_text
+from naming.text import check_name
 from user_svc.projects.errors import ProjectExists, ProjectNotFound
 from user_svc.projects.models import Project
 
@@ -32,7 +32,7 @@ class Projects:
 
     async def create_project(self, identifier: str, display_name: str) -> Project:
         """Raises ProjectExists or InvalidArgument."""
-        project = Project(identifier, check_text("project.display_name", display_name), self._now())
+        project = Project(identifier, check_name("project.display_name", display_name), self._now())
         if not await self._store.add(project):
             raise ProjectExists(identifier)
         return project

@@ -1,0 +1,25 @@
+"""Lines of text for people."""
+
+import pytest
+
+from mesh.errors import InvalidArgument
+from naming.text import check_name, check_text
+
+
+@pytest.mark.parametrize("value", [" ", "\u00a0", "\u3000 \t", "\n"])
+def test_a_name_is_not_blank(value: str) -> None:
+    with pytest.raises(InvalidArgument) as refused:
+        check_name("category.texts.en.name", value)
+    assert "blank" in str(refused.value.violations)
+
+
+@pytest.mark.parametrize("value", ["", "News", " News ", "\u00e9 \U0001f3f3"])
+def test_a_name_is_kept_as_it_is(value: str) -> None:
+    assert check_name("name", value) == check_text("name", value) == value
+
+
+@pytest.mark.parametrize("value", ["a\nb", "a\0", "\x85a"])
+def test_a_line_has_no_control_characters(value: str) -> None:
+    for check in (check_name, check_text):
+        with pytest.raises(InvalidArgument):
+            check("name", value)
