@@ -19,6 +19,7 @@ from clarion.notification.v1 import (
 from clarion.operations.v1 import breaker_service_pb2
 from clarion.template.v1 import partial_service_pb2, render_service_pb2, template_service_pb2
 from clarion.user.v1 import (
+    audit_service_pb2,
     auth_service_pb2,
     erasure_service_pb2,
     policy_service_pb2,
@@ -147,6 +148,7 @@ USER_SERVICE = user_service_pb2.DESCRIPTOR.services_by_name["UserService"]
 POLICY_SERVICE = policy_service_pb2.DESCRIPTOR.services_by_name["PolicyService"]
 PREFERENCE_PAGE_SERVICE = preference_page_service_pb2.DESCRIPTOR.services_by_name["PreferencePageService"]
 PROJECT_SERVICE = project_service_pb2.DESCRIPTOR.services_by_name["ProjectService"]
+AUDIT_SERVICE = audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"]
 SIGN_IN_SERVICE = sign_in_service_pb2.DESCRIPTOR.services_by_name["SignInService"]
 AUTH_SERVICE = auth_service_pb2.DESCRIPTOR.services_by_name["AuthService"]
 PARTIAL_SERVICE = partial_service_pb2.DESCRIPTOR.services_by_name["PartialService"]
@@ -155,7 +157,7 @@ RECIPIENT_SERVICE = recipient_service_pb2.DESCRIPTOR.services_by_name["Recipient
 ERASURE_SERVICE = erasure_service_pb2.DESCRIPTOR.services_by_name["ErasureService"]
 RENDER_SERVICE = render_service_pb2.DESCRIPTOR.services_by_name["RenderService"]
 
-_OF_USERS = (USER_SERVICE, PROJECT_SERVICE, POLICY_SERVICE, PREFERENCE_PAGE_SERVICE, AUTH_SERVICE, SIGN_IN_SERVICE)
+_OF_USERS = (USER_SERVICE, PROJECT_SERVICE, POLICY_SERVICE, PREFERENCE_PAGE_SERVICE, AUTH_SERVICE, SIGN_IN_SERVICE, AUDIT_SERVICE)
 DELETE_USER = f"/{USER_SERVICE.full_name}/DeleteUser"
 # What a gateway remembers of a person is forgotten when it is that old, and this much for a send that was on its way just then.
 _SWEEP_MARGIN_S = 60.0

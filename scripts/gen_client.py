@@ -33,6 +33,7 @@ RESOURCES = {
     "PartialService": ("partials", "Partials", "Partial"),
     "DeadLetterService": ("dead_letters", "DeadLetters", "DeadLetter"),
     "AuthService": ("auth", "Auth", ""),
+    "AuditService": ("audit", "Audit", ""),
     "SignInService": ("sign_ins", "SignIns", ""),
     "ActivityService": ("activity", "ActivityCounters", "Activity"),
     "BreakerService": ("breakers", "Breakers", "Breaker"),

@@ -15,6 +15,7 @@ MEANINGS = {
     "CLARION_ADMIN_EMAIL": "address of an administrator to create when there is none with it",
     "CLARION_ADMIN_PASSWORD": "that administrator's password",
     "CLARION_AMQP_URL": "RabbitMQ, `amqp://` or `amqps://`; several nodes between commas",
+    "CLARION_AUDIT_RETENTION_DAYS": "days for which entries of the audit log are kept",
     "CLARION_BOOTSTRAP_API_KEY": "API key with all scopes to create when it is missing, `clk_live_…`",
     "CLARION_BOUNCE_DOMAIN": "domain to which undelivered mails come back, by its MX to the gateway; empty means the sender's address",
     "CLARION_BOUNCE_PORT": "SMTP port for mails that come back, where there is a domain for them",

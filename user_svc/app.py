@@ -3,9 +3,11 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from clarion.user.v1 import (
+    audit_service_pb2,
     auth_service_pb2,
     erasure_service_pb2,
     policy_service_pb2,
@@ -31,6 +33,9 @@ from mesh.stores.cache import open_cache
 from mesh.stores.clock import SharedClock
 from mesh.stores.database import Database, open_database
 from mesh.stores.revocations import RedisRevocations
+from user_svc.audit.repository import AuditRepository
+from user_svc.audit.servicer import AuditServicer
+from user_svc.audit.use_cases import AuditLog
 from user_svc.auth.api_key_repository import ApiKeyRepository
 from user_svc.auth.api_keys import ApiKeys, LocalCredentials
 from user_svc.auth.passwords import PasswordHasher
@@ -85,6 +90,7 @@ AUTH_SERVICE = auth_service_pb2.DESCRIPTOR.services_by_name["AuthService"]
 POLICY_SERVICE = policy_service_pb2.DESCRIPTOR.services_by_name["PolicyService"]
 PREFERENCE_PAGE_SERVICE = preference_page_service_pb2.DESCRIPTOR.services_by_name["PreferencePageService"]
 PROJECT_SERVICE = project_service_pb2.DESCRIPTOR.services_by_name["ProjectService"]
+AUDIT_SERVICE = audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"]
 SIGN_IN_SERVICE = sign_in_service_pb2.DESCRIPTOR.services_by_name["SignInService"]
 RECIPIENT_SERVICE = recipient_service_pb2.DESCRIPTOR.services_by_name["RecipientService"]
 ERASURE_SERVICE = erasure_service_pb2.DESCRIPTOR.services_by_name["ErasureService"]
@@ -103,10 +109,13 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
         parts.dispatcher.add(SIGN_IN_SERVICE, _sign_ins(settings, database, parts.sessions, issuers, clock))
         checks = (Check("database", database.ping), Check("bootstrap", parts.bootstrap.ensure))
         health = HealthMonitor(checks, services=parts.dispatcher.service_names)
+        forget = partial(AuditRepository(database).forget, timedelta(days=settings.audit_retention_days))
+        audit = Periodic("audit.forget", forget, interval_s=3600, at_once=False)
         limits = Periodic("limits.forget", ContactRepository(database).forget_old, interval_s=3600, at_once=False)
         try:
             clock.start()
             limits.start()
+            audit.start()
             await health.start()
             budget, grace_s = MemoryBudget.of(settings.common), settings.common.grace_s
             async with serve_grpc(parts.dispatcher, settings.grpc, health, budget=budget, grace_s=grace_s) as port:
@@ -114,6 +123,7 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
         finally:
             await health.close()
             await limits.close()
+            await audit.close()
             await clock.close()
             passwords.close()
 
@@ -186,7 +196,9 @@ def _wire(settings: Settings, database: Database, passwords: PasswordHasher, rev
     page_store = PageRepository(database)
     pages = PreferencePages(links, page_store, chosen, policies, book, now=_now)
     dispatcher.add(PREFERENCE_PAGE_SERVICE, PreferencePageServicer(pages, Brands(page_store, now=_now), users))
-    held = PersonalData(people, chosen, devices, suppression_rows)
+    audit = AuditLog(AuditRepository(database))
+    dispatcher.add(AUDIT_SERVICE, AuditServicer(audit))
+    held = PersonalData(people, chosen, devices, suppression_rows, audit.add)
     dispatcher.add(ERASURE_SERVICE, ErasureServicer(Erasure(ErasureRepository(database)), held))
     bootstrap = Bootstrap(
         settings.bootstrap,

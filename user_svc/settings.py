@@ -53,6 +53,7 @@ class Settings:
     bootstrap: BootstrapSettings
     sealing: SealingSettings
     oidc: OidcSettings = field(default_factory=OidcSettings)
+    audit_retention_days: int = 400
 
     @classmethod
     def from_env(cls, env: Env) -> Self:
@@ -67,4 +68,6 @@ class Settings:
             bootstrap=BootstrapSettings.from_env(env),
             sealing=SealingSettings.from_env(env, common),
             oidc=OidcSettings.from_env(env),
+            # the table itself keeps each entry for 30 days
+            audit_retention_days=env.integer("CLARION_AUDIT_RETENTION_DAYS", 400, minimum=31, maximum=3650),
         )

@@ -232,3 +232,21 @@ Index("identities_of_user", identities.c.user_id)
 # Sign-ins at issuers that have come back, until they would be too old anyway.
 used_sign_ins = Table("used_sign_ins", metadata, Column("id", _ID, primary_key=True), Column("expire_time", _TIME, nullable=False))
 Index("used_sign_ins_by_time", used_sign_ins.c.expire_time)
+
+# The audit log; triggers keep its entries as they are. `project` is no reference: what was done in a project outlives it.
+audit_events = Table(
+    "audit_events",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("project", Text(collation="C"), nullable=False),
+    Column("time", _TIME, nullable=False, server_default=func.now()),
+    Column("kind", Text, nullable=False),
+    Column("actor", Text(collation="C"), nullable=False),
+    Column("subject", Text(collation="C"), nullable=False),
+    Column("details", JSONB, nullable=False),
+    Column("correlation_id", Text, nullable=False),
+)
+Index("audit_events_of_project", audit_events.c.project, audit_events.c.time, audit_events.c.id)
+Index("audit_events_of_subject", audit_events.c.project, audit_events.c.subject, audit_events.c.time, audit_events.c.id)
+Index("audit_events_of_actor", audit_events.c.project, audit_events.c.actor, audit_events.c.time, audit_events.c.id)
+Index("audit_events_by_time", audit_events.c.time)

@@ -1,6 +1,5 @@
 """The rules of exporting what is held about a person."""
 
-import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 from uuid import UUID
@@ -10,8 +9,6 @@ from gateway.sagas.errors import UserNotFound
 from mesh.context import Caller
 from mesh.errors import Unavailable
 from mesh.rpc.paging import Page
-
-log = logging.getLogger(__name__)
 
 # What user_svc holds, as it hands it over: nothing of it is looked at here.
 Held_co = TypeVar("Held_co", covariant=True)
@@ -42,8 +39,8 @@ class People(Protocol[Held_co]):
     async def find(self, project: str, reference: str) -> str | None:
         """Our id of the project's person who has this id, ours or the project's own. Raises Unavailable."""
 
-    async def held(self, project: str, user_id: str) -> Held_co:
-        """What user_svc holds. Raises NotFound or Unavailable."""
+    async def held(self, project: str, user_id: str, asked_by: str) -> Held_co:
+        """What user_svc holds; who asks is in the audit log before it is answered. Raises NotFound or Unavailable."""
 
 
 class NotificationStore(Protocol):
@@ -85,9 +82,7 @@ class PersonalData(Generic[Held_co]):
         own = caller.confined_to(EXPORT_SCOPE)
         if user_id is None or (own is not None and own != user_id):
             raise UserNotFound
-        # who got all of it is on record; no more than an id, as in all logs
-        log.info("personal data is exported", extra={"user_id": user_id, "caller": caller.label})
-        yield await self._people.held(caller.project, user_id)
+        yield await self._people.held(caller.project, user_id, caller.label)
         filters, reach, token = Filters(caller.project, UUID(user_id)), Reach(caller.project, UUID(user_id)), ""
         while True:
             page = await self._notifications.list_page(filters, size=_PAGE, token=token)

@@ -35,16 +35,17 @@ class PeopleClient:
         """Our id of the project's person. Raises Unavailable."""
         return await self._users.find(project, reference)
 
-    async def held(self, project: str, user_id: str) -> GetPersonalDataResponse:
-        """What user_svc keeps of them. Raises NotFound or Unavailable."""
-        held: GetPersonalDataResponse = await self._stub.GetPersonalData(GetPersonalDataRequest(project=project, user_id=user_id))
+    async def held(self, project: str, user_id: str, asked_by: str) -> GetPersonalDataResponse:
+        """What user_svc keeps of them; it puts who asks into the audit log. Raises NotFound or Unavailable."""
+        request = GetPersonalDataRequest(project=project, user_id=user_id, asked_by=asked_by)
+        held: GetPersonalDataResponse = await self._stub.GetPersonalData(request)
         return held
 
     async def revoke_credentials(self, user_id: str) -> None:
         """Raises ServiceError."""
         await self._stub.RevokeCredentials(RevokeCredentialsRequest(user_id=user_id))
 
-    async def erase(self, user_id: str) -> None:
+    async def erase(self, user_id: str, asked_by: str) -> None:
         """Raises ServiceError. From here on this gateway accepts nothing for them any more."""
-        await self._stub.EraseUser(EraseUserRequest(user_id=user_id))
+        await self._stub.EraseUser(EraseUserRequest(user_id=user_id, asked_by=asked_by))
         self._users.forget(user_id)

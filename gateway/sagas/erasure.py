@@ -65,8 +65,8 @@ class People(Protocol):
     async def revoke_credentials(self, user_id: str) -> None:
         """Ends their sessions."""
 
-    async def erase(self, user_id: str) -> None:
-        """Removes them."""
+    async def erase(self, user_id: str, asked_by: str) -> None:
+        """Removes them, and puts who asked into the audit log."""
 
     async def find(self, project: str, reference: str) -> str | None:
         """Our id of the project's person who has this id, ours or the project's own."""
@@ -95,7 +95,7 @@ class OpenSagas(Protocol):
 class Erasure:
     """The steps. `notify` is called with notifications that have changed; `sweep` opens the saga that looks again.
 
-    A saga's data names the project: see `project_of`.
+    A saga's data names the project, see `project_of`, and who asked.
     """
 
     def __init__(
@@ -139,7 +139,8 @@ class Erasure:
         await self._people.revoke_credentials(saga.key)
 
     async def delete(self, saga: Saga) -> None:
-        await self._people.erase(saga.key)
+        # one that an older version has begun does not say who asked
+        await self._people.erase(saga.key, str(saga.data.get("asked_by", "")))
 
     async def cancel(self, saga: Saga) -> None:
         """Raises StillPublishing while some are neither on the bus nor here for sure."""
@@ -189,7 +190,7 @@ class Erasures:
             raise UserNotFound
         if saga is None:
             await self._people.check_erasable(caller.project, key, administrators=caller.has("users:admin"))
-            saga = await self._sagas.start(Kind.ERASURE, key, {"project": caller.project})
+            saga = await self._sagas.start(Kind.ERASURE, key, {"project": caller.project, "asked_by": caller.label})
         elif saga.state is SagaState.SUSPENDED:
             saga = await self._sagas.resume(saga)
         settled = await self._sagas.wait(saga.id, timeout_s=timeout_s) or saga

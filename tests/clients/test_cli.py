@@ -447,3 +447,13 @@ async def test_help_explains_and_completion_is_offered(terminal: Terminal) -> No
     assert all(word in top.said for word in ("send", "watch", "dead-letters", "--json", "Exit codes"))
     assert "--install-completion" in top.said
     assert "Idempotency key" in (await terminal.run("send", "--help")).said
+
+
+async def test_what_was_done_is_on_record(terminal: Terminal) -> None:
+    made = await terminal.run("keys", "create", "audited", "--scope", "users:read", "--json")
+    key = json.loads(made.said)["api_key"]["id"]
+    listed = await terminal.run("audit", "--kind", "api_key_created", "--subject", f"api_key:{key}", "--since", "2020-01-01", "--json")
+    (event,) = map(json.loads, listed.said.splitlines())
+    assert (event["kind"], event["details"]) == ("api_key_created", {"scopes": "users:read"})
+    assert "api_key_created" in (await terminal.run("audit", "--limit", "3")).said
+    assert (await terminal.run("audit", "--until", "yesterday")).code == 2

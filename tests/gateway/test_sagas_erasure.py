@@ -60,7 +60,7 @@ class Refusing:
         self.find = people.find
         self.revoke_credentials = people.revoke_credentials
 
-    async def erase(self, user_id: str) -> None:
+    async def erase(self, user_id: str, asked_by: str) -> None:
         raise self._error
 
 

@@ -234,7 +234,7 @@ async def test_what_is_revoked_is_recorded_until_it_is_published(postgres_stores
     token = await make_session(postgres_stores)
     key = await postgres_stores.api_keys.add(make_api_key(created_by=user.id), START)
     await postgres_stores.sessions.revoke_family_of(token.sha256)
-    await ErasureRepository(database).erase(user.id)
+    await ErasureRepository(database).erase(user.id, "")
     expected = {f"session:{token.family}", user_subject(user.id), f"key:{key.id}"}
     revocations = RevocationRepository(database)
     waiting = await revocations.unpublished()

@@ -78,15 +78,16 @@ async def service(postgres_url: NewDatabase) -> AsyncIterator[Service]:
 
 
 async def test_nothing_of_a_person_is_left(service: Service) -> None:
-    """Not in any row of any table: the address in any case, the name, the device's token, the id."""
+    """Not in any row of any table: the address in any case, the name, the device's token; the id in the audit log only."""
     user_id = await service.make_ada()
     await service.log_in()
     traces = [EMAIL.lower(), NAME.lower(), TOKEN, user_id]
     assert {table for table, _ in await rows_that_hold(service.database, traces)} == {
-        "users", "devices", "suppressions", "refresh_tokens"
+        "users", "devices", "suppressions", "refresh_tokens", "audit_events"
     }  # fmt: skip
     await service.erase(user_id)
-    assert await rows_that_hold(service.database, traces) == []
+    assert await rows_that_hold(service.database, traces[:-1]) == []
+    assert {table for table, _ in await rows_that_hold(service.database, traces)} == {"audit_events"}
 
 
 async def test_others_are_left_alone_and_the_address_is_free_again(service: Service) -> None:

@@ -11,6 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from mesh import ids
 from mesh.rpc.revocations import key_subject
 from mesh.stores.database import Database
+from user_svc.audit.models import AuditKind, NewEvent
+from user_svc.audit.repository import record
 from user_svc.auth.api_keys import within_maker
 from user_svc.auth.errors import MakerGone
 from user_svc.auth.models import SCOPES_OF_ROLE, ApiKey
@@ -29,7 +31,10 @@ class ApiKeyRepository:
     async def add_first(self, key: ApiKey) -> bool:
         statement = insert(api_keys).values(**_values(key)).on_conflict_do_nothing(index_elements=[api_keys.c.key_sha256])
         async with self._database.begin() as connection:
-            return bool((await connection.execute(statement)).rowcount)
+            new = bool((await connection.execute(statement)).rowcount)
+            if new:
+                await _note(connection, key.project, AuditKind.API_KEY_CREATED, key.id, scopes=" ".join(key.scopes))
+        return new
 
     async def add(self, key: ApiKey, now: datetime) -> ApiKey:
         """The maker's row stays locked until the key is there, so that what revokes the maker finds the key."""
@@ -38,6 +43,7 @@ class ApiKeyRepository:
             kept = within_maker(key, scopes, expire_time)
             await check_project(connection, key.project)
             await connection.execute(insert(api_keys).values(**_values(kept)))
+            await _note(connection, kept.project, AuditKind.API_KEY_CREATED, kept.id, scopes=" ".join(kept.scopes))
         return kept
 
     async def find(self, sha256: bytes) -> ApiKey | None:
@@ -66,7 +72,12 @@ class ApiKeyRepository:
                 return False
             await record_revocations(connection, [key_subject(key_id)])
             await revoke_keys_made_by(connection, [key_id])
+            await _note(connection, project, AuditKind.API_KEY_REVOKED, key_id)
         return True
+
+
+async def _note(connection: AsyncConnection, project: str, kind: AuditKind, key_id: str, **details: str) -> None:
+    await record(connection, NewEvent(project, kind, f"api_key:{key_id}", details=details))
 
 
 async def _lock_maker(connection: AsyncConnection, maker: str, now: datetime) -> tuple[frozenset[str], datetime | None]:

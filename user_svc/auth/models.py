@@ -10,6 +10,7 @@ from user_svc.users.models import Role
 LIVE_PREFIX, TEST_PREFIX = "clk_live_", "clk_test_"
 # Two tabs, or a client whose answer was lost, use one refresh token again within moments; a thief has as long too.
 REFRESH_GRACE = timedelta(seconds=10)
+BY_PASSWORD = "password"  # noqa: S105  how a person has signed in, and no password
 
 
 class Scope(StrEnum):
@@ -36,6 +37,7 @@ class Scope(StrEnum):
     USERS_EXPORT = "users:export"
     TEMPLATES_WRITE = "templates:write"
     TEMPLATES_READ = "templates:read"
+    AUDIT_READ = "audit:read"
 
 
 # What a narrowed key can have: with any other it would send, or let others send, beyond what it is narrowed to.
@@ -75,6 +77,7 @@ class RefreshToken:
     """A refresh token as it is kept: its hash. A `family` is all that came from one login.
 
     `scopes` are those of its session, None where the person's role says it. No token outlives `session_end`, where there is one.
+    `signed_in_by` is how it began, for the audit log only: by password, or the id of an issuer.
     """
 
     sha256: bytes
@@ -84,6 +87,7 @@ class RefreshToken:
     expire_time: datetime
     scopes: tuple[str, ...] | None = None
     session_end: datetime | None = None
+    signed_in_by: str = BY_PASSWORD
 
 
 class RotationOutcome(StrEnum):

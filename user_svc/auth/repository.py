@@ -11,7 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mesh.rpc.revocations import session_subject
 from mesh.stores.database import Database
-from user_svc.auth.models import REFRESH_GRACE, Login, RefreshToken, Rotation, RotationOutcome, SessionOwner, SigningKey
+from user_svc.audit.models import AuditKind, NewEvent
+from user_svc.audit.repository import record
+from user_svc.auth.models import BY_PASSWORD, REFRESH_GRACE, Login, RefreshToken, Rotation, RotationOutcome, SessionOwner, SigningKey
 from user_svc.auth.revocation_repository import record_revocations
 from user_svc.auth.session_desk import Session
 from user_svc.tables import refresh_tokens, signing_keys, users
@@ -44,15 +46,27 @@ class SessionRepository:
         return Login(row.id, row.project, Role(row.role), row.password_hash, (row.email or "", row.name))
 
     async def change_password(self, user_id: str, *, old: str, new: str, token: RefreshToken) -> bool:
-        changed = update(users).where(users.c.id == user_id, users.c.password_hash == old).values(password_hash=new).returning(users.c.id)
+        fits = (users.c.id == user_id) & (users.c.password_hash == old)
+        changed = update(users).where(fits).values(password_hash=new).returning(users.c.project)
         families = delete(refresh_tokens).where(refresh_tokens.c.user_id == user_id).returning(refresh_tokens.c.family)
         async with self._database.begin() as connection:
-            if (await connection.execute(changed)).one_or_none() is None:
+            project = (await connection.execute(changed)).scalar_one_or_none()
+            if project is None:
                 return False
             ended = {row.family for row in await connection.execute(families)}
             await record_revocations(connection, [session_subject(family) for family in sorted(ended)])
             await _store(connection, token)
+            await _note(connection, project, AuditKind.PASSWORD_CHANGED, user_id, sessions_ended=str(len(ended)))
         return True
+
+    async def note_failed_login(self, project: str, user_id: str | None) -> None:
+        subject = "" if user_id is None else f"user:{user_id}"
+        async with self._database.begin() as connection:
+            await record(connection, NewEvent(project, AuditKind.SIGN_IN_FAILED, subject, details={"by": BY_PASSWORD}))
+
+    async def note_changed_email(self, project: str, user_id: str) -> None:
+        async with self._database.begin() as connection:
+            await _note(connection, project, AuditKind.EMAIL_CHANGED, user_id)
 
     async def replace_password_hash(self, user_id: str, *, old: str, new: str) -> None:
         statement = update(users).where(users.c.id == user_id, users.c.password_hash == old).values(password_hash=new)
@@ -64,6 +78,9 @@ class SessionRepository:
         try:
             async with self._database.begin() as connection:
                 await _store(connection, token)
+                project = (await connection.execute(select(users.c.project).where(users.c.id == token.user_id))).scalar_one()
+                by, session = token.signed_in_by, token.family
+                await _note(connection, project, AuditKind.SIGNED_IN, token.user_id, actor=f"user:{token.user_id}", by=by, session=session)
         except IntegrityError:
             return False
         return True
@@ -86,6 +103,7 @@ class SessionRepository:
                 if now - row.use_time < REFRESH_GRACE and await _is_of_family(connection, next_sha256, row.family):
                     return Rotation(RotationOutcome.ROTATED, owner)
                 await _revoke_family(connection, row.family)
+                await _note(connection, row.project, AuditKind.SESSIONS_ENDED, row.user_id, why="token_used_twice", session=row.family)
                 return Rotation(RotationOutcome.REUSED)
             if row.expire_time <= now:
                 return Rotation(RotationOutcome.EXPIRED)
@@ -96,11 +114,14 @@ class SessionRepository:
         return Rotation(RotationOutcome.ROTATED, owner)
 
     async def revoke_family_of(self, sha256: bytes) -> None:
-        statement = select(refresh_tokens.c.family).where(refresh_tokens.c.token_sha256 == sha256)
+        token = refresh_tokens.c
+        known = select(token.family, token.user_id, users.c.project).join(users, users.c.id == token.user_id)
         async with self._database.begin() as connection:
-            family = (await connection.execute(statement)).scalar_one_or_none()
-            if family is not None:
-                await _revoke_family(connection, family)
+            row = (await connection.execute(known.where(token.token_sha256 == sha256))).one_or_none()
+            if row is not None:
+                await _revoke_family(connection, row.family)
+                who = f"user:{row.user_id}"
+                await _note(connection, row.project, AuditKind.SESSIONS_ENDED, row.user_id, actor=who, why="signed_out", session=row.family)
 
     async def list_sessions(self, project: str, user_id: str, limit: int) -> Sequence[Session] | None:
         tokens = refresh_tokens.c
@@ -129,6 +150,8 @@ class SessionRepository:
             found = [family for family in (await connection.execute(families)).scalars() if session_subject(family) not in but]
             for family in found:
                 await _revoke_family(connection, family)
+            if found:
+                await _note(connection, project, AuditKind.SESSIONS_ENDED, user_id, why="asked_for", count=str(len(found)))
         return len(found)
 
 
@@ -164,6 +187,12 @@ class SigningKeyRepository:
         async with self._database.connect() as connection:
             rows = await connection.execute(select(signing_keys).where(published).order_by(signing_keys.c.create_time.desc()))
             return [_signing_key(row) for row in rows]
+
+
+async def _note(
+    connection: AsyncConnection, project: str, kind: AuditKind, user_id: str, *, actor: str | None = None, **details: str
+) -> None:
+    await record(connection, NewEvent(project, kind, f"user:{user_id}", actor, details))
 
 
 async def _is_of_family(connection: AsyncConnection, sha256: bytes, family: str) -> bool:

@@ -37,6 +37,12 @@ class SessionStore(Protocol):
     async def change_password(self, user_id: str, *, old: str, new: str, token: RefreshToken) -> bool:
         """Replaces the hash, ends all sessions and opens that of `token`, all or nothing. False when the hash is not `old` any more."""
 
+    async def note_failed_login(self, project: str, user_id: str | None) -> None:
+        """Puts into the audit log that a password did not fit; also where there is no such person, so that it takes as long."""
+
+    async def note_changed_email(self, project: str, user_id: str) -> None:
+        """Puts it into the audit log."""
+
     async def replace_password_hash(self, user_id: str, *, old: str, new: str) -> None:
         """Does nothing when the hash is not `old` any more."""
 
@@ -83,6 +89,7 @@ class Sessions:
         login = await self._store.find_login(project, key) if key else None
         password_hash = await self._fitting_hash(login, password)
         if login is None or password_hash is None:
+            await self._store.note_failed_login(project, None if login is None else login.user_id)
             raise LoginFailed
         if self._passwords.needs_rehash(password_hash):
             new = await self._passwords.hash(password)
@@ -92,14 +99,14 @@ class Sessions:
             raise LoginFailed
         return await self._tokens(SessionOwner(login.user_id, login.project, login.role, token.family), secret)
 
-    async def open_session(self, user_id: str, scopes: Collection[str], life: timedelta) -> Tokens:
+    async def open_session(self, user_id: str, scopes: Collection[str], life: timedelta, by: str) -> Tokens:
         """A session for whom an issuer has named: it may do this much, and ends after `life`. Raises LoginFailed for who is gone."""
         login = await self._store.find_login_by_id(user_id)
         if login is None:
             raise LoginFailed
         secret, token = self._new_session(login)
         end, kept = token.create_time + life, tuple(sorted(scopes))
-        token = replace(token, expire_time=min(token.expire_time, end), scopes=kept, session_end=end)
+        token = replace(token, expire_time=min(token.expire_time, end), scopes=kept, session_end=end, signed_in_by=by)
         if not await self._store.add_refresh_token(token):
             raise LoginFailed
         return await self._tokens(SessionOwner(login.user_id, login.project, login.role, token.family, kept), secret)
@@ -120,6 +127,7 @@ class Sessions:
             await self._replace_email(login.project, login.user_id, email)
         except EmailTaken:
             raise AddressRefused from None
+        await self._store.note_changed_email(login.project, login.user_id)
 
     async def _proven(self, caller: Caller, password: str) -> tuple[Login, str]:
         """The caller's login and password hash, once the password fits."""

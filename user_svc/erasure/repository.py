@@ -5,6 +5,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mesh.rpc.revocations import user_subject
 from mesh.stores.database import Database
+from user_svc.audit.models import AuditKind, NewEvent
+from user_svc.audit.repository import record
 from user_svc.auth.revocation_repository import record_revocations, revoke_keys_made_by
 from user_svc.tables import api_keys, refresh_tokens, suppressions, users
 from user_svc.users.models import Role
@@ -29,7 +31,7 @@ class ErasureRepository:
             await connection.execute(delete(refresh_tokens).where(refresh_tokens.c.user_id == user_id))
             await _revoke_everything_of(connection, user_id)
 
-    async def erase(self, user_id: str) -> None:
+    async def erase(self, user_id: str, asked_by: str) -> None:
         """The row is locked first, so that its address can't change meanwhile. Foreign keys take the rest along."""
         known = select(users.c.project, func.lower(users.c.email).label("address")).where(users.c.id == user_id).with_for_update()
         async with self._database.begin() as connection:
@@ -40,6 +42,8 @@ class ErasureRepository:
             await _revoke_everything_of(connection, user_id)
             await _unname(connection, user_id)
             await connection.execute(delete(users).where(users.c.id == user_id))
+            if row is not None:
+                await record(connection, NewEvent(row.project, AuditKind.USER_ERASED, f"user:{user_id}", asked_by or None))
 
 
 async def _revoke_everything_of(connection: AsyncConnection, user_id: str) -> None:

@@ -18,7 +18,7 @@ class ErasureServicer(ErasureServiceServicer):
         self._personal_data = personal_data
 
     async def GetPersonalData(self, request: rpc.GetPersonalDataRequest, context: object) -> rpc.GetPersonalDataResponse:
-        held = await self._personal_data.held(request.project, request.user_id)
+        held = await self._personal_data.held(request.project, request.user_id, request.asked_by)
         return rpc.GetPersonalDataResponse(
             user=user_to_proto(held.user),
             preferences=preferences_to_proto(held.preferences),
@@ -36,5 +36,5 @@ class ErasureServicer(ErasureServiceServicer):
         return rpc.RevokeCredentialsResponse()
 
     async def EraseUser(self, request: rpc.EraseUserRequest, context: object) -> rpc.EraseUserResponse:
-        await self._erasure.erase_user(request.user_id)
+        await self._erasure.erase_user(request.user_id, request.asked_by)
         return rpc.EraseUserResponse()

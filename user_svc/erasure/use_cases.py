@@ -3,10 +3,11 @@
 Repeating a step, or asking about a person who is gone, changes nothing and is no error.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from mesh import ids
+from user_svc.audit.models import AuditKind, NewEvent
 from user_svc.devices.models import Device
 from user_svc.devices.use_cases import DeviceStore
 from user_svc.preferences.models import Preferences
@@ -16,6 +17,9 @@ from user_svc.suppressions.use_cases import SuppressionStore
 from user_svc.users.errors import AdministratorProtected, UserNotFound
 from user_svc.users.models import Role, User
 from user_svc.users.use_cases import UserStore, existing_id
+
+# Puts an entry into the audit log. Raises Unavailable.
+KeepEvent = Callable[[NewEvent], Awaitable[None]]
 
 
 class ErasureStore(Protocol):
@@ -27,7 +31,7 @@ class ErasureStore(Protocol):
     async def revoke(self, user_id: str) -> None:
         """Ends all sessions of the person and revokes what they made."""
 
-    async def erase(self, user_id: str) -> None:
+    async def erase(self, user_id: str, asked_by: str) -> None:
         """Removes the person, all that belongs to them, and their address from the suppression list, in one transaction."""
 
 
@@ -43,20 +47,24 @@ class Held(NamedTuple):
 class PersonalData:
     """Reads what is held; serves the gateway, which has checked who asks."""
 
-    def __init__(self, users: UserStore, preferences: PreferenceStore, devices: DeviceStore, suppressions: SuppressionStore) -> None:
+    def __init__(
+        self, users: UserStore, preferences: PreferenceStore, devices: DeviceStore, suppressions: SuppressionStore, audit: KeepEvent
+    ) -> None:
+        self._audit = audit
         self._users = users
         self._preferences = preferences
         self._devices = devices
         self._suppressions = suppressions
 
-    async def held(self, project: str, user_id: str) -> Held:
-        """Raises UserNotFound."""
+    async def held(self, project: str, user_id: str, asked_by: str) -> Held:
+        """Who got it is on record before they get it. Raises UserNotFound."""
         known_form = existing_id(user_id)
         user = await self._users.find(project, known_form)
         preferences = await self._preferences.find(project, known_form)
         devices = await self._devices.list_newest_first(project, known_form, removed=True)
         if user is None or preferences is None or devices is None:
             raise UserNotFound
+        await self._audit(NewEvent(project, AuditKind.DATA_EXPORTED, f"user:{known_form}", asked_by or None))
         suppression = await self._suppressions.find(project, user.email.lower()) if user.email else None
         return Held(user, preferences, devices, suppression)
 
@@ -82,8 +90,8 @@ class Erasure:
         if known_form is not None:
             await self._store.revoke(known_form)
 
-    async def erase_user(self, user_id: str) -> None:
+    async def erase_user(self, user_id: str, asked_by: str) -> None:
         """Removes every trace of the person."""
         known_form = ids.canonical(user_id)
         if known_form is not None:
-            await self._store.erase(known_form)
+            await self._store.erase(known_form, asked_by)

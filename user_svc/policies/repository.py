@@ -12,6 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mesh.etag import check_etag
 from mesh.stores.database import Database
+from user_svc.audit.models import AuditKind, NewEvent
+from user_svc.audit.repository import record
 from user_svc.policies.models import Category, CategoryText, DeliveryPolicy, FrequencyLimit, ProjectRules
 from user_svc.preferences.models import PreferenceRule
 from user_svc.preferences.quiet_hours import parse_quiet_hours
@@ -59,7 +61,10 @@ class PolicyRepository:
     async def add(self, project: str, category: Category) -> bool:
         statement = insert(categories).values(project=project, id=category.id, create_time=category.create_time, **_values(category))
         async with self._database.begin() as connection:
-            return bool((await connection.execute(statement.on_conflict_do_nothing())).rowcount)
+            new = bool((await connection.execute(statement.on_conflict_do_nothing())).rowcount)
+            if new:
+                await _note(connection, project, category.id, was=False, mandatory=category.mandatory)
+        return new
 
     async def find(self, project: str, identifier: str) -> Category | None:
         async with self._database.connect() as connection:
@@ -75,11 +80,14 @@ class PolicyRepository:
             check_etag(etag, present.etag)
             changed = change(present)
             await connection.execute(update(categories).where(_is(project, identifier)).values(**_values(changed)))
+            await _note(connection, project, identifier, was=present.mandatory, mandatory=changed.mandatory)
         return changed
 
     async def delete(self, project: str, identifier: str) -> None:
+        gone = delete(categories).where(_is(project, identifier)).returning(categories.c.mandatory)
         async with self._database.begin() as connection:
-            await connection.execute(delete(categories).where(_is(project, identifier)))
+            was = (await connection.execute(gone)).scalar_one_or_none()
+            await _note(connection, project, identifier, was=bool(was), mandatory=False)
 
     async def list_by_id(self, project: str, after: str, limit: int) -> Sequence[Category]:
         statement = select(categories).where(categories.c.project == project, categories.c.id > after).order_by(categories.c.id)
@@ -90,6 +98,13 @@ class PolicyRepository:
         async with self._database.connect() as connection:
             rows = (await connection.execute(_RULES, {"projects": list(projects)})).all()
         return {row.project: _rules(row.rules or "[]", row.quiet_hours, row.categories or "[]") for row in rows}
+
+
+async def _note(connection: AsyncConnection, project: str, identifier: str, *, was: bool, mandatory: bool) -> None:
+    """Who takes a choice from people, or gives it back, is on record."""
+    if was != mandatory:
+        details = {"mandatory": str(mandatory).lower()}
+        await record(connection, NewEvent(project, AuditKind.CATEGORY_CHANGED, f"category:{identifier}", details=details))
 
 
 def _is(project: str, identifier: str) -> Any:

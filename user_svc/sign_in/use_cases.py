@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import hmac
-import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -12,12 +11,10 @@ from urllib.parse import urlencode
 from mesh.errors import InvalidArgument, showable
 from naming.email_address import check_email
 from user_svc.auth.models import Tokens
-from user_svc.sign_in.errors import GroupMissing, IssuerNotFound, SignInRefused
+from user_svc.sign_in.errors import AddressHeld, GroupMissing, IssuerNotFound, SignInRefused
 from user_svc.sign_in.flows import FLOW_LIFE, Flows
 from user_svc.sign_in.id_tokens import Key, KeyUnknown, check_id_token, find_key
-from user_svc.sign_in.models import Answer, Claims, Issuer, Metadata, Person
-
-log = logging.getLogger(__name__)
+from user_svc.sign_in.models import Answer, Claims, Flow, Issuer, Metadata, Person
 
 _LONGEST_SUBJECT = 255
 _LONGEST_NAME = 200
@@ -43,6 +40,9 @@ class IdentityStore(Protocol):
     async def use_flow(self, flow_id: str, expire_time: datetime, now: datetime) -> bool:
         """Notes that a flow came back, and forgets those that have expired. False when it came back before."""
 
+    async def note_refusal(self, project: str, issuer_id: str, reason: str) -> None:
+        """Puts it into the audit log."""
+
     async def find_or_make(self, project: str, issuer_url: str, person: Person, now: datetime, *, link: bool) -> str:
         """Our id of the person whom the issuer names; made at their first sign-in, or with `link` found by address.
 
@@ -50,8 +50,8 @@ class IdentityStore(Protocol):
         """
 
 
-# Opens a session for a person with these scopes, which ends after so long. Raises LoginFailed.
-OpenSession = Callable[[str, Collection[str], timedelta], Awaitable[Tokens]]
+# Opens a session for a person with these scopes, which ends after so long, by an issuer of this id. Raises LoginFailed.
+OpenSession = Callable[[str, Collection[str], timedelta, str], Awaitable[Tokens]]
 
 
 class SignIns:
@@ -111,6 +111,13 @@ class SignIns:
         issuer = self._issuers.get(flow.issuer)
         if issuer is None:
             raise IssuerNotFound
+        try:
+            return await self._finish(issuer, flow, code, named_issuer, now)
+        except (SignInRefused, GroupMissing, AddressHeld) as error:
+            await self._identities.note_refusal(issuer.project, issuer.id, error.reason)
+            raise
+
+    async def _finish(self, issuer: Issuer, flow: Flow, code: str, named_issuer: str, now: datetime) -> Tokens:
         metadata = await self._client.metadata(issuer)
         # mix-up (RFC 9207): another issuer's answer must not be taken to this one
         if named_issuer != issuer.url and (named_issuer or metadata.names_itself):
@@ -122,11 +129,9 @@ class SignIns:
         claims = await self._with_groups(issuer, claims, answer.access_token)
         granted = issuer.granted(_groups(claims.get(issuer.groups_claim)))
         if granted is None:
-            log.info("a sign-in was refused: no group", extra={"issuer": issuer.id})
             raise GroupMissing
         user_id = await self._identities.find_or_make(issuer.project, issuer.url, _person(claims), now, link=issuer.link_by_email)
-        log.info("a person signed in", extra={"issuer": issuer.id, "user_id": user_id})
-        return await self._open_session(user_id, granted, timedelta(hours=issuer.session_hours))
+        return await self._open_session(user_id, granted, timedelta(hours=issuer.session_hours), issuer.id)
 
     async def _key(self, issuer: Issuer, token: str) -> Key:
         for again in (False, True):

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from mesh.stores.database import Database
+from user_svc.audit.models import AuditKind, NewEvent
+from user_svc.audit.repository import record
 from user_svc.suppressions.models import Suppression
-from user_svc.tables import suppressions
+from user_svc.tables import suppressions, users
 
 
 class SuppressionRepository:
@@ -33,9 +35,16 @@ class SuppressionRepository:
         return Suppression(row.address, row.reason, row.create_time, row.evidence)
 
     async def delete(self, project: str, address: str) -> bool:
-        statement = delete(suppressions).where(suppressions.c.project == project, suppressions.c.address == address)
+        wanted = (suppressions.c.project == project) & (suppressions.c.address == address)
+        holder = select(users.c.id).where(users.c.project == project, func.lower(users.c.email) == address)
         async with self._database.begin() as connection:
-            return bool((await connection.execute(statement)).rowcount)
+            reason = (await connection.execute(delete(suppressions).where(wanted).returning(suppressions.c.reason))).scalar_one_or_none()
+            if reason is None:
+                return False
+            person = (await connection.execute(holder)).scalar_one_or_none()
+            subject = "" if person is None else f"user:{person}"
+            await record(connection, NewEvent(project, AuditKind.SUPPRESSION_REMOVED, subject, details={"reason": reason}))
+        return True
 
     async def find(self, project: str, address: str) -> Suppression | None:
         wanted = (suppressions.c.project == project) & (suppressions.c.address == address)

@@ -150,6 +150,7 @@ GET_CATALOG = Call(
 PREVIEW_TEMPLATE = Call(
     "/clarion.template.v1.TemplateService/PreviewTemplate", "POST", "/v1/templates/{name}:preview", body="*", idempotent=True
 )
+LIST_AUDIT_EVENTS = Call("/clarion.user.v1.AuditService/ListAuditEvents", "GET", "/v1/audit-events", idempotent=True)
 LOGIN = Call("/clarion.user.v1.AuthService/Login", "POST", "/v1/auth/login", body="*", unkeyed=True)
 REFRESH = Call("/clarion.user.v1.AuthService/Refresh", "POST", "/v1/auth/refresh", body="*", unkeyed=True)
 LOGOUT = Call("/clarion.user.v1.AuthService/Logout", "POST", "/v1/auth/logout", body="*", idempotent=True, unkeyed=True)

@@ -12,6 +12,38 @@ from typing import Any
 from clarion_client import _values as v
 
 
+class AuditEventKind(str, enum.Enum):
+    """Says what happened."""
+
+    SIGNED_IN = "signed_in"
+    """Someone has signed in. `details.by` is `password` or the id of an issuer."""
+    SIGN_IN_FAILED = "sign_in_failed"
+    """A sign-in was refused. `subject` is empty where there is no such account."""
+    SESSIONS_ENDED = "sessions_ended"
+    """Sessions were ended: by signing out, by a person or an administrator, or since a refresh token was used twice."""
+    PASSWORD_CHANGED = "password_changed"
+    """A person has changed their password; all of their sessions have ended."""
+    EMAIL_CHANGED = "email_changed"
+    """A person has changed the address with which they sign in."""
+    API_KEY_CREATED = "api_key_created"
+    """An API key was made. A rotation is a key that is made and one that is revoked."""
+    API_KEY_REVOKED = "api_key_revoked"
+    """An API key was revoked. Those that were made with it ended too."""
+    DATA_EXPORTED = "data_exported"
+    """What is held about a person was exported."""
+    USER_ERASED = "user_erased"
+    """A person was erased."""
+    ROLE_CHANGED = "role_changed"
+    """A person has another role."""
+    SUPPRESSION_REMOVED = "suppression_removed"
+    """An address was taken off the suppression list. `subject` is the person who has it, where there is one."""
+    CATEGORY_CHANGED = "category_changed"
+    """A category has become mandatory, or is so no longer."""
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+
 class BreakerForce(str, enum.Enum):
     """What an operator wants of a breaker."""
 
@@ -433,6 +465,28 @@ class ApiKey:
     """True for a test key (clk_test_…): what it sends reaches no provider."""
     restrictions: KeyRestrictions | None = stored(default=None, metadata={"read": v.message(lambda: KeyRestrictions)})
     """What it is narrowed to; unset for a key that is not."""
+
+
+@dataclass(frozen=True)
+class AuditEvent:
+    """An entry of the audit log. It holds ids, and no addresses, names of people or secrets."""
+
+    id: str = stored(default="", metadata={"read": v.same})
+    """Its id."""
+    time: datetime | None = stored(default=None, metadata={"read": v.time})
+    """When it happened, by the database's clock."""
+    kind: AuditEventKind | None = stored(default=None, metadata={"read": v.member(AuditEventKind)})
+    """What happened."""
+    actor: str = stored(default="", metadata={"read": v.same})
+    """Who did it: `user:<id>`, `api_key:<id>`, `service:<name>`, `anonymous:anonymous` for who has not signed in, `environment` for
+    what a start-up does.
+    """
+    subject: str = stored(default="", metadata={"read": v.same})
+    """What it was done to: `user:<id>`, `api_key:<id>`, `category:<id>`, or nothing."""
+    details: Mapping[str, str] = stored(default_factory=dict, metadata={"read": v.table(v.same)})
+    """More about it, by kind."""
+    correlation_id: str = stored(default="", metadata={"read": v.same})
+    """The correlation id of the call."""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ from clarion_client._base import Pager, Resource
 from clarion_client.models import (
     Addressee,
     ApiKey,
+    AuditEvent,
+    AuditEventKind,
     BatchSendNotificationsResponse,
     BatchUpsertUsersResponse,
     BeginSignInResponse,
@@ -945,6 +947,40 @@ class Templates(Resource):
                 channel=channel, default_locale=default_locale, contents=contents, catalogs=catalogs, variables_schema=variables_schema
             ),
             lambda answer: v.decode(LintContentsResponse, answer),
+            timeout_s,
+        )
+
+
+class Audit(Resource):
+    """Shows who did what to accounts, keys and personal data of the project. Entries are written with what they are about, and no
+    method changes or removes one.
+    """
+
+    def list_audit_events(
+        self,
+        *,
+        kinds: Sequence[AuditEventKind | str] | None = None,
+        actor: str | None = None,
+        subject: str | None = None,
+        start_time: datetime | None = None,
+        end_time: datetime | None = None,
+        page_size: int | None = None,
+        timeout_s: float | None = None,
+    ) -> Pager[AuditEvent]:
+        """Reads a page, newest first. Filters hold together.
+
+        kinds: Only these kinds; all when empty.
+        actor: Only what was done by this actor.
+        subject: Only what was done to this subject.
+        start_time: Only from then on.
+        end_time: Only before then.
+        page_size: Most entries of a page, 1 to 200. 0 means 50.
+        """
+        return self._pages(
+            api.LIST_AUDIT_EVENTS,
+            v.body_of(kinds=kinds, actor=actor, subject=subject, start_time=start_time, end_time=end_time, page_size=page_size),
+            "audit_events",
+            v.message(lambda: AuditEvent),
             timeout_s,
         )
 

@@ -26,6 +26,7 @@ app = typer.Typer(
 )
 app.command("login")(operate.login)
 app.command("whoami")(operate.whoami)
+app.command("audit")(keys.audit)
 app.command("send")(notifications.send)
 app.command("watch")(notifications.watch)
 app.command("tail")(notifications.tail)

@@ -1,4 +1,4 @@
-"""`clarion keys`."""
+"""`clarion keys` and `clarion audit`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from clarion_client.cli.session import UsageProblem, session, when
 
 app = typer.Typer(no_args_is_help=True, help="API keys of programs.")
 COLUMNS = ("id", "name", "prefix", "scopes", "create_time", "expire_time", "created_by")
+AUDIT_COLUMNS = ("time", "kind", "actor", "subject", "details")
 _AT_ONCE = 200
 
 
@@ -67,3 +68,23 @@ def revoke(identifier: Annotated[str, typer.Argument(metavar="ID")]) -> None:
     """Revoke a key for good, and every key that was made with it."""
     session.clarion.auth.delete_api_key(identifier)
     session.say("revoked; other processes know within 5 s")
+
+
+def audit(
+    kind: Annotated[list[str] | None, typer.Option(help="Only this kind, such as sign_in_failed; as often as needed.")] = None,
+    actor: Annotated[str | None, typer.Option(help="Only what this one did, such as api_key:ID.")] = None,
+    subject: Annotated[str | None, typer.Option(help="Only what was done to this one, such as user:ID.")] = None,
+    since: Annotated[str | None, typer.Option(help="Only from then on, such as 2030-01-31.")] = None,
+    until: Annotated[str | None, typer.Option(help="Only before then.")] = None,
+    most: Annotated[int, typer.Option("--limit", "-n", min=0, help="At most so many; 0 for all.")] = 50,
+) -> None:
+    """List what was done to accounts, keys and personal data, newest first."""
+    events = session.clarion.audit.list_audit_events(
+        kinds=kind or None,
+        actor=actor,
+        subject=subject,
+        start_time=when(since) if since else None,
+        end_time=when(until) if until else None,
+        page_size=min(most, _AT_ONCE) or _AT_ONCE,
+    )
+    session.rows(events, AUDIT_COLUMNS, most=most)

@@ -1,0 +1,247 @@
+"""Facts about the audit log: user_svc over gRPC, and its table in PostgreSQL."""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import grpc.aio
+import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from clarion.user.v1 import (
+    api_key_pb2,
+    audit_service_pb2,
+    auth_service_pb2,
+    erasure_service_pb2,
+    policy_pb2,
+    policy_service_pb2,
+    project_pb2,
+    project_service_pb2,
+    session_pb2,
+    suppression_pb2,
+    user_service_pb2,
+)
+from clarion.user.v1.audit_service_pb2_grpc import AuditServiceStub
+from clarion.user.v1.auth_service_pb2_grpc import AuthServiceStub
+from clarion.user.v1.erasure_service_pb2_grpc import ErasureServiceStub
+from clarion.user.v1.policy_service_pb2_grpc import PolicyServiceStub
+from clarion.user.v1.project_service_pb2_grpc import ProjectServiceStub
+from clarion.user.v1.user_service_pb2_grpc import UserServiceStub
+from mesh.context import FIRST_PROJECT
+from mesh.errors import InvalidArgument, PermissionDenied, Unauthenticated
+from mesh.process.settings import Env
+from mesh.rpc.channel import to_service_error
+from mesh.stores.database import Database, open_database
+from mesh.stores.settings import DatabaseSettings
+from tests.fixtures_postgres import NewDatabase
+from tests.user_svc.test_app import API_KEY, environ
+from tests.user_svc.test_erasure import GATEWAY
+from user_svc.app import open_app
+from user_svc.audit.models import AuditKind, NewEvent
+from user_svc.audit.repository import AuditRepository
+from user_svc.settings import Settings
+
+EMAIL, PASSWORD, NEW_PASSWORD = "Ada@Example.com", "correct horse battery", "staple battery horse"
+OPERATOR = (("authorization", f"Bearer {API_KEY}"),)
+Kind = audit_service_pb2.AuditEventKind
+
+
+@dataclass
+class Service:
+    """user_svc with an administrator, and its database."""
+
+    channel: grpc.aio.Channel
+    database: Database
+
+    async def call(self, stub: Any, method: str, request: Any, metadata: Any = OPERATOR) -> Any:
+        try:
+            return await getattr(stub(self.channel), method)(request, metadata=metadata)
+        except grpc.aio.AioRpcError as error:
+            raise to_service_error(error) from None
+
+    async def log_in(self, password: str = PASSWORD, email: str = EMAIL, project: str = "") -> Any:
+        request = auth_service_pb2.LoginRequest(email=email, password=password, project=project)
+        return await self.call(AuthServiceStub, "Login", request, ())
+
+    async def page(self, metadata: Any = OPERATOR, **filters: Any) -> Any:
+        return await self.call(AuditServiceStub, "ListAuditEvents", audit_service_pb2.ListAuditEventsRequest(**filters), metadata)
+
+    async def events(self, kind: str, **filters: Any) -> list[tuple[str, str, Mapping[str, str]]]:
+        """Actor, subject and details of this kind's, newest first."""
+        page = await self.page(kinds=[Kind.Value(f"AUDIT_EVENT_KIND_{kind}")], **filters)
+        assert all(event.correlation_id or event.actor == "environment" for event in page.audit_events)
+        return [(event.actor, event.subject, dict(event.details)) for event in page.audit_events]
+
+
+@pytest.fixture
+async def service(postgres_url: NewDatabase) -> AsyncIterator[Service]:
+    url = await postgres_url("user_svc")
+    more = {"CLARION_ADMIN_EMAIL": EMAIL, "CLARION_ADMIN_PASSWORD": PASSWORD, "CLARION_BOOTSTRAP_API_KEY": API_KEY}
+    async with (
+        open_app(Settings.from_env(Env(environ(url, **more)))) as app,
+        grpc.aio.insecure_channel(f"127.0.0.1:{app.ports['grpc']}") as channel,
+        open_database(DatabaseSettings(url)) as database,
+    ):
+        await app.health.probe()
+        yield Service(channel, database)
+
+
+def bearer(tokens: Any) -> Any:
+    return (("authorization", f"Bearer {tokens.access_token}"),)
+
+
+async def own_label(service: Service) -> str:
+    me = (await service.call(AuthServiceStub, "GetMe", session_pb2.GetMeRequest())).me
+    return f"api_key:{me.id}"
+
+
+async def test_the_start_is_on_record(service: Service) -> None:
+    (made,) = await service.events("ROLE_CHANGED")
+    assert (made[0], made[2]) == ("environment", {"role": "administrator"})
+    ((actor, _, details),) = await service.events("API_KEY_CREATED")
+    assert actor == "environment"
+    assert "audit:read" in details["scopes"].split()
+
+
+async def test_sign_ins_that_fit_and_that_do_not(service: Service) -> None:
+    tokens = await service.log_in()
+    for refused in ({"password": "wrong"}, {"email": "no@example.com"}, {"project": "no-such"}):
+        with pytest.raises(Unauthenticated):
+            await service.log_in(**refused)
+    who = f"user:{tokens.user_id}"
+    ((actor, subject, details),) = await service.events("SIGNED_IN")
+    assert (actor, subject, details["by"]) == (who, who, "password")
+    failed = await service.events("SIGN_IN_FAILED")
+    assert failed == [("anonymous:anonymous", "", {"by": "password"}), ("anonymous:anonymous", who, {"by": "password"})]
+
+
+async def test_ways_in_which_sessions_end(service: Service) -> None:
+    first, second, third = [await service.log_in() for _ in range(3)]
+    who = f"user:{first.user_id}"
+    await service.call(AuthServiceStub, "Logout", auth_service_pb2.LogoutRequest(refresh_token=first.refresh_token), ())
+    await service.call(AuthServiceStub, "DeleteSession", session_pb2.DeleteSessionRequest(user_id=first.user_id, id="-"), bearer(second))
+    ended = await service.events("SESSIONS_ENDED")
+    assert [(actor, subject, details["why"]) for actor, subject, details in ended] == [(who, who, "asked_for"), (who, who, "signed_out")]
+    assert ended[0][2]["count"] == "1", "the one that was signed out is gone already, and the caller's own goes on"
+    with pytest.raises(Unauthenticated):
+        await service.call(AuthServiceStub, "Refresh", auth_service_pb2.RefreshRequest(refresh_token=third.refresh_token), ())
+    change = auth_service_pb2.ChangePasswordRequest(current_password=PASSWORD, new_password=NEW_PASSWORD)
+    await service.call(AuthServiceStub, "ChangePassword", change, bearer(second))
+    assert await service.events("PASSWORD_CHANGED") == [(who, who, {"sessions_ended": "1"})]
+
+
+async def test_keys_that_are_made_and_revoked(service: Service) -> None:
+    label = await own_label(service)
+    request = api_key_pb2.CreateApiKeyRequest(name="billing", scopes=["notifications:send"])
+    key = (await service.call(AuthServiceStub, "CreateApiKey", request)).api_key
+    await service.call(AuthServiceStub, "DeleteApiKey", api_key_pb2.DeleteApiKeyRequest(id=key.id))
+    assert (await service.events("API_KEY_CREATED"))[0] == (label, f"api_key:{key.id}", {"scopes": "notifications:send"})
+    assert await service.events("API_KEY_REVOKED") == [(label, f"api_key:{key.id}", {})]
+
+
+async def test_an_export_and_an_erasure_with_who_asked(service: Service) -> None:
+    made = await service.call(UserServiceStub, "CreateUser", user_service_pb2.CreateUserRequest(email="bob@example.com"))
+    named = {"user_id": made.user.id, "asked_by": "api_key:of-bob"}
+    held = erasure_service_pb2.GetPersonalDataRequest(project=FIRST_PROJECT, **named)
+    await service.call(ErasureServiceStub, "GetPersonalData", held, GATEWAY)
+    for _ in range(2):  # the saga may repeat a step: only the first one removes someone
+        await service.call(ErasureServiceStub, "EraseUser", erasure_service_pb2.EraseUserRequest(**named), GATEWAY)
+    expected: list[tuple[str, str, Mapping[str, str]]] = [("api_key:of-bob", f"user:{made.user.id}", {})]
+    assert await service.events("DATA_EXPORTED") == expected
+    assert await service.events("USER_ERASED") == expected
+
+
+async def test_a_suppression_that_is_lifted_names_the_person_and_not_the_address(service: Service) -> None:
+    made = await service.call(UserServiceStub, "CreateUser", user_service_pb2.CreateUserRequest(email="bob@example.com"))
+    for address in ("BOB@example.com", "stranger@example.com"):
+        request = suppression_pb2.CreateSuppressionRequest(address=address, reason="bounce")
+        await service.call(UserServiceStub, "CreateSuppression", request)
+        await service.call(UserServiceStub, "DeleteSuppression", suppression_pb2.DeleteSuppressionRequest(address=address))
+    removed = await service.events("SUPPRESSION_REMOVED")
+    assert [(subject, details) for _, subject, details in removed] == [
+        ("", {"reason": "bounce"}),
+        (f"user:{made.user.id}", {"reason": "bounce"}),
+    ]
+
+
+async def test_a_category_that_becomes_mandatory_and_is_so_no_longer(service: Service) -> None:
+    def category(**fields: Any) -> policy_pb2.Category:
+        return policy_pb2.Category(id="invoices", **fields)
+
+    await service.call(PolicyServiceStub, "CreateCategory", policy_service_pb2.CreateCategoryRequest(category=category()))
+    for mandatory in (True, True, False, True):
+        request = policy_service_pb2.UpdateCategoryRequest(
+            id="invoices", category=category(mandatory=mandatory), update_mask=FieldMask(paths=["mandatory"])
+        )
+        await service.call(PolicyServiceStub, "UpdateCategory", request)
+    await service.call(PolicyServiceStub, "DeleteCategory", policy_service_pb2.DeleteCategoryRequest(id="invoices"))
+    changed = await service.events("CATEGORY_CHANGED", subject="category:invoices")
+    assert [details["mandatory"] for _, _, details in changed] == ["false", "true", "false", "true"]
+
+
+async def test_filters_hold_together_and_pages_follow_each_other(service: Service) -> None:
+    for _ in range(5):
+        await service.log_in()
+    everything = (await service.page()).audit_events
+    first = await service.page(page_size=2)
+    seen = list(first.audit_events)
+    while first.next_page_token:
+        first = await service.page(page_size=2, page_token=first.next_page_token)
+        seen += first.audit_events
+    assert seen == list(everything)
+    assert len(seen) == 7
+    third = seen[2]
+    before = await service.page(end_time=third.time)
+    assert [event.id for event in before.audit_events] == [event.id for event in seen if event.time.ToDatetime() < third.time.ToDatetime()]
+    since = await service.page(start_time=third.time, actor=third.actor)
+    assert {event.id for event in since.audit_events} == {event.id for event in seen[:3]}
+    with pytest.raises(InvalidArgument, match="end_time"):
+        await service.page(start_time=third.time, end_time=third.time)
+
+
+async def test_each_project_has_a_log_of_its_own_and_reading_it_takes_the_scope(service: Service) -> None:
+    project = project_service_pb2.CreateProjectRequest(project=project_pb2.Project(id="shop"))
+    await service.call(ProjectServiceStub, "CreateProject", project)
+    request = api_key_pb2.CreateApiKeyRequest(name="shop", scopes=["audit:read"], project="shop")
+    of_shop = await service.call(AuthServiceStub, "CreateApiKey", request)
+    metadata = (("authorization", f"Bearer {of_shop.secret}"),)
+    (event,) = (await service.page(metadata)).audit_events
+    assert event.subject == f"api_key:{of_shop.api_key.id}"
+    request = api_key_pb2.CreateApiKeyRequest(name="small", scopes=["users:read"])
+    small = await service.call(AuthServiceStub, "CreateApiKey", request)
+    with pytest.raises(PermissionDenied):
+        await service.page((("authorization", f"Bearer {small.secret}"),))
+
+
+async def test_no_address_name_password_or_token_is_in_it(service: Service) -> None:
+    tokens = await service.log_in()
+    with pytest.raises(Unauthenticated):
+        await service.log_in("a wrong password")
+    async with service.database.connect() as connection:
+        everything = str((await connection.execute(text("SELECT to_jsonb(a) FROM audit_events a"))).scalars().all()).lower()
+    for secret in (EMAIL, PASSWORD, "a wrong password", API_KEY, tokens.access_token, tokens.refresh_token):
+        assert secret.lower() not in everything
+
+
+@pytest.mark.parametrize("statement", ["UPDATE audit_events SET actor = 'x'", "DELETE FROM audit_events", "TRUNCATE audit_events"])
+async def test_the_database_keeps_entries_as_they_are(service: Service, statement: str) -> None:
+    with pytest.raises(DBAPIError, match="neither changed nor removed"):
+        async with service.database.begin() as connection:
+            await connection.execute(text(statement))
+
+
+async def test_only_what_is_older_than_the_setting_is_forgotten(service: Service) -> None:
+    repository = AuditRepository(service.database)
+    for days in (401, 399):
+        await repository.add(NewEvent(FIRST_PROJECT, AuditKind.EMAIL_CHANGED, f"user:{days}"))
+        aged = f"""INSERT INTO audit_events (project, time, kind, actor, subject, details, correlation_id)
+            SELECT project, now() - interval '{days} days', kind, actor, 'old:{days}', details, ''
+            FROM audit_events WHERE subject = 'user:{days}'"""
+        async with service.database.begin() as connection:
+            await connection.execute(text(aged))
+    await repository.forget(timedelta(days=400))
+    kept = await service.events("EMAIL_CHANGED")
+    assert [subject for _, subject, _ in kept] == ["user:399", "user:401", "old:399"]

@@ -1,0 +1,62 @@
+"""What an entry of the audit log is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class AuditKind(StrEnum):
+    """What can have happened."""
+
+    SIGNED_IN = "signed_in"
+    SIGN_IN_FAILED = "sign_in_failed"
+    SESSIONS_ENDED = "sessions_ended"
+    PASSWORD_CHANGED = "password_changed"  # noqa: S105  the name of an event
+    EMAIL_CHANGED = "email_changed"
+    API_KEY_CREATED = "api_key_created"
+    API_KEY_REVOKED = "api_key_revoked"
+    DATA_EXPORTED = "data_exported"
+    USER_ERASED = "user_erased"
+    ROLE_CHANGED = "role_changed"
+    SUPPRESSION_REMOVED = "suppression_removed"
+    CATEGORY_CHANGED = "category_changed"
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """An entry before it is kept. `actor` is who did it ("user:…", "api_key:…"), None for the caller; `subject` what it was done to.
+
+    No text of it may be an address, a name or a secret.
+    """
+
+    project: str
+    kind: AuditKind
+    subject: str = ""
+    actor: str | None = None
+    details: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEvent:
+    """An entry as it is kept."""
+
+    id: int
+    time: datetime
+    kind: str
+    actor: str
+    subject: str
+    details: Mapping[str, str]
+    correlation_id: str
+
+
+class Filters(NamedTuple):
+    """Which entries are wanted; None and empty mean all. From `start_time` on, and before `end_time`."""
+
+    project: str
+    kinds: tuple[str, ...] = ()
+    actor: str = ""
+    subject: str = ""
+    start_time: datetime | None = None
+    end_time: datetime | None = None

@@ -1,0 +1,73 @@
+"""The audit log in PostgreSQL. A trigger of the table refuses to change an entry, and to remove one before its time."""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, func, select, text, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from mesh.context import current_or_none
+from mesh.stores.database import Database
+from user_svc.audit.models import AuditEvent, Filters, NewEvent
+from user_svc.tables import audit_events
+
+# A project that does not exist, which a stranger may name, gets no entries.
+_INSERT = text("""
+    INSERT INTO audit_events (project, kind, actor, subject, details, correlation_id)
+    SELECT id, :kind, :actor, :subject, CAST(:details AS jsonb), :correlation_id FROM projects WHERE id = :project
+""")
+_BACKGROUND = "environment"
+_AT_ONCE = 10_000
+
+
+class AuditRepository:
+    """Implements `audit.use_cases.AuditStore`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(self, event: NewEvent) -> None:
+        """For what is no change of this database."""
+        async with self._database.begin() as connection:
+            await record(connection, event)
+
+    async def list_newest_first(self, filters: Filters, before: tuple[datetime, int] | None, limit: int) -> Sequence[AuditEvent]:
+        column = audit_events.c
+        statement = select(audit_events).where(column.project == filters.project).order_by(column.time.desc(), column.id.desc())
+        if filters.kinds:
+            statement = statement.where(column.kind.in_(filters.kinds))
+        if filters.actor:
+            statement = statement.where(column.actor == filters.actor)
+        if filters.subject:
+            statement = statement.where(column.subject == filters.subject)
+        if filters.start_time is not None:
+            statement = statement.where(column.time >= filters.start_time)
+        if filters.end_time is not None:
+            statement = statement.where(column.time < filters.end_time)
+        if before is not None:
+            statement = statement.where(tuple_(column.time, column.id) < before)
+        async with self._database.connect() as connection:
+            rows = await connection.execute(statement.limit(limit))
+            return [AuditEvent(row.id, row.time, row.kind, row.actor, row.subject, row.details, row.correlation_id) for row in rows]
+
+    async def forget(self, older_than: timedelta) -> None:
+        """By the database's clock, which has stamped the entries too."""
+        old = select(audit_events.c.id).where(audit_events.c.time < func.now() - older_than).limit(_AT_ONCE)
+        async with self._database.begin() as connection:
+            await connection.execute(delete(audit_events).where(audit_events.c.id.in_(old)))
+
+
+async def record(connection: AsyncConnection, event: NewEvent) -> None:
+    """Within the transaction of what it is about: neither is there without the other."""
+    call = current_or_none()
+    actor = event.actor if event.actor is not None else _BACKGROUND if call is None else call.caller.label
+    values = {
+        "project": event.project,
+        "kind": event.kind.value,
+        "actor": actor,
+        "subject": event.subject,
+        "details": json.dumps(dict(event.details)),
+        "correlation_id": "" if call is None else call.correlation_id,
+    }
+    await connection.execute(_INSERT, values)
