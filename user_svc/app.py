@@ -198,7 +198,7 @@ def _wire(settings: Settings, database: Database, passwords: PasswordHasher, rev
     dispatcher.add(PREFERENCE_PAGE_SERVICE, PreferencePageServicer(pages, Brands(page_store, now=_now), users))
     audit = AuditLog(AuditRepository(database))
     dispatcher.add(AUDIT_SERVICE, AuditServicer(audit))
-    held = PersonalData(people, chosen, devices, suppression_rows, audit.add)
+    held = PersonalData(people, chosen, devices, suppression_rows, IdentityRepository(database), audit=audit.add)
     dispatcher.add(ERASURE_SERVICE, ErasureServicer(Erasure(ErasureRepository(database)), held))
     bootstrap = Bootstrap(
         settings.bootstrap,

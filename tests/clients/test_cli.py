@@ -457,3 +457,11 @@ async def test_what_was_done_is_on_record(terminal: Terminal) -> None:
     assert (event["kind"], event["details"]) == ("api_key_created", {"scopes": "users:read"})
     assert "api_key_created" in (await terminal.run("audit", "--limit", "3")).said
     assert (await terminal.run("audit", "--until", "yesterday")).code == 2
+
+
+async def test_an_export_of_a_persons_data_is_one_document(terminal: Terminal, tmp_path: Path) -> None:
+    user = await a_person(terminal, "all-of-it@example.com")
+    assert (await terminal.run("users", "export-data", "all-of-it@example.com", str(tmp_path / "ada.json"))).code == 0
+    document = json.loads((tmp_path / "ada.json").read_text())
+    assert (document["user"]["id"], document["devices"], document["identities"], document["notifications"]) == (user, [], [], [])
+    assert user in (await terminal.run("audit", "--kind", "data_exported", "--json")).said

@@ -11,10 +11,12 @@ import grpc.aio
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from sqlalchemy import func, select
 
-from clarion.user.v1 import api_key_pb2, auth_service_pb2, session_pb2
+from clarion.user.v1 import api_key_pb2, auth_service_pb2, erasure_service_pb2, session_pb2
 from clarion.user.v1 import sign_in_service_pb2 as rpc
 from clarion.user.v1.auth_service_pb2_grpc import AuthServiceStub
+from clarion.user.v1.erasure_service_pb2_grpc import ErasureServiceStub
 from clarion.user.v1.sign_in_service_pb2_grpc import SignInServiceStub
 from mesh.context import FIRST_PROJECT
 from mesh.errors import NotFound, PermissionDenied, ServiceError, Unauthenticated, Unavailable
@@ -29,12 +31,14 @@ from tests.fixtures_postgres import NewDatabase
 from tests.user_svc.factories import Clock, make_user
 from tests.user_svc.issuer import CLIENT, SECRET, Issuer, open_issuer
 from tests.user_svc.test_app import environ
+from tests.user_svc.test_erasure import GATEWAY
 from user_svc.app import open_app
 from user_svc.auth.models import Scope
 from user_svc.settings import Settings
 from user_svc.sign_in.errors import SignInRefused
 from user_svc.sign_in.flows import FLOW_LIFE, SEALED_FOR, Flows
 from user_svc.sign_in.settings import OidcSettings
+from user_svc.tables import identities
 from user_svc.users.repository import UserRepository
 
 GROUPS = """
@@ -375,6 +379,17 @@ async def test_the_first_session_ends_with_the_person_and_the_next_sign_in_makes
     with pytest.raises(Unauthenticated):
         await door.call("Refresh", auth_service_pb2.RefreshRequest(refresh_token=first.refresh_token))
     assert (await door.sign_in(issuer)).user_id != first.user_id
+
+
+async def test_an_export_says_who_the_person_is_at_the_issuer_and_an_erasure_leaves_nothing_of_it(door: Door, issuer: Issuer) -> None:
+    tokens = await door.sign_in(issuer)
+    erasure: Any = ErasureServiceStub(door.channel)
+    asked = erasure_service_pb2.GetPersonalDataRequest(project=FIRST_PROJECT, user_id=tokens.user_id)
+    (identity,) = (await erasure.GetPersonalData(asked, metadata=GATEWAY)).identities
+    assert (identity.issuer, identity.subject) == (issuer.url, "ada")
+    await erasure.EraseUser(erasure_service_pb2.EraseUserRequest(user_id=tokens.user_id), metadata=GATEWAY)
+    async with open_database(DatabaseSettings(door.url)) as database, database.connect() as connection:
+        assert (await connection.execute(select(func.count()).select_from(identities))).scalar_one() == 0
 
 
 async def test_the_token_says_that_a_member_has_signed_in(door: Door, issuer: Issuer) -> None:

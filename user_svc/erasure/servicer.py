@@ -6,6 +6,7 @@ from mesh.context import FIRST_PROJECT
 from user_svc.devices.convert import device_to_proto
 from user_svc.erasure.use_cases import Erasure, PersonalData
 from user_svc.preferences.convert import preferences_to_proto
+from user_svc.sign_in.convert import identity_to_proto
 from user_svc.suppressions.convert import suppression_to_proto
 from user_svc.users.convert import user_to_proto
 
@@ -24,6 +25,7 @@ class ErasureServicer(ErasureServiceServicer):
             preferences=preferences_to_proto(held.preferences),
             devices=map(device_to_proto, held.devices),
             suppression=None if held.suppression is None else suppression_to_proto(held.suppression),
+            identities=map(identity_to_proto, held.identities),
         )
 
     async def CheckErasable(self, request: rpc.CheckErasableRequest, context: object) -> rpc.CheckErasableResponse:

@@ -12,6 +12,7 @@ from user_svc.devices.models import Device
 from user_svc.devices.use_cases import DeviceStore
 from user_svc.preferences.models import Preferences
 from user_svc.preferences.use_cases import PreferenceStore
+from user_svc.sign_in.models import Identity
 from user_svc.suppressions.models import Suppression
 from user_svc.suppressions.use_cases import SuppressionStore
 from user_svc.users.errors import AdministratorProtected, UserNotFound
@@ -35,6 +36,12 @@ class ErasureStore(Protocol):
         """Removes the person, all that belongs to them, and their address from the suppression list, in one transaction."""
 
 
+class Identities(Protocol):
+    """Where it is kept who is who at issuers."""
+
+    async def list_of(self, project: str, user_id: str) -> Sequence[Identity]: ...
+
+
 class Held(NamedTuple):
     """All that is held about a person here."""
 
@@ -42,14 +49,23 @@ class Held(NamedTuple):
     preferences: Preferences
     devices: Sequence[Device]
     suppression: Suppression | None
+    identities: Sequence[Identity]
 
 
 class PersonalData:
     """Reads what is held; serves the gateway, which has checked who asks."""
 
     def __init__(
-        self, users: UserStore, preferences: PreferenceStore, devices: DeviceStore, suppressions: SuppressionStore, audit: KeepEvent
+        self,
+        users: UserStore,
+        preferences: PreferenceStore,
+        devices: DeviceStore,
+        suppressions: SuppressionStore,
+        identities: Identities,
+        *,
+        audit: KeepEvent,
     ) -> None:
+        self._identities = identities
         self._audit = audit
         self._users = users
         self._preferences = preferences
@@ -66,7 +82,7 @@ class PersonalData:
             raise UserNotFound
         await self._audit(NewEvent(project, AuditKind.DATA_EXPORTED, f"user:{known_form}", asked_by or None))
         suppression = await self._suppressions.find(project, user.email.lower()) if user.email else None
-        return Held(user, preferences, devices, suppression)
+        return Held(user, preferences, devices, suppression, await self._identities.list_of(project, known_form))
 
 
 class Erasure:

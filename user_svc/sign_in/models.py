@@ -72,4 +72,12 @@ class Person(NamedTuple):
     email: str
 
 
+class Identity(NamedTuple):
+    """Who a person is at an issuer, since their first sign-in there."""
+
+    issuer: str
+    subject: str
+    create_time: datetime
+
+
 Claims = Mapping[str, Any]

@@ -1,5 +1,6 @@
 """Who is who at issuers, and which sign-ins have come back, in PostgreSQL."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import delete, func, insert, select, text
@@ -14,7 +15,7 @@ from user_svc.audit.repository import record
 from user_svc.fields import locale_or_default, timezone_or_default
 from user_svc.projects.repository import check_project
 from user_svc.sign_in.errors import AddressHeld
-from user_svc.sign_in.models import Person
+from user_svc.sign_in.models import Identity, Person
 from user_svc.tables import identities, used_sign_ins, users
 from user_svc.users.models import Role
 
@@ -37,6 +38,13 @@ class IdentityRepository:
     async def note_refusal(self, project: str, issuer_id: str, reason: str) -> None:
         async with self._database.begin() as connection:
             await record(connection, NewEvent(project, AuditKind.SIGN_IN_FAILED, details={"by": issuer_id, "why": reason}))
+
+    async def list_of(self, project: str, user_id: str) -> Sequence[Identity]:
+        """Implements `erasure.use_cases.Identities`."""
+        of_person = (identities.c.project == project) & (identities.c.user_id == user_id)
+        statement = select(identities).where(of_person).order_by(identities.c.issuer, identities.c.subject)
+        async with self._database.connect() as connection:
+            return [Identity(row.issuer, row.subject, row.create_time) for row in await connection.execute(statement)]
 
     async def find_or_make(self, project: str, issuer_url: str, person: Person, now: datetime, *, link: bool) -> str:
         known = (identities.c.project == project) & (identities.c.issuer == issuer_url) & (identities.c.subject == person.subject)

@@ -613,7 +613,8 @@ class AsyncPersonalData(AsyncResource):
 
     def export_personal_data(self, user_id: str) -> AsyncIterator[ExportPersonalDataResponse]:
         """Sends everything that is held about a person, an item at a time: the person, preferences, devices, a suppression of their
-        address, then their notifications with variables, newest first. A person's own token exports its own.
+        address, who they are at issuers, then their notifications with variables, newest first. A person's own token exports its
+        own.
 
         user_id: The person: an id of ours, or the project's own.
         """

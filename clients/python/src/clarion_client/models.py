@@ -1069,6 +1069,8 @@ class ExportPersonalDataResponse:
     """Why their address gets no mail."""
     notification: PersonalNotification | None = stored(default=None, metadata={"read": v.message(lambda: PersonalNotification)})
     """A notification to them."""
+    identity: Identity | None = stored(default=None, metadata={"read": v.message(lambda: Identity)})
+    """Who they are at an issuer."""
 
 
 @dataclass(frozen=True)
@@ -1135,6 +1137,18 @@ class GetJwksResponse:
 
     keys: tuple[Jwk, ...] = stored(default=(), metadata={"read": v.many(v.message(lambda: Jwk))})
     """The keys; tokens name theirs by `kid`."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who a person is at an issuer of OpenID Connect at which they have signed in."""
+
+    issuer: str = stored(default="", metadata={"read": v.same})
+    """The issuer, as it calls itself."""
+    subject: str = stored(default="", metadata={"read": v.same})
+    """The issuer's id of the person."""
+    create_time: datetime | None = stored(default=None, metadata={"read": v.time})
+    """When they first signed in there."""
 
 
 @dataclass(frozen=True)

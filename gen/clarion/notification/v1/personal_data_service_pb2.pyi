@@ -7,6 +7,7 @@ from clarion.notification.v1 import captured_message_pb2 as _captured_message_pb
 from clarion.notification.v1 import notification_pb2 as _notification_pb2
 from clarion.user.v1 import device_pb2 as _device_pb2
 from clarion.user.v1 import preference_pb2 as _preference_pb2
+from clarion.user.v1 import session_pb2 as _session_pb2
 from clarion.user.v1 import suppression_pb2 as _suppression_pb2
 from clarion.user.v1 import user_pb2 as _user_pb2
 from google.protobuf import descriptor as _descriptor
@@ -56,6 +57,7 @@ class ExportPersonalDataResponse(_message.Message):
     DEVICE_FIELD_NUMBER: _builtins.int
     SUPPRESSION_FIELD_NUMBER: _builtins.int
     NOTIFICATION_FIELD_NUMBER: _builtins.int
+    IDENTITY_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def user(self) -> _user_pb2.User:
         """The person."""
@@ -76,6 +78,10 @@ class ExportPersonalDataResponse(_message.Message):
     def notification(self) -> Global___PersonalNotification:
         """A notification to them."""
 
+    @_builtins.property
+    def identity(self) -> _session_pb2.Identity:
+        """Who they are at an issuer."""
+
     def __init__(
         self,
         *,
@@ -84,12 +90,13 @@ class ExportPersonalDataResponse(_message.Message):
         device: _device_pb2.Device | None = ...,
         suppression: _suppression_pb2.Suppression | None = ...,
         notification: Global___PersonalNotification | None = ...,
+        identity: _session_pb2.Identity | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["device", b"device", "item", b"item", "notification", b"notification", "preferences", b"preferences", "suppression", b"suppression", "user", b"user"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["device", b"device", "identity", b"identity", "item", b"item", "notification", b"notification", "preferences", b"preferences", "suppression", b"suppression", "user", b"user"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["device", b"device", "item", b"item", "notification", b"notification", "preferences", b"preferences", "suppression", b"suppression", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["device", b"device", "identity", b"identity", "item", b"item", "notification", b"notification", "preferences", b"preferences", "suppression", b"suppression", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_item: _TypeAlias = _typing.Literal["user", "preferences", "device", "suppression", "notification"]  # noqa: Y015
+    _WhichOneofReturnType_item: _TypeAlias = _typing.Literal["user", "preferences", "device", "suppression", "notification", "identity"]  # noqa: Y015
     _WhichOneofArgType_item: _TypeAlias = _typing.Literal["item", b"item"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_item) -> _WhichOneofReturnType_item | None: ...
 

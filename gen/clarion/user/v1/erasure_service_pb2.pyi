@@ -5,6 +5,7 @@ isort:skip_file
 
 from clarion.user.v1 import device_pb2 as _device_pb2
 from clarion.user.v1 import preference_pb2 as _preference_pb2
+from clarion.user.v1 import session_pb2 as _session_pb2
 from clarion.user.v1 import suppression_pb2 as _suppression_pb2
 from clarion.user.v1 import user_pb2 as _user_pb2
 from collections import abc as _abc
@@ -109,6 +110,7 @@ class GetPersonalDataResponse(_message.Message):
     PREFERENCES_FIELD_NUMBER: _builtins.int
     DEVICES_FIELD_NUMBER: _builtins.int
     SUPPRESSION_FIELD_NUMBER: _builtins.int
+    IDENTITIES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def user(self) -> _user_pb2.User:
         """The person."""
@@ -125,6 +127,10 @@ class GetPersonalDataResponse(_message.Message):
     def suppression(self) -> _suppression_pb2.Suppression:
         """Why their address gets no mail; unset where it does."""
 
+    @_builtins.property
+    def identities(self) -> _containers.RepeatedCompositeFieldContainer[_session_pb2.Identity]:
+        """Who they are at issuers."""
+
     def __init__(
         self,
         *,
@@ -132,10 +138,11 @@ class GetPersonalDataResponse(_message.Message):
         preferences: _preference_pb2.Preferences | None = ...,
         devices: _abc.Iterable[_device_pb2.Device] | None = ...,
         suppression: _suppression_pb2.Suppression | None = ...,
+        identities: _abc.Iterable[_session_pb2.Identity] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["preferences", b"preferences", "suppression", b"suppression", "user", b"user"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["devices", b"devices", "preferences", b"preferences", "suppression", b"suppression", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["devices", b"devices", "identities", b"identities", "preferences", b"preferences", "suppression", b"suppression", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -26,6 +26,8 @@ COLUMNS = ("id", "external_id", "email", "name", "locale", "timezone", "create_t
 _IMPORTED = ("email", "name", "locale", "timezone", "external_id")
 # A column with a JSON object, and columns of single attributes, such as attributes.plan.
 _ATTRIBUTES, _MEMBER = "attributes", "attributes."
+# What a person may have several of, in the document of an export.
+_LISTS = {"device": "devices", "identity": "identities", "notification": "notifications"}
 _AT_ONCE = 8
 # What spreadsheets take for a formula, which may run programs and send what is beside it somewhere: such values get a ' in front.
 _STARTS = r"(?='*\s*[=+\-@＝＋－＠])"  # noqa: RUF001  the wide letters are meant
@@ -118,11 +120,11 @@ def export_data(
     file: Annotated[Path, typer.Argument(help="JSON to write, readable by you only; - writes to standard output.")] = Path("-"),
 ) -> None:
     """Write everything that is held about a person as one JSON document, for the person who asks for it."""
-    document: dict[str, Any] = {"devices": [], "notifications": []}
+    document: dict[str, Any] = {name: [] for name in _LISTS.values()}
     for item in session.clarion.personal_data.export_personal_data(id_of(who)):
         for kind, value in v.encode(item).items():
-            if f"{kind}s" in document:
-                document[f"{kind}s"].append(value)
+            if kind in _LISTS:
+                document[_LISTS[kind]].append(value)
             else:
                 document[kind] = value
     text = json.dumps(document, ensure_ascii=False, indent=2) + "\n"
