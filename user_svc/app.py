@@ -184,7 +184,7 @@ def _wire(settings: Settings, database: Database, passwords: PasswordHasher, rev
         successors=Successors(settings.sealing.secret),
         now=_now,
     )
-    auth_servicer = AuthServicer(sessions=logins, desk=SessionDesk(sessions), api_keys=keys, signing_keys=signing_keys)
+    auth_servicer = AuthServicer(sessions=logins, desk=SessionDesk(sessions), people=users, api_keys=keys, signing_keys=signing_keys)
     dispatcher = Dispatcher(server_chain(authenticator, Door.DIRECT if settings.direct_callers else Door.INTERNAL))
     dispatcher.add(USER_SERVICE, user_servicer)
     dispatcher.add(AUTH_SERVICE, auth_servicer)

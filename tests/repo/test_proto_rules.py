@@ -144,6 +144,18 @@ def test_every_text_that_a_caller_can_set_has_a_greatest_length() -> None:
     assert unlimited == []
 
 
+def test_a_person_can_be_named_by_the_callers_own_id_in_every_path() -> None:
+    """`external_id` has up to 128 characters (docs/own-ids.md)."""
+    named = [
+        method.input_type.fields_by_name[found[1]]
+        for method in METHODS
+        for _, path in bindings(method)
+        if (found := re.match(r"/v1/users/\{(\w+)\}", path))
+    ]
+    assert len(named) > 10
+    assert [field.full_name for field in named if rules(field).max_length != 128] == []
+
+
 def test_every_list_and_map_that_a_caller_can_set_has_a_greatest_size() -> None:
     assert [field.full_name for field in input_fields() if field.is_repeated and not rules(field).max_items] == []
 

@@ -27,6 +27,9 @@ async def test_every_call_takes_the_callers_own_id(system: System, own: str) -> 
     assert len((await call("GET", f"/v1/users/{path}/devices"))["devices"]) == 1
     await call("PATCH", f"/v1/users/{path}/preferences", {"rules": [{"channel": "email", "category": "news", "choice": "deny"}]})
     assert len((await call("GET", f"/v1/users/{path}/preferences"))["rules"]) == 1
+    assert (await call("GET", f"/v1/users/{path}/sessions")).get("sessions", []) == []
+    assert (await call("DELETE", f"/v1/users/{path}/sessions/-")).get("ended_count", 0) == 0
+    assert (await call("POST", f"/v1/users/{path}:createPreferenceLink", {}))["path"].startswith("/preferences/")
     sent = await system.client.settled(await system.client.send(own, "email", "own-ids", {"name": "Ada"}))
     assert (sent["status"], sent["user_id"]) == ("sent", made["id"])
     listed = await call("GET", f"/v1/notifications?user_id={path}")

@@ -1,9 +1,11 @@
 """clarion.user.v1.AuthService: messages in, one use case, messages out."""
 
+from typing import Protocol
+
 from clarion.user.v1 import api_key_pb2, session_pb2
 from clarion.user.v1 import auth_service_pb2 as rpc
 from clarion.user.v1.auth_service_pb2_grpc import AuthServiceServicer
-from mesh.context import FIRST_PROJECT, current
+from mesh.context import FIRST_PROJECT, Caller, current
 from mesh.rpc.timestamps import from_timestamp
 from user_svc.auth.api_keys import ApiKeys
 from user_svc.auth.convert import (
@@ -21,12 +23,20 @@ from user_svc.auth.signing import SigningKeys
 from user_svc.auth.use_cases import Sessions
 
 
+class People(Protocol):
+    """Who is meant."""
+
+    async def resolve(self, caller: Caller, reference: str) -> str:
+        """Our id for an id of ours or an external one; what belongs to no person comes back as it is."""
+
+
 class AuthServicer(AuthServiceServicer):
     """Serves authentication and API keys. `context` is unused: what a call carries is in `mesh.context.current()`."""
 
-    def __init__(self, *, sessions: Sessions, desk: SessionDesk, api_keys: ApiKeys, signing_keys: SigningKeys) -> None:
+    def __init__(self, *, sessions: Sessions, desk: SessionDesk, people: People, api_keys: ApiKeys, signing_keys: SigningKeys) -> None:
         self._sessions = sessions
         self._desk = desk
+        self._people = people
         self._api_keys = api_keys
         self._signing_keys = signing_keys
 
@@ -52,11 +62,14 @@ class AuthServicer(AuthServiceServicer):
         return session_pb2.GetMeResponse(me=me_to_proto(current().caller))
 
     async def ListSessions(self, request: session_pb2.ListSessionsRequest, context: object) -> session_pb2.ListSessionsResponse:
-        found = await self._desk.list_sessions(current().caller, request.user_id)
+        caller = current().caller
+        found = await self._desk.list_sessions(caller, await self._people.resolve(caller, request.user_id))
         return session_pb2.ListSessionsResponse(sessions=[session_to_proto(session, current=own) for session, own in found])
 
     async def DeleteSession(self, request: session_pb2.DeleteSessionRequest, context: object) -> session_pb2.DeleteSessionResponse:
-        return session_pb2.DeleteSessionResponse(ended_count=await self._desk.end_session(current().caller, request.user_id, request.id))
+        caller = current().caller
+        person = await self._people.resolve(caller, request.user_id)
+        return session_pb2.DeleteSessionResponse(ended_count=await self._desk.end_session(caller, person, request.id))
 
     async def GetJwks(self, request: rpc.GetJwksRequest, context: object) -> rpc.GetJwksResponse:
         return rpc.GetJwksResponse(keys=map(jwk_to_proto, await self._signing_keys.jwks()))

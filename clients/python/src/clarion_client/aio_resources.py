@@ -1059,7 +1059,7 @@ class AsyncAuth(AsyncResource):
         """Ends a session: its refresh token is worth nothing at once, its access tokens in every process within 5 seconds. One that is
         over already is no error. A person's own token ends its own.
 
-        user_id: The person's id.
+        user_id: The person: Clarion's id or your own (`external_id`).
         id: The session's id; "-" stands for all of them but the caller's own (AIP-159).
         """
         return await self._unary(
@@ -1121,7 +1121,7 @@ class AsyncAuth(AsyncResource):
     async def list_sessions(self, user_id: str, *, timeout_s: float | None = None) -> ListSessionsResponse:
         """Reads a person's sessions. A person's own token lists its own.
 
-        user_id: The person's id.
+        user_id: The person: Clarion's id or your own (`external_id`).
         """
         return await self._unary(
             api.LIST_SESSIONS, v.body_of(user_id=user_id), lambda answer: v.decode(ListSessionsResponse, answer), timeout_s

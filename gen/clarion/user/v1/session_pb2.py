@@ -28,7 +28,7 @@ from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior_
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x63larion/user/v1/session.proto\x12\x0f\x63larion.user.v1\x1a clarion/options/v1/options.proto\x1a\x1d\x63larion/user/v1/api_key.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe1\x01\n\x02Me\x12)\n\x04kind\x18\x01 \x01(\x0e\x32\x1b.clarion.user.v1.CallerKind\x12\n\n\x02id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0f\n\x07project\x18\x04 \x01(\t\x12\x0e\n\x06scopes\x18\x05 \x03(\t\x12\x0c\n\x04test\x18\x06 \x01(\x08\x12/\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x36\n\x0crestrictions\x18\x08 \x01(\x0b\x32 .clarion.user.v1.KeyRestrictions\"\xd9\x01\n\x07Session\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x37\n\rlast_use_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x15\n\x07\x63urrent\x18\x05 \x01(\x08\x42\x04\xe2\x41\x01\x03\"\\\n\x08Identity\x12\x0e\n\x06issuer\x18\x01 \x01(\t\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x0e\n\x0cGetMeRequest\"0\n\rGetMeResponse\x12\x1f\n\x02me\x18\x01 \x01(\x0b\x32\x13.clarion.user.v1.Me\"0\n\x13ListSessionsRequest\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10$\"B\n\x14ListSessionsResponse\x12*\n\x08sessions\x18\x01 \x03(\x0b\x32\x18.clarion.user.v1.Session\"G\n\x14\x44\x65leteSessionRequest\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10$\x12\x14\n\x02id\x18\x02 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10$\",\n\x15\x44\x65leteSessionResponse\x12\x13\n\x0b\x65nded_count\x18\x01 \x01(\x05*X\n\nCallerKind\x12\x1b\n\x17\x43\x41LLER_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10\x43\x41LLER_KIND_USER\x10\x01\x12\x17\n\x13\x43\x41LLER_KIND_API_KEY\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x63larion/user/v1/session.proto\x12\x0f\x63larion.user.v1\x1a clarion/options/v1/options.proto\x1a\x1d\x63larion/user/v1/api_key.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe1\x01\n\x02Me\x12)\n\x04kind\x18\x01 \x01(\x0e\x32\x1b.clarion.user.v1.CallerKind\x12\n\n\x02id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0f\n\x07project\x18\x04 \x01(\t\x12\x0e\n\x06scopes\x18\x05 \x03(\t\x12\x0c\n\x04test\x18\x06 \x01(\x08\x12/\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x36\n\x0crestrictions\x18\x08 \x01(\x0b\x32 .clarion.user.v1.KeyRestrictions\"\xd9\x01\n\x07Session\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x37\n\rlast_use_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x15\n\x07\x63urrent\x18\x05 \x01(\x08\x42\x04\xe2\x41\x01\x03\"\\\n\x08Identity\x12\x0e\n\x06issuer\x18\x01 \x01(\t\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x0e\n\x0cGetMeRequest\"0\n\rGetMeResponse\x12\x1f\n\x02me\x18\x01 \x01(\x0b\x32\x13.clarion.user.v1.Me\"1\n\x13ListSessionsRequest\x12\x1a\n\x07user_id\x18\x01 \x01(\tB\t\xba\xbb\x18\x05\x08\x01\x10\x80\x01\"B\n\x14ListSessionsResponse\x12*\n\x08sessions\x18\x01 \x03(\x0b\x32\x18.clarion.user.v1.Session\"H\n\x14\x44\x65leteSessionRequest\x12\x1a\n\x07user_id\x18\x01 \x01(\tB\t\xba\xbb\x18\x05\x08\x01\x10\x80\x01\x12\x14\n\x02id\x18\x02 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10$\",\n\x15\x44\x65leteSessionResponse\x12\x13\n\x0b\x65nded_count\x18\x01 \x01(\x05*X\n\nCallerKind\x12\x1b\n\x17\x43\x41LLER_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10\x43\x41LLER_KIND_USER\x10\x01\x12\x17\n\x13\x43\x41LLER_KIND_API_KEY\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,13 +46,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SESSION'].fields_by_name['current']._loaded_options = None
   _globals['_SESSION'].fields_by_name['current']._serialized_options = b'\342A\001\003'
   _globals['_LISTSESSIONSREQUEST'].fields_by_name['user_id']._loaded_options = None
-  _globals['_LISTSESSIONSREQUEST'].fields_by_name['user_id']._serialized_options = b'\272\273\030\004\010\001\020$'
+  _globals['_LISTSESSIONSREQUEST'].fields_by_name['user_id']._serialized_options = b'\272\273\030\005\010\001\020\200\001'
   _globals['_DELETESESSIONREQUEST'].fields_by_name['user_id']._loaded_options = None
-  _globals['_DELETESESSIONREQUEST'].fields_by_name['user_id']._serialized_options = b'\272\273\030\004\010\001\020$'
+  _globals['_DELETESESSIONREQUEST'].fields_by_name['user_id']._serialized_options = b'\272\273\030\005\010\001\020\200\001'
   _globals['_DELETESESSIONREQUEST'].fields_by_name['id']._loaded_options = None
   _globals['_DELETESESSIONREQUEST'].fields_by_name['id']._serialized_options = b'\272\273\030\004\010\001\020$'
-  _globals['_CALLERKIND']._serialized_start=1026
-  _globals['_CALLERKIND']._serialized_end=1114
+  _globals['_CALLERKIND']._serialized_start=1028
+  _globals['_CALLERKIND']._serialized_end=1116
   _globals['_ME']._serialized_start=182
   _globals['_ME']._serialized_end=407
   _globals['_SESSION']._serialized_start=410
@@ -64,11 +64,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETMERESPONSE']._serialized_start=739
   _globals['_GETMERESPONSE']._serialized_end=787
   _globals['_LISTSESSIONSREQUEST']._serialized_start=789
-  _globals['_LISTSESSIONSREQUEST']._serialized_end=837
-  _globals['_LISTSESSIONSRESPONSE']._serialized_start=839
-  _globals['_LISTSESSIONSRESPONSE']._serialized_end=905
-  _globals['_DELETESESSIONREQUEST']._serialized_start=907
-  _globals['_DELETESESSIONREQUEST']._serialized_end=978
-  _globals['_DELETESESSIONRESPONSE']._serialized_start=980
-  _globals['_DELETESESSIONRESPONSE']._serialized_end=1024
+  _globals['_LISTSESSIONSREQUEST']._serialized_end=838
+  _globals['_LISTSESSIONSRESPONSE']._serialized_start=840
+  _globals['_LISTSESSIONSRESPONSE']._serialized_end=906
+  _globals['_DELETESESSIONREQUEST']._serialized_start=908
+  _globals['_DELETESESSIONREQUEST']._serialized_end=980
+  _globals['_DELETESESSIONRESPONSE']._serialized_start=982
+  _globals['_DELETESESSIONRESPONSE']._serialized_end=1026
 # @@protoc_insertion_point(module_scope)

@@ -226,7 +226,7 @@ class ListSessionsRequest(_message.Message):
 
     USER_ID_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
-    """The person's id."""
+    """The person: Clarion's id or your own (`external_id`)."""
     def __init__(
         self,
         *,
@@ -273,7 +273,7 @@ class DeleteSessionRequest(_message.Message):
     USER_ID_FIELD_NUMBER: _builtins.int
     ID_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
-    """The person's id."""
+    """The person: Clarion's id or your own (`external_id`)."""
     id: _builtins.str
     """The session's id; "-" stands for all of them but the caller's own (AIP-159)."""
     def __init__(
