@@ -10,6 +10,7 @@ import typer
 from rich.markup import escape
 
 from clarion_client.cli.bulk import send_file
+from clarion_client.cli.files import read_text
 from clarion_client.cli.session import UsageProblem, paint, pairs, read_json, session, when
 from clarion_client.cli.users import id_of
 from clarion_client.models import Notification, NotificationStatus, WatchChangesResponse
@@ -208,7 +209,7 @@ def _file(path: Path | None) -> dict[str, Any]:
     if path is None:
         return {}
     try:
-        data = read_json(sys.stdin.read() if str(path) == "-" else path.read_text())
+        data = read_json(sys.stdin.read() if str(path) == "-" else read_text(path))
     except (OSError, ValueError) as error:
         raise UsageProblem(f"--variables {path}: {error}") from None
     if not isinstance(data, dict):

@@ -227,7 +227,7 @@ def keep_profile(name: str, values: Mapping[str, str], *, current: bool) -> Path
     path = config_file()
     path.parent.mkdir(parents=True, exist_ok=True)
     opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(opened, "w") as file:
+    with os.fdopen(opened, "w", encoding="utf-8") as file:
         file.write(tomli_w.dumps(config))
     path.chmod(0o600)
     return path
@@ -236,7 +236,7 @@ def keep_profile(name: str, values: Mapping[str, str], *, current: bool) -> Path
 def _config() -> Mapping[str, Any]:
     path = config_file()
     try:
-        loaded: Mapping[str, Any] = tomllib.loads(path.read_text())
+        loaded: Mapping[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except ValueError:

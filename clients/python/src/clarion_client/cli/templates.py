@@ -18,6 +18,7 @@ import yaml
 
 from clarion_client import _values as v
 from clarion_client import errors
+from clarion_client.cli.files import read_text, write_text
 from clarion_client.cli.session import EXIT_REFUSED, UsageProblem, read_json, session
 from clarion_client.models import Template
 
@@ -76,7 +77,7 @@ def catalog(
     found = session.clarion.templates.get_catalog(name, number, locale)
     path = folder / name / f"{found.locale}{_CATALOG}"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(found.catalog)
+    write_text(path, found.catalog)
     session.say(f"{path}: {found.translated_messages} of {found.messages} texts are translated")
 
 
@@ -102,7 +103,7 @@ def pull(names: Names = None, folder: Folder = Path("templates")) -> None:
     """Write the published versions and the partials into files."""
     for partial in session.clarion.partials.list(page_size=50):
         (folder / _PARTIALS).mkdir(parents=True, exist_ok=True)
-        (folder / _PARTIALS / partial.name).write_text(partial.source)
+        write_text(folder / _PARTIALS / partial.name, partial.source)
     for template in _wanted(names):
         if not template.published_version:
             session.err.print(f"{template.name}: nothing is published")
@@ -209,34 +210,34 @@ def write(folder: Path, meta: dict[str, Any], source: Source) -> None:
     """A template as files."""
     folder.mkdir(parents=True, exist_ok=True)
     kept = {name: meta[name] for name in _META if meta.get(name)}
-    (folder / "meta.yaml").write_text(yaml.safe_dump(kept, sort_keys=True, allow_unicode=True))
+    write_text(folder / "meta.yaml", yaml.safe_dump(kept, sort_keys=True, allow_unicode=True))
     for locale, content in source.contents.items():
         for part, ending in _PARTS.items():
             if content.get(part):
-                (folder / f"{locale}{ending}").write_text(content[part])
+                write_text(folder / f"{locale}{ending}", content[part])
         pushed = {name: value for name, value in content.items() if name not in _PARTS}
         if pushed:
-            (folder / f"{locale}.push.yaml").write_text(yaml.safe_dump(pushed, sort_keys=True, allow_unicode=True))
+            write_text(folder / f"{locale}.push.yaml", yaml.safe_dump(pushed, sort_keys=True, allow_unicode=True))
     for locale, catalog in source.catalogs.items():
-        (folder / f"{locale}{_CATALOG}").write_text(catalog)
+        write_text(folder / f"{locale}{_CATALOG}", catalog)
     if source.variables_schema:
-        (folder / _SCHEMA).write_text(json.dumps(source.variables_schema, indent=2, ensure_ascii=False) + "\n")
+        write_text(folder / _SCHEMA, json.dumps(source.variables_schema, indent=2, ensure_ascii=False) + "\n")
 
 
 def read(folder: Path) -> tuple[dict[str, Any], Source]:
     """A template from files: its description, and what its version is made of. Raises UsageProblem."""
     try:
-        meta = yaml.safe_load((folder / "meta.yaml").read_text()) or {}
+        meta = yaml.safe_load(read_text(folder / "meta.yaml")) or {}
         contents: dict[str, dict[str, Any]] = {}
-        catalogs = {path.name.removesuffix(_CATALOG): path.read_text() for path in sorted(folder.glob(f"*{_CATALOG}"))}
+        catalogs = {path.name.removesuffix(_CATALOG): read_text(path) for path in sorted(folder.glob(f"*{_CATALOG}"))}
         for path in sorted(folder.iterdir()):
             for part, ending in _PARTS.items():
                 locale = path.name.removesuffix(ending)
                 if path.name.endswith(ending) and "." not in locale:
-                    contents.setdefault(locale, {})[part] = path.read_text()
+                    contents.setdefault(locale, {})[part] = read_text(path)
             if path.name.endswith(".push.yaml"):
-                contents.setdefault(path.name.removesuffix(".push.yaml"), {}).update(yaml.safe_load(path.read_text()) or {})
-        schema = _whole(read_json((folder / _SCHEMA).read_text())) if (folder / _SCHEMA).exists() else {}
+                contents.setdefault(path.name.removesuffix(".push.yaml"), {}).update(yaml.safe_load(read_text(path)) or {})
+        schema = _whole(read_json(read_text(folder / _SCHEMA))) if (folder / _SCHEMA).exists() else {}
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise UsageProblem(f"{folder}: {error}") from None
     if not contents:
@@ -268,13 +269,13 @@ def _push_partial(path: Path, *, dry_run: bool) -> None:
         before = session.clarion.partials.get(path.name)
     except errors.NotFound:
         before = None
-    if before is not None and before.source == path.read_text():
+    if before is not None and before.source == read_text(path):
         return
     if dry_run:
         touched = len(before.uses) if before is not None else 0
         session.say(f"{path.name}: would be changed; {touched} published templates hold it")
         return
-    made = session.clarion.partials.update(path.name, source=path.read_text())
+    made = session.clarion.partials.update(path.name, source=read_text(path))
     session.say(f"{path.name}: revision {made.revision}; clarion templates rebuild {path.name} takes it into templates that hold it")
 
 

@@ -1,0 +1,20 @@
+"""Texts in files: in UTF-8, whatever the machine's own encoding is, so that a repository of templates is the same everywhere."""
+
+from pathlib import Path
+
+from clarion_client.cli.session import UsageProblem
+
+
+def read_text(path: Path) -> str:
+    """The file's text. Raises UsageProblem, which names it."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UsageProblem(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UsageProblem(f"{path}: is not in UTF-8") from None
+
+
+def write_text(path: Path, text: str) -> None:
+    """Makes the file or replaces it. Raises OSError."""
+    path.write_text(text, encoding="utf-8")
