@@ -245,6 +245,10 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
     "no expiry": ({"exp": None}, "lacks"),
     "not valid yet": ({"nbf": int(time.time()) + 48 * HOUR}, "not valid yet"),
     "no subject": ({"sub": None}, "lacks"),
+    "a subject that no database takes": ({"sub": "a\0b"}, "sub"),
+    "a subject that is half of a character": ({"sub": "\ud800"}, "sub"),
+    "a nonce that is half of a character": ({"nonce": "\ud800"}, "nonce"),
+    "a nonce that is no text": ({"nonce": ["x"]}, "nonce"),
 }
 
 
@@ -390,6 +394,16 @@ async def test_an_export_says_who_the_person_is_at_the_issuer_and_an_erasure_lea
     await erasure.EraseUser(erasure_service_pb2.EraseUserRequest(user_id=tokens.user_id), metadata=GATEWAY)
     async with open_database(DatabaseSettings(door.url)) as database, database.connect() as connection:
         assert (await connection.execute(select(func.count()).select_from(identities))).scalar_one() == 0
+
+
+async def test_what_an_issuer_says_oddly_is_no_error_of_ours(door: Door, issuer: Issuer) -> None:
+    issuer.described = {"token_endpoint_auth_methods_supported": 7}
+    issuer.claims |= {"email": "ada@example.com", "email_verified": ["yes"], "name": "\ud800\u202e" * 300, "groups": ["staff", {}, 7]}
+    tokens = await door.sign_in(issuer)
+    async with open_database(DatabaseSettings(door.url)) as database:
+        person = await UserRepository(database).find(FIRST_PROJECT, tokens.user_id)
+    assert person is not None
+    assert (person.email, len(person.name)) == ("", 200)
 
 
 async def test_the_token_says_that_a_member_has_signed_in(door: Door, issuer: Issuer) -> None:

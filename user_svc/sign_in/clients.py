@@ -96,7 +96,8 @@ class IssuerClient:
         urls = [str(found.get(name) or "") for name in ("authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint")]
         if not all(is_safe_url(url) for url in urls[:3]) or not (is_safe_url(urls[3]) or not urls[3]):
             raise self._bad(issuer, "names endpoints that are not https")
-        methods = found.get("token_endpoint_auth_methods_supported") or ["client_secret_basic"]
+        listed = found.get("token_endpoint_auth_methods_supported")
+        methods = listed if isinstance(listed, list) else ["client_secret_basic"]
         metadata = Metadata(
             authorization_url=urls[0],
             token_url=urls[1],

@@ -63,7 +63,9 @@ def find_key(token: str, keys: Mapping[str, Any]) -> Key:
 
 
 def _fits(jwk: Any, kid: str | None) -> bool:
-    return isinstance(jwk, dict) and jwk.get("kty") in _ALGORITHMS and jwk.get("use") != "enc" and kid in {None, jwk.get("kid")}
+    if not isinstance(jwk, dict) or not isinstance(jwk.get("kty"), str) or jwk["kty"] not in _ALGORITHMS:
+        return False
+    return jwk.get("use") != "enc" and (kid is None or kid == jwk.get("kid"))
 
 
 def check_id_token(token: str, key: Key, issuer: Issuer, nonce: str) -> Claims:
@@ -81,7 +83,8 @@ def check_id_token(token: str, key: Key, issuer: Issuer, nonce: str) -> Claims:
     except jwt.PyJWTError as error:
         rule = next((words for kind, words in _RULES if isinstance(error, kind)), "is malformed")
         raise SignInRefused(_FIELD, rule) from None
-    if not isinstance(claims["nonce"], str) or not hmac.compare_digest(claims["nonce"].encode(), nonce.encode()):
+    named = claims["nonce"]
+    if not isinstance(named, str) or not named.isascii() or not hmac.compare_digest(named, nonce):
         raise SignInRefused(_FIELD, "was made for another sign-in (nonce)")
     several = isinstance(claims["aud"], list) and len(claims["aud"]) > 1
     if claims.get("azp", None if several else issuer.client_id) != issuer.client_id:

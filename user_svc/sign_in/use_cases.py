@@ -158,17 +158,19 @@ def _groups(claim: Any) -> frozenset[str]:
 
 def _person(claims: Claims) -> Person:
     subject = claims["sub"]
-    if not isinstance(subject, str) or not 0 < len(subject) <= _LONGEST_SUBJECT or "\0" in subject:
-        raise SignInRefused("id_token", f"has a sub that is no text of 1 to {_LONGEST_SUBJECT} characters")
+    if not isinstance(subject, str) or not 0 < len(subject) <= _LONGEST_SUBJECT or not (subject.isascii() and subject.isprintable()):
+        raise SignInRefused("id_token", f"has a sub that is no text of 1 to {_LONGEST_SUBJECT} ASCII characters")
     names = (claims.get(claim) for claim in ("name", "preferred_username"))
     name = next((name for name in names if isinstance(name, str) and name.strip()), subject)
-    return Person(subject, " ".join(showable(name, _LONGEST_NAME - 3).split()), _verified_address(claims))
+    # what can't be shown is written out, which makes it longer
+    return Person(subject, " ".join(showable(name).split())[:_LONGEST_NAME], _verified_address(claims))
 
 
 def _verified_address(claims: Claims) -> str:
     """Some issuers write the truth of it as a text."""
     address = claims.get("email")
-    if not isinstance(address, str) or claims.get("email_verified") not in {True, "true"}:
+    verified = claims.get("email_verified")
+    if not isinstance(address, str) or not (verified is True or verified == "true"):
         return ""
     try:
         return check_email("email", address)
