@@ -44,6 +44,7 @@ from gateway.accepting.models import Row
 from gateway.accepting.notification_writer import NotificationWriter
 from gateway.accepting.rendered_texts import RenderedTexts
 from gateway.accepting.use_cases import Sender
+from gateway.accepting.zones import RecipientZones
 from gateway.activity.repository import ActivityRepository
 from gateway.activity.servicer import ActivityServicer
 from gateway.activity.use_cases import ActivityDesk
@@ -279,23 +280,18 @@ async def _wire(stack: AsyncExitStack, settings: Settings, parts: _Parts) -> tup
     _start_maintenance(stack, settings, parts, [writer.clean, answers.clean, *forget])
     calls = RepeatableCalls(answers, Sealer(settings.sealing.secret, SEALED_FOR, old=settings.sealing.old))
     stack.push_async_callback(calls.close)
-    outcomes = Outcomes(parts.database)
-    settlement = Settlement(parts.broker, outcomes, watchers, parts.budget)
-    stack.push_async_callback(settlement.close)
-    await settlement.start()
-    stuck = StuckSweep(StuckRows(parts.database), outcomes, parts.broker, watchers, after_s=accept.stuck_after_s)
-    stack.push_async_callback(stuck.close)
-    stuck.start()
+    settlement = await _open_settlement(stack, settings, parts, watchers)
     templates = TemplateClient(parts.templates, fresh_s=accept.template_cache_s, stale_s=accept.stale_cache_s)
     stack.push_async_callback(templates.close)
     users = UserClient(parts.users, fresh_s=accept.user_cache_s, stale_s=accept.stale_cache_s)
     stack.push_async_callback(users.close)
     recipients, renderer = _open_delivery_clients(stack, parts)
-    texts = RenderedTexts(recipients, renderer)
     evaluation = Evaluation(templates=templates, users=users, recipients=recipients, now=parts.clock.now)
+    texts, zones = RenderedTexts(recipients, renderer), RecipientZones(recipients)
     sender = Sender(
         templates=templates,
         users=users,
+        zones=zones,
         texts=texts,
         admission=parts.admission,
         store=writer,
@@ -330,6 +326,18 @@ async def _wire(stack: AsyncExitStack, settings: Settings, parts: _Parts) -> tup
     dispatcher.decorate(limited(parts.logins))
     dispatcher.decorate(repeatable(calls))
     return dispatcher, settlement
+
+
+async def _open_settlement(stack: AsyncExitStack, settings: Settings, parts: _Parts, watchers: Watchers) -> Settlement:
+    """What records outcomes, and what looks for notifications of which none came."""
+    outcomes = Outcomes(parts.database)
+    settlement = Settlement(parts.broker, outcomes, watchers, parts.budget)
+    stack.push_async_callback(settlement.close)
+    await settlement.start()
+    stuck = StuckSweep(StuckRows(parts.database), outcomes, parts.broker, watchers, after_s=settings.accept.stuck_after_s)
+    stack.push_async_callback(stuck.close)
+    stuck.start()
+    return settlement
 
 
 def _add_remotes(dispatcher: Dispatcher, parts: _Parts) -> None:

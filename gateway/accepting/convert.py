@@ -17,6 +17,7 @@ from gateway.notifications.convert import channel_of, status_number
 from gateway.notifications.models import Priority
 from mesh.errors import InvalidArgument
 from mesh.rpc.timestamps import from_timestamp
+from naming.local_times import local_time_of
 
 _DECISIONS = {
     recipient_service_pb2.DECISION_SEND: notification_service_pb2.DELIVERY_DECISION_SEND,
@@ -39,6 +40,7 @@ def draft_of(request: notification_service_pb2.SendNotificationRequest) -> Draft
         category=request.category,
         metadata=dict(request.metadata) if request.metadata else {},
         to=_addressee_of(request.to) if request.HasField("to") else None,
+        send_at_local=local_time_of("send_at_local", request.send_at_local) if request.send_at_local else None,
     )
 
 

@@ -12,6 +12,7 @@ from google.protobuf.struct_pb2 import Struct
 
 from gateway.notifications.models import Channel, Priority, Status
 from mesh.json_schema import JsonSchema
+from naming.local_times import LocalTime
 
 
 class TemplateKey(NamedTuple):
@@ -47,7 +48,7 @@ class Addressee(NamedTuple):
 class Draft(NamedTuple):
     """What a sender asks for. `user_id` is whatever was given as one, empty where `to` is given in its place.
 
-    `recipient_domains` are those that the sender's key is narrowed to.
+    `recipient_domains` are those that the sender's key is narrowed to. `send_at_local` stands in for `send_at` until the zone is known.
     """
 
     user_id: str
@@ -62,6 +63,7 @@ class Draft(NamedTuple):
     metadata: Mapping[str, str] = {}
     to: Addressee | None = None
     recipient_domains: tuple[str, ...] = ()
+    send_at_local: LocalTime | None = None
 
     def plain_variables(self) -> dict[str, Any]:
         """The variables as JSON has them."""

@@ -48,6 +48,13 @@ class Users(Protocol):
         """Our id of the user who has the address, made where there is none. Raises Unavailable when that can't be done."""
 
 
+class Zones(Protocol):
+    """Where people are."""
+
+    async def zone_of(self, user_id: str, channel: Channel) -> str:
+        """The IANA time zone of a person, by our id. Raises Unavailable when that can't be found out."""
+
+
 class Texts(Protocol):
     """What would be sent."""
 
@@ -120,6 +127,7 @@ class Sender:
         *,
         templates: Templates,
         users: Users,
+        zones: Zones,
         texts: Texts,
         admission: AdmissionControl,
         store: Store,
@@ -129,6 +137,7 @@ class Sender:
     ) -> None:
         self._templates = templates
         self._users = users
+        self._zones = zones
         self._texts = texts
         self._admission = admission
         self._store = store
@@ -224,6 +233,7 @@ class Sender:
             await self._texts.check_size(draft, template)
         if not draft.user_id and draft.to is not None:
             draft = draft._replace(user_id=await self._users.ensure(project, draft.to))
+        draft = await self._timed(draft, now)
         identifier = new_uuid()
         scheduled = draft.send_at is not None and draft.send_at > now
         status = Status.SCHEDULED if scheduled else Status.PENDING
@@ -262,6 +272,15 @@ class Sender:
             response=None if claim is None else Acceptance(identifier, status, now).pack(),
         )
 
+    async def _timed(self, draft: Draft, now: datetime) -> Draft:
+        """With the moment that a local time is for its person. Raises InvalidArgument or Unavailable."""
+        if draft.send_at_local is None:
+            return draft
+        zone = await self._zones.zone_of(draft.user_id, draft.channel)
+        timed = draft._replace(send_at=draft.send_at_local.moment(zone, now))
+        check_times(timed, now, "send_at_local")
+        return timed
+
 
 def _unknown(project: str, to: Addressee | None) -> str:
     """What stands in a rate limit for a person whose address is no user's yet: not the address, which is personal."""
@@ -288,12 +307,9 @@ def check_draft(draft: Draft, now: datetime) -> None:
         raise InvalidArgument.of("to", "goes without user_id: one of them says whom it is for")
     if draft.to is not None and draft.channel is not Channel.EMAIL:
         raise InvalidArgument.of("to", "is an e-mail address: the channel must be email")
-    check_send_at(draft.send_at, now)
-    if draft.expires_at is not None:
-        if draft.expires_at <= now:
-            raise InvalidArgument.of("expires_at", "must be in the future")
-        if draft.send_at is not None and draft.expires_at <= draft.send_at:
-            raise InvalidArgument.of("expires_at", "must be after send_at")
+    if draft.send_at_local is not None and draft.send_at is not None:
+        raise InvalidArgument.of("send_at_local", "goes without send_at: one of them says when")
+    check_times(draft, now, "send_at")
     if draft.locale:
         check_locale("locale", draft.locale)
     for name, value in draft.metadata.items():
@@ -301,10 +317,20 @@ def check_draft(draft: Draft, now: datetime) -> None:
             raise InvalidArgument.of("metadata", "names have at most 64 characters, and no NUL may occur")
 
 
-def check_send_at(send_at: datetime | None, now: datetime) -> None:
+def check_times(draft: Draft, now: datetime, field: str) -> None:
+    """Raises InvalidArgument for times that are too far away, over, or the wrong way round. `field` says when it is to be sent."""
+    check_send_at(draft.send_at, now, field)
+    if draft.expires_at is not None:
+        if draft.expires_at <= now:
+            raise InvalidArgument.of("expires_at", "must be in the future")
+        if draft.send_at is not None and draft.expires_at <= draft.send_at:
+            raise InvalidArgument.of("expires_at", f"must be after {field}")
+
+
+def check_send_at(send_at: datetime | None, now: datetime, field: str = "send_at") -> None:
     """Raises InvalidArgument for a time that is too far away."""
     if send_at is not None and send_at > now + _FURTHEST:
-        raise InvalidArgument.of("send_at", f"must be at most {_FURTHEST.days} days ahead")
+        raise InvalidArgument.of(field, f"must be at most {_FURTHEST.days} days ahead")
 
 
 def check_addressee(to: Addressee) -> Addressee:

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from clarion.notification.v1.captured_message_pb2 import CapturedMessage
-from gateway.notifications.models import Unsent
+from gateway.notifications.models import Channel, Unsent
+from mesh.errors import Unavailable
 from mesh.ids import parse
 
 
@@ -58,3 +59,15 @@ class FakePeople:
         """See People."""
         own = None if reference in self.strangers or parse(reference) is None else reference
         return self.known.get(reference, own)
+
+
+class FakeZones:
+    """Everyone is where `zone` says; nowhere that can be found out while it is None."""
+
+    def __init__(self) -> None:
+        self.zone: str | None = "Europe/Berlin"
+
+    async def zone_of(self, user_id: str, channel: Channel) -> str:
+        if self.zone is None:
+            raise Unavailable("user_svc is away")
+        return self.zone

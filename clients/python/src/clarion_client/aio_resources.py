@@ -417,6 +417,7 @@ class AsyncNotifications(AsyncResource):
         request_id: str | None = None,
         metadata: Mapping[str, str] | None = None,
         to: Addressee | Mapping[str, Any] | None = None,
+        send_at_local: str | None = None,
         timeout_s: float | None = None,
         idempotency_key: str | None = None,
     ) -> SendNotificationResponse:
@@ -437,6 +438,9 @@ class AsyncNotifications(AsyncResource):
         request_id: Idempotency key, for callers that can't set the `Idempotency-Key` header. Both may be given when they are equal.
         metadata: The sender's labels, returned by reads. Not for personal data.
         to: An address in place of `user_id`.
+        send_at_local: When to send by the person's own clock, in place of `send_at`: "09:00" is the next time that it shows nine
+            o'clock, "2030-01-31T09:00" that day's. At most 90 days ahead; a past one means at once. The person's time zone is taken
+            as it is when this is accepted. A time that clocks skip is as much later, of one that they show twice it is the first.
         """
         return await self._unary(
             api.SEND_NOTIFICATION,
@@ -453,6 +457,7 @@ class AsyncNotifications(AsyncResource):
                 request_id=request_id,
                 metadata=metadata,
                 to=to,
+                send_at_local=send_at_local,
             ),
             lambda answer: v.decode(SendNotificationResponse, answer),
             timeout_s,

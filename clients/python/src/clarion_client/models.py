@@ -1655,6 +1655,11 @@ class SendNotificationRequest:
     """The sender's labels, returned by reads. Not for personal data."""
     to: Addressee | None = stored(default=None, metadata={"read": v.message(lambda: Addressee)})
     """An address in place of `user_id`."""
+    send_at_local: str = stored(default="", metadata={"read": v.same})
+    """When to send by the person's own clock, in place of `send_at`: "09:00" is the next time that it shows nine o'clock,
+    "2030-01-31T09:00" that day's. At most 90 days ahead; a past one means at once. The person's time zone is taken as it is when
+    this is accepted. A time that clocks skip is as much later, of one that they show twice it is the first.
+    """
 
 
 @dataclass(frozen=True)

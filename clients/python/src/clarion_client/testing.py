@@ -148,7 +148,7 @@ class MemoryClarion:
         if template["channel"] != fields["channel"]:
             raise _error(_INVALID, "CHANNEL_MISMATCH", f"channel: the template is for {template['channel']}", "channel")
         now, identifier = self._now(), str(uuid.uuid4())
-        status = "scheduled" if fields.get("send_at") else "pending"
+        status = "scheduled" if fields.get("send_at") or fields.get("send_at_local") else "pending"
         self._variables[identifier] = fields.pop("variables", {})
         self.notifications[identifier] = {
             **fields,

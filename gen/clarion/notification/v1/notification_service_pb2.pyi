@@ -127,6 +127,7 @@ class SendNotificationRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     METADATA_FIELD_NUMBER: _builtins.int
     TO_FIELD_NUMBER: _builtins.int
+    SEND_AT_LOCAL_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """The person. Either this or `to` is required."""
     channel: _channel_pb2.Channel.ValueType
@@ -141,6 +142,11 @@ class SendNotificationRequest(_message.Message):
     """Category that overrides the template's."""
     request_id: _builtins.str
     """Idempotency key, for callers that can't set the `Idempotency-Key` header. Both may be given when they are equal."""
+    send_at_local: _builtins.str
+    """When to send by the person's own clock, in place of `send_at`: "09:00" is the next time that it shows nine o'clock, "2030-01-31T09:00" that day's. At most 90
+    days ahead; a past one means at once. The person's time zone is taken as it is when this is accepted. A time that clocks skip is as much later, of one that they
+    show twice it is the first.
+    """
     @_builtins.property
     def variables(self) -> _struct_pb2.Struct:
         """Values of the template's variables."""
@@ -176,10 +182,11 @@ class SendNotificationRequest(_message.Message):
         request_id: _builtins.str = ...,
         metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         to: Global___Addressee | None = ...,
+        send_at_local: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at", "send_at", b"send_at", "to", b"to", "variables", b"variables"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "channel", b"channel", "expires_at", b"expires_at", "locale", b"locale", "metadata", b"metadata", "priority", b"priority", "request_id", b"request_id", "send_at", b"send_at", "template", b"template", "to", b"to", "user_id", b"user_id", "variables", b"variables"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "channel", b"channel", "expires_at", b"expires_at", "locale", b"locale", "metadata", b"metadata", "priority", b"priority", "request_id", b"request_id", "send_at", b"send_at", "send_at_local", b"send_at_local", "template", b"template", "to", b"to", "user_id", b"user_id", "variables", b"variables"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

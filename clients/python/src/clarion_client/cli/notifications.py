@@ -32,6 +32,9 @@ def send(
     locale: Annotated[str | None, typer.Option(help="Overrides the person's language.")] = None,
     high: Annotated[bool, typer.Option("--high", help="The urgent lane.")] = False,
     at: Annotated[str | None, typer.Option(help="When to send, RFC 3339.")] = None,
+    at_local: Annotated[
+        str | None, typer.Option("--at-local", help="When by the person's own clock: 09:00 for the next time, or 2030-01-31T09:00.")
+    ] = None,
     expires: Annotated[str | None, typer.Option(help="After which not to send any more, RFC 3339.")] = None,
     category: Annotated[str | None, typer.Option(help="Overrides the template's category.")] = None,
     metadata: Annotated[list[str] | None, typer.Option(help="A label, name=value.")] = None,
@@ -65,6 +68,7 @@ def send(
         locale=locale,
         priority="high" if high else None,
         send_at=when(at) if at else None,
+        send_at_local=at_local,
         expires_at=when(expires) if expires else None,
         category=category,
         metadata=pairs(metadata, "--metadata") if metadata else None,
