@@ -255,6 +255,11 @@ export interface ListProblemsResponse {
   problems?: Array<Problem>;
 }
 
+export interface ListPublicationsResponse {
+  publications?: Array<Publication>;
+  next_page_token?: string;
+}
+
 export interface ListSagasResponse {
   sagas?: Array<Saga>;
   next_page_token?: string;
@@ -365,6 +370,14 @@ export interface Problem {
 }
 
 export type ProblemSeverity = "notice" | "urgent";
+
+export interface Publication {
+  version?: number;
+  publish_time?: string;
+  published_by?: string;
+  note?: string;
+  previous_version?: number;
+}
 
 export interface QuietHours {
   start?: string;

@@ -88,6 +88,38 @@ async def test_a_version_is_published_and_rolled_back_after_a_question(page: Pag
     assert (await console.live.call("GET", "/v1/templates/published"))["published_version"] == 1
 
 
+async def test_the_history_says_who_published_what_in_place_of_which_and_why(page: Page, console: Console) -> None:
+    await _template(console, "remembered")
+    await sign_in(page, "/console/templates/remembered")
+    me = (await console.live.call("GET", "/v1/users?email=admin@clarion.test"))["users"][0]["id"]
+    rows = page.get_by_role("region", name="History").locator("tbody tr")
+    await expect(rows).to_have_count(1)
+    await expect(rows.first).to_contain_text("API key")
+    await page.get_by_role("button", name="Publish").click()
+    await page.get_by_role("dialog").get_by_label("Why, for those who read the history").fill("a half more")
+    await page.get_by_role("dialog").get_by_role("button", name="Publish").click()
+    await expect(rows.first).to_contain_text("Version 2, in place of 1")
+    await expect(rows.first).to_contain_text("a half more")
+    await rows.first.get_by_role("link", name=me).click()
+    await page.wait_for_url(f"**/console/people/{me}")
+
+
+async def test_what_was_published_meanwhile_is_not_undone_unseen(page: Page, console: Console) -> None:
+    """The page is older than what another author did: it says so and shows it, and the next press is about that one."""
+    await _template(console, "meanwhile")
+    await console.live.call("POST", "/v1/templates/meanwhile/versions", {"contents": {"en": {"subject": "3", "text": "three"}}})
+    await sign_in(page, "/console/templates/meanwhile")
+    await page.get_by_role("row").filter(has_text="Version 3").get_by_role("button", name="Publish").click()
+    await console.live.call("POST", "/v1/templates/meanwhile/versions/2:publish", {"note": "mine"})
+    dialog = page.get_by_role("dialog")
+    await dialog.get_by_role("button", name="Publish").click()
+    await expect(dialog.get_by_role("alert")).to_contain_text("version 2 is in use by now")
+    await expect(page.locator(".sentence")).to_contain_text("Version 2 of 3 is in use")
+    assert (await console.live.call("GET", "/v1/templates/meanwhile"))["published_version"] == 2
+    await dialog.get_by_role("button", name="Publish").click()
+    await expect(page.locator(".sentence")).to_contain_text("Version 3 of 3 is in use")
+
+
 async def test_a_test_is_sent_to_oneself(page: Page, console: Console) -> None:
     await _template(console, "sent-to-me")
     await sign_in(page, "/console/templates/sent-to-me")

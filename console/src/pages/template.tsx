@@ -1,9 +1,10 @@
 import { useSignal } from "@preact/signals";
 import { post } from "../api";
-import type { ListVersionsResponse, LocaleReport, SendNotificationResponse, Template, TemplateVersion } from "../api-types";
+import type { ListPublicationsResponse, ListVersionsResponse, LocaleReport, Publication, SendNotificationResponse, Template, TemplateVersion } from "../api-types";
 import { Ask, Empty, Failure, More, Skeleton, Time } from "../parts/basics";
 import { usePages, useRead } from "../parts/reading";
 import { Diff } from "../parts/template-diff";
+import { History, Who } from "../parts/template-history";
 import { Preview, variablesOf } from "../parts/template-preview";
 import { Link, navigate, query, setQuery } from "../router";
 import { claims, may } from "../session";
@@ -15,6 +16,7 @@ export function OneTemplate({ name }: { name: string }) {
   const path = `/v1/templates/${encodeURIComponent(name)}`;
   const read = useRead<Template>(path);
   const list = usePages<ListVersionsResponse, TemplateVersion>(`${path}/versions`, {}, (page) => page.versions);
+  const history = usePages<ListPublicationsResponse, Publication>(`${path}/publications`, {}, (page) => page.publications);
   const variables = useSignal<string | null>(null);
   const publishing = useSignal<TemplateVersion | null>(null);
   const sending = useSignal(false);
@@ -35,10 +37,15 @@ export function OneTemplate({ name }: { name: string }) {
   const version = list.rows.find((row) => row.version === chosen);
   const text = variables.value ?? sample(version);
 
-  const publish = async (number: number) => {
-    await post(`${path}/versions/${number}:publish`, {});
-    read.again();
-    list.again();
+  const publish = async (number: number, note: string) => {
+    try {
+      // in place of the version that is seen here: what another one has published meanwhile is looked at before it is undone
+      await post(`${path}/versions/${number}:publish`, { previous_version: published, ...(note ? { note } : {}) });
+    } finally {
+      read.again();
+      list.again();
+      history.again();
+    }
   };
   const send = async (to: string) => {
     const person = claims.value.user && !to ? { user_id: claims.value.user } : to.includes("@") ? { to: { email: to } } : { user_id: to };
@@ -83,6 +90,7 @@ export function OneTemplate({ name }: { name: string }) {
               <Diff version={version} others={list.rows} />
             </>
           )}
+          <History of={history} />
         </>
       )}
       {publishing.value && <Publish version={publishing.value} published={published} onDo={publish} onClose={() => (publishing.value = null)} />}
@@ -100,7 +108,7 @@ export function OneTemplate({ name }: { name: string }) {
   );
 }
 
-function Publish({ version, published, onDo, onClose }: { version: TemplateVersion; published: number; onDo: (number: number) => Promise<void>; onClose: () => void }) {
+function Publish({ version, published, onDo, onClose }: { version: TemplateVersion; published: number; onDo: (number: number, note: string) => Promise<void>; onClose: () => void }) {
   const number = version.version ?? 0;
   const back = number < published;
   return (
@@ -108,7 +116,9 @@ function Publish({ version, published, onDo, onClose }: { version: TemplateVersi
       title={back ? say.rollBackAsk(number) : say.publishAsk(number)}
       text={say.publishText(incomplete(version.locales ?? []))}
       action={back ? say.rollBack : say.publish}
-      onDo={() => onDo(number)}
+      note={say.note}
+      most={500}
+      onDo={(note) => onDo(number, note)}
       onClose={onClose}
     />
   );
@@ -167,6 +177,8 @@ function Versions({ rows, chosen, published, more, onPublish }: VersionsProps) {
           <tr>
             <th scope="col">{say.version}</th>
             <th scope="col">{say.made}</th>
+            <th scope="col">{say.by}</th>
+            <th scope="col">{say.why}</th>
             <th scope="col">{say.locales}</th>
             <th scope="col">{say.variables}</th>
             <th scope="col">{say.use}</th>
@@ -183,6 +195,10 @@ function Versions({ rows, chosen, published, more, onPublish }: VersionsProps) {
               <td>
                 <Time iso={row.create_time} />
               </td>
+              <td>
+                <Who by={row.created_by} />
+              </td>
+              <td class="words">{row.note || <span class="quiet">–</span>}</td>
               <td class="words">{(row.locales ?? []).map((one) => one.locale).join(", ")}</td>
               <td class="words">{(row.required_variables ?? []).join(", ") || <span class="quiet">–</span>}</td>
               <td>

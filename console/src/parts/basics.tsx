@@ -118,13 +118,14 @@ interface AskProps {
   readonly action: string;
   readonly danger?: boolean;
   readonly note?: string;
+  readonly most?: number; // how many characters the note may have
   readonly expected?: string; // what must be typed to go on
   readonly onDo: (note: string) => Promise<void>;
   readonly onClose: () => void;
 }
 
 // A native dialog: it traps the focus, closes with Escape and is read out by itself.
-export function Ask({ title, text, action, danger, note, expected, onDo, onClose }: AskProps) {
+export function Ask({ title, text, action, danger, note, most = 1000, expected, onDo, onClose }: AskProps) {
   const dialog = useRef<HTMLDialogElement>(null);
   const written = useSignal("");
   const error = useSignal<ApiError | null>(null);
@@ -149,7 +150,7 @@ export function Ask({ title, text, action, danger, note, expected, onDo, onClose
         {note && (
           <label>
             {note}
-            <input maxLength={1000} autoComplete="off" onInput={(event) => (written.value = event.currentTarget.value)} />
+            <input maxLength={most} autoComplete="off" onInput={(event) => (written.value = event.currentTarget.value)} />
           </label>
         )}
         {error.value && (
