@@ -112,10 +112,13 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
         forget = partial(AuditRepository(database).forget, timedelta(days=settings.audit_retention_days))
         audit = Periodic("audit.forget", forget, interval_s=3600, at_once=False)
         limits = Periodic("limits.forget", ContactRepository(database).forget_old, interval_s=3600, at_once=False)
+        forgotten = Suppressions(SuppressionRepository(database), now=_now).forget_ended
+        ended = Periodic("suppressions.forget", forgotten, interval_s=3600, at_once=False)
         try:
             clock.start()
             limits.start()
             audit.start()
+            ended.start()
             await health.start()
             budget, grace_s = MemoryBudget.of(settings.common), settings.common.grace_s
             async with serve_grpc(parts.dispatcher, settings.grpc, health, budget=budget, grace_s=grace_s) as port:
@@ -124,6 +127,7 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
             await health.close()
             await limits.close()
             await audit.close()
+            await ended.close()
             await clock.close()
             passwords.close()
 

@@ -5,6 +5,7 @@ from clarion.user.v1 import user_service_pb2 as rpc
 from clarion.user.v1.user_service_pb2_grpc import UserServiceServicer
 from mesh.context import current
 from mesh.errors import ServiceError
+from mesh.rpc.timestamps import from_timestamp
 from mesh.rpc.validation import validate
 from user_svc.devices.convert import device_to_proto, platform_from_proto
 from user_svc.devices.use_cases import Devices
@@ -95,7 +96,10 @@ class UserServicer(UserServiceServicer):
     async def CreateSuppression(
         self, request: suppression_pb2.CreateSuppressionRequest, context: object
     ) -> suppression_pb2.CreateSuppressionResponse:
-        suppression = await self._suppressions.create_suppression(current().caller.project, request.address, request.reason)
+        end = from_timestamp("expire_time", request.expire_time) if request.HasField("expire_time") else None
+        suppression = await self._suppressions.create_suppression(
+            current().caller.project, request.address, request.reason, category=request.category, expire_time=end
+        )
         return suppression_pb2.CreateSuppressionResponse(suppression=suppression_to_proto(suppression))
 
     async def ListSuppressions(
@@ -107,7 +111,7 @@ class UserServicer(UserServiceServicer):
     async def DeleteSuppression(
         self, request: suppression_pb2.DeleteSuppressionRequest, context: object
     ) -> suppression_pb2.DeleteSuppressionResponse:
-        await self._suppressions.delete_suppression(current().caller.project, request.address)
+        await self._suppressions.delete_suppression(current().caller.project, request.address, request.category)
         return suppression_pb2.DeleteSuppressionResponse()
 
 

@@ -149,7 +149,24 @@ suppressions = Table(
     Column("reason", Text, nullable=False),
     Column("create_time", _TIME, nullable=False),
     Column("evidence", Text, nullable=False, server_default=""),
+    # NULL for one that never ends.
+    Column("expire_time", _TIME),
 )
+
+# A table of its own, so that the release before, which knows one entry per address, goes on with the other.
+category_suppressions = Table(
+    "category_suppressions",
+    metadata,
+    _of_project(primary_key=True),
+    Column("address", Text(collation="C"), primary_key=True),
+    Column("category", Text(collation="C"), primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("create_time", _TIME, nullable=False),
+    Column("evidence", Text, nullable=False, server_default=""),
+    Column("expire_time", _TIME),
+)
+for _list in (suppressions, category_suppressions):
+    Index(f"{_list.name}_by_end", _list.c.expire_time, postgresql_where=_list.c.expire_time.is_not(None))
 
 api_keys = Table(
     "api_keys",

@@ -427,6 +427,8 @@ export interface Suppression {
   reason?: string;
   create_time?: string;
   evidence?: string;
+  category?: string;
+  expire_time?: string;
 }
 
 export interface Template {

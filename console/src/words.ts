@@ -272,6 +272,8 @@ export const words = {
     suppressions: "Suppressions",
     notSuppressed: "Mail to the address is sent.",
     suppressedFor: "gets no mail, for",
+    suppressedOf: (category: string) => `gets no mail of the category ${category}, for`,
+    suppressedUntil: "until",
     lift: "Allow mail again",
     liftAsk: "Allow mail to this address again?",
     liftText: "Providers think less of a sender who writes to addresses that bounce. Do it when the cause is gone.",

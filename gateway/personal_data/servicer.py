@@ -33,6 +33,7 @@ def _held(held: GetPersonalDataResponse) -> Iterator[rpc.ExportPersonalDataRespo
     yield from (rpc.ExportPersonalDataResponse(device=device) for device in held.devices)
     if held.HasField("suppression"):
         yield rpc.ExportPersonalDataResponse(suppression=held.suppression)
+    yield from (rpc.ExportPersonalDataResponse(suppression=suppression) for suppression in held.category_suppressions)
     yield from (rpc.ExportPersonalDataResponse(identity=identity) for identity in held.identities)
 
 

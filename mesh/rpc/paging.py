@@ -102,8 +102,9 @@ def _from_json(kind: type[Value], value: object) -> Value:
             raise ValueError(value)
         return value
     # A forged token must not carry what PostgreSQL refuses: NUL, or half of a surrogate pair.
-    if not isinstance(value, str) or "\0" in value or not value.encode():
+    if not isinstance(value, str) or "\0" in value:
         raise ValueError(value)
+    value.encode()  # raises a ValueError for half a pair
     if kind is UUID:
         return UUID(value)
     return datetime.fromisoformat(value).astimezone(UTC) if kind is datetime else value

@@ -70,6 +70,21 @@ async def test_a_suppression_is_shown_with_its_reason_and_lifted(page: Page, con
     assert not left.get("suppressions")
 
 
+async def test_a_suppression_of_a_category_is_lifted_by_itself(page: Page, console: Console) -> None:
+    person, address = await _person(console, "ada-paused"), "ada-paused@people.example"
+    await console.live.call("POST", "/v1/suppressions", {"address": address, "reason": "complaint"})
+    await console.live.call("POST", "/v1/suppressions", {"address": address, "category": "news", "expire_time": "2999-01-01T00:00:00Z"})
+    await sign_in(page, f"/console/people/{person}")
+    part = page.get_by_role("region", name="Suppressions")
+    await expect(part).to_contain_text("gets no mail of the category news, for manual")
+    await expect(part).to_contain_text("until")
+    await part.get_by_role("button", name="Allow mail again").nth(1).click()
+    await page.get_by_role("dialog").get_by_role("button", name="Allow mail again").click()
+    await expect(part).not_to_contain_text("news")
+    left = await console.live.call("GET", f"/v1/suppressions?address={address}")
+    assert [one["reason"] for one in left["suppressions"]] == ["complaint"]
+
+
 async def test_a_person_is_erased_after_their_address_is_typed(page: Page, console: Console) -> None:
     person = await _person(console, "ada-erased")
     await sign_in(page, f"/console/people/{person}")

@@ -42,6 +42,26 @@ async def test_suppressions_preferences_and_erasure_hold_for_it(system: System) 
     assert (await system.client.settled(again["id"]))["user_id"] != user
 
 
+async def test_a_suppression_of_a_category_holds_back_its_mails_and_no_others(system: System) -> None:
+    """The timeline names the entry; when it is removed, the next mail goes."""
+    call, address = system.client.call, "no.news@example.com"
+    await system.client.create_template("addressee", "email", WELCOME)
+    await call(
+        "POST", "/v1/suppressions", {"address": address, "category": "news", "reason": "moved", "expire_time": "2999-01-01T00:00:00Z"}
+    )
+    to = {"to": {"email": address}}
+    refused = await system.client.settled((await send(system, **to, category="news"))["id"])
+    assert (refused["status"], refused["reason"]) == ("skipped", "SUPPRESSION")
+    assert "suppression:moved:news" in str(await call("GET", f"/v1/notifications/{refused['id']}"))
+    asked = {"user_id": refused["user_id"], "template": "addressee"}
+    news = await call("POST", "/v1/notifications:evaluate", {**asked, "category": "news"})
+    assert (news["decision"], news["rule"]) == ("skip", "suppression:moved:news")
+    assert (await call("POST", "/v1/notifications:evaluate", asked))["decision"] == "send"
+    assert (await system.client.settled((await send(system, **to, category="billing"))["id"]))["status"] == "sent"
+    await call("DELETE", f"/v1/suppressions/{address}?category=news")
+    assert (await system.client.settled((await send(system, **to, category="news"))["id"]))["status"] == "sent"
+
+
 async def test_many_at_once_to_one_new_address_make_one_user(system: System) -> None:
     await system.client.create_template("addressee", "email", WELCOME)
     items = [{**BASE, "to": {"email": f"crowd{number % 5}@example.com"}} for number in range(100)]

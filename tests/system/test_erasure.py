@@ -158,6 +158,7 @@ async def _plant(system: System, planted: Planted) -> str:
         captured = await tester.send(user, "email", "erasure-mail", variables("captured"))
         assert (await tester.settled(captured))["status"] == "sent"
     await client.call("POST", "/v1/suppressions", {"address": address, "reason": "complaint"})
+    await client.call("POST", "/v1/suppressions", {"address": address, "category": "news", "reason": "moved"})
     return user
 
 
@@ -184,8 +185,8 @@ async def test_everything_that_is_held_can_be_exported(system: System) -> None:
     missing = {what for what, word in planted.words.items() if word not in text.lower()}
     assert missing == {"device token", "removed device token", "former address", "name in a send", "note"}
     kinds = [next(iter(json.loads(line)["result"])) for line in lines]
-    assert kinds[:4] == ["user", "preferences", "device", "suppression"]
-    assert set(kinds[4:]) == {"notification"}
+    assert kinds[:5] == ["user", "preferences", "device", "suppression", "suppression"]
+    assert set(kinds[5:]) == {"notification"}
     with pytest.raises(RefusedError, match="USER_NOT_FOUND"):
         await system.client.call("GET", f"/v1/users/{uuid4()}:exportPersonalData")
     key = await system.client.call("POST", "/v1/api-keys", {"name": "reads", "scopes": ["users:read", "notifications:read"]})

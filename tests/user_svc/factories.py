@@ -48,4 +48,4 @@ def make_api_key(secret: str = "clk_test_0123456789", **overrides: Any) -> ApiKe
 
 def make_contact(**overrides: Any) -> Contact:
     """A person with an address and nothing else."""
-    return replace(Contact(ids.new_id(), FIRST_PROJECT, "ada@example.com", "", "en", "UTC", "Ada", (), ()), **overrides)
+    return replace(Contact(ids.new_id(), FIRST_PROJECT, "ada@example.com", (), "en", "UTC", "Ada", (), ()), **overrides)

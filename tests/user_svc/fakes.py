@@ -19,7 +19,8 @@ from user_svc.preferences.errors import TooManyRules
 from user_svc.preferences.models import Choice, PreferenceChanges, Preferences
 from user_svc.preferences.unsubscribing import Person
 from user_svc.recipients.models import Address, Contact, Limited, NewUser, PushTarget, UserReference
-from user_svc.suppressions.models import Suppression
+from user_svc.suppressions.errors import TooManyCategories
+from user_svc.suppressions.models import MAX_CATEGORIES, Hold, Suppression
 from user_svc.users.attributes import text_of
 from user_svc.users.errors import EmailTaken, ExternalIdTaken
 from user_svc.users.models import Role, User, UserChanges
@@ -34,7 +35,7 @@ class Memory:
     password_hashes: dict[str, str | None] = field(default_factory=dict)
     devices: dict[str, Device] = field(default_factory=dict)
     preferences: dict[str, Preferences] = field(default_factory=dict)
-    suppressions: dict[Address, Suppression] = field(default_factory=dict)
+    suppressions: dict[tuple[str, str, str], Suppression] = field(default_factory=dict)
     refresh_tokens: dict[bytes, RefreshToken] = field(default_factory=dict)
     used: dict[bytes, datetime] = field(default_factory=dict)
     failed_logins: list[tuple[str, str | None]] = field(default_factory=list)
@@ -248,17 +249,36 @@ class MemorySuppressions:
         self._memory = memory
 
     async def add(self, project: str, suppression: Suppression) -> Suppression:
-        return self._memory.suppressions.setdefault(Address(project, suppression.address), suppression)
+        key = (project, suppression.address, suppression.category)
+        there = self._memory.suppressions.get(key)
+        if there is not None and not suppression.outlasts(there):
+            return there
+        beside = [one for one in await self.of_address(project, suppression.address) if one.category]
+        if suppression.category and there is None and len(beside) >= MAX_CATEGORIES:
+            raise TooManyCategories
+        self._memory.suppressions[key] = suppression
+        return suppression
 
-    async def delete(self, project: str, address: str) -> bool:
-        return self._memory.suppressions.pop(Address(project, address), None) is not None
+    async def delete(self, project: str, address: str, category: str) -> bool:
+        return self._memory.suppressions.pop((project, address, category), None) is not None
 
-    async def find(self, project: str, address: str) -> Suppression | None:
-        return self._memory.suppressions.get(Address(project, address))
+    async def of_address(self, project: str, address: str) -> Sequence[Suppression]:
+        return [entry for key, entry in sorted(self._memory.suppressions.items()) if key[:2] == (project, address)]
 
-    async def list_by_address(self, project: str, after_address: str, limit: int) -> Sequence[Suppression]:
+    async def list_in_order(
+        self, project: str, after: tuple[str, str], limit: int, *, now: datetime, address: str = ""
+    ) -> Sequence[Suppression]:
         listed = sorted(self._memory.suppressions.items())
-        return [entry for key, entry in listed if key.project == project and key.address > after_address][:limit]
+        return [
+            entry
+            for key, entry in listed
+            if key[0] == project and key[1:] > after and address in {"", key[1]} and (entry.expire_time is None or entry.expire_time > now)
+        ][:limit]
+
+    async def forget_ended(self, now: datetime) -> None:
+        kept = {key: one for key, one in self._memory.suppressions.items() if one.expire_time is None or one.expire_time >= now}
+        self._memory.suppressions.clear()
+        self._memory.suppressions.update(kept)
 
 
 class MemoryContacts:
@@ -274,9 +294,12 @@ class MemoryContacts:
             if user_id in self._memory.users
         }
 
-    async def suppressed(self, addresses: Collection[Address]) -> Mapping[Address, str]:
-        found = {address: self._memory.suppressions.get(address) for address in addresses}
-        return {address: suppression.reason for address, suppression in found.items() if suppression is not None}
+    async def holds(self, addresses: Collection[Address]) -> Mapping[Address, tuple[Hold, ...]]:
+        return {one: held for one in addresses if (held := self._holds(one))}
+
+    def _holds(self, address: Address) -> tuple[Hold, ...]:
+        listed = sorted(self._memory.suppressions.items())
+        return tuple(Hold(one.category, one.reason, one.expire_time) for key, one in listed if key[:2] == address)
 
     async def resolve(self, references: Collection[UserReference]) -> Mapping[UserReference, str]:
         users = MemoryUsers(self._memory)
@@ -320,7 +343,6 @@ class MemoryContacts:
     def _contact(self, user: User, *, with_devices: bool) -> Contact:
         project = self._memory.projects[user.id]
         chosen = self._memory.preferences.get(user.id, Preferences(user.id, (), None))
-        suppression = self._memory.suppressions.get(Address(project, user.email.lower()))
         owned = [
             device for device in self._memory.devices.values() if device.user_id == user.id and with_devices and device.remove_time is None
         ]
@@ -328,7 +350,7 @@ class MemoryContacts:
             user_id=user.id,
             project=project,
             email=user.email,
-            suppressed_for=suppression.reason if suppression else "",
+            holds=self._holds(Address(project, user.email.lower())),
             locale=user.locale,
             timezone=user.timezone,
             name=user.name,

@@ -160,8 +160,13 @@ async def test_a_suppression_that_is_lifted_names_the_person_and_not_the_address
         request = suppression_pb2.CreateSuppressionRequest(address=address, reason="bounce")
         await service.call(UserServiceStub, "CreateSuppression", request)
         await service.call(UserServiceStub, "DeleteSuppression", suppression_pb2.DeleteSuppressionRequest(address=address))
+    scoped = suppression_pb2.CreateSuppressionRequest(address="stranger@example.com", category="news")
+    await service.call(UserServiceStub, "CreateSuppression", scoped)
+    lifted = suppression_pb2.DeleteSuppressionRequest(address=scoped.address, category=scoped.category)
+    await service.call(UserServiceStub, "DeleteSuppression", lifted)
     removed = await service.events("SUPPRESSION_REMOVED")
     assert [(subject, details) for _, subject, details in removed] == [
+        ("", {"reason": "manual", "category": "news"}),
         ("", {"reason": "bounce"}),
         (f"user:{made.user.id}", {"reason": "bounce"}),
     ]

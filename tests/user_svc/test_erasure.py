@@ -43,7 +43,9 @@ class Service:
         user_id: str = (await self.users.CreateUser(request, metadata=OPERATOR)).user.id
         device = device_pb2.CreateDeviceRequest(user_id=user_id, token=TOKEN, platform=device_pb2.PLATFORM_ANDROID)
         await self.users.CreateDevice(device, metadata=OPERATOR)
-        await self.users.CreateSuppression(suppression_pb2.CreateSuppressionRequest(address=EMAIL, reason="bounce"), metadata=OPERATOR)
+        for category in ("", "news"):
+            suppressed = suppression_pb2.CreateSuppressionRequest(address=EMAIL, reason="bounce", category=category)
+            await self.users.CreateSuppression(suppressed, metadata=OPERATOR)
         return user_id
 
     async def log_in(self) -> str:
@@ -83,7 +85,7 @@ async def test_nothing_of_a_person_is_left(service: Service) -> None:
     await service.log_in()
     traces = [EMAIL.lower(), NAME.lower(), TOKEN, user_id]
     assert {table for table, _ in await rows_that_hold(service.database, traces)} == {
-        "users", "devices", "suppressions", "refresh_tokens", "audit_events"
+        "users", "devices", "suppressions", "category_suppressions", "refresh_tokens", "audit_events"
     }  # fmt: skip
     await service.erase(user_id)
     assert await rows_that_hold(service.database, traces[:-1]) == []

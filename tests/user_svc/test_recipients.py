@@ -15,7 +15,7 @@ from tests.user_svc.factories import START, make_contact, make_device, make_user
 from user_svc.devices.models import MAX_DEVICES
 from user_svc.preferences.models import Channel, Choice, PreferenceChanges, PreferenceRule, most_specific
 from user_svc.recipients.models import Contact, Decision, NewUser, PushTarget, Query, decide
-from user_svc.suppressions.models import Suppression
+from user_svc.suppressions.models import Hold, Suppression
 
 DEVICE = PushTarget("device", "token")
 CATEGORIES = ["", "news", "billing"]
@@ -24,7 +24,7 @@ QUERIES = st.builds(Query, st.just("ada"), st.sampled_from(CHANNELS), st.sampled
 CONTACTS = st.builds(
     make_contact,
     email=st.sampled_from(["", "ada@example.com"]),
-    suppressed_for=st.sampled_from(["", "bounce"]),
+    holds=st.sampled_from([(), (Hold("", "bounce"),)]),
     rules=st.lists(
         st.builds(PreferenceRule, st.sampled_from(Channel), st.sampled_from(CATEGORIES), st.sampled_from([Choice.ALLOW, Choice.DENY])),
         unique_by=lambda rule: (rule.channel, rule.category),
@@ -38,7 +38,7 @@ def test_what_is_sent_can_arrive(query: Query, contact: Contact) -> None:
     """SEND means an address that may get e-mail, or a device."""
     decision = decide(query, contact).decision
     if decision is Decision.SEND:
-        assert contact.devices if query.channel is Channel.PUSH else contact.email and not contact.suppressed_for
+        assert contact.devices if query.channel is Channel.PUSH else contact.email and not contact.holds
 
 
 @given(QUERIES, CONTACTS)
@@ -50,7 +50,7 @@ def test_every_skip_has_its_cause(query: Query, contact: Contact) -> None:
         assert chosen is not None
         assert (rule, chosen.choice, query.mandatory) == (f"preference:{chosen.about}", Choice.DENY, False)
     elif decision is Decision.SKIP:
-        causes = {"no_address": not contact.email, "suppression:bounce": bool(contact.suppressed_for), "no_device": not contact.devices}
+        causes = {"no_address": not contact.email, "suppression:bounce": bool(contact.holds), "no_device": not contact.devices}
         assert causes[rule]
     elif query.mandatory:
         assert rule == "mandatory"
@@ -62,7 +62,7 @@ def test_every_skip_has_its_cause(query: Query, contact: Contact) -> None:
 def test_what_must_be_sent_is_stopped_by_no_preference(query: Query, contact: Contact) -> None:
     """A mandatory notification is decided as if the person had never chosen."""
     mandatory = Query(query.user_id, query.channel, query.category, mandatory=True)
-    without_rules = make_contact(email=contact.email, suppressed_for=contact.suppressed_for, devices=contact.devices, rules=())
+    without_rules = make_contact(email=contact.email, holds=contact.holds, devices=contact.devices, rules=())
     assert decide(mandatory, contact) == decide(mandatory, without_rules)
 
 
@@ -72,8 +72,8 @@ def test_what_must_be_sent_is_stopped_by_no_preference(query: Query, contact: Co
         (Query("x", Channel.EMAIL), None, (Decision.NOT_FOUND, "not_found")),
         (Query("x", Channel.EMAIL), make_contact(), (Decision.SEND, "default")),
         (Query("x", Channel.EMAIL, mandatory=True), make_contact(email=""), (Decision.SKIP, "no_address")),
-        (Query("x", Channel.EMAIL, mandatory=True), make_contact(suppressed_for="bounce"), (Decision.SKIP, "suppression:bounce")),
-        (Query("x", Channel.PUSH), make_contact(suppressed_for="bounce", devices=(DEVICE,)), (Decision.SEND, "default")),
+        (Query("x", Channel.EMAIL, mandatory=True), make_contact(holds=(Hold("", "bounce"),)), (Decision.SKIP, "suppression:bounce")),
+        (Query("x", Channel.PUSH), make_contact(holds=(Hold("", "bounce"),), devices=(DEVICE,)), (Decision.SEND, "default")),
         (Query("x", Channel.PUSH, mandatory=True), make_contact(), (Decision.SKIP, "no_device")),
     ],
 )

@@ -25,14 +25,18 @@ QUERIES: dict[str, Callable[[Stores], Awaitable[object]]] = {
     "a user": lambda stores: stores.users.find(FIRST_PROJECT, ID),
     "devices": lambda stores: stores.devices.list_newest_first(FIRST_PROJECT, ID),
     "preferences": lambda stores: stores.preferences.find(FIRST_PROJECT, ID),
-    "suppressions": lambda stores: stores.suppressions.list_by_address(FIRST_PROJECT, "ada@example.com", 51),
+    "suppressions": lambda stores: stores.suppressions.list_in_order(FIRST_PROJECT, ("ada@example.com", ""), 51, now=START),
+    "suppressions of an address": lambda stores: stores.suppressions.list_in_order(
+        FIRST_PROJECT, ("", ""), 51, now=START, address="ada@example.com"
+    ),
+    "ended suppressions": lambda stores: stores.suppressions.forget_ended(START),
     "api keys": lambda stores: stores.api_keys.list_working(FIRST_PROJECT, ID, 51, START),
     "an api key": lambda stores: stores.api_keys.find(b"hash"),
     "a login": lambda stores: stores.sessions.find_login(FIRST_PROJECT, "ada@example.com"),
     "a refresh": lambda stores: stores.sessions.rotate_refresh_token(b"a", b"b", now=START, expire_time=START),
     "a logout": lambda stores: stores.sessions.revoke_family_of(b"a"),
     "recipients": lambda stores: stores.contacts.contacts({ID: True}),
-    "suppressed addresses": lambda stores: stores.contacts.suppressed([Address(FIRST_PROJECT, "ada@example.com")]),
+    "suppressed addresses": lambda stores: stores.contacts.holds([Address(FIRST_PROJECT, "ada@example.com")]),
     "known users": lambda stores: stores.contacts.projects([ID]),
     "dead devices": lambda stores: stores.contacts.remove_devices([ID]),
 }

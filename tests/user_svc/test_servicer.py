@@ -292,6 +292,24 @@ async def test_suppressions_over_the_wire(client: Client) -> None:
     assert code == Code.NOT_FOUND
 
 
+async def test_the_scope_and_the_end_of_a_suppression_over_the_wire(client: Client) -> None:
+    """They come back as they were given; a removal names its category."""
+    end = Timestamp(seconds=4_000_000_000)
+    create = suppression_pb2.CreateSuppressionRequest(address="eve@example.com", category="news", expire_time=end)
+    entry = (await client.users.CreateSuppression(create, metadata=OPERATOR)).suppression
+    assert (entry.category, entry.expire_time) == ("news", end)
+    listed = await client.users.ListSuppressions(suppression_pb2.ListSuppressionsRequest(), metadata=OPERATOR)
+    assert list(listed.suppressions) == [entry]
+    delete = suppression_pb2.DeleteSuppressionRequest(address="eve@example.com")
+    code, _ = await refused(client.users.DeleteSuppression(delete, metadata=OPERATOR))
+    assert code == Code.NOT_FOUND
+    delete.category = "news"
+    await client.users.DeleteSuppression(delete, metadata=OPERATOR)
+    past = suppression_pb2.CreateSuppressionRequest(address="eve@example.com", expire_time=Timestamp(seconds=1))
+    code, error = await refused(client.users.CreateSuppression(past, metadata=OPERATOR))
+    assert (code, str(error)) == (Code.INVALID_ARGUMENT, "expire_time: must be in the future")
+
+
 async def test_the_bounce_of_a_person_who_is_gone_puts_no_address_on_the_list(client: Client) -> None:
     """Their last mail was on its way while they were erased."""
     user = (await client.users.CreateUser(user_service_pb2.CreateUserRequest(email="here@example.com"), metadata=OPERATOR)).user

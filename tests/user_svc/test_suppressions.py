@@ -1,12 +1,19 @@
 """Facts about suppressions: the rules, and one contract on the fake and on PostgreSQL."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mesh.context import FIRST_PROJECT
 from mesh.errors import InvalidArgument
 from tests.user_svc.conftest import Stores
-from tests.user_svc.factories import START, Clock
-from user_svc.suppressions.errors import SuppressionNotFound
+from tests.user_svc.factories import START, Clock, make_user
+from user_svc.preferences.models import Channel
+from user_svc.recipients.models import Query
+from user_svc.suppressions.errors import SuppressionNotFound, TooManyCategories
+from user_svc.suppressions.models import MAX_CATEGORIES, Hold, hold_on
 from user_svc.suppressions.use_cases import Suppressions
 
 
@@ -74,3 +81,131 @@ async def test_a_bounce_is_kept_with_its_evidence(suppressions: Suppressions) ->
     await suppressions.create_suppression(FIRST_PROJECT, "gone@example.com", "bounce", "SMTP_550 5.1.1 No such user")
     (entry,) = (await suppressions.list_suppressions(FIRST_PROJECT, 0, "")).items
     assert (entry.reason, entry.evidence) == ("bounce", "SMTP_550 5.1.1 No such user")
+
+
+ADDRESS = "ada@example.com"
+DAY = timedelta(days=1)
+
+
+async def test_an_entry_for_a_category_stands_beside_others(suppressions: Suppressions) -> None:
+    """Each is listed, looked up and removed by itself, in the order of the address and then of the category."""
+    for address, category in ((ADDRESS, "news"), ("bob@example.com", ""), (ADDRESS, ""), (ADDRESS, "billing")):
+        await suppressions.create_suppression(FIRST_PROJECT, address, "manual", category=category)
+    seen, token = [], ""
+    for _ in range(4):
+        page = await suppressions.list_suppressions(FIRST_PROJECT, 1, token)
+        seen += [(entry.address, entry.category) for entry in page.items]
+        token = page.next_token
+    assert (seen, token) == ([(ADDRESS, ""), (ADDRESS, "billing"), (ADDRESS, "news"), ("bob@example.com", "")], "")
+    await suppressions.delete_suppression(FIRST_PROJECT, ADDRESS)
+    await suppressions.delete_suppression(FIRST_PROJECT, "ADA@example.com", "news")
+    left = await suppressions.list_suppressions(FIRST_PROJECT, 0, "", ADDRESS)
+    assert [entry.category for entry in left.items] == ["billing"]
+    with pytest.raises(SuppressionNotFound):
+        await suppressions.delete_suppression(FIRST_PROJECT, ADDRESS, "news")
+    with pytest.raises(SuppressionNotFound):
+        await suppressions.delete_suppression("other", ADDRESS, "billing")
+
+
+async def test_the_pages_of_one_address_go_on_where_the_last_one_ended(suppressions: Suppressions) -> None:
+    """And hold no other address."""
+    for address in ("abe@example.com", ADDRESS, "bob@example.com"):
+        for category in ("", "a", "b"):
+            await suppressions.create_suppression(FIRST_PROJECT, address, "manual", category=category)
+    first = await suppressions.list_suppressions(FIRST_PROJECT, 2, "", ADDRESS)
+    second = await suppressions.list_suppressions(FIRST_PROJECT, 2, first.next_token, ADDRESS)
+    assert [(entry.address, entry.category) for entry in (*first.items, *second.items)] == [(ADDRESS, ""), (ADDRESS, "a"), (ADDRESS, "b")]
+    assert not second.next_token
+
+
+@pytest.mark.parametrize("category", ["", "news"])
+async def test_what_lasts_longer_takes_the_place_of_what_ends(suppressions: Suppressions, clock: Clock, category: str) -> None:
+    """A complaint for good is not lost because the address was paused for a week; a pause does not end a complaint."""
+
+    async def add(reason: str, end: datetime | None) -> tuple[str, datetime, datetime | None]:
+        entry = await suppressions.create_suppression(FIRST_PROJECT, ADDRESS, reason, "seen", category=category, expire_time=end)
+        return entry.reason, entry.create_time, entry.expire_time
+
+    paused = await add("manual", START + 7 * DAY)
+    clock.advance(days=1)
+    assert await add("bounce", START + 6 * DAY) == paused == ("manual", START, START + 7 * DAY)
+    assert await add("bounce", START + 8 * DAY) == ("bounce", START + DAY, START + 8 * DAY)
+    forever = await add("complaint", None)
+    assert forever == ("complaint", START + DAY, None)
+    assert await add("manual", None) == await add("manual", START + 9 * DAY) == forever
+
+
+@pytest.mark.parametrize("category", ["", "news"])
+async def test_what_has_ended_is_gone(suppressions: Suppressions, clock: Clock, category: str) -> None:
+    """It is listed no more, from that moment on, and is deleted later; another one may come after it."""
+    end = START + DAY
+    await suppressions.create_suppression(FIRST_PROJECT, ADDRESS, "manual", category=category, expire_time=end)
+    await suppressions.create_suppression(FIRST_PROJECT, "bob@example.com", "bounce", category=category)
+    await suppressions.forget_ended()
+    assert len((await suppressions.list_suppressions(FIRST_PROJECT, 0, "")).items) == 2
+    clock.advance(days=1)
+    assert [entry.address for entry in (await suppressions.list_suppressions(FIRST_PROJECT, 0, "")).items] == ["bob@example.com"]
+    again = await suppressions.create_suppression(FIRST_PROJECT, ADDRESS, "bounce", category=category, expire_time=end + DAY)
+    assert (again.reason, again.create_time) == ("bounce", end)
+    clock.advance(days=2)
+    await suppressions.forget_ended()
+    with pytest.raises(SuppressionNotFound):
+        await suppressions.delete_suppression(FIRST_PROJECT, ADDRESS, category)
+    assert len((await suppressions.list_suppressions(FIRST_PROJECT, 0, "")).items) == 1
+
+
+async def test_an_end_that_is_past_and_what_is_no_category_are_refused(suppressions: Suppressions) -> None:
+    """By the field's name."""
+    with pytest.raises(InvalidArgument, match="expire_time: must be in the future"):
+        await suppressions.create_suppression(FIRST_PROJECT, ADDRESS, "", expire_time=START)
+    with pytest.raises(InvalidArgument, match="category"):
+        await suppressions.create_suppression(FIRST_PROJECT, ADDRESS, "", category="News")
+    with pytest.raises(InvalidArgument, match="category"):
+        await suppressions.delete_suppression(FIRST_PROJECT, ADDRESS, "nul\0")
+
+
+async def test_an_address_has_a_bounded_number_of_categories(suppressions: Suppressions) -> None:
+    """All of them are read for each mail; one that is there may come again."""
+    for number in range(MAX_CATEGORIES):
+        await suppressions.create_suppression(FIRST_PROJECT, ADDRESS, "", category=f"c{number}")
+    with pytest.raises(TooManyCategories):
+        await suppressions.create_suppression(FIRST_PROJECT, ADDRESS, "", category="one-more")
+    await suppressions.create_suppression(FIRST_PROJECT, ADDRESS, "", category="c0")
+    await suppressions.create_suppression(FIRST_PROJECT, ADDRESS, "")
+    entries = (await suppressions.list_suppressions(FIRST_PROJECT, 200, "", ADDRESS)).items
+    assert "one-more" not in {entry.category for entry in entries}
+    assert len(entries) == MAX_CATEGORIES + 1
+
+
+async def test_the_scope_and_the_end_decide(stores: Stores, suppressions: Suppressions) -> None:
+    """Also for what must be sent, for an address that stands in for the person's, and as of the time that is asked about."""
+    ada = make_user(email="Ada@example.com")
+    await stores.users.insert(FIRST_PROJECT, ada, None)
+    for address in (ADDRESS, "other@example.com"):
+        await suppressions.create_suppression(FIRST_PROJECT, address, "complaint", category="news")
+        await suppressions.create_suppression(FIRST_PROJECT, address, "bounce", expire_time=START + DAY)
+    later = START + DAY
+    queries = [
+        Query(ada.id, Channel.EMAIL, category, mandatory=mandatory, email=email, at=at)
+        for email in ("", "Other@example.com")
+        for category, mandatory, at in (("news", False, None), ("news", True, later), ("billing", False, None), ("billing", False, later))
+    ]
+    queries.append(Query(ada.id, Channel.PUSH, "news"))
+    answers = await stores.recipients().resolve_recipients(queries)
+    expected = ["suppression:bounce", "suppression:complaint:news", "suppression:bounce", "default"]
+    assert [answer.rule for answer in answers] == [*expected, *expected, "no_device"]
+
+
+ENDS = st.none() | st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001  Hypothesis adds the zone
+HOLDS = st.lists(
+    st.builds(Hold, st.sampled_from(["", "news", "billing"]), st.just("bounce"), ENDS), max_size=3, unique_by=lambda one: one.category
+)
+
+
+@given(HOLDS, st.sampled_from(["", "news", "other"]), st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001  as above
+def test_mail_is_held_while_an_entry_of_its_scope_lasts(holds: list[Hold], category: str, now: datetime) -> None:
+    """And by no entry of another category."""
+    lasting = {hold.category for hold in holds if hold.expire_time is None or now < hold.expire_time}
+    found = hold_on(holds, category, now)
+    assert (found is not None) == bool(lasting & {"", category})
+    assert found is None or (found in holds and found.category == ("" if "" in lasting else category))

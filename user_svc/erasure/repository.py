@@ -8,7 +8,7 @@ from mesh.stores.database import Database
 from user_svc.audit.models import AuditKind, NewEvent
 from user_svc.audit.repository import record
 from user_svc.auth.revocation_repository import record_revocations, revoke_keys_made_by
-from user_svc.tables import api_keys, refresh_tokens, suppressions, users
+from user_svc.tables import api_keys, category_suppressions, refresh_tokens, suppressions, users
 from user_svc.users.models import Role
 from user_svc.users.repository import is_user
 
@@ -37,8 +37,9 @@ class ErasureRepository:
         async with self._database.begin() as connection:
             row = (await connection.execute(known)).one_or_none()
             if row is not None and row.address is not None:
-                listed = (suppressions.c.project == row.project) & (suppressions.c.address == row.address)
-                await connection.execute(delete(suppressions).where(listed))
+                for table in (suppressions, category_suppressions):
+                    listed = (table.c.project == row.project) & (table.c.address == row.address)
+                    await connection.execute(delete(table).where(listed))
             await _revoke_everything_of(connection, user_id)
             await _unname(connection, user_id)
             await connection.execute(delete(users).where(users.c.id == user_id))

@@ -20,11 +20,13 @@ class ErasureServicer(ErasureServiceServicer):
 
     async def GetPersonalData(self, request: rpc.GetPersonalDataRequest, context: object) -> rpc.GetPersonalDataResponse:
         held = await self._personal_data.held(request.project, request.user_id, request.asked_by)
+        listed = [suppression_to_proto(one) for one in held.suppressions]
         return rpc.GetPersonalDataResponse(
             user=user_to_proto(held.user),
             preferences=preferences_to_proto(held.preferences),
             devices=map(device_to_proto, held.devices),
-            suppression=None if held.suppression is None else suppression_to_proto(held.suppression),
+            suppression=next((one for one in listed if not one.category), None),
+            category_suppressions=[one for one in listed if one.category],
             identities=map(identity_to_proto, held.identities),
         )
 

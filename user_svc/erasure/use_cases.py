@@ -48,7 +48,7 @@ class Held(NamedTuple):
     user: User
     preferences: Preferences
     devices: Sequence[Device]
-    suppression: Suppression | None
+    suppressions: Sequence[Suppression]
     identities: Sequence[Identity]
 
 
@@ -81,8 +81,8 @@ class PersonalData:
         if user is None or preferences is None or devices is None:
             raise UserNotFound
         await self._audit(NewEvent(project, AuditKind.DATA_EXPORTED, f"user:{known_form}", asked_by or None))
-        suppression = await self._suppressions.find(project, user.email.lower()) if user.email else None
-        return Held(user, preferences, devices, suppression, await self._identities.list_of(project, known_form))
+        suppressions = await self._suppressions.of_address(project, user.email.lower()) if user.email else ()
+        return Held(user, preferences, devices, suppressions, await self._identities.list_of(project, known_form))
 
 
 class Erasure:

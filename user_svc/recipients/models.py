@@ -10,6 +10,7 @@ from naming.bounds import covers_address
 from user_svc.policies.models import NO_RULES, FrequencyLimit, ProjectRules
 from user_svc.preferences.models import Channel, Choice, PreferenceRule, most_specific
 from user_svc.preferences.quiet_hours import QuietHours
+from user_svc.suppressions.models import Hold, hold_on
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 OUT_OF_BOUNDS = "key_restricted:recipient_domains"  # the rule of a key that is narrowed to other domains
@@ -85,7 +86,7 @@ class PushTarget:
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """What is known about a person when a decision is made. `suppressed_for` is empty for an address that may get e-mail.
+    """What is known about a person when a decision is made. `holds` are what the suppression list has of the address.
 
     `attributes` are a JSON object, or empty for none.
     """
@@ -93,7 +94,7 @@ class Contact:
     user_id: str
     project: str
     email: str
-    suppressed_for: str
+    holds: tuple[Hold, ...]
     locale: str
     timezone: str
     name: str
@@ -152,8 +153,8 @@ def decide(query: Query, contact: Contact | None, project: ProjectRules = NO_RUL
     if query.channel is Channel.EMAIL:
         if not contact.email:
             return Verdict(Decision.SKIP, "no_address")
-        if contact.suppressed_for:
-            return Verdict(Decision.SKIP, f"suppression:{contact.suppressed_for}")
+        if contact.holds and (hold := hold_on(contact.holds, query.category, query.at or now)):
+            return Verdict(Decision.SKIP, f"suppression:{hold.reason}:{hold.category}".removesuffix(":"))
     if query.mandatory or query.category in project.mandatory:
         unreachable = query.channel is Channel.PUSH and not contact.devices
         return Verdict(Decision.SKIP, "no_device") if unreachable else Verdict(Decision.SEND, MANDATORY)

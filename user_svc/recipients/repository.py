@@ -14,17 +14,23 @@ from user_svc.preferences.models import PreferenceRule
 from user_svc.preferences.quiet_hours import parse_quiet_hours
 from user_svc.preferences.unsubscribing import Person
 from user_svc.recipients.models import Address, Contact, Limited, NewUser, PushTarget, UserReference
+from user_svc.suppressions.models import Hold
 from user_svc.users.models import Role
 
 _IDS = ARRAY(UUID(as_uuid=False))
 
 # The laterals are empty loops for a person without rules, and are not entered for one whose devices were not asked for.
 _CONTACTS = text("""
-    SELECT u.id::text AS id, u.project, u.email, u.name, u.locale, u.timezone, s.reason,
-           p.channels, p.categories, p.choices, d.device_ids, d.tokens, u.quiet_hours, u.attributes::text
+    SELECT u.id::text AS id, u.project, u.email, u.name, u.locale, u.timezone, s.reason, s.expire_time,
+           p.channels, p.categories, p.choices, d.device_ids, d.tokens, u.quiet_hours, u.attributes::text,
+           c.categories AS held_categories, c.reasons, c.ends
     FROM unnest(:ids, :wants_devices) AS asked (id, wants_devices)
     JOIN users u ON u.id = asked.id
     LEFT JOIN suppressions s ON s.project = u.project AND s.address = lower(u.email)
+    LEFT JOIN LATERAL (
+        SELECT array_agg(category) AS categories, array_agg(reason) AS reasons, array_agg(expire_time) AS ends
+        FROM category_suppressions WHERE project = u.project AND address = lower(u.email)
+    ) c ON true
     LEFT JOIN LATERAL (
         SELECT array_agg(channel) AS channels, array_agg(category) AS categories, array_agg(choice) AS choices
         FROM preferences WHERE user_id = u.id
@@ -35,10 +41,14 @@ _CONTACTS = text("""
     ) d ON asked.wants_devices
 """).bindparams(bindparam("ids", type_=_IDS), bindparam("wants_devices", type_=ARRAY(BOOLEAN)))
 
-_SUPPRESSED = text("""
-    SELECT s.project, s.address, s.reason
+_HOLDS = text("""
+    SELECT s.project, s.address, ''::text AS category, s.reason, s.expire_time
     FROM unnest(:projects, :addresses) AS asked (project, address)
     JOIN suppressions s ON (s.project, s.address) = (asked.project, asked.address)
+    UNION ALL
+    SELECT s.project, s.address, s.category, s.reason, s.expire_time
+    FROM unnest(:projects, :addresses) AS asked (project, address)
+    JOIN category_suppressions s ON (s.project, s.address) = (asked.project, asked.address)
 """).bindparams(bindparam("projects", type_=ARRAY(TEXT)), bindparam("addresses", type_=ARRAY(TEXT)))
 
 _EXISTING = text("SELECT id::text, project, locale FROM users WHERE id = ANY(:ids)").bindparams(bindparam("ids", type_=_IDS))
@@ -134,12 +144,16 @@ class ContactRepository:
             rows = (await connection.execute(_CONTACTS, parameters)).all()
         return {contact.user_id: contact for contact in map(_contact, rows)}
 
-    async def suppressed(self, addresses: Collection[Address]) -> Mapping[Address, str]:
+    async def holds(self, addresses: Collection[Address]) -> Mapping[Address, tuple[Hold, ...]]:
         asked = list(addresses)
         parameters = {"projects": [one.project for one in asked], "addresses": [one.address for one in asked]}
         async with self._database.connect() as connection:
-            rows = (await connection.execute(_SUPPRESSED, parameters)).all()
-        return {Address(row.project, row.address): row.reason for row in rows}
+            rows = (await connection.execute(_HOLDS, parameters)).all()
+        found: dict[Address, tuple[Hold, ...]] = {}
+        for project, address, *hold in rows:
+            key = Address(project, address)
+            found[key] = (*found.get(key, ()), Hold(*hold))
+        return found
 
     async def projects(self, user_ids: Collection[str]) -> Mapping[str, str]:
         async with self._database.connect() as connection:
@@ -224,12 +238,16 @@ def _columns_of(asked: Sequence[Limited]) -> dict[str, list[Any]]:
 
 def _contact(row: Row[*tuple[Any, ...]]) -> Contact:
     # Unpacked at once: this runs for every recipient of every notification, and reading a row's attributes costs more than the rest.
-    user_id, project, email, name, locale, timezone, reason, channels, categories, choices, device_ids, tokens, hours, attributes = row
+    user_id, project, email, name, locale, timezone, reason, end, *rest = row
+    channels, categories, choices, device_ids, tokens, hours, attributes, *held = rest
+    holds: tuple[Hold, ...] = (Hold("", reason, end),) if reason else ()
+    if held[0]:
+        holds += tuple(map(Hold, *held))
     return Contact(
         user_id=user_id,
         project=project,
         email=email or "",
-        suppressed_for=reason or "",
+        holds=holds,
         locale=locale,
         timezone=timezone,
         name=name,

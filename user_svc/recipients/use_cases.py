@@ -12,6 +12,7 @@ from user_svc.fields import locale_or_default, timezone_or_default
 from user_svc.policies.models import FrequencyLimit, ProjectRules
 from user_svc.preferences.models import Channel
 from user_svc.recipients.models import Address, Contact, Decision, Limited, NewUser, Query, Recipient, UserReference, Verdict, decide
+from user_svc.suppressions.models import Hold
 
 
 class ContactStore(Protocol):
@@ -20,8 +21,8 @@ class ContactStore(Protocol):
     async def contacts(self, wants_devices: Mapping[str, bool]) -> Mapping[str, Contact]:
         """The people among the ids, by id; with their devices only where the value is true."""
 
-    async def suppressed(self, addresses: Collection[Address]) -> Mapping[Address, str]:
-        """Why those among the addresses that are suppressed are so."""
+    async def holds(self, addresses: Collection[Address]) -> Mapping[Address, tuple[Hold, ...]]:
+        """What the suppression list has of those among the addresses that are on it."""
 
     async def projects(self, user_ids: Collection[str]) -> Mapping[str, str]:
         """The projects of those of the ids that are people."""
@@ -68,10 +69,10 @@ class Recipients:
         contacts = await self._store.contacts(wants_devices) if wants_devices else {}
         known = [(query, contacts.get(asked[query.user_id] or "")) for query in queries]
         given = {_given(query, contact) for query, contact in known if query.email and contact is not None}
-        suppressed = await self._store.suppressed(given) if given else {}
+        holds = await self._store.holds(given) if given else {}
         rules = await self._rules.rules_of({contact.project for contact in contacts.values()}) if contacts else {}
         now = self._now()
-        answers = [_answer(query, contact, suppressed, rules, now) for query, contact in known]
+        answers = [_answer(query, contact, holds, rules, now) for query, contact in known]
         await self._keep_limits(queries, answers)
         return answers
 
@@ -149,10 +150,10 @@ def _limited(query: Query, contact: Contact, limit: FrequencyLimit) -> Limited:
 
 
 def _answer(
-    query: Query, contact: Contact | None, suppressed: Mapping[Address, str], rules: Mapping[str, ProjectRules], now: datetime
+    query: Query, contact: Contact | None, holds: Mapping[Address, tuple[Hold, ...]], rules: Mapping[str, ProjectRules], now: datetime
 ) -> Recipient:
     if contact is None:
         return Recipient(decide(query, None), query.channel, None)
     if query.email:
-        contact = replace(contact, email=query.email, suppressed_for=suppressed.get(_given(query, contact), ""))
+        contact = replace(contact, email=query.email, holds=holds.get(_given(query, contact), ()))
     return Recipient(decide(query, contact, rules[contact.project], now), query.channel, contact)

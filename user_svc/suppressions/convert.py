@@ -11,4 +11,6 @@ def suppression_to_proto(suppression: Suppression) -> suppression_pb2.Suppressio
         reason=suppression.reason,
         create_time=to_timestamp(suppression.create_time),
         evidence=suppression.evidence,
+        category=suppression.category,
+        expire_time=to_timestamp(suppression.expire_time),
     )

@@ -4,27 +4,35 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from mesh.errors import InvalidArgument
 from mesh.rpc.paging import Cursor, Page, page_size
 from naming.email_address import check_email
 from user_svc.fields import check_word
 from user_svc.suppressions.errors import SuppressionNotFound
 from user_svc.suppressions.models import Suppression
 
-_PAGES = Cursor("suppressions", str)
+_PAGES = Cursor("suppressions", str, str)
 
 
 class SuppressionStore(Protocol):
-    """Where suppressions are kept."""
+    """Where suppressions are kept: one of each address for all mail, and one for each category."""
 
     async def add(self, project: str, suppression: Suppression) -> Suppression:
-        """Stores it, or answers the one that the address already has."""
+        """Stores it, or answers the one that is there, unless the new one outlasts that. Raises TooManyCategories."""
 
-    async def delete(self, project: str, address: str) -> bool:
-        """False when the address is not on the list."""
+    async def delete(self, project: str, address: str, category: str) -> bool:
+        """False when the list does not hold it."""
 
-    async def find(self, project: str, address: str) -> Suppression | None: ...
+    async def of_address(self, project: str, address: str) -> Sequence[Suppression]:
+        """All of an address, those that have ended too; first the one for all mail."""
 
-    async def list_by_address(self, project: str, after_address: str, limit: int) -> Sequence[Suppression]: ...
+    async def list_in_order(
+        self, project: str, after: tuple[str, str], limit: int, *, now: datetime, address: str = ""
+    ) -> Sequence[Suppression]:
+        """Those that hold, in the order of address and category."""
+
+    async def forget_ended(self, now: datetime) -> None:
+        """Deletes what has ended."""
 
 
 class Suppressions:
@@ -34,24 +42,39 @@ class Suppressions:
         self._store = store
         self._now = now
 
-    async def create_suppression(self, project: str, address: str, reason: str, evidence: str = "") -> Suppression:
-        """`evidence` is what was seen, such as a mail server's reply. Raises InvalidArgument."""
+    async def create_suppression(
+        self, project: str, address: str, reason: str, evidence: str = "", *, category: str = "", expire_time: datetime | None = None
+    ) -> Suppression:
+        """`evidence` is what was seen, such as a mail server's reply. Raises InvalidArgument, or TooManyCategories."""
         checked = check_email("address", address).lower()
         word = check_word("reason", reason or "manual")
-        return await self._store.add(project, Suppression(checked, word, self._now(), evidence))
+        scope = _checked_scope(category)
+        now = self._now()
+        if expire_time is not None and expire_time <= now:
+            raise InvalidArgument.of("expire_time", "must be in the future")
+        return await self._store.add(project, Suppression(checked, word, now, evidence, scope, expire_time))
 
     async def list_suppressions(self, project: str, requested_size: int, token: str, address: str = "") -> Page[Suppression]:
-        """A page in the order of the address, or the entry of this one. Raises InvalidArgument for a size or token that does not fit."""
+        """A page in the order of address and category, of one address if it is given. Raises InvalidArgument for what does not fit."""
         size = page_size(requested_size)
         filters = {"project": project, "address": address}
         position = _PAGES.position(token, filters)
-        if address:
-            found = await self._store.find(project, check_email("address", address).lower())
-            return Page((found,) if found else (), "")
-        entries = await self._store.list_by_address(project, str(position[0]) if position else "", size + 1)
-        return _PAGES.page([((entry.address,), entry) for entry in entries], size, filters)
+        after = (str(position[0]), str(position[1])) if position else ("", "")
+        only = check_email("address", address).lower() if address else ""
+        entries = await self._store.list_in_order(project, after, size + 1, now=self._now(), address=only)
+        return _PAGES.page([((entry.address, entry.category), entry) for entry in entries], size, filters)
 
-    async def delete_suppression(self, project: str, address: str) -> None:
+    async def delete_suppression(self, project: str, address: str, category: str = "") -> None:
         """Raises SuppressionNotFound, or InvalidArgument for what is no address."""
-        if not await self._store.delete(project, check_email("address", address).lower()):
+        checked = check_email("address", address).lower()
+        if not await self._store.delete(project, checked, _checked_scope(category)):
             raise SuppressionNotFound
+
+    async def forget_ended(self) -> None:
+        """Deletes what has ended and decides no more."""
+        await self._store.forget_ended(self._now())
+
+
+def _checked_scope(category: str) -> str:
+    """A name that no notification can have would forbid nothing."""
+    return check_word("category", category) if category else ""

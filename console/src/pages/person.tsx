@@ -120,33 +120,40 @@ function Facts({ of }: { of: User }) {
 
 function Suppressions({ address }: { address: string }) {
   const read = useRead<ListSuppressionsResponse>("/v1/suppressions", { address });
-  const lifting = useSignal(false);
+  const lifting = useSignal<string | null>(null);
   return (
     <Part title={say.suppressions} of={read} none={(page) => ((page.suppressions ?? []).length === 0 ? say.notSuppressed : null)}>
       {(page) =>
         page.suppressions?.map((one) => (
-          <div key={one.address} class="captured">
+          <div key={one.category} class="captured">
             <p>
-              <b>{one.address}</b> {say.suppressedFor} <code>{one.reason}</code>, <Time iso={one.create_time} />
+              <b>{one.address}</b> {one.category ? say.suppressedOf(one.category) : say.suppressedFor} <code>{one.reason}</code>,{" "}
+              <Time iso={one.create_time} />
+              {one.expire_time && (
+                <>
+                  , {say.suppressedUntil} <Time iso={one.expire_time} />
+                </>
+              )}
             </p>
             {one.evidence && <p class="words">{one.evidence}</p>}
             {may("users:write") && (
               <div>
-                <button type="button" onClick={() => (lifting.value = true)}>
+                <button type="button" onClick={() => (lifting.value = one.category ?? "")}>
                   {say.lift}
                 </button>
               </div>
             )}
-            {lifting.value && (
+            {lifting.value === (one.category ?? "") && (
               <Ask
                 title={say.liftAsk}
                 text={say.liftText}
                 action={say.lift}
                 onDo={async () => {
-                  await remove(`/v1/suppressions/${encodeURIComponent(one.address ?? "")}`);
+                  const scope = one.category ? `?category=${encodeURIComponent(one.category)}` : "";
+                  await remove(`/v1/suppressions/${encodeURIComponent(one.address ?? "")}${scope}`);
                   read.again();
                 }}
-                onClose={() => (lifting.value = false)}
+                onClose={() => (lifting.value = null)}
               />
             )}
           </div>

@@ -617,7 +617,7 @@ class AsyncPersonalData(AsyncResource):
     """Hands out what is held about a person, as the law gives them a right to (GDPR, articles 15 and 20). DeleteUser erases it."""
 
     def export_personal_data(self, user_id: str) -> AsyncIterator[ExportPersonalDataResponse]:
-        """Sends everything that is held about a person, an item at a time: the person, preferences, devices, a suppression of their
+        """Sends everything that is held about a person, an item at a time: the person, preferences, devices, suppressions of their
         address, who they are at issuers, then their notifications with variables, newest first. A person's own token exports its
         own.
 
@@ -1416,14 +1416,27 @@ class AsyncUsers(AsyncResource):
         """
         await self._unary(api.DELETE_DEVICE, v.body_of(user_id=user_id, id=id), lambda answer: None, timeout_s)
 
-    async def create_suppression(self, *, address: str, reason: str | None = None, timeout_s: float | None = None) -> Suppression:
-        """Forbids e-mail to an address.
+    async def create_suppression(
+        self,
+        *,
+        address: str,
+        reason: str | None = None,
+        category: str | None = None,
+        expire_time: datetime | None = None,
+        timeout_s: float | None = None,
+    ) -> Suppression:
+        """Forbids e-mail to an address: all of it or that of a category, for good or for a time.
 
         address: The address.
         reason: Why; "manual" when empty.
+        category: Forbids only e-mail of this category; empty means all e-mail.
+        expire_time: When it ends; must be in the future. Unset means never.
         """
         return await self._unary(
-            api.CREATE_SUPPRESSION, v.body_of(address=address, reason=reason), lambda answer: v.decode(Suppression, answer), timeout_s
+            api.CREATE_SUPPRESSION,
+            v.body_of(address=address, reason=reason, category=category, expire_time=expire_time),
+            lambda answer: v.decode(Suppression, answer),
+            timeout_s,
         )
 
     def list_suppressions(
@@ -1432,7 +1445,7 @@ class AsyncUsers(AsyncResource):
         """Reads a page of the addresses that get no e-mail.
 
         page_size: Most entries of a page, 1 to 200. 0 means 50.
-        address: Only the entry of this address; empty means all.
+        address: Only the entries of this address; empty means all.
         """
         return self._pages(
             api.LIST_SUPPRESSIONS,
@@ -1442,12 +1455,13 @@ class AsyncUsers(AsyncResource):
             timeout_s,
         )
 
-    async def delete_suppression(self, address: str, *, timeout_s: float | None = None) -> None:
-        """Allows e-mail to an address again. NOT_FOUND when it is not on the list.
+    async def delete_suppression(self, address: str, *, category: str | None = None, timeout_s: float | None = None) -> None:
+        """Removes an entry: its e-mail to the address is allowed again. NOT_FOUND when there is no such entry.
 
         address: The address, percent-encoded in a URL.
+        category: The category of the entry; empty means the one that is about all e-mail.
         """
-        await self._unary(api.DELETE_SUPPRESSION, v.body_of(address=address), lambda answer: None, timeout_s)
+        await self._unary(api.DELETE_SUPPRESSION, v.body_of(address=address, category=category), lambda answer: None, timeout_s)
 
     async def batch_upsert(self, *, users: Sequence[User | Mapping[str, Any]], timeout_s: float | None = None) -> BatchUpsertUsersResponse:
         """Makes or changes up to 1,000 people, each known by its `external_id` and each on its own: one that is refused stops no other.

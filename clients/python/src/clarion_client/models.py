@@ -1045,7 +1045,8 @@ class EvaluateDeliveryResponse:
     """What would become of it."""
     rule: str = stored(default="", metadata={"read": v.same})
     """The rule that decides, such as "default", "mandatory", "preference:email:billing", "policy:*:news", "quiet_hours:22:00-07:30",
-    "limit:news:3/86400s", "suppression:bounce", "no_address", "no_device" or "key_restricted:recipient_domains".
+    "limit:news:3/86400s", "suppression:bounce", "suppression:complaint:news", "no_address", "no_device" or
+    "key_restricted:recipient_domains".
     """
     defer_until: datetime | None = stored(default=None, metadata={"read": v.time})
     """DELIVERY_DECISION_DEFER: until when."""
@@ -1692,7 +1693,7 @@ class Session:
 
 @dataclass(frozen=True)
 class Suppression:
-    """Forbids e-mail to an address, of whichever person."""
+    """Forbids e-mail to an address, of whichever person: all of it, or that of a category."""
 
     address: str = stored(default="", metadata={"read": v.same})
     """The address, lower-case."""
@@ -1702,6 +1703,10 @@ class Suppression:
     """When it was added. Output only."""
     evidence: str = stored(default="", metadata={"read": v.same})
     """What was seen: for a bounce the mail server's reply, without the address. Output only."""
+    category: str = stored(default="", metadata={"read": v.same})
+    """The category that it is about; empty for all e-mail."""
+    expire_time: datetime | None = stored(default=None, metadata={"read": v.time})
+    """When it ends; unset means never. One that has ended stands on no page of the list."""
 
 
 @dataclass(frozen=True)

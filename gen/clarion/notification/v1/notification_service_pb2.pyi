@@ -279,7 +279,7 @@ class EvaluateDeliveryResponse(_message.Message):
     """What would become of it."""
     rule: _builtins.str
     """The rule that decides, such as "default", "mandatory", "preference:email:billing", "policy:*:news", "quiet_hours:22:00-07:30", "limit:news:3/86400s",
-    "suppression:bounce", "no_address", "no_device" or "key_restricted:recipient_domains".
+    "suppression:bounce", "suppression:complaint:news", "no_address", "no_device" or "key_restricted:recipient_domains".
     """
     channel: _channel_pb2.Channel.ValueType
     """The template's channel."""

@@ -47,7 +47,7 @@ class PersonalDataServiceServicer(object):
     """
 
     def ExportPersonalData(self, request, context):
-        """ExportPersonalData sends everything that is held about a person, an item at a time: the person, preferences, devices, a suppression of their address, who they are at issuers,
+        """ExportPersonalData sends everything that is held about a person, an item at a time: the person, preferences, devices, suppressions of their address, who they are at issuers,
         then their notifications with variables, newest first. A person's own token exports its own.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

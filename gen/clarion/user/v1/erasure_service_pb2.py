@@ -30,7 +30,7 @@ from clarion.user.v1 import suppression_pb2 as clarion_dot_user_dot_v1_dot_suppr
 from clarion.user.v1 import user_pb2 as clarion_dot_user_dot_v1_dot_user__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%clarion/user/v1/erasure_service.proto\x12\x0f\x63larion.user.v1\x1a clarion/options/v1/options.proto\x1a\x1c\x63larion/user/v1/device.proto\x1a clarion/user/v1/preference.proto\x1a\x1d\x63larion/user/v1/session.proto\x1a!clarion/user/v1/suppression.proto\x1a\x1a\x63larion/user/v1/user.proto\"b\n\x14\x43heckErasableRequest\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10$\x12\x16\n\x0e\x61\x64ministrators\x18\x02 \x01(\x08\x12\x17\n\x07project\x18\x03 \x01(\tB\x06\xba\xbb\x18\x02\x10(\"\x17\n\x15\x43heckErasableResponse\"h\n\x16GetPersonalDataRequest\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10$\x12\x19\n\x07project\x18\x02 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10(\x12\x18\n\x08\x61sked_by\x18\x03 \x01(\tB\x06\xba\xbb\x18\x02\x10\x64\"\xfd\x01\n\x17GetPersonalDataResponse\x12#\n\x04user\x18\x01 \x01(\x0b\x32\x15.clarion.user.v1.User\x12\x31\n\x0bpreferences\x18\x02 \x01(\x0b\x32\x1c.clarion.user.v1.Preferences\x12(\n\x07\x64\x65vices\x18\x03 \x03(\x0b\x32\x17.clarion.user.v1.Device\x12\x31\n\x0bsuppression\x18\x04 \x01(\x0b\x32\x1c.clarion.user.v1.Suppression\x12-\n\nidentities\x18\x05 \x03(\x0b\x32\x19.clarion.user.v1.Identity\"5\n\x18RevokeCredentialsRequest\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10$\"\x1b\n\x19RevokeCredentialsResponse\"G\n\x10\x45raseUserRequest\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10$\x12\x18\n\x08\x61sked_by\x18\x02 \x01(\tB\x06\xba\xbb\x18\x02\x10\x64\"\x13\n\x11\x45raseUserResponse2\xf3\x03\n\x0e\x45rasureService\x12u\n\rCheckErasable\x12%.clarion.user.v1.CheckErasableRequest\x1a&.clarion.user.v1.CheckErasableResponse\"\x15\x90\x02\x01\xaa\xbb\x18\x0e\x08\x03 \xb8\x17\x32\x07gateway\x12{\n\x0fGetPersonalData\x12\'.clarion.user.v1.GetPersonalDataRequest\x1a(.clarion.user.v1.GetPersonalDataResponse\"\x15\x90\x02\x01\xaa\xbb\x18\x0e\x08\x03 \xb8\x17\x32\x07gateway\x12\x81\x01\n\x11RevokeCredentials\x12).clarion.user.v1.RevokeCredentialsRequest\x1a*.clarion.user.v1.RevokeCredentialsResponse\"\x15\x90\x02\x02\xaa\xbb\x18\x0e\x08\x03 \xb8\x17\x32\x07gateway\x12i\n\tEraseUser\x12!.clarion.user.v1.EraseUserRequest\x1a\".clarion.user.v1.EraseUserResponse\"\x15\x90\x02\x02\xaa\xbb\x18\x0e\x08\x03 \xb8\x17\x32\x07gatewayb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%clarion/user/v1/erasure_service.proto\x12\x0f\x63larion.user.v1\x1a clarion/options/v1/options.proto\x1a\x1c\x63larion/user/v1/device.proto\x1a clarion/user/v1/preference.proto\x1a\x1d\x63larion/user/v1/session.proto\x1a!clarion/user/v1/suppression.proto\x1a\x1a\x63larion/user/v1/user.proto\"b\n\x14\x43heckErasableRequest\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10$\x12\x16\n\x0e\x61\x64ministrators\x18\x02 \x01(\x08\x12\x17\n\x07project\x18\x03 \x01(\tB\x06\xba\xbb\x18\x02\x10(\"\x17\n\x15\x43heckErasableResponse\"h\n\x16GetPersonalDataRequest\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10$\x12\x19\n\x07project\x18\x02 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10(\x12\x18\n\x08\x61sked_by\x18\x03 \x01(\tB\x06\xba\xbb\x18\x02\x10\x64\"\xba\x02\n\x17GetPersonalDataResponse\x12#\n\x04user\x18\x01 \x01(\x0b\x32\x15.clarion.user.v1.User\x12\x31\n\x0bpreferences\x18\x02 \x01(\x0b\x32\x1c.clarion.user.v1.Preferences\x12(\n\x07\x64\x65vices\x18\x03 \x03(\x0b\x32\x17.clarion.user.v1.Device\x12\x31\n\x0bsuppression\x18\x04 \x01(\x0b\x32\x1c.clarion.user.v1.Suppression\x12-\n\nidentities\x18\x05 \x03(\x0b\x32\x19.clarion.user.v1.Identity\x12;\n\x15\x63\x61tegory_suppressions\x18\x06 \x03(\x0b\x32\x1c.clarion.user.v1.Suppression\"5\n\x18RevokeCredentialsRequest\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10$\"\x1b\n\x19RevokeCredentialsResponse\"G\n\x10\x45raseUserRequest\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10$\x12\x18\n\x08\x61sked_by\x18\x02 \x01(\tB\x06\xba\xbb\x18\x02\x10\x64\"\x13\n\x11\x45raseUserResponse2\xf3\x03\n\x0e\x45rasureService\x12u\n\rCheckErasable\x12%.clarion.user.v1.CheckErasableRequest\x1a&.clarion.user.v1.CheckErasableResponse\"\x15\x90\x02\x01\xaa\xbb\x18\x0e\x08\x03 \xb8\x17\x32\x07gateway\x12{\n\x0fGetPersonalData\x12\'.clarion.user.v1.GetPersonalDataRequest\x1a(.clarion.user.v1.GetPersonalDataResponse\"\x15\x90\x02\x01\xaa\xbb\x18\x0e\x08\x03 \xb8\x17\x32\x07gateway\x12\x81\x01\n\x11RevokeCredentials\x12).clarion.user.v1.RevokeCredentialsRequest\x1a*.clarion.user.v1.RevokeCredentialsResponse\"\x15\x90\x02\x02\xaa\xbb\x18\x0e\x08\x03 \xb8\x17\x32\x07gateway\x12i\n\tEraseUser\x12!.clarion.user.v1.EraseUserRequest\x1a\".clarion.user.v1.EraseUserResponse\"\x15\x90\x02\x02\xaa\xbb\x18\x0e\x08\x03 \xb8\x17\x32\x07gatewayb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -68,15 +68,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETPERSONALDATAREQUEST']._serialized_start=375
   _globals['_GETPERSONALDATAREQUEST']._serialized_end=479
   _globals['_GETPERSONALDATARESPONSE']._serialized_start=482
-  _globals['_GETPERSONALDATARESPONSE']._serialized_end=735
-  _globals['_REVOKECREDENTIALSREQUEST']._serialized_start=737
-  _globals['_REVOKECREDENTIALSREQUEST']._serialized_end=790
-  _globals['_REVOKECREDENTIALSRESPONSE']._serialized_start=792
-  _globals['_REVOKECREDENTIALSRESPONSE']._serialized_end=819
-  _globals['_ERASEUSERREQUEST']._serialized_start=821
-  _globals['_ERASEUSERREQUEST']._serialized_end=892
-  _globals['_ERASEUSERRESPONSE']._serialized_start=894
-  _globals['_ERASEUSERRESPONSE']._serialized_end=913
-  _globals['_ERASURESERVICE']._serialized_start=916
-  _globals['_ERASURESERVICE']._serialized_end=1415
+  _globals['_GETPERSONALDATARESPONSE']._serialized_end=796
+  _globals['_REVOKECREDENTIALSREQUEST']._serialized_start=798
+  _globals['_REVOKECREDENTIALSREQUEST']._serialized_end=851
+  _globals['_REVOKECREDENTIALSRESPONSE']._serialized_start=853
+  _globals['_REVOKECREDENTIALSRESPONSE']._serialized_end=880
+  _globals['_ERASEUSERREQUEST']._serialized_start=882
+  _globals['_ERASEUSERREQUEST']._serialized_end=953
+  _globals['_ERASEUSERRESPONSE']._serialized_start=955
+  _globals['_ERASEUSERRESPONSE']._serialized_end=974
+  _globals['_ERASURESERVICE']._serialized_start=977
+  _globals['_ERASURESERVICE']._serialized_end=1476
 # @@protoc_insertion_point(module_scope)

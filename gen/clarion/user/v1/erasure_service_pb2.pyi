@@ -111,6 +111,7 @@ class GetPersonalDataResponse(_message.Message):
     DEVICES_FIELD_NUMBER: _builtins.int
     SUPPRESSION_FIELD_NUMBER: _builtins.int
     IDENTITIES_FIELD_NUMBER: _builtins.int
+    CATEGORY_SUPPRESSIONS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def user(self) -> _user_pb2.User:
         """The person."""
@@ -131,6 +132,10 @@ class GetPersonalDataResponse(_message.Message):
     def identities(self) -> _containers.RepeatedCompositeFieldContainer[_session_pb2.Identity]:
         """Who they are at issuers."""
 
+    @_builtins.property
+    def category_suppressions(self) -> _containers.RepeatedCompositeFieldContainer[_suppression_pb2.Suppression]:
+        """Why it gets none of some categories."""
+
     def __init__(
         self,
         *,
@@ -139,10 +144,11 @@ class GetPersonalDataResponse(_message.Message):
         devices: _abc.Iterable[_device_pb2.Device] | None = ...,
         suppression: _suppression_pb2.Suppression | None = ...,
         identities: _abc.Iterable[_session_pb2.Identity] | None = ...,
+        category_suppressions: _abc.Iterable[_suppression_pb2.Suppression] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["preferences", b"preferences", "suppression", b"suppression", "user", b"user"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["devices", b"devices", "identities", b"identities", "preferences", b"preferences", "suppression", b"suppression", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["category_suppressions", b"category_suppressions", "devices", b"devices", "identities", b"identities", "preferences", b"preferences", "suppression", b"suppression", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -167,7 +167,7 @@ class Recipient(_message.Message):
     """Whether to send."""
     rule: _builtins.str
     """The rule that decided, such as "default", "preference:email:billing", "policy:email:billing", "quiet_hours:22:00-07:30", "limit:news:3/86400s",
-    "suppression:bounce", "no_address", "no_device" or "key_restricted:recipient_domains".
+    "suppression:bounce", "suppression:complaint:news", "no_address", "no_device" or "key_restricted:recipient_domains".
     """
     email: _builtins.str
     """Where an e-mail goes; empty for other channels."""

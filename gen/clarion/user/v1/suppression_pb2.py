@@ -27,7 +27,7 @@ from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior_
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!clarion/user/v1/suppression.proto\x12\x0f\x63larion.user.v1\x1a clarion/options/v1/options.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x83\x01\n\x0bSuppression\x12\x15\n\x07\x61\x64\x64ress\x18\x01 \x01(\tB\x04\xb0\xbb\x18\x01\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x35\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x16\n\x08\x65vidence\x18\x04 \x01(\tB\x04\xe2\x41\x01\x03\"R\n\x18\x43reateSuppressionRequest\x12\x1e\n\x07\x61\x64\x64ress\x18\x01 \x01(\tB\r\xb0\xbb\x18\x01\xba\xbb\x18\x05\x08\x01\x10\xfe\x01\x12\x16\n\x06reason\x18\x02 \x01(\tB\x06\xba\xbb\x18\x02\x10@\"N\n\x19\x43reateSuppressionResponse\x12\x31\n\x0bsuppression\x18\x01 \x01(\x0b\x32\x1c.clarion.user.v1.Suppression\"r\n\x17ListSuppressionsRequest\x12\x1c\n\tpage_size\x18\x01 \x01(\x05\x42\t\xba\xbb\x18\x05\x30\x00\x38\xc8\x01\x12\x1b\n\npage_token\x18\x02 \x01(\tB\x07\xba\xbb\x18\x03\x10\x80\x04\x12\x1c\n\x07\x61\x64\x64ress\x18\x03 \x01(\tB\x0b\xb0\xbb\x18\x01\xba\xbb\x18\x03\x10\xfe\x01\"g\n\x18ListSuppressionsResponse\x12\x32\n\x0csuppressions\x18\x01 \x03(\x0b\x32\x1c.clarion.user.v1.Suppression\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\":\n\x18\x44\x65leteSuppressionRequest\x12\x1e\n\x07\x61\x64\x64ress\x18\x01 \x01(\tB\r\xb0\xbb\x18\x01\xba\xbb\x18\x05\x08\x01\x10\xfe\x01\"\x1b\n\x19\x44\x65leteSuppressionResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!clarion/user/v1/suppression.proto\x12\x0f\x63larion.user.v1\x1a clarion/options/v1/options.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc6\x01\n\x0bSuppression\x12\x15\n\x07\x61\x64\x64ress\x18\x01 \x01(\tB\x04\xb0\xbb\x18\x01\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x35\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x16\n\x08\x65vidence\x18\x04 \x01(\tB\x04\xe2\x41\x01\x03\x12\x10\n\x08\x63\x61tegory\x18\x05 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x9d\x01\n\x18\x43reateSuppressionRequest\x12\x1e\n\x07\x61\x64\x64ress\x18\x01 \x01(\tB\r\xb0\xbb\x18\x01\xba\xbb\x18\x05\x08\x01\x10\xfe\x01\x12\x16\n\x06reason\x18\x02 \x01(\tB\x06\xba\xbb\x18\x02\x10@\x12\x18\n\x08\x63\x61tegory\x18\x03 \x01(\tB\x06\xba\xbb\x18\x02\x10@\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"N\n\x19\x43reateSuppressionResponse\x12\x31\n\x0bsuppression\x18\x01 \x01(\x0b\x32\x1c.clarion.user.v1.Suppression\"r\n\x17ListSuppressionsRequest\x12\x1c\n\tpage_size\x18\x01 \x01(\x05\x42\t\xba\xbb\x18\x05\x30\x00\x38\xc8\x01\x12\x1b\n\npage_token\x18\x02 \x01(\tB\x07\xba\xbb\x18\x03\x10\x80\x04\x12\x1c\n\x07\x61\x64\x64ress\x18\x03 \x01(\tB\x0b\xb0\xbb\x18\x01\xba\xbb\x18\x03\x10\xfe\x01\"g\n\x18ListSuppressionsResponse\x12\x32\n\x0csuppressions\x18\x01 \x03(\x0b\x32\x1c.clarion.user.v1.Suppression\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"T\n\x18\x44\x65leteSuppressionRequest\x12\x1e\n\x07\x61\x64\x64ress\x18\x01 \x01(\tB\r\xb0\xbb\x18\x01\xba\xbb\x18\x05\x08\x01\x10\xfe\x01\x12\x18\n\x08\x63\x61tegory\x18\x02 \x01(\tB\x06\xba\xbb\x18\x02\x10@\"\x1b\n\x19\x44\x65leteSuppressionResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,6 +44,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATESUPPRESSIONREQUEST'].fields_by_name['address']._serialized_options = b'\260\273\030\001\272\273\030\005\010\001\020\376\001'
   _globals['_CREATESUPPRESSIONREQUEST'].fields_by_name['reason']._loaded_options = None
   _globals['_CREATESUPPRESSIONREQUEST'].fields_by_name['reason']._serialized_options = b'\272\273\030\002\020@'
+  _globals['_CREATESUPPRESSIONREQUEST'].fields_by_name['category']._loaded_options = None
+  _globals['_CREATESUPPRESSIONREQUEST'].fields_by_name['category']._serialized_options = b'\272\273\030\002\020@'
   _globals['_LISTSUPPRESSIONSREQUEST'].fields_by_name['page_size']._loaded_options = None
   _globals['_LISTSUPPRESSIONSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272\273\030\0050\0008\310\001'
   _globals['_LISTSUPPRESSIONSREQUEST'].fields_by_name['page_token']._loaded_options = None
@@ -52,18 +54,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTSUPPRESSIONSREQUEST'].fields_by_name['address']._serialized_options = b'\260\273\030\001\272\273\030\003\020\376\001'
   _globals['_DELETESUPPRESSIONREQUEST'].fields_by_name['address']._loaded_options = None
   _globals['_DELETESUPPRESSIONREQUEST'].fields_by_name['address']._serialized_options = b'\260\273\030\001\272\273\030\005\010\001\020\376\001'
+  _globals['_DELETESUPPRESSIONREQUEST'].fields_by_name['category']._loaded_options = None
+  _globals['_DELETESUPPRESSIONREQUEST'].fields_by_name['category']._serialized_options = b'\272\273\030\002\020@'
   _globals['_SUPPRESSION']._serialized_start=155
-  _globals['_SUPPRESSION']._serialized_end=286
-  _globals['_CREATESUPPRESSIONREQUEST']._serialized_start=288
-  _globals['_CREATESUPPRESSIONREQUEST']._serialized_end=370
-  _globals['_CREATESUPPRESSIONRESPONSE']._serialized_start=372
-  _globals['_CREATESUPPRESSIONRESPONSE']._serialized_end=450
-  _globals['_LISTSUPPRESSIONSREQUEST']._serialized_start=452
-  _globals['_LISTSUPPRESSIONSREQUEST']._serialized_end=566
-  _globals['_LISTSUPPRESSIONSRESPONSE']._serialized_start=568
-  _globals['_LISTSUPPRESSIONSRESPONSE']._serialized_end=671
-  _globals['_DELETESUPPRESSIONREQUEST']._serialized_start=673
-  _globals['_DELETESUPPRESSIONREQUEST']._serialized_end=731
-  _globals['_DELETESUPPRESSIONRESPONSE']._serialized_start=733
-  _globals['_DELETESUPPRESSIONRESPONSE']._serialized_end=760
+  _globals['_SUPPRESSION']._serialized_end=353
+  _globals['_CREATESUPPRESSIONREQUEST']._serialized_start=356
+  _globals['_CREATESUPPRESSIONREQUEST']._serialized_end=513
+  _globals['_CREATESUPPRESSIONRESPONSE']._serialized_start=515
+  _globals['_CREATESUPPRESSIONRESPONSE']._serialized_end=593
+  _globals['_LISTSUPPRESSIONSREQUEST']._serialized_start=595
+  _globals['_LISTSUPPRESSIONSREQUEST']._serialized_end=709
+  _globals['_LISTSUPPRESSIONSRESPONSE']._serialized_start=711
+  _globals['_LISTSUPPRESSIONSRESPONSE']._serialized_end=814
+  _globals['_DELETESUPPRESSIONREQUEST']._serialized_start=816
+  _globals['_DELETESUPPRESSIONREQUEST']._serialized_end=900
+  _globals['_DELETESUPPRESSIONRESPONSE']._serialized_start=902
+  _globals['_DELETESUPPRESSIONRESPONSE']._serialized_end=929
 # @@protoc_insertion_point(module_scope)

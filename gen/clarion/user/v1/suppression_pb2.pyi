@@ -21,7 +21,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Suppression(_message.Message):
-    """Suppression forbids e-mail to an address, of whichever person."""
+    """Suppression forbids e-mail to an address, of whichever person: all of it, or that of a category."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -29,15 +29,23 @@ class Suppression(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     EVIDENCE_FIELD_NUMBER: _builtins.int
+    CATEGORY_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     address: _builtins.str
     """The address, lower-case."""
     reason: _builtins.str
     """Why, such as "bounce", "complaint" or "manual"."""
     evidence: _builtins.str
     """What was seen: for a bounce the mail server's reply, without the address. Output only."""
+    category: _builtins.str
+    """The category that it is about; empty for all e-mail."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was added. Output only."""
+
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When it ends; unset means never. One that has ended stands on no page of the list."""
 
     def __init__(
         self,
@@ -46,10 +54,12 @@ class Suppression(_message.Message):
         reason: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         evidence: _builtins.str = ...,
+        category: _builtins.str = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "create_time", b"create_time", "evidence", b"evidence", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "category", b"category", "create_time", b"create_time", "evidence", b"evidence", "expire_time", b"expire_time", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -63,19 +73,29 @@ class CreateSuppressionRequest(_message.Message):
 
     ADDRESS_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    CATEGORY_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     address: _builtins.str
     """The address."""
     reason: _builtins.str
     """Why; "manual" when empty."""
+    category: _builtins.str
+    """Forbids only e-mail of this category; empty means all e-mail."""
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When it ends; must be in the future. Unset means never."""
+
     def __init__(
         self,
         *,
         address: _builtins.str = ...,
         reason: _builtins.str = ...,
+        category: _builtins.str = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "category", b"category", "expire_time", b"expire_time", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -90,7 +110,7 @@ class CreateSuppressionResponse(_message.Message):
     SUPPRESSION_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def suppression(self) -> Global___Suppression:
-        """The entry. Adding an address again answers the first entry."""
+        """The entry. Adding an address again for the same category answers the first entry, unless the new one lasts longer and so takes its place."""
 
     def __init__(
         self,
@@ -119,7 +139,7 @@ class ListSuppressionsRequest(_message.Message):
     page_token: _builtins.str
     """`next_page_token` of the page before; empty for the first."""
     address: _builtins.str
-    """Only the entry of this address; empty means all."""
+    """Only the entries of this address; empty means all."""
     def __init__(
         self,
         *,
@@ -147,7 +167,7 @@ class ListSuppressionsResponse(_message.Message):
     """Token of the next page; empty after the last."""
     @_builtins.property
     def suppressions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Suppression]:
-        """The entries, in the order of the address."""
+        """The entries, in the order of the address and the category."""
 
     def __init__(
         self,
@@ -170,16 +190,20 @@ class DeleteSuppressionRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ADDRESS_FIELD_NUMBER: _builtins.int
+    CATEGORY_FIELD_NUMBER: _builtins.int
     address: _builtins.str
     """The address, percent-encoded in a URL."""
+    category: _builtins.str
+    """The category of the entry; empty means the one that is about all e-mail."""
     def __init__(
         self,
         *,
         address: _builtins.str = ...,
+        category: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "category", b"category"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -196,7 +196,7 @@ class UserServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def CreateSuppression(self, request, context):
-        """CreateSuppression forbids e-mail to an address.
+        """CreateSuppression forbids e-mail to an address: all of it or that of a category, for good or for a time.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -210,7 +210,7 @@ class UserServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def DeleteSuppression(self, request, context):
-        """DeleteSuppression allows e-mail to an address again. NOT_FOUND when it is not on the list.
+        """DeleteSuppression removes an entry: its e-mail to the address is allowed again. NOT_FOUND when there is no such entry.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

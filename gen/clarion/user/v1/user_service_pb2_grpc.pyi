@@ -66,11 +66,11 @@ class UserServiceStub:
     DeleteDevice: _grpc.UnaryUnaryMultiCallable[_device_pb2.DeleteDeviceRequest, _device_pb2.DeleteDeviceResponse]
     """DeleteDevice removes a device. NOT_FOUND when the person has no such device."""
     CreateSuppression: _grpc.UnaryUnaryMultiCallable[_suppression_pb2.CreateSuppressionRequest, _suppression_pb2.CreateSuppressionResponse]
-    """CreateSuppression forbids e-mail to an address."""
+    """CreateSuppression forbids e-mail to an address: all of it or that of a category, for good or for a time."""
     ListSuppressions: _grpc.UnaryUnaryMultiCallable[_suppression_pb2.ListSuppressionsRequest, _suppression_pb2.ListSuppressionsResponse]
     """ListSuppressions reads a page of the addresses that get no e-mail."""
     DeleteSuppression: _grpc.UnaryUnaryMultiCallable[_suppression_pb2.DeleteSuppressionRequest, _suppression_pb2.DeleteSuppressionResponse]
-    """DeleteSuppression allows e-mail to an address again. NOT_FOUND when it is not on the list."""
+    """DeleteSuppression removes an entry: its e-mail to the address is allowed again. NOT_FOUND when there is no such entry."""
 
 @_typing.type_check_only
 class UserServiceAsyncStub(UserServiceStub):
@@ -107,11 +107,11 @@ class UserServiceAsyncStub(UserServiceStub):
     DeleteDevice: _aio.UnaryUnaryMultiCallable[_device_pb2.DeleteDeviceRequest, _device_pb2.DeleteDeviceResponse]  # type: ignore[assignment]
     """DeleteDevice removes a device. NOT_FOUND when the person has no such device."""
     CreateSuppression: _aio.UnaryUnaryMultiCallable[_suppression_pb2.CreateSuppressionRequest, _suppression_pb2.CreateSuppressionResponse]  # type: ignore[assignment]
-    """CreateSuppression forbids e-mail to an address."""
+    """CreateSuppression forbids e-mail to an address: all of it or that of a category, for good or for a time."""
     ListSuppressions: _aio.UnaryUnaryMultiCallable[_suppression_pb2.ListSuppressionsRequest, _suppression_pb2.ListSuppressionsResponse]  # type: ignore[assignment]
     """ListSuppressions reads a page of the addresses that get no e-mail."""
     DeleteSuppression: _aio.UnaryUnaryMultiCallable[_suppression_pb2.DeleteSuppressionRequest, _suppression_pb2.DeleteSuppressionResponse]  # type: ignore[assignment]
-    """DeleteSuppression allows e-mail to an address again. NOT_FOUND when it is not on the list."""
+    """DeleteSuppression removes an entry: its e-mail to the address is allowed again. NOT_FOUND when there is no such entry."""
 
 class UserServiceServicer(metaclass=_abc_1.ABCMeta):
     """UserService keeps the people whom Clarion notifies: how to reach them, in which language, and what they want."""
@@ -217,7 +217,7 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _suppression_pb2.CreateSuppressionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_suppression_pb2.CreateSuppressionResponse, _abc.Awaitable[_suppression_pb2.CreateSuppressionResponse]]:
-        """CreateSuppression forbids e-mail to an address."""
+        """CreateSuppression forbids e-mail to an address: all of it or that of a category, for good or for a time."""
 
     @_abc_1.abstractmethod
     def ListSuppressions(
@@ -233,6 +233,6 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _suppression_pb2.DeleteSuppressionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_suppression_pb2.DeleteSuppressionResponse, _abc.Awaitable[_suppression_pb2.DeleteSuppressionResponse]]:
-        """DeleteSuppression allows e-mail to an address again. NOT_FOUND when it is not on the list."""
+        """DeleteSuppression removes an entry: its e-mail to the address is allowed again. NOT_FOUND when there is no such entry."""
 
 def add_UserServiceServicer_to_server(servicer: UserServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 import os
-import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +18,7 @@ from rich.progress import Progress
 from clarion_client import ClarionError, errors
 from clarion_client import _values as v
 from clarion_client.cli.session import EXIT_REFUSED, UsageProblem, pairs, session
+from clarion_client.cli.sheets import SURPLUS, TOO_MANY, cell, columns_of, defused, reader_of, text_of, written
 
 app = typer.Typer(no_args_is_help=True, help="The people who get notifications.")
 COLUMNS = ("id", "external_id", "email", "name", "locale", "timezone", "create_time")
@@ -27,12 +26,8 @@ _IMPORTED = ("email", "name", "locale", "timezone", "external_id")
 # A column with a JSON object, and columns of single attributes, such as attributes.plan.
 _ATTRIBUTES, _MEMBER = "attributes", "attributes."
 # What a person may have several of, in the document of an export.
-_LISTS = {"device": "devices", "identity": "identities", "notification": "notifications"}
+_LISTS = {"device": "devices", "suppression": "suppressions", "identity": "identities", "notification": "notifications"}
 _AT_ONCE = 8
-# What spreadsheets take for a formula, which may run programs and send what is beside it somewhere: such values get a ' in front.
-_STARTS = r"(?='*\s*[=+\-@＝＋－＠])"  # noqa: RUF001  the wide letters are meant
-_FORMULA, _ESCAPED = re.compile(f"^{_STARTS}"), re.compile(f"^'{_STARTS}")
-_SURPLUS = "surplus"  # the key under which a row holds what belongs to no column
 
 
 @app.command("create")
@@ -182,56 +177,33 @@ def export(
     ] = False,
 ) -> None:
     """Write all people as CSV. A value that a spreadsheet would take for a formula gets a ' in front, which `import` takes off again."""
-    try:
-        target = sys.stdout if str(file) == "-" else file.open("w", encoding="utf-8", newline="")
-    except OSError as error:
-        raise UsageProblem(f"{file}: {error.strerror}") from None
-    try:
+    with written(file) as target:
         writer = csv.writer(target)
         writer.writerow(("id", *_IMPORTED, _ATTRIBUTES))
         count = 0
         for user in session.clarion.users.list(page_size=200):
-            writer.writerow(
-                [
-                    value if raw else _FORMULA.sub("'", value)
-                    for value in (user.id, *(getattr(user, name) for name in _IMPORTED), _text(user.attributes))
-                ]
-            )
+            values = (user.id, *(getattr(user, name) for name in _IMPORTED), _text(user.attributes))
+            writer.writerow([value if raw else defused(value) for value in values])
             count += 1
-    finally:
-        if target is not sys.stdout:
-            target.close()
     session.err.print(f"{count} people")
 
 
-def _rows(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    try:
-        text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise UsageProblem(f"{file}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise UsageProblem(f"{file}: is not in UTF-8") from None
-    heading = text.partition("\n")[0]
-    # what spreadsheets write where the comma is the decimal sign
-    csv.field_size_limit(max(len(text), 1))
-    delimiter = "," if "," in heading or ";" not in heading else ";"
-    reader = csv.DictReader(io.StringIO(text, newline=""), restkey=_SURPLUS, delimiter=delimiter, strict=True)
+def _rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    reader = reader_of(text_of(file))
     try:
         yield from _people(file, reader)
     except csv.Error as error:
         raise UsageProblem(f"{file}: line {reader.reader.line_num}: {error}") from None
 
 
-def _people(file: Path, reader: csv.DictReader[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    columns = {(name or "").strip().lower(): name for name in reader.fieldnames or ()}
+def _people(file: Path, reader: csv.DictReader[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    columns = columns_of(reader)
     if "email" not in columns and "external_id" not in columns:
         raise UsageProblem(f"{file}: the first line must name the columns, email or external_id among them")
     for row in reader:
-        given = {name: _ESCAPED.sub("", (row.get(columns[name]) or "").strip()) for name in _IMPORTED if name in columns}
-        surplus = {_SURPLUS: ""} if _SURPLUS in row else {}
-        members = {
-            name: _ESCAPED.sub("", (row.get(column) or "").strip()) for name, column in columns.items() if name.startswith(_ATTRIBUTES)
-        }
+        given = {name: cell(row, columns[name]) for name in _IMPORTED if name in columns}
+        surplus = {SURPLUS: ""} if SURPLUS in row else {}
+        members = {name: cell(row, column) for name, column in columns.items() if name.startswith(_ATTRIBUTES)}
         attributes = _attributes_of(members, columns)
         yield reader.line_num, {**{name: value for name, value in given.items() if value}, **attributes, **surplus}
 
@@ -245,7 +217,7 @@ def _attributes_of(cells: Mapping[str, str], columns: Mapping[str, str]) -> dict
         except ValueError:
             read = None
         if not isinstance(read, dict):
-            return {_SURPLUS: "attributes: must be a JSON object"}
+            return {SURPLUS: "attributes: must be a JSON object"}
         found = read
     for name, text in cells.items():
         if name.startswith(_MEMBER) and text:
@@ -271,10 +243,10 @@ def _text(attributes: Any) -> str:
 
 def _import_row(numbered: tuple[int, dict[str, Any]]) -> tuple[int, str, str]:
     line, row = numbered
-    if row.get(_SURPLUS):
-        return line, "failed", row[_SURPLUS]
-    if _SURPLUS in row:
-        return line, "failed", "has more values than the first line has columns; a value that holds the separator stands in quotes"
+    if row.get(SURPLUS):
+        return line, "failed", row[SURPLUS]
+    if SURPLUS in row:
+        return line, "failed", TOO_MANY
     try:
         if "external_id" in row:
             session.clarion.users.update(row["external_id"], user=row, allow_missing=True)
