@@ -21,6 +21,7 @@ from gateway.activity.models import (
 )
 from gateway.breakers.models import Breaker, Force, State
 from gateway.notifications.models import Channel
+from mesh.context import FIRST_PROJECT
 from mesh.errors import InvalidArgument, ServiceError
 
 _MOST_POINTS = 1500
@@ -85,7 +86,7 @@ class ActivityDesk:
 
     async def problems(self, project: str) -> list[Problem]:
         """The most urgent first."""
-        found = await self._of_breakers()
+        found = await self._of_breakers(operators=project == FIRST_PROJECT)
         waiting = await self._store.waiting(project)
         if waiting.oldest_s > _LATE_S:
             found.append(_late(waiting))
@@ -107,7 +108,8 @@ class ActivityDesk:
             found.append(_of_letters(waiting.letters))
         return sorted(found, key=lambda problem: -problem.severity)
 
-    async def _of_breakers(self) -> list[Problem]:
+    async def _of_breakers(self, *, operators: bool) -> list[Problem]:
+        """Breakers are of all projects; who holds one, and how, is for those who may do so."""
         try:
             breakers = await self._breakers.list_breakers()
         except ServiceError:
@@ -119,7 +121,7 @@ class ActivityDesk:
                     "See whether Redis runs and can be reached (docs/runbooks.md).",
                 )
             ]
-        return [problem for breaker in breakers if (problem := _of_breaker(breaker)) is not None]
+        return [problem for breaker in breakers if (problem := _of_breaker(breaker, operators=operators)) is not None]
 
 
 def span_of(start: datetime | None, end: datetime | None, step: timedelta | None, now: datetime) -> Span:
@@ -145,13 +147,15 @@ def span_of(start: datetime | None, end: datetime | None, step: timedelta | None
     return span
 
 
-def _of_breaker(breaker: Breaker) -> Problem | None:
+def _of_breaker(breaker: Breaker, *, operators: bool) -> Problem | None:
     if breaker.force is Force.OPEN:
+        by = f"{breaker.forced_by} holds" if operators and breaker.forced_by else "An operator holds"
+        release = f"Release it when the provider may be used again: `clarion breakers force {breaker.name} none`."
         return Problem(
             "BREAKER_HELD_OPEN",
             Severity.NOTICE,
-            f"{breaker.forced_by or 'Someone'} holds the breaker of {breaker.name} open, so that nothing is given to it.",
-            "Release it when the provider may be used again: `clarion breakers force NAME none`.",
+            f"{by} the breaker of {breaker.name} open, so that nothing is given to it.",
+            release if operators else "Ask the operators of the project `default` when it will be released.",
         )
     if breaker.state is not State.CLOSED:
         return Problem(

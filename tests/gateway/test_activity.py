@@ -224,6 +224,9 @@ async def test_all_that_is_wrong_is_said_the_most_urgent_first() -> None:
     assert "1,200 notifications are due" in found[1].description
     assert "4 notifications were given up and wait for a decision: 3 template, 1 bus" in found[3].description
     assert all(problem.next_step.endswith((".", "`.")) for problem in found)
+    assert "user:ada holds the breaker of ses open" in found[2].description
+    [_, _, held, _] = await ActivityDesk(_Store(waiting), breakers).problems("another")
+    assert "ada" not in held.description + held.next_step
 
 
 async def test_all_is_well_where_nothing_is_wrong_and_a_silent_redis_is_not_well() -> None:
