@@ -19,6 +19,20 @@ export interface ActivityPoint {
   latency?: Latency;
 }
 
+export interface ApiKey {
+  id?: string;
+  name?: string;
+  prefix?: string;
+  scopes?: Array<string>;
+  create_time?: string;
+  expire_time?: string;
+  created_by?: string;
+  revoke_time?: string;
+  project?: string;
+  test?: boolean;
+  restrictions?: KeyRestrictions;
+}
+
 export interface BeginSignInResponse {
   authorization_url?: string;
   flow?: string;
@@ -89,6 +103,11 @@ export interface Content {
   apns?: Record<string, unknown>;
   webpush?: Record<string, unknown>;
   mjml?: string;
+}
+
+export interface CreateApiKeyResponse {
+  api_key?: ApiKey;
+  secret?: string;
 }
 
 export interface DeadLetter {
@@ -216,12 +235,23 @@ export interface Issuer {
   title?: string;
 }
 
+export interface KeyRestrictions {
+  templates?: Array<string>;
+  categories?: Array<string>;
+  recipient_domains?: Array<string>;
+}
+
 export interface Latency {
   p50?: string;
   p95?: string;
   p99?: string;
   within_target?: number;
   count?: string;
+}
+
+export interface ListApiKeysResponse {
+  api_keys?: Array<ApiKey>;
+  next_page_token?: string;
 }
 
 export interface ListBreakersResponse {
@@ -263,6 +293,10 @@ export interface ListPublicationsResponse {
 export interface ListSagasResponse {
   sagas?: Array<Saga>;
   next_page_token?: string;
+}
+
+export interface ListSessionsResponse {
+  sessions?: Array<Session>;
 }
 
 export interface ListSuppressionsResponse {
@@ -420,6 +454,14 @@ export interface SendNotificationResponse {
   id?: string;
   status?: NotificationStatus;
   create_time?: string;
+}
+
+export interface Session {
+  id?: string;
+  create_time?: string;
+  last_use_time?: string;
+  expire_time?: string;
+  current?: boolean;
 }
 
 export interface Suppression {

@@ -7,6 +7,7 @@ import pytest_asyncio
 from aiohttp import web
 from playwright.async_api import Page, expect
 
+from devstack.client import Client, RefusedError
 from tests.console.conftest import Console, check, sign_in
 from tests.waiting import until_answered
 
@@ -77,3 +78,41 @@ async def test_axe_finds_nothing(page: Page, console: Console, endpoint: str) ->
     await page.goto(f"/console/operate/webhooks/{endpoint}")
     await expect(page.get_by_role("region", name="Deliveries")).to_be_visible()
     await check(page)
+
+
+async def test_a_key_is_made_shown_once_used_and_revoked(page: Page, console: Console) -> None:
+    await sign_in(page, "/console/operate")
+    keys = page.get_by_role("region", name="API keys")
+    await keys.get_by_role("button", name="Make a key").click()
+    form = page.get_by_role("dialog")
+    await form.get_by_label("Name").fill("from the console")
+    await form.get_by_label("What it may do").fill("notifications:send templates:write")
+    await form.get_by_label("Only these templates").fill("receipt-*")
+    await form.get_by_role("button", name="Make a key").click()
+    await expect(form.get_by_role("alert")).to_contain_text("scopes[1]: reaches beyond any restrictions")
+    await check(page)
+    await form.get_by_label("What it may do").fill("notifications:send, notifications:read")
+    await form.get_by_role("button", name="Make a key").click()
+    shown = keys.get_by_role("status")
+    await expect(shown).to_contain_text("It is shown this once")
+    secret = (await shown.locator("code").inner_text()).strip()
+    row = keys.get_by_role("row").filter(has_text="from the console")
+    await expect(row).to_contain_text("only receipt-*")
+    await check(page)
+    async with Client(console.url, secret) as client:
+        assert (await client.call("GET", "/v1/me"))["restrictions"]["templates"] == ["receipt-*"]
+        await row.get_by_role("button", name="Revoke").click()
+        await page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
+        await expect(row).to_have_count(0)
+
+        async def refused() -> bool:
+            try:
+                await client.call("GET", "/v1/me")
+            except RefusedError as error:
+                return error.status == 401
+            return False
+
+        await until_answered(refused)
+    await page.reload()
+    await expect(keys).to_be_visible()
+    assert secret not in await page.content()

@@ -110,3 +110,21 @@ async def test_axe_finds_nothing(page: Page, console: Console) -> None:
     await sign_in(page, "/console/people?q=ada-for-everyone@people.example")
     await expect(page.locator("tbody tr")).to_have_count(1)
     await check(page)
+
+
+async def test_attributes_are_shown_and_sessions_are_ended(page: Page, console: Console) -> None:
+    password = "correct horse battery staple 47"
+    body = {"email": "sessions@example.com", "name": "Sam", "password": password, "attributes": {"plan": "pro", "seats": 5}}
+    user = (await console.live.call("POST", "/v1/users", body))["id"]
+    for _ in range(2):
+        await console.live.call("POST", "/v1/auth/login", {"email": "sessions@example.com", "password": password})
+    await sign_in(page, f"/console/people/{user}")
+    await expect(page.get_by_role("region", name="Attributes")).to_contain_text("pro")
+    sessions = page.get_by_role("region", name="Where they are signed in")
+    await expect(sessions.get_by_role("listitem")).to_have_count(2)
+    await check(page)
+    await sessions.get_by_role("button", name="Sign out", exact=True).first.click()
+    await expect(sessions.get_by_role("listitem")).to_have_count(1)
+    await sessions.get_by_role("button", name="Sign out everywhere").click()
+    await expect(sessions).to_contain_text("Nowhere.")
+    assert (await console.live.call("GET", f"/v1/users/{user}/sessions")).get("sessions", []) == []

@@ -1,11 +1,13 @@
 import { useSignal } from "@preact/signals";
 import { post } from "../api";
 import type { Breaker, ListBreakersResponse, ListDeadLetterJobsResponse, ListSagasResponse, ListWebhookEndpointsResponse } from "../api-types";
+import { ApiKeys } from "../parts/api-keys";
 import { Ask, Time } from "../parts/basics";
 import { jobWords } from "../parts/job";
 import { useRead } from "../parts/reading";
 import { Part } from "../parts/section";
 import { Link } from "../router";
+import { may } from "../session";
 import { words } from "../words";
 
 const say = words.operate;
@@ -23,6 +25,7 @@ export function Operate() {
       <Sagas />
       <Jobs />
       <Webhooks />
+      {may("apikeys:write") && <ApiKeys />}
     </article>
   );
 }

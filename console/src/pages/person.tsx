@@ -4,6 +4,7 @@ import type {
   DeleteUserResponse,
   ListDevicesResponse,
   ListNotificationsResponse,
+  ListSessionsResponse,
   ListSuppressionsResponse,
   PreferenceRule,
   Preferences,
@@ -59,9 +60,11 @@ export function Person({ id }: { id: string }) {
       </header>
       <Facts of={one} />
       {one.email && <Suppressions address={one.email} />}
+      {Object.keys(one.attributes ?? {}).length > 0 && <Attributes of={one} />}
       <Devices path={path} />
       <PreferenceList path={path} />
       <Sent id={one.id ?? id} />
+      {may("users:admin") && <Sessions path={path} />}
       {erasing.value && (
         <Ask
           title={say.eraseAsk}
@@ -115,6 +118,55 @@ function Facts({ of }: { of: User }) {
         </dd>
       </div>
     </dl>
+  );
+}
+
+function Attributes({ of }: { of: User }) {
+  return (
+    <section aria-label={say.attributes}>
+      <h2>{say.attributes}</h2>
+      <dl class="facts">
+        {Object.entries(of.attributes ?? {}).map(([name, value]) => (
+          <div key={name}>
+            <dt>{name}</dt>
+            <dd>{typeof value === "string" ? value : <code>{JSON.stringify(value)}</code>}</dd>
+          </div>
+        ))}
+      </dl>
+    </section>
+  );
+}
+
+function Sessions({ path }: { path: string }) {
+  const read = useRead<ListSessionsResponse>(`${path}/sessions`);
+  const said = words.sessions;
+  const end = (session: string) => void remove(`${path}/sessions/${session}`).then(read.again, read.again);
+  return (
+    <Part title={said.title} of={read} none={(page) => ((page.sessions ?? []).length === 0 ? said.none : null)}>
+      {(page) => (
+        <>
+          <ul class="plain-list">
+            {page.sessions?.map((one) => (
+              <li key={one.id}>
+                {said.begun} <Time iso={one.create_time} />, {said.used.toLowerCase()} <Time iso={one.last_use_time} />{" "}
+                {one.current ? (
+                  <span class="quiet">{said.own}</span>
+                ) : (
+                  <button type="button" onClick={() => end(one.id ?? "")}>
+                    {said.end}
+                  </button>
+                )}
+              </li>
+            ))}
+          </ul>
+          <div>
+            <button type="button" onClick={() => end("-")}>
+              {said.endAll}
+            </button>
+          </div>
+        </>
+      )}
+    </Part>
   );
 }
 

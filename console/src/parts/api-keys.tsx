@@ -1,0 +1,165 @@
+// API keys: those that work, one that is made and shown this once, and one that is revoked.
+import { useSignal } from "@preact/signals";
+import { useEffect, useRef } from "preact/hooks";
+import { ApiError, post, remove } from "../api";
+import type { ApiKey, CreateApiKeyResponse, ListApiKeysResponse } from "../api-types";
+import { words } from "../words";
+import { Ask, Copy, More, Time, asApiError } from "./basics";
+import { usePages } from "./reading";
+
+const say = words.keysOfPrograms;
+
+export function ApiKeys() {
+  const pages = usePages<ListApiKeysResponse, ApiKey>("/v1/api-keys", { page_size: 50 }, (page) => page.api_keys);
+  const making = useSignal(false);
+  const made = useSignal<CreateApiKeyResponse | null>(null);
+  const revoking = useSignal<ApiKey | null>(null);
+  return (
+    <section aria-label={say.title}>
+      <header class="head">
+        <h2>{say.title}</h2>
+        <button type="button" onClick={() => (making.value = true)}>
+          {say.make}
+        </button>
+      </header>
+      {made.value && (
+        <div class="captured" role="status">
+          <p>
+            <b>{say.shownOnce}</b>
+          </p>
+          <p>
+            <code>{made.value.secret}</code> <Copy text={made.value.secret ?? ""} label={say.secret} />
+          </p>
+        </div>
+      )}
+      {pages.error && <p class="problem">{pages.error.message}</p>}
+      {pages.rows?.length === 0 && <p class="quiet">{say.none}</p>}
+      {!!pages.rows?.length && (
+        <table class="rows">
+          <thead>
+            <tr>
+              <th scope="col">{say.name}</th>
+              <th scope="col">{say.beginning}</th>
+              <th scope="col">{say.scopes}</th>
+              <th scope="col">{say.ends}</th>
+              <th scope="col">{say.revoke}</th>
+            </tr>
+          </thead>
+          <tbody>
+            {pages.rows.map((one) => (
+              <tr key={one.id}>
+                <td class="main words">{one.name}</td>
+                <td>
+                  <code>{one.prefix}…</code>
+                </td>
+                <td class="words">
+                  {one.scopes?.join(", ")}
+                  {one.restrictions && <p class="quiet">{narrowed(one)}</p>}
+                </td>
+                <td>{one.expire_time ? <Time iso={one.expire_time} /> : say.never}</td>
+                <td>
+                  <button type="button" onClick={() => (revoking.value = one)} aria-label={`${say.revoke} ${one.name}`}>
+                    {say.revoke}
+                  </button>
+                </td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      )}
+      <More more={pages.more} end={false} />
+      {making.value && (
+        <Make
+          onMade={(answer) => {
+            made.value = answer;
+            pages.again();
+          }}
+          onClose={() => (making.value = false)}
+        />
+      )}
+      {revoking.value && (
+        <Ask
+          title={say.revokeAsk(revoking.value.name ?? "")}
+          text={say.revokeText}
+          action={say.revoke}
+          danger
+          onDo={async () => {
+            await remove(`/v1/api-keys/${revoking.value?.id}`);
+            pages.again();
+          }}
+          onClose={() => (revoking.value = null)}
+        />
+      )}
+    </section>
+  );
+}
+
+const narrowed = ({ restrictions }: ApiKey) =>
+  say.narrowed([...(restrictions?.templates ?? []), ...(restrictions?.categories ?? []), ...(restrictions?.recipient_domains ?? [])].join(", "));
+
+function Make({ onMade, onClose }: { onMade: (made: CreateApiKeyResponse) => void; onClose: () => void }) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  const error = useSignal<ApiError | null>(null);
+  const busy = useSignal(false);
+  useEffect(() => dialog.current?.showModal(), []);
+  const make = async (form: HTMLFormElement) => {
+    const given = new FormData(form);
+    const list = (name: string) => String(given.get(name) ?? "").split(/[\s,]+/).filter(Boolean);
+    const restrictions = { templates: list("templates"), recipient_domains: list("domains") };
+    busy.value = true;
+    error.value = null;
+    try {
+      onMade(
+        await post<CreateApiKeyResponse>("/v1/api-keys", {
+          name: given.get("name"),
+          scopes: list("scopes"),
+          test: given.has("test"),
+          ...(restrictions.templates.length + restrictions.recipient_domains.length ? { restrictions } : {}),
+        }),
+      );
+      onClose();
+    } catch (problem) {
+      error.value = asApiError(problem);
+      busy.value = false;
+    }
+  };
+  return (
+    <dialog ref={dialog} onClose={onClose} aria-labelledby="make-key">
+      <form onSubmit={(event) => (event.preventDefault(), void make(event.currentTarget))}>
+        <h2 id="make-key">{say.makeAsk}</h2>
+        <label>
+          {say.name}
+          <input name="name" required maxLength={100} autoComplete="off" />
+        </label>
+        <label>
+          {say.scopesLong}
+          <input name="scopes" required autoComplete="off" value="notifications:send" />
+        </label>
+        <label>
+          {say.onlyTemplates}
+          <input name="templates" autoComplete="off" placeholder="receipt-*" />
+        </label>
+        <label>
+          {say.onlyDomains}
+          <input name="domains" autoComplete="off" placeholder="example.com" />
+        </label>
+        <label class="tick">
+          <input type="checkbox" name="test" /> {say.test}
+        </label>
+        {error.value && (
+          <p role="alert" class="problem">
+            {error.value.message}
+          </p>
+        )}
+        <div class="actions">
+          <button type="button" onClick={() => dialog.current?.close()}>
+            {words.one.keep}
+          </button>
+          <button type="submit" class="primary" disabled={busy.value}>
+            {say.make}
+          </button>
+        </div>
+      </form>
+    </dialog>
+  );
+}
