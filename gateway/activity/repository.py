@@ -83,7 +83,8 @@ SELECT count(*) AS due, COALESCE(extract(epoch FROM now() - min(dispatch_at)), 0
 """
 _LETTERS = f"""
 SELECT cause, count(*) AS letters FROM (
-    SELECT cause FROM dead_letters WHERE project = $1 AND state = {State.OPEN:d} LIMIT 100000
+    SELECT d.cause FROM dead_letters d JOIN notifications n ON n.id = d.notification_id
+    WHERE d.project = $1 AND d.state = {State.OPEN:d} AND NOT n.test LIMIT 100000
 ) AS open GROUP BY cause ORDER BY 2 DESC, 1
 """
 

@@ -22,7 +22,7 @@ from gateway.changes.use_cases import Feed, Tails
 from gateway.facts.models import Report
 from gateway.facts.repository import record as record_facts
 from gateway.notifications.models import TERMINAL, Channel, Entry, Fact, Outcome, Status
-from gateway.settling.outcomes import Outcomes
+from gateway.settling.outcomes import Failure, Outcomes
 from mesh.context import FIRST_PROJECT
 from mesh.errors import InvalidArgument, ServiceError, Unavailable
 from mesh.stores.database import Database
@@ -134,6 +134,17 @@ async def test_how_long_it_took_leaves_out_what_its_person_put_off(database: Dat
     assert latency is not None
     assert (latency.measured, latency.p50, latency.p99) == (3, 1.5, 120)
     assert latency.within_target == pytest.approx(2 / 3)
+
+
+async def test_what_was_given_up_waits_for_a_decision_by_cause_and_tests_do_not(database: Database) -> None:
+    outcomes = Outcomes(database)
+    live, test, elsewhere = make_row(), make_row(test=True), make_row(project="another")
+    await store(database, live, test, elsewhere)
+    for row in (live, test, elsewhere):
+        entry = Entry(NOW, Status.FAILED, 0, 1, reason="RENDER_FAILED")
+        await outcomes.file([Failure(Outcome(row.id, entry), row.payload)])
+    waiting = await ActivityRepository(database).waiting(FIRST_PROJECT)
+    assert (list(waiting.letters), waiting.due) == ([("template", 1)], 0)
 
 
 @given(st.lists(st.floats(0.001, 80_000), min_size=1, max_size=200))

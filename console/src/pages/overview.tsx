@@ -61,7 +61,7 @@ function Problems({ turn }: { readonly turn: number }) {
               <p>
                 <strong>{one.severity && say.severities[one.severity]}</strong> {one.description}
               </p>
-              <p class="quiet">{one.next_step}</p>
+              <p class="quiet">{one.next_step?.split("`").map((part, place) => (place % 2 ? <code key={place}>{part}</code> : part))}</p>
             </li>
           ))}
         </ul>
