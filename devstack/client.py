@@ -8,6 +8,8 @@ from typing import Any, Self
 
 import httpx
 
+# A guard against a wait without end, on machines of any speed.
+_GUARD_S = 90.0
 TERMINAL = frozenset({"sent", "failed", "skipped", "cancelled", "expired"})
 
 
@@ -68,11 +70,11 @@ class Client:
         body = {"user_id": user_id, "channel": channel, "template": template, "variables": variables, **fields}
         return str((await self.call("POST", "/v1/notifications", body))["id"])
 
-    async def settled(self, notification_id: str, *, timeout_s: float = 30.0) -> Any:
+    async def settled(self, notification_id: str, *, timeout_s: float = _GUARD_S) -> Any:
         """The notification with its timeline once its status is terminal. Raises TimeoutError."""
         return await self.reached(notification_id, TERMINAL, timeout_s=timeout_s)
 
-    async def reached(self, notification_id: str, statuses: Container[str], *, timeout_s: float = 30.0) -> Any:
+    async def reached(self, notification_id: str, statuses: Container[str], *, timeout_s: float = _GUARD_S) -> Any:
         """The notification once its status is one of these, or terminal. Raises TimeoutError."""
         async with self._watches, asyncio.timeout(timeout_s):
             async with self._http.stream("GET", f"/v1/notifications/{notification_id}:watch", timeout=httpx.Timeout(timeout_s)) as lines:

@@ -43,6 +43,8 @@ _SHOTS = (
     Shot("inbox-light", "/console/inbox/{retried}", ready=_MAIL),
     Shot("template-dark", "/console/templates/welcome", dark=True, ready=_MAIL),
     Shot("live-dark", "/console/live", dark=True),
+    # last, since it counts what the ones before it have sent
+    Shot("overview-light", "/console/overview", ready=".chart .sent"),
 )
 
 
