@@ -1,6 +1,6 @@
 """The composition root: opens what user_svc needs and wires it together. The only place where adapters are constructed."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -102,6 +102,7 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
     async with (
         open_database(settings.database) as database,
         _revoking(settings, database) as revocations,
+        _forgetting(settings, database),
         open_issuers(settings.oidc) as issuers,
     ):
         passwords, clock = PasswordHasher(), SharedClock(database.server_time_s)
@@ -109,25 +110,14 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
         parts.dispatcher.add(SIGN_IN_SERVICE, _sign_ins(settings, database, parts.sessions, issuers, clock))
         checks = (Check("database", database.ping), Check("bootstrap", parts.bootstrap.ensure))
         health = HealthMonitor(checks, services=parts.dispatcher.service_names)
-        forget = partial(AuditRepository(database).forget, timedelta(days=settings.audit_retention_days))
-        audit = Periodic("audit.forget", forget, interval_s=3600, at_once=False)
-        limits = Periodic("limits.forget", ContactRepository(database).forget_old, interval_s=3600, at_once=False)
-        forgotten = Suppressions(SuppressionRepository(database), now=_now).forget_ended
-        ended = Periodic("suppressions.forget", forgotten, interval_s=3600, at_once=False)
         try:
             clock.start()
-            limits.start()
-            audit.start()
-            ended.start()
             await health.start()
             budget, grace_s = MemoryBudget.of(settings.common), settings.common.grace_s
             async with serve_grpc(parts.dispatcher, settings.grpc, health, budget=budget, grace_s=grace_s) as port:
                 yield App(NAME, health, {"grpc": port}, settings.grpc.connections)
         finally:
             await health.close()
-            await limits.close()
-            await audit.close()
-            await ended.close()
             await clock.close()
             passwords.close()
 
@@ -151,6 +141,23 @@ async def _revoking(settings: Settings, database: Database) -> AsyncIterator[Rev
         yield revocations
 
 
+@asynccontextmanager
+async def _forgetting(settings: Settings, database: Database) -> AsyncIterator[None]:
+    """Once an hour, what is kept for a time only."""
+    old_entries = partial(AuditRepository(database).forget, timedelta(days=settings.audit_retention_days))
+    works: dict[str, Callable[[], Awaitable[object]]] = {
+        "limits.forget": ContactRepository(database).forget_old,
+        "audit.forget": old_entries,
+        "suppressions.forget": Suppressions(SuppressionRepository(database), now=_now).forget_ended,
+    }
+    async with AsyncExitStack() as stack:
+        for name, forget in works.items():
+            periodic = Periodic(name, forget, interval_s=3600, at_once=False)
+            periodic.start()
+            stack.push_async_callback(periodic.close)
+        yield
+
+
 @dataclass(frozen=True, slots=True)
 class _Parts:
     dispatcher: Dispatcher
@@ -170,7 +177,7 @@ def _wire(settings: Settings, database: Database, passwords: PasswordHasher, rev
         ServiceIdentity(NAME, ServiceKeys.from_settings(NAME, settings.common)),
         revocations=revocations,
     )
-    suppression_rows = SuppressionRepository(database)
+    suppression_rows, audit = SuppressionRepository(database), AuditLog(AuditRepository(database))
     suppressions = Suppressions(suppression_rows, now=_now)
     policies = PolicyRepository(database)
     book = RuleBook(policies)
@@ -186,6 +193,7 @@ def _wire(settings: Settings, database: Database, passwords: PasswordHasher, rev
         signing_keys=signing_keys,
         replace_email=users.replace_email,
         successors=Successors(settings.sealing.secret),
+        audit=audit.add,
         now=_now,
     )
     auth_servicer = AuthServicer(sessions=logins, desk=SessionDesk(sessions), people=users, api_keys=keys, signing_keys=signing_keys)
@@ -200,7 +208,6 @@ def _wire(settings: Settings, database: Database, passwords: PasswordHasher, rev
     page_store = PageRepository(database)
     pages = PreferencePages(links, page_store, chosen, policies, book, now=_now)
     dispatcher.add(PREFERENCE_PAGE_SERVICE, PreferencePageServicer(pages, Brands(page_store, now=_now), users))
-    audit = AuditLog(AuditRepository(database))
     dispatcher.add(AUDIT_SERVICE, AuditServicer(audit))
     held = PersonalData(people, chosen, devices, suppression_rows, IdentityRepository(database), audit=audit.add)
     dispatcher.add(ERASURE_SERVICE, ErasureServicer(Erasure(ErasureRepository(database)), held))
@@ -218,9 +225,10 @@ def _wire(settings: Settings, database: Database, passwords: PasswordHasher, rev
 
 def _sign_ins(settings: Settings, database: Database, sessions: Sessions, client: IssuerClient, clock: SharedClock) -> SignInServicer:
     flows = Flows(Sealer(settings.sealing.secret, SIGN_INS, old=settings.sealing.old))
-    identities = IdentityRepository(database)
+    identities, audit = IdentityRepository(database), AuditRepository(database).add
     # flows begin in one process and may end in another one: the shared time says how old they are
-    return SignInServicer(SignIns(settings.oidc.issuers, client, flows, identities, open_session=sessions.open_session, now=clock.now))
+    opened = sessions.open_session
+    return SignInServicer(SignIns(settings.oidc.issuers, client, flows, identities, open_session=opened, audit=audit, now=clock.now))
 
 
 def _now() -> datetime:

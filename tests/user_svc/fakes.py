@@ -38,8 +38,6 @@ class Memory:
     suppressions: dict[tuple[str, str, str], Suppression] = field(default_factory=dict)
     refresh_tokens: dict[bytes, RefreshToken] = field(default_factory=dict)
     used: dict[bytes, datetime] = field(default_factory=dict)
-    failed_logins: list[tuple[str, str | None]] = field(default_factory=list)
-    changed_emails: list[tuple[str, str]] = field(default_factory=list)
     api_keys: dict[str, ApiKey] = field(default_factory=dict)
     signing_keys: dict[str, SigningKey] = field(default_factory=dict)
     policies: dict[str, DeliveryPolicy] = field(default_factory=dict)

@@ -47,12 +47,6 @@ class MemorySessions:
         self._store(token)
         return True
 
-    async def note_failed_login(self, project: str, user_id: str | None) -> None:
-        self._memory.failed_logins.append((project, user_id))
-
-    async def note_changed_email(self, project: str, user_id: str) -> None:
-        self._memory.changed_emails.append((project, user_id))
-
     async def replace_password_hash(self, user_id: str, *, old: str, new: str) -> None:
         if self._memory.password_hashes.get(user_id) == old:
             self._memory.password_hashes[user_id] = new

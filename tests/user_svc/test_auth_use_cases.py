@@ -17,6 +17,7 @@ from mesh.sealing import Sealer
 from mesh.testing import SECRET, caller
 from tests.user_svc.conftest import Stores
 from tests.user_svc.factories import Clock, make_user
+from user_svc.audit.models import NewEvent
 from user_svc.auth.api_keys import ApiKeys, LocalCredentials
 from user_svc.auth.errors import (
     ApiKeyNotFound,
@@ -61,6 +62,10 @@ def signing_keys(memory_stores: Stores, real_clock: Clock) -> SigningKeys:
     return SigningKeys(memory_stores.signing_keys, Sealer(SECRET, SEALED_FOR), now=real_clock)
 
 
+async def _no_log(event: NewEvent) -> None:
+    """What is kept is a fact of tests/user_svc/test_audit.py."""
+
+
 @pytest.fixture
 def sessions(memory_stores: Stores, passwords: PasswordHasher, signing_keys: SigningKeys, real_clock: Clock) -> Sessions:
     """The rules over memory."""
@@ -71,6 +76,7 @@ def sessions(memory_stores: Stores, passwords: PasswordHasher, signing_keys: Sig
         signing_keys=signing_keys,
         replace_email=users.replace_email,
         successors=Successors(SECRET),
+        audit=_no_log,
         now=real_clock,
     )
 

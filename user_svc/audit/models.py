@@ -1,6 +1,6 @@
 """What an entry of the audit log is."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -36,6 +36,15 @@ class NewEvent:
     subject: str = ""
     actor: str | None = None
     details: Mapping[str, str] = field(default_factory=dict)
+
+
+# Keeps an entry that belongs to no other change. Raises Unavailable.
+KeepEvent = Callable[[NewEvent], Awaitable[None]]
+
+
+def person(user_id: str | None) -> str:
+    """A person as actor or subject of an entry, as `mesh.context.Caller.label` writes one; empty for no one."""
+    return "" if user_id is None else f"user:{user_id}"
 
 
 @dataclass(frozen=True, slots=True)

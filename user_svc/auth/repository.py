@@ -11,9 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mesh.rpc.revocations import session_subject
 from mesh.stores.database import Database
-from user_svc.audit.models import AuditKind, NewEvent
+from user_svc.audit.models import AuditKind, NewEvent, person
 from user_svc.audit.repository import record
-from user_svc.auth.models import BY_PASSWORD, REFRESH_GRACE, Login, RefreshToken, Rotation, RotationOutcome, SessionOwner, SigningKey
+from user_svc.auth.models import REFRESH_GRACE, Login, RefreshToken, Rotation, RotationOutcome, SessionOwner, SigningKey
 from user_svc.auth.revocation_repository import record_revocations
 from user_svc.auth.session_desk import Session
 from user_svc.tables import refresh_tokens, signing_keys, users
@@ -59,15 +59,6 @@ class SessionRepository:
             await _note(connection, project, AuditKind.PASSWORD_CHANGED, user_id, sessions_ended=str(len(ended)))
         return True
 
-    async def note_failed_login(self, project: str, user_id: str | None) -> None:
-        subject = "" if user_id is None else f"user:{user_id}"
-        async with self._database.begin() as connection:
-            await record(connection, NewEvent(project, AuditKind.SIGN_IN_FAILED, subject, details={"by": BY_PASSWORD}))
-
-    async def note_changed_email(self, project: str, user_id: str) -> None:
-        async with self._database.begin() as connection:
-            await _note(connection, project, AuditKind.EMAIL_CHANGED, user_id)
-
     async def replace_password_hash(self, user_id: str, *, old: str, new: str) -> None:
         statement = update(users).where(users.c.id == user_id, users.c.password_hash == old).values(password_hash=new)
         async with self._database.begin() as connection:
@@ -80,7 +71,7 @@ class SessionRepository:
                 await _store(connection, token)
                 project = (await connection.execute(select(users.c.project).where(users.c.id == token.user_id))).scalar_one()
                 by, session = token.signed_in_by, token.family
-                await _note(connection, project, AuditKind.SIGNED_IN, token.user_id, actor=f"user:{token.user_id}", by=by, session=session)
+                await _note(connection, project, AuditKind.SIGNED_IN, token.user_id, actor=person(token.user_id), by=by, session=session)
         except IntegrityError:
             return False
         return True
@@ -120,7 +111,7 @@ class SessionRepository:
             row = (await connection.execute(known.where(token.token_sha256 == sha256))).one_or_none()
             if row is not None:
                 await _revoke_family(connection, row.family)
-                who = f"user:{row.user_id}"
+                who = person(row.user_id)
                 await _note(connection, row.project, AuditKind.SESSIONS_ENDED, row.user_id, actor=who, why="signed_out", session=row.family)
 
     async def list_sessions(self, project: str, user_id: str, limit: int) -> Sequence[Session] | None:
@@ -192,7 +183,7 @@ class SigningKeyRepository:
 async def _note(
     connection: AsyncConnection, project: str, kind: AuditKind, user_id: str, *, actor: str | None = None, **details: str
 ) -> None:
-    await record(connection, NewEvent(project, kind, f"user:{user_id}", actor, details))
+    await record(connection, NewEvent(project, kind, person(user_id), actor, details))
 
 
 async def _is_of_family(connection: AsyncConnection, sha256: bytes, family: str) -> bool:

@@ -12,8 +12,9 @@ from mesh import ids
 from mesh.context import Caller
 from mesh.rpc.identity import AUDIENCE, ISSUER
 from naming.email_address import email_key
+from user_svc.audit.models import AuditKind, KeepEvent, NewEvent, person
 from user_svc.auth.errors import AddressRefused, LoginFailed, PersonNeeded, RefreshRejected, WrongPassword
-from user_svc.auth.models import SCOPES_OF_ROLE, Login, RefreshToken, Rotation, RotationOutcome, SessionOwner, Tokens
+from user_svc.auth.models import BY_PASSWORD, SCOPES_OF_ROLE, Login, RefreshToken, Rotation, RotationOutcome, SessionOwner, Tokens
 from user_svc.auth.passwords import PasswordHasher
 from user_svc.auth.signing import SigningKeys
 from user_svc.auth.successors import Successors
@@ -36,12 +37,6 @@ class SessionStore(Protocol):
 
     async def change_password(self, user_id: str, *, old: str, new: str, token: RefreshToken) -> bool:
         """Replaces the hash, ends all sessions and opens that of `token`, all or nothing. False when the hash is not `old` any more."""
-
-    async def note_failed_login(self, project: str, user_id: str | None) -> None:
-        """Puts into the audit log that a password did not fit; also where there is no such person, so that it takes as long."""
-
-    async def note_changed_email(self, project: str, user_id: str) -> None:
-        """Puts it into the audit log."""
 
     async def replace_password_hash(self, user_id: str, *, old: str, new: str) -> None:
         """Does nothing when the hash is not `old` any more."""
@@ -74,12 +69,14 @@ class Sessions:
         signing_keys: SigningKeys,
         replace_email: ReplaceEmail,
         successors: Successors,
+        audit: KeepEvent,
         now: Callable[[], datetime],
     ) -> None:
         self._store = store
         self._replace_email = replace_email
         self._passwords = passwords
         self._successors = successors
+        self._audit = audit
         self._signing_keys = signing_keys
         self._now = now
 
@@ -89,7 +86,9 @@ class Sessions:
         login = await self._store.find_login(project, key) if key else None
         password_hash = await self._fitting_hash(login, password)
         if login is None or password_hash is None:
-            await self._store.note_failed_login(project, None if login is None else login.user_id)
+            # also where there is no such person, so that it takes as long
+            subject = person(None if login is None else login.user_id)
+            await self._audit(NewEvent(project, AuditKind.SIGN_IN_FAILED, subject, details={"by": BY_PASSWORD}))
             raise LoginFailed
         if self._passwords.needs_rehash(password_hash):
             new = await self._passwords.hash(password)
@@ -127,7 +126,7 @@ class Sessions:
             await self._replace_email(login.project, login.user_id, email)
         except EmailTaken:
             raise AddressRefused from None
-        await self._store.note_changed_email(login.project, login.user_id)
+        await self._audit(NewEvent(login.project, AuditKind.EMAIL_CHANGED, person(login.user_id)))
 
     async def _proven(self, caller: Caller, password: str) -> tuple[Login, str]:
         """The caller's login and password hash, once the password fits."""

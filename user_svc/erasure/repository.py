@@ -5,7 +5,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mesh.rpc.revocations import user_subject
 from mesh.stores.database import Database
-from user_svc.audit.models import AuditKind, NewEvent
+from user_svc.audit.models import AuditKind, NewEvent, person
 from user_svc.audit.repository import record
 from user_svc.auth.revocation_repository import record_revocations, revoke_keys_made_by
 from user_svc.tables import api_keys, category_suppressions, refresh_tokens, suppressions, users
@@ -44,7 +44,7 @@ class ErasureRepository:
             await _unname(connection, user_id)
             await connection.execute(delete(users).where(users.c.id == user_id))
             if row is not None:
-                await record(connection, NewEvent(row.project, AuditKind.USER_ERASED, f"user:{user_id}", asked_by or None))
+                await record(connection, NewEvent(row.project, AuditKind.USER_ERASED, person(user_id), asked_by or None))
 
 
 async def _revoke_everything_of(connection: AsyncConnection, user_id: str) -> None:

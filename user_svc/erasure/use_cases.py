@@ -3,11 +3,11 @@
 Repeating a step, or asking about a person who is gone, changes nothing and is no error.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from mesh import ids
-from user_svc.audit.models import AuditKind, NewEvent
+from user_svc.audit.models import AuditKind, KeepEvent, NewEvent, person
 from user_svc.devices.models import Device
 from user_svc.devices.use_cases import DeviceStore
 from user_svc.preferences.models import Preferences
@@ -18,9 +18,6 @@ from user_svc.suppressions.use_cases import SuppressionStore
 from user_svc.users.errors import AdministratorProtected, UserNotFound
 from user_svc.users.models import Role, User
 from user_svc.users.use_cases import UserStore, existing_id
-
-# Puts an entry into the audit log. Raises Unavailable.
-KeepEvent = Callable[[NewEvent], Awaitable[None]]
 
 
 class ErasureStore(Protocol):
@@ -80,7 +77,7 @@ class PersonalData:
         devices = await self._devices.list_newest_first(project, known_form, removed=True)
         if user is None or preferences is None or devices is None:
             raise UserNotFound
-        await self._audit(NewEvent(project, AuditKind.DATA_EXPORTED, f"user:{known_form}", asked_by or None))
+        await self._audit(NewEvent(project, AuditKind.DATA_EXPORTED, person(known_form), asked_by or None))
         suppressions = await self._suppressions.of_address(project, user.email.lower()) if user.email else ()
         return Held(user, preferences, devices, suppressions, await self._identities.list_of(project, known_form))
 

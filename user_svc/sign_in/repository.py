@@ -10,8 +10,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mesh import ids
 from mesh.stores.database import Database
-from user_svc.audit.models import AuditKind, NewEvent
-from user_svc.audit.repository import record
 from user_svc.fields import locale_or_default, timezone_or_default
 from user_svc.projects.repository import check_project
 from user_svc.sign_in.errors import AddressHeld
@@ -34,10 +32,6 @@ class IdentityRepository:
         async with self._database.begin() as connection:
             await connection.execute(delete(used_sign_ins).where(used_sign_ins.c.expire_time <= now))
             return bool((await connection.execute(statement)).rowcount)
-
-    async def note_refusal(self, project: str, issuer_id: str, reason: str) -> None:
-        async with self._database.begin() as connection:
-            await record(connection, NewEvent(project, AuditKind.SIGN_IN_FAILED, details={"by": issuer_id, "why": reason}))
 
     async def list_of(self, project: str, user_id: str) -> Sequence[Identity]:
         """Implements `erasure.use_cases.Identities`."""

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 from mesh.errors import InvalidArgument, showable
 from naming.email_address import check_email
+from user_svc.audit.models import AuditKind, KeepEvent, NewEvent
 from user_svc.auth.models import Tokens
 from user_svc.sign_in.errors import AddressHeld, GroupMissing, IssuerNotFound, SignInRefused
 from user_svc.sign_in.flows import FLOW_LIFE, Flows
@@ -40,9 +41,6 @@ class IdentityStore(Protocol):
     async def use_flow(self, flow_id: str, expire_time: datetime, now: datetime) -> bool:
         """Notes that a flow came back, and forgets those that have expired. False when it came back before."""
 
-    async def note_refusal(self, project: str, issuer_id: str, reason: str) -> None:
-        """Puts it into the audit log."""
-
     async def find_or_make(self, project: str, issuer_url: str, person: Person, now: datetime, *, link: bool) -> str:
         """Our id of the person whom the issuer names; made at their first sign-in, or with `link` found by address.
 
@@ -65,6 +63,7 @@ class SignIns:
         identities: IdentityStore,
         *,
         open_session: OpenSession,
+        audit: KeepEvent,
         now: Callable[[], datetime],
     ) -> None:
         self._issuers = {issuer.id: issuer for issuer in issuers}
@@ -72,6 +71,7 @@ class SignIns:
         self._flows = flows
         self._identities = identities
         self._open_session = open_session
+        self._audit = audit
         self._now = now
 
     def list_issuers(self) -> Sequence[Issuer]:
@@ -114,7 +114,7 @@ class SignIns:
         try:
             return await self._finish(issuer, flow, code, named_issuer, now)
         except (SignInRefused, GroupMissing, AddressHeld) as error:
-            await self._identities.note_refusal(issuer.project, issuer.id, error.reason)
+            await self._audit(NewEvent(issuer.project, AuditKind.SIGN_IN_FAILED, details={"by": issuer.id, "why": error.reason}))
             raise
 
     async def _finish(self, issuer: Issuer, flow: Flow, code: str, named_issuer: str, now: datetime) -> Tokens:

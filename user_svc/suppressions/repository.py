@@ -8,7 +8,7 @@ from sqlalchemy import Row, Table, and_, case, delete, func, or_, select, text, 
 from sqlalchemy.dialects.postgresql import insert
 
 from mesh.stores.database import Database
-from user_svc.audit.models import AuditKind, NewEvent
+from user_svc.audit.models import AuditKind, NewEvent, person
 from user_svc.audit.repository import record
 from user_svc.suppressions.errors import TooManyCategories
 from user_svc.suppressions.models import MAX_CATEGORIES, Suppression
@@ -50,8 +50,7 @@ class SuppressionRepository:
             reason = (await connection.execute(delete(table).where(*wanted).returning(table.c.reason))).scalar_one_or_none()
             if reason is None:
                 return False
-            person = (await connection.execute(holder)).scalar_one_or_none()
-            subject = "" if person is None else f"user:{person}"
+            subject = person((await connection.execute(holder)).scalar_one_or_none())
             details = {"reason": reason, **({"category": category} if category else {})}
             await record(connection, NewEvent(project, AuditKind.SUPPRESSION_REMOVED, subject, details=details))
         return True

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from mesh import ids
 from mesh.etag import check_etag
 from mesh.stores.database import Database
-from user_svc.audit.models import AuditKind, NewEvent
+from user_svc.audit.models import AuditKind, NewEvent, person
 from user_svc.audit.repository import record
 from user_svc.tables import users
 from user_svc.users.attributes import normal, text_of
@@ -76,7 +76,7 @@ class UserRepository:
                 await connection.execute(statement)
                 if user.role is not Role.MEMBER:
                     role = {"role": user.role.value}
-                    await record(connection, NewEvent(project, AuditKind.ROLE_CHANGED, f"user:{user.id}", details=role))
+                    await record(connection, NewEvent(project, AuditKind.ROLE_CHANGED, person(user.id), details=role))
         except IntegrityError as error:
             raise _taken(error) from None
 
