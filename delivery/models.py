@@ -17,6 +17,7 @@ from clarion.template.v1.template_pb2 import Content
 from clarion.user.v1.recipient_service_pb2 import Recipient, RecipientQuery
 from delivery.errors import DeliveryError, Fault, TransientDeliveryError
 from mesh.errors import ServiceError
+from naming.variables import PERSON
 
 
 class ProviderUnavailable(TransientDeliveryError):
@@ -104,9 +105,6 @@ class Claim:
         return self.entry.state in {LedgerState.NONE, LedgerState.UNKNOWN}
 
 
-_PERSON = "user"
-
-
 def attempt_key(notification_id: str, run: int, attempt: int) -> str:
     """The ledger's name of an attempt."""
     return f"{notification_id}:{run}:{attempt}"
@@ -131,11 +129,11 @@ def query_of(delivery: Delivery) -> RecipientQuery:
 
 def variables_for(variables: Struct, recipient: Recipient) -> Struct:
     """What a template reads: the sender's variables, and the person as `user` where the sender has set no such variable."""
-    if _PERSON in variables.fields and not variables.fields[_PERSON].HasField("null_value"):
+    if PERSON in variables.fields and not variables.fields[PERSON].HasField("null_value"):
         return variables
     both = Struct()
     both.CopyFrom(variables)
-    person = both.fields[_PERSON].struct_value
+    person = both.fields[PERSON].struct_value
     person.CopyFrom(recipient.attributes)
     for name in ("name", "locale", "timezone"):
         person.fields[name].string_value = getattr(recipient, name)

@@ -9,6 +9,7 @@ from delivery.fcm_fields import faults
 from mesh.errors import FieldViolation, ServiceError
 from mesh.json_schema import MAX_SCHEMA, InvalidSchema, JsonSchema
 from naming.locales import UnknownLocale, canonical
+from naming.variables import PERSON
 from template_svc.blocks import PLATFORMS, texts_of
 from template_svc.catalogs import CatalogFault, read_catalog
 from template_svc.errors import InvalidContents
@@ -19,7 +20,6 @@ from template_svc.models import SOURCES, TEXTS, Channel, Checked, Content, Findi
 from template_svc.partials.expansion import PartialFault, expand
 from template_svc.reader import reader_of
 from template_svc.renderer import REQUIRED, CompiledContent, PartFault, Renderer, is_https
-from template_svc.syntax import PERSON
 
 # Characters of source in all locales together: it bounds the time that compiling takes.
 MAX_VERSION_SIZE = 1_000_000

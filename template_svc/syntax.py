@@ -6,6 +6,7 @@ from difflib import get_close_matches
 
 from jinja2 import UndefinedError, meta, nodes
 
+from naming.variables import PERSON
 from template_svc.reader import PLURAL_CLASSES, locale_of, plural_classes
 from template_svc.sandbox import DICT_METHODS, MAX_INTEGER_BITS, TEXT_METHODS
 
@@ -135,10 +136,6 @@ def _problem(node: nodes.Node) -> str | None:
     if isinstance(node, nodes.Pair) and not isinstance(node.key, nodes.Const):
         return "the key of an object must be a constant"
     return None
-
-
-# The variable that holds the person's name, language, time zone and attributes, unless the sender sets it: no sender has to.
-PERSON = "user"
 
 
 def variables_of(tree: nodes.Template) -> Variables:
