@@ -16,13 +16,13 @@ BOUNDS_S = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 7.5, 10, 15, 20, 30
 TARGET_S, OBJECTIVE = 2.0, 0.99
 NO_BUCKET = -1
 
-_NAMES: Mapping[tuple[int, int], str] = {
-    (Status.PENDING, 0): "accepted",
-    (Status.SENT, 0): "sent",
-    (Status.FAILED, 0): "failed",
-    (Status.SKIPPED, 0): "skipped",
-    (Status.EXPIRED, 0): "expired",
-    (Status.CANCELLED, 0): "cancelled",
+_NAMES: Mapping[int, str] = {
+    Status.PENDING: "accepted",
+    Status.SENT: "sent",
+    Status.FAILED: "failed",
+    Status.SKIPPED: "skipped",
+    Status.EXPIRED: "expired",
+    Status.CANCELLED: "cancelled",
 }
 _FACTS: Mapping[int, str] = {
     Fact.DELIVERED: "delivered",
@@ -44,7 +44,7 @@ class Count(NamedTuple):
     @property
     def name(self) -> str | None:
         """What it counts as; None for what is not shown."""
-        return _FACTS.get(self.fact) if self.fact else _NAMES.get((self.status, 0))
+        return _FACTS.get(self.fact) if self.fact else _NAMES.get(self.status)
 
 
 class TimedCount(NamedTuple):

@@ -1,6 +1,6 @@
 """People between their messages and models."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from google.protobuf.json_format import MessageToDict
@@ -35,22 +35,12 @@ def user_to_proto(user: User) -> user_pb2.User:
 
 
 def new_user_from_proto(request: user_service_pb2.CreateUserRequest) -> UserChanges:
-    return UserChanges(
-        email=request.email,
-        name=request.name,
-        locale=request.locale,
-        timezone=request.timezone,
-        external_id=request.external_id,
-        attributes=plain(request.attributes),
-    )
+    return _given(request, _CHANGEABLE)
 
 
 def changes_from_proto(request: user_service_pb2.UpdateUserRequest) -> UserChanges:
     """The fields that the mask names (AIP-134). Raises InvalidArgument for one that can't be changed."""
-    given = {name: getattr(request.user, name) for name in masked_fields(request.update_mask, request.user, _CHANGEABLE)}
-    if "attributes" in given:
-        given["attributes"] = plain(given["attributes"])
-    return UserChanges(**given)
+    return _given(request.user, masked_fields(request.update_mask, request.user, _CHANGEABLE))
 
 
 def check_makes_person(reference: str) -> None:
@@ -63,14 +53,7 @@ def check_makes_person(reference: str) -> None:
 
 def person_from_proto(user: user_pb2.User) -> UserChanges:
     """What is set of a person."""
-    return UserChanges(
-        email=user.email,
-        name=user.name,
-        locale=user.locale,
-        timezone=user.timezone,
-        external_id=user.external_id,
-        attributes=plain(user.attributes),
-    )
+    return _given(user, _CHANGEABLE)
 
 
 def struct_of(attributes: Mapping[str, Any]) -> Struct | None:
@@ -82,13 +65,20 @@ def struct_of(attributes: Mapping[str, Any]) -> Struct | None:
     return struct
 
 
-def plain(struct: Struct) -> dict[str, Any]:
-    """As JSON has it."""
-    return MessageToDict(struct)
-
-
 def upsert_result_to_proto(result: str | ServiceError) -> user_service_pb2.UpsertResult:
     """An id or an error."""
     if isinstance(result, ServiceError):
         return user_service_pb2.UpsertResult(error=to_status(result))
     return user_service_pb2.UpsertResult(id=result)
+
+
+def plain(struct: Struct) -> dict[str, Any]:
+    """As JSON has it."""
+    return MessageToDict(struct)
+
+
+def _given(message: user_service_pb2.CreateUserRequest | user_pb2.User, names: Iterable[str]) -> UserChanges:
+    values: dict[str, Any] = {name: getattr(message, name) for name in names}
+    if "attributes" in values:
+        values["attributes"] = plain(values["attributes"])
+    return UserChanges(**values)
