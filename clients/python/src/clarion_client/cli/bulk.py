@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 from clarion_client.cli.session import EXIT_REFUSED, UsageProblem, read_json, session
 
@@ -29,7 +29,7 @@ def send_file(path: Path, defaults: Mapping[str, str | None], key: str | None) -
 def _send(rows: _Rows, size: int) -> int:
     accepted = answered = 0
     bar = (SpinnerColumn(), TextColumn("{task.fields[count]} sent, {task.fields[failed]} failed"), BarColumn(), TimeRemainingColumn())
-    with Progress(*bar, console=session.err, disable=session.as_json or not sys.stderr.isatty()) as progress:
+    with session.progress(*bar) as progress:
         task = progress.add_task("sending", total=size or None, count=0, failed=0)
         for result in session.clarion.notifications.bulk_send(rows.items()):
             line = rows.sent.popleft()

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.progress import Progress
 from rich.prompt import Prompt
 
-from clarion_client.cli.session import EXIT_REFUSED, paint, session, when
+from clarion_client.cli.session import EXIT_REFUSED, page_of, paint, session, when
 from clarion_client.models import DeadLetter, DeadLetterCause, DeadLetterJob
 
 app = typer.Typer(no_args_is_help=True, help="Review what could not be delivered.")
@@ -40,7 +38,7 @@ def list_(
 ) -> None:
     """List, newest first."""
     found = session.clarion.dead_letters.list(
-        state=state, page_size=min(most, 200) or 200, **_filter(cause, channel, template, reason, after, before)
+        state=state, page_size=page_of(most), **_filter(cause, channel, template, reason, after, before)
     )
     session.rows(found, COLUMNS, most=most)
 
@@ -162,7 +160,7 @@ def _many(action: str, all_: bool, wanted: dict[str, Any], rate: int | None, not
 
 
 def _until_done(job: DeadLetterJob) -> DeadLetterJob:
-    with Progress(console=session.err, disable=session.as_json or not sys.stderr.isatty()) as progress:
+    with session.progress() as progress:
         task = progress.add_task(str(job.action), total=job.total_count or None)
         while str(job.state) == "running":
             time.sleep(0.5)

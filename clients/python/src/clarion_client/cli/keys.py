@@ -6,18 +6,17 @@ from typing import Annotated
 
 import typer
 
-from clarion_client.cli.session import UsageProblem, session, when
+from clarion_client.cli.session import UsageProblem, page_of, session, when
 
 app = typer.Typer(no_args_is_help=True, help="API keys of programs.")
 COLUMNS = ("id", "name", "prefix", "scopes", "create_time", "expire_time", "created_by")
 AUDIT_COLUMNS = ("time", "kind", "actor", "subject", "details")
-_AT_ONCE = 200
 
 
 @app.command("list")
 def list_(most: Annotated[int, typer.Option("--limit", "-n", min=0, help="At most so many; 0 for all.")] = 50) -> None:
     """List the keys that work, newest first."""
-    session.rows(session.clarion.auth.list_api_keys(page_size=min(most, _AT_ONCE) or _AT_ONCE), COLUMNS, most=most)
+    session.rows(session.clarion.auth.list_api_keys(page_size=page_of(most)), COLUMNS, most=most)
 
 
 @app.command("create")
@@ -49,7 +48,7 @@ def rotate(
     at_once: Annotated[bool, typer.Option("--revoke", help="Revoke the old one at once; every program that has it stops working.")] = False,
 ) -> None:
     """Make a key that may do the same as another, and show it this once; the other one is revoked at once or by `revoke`."""
-    old = next((key for key in session.clarion.auth.list_api_keys(page_size=_AT_ONCE) if key.id == identifier), None)
+    old = next((key for key in session.clarion.auth.list_api_keys(page_size=page_of(0)) if key.id == identifier), None)
     if old is None:
         raise UsageProblem(f"there is no key {identifier} that works; `clarion keys list` shows those that do")
     made = session.clarion.auth.create_api_key(
@@ -85,6 +84,6 @@ def audit(
         subject=subject,
         start_time=when(since) if since else None,
         end_time=when(until) if until else None,
-        page_size=min(most, _AT_ONCE) or _AT_ONCE,
+        page_size=page_of(most),
     )
     session.rows(events, AUDIT_COLUMNS, most=most)

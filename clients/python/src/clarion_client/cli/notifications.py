@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from clarion_client.cli.bulk import send_file
 from clarion_client.cli.files import read_text
-from clarion_client.cli.session import UsageProblem, paint, pairs, read_json, session, when
+from clarion_client.cli.session import UsageProblem, page_of, paint, pairs, read_json, session, when
 from clarion_client.cli.users import id_of
 from clarion_client.models import Notification, NotificationStatus, WatchChangesResponse
 
@@ -170,7 +170,7 @@ def list_(
         updated_before=when(updated_before) if updated_before else None,
         metadata=_labels(metadata),
         correlation_id=correlation_id,
-        page_size=min(most, 200) or 200,
+        page_size=page_of(most),
     )
     session.rows(found, COLUMNS, most=most)
 

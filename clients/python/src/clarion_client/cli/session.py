@@ -15,6 +15,7 @@ from typing import Any
 import tomli_w
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import Progress, ProgressColumn
 from rich.table import Table
 
 from clarion_client import Clarion, errors
@@ -31,6 +32,7 @@ _GOOD, _BAD = {"sent", "closed", "completed", "done", "requeued"}, {"failed", "e
 
 
 _MOST_NESTED = 100
+_PAGE = 200  # the most that a page may have
 # Texts are passed over as a whole; what is no JSON at all, json says.
 _BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"?|[][{}]', re.DOTALL)
 
@@ -128,6 +130,10 @@ class Session:
             self.out.print(table if count else "[dim]none[/dim]")
         return count
 
+    def progress(self, *columns: ProgressColumn) -> Progress:
+        """A bar for a person who looks on; nothing where JSON is asked for, or no one does."""
+        return Progress(*columns, console=self.err, disable=self.as_json or not sys.stderr.isatty())
+
     def json(self, data: Any) -> None:
         """One line of JSON."""
         sys.stdout.write(json.dumps(data, ensure_ascii=False) + "\n")
@@ -181,6 +187,11 @@ def _cell(value: Any) -> str:
     if value is None:
         return ""
     return json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list)) else str(value)
+
+
+def page_of(most: int) -> int:
+    """How many entries to ask for at a time, where at most so many are wanted; 0 for all."""
+    return min(most, _PAGE) or _PAGE
 
 
 def when(text: str) -> datetime:

@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import csv
 import json
-import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import typer
-from rich.progress import Progress
 
 from clarion_client import ClarionError
 from clarion_client import _values as v
-from clarion_client.cli.session import EXIT_REFUSED, UsageProblem, read_json, session, when
-from clarion_client.cli.sheets import SURPLUS, TOO_MANY, cell, columns_of, defused, reader_of, text_of, written
+from clarion_client.cli.session import EXIT_REFUSED, UsageProblem, page_of, read_json, session, when
+from clarion_client.cli.sheets import SURPLUS, TOO_MANY, cell, columns_of, defused, each, reader_of, text_of, written
 
 app = typer.Typer(no_args_is_help=True, help="Addresses that get no e-mail, or none of a category.")
 COLUMNS = ("address", "category", "reason", "create_time", "expire_time")
 _EXPORTED = (*COLUMNS, "evidence")
 _IMPORTED = ("address", "category", "reason", "expire_time")
-_AT_ONCE = 8
 _CATEGORY = "Only e-mail of this category."
 
 
@@ -40,7 +36,7 @@ def list_(
     most: Annotated[int, typer.Option("--limit", "-n", min=0, help="At most so many; 0 for all.")] = 50,
 ) -> None:
     """List what forbids e-mail now, by address."""
-    entries = session.clarion.users.list_suppressions(address=address, page_size=min(most, 200) or 200)
+    entries = session.clarion.users.list_suppressions(address=address, page_size=page_of(most))
     session.rows(entries, COLUMNS, most=most)
 
 
@@ -83,16 +79,10 @@ def import_(
     """Put addresses on the list. Lines that fail are named; the others are done. Repeating it changes nothing."""
     rows = list(_rows(file))
     failed = 0
-    with (
-        Progress(console=session.err, disable=session.as_json or not sys.stderr.isatty()) as progress,
-        ThreadPoolExecutor(_AT_ONCE) as pool,
-    ):
-        task = progress.add_task("importing", total=len(rows))
-        for row, problem in zip(rows, pool.map(lambda row: row.problem if dry_run else _import_row(row, reason), rows), strict=True):
-            progress.advance(task)
-            if problem:
-                failed += 1
-                session.err.print(f"line {row.line}: {problem}", markup=False)
+    for row, problem in zip(rows, each(rows, lambda row: row.problem if dry_run else _import_row(row, reason)), strict=True):
+        if problem:
+            failed += 1
+            session.err.print(f"line {row.line}: {problem}", markup=False)
     done = {"readable" if dry_run else "written": len(rows) - failed, "failed": failed}
     if session.as_json:
         session.json(done)

@@ -19,7 +19,7 @@ import yaml
 from clarion_client import _values as v
 from clarion_client import errors
 from clarion_client.cli.files import read_text, write_text
-from clarion_client.cli.session import EXIT_REFUSED, UsageProblem, read_json, session
+from clarion_client.cli.session import EXIT_REFUSED, UsageProblem, page_of, read_json, session
 from clarion_client.models import Template
 
 app = typer.Typer(no_args_is_help=True, help="Templates, also as files.")
@@ -36,7 +36,7 @@ Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME...]", help="Al
 @app.command("list")
 def list_(most: Annotated[int, typer.Option("--limit", "-n", min=0, help="At most so many; 0 for all.")] = 50) -> None:
     """List templates by name."""
-    session.rows(session.clarion.templates.list(page_size=min(most, 200) or 200), COLUMNS, most=most)
+    session.rows(session.clarion.templates.list(page_size=page_of(most)), COLUMNS, most=most)
 
 
 @app.command("get")
@@ -95,7 +95,7 @@ def publish(
 def history(name: Annotated[str, typer.Argument()], most: Annotated[int, typer.Option("--limit", "-n", min=0)] = 20) -> None:
     """List which versions came into use, newest first: when, by whom and why."""
     columns = ("version", "previous_version", "publish_time", "published_by", "note")
-    session.rows(session.clarion.templates.list_publications(name, page_size=min(most, 200) or 200), columns, most=most)
+    session.rows(session.clarion.templates.list_publications(name, page_size=page_of(most)), columns, most=most)
 
 
 @app.command("pull")

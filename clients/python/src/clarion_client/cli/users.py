@@ -7,18 +7,16 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.progress import Progress
 
 from clarion_client import ClarionError, errors
 from clarion_client import _values as v
-from clarion_client.cli.session import EXIT_REFUSED, UsageProblem, pairs, session
-from clarion_client.cli.sheets import SURPLUS, TOO_MANY, cell, columns_of, defused, reader_of, text_of, written
+from clarion_client.cli.session import EXIT_REFUSED, UsageProblem, page_of, pairs, session
+from clarion_client.cli.sheets import SURPLUS, TOO_MANY, cell, columns_of, defused, each, reader_of, text_of, written
 
 app = typer.Typer(no_args_is_help=True, help="The people who get notifications.")
 COLUMNS = ("id", "external_id", "email", "name", "locale", "timezone", "create_time")
@@ -27,7 +25,6 @@ _IMPORTED = ("email", "name", "locale", "timezone", "external_id")
 _ATTRIBUTES, _MEMBER = "attributes", "attributes."
 # What a person may have several of, in the document of an export.
 _LISTS = {"device": "devices", "suppression": "suppressions", "identity": "identities", "notification": "notifications"}
-_AT_ONCE = 8
 
 
 @app.command("create")
@@ -72,7 +69,7 @@ def get(who: Annotated[str, typer.Argument(metavar="ID|EMAIL")]) -> None:
 @app.command("list")
 def list_(most: Annotated[int, typer.Option("--limit", "-n", min=0, help="At most so many; 0 for all.")] = 50) -> None:
     """List people, newest first."""
-    session.rows(session.clarion.users.list(page_size=min(most, 200) or 200), COLUMNS, most=most)
+    session.rows(session.clarion.users.list(page_size=page_of(most)), COLUMNS, most=most)
 
 
 @app.command("devices")
@@ -152,16 +149,10 @@ def import_(
         session.say(f"{len(rows)} rows are readable")
         return 0
     done = {"created": 0, "existing": 0, "written": 0, "failed": 0}
-    with (
-        Progress(console=session.err, disable=session.as_json or not sys.stderr.isatty()) as progress,
-        ThreadPoolExecutor(_AT_ONCE) as pool,
-    ):
-        task = progress.add_task("importing", total=len(rows))
-        for line, outcome, detail in pool.map(_import_row, rows):
-            progress.advance(task)
-            done[outcome] += 1
-            if outcome == "failed":
-                session.err.print(f"line {line}: {detail}", markup=False)
+    for line, outcome, detail in each(rows, _import_row):
+        done[outcome] += 1
+        if outcome == "failed":
+            session.err.print(f"line {line}: {detail}", markup=False)
     if session.as_json:
         session.json(done)
     else:
