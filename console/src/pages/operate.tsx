@@ -2,7 +2,7 @@ import { useSignal } from "@preact/signals";
 import { post } from "../api";
 import type { Breaker, ListBreakersResponse, ListDeadLetterJobsResponse, ListSagasResponse, ListWebhookEndpointsResponse } from "../api-types";
 import { ApiKeys } from "../parts/api-keys";
-import { Ask, Time } from "../parts/basics";
+import { Act, Ask, Time } from "../parts/basics";
 import { jobWords } from "../parts/job";
 import { useRead } from "../parts/reading";
 import { Part } from "../parts/section";
@@ -103,9 +103,7 @@ function Sagas() {
           {page.sagas?.map((one) => (
             <li key={one.id}>
               {one.kind} <code>{one.key}</code> {say.step} <code>{one.reason}</code>, <Time iso={one.update_time} />{" "}
-              <button type="button" onClick={() => void post(`/v1/sagas/${one.id}:resume`, {}).then(read.again, read.again)}>
-                {say.resume}
-              </button>
+              <Act label={say.resume} onDo={() => post(`/v1/sagas/${one.id}:resume`, {}).finally(read.again)} />
             </li>
           ))}
         </ul>

@@ -12,6 +12,7 @@ import { channelWord, words } from "../words";
 const say = words.overview;
 const HOURS: Readonly<Record<string, number>> = { hour: 1, day: 24, week: 168, month: 720 };
 const COUNTS = ["accepted", "sent", "failed", "skipped", "expired", "cancelled"] as const;
+const ENDED = ["sent", "skipped", "failed"] as const;
 const LATER = ["delivered", "bounced", "complained", "opened"] as const;
 const EVERY_MS = 15_000; // what is counted stands some seconds after the change
 
@@ -156,7 +157,7 @@ function Chart({ points }: { readonly points: readonly ActivityPoint[] }) {
             <g key={point.start_time}>
               <title>{`${new Date(point.start_time ?? "").toLocaleString()}: ${COUNTS.filter((name) => number(counts, name)).map((name) => `${number(counts, name)} ${say.counts[name]}`).join(", ") || say.none}`}</title>
               <rect x={place * width} y={0} width={width} height={40} class="gap" />
-              {(["sent", "skipped", "failed"] as const).map((name) => {
+              {ENDED.map((name) => {
                 const height = (number(counts, name) / most) * 38;
                 top -= height;
                 return height > 0 && <rect key={name} class={name} x={place * width + width * 0.1} y={top} width={width * 0.8} height={height} />;
@@ -170,7 +171,7 @@ function Chart({ points }: { readonly points: readonly ActivityPoint[] }) {
         <Time iso={points[points.length - 1]?.start_time} />
       </p>
       <p class="legend">
-        {(["sent", "skipped", "failed"] as const).map((name) => (
+        {ENDED.map((name) => (
           <span key={name} class={name}>
             {say.counts[name]}
           </span>
@@ -186,7 +187,7 @@ function number(counts: ActivityCounts, name: keyof ActivityCounts): number {
 }
 
 function ended(counts: ActivityCounts): number {
-  return number(counts, "sent") + number(counts, "skipped") + number(counts, "failed");
+  return ENDED.reduce((sum, name) => sum + number(counts, name), 0);
 }
 
 function seconds(text: string | undefined): string {

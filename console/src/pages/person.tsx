@@ -10,7 +10,7 @@ import type {
   Preferences,
   User,
 } from "../api-types";
-import { Ask, Copy, Empty, Failure, Skeleton, Status, Time } from "../parts/basics";
+import { Act, Ask, Copy, Empty, Failure, Skeleton, Status, Time } from "../parts/basics";
 import { useRead } from "../parts/reading";
 import { Part } from "../parts/section";
 import { Link } from "../router";
@@ -140,7 +140,7 @@ function Attributes({ of }: { of: User }) {
 function Sessions({ path }: { path: string }) {
   const read = useRead<ListSessionsResponse>(`${path}/sessions`);
   const said = words.sessions;
-  const end = (session: string) => void remove(`${path}/sessions/${session}`).then(read.again, read.again);
+  const end = (session: string) => remove(`${path}/sessions/${session}`).finally(read.again);
   return (
     <Part title={said.title} of={read} none={(page) => ((page.sessions ?? []).length === 0 ? said.none : null)}>
       {(page) => (
@@ -152,17 +152,13 @@ function Sessions({ path }: { path: string }) {
                 {one.current ? (
                   <span class="quiet">{said.own}</span>
                 ) : (
-                  <button type="button" onClick={() => end(one.id ?? "")}>
-                    {said.end}
-                  </button>
+                  <Act label={said.end} onDo={() => end(one.id ?? "")} />
                 )}
               </li>
             ))}
           </ul>
           <div>
-            <button type="button" onClick={() => end("-")}>
-              {said.endAll}
-            </button>
+            <Act label={said.endAll} onDo={() => end("-")} />
           </div>
         </>
       )}

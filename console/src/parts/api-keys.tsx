@@ -1,10 +1,9 @@
 // API keys: those that work, one that is made and shown this once, and one that is revoked.
 import { useSignal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
-import { ApiError, post, remove } from "../api";
+import { post, remove } from "../api";
 import type { ApiKey, CreateApiKeyResponse, ListApiKeysResponse } from "../api-types";
 import { words } from "../words";
-import { Ask, Copy, More, Time, asApiError } from "./basics";
+import { Ask, Copy, Dialog, More, Time } from "./basics";
 import { usePages } from "./reading";
 
 const say = words.keysOfPrograms;
@@ -98,68 +97,35 @@ const narrowed = ({ restrictions }: ApiKey) =>
   say.narrowed([...(restrictions?.templates ?? []), ...(restrictions?.categories ?? []), ...(restrictions?.recipient_domains ?? [])].join(", "));
 
 function Make({ onMade, onClose }: { onMade: (made: CreateApiKeyResponse) => void; onClose: () => void }) {
-  const dialog = useRef<HTMLDialogElement>(null);
-  const error = useSignal<ApiError | null>(null);
-  const busy = useSignal(false);
-  useEffect(() => dialog.current?.showModal(), []);
   const make = async (form: HTMLFormElement) => {
     const given = new FormData(form);
     const list = (name: string) => String(given.get(name) ?? "").split(/[\s,]+/).filter(Boolean);
     const restrictions = { templates: list("templates"), recipient_domains: list("domains") };
-    busy.value = true;
-    error.value = null;
-    try {
-      onMade(
-        await post<CreateApiKeyResponse>("/v1/api-keys", {
-          name: given.get("name"),
-          scopes: list("scopes"),
-          test: given.has("test"),
-          ...(restrictions.templates.length + restrictions.recipient_domains.length ? { restrictions } : {}),
-        }),
-      );
-      onClose();
-    } catch (problem) {
-      error.value = asApiError(problem);
-      busy.value = false;
-    }
+    const key = { name: given.get("name"), scopes: list("scopes"), test: given.has("test") };
+    const narrow = restrictions.templates.length + restrictions.recipient_domains.length > 0;
+    onMade(await post<CreateApiKeyResponse>("/v1/api-keys", narrow ? { ...key, restrictions } : key));
   };
   return (
-    <dialog ref={dialog} onClose={onClose} aria-labelledby="make-key">
-      <form onSubmit={(event) => (event.preventDefault(), void make(event.currentTarget))}>
-        <h2 id="make-key">{say.makeAsk}</h2>
-        <label>
-          {say.name}
-          <input name="name" required maxLength={100} autoComplete="off" />
-        </label>
-        <label>
-          {say.scopesLong}
-          <input name="scopes" required autoComplete="off" value="notifications:send" />
-        </label>
-        <label>
-          {say.onlyTemplates}
-          <input name="templates" autoComplete="off" placeholder="receipt-*" />
-        </label>
-        <label>
-          {say.onlyDomains}
-          <input name="domains" autoComplete="off" placeholder="example.com" />
-        </label>
-        <label class="tick">
-          <input type="checkbox" name="test" /> {say.test}
-        </label>
-        {error.value && (
-          <p role="alert" class="problem">
-            {error.value.message}
-          </p>
-        )}
-        <div class="actions">
-          <button type="button" onClick={() => dialog.current?.close()}>
-            {words.one.keep}
-          </button>
-          <button type="submit" class="primary" disabled={busy.value}>
-            {say.make}
-          </button>
-        </div>
-      </form>
-    </dialog>
+    <Dialog title={say.makeAsk} action={say.make} onDo={make} onClose={onClose}>
+      <label>
+        {say.name}
+        <input name="name" required maxLength={100} autoComplete="off" />
+      </label>
+      <label>
+        {say.scopesLong}
+        <input name="scopes" required autoComplete="off" value="notifications:send" />
+      </label>
+      <label>
+        {say.onlyTemplates}
+        <input name="templates" autoComplete="off" placeholder="receipt-*" />
+      </label>
+      <label>
+        {say.onlyDomains}
+        <input name="domains" autoComplete="off" placeholder="example.com" />
+      </label>
+      <label class="tick">
+        <input type="checkbox" name="test" /> {say.test}
+      </label>
+    </Dialog>
   );
 }

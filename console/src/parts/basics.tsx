@@ -124,18 +124,27 @@ interface AskProps {
   readonly onClose: () => void;
 }
 
-// A native dialog: it traps the focus, closes with Escape and is read out by itself.
-export function Ask({ title, text, action, danger, note, most = 1000, expected, onDo, onClose }: AskProps) {
+interface DialogProps {
+  readonly title: string;
+  readonly action: string;
+  readonly danger?: boolean | undefined;
+  readonly ready?: boolean; // whether what is filled in may be sent
+  readonly onDo: (form: HTMLFormElement) => Promise<void>;
+  readonly onClose: () => void;
+  readonly children: ComponentChildren;
+}
+
+// A native dialog with a form: it traps the focus, closes with Escape and is read out by itself. What is refused is said in it, and can be tried again.
+export function Dialog({ title, action, danger, ready = true, onDo, onClose, children }: DialogProps) {
   const dialog = useRef<HTMLDialogElement>(null);
-  const written = useSignal("");
   const error = useSignal<ApiError | null>(null);
   const busy = useSignal(false);
   useEffect(() => dialog.current?.showModal(), []);
-  const submit = async () => {
+  const submit = async (form: HTMLFormElement) => {
     busy.value = true;
     error.value = null;
     try {
-      await onDo(written.value);
+      await onDo(form);
       onClose();
     } catch (problem) {
       error.value = asApiError(problem);
@@ -143,16 +152,10 @@ export function Ask({ title, text, action, danger, note, most = 1000, expected, 
     }
   };
   return (
-    <dialog ref={dialog} onClose={onClose} aria-labelledby="ask-title">
-      <form onSubmit={(event) => (event.preventDefault(), void submit())}>
-        <h2 id="ask-title">{title}</h2>
-        <p>{text}</p>
-        {note && (
-          <label>
-            {note}
-            <input maxLength={most} autoComplete="off" onInput={(event) => (written.value = event.currentTarget.value)} />
-          </label>
-        )}
+    <dialog ref={dialog} onClose={onClose} aria-labelledby="dialog-title">
+      <form onSubmit={(event) => (event.preventDefault(), void submit(event.currentTarget))}>
+        <h2 id="dialog-title">{title}</h2>
+        {children}
         {error.value && (
           <p role="alert" class="problem">
             {error.value.message}
@@ -162,11 +165,60 @@ export function Ask({ title, text, action, danger, note, most = 1000, expected, 
           <button type="button" onClick={() => dialog.current?.close()}>
             {words.one.keep}
           </button>
-          <button type="submit" class={danger ? "danger" : "primary"} disabled={busy.value || (expected !== undefined && written.value.trim() !== expected)}>
+          <button type="submit" class={danger ? "danger" : "primary"} disabled={busy.value || !ready}>
             {action}
           </button>
         </div>
       </form>
     </dialog>
+  );
+}
+
+// A question before something is done.
+export function Ask({ title, text, action, danger, note, most = 1000, expected, onDo, onClose }: AskProps) {
+  const written = useSignal("");
+  return (
+    <Dialog
+      title={title}
+      action={action}
+      danger={danger}
+      ready={expected === undefined || written.value.trim() === expected}
+      onDo={() => onDo(written.value)}
+      onClose={onClose}
+    >
+      <p>{text}</p>
+      {note && (
+        <label>
+          {note}
+          <input maxLength={most} autoComplete="off" onInput={(event) => (written.value = event.currentTarget.value)} />
+        </label>
+      )}
+    </Dialog>
+  );
+}
+
+// A button that does something at once, and says beside itself what refuses it.
+export function Act({ label, onDo }: { label: string; onDo: () => Promise<unknown> }) {
+  const error = useSignal<ApiError | null>(null);
+  const act = async () => {
+    error.value = null;
+    try {
+      await onDo();
+    } catch (problem) {
+      error.value = asApiError(problem);
+    }
+  };
+  return (
+    <>
+      <button type="button" onClick={() => void act()}>
+        {label}
+      </button>
+      {error.value && (
+        <span role="alert" class="problem">
+          {" "}
+          {error.value.message}
+        </span>
+      )}
+    </>
   );
 }
