@@ -27,6 +27,8 @@ from mesh.errors import InvalidArgument, ServiceError
 _MOST_POINTS = 1500
 _MOST_TEMPLATES = 50
 _LONGEST = timedelta(days=400)
+# Beyond these, whole steps around a span would be no dates any more.
+_FIRST, _LAST = datetime(1971, 1, 1, tzinfo=UTC), datetime(9990, 1, 1, tzinfo=UTC)
 _BY_MINUTE_FOR = timedelta(days=2)
 _NEXT = (1, 5, 15, 30, 60, 180, 360, 720, 1440, 10080)  # minutes of a step that is not given
 _LONGEST_STEP = timedelta(minutes=_NEXT[-1])
@@ -127,6 +129,8 @@ class ActivityDesk:
 def span_of(start: datetime | None, end: datetime | None, step: timedelta | None, now: datetime) -> Span:
     """The span in whole steps. Raises InvalidArgument."""
     last = end or now
+    if not _FIRST <= last <= _LAST:
+        raise InvalidArgument.of("end_time", f"must be from {_FIRST:%Y} to {_LAST:%Y}")
     first = start or last - HOUR
     if first >= last:
         raise InvalidArgument.of("start_time", "must be before end_time")
@@ -139,6 +143,8 @@ def span_of(start: datetime | None, end: datetime | None, step: timedelta | None
     if step < least or step % least:
         unit = "hours, since the span began more than two days ago" if least == HOUR else "minutes"
         raise InvalidArgument.of("step", f"must be a number of whole {unit}")
+    if step > _LONGEST:
+        raise InvalidArgument.of("step", f"must be at most {_LONGEST.days} days")
     zero = datetime(1970, 1, 1, tzinfo=UTC)
     begin = zero + (first - zero) // step * step
     span = Span(begin, begin - (begin - last) // step * step, step)

@@ -187,10 +187,14 @@ def _check_span(span: Span, start: datetime, end: datetime, *, chosen: bool) -> 
         (NOW - timedelta(hours=1), NOW, timedelta(), "step: must be a number of whole minutes"),
         (NOW - timedelta(days=3), NOW, timedelta(minutes=5), "step: must be a number of whole hours"),
         (NOW - timedelta(hours=40), NOW, timedelta(minutes=1), "at most 1500 are answered"),
+        (None, datetime(1, 1, 1, tzinfo=UTC), None, "end_time: must be from 1971"),
+        (datetime(9999, 12, 31, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, tzinfo=UTC), None, "end_time: must be from 1971"),
+        (NOW - timedelta(hours=1), NOW, timedelta(days=3_000_000), "step: must be at most 400 days"),
+        (NOW - timedelta(hours=1), NOW, timedelta(minutes=-1), "step: must be a number of whole minutes"),
     ],
-    ids=["empty", "long", "seconds", "none", "hours", "many"],
+    ids=["empty", "long", "seconds", "none", "hours", "many", "first", "last", "endless", "negative"],
 )
-def test_a_span_that_can_not_be_counted_says_why(start: datetime, end: datetime, step: timedelta | None, said: str) -> None:
+def test_a_span_that_can_not_be_counted_says_why(start: datetime | None, end: datetime, step: timedelta | None, said: str) -> None:
     with pytest.raises(InvalidArgument, match=said):
         span_of(start, end, step, NOW)
 
