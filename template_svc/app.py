@@ -4,6 +4,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from clarion.template.v1 import partial_service_pb2, render_service_pb2, template_service_pb2
 from clarion.user.v1 import auth_service_pb2
@@ -21,6 +22,8 @@ from mesh.stores.clock import SharedClock
 from mesh.stores.database import open_database
 from mesh.stores.revocations import open_revocations
 from peers.credentials import RemoteCredentials
+from template_svc.archiving.repository import ArchiveRepository
+from template_svc.archiving.use_cases import Archive, ArchiveStore
 from template_svc.library import Library
 from template_svc.models import Rules
 from template_svc.partials.repository import PartialRepository
@@ -58,9 +61,8 @@ async def open_app(settings: Settings, *, credentials: CredentialSource | None =
     ):
         door = Door.DIRECT if settings.direct_callers else Door.INTERNAL
         authenticator = Authenticator(credentials or RemoteCredentials(user_svc), identity, revocations=revocations)
-        dispatcher = wire(
-            TemplateRepository(database), PartialRepository(database), authenticator, processes, door=door, rules=settings.rules
-        )
+        stores = Stores(TemplateRepository(database), PartialRepository(database), ArchiveRepository(database))
+        dispatcher = wire(stores, authenticator, processes, door=door, rules=settings.rules)
         # Services of the mesh are known without user_svc, and rendering for them goes on when it is down.
         checks = (Check("database", database.ping), Check("render_processes", processes.ping))
         health = HealthMonitor(checks, services=dispatcher.service_names)
@@ -88,9 +90,16 @@ async def open_processes(settings: Settings) -> AsyncIterator[ProcessPool]:
         await pool.close()
 
 
+class Stores(NamedTuple):
+    """Where everything is kept."""
+
+    templates: TemplateStore
+    partials: PartialStore
+    archive: ArchiveStore
+
+
 def wire(
-    store: TemplateStore,
-    partials: PartialStore,
+    stores: Stores,
     authenticator: Authenticator,
     processes: Processes,
     *,
@@ -98,13 +107,13 @@ def wire(
     rules: Rules | None = None,
 ) -> Dispatcher:
     """Everything between the store and the wire."""
-    library = Library(store)
+    library = Library(stores.templates)
     scheduler = Scheduler(processes, Standing(time.monotonic))
-    authoring = Authoring(store, partials, library, scheduler, clock=_utc, rules=rules)
-    rendering = Rendering(store, library, scheduler)
+    authoring = Authoring(stores.templates, stores.partials, library, scheduler, clock=_utc, rules=rules)
+    rendering = Rendering(stores.templates, library, scheduler)
     dispatcher = Dispatcher(server_chain(authenticator, door))
-    dispatcher.add(TEMPLATE_SERVICE, TemplateServicer(authoring, rendering))
-    dispatcher.add(PARTIAL_SERVICE, PartialServicer(Partials(partials, authoring, clock=_utc)))
+    dispatcher.add(TEMPLATE_SERVICE, TemplateServicer(authoring, Archive(stores.archive, clock=_utc), rendering))
+    dispatcher.add(PARTIAL_SERVICE, PartialServicer(Partials(stores.partials, authoring, clock=_utc)))
     dispatcher.add(RENDER_SERVICE, RenderServicer(rendering))
     return dispatcher
 

@@ -95,6 +95,8 @@ def template_to_proto(template: Template) -> template_pb2.Template:
         latest_version=template.latest_version,
         create_time=to_timestamp(template.create_time),
         update_time=to_timestamp(template.update_time),
+        archive_time=to_timestamp(template.archive_time) if template.archive_time else None,
+        archived_by=template.archived_by,
     )
 
 
@@ -107,6 +109,8 @@ def version_to_proto(version: TemplateVersion) -> template_pb2.TemplateVersion:
         create_time=to_timestamp(version.create_time),
         created_by=version.created_by,
         note=version.note,
+        archive_time=to_timestamp(version.archive_time) if version.archive_time else None,
+        archived_by=version.archived_by,
     )
     for locale, content in version.contents.items():
         content_to_proto(content, message.contents[locale])
@@ -191,6 +195,7 @@ def summary_to_proto(summary: TemplateSummary) -> render_service_pb2.TemplateSum
         mandatory=template.mandatory,
         on_unknown=_TO_ON_UNKNOWN[template.on_unknown],
         published_version=template.published_version,
+        archived=template.archive_time is not None,
         required_variables=summary.required_variables,
         locales=summary.locales,
         variables_schema=json.dumps(summary.variables_schema) if summary.variables_schema else "",

@@ -29,8 +29,9 @@ class TemplateExists(AlreadyExists):
 
     reason = "TEMPLATE_EXISTS"
 
-    def __init__(self, name: str) -> None:
-        super().__init__(f"name: a template {name!r} exists already", violations=[FieldViolation("name", "is taken")])
+    def __init__(self, name: str, *, archived: bool = False) -> None:
+        more = f" and is archived; restore it with POST /v1/templates/{name}:restore, or delete it" if archived else ""
+        super().__init__(f"name: a template {name!r} exists already{more}", violations=[FieldViolation("name", f"is taken{more}")])
 
 
 class NothingToPreview(FailedPrecondition):
@@ -160,3 +161,33 @@ class PublishedMeanwhile(FailedPrecondition):
             f"version {version} is in use by now; look at it, and publish with previous_version {version}",
             metadata={"version": str(version)},
         )
+
+
+class TemplateArchived(FailedPrecondition):
+    """The template is out of use."""
+
+    reason = "TEMPLATE_ARCHIVED"
+
+    def __init__(self, name: str) -> None:
+        way_out = f"is archived; restore it with POST /v1/templates/{name}:restore"
+        super().__init__(f"template {name!r} {way_out}", violations=[FieldViolation("name", way_out)])
+
+
+class VersionArchived(FailedPrecondition):
+    """The version is archived, so that it can't be published."""
+
+    reason = "VERSION_ARCHIVED"
+
+    def __init__(self, name: str, version: int) -> None:
+        way_out = f"is archived; restore it with POST /v1/templates/{name}/versions/{version}:restore"
+        super().__init__(f"version {version} of template {name!r} {way_out}", violations=[FieldViolation("version", way_out)])
+
+
+class VersionInUse(FailedPrecondition):
+    """A version that notifications are made of can't be archived."""
+
+    reason = "VERSION_IN_USE"
+
+    def __init__(self, version: int) -> None:
+        way_out = "is in use; publish another version first, or archive the template"
+        super().__init__(f"version {version} {way_out}", violations=[FieldViolation("version", way_out)])

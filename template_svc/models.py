@@ -99,12 +99,14 @@ class NewTemplate:
 
 @dataclass(frozen=True, slots=True)
 class Template(NewTemplate):
-    """A named text for one channel. Version numbers are 0 before there is one."""
+    """A named text for one channel. Version numbers are 0 before there is one; without `archive_time` it is in use."""
 
     published_version: int
     latest_version: int
     create_time: datetime
     update_time: datetime
+    archive_time: datetime | None = None
+    archived_by: str = ""
 
     @property
     def key(self) -> "TemplateKey":
@@ -155,6 +157,8 @@ class TemplateVersion(NewVersion):
     create_time: datetime
     created_by: str = ""
     note: str = ""
+    archive_time: datetime | None = None
+    archived_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,21 +5,16 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ARRAY, ColumnElement, Integer, Row, Text, bindparam, delete, func, insert, select, text, update
+from sqlalchemy import ARRAY, Integer, Text, bindparam, delete, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mesh.stores.database import Database
-from template_svc.errors import PublishedMeanwhile
 from template_svc.models import (
     NO_MARK,
     Channel,
-    Content,
-    Finding,
     Mark,
     NewTemplate,
     NewVersion,
-    OnUnknown,
     Publication,
     StoredVersion,
     Template,
@@ -27,8 +22,20 @@ from template_svc.models import (
     TemplateSummary,
     TemplateVersion,
     VersionKey,
-    finished_contents,
-    messages_of,
+)
+from template_svc.rows import (
+    ALIVE,
+    bring_into_use,
+    check_in_use,
+    history_of,
+    is_template,
+    lock,
+    record,
+    stored_of,
+    template_of,
+    to_json,
+    version_of,
+    versions_of,
 )
 from template_svc.tables import template_publications, template_versions, templates
 
@@ -47,8 +54,6 @@ _DESCRIBE = text("""
     JOIN templates t ON (t.project, t.name) = (asked.project, asked.name) AND t.delete_time IS NULL
     LEFT JOIN template_versions v ON (v.project, v.template, v.version) = (t.project, t.name, t.published_version)
 """).bindparams(bindparam("projects", type_=_TEXTS), bindparam("names", type_=_TEXTS))
-
-_ALIVE = templates.c.delete_time.is_(None)
 
 
 class TemplateRepository:
@@ -69,6 +74,8 @@ class TemplateRepository:
             "latest_version": 0,
             "create_time": now,
             "update_time": now,
+            "archive_time": None,
+            "archived_by": "",
             "delete_time": None,
         }
         # A name that was deleted comes to life again, with the numbers of its versions going on.
@@ -78,48 +85,53 @@ class TemplateRepository:
         )
         async with self._database.begin() as connection:
             row = (await connection.execute(statement.returning(*templates.c))).one_or_none()
-        return _template(row) if row else None
+        return template_of(row) if row else None
 
     async def find(self, key: TemplateKey) -> Template | None:
         async with self._database.connect() as connection:
-            row = (await connection.execute(select(templates).where(_is(key), _ALIVE))).one_or_none()
-        return _template(row) if row else None
+            row = (await connection.execute(select(templates).where(is_template(key), ALIVE))).one_or_none()
+        return template_of(row) if row else None
 
-    async def list(self, project: str, channel: Channel | None, after: str | None, limit: int) -> Sequence[Template]:
-        statement = select(templates).where(templates.c.project == project, _ALIVE).order_by(templates.c.name).limit(limit)
+    async def list(
+        self, project: str, channel: Channel | None, after: str | None, limit: int, *, archived: bool = False
+    ) -> Sequence[Template]:
+        statement = select(templates).where(templates.c.project == project, ALIVE).order_by(templates.c.name).limit(limit)
         if channel is not None:
             statement = statement.where(templates.c.channel == channel.value)
+        if not archived:
+            statement = statement.where(templates.c.archive_time.is_(None))
         if after is not None:
             statement = statement.where(templates.c.name > after)
         async with self._database.connect() as connection:
-            return [_template(row) for row in (await connection.execute(statement)).all()]
+            return [template_of(row) for row in (await connection.execute(statement)).all()]
 
     async def delete(self, key: TemplateKey, now: datetime) -> bool:
-        mark = update(templates).where(_is(key), _ALIVE)
+        mark = update(templates).where(is_template(key), ALIVE)
         async with self._database.begin() as connection:
             marked = await connection.execute(mark.values(delete_time=now, description="").returning(templates.c.name))
-            await connection.execute(delete(template_versions).where(_of(key)))
-            await connection.execute(delete(template_publications).where(_history_of(key)))
+            await connection.execute(delete(template_versions).where(versions_of(key)))
+            await connection.execute(delete(template_publications).where(history_of(key)))
             return marked.one_or_none() is not None
 
     async def add_version(
         self, template: Template, new: NewVersion, publish: bool, now: datetime, mark: Mark = NO_MARK, *, instead_of: int = 0
     ) -> TemplateVersion | None:
         number = templates.c.last_number + 1
-        # The update locks the template, so that numbers are given out one by one. The create time distinguishes a namesake from this
-        # template.
-        take = update(templates).where(_is(template.key), templates.c.create_time == template.create_time, _ALIVE)
+        take = update(templates).where(is_template(template.key))
         take = take.values(last_number=number, latest_version=number, update_time=now, **({"published_version": number} if publish else {}))
         async with self._database.begin() as connection:
-            before = await _in_use(connection, template.key, instead_of) if publish else 0
-            version = (await connection.execute(take.returning(templates.c.last_number))).scalar_one_or_none()
-            if version is None:
+            # numbers are given out one by one; the create time distinguishes a namesake from this template
+            current = await lock(connection, template.key)
+            if current is None or current.create_time != template.create_time:
                 return None
+            if publish:
+                check_in_use(current, instead_of)
+            version = (await connection.execute(take.returning(templates.c.last_number))).scalar_one()
             row = {
                 "project": template.project,
                 "template": template.name,
                 "version": version,
-                "contents": {locale: _to_json(content) for locale, content in new.contents.items()},
+                "contents": {locale: to_json(content) for locale, content in new.contents.items()},
                 "derived": dict(new.derived),
                 "catalogs": dict(new.catalogs),
                 "messages": [list(message) for message in new.messages],
@@ -135,33 +147,32 @@ class TemplateRepository:
             }
             await connection.execute(insert(template_versions).values(row))
             if publish:
-                await _record(connection, VersionKey(*template.key, version), before, now, mark)
+                await record(connection, VersionKey(*template.key, version), current.published_version, now, mark)
         place = {"project": template.project, "template": template.name, "version": version}
         parts = {each.name: getattr(new, each.name) for each in dataclasses.fields(new)}
         return TemplateVersion(**parts, **place, published=publish, create_time=now, created_by=mark.by, note=mark.note)
 
     async def find_version(self, key: VersionKey) -> TemplateVersion | None:
-        versions = await self._versions(_of(key.of), template_versions.c.version == key.version, limit=1)
+        versions = await self._versions(versions_of(key.of), template_versions.c.version == key.version, limit=1)
         return versions[0] if versions else None
 
-    async def list_versions(self, key: TemplateKey, before: int | None, limit: int) -> Sequence[TemplateVersion]:
-        below = () if before is None else (template_versions.c.version < before,)
-        return await self._versions(_of(key), *below, limit=limit)
+    async def list_versions(self, key: TemplateKey, before: int | None, limit: int, *, archived: bool = False) -> Sequence[TemplateVersion]:
+        wanted = [] if before is None else [template_versions.c.version < before]
+        if not archived:
+            wanted.append(template_versions.c.archive_time.is_(None))
+        return await self._versions(versions_of(key), *wanted, limit=limit)
 
     async def publish(self, key: VersionKey, now: datetime, mark: Mark = NO_MARK, *, instead_of: int = 0) -> Template | None:
-        exists = select(template_versions.c.version).where(_of(key.of), template_versions.c.version == key.version)
-        statement = update(templates).where(_is(key.of), _ALIVE, exists.exists())
         async with self._database.begin() as connection:
-            before = await _in_use(connection, key.of, instead_of)
-            published = statement.values(published_version=key.version, update_time=now).returning(*templates.c)
-            row = (await connection.execute(published)).one_or_none()
-            if row is not None and before != key.version:
-                await _record(connection, key, before, now, mark)
-        return _template(row) if row else None
+            template = await lock(connection, key.of)
+            if template is None:
+                return None
+            check_in_use(template, instead_of)
+            return await bring_into_use(connection, template, key.version, now, mark)
 
     async def list_publications(self, key: TemplateKey, before: int | None, limit: int) -> Sequence[Publication]:
         history = template_publications.c
-        statement = select(template_publications).where(_history_of(key)).order_by(history.id.desc()).limit(limit)
+        statement = select(template_publications).where(history_of(key)).order_by(history.id.desc()).limit(limit)
         if before is not None:
             statement = statement.where(history.id < before)
         async with self._database.connect() as connection:
@@ -176,13 +187,13 @@ class TemplateRepository:
         }
         async with self._database.connect() as connection:
             rows = (await connection.execute(_LOAD, parameters)).all()
-        return {VersionKey(row.project, row.template, row.version): _stored(row) for row in rows}
+        return {VersionKey(row.project, row.template, row.version): stored_of(row) for row in rows}
 
     async def describe(self, keys: Sequence[TemplateKey]) -> Mapping[TemplateKey, TemplateSummary]:
         parameters = {"projects": [key.project for key in keys], "names": [key.name for key in keys]}
         async with self._database.connect() as connection:
             rows = (await connection.execute(_DESCRIBE, parameters)).all()
-        found = ((row, _template(row)) for row in rows)
+        found = ((row, template_of(row)) for row in rows)
         return {
             template.key: TemplateSummary(
                 template.name,
@@ -199,85 +210,4 @@ class TemplateRepository:
         statement = select(*template_versions.c, published).join(templates).where(*conditions)
         statement = statement.order_by(template_versions.c.version.desc()).limit(limit)
         async with self._database.connect() as connection:
-            return [_version(row) for row in (await connection.execute(statement)).all()]
-
-
-def _is(key: TemplateKey) -> ColumnElement[bool]:
-    return (templates.c.project == key.project) & (templates.c.name == key.name)
-
-
-def _history_of(key: TemplateKey) -> ColumnElement[bool]:
-    return (template_publications.c.project == key.project) & (template_publications.c.template == key.name)
-
-
-async def _in_use(connection: AsyncConnection, key: TemplateKey, expected: int) -> int:
-    """The version in use, 0 for none; nothing else is published until the end of the transaction.
-
-    Raises PublishedMeanwhile where a version is `expected` and another one is in use.
-    """
-    found = select(templates.c.published_version).where(_is(key), _ALIVE).with_for_update()
-    number = (await connection.execute(found)).scalar_one_or_none() or 0
-    if expected and number != expected:
-        raise PublishedMeanwhile(number)
-    return number
-
-
-async def _record(connection: AsyncConnection, key: VersionKey, before: int, now: datetime, mark: Mark) -> None:
-    values = {"version": key.version, "previous_version": before, "publish_time": now, "published_by": mark.by, "note": mark.note}
-    await connection.execute(insert(template_publications).values(project=key.project, template=key.template, **values))
-
-
-def _of(key: TemplateKey) -> ColumnElement[bool]:
-    return (template_versions.c.project == key.project) & (template_versions.c.template == key.name)
-
-
-def _template(row: Row[*tuple[Any, ...]]) -> Template:
-    return Template(
-        project=row.project,
-        name=row.name,
-        channel=Channel(row.channel),
-        category=row.category,
-        description=row.description,
-        mandatory=row.mandatory,
-        on_unknown=OnUnknown(row.on_unknown),
-        default_locale=row.default_locale,
-        published_version=row.published_version,
-        latest_version=row.latest_version,
-        create_time=row.create_time,
-        update_time=row.update_time,
-    )
-
-
-def _version(row: Row[*tuple[Any, ...]]) -> TemplateVersion:
-    return TemplateVersion(
-        contents=_contents(row.contents),
-        required_variables=tuple(row.required_variables),
-        derived=row.derived,
-        catalogs=row.catalogs,
-        messages=messages_of(row.messages),
-        unused=row.unused_variables,
-        findings=tuple(Finding(*finding) for finding in row.findings),
-        variables_schema=row.variables_schema,
-        partials=row.partials,
-        project=row.project,
-        template=row.template,
-        version=row.version,
-        published=row.published,
-        create_time=row.create_time,
-        created_by=row.created_by,
-        note=row.note,
-    )
-
-
-def _stored(row: Row[*tuple[Any, ...]]) -> StoredVersion:
-    contents = finished_contents(_contents(row.contents), row.derived, row.catalogs, row.default_locale)
-    return StoredVersion(Channel(row.channel), row.default_locale, contents, tuple(row.required_variables), row.variables_schema)
-
-
-def _contents(document: Mapping[str, Mapping[str, Any]]) -> dict[str, Content]:
-    return {locale: Content(**parts) for locale, parts in document.items()}
-
-
-def _to_json(content: Content) -> dict[str, Any]:
-    """The parts that are not empty."""
-    return {name: value for name, value in dataclasses.asdict(content).items() if value}
+            return [version_of(row) for row in (await connection.execute(statement)).all()]

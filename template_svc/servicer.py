@@ -6,6 +6,7 @@ from clarion.template.v1.render_service_pb2_grpc import RenderServiceServicer
 from clarion.template.v1.template_service_pb2_grpc import TemplateServiceServicer
 from mesh.context import current
 from naming.time_zones import check_time_zone
+from template_svc.archiving.use_cases import Archive
 from template_svc.convert import (
     channel_from_proto,
     check_note,
@@ -30,8 +31,9 @@ from template_svc.use_cases import Authoring, Rendering, mark_of
 class TemplateServicer(TemplateServiceServicer):
     """Serves authors. `context` is unused: what a call carries is in `mesh.context.current()`."""
 
-    def __init__(self, authoring: Authoring, rendering: Rendering) -> None:
+    def __init__(self, authoring: Authoring, archive: Archive, rendering: Rendering) -> None:
         self._authoring = authoring
+        self._archive = archive
         self._rendering = rendering
 
     async def CreateTemplate(self, request: rpc.CreateTemplateRequest, context: object) -> rpc.CreateTemplateResponse:
@@ -44,13 +46,23 @@ class TemplateServicer(TemplateServiceServicer):
 
     async def ListTemplates(self, request: rpc.ListTemplatesRequest, context: object) -> rpc.ListTemplatesResponse:
         page = await self._authoring.list_templates(
-            current().caller.project, channel_from_proto(request.channel), request.page_size, request.page_token
+            current().caller.project,
+            channel_from_proto(request.channel),
+            request.page_size,
+            request.page_token,
+            archived=request.show_archived,
         )
         return rpc.ListTemplatesResponse(templates=map(template_to_proto, page.items), next_page_token=page.next_token)
 
     async def DeleteTemplate(self, request: rpc.DeleteTemplateRequest, context: object) -> rpc.DeleteTemplateResponse:
         await self._authoring.delete_template(_key(request.name))
         return rpc.DeleteTemplateResponse()
+
+    async def ArchiveTemplate(self, request: rpc.ArchiveTemplateRequest, context: object) -> rpc.ArchiveTemplateResponse:
+        return rpc.ArchiveTemplateResponse(template=template_to_proto(await self._archive.archive_template(_key(request.name))))
+
+    async def RestoreTemplate(self, request: rpc.RestoreTemplateRequest, context: object) -> rpc.RestoreTemplateResponse:
+        return rpc.RestoreTemplateResponse(template=template_to_proto(await self._archive.restore_template(_key(request.name))))
 
     async def CreateVersion(self, request: rpc.CreateVersionRequest, context: object) -> rpc.CreateVersionResponse:
         contents, schema = contents_from_proto(request.contents), json_of_struct(request.variables_schema)
@@ -65,7 +77,9 @@ class TemplateServicer(TemplateServiceServicer):
         return rpc.GetVersionResponse(version=version_to_proto(version))
 
     async def ListVersions(self, request: rpc.ListVersionsRequest, context: object) -> rpc.ListVersionsResponse:
-        page = await self._authoring.list_versions(_key(request.name), request.page_size, request.page_token)
+        page = await self._authoring.list_versions(
+            _key(request.name), request.page_size, request.page_token, archived=request.show_archived
+        )
         return rpc.ListVersionsResponse(versions=map(version_to_proto, page.items), next_page_token=page.next_token)
 
     async def PublishVersion(self, request: rpc.PublishVersionRequest, context: object) -> rpc.PublishVersionResponse:
@@ -73,6 +87,14 @@ class TemplateServicer(TemplateServiceServicer):
         key = VersionKey(*_key(request.name), request.version)
         template = await self._authoring.publish_version(key, mark, instead_of=request.previous_version)
         return rpc.PublishVersionResponse(template=template_to_proto(template))
+
+    async def ArchiveVersion(self, request: rpc.ArchiveVersionRequest, context: object) -> rpc.ArchiveVersionResponse:
+        version = await self._archive.archive_version(VersionKey(*_key(request.name), request.version))
+        return rpc.ArchiveVersionResponse(version=version_to_proto(version))
+
+    async def RestoreVersion(self, request: rpc.RestoreVersionRequest, context: object) -> rpc.RestoreVersionResponse:
+        version = await self._archive.restore_version(VersionKey(*_key(request.name), request.version))
+        return rpc.RestoreVersionResponse(version=version_to_proto(version))
 
     async def ListPublications(self, request: rpc.ListPublicationsRequest, context: object) -> rpc.ListPublicationsResponse:
         page = await self._authoring.list_publications(_key(request.name), request.page_size, request.page_token)

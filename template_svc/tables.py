@@ -25,6 +25,9 @@ templates = Table(
     Column("last_number", Integer, nullable=False),
     Column("create_time", _TIME, nullable=False),
     Column("update_time", _TIME, nullable=False),
+    # Out of use from then on, until it is restored.
+    Column("archive_time", _TIME),
+    Column("archived_by", Text, nullable=False),
     Column("delete_time", _TIME),
 )
 Index(
@@ -59,6 +62,8 @@ template_versions = Table(
     Column("create_time", _TIME, nullable=False),
     Column("created_by", Text, nullable=False),
     Column("note", Text, nullable=False),
+    Column("archive_time", _TIME),
+    Column("archived_by", Text, nullable=False),
     ForeignKeyConstraint(["project", "template"], ["templates.project", "templates.name"], ondelete="CASCADE"),
 )
 

@@ -62,8 +62,10 @@ class TemplateStore(VersionStore, Protocol):
 
     async def find(self, key: TemplateKey) -> Template | None: ...
 
-    async def list(self, project: str, channel: Channel | None, after: str | None, limit: int) -> Sequence[Template]:
-        """In the order of names, those after `after`."""
+    async def list(
+        self, project: str, channel: Channel | None, after: str | None, limit: int, *, archived: bool = False
+    ) -> Sequence[Template]:
+        """In the order of names, those after `after`; archived ones only where that is asked for."""
         ...
 
     async def delete(self, key: TemplateKey, now: datetime) -> bool:
@@ -73,15 +75,15 @@ class TemplateStore(VersionStore, Protocol):
     async def add_version(
         self, template: Template, new: NewVersion, publish: bool, now: datetime, mark: Mark = NO_MARK, *, instead_of: int = 0
     ) -> TemplateVersion | None:
-        """Under the next number. None when the template was deleted meanwhile, made again or not. Raises PublishedMeanwhile, and adds
-        nothing, where it would be published and another version than `instead_of` is in use.
+        """Under the next number. None when the template was deleted meanwhile, made again or not. Raises TemplateArchived, and
+        PublishedMeanwhile where it would be published and another version than `instead_of` is in use; nothing is added then.
         """
         ...
 
     async def find_version(self, key: VersionKey) -> TemplateVersion | None: ...
 
-    async def list_versions(self, key: TemplateKey, before: int | None, limit: int) -> Sequence[TemplateVersion]:
-        """Newest first, those below `before`."""
+    async def list_versions(self, key: TemplateKey, before: int | None, limit: int, *, archived: bool = False) -> Sequence[TemplateVersion]:
+        """Newest first, those below `before`; archived ones only where that is asked for."""
         ...
 
     async def list_publications(self, key: TemplateKey, before: int | None, limit: int) -> Sequence[Publication]:
@@ -89,7 +91,7 @@ class TemplateStore(VersionStore, Protocol):
         ...
 
     async def publish(self, key: VersionKey, now: datetime, mark: Mark = NO_MARK, *, instead_of: int = 0) -> Template | None:
-        """None when there is no such version."""
+        """None when there is no such version. Raises TemplateArchived, VersionArchived, PublishedMeanwhile."""
         ...
 
     async def describe(self, keys: Sequence[TemplateKey]) -> Mapping[TemplateKey, TemplateSummary]:
@@ -123,7 +125,8 @@ class Authoring:
             raise InvalidArgument.of("description", "must not contain NUL characters")
         template = await self._store.insert(replace(new, default_locale=_default_locale(new.default_locale)), self._clock())
         if template is None:
-            raise TemplateExists(new.name)
+            taken = await self._store.find(TemplateKey(new.project, new.name))
+            raise TemplateExists(new.name, archived=taken is not None and taken.archive_time is not None)
         return template
 
     async def get_template(self, key: TemplateKey) -> Template:
@@ -133,12 +136,14 @@ class Authoring:
             raise TemplateNotFound(key.name)
         return template
 
-    async def list_templates(self, project: str, channel: Channel | None, size: int, token: str) -> Page[Template]:
-        """In the order of names. Raises InvalidArgument for a token that does not fit."""
-        filters = {"project": project, "channel": channel.value if channel else ""}
+    async def list_templates(
+        self, project: str, channel: Channel | None, size: int, token: str, *, archived: bool = False
+    ) -> Page[Template]:
+        """In the order of names, `archived` ones too. Raises InvalidArgument for a token that does not fit."""
+        filters = {"project": project, "channel": channel.value if channel else "", **_shown(archived=archived)}
         position = _TEMPLATES.position(token, filters)
         size = page_size(size)
-        templates = await self._store.list(project, channel, str(position[0]) if position else None, size + 1)
+        templates = await self._store.list(project, channel, str(position[0]) if position else None, size + 1, archived=archived)
         return _TEMPLATES.page([((template.name,), template) for template in templates], size, filters)
 
     async def delete_template(self, key: TemplateKey) -> None:
@@ -159,8 +164,8 @@ class Authoring:
         instead_of: int = 0,
     ) -> TemplateVersion:
         """`catalogs` are PO files by locale, `variables_schema` is a JSON Schema. Raises TemplateNotFound, InvalidContents for whatever can
-        be known to be wrong, IncompleteLocale where such a version may not be published, and PublishedMeanwhile where another version than
-        `instead_of` is in use.
+        be known to be wrong, IncompleteLocale where such a version may not be published, TemplateArchived, and PublishedMeanwhile where
+        another version than `instead_of` is in use.
         """
         template = await self.get_template(key)
         draft = VersionDraft(template.channel, template.default_locale, contents, catalogs or {}, variables_schema or {})
@@ -201,13 +206,13 @@ class Authoring:
             raise await self._absent(key)
         return version
 
-    async def list_versions(self, key: TemplateKey, size: int, token: str) -> Page[TemplateVersion]:
-        """Newest first. Raises TemplateNotFound, and InvalidArgument for a token that does not fit."""
-        filters = {"project": key.project, "template": key.name}
+    async def list_versions(self, key: TemplateKey, size: int, token: str, *, archived: bool = False) -> Page[TemplateVersion]:
+        """Newest first, `archived` ones too. Raises TemplateNotFound, and InvalidArgument for a token that does not fit."""
+        filters = {"project": key.project, "template": key.name, **_shown(archived=archived)}
         position = _VERSIONS.position(token, filters)
         size = size or DEFAULT_VERSIONS
         await self.get_template(key)
-        versions = await self._store.list_versions(key, int(str(position[0])) if position else None, size + 1)
+        versions = await self._store.list_versions(key, int(str(position[0])) if position else None, size + 1, archived=archived)
         return _VERSIONS.page([((version.version,), version) for version in versions], size, filters)
 
     async def list_publications(self, key: TemplateKey, size: int, token: str) -> Page[Publication]:
@@ -220,8 +225,8 @@ class Authoring:
         return _PUBLICATIONS.page([((one.id,), one) for one in found], size, filters)
 
     async def publish_version(self, key: VersionKey, mark: Mark = NO_MARK, *, instead_of: int = 0) -> Template:
-        """New notifications use it from now on. Raises TemplateNotFound, VersionNotFound, IncompleteLocale where that is asked for, or
-        PublishedMeanwhile where another version than `instead_of` is in use.
+        """New notifications use it from now on. Raises TemplateNotFound, VersionNotFound, TemplateArchived, VersionArchived,
+        IncompleteLocale where that is asked for, or PublishedMeanwhile where another version than `instead_of` is in use.
         """
         if self._rules.complete_only:
             self._check_complete(await self.get_version(key))
@@ -303,14 +308,20 @@ class Rendering:
         return results
 
     async def preview(self, key: TemplateKey, version: int, locale: str, variables: bytes, timezone: str = "") -> Rendered:
-        """Exactly what a send would produce; version 0 means the published one, or the latest. Raises what a rendering raises."""
+        """Exactly what a send would produce; version 0 means the published one, or the latest that is not archived. Raises what a rendering
+        raises.
+        """
         template = await self._store.find(_safe(key))
         if template is None:
             raise TemplateNotFound(key.name)
-        number = version or template.published_version or template.latest_version
+        number = version or template.published_version or await self._latest(key)
         if not number:
             raise NothingToPreview(key.name)
         return await self._preview(RenderRequest(VersionKey(*key, number), locale, variables, timezone))
+
+    async def _latest(self, key: TemplateKey) -> int:
+        newest = await self._store.list_versions(key, None, 1)
+        return newest[0].version if newest else 0
 
     async def _preview(self, request: RenderRequest) -> Rendered:
         found = (await self._library.find([request.key])).get(request.key) if "\0" not in request.key.template else None
@@ -341,6 +352,11 @@ def _default_locale(tag: str) -> str:
         return canonical(tag or DEFAULT_LOCALE)
     except UnknownLocale:
         raise InvalidArgument.of("default_locale", "is not a known BCP 47 locale such as en or pt-BR") from None
+
+
+def _shown(*, archived: bool) -> dict[str, str]:
+    """What a page token must agree with; nothing by default, so that tokens of the release before fit."""
+    return {"archived": "yes"} if archived else {}
 
 
 def _caller() -> str:

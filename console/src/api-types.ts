@@ -485,6 +485,8 @@ export interface Template {
   latest_version?: number;
   create_time?: string;
   update_time?: string;
+  archive_time?: string;
+  archived_by?: string;
 }
 
 export interface TemplateActivity {
@@ -507,6 +509,8 @@ export interface TemplateVersion {
   partials?: Record<string, number>;
   created_by?: string;
   note?: string;
+  archive_time?: string;
+  archived_by?: string;
 }
 
 export interface TimelineEntry {

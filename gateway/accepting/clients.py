@@ -114,8 +114,8 @@ class TemplateClient:
         response = await self._stub.BatchDescribeTemplates(request)
         found = {key: _summary_of(key.project, message) for key, message in zip(wanted, response.summaries, strict=True)}
         for key, summary in found.items():
-            # an unpublished template is a negative answer too: its author is about to publish it and try again
-            self._known.learn(key, summary if summary is not None and summary.published_version else None)
+            # an unpublished or archived template is a negative answer too: its author is about to publish it and try again
+            self._known.learn(key, summary if summary is not None and summary.sendable else None)
         return [found[key] for key in keys]
 
 
@@ -226,4 +226,5 @@ def _summary_of(project: str, message: SummaryMessage) -> TemplateSummary | None
         required_variables=tuple(message.required_variables),
         size=TextSize(message.size.limit, message.size.fixed, tuple(message.size.paths)) if message.HasField("size") else None,
         variables_schema=_schema_of(message.variables_schema) if message.variables_schema else None,
+        archived=message.archived,
     )

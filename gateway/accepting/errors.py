@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from gateway.accepting.limits import RateLimit
-from mesh.errors import FieldViolation, InvalidArgument, PermissionDenied, ResourceExhausted, Unavailable
+from mesh.errors import FailedPrecondition, FieldViolation, InvalidArgument, PermissionDenied, ResourceExhausted, Unavailable
 
 _SHOWN = 5
 NO_SUCH_USER = (
@@ -42,6 +42,16 @@ class TemplateNotFound(InvalidArgument):
 
 class TemplateNotPublished(InvalidArgument):
     reason = "TEMPLATE_NOT_PUBLISHED"
+
+
+class TemplateArchived(FailedPrecondition):
+    """The template is out of use."""
+
+    reason = "TEMPLATE_ARCHIVED"
+
+    def __init__(self, name: str) -> None:
+        description = f"is archived; send another template, or restore this one with POST /v1/templates/{name}:restore"
+        super().__init__(f"template: {description}", violations=[FieldViolation("template", description)])
 
 
 class ChannelMismatch(InvalidArgument):

@@ -91,6 +91,12 @@ class TemplateSummary(NamedTuple):
     required_variables: tuple[str, ...]
     size: TextSize | None = None
     variables_schema: JsonSchema | None = None
+    archived: bool = False
+
+    @property
+    def sendable(self) -> bool:
+        """Whether anything is accepted with it."""
+        return bool(self.published_version) and not self.archived
 
 
 _ACCEPTANCE = struct.Struct(">16sBq")

@@ -344,7 +344,7 @@ def check_addressee(to: Addressee) -> Addressee:
 
 
 def check_template(draft: Draft, template: TemplateSummary | None) -> TemplateSummary:
-    """The template, when the draft fits it. Raises InvalidArgument with the field that does not."""
+    """The template, when the draft fits it. Raises InvalidArgument with the field that does not, or TemplateArchived."""
     template = check_published(draft.template, template)
     if template.channel != draft.channel:
         raise errors.ChannelMismatch.of("channel", f"the template is for {template.channel.key}")
@@ -361,9 +361,11 @@ def check_template(draft: Draft, template: TemplateSummary | None) -> TemplateSu
 
 
 def check_published(name: str, template: TemplateSummary | None) -> TemplateSummary:
-    """The template, when it can be sent. Raises InvalidArgument."""
+    """The template, when it can be sent. Raises InvalidArgument, TemplateArchived."""
     if template is None:
         raise errors.TemplateNotFound.of("template", "there is no such template")
+    if template.archived:
+        raise errors.TemplateArchived(name)
     if template.published_version == 0:
         raise errors.TemplateNotPublished.of(
             "template", f"has no published version; publish one with POST /v1/templates/{name}/versions/{{version}}:publish"

@@ -62,7 +62,8 @@ class PartialRepository:
         statement = (
             select(templates.c.name, templates.c.published_version, held.label("revision"))
             .join(template_versions, published)
-            .where(templates.c.project == key.project, templates.c.delete_time.is_(None), template_versions.c.partials.has_key(key.name))
+            .where(templates.c.project == key.project, templates.c.delete_time.is_(None), templates.c.archive_time.is_(None))
+            .where(template_versions.c.partials.has_key(key.name))
         )
         if below is not None:
             statement = statement.where(held < below)

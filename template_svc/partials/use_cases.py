@@ -36,7 +36,7 @@ class PartialStore(Protocol):
         ...
 
     async def uses(self, key: PartialKey, *, below: int | None, limit: int) -> Sequence[PartialUse]:
-        """Published versions that have taken it in, by template; with `below`, in a lower revision."""
+        """Published versions that have taken it in, by template, archived ones left out; with `below`, in a lower revision."""
         ...
 
 

@@ -283,6 +283,20 @@ async def test_a_folder_of_templates_is_pushed_changed_diffed_and_pulled(termina
     assert json.loads(preview.said)["content"]["subject"] == "Hello Ada"
 
 
+async def test_a_template_is_archived_and_restored(terminal: Terminal, tmp_path: Path) -> None:
+    await a_template(terminal, tmp_path, "cli-archive")
+    archived = await terminal.run("templates", "archive", "cli-archive", "--json")
+    assert archived.code == 0, archived.said
+    assert "archived_by" in archived.said
+    assert "cli-archive" not in (await terminal.run("templates", "list", "--limit", "0")).said
+    assert "cli-archive" in (await terminal.run("templates", "list", "--limit", "0", "--archived")).said
+    refused = await terminal.run("templates", "publish", "cli-archive", "1")
+    assert (refused.code, "restore it" in refused.said.replace("\n", " ")) == (1, True), refused.said
+    assert (await terminal.run("templates", "restore", "cli-archive")).code == 0
+    in_use = await terminal.run("templates", "archive", "cli-archive", "--version", "1")
+    assert (in_use.code, "publish another version first" in in_use.said.replace("\n", " ")) == (1, True), in_use.said
+
+
 async def test_a_template_in_mjml_is_translated_with_a_po_file(terminal: Terminal, tmp_path: Path) -> None:
     files = tmp_path / "templates" / "cli-po"
     files.mkdir(parents=True)

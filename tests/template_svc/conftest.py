@@ -8,6 +8,8 @@ from sqlalchemy import event
 
 from mesh.stores.database import Database, open_database
 from mesh.stores.settings import DatabaseSettings
+from template_svc.archiving.repository import ArchiveRepository
+from template_svc.archiving.use_cases import ArchiveStore
 from template_svc.processes.cpu_limit import CpuLimit
 from template_svc.repository import TemplateRepository
 from template_svc.use_cases import TemplateStore
@@ -65,6 +67,12 @@ def store(request: pytest.FixtureRequest) -> TemplateStore:
     """Both, one after the other: what holds for the fake must hold for PostgreSQL."""
     found: TemplateStore = request.getfixturevalue(f"{request.param}_store")
     return found
+
+
+@pytest.fixture
+def archive(request: pytest.FixtureRequest, store: TemplateStore) -> ArchiveStore:
+    """What archives in `store`."""
+    return store if isinstance(store, MemoryTemplates) else ArchiveRepository(request.getfixturevalue("database"))
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Any
 
 from mesh.errors import ServiceError
 from template_svc.contents import check_draft
-from template_svc.errors import PublishedMeanwhile, RenderTooSlow
+from template_svc.errors import PublishedMeanwhile, RenderTooSlow, TemplateArchived, VersionArchived, VersionInUse
 from template_svc.messages import content_to_bytes, variables_from_bytes
 from template_svc.models import (
     NO_MARK,
@@ -107,7 +107,7 @@ class MemoryPartials:
 
 
 class MemoryTemplates:
-    """Implements `use_cases.TemplateStore`. `loads` counts the questions that `load` answered."""
+    """Implements `use_cases.TemplateStore` and `archiving.use_cases.ArchiveStore`. `loads` counts the questions that `load` answered."""
 
     def __init__(self) -> None:
         self._templates: dict[TemplateKey, Template] = {}
@@ -127,9 +127,11 @@ class MemoryTemplates:
     async def find(self, key: TemplateKey) -> Template | None:
         return self._templates.get(key)
 
-    async def list(self, project: str, channel: Channel | None, after: str | None, limit: int) -> Sequence[Template]:
+    async def list(
+        self, project: str, channel: Channel | None, after: str | None, limit: int, *, archived: bool = False
+    ) -> Sequence[Template]:
         keys = [key for key in sorted(self._templates) if key.project == project and (after is None or key.name > after)]
-        found = [self._templates[key] for key in keys]
+        found = [self._templates[key] for key in keys if archived or self._templates[key].archive_time is None]
         return [template for template in found if channel in {None, template.channel}][:limit]
 
     async def delete(self, key: TemplateKey, now: datetime) -> bool:
@@ -143,6 +145,7 @@ class MemoryTemplates:
         current = self._templates.get(template.key)
         if current is None or current.create_time != template.create_time:
             return None
+        self._check_in_use(template.key)
         if publish and instead_of and current.published_version != instead_of:
             raise PublishedMeanwhile(current.published_version)
         number = self._numbers[template.key] = self._numbers.get(template.key, 0) + 1
@@ -160,8 +163,8 @@ class MemoryTemplates:
         version = self._versions.get(key)
         return version and replace(version, published=self._templates[key.of].published_version == key.version)
 
-    async def list_versions(self, key: TemplateKey, before: int | None, limit: int) -> Sequence[TemplateVersion]:
-        known = [version for version in self._versions if version.of == key]
+    async def list_versions(self, key: TemplateKey, before: int | None, limit: int, *, archived: bool = False) -> Sequence[TemplateVersion]:
+        known = [each for each, version in self._versions.items() if each.of == key and (archived or version.archive_time is None)]
         keys = sorted((version for version in known if before is None or version.version < before), reverse=True)
         found = [await self.find_version(key) for key in keys[:limit]]
         return [version for version in found if version is not None]
@@ -177,12 +180,45 @@ class MemoryTemplates:
         if key not in self._versions:
             return None
         before = self._templates[key.of].published_version
+        self._check_in_use(key.of)
+        if self._versions[key].archive_time is not None:
+            raise VersionArchived(key.template, key.version)
         if instead_of and before != instead_of:
             raise PublishedMeanwhile(before)
         if before != key.version:
             self._record(key, before, now, mark)
         self._templates[key.of] = replace(self._templates[key.of], published_version=key.version, update_time=now)
         return self._templates[key.of]
+
+    def _check_in_use(self, key: TemplateKey) -> None:
+        if self._templates[key].archive_time is not None:
+            raise TemplateArchived(key.name)
+
+    async def archive(self, key: TemplateKey, now: datetime, by: str) -> Template | None:
+        template = self._templates.get(key)
+        if template is not None and template.archive_time is None:
+            template = self._templates[key] = replace(template, archive_time=now, archived_by=by, update_time=now)
+        return template
+
+    async def restore(self, key: TemplateKey, now: datetime) -> Template | None:
+        template = self._templates.get(key)
+        if template is not None and template.archive_time is not None:
+            template = self._templates[key] = replace(template, archive_time=None, archived_by="", update_time=now)
+        return template
+
+    async def archive_version(self, key: VersionKey, now: datetime, by: str) -> TemplateVersion | None:
+        version = await self.find_version(key)
+        if version is not None and version.published:
+            raise VersionInUse(key.version)
+        if version is not None and version.archive_time is None:
+            version = self._versions[key] = replace(version, archive_time=now, archived_by=by)
+        return version
+
+    async def restore_version(self, key: VersionKey) -> TemplateVersion | None:
+        version = await self.find_version(key)
+        if version is not None:
+            version = self._versions[key] = replace(version, archive_time=None, archived_by="")
+        return version
 
     async def load(self, keys: Sequence[VersionKey]) -> Mapping[VersionKey, StoredVersion]:
         self.loads += 1

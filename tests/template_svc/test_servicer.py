@@ -20,7 +20,7 @@ from mesh.process.health import HealthMonitor
 from mesh.rpc.identity import Authenticator, ServiceIdentity
 from mesh.rpc.server import serve_grpc
 from mesh.testing import SECRET, FakeCredentials, grpc_settings, operator_metadata, service_metadata
-from template_svc.app import wire
+from template_svc.app import Stores, wire
 from tests.template_svc.fakes import InlineProcesses, MemoryPartials, MemoryTemplates
 
 # The generated stubs' types follow the kind of channel, which a fixture's signature can't.
@@ -38,9 +38,9 @@ def variables(**values: Any) -> Struct:
 @pytest.fixture
 async def channel(processes: InlineProcesses) -> AsyncIterator[grpc.aio.Channel]:
     """A channel to a served template_svc with an empty store."""
-    dispatcher = wire(
-        MemoryTemplates(), MemoryPartials(), Authenticator(FakeCredentials(), ServiceIdentity("template_svc", SECRET)), processes
-    )
+    store = MemoryTemplates()
+    stores = Stores(store, MemoryPartials(), store)
+    dispatcher = wire(stores, Authenticator(FakeCredentials(), ServiceIdentity("template_svc", SECRET)), processes)
     async with (
         serve_grpc(dispatcher, grpc_settings(), HealthMonitor([]), grace_s=1) as port,
         grpc.aio.insecure_channel(f"127.0.0.1:{port}") as opened,

@@ -125,6 +125,22 @@ CREATE_TEMPLATE = Call("/clarion.template.v1.TemplateService/CreateTemplate", "P
 GET_TEMPLATE = Call("/clarion.template.v1.TemplateService/GetTemplate", "GET", "/v1/templates/{name}", answer="template", idempotent=True)
 LIST_TEMPLATES = Call("/clarion.template.v1.TemplateService/ListTemplates", "GET", "/v1/templates", idempotent=True)
 DELETE_TEMPLATE = Call("/clarion.template.v1.TemplateService/DeleteTemplate", "DELETE", "/v1/templates/{name}", idempotent=True)
+ARCHIVE_TEMPLATE = Call(
+    "/clarion.template.v1.TemplateService/ArchiveTemplate",
+    "POST",
+    "/v1/templates/{name}:archive",
+    body="*",
+    answer="template",
+    idempotent=True,
+)
+RESTORE_TEMPLATE = Call(
+    "/clarion.template.v1.TemplateService/RestoreTemplate",
+    "POST",
+    "/v1/templates/{name}:restore",
+    body="*",
+    answer="template",
+    idempotent=True,
+)
 CREATE_VERSION = Call(
     "/clarion.template.v1.TemplateService/CreateVersion", "POST", "/v1/templates/{name}/versions", body="*", answer="version"
 )
@@ -138,6 +154,22 @@ PUBLISH_VERSION = Call(
     "/v1/templates/{name}/versions/{version}:publish",
     body="*",
     answer="template",
+    idempotent=True,
+)
+ARCHIVE_VERSION = Call(
+    "/clarion.template.v1.TemplateService/ArchiveVersion",
+    "POST",
+    "/v1/templates/{name}/versions/{version}:archive",
+    body="*",
+    answer="version",
+    idempotent=True,
+)
+RESTORE_VERSION = Call(
+    "/clarion.template.v1.TemplateService/RestoreVersion",
+    "POST",
+    "/v1/templates/{name}/versions/{version}:restore",
+    body="*",
+    answer="version",
     idempotent=True,
 )
 LIST_PUBLICATIONS = Call(

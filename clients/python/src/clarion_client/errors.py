@@ -129,6 +129,10 @@ class TooLateToCancel(FailedPrecondition):
     """TOO_LATE_TO_CANCEL: an attempt is under way or has ended."""
 
 
+class TemplateArchived(FailedPrecondition):
+    """TEMPLATE_ARCHIVED: the template is out of use until it is restored."""
+
+
 class RateLimited(ClarionError):
     """A limit was met; `retry_after_s` says when there is quota again."""
 
@@ -153,6 +157,7 @@ _BY_REASON: dict[str, type[ClarionError]] = {
     "TEMPLATE_EXISTS": TemplateExists,
     "IDEMPOTENCY_IN_PROGRESS": IdempotencyInProgress,
     "TOO_LATE_TO_CANCEL": TooLateToCancel,
+    "TEMPLATE_ARCHIVED": TemplateArchived,
 }
 # google.rpc.Code to the class of its kind.
 _BY_CODE: dict[int, type[ClarionError]] = {

@@ -1735,6 +1735,10 @@ class Template:
     """When the template was created. Output only."""
     update_time: datetime | None = stored(default=None, metadata={"read": v.time})
     """When the template was last changed or published. Output only."""
+    archive_time: datetime | None = stored(default=None, metadata={"read": v.time})
+    """Since when it is archived; absent while it is in use. Output only."""
+    archived_by: str = stored(default="", metadata={"read": v.same})
+    """Who archived it, such as "user:01968b5e-…"; empty while it is in use. Output only."""
 
 
 @dataclass(frozen=True)
@@ -1783,6 +1787,10 @@ class TemplateVersion:
     """Who made it, such as "user:01968b5e-…" or "api_key:01968b5e-…"; empty for one that was made before this was kept. Output only."""
     note: str = stored(default="", metadata={"read": v.same})
     """Why, in the author's words. Output only."""
+    archive_time: datetime | None = stored(default=None, metadata={"read": v.time})
+    """Since when it is archived; absent while it can be published. Output only."""
+    archived_by: str = stored(default="", metadata={"read": v.same})
+    """Who archived it. Output only."""
 
 
 @dataclass(frozen=True)

@@ -791,15 +791,25 @@ class Templates(Resource):
         return self._unary(api.GET_TEMPLATE, v.body_of(name=name), lambda answer: v.decode(Template, answer), timeout_s)
 
     def list(
-        self, *, channel: Channel | str | None = None, page_size: int | None = None, timeout_s: float | None = None
+        self,
+        *,
+        channel: Channel | str | None = None,
+        page_size: int | None = None,
+        show_archived: bool | None = None,
+        timeout_s: float | None = None,
     ) -> Pager[Template]:
         """Reads a page of templates by name.
 
         channel: Only those of this channel; unspecified means all.
         page_size: Most entries of a page, 1 to 200. 0 means 50.
+        show_archived: True lists archived templates, too.
         """
         return self._pages(
-            api.LIST_TEMPLATES, v.body_of(channel=channel, page_size=page_size), "templates", v.message(lambda: Template), timeout_s
+            api.LIST_TEMPLATES,
+            v.body_of(channel=channel, page_size=page_size, show_archived=show_archived),
+            "templates",
+            v.message(lambda: Template),
+            timeout_s,
         )
 
     def delete(self, name: str, *, timeout_s: float | None = None) -> None:
@@ -808,6 +818,22 @@ class Templates(Resource):
         name: The template's name.
         """
         self._unary(api.DELETE_TEMPLATE, v.body_of(name=name), lambda answer: None, timeout_s)
+
+    def archive(self, name: str, *, timeout_s: float | None = None) -> Template:
+        """Takes a template out of use: it is not listed and not sent (FAILED_PRECONDITION with TEMPLATE_ARCHIVED), and gets no
+        versions, until it is restored. Notifications that were accepted before are delivered. Archiving it once more changes
+        nothing.
+
+        name: The template's name.
+        """
+        return self._unary(api.ARCHIVE_TEMPLATE, v.body_of(name=name), lambda answer: v.decode(Template, answer), timeout_s)
+
+    def restore(self, name: str, *, timeout_s: float | None = None) -> Template:
+        """Takes an archived template into use again, as it was.
+
+        name: The template's name.
+        """
+        return self._unary(api.RESTORE_TEMPLATE, v.body_of(name=name), lambda answer: v.decode(Template, answer), timeout_s)
 
     def create_version(
         self,
@@ -852,14 +878,21 @@ class Templates(Resource):
             api.GET_VERSION, v.body_of(name=name, version=version), lambda answer: v.decode(TemplateVersion, answer), timeout_s
         )
 
-    def list_versions(self, name: str, *, page_size: int | None = None, timeout_s: float | None = None) -> Pager[TemplateVersion]:
+    def list_versions(
+        self, name: str, *, page_size: int | None = None, show_archived: bool | None = None, timeout_s: float | None = None
+    ) -> Pager[TemplateVersion]:
         """Reads a page of a template's versions, newest first.
 
         name: The template's name.
         page_size: Most entries of a page, 1 to 50. 0 means 10.
+        show_archived: True lists archived versions, too.
         """
         return self._pages(
-            api.LIST_VERSIONS, v.body_of(name=name, page_size=page_size), "versions", v.message(lambda: TemplateVersion), timeout_s
+            api.LIST_VERSIONS,
+            v.body_of(name=name, page_size=page_size, show_archived=show_archived),
+            "versions",
+            v.message(lambda: TemplateVersion),
+            timeout_s,
         )
 
     def publish_version(
@@ -878,6 +911,27 @@ class Templates(Resource):
             v.body_of(name=name, version=version, note=note, previous_version=previous_version),
             lambda answer: v.decode(Template, answer),
             timeout_s,
+        )
+
+    def archive_version(self, name: str, version: int, *, timeout_s: float | None = None) -> TemplateVersion:
+        """Takes a version out of the list, and keeps it from being published, until it is restored. The published one can't be
+        archived: FAILED_PRECONDITION with VERSION_IN_USE.
+
+        name: The template's name.
+        version: The version's number.
+        """
+        return self._unary(
+            api.ARCHIVE_VERSION, v.body_of(name=name, version=version), lambda answer: v.decode(TemplateVersion, answer), timeout_s
+        )
+
+    def restore_version(self, name: str, version: int, *, timeout_s: float | None = None) -> TemplateVersion:
+        """Makes an archived version one that can be published again.
+
+        name: The template's name.
+        version: The version's number.
+        """
+        return self._unary(
+            api.RESTORE_VERSION, v.body_of(name=name, version=version), lambda answer: v.decode(TemplateVersion, answer), timeout_s
         )
 
     def list_publications(self, name: str, *, page_size: int | None = None, timeout_s: float | None = None) -> Pager[Publication]:
@@ -917,7 +971,7 @@ class Templates(Resource):
         """Renders a version exactly as a send would.
 
         name: The template's name.
-        version: The version; 0 means the published one, or the latest when none is.
+        version: The version; 0 means the published one, or the latest that is not archived when none is.
         locale: The person's locale; the template's default when empty.
         variables: Values of the template's variables; the examples of the version's `variables_schema` when there are none.
         timezone: The person's IANA time zone, such as "Europe/Paris", which times are written in; UTC when empty.

@@ -235,6 +235,7 @@ class TemplateSummary(_message.Message):
     LOCALES_FIELD_NUMBER: _builtins.int
     SIZE_FIELD_NUMBER: _builtins.int
     VARIABLES_SCHEMA_FIELD_NUMBER: _builtins.int
+    ARCHIVED_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The template's name."""
     exists: _builtins.bool
@@ -251,6 +252,8 @@ class TemplateSummary(_message.Message):
     """The published version; 0 when none is."""
     variables_schema: _builtins.str
     """JSON Schema of the published version's variables, as JSON; empty for none."""
+    archived: _builtins.bool
+    """True for a template that is archived: nothing is accepted with it."""
     @_builtins.property
     def required_variables(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Variables that every notification must give."""
@@ -277,10 +280,11 @@ class TemplateSummary(_message.Message):
         locales: _abc.Iterable[_builtins.str] | None = ...,
         size: Global___TextSize | None = ...,
         variables_schema: _builtins.str = ...,
+        archived: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["size", b"size"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "channel", b"channel", "exists", b"exists", "locales", b"locales", "mandatory", b"mandatory", "name", b"name", "on_unknown", b"on_unknown", "published_version", b"published_version", "required_variables", b"required_variables", "size", b"size", "variables_schema", b"variables_schema"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["archived", b"archived", "category", b"category", "channel", b"channel", "exists", b"exists", "locales", b"locales", "mandatory", b"mandatory", "name", b"name", "on_unknown", b"on_unknown", "published_version", b"published_version", "required_variables", b"required_variables", "size", b"size", "variables_schema", b"variables_schema"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

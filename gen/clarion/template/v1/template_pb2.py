@@ -29,7 +29,7 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"clarion/template/v1/template.proto\x12\x13\x63larion.template.v1\x1a clarion/channel/v1/channel.proto\x1a clarion/options/v1/options.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf9\x02\n\x08Template\x12\x0c\n\x04name\x18\x01 \x01(\t\x12,\n\x07\x63hannel\x18\x02 \x01(\x0e\x32\x1b.clarion.channel.v1.Channel\x12\x10\n\x08\x63\x61tegory\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12\x11\n\tmandatory\x18\x05 \x01(\x08\x12\x32\n\non_unknown\x18\x06 \x01(\x0e\x32\x1e.clarion.template.v1.OnUnknown\x12\x16\n\x0e\x64\x65\x66\x61ult_locale\x18\x07 \x01(\t\x12\x1f\n\x11published_version\x18\x08 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x1c\n\x0elatest_version\x18\t \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0bupdate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\"\x9b\x03\n\x07\x43ontent\x12\x18\n\x07subject\x18\x01 \x01(\tB\x07\xba\xbb\x18\x03\x10\xe8\x07\x12\x16\n\x04html\x18\x02 \x01(\tB\x08\xba\xbb\x18\x04\x10\xc0\x9a\x0c\x12\x16\n\x04text\x18\x03 \x01(\tB\x08\xba\xbb\x18\x04\x10\xc0\x9a\x0c\x12\x16\n\x05title\x18\x04 \x01(\tB\x07\xba\xbb\x18\x03\x10\xe8\x07\x12\x15\n\x04\x62ody\x18\x05 \x01(\tB\x07\xba\xbb\x18\x03\x10\xa0\x1f\x12?\n\x04\x64\x61ta\x18\x06 \x03(\x0b\x32&.clarion.template.v1.Content.DataEntryB\t\xba\xbb\x18\x05\x10\xd0\x0f(2\x12\x16\n\x05image\x18\x07 \x01(\tB\x07\xba\xbb\x18\x03\x10\xd0\x0f\x12(\n\x07\x61ndroid\x18\x08 \x01(\x0b\x32\x17.google.protobuf.Struct\x12%\n\x04\x61pns\x18\t \x01(\x0b\x32\x17.google.protobuf.Struct\x12(\n\x07webpush\x18\n \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x16\n\x04mjml\x18\x0b \x01(\tB\x08\xba\xbb\x18\x04\x10\xc0\x9a\x0c\x1a+\n\tDataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"g\n\x0cLocaleReport\x12\x0e\n\x06locale\x18\x01 \x01(\t\x12\x10\n\x08messages\x18\x02 \x01(\x05\x12\x1b\n\x13translated_messages\x18\x03 \x01(\x05\x12\x18\n\x10unused_variables\x18\x04 \x03(\t\"\x8c\x06\n\x0fTemplateVersion\x12\x16\n\x08template\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x15\n\x07version\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x44\n\x08\x63ontents\x18\x03 \x03(\x0b\x32\x32.clarion.template.v1.TemplateVersion.ContentsEntry\x12 \n\x12required_variables\x18\x04 \x03(\tB\x04\xe2\x41\x01\x03\x12\x17\n\tpublished\x18\x05 \x01(\x08\x42\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x38\n\x07locales\x18\x07 \x03(\x0b\x32!.clarion.template.v1.LocaleReportB\x04\xe2\x41\x01\x03\x12\x44\n\x08\x63\x61talogs\x18\x08 \x03(\x0b\x32\x32.clarion.template.v1.TemplateVersion.CatalogsEntry\x12\x34\n\x08\x66indings\x18\t \x03(\x0b\x32\x1c.clarion.template.v1.FindingB\x04\xe2\x41\x01\x03\x12\x31\n\x10variables_schema\x18\n \x01(\x0b\x32\x17.google.protobuf.Struct\x12J\n\x08partials\x18\x0b \x03(\x0b\x32\x32.clarion.template.v1.TemplateVersion.PartialsEntryB\x04\xe2\x41\x01\x03\x12\x18\n\ncreated_by\x18\x0c \x01(\tB\x04\xe2\x41\x01\x03\x12\x12\n\x04note\x18\r \x01(\tB\x04\xe2\x41\x01\x03\x1aM\n\rContentsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12+\n\x05value\x18\x02 \x01(\x0b\x32\x1c.clarion.template.v1.Content:\x02\x38\x01\x1a/\n\rCatalogsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a/\n\rPartialsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x05:\x02\x38\x01\"\x8e\x01\n\x0bPublication\x12\x0f\n\x07version\x18\x01 \x01(\x05\x12\x30\n\x0cpublish_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cpublished_by\x18\x03 \x01(\t\x12\x0c\n\x04note\x18\x04 \x01(\t\x12\x18\n\x10previous_version\x18\x05 \x01(\x05\"I\n\x07\x46inding\x12\x0c\n\x04rule\x18\x01 \x01(\t\x12\r\n\x05\x66ield\x18\x02 \x01(\t\x12\x0c\n\x04line\x18\x03 \x01(\x05\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t*S\n\tOnUnknown\x12\x1a\n\x16ON_UNKNOWN_UNSPECIFIED\x10\x00\x12\x15\n\x11ON_UNKNOWN_RESEND\x10\x01\x12\x13\n\x0fON_UNKNOWN_HOLD\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"clarion/template/v1/template.proto\x12\x13\x63larion.template.v1\x1a clarion/channel/v1/channel.proto\x1a clarion/options/v1/options.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xcc\x03\n\x08Template\x12\x0c\n\x04name\x18\x01 \x01(\t\x12,\n\x07\x63hannel\x18\x02 \x01(\x0e\x32\x1b.clarion.channel.v1.Channel\x12\x10\n\x08\x63\x61tegory\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12\x11\n\tmandatory\x18\x05 \x01(\x08\x12\x32\n\non_unknown\x18\x06 \x01(\x0e\x32\x1e.clarion.template.v1.OnUnknown\x12\x16\n\x0e\x64\x65\x66\x61ult_locale\x18\x07 \x01(\t\x12\x1f\n\x11published_version\x18\x08 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x1c\n\x0elatest_version\x18\t \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0bupdate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x36\n\x0c\x61rchive_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x19\n\x0b\x61rchived_by\x18\r \x01(\tB\x04\xe2\x41\x01\x03\"\x9b\x03\n\x07\x43ontent\x12\x18\n\x07subject\x18\x01 \x01(\tB\x07\xba\xbb\x18\x03\x10\xe8\x07\x12\x16\n\x04html\x18\x02 \x01(\tB\x08\xba\xbb\x18\x04\x10\xc0\x9a\x0c\x12\x16\n\x04text\x18\x03 \x01(\tB\x08\xba\xbb\x18\x04\x10\xc0\x9a\x0c\x12\x16\n\x05title\x18\x04 \x01(\tB\x07\xba\xbb\x18\x03\x10\xe8\x07\x12\x15\n\x04\x62ody\x18\x05 \x01(\tB\x07\xba\xbb\x18\x03\x10\xa0\x1f\x12?\n\x04\x64\x61ta\x18\x06 \x03(\x0b\x32&.clarion.template.v1.Content.DataEntryB\t\xba\xbb\x18\x05\x10\xd0\x0f(2\x12\x16\n\x05image\x18\x07 \x01(\tB\x07\xba\xbb\x18\x03\x10\xd0\x0f\x12(\n\x07\x61ndroid\x18\x08 \x01(\x0b\x32\x17.google.protobuf.Struct\x12%\n\x04\x61pns\x18\t \x01(\x0b\x32\x17.google.protobuf.Struct\x12(\n\x07webpush\x18\n \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x16\n\x04mjml\x18\x0b \x01(\tB\x08\xba\xbb\x18\x04\x10\xc0\x9a\x0c\x1a+\n\tDataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"g\n\x0cLocaleReport\x12\x0e\n\x06locale\x18\x01 \x01(\t\x12\x10\n\x08messages\x18\x02 \x01(\x05\x12\x1b\n\x13translated_messages\x18\x03 \x01(\x05\x12\x18\n\x10unused_variables\x18\x04 \x03(\t\"\xdf\x06\n\x0fTemplateVersion\x12\x16\n\x08template\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x15\n\x07version\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x44\n\x08\x63ontents\x18\x03 \x03(\x0b\x32\x32.clarion.template.v1.TemplateVersion.ContentsEntry\x12 \n\x12required_variables\x18\x04 \x03(\tB\x04\xe2\x41\x01\x03\x12\x17\n\tpublished\x18\x05 \x01(\x08\x42\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x38\n\x07locales\x18\x07 \x03(\x0b\x32!.clarion.template.v1.LocaleReportB\x04\xe2\x41\x01\x03\x12\x44\n\x08\x63\x61talogs\x18\x08 \x03(\x0b\x32\x32.clarion.template.v1.TemplateVersion.CatalogsEntry\x12\x34\n\x08\x66indings\x18\t \x03(\x0b\x32\x1c.clarion.template.v1.FindingB\x04\xe2\x41\x01\x03\x12\x31\n\x10variables_schema\x18\n \x01(\x0b\x32\x17.google.protobuf.Struct\x12J\n\x08partials\x18\x0b \x03(\x0b\x32\x32.clarion.template.v1.TemplateVersion.PartialsEntryB\x04\xe2\x41\x01\x03\x12\x18\n\ncreated_by\x18\x0c \x01(\tB\x04\xe2\x41\x01\x03\x12\x12\n\x04note\x18\r \x01(\tB\x04\xe2\x41\x01\x03\x12\x36\n\x0c\x61rchive_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x19\n\x0b\x61rchived_by\x18\x0f \x01(\tB\x04\xe2\x41\x01\x03\x1aM\n\rContentsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12+\n\x05value\x18\x02 \x01(\x0b\x32\x1c.clarion.template.v1.Content:\x02\x38\x01\x1a/\n\rCatalogsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a/\n\rPartialsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x05:\x02\x38\x01\"\x8e\x01\n\x0bPublication\x12\x0f\n\x07version\x18\x01 \x01(\x05\x12\x30\n\x0cpublish_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cpublished_by\x18\x03 \x01(\t\x12\x0c\n\x04note\x18\x04 \x01(\t\x12\x18\n\x10previous_version\x18\x05 \x01(\x05\"I\n\x07\x46inding\x12\x0c\n\x04rule\x18\x01 \x01(\t\x12\r\n\x05\x66ield\x18\x02 \x01(\t\x12\x0c\n\x04line\x18\x03 \x01(\x05\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t*S\n\tOnUnknown\x12\x1a\n\x16ON_UNKNOWN_UNSPECIFIED\x10\x00\x12\x15\n\x11ON_UNKNOWN_RESEND\x10\x01\x12\x13\n\x0fON_UNKNOWN_HOLD\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,6 +44,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TEMPLATE'].fields_by_name['create_time']._serialized_options = b'\342A\001\003'
   _globals['_TEMPLATE'].fields_by_name['update_time']._loaded_options = None
   _globals['_TEMPLATE'].fields_by_name['update_time']._serialized_options = b'\342A\001\003'
+  _globals['_TEMPLATE'].fields_by_name['archive_time']._loaded_options = None
+  _globals['_TEMPLATE'].fields_by_name['archive_time']._serialized_options = b'\342A\001\003'
+  _globals['_TEMPLATE'].fields_by_name['archived_by']._loaded_options = None
+  _globals['_TEMPLATE'].fields_by_name['archived_by']._serialized_options = b'\342A\001\003'
   _globals['_CONTENT_DATAENTRY']._loaded_options = None
   _globals['_CONTENT_DATAENTRY']._serialized_options = b'8\001'
   _globals['_CONTENT'].fields_by_name['subject']._loaded_options = None
@@ -88,26 +92,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TEMPLATEVERSION'].fields_by_name['created_by']._serialized_options = b'\342A\001\003'
   _globals['_TEMPLATEVERSION'].fields_by_name['note']._loaded_options = None
   _globals['_TEMPLATEVERSION'].fields_by_name['note']._serialized_options = b'\342A\001\003'
-  _globals['_ONUNKNOWN']._serialized_start=2125
-  _globals['_ONUNKNOWN']._serialized_end=2208
+  _globals['_TEMPLATEVERSION'].fields_by_name['archive_time']._loaded_options = None
+  _globals['_TEMPLATEVERSION'].fields_by_name['archive_time']._serialized_options = b'\342A\001\003'
+  _globals['_TEMPLATEVERSION'].fields_by_name['archived_by']._loaded_options = None
+  _globals['_TEMPLATEVERSION'].fields_by_name['archived_by']._serialized_options = b'\342A\001\003'
+  _globals['_ONUNKNOWN']._serialized_start=2291
+  _globals['_ONUNKNOWN']._serialized_end=2374
   _globals['_TEMPLATE']._serialized_start=224
-  _globals['_TEMPLATE']._serialized_end=601
-  _globals['_CONTENT']._serialized_start=604
-  _globals['_CONTENT']._serialized_end=1015
-  _globals['_CONTENT_DATAENTRY']._serialized_start=972
-  _globals['_CONTENT_DATAENTRY']._serialized_end=1015
-  _globals['_LOCALEREPORT']._serialized_start=1017
-  _globals['_LOCALEREPORT']._serialized_end=1120
-  _globals['_TEMPLATEVERSION']._serialized_start=1123
-  _globals['_TEMPLATEVERSION']._serialized_end=1903
-  _globals['_TEMPLATEVERSION_CONTENTSENTRY']._serialized_start=1728
-  _globals['_TEMPLATEVERSION_CONTENTSENTRY']._serialized_end=1805
-  _globals['_TEMPLATEVERSION_CATALOGSENTRY']._serialized_start=1807
-  _globals['_TEMPLATEVERSION_CATALOGSENTRY']._serialized_end=1854
-  _globals['_TEMPLATEVERSION_PARTIALSENTRY']._serialized_start=1856
-  _globals['_TEMPLATEVERSION_PARTIALSENTRY']._serialized_end=1903
-  _globals['_PUBLICATION']._serialized_start=1906
-  _globals['_PUBLICATION']._serialized_end=2048
-  _globals['_FINDING']._serialized_start=2050
-  _globals['_FINDING']._serialized_end=2123
+  _globals['_TEMPLATE']._serialized_end=684
+  _globals['_CONTENT']._serialized_start=687
+  _globals['_CONTENT']._serialized_end=1098
+  _globals['_CONTENT_DATAENTRY']._serialized_start=1055
+  _globals['_CONTENT_DATAENTRY']._serialized_end=1098
+  _globals['_LOCALEREPORT']._serialized_start=1100
+  _globals['_LOCALEREPORT']._serialized_end=1203
+  _globals['_TEMPLATEVERSION']._serialized_start=1206
+  _globals['_TEMPLATEVERSION']._serialized_end=2069
+  _globals['_TEMPLATEVERSION_CONTENTSENTRY']._serialized_start=1894
+  _globals['_TEMPLATEVERSION_CONTENTSENTRY']._serialized_end=1971
+  _globals['_TEMPLATEVERSION_CATALOGSENTRY']._serialized_start=1973
+  _globals['_TEMPLATEVERSION_CATALOGSENTRY']._serialized_end=2020
+  _globals['_TEMPLATEVERSION_PARTIALSENTRY']._serialized_start=2022
+  _globals['_TEMPLATEVERSION_PARTIALSENTRY']._serialized_end=2069
+  _globals['_PUBLICATION']._serialized_start=2072
+  _globals['_PUBLICATION']._serialized_end=2214
+  _globals['_FINDING']._serialized_start=2216
+  _globals['_FINDING']._serialized_end=2289
 # @@protoc_insertion_point(module_scope)

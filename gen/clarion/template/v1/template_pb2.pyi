@@ -63,6 +63,8 @@ class Template(_message.Message):
     LATEST_VERSION_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    ARCHIVE_TIME_FIELD_NUMBER: _builtins.int
+    ARCHIVED_BY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name, unique, 1 to 64 characters."""
     channel: _channel_pb2.Channel.ValueType
@@ -81,6 +83,8 @@ class Template(_message.Message):
     """The version that new notifications use; 0 before the first is published. Output only."""
     latest_version: _builtins.int
     """The newest version; 0 before the first is made. Output only."""
+    archived_by: _builtins.str
+    """Who archived it, such as "user:01968b5e-…"; empty while it is in use. Output only."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When the template was created. Output only."""
@@ -88,6 +92,10 @@ class Template(_message.Message):
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """When the template was last changed or published. Output only."""
+
+    @_builtins.property
+    def archive_time(self) -> _timestamp_pb2.Timestamp:
+        """Since when it is archived; absent while it is in use. Output only."""
 
     def __init__(
         self,
@@ -103,10 +111,12 @@ class Template(_message.Message):
         latest_version: _builtins.int = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        archive_time: _timestamp_pb2.Timestamp | None = ...,
+        archived_by: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["archive_time", b"archive_time", "create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "channel", b"channel", "create_time", b"create_time", "default_locale", b"default_locale", "description", b"description", "latest_version", b"latest_version", "mandatory", b"mandatory", "name", b"name", "on_unknown", b"on_unknown", "published_version", b"published_version", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["archive_time", b"archive_time", "archived_by", b"archived_by", "category", b"category", "channel", b"channel", "create_time", b"create_time", "default_locale", b"default_locale", "description", b"description", "latest_version", b"latest_version", "mandatory", b"mandatory", "name", b"name", "on_unknown", b"on_unknown", "published_version", b"published_version", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -327,6 +337,8 @@ class TemplateVersion(_message.Message):
     PARTIALS_FIELD_NUMBER: _builtins.int
     CREATED_BY_FIELD_NUMBER: _builtins.int
     NOTE_FIELD_NUMBER: _builtins.int
+    ARCHIVE_TIME_FIELD_NUMBER: _builtins.int
+    ARCHIVED_BY_FIELD_NUMBER: _builtins.int
     template: _builtins.str
     """The template's name."""
     version: _builtins.int
@@ -339,6 +351,8 @@ class TemplateVersion(_message.Message):
     """Who made it, such as "user:01968b5e-…" or "api_key:01968b5e-…"; empty for one that was made before this was kept. Output only."""
     note: _builtins.str
     """Why, in the author's words. Output only."""
+    archived_by: _builtins.str
+    """Who archived it. Output only."""
     @_builtins.property
     def contents(self) -> _containers.MessageMap[_builtins.str, Global___Content]:
         """Contents by BCP 47 locale, in its canonical spelling: "pt_br" is kept as "pt-BR"."""
@@ -373,6 +387,10 @@ class TemplateVersion(_message.Message):
     def partials(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """Partials that the version has taken in, each with its revision. Output only."""
 
+    @_builtins.property
+    def archive_time(self) -> _timestamp_pb2.Timestamp:
+        """Since when it is archived; absent while it can be published. Output only."""
+
     def __init__(
         self,
         *,
@@ -389,10 +407,12 @@ class TemplateVersion(_message.Message):
         partials: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
         created_by: _builtins.str = ...,
         note: _builtins.str = ...,
+        archive_time: _timestamp_pb2.Timestamp | None = ...,
+        archived_by: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "variables_schema", b"variables_schema"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["archive_time", b"archive_time", "create_time", b"create_time", "variables_schema", b"variables_schema"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["catalogs", b"catalogs", "contents", b"contents", "create_time", b"create_time", "created_by", b"created_by", "findings", b"findings", "locales", b"locales", "note", b"note", "partials", b"partials", "published", b"published", "required_variables", b"required_variables", "template", b"template", "variables_schema", b"variables_schema", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["archive_time", b"archive_time", "archived_by", b"archived_by", "catalogs", b"catalogs", "contents", b"contents", "create_time", b"create_time", "created_by", b"created_by", "findings", b"findings", "locales", b"locales", "note", b"note", "partials", b"partials", "published", b"published", "required_variables", b"required_variables", "template", b"template", "variables_schema", b"variables_schema", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -55,6 +55,16 @@ class TemplateServiceStub(object):
                 request_serializer=clarion_dot_template_dot_v1_dot_template__service__pb2.DeleteTemplateRequest.SerializeToString,
                 response_deserializer=clarion_dot_template_dot_v1_dot_template__service__pb2.DeleteTemplateResponse.FromString,
                 _registered_method=True)
+        self.ArchiveTemplate = channel.unary_unary(
+                '/clarion.template.v1.TemplateService/ArchiveTemplate',
+                request_serializer=clarion_dot_template_dot_v1_dot_template__service__pb2.ArchiveTemplateRequest.SerializeToString,
+                response_deserializer=clarion_dot_template_dot_v1_dot_template__service__pb2.ArchiveTemplateResponse.FromString,
+                _registered_method=True)
+        self.RestoreTemplate = channel.unary_unary(
+                '/clarion.template.v1.TemplateService/RestoreTemplate',
+                request_serializer=clarion_dot_template_dot_v1_dot_template__service__pb2.RestoreTemplateRequest.SerializeToString,
+                response_deserializer=clarion_dot_template_dot_v1_dot_template__service__pb2.RestoreTemplateResponse.FromString,
+                _registered_method=True)
         self.CreateVersion = channel.unary_unary(
                 '/clarion.template.v1.TemplateService/CreateVersion',
                 request_serializer=clarion_dot_template_dot_v1_dot_template__service__pb2.CreateVersionRequest.SerializeToString,
@@ -74,6 +84,16 @@ class TemplateServiceStub(object):
                 '/clarion.template.v1.TemplateService/PublishVersion',
                 request_serializer=clarion_dot_template_dot_v1_dot_template__service__pb2.PublishVersionRequest.SerializeToString,
                 response_deserializer=clarion_dot_template_dot_v1_dot_template__service__pb2.PublishVersionResponse.FromString,
+                _registered_method=True)
+        self.ArchiveVersion = channel.unary_unary(
+                '/clarion.template.v1.TemplateService/ArchiveVersion',
+                request_serializer=clarion_dot_template_dot_v1_dot_template__service__pb2.ArchiveVersionRequest.SerializeToString,
+                response_deserializer=clarion_dot_template_dot_v1_dot_template__service__pb2.ArchiveVersionResponse.FromString,
+                _registered_method=True)
+        self.RestoreVersion = channel.unary_unary(
+                '/clarion.template.v1.TemplateService/RestoreVersion',
+                request_serializer=clarion_dot_template_dot_v1_dot_template__service__pb2.RestoreVersionRequest.SerializeToString,
+                response_deserializer=clarion_dot_template_dot_v1_dot_template__service__pb2.RestoreVersionResponse.FromString,
                 _registered_method=True)
         self.ListPublications = channel.unary_unary(
                 '/clarion.template.v1.TemplateService/ListPublications',
@@ -129,6 +149,21 @@ class TemplateServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ArchiveTemplate(self, request, context):
+        """ArchiveTemplate takes a template out of use: it is not listed and not sent (FAILED_PRECONDITION with TEMPLATE_ARCHIVED), and gets no
+        versions, until it is restored. Notifications that were accepted before are delivered. Archiving it once more changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RestoreTemplate(self, request, context):
+        """RestoreTemplate takes an archived template into use again, as it was.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CreateVersion(self, request, context):
         """CreateVersion adds a version, after checking that every content compiles. It is not used until it is published.
         """
@@ -152,6 +187,21 @@ class TemplateServiceServicer(object):
 
     def PublishVersion(self, request, context):
         """PublishVersion makes new notifications use the version; an older one rolls back.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ArchiveVersion(self, request, context):
+        """ArchiveVersion takes a version out of the list, and keeps it from being published, until it is restored. The published one can't be
+        archived: FAILED_PRECONDITION with VERSION_IN_USE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RestoreVersion(self, request, context):
+        """RestoreVersion makes an archived version one that can be published again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -208,6 +258,16 @@ def add_TemplateServiceServicer_to_server(servicer, server):
                     request_deserializer=clarion_dot_template_dot_v1_dot_template__service__pb2.DeleteTemplateRequest.FromString,
                     response_serializer=clarion_dot_template_dot_v1_dot_template__service__pb2.DeleteTemplateResponse.SerializeToString,
             ),
+            'ArchiveTemplate': grpc.unary_unary_rpc_method_handler(
+                    servicer.ArchiveTemplate,
+                    request_deserializer=clarion_dot_template_dot_v1_dot_template__service__pb2.ArchiveTemplateRequest.FromString,
+                    response_serializer=clarion_dot_template_dot_v1_dot_template__service__pb2.ArchiveTemplateResponse.SerializeToString,
+            ),
+            'RestoreTemplate': grpc.unary_unary_rpc_method_handler(
+                    servicer.RestoreTemplate,
+                    request_deserializer=clarion_dot_template_dot_v1_dot_template__service__pb2.RestoreTemplateRequest.FromString,
+                    response_serializer=clarion_dot_template_dot_v1_dot_template__service__pb2.RestoreTemplateResponse.SerializeToString,
+            ),
             'CreateVersion': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateVersion,
                     request_deserializer=clarion_dot_template_dot_v1_dot_template__service__pb2.CreateVersionRequest.FromString,
@@ -227,6 +287,16 @@ def add_TemplateServiceServicer_to_server(servicer, server):
                     servicer.PublishVersion,
                     request_deserializer=clarion_dot_template_dot_v1_dot_template__service__pb2.PublishVersionRequest.FromString,
                     response_serializer=clarion_dot_template_dot_v1_dot_template__service__pb2.PublishVersionResponse.SerializeToString,
+            ),
+            'ArchiveVersion': grpc.unary_unary_rpc_method_handler(
+                    servicer.ArchiveVersion,
+                    request_deserializer=clarion_dot_template_dot_v1_dot_template__service__pb2.ArchiveVersionRequest.FromString,
+                    response_serializer=clarion_dot_template_dot_v1_dot_template__service__pb2.ArchiveVersionResponse.SerializeToString,
+            ),
+            'RestoreVersion': grpc.unary_unary_rpc_method_handler(
+                    servicer.RestoreVersion,
+                    request_deserializer=clarion_dot_template_dot_v1_dot_template__service__pb2.RestoreVersionRequest.FromString,
+                    response_serializer=clarion_dot_template_dot_v1_dot_template__service__pb2.RestoreVersionResponse.SerializeToString,
             ),
             'ListPublications': grpc.unary_unary_rpc_method_handler(
                     servicer.ListPublications,
@@ -369,6 +439,60 @@ class TemplateService(object):
             _registered_method=True)
 
     @staticmethod
+    def ArchiveTemplate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/clarion.template.v1.TemplateService/ArchiveTemplate',
+            clarion_dot_template_dot_v1_dot_template__service__pb2.ArchiveTemplateRequest.SerializeToString,
+            clarion_dot_template_dot_v1_dot_template__service__pb2.ArchiveTemplateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RestoreTemplate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/clarion.template.v1.TemplateService/RestoreTemplate',
+            clarion_dot_template_dot_v1_dot_template__service__pb2.RestoreTemplateRequest.SerializeToString,
+            clarion_dot_template_dot_v1_dot_template__service__pb2.RestoreTemplateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def CreateVersion(request,
             target,
             options=(),
@@ -466,6 +590,60 @@ class TemplateService(object):
             '/clarion.template.v1.TemplateService/PublishVersion',
             clarion_dot_template_dot_v1_dot_template__service__pb2.PublishVersionRequest.SerializeToString,
             clarion_dot_template_dot_v1_dot_template__service__pb2.PublishVersionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ArchiveVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/clarion.template.v1.TemplateService/ArchiveVersion',
+            clarion_dot_template_dot_v1_dot_template__service__pb2.ArchiveVersionRequest.SerializeToString,
+            clarion_dot_template_dot_v1_dot_template__service__pb2.ArchiveVersionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RestoreVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/clarion.template.v1.TemplateService/RestoreVersion',
+            clarion_dot_template_dot_v1_dot_template__service__pb2.RestoreVersionRequest.SerializeToString,
+            clarion_dot_template_dot_v1_dot_template__service__pb2.RestoreVersionResponse.FromString,
             options,
             channel_credentials,
             insecure,

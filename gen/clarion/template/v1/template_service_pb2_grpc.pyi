@@ -41,6 +41,12 @@ class TemplateServiceStub:
     """ListTemplates reads a page of templates by name."""
     DeleteTemplate: _grpc.UnaryUnaryMultiCallable[_template_service_pb2.DeleteTemplateRequest, _template_service_pb2.DeleteTemplateResponse]
     """DeleteTemplate removes a template and all its versions. Notifications already accepted with it may fail."""
+    ArchiveTemplate: _grpc.UnaryUnaryMultiCallable[_template_service_pb2.ArchiveTemplateRequest, _template_service_pb2.ArchiveTemplateResponse]
+    """ArchiveTemplate takes a template out of use: it is not listed and not sent (FAILED_PRECONDITION with TEMPLATE_ARCHIVED), and gets no
+    versions, until it is restored. Notifications that were accepted before are delivered. Archiving it once more changes nothing.
+    """
+    RestoreTemplate: _grpc.UnaryUnaryMultiCallable[_template_service_pb2.RestoreTemplateRequest, _template_service_pb2.RestoreTemplateResponse]
+    """RestoreTemplate takes an archived template into use again, as it was."""
     CreateVersion: _grpc.UnaryUnaryMultiCallable[_template_service_pb2.CreateVersionRequest, _template_service_pb2.CreateVersionResponse]
     """CreateVersion adds a version, after checking that every content compiles. It is not used until it is published."""
     GetVersion: _grpc.UnaryUnaryMultiCallable[_template_service_pb2.GetVersionRequest, _template_service_pb2.GetVersionResponse]
@@ -49,6 +55,12 @@ class TemplateServiceStub:
     """ListVersions reads a page of a template's versions, newest first."""
     PublishVersion: _grpc.UnaryUnaryMultiCallable[_template_service_pb2.PublishVersionRequest, _template_service_pb2.PublishVersionResponse]
     """PublishVersion makes new notifications use the version; an older one rolls back."""
+    ArchiveVersion: _grpc.UnaryUnaryMultiCallable[_template_service_pb2.ArchiveVersionRequest, _template_service_pb2.ArchiveVersionResponse]
+    """ArchiveVersion takes a version out of the list, and keeps it from being published, until it is restored. The published one can't be
+    archived: FAILED_PRECONDITION with VERSION_IN_USE.
+    """
+    RestoreVersion: _grpc.UnaryUnaryMultiCallable[_template_service_pb2.RestoreVersionRequest, _template_service_pb2.RestoreVersionResponse]
+    """RestoreVersion makes an archived version one that can be published again."""
     ListPublications: _grpc.UnaryUnaryMultiCallable[_template_service_pb2.ListPublicationsRequest, _template_service_pb2.ListPublicationsResponse]
     """ListPublications reads which versions were in use from when on, newest first: who published them, and why."""
     LintContents: _grpc.UnaryUnaryMultiCallable[_template_service_pb2.LintContentsRequest, _template_service_pb2.LintContentsResponse]
@@ -71,6 +83,12 @@ class TemplateServiceAsyncStub(TemplateServiceStub):
     """ListTemplates reads a page of templates by name."""
     DeleteTemplate: _aio.UnaryUnaryMultiCallable[_template_service_pb2.DeleteTemplateRequest, _template_service_pb2.DeleteTemplateResponse]  # type: ignore[assignment]
     """DeleteTemplate removes a template and all its versions. Notifications already accepted with it may fail."""
+    ArchiveTemplate: _aio.UnaryUnaryMultiCallable[_template_service_pb2.ArchiveTemplateRequest, _template_service_pb2.ArchiveTemplateResponse]  # type: ignore[assignment]
+    """ArchiveTemplate takes a template out of use: it is not listed and not sent (FAILED_PRECONDITION with TEMPLATE_ARCHIVED), and gets no
+    versions, until it is restored. Notifications that were accepted before are delivered. Archiving it once more changes nothing.
+    """
+    RestoreTemplate: _aio.UnaryUnaryMultiCallable[_template_service_pb2.RestoreTemplateRequest, _template_service_pb2.RestoreTemplateResponse]  # type: ignore[assignment]
+    """RestoreTemplate takes an archived template into use again, as it was."""
     CreateVersion: _aio.UnaryUnaryMultiCallable[_template_service_pb2.CreateVersionRequest, _template_service_pb2.CreateVersionResponse]  # type: ignore[assignment]
     """CreateVersion adds a version, after checking that every content compiles. It is not used until it is published."""
     GetVersion: _aio.UnaryUnaryMultiCallable[_template_service_pb2.GetVersionRequest, _template_service_pb2.GetVersionResponse]  # type: ignore[assignment]
@@ -79,6 +97,12 @@ class TemplateServiceAsyncStub(TemplateServiceStub):
     """ListVersions reads a page of a template's versions, newest first."""
     PublishVersion: _aio.UnaryUnaryMultiCallable[_template_service_pb2.PublishVersionRequest, _template_service_pb2.PublishVersionResponse]  # type: ignore[assignment]
     """PublishVersion makes new notifications use the version; an older one rolls back."""
+    ArchiveVersion: _aio.UnaryUnaryMultiCallable[_template_service_pb2.ArchiveVersionRequest, _template_service_pb2.ArchiveVersionResponse]  # type: ignore[assignment]
+    """ArchiveVersion takes a version out of the list, and keeps it from being published, until it is restored. The published one can't be
+    archived: FAILED_PRECONDITION with VERSION_IN_USE.
+    """
+    RestoreVersion: _aio.UnaryUnaryMultiCallable[_template_service_pb2.RestoreVersionRequest, _template_service_pb2.RestoreVersionResponse]  # type: ignore[assignment]
+    """RestoreVersion makes an archived version one that can be published again."""
     ListPublications: _aio.UnaryUnaryMultiCallable[_template_service_pb2.ListPublicationsRequest, _template_service_pb2.ListPublicationsResponse]  # type: ignore[assignment]
     """ListPublications reads which versions were in use from when on, newest first: who published them, and why."""
     LintContents: _aio.UnaryUnaryMultiCallable[_template_service_pb2.LintContentsRequest, _template_service_pb2.LintContentsResponse]  # type: ignore[assignment]
@@ -124,6 +148,24 @@ class TemplateServiceServicer(metaclass=_abc_1.ABCMeta):
         """DeleteTemplate removes a template and all its versions. Notifications already accepted with it may fail."""
 
     @_abc_1.abstractmethod
+    def ArchiveTemplate(
+        self,
+        request: _template_service_pb2.ArchiveTemplateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_template_service_pb2.ArchiveTemplateResponse, _abc.Awaitable[_template_service_pb2.ArchiveTemplateResponse]]:
+        """ArchiveTemplate takes a template out of use: it is not listed and not sent (FAILED_PRECONDITION with TEMPLATE_ARCHIVED), and gets no
+        versions, until it is restored. Notifications that were accepted before are delivered. Archiving it once more changes nothing.
+        """
+
+    @_abc_1.abstractmethod
+    def RestoreTemplate(
+        self,
+        request: _template_service_pb2.RestoreTemplateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_template_service_pb2.RestoreTemplateResponse, _abc.Awaitable[_template_service_pb2.RestoreTemplateResponse]]:
+        """RestoreTemplate takes an archived template into use again, as it was."""
+
+    @_abc_1.abstractmethod
     def CreateVersion(
         self,
         request: _template_service_pb2.CreateVersionRequest,
@@ -154,6 +196,24 @@ class TemplateServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_template_service_pb2.PublishVersionResponse, _abc.Awaitable[_template_service_pb2.PublishVersionResponse]]:
         """PublishVersion makes new notifications use the version; an older one rolls back."""
+
+    @_abc_1.abstractmethod
+    def ArchiveVersion(
+        self,
+        request: _template_service_pb2.ArchiveVersionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_template_service_pb2.ArchiveVersionResponse, _abc.Awaitable[_template_service_pb2.ArchiveVersionResponse]]:
+        """ArchiveVersion takes a version out of the list, and keeps it from being published, until it is restored. The published one can't be
+        archived: FAILED_PRECONDITION with VERSION_IN_USE.
+        """
+
+    @_abc_1.abstractmethod
+    def RestoreVersion(
+        self,
+        request: _template_service_pb2.RestoreVersionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_template_service_pb2.RestoreVersionResponse, _abc.Awaitable[_template_service_pb2.RestoreVersionResponse]]:
+        """RestoreVersion makes an archived version one that can be published again."""
 
     @_abc_1.abstractmethod
     def ListPublications(

@@ -20,7 +20,7 @@ from clarion_client import _values as v
 from clarion_client import errors
 from clarion_client.cli.files import read_text, write_text
 from clarion_client.cli.session import EXIT_REFUSED, UsageProblem, page_of, read_json, session
-from clarion_client.models import Template
+from clarion_client.models import Template, TemplateVersion
 
 app = typer.Typer(no_args_is_help=True, help="Templates, also as files.")
 COLUMNS = ("name", "channel", "category", "latest_version", "published_version", "update_time")
@@ -34,9 +34,13 @@ Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME...]", help="Al
 
 
 @app.command("list")
-def list_(most: Annotated[int, typer.Option("--limit", "-n", min=0, help="At most so many; 0 for all.")] = 50) -> None:
+def list_(
+    most: Annotated[int, typer.Option("--limit", "-n", min=0, help="At most so many; 0 for all.")] = 50,
+    archived: Annotated[bool, typer.Option("--archived", help="Archived ones, too.")] = False,
+) -> None:
     """List templates by name."""
-    session.rows(session.clarion.templates.list(page_size=page_of(most)), COLUMNS, most=most)
+    columns = (*COLUMNS, "archive_time") if archived else COLUMNS
+    session.rows(session.clarion.templates.list(page_size=page_of(most), show_archived=archived), columns, most=most)
 
 
 @app.command("get")
@@ -96,6 +100,20 @@ def history(name: Annotated[str, typer.Argument()], most: Annotated[int, typer.O
     """List which versions came into use, newest first: when, by whom and why."""
     columns = ("version", "previous_version", "publish_time", "published_by", "note")
     session.rows(session.clarion.templates.list_publications(name, page_size=page_of(most)), columns, most=most)
+
+
+@app.command("archive")
+def archive(name: Annotated[str, typer.Argument()], version: Annotated[int | None, typer.Option(help="Only this version.")] = None) -> None:
+    """Take a template, or one of its versions, out of use; what was accepted before is delivered."""
+    templates = session.clarion.templates
+    _show_archived(templates.archive_version(name, version) if version else templates.archive(name))
+
+
+@app.command("restore")
+def restore(name: Annotated[str, typer.Argument()], version: Annotated[int | None, typer.Option(help="Only this version.")] = None) -> None:
+    """Take what was archived into use again."""
+    templates = session.clarion.templates
+    _show_archived(templates.restore_version(name, version) if version else templates.restore(name))
 
 
 @app.command("pull")
@@ -255,6 +273,11 @@ def read_all(folder: Path, names: list[str] | None) -> Iterator[tuple[str, dict[
             raise UsageProblem(f"{folder / name}: has no meta.yaml")
     for name in names or found:
         yield (name, *read(folder / name))
+
+
+def _show_archived(found: Template | TemplateVersion) -> None:
+    first = ("template", "version") if isinstance(found, TemplateVersion) else ("name", "published_version")
+    session.rows([found], (*first, "archive_time", "archived_by"))
 
 
 def _wanted(names: list[str] | None) -> Iterator[Template]:

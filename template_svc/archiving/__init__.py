@@ -1,0 +1,1 @@
+"""Taking templates and versions out of use, and into it again."""

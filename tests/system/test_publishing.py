@@ -1,0 +1,76 @@
+"""When and for whom versions are in use, through all processes."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from devstack.client import Client, RefusedError
+from devstack.samples import WELCOME
+from tests.system.conftest import System
+from tests.waiting import until_answered
+
+# one event loop, since all share one system
+pytestmark = [pytest.mark.system, pytest.mark.asyncio(loop_scope="session")]
+
+
+async def _tester(system: System) -> str:
+    made = await system.client.call(
+        "POST",
+        "/v1/api-keys",
+        {"name": "publishing", "scopes": ["users:read", "users:write", "notifications:read", "notifications:send"], "test": True},
+    )
+    return str(made["secret"])
+
+
+async def test_an_archived_template_is_not_sent_and_what_was_accepted_before_is(system: System) -> None:
+    """Refused by the name of the field and the way out, in a batch too; sent again once it is restored."""
+    client, path = system.client, "/v1/templates/publishing-archive"
+    await client.create_template("publishing-archive", "email", WELCOME)
+    async with Client(system.processes.url, await _tester(system)) as tester:
+        user = await tester.create_user("archived@example.com")
+        later = (datetime.now(UTC) + timedelta(days=30)).isoformat()
+        waiting = await tester.send(user, "email", "publishing-archive", {"name": "Ada"}, send_at=later)
+        archived = await client.call("POST", f"{path}:archive", {})
+        assert archived["archived_by"].startswith("api_key:")
+        refusals: list[RefusedError] = []
+
+        async def refused() -> bool:
+            try:
+                await tester.send(user, "email", "publishing-archive", {"name": "Ada"})
+            except RefusedError as error:
+                refusals.append(error)
+            return bool(refusals)
+
+        await until_answered(refused)  # a gateway remembers a template for seconds
+        assert refusals[0].status == 409
+        assert "TEMPLATE_ARCHIVED" in str(refusals[0].body)
+        assert "template: is archived; send another template, or restore this one" in str(refusals[0].body)
+        item = {"user_id": user, "channel": "email", "template": "publishing-archive", "variables": {"name": "Ada"}}
+        [answer] = (await tester.call("POST", "/v1/notifications:batch", {"requests": [item]}))["results"]
+        assert "TEMPLATE_ARCHIVED" in str(answer)
+        await tester.call("POST", f"/v1/notifications/{waiting}:skipWait", {})
+        assert (await tester.settled(waiting))["status"] == "sent"
+        names = {each["name"] for each in (await client.call("GET", "/v1/templates?page_size=200"))["templates"]}
+        assert "publishing-archive" not in names
+        shown = await client.call("GET", "/v1/templates?page_size=200&show_archived=true")
+        assert "publishing-archive" in {each["name"] for each in shown["templates"]}
+        await client.call("POST", f"{path}:restore", {})
+        again = await tester.send(user, "email", "publishing-archive", {"name": "Ada"})
+        assert (await tester.settled(again))["status"] == "sent"
+
+
+async def test_a_version_in_use_is_not_archived_and_an_archived_one_is_not_published(system: System) -> None:
+    client, path = system.client, "/v1/templates/publishing-versions"
+    await client.create_template("publishing-versions", "email", WELCOME)
+    await client.call("POST", f"{path}/versions", {"contents": WELCOME})
+    for version, action, reason in ((1, "archive", "VERSION_IN_USE"), (2, "publish", "VERSION_ARCHIVED")):
+        if version == 2:
+            await client.call("POST", f"{path}/versions/2:archive", {})
+        with pytest.raises(RefusedError, match=reason) as refused:
+            await client.call("POST", f"{path}/versions/{version}:{action}", {})
+        assert refused.value.status == 409
+    listed = await asyncio.gather(*(client.call("GET", f"{path}/versions{query}") for query in ("", "?show_archived=true")))
+    assert [[each["version"] for each in page["versions"]] for page in listed] == [[1], [2, 1]]
+    await client.call("POST", f"{path}/versions/2:restore", {})
+    assert (await client.call("POST", f"{path}/versions/2:publish", {}))["published_version"] == 2
