@@ -24,14 +24,15 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 30.0
 class Pushback:
     """Active once nearly everything is refused for now. Then one job at a time finds out.
 
-    That is four fifths of the last results (at least 10, of 20), or, where little is sent, each of several deliveries for 5 s. The pause
-    between two jobs that find out doubles from 1 s up to 30 s. The first that is not refused ends it.
+    That is four fifths of the last results (at least 10, of 20), or, where little is sent, each for 5 s; of several deliveries, since one
+    that climbs a long ladder says nothing of others. The pause between two jobs that find out doubles from 1 s up to 30 s. The first that
+    is not refused ends it.
     """
 
     def __init__(self, name: str, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._name = name
         self._clock = clock
-        self._refused: deque[bool] = deque(maxlen=_LOOKS_BACK)
+        self._refused: deque[str] = deque(maxlen=_LOOKS_BACK)  # the deliveries that were refused; empty for one that was not
         self._run: set[str] = set()  # some of the deliveries that were refused since one was taken
         self._run_began = 0.0
         self._pause_s = 0.0
@@ -55,7 +56,7 @@ class Pushback:
 
     def note(self, delivery: str, *, refused: bool, found_out: bool) -> None:
         """What came of a delivery; `found_out` is what `enter` said of it."""
-        self._refused.append(refused)
+        self._refused.append(delivery if refused else "")
         self._note_run(delivery, refused=refused)
         if self.active:
             if not refused:
@@ -77,7 +78,8 @@ class Pushback:
             self._run.add(delivery)
 
     def _refuses_most(self) -> bool:
-        return len(self._refused) >= _ENOUGH and sum(self._refused) >= _SHARE * len(self._refused)
+        refused = [delivery for delivery in self._refused if delivery]
+        return len(self._refused) >= _ENOUGH and len(refused) >= _SHARE * len(self._refused) and len(set(refused)) >= _SEVERAL
 
     def _takes_none(self) -> bool:
         return len(self._run) >= _SEVERAL and self._clock() - self._run_began >= _NONE_FOR_S

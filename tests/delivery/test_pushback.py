@@ -3,6 +3,7 @@
 import pytest
 
 from clarion.delivery.v1.delivery_pb2 import Delivery
+from delivery.attempt_result import ATTEMPTS
 from delivery.disposition import Defer, Disposition, Done, Retry
 from delivery.errors import PermanentDeliveryError, TransientDeliveryError
 from delivery.models import Attempt, ProviderUnavailable
@@ -20,14 +21,18 @@ GREY = TransientDeliveryError("SMTP_451", "4.7.1 come back later")
 class Bench:
     """One provider, and a clock for all that waits."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, attempts: int = ATTEMPTS) -> None:
         self.clock = FakeClock()
         self.ledger, self.sender = FakeLedger(), FakeSender()
         self.breaker = SharedBreakers(clock=self.clock).breaker("provider")
         self.route = Route("provider", self.sender, self.breaker, 4)
         self.route.pushback = Pushback("provider", clock=self.clock)
         self.pipeline = DeliveryPipeline(
-            recipients=FakeRecipients(), renderer=FakeRenderer(), ledger=self.ledger, routing=Routing([self.route], clock=self.clock)
+            recipients=FakeRecipients(),
+            renderer=FakeRenderer(),
+            ledger=self.ledger,
+            routing=Routing([self.route], clock=self.clock),
+            attempts=attempts,
         )
         self.numbers = iter(range(1, 1000))
 
@@ -95,11 +100,16 @@ async def test_where_little_is_sent_five_seconds_of_refusals_are_enough(bench: B
     assert isinstance(await bench.one(), Retry)
 
 
-async def test_one_person_who_is_refused_again_and_again_says_nothing_of_the_provider(bench: Bench) -> None:
+async def test_one_person_who_is_refused_again_and_again_says_nothing_of_the_provider() -> None:
+    """A ladder may have 20 steps; two such people are their own affair, too."""
+    bench = Bench(attempts=21)
     bench.answer(GREY)
-    for _ in range(9):
-        assert isinstance(await bench.one(make_delivery(704)), Retry)
+    for number in range(40):
+        delivery = make_delivery(704 + number // 20)
+        delivery.attempt = 1 + number % 20
+        assert isinstance(await bench.one(delivery), Retry)
         bench.clock.advance(10)
+    assert len(bench.sender.jobs) == 40
 
 
 async def test_full_mailboxes_are_no_state_of_the_provider(bench: Bench) -> None:
