@@ -63,7 +63,7 @@ class SchemaBuilder:
         return self._comments.get(full_name, "")
 
     def message(self, descriptor: Descriptor, *, inward: bool = False, free: bool = False) -> Schema:
-        """A schema that stands for a message. `free`: without the limits inside it, which do not make the request a wrong one."""
+        """A schema that stands for a message. `free`: without the limits anywhere inside it, which do not make the request a wrong one."""
         full_name = descriptor.full_name
         if inward and full_name in _FREE:
             self.components[_FREE_JSON] = _FREE_JSON_SCHEMA
@@ -90,7 +90,7 @@ class SchemaBuilder:
             schema["required"] = required
         if inward:
             schema["additionalProperties"] = False
-            any_of = self._annotations.needs_one_of(descriptor)
+            any_of = () if free else self._annotations.needs_one_of(descriptor)
             if any_of:
                 schema["anyOf"] = [{"required": [name], "properties": {name: _given(descriptor.fields_by_name[name])}} for name in any_of]
         return schema
@@ -98,7 +98,7 @@ class SchemaBuilder:
     def field(self, field: FieldDescriptor, *, inward: bool = False, null: bool = True, free: bool = False) -> Schema:
         """A field with its comment and limits. Inward it may be null (left out), unless it must be there or `null` is False."""
         limits = Limits() if free else self._annotations.limits(field)
-        schema = self._shape(field, limits, inward=inward)
+        schema = self._shape(field, limits, inward=inward, free=free)
         if inward and null and not limits.required:
             schema = _or_null(schema)
         notes: Schema = {}
@@ -110,19 +110,18 @@ class SchemaBuilder:
             notes["x-sensitive"] = True
         return {**schema, **notes}
 
-    def _shape(self, field: FieldDescriptor, limits: Limits, *, inward: bool) -> Schema:
+    def _shape(self, field: FieldDescriptor, limits: Limits, *, inward: bool, free: bool) -> Schema:
         entry = field.message_type
         if not field.is_repeated:
-            return self._value(field, limits, inward=inward)
+            return self._value(field, limits, inward=inward, free=free)
         each = Limits(max_length=limits.max_length, pattern=limits.pattern, minimum=limits.minimum, maximum=limits.maximum)
         if entry is not None and entry.GetOptions().map_entry:
-            value = self._value(entry.fields_by_name["value"], each, inward=inward)
+            value = self._value(entry.fields_by_name["value"], each, inward=inward, free=free)
             schema: Schema = {"type": "object", "additionalProperties": value}
             least, most = "minProperties", "maxProperties"
         else:
-            free = inward and limits.element_wise
-            items = self.message(entry, inward=True, free=True) if free and entry is not None else self._value(field, each, inward=inward)
-            schema = {"type": "array", "items": items}
+            free = free or (inward and limits.element_wise)
+            schema = {"type": "array", "items": self._value(field, each, inward=inward, free=free)}
             least, most = "minItems", "maxItems"
         if inward and limits.required:
             schema[least] = 1
@@ -130,9 +129,9 @@ class SchemaBuilder:
             schema[most] = limits.max_items
         return schema
 
-    def _value(self, field: FieldDescriptor, limits: Limits, *, inward: bool) -> Schema:
+    def _value(self, field: FieldDescriptor, limits: Limits, *, inward: bool, free: bool = False) -> Schema:
         if field.message_type is not None:
-            return self.message(field.message_type, inward=inward)
+            return self.message(field.message_type, inward=inward, free=free)
         return self._scalar(field, limits, inward=inward)
 
     def _scalar(self, field: FieldDescriptor, limits: Limits, *, inward: bool) -> Schema:

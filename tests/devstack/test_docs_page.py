@@ -1,9 +1,11 @@
 """The API page in a real browser: searched, tried with a key, and speaking to no other host."""
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright, expect
@@ -12,6 +14,7 @@ from devstack.browser import find_browser
 from devstack.processes import API_KEY
 from devstack.stack import ANY_PORTS, Stack, open_stack
 from gateway.rest import viewer_script
+from scripts import lint_openapi
 
 # one event loop, since all share one system
 pytestmark = [pytest.mark.processes, pytest.mark.asyncio(loop_scope="module")]
@@ -51,6 +54,15 @@ async def page(stack: Stack, browser: Browser, tmp_path: Path) -> AsyncIterator[
     await opened.close()
     assert hosts == {urlsplit(stack.url).netloc}
     assert problems == []
+
+
+async def test_the_document_that_is_linted_and_released_is_the_one_that_is_served(stack: Stack) -> None:
+    async with httpx.AsyncClient(base_url=stack.url) as http:
+        served = (await http.get("/openapi.json")).json()
+    written = json.loads(lint_openapi.document())
+    for one in (served, written):
+        one["tags"].sort(key=lambda tag: tag["name"])
+    assert written == served
 
 
 async def test_the_viewer_is_there() -> None:

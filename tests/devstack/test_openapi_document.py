@@ -17,6 +17,7 @@ pytestmark = pytest.mark.system
 
 # The short form takes about 25 s of processor time; `make fuzz` makes it long.
 _EXAMPLES, _SEEDS = os.environ.get("FUZZ_EXAMPLES", "2"), os.environ.get("FUZZ_SEEDS", "1").split()
+_LONGEST_LINE = 2000
 _PHASES = os.environ.get("FUZZ_PHASES", "fuzzing")
 
 
@@ -42,4 +43,10 @@ async def test_every_check_of_schemathesis_holds(tmp_path: Path, url: str, seed:
     )  # fmt: skip
     output, _ = await process.communicate()
     sys.stdout.write(output.decode()[-1500:])  # how many cases there were: `make fuzz ARGS=-s`
-    assert process.returncode == 0, output.decode()[-6000:]
+    assert process.returncode == 0, _failures(output.decode())
+
+
+def _failures(output: str) -> str:
+    """What failed, without the rest of large bodies."""
+    found = output.partition("= FAILURES =")[2].partition("= WARNINGS =")[0] or output[-6000:]
+    return "\n".join(line if len(line) < _LONGEST_LINE else f"{line[:_LONGEST_LINE]} …" for line in found.splitlines())

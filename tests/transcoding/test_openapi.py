@@ -1,5 +1,6 @@
 """The OpenAPI document and the page made of it say what the edge does."""
 
+import json
 import re
 from typing import Any
 
@@ -11,6 +12,7 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # i
 from clarion.notification.v1 import notification_service_pb2
 from gateway.rest import INFO, ClarionAnnotations, schema_comments
 from mesh.rpc.methods import methods_of
+from scripts import lint_openapi
 from tests.transcoding import schema
 from transcoding.codec import Codec
 from transcoding.comments import read_comments
@@ -133,6 +135,36 @@ def test_a_send_tells_of_the_idempotency_key() -> None:
     assert [item["name"] for item in send["parameters"]] == ["Idempotency-Key"]
     assert send["responses"]["202"]
     assert "The person." in str(document["components"]["schemas"]["SendNotificationRequest"]["properties"]["user_id"])
+
+
+@pytest.mark.parametrize("path", ["/v1/notifications:batch", "/v1/users:batch"])
+def test_limits_inside_elements_that_are_answered_one_by_one_make_no_request_wrong(path: str) -> None:
+    """However deep inside: an element that breaks one is answered with its error beside the others."""
+    document = json.loads(lint_openapi.document())
+    schemas = document["components"]["schemas"]
+    body = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    [elements] = [one for one in schemas[body["$ref"].rpartition("/")[2]]["properties"].values() if one.get("type") == "array"]
+    todo, seen, limits = [elements["items"]], set[str](), set[str]()
+    while todo:
+        part = todo.pop()
+        reference = part.get("$ref", "").rpartition("/")[2] if isinstance(part, dict) else ""
+        if reference and reference not in seen:
+            seen.add(reference)
+            todo.append(schemas[reference])
+        if isinstance(part, dict):
+            limits |= part.keys() & {
+                "required",
+                "minLength",
+                "maxLength",
+                "pattern",
+                "minItems",
+                "maxItems",
+                "minProperties",
+                "maxProperties",
+            }
+        todo += [inner for inner in (part.values() if isinstance(part, dict) else part) if isinstance(inner, dict | list)]
+    assert not limits
+    assert len(seen) > 1
 
 
 def test_every_field_of_the_public_api_has_words() -> None:
