@@ -38,9 +38,13 @@ class FieldViolation:
 
 
 _MOST_VIOLATIONS = 30
-# What would break an encoder (lone surrogates) or forge what a person reads: control characters but tab and line feed, and the characters
-# that change the direction of text (Unicode Standard Annex 9, section 2).
-_UNSHOWABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+# What would break an encoder (lone surrogates) or forge what a person reads: control characters but tab and line feed, the characters that
+# change the direction of text (Unicode Standard Annex 9, section 2), and those that are not seen (Default_Ignorable_Code_Point in UAX 44).
+# The joiners belong to words and emoji outside ASCII, and the selectors of variants to emoji.
+_UNSHOWABLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164"
+    "\ufeff\uffa0\ufff0-\ufffb\ufffe\uffff\ud800-\udfff\U000e0000-\U000e0fff]|(?<=[ -~])[\u200c\u200d]|[\u200c\u200d](?=[ -~])"
+)
 
 
 def showable(text: str, longest: int = 1000) -> str:

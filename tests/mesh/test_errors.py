@@ -26,6 +26,15 @@ def test_what_would_mislead_a_reader_is_escaped() -> None:
     assert showable("Grüße, 世界 👍🏽\n\tend") == "Grüße, 世界 👍🏽\n\tend"
 
 
+def test_what_is_not_seen_is_escaped() -> None:
+    """As a key that was copied from a page: it would read like the right one. Words and emoji keep their joiners."""
+    for code in ("00ad", "061c", "200b", "200d", "200e", "2060", "3164", "feff"):
+        assert showable(f"user{chr(int(code, 16))}_id") == ascii(f"user{chr(int(code, 16))}_id")[1:-1]
+    assert showable("\ufeffuser_id") == r"\ufeffuser_id"
+    for text in ("می\u200cخواهم", "👩\u200d👩\u200d👧", "❤\ufe0f", "Empf\ufffdnger", "क्\u200dष"):
+        assert showable(text) == text
+
+
 def test_an_error_fits_into_trailers() -> None:
     error = InvalidArgument("x" * 100_000, violations=[FieldViolation("y" * 100_000, "z")] * 1000)
     assert len(to_status(error).SerializeToString()) < 8 * 1024
