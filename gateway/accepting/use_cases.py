@@ -21,7 +21,7 @@ from mesh.process.telemetry import traceparent
 from naming.bounds import RECIPIENT_DOMAINS
 from naming.email_address import check_email
 from naming.locales import check_locale
-from naming.text import check_text
+from naming.text import check_name
 from naming.time_zones import check_time_zone
 
 SEND_SCOPE = "notifications:send"
@@ -337,7 +337,7 @@ def check_addressee(to: Addressee) -> Addressee:
     """The addressee in the form in which it is kept. Raises InvalidArgument."""
     return Addressee(
         check_email("to.email", to.email),
-        check_text("to.name", to.name),
+        check_name("to.name", to.name),
         check_locale("to.locale", to.locale) if to.locale else "",
         check_time_zone("to.timezone", to.timezone) if to.timezone else "",
     )

@@ -6,14 +6,14 @@ from mesh.errors import InvalidArgument
 from naming.text import check_name, check_text
 
 
-@pytest.mark.parametrize("value", [" ", "\u00a0", "\u3000 \t", "\n"])
+@pytest.mark.parametrize("value", [" ", "\u00a0", "\u3000 \t", "\n", "\u200b", "\ufeff ", "\u3164", "\u2800\u00ad"])
 def test_a_name_is_not_blank(value: str) -> None:
     with pytest.raises(InvalidArgument) as refused:
         check_name("category.texts.en.name", value)
     assert "blank" in str(refused.value.violations)
 
 
-@pytest.mark.parametrize("value", ["", "News", " News ", "\u00e9 \U0001f3f3"])
+@pytest.mark.parametrize("value", ["", "News", " News ", "-", "\u674e", "\u00e9 \U0001f3f3"])
 def test_a_name_is_kept_as_it_is(value: str) -> None:
     assert check_name("name", value) == check_text("name", value) == value
 

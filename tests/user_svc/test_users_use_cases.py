@@ -68,6 +68,9 @@ async def test_a_person_is_not_created_without_any_mark(users: Users) -> None:
     with pytest.raises(InvalidArgument, match="an e-mail address or a name") as refused:
         await users.create_user(FIRST_PROJECT, UserChanges(email="", name="", locale="de"), "")
     assert [violation.field for violation in refused.value.violations] == ["email"]
+    for blank in ("   ", "\u00a0", "\u200b"):
+        with pytest.raises(InvalidArgument, match=r"^name: must not be blank"):
+            await users.create_user(FIRST_PROJECT, UserChanges(name=blank), "")
 
 
 async def test_every_spelling_of_an_address_finds_its_person(users: Users) -> None:

@@ -13,7 +13,7 @@ from mesh.context import FIRST_PROJECT, Bounds, Caller
 from mesh.errors import InvalidArgument, ScopeMissing
 from mesh.rpc.identity import ApiKeyInfo
 from mesh.rpc.paging import Cursor, Page, page_size
-from naming.text import check_text
+from naming.text import check_name
 from user_svc.auth.errors import ApiKeyNotFound, ExpiresAfterMaker, ScopeNotHeld, TestKeyOnly
 from user_svc.auth.models import LIVE_PREFIX, NARROWABLE, TEST_PREFIX, ApiKey, Scope
 from user_svc.auth.signing import SigningKeys
@@ -83,7 +83,7 @@ class ApiKeys:
         key = api_key(
             secret,
             project=reached,
-            name=check_text("name", name),
+            name=check_name("name", name),
             scopes=scopes,
             created_by=caller.id,
             now=now,

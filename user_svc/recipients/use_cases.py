@@ -7,7 +7,7 @@ from typing import Protocol
 
 from mesh import ids
 from naming.email_address import check_email, email_key
-from naming.text import check_text
+from naming.text import check_name
 from user_svc.fields import locale_or_default, timezone_or_default
 from user_svc.policies.models import FrequencyLimit, ProjectRules
 from user_svc.preferences.models import Channel
@@ -134,7 +134,7 @@ def _checked(index: int, user: NewUser) -> NewUser:
     return NewUser(
         user.project,
         check_email(f"{field}.email", user.email),
-        check_text(f"{field}.name", user.name),
+        check_name(f"{field}.name", user.name),
         locale_or_default(f"{field}.locale", user.locale),
         timezone_or_default(f"{field}.timezone", user.timezone),
     )

@@ -11,7 +11,7 @@ from mesh.errors import FieldViolation, InvalidArgument, ScopeMissing, ServiceEr
 from mesh.etag import check_etag
 from mesh.rpc.paging import Cursor, Page, page_size
 from naming.email_address import check_email
-from naming.text import check_text
+from naming.text import check_name
 from user_svc.access import check_reach, is_self
 from user_svc.fields import locale_or_default, timezone_or_default
 from user_svc.users.attributes import check_attributes
@@ -242,7 +242,7 @@ def _checked_alone(person: UserChanges) -> UserChanges | ServiceError:
 def _check(changes: UserChanges, prefix: str = "") -> UserChanges:
     return UserChanges(
         email=check_email(f"{prefix}email", changes.email) if changes.email else changes.email,
-        name=None if changes.name is None else check_text(f"{prefix}name", changes.name),
+        name=None if changes.name is None else check_name(f"{prefix}name", changes.name),
         locale=None if changes.locale is None else locale_or_default(f"{prefix}locale", changes.locale),
         timezone=None if changes.timezone is None else timezone_or_default(f"{prefix}timezone", changes.timezone),
         external_id=changes.external_id,
