@@ -86,7 +86,7 @@ class Running:
                 found = json.loads(line).get("result", {}).get("notification", {})
                 if found.get("status") == "retrying" and found["attempts"] == attempts and steps(found)[-1][0] == "retrying":
                     return found
-        raise AssertionError(f"the stream ended before attempt {attempts}: {found}")
+        raise AssertionError(f"the stream ended before attempt {attempts}")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
