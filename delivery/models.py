@@ -17,6 +17,7 @@ from clarion.template.v1.template_pb2 import Content
 from clarion.user.v1.recipient_service_pb2 import Recipient, RecipientQuery
 from delivery.errors import DeliveryError, Fault, TransientDeliveryError
 from mesh.errors import ServiceError
+from naming.account_mails import ACCOUNT
 from naming.variables import PERSON
 
 
@@ -128,7 +129,12 @@ def query_of(delivery: Delivery) -> RecipientQuery:
 
 
 def variables_for(variables: Struct, recipient: Recipient) -> Struct:
-    """What a template reads: the sender's variables, and the person as `user` where the sender has set no such variable."""
+    """What a template reads: the sender's variables, and the person as `user` where the sender has set no such variable.
+
+    A mail about the person's account reads what opens it, too: that is nowhere but here and in the mail.
+    """
+    if recipient.HasField("account"):
+        variables = _with_account(variables, recipient)
     if PERSON in variables.fields and not variables.fields[PERSON].HasField("null_value"):
         return variables
     both = Struct()
@@ -137,6 +143,15 @@ def variables_for(variables: Struct, recipient: Recipient) -> Struct:
     person.CopyFrom(recipient.attributes)
     for name in ("name", "locale", "timezone"):
         person.fields[name].string_value = getattr(recipient, name)
+    return both
+
+
+def _with_account(variables: Struct, recipient: Recipient) -> Struct:
+    both = Struct()
+    both.CopyFrom(variables)
+    account = both.fields[ACCOUNT].struct_value
+    for name in ("link", "code", "brand"):
+        account.fields[name].string_value = getattr(recipient.account, name)
     return both
 
 

@@ -214,6 +214,7 @@ async def _smtp(stack: AsyncExitStack, shared: dict[str, str], ports: Ports, say
         "CLARION_SMTP_FROM": "Clarion <no-reply@clarion.test>",
     }
     if ports.rest:
+        shared.setdefault("CLARION_CONSOLE_URL", f"http://127.0.0.1:{ports.rest}/console/")
         shared.setdefault("CLARION_UNSUBSCRIBE_URL", f"http://127.0.0.1:{ports.rest}/unsubscribe")
     return server
 

@@ -19,6 +19,7 @@ from clarion.notification.v1 import (
 from clarion.operations.v1 import breaker_service_pb2
 from clarion.template.v1 import partial_service_pb2, render_service_pb2, template_service_pb2
 from clarion.user.v1 import (
+    account_service_pb2,
     audit_service_pb2,
     auth_service_pb2,
     erasure_service_pb2,
@@ -45,6 +46,9 @@ from gateway.accepting.notification_writer import NotificationWriter
 from gateway.accepting.rendered_texts import RenderedTexts
 from gateway.accepting.use_cases import Sender
 from gateway.accepting.zones import RecipientZones
+from gateway.account_mails.client import AccountMailClient
+from gateway.account_mails.use_cases import AccountMails
+from gateway.account_mails.waking import followed_by
 from gateway.activity.repository import ActivityRepository
 from gateway.activity.servicer import ActivityServicer
 from gateway.activity.use_cases import ActivityDesk
@@ -151,6 +155,7 @@ PREFERENCE_PAGE_SERVICE = preference_page_service_pb2.DESCRIPTOR.services_by_nam
 PROJECT_SERVICE = project_service_pb2.DESCRIPTOR.services_by_name["ProjectService"]
 AUDIT_SERVICE = audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"]
 SIGN_IN_SERVICE = sign_in_service_pb2.DESCRIPTOR.services_by_name["SignInService"]
+ACCOUNT_SERVICE = account_service_pb2.DESCRIPTOR.services_by_name["AccountService"]
 AUTH_SERVICE = auth_service_pb2.DESCRIPTOR.services_by_name["AuthService"]
 PARTIAL_SERVICE = partial_service_pb2.DESCRIPTOR.services_by_name["PartialService"]
 TEMPLATE_SERVICE = template_service_pb2.DESCRIPTOR.services_by_name["TemplateService"]
@@ -158,12 +163,16 @@ RECIPIENT_SERVICE = recipient_service_pb2.DESCRIPTOR.services_by_name["Recipient
 ERASURE_SERVICE = erasure_service_pb2.DESCRIPTOR.services_by_name["ErasureService"]
 RENDER_SERVICE = render_service_pb2.DESCRIPTOR.services_by_name["RenderService"]
 
-_OF_USERS = (USER_SERVICE, PROJECT_SERVICE, POLICY_SERVICE, PREFERENCE_PAGE_SERVICE, AUTH_SERVICE, SIGN_IN_SERVICE, AUDIT_SERVICE)
+_OF_USERS = (
+    USER_SERVICE, PROJECT_SERVICE, POLICY_SERVICE, PREFERENCE_PAGE_SERVICE, AUTH_SERVICE, SIGN_IN_SERVICE, AUDIT_SERVICE, ACCOUNT_SERVICE,
+)  # fmt: skip
 DELETE_USER = f"/{USER_SERVICE.full_name}/DeleteUser"
 # What a gateway remembers of a person is forgotten when it is that old, and this much for a send that was on its way just then.
 _SWEEP_MARGIN_S = 60.0
 # How late a watcher sees what another replica has settled.
 _WATCH_POLL_S = 1.0
+# How late a mail about an account is sent for which another gateway was asked, and which that one did not send.
+_ACCOUNT_MAILS_S = 15.0
 # How late a change is in the feed, at most.
 _CHANGES_S = 0.25
 
@@ -323,6 +332,11 @@ async def _wire(stack: AsyncExitStack, settings: Settings, parts: _Parts) -> tup
         dispatcher.add(service, servicer)
     _add_remotes(dispatcher, parts)
     _add_sagas(stack, settings, parts, dispatcher, watchers=watchers, users=users)
+    mails = AccountMails(AccountMailClient(parts.users), sender, NAME)
+    sending = Periodic("account-mails", mails.send_all, interval_s=_ACCOUNT_MAILS_S, at_once=False)
+    stack.push_async_callback(sending.close)
+    sending.start()
+    dispatcher.decorate(followed_by(sending.wake))
     dispatcher.decorate(limited(parts.logins))
     dispatcher.decorate(repeatable(calls))
     return dispatcher, settlement

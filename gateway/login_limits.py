@@ -13,11 +13,11 @@ from google.protobuf.message import Message
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from clarion.user.v1 import auth_service_pb2, sign_in_service_pb2
+from clarion.user.v1 import account_service_pb2, auth_service_pb2, sign_in_service_pb2
 from gateway.accepting.limits import LocalLimiter, RateLimit
 from gateway.http_limits import address_group
 from mesh.context import FIRST_PROJECT, current
-from mesh.errors import PermissionDenied, ResourceExhausted, Unauthenticated
+from mesh.errors import InvalidArgument, PermissionDenied, ResourceExhausted, Unauthenticated
 from mesh.resilience.batching import Batcher
 from mesh.rpc.dispatcher import Unary
 from mesh.rpc.metadata import CLIENT_ADDRESS
@@ -30,7 +30,7 @@ _KEY = "clarion:login:"
 _AT_ONCE = 100
 # Ten at once, then six a minute; fifty at once from everywhere, then one a minute.
 _PAIR = RateLimit("login", 10, 100)
-_ACCOUNT = RateLimit("login-account", 50, 3000)
+_PERSON = RateLimit("login-account", 50, 3000)
 
 # KEYS: for each guess one for each limit. ARGV: interval and burst (µs) of each limit. A guess takes a turn out of all of them or of none
 # (GCRA); answers for each guess the µs to wait.
@@ -77,7 +77,7 @@ class LoginLimits:
     """Counts guesses in Redis; while that is away, in this process. `address` is the limit of one client address. `close` ends it."""
 
     def __init__(self, redis: Redis, *, address: RateLimit) -> None:
-        self._limits = (_PAIR, _ACCOUNT, address)
+        self._limits = (_PAIR, _PERSON, address)
         self._take = redis.register_script(_TAKE)
         self._give_back = redis.register_script(_GIVE_BACK)
         self._local = LocalLimiter()
@@ -141,10 +141,15 @@ def limited(limits: LoginLimits) -> Callable[[Method, Unary], Unary]:
                 reply = await handler(request)
             except (Unauthenticated, PermissionDenied):
                 raise
+            except InvalidArgument as error:
+                if error.reason not in _WRONG_LINKS:
+                    await limits.give_back(keys, fitted=False)
+                raise
             except BaseException:
                 await limits.give_back(keys, fitted=False)
                 raise
-            await limits.give_back(keys, fitted=True)
+            if method.full_name != _ASKS_FOR_MAIL:
+                await limits.give_back(keys, fitted=True)
             return reply
 
         return serve
@@ -154,13 +159,28 @@ def limited(limits: LoginLimits) -> Callable[[Method, Unary], Unary]:
 
 _AUTH = auth_service_pb2.DESCRIPTOR.services_by_name["AuthService"].full_name
 _SIGN_IN = sign_in_service_pb2.DESCRIPTOR.services_by_name["SignInService"].full_name
-_GUESSES = frozenset({f"/{_SIGN_IN}/CompleteSignIn", *(f"/{_AUTH}/{name}" for name in ("Login", "ChangePassword", "ChangeEmail"))})
+_ACCOUNT = account_service_pb2.DESCRIPTOR.services_by_name["AccountService"].full_name
+_WRONG_LINKS = frozenset({"RESET_LINK_INVALID", "VERIFICATION_LINK_INVALID"})
+# Its answer says nothing about the account, so that each counts.
+_ASKS_FOR_MAIL = f"/{_ACCOUNT}/RequestPasswordReset"
+_GUESSES = frozenset(
+    {
+        f"/{_SIGN_IN}/CompleteSignIn",
+        *(f"/{_AUTH}/{name}" for name in ("Login", "ChangePassword", "ChangeEmail")),
+        *(f"/{_ACCOUNT}/{name}" for name in ("RequestPasswordReset", "ResetPassword", "VerifyAddress")),
+    }
+)
 
 
 def _account_of(request: Message) -> str:
     if isinstance(request, auth_service_pb2.LoginRequest):
         # by project: guesses in one lock no account of another
         return f"{request.project or FIRST_PROJECT}/{email_key(request.email) or request.email.casefold()}"
+    if isinstance(request, account_service_pb2.RequestPasswordResetRequest):
+        # apart from log-ins: who asks for mails locks no one out
+        return f"reset:{request.project or FIRST_PROJECT}/{email_key(request.email) or request.email.casefold()}"
+    if isinstance(request, account_service_pb2.ResetPasswordRequest | account_service_pb2.VerifyAddressRequest):
+        return f"link:{request.token}"
     if isinstance(request, sign_in_service_pb2.CompleteSignInRequest):
         # no account is known yet: the address alone is slowed down
         return f"flow:{request.flow}"

@@ -35,6 +35,7 @@ RESOURCES = {
     "AuthService": ("auth", "Auth", ""),
     "AuditService": ("audit", "Audit", ""),
     "SignInService": ("sign_ins", "SignIns", ""),
+    "AccountService": ("accounts", "Accounts", ""),
     "ActivityService": ("activity", "ActivityCounters", "Activity"),
     "BreakerService": ("breakers", "Breakers", "Breaker"),
     "SagaService": ("sagas", "Sagas", "Saga"),

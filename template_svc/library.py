@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from naming import locales
+from template_svc.built_in import VERSIONS
 from template_svc.models import StoredVersion, TemplateKey, TextSize, VersionKey
 from template_svc.sizes import size_of_text
 
@@ -112,6 +113,9 @@ class LoadedVersion:
         return self._size
 
 
+_BUILT_IN = {name: LoadedVersion(stored) for name, stored in VERSIONS.items()}
+
+
 class Library:
     """Caches without expiry, since a version never changes and its number is never given to another text."""
 
@@ -124,7 +128,7 @@ class Library:
         found: dict[VersionKey, LoadedVersion] = {}
         unknown: list[VersionKey] = []
         for key in keys:
-            version = self._versions.find(key)
+            version = _BUILT_IN.get(key.template) or self._versions.find(key)
             if version is None:
                 unknown.append(key)
             else:

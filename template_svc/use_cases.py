@@ -9,7 +9,9 @@ from mesh.context import current_or_none
 from mesh.errors import FieldViolation, InvalidArgument, ServiceError
 from mesh.json_schema import JsonSchema
 from mesh.rpc.paging import Cursor, Page, page_size
+from naming.account_mails import RESERVED
 from naming.locales import UnknownLocale, canonical, check_locale
+from template_svc.built_in import VERSIONS, summary_of
 from template_svc.catalogs import write_catalog
 from template_svc.errors import IncompleteLocale, InvalidContents, NothingToPreview, TemplateExists, TemplateNotFound, VersionNotFound
 from template_svc.library import Library, LoadedVersion, VersionStore
@@ -121,6 +123,10 @@ class Authoring:
 
     async def create_template(self, new: NewTemplate) -> Template:
         """`default_locale` may have any spelling here; empty means English. Raises TemplateExists, InvalidArgument."""
+        if new.name.startswith(RESERVED):
+            raise InvalidArgument.of(
+                "name", f'must not begin with "{RESERVED}": such names are those of the mails that Clarion itself sends'
+            )
         if "\0" in new.description:
             raise InvalidArgument.of("description", "must not contain NUL characters")
         template = await self._store.insert(replace(new, default_locale=_default_locale(new.default_locale)), self._clock())
@@ -333,7 +339,9 @@ class Rendering:
 
     async def describe(self, keys: Sequence[TemplateKey]) -> list[TemplateSummary]:
         """One summary per template, in the same order."""
-        known = await self._store.describe(sorted({key for key in keys if "\0" not in key.name}))
+        built_in = {key: summary_of(key) for key in keys if key.name in VERSIONS}
+        asked = {key for key in keys if "\0" not in key.name and key not in built_in}
+        known = {**(await self._store.describe(sorted(asked)) if asked else {}), **built_in}
         templates = [found.template for found in known.values() if found.template is not None and found.template.published_version]
         versions = await self._library.find([VersionKey(*template.key, template.published_version) for template in templates])
         sizes = {key.of: version.size for key, version in versions.items()}

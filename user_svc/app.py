@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from clarion.user.v1 import (
+    account_service_pb2,
     audit_service_pb2,
     auth_service_pb2,
     erasure_service_pb2,
@@ -33,6 +34,10 @@ from mesh.stores.cache import open_cache
 from mesh.stores.clock import SharedClock
 from mesh.stores.database import Database, open_database
 from mesh.stores.revocations import RedisRevocations
+from user_svc.accounts.repository import AccountRepository
+from user_svc.accounts.servicer import AccountServicer
+from user_svc.accounts.tokens import LinkTokens
+from user_svc.accounts.use_cases import Accounts
 from user_svc.audit.repository import AuditRepository
 from user_svc.audit.servicer import AuditServicer
 from user_svc.audit.use_cases import AuditLog
@@ -86,6 +91,7 @@ from user_svc.users.use_cases import Users
 NAME = "user_svc"
 
 USER_SERVICE = user_service_pb2.DESCRIPTOR.services_by_name["UserService"]
+ACCOUNT_SERVICE = account_service_pb2.DESCRIPTOR.services_by_name["AccountService"]
 AUTH_SERVICE = auth_service_pb2.DESCRIPTOR.services_by_name["AuthService"]
 POLICY_SERVICE = policy_service_pb2.DESCRIPTOR.services_by_name["PolicyService"]
 PREFERENCE_PAGE_SERVICE = preference_page_service_pb2.DESCRIPTOR.services_by_name["PreferencePageService"]
@@ -148,6 +154,7 @@ async def _forgetting(settings: Settings, database: Database) -> AsyncIterator[N
     works: dict[str, Callable[[], Awaitable[object]]] = {
         "limits.forget": ContactRepository(database).forget_old,
         "audit.forget": old_entries,
+        "accounts.forget": AccountRepository(database).forget_ended,
         "suppressions.forget": Suppressions(SuppressionRepository(database), now=_now).forget_ended,
     }
     async with AsyncExitStack() as stack:
@@ -202,9 +209,12 @@ def _wire(settings: Settings, database: Database, passwords: PasswordHasher, rev
     dispatcher.add(AUTH_SERVICE, auth_servicer)
     dispatcher.add(PROJECT_SERVICE, ProjectServicer(Projects(ProjectRepository(database), now=_now)))
     dispatcher.add(POLICY_SERVICE, PolicyServicer(Policies(policies, book, now=_now)))
+    tokens = LinkTokens(settings.sealing.secret, old=settings.sealing.old)
+    accounts = Accounts(AccountRepository(database), tokens, hash_new=passwords.hash_new, console_url=settings.console_url)
+    dispatcher.add(ACCOUNT_SERVICE, AccountServicer(accounts, users))
     contacts, links = ContactRepository(database), UnsubscribeLinks(Sealer(settings.sealing.secret, LINKS, old=settings.sealing.old))
     unsubscribing = Unsubscribing(links, contacts, chosen, book, now=_now)
-    dispatcher.add(RECIPIENT_SERVICE, RecipientServicer(Recipients(contacts, book, now=_now), suppressions, unsubscribing, links))
+    dispatcher.add(RECIPIENT_SERVICE, RecipientServicer(Recipients(contacts, book, now=_now), suppressions, unsubscribing, links, accounts))
     page_store = PageRepository(database)
     pages = PreferencePages(links, page_store, chosen, policies, book, now=_now)
     dispatcher.add(PREFERENCE_PAGE_SERVICE, PreferencePageServicer(pages, Brands(page_store, now=_now), users))

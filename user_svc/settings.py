@@ -10,7 +10,7 @@ from mesh.rpc.settings import GrpcSettings
 from mesh.stores.settings import CacheSettings, DatabaseSettings
 from naming.email_address import check_email
 from user_svc.auth.password_rules import MIN_PASSWORD_LENGTH, check_password
-from user_svc.sign_in.settings import OidcSettings
+from user_svc.sign_in.settings import OidcSettings, is_safe_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,7 @@ class Settings:
     sealing: SealingSettings
     oidc: OidcSettings = field(default_factory=OidcSettings)
     audit_retention_days: int = 400
+    console_url: str = ""
 
     @classmethod
     def from_env(cls, env: Env) -> Self:
@@ -70,4 +71,12 @@ class Settings:
             oidc=OidcSettings.from_env(env),
             # the table itself keeps each entry for 30 days
             audit_retention_days=env.integer("CLARION_AUDIT_RETENTION_DAYS", 400, minimum=31, maximum=3650),
+            console_url=_console_url(env),
         )
+
+
+def _console_url(env: Env) -> str:
+    url = env.text("CLARION_CONSOLE_URL", "")
+    if url and not (is_safe_url(url) and url.endswith("/console/")):
+        env.problems.append("CLARION_CONSOLE_URL: must be the console's public address, such as https://clarion.example.com/console/")
+    return url

@@ -61,6 +61,8 @@ users = Table(
     Column("quiet_hours", Text),
     # What templates read as members of `user`; NULL for none.
     Column("attributes", JSONB(none_as_null=True)),
+    # When the address was proved to be theirs; a trigger forgets it when the address changes.
+    Column("email_verify_time", _TIME),
 )
 Index("users_external_id", users.c.project, users.c.external_id, unique=True)
 Index("users_email", users.c.project, func.lower(users.c.email), unique=True)
@@ -267,3 +269,29 @@ Index("audit_events_of_project", audit_events.c.project, audit_events.c.time, au
 Index("audit_events_of_subject", audit_events.c.project, audit_events.c.subject, audit_events.c.time, audit_events.c.id)
 Index("audit_events_of_actor", audit_events.c.project, audit_events.c.actor, audit_events.c.time, audit_events.c.id)
 Index("audit_events_by_time", audit_events.c.time)
+
+# What a mail proves an account by, as a hash. Without a person it is a request that led to no mail, kept so that it costs what others cost.
+account_links = Table(
+    "account_links",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    _of_project(),
+    Column("purpose", Text, nullable=False),
+    Column("user_id", _ID, ForeignKey("users.id", ondelete="CASCADE")),
+    Column("address", Text, nullable=False),
+    Column("token_sha256", LargeBinary, nullable=False),
+    Column("create_time", _TIME, nullable=False, server_default=func.now()),
+    Column("expire_time", _TIME, nullable=False),
+    # When the gateway last took it, and when it had accepted the mail.
+    Column("claim_time", _TIME),
+    Column("send_time", _TIME),
+    Column("use_time", _TIME),
+)
+Index("account_links_by_token", account_links.c.token_sha256, unique=True)
+Index("account_links_of_user", account_links.c.user_id, account_links.c.purpose, account_links.c.create_time)
+Index(
+    "account_links_to_send",
+    account_links.c.create_time,
+    postgresql_where=account_links.c.send_time.is_(None) & account_links.c.user_id.is_not(None),
+)
+Index("account_links_by_end", account_links.c.expire_time)

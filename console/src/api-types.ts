@@ -537,6 +537,7 @@ export interface User {
   etag?: string;
   external_id?: string;
   attributes?: Record<string, unknown>;
+  email_verified?: boolean;
 }
 
 export interface WatchChangesResponse {

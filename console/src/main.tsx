@@ -3,6 +3,7 @@ import { useEffect, useRef } from "preact/hooks";
 import "./style.css";
 import { signOut } from "./api";
 import { helpOpen, listen } from "./keyboard";
+import { ACCOUNT_PAGES } from "./pages/account";
 import { DeadLetters } from "./pages/dead-letters";
 import { Feed } from "./pages/feed";
 import { Inbox } from "./pages/inbox";
@@ -35,6 +36,8 @@ const NAVIGATION = [
 ] as const;
 
 function App() {
+  const Account = ACCOUNT_PAGES[path.value.split("/")[1] as keyof typeof ACCOUNT_PAGES];
+  if (Account !== undefined) return <Account />;
   if (session.value === null) return <SignIn />;
   const project = claims.value.project;
   return (

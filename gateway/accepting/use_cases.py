@@ -14,10 +14,11 @@ from gateway.accepting.sizes import may_exceed
 from gateway.idempotency.errors import IdempotencyInProgress, IdempotencyKeyReused
 from gateway.idempotency.keys import key_of
 from gateway.notifications.models import Channel, Status
-from mesh.context import CallContext, Caller, current
+from mesh.context import CallContext, Caller, CallerKind, current
 from mesh.errors import InvalidArgument, PermissionDenied, Unavailable
 from mesh.ids import canonical, new_uuid
 from mesh.process.telemetry import traceparent
+from naming.account_mails import RESERVED
 from naming.bounds import RECIPIENT_DOMAINS
 from naming.email_address import check_email
 from naming.locales import check_locale
@@ -153,6 +154,7 @@ class Sender:
             raise PermissionDenied("you may send notifications to yourself only")
         now = self._now()
         check_draft(draft, now)
+        check_not_reserved(call.caller, draft.template)
         check_template_bound(call.caller, draft.template)
         draft = draft._replace(recipient_domains=call.caller.bound(RECIPIENT_DOMAINS))
         caller = call.caller.label
@@ -315,6 +317,12 @@ def check_draft(draft: Draft, now: datetime) -> None:
     for name, value in draft.metadata.items():
         if "\0" in name or "\0" in value or len(name) > 64:
             raise InvalidArgument.of("metadata", "names have at most 64 characters, and no NUL may occur")
+
+
+def check_not_reserved(caller: Caller, template: str) -> None:
+    """Raises TemplateNotFound for a mail about an account, which none but this service itself sends."""
+    if template.startswith(RESERVED) and caller.kind is not CallerKind.SERVICE:
+        raise errors.TemplateNotFound.of("template", "there is no such template")
 
 
 def check_times(draft: Draft, now: datetime, field: str) -> None:

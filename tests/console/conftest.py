@@ -20,6 +20,7 @@ from devstack.browser import find_browser
 from devstack.client import Client
 from devstack.processes import API_KEY
 from devstack.samples import create_samples
+from devstack.smtp import SmtpServer
 from devstack.stack import ADMIN_EMAIL, ADMIN_PASSWORD, ANY_PORTS, open_stack
 from gateway.console.pages import read_built
 from mesh.testing import free_port
@@ -61,6 +62,7 @@ class Console:
     test: Client
     test_key: str
     ada: str
+    smtp: SmtpServer
 
     async def person(self, outcome: str) -> str:
         """Someone for whom the sandbox has this outcome; each call answers another one."""
@@ -135,7 +137,8 @@ async def console(tmp_path_factory: pytest.TempPathFactory, issuer: str) -> Asyn
         scopes = ["notifications:send", "notifications:read", "users:read", "deadletters:review"]
         key = await live.call("POST", "/v1/api-keys", {"name": "test mode", "test": True, "scopes": scopes})
         async with Client(stack.url, key["secret"]) as test:
-            yield Console(stack.url, live, test, key["secret"], ada)
+            assert stack.smtp is not None
+            yield Console(stack.url, live, test, key["secret"], ada, stack.smtp)
 
 
 @pytest_asyncio.fixture(scope="package", loop_scope="session")

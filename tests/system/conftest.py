@@ -24,6 +24,7 @@ _SETTINGS = {
     "CLARION_RECIPIENT_LIMIT": "1000000",
     "CLARION_SMTP_FROM": "Clarion <no-reply@clarion.test>",
     "CLARION_SMTP_TLS": "none",
+    "CLARION_CONSOLE_URL": "https://notify.clarion.test/console/",
     "CLARION_UNSUBSCRIBE_URL": "https://notify.clarion.test/unsubscribe",
     "CLARION_BREAKER_OPEN_S": "2",
     "CLARION_SENDGRID_KEY": GRID_PUBLIC,

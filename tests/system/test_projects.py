@@ -27,6 +27,7 @@ from clarion.operations.v1 import breaker_service_pb2
 from clarion.options.v1 import options_pb2
 from clarion.template.v1 import partial_service_pb2, template_service_pb2
 from clarion.user.v1 import (
+    account_service_pb2,
     audit_service_pb2,
     auth_service_pb2,
     policy_service_pb2,
@@ -50,6 +51,7 @@ _FILES = (
     user_service_pb2, template_service_pb2, notification_service_pb2, dead_letter_service_pb2, saga_service_pb2, auth_service_pb2,
     breaker_service_pb2, partial_service_pb2, project_service_pb2, change_service_pb2, policy_service_pb2, webhook_service_pb2,
     preference_page_service_pb2, personal_data_service_pb2, sign_in_service_pb2, activity_service_pb2, audit_service_pb2,
+    account_service_pb2,
 )  # fmt: skip
 METHODS = [
     method

@@ -20,6 +20,7 @@ from mesh.process.health import HealthMonitor
 from mesh.rpc.identity import Authenticator, ServiceIdentity
 from mesh.rpc.server import serve_grpc
 from mesh.testing import SECRET, FakeCredentials, grpc_settings, operator_metadata, service_metadata
+from naming.account_mails import ACCOUNT_MAILS
 from template_svc.app import Stores, wire
 from tests.template_svc.fakes import InlineProcesses, MemoryPartials, MemoryTemplates
 
@@ -175,3 +176,32 @@ async def test_bad_input_is_refused_with_the_field_named(templates: Stub) -> Non
 async def test_strangers_get_nothing(templates: Stub, rendering: Stub) -> None:
     assert (await status_of(templates.ListTemplates(rpc.ListTemplatesRequest())))[0] == "UNAUTHENTICATED"
     assert (await status_of(rendering.BatchRender(render.BatchRenderRequest())))[0] == "UNAUTHENTICATED"
+
+
+@pytest.mark.parametrize("name", sorted(ACCOUNT_MAILS))
+async def test_mails_about_accounts_are_there_in_every_project_and_five_languages(templates: Stub, rendering: Stub, name: str) -> None:
+    """With a link where there is one, else with the code; a project's name is a text and no markup."""
+    account = {"link": "https://example.com/console/x#t", "code": "the-code", "brand": "A & B <i>"}
+    for locale, spoken in {"en": "en", "de-AT": "de", "fr": "fr", "es-MX": "es", "pt-BR": "pt", "ja": "en"}.items():
+        items = [
+            render.RenderItem(template=name, version=1, locale=locale, project=project, variables=variables(account={**account, **more}))
+            for project, more in (("default", {}), ("another", {"link": ""}))
+        ]
+        results = (await rendering.BatchRender(render.BatchRenderRequest(items=items), metadata=AS_SERVICE)).results
+        linked, coded = (result.rendered.content for result in results)
+        assert [result.rendered.locale for result in results] == [spoken] * 2
+        assert "A & B <i>" in linked.subject
+        assert f'lang="{spoken}"' in linked.html
+        assert 'href="https://example.com/console/x#t"' in linked.html
+        assert "A &amp; B &lt;i&gt;" in linked.html
+        assert ("/x#t" in linked.text, "the-code" in linked.text) == (True, False)
+        assert ("/x#t" in coded.text, "the-code" in coded.text, "the-code" in coded.html) == (False, True, True)
+    summary = await rendering.BatchDescribeTemplates(
+        render.BatchDescribeTemplatesRequest(names=[name], projects=["another"]), metadata=AS_SERVICE
+    )
+    (found,) = summary.summaries
+    assert (found.exists, found.published_version, found.mandatory, found.category) == (True, 1, True, "clarion.account")
+    made = templates.CreateTemplate(rpc.CreateTemplateRequest(name=name, channel=channel_pb2.CHANNEL_EMAIL), metadata=AS_OPERATOR)
+    assert await status_of(made) == ("INVALID_ARGUMENT", "INVALID_ARGUMENT", ["name"])
+    gone = templates.GetTemplate(rpc.GetTemplateRequest(name=name), metadata=AS_OPERATOR)
+    assert (await status_of(gone))[1] == "TEMPLATE_NOT_FOUND"

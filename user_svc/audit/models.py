@@ -22,6 +22,9 @@ class AuditKind(StrEnum):
     ROLE_CHANGED = "role_changed"
     SUPPRESSION_REMOVED = "suppression_removed"
     CATEGORY_CHANGED = "category_changed"
+    PASSWORD_RESET_REQUESTED = "password_reset_requested"  # noqa: S105  the name of an event
+    PASSWORD_RESET = "password_reset"  # noqa: S105  the name of an event
+    EMAIL_VERIFIED = "email_verified"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from clarion.user.v1 import recipient_service_pb2
 from mesh import ids
 from mesh.errors import InvalidArgument
 from mesh.rpc.timestamps import from_timestamp
+from user_svc.accounts.convert import secret_to_proto
 from user_svc.preferences.models import Channel
 from user_svc.preferences.unsubscribing import Subscription
 from user_svc.recipients.models import Decision, Query, Recipient, UserReference
@@ -42,6 +43,8 @@ def recipient_to_proto(recipient: Recipient, unsubscribe_token: str = "") -> rec
         return message
     message.unsubscribe_token = unsubscribe_token
     message.locale, message.timezone, message.name = contact.locale, contact.timezone, contact.name
+    if recipient.account is not None:
+        message.account.CopyFrom(secret_to_proto(recipient.account))
     if recipient.decision is Decision.SEND:
         if contact.attributes:
             message.attributes.update(json.loads(contact.attributes))

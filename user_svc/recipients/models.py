@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from naming.bounds import covers_address
+from user_svc.accounts.models import AccountSecret
 from user_svc.policies.models import NO_RULES, FrequencyLimit, ProjectRules
 from user_svc.preferences.models import Channel, Choice, PreferenceRule, most_specific
 from user_svc.preferences.quiet_hours import QuietHours
@@ -115,11 +116,12 @@ class Verdict(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """The answer to a query, and the contact (None when there is no such person)."""
+    """The answer to a query, and the contact (None when there is no such person). `account` is what a mail about their account holds."""
 
     verdict: Verdict
     channel: Channel
     contact: Contact | None
+    account: AccountSecret | None = None
 
     @property
     def decision(self) -> Decision:

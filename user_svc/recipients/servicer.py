@@ -2,20 +2,27 @@
 
 from clarion.user.v1 import recipient_service_pb2 as rpc
 from clarion.user.v1.recipient_service_pb2_grpc import RecipientServiceServicer
-from mesh.context import FIRST_PROJECT
+from mesh.context import FIRST_PROJECT, current
 from user_svc.preferences.models import Channel
 from user_svc.preferences.unsubscribing import UnsubscribeLinks, Unsubscribing
+from user_svc.recipients.account_mails import Secrets, with_secrets
 from user_svc.recipients.convert import queries_from_proto, recipient_to_proto, references_from_proto, subscription_to_proto
 from user_svc.recipients.models import MANDATORY, Decision, NewUser, Query, Recipient
 from user_svc.recipients.use_cases import Recipients
 from user_svc.suppressions.use_cases import Suppressions
 
+# The one service that hands mails to people: others look at them, at most.
+_SENDS_MAILS = "email_worker"
+
 
 class RecipientServicer(RecipientServiceServicer):
     """Serves the other services of the mesh. `context` is unused: what a call carries is in `mesh.context.current()`."""
 
-    def __init__(self, recipients: Recipients, suppressions: Suppressions, unsubscribing: Unsubscribing, links: UnsubscribeLinks) -> None:
+    def __init__(
+        self, recipients: Recipients, suppressions: Suppressions, unsubscribing: Unsubscribing, links: UnsubscribeLinks, secrets: Secrets
+    ) -> None:
         self._recipients = recipients
+        self._secrets = secrets
         self._suppressions = suppressions
         self._unsubscribing = unsubscribing
         self._links = links
@@ -24,7 +31,8 @@ class RecipientServicer(RecipientServiceServicer):
         self, request: rpc.BatchResolveRecipientsRequest, context: object
     ) -> rpc.BatchResolveRecipientsResponse:
         queries = queries_from_proto(request)
-        recipients = await self._recipients.resolve_recipients(queries)
+        masked = current().caller.id != _SENDS_MAILS
+        recipients = await with_secrets(queries, await self._recipients.resolve_recipients(queries), self._secrets, masked=masked)
         answered = zip(queries, recipients, strict=True)
         return rpc.BatchResolveRecipientsResponse(
             recipients=[recipient_to_proto(recipient, self._token(query, recipient)) for query, recipient in answered]

@@ -75,6 +75,8 @@ async def _make(connection: AsyncConnection, project: str, person: Person, now: 
         "id": user_id,
         "project": project,
         "email": person.email or None,
+        # the issuer has verified it, or does not name it
+        "email_verify_time": now if person.email else None,
         "name": person.name,
         "locale": locale_or_default("locale", ""),
         "timezone": timezone_or_default("timezone", ""),

@@ -31,6 +31,7 @@ def user_to_proto(user: User) -> user_pb2.User:
         etag=user.etag,
         external_id=user.external_id,
         attributes=struct_of(user.attributes),
+        email_verified=user.email_verified,
     )
 
 

@@ -34,12 +34,13 @@ class User:
     update_time: datetime
     external_id: str = ""
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    email_verified: bool = False
 
     @property
     def etag(self) -> str:
         """Stands for this state."""
         shown = (self.email, self.name, self.locale, self.timezone, self.role.value, self.external_id, text_of(self.attributes))
-        return etag_of(self.id, *shown, self.update_time.timestamp())
+        return etag_of(self.id, *shown, self.email_verified, self.update_time.timestamp())
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from user_svc.users.models import Role, User, UserChanges
 
 _COLUMNS = (
     users.c.id, users.c.email, users.c.name, users.c.locale, users.c.timezone, users.c.role, users.c.create_time, users.c.update_time,
-    users.c.external_id, users.c.attributes,
+    users.c.external_id, users.c.attributes, users.c.email_verify_time.is_not(None).label("email_verified"),
 )  # fmt: skip
 
 _NULLABLE = ("email", "external_id", "attributes")
@@ -69,6 +69,7 @@ class UserRepository:
     async def insert(self, project: str, user: User, password_hash: str | None) -> None:
         """Raises EmailTaken or ExternalIdTaken."""
         values = {field.name: getattr(user, field.name) for field in fields(user)} | {"project": project, "role": user.role.value}
+        del values["email_verified"]  # no one is made with an address that is proved
         nullable = {name: getattr(user, name) or None for name in _NULLABLE} | {"password_hash": password_hash}
         statement = insert(users).values(**values | nullable)
         try:
@@ -191,4 +192,5 @@ def _user(row: Row[*tuple[Any, ...]]) -> User:
         update_time=row.update_time,
         external_id=row.external_id or "",
         attributes=normal(row.attributes or {}),
+        email_verified=row.email_verified,
     )

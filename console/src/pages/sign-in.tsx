@@ -3,7 +3,7 @@ import { useEffect } from "preact/hooks";
 import { comeBack, issuers, signIn, signInAt, signInByKey, type ApiError } from "../api";
 import type { Issuer } from "../api-types";
 import { asApiError } from "../parts/basics";
-import { COME_BACK, navigate, path, query } from "../router";
+import { COME_BACK, Link, navigate, path, query } from "../router";
 import { ended } from "../session";
 import { words } from "../words";
 
@@ -88,6 +88,7 @@ export function SignIn() {
             </label>
           </>
         )}
+        {!byKey.value && <Link to="/forgot-password">{say.forgot}</Link>}
         {error.value && (
           <p role="alert" class="problem">
             {error.value}

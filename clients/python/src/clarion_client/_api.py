@@ -182,6 +182,14 @@ GET_CATALOG = Call(
 PREVIEW_TEMPLATE = Call(
     "/clarion.template.v1.TemplateService/PreviewTemplate", "POST", "/v1/templates/{name}:preview", body="*", idempotent=True
 )
+REQUEST_PASSWORD_RESET = Call(
+    "/clarion.user.v1.AccountService/RequestPasswordReset", "POST", "/v1/auth/request-password-reset", body="*", unkeyed=True
+)
+RESET_PASSWORD = Call("/clarion.user.v1.AccountService/ResetPassword", "POST", "/v1/auth/reset-password", body="*", unkeyed=True)
+REQUEST_ADDRESS_VERIFICATION = Call(
+    "/clarion.user.v1.AccountService/RequestAddressVerification", "POST", "/v1/users/{user_id}:requestAddressVerification", body="*"
+)
+VERIFY_ADDRESS = Call("/clarion.user.v1.AccountService/VerifyAddress", "POST", "/v1/auth/verify-address", body="*", unkeyed=True)
 LIST_AUDIT_EVENTS = Call("/clarion.user.v1.AuditService/ListAuditEvents", "GET", "/v1/audit-events", idempotent=True)
 LOGIN = Call("/clarion.user.v1.AuthService/Login", "POST", "/v1/auth/login", body="*", unkeyed=True)
 REFRESH = Call("/clarion.user.v1.AuthService/Refresh", "POST", "/v1/auth/refresh", body="*", unkeyed=True)

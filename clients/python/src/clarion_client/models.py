@@ -39,6 +39,14 @@ class AuditEventKind(str, enum.Enum):
     """An address was taken off the suppression list. `subject` is the person who has it, where there is one."""
     CATEGORY_CHANGED = "category_changed"
     """A category has become mandatory, or is so no longer."""
+    PASSWORD_RESET_REQUESTED = "password_reset_requested"
+    """Someone has asked for a new password by mail. `subject` is empty where there is no such account, or it has had its mails of this
+    hour.
+    """
+    PASSWORD_RESET = "password_reset"
+    """A new password was set with what a mail held; all sessions of the person have ended."""
+    EMAIL_VERIFIED = "email_verified"
+    """A person has proved that their address is theirs."""
 
     def __str__(self) -> str:
         return str(self.value)
@@ -1577,6 +1585,21 @@ class ReplayWebhookDeliveriesResponse:
 
 
 @dataclass(frozen=True)
+class RequestAddressVerificationResponse:
+    """Answers RequestAddressVerification; it is empty."""
+
+
+@dataclass(frozen=True)
+class RequestPasswordResetResponse:
+    """Answers RequestPasswordReset; it is empty."""
+
+
+@dataclass(frozen=True)
+class ResetPasswordResponse:
+    """Answers ResetPassword; it is empty: the person signs in with the new password."""
+
+
+@dataclass(frozen=True)
 class RotateWebhookSecretResponse:
     """Answers RotateWebhookSecret."""
 
@@ -1860,6 +1883,15 @@ class User:
     "email", "name", "locale" and "timezone" are no names of attributes. Replaced as a whole; a person's own token reads them and
     does not change them.
     """
+    email_verified: bool = stored(default=False, metadata={"read": v.same})
+    """Whether the person has proved that the address is theirs: by a link in a mail to it, or by an issuer that says so. Another
+    address is not verified.
+    """
+
+
+@dataclass(frozen=True)
+class VerifyAddressResponse:
+    """Answers VerifyAddress; it is empty."""
 
 
 @dataclass(frozen=True)

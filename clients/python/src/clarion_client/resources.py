@@ -1011,6 +1011,44 @@ class Templates(Resource):
         )
 
 
+class Accounts(Resource):
+    """Proves by mail that an address is its person's: for a new password in place of a lost one, and for the address itself."""
+
+    def request_password_reset(self, *, email: str, project: str | None = None, timeout_s: float | None = None) -> None:
+        """Mails a link that sets a new password once, within 30 minutes, to who has the address and a password here. The answer is the
+        same, and takes as long, for an address that is no one's. An account gets 3 such mails an hour.
+
+        email: The person's address.
+        project: The project that the person belongs to; the first one when empty.
+        """
+        self._unary(api.REQUEST_PASSWORD_RESET, v.body_of(email=email, project=project), lambda answer: None, timeout_s)
+
+    def reset_password(self, *, token: str, new_password: str, timeout_s: float | None = None) -> None:
+        """Sets a new password with what the mail held, and ends all sessions of the person. RESET_LINK_INVALID for what is unknown, too
+        old or used.
+
+        token: The code of the mail; where the mail held a link, what stands behind its "#".
+        new_password: The new password: 15 to 256 characters, and none that guessers try first.
+        """
+        self._unary(api.RESET_PASSWORD, v.body_of(token=token, new_password=new_password), lambda answer: None, timeout_s)
+
+    def request_address_verification(self, user_id: str, *, timeout_s: float | None = None, idempotency_key: str | None = None) -> None:
+        """Mails a person a link that proves, once and within 24 hours, that their address is theirs. Nothing is sent to an address that
+        is verified. A person gets 3 such mails an hour, and asks for their own without a scope.
+
+        user_id: The person: Clarion's id or your own (`external_id`).
+        """
+        self._unary(api.REQUEST_ADDRESS_VERIFICATION, v.body_of(user_id=user_id), lambda answer: None, timeout_s, idempotency_key)
+
+    def verify_address(self, *, token: str, timeout_s: float | None = None) -> None:
+        """Marks a person's address as verified with what the mail held. VERIFICATION_LINK_INVALID for what is unknown, too old or used,
+        and once the person has another address.
+
+        token: The code of the mail; where the mail held a link, what stands behind its "#".
+        """
+        self._unary(api.VERIFY_ADDRESS, v.body_of(token=token), lambda answer: None, timeout_s)
+
+
 class Audit(Resource):
     """Shows who did what to accounts, keys and personal data of the project. Entries are written with what they are about, and no
     method changes or removes one.

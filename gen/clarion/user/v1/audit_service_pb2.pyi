@@ -52,6 +52,12 @@ class _AuditEventKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AuditE
     """An address was taken off the suppression list. `subject` is the person who has it, where there is one."""
     AUDIT_EVENT_KIND_CATEGORY_CHANGED: _AuditEventKind.ValueType  # 12
     """A category has become mandatory, or is so no longer."""
+    AUDIT_EVENT_KIND_PASSWORD_RESET_REQUESTED: _AuditEventKind.ValueType  # 13
+    """Someone has asked for a new password by mail. `subject` is empty where there is no such account, or it has had its mails of this hour."""
+    AUDIT_EVENT_KIND_PASSWORD_RESET: _AuditEventKind.ValueType  # 14
+    """A new password was set with what a mail held; all sessions of the person have ended."""
+    AUDIT_EVENT_KIND_EMAIL_VERIFIED: _AuditEventKind.ValueType  # 15
+    """A person has proved that their address is theirs."""
 
 class AuditEventKind(_AuditEventKind, metaclass=_AuditEventKindEnumTypeWrapper):
     """AuditEventKind says what happened."""
@@ -82,6 +88,12 @@ AUDIT_EVENT_KIND_SUPPRESSION_REMOVED: AuditEventKind.ValueType  # 11
 """An address was taken off the suppression list. `subject` is the person who has it, where there is one."""
 AUDIT_EVENT_KIND_CATEGORY_CHANGED: AuditEventKind.ValueType  # 12
 """A category has become mandatory, or is so no longer."""
+AUDIT_EVENT_KIND_PASSWORD_RESET_REQUESTED: AuditEventKind.ValueType  # 13
+"""Someone has asked for a new password by mail. `subject` is empty where there is no such account, or it has had its mails of this hour."""
+AUDIT_EVENT_KIND_PASSWORD_RESET: AuditEventKind.ValueType  # 14
+"""A new password was set with what a mail held; all sessions of the person have ended."""
+AUDIT_EVENT_KIND_EMAIL_VERIFIED: AuditEventKind.ValueType  # 15
+"""A person has proved that their address is theirs."""
 Global___AuditEventKind: _TypeAlias = AuditEventKind  # noqa: Y015
 
 @_typing.final

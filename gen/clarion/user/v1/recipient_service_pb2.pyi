@@ -163,6 +163,7 @@ class Recipient(_message.Message):
     UNSUBSCRIBE_TOKEN_FIELD_NUMBER: _builtins.int
     DEFER_FOR_FIELD_NUMBER: _builtins.int
     ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
     decision: Global___Decision.ValueType
     """Whether to send."""
     rule: _builtins.str
@@ -191,6 +192,10 @@ class Recipient(_message.Message):
     def attributes(self) -> _struct_pb2.Struct:
         """DECISION_SEND: free data about the person, see `User.attributes`."""
 
+    @_builtins.property
+    def account(self) -> Global___AccountSecret:
+        """A mail about the person's account: what only that mail holds. Unset for every other one."""
+
     def __init__(
         self,
         *,
@@ -204,14 +209,45 @@ class Recipient(_message.Message):
         unsubscribe_token: _builtins.str = ...,
         defer_for: _duration_pb2.Duration | None = ...,
         attributes: _struct_pb2.Struct | None = ...,
+        account: Global___AccountSecret | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "defer_for", b"defer_for"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "attributes", b"attributes", "defer_for", b"defer_for"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "decision", b"decision", "defer_for", b"defer_for", "devices", b"devices", "email", b"email", "locale", b"locale", "name", b"name", "rule", b"rule", "timezone", b"timezone", "unsubscribe_token", b"unsubscribe_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "attributes", b"attributes", "decision", b"decision", "defer_for", b"defer_for", "devices", b"devices", "email", b"email", "locale", b"locale", "name", b"name", "rule", b"rule", "timezone", b"timezone", "unsubscribe_token", b"unsubscribe_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Recipient: _TypeAlias = Recipient  # noqa: Y015
+
+@_typing.final
+class AccountSecret(_message.Message):
+    """AccountSecret is what a mail about an account proves it by. Only the worker that sends the mail gets it; for others `link` and `code` are masked."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LINK_FIELD_NUMBER: _builtins.int
+    CODE_FIELD_NUMBER: _builtins.int
+    BRAND_FIELD_NUMBER: _builtins.int
+    link: _builtins.str
+    """Where to go; empty where no public address of the console is known."""
+    code: _builtins.str
+    """What to type in where there is no link."""
+    brand: _builtins.str
+    """The name of the person's project, as people know it."""
+    def __init__(
+        self,
+        *,
+        link: _builtins.str = ...,
+        code: _builtins.str = ...,
+        brand: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["brand", b"brand", "code", b"code", "link", b"link"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AccountSecret: _TypeAlias = AccountSecret  # noqa: Y015
 
 @_typing.final
 class BatchResolveRecipientsRequest(_message.Message):

@@ -28,7 +28,7 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x63larion/user/v1/user.proto\x12\x0f\x63larion.user.v1\x1a clarion/options/v1/options.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf3\x03\n\x04User\x12\x16\n\x02id\x18\x01 \x01(\tB\n\xe2\x41\x01\x03\xba\xbb\x18\x02\x10$\x12\x1a\n\x05\x65mail\x18\x02 \x01(\tB\x0b\xb0\xbb\x18\x01\xba\xbb\x18\x03\x10\xfe\x01\x12\x19\n\x04name\x18\x03 \x01(\tB\x0b\xb0\xbb\x18\x01\xba\xbb\x18\x03\x10\xc8\x01\x12\x16\n\x06locale\x18\x04 \x01(\tB\x06\xba\xbb\x18\x02\x10#\x12\x18\n\x08timezone\x18\x05 \x01(\tB\x06\xba\xbb\x18\x02\x10@\x12)\n\x04role\x18\x06 \x01(\x0e\x32\x15.clarion.user.v1.RoleB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0bupdate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x14\n\x04\x65tag\x18\t \x01(\tB\x06\xba\xbb\x18\x02\x10@\x12\x87\x01\n\x0b\x65xternal_id\x18\n \x01(\tBr\xba\xbb\x18n\x10\x80\x01\x1a [A-Za-z0-9][A-Za-z0-9._@+=|~:-]*\"Gletters, digits and . _ @ + = | ~ : -, beginning with a letter or digit\x12\x31\n\nattributes\x18\x0b \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xb0\xbb\x18\x01*E\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bROLE_MEMBER\x10\x01\x12\x16\n\x12ROLE_ADMINISTRATOR\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x63larion/user/v1/user.proto\x12\x0f\x63larion.user.v1\x1a clarion/options/v1/options.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x91\x04\n\x04User\x12\x16\n\x02id\x18\x01 \x01(\tB\n\xe2\x41\x01\x03\xba\xbb\x18\x02\x10$\x12\x1a\n\x05\x65mail\x18\x02 \x01(\tB\x0b\xb0\xbb\x18\x01\xba\xbb\x18\x03\x10\xfe\x01\x12\x19\n\x04name\x18\x03 \x01(\tB\x0b\xb0\xbb\x18\x01\xba\xbb\x18\x03\x10\xc8\x01\x12\x16\n\x06locale\x18\x04 \x01(\tB\x06\xba\xbb\x18\x02\x10#\x12\x18\n\x08timezone\x18\x05 \x01(\tB\x06\xba\xbb\x18\x02\x10@\x12)\n\x04role\x18\x06 \x01(\x0e\x32\x15.clarion.user.v1.RoleB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0bupdate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x14\n\x04\x65tag\x18\t \x01(\tB\x06\xba\xbb\x18\x02\x10@\x12\x87\x01\n\x0b\x65xternal_id\x18\n \x01(\tBr\xba\xbb\x18n\x10\x80\x01\x1a [A-Za-z0-9][A-Za-z0-9._@+=|~:-]*\"Gletters, digits and . _ @ + = | ~ : -, beginning with a letter or digit\x12\x31\n\nattributes\x18\x0b \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xb0\xbb\x18\x01\x12\x1c\n\x0e\x65mail_verified\x18\x0c \x01(\x08\x42\x04\xe2\x41\x01\x03*E\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bROLE_MEMBER\x10\x01\x12\x16\n\x12ROLE_ADMINISTRATOR\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -57,8 +57,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_USER'].fields_by_name['external_id']._serialized_options = b'\272\273\030n\020\200\001\032 [A-Za-z0-9][A-Za-z0-9._@+=|~:-]*\"Gletters, digits and . _ @ + = | ~ : -, beginning with a letter or digit'
   _globals['_USER'].fields_by_name['attributes']._loaded_options = None
   _globals['_USER'].fields_by_name['attributes']._serialized_options = b'\260\273\030\001'
-  _globals['_ROLE']._serialized_start=679
-  _globals['_ROLE']._serialized_end=748
+  _globals['_USER'].fields_by_name['email_verified']._loaded_options = None
+  _globals['_USER'].fields_by_name['email_verified']._serialized_options = b'\342A\001\003'
+  _globals['_ROLE']._serialized_start=709
+  _globals['_ROLE']._serialized_end=778
   _globals['_USER']._serialized_start=178
-  _globals['_USER']._serialized_end=677
+  _globals['_USER']._serialized_end=707
 # @@protoc_insertion_point(module_scope)

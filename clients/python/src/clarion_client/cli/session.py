@@ -41,6 +41,11 @@ class UsageProblem(Exception):
     """The command was given something that it can't use; the message says what and how to go on."""
 
 
+def address_of_server(profile: str = "") -> str | None:
+    """The address in the environment, else that of the profile; None for the client's own default."""
+    return os.environ.get("CLARION_URL") or profiles().get(profile or session.profile or current_profile(), {}).get("url")
+
+
 def read_json(text: str | bytes) -> Any:
     """The value of a JSON text. Raises ValueError, also for one that is nested deeper than any call takes, which Python gives up at."""
     plain = text.decode("utf-8", "replace") if isinstance(text, bytes) else text

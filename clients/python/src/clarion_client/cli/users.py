@@ -106,6 +106,13 @@ def delete(
     session.show(session.clarion.users.delete(identifier))
 
 
+@app.command("verify-address")
+def verify_address(who: Annotated[str, typer.Argument(metavar="ID|EMAIL")]) -> None:
+    """Mail a person a link that proves, once and for 24 hours, that their address is theirs."""
+    session.clarion.accounts.request_address_verification(id_of(who))
+    session.say("the mail is on its way, unless the address is verified already")
+
+
 @app.command("export-data")
 def export_data(
     who: Annotated[str, typer.Argument(metavar="ID|EMAIL")],

@@ -1,0 +1,29 @@
+"""Has mails about accounts sent as soon as they are asked for."""
+
+from collections.abc import Callable
+
+from google.protobuf.message import Message
+
+from clarion.user.v1 import account_service_pb2
+from mesh.rpc.dispatcher import Unary
+from mesh.rpc.methods import Method
+
+_ACCOUNTS = account_service_pb2.DESCRIPTOR.services_by_name["AccountService"].full_name
+_ASK_FOR_MAILS = frozenset(f"/{_ACCOUNTS}/{name}" for name in ("RequestPasswordReset", "RequestAddressVerification"))
+
+
+def followed_by(wake: Callable[[], None]) -> Callable[[Method, Unary], Unary]:
+    """Wraps the handlers that ask for mails, so that these are sent at once."""
+
+    def wrap(method: Method, handler: Unary) -> Unary:
+        if method.full_name not in _ASK_FOR_MAILS:
+            return handler
+
+        async def serve(request: Message) -> Message:
+            reply = await handler(request)
+            wake()
+            return reply
+
+        return serve
+
+    return wrap

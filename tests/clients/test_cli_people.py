@@ -1,0 +1,60 @@
+"""People and their accounts on the command line, in a pseudo-terminal, against the system as it runs."""
+
+import json
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from devstack.processes import API_KEY
+from devstack.stack import ANY_PORTS, Stack, open_stack
+from tests.clients.terminal import Terminal
+from tests.waiting import until
+
+pytestmark = [pytest.mark.system, pytest.mark.asyncio(loop_scope="module")]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+    async with open_stack(tmp_path_factory.mktemp("cli-people"), ports=ANY_PORTS, say=lambda text: None, environ={}) as opened:
+        yield opened
+
+
+@pytest.fixture
+def terminal(stack: Stack, tmp_path: Path) -> Terminal:
+    return Terminal({"CLARION_URL": stack.url, "CLARION_API_KEY": API_KEY}, tmp_path)
+
+
+async def test_a_lost_password_is_replaced_by_the_code_of_a_mail(stack: Stack, tmp_path: Path, terminal: Terminal) -> None:
+    assert stack.smtp is not None
+    address, new = "lost-by-cli@example.com", "seven quiet rivers below"
+    user = json.dumps({"email": address, "password": "correct-horse-battery"})
+    assert (await terminal.run("api", "POST", "/v1/users", "--data", user)).code == 0
+    stranger = Terminal({}, tmp_path)
+    assert (await stranger.run("password", "forgot", address, "--url", stack.url)).code == 0
+    smtp = stack.smtp
+    await until(lambda: any(address in mail.recipients for mail in smtp.mails))
+    (mail,) = [mail.message for mail in smtp.mails if address in mail.recipients]
+    body = mail.get_body(("plain",))
+    assert body is not None
+    # no public address is set here, so that the mail holds a code
+    found = re.search(r"^([\w-]{43})\s*$", str(body.get_content()), re.MULTILINE)
+    assert found is not None
+    answers = [("code or link", f"https://anywhere.example/console/reset-password#{found[1]}"), ("new password", new), ("once more", new)]
+    done = await stranger.run("password", "reset", "--url", stack.url, answers=answers)
+    assert (done.code, "is set" in done.said) == (0, True), done.said
+    assert new not in done.said
+    again = await stranger.run("password", "reset", "--url", stack.url, answers=answers)
+    assert (again.code, "RESET_LINK_INVALID" in again.said) == (1, True), again.said
+    differ = await stranger.run("password", "reset", "--url", stack.url, answers=[*answers[:2], ("once more", "another")])
+    assert (differ.code, "nothing was changed" in differ.said) == (2, True)
+
+
+async def test_a_mail_that_verifies_an_address_is_asked_for(terminal: Terminal) -> None:
+    made = await terminal.run("users", "create", "verify-by-cli@example.com")
+    assert made.code == 0, made.said
+    asked = await terminal.run("users", "verify-address", "verify-by-cli@example.com")
+    assert (asked.code, "on its way" in asked.said) == (0, True), asked.said
+    assert (await terminal.run("users", "verify-address", "no-one-at-all@example.com")).code == 5
