@@ -1,6 +1,5 @@
-"""A real PostgreSQL for tests: one server per run, a fresh migrated database per test."""
+"""A real PostgreSQL for tests: one server per run, a migrated database per test that holds nothing of another's."""
 
-import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,11 +9,10 @@ import pytest
 
 from devstack.postgres import PostgresServer
 from mesh.stores.migrations import upgrade
+from tests.pooled_databases import DatabasePool
 from tests.sharing import locked, run_folder, shared
 
 NewDatabase = Callable[[str], Awaitable[str]]
-
-_numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
@@ -42,29 +40,32 @@ def _postgres_base_url(tmp_path_factory: pytest.TempPathFactory, _shared_folder:
         yield url
 
 
-@pytest.fixture
-async def postgres_url(_postgres_base_url: str, _shared_folder: Path, worker_id: str) -> AsyncIterator[NewDatabase]:
-    """Makes databases: `await postgres_url("user_svc")` is the URL of a new database with that package's migrations applied.
+@pytest.fixture(scope="session")
+def _databases(_postgres_base_url: str, worker_id: str) -> DatabasePool:
+    """The databases that the tests of this worker use one after the other."""
+    return DatabasePool(_postgres_base_url, f"test_{worker_id}")
 
-    Each package is migrated once in a run; a database is a copy of the result and is dropped after the test.
-    `await postgres_url("")` answers an empty one.
+
+@pytest.fixture
+async def postgres_url(_postgres_base_url: str, _databases: DatabasePool, _shared_folder: Path) -> AsyncIterator[NewDatabase]:
+    """Finds databases: `await postgres_url("user_svc")` is the URL of one as that package's migrations left it, of this test alone.
+
+    Each package is migrated once in a run. `await postgres_url("")` answers an empty one.
     """
-    made: list[str] = []
+    taken: list[tuple[str, str]] = []
 
     async def new_database(package: str) -> str:
-        template = "template1"
-        if package:
-            template = f"migrated_{package}"
+        template = f"migrated_{package}" if package else "template1"
+        if package and not _databases.knows(template):
             with locked(_shared_folder / f"{template}.lock"):
                 await _migrate_once(_postgres_base_url, package, template)
-        name = f"test_{worker_id}_{next(_numbers)}"
-        await _execute(_postgres_base_url, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
-        made.append(name)
+        name = await _databases.take(template)
+        taken.append((template, name))
         return _postgres_base_url + name
 
     yield new_database
-    for name in made:
-        await _execute(_postgres_base_url, f'DROP DATABASE "{name}" WITH (FORCE)')
+    for template, name in taken:
+        await _databases.give_back(template, name)
 
 
 async def _migrate_once(base_url: str, package: str, template: str) -> None:
@@ -77,13 +78,5 @@ async def _migrate_once(base_url: str, package: str, template: str) -> None:
         await connection.execute(f'CREATE DATABASE "{template}_in_work"')
         await upgrade(package, f"{base_url}{template}_in_work")
         await connection.execute(f'ALTER DATABASE "{template}_in_work" RENAME TO "{template}"')
-    finally:
-        await connection.close()
-
-
-async def _execute(base_url: str, statement: str) -> None:
-    connection = await asyncpg.connect(base_url + "postgres")
-    try:
-        await connection.execute(statement)
     finally:
         await connection.close()
