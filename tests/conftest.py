@@ -14,6 +14,7 @@ import pytest
 from hypothesis import settings
 from xdist.remote import Producer
 
+from tests.memory_folder import MemoryFolder, open_memory_folder
 from tests.scheduling import GroupScheduling
 
 pytest_plugins = ["tests.fixtures_postgres", "tests.fixtures_valkey", "tests.fixtures_broker"]
@@ -31,6 +32,19 @@ settings.load_profile("full")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 _may_start_processes = True
+_FOLDER = pytest.StashKey[MemoryFolder]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The process that the run begins in makes the folder for temporary files, which its workers inherit."""
+    if not hasattr(config, "workerinput") and config.option.basetemp is None and (folder := open_memory_folder()):
+        config.stash[_FOLDER] = folder
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """What has passed leaves no files."""
+    if _FOLDER in session.config.stash:
+        session.config.stash[_FOLDER].keep = exitstatus != pytest.ExitCode.OK
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
