@@ -4,6 +4,8 @@
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 SHELL := /bin/bash
+# Where it is set, every process compiles all of its modules anew, and pytest rewrites all of its own: a third of what a short run costs.
+unexport PYTHONDONTWRITEBYTECODE
 
 # The first Python that fits; name another with `make PYTHON=...`.
 ifndef PYTHON

@@ -5,6 +5,7 @@ The real servers are started once and only when a test asks for them. docs/testi
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from typing import Any
@@ -18,6 +19,10 @@ from tests.memory_folder import MemoryFolder, open_memory_folder
 from tests.scheduling import GroupScheduling
 
 pytest_plugins = ["tests.fixtures_postgres", "tests.fixtures_valkey", "tests.fixtures_broker"]
+
+# For a pytest that was not started by make, too: the Makefile says why.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # A test that asks for one of these starts a process.
 _SERVERS = {"postgres_server", "_postgres_base_url", "valkey_server", "rabbitmq_server", "_amqp_base_url"}
