@@ -32,8 +32,8 @@ venv:
 	@$(PYTHON) scripts/setup.py venv
 
 .PHONY: setup
-setup: venv ## Make .venv from the hashed lock; build the console; install RabbitMQ, faketime, promtool and Chromium for the tests where that is possible
-	@$(PYTHON) scripts/setup.py broker clock rules browser viewer console
+setup: venv ## Make .venv from the hashed lock; build the console; install RabbitMQ, PgBouncer, faketime, promtool and Chromium for the tests where that is possible
+	@$(PYTHON) scripts/setup.py broker clock rules pooler browser viewer console
 
 .PHONY: viewer
 viewer: venv

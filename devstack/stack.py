@@ -132,7 +132,7 @@ async def open_stack(folder: Path, *, ports: Ports, say: Say, environ: Mapping[s
         for package in _PACKAGES:
             await migrations.upgrade(package, urls[package])
         if forgotten:
-            await _dispatch_again(urls["gateway"])
+            await _dispatch_again(DatabaseSettings.from_env(Env({**shared, "CLARION_DATABASE_URL": urls["gateway"]})))
         listening = await _services(stack, shared, urls, ports=ports, broker=broker, say=say)
         if smtp is not None:
             listening["smtp"] = smtp.port
@@ -189,12 +189,12 @@ async def _broker(stack: AsyncExitStack, folder: Path, shared: dict[str, str], s
     return broker
 
 
-async def _dispatch_again(url: str) -> None:
+async def _dispatch_again(settings: DatabaseSettings) -> None:
     """After a crash the in-process broker has lost what was on it, which no real one does: it is published once more.
 
     The ledger knows what was done already.
     """
-    async with open_database(DatabaseSettings(url)) as database:
+    async with open_database(settings) as database:
         await Outbox(database).publish_again()
 
 

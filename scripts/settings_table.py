@@ -28,6 +28,7 @@ MEANINGS = {
     "CLARION_DATABASE_CONNECT_TIMEOUT_S": "longest wait for a connection",
     "CLARION_DATABASE_POOL_SIZE": "connections per process",
     "CLARION_DATABASE_STATEMENT_TIMEOUT_S": "longest time of a statement",
+    "CLARION_DATABASE_TRANSACTION_POOLING": "whether PgBouncer, or the like, stands before it in transaction mode",
     "CLARION_DATABASE_URL": "the service's own PostgreSQL database, `postgresql://`; several hosts between commas",
     "CLARION_DISPATCH_LEASE_S": "seconds after which the sweeper publishes what the accepting process has not",
     "CLARION_DRAIN_S": 'seconds between "not ready" and refusing calls',

@@ -42,6 +42,7 @@ BROWSER = {"chromium-headless-shell": "chromium-headless-shell"}
 BROKER = {"rabbitmq-server": "rabbitmq-server"}
 CLOCK = {"faketime": "faketime"}
 RULES = {"prometheus": "promtool"}
+POOLER = {"pgbouncer": "pgbouncer"}
 BENCH = {"wrk": "wrk", "postfix": "smtp-sink"}
 
 
@@ -202,6 +203,16 @@ def rules() -> None:
         say("no promtool for the tests of the alerts: install the package prometheus")
 
 
+def pooler() -> None:
+    """See to the PgBouncer behind which the tests run the database code; without it they are skipped."""
+    if present("pgbouncer"):
+        return
+    if can_apt():
+        apt_install(list(POOLER))
+    else:
+        say("no PgBouncer for its tests: install the package pgbouncer")
+
+
 def browser() -> None:
     """See to a browser for the tests of pages."""
     if any(map(present, (*BROWSER, "chromium", "google-chrome"))):
@@ -287,8 +298,8 @@ def bench() -> None:
 def main() -> None:
     """Do the named parts, in order."""
     parts = {
-        "venv": venv, "broker": broker, "clock": clock, "rules": rules, "browser": browser, "viewer": viewer, "console": console,
-        "bench": bench,
+        "venv": venv, "broker": broker, "clock": clock, "rules": rules, "pooler": pooler, "browser": browser, "viewer": viewer,
+        "console": console, "bench": bench,
     }  # fmt: skip
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("part", nargs="+", choices=parts)

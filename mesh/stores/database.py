@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +26,11 @@ _DOWN_CLASSES = {"08", "53", "57"}
 _SAID_EVERY_S = 60.0
 # a write was refused because the server is a standby now: its connections lead to the wrong one
 _READ_ONLY = "25006"
+# PgBouncer sees to these for each client; it refuses others.
+_SESSION = {"application_name": "clarion", "timezone": "UTC"}
+# Behind a pooler that lends a server for one transaction nothing may be left at the server. Statements without a name are sent together
+# with what is done with them, so that they need not be found again.
+NOTHING_KEPT: Mapping[str, Any] = {"statement_cache_size": 0, "prepared_statement_cache_size": 0, "prepared_statement_name_func": str}
 
 
 class DatabaseUnavailable(Unavailable):
@@ -161,7 +166,8 @@ async def open_database(settings: DatabaseSettings) -> AsyncIterator[Database]:
         connect_args={
             "timeout": settings.connect_timeout_s,
             "command_timeout": settings.statement_timeout_s,
-            "server_settings": {"application_name": "clarion", "timezone": "UTC", "jit": "off"},
+            "server_settings": _SESSION if settings.transaction_pooling else {**_SESSION, "jit": "off"},
+            **(NOTHING_KEPT if settings.transaction_pooling else {}),
             "async_creator_fn": _connecting(_connect_to_any if len(with_each_host(settings.url)) > 1 else asyncpg.connect),
         },
     )
@@ -193,17 +199,24 @@ def _connecting(connect: Callable[..., Awaitable[asyncpg.Connection]]) -> Callab
         try:
             return await connect(**options)
         except (
-            asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError, asyncpg.InsufficientPrivilegeError
+            asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError, asyncpg.InsufficientPrivilegeError,
+            asyncpg.ProtocolViolationError,
         ) as error:  # fmt: skip
             if time.monotonic() - said_at_s >= _SAID_EVERY_S:
                 said_at_s = time.monotonic()
                 log.error(  # noqa: TRY400  one line, not the library's stack
-                    "PostgreSQL refuses connections: correct the user, the password or the database in CLARION_DATABASE_URL, or the grants",
-                    extra={"error": type(error).__name__},
+                    "PostgreSQL refuses connections: %s", _way_out_of(error), extra={"error": type(error).__name__}
                 )
             raise ConnectionRefusedError("PostgreSQL refuses connections") from error
 
     return connecting
+
+
+def _way_out_of(error: asyncpg.PostgresError) -> str:
+    if isinstance(error, asyncpg.ProtocolViolationError):
+        # how PgBouncer refuses: an option of the session, an unknown user or database
+        return "where PgBouncer or the like stands before it, set CLARION_DATABASE_TRANSACTION_POOLING=true, and look into its log"
+    return "correct the user, the password or the database in CLARION_DATABASE_URL, or the grants"
 
 
 async def _connect_to_any(*, host: Sequence[str], port: Sequence[int], timeout: float, **options: Any) -> asyncpg.Connection:

@@ -5,8 +5,10 @@ Alembic is imported where it is used: a process that serves has no use for it, a
 
 import asyncio
 import importlib
+from collections.abc import Callable
 from contextlib import aclosing
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -17,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from mesh.process.hosts import with_each_host
 from mesh.process.runtime import CannotStart
-from mesh.stores.database import async_url
+from mesh.stores.database import NOTHING_KEPT, async_url
 
 # any number that all replicas share: they must not migrate one database at the same time
 _LOCK = 0x636C6172696F6E
@@ -26,16 +28,17 @@ _LOCK = 0x636C6172696F6E
 async def upgrade(package: str, url: str) -> None:
     """Runs the migrations of `package` that its database at `url` lacks. Replicas that start together wait for each other.
 
-    Raises CannotStart when there is no such database, or it does not let us in.
+    Each migration is a transaction, which begins with the lock and looks again what is lacking: a lock of the session would be left at
+    any server of a pooler that lends them by transaction. Raises CannotStart when there is no such database, or it does not let us in.
     """
-    engine = create_async_engine(async_url(url), poolclass=pool.NullPool)
+    engine = create_async_engine(async_url(url), poolclass=pool.NullPool, connect_args=dict(NOTHING_KEPT))
     try:
         async with aclosing(await _connected(engine, url)) as connection:
-            await connection.exec_driver_sql(f"SELECT pg_advisory_lock({_LOCK})")
-            await connection.commit()
-            await connection.run_sync(_upgrade, package)
-            await connection.exec_driver_sql(f"SELECT pg_advisory_unlock({_LOCK})")
-            await connection.commit()
+            run, more = _next_migration(package), True
+            while more:
+                await connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
+                more = await connection.run_sync(run)
+                await connection.commit()
     finally:
         await engine.dispose()
 
@@ -70,22 +73,37 @@ def upgrade_now(package: str, url: str) -> None:
 
 
 def run_environment(metadata: MetaData) -> None:
-    """The whole body of a service's `migrations/env.py`: migrations run on the connection that `upgrade` opened."""
+    """The whole body of a service's `migrations/env.py`: a migration runs in the transaction of the connection that `upgrade` opened."""
     from alembic import context as alembic_context
 
     connection: Connection = alembic_context.config.attributes["connection"]
-    alembic_context.configure(connection=connection, target_metadata=metadata, transaction_per_migration=True)
+    alembic_context.configure(connection=connection, target_metadata=metadata)
     with alembic_context.begin_transaction():
         alembic_context.run_migrations()
 
 
-def _upgrade(connection: Connection, package: str) -> None:
-    from alembic import command
+def _next_migration(package: str) -> Callable[[Connection], bool]:
+    """What runs the next migration within the transaction that is open; it answers whether there was one."""
     from alembic.config import Config
+    from alembic.runtime.environment import EnvironmentContext
+    from alembic.script import ScriptDirectory
 
     module = importlib.import_module(package)
     config = Config()
     config.set_main_option("script_location", str(Path(str(module.__file__)).parent / "migrations"))
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
-    connection.commit()
+    script = ScriptDirectory.from_config(config)
+
+    def run(connection: Connection) -> bool:
+        lacking: list[Any] = []
+
+        def first_step(heads: Any, _context: Any) -> list[Any]:
+            # what alembic.command.upgrade calls, without one load of all migrations for each of them
+            lacking[:] = script._upgrade_revs("head", heads)  # noqa: SLF001  Alembic's own cookbook calls it
+            return lacking[:1]
+
+        config.attributes["connection"] = connection
+        with EnvironmentContext(config, script, fn=first_step):
+            script.run_env()
+        return bool(lacking)
+
+    return run

@@ -30,12 +30,13 @@ _SENTINEL_OPTIONS: Mapping[str, Collection[str]] = {"master": (), "sentinel_pass
 
 @dataclass(frozen=True, slots=True)
 class DatabaseSettings:
-    """A PostgreSQL database."""
+    """A PostgreSQL database. `transaction_pooling` says that a pooler stands before it which lends a server for one transaction."""
 
     url: str = field(repr=False)
     pool_size: int = 8
     connect_timeout_s: float = 5.0
     statement_timeout_s: float = 10.0
+    transaction_pooling: bool = False
 
     @classmethod
     def from_env(cls, env: Env) -> Self:
@@ -45,6 +46,7 @@ class DatabaseSettings:
             pool_size=env.integer("CLARION_DATABASE_POOL_SIZE", 8, minimum=1, maximum=200),
             connect_timeout_s=env.number("CLARION_DATABASE_CONNECT_TIMEOUT_S", 5.0, minimum=0.1),
             statement_timeout_s=env.number("CLARION_DATABASE_STATEMENT_TIMEOUT_S", 10.0, minimum=0.1),
+            transaction_pooling=env.flag("CLARION_DATABASE_TRANSACTION_POOLING", False),
         )
 
 
