@@ -65,5 +65,6 @@ def test_the_runtime_lock_is_a_part_of_the_development_lock() -> None:
 def test_the_image_needs_nothing_that_only_development_needs() -> None:
     development_only = {canonicalize_name(requirement.name) for requirement in wanted("devstack", "dev")}
     development_only -= {canonicalize_name(requirement.name) for requirement in wanted()}
-    shared = {"h11", "h2", "httpx", "setuptools"}  # firebase-admin and grpcio-reflection bring these themselves
+    # email-validator, firebase-admin and grpcio-reflection bring these themselves
+    shared = {"dnspython", "h11", "h2", "httpx", "setuptools"}
     assert not development_only & versions("requirements.lock").keys() - shared

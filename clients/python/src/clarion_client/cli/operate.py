@@ -101,6 +101,13 @@ def whoami() -> None:
 def doctor(
     smtp: Annotated[bool, typer.Option("--smtp", help="Try the mail server of CLARION_SMTP_* instead; sends nothing.")] = False,
     fcm: Annotated[bool, typer.Option("--fcm", help="Look at the service account of CLARION_FCM_CREDENTIALS_FILE instead.")] = False,
+    domain: Annotated[
+        bool, typer.Option("--domain", help="Look up SPF, DKIM and DMARC of the domain in CLARION_SMTP_FROM instead.")
+    ] = False,
+    dkim_selector: Annotated[
+        list[str] | None, typer.Option(help="With --domain: a selector that mails are signed with; may be repeated.")
+    ] = None,
+    dns: Annotated[str, typer.Option(help="With --domain: the DNS server to ask, as address or address:port.")] = "",
 ) -> int:
     """Try what can go wrong between here and Clarion: the address, the key, versions, clocks, the parts behind the gateway."""
     bad = 0
@@ -120,7 +127,12 @@ def doctor(
         check_smtp(check)
     if fcm:
         check_fcm(check)
-    if smtp or fcm:
+    if domain:
+        # dnspython is for this alone, and takes longer to import than most commands take
+        from clarion_client.cli.sender_domain import check_domain
+
+        check_domain(check, dkim_selector or (), dns)
+    if smtp or fcm or domain:
         return 1 if bad else 0
     kept = profiles().get(session.profile or current_profile(), {})
     url = (os.environ.get("CLARION_URL") or kept.get("url") or "http://localhost:8000").rstrip("/")
