@@ -4,7 +4,6 @@ import json
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 from typing import Any, Self
 
 import grpc
@@ -14,10 +13,12 @@ from google.protobuf.message import DecodeError, Message
 from google.rpc import status_pb2
 
 from mesh.errors import ServiceError
+from mesh.resilience.periodic import Periodic
 from mesh.rpc import methods
 from mesh.rpc.calls import ClientCall, ClientInterceptor
 from mesh.rpc.hedging import Hedge, may_hedge
 from mesh.rpc.methods import methods_of
+from mesh.rpc.renewal import Files, RenewingChannel
 from mesh.rpc.settings import ChannelSettings
 from mesh.rpc.status import Unanswered, error_class, from_status
 
@@ -55,17 +56,25 @@ async def open_raw_channel(
 ) -> AsyncIterator[grpc.aio.Channel]:
     """A channel to `target` (a gRPC URI such as `dns:///user-svc:8001`) that connects on first use and reconnects by itself.
 
-    `services` are those whose methods may be retried as their idempotency level says.
+    `services` are those whose methods may be retried as their idempotency level says. Certificates are read again while it is open.
     """
     options = _options(services)
-    if settings.ca_file:
-        channel = grpc.aio.secure_channel(target, _credentials(settings), options=options)
-    else:
-        channel = grpc.aio.insecure_channel(target, options=options)
-    try:
-        yield channel
-    finally:
-        await channel.close()
+    if not settings.ca_file:
+        async with grpc.aio.insecure_channel(target, options=options) as channel:
+            yield channel
+        return
+
+    def make(files: Files) -> grpc.aio.Channel:
+        # the CA, and a key with its certificate where servers ask for one
+        return grpc.aio.secure_channel(target, grpc.ssl_channel_credentials(*files), options=options)
+
+    async with RenewingChannel((settings.ca_file, settings.key_file, settings.cert_file), make) as renewing:
+        looking = Periodic("certificates", renewing.renew, interval_s=settings.renew_s, at_once=False)
+        looking.start()
+        try:
+            yield renewing
+        finally:
+            await looking.close()
 
 
 def _options(services: Iterable[ServiceDescriptor]) -> list[tuple[str, Any]]:
@@ -107,13 +116,6 @@ def service_config(services: Iterable[ServiceDescriptor]) -> dict[str, Any]:
         }
         config["methodConfig"] = [{"name": retried, "retryPolicy": policy}]
     return config
-
-
-def _credentials(settings: ChannelSettings) -> grpc.ChannelCredentials:
-    def read(path: str) -> bytes | None:
-        return Path(path).read_bytes() if path else None
-
-    return grpc.ssl_channel_credentials(read(settings.ca_file), read(settings.key_file), read(settings.cert_file))
 
 
 def to_service_error(error: grpc.aio.AioRpcError) -> ServiceError:

@@ -71,10 +71,11 @@ class GrpcSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelSettings:
-    """TLS files and the circuit breaker of a process's gRPC channels. Times in seconds."""
+    """TLS files, which are read again every `renew_s`, and the circuit breaker of a process's gRPC channels. Times in seconds."""
 
     ca_file: str
     cert_file: str
     key_file: str
     breaker_failures: int
     breaker_open_s: float
+    renew_s: float = 10.0
