@@ -17,7 +17,7 @@ from clarion.notification.v1 import (
     saga_service_pb2,
 )
 from clarion.operations.v1 import breaker_service_pb2
-from clarion.template.v1 import partial_service_pb2, render_service_pb2, template_service_pb2
+from clarion.template.v1 import partial_service_pb2, render_service_pb2, scheduled_publication_service_pb2, template_service_pb2
 from clarion.user.v1 import (
     account_service_pb2,
     audit_service_pb2,
@@ -158,6 +158,7 @@ SIGN_IN_SERVICE = sign_in_service_pb2.DESCRIPTOR.services_by_name["SignInService
 ACCOUNT_SERVICE = account_service_pb2.DESCRIPTOR.services_by_name["AccountService"]
 AUTH_SERVICE = auth_service_pb2.DESCRIPTOR.services_by_name["AuthService"]
 PARTIAL_SERVICE = partial_service_pb2.DESCRIPTOR.services_by_name["PartialService"]
+SCHEDULE_SERVICE = scheduled_publication_service_pb2.DESCRIPTOR.services_by_name["ScheduledPublicationService"]
 TEMPLATE_SERVICE = template_service_pb2.DESCRIPTOR.services_by_name["TemplateService"]
 RECIPIENT_SERVICE = recipient_service_pb2.DESCRIPTOR.services_by_name["RecipientService"]
 ERASURE_SERVICE = erasure_service_pb2.DESCRIPTOR.services_by_name["ErasureService"]
@@ -166,6 +167,7 @@ RENDER_SERVICE = render_service_pb2.DESCRIPTOR.services_by_name["RenderService"]
 _OF_USERS = (
     USER_SERVICE, PROJECT_SERVICE, POLICY_SERVICE, PREFERENCE_PAGE_SERVICE, AUTH_SERVICE, SIGN_IN_SERVICE, AUDIT_SERVICE, ACCOUNT_SERVICE,
 )  # fmt: skip
+_OF_TEMPLATES = (TEMPLATE_SERVICE, PARTIAL_SERVICE, SCHEDULE_SERVICE)
 DELETE_USER = f"/{USER_SERVICE.full_name}/DeleteUser"
 # What a gateway remembers of a person is forgotten when it is that old, and this much for a send that was on its way just then.
 _SWEEP_MARGIN_S = 60.0
@@ -241,7 +243,7 @@ async def _open_parts(stack: AsyncExitStack, settings: Settings, broker: Broker 
         return await stack.enter_async_context(open_peer(peer, target, identity=identity, settings=peers, services=services))
 
     users = await connect("user_svc", peers.user_svc, [*_OF_USERS, RECIPIENT_SERVICE, ERASURE_SERVICE])
-    templates = await connect("template_svc", peers.template_svc, [TEMPLATE_SERVICE, PARTIAL_SERVICE, RENDER_SERVICE])
+    templates = await connect("template_svc", peers.template_svc, [*_OF_TEMPLATES, RENDER_SERVICE])
     checks = (
         Check("database", database.ping),
         # Reported only: without them the gateway still accepts, from memory and under local limits.
@@ -357,7 +359,7 @@ async def _open_settlement(stack: AsyncExitStack, settings: Settings, parts: _Pa
 def _add_remotes(dispatcher: Dispatcher, parts: _Parts) -> None:
     for service in _OF_USERS:
         dispatcher.add_remote(service, parts.users)
-    for service in (TEMPLATE_SERVICE, PARTIAL_SERVICE):
+    for service in _OF_TEMPLATES:
         dispatcher.add_remote(service, parts.templates)
 
 

@@ -29,6 +29,7 @@ _VALUES: dict[str, Any] = {
     "id": _ID, "user_id": _ID, "notification_id": _ID, "email": "ada@example.com", "new_email": "ada@example.org",
     "address": "ada@example.com", "password": "correct horse battery", "current_password": "correct horse battery",
     "new_password": "a better horse battery", "refresh_token": "the token that login answered", "template": "welcome", "channel": "email",
+    "publish_at": "2040-01-31T09:00:00Z",
     "version": 1, "locale": "en", "token": "registration-token", "name": "welcome", "contents": _CONTENTS,
 }  # fmt: skip
 # What a method's example has besides, or instead.
@@ -48,6 +49,7 @@ _REQUESTS: dict[str, dict[str, Any]] = {
     "ForceBreaker": {"name": "smtp", "force": "open"},
     "CreateVersion": {"publish": True},
     "PreviewTemplate": {"variables": {"name": "Ada"}},
+    "ListScheduledPublications": {"state": "planned"},
     "CreateApiKey": {"name": "shop", "scopes": ["notifications:send"]},
     "UpdateDeliveryPolicy": {"policy": {"rules": [{"category": "news", "choice": "deny"}]}},
     "GetCategory": {"id": "news"},
@@ -89,6 +91,8 @@ _COMMANDS = {
     "ListTemplates": "clarion templates list",
     "GetTemplate": "clarion templates get welcome",
     "PublishVersion": "clarion templates publish welcome 1",
+    "CreateScheduledPublication": "clarion templates schedule welcome 1 --at 2040-01-31T09:00:00Z",
+    "ListScheduledPublications": "clarion templates scheduled",
     "ArchiveTemplate": "clarion templates archive welcome",
     "RestoreTemplate": "clarion templates restore welcome",
     "ArchiveVersion": "clarion templates archive welcome --version 1",

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from clarion.template.v1 import partial_service_pb2, render_service_pb2, template_service_pb2
+from clarion.template.v1 import partial_service_pb2, render_service_pb2, scheduled_publication_service_pb2, template_service_pb2
 from clarion.user.v1 import auth_service_pb2
 from mesh.process.health import Check, HealthMonitor
 from mesh.process.memory_budget import MemoryBudget
@@ -32,6 +32,9 @@ from template_svc.partials.use_cases import Partials, PartialStore
 from template_svc.processes.pool import ProcessPool
 from template_svc.processes.process import Limits
 from template_svc.repository import TemplateRepository
+from template_svc.schedules.repository import PlanRepository
+from template_svc.schedules.servicer import ScheduleServicer
+from template_svc.schedules.use_cases import PlanStore, Publisher, Schedules
 from template_svc.scheduling import Lane, Processes, Scheduler, Standing
 from template_svc.servicer import RenderServicer, TemplateServicer
 from template_svc.settings import Settings
@@ -41,6 +44,7 @@ NAME = "template_svc"
 
 TEMPLATE_SERVICE = template_service_pb2.DESCRIPTOR.services_by_name["TemplateService"]
 PARTIAL_SERVICE = partial_service_pb2.DESCRIPTOR.services_by_name["PartialService"]
+SCHEDULE_SERVICE = scheduled_publication_service_pb2.DESCRIPTOR.services_by_name["ScheduledPublicationService"]
 RENDER_SERVICE = render_service_pb2.DESCRIPTOR.services_by_name["RenderService"]
 AUTH_SERVICE = auth_service_pb2.DESCRIPTOR.services_by_name["AuthService"]
 
@@ -61,13 +65,16 @@ async def open_app(settings: Settings, *, credentials: CredentialSource | None =
     ):
         door = Door.DIRECT if settings.direct_callers else Door.INTERNAL
         authenticator = Authenticator(credentials or RemoteCredentials(user_svc), identity, revocations=revocations)
-        stores = Stores(TemplateRepository(database), PartialRepository(database), ArchiveRepository(database))
+        plans = PlanRepository(database)
+        stores = Stores(TemplateRepository(database), PartialRepository(database), ArchiveRepository(database), plans)
         dispatcher = wire(stores, authenticator, processes, door=door, rules=settings.rules)
         # Services of the mesh are known without user_svc, and rendering for them goes on when it is down.
         checks = (Check("database", database.ping), Check("render_processes", processes.ping))
         health = HealthMonitor(checks, services=dispatcher.service_names)
         clock = SharedClock(database.server_time_s)
         clock.start()
+        publisher = Publisher(plans)
+        publisher.start()
         await health.start()
         try:
             budget, grace_s = MemoryBudget.of(settings.common), settings.common.grace_s
@@ -75,6 +82,7 @@ async def open_app(settings: Settings, *, credentials: CredentialSource | None =
                 yield App(NAME, health, {"grpc": port}, settings.grpc.connections)
         finally:
             await health.close()
+            await publisher.close()
             await clock.close()
 
 
@@ -96,6 +104,7 @@ class Stores(NamedTuple):
     templates: TemplateStore
     partials: PartialStore
     archive: ArchiveStore
+    schedules: PlanStore
 
 
 def wire(
@@ -113,6 +122,7 @@ def wire(
     rendering = Rendering(stores.templates, library, scheduler)
     dispatcher = Dispatcher(server_chain(authenticator, door))
     dispatcher.add(TEMPLATE_SERVICE, TemplateServicer(authoring, Archive(stores.archive, clock=_utc), rendering))
+    dispatcher.add(SCHEDULE_SERVICE, ScheduleServicer(Schedules(stores.schedules, authoring)))
     dispatcher.add(PARTIAL_SERVICE, PartialServicer(Partials(stores.partials, authoring, clock=_utc)))
     dispatcher.add(RENDER_SERVICE, RenderServicer(rendering))
     return dispatcher

@@ -132,6 +132,7 @@ def publication_to_proto(publication: Publication) -> template_pb2.Publication:
         published_by=publication.mark.by,
         note=publication.mark.note,
         previous_version=publication.previous_version,
+        scheduled_publication=str(publication.plan) if publication.plan else "",
     )
 
 

@@ -191,3 +191,35 @@ class VersionInUse(FailedPrecondition):
     def __init__(self, version: int) -> None:
         way_out = "is in use; publish another version first, or archive the template"
         super().__init__(f"version {version} {way_out}", violations=[FieldViolation("version", way_out)])
+
+
+class ScheduleNotFound(NotFound):
+    """There is no scheduled publication of this id."""
+
+    reason = "SCHEDULED_PUBLICATION_NOT_FOUND"
+
+    def __init__(self) -> None:
+        super().__init__("there is no scheduled publication of this id; GET /v1/scheduled-publications lists them")
+
+
+class PublicationScheduled(FailedPrecondition):
+    """The template has a plan already."""
+
+    reason = "PUBLICATION_SCHEDULED"
+
+    def __init__(self, name: str, identifier: str) -> None:
+        way_out = f"cancel it with POST /v1/scheduled-publications/{identifier}:cancel, or replace it with replaces {identifier}"
+        super().__init__(
+            f"a publication of template {name!r} is scheduled already; {way_out}",
+            violations=[FieldViolation("template", f"has a scheduled publication; {way_out}")],
+            metadata={"scheduled_publication": identifier},
+        )
+
+
+class ScheduleOver(FailedPrecondition):
+    """The plan does not wait any more."""
+
+    reason = "SCHEDULE_OVER"
+
+    def __init__(self, state: str) -> None:
+        super().__init__(f"the scheduled publication is {state}, so that it can neither be cancelled nor replaced; make another one")

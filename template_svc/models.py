@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
+from uuid import UUID
 
 # The parts that are texts, apart from `data`, `image` and the platforms' blocks of a push.
 TEXTS = ("subject", "mjml", "html", "text", "title", "body")
@@ -336,13 +337,16 @@ NO_MARK = Mark()
 
 
 class Publication(NamedTuple):
-    """A version that came into use, and the one that was in use before (0 for none). `id` grows with each publication."""
+    """A version that came into use, and the one that was in use before (0 for none). `id` grows with each publication; `plan` is the
+    scheduled one that was carried out.
+    """
 
     id: int
     version: int
     publish_time: datetime
     mark: Mark
     previous_version: int
+    plan: UUID | None = None
 
 
 class VersionKey(NamedTuple):

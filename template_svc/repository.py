@@ -9,6 +9,7 @@ from sqlalchemy import ARRAY, Integer, Text, bindparam, delete, func, insert, se
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from mesh.stores.database import Database
+from template_svc.errors import VersionNotFound
 from template_svc.models import (
     NO_MARK,
     Channel,
@@ -31,13 +32,14 @@ from template_svc.rows import (
     is_template,
     lock,
     record,
+    schedule_of,
     stored_of,
     template_of,
     to_json,
     version_of,
     versions_of,
 )
-from template_svc.tables import template_publications, template_versions, templates
+from template_svc.tables import scheduled_publications, template_publications, template_versions, templates
 
 _TEXTS = ARRAY(Text)
 _LOAD = text("""
@@ -111,6 +113,7 @@ class TemplateRepository:
             marked = await connection.execute(mark.values(delete_time=now, description="").returning(templates.c.name))
             await connection.execute(delete(template_versions).where(versions_of(key)))
             await connection.execute(delete(template_publications).where(history_of(key)))
+            await connection.execute(delete(scheduled_publications).where(schedule_of(key)))
             return marked.one_or_none() is not None
 
     async def add_version(
@@ -124,8 +127,7 @@ class TemplateRepository:
             current = await lock(connection, template.key)
             if current is None or current.create_time != template.create_time:
                 return None
-            if publish:
-                check_in_use(current, instead_of)
+            check_in_use(current, instead_of if publish else 0)
             version = (await connection.execute(take.returning(templates.c.last_number))).scalar_one()
             row = {
                 "project": template.project,
@@ -168,7 +170,10 @@ class TemplateRepository:
             if template is None:
                 return None
             check_in_use(template, instead_of)
-            return await bring_into_use(connection, template, key.version, now, mark)
+            try:
+                return await bring_into_use(connection, template, key.version, now, mark)
+            except VersionNotFound:
+                return None
 
     async def list_publications(self, key: TemplateKey, before: int | None, limit: int) -> Sequence[Publication]:
         history = template_publications.c
@@ -177,7 +182,10 @@ class TemplateRepository:
             statement = statement.where(history.id < before)
         async with self._database.connect() as connection:
             rows = (await connection.execute(statement)).all()
-        return [Publication(row.id, row.version, row.publish_time, Mark(row.published_by, row.note), row.previous_version) for row in rows]
+        return [
+            Publication(row.id, row.version, row.publish_time, Mark(row.published_by, row.note), row.previous_version, row.plan)
+            for row in rows
+        ]
 
     async def load(self, keys: Sequence[VersionKey]) -> Mapping[VersionKey, StoredVersion]:
         parameters = {

@@ -4,11 +4,12 @@ import dataclasses
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from template_svc.errors import PublishedMeanwhile, TemplateArchived, VersionArchived
+from template_svc.errors import PublishedMeanwhile, TemplateArchived, VersionArchived, VersionNotFound
 from template_svc.models import (
     Channel,
     Content,
@@ -23,7 +24,7 @@ from template_svc.models import (
     finished_contents,
     messages_of,
 )
-from template_svc.tables import template_publications, template_versions, templates
+from template_svc.tables import scheduled_publications, template_publications, template_versions, templates
 
 ALIVE = templates.c.delete_time.is_(None)
 
@@ -36,42 +37,51 @@ def history_of(key: TemplateKey) -> ColumnElement[bool]:
     return (template_publications.c.project == key.project) & (template_publications.c.template == key.name)
 
 
+def schedule_of(key: TemplateKey) -> ColumnElement[bool]:
+    return (scheduled_publications.c.project == key.project) & (scheduled_publications.c.template == key.name)
+
+
 async def lock(connection: AsyncConnection, key: TemplateKey) -> Template | None:
-    """The template, None when there is none; nothing else is published of it until the end of the transaction. Raises TemplateArchived."""
+    """The template, None when there is none; nothing else is published of it until the end of the transaction."""
     row = (await connection.execute(select(templates).where(is_template(key), ALIVE).with_for_update())).one_or_none()
-    if row is None:
-        return None
-    if row.archive_time is not None:
-        raise TemplateArchived(key.name)
-    return template_of(row)
+    return template_of(row) if row else None
 
 
 def check_in_use(template: Template, expected: int) -> None:
-    """Raises PublishedMeanwhile where a version is `expected` (0: whichever) and another one is in use."""
+    """Raises TemplateArchived, and PublishedMeanwhile where a version is `expected` (0: whichever) and another one is in use."""
+    if template.archive_time is not None:
+        raise TemplateArchived(template.name)
     if expected and template.published_version != expected:
         raise PublishedMeanwhile(template.published_version)
 
 
-async def bring_into_use(connection: AsyncConnection, template: Template, number: int, now: datetime, mark: Mark) -> Template | None:
-    """Publishes a version of a template that is locked. None when there is no such version. Raises VersionArchived."""
-    key = VersionKey(*template.key, number)
-    found = select(template_versions.c.archive_time).where(versions_of(key.of), template_versions.c.version == number)
+async def check_publishable(connection: AsyncConnection, key: VersionKey) -> None:
+    """Raises VersionNotFound, VersionArchived."""
+    found = select(template_versions.c.archive_time).where(versions_of(key.of), template_versions.c.version == key.version)
     version = (await connection.execute(found)).one_or_none()
     if version is None:
-        return None
+        raise VersionNotFound(key.template, key.version)
     if version.archive_time is not None:
-        raise VersionArchived(key.template, number)
+        raise VersionArchived(key.template, key.version)
+
+
+async def bring_into_use(
+    connection: AsyncConnection, template: Template, number: int, now: datetime, mark: Mark, *, plan: UUID | None = None
+) -> Template:
+    """Publishes a version of a template that is locked. Raises VersionNotFound, VersionArchived."""
+    key = VersionKey(*template.key, number)
+    await check_publishable(connection, key)
     change = update(templates).where(is_template(key.of)).values(published_version=number, update_time=now)
     row = (await connection.execute(change.returning(*templates.c))).one()
     if template.published_version != number:
-        await record(connection, key, template.published_version, now, mark)
+        await record(connection, key, template.published_version, now, mark, plan=plan)
     return template_of(row)
 
 
-async def record(connection: AsyncConnection, key: VersionKey, before: int, now: datetime, mark: Mark) -> None:
-    """That a version came into use in place of `before`."""
+async def record(connection: AsyncConnection, key: VersionKey, before: int, now: datetime, mark: Mark, *, plan: UUID | None = None) -> None:
+    """That a version came into use in place of `before`, as `plan` says if it was planned."""
     values = {"version": key.version, "previous_version": before, "publish_time": now, "published_by": mark.by, "note": mark.note}
-    await connection.execute(insert(template_publications).values(project=key.project, template=key.template, **values))
+    await connection.execute(insert(template_publications).values(project=key.project, template=key.template, plan=plan, **values))
 
 
 def versions_of(key: TemplateKey) -> ColumnElement[bool]:

@@ -1,7 +1,7 @@
 """The tables of the template database. Migrations create them; the repository reads and writes them."""
 
 from sqlalchemy import BigInteger, Boolean, Column, DateTime, ForeignKeyConstraint, Identity, Index, Integer, MetaData, Table, Text
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
 metadata = MetaData()
 
@@ -79,8 +79,43 @@ template_publications = Table(
     Column("publish_time", _TIME, nullable=False),
     Column("published_by", Text, nullable=False),
     Column("note", Text, nullable=False),
+    # The scheduled publication that was carried out.
+    Column("plan", UUID(as_uuid=True)),
     ForeignKeyConstraint(["project", "template"], ["templates.project", "templates.name"], ondelete="CASCADE"),
 )
+
+# Versions that are to come into use, and what became of that; they go with their template.
+scheduled_publications = Table(
+    "scheduled_publications",
+    metadata,
+    Column("project", Text(collation="C"), primary_key=True),
+    Column("id", UUID(as_uuid=True), primary_key=True),
+    # The order in which they were planned.
+    Column("seq", BigInteger, Identity(), nullable=False),
+    Column("template", Text(collation="C"), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("publish_at", _TIME, nullable=False),
+    Column("previous_version", Integer, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("scheduled_by", Text, nullable=False),
+    Column("create_time", _TIME, nullable=False),
+    Column("end_time", _TIME),
+    Column("ended_by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    ForeignKeyConstraint(["project", "template"], ["templates.project", "templates.name"], ondelete="CASCADE"),
+)
+_WAITS = scheduled_publications.c.state == "planned"
+Index("scheduled_publications_due", scheduled_publications.c.publish_at, postgresql_where=_WAITS)
+Index(
+    "scheduled_publications_waiting",
+    scheduled_publications.c.project,
+    scheduled_publications.c.template,
+    unique=True,
+    postgresql_where=_WAITS,
+)
+Index("scheduled_publications_in_order", scheduled_publications.c.project, scheduled_publications.c.seq)
 
 template_partials = Table(
     "template_partials",

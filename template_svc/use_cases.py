@@ -235,11 +235,15 @@ class Authoring:
         IncompleteLocale where that is asked for, or PublishedMeanwhile where another version than `instead_of` is in use.
         """
         if self._rules.complete_only:
-            self._check_complete(await self.get_version(key))
+            await self.check_publishable(key)
         template = await self._store.publish(key, self._clock(), mark, instead_of=instead_of) if "\0" not in key.template else None
         if template is None:
             raise await self._absent(key)
         return template
+
+    async def check_publishable(self, key: VersionKey) -> None:
+        """Raises TemplateNotFound, VersionNotFound, IncompleteLocale where that is asked for."""
+        self._check_complete(await self.get_version(key))
 
     async def get_catalog(self, key: VersionKey, tag: str) -> tuple[str, LocaleReport]:
         """A PO file with the version's texts in a locale, translated as far as they are, and how far that is.

@@ -411,6 +411,7 @@ export interface Publication {
   published_by?: string;
   note?: string;
   previous_version?: number;
+  scheduled_publication?: string;
 }
 
 export interface QuietHours {

@@ -283,6 +283,24 @@ async def test_a_folder_of_templates_is_pushed_changed_diffed_and_pulled(termina
     assert json.loads(preview.said)["content"]["subject"] == "Hello Ada"
 
 
+async def test_a_publication_is_scheduled_replaced_and_called_off(terminal: Terminal, tmp_path: Path) -> None:
+    await a_template(terminal, tmp_path, "cli-schedule")
+    await a_template(terminal, tmp_path, "cli-schedule", subject="Spring, {{ name }}!")
+    made = await terminal.run("templates", "schedule", "cli-schedule", "1", "--at", "2040-01-31T09:00:00Z", "--note", "back")
+    assert made.code == 0, made.said
+    refused = await terminal.run("templates", "schedule", "cli-schedule", "1", "--at", "2041-01-31")
+    assert (refused.code, "scheduled already" in refused.said.replace("\n", " ")) == (1, True), refused.said
+    assert (await terminal.run("templates", "schedule", "cli-schedule", "1", "--at", "2041-01-31", "--replace")).code == 0
+    listed = await terminal.run("templates", "scheduled", "cli-schedule")
+    assert ("2041" in listed.said, "2040" in listed.said) == (True, False), listed.said
+    assert (await terminal.run("templates", "unschedule", "cli-schedule")).code == 0
+    assert "2041" not in (await terminal.run("templates", "scheduled")).said
+    over = await terminal.run("templates", "scheduled", "cli-schedule", "--all", "--json")
+    assert ("replaced" in over.said, "cancelled" in over.said) == (True, True), over.said
+    nothing = await terminal.run("templates", "unschedule", "cli-schedule")
+    assert (nothing.code, "nothing is scheduled" in nothing.said) == (2, True), nothing.said
+
+
 async def test_a_template_is_archived_and_restored(terminal: Terminal, tmp_path: Path) -> None:
     await a_template(terminal, tmp_path, "cli-archive")
     archived = await terminal.run("templates", "archive", "cli-archive", "--json")

@@ -25,7 +25,7 @@ from clarion.notification.v1 import (
 )
 from clarion.operations.v1 import breaker_service_pb2
 from clarion.options.v1 import options_pb2
-from clarion.template.v1 import partial_service_pb2, template_service_pb2
+from clarion.template.v1 import partial_service_pb2, scheduled_publication_service_pb2, template_service_pb2
 from clarion.user.v1 import (
     account_service_pb2,
     audit_service_pb2,
@@ -51,7 +51,7 @@ _FILES = (
     user_service_pb2, template_service_pb2, notification_service_pb2, dead_letter_service_pb2, saga_service_pb2, auth_service_pb2,
     breaker_service_pb2, partial_service_pb2, project_service_pb2, change_service_pb2, policy_service_pb2, webhook_service_pb2,
     preference_page_service_pb2, personal_data_service_pb2, sign_in_service_pb2, activity_service_pb2, audit_service_pb2,
-    account_service_pb2,
+    account_service_pb2, scheduled_publication_service_pb2,
 )  # fmt: skip
 METHODS = [
     method
@@ -68,6 +68,7 @@ _BODIES: dict[str, dict[str, Any]] = {
     "CreateDevice": {"token": "stolen", "platform": "PLATFORM_ANDROID"},
     "CreateVersion": {"contents": {"en": {"subject": "Eve", "text": "Eve"}}},
     "GetCatalog": {"locale": "pl"},
+    "CreateScheduledPublication": {"publish_at": "2040-01-31T09:00:00Z"},
     "PreviewTemplate": {"variables": {"name": "Eve"}},
     "SendNotification": {"channel": "CHANNEL_EMAIL", "variables": {"name": "Eve"}},
     "AnnotateDeadLetter": {"note": "Eve"},
@@ -88,6 +89,7 @@ _OWN: dict[str, dict[str, Any]] = {
     "CreateTemplate": {"channel": "CHANNEL_EMAIL"},
     "ListTemplates": {},
     "ListPartials": {},
+    "ListScheduledPublications": {},
     "UpdatePartial": {"name": "bobs-own", "source": "Bob"},
     "LintContents": {"channel": "CHANNEL_EMAIL", "contents": {"en": {"subject": "Bob", "text": "Bob"}}},
     "BatchSendNotifications": {"requests": [{"channel": "CHANNEL_EMAIL", "user_id": "{user}", "template": "{template}"}]},
@@ -132,10 +134,11 @@ class Objects:
     category: str
     endpoint: str
     partial: str
+    plan: str
 
     @classmethod
     def unknown(cls) -> "Objects":
-        identifiers = [str(uuid4()) for _ in range(9)]
+        identifiers = [str(uuid4()) for _ in range(10)]
         return cls(identifiers[0], identifiers[1], "unknown@example.com", "no-such-template", *identifiers[2:])
 
     def named_by(self, method: MethodDescriptor, field: str) -> Any:
@@ -155,6 +158,7 @@ class Objects:
             "SagaService": self.saga,
             "PolicyService": self.category,
             "WebhookService": self.endpoint,
+            "ScheduledPublicationService": self.plan,
         }
         return special.get(method.name) or kinds.get(service)
 
@@ -171,6 +175,7 @@ class Objects:
             self.category,
             self.endpoint,
             self.partial,
+            self.plan,
         }
 
 
@@ -220,7 +225,8 @@ class Wall:
             f"/v1/templates/{objects.template}", f"/v1/templates/{objects.template}/versions", f"/v1/notifications/{objects.notification}",
             f"/v1/dead-letters/{objects.notification}?view=basic", f"/v1/dead-letter-jobs/{objects.job}", f"/v1/sagas/{objects.saga}",
             "/v1/api-keys", "/v1/delivery-policy", "/v1/brand", f"/v1/categories/{objects.category}",
-            f"/v1/webhook-endpoints/{objects.endpoint}/deliveries", "/v1/webhook-endpoints", f"/v1/partials/{objects.partial}",
+            "/v1/scheduled-publications", f"/v1/partials/{objects.partial}",
+            f"/v1/webhook-endpoints/{objects.endpoint}/deliveries", "/v1/webhook-endpoints",
         )  # fmt: skip
         return [await self.alice.call("GET", path) for path in paths]
 
@@ -272,8 +278,10 @@ async def wall(system: System) -> AsyncIterator[Wall]:
     made = await alice.call("POST", "/v1/webhook-endpoints", {"url": "https://alice.example/", "description": "Alice"})
     hook = await alice.call("PATCH", f"/v1/webhook-endpoints/{made['webhook_endpoint']['id']}", {"disabled": True})
     partial = await alice.call("PUT", "/v1/partials/alices-footer", {"source": "Alice behind the wall"})
+    planned = {"template": template, "version": 1, "publish_at": "2040-01-31T09:00:00Z", "note": "Alice"}
+    plan = await alice.call("POST", "/v1/scheduled-publications", planned)
     listed = "suppressed-behind-the-wall@example.com"
-    ids = (job["id"], saga["saga_id"], key["api_key"]["id"], category["id"], hook["id"], partial["name"])
+    ids = (job["id"], saga["saga_id"], key["api_key"]["id"], category["id"], hook["id"], partial["name"], plan["id"])
     objects = Objects(user, device["id"], listed, template, notification, *ids)
     key_of_bob = await _another_project(alice)
     async with grpc.aio.insecure_channel(f"127.0.0.1:{system.processes.grpc_ports['gateway']}") as channel:

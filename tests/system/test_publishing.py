@@ -2,7 +2,9 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
+import asyncpg
 import pytest
 
 from devstack.client import Client, RefusedError
@@ -74,3 +76,39 @@ async def test_a_version_in_use_is_not_archived_and_an_archived_one_is_not_publi
     assert [[each["version"] for each in page["versions"]] for page in listed] == [[1], [2, 1]]
     await client.call("POST", f"{path}/versions/2:restore", {})
     assert (await client.call("POST", f"{path}/versions/2:publish", {}))["published_version"] == 2
+
+
+async def test_a_version_is_published_at_its_time_and_the_plan_is_in_the_history(system: System) -> None:
+    """The plan is moved into the past by hand, as the database's clock would do in a month."""
+    client, path = system.client, "/v1/templates/publishing-schedule"
+    await client.create_template("publishing-schedule", "email", WELCOME)
+    made = await client.call("POST", f"{path}/versions", {"contents": WELCOME})
+    just_now = datetime.fromisoformat(made["create_time"])
+    body = {"template": "publishing-schedule", "version": 2, "publish_at": (just_now + timedelta(days=30)).isoformat(), "note": "spring"}
+    first = await client.call("POST", "/v1/scheduled-publications", body)
+    assert (first["state"], first["previous_version"], first["scheduled_by"][:8]) == ("planned", 1, "api_key:")
+    with pytest.raises(RefusedError, match="PUBLICATION_SCHEDULED") as refused:
+        await client.call("POST", "/v1/scheduled-publications", body)
+    assert refused.value.status == 409
+    second = await client.call("POST", "/v1/scheduled-publications", {**body, "replaces": first["id"]})
+    connection = await asyncpg.connect(system.processes.environ("template_svc")["CLARION_DATABASE_URL"].replace("+asyncpg", ""))
+    try:
+        await connection.execute("UPDATE scheduled_publications SET publish_at = now() WHERE id = $1", UUID(second["id"]))
+    finally:
+        await connection.close()
+
+    async def published() -> bool:
+        return bool((await client.call("GET", f"/v1/scheduled-publications/{second['id']}"))["state"] == "published")
+
+    await until_answered(published)
+    newest = (await client.call("GET", f"{path}/publications"))["publications"][0]
+    assert (newest["version"], newest["published_by"], newest["note"]) == (2, second["scheduled_by"], "spring")
+    assert newest["scheduled_publication"] == second["id"]
+    assert (await client.call("GET", path))["published_version"] == 2
+    listed = await client.call("GET", "/v1/scheduled-publications?template=publishing-schedule")
+    assert [plan["state"] for plan in listed["scheduled_publications"]] == ["published", "replaced"]
+    with pytest.raises(RefusedError, match="SCHEDULE_OVER"):
+        await client.call("POST", f"/v1/scheduled-publications/{second['id']}:cancel", {})
+    past = {**body, "publish_at": just_now.isoformat()}
+    with pytest.raises(RefusedError, match="publish_at: must be in the future"):
+        await client.call("POST", "/v1/scheduled-publications", past)

@@ -1,13 +1,23 @@
 """The in-memory stand-ins for PostgreSQL and for the render processes."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from mesh.errors import ServiceError
 from template_svc.contents import check_draft
-from template_svc.errors import PublishedMeanwhile, RenderTooSlow, TemplateArchived, VersionArchived, VersionInUse
+from template_svc.errors import (
+    PublicationScheduled,
+    PublishedMeanwhile,
+    RenderTooSlow,
+    ScheduleOver,
+    TemplateArchived,
+    VersionArchived,
+    VersionInUse,
+    VersionNotFound,
+)
 from template_svc.messages import content_to_bytes, variables_from_bytes
 from template_svc.models import (
     NO_MARK,
@@ -34,6 +44,7 @@ from template_svc.models import (
 from template_svc.processes.cpu_limit import CpuLimit, LimitExceeded
 from template_svc.reader import Reader, reader_of
 from template_svc.renderer import CompiledContent, Renderer
+from template_svc.schedules.models import DuePlan, NewPlan, Plan, PlanFilters, PlanKey, State
 from template_svc.scheduling import Lane, Outcome
 from tests.template_svc.factories import START
 
@@ -106,6 +117,81 @@ class MemoryPartials:
         return []
 
 
+class MemoryPlans:
+    """Implements `schedules.use_cases.PlanStore` for templates in memory. `clock` stands in for the database's."""
+
+    def __init__(self, templates: "MemoryTemplates", clock: Callable[[], datetime]) -> None:
+        self._templates = templates
+        self._clock = clock
+        self._plans: dict[PlanKey, Plan] = {}
+
+    async def now(self) -> datetime:
+        return self._clock()
+
+    async def add(self, new: NewPlan) -> Plan | None:
+        template = await self._templates.find(new.version.of)
+        if template is None:
+            return None
+        self._templates.check_publishable(new.version)
+        if new.previous_version and new.previous_version != template.published_version:
+            raise PublishedMeanwhile(template.published_version)
+        replaced = self._plans[PlanKey(new.key.project, new.replaces)] if new.replaces is not None else None
+        if replaced is not None:
+            if replaced.state is not State.PLANNED:
+                raise ScheduleOver(replaced.state)
+            self._end(replaced, state=State.REPLACED, ended_by=new.mark.by)
+        for plan in self._plans.values():
+            if plan.version.of == new.version.of and plan.state is State.PLANNED:
+                raise PublicationScheduled(template.name, str(plan.key.id))
+        place = (new.key, new.version, new.publish_at, template.published_version, new.mark)
+        self._plans[new.key] = Plan(*place, State.PLANNED, self._clock(), len(self._plans) + 1)
+        return self._plans[new.key]
+
+    async def find(self, key: PlanKey) -> Plan | None:
+        return self._plans.get(key)
+
+    async def list(self, filters: PlanFilters, before: int | None, limit: int) -> Sequence[Plan]:
+        found = [
+            plan
+            for key, plan in self._plans.items()
+            if key.project == filters.project
+            and filters.template in {None, plan.version.template}
+            and filters.state in {None, plan.state}
+            and (before is None or plan.seq < before)
+        ]
+        return sorted(found, key=lambda plan: -plan.seq)[:limit]
+
+    async def cancel(self, key: PlanKey, by: str) -> Plan | None:
+        plan = self._plans.get(key)
+        if plan is not None and plan.state is State.PLANNED:
+            self._end(plan, state=State.CANCELLED, ended_by=by)
+        return self._plans.get(key)
+
+    async def due(self, limit: int) -> Sequence[DuePlan]:
+        found = [plan for plan in self._plans.values() if plan.state is State.PLANNED and plan.publish_at <= self._clock()]
+        return [DuePlan(plan.key, plan.version.of) for plan in sorted(found, key=lambda plan: plan.publish_at)][:limit]
+
+    async def carry_out(self, due: DuePlan) -> Plan | None:
+        plan = self._plans[due.key]
+        if plan.state is not State.PLANNED:
+            return None
+        template = await self._templates.find(due.template)
+        assert template is not None
+        try:
+            if template.published_version not in {plan.previous_version, plan.version.version}:
+                self._templates.check_publishable(plan.version)
+                raise PublishedMeanwhile(template.published_version)
+            await self._templates.publish(plan.version, self._clock(), plan.mark, plan=plan.key.id)
+        except ServiceError as error:
+            self._end(plan, state=State.FAILED, reason=error.reason, description=error.message)
+        else:
+            self._end(plan, state=State.PUBLISHED)
+        return self._plans[due.key]
+
+    def _end(self, plan: Plan, **changes: Any) -> None:
+        self._plans[plan.key] = replace(plan, end_time=self._clock(), **changes)
+
+
 class MemoryTemplates:
     """Implements `use_cases.TemplateStore` and `archiving.use_cases.ArchiveStore`. `loads` counts the questions that `load` answered."""
 
@@ -169,26 +255,34 @@ class MemoryTemplates:
         found = [await self.find_version(key) for key in keys[:limit]]
         return [version for version in found if version is not None]
 
-    def _record(self, key: VersionKey, before: int, now: datetime, mark: Mark) -> None:
+    def _record(self, key: VersionKey, before: int, now: datetime, mark: Mark, plan: UUID | None = None) -> None:
         history = self._history.setdefault(key.of, [])
-        history.insert(0, Publication(len(history) + 1, key.version, now, mark, before))
+        history.insert(0, Publication(len(history) + 1, key.version, now, mark, before, plan))
 
     async def list_publications(self, key: TemplateKey, before: int | None, limit: int) -> Sequence[Publication]:
         return [one for one in self._history.get(key, []) if before is None or one.id < before][:limit]
 
-    async def publish(self, key: VersionKey, now: datetime, mark: Mark = NO_MARK, *, instead_of: int = 0) -> Template | None:
+    async def publish(
+        self, key: VersionKey, now: datetime, mark: Mark = NO_MARK, *, instead_of: int = 0, plan: UUID | None = None
+    ) -> Template | None:
         if key not in self._versions:
             return None
         before = self._templates[key.of].published_version
-        self._check_in_use(key.of)
-        if self._versions[key].archive_time is not None:
-            raise VersionArchived(key.template, key.version)
+        self.check_publishable(key)
         if instead_of and before != instead_of:
             raise PublishedMeanwhile(before)
         if before != key.version:
-            self._record(key, before, now, mark)
+            self._record(key, before, now, mark, plan)
         self._templates[key.of] = replace(self._templates[key.of], published_version=key.version, update_time=now)
         return self._templates[key.of]
+
+    def check_publishable(self, key: VersionKey) -> None:
+        """Raises what forbids that a version comes into use."""
+        self._check_in_use(key.of)
+        if key not in self._versions:
+            raise VersionNotFound(key.template, key.version)
+        if self._versions[key].archive_time is not None:
+            raise VersionArchived(key.template, key.version)
 
     def _check_in_use(self, key: TemplateKey) -> None:
         if self._templates[key].archive_time is not None:

@@ -121,6 +121,31 @@ GET_PARTIAL = Call("/clarion.template.v1.PartialService/GetPartial", "GET", "/v1
 LIST_PARTIALS = Call("/clarion.template.v1.PartialService/ListPartials", "GET", "/v1/partials", idempotent=True)
 DELETE_PARTIAL = Call("/clarion.template.v1.PartialService/DeletePartial", "DELETE", "/v1/partials/{name}", idempotent=True)
 REBUILD_TEMPLATES = Call("/clarion.template.v1.PartialService/RebuildTemplates", "POST", "/v1/partials/{name}:rebuild", body="*")
+CREATE_SCHEDULED_PUBLICATION = Call(
+    "/clarion.template.v1.ScheduledPublicationService/CreateScheduledPublication",
+    "POST",
+    "/v1/scheduled-publications",
+    body="*",
+    answer="scheduled_publication",
+)
+GET_SCHEDULED_PUBLICATION = Call(
+    "/clarion.template.v1.ScheduledPublicationService/GetScheduledPublication",
+    "GET",
+    "/v1/scheduled-publications/{id}",
+    answer="scheduled_publication",
+    idempotent=True,
+)
+LIST_SCHEDULED_PUBLICATIONS = Call(
+    "/clarion.template.v1.ScheduledPublicationService/ListScheduledPublications", "GET", "/v1/scheduled-publications", idempotent=True
+)
+CANCEL_SCHEDULED_PUBLICATION = Call(
+    "/clarion.template.v1.ScheduledPublicationService/CancelScheduledPublication",
+    "POST",
+    "/v1/scheduled-publications/{id}:cancel",
+    body="*",
+    answer="scheduled_publication",
+    idempotent=True,
+)
 CREATE_TEMPLATE = Call("/clarion.template.v1.TemplateService/CreateTemplate", "POST", "/v1/templates", body="*", answer="template")
 GET_TEMPLATE = Call("/clarion.template.v1.TemplateService/GetTemplate", "GET", "/v1/templates/{name}", answer="template", idempotent=True)
 LIST_TEMPLATES = Call("/clarion.template.v1.TemplateService/ListTemplates", "GET", "/v1/templates", idempotent=True)

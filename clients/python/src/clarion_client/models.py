@@ -360,6 +360,24 @@ class SagaStepState(str, enum.Enum):
         return str(self.value)
 
 
+class ScheduledPublicationState(str, enum.Enum):
+    """Says what became of a scheduled publication."""
+
+    PLANNED = "planned"
+    """It waits for its time."""
+    PUBLISHED = "published"
+    """The version was published at its time, or was in use already by then."""
+    FAILED = "failed"
+    """It could not be carried out at its time; `reason` says why."""
+    CANCELLED = "cancelled"
+    """Someone called it off."""
+    REPLACED = "replaced"
+    """Another plan took its place."""
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+
 class WebhookDeliveryState(str, enum.Enum):
     """Says what became of an event."""
 
@@ -1522,6 +1540,9 @@ class Publication:
     """Why, in their words."""
     previous_version: int = stored(default=0, metadata={"read": v.integer})
     """The version that was in use before; 0 for none."""
+    scheduled_publication: str = stored(default="", metadata={"read": v.same})
+    """Id of the ScheduledPublication that was carried out, whose planner is `published_by`; empty for one that was published by hand.
+    """
 
 
 @dataclass(frozen=True)
@@ -1649,6 +1670,38 @@ class SagaStep:
     """When the try began that decided; unset while it is pending."""
     end_time: datetime | None = stored(default=None, metadata={"read": v.time})
     """When that try ended; unset while it is pending."""
+
+
+@dataclass(frozen=True)
+class ScheduledPublication:
+    """The plan to publish a version at a time. A template has at most one that waits."""
+
+    id: str = stored(default="", metadata={"read": v.same})
+    """Its id, a UUID."""
+    template: str = stored(default="", metadata={"read": v.same})
+    """The template's name."""
+    version: int = stored(default=0, metadata={"read": v.integer})
+    """The version that is to be published."""
+    publish_at: datetime | None = stored(default=None, metadata={"read": v.time})
+    """When, by the clock of the service's database."""
+    previous_version: int = stored(default=0, metadata={"read": v.integer})
+    """The version in use when it was planned, 0 for none: where another one is in use at the time, nothing is published."""
+    note: str = stored(default="", metadata={"read": v.same})
+    """Why, in the planner's words."""
+    state: ScheduledPublicationState | None = stored(default=None, metadata={"read": v.member(ScheduledPublicationState)})
+    """What became of it."""
+    scheduled_by: str = stored(default="", metadata={"read": v.same})
+    """Who planned it, such as "user:01968b5e-…" or "api_key:01968b5e-…"."""
+    create_time: datetime | None = stored(default=None, metadata={"read": v.time})
+    """When it was planned."""
+    end_time: datetime | None = stored(default=None, metadata={"read": v.time})
+    """When it was carried out, failed, or was cancelled or replaced; absent while it waits."""
+    ended_by: str = stored(default="", metadata={"read": v.same})
+    """Who cancelled or replaced it; empty otherwise."""
+    reason: str = stored(default="", metadata={"read": v.same})
+    """Why it could not be carried out, such as "PUBLISHED_MEANWHILE"; empty otherwise."""
+    description: str = stored(default="", metadata={"read": v.same})
+    """The same in words, with the way out."""
 
 
 @dataclass(frozen=True)

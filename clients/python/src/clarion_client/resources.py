@@ -73,6 +73,8 @@ from clarion_client.models import (
     RotateWebhookSecretResponse,
     Saga,
     SagaState,
+    ScheduledPublication,
+    ScheduledPublicationState,
     SendNotificationRequest,
     SendNotificationResponse,
     Suppression,
@@ -738,6 +740,84 @@ class Partials(Resource):
             lambda answer: v.decode(RebuildTemplatesResponse, answer),
             timeout_s,
             idempotency_key,
+        )
+
+
+class ScheduledPublications(Resource):
+    """Publishes versions at a time that was chosen before."""
+
+    def create(
+        self,
+        *,
+        template: str,
+        version: int,
+        publish_at: datetime,
+        note: str | None = None,
+        previous_version: int | None = None,
+        replaces: str | None = None,
+        timeout_s: float | None = None,
+        idempotency_key: str | None = None,
+    ) -> ScheduledPublication:
+        """Plans that a version comes into use at a time. Where the template has a plan already it is refused (FAILED_PRECONDITION with
+        PUBLICATION_SCHEDULED), unless `replaces` names that one.
+
+        template: The template's name.
+        version: The version's number.
+        publish_at: When, in the future.
+        note: Why, for those who read the history.
+        previous_version: The version that has to be in use now: FAILED_PRECONDITION with PUBLISHED_MEANWHILE otherwise. 0 means
+            whichever.
+        replaces: Id of the plan in whose place this one comes; empty for none.
+        """
+        return self._unary(
+            api.CREATE_SCHEDULED_PUBLICATION,
+            v.body_of(
+                template=template, version=version, publish_at=publish_at, note=note, previous_version=previous_version, replaces=replaces
+            ),
+            lambda answer: v.decode(ScheduledPublication, answer),
+            timeout_s,
+            idempotency_key,
+        )
+
+    def get(self, id: str, *, timeout_s: float | None = None) -> ScheduledPublication:
+        """Reads a plan, also one that is over.
+
+        id: The plan's id.
+        """
+        return self._unary(
+            api.GET_SCHEDULED_PUBLICATION, v.body_of(id=id), lambda answer: v.decode(ScheduledPublication, answer), timeout_s
+        )
+
+    def list(
+        self,
+        *,
+        template: str | None = None,
+        state: ScheduledPublicationState | str | None = None,
+        page_size: int | None = None,
+        timeout_s: float | None = None,
+    ) -> Pager[ScheduledPublication]:
+        """Reads a page of plans, those that were made last first.
+
+        template: Only those of this template; empty means all.
+        state: Only those in this state; unspecified means all.
+        page_size: Most entries of a page, 1 to 200. 0 means 50.
+        """
+        return self._pages(
+            api.LIST_SCHEDULED_PUBLICATIONS,
+            v.body_of(template=template, state=state, page_size=page_size),
+            "scheduled_publications",
+            v.message(lambda: ScheduledPublication),
+            timeout_s,
+        )
+
+    def cancel(self, id: str, *, timeout_s: float | None = None) -> ScheduledPublication:
+        """Calls a plan off. Cancelling it once more changes nothing; one that is over otherwise is refused (FAILED_PRECONDITION with
+        SCHEDULE_OVER).
+
+        id: The plan's id.
+        """
+        return self._unary(
+            api.CANCEL_SCHEDULED_PUBLICATION, v.body_of(id=id), lambda answer: v.decode(ScheduledPublication, answer), timeout_s
         )
 
 

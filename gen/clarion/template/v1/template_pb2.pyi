@@ -429,6 +429,7 @@ class Publication(_message.Message):
     PUBLISHED_BY_FIELD_NUMBER: _builtins.int
     NOTE_FIELD_NUMBER: _builtins.int
     PREVIOUS_VERSION_FIELD_NUMBER: _builtins.int
+    SCHEDULED_PUBLICATION_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     """The version."""
     published_by: _builtins.str
@@ -437,6 +438,8 @@ class Publication(_message.Message):
     """Why, in their words."""
     previous_version: _builtins.int
     """The version that was in use before; 0 for none."""
+    scheduled_publication: _builtins.str
+    """Id of the ScheduledPublication that was carried out, whose planner is `published_by`; empty for one that was published by hand."""
     @_builtins.property
     def publish_time(self) -> _timestamp_pb2.Timestamp:
         """When."""
@@ -449,10 +452,11 @@ class Publication(_message.Message):
         published_by: _builtins.str = ...,
         note: _builtins.str = ...,
         previous_version: _builtins.int = ...,
+        scheduled_publication: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["publish_time", b"publish_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["note", b"note", "previous_version", b"previous_version", "publish_time", b"publish_time", "published_by", b"published_by", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["note", b"note", "previous_version", b"previous_version", "publish_time", b"publish_time", "published_by", b"published_by", "scheduled_publication", b"scheduled_publication", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -19,11 +19,12 @@ import yaml
 from clarion_client import _values as v
 from clarion_client import errors
 from clarion_client.cli.files import read_text, write_text
-from clarion_client.cli.session import EXIT_REFUSED, UsageProblem, page_of, read_json, session
-from clarion_client.models import Template, TemplateVersion
+from clarion_client.cli.session import EXIT_REFUSED, UsageProblem, page_of, read_json, session, when
+from clarion_client.models import ScheduledPublication, Template, TemplateVersion
 
 app = typer.Typer(no_args_is_help=True, help="Templates, also as files.")
 COLUMNS = ("name", "channel", "category", "latest_version", "published_version", "update_time")
+PLAN_COLUMNS = ("template", "version", "publish_at", "previous_version", "scheduled_by", "note", "id")
 _META = ("channel", "category", "default_locale", "description", "mandatory", "on_unknown")
 _PARTS = {"subject": ".subject.txt", "mjml": ".mjml", "html": ".html", "text": ".txt"}
 _CATALOG = ".po"
@@ -95,10 +96,45 @@ def publish(
     session.rows([session.clarion.templates.publish_version(name, version, note=note)], COLUMNS)
 
 
+@app.command("schedule")
+def schedule(
+    name: Annotated[str, typer.Argument()],
+    version: Annotated[int, typer.Argument(help="An older one rolls back.")],
+    at: Annotated[str, typer.Option(help="When, such as 2030-01-31T09:00:00Z.")],
+    note: Annotated[str | None, typer.Option(help="Why, for those who read the history.")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="In place of what is scheduled.")] = False,
+) -> None:
+    """Publish a version at a time, unless another one is published until then."""
+    waiting = _scheduled(name) if replace else None
+    plans = session.clarion.scheduled_publications
+    plan = plans.create(template=name, version=version, publish_at=when(at), note=note, replaces=waiting.id if waiting else None)
+    session.rows([plan], PLAN_COLUMNS)
+
+
+@app.command("scheduled")
+def scheduled(
+    name: Annotated[str | None, typer.Argument(help="All templates when none is named.")] = None,
+    ended: Annotated[bool, typer.Option("--all", help="Those that are over, too.")] = False,
+    most: Annotated[int, typer.Option("--limit", "-n", min=0)] = 50,
+) -> None:
+    """List which versions are to be published, and when."""
+    plans = session.clarion.scheduled_publications.list(template=name, state=None if ended else "planned", page_size=page_of(most))
+    session.rows(plans, (*PLAN_COLUMNS, "end_time", "reason") if ended else PLAN_COLUMNS, most=most)
+
+
+@app.command("unschedule")
+def unschedule(name: Annotated[str, typer.Argument()]) -> None:
+    """Call off what is scheduled for a template."""
+    waiting = _scheduled(name)
+    if waiting is None:
+        raise UsageProblem(f"{name}: nothing is scheduled; clarion templates scheduled --all shows what was")
+    session.rows([session.clarion.scheduled_publications.cancel(waiting.id)], (*PLAN_COLUMNS, "state"))
+
+
 @app.command("history")
 def history(name: Annotated[str, typer.Argument()], most: Annotated[int, typer.Option("--limit", "-n", min=0)] = 20) -> None:
     """List which versions came into use, newest first: when, by whom and why."""
-    columns = ("version", "previous_version", "publish_time", "published_by", "note")
+    columns = ("version", "previous_version", "publish_time", "published_by", "note", "scheduled_publication")
     session.rows(session.clarion.templates.list_publications(name, page_size=page_of(most)), columns, most=most)
 
 
@@ -273,6 +309,10 @@ def read_all(folder: Path, names: list[str] | None) -> Iterator[tuple[str, dict[
             raise UsageProblem(f"{folder / name}: has no meta.yaml")
     for name in names or found:
         yield (name, *read(folder / name))
+
+
+def _scheduled(name: str) -> ScheduledPublication | None:
+    return next(iter(session.clarion.scheduled_publications.list(template=name, state="planned", page_size=1)), None)
 
 
 def _show_archived(found: Template | TemplateVersion) -> None:

@@ -1,0 +1,1 @@
+"""Publications at a time that was chosen before."""
