@@ -17,7 +17,13 @@ from clarion.notification.v1 import (
     saga_service_pb2,
 )
 from clarion.operations.v1 import breaker_service_pb2
-from clarion.template.v1 import partial_service_pb2, render_service_pb2, scheduled_publication_service_pb2, template_service_pb2
+from clarion.template.v1 import (
+    canary_service_pb2,
+    partial_service_pb2,
+    render_service_pb2,
+    scheduled_publication_service_pb2,
+    template_service_pb2,
+)
 from clarion.user.v1 import (
     account_service_pb2,
     audit_service_pb2,
@@ -158,6 +164,7 @@ SIGN_IN_SERVICE = sign_in_service_pb2.DESCRIPTOR.services_by_name["SignInService
 ACCOUNT_SERVICE = account_service_pb2.DESCRIPTOR.services_by_name["AccountService"]
 AUTH_SERVICE = auth_service_pb2.DESCRIPTOR.services_by_name["AuthService"]
 PARTIAL_SERVICE = partial_service_pb2.DESCRIPTOR.services_by_name["PartialService"]
+CANARY_SERVICE = canary_service_pb2.DESCRIPTOR.services_by_name["CanaryService"]
 SCHEDULE_SERVICE = scheduled_publication_service_pb2.DESCRIPTOR.services_by_name["ScheduledPublicationService"]
 TEMPLATE_SERVICE = template_service_pb2.DESCRIPTOR.services_by_name["TemplateService"]
 RECIPIENT_SERVICE = recipient_service_pb2.DESCRIPTOR.services_by_name["RecipientService"]
@@ -167,7 +174,7 @@ RENDER_SERVICE = render_service_pb2.DESCRIPTOR.services_by_name["RenderService"]
 _OF_USERS = (
     USER_SERVICE, PROJECT_SERVICE, POLICY_SERVICE, PREFERENCE_PAGE_SERVICE, AUTH_SERVICE, SIGN_IN_SERVICE, AUDIT_SERVICE, ACCOUNT_SERVICE,
 )  # fmt: skip
-_OF_TEMPLATES = (TEMPLATE_SERVICE, PARTIAL_SERVICE, SCHEDULE_SERVICE)
+_OF_TEMPLATES = (TEMPLATE_SERVICE, PARTIAL_SERVICE, SCHEDULE_SERVICE, CANARY_SERVICE)
 DELETE_USER = f"/{USER_SERVICE.full_name}/DeleteUser"
 # What a gateway remembers of a person is forgotten when it is that old, and this much for a send that was on its way just then.
 _SWEEP_MARGIN_S = 60.0

@@ -20,9 +20,11 @@ from transcoding.cors import Cors
 from transcoding.openapi import ApiInfo
 from transcoding.rpc import Invoker
 
-# What HTTP has a status of its own for: the Idempotency-Key draft, If-Match and what is gone (RFC 9110), and what the HTTP server refuses.
 # What template_svc refuses because of how things stand.
-_CONFLICTS = dict.fromkeys(("TEMPLATE_ARCHIVED", "VERSION_ARCHIVED", "VERSION_IN_USE", "PUBLICATION_SCHEDULED", "SCHEDULE_OVER"), 409)
+_CONFLICTS = dict.fromkeys(
+    ("TEMPLATE_ARCHIVED", "VERSION_ARCHIVED", "VERSION_IN_USE", "PUBLICATION_SCHEDULED", "SCHEDULE_OVER", "CANARY_RUNNING"), 409
+)
+# What HTTP has a status of its own for: the Idempotency-Key draft, If-Match and what is gone (RFC 9110), and what the HTTP server refuses.
 REASON_STATUS = {**REFUSAL_STATUS, **_CONFLICTS, IdempotencyKeyReused.reason: 422, EtagMismatch.reason: 412, CursorExpired.reason: 410}
 
 INFO = ApiInfo(

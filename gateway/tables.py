@@ -109,6 +109,8 @@ activity = Table(
     Column("time", _TIME, primary_key=True),
     Column("channel", SmallInteger, primary_key=True),
     Column("template", Text(collation="C"), primary_key=True),
+    # 0 for what was counted before versions were.
+    Column("template_version", Integer, primary_key=True),
     Column("status", SmallInteger, primary_key=True),
     Column("fact", SmallInteger, primary_key=True),
     Column("bucket", SmallInteger, primary_key=True),

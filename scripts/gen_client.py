@@ -31,6 +31,7 @@ RESOURCES = {
     "UserService": ("users", "Users", "User"),
     "TemplateService": ("templates", "Templates", "Template"),
     "PartialService": ("partials", "Partials", "Partial"),
+    "CanaryService": ("canaries", "Canaries", "Canary"),
     "ScheduledPublicationService": ("scheduled_publications", "ScheduledPublications", "ScheduledPublication"),
     "DeadLetterService": ("dead_letters", "DeadLetters", "DeadLetter"),
     "AuthService": ("auth", "Auth", ""),

@@ -30,7 +30,7 @@ _VALUES: dict[str, Any] = {
     "address": "ada@example.com", "password": "correct horse battery", "current_password": "correct horse battery",
     "new_password": "a better horse battery", "refresh_token": "the token that login answered", "template": "welcome", "channel": "email",
     "publish_at": "2040-01-31T09:00:00Z",
-    "version": 1, "locale": "en", "token": "registration-token", "name": "welcome", "contents": _CONTENTS,
+    "version": 1, "percent": 10, "locale": "en", "token": "registration-token", "name": "welcome", "contents": _CONTENTS,
 }  # fmt: skip
 # What a method's example has besides, or instead.
 _REQUESTS: dict[str, dict[str, Any]] = {
@@ -91,6 +91,9 @@ _COMMANDS = {
     "ListTemplates": "clarion templates list",
     "GetTemplate": "clarion templates get welcome",
     "PublishVersion": "clarion templates publish welcome 1",
+    "StartCanary": "clarion templates canary start welcome 1 --percent 10",
+    "GetCanary": "clarion templates canary show welcome",
+    "StopCanary": "clarion templates canary stop welcome",
     "CreateScheduledPublication": "clarion templates schedule welcome 1 --at 2040-01-31T09:00:00Z",
     "ListScheduledPublications": "clarion templates scheduled",
     "ArchiveTemplate": "clarion templates archive welcome",

@@ -6,7 +6,13 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from clarion.template.v1 import partial_service_pb2, render_service_pb2, scheduled_publication_service_pb2, template_service_pb2
+from clarion.template.v1 import (
+    canary_service_pb2,
+    partial_service_pb2,
+    render_service_pb2,
+    scheduled_publication_service_pb2,
+    template_service_pb2,
+)
 from clarion.user.v1 import auth_service_pb2
 from mesh.process.health import Check, HealthMonitor
 from mesh.process.memory_budget import MemoryBudget
@@ -24,6 +30,9 @@ from mesh.stores.revocations import open_revocations
 from peers.credentials import RemoteCredentials
 from template_svc.archiving.repository import ArchiveRepository
 from template_svc.archiving.use_cases import Archive, ArchiveStore
+from template_svc.canaries.repository import CanaryRepository
+from template_svc.canaries.servicer import CanaryServicer
+from template_svc.canaries.use_cases import Canaries, CanaryStore
 from template_svc.library import Library
 from template_svc.models import Rules
 from template_svc.partials.repository import PartialRepository
@@ -45,6 +54,7 @@ NAME = "template_svc"
 TEMPLATE_SERVICE = template_service_pb2.DESCRIPTOR.services_by_name["TemplateService"]
 PARTIAL_SERVICE = partial_service_pb2.DESCRIPTOR.services_by_name["PartialService"]
 SCHEDULE_SERVICE = scheduled_publication_service_pb2.DESCRIPTOR.services_by_name["ScheduledPublicationService"]
+CANARY_SERVICE = canary_service_pb2.DESCRIPTOR.services_by_name["CanaryService"]
 RENDER_SERVICE = render_service_pb2.DESCRIPTOR.services_by_name["RenderService"]
 AUTH_SERVICE = auth_service_pb2.DESCRIPTOR.services_by_name["AuthService"]
 
@@ -66,7 +76,9 @@ async def open_app(settings: Settings, *, credentials: CredentialSource | None =
         door = Door.DIRECT if settings.direct_callers else Door.INTERNAL
         authenticator = Authenticator(credentials or RemoteCredentials(user_svc), identity, revocations=revocations)
         plans = PlanRepository(database)
-        stores = Stores(TemplateRepository(database), PartialRepository(database), ArchiveRepository(database), plans)
+        stores = Stores(
+            TemplateRepository(database), PartialRepository(database), ArchiveRepository(database), plans, CanaryRepository(database)
+        )
         dispatcher = wire(stores, authenticator, processes, door=door, rules=settings.rules)
         # Services of the mesh are known without user_svc, and rendering for them goes on when it is down.
         checks = (Check("database", database.ping), Check("render_processes", processes.ping))
@@ -105,6 +117,7 @@ class Stores(NamedTuple):
     partials: PartialStore
     archive: ArchiveStore
     schedules: PlanStore
+    canaries: CanaryStore
 
 
 def wire(
@@ -123,6 +136,7 @@ def wire(
     dispatcher = Dispatcher(server_chain(authenticator, door))
     dispatcher.add(TEMPLATE_SERVICE, TemplateServicer(authoring, Archive(stores.archive, clock=_utc), rendering))
     dispatcher.add(SCHEDULE_SERVICE, ScheduleServicer(Schedules(stores.schedules, authoring)))
+    dispatcher.add(CANARY_SERVICE, CanaryServicer(Canaries(stores.canaries, authoring)))
     dispatcher.add(PARTIAL_SERVICE, PartialServicer(Partials(stores.partials, authoring, clock=_utc)))
     dispatcher.add(RENDER_SERVICE, RenderServicer(rendering))
     return dispatcher

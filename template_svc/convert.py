@@ -16,6 +16,7 @@ from template_svc.blocks import PLATFORMS
 from template_svc.messages import content_to_proto, json_of_struct
 from template_svc.models import (
     SOURCES,
+    CanarySummary,
     Channel,
     Content,
     NewTemplate,
@@ -201,6 +202,18 @@ def summary_to_proto(summary: TemplateSummary) -> render_service_pb2.TemplateSum
         locales=summary.locales,
         variables_schema=json.dumps(summary.variables_schema) if summary.variables_schema else "",
         size=None if summary.size is None else render_service_pb2.TextSize(**summary.size._asdict()),
+        canary=_canary_to_proto(summary.canary) if summary.canary is not None else None,
+    )
+
+
+def _canary_to_proto(canary: CanarySummary) -> render_service_pb2.CanarySummary:
+    return render_service_pb2.CanarySummary(
+        version=canary.version,
+        percent=canary.percent,
+        by_user=canary.by_user,
+        required_variables=canary.required_variables,
+        size=None if canary.size is None else render_service_pb2.TextSize(**canary.size._asdict()),
+        variables_schema=json.dumps(canary.variables_schema) if canary.variables_schema else "",
     )
 
 

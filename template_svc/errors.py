@@ -189,7 +189,7 @@ class VersionInUse(FailedPrecondition):
     reason = "VERSION_IN_USE"
 
     def __init__(self, version: int) -> None:
-        way_out = "is in use; publish another version first, or archive the template"
+        way_out = "is in use; publish another version first, or stop its canary"
         super().__init__(f"version {version} {way_out}", violations=[FieldViolation("version", way_out)])
 
 
@@ -223,3 +223,38 @@ class ScheduleOver(FailedPrecondition):
 
     def __init__(self, state: str) -> None:
         super().__init__(f"the scheduled publication is {state}, so that it can neither be cancelled nor replaced; make another one")
+
+
+class CanaryNotFound(NotFound):
+    """No canary of the template was ever started."""
+
+    reason = "CANARY_NOT_FOUND"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"template {name!r} has had no canary; start one with POST /v1/templates/{name}/versions/{{version}}:startCanary")
+
+
+class CanaryRunning(FailedPrecondition):
+    """Another version is tried already."""
+
+    reason = "CANARY_RUNNING"
+
+    def __init__(self, name: str, version: int) -> None:
+        way_out = f"publish it, or stop it with POST /v1/templates/{name}/canary:stop"
+        super().__init__(
+            f"version {version} of template {name!r} is tried already; {way_out}",
+            violations=[FieldViolation("version", f"is not the one that is tried, version {version}; {way_out}")],
+            metadata={"version": str(version)},
+        )
+
+
+class NothingPublished(FailedPrecondition):
+    """There is no version that the rest of the notifications would get."""
+
+    reason = "TEMPLATE_NOT_PUBLISHED"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"template {name!r} has no published version, beside which another one could be tried; publish one with"
+            f" POST /v1/templates/{name}/versions/{{version}}:publish"
+        )

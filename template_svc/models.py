@@ -213,6 +213,17 @@ class TextSize(NamedTuple):
     paths: tuple[str, ...] = ()
 
 
+class CanarySummary(NamedTuple):
+    """What accepting a notification needs to know of a version that `percent` of them get, or of the people where it is `by_user`."""
+
+    version: int
+    percent: int
+    by_user: bool
+    required_variables: tuple[str, ...] = ()
+    variables_schema: Mapping[str, Any] = {}
+    size: TextSize | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class TemplateSummary:
     """What accepting a notification needs to know; without `template` there is none of that name."""
@@ -223,6 +234,7 @@ class TemplateSummary:
     locales: tuple[str, ...] = ()
     size: TextSize | None = None
     variables_schema: Mapping[str, Any] = field(default_factory=dict)
+    canary: CanarySummary | None = None
 
 
 class LocaleReport(NamedTuple):

@@ -5,13 +5,14 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ARRAY, Integer, Text, bindparam, delete, func, insert, select, text, update
+from sqlalchemy import ARRAY, Integer, Row, Text, bindparam, delete, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from mesh.stores.database import Database
 from template_svc.errors import VersionNotFound
 from template_svc.models import (
     NO_MARK,
+    CanarySummary,
     Channel,
     Mark,
     NewTemplate,
@@ -27,6 +28,7 @@ from template_svc.models import (
 from template_svc.rows import (
     ALIVE,
     bring_into_use,
+    canaries_of,
     check_in_use,
     history_of,
     is_template,
@@ -39,7 +41,7 @@ from template_svc.rows import (
     version_of,
     versions_of,
 )
-from template_svc.tables import scheduled_publications, template_publications, template_versions, templates
+from template_svc.tables import scheduled_publications, template_canaries, template_publications, template_versions, templates
 
 _TEXTS = ARRAY(Text)
 _LOAD = text("""
@@ -51,10 +53,13 @@ _LOAD = text("""
 """).bindparams(bindparam("projects", type_=_TEXTS), bindparam("names", type_=_TEXTS), bindparam("versions", type_=ARRAY(Integer)))
 
 _DESCRIBE = text("""
-    SELECT t.*, v.required_variables, v.locales, v.variables_schema
+    SELECT t.*, v.required_variables, v.locales, v.variables_schema, c.version AS canary_version, c.percent, c.unit,
+        w.required_variables AS canary_variables, w.variables_schema AS canary_schema
     FROM unnest(:projects, :names) AS asked (project, name)
     JOIN templates t ON (t.project, t.name) = (asked.project, asked.name) AND t.delete_time IS NULL
     LEFT JOIN template_versions v ON (v.project, v.template, v.version) = (t.project, t.name, t.published_version)
+    LEFT JOIN template_canaries c ON (c.project, c.template) = (t.project, t.name) AND c.state = 'running'
+    LEFT JOIN template_versions w ON (w.project, w.template, w.version) = (t.project, t.name, c.version)
 """).bindparams(bindparam("projects", type_=_TEXTS), bindparam("names", type_=_TEXTS))
 
 
@@ -114,6 +119,7 @@ class TemplateRepository:
             await connection.execute(delete(template_versions).where(versions_of(key)))
             await connection.execute(delete(template_publications).where(history_of(key)))
             await connection.execute(delete(scheduled_publications).where(schedule_of(key)))
+            await connection.execute(delete(template_canaries).where(canaries_of(key)))
             return marked.one_or_none() is not None
 
     async def add_version(
@@ -209,6 +215,7 @@ class TemplateRepository:
                 tuple(row.required_variables or ()),
                 tuple(row.locales or ()),
                 variables_schema=row.variables_schema or {},
+                canary=_canary(row),
             )
             for row, template in found
         }
@@ -219,3 +226,9 @@ class TemplateRepository:
         statement = statement.order_by(template_versions.c.version.desc()).limit(limit)
         async with self._database.connect() as connection:
             return [version_of(row) for row in (await connection.execute(statement)).all()]
+
+
+def _canary(row: Row[*tuple[Any, ...]]) -> CanarySummary | None:
+    if row.canary_version is None:
+        return None
+    return CanarySummary(row.canary_version, row.percent, row.unit == "user", tuple(row.canary_variables), row.canary_schema)

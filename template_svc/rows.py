@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, insert, select, update
+from sqlalchemy import ColumnElement, Row, case, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from template_svc.errors import PublishedMeanwhile, TemplateArchived, VersionArchived, VersionNotFound
@@ -24,9 +24,10 @@ from template_svc.models import (
     finished_contents,
     messages_of,
 )
-from template_svc.tables import scheduled_publications, template_publications, template_versions, templates
+from template_svc.tables import scheduled_publications, template_canaries, template_publications, template_versions, templates
 
 ALIVE = templates.c.delete_time.is_(None)
+CANARY_RUNS = template_canaries.c.state == "running"
 
 
 def is_template(key: TemplateKey) -> ColumnElement[bool]:
@@ -39,6 +40,10 @@ def history_of(key: TemplateKey) -> ColumnElement[bool]:
 
 def schedule_of(key: TemplateKey) -> ColumnElement[bool]:
     return (scheduled_publications.c.project == key.project) & (scheduled_publications.c.template == key.name)
+
+
+def canaries_of(key: TemplateKey) -> ColumnElement[bool]:
+    return (template_canaries.c.project == key.project) & (template_canaries.c.template == key.name)
 
 
 async def lock(connection: AsyncConnection, key: TemplateKey) -> Template | None:
@@ -79,7 +84,10 @@ async def bring_into_use(
 
 
 async def record(connection: AsyncConnection, key: VersionKey, before: int, now: datetime, mark: Mark, *, plan: UUID | None = None) -> None:
-    """That a version came into use in place of `before`, as `plan` says if it was planned."""
+    """That a version came into use in place of `before`, as `plan` says if it was planned; a canary ends with that."""
+    outcome = case((template_canaries.c.version == key.version, "published"), else_="superseded")
+    ended = {"state": outcome, "end_time": now, "ended_by": mark.by, "published_version": before}
+    await connection.execute(update(template_canaries).where(canaries_of(key.of), CANARY_RUNS).values(**ended))
     values = {"version": key.version, "previous_version": before, "publish_time": now, "published_by": mark.by, "note": mark.note}
     await connection.execute(insert(template_publications).values(project=key.project, template=key.template, plan=plan, **values))
 

@@ -117,6 +117,34 @@ Index(
 )
 Index("scheduled_publications_in_order", scheduled_publications.c.project, scheduled_publications.c.seq)
 
+# Versions that a share of the notifications gets; they go with their template.
+template_canaries = Table(
+    "template_canaries",
+    metadata,
+    Column("project", Text(collation="C"), primary_key=True),
+    Column("template", Text(collation="C"), primary_key=True),
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("percent", Integer, nullable=False),
+    Column("unit", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("started_by", Text, nullable=False),
+    Column("start_time", _TIME, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("end_time", _TIME),
+    Column("ended_by", Text, nullable=False),
+    # The one in use when it ended; 0 while it runs.
+    Column("published_version", Integer, nullable=False),
+    ForeignKeyConstraint(["project", "template"], ["templates.project", "templates.name"], ondelete="CASCADE"),
+)
+Index(
+    "template_canaries_running",
+    template_canaries.c.project,
+    template_canaries.c.template,
+    unique=True,
+    postgresql_where=template_canaries.c.state == "running",
+)
+
 template_partials = Table(
     "template_partials",
     metadata,

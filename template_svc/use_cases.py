@@ -35,6 +35,7 @@ from template_svc.models import (
     TemplateKey,
     TemplateSummary,
     TemplateVersion,
+    TextSize,
     VersionDraft,
     VersionKey,
     messages_of,
@@ -346,10 +347,9 @@ class Rendering:
         built_in = {key: summary_of(key) for key in keys if key.name in VERSIONS}
         asked = {key for key in keys if "\0" not in key.name and key not in built_in}
         known = {**(await self._store.describe(sorted(asked)) if asked else {}), **built_in}
-        templates = [found.template for found in known.values() if found.template is not None and found.template.published_version]
-        versions = await self._library.find([VersionKey(*template.key, template.published_version) for template in templates])
-        sizes = {key.of: version.size for key, version in versions.items()}
-        return [replace(known[key], size=sizes.get(key)) if key in known else TemplateSummary(key.name) for key in keys]
+        sent = {VersionKey(*key, version) for key, found in known.items() for version in _versions_sent(found)}
+        sizes = {key: version.size for key, version in (await self._library.find(sent)).items()}
+        return [_sized(key, known[key], sizes) if key in known else TemplateSummary(key.name) for key in keys]
 
 
 def _job(request: RenderRequest, version: LoadedVersion) -> RenderJob:
@@ -357,6 +357,18 @@ def _job(request: RenderRequest, version: LoadedVersion) -> RenderJob:
     key = ContentKey(*request.key, choice.locale)
     source = version.stored.contents[choice.locale]
     return RenderJob(key, version.stored.channel, source, request.variables, choice.formats, request.timezone, choice.chain)
+
+
+def _versions_sent(found: TemplateSummary) -> list[int]:
+    """The published one and the canary's, as far as there are."""
+    published = found.template.published_version if found.template is not None else 0
+    return [number for number in (published, found.canary.version if found.canary else 0) if number]
+
+
+def _sized(key: TemplateKey, found: TemplateSummary, sizes: Mapping[VersionKey, TextSize]) -> TemplateSummary:
+    published = found.template.published_version if found.template is not None else 0
+    canary = found.canary and found.canary._replace(size=sizes.get(VersionKey(*key, found.canary.version)))
+    return replace(found, size=sizes.get(VersionKey(*key, published)), canary=canary)
 
 
 def _default_locale(tag: str) -> str:

@@ -228,6 +228,7 @@ export interface GetActivityResponse {
   latency?: Latency;
   points?: Array<ActivityPoint>;
   templates?: Array<TemplateActivity>;
+  versions?: Array<VersionActivity>;
 }
 
 export interface Issuer {
@@ -539,6 +540,12 @@ export interface User {
   external_id?: string;
   attributes?: Record<string, unknown>;
   email_verified?: boolean;
+}
+
+export interface VersionActivity {
+  version?: number;
+  counts?: ActivityCounts;
+  latency?: Latency;
 }
 
 export interface WatchChangesResponse {

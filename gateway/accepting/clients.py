@@ -11,13 +11,14 @@ from typing import Any, Generic, TypeVar
 import grpc.aio
 
 from clarion.template.v1.render_service_pb2 import BatchDescribeTemplatesRequest
+from clarion.template.v1.render_service_pb2 import CanarySummary as CanaryMessage
 from clarion.template.v1.render_service_pb2 import TemplateSummary as SummaryMessage
 from clarion.template.v1.render_service_pb2_grpc import RenderServiceStub
 from clarion.user.v1.recipient_service_pb2 import BatchCheckUsersRequest, BatchEnsureUsersRequest, NewUser
 from clarion.user.v1.recipient_service_pb2_grpc import RecipientServiceStub
 from delivery.clients import in_parts
 from gateway.accepting.errors import PeerUnavailable
-from gateway.accepting.models import Address, Addressee, TemplateKey, TemplateSummary, TextSize, UserReference
+from gateway.accepting.models import Address, Addressee, Canary, TemplateKey, TemplateSummary, TextSize, UserReference
 from gateway.notifications.models import Channel
 from mesh import context
 from mesh.context import CallContext
@@ -215,7 +216,7 @@ def _schema_of(source: str) -> JsonSchema:
 def _summary_of(project: str, message: SummaryMessage) -> TemplateSummary | None:
     if not message.exists:
         return None
-    return TemplateSummary(
+    template = TemplateSummary(
         project=project,
         name=message.name,
         channel=Channel(message.channel),
@@ -224,7 +225,21 @@ def _summary_of(project: str, message: SummaryMessage) -> TemplateSummary | None
         on_unknown=message.on_unknown,
         published_version=message.published_version,
         required_variables=tuple(message.required_variables),
-        size=TextSize(message.size.limit, message.size.fixed, tuple(message.size.paths)) if message.HasField("size") else None,
+        size=_size_of(message),
         variables_schema=_schema_of(message.variables_schema) if message.variables_schema else None,
         archived=message.archived,
     )
+    if not message.HasField("canary"):
+        return template
+    canary = message.canary
+    version = template._replace(
+        published_version=canary.version,
+        required_variables=tuple(canary.required_variables),
+        size=_size_of(canary),
+        variables_schema=_schema_of(canary.variables_schema) if canary.variables_schema else None,
+    )
+    return template._replace(canary=Canary(version, canary.percent, canary.by_user))
+
+
+def _size_of(message: SummaryMessage | CanaryMessage) -> TextSize | None:
+    return TextSize(message.size.limit, message.size.fixed, tuple(message.size.paths)) if message.HasField("size") else None

@@ -92,11 +92,20 @@ class TemplateSummary(NamedTuple):
     size: TextSize | None = None
     variables_schema: JsonSchema | None = None
     archived: bool = False
+    canary: "Canary | None" = None
 
     @property
     def sendable(self) -> bool:
         """Whether anything is accepted with it."""
         return bool(self.published_version) and not self.archived
+
+
+class Canary(NamedTuple):
+    """A version that `percent` of the notifications get, or of the people where it is `by_user`: the template as if it were published."""
+
+    version: TemplateSummary
+    percent: int
+    by_user: bool
 
 
 _ACCEPTANCE = struct.Struct(">16sBq")

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from gateway.accepting import errors
 from gateway.accepting.bounds import check_address_bound, check_category_bound, check_template_bound
+from gateway.accepting.canary import tried_version
 from gateway.accepting.limits import AdmissionDecision, Answer, Ask, Claim
 from gateway.accepting.models import Acceptance, Addressee, Draft, Record, Row, TemplateKey, TemplateSummary, metadata_text
 from gateway.accepting.sizes import may_exceed
@@ -231,12 +232,11 @@ class Sender:
         check_category_bound(call.caller, draft.category or template.category)
         if draft.user_id:
             draft = draft._replace(user_id=await self._existing(project, draft.user_id))
-        if template.size is not None and may_exceed(template.size, draft.variables):
-            await self._texts.check_size(draft, template)
+        identifier = new_uuid()
+        template = await self._version(draft, template, str(identifier))
         if not draft.user_id and draft.to is not None:
             draft = draft._replace(user_id=await self._users.ensure(project, draft.to))
         draft = await self._timed(draft, now)
-        identifier = new_uuid()
         scheduled = draft.send_at is not None and draft.send_at > now
         status = Status.SCHEDULED if scheduled else Status.PENDING
         dispatch_at = draft.send_at if scheduled and draft.send_at is not None else now + self._lease
@@ -273,6 +273,25 @@ class Sender:
             fingerprint=None if claim is None else claim.fingerprint,
             response=None if claim is None else Acceptance(identifier, status, now).pack(),
         )
+
+    async def _version(self, draft: Draft, template: TemplateSummary, identifier: str) -> TemplateSummary:
+        """The template with the version that the notification gets. Raises TextTooLarge.
+
+        What does not fit a version that is only tried gets the published one: a trial refuses nothing that would be accepted without it.
+        """
+        tried = tried_version(template, identifier, draft.user_id)
+        if tried is not None:
+            try:
+                await self._check_size(draft, check_template(draft, tried))
+            except InvalidArgument:
+                tried = None
+        if tried is None:
+            await self._check_size(draft, template)
+        return tried or template
+
+    async def _check_size(self, draft: Draft, template: TemplateSummary) -> None:
+        if template.size is not None and may_exceed(template.size, draft.variables):
+            await self._texts.check_size(draft, template)
 
     async def _timed(self, draft: Draft, now: datetime) -> Draft:
         """With the moment that a local time is for its person. Raises InvalidArgument or Unavailable."""

@@ -42,6 +42,8 @@ def activity_message(activity: Activity) -> rpc.GetActivityResponse:
             for name, channel, counts in activity.templates
         ],
     )
+    for version, counted in activity.versions:
+        response.versions.add(version=version, counts=rpc.ActivityCounts(**counted.counts), latency=_latency(counted.latency))
     response.step.FromTimedelta(span.step)
     return response
 

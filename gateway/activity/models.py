@@ -62,6 +62,13 @@ class TemplateCount(NamedTuple):
     counted: Count
 
 
+class VersionCount(NamedTuple):
+    """A count of one version of a template."""
+
+    version: int
+    counted: Count
+
+
 class Span(NamedTuple):
     """A span of time in steps. `end` is the first moment that does not belong to it."""
 
@@ -103,12 +110,13 @@ class Tally(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """What happened in a span. `points` has one tally for each of its steps."""
+    """What happened in a span. `points` has one tally for each of its steps, `versions` one for each version of a single template."""
 
     span: Span
     total: Tally
     points: Sequence[Tally]
     templates: Sequence[tuple[str, Channel, Mapping[str, int]]]
+    versions: Sequence[tuple[int, Tally]] = ()
 
 
 class Severity(IntEnum):

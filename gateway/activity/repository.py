@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from gateway.activity.models import BOUNDS_S, NO_BUCKET, ActivityFilters, Count, Span, TemplateCount, TimedCount, Waiting
+from gateway.activity.models import BOUNDS_S, NO_BUCKET, ActivityFilters, Count, Span, TemplateCount, TimedCount, VersionCount, Waiting
 from gateway.dead_letters.models import Cause, State
 from gateway.notifications.models import TERMINAL, Channel, Status
 from mesh.stores.database import Database
@@ -16,7 +16,7 @@ _KEPT_BY_MINUTE = "2 days"
 # put off as its person wanted; the timeline is asked only about what took so long that it may have been.
 _TALLY = f"""
 WITH happened AS (
-    SELECT n.project, n.test, date_trunc('minute', c.time) AS time, n.channel, n.template, c.fact,
+    SELECT n.project, n.test, date_trunc('minute', c.time) AS time, n.channel, n.template, n.template_version, c.fact,
         CASE WHEN c.fact = 0 AND c.status NOT IN ({_LANDED}) THEN {Status.PENDING:d} ELSE c.status END AS status,
         CASE WHEN c.fact = 0 AND c.status = {Status.SENT:d} AND c.run = 0
             THEN extract(epoch FROM c.time - GREATEST(n.create_time, n.send_at))::float8 END AS took_s,
@@ -28,7 +28,7 @@ WITH happened AS (
     )
 ),
 measured AS (
-    SELECT project, test, time, channel, template, status, fact, CASE
+    SELECT project, test, time, channel, template, template_version, status, fact, CASE
         WHEN took_s IS NULL OR (took_s > 60 AND EXISTS (
             SELECT 1 FROM timeline t WHERE t.notification_id = happened.id AND t.status = {Status.SCHEDULED:d}
         )) THEN {NO_BUCKET}
@@ -36,10 +36,11 @@ measured AS (
     END AS bucket
     FROM happened
 )
-INSERT INTO activity AS a (project, test, span_s, time, channel, template, status, fact, bucket, count)
-SELECT project, test, {_MINUTE_S}, time, channel, template, status, fact, bucket, count(*) FROM measured
-GROUP BY project, test, time, channel, template, status, fact, bucket
-ON CONFLICT (project, test, time, span_s, channel, template, status, fact, bucket) DO UPDATE SET count = a.count + excluded.count
+INSERT INTO activity AS a (project, test, span_s, time, channel, template, template_version, status, fact, bucket, count)
+SELECT project, test, {_MINUTE_S}, time, channel, template, template_version, status, fact, bucket, count(*) FROM measured
+GROUP BY project, test, time, channel, template, template_version, status, fact, bucket
+ON CONFLICT (project, test, time, span_s, channel, template, template_version, status, fact, bucket)
+DO UPDATE SET count = a.count + excluded.count
 """
 
 _WHERE = """
@@ -50,6 +51,10 @@ _POINTS = f"""
 SELECT floor(extract(epoch FROM time - $3) / $7::float8)::int AS point, status, fact, bucket, sum(count)::bigint AS count FROM activity
 {_WHERE} GROUP BY 1, 2, 3, 4
 """
+_VERSIONS = f"""
+SELECT template_version, status, fact, bucket, sum(count)::bigint AS count FROM activity
+{_WHERE} AND template_version <> 0 GROUP BY 1, 2, 3, 4
+"""
 _TEMPLATES = f"SELECT template, channel, status, fact, sum(count)::bigint AS count FROM activity {_WHERE} GROUP BY 1, 2, 3, 4"
 
 # Deleting and counting anew are one statement, so that a count is in one place or the other.
@@ -58,13 +63,14 @@ WITH old AS (
     DELETE FROM activity WHERE ctid IN (
         SELECT ctid FROM activity WHERE span_s = {_MINUTE_S} AND time < date_trunc('hour', now()) - interval '{_KEPT_BY_MINUTE}' LIMIT $1
     )
-    RETURNING project, test, date_trunc('hour', time) AS time, channel, template, status, fact, bucket, count
+    RETURNING project, test, date_trunc('hour', time) AS time, channel, template, template_version, status, fact, bucket, count
 ),
 kept AS (
-    INSERT INTO activity AS a (project, test, span_s, time, channel, template, status, fact, bucket, count)
-    SELECT project, test, {_HOUR_S}, time, channel, template, status, fact, bucket, sum(count) FROM old
-    GROUP BY project, test, time, channel, template, status, fact, bucket
-    ON CONFLICT (project, test, time, span_s, channel, template, status, fact, bucket) DO UPDATE SET count = a.count + excluded.count
+    INSERT INTO activity AS a (project, test, span_s, time, channel, template, template_version, status, fact, bucket, count)
+    SELECT project, test, {_HOUR_S}, time, channel, template, template_version, status, fact, bucket, sum(count) FROM old
+    GROUP BY project, test, time, channel, template, template_version, status, fact, bucket
+    ON CONFLICT (project, test, time, span_s, channel, template, template_version, status, fact, bucket)
+    DO UPDATE SET count = a.count + excluded.count
 )
 SELECT count(*) AS thinned FROM old
 """
@@ -112,6 +118,11 @@ class ActivityRepository:
             TemplateCount(row["template"], Channel(row["channel"]), Count(row["status"], row["fact"], NO_BUCKET, row["count"]))
             for row in rows
         ]
+
+    async def by_version(self, filters: ActivityFilters, span: Span) -> Sequence[VersionCount]:
+        """The counts of each version of the filter's template."""
+        rows = await self._database.fetch(_VERSIONS, *_given(filters, span))
+        return [VersionCount(row["template_version"], Count(row["status"], row["fact"], row["bucket"], row["count"])) for row in rows]
 
     async def waiting(self, project: str) -> Waiting:
         """What waits of a project; 100,000 stand for more."""

@@ -11,11 +11,14 @@ from gateway.activity.models import (
     OBJECTIVE,
     Activity,
     ActivityFilters,
+    Count,
     Problem,
     Severity,
     Span,
+    Tally,
     TemplateCount,
     TimedCount,
+    VersionCount,
     Waiting,
     tally,
 )
@@ -47,6 +50,9 @@ class CountStore(Protocol):
 
     async def by_template(self, filters: ActivityFilters, span: Span) -> Sequence[TemplateCount]:
         """The counts of each template."""
+
+    async def by_version(self, filters: ActivityFilters, span: Span) -> Sequence[VersionCount]:
+        """The counts of each version of the filter's template."""
 
     async def waiting(self, project: str) -> Waiting:
         """What waits."""
@@ -84,7 +90,15 @@ class ActivityDesk:
             tally(one.counted for one in timed),
             [tally(one.counted for one in point) for point in by_point],
             [(template, channel, counts) for (template, channel), counts in ranked],
+            await self._versions(filters, span) if filters.template is not None else (),
         )
+
+    async def _versions(self, filters: ActivityFilters, span: Span) -> list[tuple[int, Tally]]:
+        """The newest first."""
+        found: dict[int, list[Count]] = {}
+        for version, counted in await self._store.by_version(filters, span):
+            found.setdefault(version, []).append(counted)
+        return [(version, tally(found[version])) for version in sorted(found, reverse=True)]
 
     async def problems(self, project: str) -> list[Problem]:
         """The most urgent first."""

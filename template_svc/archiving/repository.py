@@ -8,8 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from mesh.stores.database import Database
 from template_svc.errors import VersionInUse
 from template_svc.models import Template, TemplateKey, TemplateVersion, VersionKey
-from template_svc.rows import ALIVE, is_template, template_of, version_of, versions_of
-from template_svc.tables import template_versions, templates
+from template_svc.rows import ALIVE, CANARY_RUNS, canaries_of, is_template, template_of, version_of, versions_of
+from template_svc.tables import template_canaries, template_versions, templates
 
 
 class ArchiveRepository:
@@ -29,7 +29,8 @@ class ArchiveRepository:
         async with self._database.begin() as connection:
             # locked, so that it is not published meanwhile
             found = select(templates.c.published_version).where(is_template(key.of), ALIVE).with_for_update()
-            if (await connection.execute(found)).scalar_one_or_none() == key.version:
+            tried = select(template_canaries.c.version).where(canaries_of(key.of), CANARY_RUNS)
+            if key.version in {(await connection.execute(each)).scalar_one_or_none() for each in (found, tried)}:
                 raise VersionInUse(key.version)
             await connection.execute(change.values(archive_time=now, archived_by=by))
             return await _version(connection, key)

@@ -283,38 +283,6 @@ async def test_a_folder_of_templates_is_pushed_changed_diffed_and_pulled(termina
     assert json.loads(preview.said)["content"]["subject"] == "Hello Ada"
 
 
-async def test_a_publication_is_scheduled_replaced_and_called_off(terminal: Terminal, tmp_path: Path) -> None:
-    await a_template(terminal, tmp_path, "cli-schedule")
-    await a_template(terminal, tmp_path, "cli-schedule", subject="Spring, {{ name }}!")
-    made = await terminal.run("templates", "schedule", "cli-schedule", "1", "--at", "2040-01-31T09:00:00Z", "--note", "back")
-    assert made.code == 0, made.said
-    refused = await terminal.run("templates", "schedule", "cli-schedule", "1", "--at", "2041-01-31")
-    assert (refused.code, "scheduled already" in refused.said.replace("\n", " ")) == (1, True), refused.said
-    assert (await terminal.run("templates", "schedule", "cli-schedule", "1", "--at", "2041-01-31", "--replace")).code == 0
-    listed = await terminal.run("templates", "scheduled", "cli-schedule")
-    assert ("2041" in listed.said, "2040" in listed.said) == (True, False), listed.said
-    assert (await terminal.run("templates", "unschedule", "cli-schedule")).code == 0
-    assert "2041" not in (await terminal.run("templates", "scheduled")).said
-    over = await terminal.run("templates", "scheduled", "cli-schedule", "--all", "--json")
-    assert ("replaced" in over.said, "cancelled" in over.said) == (True, True), over.said
-    nothing = await terminal.run("templates", "unschedule", "cli-schedule")
-    assert (nothing.code, "nothing is scheduled" in nothing.said) == (2, True), nothing.said
-
-
-async def test_a_template_is_archived_and_restored(terminal: Terminal, tmp_path: Path) -> None:
-    await a_template(terminal, tmp_path, "cli-archive")
-    archived = await terminal.run("templates", "archive", "cli-archive", "--json")
-    assert archived.code == 0, archived.said
-    assert "archived_by" in archived.said
-    assert "cli-archive" not in (await terminal.run("templates", "list", "--limit", "0")).said
-    assert "cli-archive" in (await terminal.run("templates", "list", "--limit", "0", "--archived")).said
-    refused = await terminal.run("templates", "publish", "cli-archive", "1")
-    assert (refused.code, "restore it" in refused.said.replace("\n", " ")) == (1, True), refused.said
-    assert (await terminal.run("templates", "restore", "cli-archive")).code == 0
-    in_use = await terminal.run("templates", "archive", "cli-archive", "--version", "1")
-    assert (in_use.code, "publish another version first" in in_use.said.replace("\n", " ")) == (1, True), in_use.said
-
-
 async def test_a_template_in_mjml_is_translated_with_a_po_file(terminal: Terminal, tmp_path: Path) -> None:
     files = tmp_path / "templates" / "cli-po"
     files.mkdir(parents=True)

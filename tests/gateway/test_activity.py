@@ -96,6 +96,30 @@ async def test_the_counts_equal_what_the_feed_says(database: Database, seed: int
     assert found == expected
 
 
+async def test_versions_of_a_template_are_counted_side_by_side(database: Database) -> None:
+    """The newest first, with how long each took; other templates, and what was counted before versions were, are in none."""
+    changes, outcomes = ChangeRepository(database), Outcomes(database)
+    early = NOW - timedelta(hours=1)
+    rows = [make_row(template="a", template_version=version, create_time=early) for version in (1, 1, 1, 2, 2)]
+    await store(database, *rows, make_row(template="b", template_version=7, create_time=early))
+    for row, status, after in zip(rows, [Status.SENT, Status.SENT, Status.FAILED, Status.SENT, Status.SENT], [1, 1, 1, 9, 9], strict=True):
+        await outcomes.apply([_outcome(row, status, early + timedelta(seconds=after))])
+    await changes.sequence()
+    async with database.begin() as connection:
+        await connection.execute(
+            text("INSERT INTO activity SELECT 'default', false, 60, CAST(:at AS timestamptz), 1, 'a', 6, 0, 1, 50"), {"at": early}
+        )
+    desk = ActivityDesk(ActivityRepository(database), _Breakers())
+    activity = await desk.activity(LIVE._replace(template="a"), early - timedelta(minutes=1), NOW, None)
+    assert [(version, dict(tally.counts)) for version, tally in activity.versions] == [
+        (2, {"accepted": 2, "sent": 2}),
+        (1, {"accepted": 3, "sent": 2, "failed": 1}),
+    ]
+    assert [tally.latency.p95 if tally.latency else None for _, tally in activity.versions] == [10, 1]
+    assert activity.total.counts["sent"] == 54
+    assert list((await desk.activity(LIVE, early - timedelta(minutes=1), NOW, None)).versions) == []
+
+
 async def test_old_minutes_become_hours_and_old_hours_are_forgotten(database: Database) -> None:
     start = (NOW - timedelta(days=4)).replace(minute=0, second=0, microsecond=0)
     insert = text("""
@@ -209,6 +233,9 @@ class _Store:
         return []
 
     async def by_template(self, filters: ActivityFilters, span: Span) -> list[Any]:
+        return []
+
+    async def by_version(self, filters: ActivityFilters, span: Span) -> list[Any]:
         return []
 
     async def waiting(self, project: str) -> Waiting:

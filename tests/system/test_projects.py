@@ -25,7 +25,7 @@ from clarion.notification.v1 import (
 )
 from clarion.operations.v1 import breaker_service_pb2
 from clarion.options.v1 import options_pb2
-from clarion.template.v1 import partial_service_pb2, scheduled_publication_service_pb2, template_service_pb2
+from clarion.template.v1 import canary_service_pb2, partial_service_pb2, scheduled_publication_service_pb2, template_service_pb2
 from clarion.user.v1 import (
     account_service_pb2,
     audit_service_pb2,
@@ -51,7 +51,7 @@ _FILES = (
     user_service_pb2, template_service_pb2, notification_service_pb2, dead_letter_service_pb2, saga_service_pb2, auth_service_pb2,
     breaker_service_pb2, partial_service_pb2, project_service_pb2, change_service_pb2, policy_service_pb2, webhook_service_pb2,
     preference_page_service_pb2, personal_data_service_pb2, sign_in_service_pb2, activity_service_pb2, audit_service_pb2,
-    account_service_pb2, scheduled_publication_service_pb2,
+    account_service_pb2, scheduled_publication_service_pb2, canary_service_pb2,
 )  # fmt: skip
 METHODS = [
     method
@@ -68,6 +68,7 @@ _BODIES: dict[str, dict[str, Any]] = {
     "CreateDevice": {"token": "stolen", "platform": "PLATFORM_ANDROID"},
     "CreateVersion": {"contents": {"en": {"subject": "Eve", "text": "Eve"}}},
     "GetCatalog": {"locale": "pl"},
+    "StartCanary": {"percent": 10},
     "CreateScheduledPublication": {"publish_at": "2040-01-31T09:00:00Z"},
     "PreviewTemplate": {"variables": {"name": "Eve"}},
     "SendNotification": {"channel": "CHANNEL_EMAIL", "variables": {"name": "Eve"}},
@@ -147,8 +148,8 @@ class Objects:
         if field in {"user_id", "notification_id", "address", "template", "version"}:
             named = (self.user, self.notification, self.address, self.template, 1)
             return dict(zip(("user_id", "notification_id", "address", "template", "version"), named, strict=True))[field]
-        if field == "name" and service in {"TemplateService", "PartialService"}:
-            return self.template if service == "TemplateService" else self.partial
+        if field == "name" and service in {"TemplateService", "CanaryService", "PartialService"}:
+            return self.partial if service == "PartialService" else self.template
         if field != "id":
             return None
         special = {"DeleteDevice": self.device, "GetDeadLetterJob": self.job, "CancelDeadLetterJob": self.job, "DeleteApiKey": self.api_key}

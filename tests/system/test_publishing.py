@@ -112,3 +112,36 @@ async def test_a_version_is_published_at_its_time_and_the_plan_is_in_the_history
     past = {**body, "publish_at": just_now.isoformat()}
     with pytest.raises(RefusedError, match="publish_at: must be in the future"):
         await client.call("POST", "/v1/scheduled-publications", past)
+
+
+async def test_a_version_is_tried_with_a_share_and_counted_beside_the_published_one(system: System) -> None:
+    """Then it is published, which ends the canary."""
+    client, path = system.client, "/v1/templates/publishing-canary"
+    await client.create_template("publishing-canary", "email", WELCOME)
+    tried = {"en": {"subject": "Tried, {{ name }}", "text": "Hello {{ name }}"}}
+    await client.call("POST", f"{path}/versions", {"contents": tried})
+    with pytest.raises(RefusedError, match="percent"):
+        await client.call("POST", f"{path}/versions/2:startCanary", {"percent": 100})
+    canary = await client.call("POST", f"{path}/versions/2:startCanary", {"percent": 50, "note": "shorter"})
+    assert (canary["state"], canary["unit"], canary["published_version"]) == ("running", "notification", 1)
+    user = await client.create_user("canary@example.com")
+    sent: dict[int, set[str]] = {1: set(), 2: set()}
+
+    async def both() -> bool:
+        identifier = await client.send(user, "email", "publishing-canary", {"name": "Ada"})
+        notification = await client.settled(identifier)
+        assert notification["status"] == "sent"
+        sent[notification["template_version"]].add(identifier)
+        return all(sent.values())
+
+    await until_answered(both)
+
+    async def counted() -> bool:
+        activity = await client.call("GET", "/v1/activity?template=publishing-canary")
+        found = {each["version"]: int(each["counts"]["sent"]) for each in activity["versions"] if "sent" in each["counts"]}
+        return found == {version: len(identifiers) for version, identifiers in sent.items()}
+
+    await until_answered(counted)
+    await client.call("POST", f"{path}/versions/2:publish", {})
+    ended = await client.call("GET", f"{path}/canary")
+    assert (ended["state"], ended["version"], ended["published_version"]) == ("published", 2, 1)

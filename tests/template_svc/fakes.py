@@ -7,8 +7,12 @@ from typing import Any
 from uuid import UUID
 
 from mesh.errors import ServiceError
+from template_svc.canaries.models import Canary, Share
+from template_svc.canaries.models import State as CanaryState
 from template_svc.contents import check_draft
 from template_svc.errors import (
+    CanaryRunning,
+    NothingPublished,
     PublicationScheduled,
     PublishedMeanwhile,
     RenderTooSlow,
@@ -190,6 +194,41 @@ class MemoryPlans:
 
     def _end(self, plan: Plan, **changes: Any) -> None:
         self._plans[plan.key] = replace(plan, end_time=self._clock(), **changes)
+
+
+class MemoryCanaries:
+    """Implements `canaries.use_cases.CanaryStore` for templates in memory, without the ends that publishing makes."""
+
+    def __init__(self, templates: "MemoryTemplates", clock: Callable[[], datetime]) -> None:
+        self._templates = templates
+        self._clock = clock
+        self._canaries: dict[TemplateKey, Canary] = {}
+
+    async def start(self, key: VersionKey, share: Share, mark: Mark) -> Canary | None:
+        template = await self._templates.find(key.of)
+        if template is None:
+            return None
+        self._templates.check_publishable(key)
+        if not template.published_version:
+            raise NothingPublished(key.template)
+        if template.published_version == key.version:
+            raise VersionInUse(key.version)
+        known = self._canaries.get(key.of)
+        if known is None or known.state is not CanaryState.RUNNING:
+            known = Canary(key, share, mark, template.published_version, CanaryState.RUNNING, self._clock())
+        if known.version != key:
+            raise CanaryRunning(key.template, known.version.version)
+        self._canaries[key.of] = replace(known, share=share)
+        return self._canaries[key.of]
+
+    async def find(self, key: TemplateKey) -> Canary | None:
+        return self._canaries.get(key)
+
+    async def stop(self, key: TemplateKey, by: str) -> Canary | None:
+        known = self._canaries.get(key)
+        if known is not None and known.state is CanaryState.RUNNING:
+            self._canaries[key] = replace(known, state=CanaryState.STOPPED, end_time=self._clock(), ended_by=by)
+        return self._canaries.get(key)
 
 
 class MemoryTemplates:

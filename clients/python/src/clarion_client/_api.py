@@ -114,6 +114,18 @@ LIST_BREAKERS = Call("/clarion.operations.v1.BreakerService/ListBreakers", "GET"
 FORCE_BREAKER = Call(
     "/clarion.operations.v1.BreakerService/ForceBreaker", "POST", "/v1/breakers/{name}:force", body="*", answer="breaker", idempotent=True
 )
+START_CANARY = Call(
+    "/clarion.template.v1.CanaryService/StartCanary",
+    "POST",
+    "/v1/templates/{name}/versions/{version}:startCanary",
+    body="*",
+    answer="canary",
+    idempotent=True,
+)
+GET_CANARY = Call("/clarion.template.v1.CanaryService/GetCanary", "GET", "/v1/templates/{name}/canary", answer="canary", idempotent=True)
+STOP_CANARY = Call(
+    "/clarion.template.v1.CanaryService/StopCanary", "POST", "/v1/templates/{name}/canary:stop", body="*", answer="canary", idempotent=True
+)
 UPDATE_PARTIAL = Call(
     "/clarion.template.v1.PartialService/UpdatePartial", "PUT", "/v1/partials/{name}", body="*", answer="partial", idempotent=True
 )

@@ -21,6 +21,8 @@ from clarion_client.models import (
     Breaker,
     BreakerForce,
     BulkSendResult,
+    Canary,
+    CanaryUnit,
     CapturedMessage,
     Category,
     ChangePasswordResponse,
@@ -690,6 +692,51 @@ class AsyncBreakers(AsyncResource):
     async def list(self, *, timeout_s: float | None = None) -> ListBreakersResponse:
         """Reads all breakers that workers use, and those that an operator holds open or closed, by name."""
         return await self._unary(api.LIST_BREAKERS, v.body_of(), lambda answer: v.decode(ListBreakersResponse, answer), timeout_s)
+
+
+class AsyncCanaries(AsyncResource):
+    """Tries a version with a share of a template's notifications before it is published for all."""
+
+    async def start(
+        self,
+        name: str,
+        version: int,
+        *,
+        percent: int,
+        unit: CanaryUnit | str | None = None,
+        note: str | None = None,
+        timeout_s: float | None = None,
+    ) -> Canary:
+        """Gives a version to a share of the notifications that are accepted from then on; the version of each is pinned, as ever. For
+        the version that runs already it changes the share: those who were chosen stay chosen when it grows. FAILED_PRECONDITION with
+        CANARY_RUNNING while another version runs, with VERSION_IN_USE for the published one.
+
+        name: The template's name.
+        version: The version's number.
+        percent: The share, 1 to 99 percent.
+        unit: What it is a share of; notifications when unspecified.
+        note: Why, for those who look at it.
+        """
+        return await self._unary(
+            api.START_CANARY,
+            v.body_of(name=name, version=version, percent=percent, unit=unit, note=note),
+            lambda answer: v.decode(Canary, answer),
+            timeout_s,
+        )
+
+    async def get(self, name: str, *, timeout_s: float | None = None) -> Canary:
+        """Reads the canary that runs, or the one that ended last. What became of its notifications is in GetActivity, by version.
+
+        name: The template's name.
+        """
+        return await self._unary(api.GET_CANARY, v.body_of(name=name), lambda answer: v.decode(Canary, answer), timeout_s)
+
+    async def stop(self, name: str, *, timeout_s: float | None = None) -> Canary:
+        """Gives the published version to all again. Notifications that were accepted with the canary's are delivered with it.
+
+        name: The template's name.
+        """
+        return await self._unary(api.STOP_CANARY, v.body_of(name=name), lambda answer: v.decode(Canary, answer), timeout_s)
 
 
 class AsyncPartials(AsyncResource):

@@ -92,6 +92,36 @@ class CallerKind(str, enum.Enum):
         return str(self.value)
 
 
+class CanaryState(str, enum.Enum):
+    """Says whether a canary goes on, and how it ended."""
+
+    RUNNING = "running"
+    """A share of the notifications gets its version."""
+    PUBLISHED = "published"
+    """Its version was published."""
+    SUPERSEDED = "superseded"
+    """Another version was published."""
+    STOPPED = "stopped"
+    """Someone stopped it."""
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+
+class CanaryUnit(str, enum.Enum):
+    """Says what the share is a share of."""
+
+    NOTIFICATION = "notification"
+    """Each notification is chosen by itself."""
+    USER = "user"
+    """Each person is chosen, and then gets the same version each time. Who becomes a user by the very send gets the published one with
+    it.
+    """
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+
 class Channel(str, enum.Enum):
     """A way to reach a person."""
 
@@ -615,6 +645,34 @@ class BulkSendResult:
     """The item was accepted."""
     error: Mapping[str, Any] | None = stored(default=None, metadata={"read": v.same})
     """The item was refused, as SendNotification would have."""
+
+
+@dataclass(frozen=True)
+class Canary:
+    """That a share of a template's notifications gets a version that is not published."""
+
+    template: str = stored(default="", metadata={"read": v.same})
+    """The template's name."""
+    version: int = stored(default=0, metadata={"read": v.integer})
+    """The version that the share gets."""
+    percent: int = stored(default=0, metadata={"read": v.integer})
+    """The share, in percent."""
+    unit: CanaryUnit | None = stored(default=None, metadata={"read": v.member(CanaryUnit)})
+    """What it is a share of."""
+    note: str = stored(default="", metadata={"read": v.same})
+    """Why, in the words of who started it."""
+    published_version: int = stored(default=0, metadata={"read": v.integer})
+    """The version that the rest gets: the published one, or the one that was when the canary ended."""
+    state: CanaryState | None = stored(default=None, metadata={"read": v.member(CanaryState)})
+    """Whether it goes on."""
+    started_by: str = stored(default="", metadata={"read": v.same})
+    """Who started it, such as "user:01968b5e-…" or "api_key:01968b5e-…"."""
+    start_time: datetime | None = stored(default=None, metadata={"read": v.time})
+    """When."""
+    end_time: datetime | None = stored(default=None, metadata={"read": v.time})
+    """When it ended; absent while it runs."""
+    ended_by: str = stored(default="", metadata={"read": v.same})
+    """Who ended it; empty while it runs."""
 
 
 @dataclass(frozen=True)
@@ -1142,6 +1200,8 @@ class GetActivityResponse:
     """The span over time, oldest first, without gaps."""
     templates: tuple[TemplateActivity, ...] = stored(default=(), metadata={"read": v.many(v.message(lambda: TemplateActivity))})
     """The templates of which most was accepted or ended, at most 50."""
+    versions: tuple[VersionActivity, ...] = stored(default=(), metadata={"read": v.many(v.message(lambda: VersionActivity))})
+    """Where one template is asked for, its versions, newest first. What was counted before they were distinguished is in none."""
 
 
 @dataclass(frozen=True)
@@ -1945,6 +2005,18 @@ class User:
 @dataclass(frozen=True)
 class VerifyAddressResponse:
     """Answers VerifyAddress; it is empty."""
+
+
+@dataclass(frozen=True)
+class VersionActivity:
+    """What happened to notifications of one version of a template."""
+
+    version: int = stored(default=0, metadata={"read": v.integer})
+    """The version's number."""
+    counts: ActivityCounts | None = stored(default=None, metadata={"read": v.message(lambda: ActivityCounts)})
+    """What happened."""
+    latency: Latency | None = stored(default=None, metadata={"read": v.message(lambda: Latency)})
+    """Unset where nothing was sent."""
 
 
 @dataclass(frozen=True)

@@ -269,6 +269,40 @@ class TemplateActivity(_message.Message):
 Global___TemplateActivity: _TypeAlias = TemplateActivity  # noqa: Y015
 
 @_typing.final
+class VersionActivity(_message.Message):
+    """VersionActivity is what happened to notifications of one version of a template."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    COUNTS_FIELD_NUMBER: _builtins.int
+    LATENCY_FIELD_NUMBER: _builtins.int
+    version: _builtins.int
+    """The version's number."""
+    @_builtins.property
+    def counts(self) -> Global___ActivityCounts:
+        """What happened."""
+
+    @_builtins.property
+    def latency(self) -> Global___Latency:
+        """Unset where nothing was sent."""
+
+    def __init__(
+        self,
+        *,
+        version: _builtins.int = ...,
+        counts: Global___ActivityCounts | None = ...,
+        latency: Global___Latency | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "latency", b"latency"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "latency", b"latency", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VersionActivity: _TypeAlias = VersionActivity  # noqa: Y015
+
+@_typing.final
 class GetActivityResponse(_message.Message):
     """GetActivityResponse answers GetActivity."""
 
@@ -281,6 +315,7 @@ class GetActivityResponse(_message.Message):
     LATENCY_FIELD_NUMBER: _builtins.int
     POINTS_FIELD_NUMBER: _builtins.int
     TEMPLATES_FIELD_NUMBER: _builtins.int
+    VERSIONS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """The beginning as it was counted."""
@@ -309,6 +344,10 @@ class GetActivityResponse(_message.Message):
     def templates(self) -> _containers.RepeatedCompositeFieldContainer[Global___TemplateActivity]:
         """The templates of which most was accepted or ended, at most 50."""
 
+    @_builtins.property
+    def versions(self) -> _containers.RepeatedCompositeFieldContainer[Global___VersionActivity]:
+        """Where one template is asked for, its versions, newest first. What was counted before they were distinguished is in none."""
+
     def __init__(
         self,
         *,
@@ -319,10 +358,11 @@ class GetActivityResponse(_message.Message):
         latency: Global___Latency | None = ...,
         points: _abc.Iterable[Global___ActivityPoint] | None = ...,
         templates: _abc.Iterable[Global___TemplateActivity] | None = ...,
+        versions: _abc.Iterable[Global___VersionActivity] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "latency", b"latency", "start_time", b"start_time", "step", b"step", "totals", b"totals"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "latency", b"latency", "points", b"points", "start_time", b"start_time", "step", b"step", "templates", b"templates", "totals", b"totals"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "latency", b"latency", "points", b"points", "start_time", b"start_time", "step", b"step", "templates", b"templates", "totals", b"totals", "versions", b"versions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -236,6 +236,7 @@ class TemplateSummary(_message.Message):
     SIZE_FIELD_NUMBER: _builtins.int
     VARIABLES_SCHEMA_FIELD_NUMBER: _builtins.int
     ARCHIVED_FIELD_NUMBER: _builtins.int
+    CANARY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The template's name."""
     exists: _builtins.bool
@@ -266,6 +267,10 @@ class TemplateSummary(_message.Message):
     def size(self) -> Global___TextSize:
         """What bounds the size of the published version's text; absent when none is published."""
 
+    @_builtins.property
+    def canary(self) -> Global___CanarySummary:
+        """A version that a share of the notifications gets instead of the published one; absent for none."""
+
     def __init__(
         self,
         *,
@@ -281,14 +286,61 @@ class TemplateSummary(_message.Message):
         size: Global___TextSize | None = ...,
         variables_schema: _builtins.str = ...,
         archived: _builtins.bool = ...,
+        canary: Global___CanarySummary | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["size", b"size"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["canary", b"canary", "size", b"size"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["archived", b"archived", "category", b"category", "channel", b"channel", "exists", b"exists", "locales", b"locales", "mandatory", b"mandatory", "name", b"name", "on_unknown", b"on_unknown", "published_version", b"published_version", "required_variables", b"required_variables", "size", b"size", "variables_schema", b"variables_schema"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["archived", b"archived", "canary", b"canary", "category", b"category", "channel", b"channel", "exists", b"exists", "locales", b"locales", "mandatory", b"mandatory", "name", b"name", "on_unknown", b"on_unknown", "published_version", b"published_version", "required_variables", b"required_variables", "size", b"size", "variables_schema", b"variables_schema"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TemplateSummary: _TypeAlias = TemplateSummary  # noqa: Y015
+
+@_typing.final
+class CanarySummary(_message.Message):
+    """CanarySummary is what accepting a notification needs to know of a version that a share of them gets."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    PERCENT_FIELD_NUMBER: _builtins.int
+    BY_USER_FIELD_NUMBER: _builtins.int
+    REQUIRED_VARIABLES_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    VARIABLES_SCHEMA_FIELD_NUMBER: _builtins.int
+    version: _builtins.int
+    """The version."""
+    percent: _builtins.int
+    """The share, 1 to 99."""
+    by_user: _builtins.bool
+    """True where people are chosen, false where each notification is."""
+    variables_schema: _builtins.str
+    """JSON Schema of its variables, as JSON; empty for none."""
+    @_builtins.property
+    def required_variables(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Variables that every notification with it must give."""
+
+    @_builtins.property
+    def size(self) -> Global___TextSize:
+        """What bounds the size of its text."""
+
+    def __init__(
+        self,
+        *,
+        version: _builtins.int = ...,
+        percent: _builtins.int = ...,
+        by_user: _builtins.bool = ...,
+        required_variables: _abc.Iterable[_builtins.str] | None = ...,
+        size: Global___TextSize | None = ...,
+        variables_schema: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["size", b"size"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["by_user", b"by_user", "percent", b"percent", "required_variables", b"required_variables", "size", b"size", "variables_schema", b"variables_schema", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CanarySummary: _TypeAlias = CanarySummary  # noqa: Y015
 
 @_typing.final
 class BatchDescribeTemplatesRequest(_message.Message):

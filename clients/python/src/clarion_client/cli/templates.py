@@ -18,11 +18,13 @@ import yaml
 
 from clarion_client import _values as v
 from clarion_client import errors
+from clarion_client.cli import canaries
 from clarion_client.cli.files import read_text, write_text
 from clarion_client.cli.session import EXIT_REFUSED, UsageProblem, page_of, read_json, session, when
 from clarion_client.models import ScheduledPublication, Template, TemplateVersion
 
 app = typer.Typer(no_args_is_help=True, help="Templates, also as files.")
+app.add_typer(canaries.app, name="canary")
 COLUMNS = ("name", "channel", "category", "latest_version", "published_version", "update_time")
 PLAN_COLUMNS = ("template", "version", "publish_at", "previous_version", "scheduled_by", "note", "id")
 _META = ("channel", "category", "default_locale", "description", "mandatory", "on_unknown")

@@ -1,0 +1,1 @@
+"""Versions that a share of the notifications gets before they are published."""
