@@ -13,7 +13,7 @@ from clarion.template.v1 import (
     scheduled_publication_service_pb2,
     template_service_pb2,
 )
-from clarion.user.v1 import auth_service_pb2
+from clarion.user.v1 import auth_service_pb2, recipient_service_pb2
 from mesh.process.health import Check, HealthMonitor
 from mesh.process.memory_budget import MemoryBudget
 from mesh.process.runtime import App
@@ -38,6 +38,8 @@ from template_svc.models import Rules
 from template_svc.partials.repository import PartialRepository
 from template_svc.partials.servicer import PartialServicer
 from template_svc.partials.use_cases import Partials, PartialStore
+from template_svc.people.clients import PeopleClient
+from template_svc.people.use_cases import People, Previews
 from template_svc.processes.pool import ProcessPool
 from template_svc.processes.process import Limits
 from template_svc.repository import TemplateRepository
@@ -59,6 +61,9 @@ RENDER_SERVICE = render_service_pb2.DESCRIPTOR.services_by_name["RenderService"]
 AUTH_SERVICE = auth_service_pb2.DESCRIPTOR.services_by_name["AuthService"]
 
 
+_OF_USERS = (AUTH_SERVICE, recipient_service_pb2.DESCRIPTOR.services_by_name["RecipientService"])
+
+
 @asynccontextmanager
 async def open_app(settings: Settings, *, credentials: CredentialSource | None = None) -> AsyncIterator[App]:
     """Serves until the end of the block, in the main thread: render processes end with the thread that started them.
@@ -69,7 +74,7 @@ async def open_app(settings: Settings, *, credentials: CredentialSource | None =
     identity = ServiceIdentity(NAME, ServiceKeys.from_settings(NAME, settings.common))
     async with (
         open_database(settings.database) as database,
-        open_peer("user_svc", settings.peers.user_svc, identity=identity, settings=settings.peers, services=[AUTH_SERVICE]) as user_svc,
+        open_peer("user_svc", settings.peers.user_svc, identity=identity, settings=settings.peers, services=_OF_USERS) as user_svc,
         open_revocations(settings.cache) as revocations,
         open_processes(settings) as processes,
     ):
@@ -79,7 +84,7 @@ async def open_app(settings: Settings, *, credentials: CredentialSource | None =
         stores = Stores(
             TemplateRepository(database), PartialRepository(database), ArchiveRepository(database), plans, CanaryRepository(database)
         )
-        dispatcher = wire(stores, authenticator, processes, door=door, rules=settings.rules)
+        dispatcher = wire(stores, PeopleClient(user_svc), authenticator, processes, door=door, rules=settings.rules)
         # Services of the mesh are known without user_svc, and rendering for them goes on when it is down.
         checks = (Check("database", database.ping), Check("render_processes", processes.ping))
         health = HealthMonitor(checks, services=dispatcher.service_names)
@@ -122,6 +127,7 @@ class Stores(NamedTuple):
 
 def wire(
     stores: Stores,
+    people: People,
     authenticator: Authenticator,
     processes: Processes,
     *,
@@ -134,7 +140,7 @@ def wire(
     authoring = Authoring(stores.templates, stores.partials, library, scheduler, clock=_utc, rules=rules)
     rendering = Rendering(stores.templates, library, scheduler)
     dispatcher = Dispatcher(server_chain(authenticator, door))
-    dispatcher.add(TEMPLATE_SERVICE, TemplateServicer(authoring, Archive(stores.archive, clock=_utc), rendering))
+    dispatcher.add(TEMPLATE_SERVICE, TemplateServicer(authoring, Archive(stores.archive, clock=_utc), Previews(rendering, people)))
     dispatcher.add(SCHEDULE_SERVICE, ScheduleServicer(Schedules(stores.schedules, authoring)))
     dispatcher.add(CANARY_SERVICE, CanaryServicer(Canaries(stores.canaries, authoring)))
     dispatcher.add(PARTIAL_SERVICE, PartialServicer(Partials(stores.partials, authoring, clock=_utc)))

@@ -258,3 +258,12 @@ class NothingPublished(FailedPrecondition):
             f"template {name!r} has no published version, beside which another one could be tried; publish one with"
             f" POST /v1/templates/{name}/versions/{{version}}:publish"
         )
+
+
+class UserNotFound(NotFound):
+    """The project has no such person."""
+
+    reason = "USER_NOT_FOUND"
+
+    def __init__(self) -> None:
+        super().__init__("user_id: no user has this id; it is the `id` that CreateUser answered or the user's `external_id`")

@@ -8,6 +8,8 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from naming.variables import PERSON
+
 # The parts that are texts, apart from `data`, `image` and the platforms' blocks of a push.
 TEXTS = ("subject", "mjml", "html", "text", "title", "body")
 SOURCES = (*TEXTS, "image")
@@ -418,3 +420,19 @@ class Rendered(NamedTuple):
     locale: str
     version: int
     chain: tuple[str, ...]
+
+
+class Person(NamedTuple):
+    """Someone who would get a text. `attributes` are what the project's systems keep at them."""
+
+    locale: str
+    timezone: str
+    name: str
+    attributes: Mapping[str, Any]
+
+    def added_to(self, variables: Mapping[str, Any]) -> dict[str, Any]:
+        """The variables with the person as `user`, where the sender has set none: as a worker does it (`delivery.models.variables_for`)."""
+        if variables.get(PERSON) is not None:
+            return dict(variables)
+        known = {"name": self.name, "locale": self.locale, "timezone": self.timezone}
+        return {**variables, PERSON: {**self.attributes, **known}}

@@ -25,16 +25,17 @@ from template_svc.convert import (
 )
 from template_svc.messages import json_of_struct
 from template_svc.models import TemplateKey, VersionKey
+from template_svc.people.use_cases import PreviewRequest, Previews
 from template_svc.use_cases import Authoring, Rendering, mark_of
 
 
 class TemplateServicer(TemplateServiceServicer):
     """Serves authors. `context` is unused: what a call carries is in `mesh.context.current()`."""
 
-    def __init__(self, authoring: Authoring, archive: Archive, rendering: Rendering) -> None:
+    def __init__(self, authoring: Authoring, archive: Archive, previews: Previews) -> None:
         self._authoring = authoring
         self._archive = archive
-        self._rendering = rendering
+        self._previews = previews
 
     async def CreateTemplate(self, request: rpc.CreateTemplateRequest, context: object) -> rpc.CreateTemplateResponse:
         template = await self._authoring.create_template(new_template_from_proto(current().caller.project, request))
@@ -110,7 +111,8 @@ class TemplateServicer(TemplateServiceServicer):
     async def PreviewTemplate(self, request: rpc.PreviewTemplateRequest, context: object) -> rpc.PreviewTemplateResponse:
         variables = request.variables.SerializeToString()
         timezone = check_time_zone("timezone", request.timezone) if request.timezone else ""
-        return preview_to_proto(await self._rendering.preview(_key(request.name), request.version, request.locale, variables, timezone))
+        wanted = PreviewRequest(_key(request.name), request.version, request.locale, variables, timezone, request.user_id)
+        return preview_to_proto(await self._previews.preview(current().caller, wanted))
 
 
 def _key(name: str) -> TemplateKey:

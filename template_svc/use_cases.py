@@ -15,7 +15,7 @@ from template_svc.built_in import VERSIONS, summary_of
 from template_svc.catalogs import write_catalog
 from template_svc.errors import IncompleteLocale, InvalidContents, NothingToPreview, TemplateExists, TemplateNotFound, VersionNotFound
 from template_svc.library import Library, LoadedVersion, VersionStore
-from template_svc.messages import variables_to_bytes
+from template_svc.messages import variables_from_bytes, variables_to_bytes
 from template_svc.models import (
     NO_MARK,
     Channel,
@@ -26,6 +26,7 @@ from template_svc.models import (
     Mark,
     NewTemplate,
     NewVersion,
+    Person,
     Publication,
     Rendered,
     RenderJob,
@@ -318,9 +319,11 @@ class Rendering:
                 results.append(error)
         return results
 
-    async def preview(self, key: TemplateKey, version: int, locale: str, variables: bytes, timezone: str = "") -> Rendered:
-        """Exactly what a send would produce; version 0 means the published one, or the latest that is not archived. Raises what a rendering
-        raises.
+    async def preview(
+        self, key: TemplateKey, version: int, locale: str, variables: bytes, timezone: str = "", *, person: Person | None = None
+    ) -> Rendered:
+        """Exactly what a send would produce, to this person if one is given, whose locale and time zone stand in for empty ones; version 0
+        means the published one, or the latest that is not archived. Raises what a rendering raises.
         """
         template = await self._store.find(_safe(key))
         if template is None:
@@ -328,18 +331,22 @@ class Rendering:
         number = version or template.published_version or await self._latest(key)
         if not number:
             raise NothingToPreview(key.name)
-        return await self._preview(RenderRequest(VersionKey(*key, number), locale, variables, timezone))
+        if person is not None:
+            locale, timezone = locale or person.locale, timezone or person.timezone
+        return await self._preview(RenderRequest(VersionKey(*key, number), locale, variables, timezone), person)
 
     async def _latest(self, key: TemplateKey) -> int:
         newest = await self._store.list_versions(key, None, 1)
         return newest[0].version if newest else 0
 
-    async def _preview(self, request: RenderRequest) -> Rendered:
+    async def _preview(self, request: RenderRequest, person: Person | None = None) -> Rendered:
         found = (await self._library.find([request.key])).get(request.key) if "\0" not in request.key.template else None
         if found is None:
             raise VersionNotFound(request.key.template, request.key.version)
         if not request.variables and found.stored.variables_schema:
             request = request._replace(variables=variables_to_bytes(JsonSchema(found.stored.variables_schema).example()))
+        if person is not None:
+            request = request._replace(variables=variables_to_bytes(person.added_to(variables_from_bytes(request.variables))))
         return await self._scheduler.preview(_job(request, found), _caller())
 
     async def describe(self, keys: Sequence[TemplateKey]) -> list[TemplateSummary]:

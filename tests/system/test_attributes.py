@@ -42,6 +42,36 @@ async def test_a_template_reads_what_is_kept_about_its_person(system: System) ->
     assert await _subject(system, client, user, own) == "Bo has none, 0 seats"
 
 
+async def test_a_preview_for_a_person_is_what_is_sent_to_them(system: System) -> None:
+    """By either id, in their language and time zone; who may not read people gets none of it, and another id is unknown."""
+    client = system.client
+    text = "{{ user.name }} {{ user.plan }} {{ at|datetime }}"
+    contents = {locale: {"subject": subject, "text": text} for locale, subject in (("en", "Hello"), ("pt", "Olá"))}
+    await client.create_template("attributes-preview", "email", contents)
+    person = {"email": "preview@example.com", "name": "Ada", "locale": "pt-BR", "timezone": "America/Sao_Paulo", "external_id": "preview-1"}
+    made = await client.call("POST", "/v1/users", {**person, "attributes": {"plan": "Pro"}})
+    variables = {"at": "2030-07-31T15:04:05Z"}
+    previews = []
+    for user_id in (made["id"], "preview-1"):
+        body = {"user_id": user_id, "variables": variables}
+        previews.append(await client.call("POST", "/v1/templates/attributes-preview:preview", body))
+    assert previews[0] == previews[1]
+    assert (previews[0]["locale"], previews[0]["content"]["subject"]) == ("pt", "Olá")
+    sent = await client.call(
+        "POST", "/v1/notifications", {"user_id": made["id"], "channel": "email", "template": "attributes-preview", "variables": variables}
+    )
+    assert (await client.settled(sent["id"]))["status"] == "sent"
+    mail = next(mail.message for mail in reversed(system.smtp.mails) if "preview@example.com" in str(mail.message["to"]))
+    assert mail.get_content().strip() == previews[0]["content"]["text"].strip()
+    assert "12:04:05" in previews[0]["content"]["text"]
+    with pytest.raises(RefusedError, match="USER_NOT_FOUND"):
+        await client.call("POST", "/v1/templates/attributes-preview:preview", {"user_id": "preview-2", "variables": variables})
+    key = await client.call("POST", "/v1/api-keys", {"name": "author", "scopes": ["templates:read"]})
+    async with Client(system.processes.url, key["secret"]) as author:
+        with pytest.raises(RefusedError, match="users:read"):
+            await author.call("POST", "/v1/templates/attributes-preview:preview", {"user_id": "preview-1", "variables": variables})
+
+
 async def test_attributes_are_replaced_as_a_whole_and_by_many_at_a_time(system: System) -> None:
     client = system.client
     made = await client.call("PATCH", "/v1/users/attr-1?allow_missing=true", {"name": "Ada", "attributes": {"plan": "free", "seats": 1}})

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from mesh.context import FIRST_PROJECT
 from mesh.errors import ServiceError
 from template_svc.canaries.models import Canary, Share
 from template_svc.canaries.models import State as CanaryState
@@ -34,6 +35,7 @@ from template_svc.models import (
     Partial,
     PartialKey,
     PartialUse,
+    Person,
     Publication,
     Rendered,
     RenderJob,
@@ -119,6 +121,14 @@ class MemoryPartials:
 
     async def uses(self, key: PartialKey, *, below: int | None, limit: int) -> Sequence[PartialUse]:
         return []
+
+
+class MemoryPeople:
+    """Implements `people.use_cases.People`: Ada, by either of her ids."""
+
+    async def find(self, project: str, reference: str) -> Person | None:
+        known = project == FIRST_PROJECT and reference in {"01890000-0000-7000-8000-000000000001", "crm-17"}
+        return Person("pt-BR", "Europe/Lisbon", "Ada", {"plan": "gold", "name": "not this one"}) if known else None
 
 
 class MemoryPlans:

@@ -23,7 +23,7 @@ from mesh.testing import SECRET, FakeCredentials, grpc_settings, operator_metada
 from naming.account_mails import ACCOUNT_MAILS
 from template_svc.app import Stores, wire
 from tests.template_svc.factories import Clock
-from tests.template_svc.fakes import InlineProcesses, MemoryCanaries, MemoryPartials, MemoryPlans, MemoryTemplates
+from tests.template_svc.fakes import InlineProcesses, MemoryCanaries, MemoryPartials, MemoryPeople, MemoryPlans, MemoryTemplates
 
 # The generated stubs' types follow the kind of channel, which a fixture's signature can't.
 Stub: TypeAlias = Any
@@ -42,7 +42,7 @@ async def channel(processes: InlineProcesses) -> AsyncIterator[grpc.aio.Channel]
     """A channel to a served template_svc with an empty store."""
     store = MemoryTemplates()
     stores = Stores(store, MemoryPartials(), store, MemoryPlans(store, Clock()), MemoryCanaries(store, Clock()))
-    dispatcher = wire(stores, Authenticator(FakeCredentials(), ServiceIdentity("template_svc", SECRET)), processes)
+    dispatcher = wire(stores, MemoryPeople(), Authenticator(FakeCredentials(), ServiceIdentity("template_svc", SECRET)), processes)
     async with (
         serve_grpc(dispatcher, grpc_settings(), HealthMonitor([]), grace_s=1) as port,
         grpc.aio.insecure_channel(f"127.0.0.1:{port}") as opened,

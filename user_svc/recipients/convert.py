@@ -10,7 +10,7 @@ from mesh.rpc.timestamps import from_timestamp
 from user_svc.accounts.convert import secret_to_proto
 from user_svc.preferences.models import Channel
 from user_svc.preferences.unsubscribing import Subscription
-from user_svc.recipients.models import Decision, Query, Recipient, UserReference
+from user_svc.recipients.models import Contact, Decision, Query, Recipient, UserReference
 
 _CHANNELS = {channel_pb2.CHANNEL_EMAIL: Channel.EMAIL, channel_pb2.CHANNEL_PUSH: Channel.PUSH}
 _DECISIONS = {
@@ -53,6 +53,14 @@ def recipient_to_proto(recipient: Recipient, unsubscribe_token: str = "") -> rec
         else:
             for device in contact.devices:
                 message.devices.add(device_id=device.device_id, token=device.token)
+    return message
+
+
+def person_to_proto(contact: Contact) -> recipient_service_pb2.DescribePersonResponse:
+    """What a text reads of the person."""
+    message = recipient_service_pb2.DescribePersonResponse(locale=contact.locale, timezone=contact.timezone, name=contact.name)
+    if contact.attributes:
+        message.attributes.update(json.loads(contact.attributes))
     return message
 
 

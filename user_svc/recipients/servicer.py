@@ -6,10 +6,17 @@ from mesh.context import FIRST_PROJECT, current
 from user_svc.preferences.models import Channel
 from user_svc.preferences.unsubscribing import UnsubscribeLinks, Unsubscribing
 from user_svc.recipients.account_mails import Secrets, with_secrets
-from user_svc.recipients.convert import queries_from_proto, recipient_to_proto, references_from_proto, subscription_to_proto
+from user_svc.recipients.convert import (
+    person_to_proto,
+    queries_from_proto,
+    recipient_to_proto,
+    references_from_proto,
+    subscription_to_proto,
+)
 from user_svc.recipients.models import MANDATORY, Decision, NewUser, Query, Recipient
 from user_svc.recipients.use_cases import Recipients
 from user_svc.suppressions.use_cases import Suppressions
+from user_svc.users.errors import UserNotFound
 
 # The one service that hands mails to people: others look at them, at most.
 _SENDS_MAILS = "email_worker"
@@ -57,6 +64,12 @@ class RecipientServicer(RecipientServiceServicer):
     async def BatchEnsureUsers(self, request: rpc.BatchEnsureUsersRequest, context: object) -> rpc.BatchEnsureUsersResponse:
         wanted = [NewUser(user.project, user.email, user.name, user.locale, user.timezone) for user in request.users]
         return rpc.BatchEnsureUsersResponse(ids=await self._recipients.ensure_users(wanted, only_existing=request.only_existing))
+
+    async def DescribePerson(self, request: rpc.DescribePersonRequest, context: object) -> rpc.DescribePersonResponse:
+        contact = await self._recipients.find(request.project, request.reference)
+        if contact is None:
+            raise UserNotFound
+        return person_to_proto(contact)
 
     async def BatchRemoveDevices(self, request: rpc.BatchRemoveDevicesRequest, context: object) -> rpc.BatchRemoveDevicesResponse:
         await self._recipients.remove_devices(request.device_ids, request.reason)

@@ -110,6 +110,11 @@ class Recipients:
         asked = {one for one in references if "\0" not in one.reference}
         return await self._store.resolve(asked) if asked else {}
 
+    async def find(self, project: str, reference: str) -> Contact | None:
+        """The project's person who has this id, ours or the project's own; without devices."""
+        user_id = (await self.resolve([UserReference(project, reference)])).get(UserReference(project, reference))
+        return (await self._store.contacts({user_id: False})).get(user_id) if user_id is not None else None
+
     async def ensure_users(self, users: Sequence[NewUser], *, only_existing: bool = False) -> list[str]:
         """Our ids of the users with these addresses, in the same order; of two who have the same address the first one's name counts.
 

@@ -1093,6 +1093,7 @@ class Templates(Resource):
         locale: str | None = None,
         variables: Mapping[str, Any] | None = None,
         timezone: str | None = None,
+        user_id: str | None = None,
         timeout_s: float | None = None,
     ) -> PreviewTemplateResponse:
         """Renders a version exactly as a send would.
@@ -1102,10 +1103,12 @@ class Templates(Resource):
         locale: The person's locale; the template's default when empty.
         variables: Values of the template's variables; the examples of the version's `variables_schema` when there are none.
         timezone: The person's IANA time zone, such as "Europe/Paris", which times are written in; UTC when empty.
+        user_id: A person who would get it, by our id or the project's own: `user` of the variables is theirs, and so are locale and
+            time zone where the two above are empty. Takes the scope users:read besides. Nothing is sent.
         """
         return self._unary(
             api.PREVIEW_TEMPLATE,
-            v.body_of(name=name, version=version, locale=locale, variables=variables, timezone=timezone),
+            v.body_of(name=name, version=version, locale=locale, variables=variables, timezone=timezone, user_id=user_id),
             lambda answer: v.decode(PreviewTemplateResponse, answer),
             timeout_s,
         )

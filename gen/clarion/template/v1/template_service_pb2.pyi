@@ -975,6 +975,7 @@ class PreviewTemplateRequest(_message.Message):
     LOCALE_FIELD_NUMBER: _builtins.int
     VARIABLES_FIELD_NUMBER: _builtins.int
     TIMEZONE_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The template's name."""
     version: _builtins.int
@@ -983,6 +984,10 @@ class PreviewTemplateRequest(_message.Message):
     """The person's locale; the template's default when empty."""
     timezone: _builtins.str
     """The person's IANA time zone, such as "Europe/Paris", which times are written in; UTC when empty."""
+    user_id: _builtins.str
+    """A person who would get it, by our id or the project's own: `user` of the variables is theirs, and so are locale and time zone where the two
+    above are empty. Takes the scope users:read besides. Nothing is sent.
+    """
     @_builtins.property
     def variables(self) -> _struct_pb2.Struct:
         """Values of the template's variables; the examples of the version's `variables_schema` when there are none."""
@@ -995,10 +1000,11 @@ class PreviewTemplateRequest(_message.Message):
         locale: _builtins.str = ...,
         variables: _struct_pb2.Struct | None = ...,
         timezone: _builtins.str = ...,
+        user_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["variables", b"variables"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["locale", b"locale", "name", b"name", "timezone", b"timezone", "variables", b"variables", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["locale", b"locale", "name", b"name", "timezone", b"timezone", "user_id", b"user_id", "variables", b"variables", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -29,7 +29,7 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'clarion/user/v1/recipient_service.proto\x12\x0f\x63larion.user.v1\x1a clarion/channel/v1/channel.proto\x1a clarion/options/v1/options.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd1\x02\n\x0eRecipientQuery\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10$\x12\x34\n\x07\x63hannel\x18\x02 \x01(\x0e\x32\x1b.clarion.channel.v1.ChannelB\x06\xba\xbb\x18\x02\x08\x01\x12\x18\n\x08\x63\x61tegory\x18\x03 \x01(\tB\x06\xba\xbb\x18\x02\x10@\x12\x11\n\tmandatory\x18\x04 \x01(\x08\x12\x1a\n\x05\x65mail\x18\x05 \x01(\tB\x0b\xb0\xbb\x18\x01\xba\xbb\x18\x03\x10\xc0\x02\x12\x1f\n\x0fnotification_id\x18\x06 \x01(\tB\x06\xba\xbb\x18\x02\x10$\x12\x18\n\x08template\x18\x07 \x01(\tB\x06\xba\xbb\x18\x02\x10@\x12\x0e\n\x06urgent\x18\x08 \x01(\x08\x12\x0c\n\x04test\x18\t \x01(\x08\x12&\n\x02\x61t\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12$\n\x11recipient_domains\x18\x0b \x03(\tB\t\xba\xbb\x18\x05\x10\xff\x01(d\"4\n\nPushTarget\x12\x11\n\tdevice_id\x18\x01 \x01(\t\x12\x13\n\x05token\x18\x02 \x01(\tB\x04\xb0\xbb\x18\x01\"\xf8\x02\n\tRecipient\x12+\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0e\x32\x19.clarion.user.v1.Decision\x12\x0c\n\x04rule\x18\x02 \x01(\t\x12\x13\n\x05\x65mail\x18\x03 \x01(\tB\x04\xb0\xbb\x18\x01\x12,\n\x07\x64\x65vices\x18\x04 \x03(\x0b\x32\x1b.clarion.user.v1.PushTarget\x12\x0e\n\x06locale\x18\x05 \x01(\t\x12\x10\n\x08timezone\x18\x06 \x01(\t\x12\x12\n\x04name\x18\x07 \x01(\tB\x04\xb0\xbb\x18\x01\x12\x1f\n\x11unsubscribe_token\x18\x08 \x01(\tB\x04\xb0\xbb\x18\x01\x12,\n\tdefer_for\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x31\n\nattributes\x18\n \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xb0\xbb\x18\x01\x12\x35\n\x07\x61\x63\x63ount\x18\x0b \x01(\x0b\x32\x1e.clarion.user.v1.AccountSecretB\x04\xb0\xbb\x18\x01\"F\n\rAccountSecret\x12\x12\n\x04link\x18\x01 \x01(\tB\x04\xb0\xbb\x18\x01\x12\x12\n\x04\x63ode\x18\x02 \x01(\tB\x04\xb0\xbb\x18\x01\x12\r\n\x05\x62rand\x18\x03 \x01(\t\"Z\n\x1d\x42\x61tchResolveRecipientsRequest\x12\x39\n\x07queries\x18\x01 \x03(\x0b\x32\x1f.clarion.user.v1.RecipientQueryB\x07\xba\xbb\x18\x03(\xf4\x03\"P\n\x1e\x42\x61tchResolveRecipientsResponse\x12.\n\nrecipients\x18\x01 \x03(\x0b\x32\x1a.clarion.user.v1.Recipient\"S\n\x16\x42\x61tchCheckUsersRequest\x12\x1c\n\x08user_ids\x18\x01 \x03(\tB\n\xba\xbb\x18\x06\x10\x80\x01(\xe8\x07\x12\x1b\n\x08projects\x18\x02 \x03(\tB\t\xba\xbb\x18\x05\x10((\xe8\x07\"S\n\x17\x42\x61tchCheckUsersResponse\x12\x19\n\x11\x65xisting_user_ids\x18\x01 \x03(\t\x12\x10\n\x08projects\x18\x02 \x03(\t\x12\x0b\n\x03ids\x18\x03 \x03(\t\"\x8f\x01\n\x07NewUser\x12\x19\n\x07project\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10(\x12\x1c\n\x05\x65mail\x18\x02 \x01(\tB\r\xb0\xbb\x18\x01\xba\xbb\x18\x05\x08\x01\x10\xc0\x02\x12\x19\n\x04name\x18\x03 \x01(\tB\x0b\xb0\xbb\x18\x01\xba\xbb\x18\x03\x10\xc8\x01\x12\x16\n\x06locale\x18\x04 \x01(\tB\x06\xba\xbb\x18\x02\x10#\x12\x18\n\x08timezone\x18\x05 \x01(\tB\x06\xba\xbb\x18\x02\x10@\"b\n\x17\x42\x61tchEnsureUsersRequest\x12\x30\n\x05users\x18\x01 \x03(\x0b\x32\x18.clarion.user.v1.NewUserB\x07\xba\xbb\x18\x03(\xf4\x03\x12\x15\n\ronly_existing\x18\x02 \x01(\x08\"\'\n\x18\x42\x61tchEnsureUsersResponse\x12\x0b\n\x03ids\x18\x01 \x03(\t\"R\n\x19\x42\x61tchRemoveDevicesRequest\x12\x1d\n\ndevice_ids\x18\x01 \x03(\tB\t\xba\xbb\x18\x05\x10$(\xf4\x03\x12\x16\n\x06reason\x18\x02 \x01(\tB\x06\xba\xbb\x18\x02\x10@\"\x1c\n\x1a\x42\x61tchRemoveDevicesResponse\"\xb5\x01\n\x16SuppressAddressRequest\x12\x1e\n\x07\x61\x64\x64ress\x18\x01 \x01(\tB\r\xb0\xbb\x18\x01\xba\xbb\x18\x05\x08\x01\x10\xc0\x02\x12\x19\n\x08\x65vidence\x18\x02 \x01(\tB\x07\xba\xbb\x18\x03\x10\xf4\x03\x12\x17\n\x07project\x18\x03 \x01(\tB\x06\xba\xbb\x18\x02\x10(\x12\x17\n\x07user_id\x18\x04 \x01(\tB\x06\xba\xbb\x18\x02\x10$\x12\x16\n\x06reason\x18\x05 \x01(\tB\x06\xba\xbb\x18\x02\x10@\x12\x16\n\x0eonly_their_own\x18\x06 \x01(\x08\"\x19\n\x17SuppressAddressResponse\"T\n\x0cSubscription\x12\x10\n\x08\x63\x61tegory\x18\x01 \x01(\t\x12\x0e\n\x06locale\x18\x02 \x01(\t\x12\x0f\n\x07refused\x18\x03 \x01(\x08\x12\x11\n\tmandatory\x18\x04 \x01(\x08\":\n\x1a\x44\x65scribeUnsubscribeRequest\x12\x1c\n\x05token\x18\x01 \x01(\tB\r\xb0\xbb\x18\x01\xba\xbb\x18\x05\x08\x01\x10\x90\x03\"R\n\x1b\x44\x65scribeUnsubscribeResponse\x12\x33\n\x0csubscription\x18\x01 \x01(\x0b\x32\x1d.clarion.user.v1.Subscription\"2\n\x12UnsubscribeRequest\x12\x1c\n\x05token\x18\x01 \x01(\tB\r\xb0\xbb\x18\x01\xba\xbb\x18\x05\x08\x01\x10\x90\x03\"J\n\x13UnsubscribeResponse\x12\x33\n\x0csubscription\x18\x01 \x01(\x0b\x32\x1d.clarion.user.v1.Subscription*v\n\x08\x44\x65\x63ision\x12\x18\n\x14\x44\x45\x43ISION_UNSPECIFIED\x10\x00\x12\x11\n\rDECISION_SEND\x10\x01\x12\x11\n\rDECISION_SKIP\x10\x02\x12\x16\n\x12\x44\x45\x43ISION_NOT_FOUND\x10\x03\x12\x12\n\x0e\x44\x45\x43ISION_DEFER\x10\x04\x32\xcf\x07\n\x10RecipientService\x12\xab\x01\n\x16\x42\x61tchResolveRecipients\x12..clarion.user.v1.BatchResolveRecipientsRequest\x1a/.clarion.user.v1.BatchResolveRecipientsResponse\"0\x90\x02\x02\xaa\xbb\x18)\x08\x03 \xb8\x17\x32\x07gateway2\x0c\x65mail_worker2\x0bpush_worker\x12{\n\x0f\x42\x61tchCheckUsers\x12\'.clarion.user.v1.BatchCheckUsersRequest\x1a(.clarion.user.v1.BatchCheckUsersResponse\"\x15\x90\x02\x01\xaa\xbb\x18\x0e\x08\x03 \xd0\x0f\x32\x07gateway\x12~\n\x10\x42\x61tchEnsureUsers\x12(.clarion.user.v1.BatchEnsureUsersRequest\x1a).clarion.user.v1.BatchEnsureUsersResponse\"\x15\x90\x02\x02\xaa\xbb\x18\x0e\x08\x03 \xb8\x17\x32\x07gateway\x12\x88\x01\n\x12\x42\x61tchRemoveDevices\x12*.clarion.user.v1.BatchRemoveDevicesRequest\x1a+.clarion.user.v1.BatchRemoveDevicesResponse\"\x19\x90\x02\x02\xaa\xbb\x18\x12\x08\x03 \xb8\x17\x32\x0bpush_worker\x12\x87\x01\n\x13\x44\x65scribeUnsubscribe\x12+.clarion.user.v1.DescribeUnsubscribeRequest\x1a,.clarion.user.v1.DescribeUnsubscribeResponse\"\x15\x90\x02\x01\xaa\xbb\x18\x0e\x08\x03 \xb8\x17\x32\x07gateway\x12o\n\x0bUnsubscribe\x12#.clarion.user.v1.UnsubscribeRequest\x1a$.clarion.user.v1.UnsubscribeResponse\"\x15\x90\x02\x02\xaa\xbb\x18\x0e\x08\x03 \xb8\x17\x32\x07gateway\x12\x89\x01\n\x0fSuppressAddress\x12\'.clarion.user.v1.SuppressAddressRequest\x1a(.clarion.user.v1.SuppressAddressResponse\"#\x90\x02\x02\xaa\xbb\x18\x1c\x08\x03 \xb8\x17\x32\x0c\x65mail_worker2\x07gatewayb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'clarion/user/v1/recipient_service.proto\x12\x0f\x63larion.user.v1\x1a clarion/channel/v1/channel.proto\x1a clarion/options/v1/options.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd1\x02\n\x0eRecipientQuery\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10$\x12\x34\n\x07\x63hannel\x18\x02 \x01(\x0e\x32\x1b.clarion.channel.v1.ChannelB\x06\xba\xbb\x18\x02\x08\x01\x12\x18\n\x08\x63\x61tegory\x18\x03 \x01(\tB\x06\xba\xbb\x18\x02\x10@\x12\x11\n\tmandatory\x18\x04 \x01(\x08\x12\x1a\n\x05\x65mail\x18\x05 \x01(\tB\x0b\xb0\xbb\x18\x01\xba\xbb\x18\x03\x10\xc0\x02\x12\x1f\n\x0fnotification_id\x18\x06 \x01(\tB\x06\xba\xbb\x18\x02\x10$\x12\x18\n\x08template\x18\x07 \x01(\tB\x06\xba\xbb\x18\x02\x10@\x12\x0e\n\x06urgent\x18\x08 \x01(\x08\x12\x0c\n\x04test\x18\t \x01(\x08\x12&\n\x02\x61t\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12$\n\x11recipient_domains\x18\x0b \x03(\tB\t\xba\xbb\x18\x05\x10\xff\x01(d\"4\n\nPushTarget\x12\x11\n\tdevice_id\x18\x01 \x01(\t\x12\x13\n\x05token\x18\x02 \x01(\tB\x04\xb0\xbb\x18\x01\"\xf8\x02\n\tRecipient\x12+\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0e\x32\x19.clarion.user.v1.Decision\x12\x0c\n\x04rule\x18\x02 \x01(\t\x12\x13\n\x05\x65mail\x18\x03 \x01(\tB\x04\xb0\xbb\x18\x01\x12,\n\x07\x64\x65vices\x18\x04 \x03(\x0b\x32\x1b.clarion.user.v1.PushTarget\x12\x0e\n\x06locale\x18\x05 \x01(\t\x12\x10\n\x08timezone\x18\x06 \x01(\t\x12\x12\n\x04name\x18\x07 \x01(\tB\x04\xb0\xbb\x18\x01\x12\x1f\n\x11unsubscribe_token\x18\x08 \x01(\tB\x04\xb0\xbb\x18\x01\x12,\n\tdefer_for\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x31\n\nattributes\x18\n \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xb0\xbb\x18\x01\x12\x35\n\x07\x61\x63\x63ount\x18\x0b \x01(\x0b\x32\x1e.clarion.user.v1.AccountSecretB\x04\xb0\xbb\x18\x01\"F\n\rAccountSecret\x12\x12\n\x04link\x18\x01 \x01(\tB\x04\xb0\xbb\x18\x01\x12\x12\n\x04\x63ode\x18\x02 \x01(\tB\x04\xb0\xbb\x18\x01\x12\r\n\x05\x62rand\x18\x03 \x01(\t\"Z\n\x1d\x42\x61tchResolveRecipientsRequest\x12\x39\n\x07queries\x18\x01 \x03(\x0b\x32\x1f.clarion.user.v1.RecipientQueryB\x07\xba\xbb\x18\x03(\xf4\x03\"P\n\x1e\x42\x61tchResolveRecipientsResponse\x12.\n\nrecipients\x18\x01 \x03(\x0b\x32\x1a.clarion.user.v1.Recipient\"S\n\x16\x42\x61tchCheckUsersRequest\x12\x1c\n\x08user_ids\x18\x01 \x03(\tB\n\xba\xbb\x18\x06\x10\x80\x01(\xe8\x07\x12\x1b\n\x08projects\x18\x02 \x03(\tB\t\xba\xbb\x18\x05\x10((\xe8\x07\"S\n\x17\x42\x61tchCheckUsersResponse\x12\x19\n\x11\x65xisting_user_ids\x18\x01 \x03(\t\x12\x10\n\x08projects\x18\x02 \x03(\t\x12\x0b\n\x03ids\x18\x03 \x03(\t\"P\n\x15\x44\x65scribePersonRequest\x12\x19\n\x07project\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10(\x12\x1c\n\treference\x18\x02 \x01(\tB\t\xba\xbb\x18\x05\x08\x01\x10\x80\x01\"\x81\x01\n\x16\x44\x65scribePersonResponse\x12\x0e\n\x06locale\x18\x01 \x01(\t\x12\x10\n\x08timezone\x18\x02 \x01(\t\x12\x12\n\x04name\x18\x03 \x01(\tB\x04\xb0\xbb\x18\x01\x12\x31\n\nattributes\x18\x04 \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xb0\xbb\x18\x01\"\x8f\x01\n\x07NewUser\x12\x19\n\x07project\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10(\x12\x1c\n\x05\x65mail\x18\x02 \x01(\tB\r\xb0\xbb\x18\x01\xba\xbb\x18\x05\x08\x01\x10\xc0\x02\x12\x19\n\x04name\x18\x03 \x01(\tB\x0b\xb0\xbb\x18\x01\xba\xbb\x18\x03\x10\xc8\x01\x12\x16\n\x06locale\x18\x04 \x01(\tB\x06\xba\xbb\x18\x02\x10#\x12\x18\n\x08timezone\x18\x05 \x01(\tB\x06\xba\xbb\x18\x02\x10@\"b\n\x17\x42\x61tchEnsureUsersRequest\x12\x30\n\x05users\x18\x01 \x03(\x0b\x32\x18.clarion.user.v1.NewUserB\x07\xba\xbb\x18\x03(\xf4\x03\x12\x15\n\ronly_existing\x18\x02 \x01(\x08\"\'\n\x18\x42\x61tchEnsureUsersResponse\x12\x0b\n\x03ids\x18\x01 \x03(\t\"R\n\x19\x42\x61tchRemoveDevicesRequest\x12\x1d\n\ndevice_ids\x18\x01 \x03(\tB\t\xba\xbb\x18\x05\x10$(\xf4\x03\x12\x16\n\x06reason\x18\x02 \x01(\tB\x06\xba\xbb\x18\x02\x10@\"\x1c\n\x1a\x42\x61tchRemoveDevicesResponse\"\xb5\x01\n\x16SuppressAddressRequest\x12\x1e\n\x07\x61\x64\x64ress\x18\x01 \x01(\tB\r\xb0\xbb\x18\x01\xba\xbb\x18\x05\x08\x01\x10\xc0\x02\x12\x19\n\x08\x65vidence\x18\x02 \x01(\tB\x07\xba\xbb\x18\x03\x10\xf4\x03\x12\x17\n\x07project\x18\x03 \x01(\tB\x06\xba\xbb\x18\x02\x10(\x12\x17\n\x07user_id\x18\x04 \x01(\tB\x06\xba\xbb\x18\x02\x10$\x12\x16\n\x06reason\x18\x05 \x01(\tB\x06\xba\xbb\x18\x02\x10@\x12\x16\n\x0eonly_their_own\x18\x06 \x01(\x08\"\x19\n\x17SuppressAddressResponse\"T\n\x0cSubscription\x12\x10\n\x08\x63\x61tegory\x18\x01 \x01(\t\x12\x0e\n\x06locale\x18\x02 \x01(\t\x12\x0f\n\x07refused\x18\x03 \x01(\x08\x12\x11\n\tmandatory\x18\x04 \x01(\x08\":\n\x1a\x44\x65scribeUnsubscribeRequest\x12\x1c\n\x05token\x18\x01 \x01(\tB\r\xb0\xbb\x18\x01\xba\xbb\x18\x05\x08\x01\x10\x90\x03\"R\n\x1b\x44\x65scribeUnsubscribeResponse\x12\x33\n\x0csubscription\x18\x01 \x01(\x0b\x32\x1d.clarion.user.v1.Subscription\"2\n\x12UnsubscribeRequest\x12\x1c\n\x05token\x18\x01 \x01(\tB\r\xb0\xbb\x18\x01\xba\xbb\x18\x05\x08\x01\x10\x90\x03\"J\n\x13UnsubscribeResponse\x12\x33\n\x0csubscription\x18\x01 \x01(\x0b\x32\x1d.clarion.user.v1.Subscription*v\n\x08\x44\x65\x63ision\x12\x18\n\x14\x44\x45\x43ISION_UNSPECIFIED\x10\x00\x12\x11\n\rDECISION_SEND\x10\x01\x12\x11\n\rDECISION_SKIP\x10\x02\x12\x16\n\x12\x44\x45\x43ISION_NOT_FOUND\x10\x03\x12\x12\n\x0e\x44\x45\x43ISION_DEFER\x10\x04\x32\xce\x08\n\x10RecipientService\x12\xab\x01\n\x16\x42\x61tchResolveRecipients\x12..clarion.user.v1.BatchResolveRecipientsRequest\x1a/.clarion.user.v1.BatchResolveRecipientsResponse\"0\x90\x02\x02\xaa\xbb\x18)\x08\x03 \xb8\x17\x32\x07gateway2\x0c\x65mail_worker2\x0bpush_worker\x12{\n\x0f\x42\x61tchCheckUsers\x12\'.clarion.user.v1.BatchCheckUsersRequest\x1a(.clarion.user.v1.BatchCheckUsersResponse\"\x15\x90\x02\x01\xaa\xbb\x18\x0e\x08\x03 \xd0\x0f\x32\x07gateway\x12~\n\x10\x42\x61tchEnsureUsers\x12(.clarion.user.v1.BatchEnsureUsersRequest\x1a).clarion.user.v1.BatchEnsureUsersResponse\"\x15\x90\x02\x02\xaa\xbb\x18\x0e\x08\x03 \xb8\x17\x32\x07gateway\x12}\n\x0e\x44\x65scribePerson\x12&.clarion.user.v1.DescribePersonRequest\x1a\'.clarion.user.v1.DescribePersonResponse\"\x1a\x90\x02\x01\xaa\xbb\x18\x13\x08\x03 \xd0\x0f\x32\x0ctemplate_svc\x12\x88\x01\n\x12\x42\x61tchRemoveDevices\x12*.clarion.user.v1.BatchRemoveDevicesRequest\x1a+.clarion.user.v1.BatchRemoveDevicesResponse\"\x19\x90\x02\x02\xaa\xbb\x18\x12\x08\x03 \xb8\x17\x32\x0bpush_worker\x12\x87\x01\n\x13\x44\x65scribeUnsubscribe\x12+.clarion.user.v1.DescribeUnsubscribeRequest\x1a,.clarion.user.v1.DescribeUnsubscribeResponse\"\x15\x90\x02\x01\xaa\xbb\x18\x0e\x08\x03 \xb8\x17\x32\x07gateway\x12o\n\x0bUnsubscribe\x12#.clarion.user.v1.UnsubscribeRequest\x1a$.clarion.user.v1.UnsubscribeResponse\"\x15\x90\x02\x02\xaa\xbb\x18\x0e\x08\x03 \xb8\x17\x32\x07gateway\x12\x89\x01\n\x0fSuppressAddress\x12\'.clarion.user.v1.SuppressAddressRequest\x1a(.clarion.user.v1.SuppressAddressResponse\"#\x90\x02\x02\xaa\xbb\x18\x1c\x08\x03 \xb8\x17\x32\x0c\x65mail_worker2\x07gatewayb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -72,6 +72,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BATCHCHECKUSERSREQUEST'].fields_by_name['user_ids']._serialized_options = b'\272\273\030\006\020\200\001(\350\007'
   _globals['_BATCHCHECKUSERSREQUEST'].fields_by_name['projects']._loaded_options = None
   _globals['_BATCHCHECKUSERSREQUEST'].fields_by_name['projects']._serialized_options = b'\272\273\030\005\020((\350\007'
+  _globals['_DESCRIBEPERSONREQUEST'].fields_by_name['project']._loaded_options = None
+  _globals['_DESCRIBEPERSONREQUEST'].fields_by_name['project']._serialized_options = b'\272\273\030\004\010\001\020('
+  _globals['_DESCRIBEPERSONREQUEST'].fields_by_name['reference']._loaded_options = None
+  _globals['_DESCRIBEPERSONREQUEST'].fields_by_name['reference']._serialized_options = b'\272\273\030\005\010\001\020\200\001'
+  _globals['_DESCRIBEPERSONRESPONSE'].fields_by_name['name']._loaded_options = None
+  _globals['_DESCRIBEPERSONRESPONSE'].fields_by_name['name']._serialized_options = b'\260\273\030\001'
+  _globals['_DESCRIBEPERSONRESPONSE'].fields_by_name['attributes']._loaded_options = None
+  _globals['_DESCRIBEPERSONRESPONSE'].fields_by_name['attributes']._serialized_options = b'\260\273\030\001'
   _globals['_NEWUSER'].fields_by_name['project']._loaded_options = None
   _globals['_NEWUSER'].fields_by_name['project']._serialized_options = b'\272\273\030\004\010\001\020('
   _globals['_NEWUSER'].fields_by_name['email']._loaded_options = None
@@ -108,6 +116,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RECIPIENTSERVICE'].methods_by_name['BatchCheckUsers']._serialized_options = b'\220\002\001\252\273\030\016\010\003 \320\0172\007gateway'
   _globals['_RECIPIENTSERVICE'].methods_by_name['BatchEnsureUsers']._loaded_options = None
   _globals['_RECIPIENTSERVICE'].methods_by_name['BatchEnsureUsers']._serialized_options = b'\220\002\002\252\273\030\016\010\003 \270\0272\007gateway'
+  _globals['_RECIPIENTSERVICE'].methods_by_name['DescribePerson']._loaded_options = None
+  _globals['_RECIPIENTSERVICE'].methods_by_name['DescribePerson']._serialized_options = b'\220\002\001\252\273\030\023\010\003 \320\0172\014template_svc'
   _globals['_RECIPIENTSERVICE'].methods_by_name['BatchRemoveDevices']._loaded_options = None
   _globals['_RECIPIENTSERVICE'].methods_by_name['BatchRemoveDevices']._serialized_options = b'\220\002\002\252\273\030\022\010\003 \270\0272\013push_worker'
   _globals['_RECIPIENTSERVICE'].methods_by_name['DescribeUnsubscribe']._loaded_options = None
@@ -116,8 +126,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RECIPIENTSERVICE'].methods_by_name['Unsubscribe']._serialized_options = b'\220\002\002\252\273\030\016\010\003 \270\0272\007gateway'
   _globals['_RECIPIENTSERVICE'].methods_by_name['SuppressAddress']._loaded_options = None
   _globals['_RECIPIENTSERVICE'].methods_by_name['SuppressAddress']._serialized_options = b'\220\002\002\252\273\030\034\010\003 \270\0272\014email_worker2\007gateway'
-  _globals['_DECISION']._serialized_start=2382
-  _globals['_DECISION']._serialized_end=2500
+  _globals['_DECISION']._serialized_start=2596
+  _globals['_DECISION']._serialized_end=2714
   _globals['_RECIPIENTQUERY']._serialized_start=224
   _globals['_RECIPIENTQUERY']._serialized_end=561
   _globals['_PUSHTARGET']._serialized_start=563
@@ -134,30 +144,34 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BATCHCHECKUSERSREQUEST']._serialized_end=1325
   _globals['_BATCHCHECKUSERSRESPONSE']._serialized_start=1327
   _globals['_BATCHCHECKUSERSRESPONSE']._serialized_end=1410
-  _globals['_NEWUSER']._serialized_start=1413
-  _globals['_NEWUSER']._serialized_end=1556
-  _globals['_BATCHENSUREUSERSREQUEST']._serialized_start=1558
-  _globals['_BATCHENSUREUSERSREQUEST']._serialized_end=1656
-  _globals['_BATCHENSUREUSERSRESPONSE']._serialized_start=1658
-  _globals['_BATCHENSUREUSERSRESPONSE']._serialized_end=1697
-  _globals['_BATCHREMOVEDEVICESREQUEST']._serialized_start=1699
-  _globals['_BATCHREMOVEDEVICESREQUEST']._serialized_end=1781
-  _globals['_BATCHREMOVEDEVICESRESPONSE']._serialized_start=1783
-  _globals['_BATCHREMOVEDEVICESRESPONSE']._serialized_end=1811
-  _globals['_SUPPRESSADDRESSREQUEST']._serialized_start=1814
-  _globals['_SUPPRESSADDRESSREQUEST']._serialized_end=1995
-  _globals['_SUPPRESSADDRESSRESPONSE']._serialized_start=1997
-  _globals['_SUPPRESSADDRESSRESPONSE']._serialized_end=2022
-  _globals['_SUBSCRIPTION']._serialized_start=2024
-  _globals['_SUBSCRIPTION']._serialized_end=2108
-  _globals['_DESCRIBEUNSUBSCRIBEREQUEST']._serialized_start=2110
-  _globals['_DESCRIBEUNSUBSCRIBEREQUEST']._serialized_end=2168
-  _globals['_DESCRIBEUNSUBSCRIBERESPONSE']._serialized_start=2170
-  _globals['_DESCRIBEUNSUBSCRIBERESPONSE']._serialized_end=2252
-  _globals['_UNSUBSCRIBEREQUEST']._serialized_start=2254
-  _globals['_UNSUBSCRIBEREQUEST']._serialized_end=2304
-  _globals['_UNSUBSCRIBERESPONSE']._serialized_start=2306
-  _globals['_UNSUBSCRIBERESPONSE']._serialized_end=2380
-  _globals['_RECIPIENTSERVICE']._serialized_start=2503
-  _globals['_RECIPIENTSERVICE']._serialized_end=3478
+  _globals['_DESCRIBEPERSONREQUEST']._serialized_start=1412
+  _globals['_DESCRIBEPERSONREQUEST']._serialized_end=1492
+  _globals['_DESCRIBEPERSONRESPONSE']._serialized_start=1495
+  _globals['_DESCRIBEPERSONRESPONSE']._serialized_end=1624
+  _globals['_NEWUSER']._serialized_start=1627
+  _globals['_NEWUSER']._serialized_end=1770
+  _globals['_BATCHENSUREUSERSREQUEST']._serialized_start=1772
+  _globals['_BATCHENSUREUSERSREQUEST']._serialized_end=1870
+  _globals['_BATCHENSUREUSERSRESPONSE']._serialized_start=1872
+  _globals['_BATCHENSUREUSERSRESPONSE']._serialized_end=1911
+  _globals['_BATCHREMOVEDEVICESREQUEST']._serialized_start=1913
+  _globals['_BATCHREMOVEDEVICESREQUEST']._serialized_end=1995
+  _globals['_BATCHREMOVEDEVICESRESPONSE']._serialized_start=1997
+  _globals['_BATCHREMOVEDEVICESRESPONSE']._serialized_end=2025
+  _globals['_SUPPRESSADDRESSREQUEST']._serialized_start=2028
+  _globals['_SUPPRESSADDRESSREQUEST']._serialized_end=2209
+  _globals['_SUPPRESSADDRESSRESPONSE']._serialized_start=2211
+  _globals['_SUPPRESSADDRESSRESPONSE']._serialized_end=2236
+  _globals['_SUBSCRIPTION']._serialized_start=2238
+  _globals['_SUBSCRIPTION']._serialized_end=2322
+  _globals['_DESCRIBEUNSUBSCRIBEREQUEST']._serialized_start=2324
+  _globals['_DESCRIBEUNSUBSCRIBEREQUEST']._serialized_end=2382
+  _globals['_DESCRIBEUNSUBSCRIBERESPONSE']._serialized_start=2384
+  _globals['_DESCRIBEUNSUBSCRIBERESPONSE']._serialized_end=2466
+  _globals['_UNSUBSCRIBEREQUEST']._serialized_start=2468
+  _globals['_UNSUBSCRIBEREQUEST']._serialized_end=2518
+  _globals['_UNSUBSCRIBERESPONSE']._serialized_start=2520
+  _globals['_UNSUBSCRIBERESPONSE']._serialized_end=2594
+  _globals['_RECIPIENTSERVICE']._serialized_start=2717
+  _globals['_RECIPIENTSERVICE']._serialized_end=3819
 # @@protoc_insertion_point(module_scope)

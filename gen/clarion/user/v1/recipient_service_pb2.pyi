@@ -364,6 +364,68 @@ class BatchCheckUsersResponse(_message.Message):
 Global___BatchCheckUsersResponse: _TypeAlias = BatchCheckUsersResponse  # noqa: Y015
 
 @_typing.final
+class DescribePersonRequest(_message.Message):
+    """DescribePersonRequest names a person."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROJECT_FIELD_NUMBER: _builtins.int
+    REFERENCE_FIELD_NUMBER: _builtins.int
+    project: _builtins.str
+    """The project."""
+    reference: _builtins.str
+    """The person's id, ours or the project's own."""
+    def __init__(
+        self,
+        *,
+        project: _builtins.str = ...,
+        reference: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["project", b"project", "reference", b"reference"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DescribePersonRequest: _TypeAlias = DescribePersonRequest  # noqa: Y015
+
+@_typing.final
+class DescribePersonResponse(_message.Message):
+    """DescribePersonResponse answers DescribePerson."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOCALE_FIELD_NUMBER: _builtins.int
+    TIMEZONE_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    locale: _builtins.str
+    """The person's BCP 47 language tag."""
+    timezone: _builtins.str
+    """The person's IANA time zone."""
+    name: _builtins.str
+    """The person's display name; may be empty."""
+    @_builtins.property
+    def attributes(self) -> _struct_pb2.Struct:
+        """Free data about the person, see `User.attributes`."""
+
+    def __init__(
+        self,
+        *,
+        locale: _builtins.str = ...,
+        timezone: _builtins.str = ...,
+        name: _builtins.str = ...,
+        attributes: _struct_pb2.Struct | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "locale", b"locale", "name", b"name", "timezone", b"timezone"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DescribePersonResponse: _TypeAlias = DescribePersonResponse  # noqa: Y015
+
+@_typing.final
 class NewUser(_message.Message):
     """NewUser is who has an address where no user has it."""
 

@@ -50,6 +50,11 @@ class RecipientServiceStub(object):
                 request_serializer=clarion_dot_user_dot_v1_dot_recipient__service__pb2.BatchEnsureUsersRequest.SerializeToString,
                 response_deserializer=clarion_dot_user_dot_v1_dot_recipient__service__pb2.BatchEnsureUsersResponse.FromString,
                 _registered_method=True)
+        self.DescribePerson = channel.unary_unary(
+                '/clarion.user.v1.RecipientService/DescribePerson',
+                request_serializer=clarion_dot_user_dot_v1_dot_recipient__service__pb2.DescribePersonRequest.SerializeToString,
+                response_deserializer=clarion_dot_user_dot_v1_dot_recipient__service__pb2.DescribePersonResponse.FromString,
+                _registered_method=True)
         self.BatchRemoveDevices = channel.unary_unary(
                 '/clarion.user.v1.RecipientService/BatchRemoveDevices',
                 request_serializer=clarion_dot_user_dot_v1_dot_recipient__service__pb2.BatchRemoveDevicesRequest.SerializeToString,
@@ -93,6 +98,14 @@ class RecipientServiceServicer(object):
 
     def BatchEnsureUsers(self, request, context):
         """BatchEnsureUsers answers our id of the user who has each of up to 500 addresses, and makes users of those that no one has. Twice is no error.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DescribePerson(self, request, context):
+        """DescribePerson answers what a text reads of a person, whatever they have refused, for one that only an author looks at. NOT_FOUND where the
+        project has no such person.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -143,6 +156,11 @@ def add_RecipientServiceServicer_to_server(servicer, server):
                     servicer.BatchEnsureUsers,
                     request_deserializer=clarion_dot_user_dot_v1_dot_recipient__service__pb2.BatchEnsureUsersRequest.FromString,
                     response_serializer=clarion_dot_user_dot_v1_dot_recipient__service__pb2.BatchEnsureUsersResponse.SerializeToString,
+            ),
+            'DescribePerson': grpc.unary_unary_rpc_method_handler(
+                    servicer.DescribePerson,
+                    request_deserializer=clarion_dot_user_dot_v1_dot_recipient__service__pb2.DescribePersonRequest.FromString,
+                    response_serializer=clarion_dot_user_dot_v1_dot_recipient__service__pb2.DescribePersonResponse.SerializeToString,
             ),
             'BatchRemoveDevices': grpc.unary_unary_rpc_method_handler(
                     servicer.BatchRemoveDevices,
@@ -247,6 +265,33 @@ class RecipientService(object):
             '/clarion.user.v1.RecipientService/BatchEnsureUsers',
             clarion_dot_user_dot_v1_dot_recipient__service__pb2.BatchEnsureUsersRequest.SerializeToString,
             clarion_dot_user_dot_v1_dot_recipient__service__pb2.BatchEnsureUsersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DescribePerson(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/clarion.user.v1.RecipientService/DescribePerson',
+            clarion_dot_user_dot_v1_dot_recipient__service__pb2.DescribePersonRequest.SerializeToString,
+            clarion_dot_user_dot_v1_dot_recipient__service__pb2.DescribePersonResponse.FromString,
             options,
             channel_credentials,
             insecure,

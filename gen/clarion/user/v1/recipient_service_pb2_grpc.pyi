@@ -41,6 +41,10 @@ class RecipientServiceStub:
     """BatchCheckUsers answers which of up to 1,000 ids are people. Cheaper than resolving; used before a notification is accepted."""
     BatchEnsureUsers: _grpc.UnaryUnaryMultiCallable[_recipient_service_pb2.BatchEnsureUsersRequest, _recipient_service_pb2.BatchEnsureUsersResponse]
     """BatchEnsureUsers answers our id of the user who has each of up to 500 addresses, and makes users of those that no one has. Twice is no error."""
+    DescribePerson: _grpc.UnaryUnaryMultiCallable[_recipient_service_pb2.DescribePersonRequest, _recipient_service_pb2.DescribePersonResponse]
+    """DescribePerson answers what a text reads of a person, whatever they have refused, for one that only an author looks at. NOT_FOUND where the
+    project has no such person.
+    """
     BatchRemoveDevices: _grpc.UnaryUnaryMultiCallable[_recipient_service_pb2.BatchRemoveDevicesRequest, _recipient_service_pb2.BatchRemoveDevicesResponse]
     """BatchRemoveDevices marks devices whose tokens the push provider no longer knows as removed. Unknown ids are no error."""
     DescribeUnsubscribe: _grpc.UnaryUnaryMultiCallable[_recipient_service_pb2.DescribeUnsubscribeRequest, _recipient_service_pb2.DescribeUnsubscribeResponse]
@@ -63,6 +67,10 @@ class RecipientServiceAsyncStub(RecipientServiceStub):
     """BatchCheckUsers answers which of up to 1,000 ids are people. Cheaper than resolving; used before a notification is accepted."""
     BatchEnsureUsers: _aio.UnaryUnaryMultiCallable[_recipient_service_pb2.BatchEnsureUsersRequest, _recipient_service_pb2.BatchEnsureUsersResponse]  # type: ignore[assignment]
     """BatchEnsureUsers answers our id of the user who has each of up to 500 addresses, and makes users of those that no one has. Twice is no error."""
+    DescribePerson: _aio.UnaryUnaryMultiCallable[_recipient_service_pb2.DescribePersonRequest, _recipient_service_pb2.DescribePersonResponse]  # type: ignore[assignment]
+    """DescribePerson answers what a text reads of a person, whatever they have refused, for one that only an author looks at. NOT_FOUND where the
+    project has no such person.
+    """
     BatchRemoveDevices: _aio.UnaryUnaryMultiCallable[_recipient_service_pb2.BatchRemoveDevicesRequest, _recipient_service_pb2.BatchRemoveDevicesResponse]  # type: ignore[assignment]
     """BatchRemoveDevices marks devices whose tokens the push provider no longer knows as removed. Unknown ids are no error."""
     DescribeUnsubscribe: _aio.UnaryUnaryMultiCallable[_recipient_service_pb2.DescribeUnsubscribeRequest, _recipient_service_pb2.DescribeUnsubscribeResponse]  # type: ignore[assignment]
@@ -100,6 +108,16 @@ class RecipientServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_recipient_service_pb2.BatchEnsureUsersResponse, _abc.Awaitable[_recipient_service_pb2.BatchEnsureUsersResponse]]:
         """BatchEnsureUsers answers our id of the user who has each of up to 500 addresses, and makes users of those that no one has. Twice is no error."""
+
+    @_abc_1.abstractmethod
+    def DescribePerson(
+        self,
+        request: _recipient_service_pb2.DescribePersonRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_recipient_service_pb2.DescribePersonResponse, _abc.Awaitable[_recipient_service_pb2.DescribePersonResponse]]:
+        """DescribePerson answers what a text reads of a person, whatever they have refused, for one that only an author looks at. NOT_FOUND where the
+        project has no such person.
+        """
 
     @_abc_1.abstractmethod
     def BatchRemoveDevices(

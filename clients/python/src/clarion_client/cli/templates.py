@@ -61,13 +61,14 @@ def preview(
     timezone: Annotated[str | None, typer.Option(help="Such as Europe/Paris.")] = None,
     version: Annotated[int | None, typer.Option()] = None,
     variables: Annotated[str, typer.Option(help="A JSON object.")] = "{}",
+    user: Annotated[str | None, typer.Option(help="As this person would get it, by our id or your own.")] = None,
 ) -> None:
     """Show exactly what a send would produce."""
     try:
         given = read_json(variables)
     except ValueError:
         raise UsageProblem("--variables: is no JSON") from None
-    session.show(session.clarion.templates.preview(name, locale=locale, timezone=timezone, version=version, variables=given))
+    session.show(session.clarion.templates.preview(name, locale=locale, timezone=timezone, version=version, variables=given, user_id=user))
 
 
 @app.command("catalog")

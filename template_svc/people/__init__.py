@@ -1,0 +1,1 @@
+"""Who would get a text that an author looks at."""
