@@ -25,7 +25,13 @@ _HEADERS = (
     "willing to wait, such as `500m` for half a second."
 )
 
-_CORRELATION_HEADER = {"description": "Names the request in logs and traces.", "schema": {"type": "string"}}
+_CORRELATION_HEADER = {"description": "Names the request in logs and traces.", "required": True, "schema": {"type": "string"}}
+_TAG_HEADER = {
+    "description": "Which state the answer shows, for `If-None-Match`, and for `If-Match` where that is taken.",
+    "required": True,
+    "schema": {"type": "string"},
+}
+_LOCATION_HEADER = {"description": "The path of what was made.", "required": True, "schema": {"type": "string", "format": "uri-reference"}}
 _IF_NONE_MATCH = {
     "name": "If-None-Match",
     "in": "header",
@@ -73,6 +79,7 @@ def openapi_document(
     """The document. Bindings of HTTP methods that OpenAPI lacks are left out. `samples` are `x-codeSamples` by the method's full name."""
     annotations = annotations or NoAnnotations()
     builder = SchemaBuilder(codec, read_comments(comments), annotations)
+    resources = ResourceRules(bindings)
     uses: Counter[str] = Counter()
     paths: dict[str, dict[str, Any]] = {}
     tags: dict[str, dict[str, str]] = {}
@@ -86,6 +93,7 @@ def openapi_document(
         nth = uses[binding.method.full_name]
         operation_id = f"{service.name}_{binding.method.name}" + (f"_{nth}" if nth > 1 else "")
         operation = _operation(binding, builder, annotations, operation_id, service.name)
+        operation["responses"][str(binding.method.success_status)]["headers"] = _headers(binding, resources)
         if samples and binding.method.descriptor.full_name in samples:
             operation["x-codeSamples"] = samples[binding.method.descriptor.full_name]
         paths.setdefault(openapi_path(binding.template), {})[kind] = operation
@@ -160,6 +168,17 @@ def _operation(binding: Binding, builder: SchemaBuilder, annotations: Annotation
         operation["parameters"] = [*parameters, _IF_NONE_MATCH]
         operation["responses"]["304"] = {"description": "The caller has it already: its entity tag is one of those in `If-None-Match`."}
     return operation
+
+
+def _headers(binding: Binding, resources: ResourceRules) -> dict[str, Any]:
+    """Those of a success."""
+    headers: dict[str, Any] = {"X-Correlation-ID": _CORRELATION_HEADER}
+    read = binding.rule.http_method == "GET" and not binding.method.server_streaming
+    if read or resources.is_tagged(binding):
+        headers["ETag"] = _TAG_HEADER
+    if resources.is_addressed(binding):
+        headers["Location"] = _LOCATION_HEADER
+    return headers
 
 
 def _must_have_body(binding: Binding, annotations: Annotations) -> bool:

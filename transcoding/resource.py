@@ -46,9 +46,17 @@ class ResourceRules:
         self._tagged = {id(binding) for binding in self._bindings if _is_text(_resource_fields(binding).get(ETAG))}
         self._locations = {id(binding): self._location_template(binding) for binding in self._bindings}
 
+    def is_tagged(self, binding: Binding) -> bool:
+        """Whether the answered resource carries its tag."""
+        return id(binding) in self._tagged
+
+    def is_addressed(self, binding: Binding) -> bool:
+        """Whether the API has an address for what the request makes."""
+        return self._locations[id(binding)] is not None
+
     def own_tag(self, binding: Binding, reply: Message) -> str:
         """The tag that the answered resource carries; empty when it has none."""
-        return str(getattr(_resource(binding, reply), ETAG)) if id(binding) in self._tagged else ""
+        return str(getattr(_resource(binding, reply), ETAG)) if self.is_tagged(binding) else ""
 
     @staticmethod
     def takes_tag(binding: Binding) -> bool:

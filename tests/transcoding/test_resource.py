@@ -183,3 +183,21 @@ async def test_what_may_be_kept_says_for_how_long(client: httpx.AsyncClient) -> 
     document = await client.get("/openapi.json")
     assert document.headers["cache-control"] == "public, max-age=300"
     assert (await client.get("/openapi.json", headers={"If-None-Match": document.headers["etag"]})).status_code == 304
+
+
+async def test_the_document_says_which_answers_carry_a_tag_and_an_address(client: httpx.AsyncClient, invoker: FakeInvoker) -> None:
+    invoker.handlers["GetUser"] = answers(user_service_pb2.GetUserResponse(user=ADA))
+    invoker.handlers["UpdateUser"] = answers(user_service_pb2.UpdateUserResponse(user=ADA))
+    invoker.handlers["CreateUser"] = answers(user_service_pb2.CreateUserResponse(user=ADA))
+    paths = (await client.get("/openapi.json")).json()["paths"]
+    for method, path, status in (
+        ("get", "/v1/users/{id}", 200),
+        ("get", "/v1/users", 200),
+        ("patch", "/v1/users/{id}", 200),
+        ("post", "/v1/users", 201),
+        ("post", "/v1/auth/logout", 200),
+    ):
+        response = await client.request(method, path.replace("{id}", "u1"), json=None if method == "get" else {})
+        documented = {name.lower() for name in paths[path][method]["responses"][str(status)]["headers"]}
+        assert response.status_code == status
+        assert documented == response.headers.keys() & {"x-correlation-id", "etag", "location"}, path
