@@ -7,7 +7,9 @@ import os
 import sys
 
 from mesh.process.runtime import CannotStart
+from mesh.process.settings import Env, SettingsError
 from mesh.stores.migrations import upgrade_now
+from mesh.stores.settings import DatabaseSettings
 
 SERVICES = ("gateway", "user_svc", "template_svc")
 
@@ -23,7 +25,14 @@ def main() -> int:
     for service, url in urls.items():
         if url:
             try:
-                upgrade_now(service, url)
+                env = Env({"CLARION_DATABASE_URL": url})
+                database = DatabaseSettings.from_env(env)
+                env.check()
+                upgrade_now(service, database.url)
+            except SettingsError as error:
+                for problem in error.problems:
+                    print(problem.replace("CLARION_DATABASE_URL", f"{service.upper()}_DATABASE_URL"), file=sys.stderr)
+                failed = True
             except CannotStart as error:
                 print(f"{service}: {error}", file=sys.stderr)
                 failed = True

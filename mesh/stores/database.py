@@ -180,10 +180,12 @@ async def open_database(settings: DatabaseSettings) -> AsyncIterator[Database]:
 def async_url(url: str) -> str:
     """The URL for SQLAlchemy's asyncpg dialect. Of several hosts, the one that takes writes is meant unless the URL says otherwise."""
     each = [urlsplit(one) for one in with_each_host(url)]
+    account, at, host = each[0].netloc.rpartition("@")
+    # the last @ ends the password for the other clients, for SQLAlchemy the first does
+    account = account.replace("@", "%40")
     if len(each) == 1:
         _, separator, rest = url.partition("://")
-        return f"postgresql+asyncpg{separator}{rest}"
-    account, at, _ = each[0].netloc.rpartition("@")
+        return f"postgresql+asyncpg{separator}{account}{at}{host}{rest[len(each[0].netloc) :]}"
     # hosts and ports apart, so that an address of IPv6 is read as one
     hosts = {"host": ",".join(one.hostname or "" for one in each), "port": ",".join(str(one.port or 5432) for one in each)}
     query = {"target_session_attrs": "read-write", **dict(parse_qsl(each[0].query)), **hosts}

@@ -29,7 +29,8 @@ async def upgrade(package: str, url: str) -> None:
     """Runs the migrations of `package` that its database at `url` lacks. Replicas that start together wait for each other.
 
     Each migration is a transaction, which begins with the lock and looks again what is lacking: a lock of the session would be left at
-    any server of a pooler that lends them by transaction. Raises CannotStart when there is no such database, or it does not let us in.
+    any server of a pooler that lends them by transaction. Raises CannotStart when there is no such database, it does not let us in or let
+    us change it, or another service or a newer release has been at it.
     """
     engine = create_async_engine(async_url(url), poolclass=pool.NullPool, connect_args=dict(NOTHING_KEPT))
     try:
@@ -37,23 +38,18 @@ async def upgrade(package: str, url: str) -> None:
             run, more = _next_migration(package), True
             while more:
                 await connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
-                more = await connection.run_sync(run)
+                more = await _migrate(connection, run, package, url)
                 await connection.commit()
     finally:
         await engine.dispose()
 
 
 async def _connected(engine: AsyncEngine, url: str) -> AsyncConnection:
-    each = [urlsplit(one) for one in with_each_host(url)]
-    name = each[0].path.lstrip("/")
-    where = " or ".join(f"{parts.hostname or 'localhost'}:{parts.port or 5432}" for parts in each)
+    name, where = _place(url)
     try:
         return await engine.connect()
     except (DBAPIError, OSError, TimeoutError) as error:
-        cause: BaseException | None = error
-        while cause is not None and not isinstance(cause, asyncpg.PostgresError | OSError | TimeoutError):
-            cause = cause.__cause__
-        match cause:
+        match _cause(error):
             case asyncpg.InvalidCatalogNameError():
                 problem = f"there is no database {name!r} at {where}: create it, or correct the name in its URL"
             case asyncpg.InvalidAuthorizationSpecificationError():
@@ -65,6 +61,46 @@ async def _connected(engine: AsyncEngine, url: str) -> AsyncConnection:
             case _:
                 raise
         raise CannotStart(problem) from error
+
+
+async def _migrate(connection: AsyncConnection, run: Callable[[Connection], bool], package: str, url: str) -> bool:
+    from alembic.util.exc import CommandError
+
+    name, where = _place(url)
+    try:
+        return await connection.run_sync(run)
+    except CommandError as error:
+        raise CannotStart(
+            f"database {name!r} at {where} holds a schema that this release of {package} does not know: it is another service's, or a newer "
+            "release has been at it (docs/upgrading.md)"
+        ) from error
+    except DBAPIError as error:
+        match _cause(error):
+            case asyncpg.InsufficientPrivilegeError():
+                problem = (
+                    f"the user in the URL may not change database {name!r} at {where}: make it the owner (ALTER DATABASE ... OWNER TO)"
+                )
+            case asyncpg.ReadOnlySQLTransactionError():
+                problem = f"PostgreSQL at {where} takes no changes, as a standby does: name the primary in the URL of database {name!r}"
+            case OSError() | TimeoutError() | asyncpg.PostgresConnectionError() | asyncpg.OperatorInterventionError():
+                problem = f"PostgreSQL at {where} went away while database {name!r} was migrated: do it again when it is back"
+            case _:
+                raise
+        raise CannotStart(problem) from error
+
+
+def _place(url: str) -> tuple[str, str]:
+    """The database's name, and where it is."""
+    each = [urlsplit(one) for one in with_each_host(url)]
+    return each[0].path.lstrip("/"), " or ".join(f"{parts.hostname or 'localhost'}:{parts.port or 5432}" for parts in each)
+
+
+def _cause(error: BaseException) -> BaseException | None:
+    """What the driver or the system said."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, asyncpg.PostgresError | OSError | TimeoutError):
+        cause = cause.__cause__
+    return cause
 
 
 def upgrade_now(package: str, url: str) -> None:

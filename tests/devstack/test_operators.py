@@ -2,12 +2,14 @@
 
 import asyncio
 import os
+import secrets
 import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from devstack.processes import ROOT
@@ -96,3 +98,31 @@ async def test_migrate_says_that_a_database_is_down_or_does_not_exist(postgres_u
         told = await _failed("user_svc", "migrate", CLARION_DATABASE_URL=wrong, CLARION_SERVICE_SECRET=SECRET)
         assert words in told
         assert "hunter2" not in told
+
+
+async def test_migrate_says_what_it_may_not_change(postgres_url: NewDatabase) -> None:
+    """A database of another service or of a newer release, a user who owns nothing (PostgreSQL 15 lets none into `public`), a standby."""
+    gateways, empty = await postgres_url("gateway"), await postgres_url("")
+    poor = f"poor_{secrets.token_hex(4)}"
+    connection = await asyncpg.connect(empty)
+    try:
+        await connection.execute(f"CREATE ROLE {poor} LOGIN")
+        told = await _failed("scripts.migrate", USER_SVC_DATABASE_URL=gateways)
+        assert "holds a schema that this release of user_svc does not know" in told
+        told = await _failed("scripts.migrate", USER_SVC_DATABASE_URL=empty.replace("postgres@", f"{poor}@"))
+        assert "the user in the URL may not change database 'test_" in told
+        await connection.execute(f'ALTER DATABASE "{empty.rpartition("/")[2]}" SET default_transaction_read_only = on')
+        told = await _failed("scripts.migrate", USER_SVC_DATABASE_URL=empty)
+        assert "takes no changes, as a standby does" in told
+    finally:
+        await connection.execute(f"DROP ROLE {poor}")
+        await connection.close()
+
+
+@pytest.mark.parametrize(
+    "url", ["clarion", "mysql://u:hunter2@h/d", "postgresql://u:hunter2@h:99999/d", "postgresql://u:hunter2@h/d?sslmode=require"]
+)
+async def test_migrate_says_what_a_url_can_not_mean(url: str) -> None:
+    told = await _failed("scripts.migrate", USER_SVC_DATABASE_URL=url)
+    assert told.startswith("USER_SVC_DATABASE_URL: ")
+    assert "hunter2" not in told

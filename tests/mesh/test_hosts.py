@@ -80,6 +80,16 @@ def test_an_option_that_a_client_would_not_take_is_named_with_those_that_there_a
     ]
 
 
+@pytest.mark.parametrize("hosts", ["one:5433", "one:5433,two"])
+@pytest.mark.parametrize("password", ["p@ss", "p@ss:w", "p:w", "p%40ss", "100%", "@", "pä@"])
+def test_a_password_ends_with_the_last_at_sign(password: str, hosts: str) -> None:
+    """As the clients of Redis and RabbitMQ read it. Who pastes a password into a URL forgets to escape it."""
+    url = make_url(async_url(f"postgresql://u:{password}@{hosts}/d"))
+    _, options = PGDialect_asyncpg().create_connect_args(url)  # type: ignore[no-untyped-call]  # SQLAlchemy's dialects have no types
+    assert (options["user"], options["password"]) == ("u", password.replace("%40", "@"))
+    assert options["host"] in ("one", ["one", "two"])
+
+
 def test_several_hosts_may_be_addresses_of_ipv6() -> None:
     url = make_url(async_url("postgresql://u:p@one,[::1]:5433/d"))
     _, options = PGDialect_asyncpg().create_connect_args(url)  # type: ignore[no-untyped-call]  # SQLAlchemy's dialects have no types
