@@ -71,8 +71,8 @@ async def _migrate(connection: AsyncConnection, run: Callable[[Connection], bool
         return await connection.run_sync(run)
     except CommandError as error:
         raise CannotStart(
-            f"database {name!r} at {where} holds a schema that this release of {package} does not know: it is another service's, or a newer "
-            "release has been at it (docs/upgrading.md)"
+            f"database {name!r} at {where} holds a schema that this release of {package} does not know: it is another service's, or of a "
+            "newer release (docs/upgrading.md)"
         ) from error
     except DBAPIError as error:
         match _cause(error):

@@ -20,6 +20,7 @@ from clarion.user.v1.recipient_service_pb2 import DECISION_DEFER, DECISION_NOT_F
 from delivery.attempt_result import decode, encode
 from delivery.disposition import Broken, Dead, Defer, Disposition, Done, Postpone, Retry
 from delivery.errors import PermanentDeliveryError, TransientDeliveryError
+from delivery.lanes import build_topology, lane_of
 from delivery.models import (
     Attempt,
     Claim,
@@ -240,6 +241,28 @@ async def test_half_open_one_delivery_is_the_probe_and_the_others_are_parked(ben
     assert bench.breaker.state is BreakerState.CLOSED
     parked = [number for number, disposition in zip(range(10, 13), dispositions, strict=True) if isinstance(disposition, Defer)]
     assert all(key(make_delivery(number)) not in bench.ledger.entries for number in parked)
+
+
+async def test_what_meets_a_probe_waits_for_its_answer_and_no_longer(bench: Bench) -> None:
+    """A second, not as long as the breaker stays open: the next delay queue has it back."""
+    bench.fail_with(ProviderUnavailable("SMTP_CONNECT"))
+    await bench.handle_in_turn(5)
+    bench.clock.advance(60)
+    begun, answered = asyncio.Event(), asyncio.Event()
+
+    async def act(_job: ReadyDelivery) -> Attempt:
+        begun.set()
+        await answered.wait()
+        return Attempt()
+
+    bench.sender.act = act
+    probe = asyncio.create_task(bench.one(make_delivery(10)))
+    await begun.wait()
+    assert await bench.one(make_delivery(11)) == Defer("BREAKER_OPEN", 1)
+    lane = lane_of(build_topology(), "email", urgent=False)
+    assert lane.delay_for(1) == lane.retry[0]
+    answered.set()
+    assert [type(one) for one in (await probe, await bench.one(make_delivery(11)))] == [Done, Done]
 
 
 async def test_what_is_done_is_answered_from_the_ledger_and_not_sent_again(bench: Bench) -> None:
