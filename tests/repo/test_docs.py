@@ -73,11 +73,12 @@ def test_the_tables_of_providers_are_those_that_decide() -> None:
 
 
 def test_every_input_names_tests_that_exist() -> None:
-    """docs/inputs.md has a row for each of its 24 kinds, and no test that it names is gone."""
+    """Each row of docs/inputs.md has one at least, and none that is gone."""
     page = (ROOT / "docs/inputs.md").read_text()
-    assert {int(number) for number in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)} == set(range(1, 25))
+    rows = [line for line in page.splitlines() if line.startswith("| ") and not line.startswith("| what ")]
+    assert [row for row in rows if "`tests/" not in row.rpartition(" | ")[2]] == []
     named = re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", page)
-    assert named
+    assert len(named) > len(rows)
     assert [name for file, name in named if not re.search(rf"def {name}\(", (ROOT / file).read_text())] == []
 
 
