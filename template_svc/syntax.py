@@ -116,10 +116,23 @@ class _Vocabulary:
         return None
 
 
+# What other engines and languages have for what is there under another name.
+_INSTEAD = {
+    **dict.fromkeys(("ngettext", "npgettext", "pluralize"), "`plural(n, one='# file', other='# files')` has the forms of every language"),
+    **dict.fromkeys(
+        ("strftime", "isoformat", "toLocaleDateString"), "the filters `date`, `time` and `datetime` write times for each reader"
+    ),
+    **dict.fromkeys(
+        ("toFixed", "format_number", "intcomma", "toLocaleString"), "the filters `number` and `currency` write numbers for each reader"
+    ),
+    **dict.fromkeys(("toUpperCase", "toLowerCase"), "the filters are called `upper` and `lower`"),
+}
+
+
 def _no_such(kind: str, name: str, existing: Collection[str]) -> str:
     near = get_close_matches(name, [each for each in existing if each.isidentifier()], n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"docs/templates.md lists every {kind}"
-    return f"there is no {kind} {name!r}; {hint}"
+    return f"there is no {kind} {name!r}; {_INSTEAD.get(name, hint)}"
 
 
 def _problem(node: nodes.Node) -> str | None:

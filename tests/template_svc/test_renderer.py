@@ -126,8 +126,10 @@ def test_what_does_not_compile_is_named_with_part_and_line(renderer: Renderer, c
 @pytest.mark.parametrize(
     ("source", "hint"),
     [
-        ("{{ ngettext('a', 'b', n) }}", "there is no function 'ngettext'"),
-        ("{{ start.strftime('%d') }}", "there is no method 'strftime'"),
+        ("{{ ngettext('a', 'b', n) }}", "there is no function 'ngettext'; `plural("),
+        ("{{ start.strftime('%d') }}", "there is no method 'strftime'; the filters `date`"),
+        ("{{ total.toFixed(2) }}", "there is no method 'toFixed'; the filters `number`"),
+        ("{{ count|pluralize }}", "there is no filter 'pluralize'; `plural("),
         ("{{ name.uper() }}", "there is no method 'uper'; did you mean 'upper'?"),
         ("{{ name|uper }}", "there is no filter 'uper'; did you mean 'upper'?"),
         ("{{ name is defind }}", "there is no test 'defind'; did you mean 'defined'?"),
