@@ -14,6 +14,7 @@ STRUCT = "google.protobuf.Struct"
 # stored and sent on inside other messages.
 MAX_DEPTH = 64
 TOO_DEEP = "is nested too deeply"
+_MOST_EXACT = 2**53  # up to here a double carries every whole number
 INEXACT = "send it as a string: as a number (a 64-bit float) it would lose digits"
 
 
@@ -74,9 +75,7 @@ def write_value(message: Any) -> Any:
     if kind == "string_value":
         return message.string_value
     if kind == "number_value":
-        if not math.isfinite(message.number_value):
-            raise ValueError("a number of a Value is not finite")
-        return message.number_value
+        return _written(message.number_value)
     if kind == "bool_value":
         return message.bool_value
     if kind == "struct_value":
@@ -94,6 +93,14 @@ def write_struct(message: Any) -> dict[str, Any]:
 def write_list(message: Any) -> list[Any]:
     """The JSON value of a ListValue. Raises ValueError."""
     return [write_value(value) for value in message.values]
+
+
+def _written(number: float) -> int | float:
+    """3 and not 3.0, which typed clients can't read as the whole number that was sent."""
+    if not math.isfinite(number):
+        raise ValueError("a number of a Value is not finite")
+    whole = number.is_integer() and abs(number) <= _MOST_EXACT and (number or math.copysign(1, number) > 0)
+    return int(number) if whole else number
 
 
 def _exact(value: float) -> float:

@@ -223,6 +223,13 @@ def test_free_json_takes_numbers_that_keep_their_digits(number: str) -> None:
     assert json.loads(EDGE.print(message))["a_struct"]["n"] == json.loads(number)
 
 
+@pytest.mark.parametrize("number", ["3", "0", "-7", "9007199254740992", "0.5", "-0.0", "1e+22"])
+def test_a_whole_number_in_free_json_comes_back_as_one(number: str) -> None:
+    """A typed client reads an integer, where protobuf for Python would print 3.0."""
+    message = EDGE.parse(b'{"a_struct": {"n": %b}}' % number.encode(), Kinds)
+    assert b'"n":%b}' % number.replace("e+", "e").encode() in EDGE.print(message).replace(b"e+", b"e")
+
+
 @given(st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**53), 2**53))
 def test_free_json_takes_every_number_as_json_writes_it(number: float) -> None:
     message = EDGE.parse(json.dumps({"a_struct": {"n": number}}).encode(), Kinds)
