@@ -33,6 +33,7 @@ from clarion.user.v1 import (
     preference_page_service_pb2,
     project_service_pb2,
     recipient_service_pb2,
+    second_factor_service_pb2,
     sign_in_service_pb2,
     user_service_pb2,
 )
@@ -162,6 +163,7 @@ PROJECT_SERVICE = project_service_pb2.DESCRIPTOR.services_by_name["ProjectServic
 AUDIT_SERVICE = audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"]
 SIGN_IN_SERVICE = sign_in_service_pb2.DESCRIPTOR.services_by_name["SignInService"]
 ACCOUNT_SERVICE = account_service_pb2.DESCRIPTOR.services_by_name["AccountService"]
+SECOND_FACTOR_SERVICE = second_factor_service_pb2.DESCRIPTOR.services_by_name["SecondFactorService"]
 AUTH_SERVICE = auth_service_pb2.DESCRIPTOR.services_by_name["AuthService"]
 PARTIAL_SERVICE = partial_service_pb2.DESCRIPTOR.services_by_name["PartialService"]
 CANARY_SERVICE = canary_service_pb2.DESCRIPTOR.services_by_name["CanaryService"]
@@ -173,6 +175,7 @@ RENDER_SERVICE = render_service_pb2.DESCRIPTOR.services_by_name["RenderService"]
 
 _OF_USERS = (
     USER_SERVICE, PROJECT_SERVICE, POLICY_SERVICE, PREFERENCE_PAGE_SERVICE, AUTH_SERVICE, SIGN_IN_SERVICE, AUDIT_SERVICE, ACCOUNT_SERVICE,
+    SECOND_FACTOR_SERVICE,
 )  # fmt: skip
 _OF_TEMPLATES = (TEMPLATE_SERVICE, PARTIAL_SERVICE, SCHEDULE_SERVICE, CANARY_SERVICE)
 DELETE_USER = f"/{USER_SERVICE.full_name}/DeleteUser"

@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from clarion.user.v1 import account_service_pb2, auth_service_pb2, sign_in_service_pb2
+from clarion.user.v1 import account_service_pb2, auth_service_pb2, second_factor_service_pb2, sign_in_service_pb2
 from gateway.accepting.limits import LocalLimiter, RateLimit
 from gateway.http_limits import address_group
 from mesh.context import FIRST_PROJECT, current
@@ -160,6 +160,7 @@ def limited(limits: LoginLimits) -> Callable[[Method, Unary], Unary]:
 _AUTH = auth_service_pb2.DESCRIPTOR.services_by_name["AuthService"].full_name
 _SIGN_IN = sign_in_service_pb2.DESCRIPTOR.services_by_name["SignInService"].full_name
 _ACCOUNT = account_service_pb2.DESCRIPTOR.services_by_name["AccountService"].full_name
+_SECOND_FACTOR = second_factor_service_pb2.DESCRIPTOR.services_by_name["SecondFactorService"].full_name
 _WRONG_LINKS = frozenset({"RESET_LINK_INVALID", "VERIFICATION_LINK_INVALID"})
 # Its answer says nothing about the account, so that each counts.
 _ASKS_FOR_MAIL = f"/{_ACCOUNT}/RequestPasswordReset"
@@ -167,6 +168,7 @@ _GUESSES = frozenset(
     {
         f"/{_SIGN_IN}/CompleteSignIn",
         *(f"/{_AUTH}/{name}" for name in ("Login", "ChangePassword", "ChangeEmail")),
+        f"/{_SECOND_FACTOR}/BeginSecondFactor",  # codes have a limit of their own, which user_svc keeps
         *(f"/{_ACCOUNT}/{name}" for name in ("RequestPasswordReset", "ResetPassword", "VerifyAddress")),
     }
 )

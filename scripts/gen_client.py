@@ -38,6 +38,7 @@ RESOURCES = {
     "AuditService": ("audit", "Audit", ""),
     "SignInService": ("sign_ins", "SignIns", ""),
     "AccountService": ("accounts", "Accounts", ""),
+    "SecondFactorService": ("second_factors", "SecondFactors", ""),
     "ActivityService": ("activity", "ActivityCounters", "Activity"),
     "BreakerService": ("breakers", "Breakers", "Breaker"),
     "SagaService": ("sagas", "Sagas", "Saga"),

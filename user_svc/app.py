@@ -1,6 +1,6 @@
 """The composition root: opens what user_svc needs and wires it together. The only place where adapters are constructed."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,6 +15,7 @@ from clarion.user.v1 import (
     preference_page_service_pb2,
     project_service_pb2,
     recipient_service_pb2,
+    second_factor_service_pb2,
     sign_in_service_pb2,
     user_service_pb2,
 )
@@ -75,6 +76,10 @@ from user_svc.projects.use_cases import Projects
 from user_svc.recipients.repository import ContactRepository
 from user_svc.recipients.servicer import RecipientServicer
 from user_svc.recipients.use_cases import Recipients
+from user_svc.second_factor.repository import SecondFactorRepository
+from user_svc.second_factor.servicer import SecondFactorServicer
+from user_svc.second_factor.use_cases import SEALED_FOR as SECOND_FACTORS
+from user_svc.second_factor.use_cases import SecondFactors, SecondStep
 from user_svc.servicer import UserServicer
 from user_svc.settings import Settings
 from user_svc.sign_in.clients import IssuerClient, open_issuers
@@ -92,6 +97,7 @@ NAME = "user_svc"
 
 USER_SERVICE = user_service_pb2.DESCRIPTOR.services_by_name["UserService"]
 ACCOUNT_SERVICE = account_service_pb2.DESCRIPTOR.services_by_name["AccountService"]
+SECOND_FACTOR_SERVICE = second_factor_service_pb2.DESCRIPTOR.services_by_name["SecondFactorService"]
 AUTH_SERVICE = auth_service_pb2.DESCRIPTOR.services_by_name["AuthService"]
 POLICY_SERVICE = policy_service_pb2.DESCRIPTOR.services_by_name["PolicyService"]
 PREFERENCE_PAGE_SERVICE = preference_page_service_pb2.DESCRIPTOR.services_by_name["PreferencePageService"]
@@ -112,7 +118,7 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
         open_issuers(settings.oidc) as issuers,
     ):
         passwords, clock = PasswordHasher(), SharedClock(database.server_time_s)
-        parts = _wire(settings, database, passwords, revocations)
+        parts = _wire(settings, database, passwords, revocations, clock)
         parts.dispatcher.add(SIGN_IN_SERVICE, _sign_ins(settings, database, parts.sessions, issuers, clock))
         checks = (Check("database", database.ping), Check("bootstrap", parts.bootstrap.ensure))
         health = HealthMonitor(checks, services=parts.dispatcher.service_names)
@@ -172,7 +178,7 @@ class _Parts:
     sessions: Sessions
 
 
-def _wire(settings: Settings, database: Database, passwords: PasswordHasher, revocations: Revocations) -> _Parts:
+def _wire(settings: Settings, database: Database, passwords: PasswordHasher, revocations: Revocations, clock: SharedClock) -> _Parts:
     people, devices, chosen = UserRepository(database), DeviceRepository(database), PreferenceRepository(database)
     users = Users(people, hash_password=passwords.hash_new, now=_now)
     sessions, api_keys = SessionRepository(database), ApiKeyRepository(database)
@@ -188,12 +194,10 @@ def _wire(settings: Settings, database: Database, passwords: PasswordHasher, rev
     suppressions = Suppressions(suppression_rows, now=_now)
     policies = PolicyRepository(database)
     book = RuleBook(policies)
-    user_servicer = UserServicer(
-        users=users,
-        devices=Devices(devices, now=_now),
-        preferences=PreferenceBook(chosen, book, now=_now),
-        suppressions=suppressions,
-    )
+    preferences = PreferenceBook(chosen, book, now=_now)
+    user_servicer = UserServicer(users=users, devices=Devices(devices, now=_now), preferences=preferences, suppressions=suppressions)
+    factors, factor_sealer = SecondFactorRepository(database), Sealer(settings.sealing.secret, SECOND_FACTORS, old=settings.sealing.old)
+    second_step = SecondStep(factors, factor_sealer, now=clock.now)
     logins = Sessions(
         sessions,
         passwords=passwords,
@@ -202,6 +206,8 @@ def _wire(settings: Settings, database: Database, passwords: PasswordHasher, rev
         successors=Successors(settings.sealing.secret),
         audit=audit.add,
         now=_now,
+        second_step=second_step,
+        administrators_need_it=settings.admin_second_factor,
     )
     auth_servicer = AuthServicer(sessions=logins, desk=SessionDesk(sessions), people=users, api_keys=keys, signing_keys=signing_keys)
     dispatcher = Dispatcher(server_chain(authenticator, Door.DIRECT if settings.direct_callers else Door.INTERNAL))
@@ -209,8 +215,9 @@ def _wire(settings: Settings, database: Database, passwords: PasswordHasher, rev
     dispatcher.add(AUTH_SERVICE, auth_servicer)
     dispatcher.add(PROJECT_SERVICE, ProjectServicer(Projects(ProjectRepository(database), now=_now)))
     dispatcher.add(POLICY_SERVICE, PolicyServicer(Policies(policies, book, now=_now)))
-    tokens = LinkTokens(settings.sealing.secret, old=settings.sealing.old)
-    accounts = Accounts(AccountRepository(database), tokens, hash_new=passwords.hash_new, console_url=settings.console_url)
+    own = SecondFactors(factors, second_step, factor_sealer, prove=logins.prove, end_others=partial(_end_others, sessions))
+    dispatcher.add(SECOND_FACTOR_SERVICE, SecondFactorServicer(own, users))
+    accounts = _accounts(settings, database, passwords)
     dispatcher.add(ACCOUNT_SERVICE, AccountServicer(accounts, users))
     contacts, links = ContactRepository(database), UnsubscribeLinks(Sealer(settings.sealing.secret, LINKS, old=settings.sealing.old))
     unsubscribing = Unsubscribing(links, contacts, chosen, book, now=_now)
@@ -221,16 +228,16 @@ def _wire(settings: Settings, database: Database, passwords: PasswordHasher, rev
     dispatcher.add(AUDIT_SERVICE, AuditServicer(audit))
     held = PersonalData(people, chosen, devices, suppression_rows, IdentityRepository(database), audit=audit.add)
     dispatcher.add(ERASURE_SERVICE, ErasureServicer(Erasure(ErasureRepository(database)), held))
+    record = BootstrapRepository(database)
     bootstrap = Bootstrap(
-        settings.bootstrap,
-        signing_keys=signing_keys,
-        users=users,
-        sessions=sessions,
-        api_keys=api_keys,
-        record=BootstrapRepository(database),
-        now=_now,
+        settings.bootstrap, signing_keys=signing_keys, users=users, sessions=sessions, api_keys=api_keys, record=record, now=_now
     )
     return _Parts(dispatcher, bootstrap, logins)
+
+
+def _accounts(settings: Settings, database: Database, passwords: PasswordHasher) -> Accounts:
+    tokens = LinkTokens(settings.sealing.secret, old=settings.sealing.old)
+    return Accounts(AccountRepository(database), tokens, hash_new=passwords.hash_new, console_url=settings.console_url)
 
 
 def _sign_ins(settings: Settings, database: Database, sessions: Sessions, client: IssuerClient, clock: SharedClock) -> SignInServicer:
@@ -239,6 +246,10 @@ def _sign_ins(settings: Settings, database: Database, sessions: Sessions, client
     # flows begin in one process and may end in another one: the shared time says how old they are
     opened = sessions.open_session
     return SignInServicer(SignIns(settings.oidc.issuers, client, flows, identities, open_session=opened, audit=audit, now=clock.now))
+
+
+async def _end_others(sessions: SessionRepository, project: str, user_id: str, but: Collection[str]) -> None:
+    await sessions.end_sessions(project, user_id, but=but)
 
 
 def _now() -> datetime:

@@ -55,6 +55,7 @@ class Settings:
     oidc: OidcSettings = field(default_factory=OidcSettings)
     audit_retention_days: int = 400
     console_url: str = ""
+    admin_second_factor: bool = False
 
     @classmethod
     def from_env(cls, env: Env) -> Self:
@@ -72,6 +73,7 @@ class Settings:
             # the table itself keeps each entry for 30 days
             audit_retention_days=env.integer("CLARION_AUDIT_RETENTION_DAYS", 400, minimum=31, maximum=3650),
             console_url=_console_url(env),
+            admin_second_factor=env.flag("CLARION_ADMIN_SECOND_FACTOR", False),
         )
 
 

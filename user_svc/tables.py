@@ -295,3 +295,23 @@ Index(
     postgresql_where=account_links.c.send_time.is_(None) & account_links.c.user_id.is_not(None),
 )
 Index("account_links_by_end", account_links.c.expire_time)
+
+# Of who signs in by password. Without `confirm_time` it does not count yet; `last_step` is that of the code that was used last.
+second_factors = Table(
+    "second_factors",
+    metadata,
+    Column("user_id", _ID, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    Column("sealed_secret", LargeBinary, nullable=False),
+    Column("create_time", _TIME, nullable=False, server_default=func.now()),
+    Column("confirm_time", _TIME),
+    Column("last_step", BigInteger),
+    Column("wrong_count", Integer, nullable=False, server_default="0"),
+    Column("wrong_time", _TIME),
+)
+
+recovery_codes = Table(
+    "recovery_codes",
+    metadata,
+    Column("user_id", _ID, ForeignKey("second_factors.user_id", ondelete="CASCADE"), primary_key=True),
+    Column("code_sha256", LargeBinary, primary_key=True),
+)

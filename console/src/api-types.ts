@@ -33,6 +33,11 @@ export interface ApiKey {
   restrictions?: KeyRestrictions;
 }
 
+export interface BeginSecondFactorResponse {
+  secret?: string;
+  otpauth_uri?: string;
+}
+
 export interface BeginSignInResponse {
   authorization_url?: string;
   flow?: string;
@@ -90,6 +95,10 @@ export interface Change {
 export type Channel = "email" | "push";
 
 export type Choice = "allow" | "deny" | "inherit";
+
+export interface ConfirmSecondFactorResponse {
+  recovery_codes?: Array<string>;
+}
 
 export interface Content {
   subject?: string;
@@ -343,6 +352,7 @@ export interface LoginResponse {
   expires_in?: number;
   refresh_token?: string;
   user_id?: string;
+  second_factor_missing?: boolean;
 }
 
 export interface Notification {
@@ -451,6 +461,12 @@ export interface SagaStep {
 }
 
 export type SagaStepState = "pending" | "done" | "failed" | "compensated";
+
+export interface SecondFactor {
+  enabled?: boolean;
+  confirm_time?: string;
+  recovery_codes_left?: number;
+}
 
 export interface SendNotificationResponse {
   id?: string;

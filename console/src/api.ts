@@ -1,6 +1,6 @@
 // The public API, as any program calls it: JSON, problem documents, streams of server-sent events.
 import type { BeginSignInResponse, Issuer, ListIssuersResponse, LoginResponse } from "./api-types";
-import { navigate } from "./router";
+import { SECOND_FACTOR, navigate } from "./router";
 import { begin, end, session } from "./session";
 import { words } from "./words";
 
@@ -40,10 +40,17 @@ export async function remove<T>(path: string): Promise<T> {
   return answer<T>(await request("DELETE", path));
 }
 
-export async function signIn(email: string, password: string, project: string): Promise<void> {
-  const response = await send("POST", "/v1/auth/login", { email, password, ...(project ? { project } : {}) });
+export async function signIn(email: string, password: string, project: string, code: string): Promise<void> {
+  const response = await send("POST", "/v1/auth/login", { email, password, ...(project ? { project } : {}), ...(code ? { code } : {}) });
   if (!response.ok) throw await errorOf(response);
-  begin(sessionOf((await response.json()) as LoginResponse));
+  const tokens = (await response.json()) as LoginResponse;
+  if (tokens.second_factor_missing) navigate(SECOND_FACTOR, { replace: true });
+  begin(sessionOf(tokens));
+}
+
+// The next tokens may do more than those of now, such as after a second factor was set up.
+export async function renew(): Promise<void> {
+  await refresh();
 }
 
 export async function issuers(): Promise<readonly Issuer[]> {
@@ -114,10 +121,13 @@ async function request(method: string, path: string, body?: unknown, more: Reque
   throw await errorOf(response);
 }
 
+// Of the paths below /v1/auth/ these ask who calls; the others are for who has no token yet, or none any more.
+const OWN = new Set(["/v1/auth/begin-second-factor", "/v1/auth/confirm-second-factor"]);
+
 async function send(method: string, path: string, body?: unknown, more: RequestInit = {}): Promise<Response> {
   const headers = new Headers({ accept: "application/problem+json, application/json", ...(more.headers as Record<string, string>) });
   const token = session.value?.token;
-  if (token && !path.startsWith("/v1/auth/")) headers.set("authorization", `Bearer ${token}`);
+  if (token && (!path.startsWith("/v1/auth/") || OWN.has(path))) headers.set("authorization", `Bearer ${token}`);
   if (body !== undefined) headers.set("content-type", "application/json");
   try {
     return await fetch(path, { ...more, method, headers, ...(body === undefined ? {} : { body: JSON.stringify(body) }) });

@@ -13,12 +13,13 @@ import { Operate } from "./pages/operate";
 import { Overview } from "./pages/overview";
 import { People } from "./pages/people";
 import { Person } from "./pages/person";
+import { OwnSecondFactor } from "./pages/second-factor";
 import { SignIn } from "./pages/sign-in";
 import { OneTemplate } from "./pages/template";
 import { Templates } from "./pages/templates";
 import { Webhook } from "./pages/webhook";
 import { Empty } from "./parts/basics";
-import { COME_BACK, Link, decoded, navigate, path } from "./router";
+import { COME_BACK, Link, SECOND_FACTOR, decoded, navigate, path } from "./router";
 import { claims, may, session, testMode } from "./session";
 import { nextTheme, theme } from "./theme";
 import { words } from "./words";
@@ -59,6 +60,7 @@ function App() {
         </nav>
         <div class="account">
           {project && <span class="project">{words.project(project)}</span>}
+          {claims.value.user && <Link to={SECOND_FACTOR}>{words.secondFactor.title}</Link>}
           <button type="button" class="plain" onClick={() => (helpOpen.value = true)}>
             {words.keys.open}
           </button>
@@ -89,7 +91,7 @@ function Page() {
   const [, noun, id, further] = path.value.split("/");
   useEffect(() => {
     if (path.value === "/" || path.value === COME_BACK) navigate("/notifications", { replace: true });
-    const name = NAVIGATION.find(([to]) => to === `/${noun}`)?.[1] ?? words.notifications;
+    const name = `/${noun}` === SECOND_FACTOR ? words.secondFactor.title : NAVIGATION.find(([to]) => to === `/${noun}`)?.[1] ?? words.notifications;
     document.title = `${name} · ${words.product}`;
   }, [path.value]);
   if (noun === "" || (noun === "notifications" && !id)) return <List />;
@@ -100,6 +102,7 @@ function Page() {
   if (noun === "operate") return id === "webhooks" && further ? <Webhook key={further} id={decoded(further)} /> : <Operate />;
   if (noun === "people") return id ? <Person key={id} id={decoded(id)} /> : <People />;
   if (noun === "templates") return id ? <OneTemplate key={id} name={decoded(id)} /> : <Templates />;
+  if (`/${noun}` === SECOND_FACTOR) return <OwnSecondFactor />;
   if (noun === "inbox") return <Inbox id={id ? decoded(id) : undefined} />;
   return (
     <Empty alone title={words.nowhere} hint={path.value}>

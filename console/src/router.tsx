@@ -6,6 +6,8 @@ const BASE = "/console";
 // Where an issuer sends the browser back to.
 export const COME_BACK = "/sign-in";
 
+export const SECOND_FACTOR = "/second-factor";
+
 const location_ = signal(here());
 
 export const path = computed(() => location_.value.path);

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from devstack.client import Client
 from devstack.processes import API_KEY
-from devstack.stack import ANY_PORTS, Stack, open_stack
+from devstack.stack import ADMIN_EMAIL, ADMIN_PASSWORD, ANY_PORTS, Stack, open_stack
 from tests.clients.terminal import Terminal
+from tests.user_svc.test_second_factor import App
 from tests.waiting import until
 
 pytestmark = [pytest.mark.system, pytest.mark.asyncio(loop_scope="module")]
@@ -58,3 +60,25 @@ async def test_a_mail_that_verifies_an_address_is_asked_for(terminal: Terminal) 
     asked = await terminal.run("users", "verify-address", "verify-by-cli@example.com")
     assert (asked.code, "on its way" in asked.said) == (0, True), asked.said
     assert (await terminal.run("users", "verify-address", "no-one-at-all@example.com")).code == 5
+
+
+async def test_a_person_signs_in_with_a_second_factor_and_keeps_a_key(stack: Stack, tmp_path: Path, terminal: Terminal) -> None:
+    stranger = Terminal({}, tmp_path)
+    password = ("password:", ADMIN_PASSWORD)
+    unfinished = await stranger.run("second-factor", "setup", ADMIN_EMAIL, "--url", stack.url, answers=[password, ("code of the app", "12")])
+    assert (unfinished.code, "SECOND_FACTOR_WRONG" in unfinished.said) == (4, True), unfinished.said
+    async with Client(stack.url, "") as http:
+        own = (await http.call("POST", "/v1/auth/login", {"email": ADMIN_EMAIL, "password": ADMIN_PASSWORD}))["access_token"]
+    async with Client(stack.url, own) as http:
+        app = App((await http.call("POST", "/v1/auth/begin-second-factor", {"current_password": ADMIN_PASSWORD}))["secret"])
+        await http.call("POST", "/v1/auth/confirm-second-factor", {"code": app.code()})
+    kept = await stranger.run("login", "--url", stack.url, "--email", ADMIN_EMAIL, answers=[password, ("authenticator app", app.code())])
+    assert kept.code == 0, kept.said
+    assert (await stranger.run("users", "list")).code == 0
+    me = json.loads((await stranger.run("whoami", "--json")).said)
+    assert (me["kind"], "users:admin" in me["scopes"], "expire_time" in me) == ("api_key", True, True)
+    shown = json.loads((await stranger.run("second-factor", "status", ADMIN_EMAIL, "--json")).said)
+    assert (shown["enabled"], shown["recovery_codes_left"]) == (True, 10)
+    assert (await stranger.run("second-factor", "remove", ADMIN_EMAIL)).code == 0
+    again = await stranger.run("login", "--url", stack.url, "--email", ADMIN_EMAIL, "--days", "1", answers=[password])
+    assert again.code == 0, again.said

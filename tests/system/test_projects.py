@@ -33,6 +33,7 @@ from clarion.user.v1 import (
     policy_service_pb2,
     preference_page_service_pb2,
     project_service_pb2,
+    second_factor_service_pb2,
     sign_in_service_pb2,
     user_service_pb2,
 )
@@ -51,7 +52,7 @@ _FILES = (
     user_service_pb2, template_service_pb2, notification_service_pb2, dead_letter_service_pb2, saga_service_pb2, auth_service_pb2,
     breaker_service_pb2, partial_service_pb2, project_service_pb2, change_service_pb2, policy_service_pb2, webhook_service_pb2,
     preference_page_service_pb2, personal_data_service_pb2, sign_in_service_pb2, activity_service_pb2, audit_service_pb2,
-    account_service_pb2, scheduled_publication_service_pb2, canary_service_pb2,
+    account_service_pb2, scheduled_publication_service_pb2, canary_service_pb2, second_factor_service_pb2,
 )  # fmt: skip
 METHODS = [
     method
@@ -117,7 +118,7 @@ _OWN: dict[str, dict[str, Any]] = {
     "DeleteWebhookEndpoint": {},
 }
 _STREAM_S = 2.0
-_PEOPLE_ONLY = {"ChangePassword", "ChangeEmail"}
+_PEOPLE_ONLY = {"ChangePassword", "ChangeEmail", "BeginSecondFactor", "ConfirmSecondFactor", "CreateRecoveryCodes"}
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from user_svc.auth.errors import (
     ScopeNotHeld,
     WrongPassword,
 )
-from user_svc.auth.models import REFRESH_GRACE, Scope
+from user_svc.auth.models import REFRESH_GRACE, Login, Scope
 from user_svc.auth.passwords import PasswordHasher, TooManyLogins
 from user_svc.auth.signing import SEALED_FOR, SigningKeys
 from user_svc.auth.successors import Successors
@@ -66,6 +66,16 @@ async def _no_log(event: NewEvent) -> None:
     """What is kept is a fact of tests/user_svc/test_audit.py."""
 
 
+class _NoSecondStep:
+    """Second factors are facts of tests/user_svc/test_second_factor.py."""
+
+    async def has(self, user_id: str) -> bool:
+        return False
+
+    async def check(self, login: Login, code: str) -> None:
+        return
+
+
 @pytest.fixture
 def sessions(memory_stores: Stores, passwords: PasswordHasher, signing_keys: SigningKeys, real_clock: Clock) -> Sessions:
     """The rules over memory."""
@@ -78,6 +88,7 @@ def sessions(memory_stores: Stores, passwords: PasswordHasher, signing_keys: Sig
         successors=Successors(SECRET),
         audit=_no_log,
         now=real_clock,
+        second_step=_NoSecondStep(),
     )
 
 

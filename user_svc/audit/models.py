@@ -25,6 +25,10 @@ class AuditKind(StrEnum):
     PASSWORD_RESET_REQUESTED = "password_reset_requested"  # noqa: S105  the name of an event
     PASSWORD_RESET = "password_reset"  # noqa: S105  the name of an event
     EMAIL_VERIFIED = "email_verified"
+    SECOND_FACTOR_ADDED = "second_factor_added"
+    SECOND_FACTOR_REMOVED = "second_factor_removed"
+    RECOVERY_CODE_USED = "recovery_code_used"
+    RECOVERY_CODES_CREATED = "recovery_codes_created"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ _KINDS = {CallerKind.USER: session_pb2.CALLER_KIND_USER, CallerKind.API_KEY: ses
 
 
 def login_to_proto(tokens: Tokens) -> auth_service_pb2.LoginResponse:
-    return auth_service_pb2.LoginResponse(**token_fields(tokens))
+    return auth_service_pb2.LoginResponse(**token_fields(tokens), second_factor_missing=tokens.second_factor_missing)
 
 
 def refresh_to_proto(tokens: Tokens) -> auth_service_pb2.RefreshResponse:

@@ -115,6 +115,7 @@ class Tokens:
     refresh_token: str
     expires_in_s: int
     user_id: str
+    second_factor_missing: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,8 @@ class AuthServicer(AuthServiceServicer):
         self._signing_keys = signing_keys
 
     async def Login(self, request: rpc.LoginRequest, context: object) -> rpc.LoginResponse:
-        return login_to_proto(await self._sessions.log_in(request.project or FIRST_PROJECT, request.email, request.password))
+        project = request.project or FIRST_PROJECT
+        return login_to_proto(await self._sessions.log_in(project, request.email, request.password, request.code))
 
     async def Refresh(self, request: rpc.RefreshRequest, context: object) -> rpc.RefreshResponse:
         return refresh_to_proto(await self._sessions.refresh(request.refresh_token))

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from mesh import ids
 from mesh.context import Caller
+from mesh.errors import Unauthenticated
 from mesh.rpc.identity import AUDIENCE, ISSUER
 from naming.email_address import email_key
 from user_svc.audit.models import AuditKind, KeepEvent, NewEvent, person
@@ -19,6 +20,7 @@ from user_svc.auth.passwords import PasswordHasher
 from user_svc.auth.signing import SigningKeys
 from user_svc.auth.successors import Successors
 from user_svc.users.errors import EmailTaken
+from user_svc.users.models import Role
 
 log = logging.getLogger(__name__)
 
@@ -58,8 +60,18 @@ class SessionStore(Protocol):
 ReplaceEmail = Callable[[str, str, str], Awaitable[None]]
 
 
+class SecondStep(Protocol):
+    """What a sign-in by password asks for beside it."""
+
+    async def has(self, user_id: str) -> bool:
+        """Whether the person has a second factor."""
+
+    async def check(self, login: Login, code: str) -> None:
+        """Raises Unauthenticated where the code is missing or wrong, or ResourceExhausted."""
+
+
 class Sessions:
-    """Exchanges credentials for tokens, and changes them."""
+    """Exchanges credentials for tokens, and changes them. With `administrators_need_it` those without a second factor get no scopes."""
 
     def __init__(
         self,
@@ -71,8 +83,12 @@ class Sessions:
         successors: Successors,
         audit: KeepEvent,
         now: Callable[[], datetime],
+        second_step: SecondStep,
+        administrators_need_it: bool = False,
     ) -> None:
         self._store = store
+        self._second_step = second_step
+        self._administrators_need_it = administrators_need_it
         self._replace_email = replace_email
         self._passwords = passwords
         self._successors = successors
@@ -80,8 +96,8 @@ class Sessions:
         self._signing_keys = signing_keys
         self._now = now
 
-    async def log_in(self, project: str, email: str, password: str) -> Tokens:
-        """Raises LoginFailed, after the same time whatever was wrong."""
+    async def log_in(self, project: str, email: str, password: str, code: str = "") -> Tokens:
+        """Raises LoginFailed, after the same time whatever was wrong; then what the second step raises."""
         key = email_key(email)
         login = await self._store.find_login(project, key) if key else None
         password_hash = await self._fitting_hash(login, password)
@@ -90,6 +106,7 @@ class Sessions:
             subject = person(None if login is None else login.user_id)
             await self._audit(NewEvent(project, AuditKind.SIGN_IN_FAILED, subject, details={"by": BY_PASSWORD}))
             raise LoginFailed
+        await self._take_second_step(login, code)
         if self._passwords.needs_rehash(password_hash):
             new = await self._passwords.hash(password)
             await self._store.replace_password_hash(login.user_id, old=password_hash, new=new)
@@ -97,6 +114,15 @@ class Sessions:
         if not await self._store.add_refresh_token(token):
             raise LoginFailed
         return await self._tokens(SessionOwner(login.user_id, login.project, login.role, token.family), secret)
+
+    async def _take_second_step(self, login: Login, code: str) -> None:
+        try:
+            await self._second_step.check(login, code)
+        except Unauthenticated as error:
+            if code:
+                details = {"by": BY_PASSWORD, "why": error.reason}
+                await self._audit(NewEvent(login.project, AuditKind.SIGN_IN_FAILED, person(login.user_id), details=details))
+            raise
 
     async def open_session(self, user_id: str, scopes: Collection[str], life: timedelta, by: str) -> Tokens:
         """A session for whom an issuer has named: it may do this much, and ends after `life`. Raises LoginFailed for who is gone."""
@@ -127,6 +153,10 @@ class Sessions:
         except EmailTaken:
             raise AddressRefused from None
         await self._audit(NewEvent(login.project, AuditKind.EMAIL_CHANGED, person(login.user_id)))
+
+    async def prove(self, caller: Caller, password: str) -> Login:
+        """Who a caller is. Raises PersonNeeded, WrongPassword or TooManyLogins."""
+        return (await self._proven(caller, password))[0]
 
     async def _proven(self, caller: Caller, password: str) -> tuple[Login, str]:
         """The caller's login and password hash, once the password fits."""
@@ -167,6 +197,8 @@ class Sessions:
     async def _tokens(self, owner: SessionOwner, refresh_token: str) -> Tokens:
         issued_at = int(self._now().timestamp())
         life_s = int(ACCESS_TOKEN_LIFE.total_seconds())
+        missing = await self._lacks_second_factor(owner)
+        scopes = frozenset() if missing else SCOPES_OF_ROLE[owner.role] if owner.scopes is None else owner.scopes
         claims = {
             "iss": ISSUER,
             "aud": AUDIENCE,
@@ -176,11 +208,16 @@ class Sessions:
             "jti": ids.new_id(),
             # The session of OpenID Connect Back-Channel Logout 1.0: what a log-out ends.
             "sid": owner.session_id,
-            "scope": " ".join(sorted(SCOPES_OF_ROLE[owner.role] if owner.scopes is None else owner.scopes)),
+            "scope": " ".join(sorted(scopes)),
             "role": owner.role.value,
             "project": owner.project,
         }
-        return Tokens(await self._signing_keys.sign(claims), refresh_token, life_s, owner.user_id)
+        return Tokens(await self._signing_keys.sign(claims), refresh_token, life_s, owner.user_id, missing)
+
+    async def _lacks_second_factor(self, owner: SessionOwner) -> bool:
+        """Of a session that began at an issuer, that one has seen to it."""
+        asked = self._administrators_need_it and owner.role is Role.ADMINISTRATOR and owner.scopes is None
+        return asked and not await self._second_step.has(owner.user_id)
 
 
 def _new_refresh_token() -> str:

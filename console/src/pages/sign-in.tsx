@@ -14,6 +14,7 @@ export function SignIn() {
   const busy = useSignal(false);
   const error = useSignal<string>("");
   const offered = useSignal<readonly Issuer[]>([]);
+  const needsCode = useSignal(false);
   const comingBack = path.value === COME_BACK && query.value.size > 0;
 
   const attempt = async (what: () => Promise<void>, say: (problem: ApiError) => string) => {
@@ -22,7 +23,9 @@ export function SignIn() {
     try {
       await what();
     } catch (problem) {
-      error.value = say(asApiError(problem));
+      const refused = asApiError(problem);
+      if (refused.reason === "SECOND_FACTOR_REQUIRED") needsCode.value = true;
+      else error.value = say(refused);
     } finally {
       busy.value = false;
     }
@@ -40,7 +43,7 @@ export function SignIn() {
   const submit = async (form: HTMLFormElement) => {
     const field = (name: string) => String(new FormData(form).get(name) ?? "").trim();
     const enter = () =>
-      byKey.value ? signInByKey(field("key")) : signIn(field("email"), String(new FormData(form).get("password") ?? ""), field("project"));
+      byKey.value ? signInByKey(field("key")) : signIn(field("email"), String(new FormData(form).get("password") ?? ""), field("project"), field("code"));
     await attempt(enter, (problem) => wordsFor(problem, byKey.value));
   };
   const goTo = (issuer: string) => {
@@ -86,6 +89,13 @@ export function SignIn() {
               <input name="project" autoComplete="organization" spellcheck={false} placeholder="default" />
               <small>{say.projectHint}</small>
             </label>
+            {needsCode.value && (
+              <label>
+                {say.code}
+                <input name="code" required autoComplete="one-time-code" spellcheck={false} ref={focus} />
+                <small>{say.codeHint}</small>
+              </label>
+            )}
           </>
         )}
         {!byKey.value && <Link to="/forgot-password">{say.forgot}</Link>}
@@ -105,6 +115,10 @@ export function SignIn() {
       </form>
     </main>
   );
+}
+
+function focus(field: HTMLInputElement | null): void {
+  field?.focus();
 }
 
 function wordsFor(error: ApiError, byKey: boolean): string {

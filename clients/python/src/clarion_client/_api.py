@@ -267,6 +267,19 @@ UPDATE_BRAND = Call(
 CREATE_PROJECT = Call("/clarion.user.v1.ProjectService/CreateProject", "POST", "/v1/projects", body="project", answer="project")
 GET_PROJECT = Call("/clarion.user.v1.ProjectService/GetProject", "GET", "/v1/projects/{id}", answer="project", idempotent=True)
 LIST_PROJECTS = Call("/clarion.user.v1.ProjectService/ListProjects", "GET", "/v1/projects", idempotent=True)
+BEGIN_SECOND_FACTOR = Call("/clarion.user.v1.SecondFactorService/BeginSecondFactor", "POST", "/v1/auth/begin-second-factor", body="*")
+CONFIRM_SECOND_FACTOR = Call("/clarion.user.v1.SecondFactorService/ConfirmSecondFactor", "POST", "/v1/auth/confirm-second-factor", body="*")
+CREATE_RECOVERY_CODES = Call("/clarion.user.v1.SecondFactorService/CreateRecoveryCodes", "POST", "/v1/auth/create-recovery-codes", body="*")
+GET_SECOND_FACTOR = Call(
+    "/clarion.user.v1.SecondFactorService/GetSecondFactor",
+    "GET",
+    "/v1/users/{user_id}/second-factor",
+    answer="second_factor",
+    idempotent=True,
+)
+REMOVE_SECOND_FACTOR = Call(
+    "/clarion.user.v1.SecondFactorService/RemoveSecondFactor", "POST", "/v1/users/{user_id}:removeSecondFactor", body="*"
+)
 LIST_ISSUERS = Call("/clarion.user.v1.SignInService/ListIssuers", "GET", "/v1/auth/issuers", idempotent=True, unkeyed=True)
 BEGIN_SIGN_IN = Call("/clarion.user.v1.SignInService/BeginSignIn", "POST", "/v1/auth/begin-sign-in", body="*", unkeyed=True)
 COMPLETE_SIGN_IN = Call("/clarion.user.v1.SignInService/CompleteSignIn", "POST", "/v1/auth/complete-sign-in", body="*", unkeyed=True)

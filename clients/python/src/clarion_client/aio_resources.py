@@ -16,6 +16,7 @@ from clarion_client.models import (
     AuditEventKind,
     BatchSendNotificationsResponse,
     BatchUpsertUsersResponse,
+    BeginSecondFactorResponse,
     BeginSignInResponse,
     Brand,
     Breaker,
@@ -28,9 +29,11 @@ from clarion_client.models import (
     ChangePasswordResponse,
     Channel,
     CompleteSignInResponse,
+    ConfirmSecondFactorResponse,
     Content,
     CreateApiKeyResponse,
     CreatePreferenceLinkResponse,
+    CreateRecoveryCodesResponse,
     CreateWebhookEndpointResponse,
     DeadLetter,
     DeadLetterCause,
@@ -77,6 +80,7 @@ from clarion_client.models import (
     SagaState,
     ScheduledPublication,
     ScheduledPublicationState,
+    SecondFactor,
     SendNotificationRequest,
     SendNotificationResponse,
     Suppression,
@@ -1220,15 +1224,22 @@ class AsyncAudit(AsyncResource):
 class AsyncAuth(AsyncResource):
     """Proves who is calling: people by password and token, programs by API key."""
 
-    async def login(self, *, email: str, password: str, project: str | None = None, timeout_s: float | None = None) -> LoginResponse:
+    async def login(
+        self, *, email: str, password: str, project: str | None = None, code: str | None = None, timeout_s: float | None = None
+    ) -> LoginResponse:
         """Exchanges an address and a password for tokens. UNAUTHENTICATED, without telling which of the two was wrong.
 
         email: The person's address.
         password: The person's password.
         project: The project that the person belongs to; the first one when empty.
+        code: For an account with a second factor: a code of the app, or a recovery code. SECOND_FACTOR_REQUIRED says that it is
+            missing.
         """
         return await self._unary(
-            api.LOGIN, v.body_of(email=email, password=password, project=project), lambda answer: v.decode(LoginResponse, answer), timeout_s
+            api.LOGIN,
+            v.body_of(email=email, password=password, project=project, code=code),
+            lambda answer: v.decode(LoginResponse, answer),
+            timeout_s,
         )
 
     async def refresh(self, *, refresh_token: str, timeout_s: float | None = None) -> RefreshResponse:
@@ -1493,6 +1504,76 @@ class AsyncProjects(AsyncResource):
         page_size: Most entries of a page, 1 to 200. 0 means 50.
         """
         return self._pages(api.LIST_PROJECTS, v.body_of(page_size=page_size), "projects", v.message(lambda: Project), timeout_s)
+
+
+class AsyncSecondFactors(AsyncResource):
+    """Asks people who sign in by password for a code of their own device, too (TOTP, RFC 6238)."""
+
+    async def begin_second_factor(
+        self, *, current_password: str, timeout_s: float | None = None, idempotency_key: str | None = None
+    ) -> BeginSecondFactorResponse:
+        """Makes a secret for an authenticator app. Nothing is asked for at the sign-in until ConfirmSecondFactor. Only a person's own
+        token is taken.
+
+        current_password: The caller's password.
+        """
+        return await self._unary(
+            api.BEGIN_SECOND_FACTOR,
+            v.body_of(current_password=current_password),
+            lambda answer: v.decode(BeginSecondFactorResponse, answer),
+            timeout_s,
+            idempotency_key,
+        )
+
+    async def confirm_second_factor(
+        self, *, code: str, timeout_s: float | None = None, idempotency_key: str | None = None
+    ) -> ConfirmSecondFactorResponse:
+        """Takes a code of the app: from then on each sign-in by password needs one. It shows the recovery codes, this once, and ends
+        the person's other sessions. Only a person's own token is taken.
+
+        code: A code of the app: 6 digits.
+        """
+        return await self._unary(
+            api.CONFIRM_SECOND_FACTOR,
+            v.body_of(code=code),
+            lambda answer: v.decode(ConfirmSecondFactorResponse, answer),
+            timeout_s,
+            idempotency_key,
+        )
+
+    async def get_second_factor(self, user_id: str, *, timeout_s: float | None = None) -> SecondFactor:
+        """Reads whether a person has a second factor.
+
+        user_id: The person: Clarion's id or your own (`external_id`).
+        """
+        return await self._unary(
+            api.GET_SECOND_FACTOR, v.body_of(user_id=user_id), lambda answer: v.decode(SecondFactor, answer), timeout_s
+        )
+
+    async def remove_second_factor(
+        self, user_id: str, *, code: str | None = None, timeout_s: float | None = None, idempotency_key: str | None = None
+    ) -> None:
+        """Takes a person's second factor and recovery codes away: their own with a code, and for who has lost it with `users:admin`.
+
+        user_id: The person: Clarion's id or your own (`external_id`).
+        code: A code of the app, or a recovery code; needed for one's own.
+        """
+        await self._unary(api.REMOVE_SECOND_FACTOR, v.body_of(user_id=user_id, code=code), lambda answer: None, timeout_s, idempotency_key)
+
+    async def create_recovery_codes(
+        self, *, code: str, timeout_s: float | None = None, idempotency_key: str | None = None
+    ) -> CreateRecoveryCodesResponse:
+        """Replaces the recovery codes, and shows the new ones this once. Only a person's own token is taken.
+
+        code: A code of the app: 6 digits.
+        """
+        return await self._unary(
+            api.CREATE_RECOVERY_CODES,
+            v.body_of(code=code),
+            lambda answer: v.decode(CreateRecoveryCodesResponse, answer),
+            timeout_s,
+            idempotency_key,
+        )
 
 
 class AsyncSignIns(AsyncResource):

@@ -47,6 +47,14 @@ class AuditEventKind(str, enum.Enum):
     """A new password was set with what a mail held; all sessions of the person have ended."""
     EMAIL_VERIFIED = "email_verified"
     """A person has proved that their address is theirs."""
+    SECOND_FACTOR_ADDED = "second_factor_added"
+    """A person has a second factor; their other sessions have ended."""
+    SECOND_FACTOR_REMOVED = "second_factor_removed"
+    """A person has none any more: they or an administrator have removed it."""
+    RECOVERY_CODE_USED = "recovery_code_used"
+    """A recovery code stood in for a code of the app. `details.left` is how many there are."""
+    RECOVERY_CODES_CREATED = "recovery_codes_created"
+    """A person has new recovery codes in place of all before."""
 
     def __str__(self) -> str:
         return str(self.value)
@@ -576,6 +584,16 @@ class BatchUpsertUsersResponse:
 
 
 @dataclass(frozen=True)
+class BeginSecondFactorResponse:
+    """Answers BeginSecondFactor."""
+
+    secret: str = stored(default="", metadata={"read": v.same})
+    """The secret in base32, to be typed in."""
+    otpauth_uri: str = stored(default="", metadata={"read": v.same})
+    """The same as an address that authenticator apps open, or read as a QR code."""
+
+
+@dataclass(frozen=True)
 class BeginSignInResponse:
     """Answers BeginSignIn."""
 
@@ -809,6 +827,14 @@ class CompleteSignInResponse:
 
 
 @dataclass(frozen=True)
+class ConfirmSecondFactorResponse:
+    """Answers ConfirmSecondFactor."""
+
+    recovery_codes: tuple[str, ...] = stored(default=(), metadata={"read": v.many(v.same)})
+    """Each stands in for a code of the app, once."""
+
+
+@dataclass(frozen=True)
 class Content:
     """The text of one version in one locale: Jinja2 source when it is stored, the finished text when it is rendered. docs/templates.md
     says which part of Jinja2 is available. A finished part has at most 256 KiB, a finished push 4096 bytes.
@@ -862,6 +888,14 @@ class CreatePreferenceLinkResponse:
 
     path: str = stored(default="", metadata={"read": v.same})
     """Path of the page, such as "/preferences/Zm9v": put the public address of the gateways before it."""
+
+
+@dataclass(frozen=True)
+class CreateRecoveryCodesResponse:
+    """Answers CreateRecoveryCodes."""
+
+    recovery_codes: tuple[str, ...] = stored(default=(), metadata={"read": v.many(v.same)})
+    """Each stands in for a code of the app, once. Those before are worth nothing any more."""
 
 
 @dataclass(frozen=True)
@@ -1390,6 +1424,8 @@ class LoginResponse:
     """Opaque token for Refresh."""
     user_id: str = stored(default="", metadata={"read": v.same})
     """The person."""
+    second_factor_missing: bool = stored(default=False, metadata={"read": v.same})
+    """True for an administrator who has to set a second factor up first: until then the token has no scopes."""
 
 
 @dataclass(frozen=True)
@@ -1658,6 +1694,11 @@ class RefreshResponse:
 
 
 @dataclass(frozen=True)
+class RemoveSecondFactorResponse:
+    """Answers RemoveSecondFactor; it is empty."""
+
+
+@dataclass(frozen=True)
 class ReplayWebhookDeliveriesResponse:
     """Answers ReplayWebhookDeliveries."""
 
@@ -1762,6 +1803,18 @@ class ScheduledPublication:
     """Why it could not be carried out, such as "PUBLISHED_MEANWHILE"; empty otherwise."""
     description: str = stored(default="", metadata={"read": v.same})
     """The same in words, with the way out."""
+
+
+@dataclass(frozen=True)
+class SecondFactor:
+    """What is known of a person's second factor. Its secret is never shown again."""
+
+    enabled: bool = stored(default=False, metadata={"read": v.same})
+    """Whether a sign-in by password needs a code."""
+    confirm_time: datetime | None = stored(default=None, metadata={"read": v.time})
+    """Since when; unset where there is none."""
+    recovery_codes_left: int = stored(default=0, metadata={"read": v.integer})
+    """How many recovery codes are left."""
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,14 @@ class _AuditEventKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AuditE
     """A new password was set with what a mail held; all sessions of the person have ended."""
     AUDIT_EVENT_KIND_EMAIL_VERIFIED: _AuditEventKind.ValueType  # 15
     """A person has proved that their address is theirs."""
+    AUDIT_EVENT_KIND_SECOND_FACTOR_ADDED: _AuditEventKind.ValueType  # 16
+    """A person has a second factor; their other sessions have ended."""
+    AUDIT_EVENT_KIND_SECOND_FACTOR_REMOVED: _AuditEventKind.ValueType  # 17
+    """A person has none any more: they or an administrator have removed it."""
+    AUDIT_EVENT_KIND_RECOVERY_CODE_USED: _AuditEventKind.ValueType  # 18
+    """A recovery code stood in for a code of the app. `details.left` is how many there are."""
+    AUDIT_EVENT_KIND_RECOVERY_CODES_CREATED: _AuditEventKind.ValueType  # 19
+    """A person has new recovery codes in place of all before."""
 
 class AuditEventKind(_AuditEventKind, metaclass=_AuditEventKindEnumTypeWrapper):
     """AuditEventKind says what happened."""
@@ -94,6 +102,14 @@ AUDIT_EVENT_KIND_PASSWORD_RESET: AuditEventKind.ValueType  # 14
 """A new password was set with what a mail held; all sessions of the person have ended."""
 AUDIT_EVENT_KIND_EMAIL_VERIFIED: AuditEventKind.ValueType  # 15
 """A person has proved that their address is theirs."""
+AUDIT_EVENT_KIND_SECOND_FACTOR_ADDED: AuditEventKind.ValueType  # 16
+"""A person has a second factor; their other sessions have ended."""
+AUDIT_EVENT_KIND_SECOND_FACTOR_REMOVED: AuditEventKind.ValueType  # 17
+"""A person has none any more: they or an administrator have removed it."""
+AUDIT_EVENT_KIND_RECOVERY_CODE_USED: AuditEventKind.ValueType  # 18
+"""A recovery code stood in for a code of the app. `details.left` is how many there are."""
+AUDIT_EVENT_KIND_RECOVERY_CODES_CREATED: AuditEventKind.ValueType  # 19
+"""A person has new recovery codes in place of all before."""
 Global___AuditEventKind: _TypeAlias = AuditEventKind  # noqa: Y015
 
 @_typing.final

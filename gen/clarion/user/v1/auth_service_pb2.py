@@ -28,7 +28,7 @@ from clarion.user.v1 import session_pb2 as clarion_dot_user_dot_v1_dot_session__
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"clarion/user/v1/auth_service.proto\x12\x0f\x63larion.user.v1\x1a clarion/options/v1/options.proto\x1a\x1d\x63larion/user/v1/api_key.proto\x1a\x1d\x63larion/user/v1/session.proto\x1a\x1cgoogle/api/annotations.proto\"f\n\x0cLoginRequest\x12\x1c\n\x05\x65mail\x18\x01 \x01(\tB\r\xb0\xbb\x18\x01\xba\xbb\x18\x05\x08\x01\x10\xfe\x01\x12\x1f\n\x08password\x18\x02 \x01(\tB\r\xb0\xbb\x18\x01\xba\xbb\x18\x05\x08\x01\x10\x80\x02\x12\x17\n\x07project\x18\x03 \x01(\tB\x06\xba\xbb\x18\x02\x10(\"\x81\x01\n\rLoginResponse\x12\x1a\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\tB\x04\xb0\xbb\x18\x01\x12\x12\n\ntoken_type\x18\x02 \x01(\t\x12\x12\n\nexpires_in\x18\x03 \x01(\x05\x12\x1b\n\rrefresh_token\x18\x04 \x01(\tB\x04\xb0\xbb\x18\x01\x12\x0f\n\x07user_id\x18\x05 \x01(\t\"6\n\x0eRefreshRequest\x12$\n\rrefresh_token\x18\x01 \x01(\tB\r\xb0\xbb\x18\x01\xba\xbb\x18\x05\x08\x01\x10\x80\x02\"\x83\x01\n\x0fRefreshResponse\x12\x1a\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\tB\x04\xb0\xbb\x18\x01\x12\x12\n\ntoken_type\x18\x02 \x01(\t\x12\x12\n\nexpires_in\x18\x03 \x01(\x05\x12\x1b\n\rrefresh_token\x18\x04 \x01(\tB\x04\xb0\xbb\x18\x01\x12\x0f\n\x07user_id\x18\x05 \x01(\t\"5\n\rLogoutRequest\x12$\n\rrefresh_token\x18\x01 \x01(\tB\r\xb0\xbb\x18\x01\xba\xbb\x18\x05\x08\x01\x10\x80\x02\"\x10\n\x0eLogoutResponse\"e\n\x15\x43hangePasswordRequest\x12\'\n\x10\x63urrent_password\x18\x01 \x01(\tB\r\xb0\xbb\x18\x01\xba\xbb\x18\x05\x08\x01\x10\x80\x02\x12#\n\x0cnew_password\x18\x02 \x01(\tB\r\xb0\xbb\x18\x01\xba\xbb\x18\x05\x08\x01\x10\x80\x02\"\x8a\x01\n\x16\x43hangePasswordResponse\x12\x1a\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\tB\x04\xb0\xbb\x18\x01\x12\x12\n\ntoken_type\x18\x02 \x01(\t\x12\x12\n\nexpires_in\x18\x03 \x01(\x05\x12\x1b\n\rrefresh_token\x18\x04 \x01(\tB\x04\xb0\xbb\x18\x01\x12\x0f\n\x07user_id\x18\x05 \x01(\t\"_\n\x12\x43hangeEmailRequest\x12\'\n\x10\x63urrent_password\x18\x01 \x01(\tB\r\xb0\xbb\x18\x01\xba\xbb\x18\x05\x08\x01\x10\x80\x02\x12 \n\tnew_email\x18\x02 \x01(\tB\r\xb0\xbb\x18\x01\xba\xbb\x18\x05\x08\x01\x10\xfe\x01\"\x15\n\x13\x43hangeEmailResponse\"\x10\n\x0eGetJwksRequest\"5\n\x0fGetJwksResponse\x12\"\n\x04keys\x18\x01 \x03(\x0b\x32\x14.clarion.user.v1.Jwk\"Q\n\x03Jwk\x12\x0b\n\x03kty\x18\x01 \x01(\t\x12\x0b\n\x03\x63rv\x18\x02 \x01(\t\x12\x0b\n\x03kid\x18\x03 \x01(\t\x12\x0b\n\x03use\x18\x04 \x01(\t\x12\x0b\n\x03\x61lg\x18\x05 \x01(\t\x12\t\n\x01x\x18\x06 \x01(\t2\xf3\r\n\x0b\x41uthService\x12j\n\x05Login\x12\x1d.clarion.user.v1.LoginRequest\x1a\x1e.clarion.user.v1.LoginResponse\"\"\xaa\xbb\x18\x05\x08\x01 \x90N\x82\xd3\xe4\x93\x02\x13\"\x0e/v1/auth/login:\x01*\x12r\n\x07Refresh\x12\x1f.clarion.user.v1.RefreshRequest\x1a .clarion.user.v1.RefreshResponse\"$\xaa\xbb\x18\x05\x08\x01 \x88\'\x82\xd3\xe4\x93\x02\x15\"\x10/v1/auth/refresh:\x01*\x12q\n\x06Logout\x12\x1e.clarion.user.v1.LogoutRequest\x1a\x1f.clarion.user.v1.LogoutResponse\"&\x90\x02\x02\xaa\xbb\x18\x05\x08\x01 \x88\'\x82\xd3\xe4\x93\x02\x14\"\x0f/v1/auth/logout:\x01*\x12\x9e\x01\n\x0e\x43hangePassword\x12&.clarion.user.v1.ChangePasswordRequest\x1a\'.clarion.user.v1.ChangePasswordResponse\";\xaa\xbb\x18\x14\x08\x02\x12\x0busers:admin\x18\x01 \x90N\x82\xd3\xe4\x93\x02\x1d\"\x18/v1/auth/change-password:\x01*\x12\x92\x01\n\x0b\x43hangeEmail\x12#.clarion.user.v1.ChangeEmailRequest\x1a$.clarion.user.v1.ChangeEmailResponse\"8\xaa\xbb\x18\x14\x08\x02\x12\x0busers:admin\x18\x01 \x90N\x82\xd3\xe4\x93\x02\x1a\"\x15/v1/auth/change-email:\x01*\x12\x66\n\x05GetMe\x12\x1d.clarion.user.v1.GetMeRequest\x1a\x1e.clarion.user.v1.GetMeResponse\"\x1e\x90\x02\x01\xaa\xbb\x18\x05\x08\x04 \xd0\x0f\x82\xd3\xe4\x93\x02\x0c\x12\x06/v1/meb\x02me\x12\x9c\x01\n\x0cListSessions\x12$.clarion.user.v1.ListSessionsRequest\x1a%.clarion.user.v1.ListSessionsResponse\"?\x90\x02\x01\xaa\xbb\x18\x14\x08\x02\x12\x0busers:admin\x18\x01 \xd0\x0f\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/users/{user_id}/sessions\x12\xa4\x01\n\rDeleteSession\x12%.clarion.user.v1.DeleteSessionRequest\x1a&.clarion.user.v1.DeleteSessionResponse\"D\x90\x02\x02\xaa\xbb\x18\x14\x08\x02\x12\x0busers:admin\x18\x01 \x88\'\x82\xd3\xe4\x93\x02#*!/v1/users/{user_id}/sessions/{id}\x12x\n\x07GetJwks\x12\x1f.clarion.user.v1.GetJwksRequest\x1a .clarion.user.v1.GetJwksResponse\"*\x90\x02\x01\xaa\xbb\x18\x05\x08\x01 \xd0\x0f\x82\xd3\xe4\x93\x02\x18\x12\x16/.well-known/jwks.json\x12\x8f\x01\n\x0c\x43reateApiKey\x12$.clarion.user.v1.CreateApiKeyRequest\x1a%.clarion.user.v1.CreateApiKeyResponse\"2\xaa\xbb\x18\x17\x08\x02\x12\rapikeys:write \x88\'(\xc9\x01\x82\xd3\xe4\x93\x02\x11\"\x0c/v1/api-keys:\x01*\x12\x89\x01\n\x0bListApiKeys\x12#.clarion.user.v1.ListApiKeysRequest\x1a$.clarion.user.v1.ListApiKeysResponse\"/\x90\x02\x01\xaa\xbb\x18\x14\x08\x02\x12\rapikeys:write \x88\'\x82\xd3\xe4\x93\x02\x0e\x12\x0c/v1/api-keys\x12\x91\x01\n\x0c\x44\x65leteApiKey\x12$.clarion.user.v1.DeleteApiKeyRequest\x1a%.clarion.user.v1.DeleteApiKeyResponse\"4\x90\x02\x02\xaa\xbb\x18\x14\x08\x02\x12\rapikeys:write \x88\'\x82\xd3\xe4\x93\x02\x13*\x11/v1/api-keys/{id}\x12\x80\x01\n\x0cLookUpApiKey\x12$.clarion.user.v1.LookUpApiKeyRequest\x1a%.clarion.user.v1.LookUpApiKeyResponse\"#\x90\x02\x01\xaa\xbb\x18\x1c\x08\x03 \xd0\x0f\x32\x07gateway2\x0ctemplate_svcb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"clarion/user/v1/auth_service.proto\x12\x0f\x63larion.user.v1\x1a clarion/options/v1/options.proto\x1a\x1d\x63larion/user/v1/api_key.proto\x1a\x1d\x63larion/user/v1/session.proto\x1a\x1cgoogle/api/annotations.proto\"\x80\x01\n\x0cLoginRequest\x12\x1c\n\x05\x65mail\x18\x01 \x01(\tB\r\xb0\xbb\x18\x01\xba\xbb\x18\x05\x08\x01\x10\xfe\x01\x12\x1f\n\x08password\x18\x02 \x01(\tB\r\xb0\xbb\x18\x01\xba\xbb\x18\x05\x08\x01\x10\x80\x02\x12\x17\n\x07project\x18\x03 \x01(\tB\x06\xba\xbb\x18\x02\x10(\x12\x18\n\x04\x63ode\x18\x04 \x01(\tB\n\xb0\xbb\x18\x01\xba\xbb\x18\x02\x10(\"\xa0\x01\n\rLoginResponse\x12\x1a\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\tB\x04\xb0\xbb\x18\x01\x12\x12\n\ntoken_type\x18\x02 \x01(\t\x12\x12\n\nexpires_in\x18\x03 \x01(\x05\x12\x1b\n\rrefresh_token\x18\x04 \x01(\tB\x04\xb0\xbb\x18\x01\x12\x0f\n\x07user_id\x18\x05 \x01(\t\x12\x1d\n\x15second_factor_missing\x18\x06 \x01(\x08\"6\n\x0eRefreshRequest\x12$\n\rrefresh_token\x18\x01 \x01(\tB\r\xb0\xbb\x18\x01\xba\xbb\x18\x05\x08\x01\x10\x80\x02\"\x83\x01\n\x0fRefreshResponse\x12\x1a\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\tB\x04\xb0\xbb\x18\x01\x12\x12\n\ntoken_type\x18\x02 \x01(\t\x12\x12\n\nexpires_in\x18\x03 \x01(\x05\x12\x1b\n\rrefresh_token\x18\x04 \x01(\tB\x04\xb0\xbb\x18\x01\x12\x0f\n\x07user_id\x18\x05 \x01(\t\"5\n\rLogoutRequest\x12$\n\rrefresh_token\x18\x01 \x01(\tB\r\xb0\xbb\x18\x01\xba\xbb\x18\x05\x08\x01\x10\x80\x02\"\x10\n\x0eLogoutResponse\"e\n\x15\x43hangePasswordRequest\x12\'\n\x10\x63urrent_password\x18\x01 \x01(\tB\r\xb0\xbb\x18\x01\xba\xbb\x18\x05\x08\x01\x10\x80\x02\x12#\n\x0cnew_password\x18\x02 \x01(\tB\r\xb0\xbb\x18\x01\xba\xbb\x18\x05\x08\x01\x10\x80\x02\"\x8a\x01\n\x16\x43hangePasswordResponse\x12\x1a\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\tB\x04\xb0\xbb\x18\x01\x12\x12\n\ntoken_type\x18\x02 \x01(\t\x12\x12\n\nexpires_in\x18\x03 \x01(\x05\x12\x1b\n\rrefresh_token\x18\x04 \x01(\tB\x04\xb0\xbb\x18\x01\x12\x0f\n\x07user_id\x18\x05 \x01(\t\"_\n\x12\x43hangeEmailRequest\x12\'\n\x10\x63urrent_password\x18\x01 \x01(\tB\r\xb0\xbb\x18\x01\xba\xbb\x18\x05\x08\x01\x10\x80\x02\x12 \n\tnew_email\x18\x02 \x01(\tB\r\xb0\xbb\x18\x01\xba\xbb\x18\x05\x08\x01\x10\xfe\x01\"\x15\n\x13\x43hangeEmailResponse\"\x10\n\x0eGetJwksRequest\"5\n\x0fGetJwksResponse\x12\"\n\x04keys\x18\x01 \x03(\x0b\x32\x14.clarion.user.v1.Jwk\"Q\n\x03Jwk\x12\x0b\n\x03kty\x18\x01 \x01(\t\x12\x0b\n\x03\x63rv\x18\x02 \x01(\t\x12\x0b\n\x03kid\x18\x03 \x01(\t\x12\x0b\n\x03use\x18\x04 \x01(\t\x12\x0b\n\x03\x61lg\x18\x05 \x01(\t\x12\t\n\x01x\x18\x06 \x01(\t2\xf3\r\n\x0b\x41uthService\x12j\n\x05Login\x12\x1d.clarion.user.v1.LoginRequest\x1a\x1e.clarion.user.v1.LoginResponse\"\"\xaa\xbb\x18\x05\x08\x01 \x90N\x82\xd3\xe4\x93\x02\x13\"\x0e/v1/auth/login:\x01*\x12r\n\x07Refresh\x12\x1f.clarion.user.v1.RefreshRequest\x1a .clarion.user.v1.RefreshResponse\"$\xaa\xbb\x18\x05\x08\x01 \x88\'\x82\xd3\xe4\x93\x02\x15\"\x10/v1/auth/refresh:\x01*\x12q\n\x06Logout\x12\x1e.clarion.user.v1.LogoutRequest\x1a\x1f.clarion.user.v1.LogoutResponse\"&\x90\x02\x02\xaa\xbb\x18\x05\x08\x01 \x88\'\x82\xd3\xe4\x93\x02\x14\"\x0f/v1/auth/logout:\x01*\x12\x9e\x01\n\x0e\x43hangePassword\x12&.clarion.user.v1.ChangePasswordRequest\x1a\'.clarion.user.v1.ChangePasswordResponse\";\xaa\xbb\x18\x14\x08\x02\x12\x0busers:admin\x18\x01 \x90N\x82\xd3\xe4\x93\x02\x1d\"\x18/v1/auth/change-password:\x01*\x12\x92\x01\n\x0b\x43hangeEmail\x12#.clarion.user.v1.ChangeEmailRequest\x1a$.clarion.user.v1.ChangeEmailResponse\"8\xaa\xbb\x18\x14\x08\x02\x12\x0busers:admin\x18\x01 \x90N\x82\xd3\xe4\x93\x02\x1a\"\x15/v1/auth/change-email:\x01*\x12\x66\n\x05GetMe\x12\x1d.clarion.user.v1.GetMeRequest\x1a\x1e.clarion.user.v1.GetMeResponse\"\x1e\x90\x02\x01\xaa\xbb\x18\x05\x08\x04 \xd0\x0f\x82\xd3\xe4\x93\x02\x0c\x12\x06/v1/meb\x02me\x12\x9c\x01\n\x0cListSessions\x12$.clarion.user.v1.ListSessionsRequest\x1a%.clarion.user.v1.ListSessionsResponse\"?\x90\x02\x01\xaa\xbb\x18\x14\x08\x02\x12\x0busers:admin\x18\x01 \xd0\x0f\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/users/{user_id}/sessions\x12\xa4\x01\n\rDeleteSession\x12%.clarion.user.v1.DeleteSessionRequest\x1a&.clarion.user.v1.DeleteSessionResponse\"D\x90\x02\x02\xaa\xbb\x18\x14\x08\x02\x12\x0busers:admin\x18\x01 \x88\'\x82\xd3\xe4\x93\x02#*!/v1/users/{user_id}/sessions/{id}\x12x\n\x07GetJwks\x12\x1f.clarion.user.v1.GetJwksRequest\x1a .clarion.user.v1.GetJwksResponse\"*\x90\x02\x01\xaa\xbb\x18\x05\x08\x01 \xd0\x0f\x82\xd3\xe4\x93\x02\x18\x12\x16/.well-known/jwks.json\x12\x8f\x01\n\x0c\x43reateApiKey\x12$.clarion.user.v1.CreateApiKeyRequest\x1a%.clarion.user.v1.CreateApiKeyResponse\"2\xaa\xbb\x18\x17\x08\x02\x12\rapikeys:write \x88\'(\xc9\x01\x82\xd3\xe4\x93\x02\x11\"\x0c/v1/api-keys:\x01*\x12\x89\x01\n\x0bListApiKeys\x12#.clarion.user.v1.ListApiKeysRequest\x1a$.clarion.user.v1.ListApiKeysResponse\"/\x90\x02\x01\xaa\xbb\x18\x14\x08\x02\x12\rapikeys:write \x88\'\x82\xd3\xe4\x93\x02\x0e\x12\x0c/v1/api-keys\x12\x91\x01\n\x0c\x44\x65leteApiKey\x12$.clarion.user.v1.DeleteApiKeyRequest\x1a%.clarion.user.v1.DeleteApiKeyResponse\"4\x90\x02\x02\xaa\xbb\x18\x14\x08\x02\x12\rapikeys:write \x88\'\x82\xd3\xe4\x93\x02\x13*\x11/v1/api-keys/{id}\x12\x80\x01\n\x0cLookUpApiKey\x12$.clarion.user.v1.LookUpApiKeyRequest\x1a%.clarion.user.v1.LookUpApiKeyResponse\"#\x90\x02\x01\xaa\xbb\x18\x1c\x08\x03 \xd0\x0f\x32\x07gateway2\x0ctemplate_svcb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,6 +41,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LOGINREQUEST'].fields_by_name['password']._serialized_options = b'\260\273\030\001\272\273\030\005\010\001\020\200\002'
   _globals['_LOGINREQUEST'].fields_by_name['project']._loaded_options = None
   _globals['_LOGINREQUEST'].fields_by_name['project']._serialized_options = b'\272\273\030\002\020('
+  _globals['_LOGINREQUEST'].fields_by_name['code']._loaded_options = None
+  _globals['_LOGINREQUEST'].fields_by_name['code']._serialized_options = b'\260\273\030\001\272\273\030\002\020('
   _globals['_LOGINRESPONSE'].fields_by_name['access_token']._loaded_options = None
   _globals['_LOGINRESPONSE'].fields_by_name['access_token']._serialized_options = b'\260\273\030\001'
   _globals['_LOGINRESPONSE'].fields_by_name['refresh_token']._loaded_options = None
@@ -91,32 +93,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AUTHSERVICE'].methods_by_name['DeleteApiKey']._serialized_options = b'\220\002\002\252\273\030\024\010\002\022\rapikeys:write \210\'\202\323\344\223\002\023*\021/v1/api-keys/{id}'
   _globals['_AUTHSERVICE'].methods_by_name['LookUpApiKey']._loaded_options = None
   _globals['_AUTHSERVICE'].methods_by_name['LookUpApiKey']._serialized_options = b'\220\002\001\252\273\030\034\010\003 \320\0172\007gateway2\014template_svc'
-  _globals['_LOGINREQUEST']._serialized_start=181
-  _globals['_LOGINREQUEST']._serialized_end=283
-  _globals['_LOGINRESPONSE']._serialized_start=286
-  _globals['_LOGINRESPONSE']._serialized_end=415
-  _globals['_REFRESHREQUEST']._serialized_start=417
-  _globals['_REFRESHREQUEST']._serialized_end=471
-  _globals['_REFRESHRESPONSE']._serialized_start=474
-  _globals['_REFRESHRESPONSE']._serialized_end=605
-  _globals['_LOGOUTREQUEST']._serialized_start=607
-  _globals['_LOGOUTREQUEST']._serialized_end=660
-  _globals['_LOGOUTRESPONSE']._serialized_start=662
-  _globals['_LOGOUTRESPONSE']._serialized_end=678
-  _globals['_CHANGEPASSWORDREQUEST']._serialized_start=680
-  _globals['_CHANGEPASSWORDREQUEST']._serialized_end=781
-  _globals['_CHANGEPASSWORDRESPONSE']._serialized_start=784
-  _globals['_CHANGEPASSWORDRESPONSE']._serialized_end=922
-  _globals['_CHANGEEMAILREQUEST']._serialized_start=924
-  _globals['_CHANGEEMAILREQUEST']._serialized_end=1019
-  _globals['_CHANGEEMAILRESPONSE']._serialized_start=1021
-  _globals['_CHANGEEMAILRESPONSE']._serialized_end=1042
-  _globals['_GETJWKSREQUEST']._serialized_start=1044
-  _globals['_GETJWKSREQUEST']._serialized_end=1060
-  _globals['_GETJWKSRESPONSE']._serialized_start=1062
-  _globals['_GETJWKSRESPONSE']._serialized_end=1115
-  _globals['_JWK']._serialized_start=1117
-  _globals['_JWK']._serialized_end=1198
-  _globals['_AUTHSERVICE']._serialized_start=1201
-  _globals['_AUTHSERVICE']._serialized_end=2980
+  _globals['_LOGINREQUEST']._serialized_start=182
+  _globals['_LOGINREQUEST']._serialized_end=310
+  _globals['_LOGINRESPONSE']._serialized_start=313
+  _globals['_LOGINRESPONSE']._serialized_end=473
+  _globals['_REFRESHREQUEST']._serialized_start=475
+  _globals['_REFRESHREQUEST']._serialized_end=529
+  _globals['_REFRESHRESPONSE']._serialized_start=532
+  _globals['_REFRESHRESPONSE']._serialized_end=663
+  _globals['_LOGOUTREQUEST']._serialized_start=665
+  _globals['_LOGOUTREQUEST']._serialized_end=718
+  _globals['_LOGOUTRESPONSE']._serialized_start=720
+  _globals['_LOGOUTRESPONSE']._serialized_end=736
+  _globals['_CHANGEPASSWORDREQUEST']._serialized_start=738
+  _globals['_CHANGEPASSWORDREQUEST']._serialized_end=839
+  _globals['_CHANGEPASSWORDRESPONSE']._serialized_start=842
+  _globals['_CHANGEPASSWORDRESPONSE']._serialized_end=980
+  _globals['_CHANGEEMAILREQUEST']._serialized_start=982
+  _globals['_CHANGEEMAILREQUEST']._serialized_end=1077
+  _globals['_CHANGEEMAILRESPONSE']._serialized_start=1079
+  _globals['_CHANGEEMAILRESPONSE']._serialized_end=1100
+  _globals['_GETJWKSREQUEST']._serialized_start=1102
+  _globals['_GETJWKSREQUEST']._serialized_end=1118
+  _globals['_GETJWKSRESPONSE']._serialized_start=1120
+  _globals['_GETJWKSRESPONSE']._serialized_end=1173
+  _globals['_JWK']._serialized_start=1175
+  _globals['_JWK']._serialized_end=1256
+  _globals['_AUTHSERVICE']._serialized_start=1259
+  _globals['_AUTHSERVICE']._serialized_end=3038
 # @@protoc_insertion_point(module_scope)

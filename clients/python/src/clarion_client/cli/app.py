@@ -9,7 +9,20 @@ from typing import Annotated, Any
 import typer
 
 from clarion_client import ClarionError, __version__
-from clarion_client.cli import activity, api, dead_letters, hooks, keys, notifications, operate, password, suppressions, templates, users
+from clarion_client.cli import (
+    activity,
+    api,
+    dead_letters,
+    hooks,
+    keys,
+    notifications,
+    operate,
+    password,
+    signing_in,
+    suppressions,
+    templates,
+    users,
+)
 from clarion_client.cli.session import EXIT_USAGE, UsageProblem, session
 
 # The base of all errors about the command line itself; which package it lives in depends on typer's version.
@@ -41,6 +54,7 @@ app.add_typer(operate.breakers, name="breakers")
 app.add_typer(suppressions.app, name="suppressions")
 app.add_typer(keys.app, name="keys")
 app.add_typer(password.app, name="password")
+app.add_typer(signing_in.app, name="second-factor")
 app.add_typer(operate.profiles_app, name="profiles")
 app.command("api")(api.api)
 app.command("doctor")(operate.doctor)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import socket
 import sys
 import time
 from datetime import datetime, timedelta, timezone
@@ -25,6 +26,7 @@ from clarion_client.cli.session import (
     profiles,
     session,
 )
+from clarion_client.cli.signing_in import ask_password, signed_in
 
 breakers = typer.Typer(no_args_is_help=True, help="The circuit breakers toward providers.")
 profiles_app = typer.Typer(no_args_is_help=True, help="Servers and keys that are kept.")
@@ -35,10 +37,16 @@ def login(
     url: Annotated[str | None, typer.Option(help="The gateway's address.")] = None,
     api_key: Annotated[str | None, typer.Option(help="An API key; asked for when it is left out.")] = None,
     profile: Annotated[str, typer.Option(help="Under which name to keep them.")] = "",
+    email: Annotated[str | None, typer.Option(help="Sign in as a person, whose key is made then: it may do what you may.")] = None,
+    project: Annotated[str | None, typer.Option(help="The project that your account belongs to.")] = None,
+    days: Annotated[int, typer.Option(min=1, max=365, help="Days after which that key ends.")] = 30,
 ) -> None:
     """Keep the address of a server and an API key, after trying them."""
     address = url or os.environ.get("CLARION_URL") or typer.prompt("address", default="http://localhost:8000")
-    key = api_key or os.environ.get("CLARION_API_KEY") or _ask_key()
+    if email:
+        key = _key_of_person(address, email, project, days)
+    else:
+        key = api_key or os.environ.get("CLARION_API_KEY") or _ask_key()
     name = profile or session.profile or "default"
     with open_client(address, key) as clarion:
         try:
@@ -47,6 +55,18 @@ def login(
             pass  # the key is known; it only may not list templates
     path = keep_profile(name, {"url": address, "api_key": key}, current=True)
     session.say(f"kept as profile {name} in {path}")
+
+
+def _key_of_person(address: str, email: str, project: str | None, days: int) -> str:
+    with signed_in(address, email, project, ask_password()) as own:
+        me = own.auth.get_me()
+        if "apikeys:write" not in me.scopes:
+            raise UsageProblem(
+                "you may make no API keys, which the command line needs; where administrators need a second factor: clarion second-factor setup"
+            )
+        end = datetime.now(timezone.utc) + timedelta(days=days)
+        made = own.auth.create_api_key(name=f"command line on {socket.gethostname()}"[:100], scopes=me.scopes, expire_time=end)
+    return made.secret
 
 
 def _ask_key() -> str:
