@@ -245,6 +245,8 @@ identities = Table(
     Column("subject", Text(collation="C"), primary_key=True),
     _of_user(),
     Column("create_time", _TIME, nullable=False),
+    # What the person's groups there last let them do; NULL where that was not kept yet.
+    Column("scopes", ARRAY(Text)),
 )
 Index("identities_of_user", identities.c.user_id)
 

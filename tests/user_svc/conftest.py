@@ -1,18 +1,25 @@
 """The stores of user_svc, each twice: in memory and in a real PostgreSQL. A contract test runs on both."""
 
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
+import grpc.aio
 import pytest
 from sqlalchemy import event, text
 
+from mesh.process.settings import Env
 from mesh.stores.database import Database, open_database
 from mesh.stores.settings import DatabaseSettings
 from tests.fixtures_postgres import NewDatabase
 from tests.user_svc import fakes, fakes_auth
-from tests.user_svc.factories import START, Clock
+from tests.user_svc.factories import START, Clock, environ
+from tests.user_svc.issuer import Issuer, open_issuer
+from tests.user_svc.sign_in_door import Door, OpenDoor, described
+from user_svc.app import open_app
 from user_svc.auth.api_key_repository import ApiKeyRepository
 from user_svc.auth.api_keys import ApiKeyStore
 from user_svc.auth.repository import SessionRepository, SigningKeyRepository
@@ -28,6 +35,7 @@ from user_svc.preferences.repository import PreferenceRepository
 from user_svc.preferences.use_cases import PreferenceStore
 from user_svc.recipients.repository import ContactRepository
 from user_svc.recipients.use_cases import ContactStore, Recipients
+from user_svc.settings import Settings
 from user_svc.suppressions.repository import SuppressionRepository
 from user_svc.suppressions.use_cases import SuppressionStore
 from user_svc.users.repository import UserRepository
@@ -135,3 +143,35 @@ async def explain(database: Database, statement: str, parameters: Any) -> str:
         await connection.execute(text("SET LOCAL enable_bitmapscan = off"))
         result = await connection.exec_driver_sql(f"EXPLAIN {statement}", tuple(parameters))
         return "\n".join(str(row[0]) for row in result)
+
+
+@pytest.fixture
+async def issuer() -> AsyncIterator[Issuer]:
+    """One that keeps the rules until a test changes it."""
+    async with open_issuer() as opened:
+        yield opened
+
+
+@pytest.fixture
+def open_door(postgres_url: NewDatabase, tmp_path: Path) -> OpenDoor:
+    """Starts user_svc with a file of issuers."""
+
+    @asynccontextmanager
+    async def opened(*issuers: str) -> AsyncIterator[Door]:
+        url, file = await postgres_url("user_svc"), tmp_path / "oidc.toml"
+        file.write_text('console_url = "https://clarion.example/console/"\n' + "".join(issuers))
+        env = Env(environ(url, CLARION_OIDC_FILE=str(file)))
+        settings = Settings.from_env(env)
+        env.check()
+        async with open_app(settings) as app, grpc.aio.insecure_channel(f"127.0.0.1:{app.ports['grpc']}") as channel:
+            await app.health.probe()
+            yield Door(channel, url)
+
+    return opened
+
+
+@pytest.fixture
+async def door(open_door: OpenDoor, issuer: Issuer) -> AsyncIterator[Door]:
+    """user_svc with that issuer."""
+    async with open_door(described(issuer)) as opened:
+        yield opened

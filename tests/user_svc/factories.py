@@ -6,6 +6,7 @@ from typing import Any
 
 from mesh import ids
 from mesh.context import FIRST_PROJECT
+from mesh.testing import SECRET
 from user_svc.auth.api_keys import api_key
 from user_svc.auth.models import ApiKey
 from user_svc.devices.models import Device, Platform
@@ -49,3 +50,15 @@ def make_api_key(secret: str = "clk_test_0123456789", **overrides: Any) -> ApiKe
 def make_contact(**overrides: Any) -> Contact:
     """A person with an address and nothing else."""
     return replace(Contact(ids.new_id(), FIRST_PROJECT, "ada@example.com", (), "en", "UTC", "Ada", (), ()), **overrides)
+
+
+def environ(url: str, **more: str) -> dict[str, str]:
+    """The least that user_svc needs, on a free port of loopback."""
+    return {
+        "CLARION_DATABASE_URL": url,
+        "CLARION_SERVICE_SECRET": SECRET,
+        "CLARION_DIRECT_CALLERS": "true",
+        "CLARION_HOST": "127.0.0.1",
+        "CLARION_GRPC_PORT": "0",
+        **more,
+    }

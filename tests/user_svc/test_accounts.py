@@ -28,7 +28,8 @@ from mesh.stores.settings import DatabaseSettings
 from mesh.testing import SECRET, service_metadata
 from naming.account_mails import ADDRESS_VERIFICATION, CATEGORY, PASSWORD_RESET
 from tests.fixtures_postgres import NewDatabase
-from tests.user_svc.test_app import API_KEY, environ
+from tests.user_svc.factories import environ
+from tests.user_svc.test_app import API_KEY
 from user_svc.accounts.models import Purpose
 from user_svc.accounts.repository import AccountRepository
 from user_svc.accounts.tokens import LinkTokens, hash_of

@@ -18,7 +18,7 @@ from mesh.stores.migrations import upgrade
 from mesh.testing import SECRET, free_port
 from tests.fixtures_postgres import NewDatabase
 from tests.user_svc.conftest import Stores
-from tests.user_svc.factories import Clock, make_user
+from tests.user_svc.factories import Clock, environ, make_user
 from user_svc.app import open_app
 from user_svc.auth.models import Scope
 from user_svc.auth.signing import SEALED_FOR, SigningKeys
@@ -30,18 +30,6 @@ from user_svc.users.use_cases import Users
 API_KEY = "clk_live_0123456789012345678901234567890123456789"
 NOTHING = BootstrapSettings("", "", "")
 EVERYTHING = BootstrapSettings("root@example.com", "correct horse battery", API_KEY)
-
-
-def environ(url: str, **more: str) -> dict[str, str]:
-    """The least that user_svc needs, on a free port of loopback."""
-    return {
-        "CLARION_DATABASE_URL": url,
-        "CLARION_SERVICE_SECRET": SECRET,
-        "CLARION_DIRECT_CALLERS": "true",
-        "CLARION_HOST": "127.0.0.1",
-        "CLARION_GRPC_PORT": "0",
-        **more,
-    }
 
 
 def bootstrap(stores: Stores, clock: Clock, settings: BootstrapSettings) -> Bootstrap:

@@ -37,7 +37,8 @@ from mesh.rpc.channel import to_service_error
 from mesh.stores.database import Database, open_database
 from mesh.stores.settings import DatabaseSettings
 from tests.fixtures_postgres import NewDatabase
-from tests.user_svc.test_app import API_KEY, environ
+from tests.user_svc.factories import environ
+from tests.user_svc.test_app import API_KEY
 from tests.user_svc.test_erasure import GATEWAY
 from user_svc.app import open_app
 from user_svc.audit.models import AuditKind, NewEvent

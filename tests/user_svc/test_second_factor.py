@@ -39,7 +39,8 @@ from mesh.rpc.channel import to_service_error
 from mesh.stores.database import Database, open_database
 from mesh.stores.settings import DatabaseSettings
 from tests.fixtures_postgres import NewDatabase
-from tests.user_svc.test_app import API_KEY, environ
+from tests.user_svc.factories import environ
+from tests.user_svc.test_app import API_KEY
 from user_svc.app import open_app
 from user_svc.second_factor import codes
 from user_svc.settings import Settings

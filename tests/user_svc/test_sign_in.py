@@ -1,13 +1,9 @@
 """Facts about signing in at an issuer: the whole of user_svc over gRPC and PostgreSQL, and issuers on ports of their own."""
 
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import grpc.aio
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
@@ -15,116 +11,25 @@ from sqlalchemy import func, select
 
 from clarion.user.v1 import api_key_pb2, auth_service_pb2, erasure_service_pb2, session_pb2
 from clarion.user.v1 import sign_in_service_pb2 as rpc
-from clarion.user.v1.auth_service_pb2_grpc import AuthServiceStub
 from clarion.user.v1.erasure_service_pb2_grpc import ErasureServiceStub
-from clarion.user.v1.sign_in_service_pb2_grpc import SignInServiceStub
 from mesh.context import FIRST_PROJECT
 from mesh.errors import NotFound, PermissionDenied, ServiceError, Unauthenticated, Unavailable
 from mesh.process.settings import Env
-from mesh.rpc.channel import to_service_error
 from mesh.sealing import Sealer
 from mesh.stores.database import open_database
 from mesh.stores.settings import DatabaseSettings
 from mesh.testing import SECRET as MESH_SECRET
 from mesh.testing import free_port
-from tests.fixtures_postgres import NewDatabase
 from tests.user_svc.factories import Clock, make_user
-from tests.user_svc.issuer import CLIENT, SECRET, Issuer, open_issuer
-from tests.user_svc.test_app import environ
+from tests.user_svc.issuer import CLIENT, Issuer, open_issuer
+from tests.user_svc.sign_in_door import Door, OpenDoor, described
 from tests.user_svc.test_erasure import GATEWAY
-from user_svc.app import open_app
 from user_svc.auth.models import Scope
-from user_svc.settings import Settings
 from user_svc.sign_in.errors import SignInRefused
 from user_svc.sign_in.flows import FLOW_LIFE, SEALED_FOR, Flows
 from user_svc.sign_in.settings import OidcSettings
 from user_svc.tables import identities
 from user_svc.users.repository import UserRepository
-
-GROUPS = """
-root = "administrator"
-staff = ["notifications:read", "apikeys:write"]
-readers = ["templates:read"]
-"""
-
-
-def described(issuer: Issuer, *, identifier: str = "corp", more: str = "", groups: str = GROUPS) -> str:
-    """An issuer as the operator's file has it."""
-    return f"""
-[[issuers]]
-id = "{identifier}"
-title = "Example Corp"
-url = "{issuer.url}"
-client_id = "{CLIENT}"
-client_secret = "{SECRET}"
-{more}
-[issuers.groups]
-{groups}
-"""
-
-
-@dataclass
-class Door:
-    """user_svc as the gateway calls it."""
-
-    channel: grpc.aio.Channel
-    url: str
-
-    async def call(self, method: str, request: Any, token: str = "") -> Any:
-        stub: Any = SignInServiceStub(self.channel) if hasattr(SignInServiceStub(self.channel), method) else AuthServiceStub(self.channel)
-        metadata = [("authorization", f"Bearer {token}")] if token else []
-        try:
-            return await getattr(stub, method)(request, metadata=metadata, timeout=30)
-        except grpc.aio.AioRpcError as error:
-            raise to_service_error(error) from None
-
-    async def begin(self, issuer: str = "corp") -> Any:
-        return await self.call("BeginSignIn", rpc.BeginSignInRequest(issuer=issuer))
-
-    async def complete(self, flow: str, *, state: str, code: str, iss: str = "") -> Any:
-        return await self.call("CompleteSignIn", rpc.CompleteSignInRequest(flow=flow, state=state, code=code, iss=iss))
-
-    async def sign_in(self, at: Issuer, issuer: str = "corp") -> Any:
-        begun = await self.begin(issuer)
-        return await self.complete(begun.flow, **at.authorize(begun.authorization_url))
-
-    async def scopes(self, token: str) -> set[str]:
-        return set((await self.call("GetMe", session_pb2.GetMeRequest(), token)).me.scopes)
-
-
-@pytest.fixture
-async def issuer() -> AsyncIterator[Issuer]:
-    """One that keeps the rules until a test changes it."""
-    async with open_issuer() as opened:
-        yield opened
-
-
-OpenDoor = Callable[..., Any]
-
-
-@pytest.fixture
-def open_door(postgres_url: NewDatabase, tmp_path: Path) -> OpenDoor:
-    """Starts user_svc with a file of issuers."""
-
-    @asynccontextmanager
-    async def opened(*issuers: str) -> AsyncIterator[Door]:
-        url, file = await postgres_url("user_svc"), tmp_path / "oidc.toml"
-        file.write_text('console_url = "https://clarion.example/console/"\n' + "".join(issuers))
-        env = Env(environ(url, CLARION_OIDC_FILE=str(file)))
-        settings = Settings.from_env(env)
-        env.check()
-        async with open_app(settings) as app, grpc.aio.insecure_channel(f"127.0.0.1:{app.ports['grpc']}") as channel:
-            await app.health.probe()
-            yield Door(channel, url)
-
-    return opened
-
-
-@pytest.fixture
-async def door(open_door: OpenDoor, issuer: Issuer) -> AsyncIterator[Door]:
-    """user_svc with that issuer."""
-    async with open_door(described(issuer)) as opened:
-        yield opened
 
 
 def field_of(error: ServiceError) -> str:

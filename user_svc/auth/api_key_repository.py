@@ -15,10 +15,11 @@ from user_svc.audit.models import AuditKind, NewEvent
 from user_svc.audit.repository import record
 from user_svc.auth.api_keys import within_maker
 from user_svc.auth.errors import MakerGone
-from user_svc.auth.models import SCOPES_OF_ROLE, ApiKey
+from user_svc.auth.holding import scopes_of_person
+from user_svc.auth.models import ApiKey
 from user_svc.auth.revocation_repository import record_revocations, revoke_keys_made_by
 from user_svc.projects.repository import check_project
-from user_svc.tables import api_keys, refresh_tokens, users
+from user_svc.tables import api_keys, users
 from user_svc.users.models import Role
 
 
@@ -91,10 +92,7 @@ async def _lock_maker(connection: AsyncConnection, maker: str, now: datetime) ->
     role = (await connection.execute(person)).scalar_one_or_none()
     if role is None:
         raise MakerGone
-    # a session may do more than the role, where an issuer's groups say so
-    held = select(refresh_tokens.c.scopes).where(refresh_tokens.c.user_id == maker, refresh_tokens.c.expire_time > now)
-    sessions = (await connection.execute(held.where(refresh_tokens.c.scopes.is_not(None)))).scalars()
-    return SCOPES_OF_ROLE[Role(role)].union(*sessions), None
+    return await scopes_of_person(connection, maker, Role(role)), None
 
 
 def _family(of: str) -> Select[Any]:

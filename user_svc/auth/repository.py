@@ -188,6 +188,16 @@ async def end_all_sessions(connection: AsyncConnection, user_id: str) -> int:
     return len(ended)
 
 
+async def end_sessions_at_issuers(connection: AsyncConnection, project: str, user_id: str) -> None:
+    """Those of a person that began at an issuer."""
+    families = select(refresh_tokens.c.family).where(refresh_tokens.c.user_id == user_id, refresh_tokens.c.scopes.is_not(None)).distinct()
+    found = list((await connection.execute(families)).scalars())
+    for family in found:
+        await _revoke_family(connection, family)
+    if found:
+        await _note(connection, project, AuditKind.SESSIONS_ENDED, user_id, actor=person(user_id), why="group_lost", count=str(len(found)))
+
+
 async def _note(
     connection: AsyncConnection, project: str, kind: AuditKind, user_id: str, *, actor: str | None = None, **details: str
 ) -> None:

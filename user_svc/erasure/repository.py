@@ -9,7 +9,7 @@ from user_svc.audit.models import AuditKind, NewEvent, person
 from user_svc.audit.repository import record
 from user_svc.auth.revocation_repository import record_revocations, revoke_keys_made_by
 from user_svc.tables import api_keys, category_suppressions, refresh_tokens, suppressions, users
-from user_svc.users.models import Role
+from user_svc.users.protection import is_protected
 from user_svc.users.repository import is_user
 
 ERASED = "erased"
@@ -21,10 +21,9 @@ class ErasureRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def find_role(self, project: str, user_id: str) -> Role | None:
+    async def find_protected(self, project: str, user_id: str) -> bool | None:
         async with self._database.connect() as connection:
-            role = (await connection.execute(select(users.c.role).where(is_user(project, user_id)))).scalar_one_or_none()
-        return None if role is None else Role(role)
+            return (await connection.execute(select(is_protected()).where(is_user(project, user_id)))).scalar_one_or_none()
 
     async def revoke(self, user_id: str) -> None:
         async with self._database.begin() as connection:

@@ -16,15 +16,15 @@ from user_svc.sign_in.models import Identity
 from user_svc.suppressions.models import Suppression
 from user_svc.suppressions.use_cases import SuppressionStore
 from user_svc.users.errors import AdministratorProtected, UserNotFound
-from user_svc.users.models import Role, User
+from user_svc.users.models import User
 from user_svc.users.use_cases import UserStore, existing_id
 
 
 class ErasureStore(Protocol):
     """Where people and their sessions are kept."""
 
-    async def find_role(self, project: str, user_id: str) -> Role | None:
-        """The person's role; None when the project has no such person."""
+    async def find_protected(self, project: str, user_id: str) -> bool | None:
+        """Whether only those may change the person who may change administrators; None when the project has no such person."""
 
     async def revoke(self, user_id: str) -> None:
         """Ends all sessions of the person and revokes what they made."""
@@ -91,10 +91,10 @@ class Erasure:
     async def check_erasable(self, project: str, user_id: str, *, administrators: bool) -> None:
         """Raises UserNotFound, or AdministratorProtected where who asks may not erase administrators."""
         known_form = ids.canonical(user_id)
-        role = None if known_form is None else await self._store.find_role(project, known_form)
-        if role is None:
+        protected = None if known_form is None else await self._store.find_protected(project, known_form)
+        if protected is None:
             raise UserNotFound
-        if role is Role.ADMINISTRATOR and not administrators:
+        if protected and not administrators:
             raise AdministratorProtected
 
     async def revoke_credentials(self, user_id: str) -> None:

@@ -1,15 +1,17 @@
 """Who is who at issuers, and which sign-ins have come back, in PostgreSQL."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import delete, func, insert, select, text
+from sqlalchemy import ColumnElement, delete, func, insert, select, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mesh import ids
 from mesh.stores.database import Database
+from user_svc.auth.holding import note_grant
+from user_svc.auth.repository import end_sessions_at_issuers
 from user_svc.fields import locale_or_default, timezone_or_default
 from user_svc.projects.repository import check_project
 from user_svc.sign_in.errors import AddressHeld
@@ -40,13 +42,24 @@ class IdentityRepository:
         async with self._database.connect() as connection:
             return [Identity(row.issuer, row.subject, row.create_time) for row in await connection.execute(statement)]
 
-    async def find_or_make(self, project: str, issuer_url: str, person: Person, now: datetime, *, link: bool) -> str:
-        known = (identities.c.project == project) & (identities.c.issuer == issuer_url) & (identities.c.subject == person.subject)
+    async def withdraw(self, project: str, issuer_url: str, subject: str) -> None:
+        known = _is(project, issuer_url, subject)
+        async with self._database.begin() as connection:
+            user_id = (await connection.execute(select(identities.c.user_id).where(known))).scalar_one_or_none()
+            if user_id is not None:
+                await note_grant(connection, project, user_id, known, ())
+                await end_sessions_at_issuers(connection, project, user_id)
+
+    async def find_or_make(
+        self, project: str, issuer_url: str, person: Person, now: datetime, *, link: bool, scopes: Collection[str] = ()
+    ) -> str:
+        known = _is(project, issuer_url, person.subject)
         try:
             async with self._database.begin() as connection:
                 await connection.execute(_LOCK, {"key": f"{project}\n{issuer_url}\n{person.subject}"})
                 found = (await connection.execute(select(identities.c.user_id).where(known))).scalar_one_or_none()
                 if found is not None:
+                    await note_grant(connection, project, found, known, scopes)
                     return str(found)
                 await check_project(connection, project)
                 user_id = await _holder(connection, project, person.email) if person.email else None
@@ -56,10 +69,15 @@ class IdentityRepository:
                     user_id = await _make(connection, project, person, now)
                 values = {"project": project, "issuer": issuer_url, "subject": person.subject, "user_id": user_id, "create_time": now}
                 await connection.execute(insert(identities).values(values))
+                await note_grant(connection, project, user_id, known, scopes)
         except IntegrityError:
             # another one got the address, or the person was erased, in this very moment
             raise AddressHeld from None
         return user_id
+
+
+def _is(project: str, issuer_url: str, subject: str) -> ColumnElement[bool]:
+    return (identities.c.project == project) & (identities.c.issuer == issuer_url) & (identities.c.subject == subject)
 
 
 async def _holder(connection: AsyncConnection, project: str, address: str) -> str | None:

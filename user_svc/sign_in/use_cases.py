@@ -41,8 +41,15 @@ class IdentityStore(Protocol):
     async def use_flow(self, flow_id: str, expire_time: datetime, now: datetime) -> bool:
         """Notes that a flow came back, and forgets those that have expired. False when it came back before."""
 
-    async def find_or_make(self, project: str, issuer_url: str, person: Person, now: datetime, *, link: bool) -> str:
+    async def withdraw(self, project: str, issuer_url: str, subject: str) -> None:
+        """Whom the issuer names may do nothing here any more: what began there, and keys that they could not make now, end."""
+
+    async def find_or_make(
+        self, project: str, issuer_url: str, person: Person, now: datetime, *, link: bool, scopes: Collection[str] = ()
+    ) -> str:
         """Our id of the person whom the issuer names; made at their first sign-in, or with `link` found by address.
+
+        Keeps what they may do by it, and ends keys of theirs that may do more than they may by now.
 
         Raises AddressHeld or ProjectNotFound.
         """
@@ -128,9 +135,11 @@ class SignIns:
         claims = check_id_token(answer.id_token, await self._key(issuer, answer.id_token), issuer, flow.nonce)
         claims = await self._with_groups(issuer, claims, answer.access_token)
         granted = issuer.granted(_groups(claims.get(issuer.groups_claim)))
+        person = _person(claims)
         if granted is None:
+            await self._identities.withdraw(issuer.project, issuer.url, person.subject)
             raise GroupMissing
-        user_id = await self._identities.find_or_make(issuer.project, issuer.url, _person(claims), now, link=issuer.link_by_email)
+        user_id = await self._identities.find_or_make(issuer.project, issuer.url, person, now, link=issuer.link_by_email, scopes=granted)
         return await self._open_session(user_id, granted, timedelta(hours=issuer.session_hours), issuer.id)
 
     async def _key(self, issuer: Issuer, token: str) -> Key:

@@ -35,6 +35,13 @@ class User:
     external_id: str = ""
     attributes: Mapping[str, Any] = field(default_factory=dict)
     email_verified: bool = False
+    # Whether an issuer at which they sign in lets them change administrators.
+    administers_by_issuer: bool = False
+
+    @property
+    def protected(self) -> bool:
+        """Whether only those may change them who may change administrators."""
+        return self.administers_by_issuer or self.role is Role.ADMINISTRATOR
 
     @property
     def etag(self) -> str:

@@ -18,10 +18,12 @@ from user_svc.tables import users
 from user_svc.users.attributes import normal, text_of
 from user_svc.users.errors import EmailTaken, ExternalIdTaken
 from user_svc.users.models import Role, User, UserChanges
+from user_svc.users.protection import administers_by_issuer
 
 _COLUMNS = (
     users.c.id, users.c.email, users.c.name, users.c.locale, users.c.timezone, users.c.role, users.c.create_time, users.c.update_time,
     users.c.external_id, users.c.attributes, users.c.email_verify_time.is_not(None).label("email_verified"),
+    administers_by_issuer().label("administers_by_issuer"),
 )  # fmt: skip
 
 _NULLABLE = ("email", "external_id", "attributes")
@@ -46,7 +48,11 @@ _UPDATE_MANY = text(f"""
         timezone = COALESCE(given.timezone, u.timezone), attributes = COALESCE(given.attributes::jsonb, u.attributes), update_time = :now
     FROM unnest(:external_ids, :emails, :names, :locales, :timezones, :attributes)
         AS given (external_id, email, name, locale, timezone, attributes)
-    WHERE u.project = :project AND u.external_id = given.external_id AND (:administrators OR u.role <> '{Role.ADMINISTRATOR.value}')
+    WHERE u.project = :project AND u.external_id = given.external_id AND (:administrators OR NOT (
+        u.role = '{Role.ADMINISTRATOR.value}' OR EXISTS (
+            SELECT 1 FROM identities i WHERE i.user_id = u.id AND 'users:admin' = ANY(i.scopes)
+        )
+    ))
     RETURNING u.external_id, u.id::text AS id
 """).bindparams(*_PARTS)
 _INSERT_MANY = text("""
@@ -69,7 +75,7 @@ class UserRepository:
     async def insert(self, project: str, user: User, password_hash: str | None) -> None:
         """Raises EmailTaken or ExternalIdTaken."""
         values = {field.name: getattr(user, field.name) for field in fields(user)} | {"project": project, "role": user.role.value}
-        del values["email_verified"]  # no one is made with an address that is proved
+        del values["email_verified"], values["administers_by_issuer"]  # follow from what else is kept
         nullable = {name: getattr(user, name) or None for name in _NULLABLE} | {"password_hash": password_hash}
         statement = insert(users).values(**values | nullable)
         try:
@@ -193,4 +199,5 @@ def _user(row: Row[*tuple[Any, ...]]) -> User:
         external_id=row.external_id or "",
         attributes=normal(row.attributes or {}),
         email_verified=row.email_verified,
+        administers_by_issuer=row.administers_by_issuer,
     )

@@ -212,7 +212,7 @@ class Users:
             others = changes.external_id not in {None, present.external_id} or changes.attributes not in (None, present.attributes)
             if others and not caller.has("users:write"):
                 raise ScopeMissing("users:write")
-        elif present.role is Role.ADMINISTRATOR:
+        elif present.protected:
             raise AdministratorProtected
 
     async def replace_email(self, project: str, user_id: str, email: str) -> None:
