@@ -13,6 +13,7 @@ from google.protobuf.struct_pb2 import Struct
 from clarion.delivery.v1.delivery_pb2 import Delivery
 from clarion.notification.v1.notification_pb2 import PRIORITY_HIGH, DeviceResult, Fact
 from clarion.template.v1.render_service_pb2 import Rendered, RenderItem
+from clarion.template.v1.sender_pb2 import MessageSender
 from clarion.template.v1.template_pb2 import Content
 from clarion.user.v1.recipient_service_pb2 import Recipient, RecipientQuery
 from delivery.errors import DeliveryError, Fault, TransientDeliveryError
@@ -49,7 +50,8 @@ class OutcomeUnknown(ProviderUnavailable):
 class ReadyDelivery:
     """One delivery that is ready to go out. Holds addresses and texts: never log it.
 
-    `locale_chain` are the locales that were looked for, the one of the text last.
+    `locale_chain` are the locales that were looked for, the one of the text last. `sender` is from whom a mail is, None for the
+    installation's own.
     """
 
     delivery: Delivery
@@ -57,6 +59,7 @@ class ReadyDelivery:
     content: Content
     locale: str
     locale_chain: Sequence[str] = ()
+    sender: MessageSender | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -190,7 +190,8 @@ class DeliveryPipeline:
                 envelope.decided[index] = _after_failed_call(delivery, answer, self._most)
             else:
                 recipient = envelope.recipients[index]
-                jobs[index] = ReadyDelivery(delivery, recipient, answer.content, answer.locale, answer.locale_chain)
+                sender = answer.sender if answer.HasField("sender") else None
+                jobs[index] = ReadyDelivery(delivery, recipient, answer.content, answer.locale, answer.locale_chain, sender)
         return jobs
 
     async def _once(self, job: ReadyDelivery) -> Disposition:

@@ -106,9 +106,13 @@ class SandboxSender:
             content=job.content,
             attempt=job.delivery.attempt,
             answer=attempt.error.reason if attempt.error is not None else DELIVERED,
+            sender=job.sender,
         )
         if job.delivery.channel == CHANNEL_EMAIL:
             message.email = job.recipient.email
+            for file in job.delivery.attachments:
+                captured = message.attachments.add(filename=file.filename, content_type=file.content_type)
+                captured.attachment_id, captured.size_bytes, captured.content_id = file.attachment_id, file.size_bytes, file.content_id
         else:
             message.device_ids.extend(device.device_id for device in job.recipient.devices)
         message.time.FromNanoseconds(int(self._now_s() * 1e9))

@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 
 from clarion.delivery.v1.delivery_pb2 import Delivery
 from clarion.notification.v1.notification_pb2 import PRIORITY_HIGH
-from clarion.template.v1 import render_service_pb2
+from clarion.template.v1 import attachment_service_pb2, render_service_pb2, sender_service_pb2
 from clarion.user.v1 import recipient_service_pb2
 from delivery.captures import Captures
 from delivery.clients import RecipientClient, RenderClient
@@ -53,6 +53,10 @@ from peers.settings import PeerSettings
 
 log = logging.getLogger(__name__)
 
+RECIPIENT_SERVICE = recipient_service_pb2.DESCRIPTOR.services_by_name["RecipientService"]
+RENDER_SERVICE = render_service_pb2.DESCRIPTOR.services_by_name["RenderService"]
+ATTACHMENT_SERVICE = attachment_service_pb2.DESCRIPTOR.services_by_name["AttachmentService"]
+SENDER_SERVICE = sender_service_pb2.DESCRIPTOR.services_by_name["SenderService"]
 # The urgent lane's part of the provider's connections, so that a one-time code never waits behind a campaign.
 _URGENT_SHARE = 4
 _SANDBOX_CAPACITY = 100
@@ -107,6 +111,7 @@ class Peers:
 
     recipients: RecipientClient
     renderer: RenderClient
+    templates: grpc.aio.Channel
     checks: tuple[Check, ...]
 
 
@@ -142,18 +147,18 @@ async def open_peers(name: str, settings: ProcessSettings) -> AsyncIterator[Peer
     peers = settings.peers
     async with AsyncExitStack() as stack:
 
-        async def connect(peer: str, target: str, service: ServiceDescriptor) -> grpc.aio.Channel:
-            return await stack.enter_async_context(open_peer(peer, target, identity=identity, settings=peers, services=[service]))
+        async def connect(peer: str, target: str, *services: ServiceDescriptor) -> grpc.aio.Channel:
+            return await stack.enter_async_context(open_peer(peer, target, identity=identity, settings=peers, services=services))
 
-        users = await connect("user_svc", peers.user_svc, recipient_service_pb2.DESCRIPTOR.services_by_name["RecipientService"])
-        templates = await connect("template_svc", peers.template_svc, render_service_pb2.DESCRIPTOR.services_by_name["RenderService"])
+        users = await connect("user_svc", peers.user_svc, RECIPIENT_SERVICE)
+        templates = await connect("template_svc", peers.template_svc, RENDER_SERVICE, SENDER_SERVICE, ATTACHMENT_SERVICE)
         recipients, renderer = RecipientClient(users), RenderClient(templates)
         # reported only: while they are down deliveries are deferred, which is no reason to send the worker's traffic elsewhere
         checks = (
             Check("user_svc", users.channel_ready, required=False),
             Check("template_svc", templates.channel_ready, required=False),
         )
-        yield Peers(recipients, renderer, checks)
+        yield Peers(recipients, renderer, templates, checks)
         await recipients.close()
         await renderer.close()
 

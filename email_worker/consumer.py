@@ -1,11 +1,13 @@
 """From deliveries on the bus to mails: one use case per job."""
 
 import logging
+from collections.abc import Sequence
 from typing import Protocol
 
+from clarion.delivery.v1.delivery_pb2 import MailAttachment
 from delivery.models import Attempt, ReadyDelivery
 from email_worker.errors import MailboxGone
-from email_worker.models import Mail
+from email_worker.models import Mail, MailFile, MailSender
 from email_worker.use_cases import SendMail
 from mesh.errors import ServiceError
 
@@ -20,18 +22,29 @@ class SuppressionList(Protocol):
         ...
 
 
+class MailFiles(Protocol):
+    """The files of mails."""
+
+    async def of(self, project: str, attachments: Sequence[MailAttachment]) -> tuple[MailFile, ...]:
+        """Each with its content. Raises DeliveryError."""
+        ...
+
+
 class EmailConsumer:
     """The e-mail channel of the delivery pipeline. `unsubscribe_base` is where links lead that refuse a category; empty for none."""
 
-    def __init__(self, send_mail: SendMail, suppressions: SuppressionList, *, unsubscribe_base: str = "") -> None:
+    def __init__(self, send_mail: SendMail, suppressions: SuppressionList, files: MailFiles, *, unsubscribe_base: str = "") -> None:
         self._send_mail = send_mail
+        self._files = files
         self._suppressions = suppressions
         self._unsubscribe_base = unsubscribe_base
 
     async def send(self, job: ReadyDelivery) -> Attempt:
         """Raises DeliveryError when the mail was not taken. An address without a mailbox is suppressed."""
+        carried = job.delivery.attachments
+        files = await self._files.of(job.delivery.project, carried) if carried else ()
         try:
-            await self._send_mail(to_mail(job, unsubscribe_base=self._unsubscribe_base))
+            await self._send_mail(to_mail(job, files, unsubscribe_base=self._unsubscribe_base))
         except MailboxGone as error:
             await self._suppress(job, f"{error.reason} {error.detail}")
             raise
@@ -45,7 +58,7 @@ class EmailConsumer:
             log.warning("address not suppressed", extra={"reason": error.reason})
 
 
-def to_mail(job: ReadyDelivery, *, unsubscribe_base: str = "") -> Mail:
+def to_mail(job: ReadyDelivery, files: tuple[MailFile, ...] = (), *, unsubscribe_base: str = "") -> Mail:
     """The job as a mail. Its id names notification and run, so that a reviewer's requeue is a new mail and a retry is not."""
     token = job.recipient.unsubscribe_token
     return Mail(
@@ -58,4 +71,13 @@ def to_mail(job: ReadyDelivery, *, unsubscribe_base: str = "") -> Mail:
         correlation_id=job.delivery.correlation_id,
         notification_id=job.delivery.notification_id,
         unsubscribe_url=f"{unsubscribe_base}/{token}" if unsubscribe_base and token else "",
+        sender=_sender(job),
+        files=files,
     )
+
+
+def _sender(job: ReadyDelivery) -> MailSender | None:
+    said = job.sender
+    if said is None:
+        return None
+    return MailSender(said.email, said.display_name, said.reply_to_email, job.delivery.project, said.dkim_domain, said.dkim_selector)

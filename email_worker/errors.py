@@ -1,11 +1,31 @@
 """Why a mail was not taken, in the kinds that the delivery pipeline knows. `email_worker/replies.py` says which reply means which."""
 
-from delivery.errors import PermanentDeliveryError, TransientDeliveryError
+from delivery.errors import Fault, PermanentDeliveryError, TransientDeliveryError
 from delivery.models import OutcomeUnknown, ProviderUnavailable, SenderRefused
 
 
 class UnsafeMail(PermanentDeliveryError):
     """It can't be written as a mail without letting its content reach the headers or the SMTP dialogue."""
+
+
+class SigningKeyUnavailable(TransientDeliveryError):
+    """The key that the mail is to be signed with can't be had for now. It says nothing of the server."""
+
+    uses_attempt = False
+    of_recipient_only = True
+
+
+class AttachmentUnavailable(TransientDeliveryError):
+    """A file of the mail can't be had for now. It says nothing of the server."""
+
+    uses_attempt = False
+    of_recipient_only = True
+
+
+class AttachmentMissing(PermanentDeliveryError):
+    """A file of the mail is not kept any more."""
+
+    fault = Fault.MESSAGE
 
 
 class SmtpRefused(TransientDeliveryError):

@@ -6,24 +6,21 @@ written directly, with the encoders of the standard library; tests prove with it
 
 import binascii
 import re
-import secrets
 from email.utils import formatdate, parseaddr
 
 import idna
 
 from email_worker.errors import UnsafeMail
-from email_worker.models import ComposedMail, Mail
+from email_worker.models import ComposedMail, Mail, MailSender
+from email_worker.parts import content_of
 from mesh import ids
 from naming.bounce_address import BounceAddresses
 
 # Controls, and the separators that Python and some mail programs take for line ends.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_NOT_7BIT = re.compile("[^\t\n\x20-\x7e]")
-_NEWLINES = re.compile("\r\n?")
 _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]+")
 _LOCAL_PART = re.compile(r"[^\s\"(),:;<>@\[\\\]]+")
 _HEADER_LINE = 76  # RFC 2047: a line that holds an encoded word
-_BODY_LINE = 990  # RFC 5322 allows 998; some relays count the line end
 _WORD_BYTES = 39  # 52 characters of base64: fits a line beside the longest of our header names
 _ID = re.compile(r"[0-9a-f-]{36}")
 # What each provider takes from a mail and puts into its events about it, by the provider's name.
@@ -60,7 +57,7 @@ class Composer:
         # a name is decoration: one that could break a header is left out and does not cost the person the mail
         name = "" if _CONTROL.search(mail.name) else mail.name.strip()
         head = (
-            f"From: {self._from}\r\n"
+            f"From: {self._from if mail.sender is None else _from(mail.sender)}\r\n"
             f"To: {_mailbox('To', name, recipient)}\r\n"
             f"Subject: {_unstructured('Subject', mail.subject)}\r\n"
             f"Date: {formatdate(usegmt=True).replace('GMT', '+0000')}\r\n"
@@ -68,6 +65,8 @@ class Composer:
             "Auto-Submitted: auto-generated\r\n"
             "MIME-Version: 1.0\r\n"
         )
+        if mail.sender is not None and mail.sender.reply_to:
+            head += f"Reply-To: {_address(mail.sender.reply_to)[0]}\r\n"
         if mail.correlation_id and not _CONTROL.search(mail.correlation_id):
             head += f"X-Correlation-ID: {_unstructured('X-Correlation-ID', mail.correlation_id)}\r\n"
         if self._event_header and _ID.fullmatch(mail.notification_id):
@@ -78,49 +77,15 @@ class Composer:
         returns_to = ""
         if self._bounces is not None and (notification_id := ids.parse(mail.notification_id)) is not None:
             returns_to = self._bounces.address(notification_id)
-        return ComposedMail(recipient, head.encode() + _content(mail), utf8, returns_to=returns_to)
+        return ComposedMail(recipient, head.encode() + content_of(mail), utf8, returns_to=returns_to)
 
 
-def _content(mail: Mail) -> bytes:
-    if not mail.html or not mail.text:
-        kind, text = ("html", mail.html) if mail.html else ("plain", mail.text)
-        part = _part(kind, text)
-        return part if part.endswith(b"\r\n") else part + b"\r\n"
-    # never guessable, so that no variable's value can end a part and begin another
-    boundary = f"=_{secrets.token_hex(16)}"
-    line = f"--{boundary}\r\n".encode()
-    return b"".join((
-        f'Content-Type: multipart/alternative; boundary="{boundary}"\r\n\r\n'.encode(),
-        line, _part("plain", mail.text), b"\r\n",
-        line, _part("html", mail.html), b"\r\n",
-        f"--{boundary}--\r\n".encode(),
-    ))  # fmt: skip
-
-
-def _part(kind: str, text: str) -> bytes:
-    if "\r" in text:
-        text = _NEWLINES.sub("\n", text)
-    if _is_7bit(text):
-        head = f"Content-Type: text/{kind}; charset=utf-8\r\nContent-Transfer-Encoding: 7bit\r\n\r\n"
-        return (head + text.replace("\n", "\r\n")).encode("ascii")
-    body = text.replace("\n", "\r\n").encode("utf-8", "replace")
-    # quoted-printable triples each byte that is not ASCII, base64 adds a third to all of them
-    if len(body) - len(text) > len(body) // 6:
-        head = f"Content-Type: text/{kind}; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n"
-        return head.encode() + _base64_lines(body)
-    head = f"Content-Type: text/{kind}; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
-    return head.encode() + binascii.b2a_qp(body, istext=True)
-
-
-def _is_7bit(text: str) -> bool:
-    if not text.isascii() or _NOT_7BIT.search(text):
-        return False
-    return len(text) <= _BODY_LINE or max(map(len, text.split("\n"))) <= _BODY_LINE
-
-
-def _base64_lines(body: bytes) -> bytes:
-    encoded = binascii.b2a_base64(body, newline=False)
-    return b"\r\n".join(encoded[at : at + 76] for at in range(0, len(encoded), 76))
+def _from(sender: MailSender) -> str:
+    """Raises UnsafeMail."""
+    address, utf8 = _address(sender.email)
+    if utf8 or _CONTROL.search(sender.name):
+        raise UnsafeMail("SENDER_INVALID", "the sender's address or name can't be written as a header")
+    return _mailbox("From", sender.name, address)
 
 
 def _unstructured(header: str, value: str) -> str:

@@ -3,11 +3,13 @@
 import re
 from dataclasses import dataclass, field
 from email.utils import parseaddr
+from pathlib import Path
 from typing import Any, Self
 
 from delivery.lanes import RETRY_DELAYS_S
 from delivery.settings import LedgerSettings, retries_from_env
 from delivery.worker import WorkerSettings
+from email_worker.dkim import Signer
 from mesh.bus.settings import BrokerSettings
 from mesh.process.settings import CommonSettings, Env
 from mesh.rpc.settings import GrpcSettings
@@ -44,6 +46,8 @@ class SmtpSettings:
     rate_per_s: float = 0.0
     # the provider whose events name the notification (docs/bounces.md)
     events: str = ""
+    # whether mails are signed here; not needed where the provider signs in the sender's domain
+    dkim: bool = True
 
     @classmethod
     def from_env(cls, env: Env, name: str = "", shared: "SmtpSettings | None" = None) -> Self:
@@ -81,6 +85,7 @@ class SmtpSettings:
             "tls": tls,
             "ca_file": env.text(f"{prefix}CA_FILE", base.ca_file),
             "helo": env.text(f"{prefix}HELO", base.helo),
+            "dkim": env.flag(f"{prefix}DKIM", base.dkim),
             "pool_size": env.integer(f"{prefix}POOL_SIZE", base.pool_size, minimum=1, maximum=500),
             "max_messages": env.integer(f"{prefix}MAX_MESSAGES", base.max_messages, minimum=1),
             "idle_s": env.number(f"{prefix}IDLE_S", base.idle_s, minimum=1),
@@ -104,6 +109,8 @@ class MailSettings:
     servers: tuple[SmtpSettings, ...]
     message_id_domain: str = ""
     unsubscribe_url: str = ""
+    # what signs mails from the installation's own sender
+    own_key: Signer | None = None
     bounce_domain: str = ""
     bounce_secret: str = field(default="", repr=False)
     ramp_s: float = 60.0
@@ -137,11 +144,29 @@ class MailSettings:
             bounce_domain=bounce_domain,
             bounce_secret=bounce_secret,
             unsubscribe_url=unsubscribe_url,
+            own_key=_own_key(env, sender),
             servers=servers,
             message_id_domain=env.text("CLARION_SMTP_MESSAGE_ID_DOMAIN", ""),
             ramp_s=env.number("CLARION_SMTP_RAMP_S", 60.0, maximum=3600),
             retries_s=retries_from_env(env, "CLARION_EMAIL_RETRIES"),
         )
+
+
+def _own_key(env: Env, sender: str) -> Signer | None:
+    path, selector = env.text("CLARION_DKIM_KEY_FILE", ""), env.text("CLARION_DKIM_SELECTOR", "")
+    domain = env.text("CLARION_DKIM_DOMAIN", "") or parseaddr(sender)[1].rpartition("@")[2]
+    if not path and not selector:
+        return None
+    if not path or not re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62})", selector):
+        env.problems.append(
+            "CLARION_DKIM_KEY_FILE, CLARION_DKIM_SELECTOR: must be given together; the selector is letters, digits, dots and hyphens"
+        )
+        return None
+    try:
+        return Signer.from_pem(domain, selector, Path(path).read_bytes())
+    except (OSError, ValueError, TypeError):
+        env.problems.append("CLARION_DKIM_KEY_FILE: must be a readable PEM file with an RSA key of 1024 bits or more, without a password")
+        return None
 
 
 @dataclass(frozen=True, slots=True)

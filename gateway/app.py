@@ -18,10 +18,12 @@ from clarion.notification.v1 import (
 )
 from clarion.operations.v1 import breaker_service_pb2
 from clarion.template.v1 import (
+    attachment_service_pb2,
     canary_service_pb2,
     partial_service_pb2,
     render_service_pb2,
     scheduled_publication_service_pb2,
+    sender_service_pb2,
     template_service_pb2,
 )
 from clarion.user.v1 import (
@@ -44,6 +46,7 @@ from delivery.clients import RecipientClient, RenderClient
 from delivery.lanes import build_topology
 from delivery.ledger_records import LedgerRecords
 from gateway.accepting.admission import Admission
+from gateway.accepting.attachment_client import AttachmentClient
 from gateway.accepting.clients import TemplateClient, UserClient
 from gateway.accepting.convert import delivery_bytes
 from gateway.accepting.evaluation import Evaluation
@@ -165,6 +168,8 @@ SIGN_IN_SERVICE = sign_in_service_pb2.DESCRIPTOR.services_by_name["SignInService
 ACCOUNT_SERVICE = account_service_pb2.DESCRIPTOR.services_by_name["AccountService"]
 SECOND_FACTOR_SERVICE = second_factor_service_pb2.DESCRIPTOR.services_by_name["SecondFactorService"]
 AUTH_SERVICE = auth_service_pb2.DESCRIPTOR.services_by_name["AuthService"]
+ATTACHMENT_SERVICE = attachment_service_pb2.DESCRIPTOR.services_by_name["AttachmentService"]
+SENDER_SERVICE = sender_service_pb2.DESCRIPTOR.services_by_name["SenderService"]
 PARTIAL_SERVICE = partial_service_pb2.DESCRIPTOR.services_by_name["PartialService"]
 CANARY_SERVICE = canary_service_pb2.DESCRIPTOR.services_by_name["CanaryService"]
 SCHEDULE_SERVICE = scheduled_publication_service_pb2.DESCRIPTOR.services_by_name["ScheduledPublicationService"]
@@ -177,7 +182,7 @@ _OF_USERS = (
     USER_SERVICE, PROJECT_SERVICE, POLICY_SERVICE, PREFERENCE_PAGE_SERVICE, AUTH_SERVICE, SIGN_IN_SERVICE, AUDIT_SERVICE, ACCOUNT_SERVICE,
     SECOND_FACTOR_SERVICE,
 )  # fmt: skip
-_OF_TEMPLATES = (TEMPLATE_SERVICE, PARTIAL_SERVICE, SCHEDULE_SERVICE, CANARY_SERVICE)
+_OF_TEMPLATES = (TEMPLATE_SERVICE, PARTIAL_SERVICE, SCHEDULE_SERVICE, CANARY_SERVICE, SENDER_SERVICE, ATTACHMENT_SERVICE)
 DELETE_USER = f"/{USER_SERVICE.full_name}/DeleteUser"
 # What a gateway remembers of a person is forgotten when it is that old, and this much for a send that was on its way just then.
 _SWEEP_MARGIN_S = 60.0
@@ -308,12 +313,12 @@ async def _wire(stack: AsyncExitStack, settings: Settings, parts: _Parts) -> tup
     stack.push_async_callback(users.close)
     recipients, renderer = _open_delivery_clients(stack, parts)
     evaluation = Evaluation(templates=templates, users=users, recipients=recipients, now=parts.clock.now)
-    texts, zones = RenderedTexts(recipients, renderer), RecipientZones(recipients)
     sender = Sender(
         templates=templates,
         users=users,
-        zones=zones,
-        texts=texts,
+        zones=RecipientZones(recipients),
+        texts=RenderedTexts(recipients, renderer),
+        files=AttachmentClient(parts.templates, retention_days=accept.retention_days),
         admission=parts.admission,
         store=writer,
         payload=delivery_bytes,
@@ -474,7 +479,9 @@ def _add_sagas(
         await orchestrator.start(Kind.ERASURE_SWEEP, erasure.key, erasure.data, delay_s=remembered_s)
 
     people = PeopleClient(parts.users, users)
-    erasure = Erasure(PersonalRows(parts.database), people, parts.captures, parts.records, notify=watchers.notify, sweep=sweep)
+    files = AttachmentClient(parts.templates, retention_days=accept.retention_days)
+    rows, notify = PersonalRows(parts.database), watchers.notify
+    erasure = Erasure(rows, people, parts.captures, parts.records, attachments=files, notify=notify, sweep=sweep)
     orchestrator = Orchestrator(erasure.definitions(), store, poll_s=accept.sweep_s)
     stack.push_async_callback(orchestrator.close)
     orchestrator.begin()

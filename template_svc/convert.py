@@ -34,6 +34,7 @@ from template_svc.models import (
     VersionDraft,
     VersionKey,
 )
+from template_svc.senders.convert import identity_to_proto
 
 _CHANNELS = {channel_pb2.CHANNEL_EMAIL: Channel.EMAIL, channel_pb2.CHANNEL_PUSH: Channel.PUSH}
 _TO_CHANNEL = {channel: number for number, channel in _CHANNELS.items()}
@@ -112,6 +113,7 @@ def version_to_proto(version: TemplateVersion) -> template_pb2.TemplateVersion:
         note=version.note,
         archive_time=to_timestamp(version.archive_time) if version.archive_time else None,
         archived_by=version.archived_by,
+        sender=version.sender,
     )
     for locale, content in version.contents.items():
         content_to_proto(content, message.contents[locale])
@@ -234,6 +236,8 @@ def request_from_proto(item: render_service_pb2.RenderItem) -> RenderRequest:
 def preview_to_proto(rendered: Rendered) -> template_service_pb2.PreviewTemplateResponse:
     response = template_service_pb2.PreviewTemplateResponse(locale=rendered.locale, version=rendered.version, locale_chain=rendered.chain)
     response.content.MergeFromString(rendered.content)
+    if rendered.sender is not None:
+        response.sender.CopyFrom(identity_to_proto(rendered.sender))
     return response
 
 
@@ -248,4 +252,6 @@ def results_to_proto(results: list[Rendered | ServiceError]) -> render_service_p
             message.rendered.locale = result.locale
             message.rendered.locale_chain.extend(result.chain)
             message.rendered.content.MergeFromString(result.content)
+            if result.sender is not None:
+                message.rendered.sender.CopyFrom(identity_to_proto(result.sender))
     return response

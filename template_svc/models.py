@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from naming.variables import PERSON
+from template_svc.senders.models import Identity
 
 # The parts that are texts, apart from `data`, `image` and the platforms' blocks of a push.
 TEXTS = ("subject", "mjml", "html", "text", "title", "body")
@@ -124,7 +125,8 @@ class NewVersion:
     `derived` are the parts that are made of others (HTML of MJML, a text of HTML), by locale; `catalogs` the translations of the default
     locale's content into others; `messages` what there is to be translated; `unused` the variables of the default locale that another
     one's content does not mention; `findings` what had better be otherwise; `variables_schema` a JSON Schema, empty for
-    none; `partials` the revision of each that was taken in.
+    none; `partials` the revision of each that was taken in; `sender` the name of the one that its mails are from, empty for the
+    project's default one.
     """
 
     contents: Mapping[str, Content]
@@ -136,6 +138,7 @@ class NewVersion:
     findings: tuple["Finding", ...] = field(default=(), kw_only=True)
     partials: Mapping[str, int] = field(default_factory=dict, kw_only=True)
     variables_schema: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
+    sender: str = field(default="", kw_only=True)
 
     def finished(self, default_locale: str) -> dict[str, Content]:
         """The contents that are rendered: those of catalogues too, and the derived parts in their places."""
@@ -173,6 +176,7 @@ class StoredVersion:
     contents: Mapping[str, Content]
     required_variables: tuple[str, ...]
     variables_schema: Mapping[str, Any] = field(default_factory=dict)
+    sender: str = ""
 
 
 def finished_contents(
@@ -414,12 +418,14 @@ class Rendered(NamedTuple):
     """A finished text, the locale and version that were used, and the locales that were looked for, the used one last.
 
     `content` is a serialized clarion.template.v1.Content: a render process writes it, and nothing reads it on its way to the caller.
+    `sender` is from whom a mail is; None for the installation's own.
     """
 
     content: bytes
     locale: str
     version: int
     chain: tuple[str, ...]
+    sender: Identity | None = None
 
 
 class Person(NamedTuple):

@@ -45,8 +45,8 @@ from template_svc.tables import scheduled_publications, template_canaries, templ
 
 _TEXTS = ARRAY(Text)
 _LOAD = text("""
-    SELECT v.project, v.template, v.version, v.contents, v.derived, v.catalogs, v.required_variables, v.variables_schema, t.channel,
-        t.default_locale
+    SELECT v.project, v.template, v.version, v.contents, v.derived, v.catalogs, v.required_variables, v.variables_schema, v.sender,
+        t.channel, t.default_locale
     FROM unnest(:projects, :names, :versions) AS asked (project, name, version)
     JOIN template_versions v ON (v.project, v.template, v.version) = (asked.project, asked.name, asked.version)
     JOIN templates t ON (t.project, t.name) = (v.project, v.template)
@@ -152,6 +152,7 @@ class TemplateRepository:
                 "create_time": now,
                 "created_by": mark.by,
                 "note": mark.note,
+                "sender": new.sender,
             }
             await connection.execute(insert(template_versions).values(row))
             if publish:

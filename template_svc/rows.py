@@ -133,6 +133,7 @@ def version_of(row: Row[*tuple[Any, ...]]) -> TemplateVersion:
         create_time=row.create_time,
         created_by=row.created_by,
         note=row.note,
+        sender=row.sender,
         archive_time=row.archive_time,
         archived_by=row.archived_by,
     )
@@ -140,7 +141,8 @@ def version_of(row: Row[*tuple[Any, ...]]) -> TemplateVersion:
 
 def stored_of(row: Row[*tuple[Any, ...]]) -> StoredVersion:
     contents = finished_contents(contents_of(row.contents), row.derived, row.catalogs, row.default_locale)
-    return StoredVersion(Channel(row.channel), row.default_locale, contents, tuple(row.required_variables), row.variables_schema)
+    required = tuple(row.required_variables)
+    return StoredVersion(Channel(row.channel), row.default_locale, contents, required, row.variables_schema, row.sender)
 
 
 def contents_of(document: Mapping[str, Mapping[str, Any]]) -> dict[str, Content]:

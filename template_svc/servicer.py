@@ -69,7 +69,7 @@ class TemplateServicer(TemplateServiceServicer):
         contents, schema = contents_from_proto(request.contents), json_of_struct(request.variables_schema)
         mark = mark_of(check_note(request.note))
         version = await self._authoring.create_version(
-            _key(request.name), contents, request.publish, dict(request.catalogs), schema, mark=mark
+            _key(request.name), contents, request.publish, dict(request.catalogs), schema, mark=mark, sender=request.sender
         )
         return rpc.CreateVersionResponse(version=version_to_proto(version))
 

@@ -1,11 +1,13 @@
 """What template_svc reads from the environment."""
 
+import ipaddress
 from dataclasses import dataclass
 from typing import Self
 
-from mesh.process.settings import CommonSettings, Env
+from mesh.process.settings import CommonSettings, Env, SealingSettings
 from mesh.rpc.settings import GrpcSettings
 from mesh.stores.settings import CacheSettings, DatabaseSettings
+from naming.email_address import domain_key
 from peers.settings import PeerSettings
 from template_svc.lint import RULES
 from template_svc.models import Rules
@@ -27,12 +29,16 @@ class Settings:
     render_memory_mb: int
     render_processes: int
     rules: Rules
+    sealing: SealingSettings
+    dns_servers: tuple[tuple[str, int], ...]
+    trusted_domains: frozenset[str]
 
     @classmethod
     def from_env(cls, env: Env) -> Self:
         """Problems are collected in `env`."""
+        common = CommonSettings.from_env(env, metrics_port=9102)
         return cls(
-            common=CommonSettings.from_env(env, metrics_port=9102),
+            common=common,
             grpc=GrpcSettings.from_env(env, port=8002),
             database=DatabaseSettings.from_env(env),
             cache=CacheSettings.optional_from_env(env),
@@ -46,4 +52,32 @@ class Settings:
                 complete_only=env.flag("CLARION_COMPLETE_LOCALES_ONLY", False),
                 lint_errors=frozenset(env.listed("CLARION_LINT_ERRORS", choices=RULES)),
             ),
+            # without it there are no sender domains, and everything else works as ever
+            sealing=SealingSettings.from_env(env, common, required=False),
+            dns_servers=_dns_servers(env),
+            trusted_domains=_trusted_domains(env),
         )
+
+
+def _dns_servers(env: Env) -> tuple[tuple[str, int], ...]:
+    """Addresses, each with a port or without."""
+    servers: list[tuple[str, int]] = []
+    for text in env.listed("CLARION_DNS_SERVERS"):
+        host, colon, port = text.rpartition(":") if text.count(":") == 1 or text.startswith("[") else (text, "", "")
+        address = host.strip("[]")
+        try:
+            servers.append((str(ipaddress.ip_address(address)), int(port) if colon else 53))
+        except ValueError:
+            env.problems.append(f"CLARION_DNS_SERVERS: {text!r} is no IP address with or without a port, such as 10.0.0.10 or 10.0.0.10:53")
+    return tuple(servers)
+
+
+def _trusted_domains(env: Env) -> frozenset[str]:
+    domains: set[str] = set()
+    for text in env.listed("CLARION_TRUSTED_SENDER_DOMAINS"):
+        domain = domain_key(text)
+        if domain is None or "." not in domain:
+            env.problems.append(f"CLARION_TRUSTED_SENDER_DOMAINS: {text!r} is no domain such as example.com")
+        else:
+            domains.add(domain)
+    return frozenset(domains)

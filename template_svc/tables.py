@@ -1,6 +1,19 @@
 """The tables of the template database. Migrations create them; the repository reads and writes them."""
 
-from sqlalchemy import BigInteger, Boolean, Column, DateTime, ForeignKeyConstraint, Identity, Index, Integer, MetaData, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
 metadata = MetaData()
@@ -64,6 +77,8 @@ template_versions = Table(
     Column("note", Text, nullable=False),
     Column("archive_time", _TIME),
     Column("archived_by", Text, nullable=False),
+    # Name of a sender; empty for the project's default one.
+    Column("sender", Text, nullable=False, server_default=""),
     ForeignKeyConstraint(["project", "template"], ["templates.project", "templates.name"], ondelete="CASCADE"),
 )
 
@@ -156,3 +171,62 @@ template_partials = Table(
     Column("update_time", _TIME, nullable=False),
     Column("delete_time", _TIME),
 )
+
+# A domain and the DKIM key whose public half its owner publishes, by which the domain is known to be theirs.
+sender_domains = Table(
+    "sender_domains",
+    metadata,
+    Column("project", Text(collation="C"), primary_key=True),
+    Column("domain", Text(collation="C"), primary_key=True),
+    Column("selector", Text, nullable=False),
+    # Base64 of the SubjectPublicKeyInfo in DER, as the record holds it.
+    Column("public_key", Text, nullable=False),
+    # PKCS #8 in DER, sealed.
+    Column("sealed_key", LargeBinary, nullable=False),
+    Column("verified", Boolean, nullable=False, server_default="false"),
+    Column("problem", Text, nullable=False, server_default=""),
+    Column("create_time", _TIME, nullable=False),
+    Column("check_time", _TIME),
+)
+
+senders = Table(
+    "senders",
+    metadata,
+    Column("project", Text(collation="C"), primary_key=True),
+    Column("name", Text(collation="C"), primary_key=True),
+    Column("email", Text, nullable=False),
+    Column("display_name", Text, nullable=False),
+    Column("reply_to_email", Text, nullable=False),
+    Column("is_default", Boolean, nullable=False),
+    # The sender domain that allows the address; none for one that the installation trusts.
+    Column("domain", Text(collation="C")),
+    Column("update_time", _TIME, nullable=False),
+    ForeignKeyConstraint(["project", "domain"], ["sender_domains.project", "sender_domains.domain"]),
+)
+Index("senders_one_default", senders.c.project, unique=True, postgresql_where=senders.c.is_default)
+Index("senders_by_domain", senders.c.project, senders.c.domain)
+
+# Files that mails carry. `id` is SHA-256 of the content; `keep_until` the end of the longest use, by this database's clock.
+attachments = Table(
+    "attachments",
+    metadata,
+    Column("project", Text(collation="C"), primary_key=True),
+    Column("id", LargeBinary, primary_key=True),
+    Column("size_bytes", Integer, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    Column("keep_until", _TIME, nullable=False),
+)
+Index("attachments_by_end", attachments.c.keep_until)
+
+attachment_uses = Table(
+    "attachment_uses",
+    metadata,
+    Column("project", Text(collation="C"), primary_key=True),
+    Column("attachment", LargeBinary, primary_key=True),
+    Column("notification_id", UUID(as_uuid=True), primary_key=True),
+    Column("user_id", UUID(as_uuid=True), nullable=False),
+    Column("keep_until", _TIME, nullable=False),
+    ForeignKeyConstraint(["project", "attachment"], ["attachments.project", "attachments.id"], ondelete="CASCADE"),
+)
+Index("attachment_uses_by_person", attachment_uses.c.user_id)
+Index("attachment_uses_by_end", attachment_uses.c.keep_until)

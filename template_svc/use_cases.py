@@ -32,6 +32,7 @@ from template_svc.models import (
     RenderJob,
     RenderRequest,
     Rules,
+    StoredVersion,
     Template,
     TemplateKey,
     TemplateSummary,
@@ -43,6 +44,9 @@ from template_svc.models import (
 )
 from template_svc.partials.use_cases import PartialStore, partials_of
 from template_svc.scheduling import Scheduler
+from template_svc.senders.book import SenderBook
+from template_svc.senders.errors import SenderUnknown
+from template_svc.senders.models import NO_IDENTITIES, Identities, SenderKey
 
 DEFAULT_LOCALE = "en"
 DEFAULT_VERSIONS = 10
@@ -103,6 +107,14 @@ class TemplateStore(VersionStore, Protocol):
         ...
 
 
+class SenderNames(Protocol):
+    """The senders of projects."""
+
+    async def find(self, key: SenderKey) -> object | None:
+        """None when there is none of that name."""
+        ...
+
+
 class Authoring:
     """Templates and versions as their authors see them. `clock` returns the time in UTC."""
 
@@ -114,6 +126,7 @@ class Authoring:
         scheduler: Scheduler,
         clock: Callable[[], datetime],
         *,
+        senders: SenderNames,
         rules: Rules | None = None,
     ) -> None:
         self._store = store
@@ -121,6 +134,7 @@ class Authoring:
         self._library = library
         self._scheduler = scheduler
         self._clock = clock
+        self._senders = senders
         self._rules = rules or Rules()
 
     async def create_template(self, new: NewTemplate) -> Template:
@@ -170,14 +184,16 @@ class Authoring:
         *,
         mark: Mark = NO_MARK,
         instead_of: int = 0,
+        sender: str = "",
     ) -> TemplateVersion:
         """`catalogs` are PO files by locale, `variables_schema` is a JSON Schema. Raises TemplateNotFound, InvalidContents for whatever can
-        be known to be wrong, IncompleteLocale where such a version may not be published, TemplateArchived, and PublishedMeanwhile where
-        another version than `instead_of` is in use.
+        be known to be wrong, SenderUnknown, IncompleteLocale where such a version may not be published, TemplateArchived, and
+        PublishedMeanwhile where another version than `instead_of` is in use.
         """
         template = await self.get_template(key)
+        await self._check_sender(template, sender)
         draft = VersionDraft(template.channel, template.default_locale, contents, catalogs or {}, variables_schema or {})
-        new = await self._check(key.project, draft)
+        new = replace(await self._check(key.project, draft), sender=sender)
         self._refuse_findings(new)
         if publish:
             self._check_complete(new)
@@ -203,7 +219,7 @@ class Authoring:
             return 0
         mark = mark_of(f"rebuilt from version {key.version} with newer partials")
         new_version = await self.create_version(
-            key.of, old.contents, True, catalogs, old.variables_schema, mark=mark, instead_of=key.version
+            key.of, old.contents, True, catalogs, old.variables_schema, mark=mark, instead_of=key.version, sender=old.sender
         )
         return new_version.version
 
@@ -281,6 +297,14 @@ class Authoring:
             variables_schema=draft.variables_schema,
         )
 
+    async def _check_sender(self, template: Template, sender: str) -> None:
+        if not sender:
+            return
+        if template.channel is not Channel.EMAIL:
+            raise InvalidArgument.of("sender", "only e-mail is from a sender; leave it out")
+        if "\0" in sender or await self._senders.find(SenderKey(template.project, sender)) is None:
+            raise SenderUnknown.of_version(sender)
+
     def _check_complete(self, version: NewVersion) -> None:
         missing = [report for report in version.completeness() if not report.complete]
         if self._rules.complete_only and missing:
@@ -294,10 +318,11 @@ class Authoring:
 class Rendering:
     """Finished texts, and what accepting a notification needs to know."""
 
-    def __init__(self, store: TemplateStore, library: Library, scheduler: Scheduler) -> None:
+    def __init__(self, store: TemplateStore, library: Library, scheduler: Scheduler, book: SenderBook) -> None:
         self._store = store
         self._library = library
         self._scheduler = scheduler
+        self._book = book
 
     async def render_batch(self, requests: Sequence[RenderRequest]) -> list[Rendered | ServiceError]:
         """One result per request, in the same order. Raises only when the store can't be asked."""
@@ -305,8 +330,9 @@ class Rendering:
         results: list[Rendered | ServiceError] = [VersionNotFound(request.key.template, request.key.version) for request in requests]
         known = [(index, request) for index, request in enumerate(requests) if request.key in versions]
         rendered = await self._scheduler.render_batch([_job(request, versions[request.key]) for _, request in known])
-        for (index, _), result in zip(known, rendered, strict=True):
-            results[index] = result
+        senders = await self._book.of({key.project for key, version in versions.items() if version.stored.channel is Channel.EMAIL})
+        for (index, request), result in zip(known, rendered, strict=True):
+            results[index] = _from(result, versions[request.key].stored, senders.get(request.key.project))
         return results
 
     async def preview_batch(self, requests: Sequence[RenderRequest]) -> list[Rendered | ServiceError]:
@@ -347,7 +373,12 @@ class Rendering:
             request = request._replace(variables=variables_to_bytes(JsonSchema(found.stored.variables_schema).example()))
         if person is not None:
             request = request._replace(variables=variables_to_bytes(person.added_to(variables_from_bytes(request.variables))))
-        return await self._scheduler.preview(_job(request, found), _caller())
+        rendered = await self._scheduler.preview(_job(request, found), _caller())
+        project = request.key.project
+        sent = _from(rendered, found.stored, (await self._book.of([project]))[project])
+        if isinstance(sent, ServiceError):
+            raise sent
+        return sent
 
     async def describe(self, keys: Sequence[TemplateKey]) -> list[TemplateSummary]:
         """One summary per template, in the same order."""
@@ -357,6 +388,13 @@ class Rendering:
         sent = {VersionKey(*key, version) for key, found in known.items() for version in _versions_sent(found)}
         sizes = {key: version.size for key, version in (await self._library.find(sent)).items()}
         return [_sized(key, known[key], sizes) if key in known else TemplateSummary(key.name) for key in keys]
+
+
+def _from(result: Rendered | ServiceError, version: StoredVersion, senders: Identities | ServiceError | None) -> Rendered | ServiceError:
+    """The text with its sender. `senders` are those of the version's project, None where no mail is rendered."""
+    if isinstance(result, ServiceError) or version.channel is not Channel.EMAIL or senders is None or senders is NO_IDENTITIES:
+        return result
+    return senders if isinstance(senders, ServiceError) else result._replace(sender=senders.of(version.sender))
 
 
 def _job(request: RenderRequest, version: LoadedVersion) -> RenderJob:

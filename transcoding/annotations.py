@@ -53,6 +53,9 @@ class Annotations(Protocol):
     def takes_idempotency_key(self, method: MethodDescriptor) -> bool:
         """Whether the method takes the header Idempotency-Key."""
 
+    def body_limit(self, method: MethodDescriptor) -> int:
+        """Most bytes of a request's body where that is more than the edge's own limit; 0 means that limit."""
+
     def resume_by(self, method: MethodDescriptor) -> str:
         """The text field of the request and of each response by which a stream is resumed; empty where it can't be."""
 
@@ -79,6 +82,10 @@ class NoAnnotations:
     def takes_idempotency_key(self, method: MethodDescriptor) -> bool:  # noqa: ARG002  there is nothing to read
         """Not that the schema said so."""
         return False
+
+    def body_limit(self, method: MethodDescriptor) -> int:  # noqa: ARG002  there is nothing to read
+        """The edge's own."""
+        return 0
 
     def resume_by(self, method: MethodDescriptor) -> str:  # noqa: ARG002  there is nothing to read
         """Not that the schema said so."""

@@ -216,7 +216,8 @@ class RestApp:
         if head.has_body:
             if binding.takes_body:
                 head.check_content()
-            body = await head.body(exchange.receive, self._options.body_limit)
+            own = self._annotations.body_limit(binding.method.descriptor)
+            body = await head.body(exchange.receive, max(own, self._options.body_limit))
         request = binding.request(values, exchange.query, body)
         if_match = head.headers.get("if-match")
         if if_match is not None:

@@ -61,6 +61,14 @@ export type BreakerForce = "open" | "closed" | "auto";
 
 export type BreakerState = "closed" | "open" | "half_open";
 
+export interface CapturedAttachment {
+  filename?: string;
+  content_type?: string;
+  attachment_id?: string;
+  size_bytes?: number;
+  content_id?: string;
+}
+
 export interface CapturedMessage {
   notification_id?: string;
   channel?: Channel;
@@ -72,6 +80,8 @@ export interface CapturedMessage {
   answer?: string;
   time?: string;
   locale_chain?: Array<string>;
+  sender?: MessageSender;
+  attachments?: Array<CapturedAttachment>;
 }
 
 export interface Change {
@@ -355,6 +365,14 @@ export interface LoginResponse {
   second_factor_missing?: boolean;
 }
 
+export interface MessageSender {
+  email?: string;
+  display_name?: string;
+  reply_to_email?: string;
+  dkim_domain?: string;
+  dkim_selector?: string;
+}
+
 export interface Notification {
   id?: string;
   user_id?: string;
@@ -403,6 +421,7 @@ export interface PreviewTemplateResponse {
   locale?: string;
   version?: number;
   locale_chain?: Array<string>;
+  sender?: MessageSender;
 }
 
 export type Priority = "normal" | "high";
@@ -529,6 +548,7 @@ export interface TemplateVersion {
   note?: string;
   archive_time?: string;
   archived_by?: string;
+  sender?: string;
 }
 
 export interface TimelineEntry {

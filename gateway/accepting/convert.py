@@ -12,7 +12,7 @@ from clarion.user.v1 import recipient_service_pb2
 from delivery.envelopes import envelope
 from gateway.accepting import errors
 from gateway.accepting.evaluation import Answer, Question
-from gateway.accepting.models import Acceptance, Addressee, Draft, TemplateSummary
+from gateway.accepting.models import Acceptance, Addressee, AttachedFile, Draft, TemplateSummary
 from gateway.notifications.convert import channel_of, status_number
 from gateway.notifications.models import Priority
 from mesh.errors import InvalidArgument
@@ -41,11 +41,16 @@ def draft_of(request: notification_service_pb2.SendNotificationRequest) -> Draft
         metadata=dict(request.metadata) if request.metadata else {},
         to=_addressee_of(request.to) if request.HasField("to") else None,
         send_at_local=local_time_of("send_at_local", request.send_at_local) if request.send_at_local else None,
+        attachments=tuple(map(_file_of, request.attachments)) if request.attachments else (),
     )
 
 
 def _addressee_of(to: notification_service_pb2.Addressee) -> Addressee:
     return Addressee(to.email, to.name, to.locale, to.timezone)
+
+
+def _file_of(file: notification_service_pb2.AttachedFile) -> AttachedFile:
+    return AttachedFile(file.filename, file.content_type, file.content, file.attachment_id, file.content_id)
 
 
 def question_of(request: notification_service_pb2.EvaluateDeliveryRequest) -> Question:
@@ -115,6 +120,9 @@ def delivery_bytes(
         test=test,
         recipient_domains=draft.recipient_domains,
     )
+    for file in draft.attachments:
+        named = {"filename": file.filename, "content_type": file.content_type, "content_id": file.content_id}
+        delivery.attachments.add(attachment_id=file.attachment_id, size_bytes=file.size_bytes, **named)
     delivery.accept_time.FromDatetime(accepted)
     delivery.due_time.FromDatetime(accepted if draft.send_at is None else max(accepted, draft.send_at))
     if draft.expires_at is not None:

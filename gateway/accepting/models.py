@@ -45,6 +45,17 @@ class Addressee(NamedTuple):
     timezone: str = ""
 
 
+class AttachedFile(NamedTuple):
+    """A file of a mail: its content, or the id of one that is kept; both, and its size in bytes, once it is kept for this mail."""
+
+    filename: str
+    content_type: str = ""
+    content: bytes = b""
+    attachment_id: str = ""
+    content_id: str = ""
+    size_bytes: int = 0
+
+
 class Draft(NamedTuple):
     """What a sender asks for. `user_id` is whatever was given as one, empty where `to` is given in its place.
 
@@ -64,6 +75,7 @@ class Draft(NamedTuple):
     to: Addressee | None = None
     recipient_domains: tuple[str, ...] = ()
     send_at_local: LocalTime | None = None
+    attachments: tuple[AttachedFile, ...] = ()
 
     def plain_variables(self) -> dict[str, Any]:
         """The variables as JSON has them."""

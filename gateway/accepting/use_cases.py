@@ -7,10 +7,11 @@ from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from gateway.accepting import errors
+from gateway.accepting.attachments import check_attachments
 from gateway.accepting.bounds import check_address_bound, check_category_bound, check_template_bound
 from gateway.accepting.canary import tried_version
 from gateway.accepting.limits import AdmissionDecision, Answer, Ask, Claim
-from gateway.accepting.models import Acceptance, Addressee, Draft, Record, Row, TemplateKey, TemplateSummary, metadata_text
+from gateway.accepting.models import Acceptance, Addressee, AttachedFile, Draft, Record, Row, TemplateKey, TemplateSummary, metadata_text
 from gateway.accepting.sizes import may_exceed
 from gateway.idempotency.errors import IdempotencyInProgress, IdempotencyKeyReused
 from gateway.idempotency.keys import key_of
@@ -55,6 +56,15 @@ class Zones(Protocol):
 
     async def zone_of(self, user_id: str, channel: Channel) -> str:
         """The IANA time zone of a person, by our id. Raises Unavailable when that can't be found out."""
+
+
+class Files(Protocol):
+    """The files that mails carry."""
+
+    async def keep(
+        self, project: str, notification_id: UUID, user_id: str, files: Sequence[AttachedFile], wait: timedelta
+    ) -> tuple[AttachedFile, ...]:
+        """With the id under which each is kept for a notification that begins after `wait`. Raises InvalidArgument or Unavailable."""
 
 
 class Texts(Protocol):
@@ -131,6 +141,7 @@ class Sender:
         users: Users,
         zones: Zones,
         texts: Texts,
+        files: Files,
         admission: AdmissionControl,
         store: Store,
         payload: Payload,
@@ -141,6 +152,7 @@ class Sender:
         self._users = users
         self._zones = zones
         self._texts = texts
+        self._files = files
         self._admission = admission
         self._store = store
         self._payload = payload
@@ -156,6 +168,7 @@ class Sender:
         now = self._now()
         check_draft(draft, now)
         check_not_reserved(call.caller, draft.template)
+        draft = draft._replace(attachments=check_attachments(draft.attachments)) if draft.attachments else draft
         check_template_bound(call.caller, draft.template)
         draft = draft._replace(recipient_domains=call.caller.bound(RECIPIENT_DOMAINS))
         caller = call.caller.label
@@ -237,6 +250,10 @@ class Sender:
         if not draft.user_id and draft.to is not None:
             draft = draft._replace(user_id=await self._users.ensure(project, draft.to))
         draft = await self._timed(draft, now)
+        if draft.attachments:
+            wait = max(timedelta(0), (draft.send_at or now) - now)
+            files = await self._files.keep(project, identifier, draft.user_id, draft.attachments, wait)
+            draft = draft._replace(attachments=files)
         scheduled = draft.send_at is not None and draft.send_at > now
         status = Status.SCHEDULED if scheduled else Status.PENDING
         dispatch_at = draft.send_at if scheduled and draft.send_at is not None else now + self._lease
@@ -328,6 +345,8 @@ def check_draft(draft: Draft, now: datetime) -> None:
         raise InvalidArgument.of("to", "goes without user_id: one of them says whom it is for")
     if draft.to is not None and draft.channel is not Channel.EMAIL:
         raise InvalidArgument.of("to", "is an e-mail address: the channel must be email")
+    if draft.attachments and draft.channel is not Channel.EMAIL:
+        raise InvalidArgument.of("attachments", "only e-mail carries files; leave them out")
     if draft.send_at_local is not None and draft.send_at is not None:
         raise InvalidArgument.of("send_at_local", "goes without send_at: one of them says when")
     check_times(draft, now, "send_at")

@@ -53,6 +53,13 @@ class Captures(Protocol):
         """Removes all messages to a person. Raises ServiceError."""
 
 
+class Attachments(Protocol):
+    """The files that mails carry."""
+
+    async def forget(self, user_id: str) -> None:
+        """Removes what only this person's notifications carry. Raises ServiceError."""
+
+
 class People(Protocol):
     """user_svc. Every method may be repeated, and raises ServiceError."""
 
@@ -105,6 +112,7 @@ class Erasure:
         captures: Captures,
         records: Records,
         *,
+        attachments: Attachments,
         notify: Callable[[Iterable[UUID]], None],
         sweep: Callable[[Saga], Awaitable[None]],
     ) -> None:
@@ -112,6 +120,7 @@ class Erasure:
         self._people = people
         self._captures = captures
         self._records = records
+        self._attachments = attachments
         self._notify = notify
         self._sweep = sweep
 
@@ -155,6 +164,7 @@ class Erasure:
         await self._records.forget(await self._notifications.attempts(person, within_s=self._records.kept_s))
         await self._notifications.redact(person)
         await self._captures.forget(saga.key)
+        await self._attachments.forget(saga.key)
 
     async def plan_sweep(self, saga: Saga) -> None:
         await self._sweep(saga)

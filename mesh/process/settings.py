@@ -217,7 +217,7 @@ class SealingSettings:
     old: str = field(repr=False)
 
     @classmethod
-    def from_env(cls, env: Env, common: CommonSettings) -> Self:
-        """Only in development does the mesh's secret stand in for it."""
-        secret = env.secret("CLARION_SEALING_SECRET", None if common.service_key else "", min_length=32)
+    def from_env(cls, env: Env, common: CommonSettings, *, required: bool = True) -> Self:
+        """Only in development does the mesh's secret stand in for it. Where it is not `required` it may be empty."""
+        secret = env.secret("CLARION_SEALING_SECRET", None if common.service_key and required else "", min_length=32)
         return cls(secret or common.service_secret, env.secret("CLARION_SEALING_SECRET_OLD", "", min_length=32))

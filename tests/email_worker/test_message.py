@@ -101,6 +101,8 @@ def test_the_recipient_is_one_person_whatever_the_name(name: str, local: str) ->
 
 
 @given(subject=header_text, name=header_text, text=body_text, html=body_text)
+@example(subject="s", name="n", text="x" * 2000, html="é" + "x" * 2000)
+@example(subject="s", name="n", text="a\n" + "x" * 2000, html="")
 def test_the_bytes_are_ascii_lines_with_crlf_of_lawful_length(subject: str, name: str, text: str, html: str) -> None:
     message = COMPOSER.compose(mail(subject=subject, name=name, text=text, html=html)).message
     assert message.isascii()

@@ -1,10 +1,13 @@
 """In-memory stand-ins of the gateway's ports."""
 
 from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
 
 from clarion.notification.v1.captured_message_pb2 import CapturedMessage
+from gateway.accepting.models import AttachedFile, Draft, TemplateSummary
 from gateway.notifications.models import Channel, Unsent
-from mesh.errors import Unavailable
+from mesh.errors import ServiceError, Unavailable
 from mesh.ids import parse
 
 
@@ -32,6 +35,17 @@ class FakeCaptures:
 
     async def forget(self, user_id: str) -> None:
         """See Captures."""
+        self.forgotten.append(user_id)
+
+
+class FakeAttachments:
+    """The files of mails, of which `forgotten` holds the people whose were removed."""
+
+    def __init__(self) -> None:
+        self.forgotten: list[str] = []
+
+    async def forget(self, user_id: str) -> None:
+        """See AttachmentClient."""
         self.forgotten.append(user_id)
 
 
@@ -71,3 +85,31 @@ class FakeZones:
         if self.zone is None:
             raise Unavailable("user_svc is away")
         return self.zone
+
+
+class FakeFiles:
+    """Keeps nothing, and says under which id it would. `waits` are how long after acceptance the notifications begin."""
+
+    def __init__(self) -> None:
+        self.waits: list[timedelta] = []
+
+    async def keep(
+        self, project: str, notification_id: UUID, user_id: str, files: Sequence[AttachedFile], wait: timedelta
+    ) -> tuple[AttachedFile, ...]:
+        """See AttachmentClient."""
+        self.waits.append(wait)
+        return tuple(each._replace(content=b"", attachment_id="a" * 64, size_bytes=len(each.content)) for each in files)
+
+
+class FakeTexts:
+    """Says of no text that it is too large. `asked` holds the templates that were asked about."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.error: ServiceError | None = None
+
+    async def check_size(self, draft: Draft, template: TemplateSummary) -> None:
+        """See RenderedTexts."""
+        self.asked.append(template.name)
+        if self.error is not None:
+            raise self.error

@@ -25,7 +25,7 @@ from mesh.stores.settings import DatabaseSettings
 from mesh.testing import caller
 from tests.fixtures_postgres import NewDatabase
 from tests.gateway.erasure_stage import STEPS, TRACES, Rows, UserSvc
-from tests.gateway.fakes import FakeCaptures, FakeRecords
+from tests.gateway.fakes import FakeAttachments, FakeCaptures, FakeRecords
 from tests.mesh.saga_fakes import Clock, Crash
 from tests.rows import rows_that_hold
 
@@ -93,12 +93,14 @@ class Stage:
     told: list[UUID] = field(default_factory=list)
     captures: FakeCaptures = field(default_factory=FakeCaptures)
     records: FakeRecords = field(default_factory=FakeRecords)
+    files: FakeAttachments = field(default_factory=FakeAttachments)
 
     def replica(self, store: SagaRepository | None = None, *, lease_s: float = 30.0) -> Orchestrator:
         async def sweep(saga: Saga) -> None:
             await orchestrator.start(Kind.ERASURE_SWEEP, saga.key, saga.data, delay_s=660)
 
-        erasure = Erasure(PersonalRows(self.gateway), self.people, self.captures, self.records, notify=self.notify, sweep=sweep)
+        rows = PersonalRows(self.gateway)
+        erasure = Erasure(rows, self.people, self.captures, self.records, attachments=self.files, notify=self.notify, sweep=sweep)
         policy = RetryPolicy(faults=3)
         orchestrator = Orchestrator(
             erasure.definitions(), store or SagaRepository(self.gateway), lease_s=lease_s, poll_s=0.01, policy=policy, now=self.clock
@@ -319,7 +321,8 @@ async def test_asking_again_sets_a_parked_one_going(stage: Stage) -> None:
             raise Internal("bug")
 
     store = SagaRepository(stage.gateway)
-    erasure = Erasure(Broken(stage.gateway), stage.people, stage.captures, stage.records, notify=stage.notify, sweep=_no_sweep)
+    rows = Broken(stage.gateway)
+    erasure = Erasure(rows, stage.people, stage.captures, stage.records, attachments=stage.files, notify=stage.notify, sweep=_no_sweep)
     broken = Orchestrator(erasure.definitions(), store, policy=RetryPolicy(faults=1), now=stage.clock)
     suspended = await stage.erasures(broken).erase(caller("users:write"), str(stage.user_id), timeout_s=20)
     assert (suspended.state, suspended.step.name) == (SagaState.SUSPENDED, "redact_notifications")

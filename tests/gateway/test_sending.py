@@ -34,7 +34,7 @@ from mesh.stores.cache import open_cache
 from mesh.stores.database import Database
 from mesh.stores.settings import CacheSettings
 from mesh.testing import SECRET, FakeCredentials, caller
-from tests.gateway.fakes import Budget, FakeCaptures, FakePeople, FakeZones
+from tests.gateway.fakes import Budget, FakeCaptures, FakeFiles, FakePeople, FakeTexts, FakeZones
 
 USER = "01890000-0000-7000-8000-000000000001"
 LIMIT = RateLimit("caller", 10, 60)
@@ -50,17 +50,6 @@ class FakeTemplates:
         if self.error is not None:
             raise self.error
         return self.known.get(key.name)
-
-
-class FakeTexts:
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-        self.error: ServiceError | None = None
-
-    async def check_size(self, draft: Draft, template: TemplateSummary) -> None:
-        self.asked.append(template.name)
-        if self.error is not None:
-            raise self.error
 
 
 ADDRESSEE = Addressee("Ada@example.com", "Ada", "pt-BR", "Europe/Lisbon")
@@ -122,12 +111,13 @@ class FakeStore:
 class World:
     def __init__(self) -> None:
         self.templates, self.texts, self.gate, self.store = FakeTemplates(), FakeTexts(), FakeGate(), FakeStore()
-        self.users, self.zones = FakeUsers(), FakeZones()
+        self.users, self.zones, self.files = FakeUsers(), FakeZones(), FakeFiles()
         self.sender = Sender(
             templates=self.templates,
             users=self.users,
             zones=self.zones,
             texts=self.texts,
+            files=self.files,
             admission=self.gate,
             store=self.store,
             payload=delivery_bytes,
@@ -325,6 +315,7 @@ class Real:
             users=FakeUsers(),
             zones=FakeZones(),
             texts=FakeTexts(),
+            files=FakeFiles(),
             admission=self.admission,
             store=self.journal,
             payload=delivery_bytes,

@@ -15,6 +15,7 @@ from devstack.rabbitmq import RabbitMQServer
 from devstack.smtp import SmtpServer, open_smtp_server
 from devstack.valkey import ValkeyServer
 from mesh.testing import free_port
+from tests.dns_server import DnsServer, open_dns_server
 from tests.fixtures_broker import ContainerServer
 from tests.provider_requests import GRID_PUBLIC
 
@@ -29,6 +30,7 @@ _SETTINGS = {
     "CLARION_BREAKER_OPEN_S": "2",
     "CLARION_SENDGRID_KEY": GRID_PUBLIC,
     "CLARION_SMTP_EVENTS": "sendgrid",
+    "CLARION_TRUSTED_SENDER_DOMAINS": "trusted.example",
     "CLARION_BOUNCE_DOMAIN": "bounces.clarion.test",
     "CLARION_BOUNCE_SECRET": "a-secret-of-the-system-tests-with-32-characters",
 }
@@ -45,6 +47,7 @@ class System:
     valkey: ValkeyServer
     rabbitmq: RabbitMQServer | ContainerServer
     bounce_port: int
+    dns: DnsServer
 
 
 @pytest_asyncio.fixture(scope="package", loop_scope="session")
@@ -59,6 +62,7 @@ async def system(
     async with AsyncExitStack() as stack:
         smtp = await stack.enter_async_context(open_smtp_server())
         fcm = await stack.enter_async_context(open_fcm_server(folder / "fcm"))
+        dns = await stack.enter_async_context(open_dns_server())
         bounce_port = free_port()
         shared = {
             **_SETTINGS,
@@ -68,7 +72,8 @@ async def system(
             "CLARION_SMTP_HOST": "127.0.0.1",
             "CLARION_SMTP_PORT": str(smtp.port),
             "CLARION_BOUNCE_PORT": str(bounce_port),
+            "CLARION_DNS_SERVERS": f"127.0.0.1:{dns.port}",
         }
         processes = await stack.enter_async_context(ProcessStack(folder, postgres_server, shared, suffix="_system"))
         client = await stack.enter_async_context(Client(processes.url, API_KEY))
-        yield System(processes, client, smtp, fcm, valkey_server, rabbitmq_server, bounce_port)
+        yield System(processes, client, smtp, fcm, valkey_server, rabbitmq_server, bounce_port, dns)

@@ -6,6 +6,7 @@ and back-ups.
 
 import asyncio
 import json
+from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -136,8 +137,17 @@ async def _plant(system: System, planted: Planted) -> str:
     ]
     later = (datetime.now(UTC) + timedelta(days=20)).isoformat()
     await client.send(user, "email", "erasure-mail", variables("scheduled"), send_at=later, **label("scheduled"))
-    single = {"user_id": user, "channel": "email", "template": "erasure-mail", "variables": variables("keyed"), **label("keyed")}
+    single: dict[str, Any] = {
+        "user_id": user,
+        "channel": "email",
+        "template": "erasure-mail",
+        "variables": variables("keyed"),
+        **label("keyed"),
+    }
+    file = {"filename": f"{planted.word('file name')}.txt", "content": b64encode(planted.word("file").encode()).decode()}
+    single["attachments"] = [file]
     keyed = await client.call("POST", "/v1/notifications", single, {"Idempotency-Key": f'"{uuid4()}"'})
+    del single["attachments"]
     batch = {**single, "variables": variables("batch")}
     batched = await client.call("POST", "/v1/notifications:batch", {"requests": [batch]})
     addressed = {**single, "variables": variables("addressed"), "to": {"email": address, "name": planted.word("name in a send")}}
@@ -183,7 +193,7 @@ async def test_everything_that_is_held_can_be_exported(system: System) -> None:
     lines = await _export(system.client, user)
     text = "\n".join(lines)
     missing = {what for what, word in planted.words.items() if word not in text.lower()}
-    assert missing == {"device token", "removed device token", "former address", "name in a send", "note"}
+    assert missing == {"device token", "removed device token", "former address", "name in a send", "note", "file", "file name"}
     kinds = [next(iter(json.loads(line)["result"])) for line in lines]
     assert kinds[:5] == ["user", "preferences", "device", "suppression", "suppression"]
     assert set(kinds[5:]) == {"notification"}

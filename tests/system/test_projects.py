@@ -25,7 +25,14 @@ from clarion.notification.v1 import (
 )
 from clarion.operations.v1 import breaker_service_pb2
 from clarion.options.v1 import options_pb2
-from clarion.template.v1 import canary_service_pb2, partial_service_pb2, scheduled_publication_service_pb2, template_service_pb2
+from clarion.template.v1 import (
+    attachment_service_pb2,
+    canary_service_pb2,
+    partial_service_pb2,
+    scheduled_publication_service_pb2,
+    sender_service_pb2,
+    template_service_pb2,
+)
 from clarion.user.v1 import (
     account_service_pb2,
     audit_service_pb2,
@@ -50,8 +57,9 @@ pytestmark = [pytest.mark.system, pytest.mark.asyncio(loop_scope="session")]
 
 _FILES = (
     user_service_pb2, template_service_pb2, notification_service_pb2, dead_letter_service_pb2, saga_service_pb2, auth_service_pb2,
-    breaker_service_pb2, partial_service_pb2, project_service_pb2, change_service_pb2, policy_service_pb2, webhook_service_pb2,
-    preference_page_service_pb2, personal_data_service_pb2, sign_in_service_pb2, activity_service_pb2, audit_service_pb2,
+    breaker_service_pb2, partial_service_pb2, sender_service_pb2, attachment_service_pb2, project_service_pb2, change_service_pb2,
+    policy_service_pb2, webhook_service_pb2, preference_page_service_pb2, personal_data_service_pb2, sign_in_service_pb2,
+    activity_service_pb2, audit_service_pb2,
     account_service_pb2, scheduled_publication_service_pb2, canary_service_pb2, second_factor_service_pb2,
 )  # fmt: skip
 METHODS = [
@@ -92,6 +100,11 @@ _OWN: dict[str, dict[str, Any]] = {
     "ListTemplates": {},
     "ListPartials": {},
     "ListScheduledPublications": {},
+    "ListSenders": {},
+    "ListSenderDomains": {},
+    "CreateAttachment": {"content": "Qm9i"},
+    "AddSenderDomain": {"domain": "bob.example"},
+    "UpdateSender": {"name": "bobs-own", "sender": {"email": "bob@trusted.example"}},
     "UpdatePartial": {"name": "bobs-own", "source": "Bob"},
     "LintContents": {"channel": "CHANNEL_EMAIL", "contents": {"en": {"subject": "Bob", "text": "Bob"}}},
     "BatchSendNotifications": {"requests": [{"channel": "CHANNEL_EMAIL", "user_id": "{user}", "template": "{template}"}]},
@@ -137,10 +150,12 @@ class Objects:
     endpoint: str
     partial: str
     plan: str
+    sender: str
+    domain: str
 
     @classmethod
     def unknown(cls) -> "Objects":
-        identifiers = [str(uuid4()) for _ in range(10)]
+        identifiers = [str(uuid4()) for _ in range(12)]
         return cls(identifiers[0], identifiers[1], "unknown@example.com", "no-such-template", *identifiers[2:])
 
     def named_by(self, method: MethodDescriptor, field: str) -> Any:
@@ -149,8 +164,15 @@ class Objects:
         if field in {"user_id", "notification_id", "address", "template", "version"}:
             named = (self.user, self.notification, self.address, self.template, 1)
             return dict(zip(("user_id", "notification_id", "address", "template", "version"), named, strict=True))[field]
-        if field == "name" and service in {"TemplateService", "CanaryService", "PartialService"}:
-            return self.partial if service == "PartialService" else self.template
+        if field == "name":
+            return {
+                "TemplateService": self.template,
+                "CanaryService": self.template,
+                "PartialService": self.partial,
+                "SenderService": self.sender,
+            }.get(service)
+        if field == "domain":
+            return self.domain
         if field != "id":
             return None
         special = {"DeleteDevice": self.device, "GetDeadLetterJob": self.job, "CancelDeadLetterJob": self.job, "DeleteApiKey": self.api_key}
@@ -178,6 +200,8 @@ class Objects:
             self.endpoint,
             self.partial,
             self.plan,
+            self.sender,
+            self.domain,
         }
 
 
@@ -282,8 +306,11 @@ async def wall(system: System) -> AsyncIterator[Wall]:
     partial = await alice.call("PUT", "/v1/partials/alices-footer", {"source": "Alice behind the wall"})
     planned = {"template": template, "version": 1, "publish_at": "2040-01-31T09:00:00Z", "note": "Alice"}
     plan = await alice.call("POST", "/v1/scheduled-publications", planned)
+    sender = await alice.call("PUT", "/v1/senders/alices-sender", {"email": "alice@trusted.example"})
+    domain = await alice.call("PUT", "/v1/sender-domains/alices-domain.example")
     listed = "suppressed-behind-the-wall@example.com"
-    ids = (job["id"], saga["saga_id"], key["api_key"]["id"], category["id"], hook["id"], partial["name"], plan["id"])
+    made_ids = (job["id"], saga["saga_id"], key["api_key"]["id"], category["id"], hook["id"])
+    ids = (*made_ids, partial["name"], plan["id"], sender["name"], domain["domain"])
     objects = Objects(user, device["id"], listed, template, notification, *ids)
     key_of_bob = await _another_project(alice)
     async with grpc.aio.insecure_channel(f"127.0.0.1:{system.processes.grpc_ports['gateway']}") as channel:

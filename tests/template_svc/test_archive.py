@@ -22,9 +22,11 @@ from template_svc.models import PartialKey, Template, TemplateKey, VersionKey
 from template_svc.partials.repository import PartialRepository
 from template_svc.repository import TemplateRepository
 from template_svc.scheduling import Scheduler, Standing
+from template_svc.senders.book import SenderBook
 from template_svc.use_cases import Authoring, Rendering, TemplateStore
 from tests.template_svc.factories import Clock, make_template, make_version, struct_bytes
 from tests.template_svc.fakes import InlineProcesses, MemoryPartials
+from tests.template_svc.memory_senders import MemorySenders
 
 KEY = TemplateKey(FIRST_PROJECT, "welcome")
 FIRST, SECOND = VersionKey(*KEY, 1), VersionKey(*KEY, 2)
@@ -45,7 +47,8 @@ async def template(store: TemplateStore, clock: Clock) -> Template:
 @pytest.fixture
 def authoring(store: TemplateStore, processes: InlineProcesses, clock: Clock) -> Authoring:
     """The rules over the store."""
-    return Authoring(store, MemoryPartials(), Library(store), Scheduler(processes, Standing(lambda: 0)), clock)
+    scheduler = Scheduler(processes, Standing(lambda: 0))
+    return Authoring(store, MemoryPartials(), Library(store), scheduler, clock, senders=MemorySenders())
 
 
 async def test_an_archived_template_is_listed_only_where_that_is_asked_for(
@@ -104,7 +107,7 @@ async def test_what_was_accepted_before_is_rendered(
     await archive.archive(KEY, clock(), "")
     found = await store.load([FIRST, SECOND])
     assert found.keys() == {FIRST, SECOND}
-    rendering = Rendering(store, Library(store), Scheduler(processes, Standing(lambda: 0)))
+    rendering = Rendering(store, Library(store), Scheduler(processes, Standing(lambda: 0)), SenderBook(MemorySenders()))
     assert (await rendering.preview(KEY, 2, "en", struct_bytes({"name": "Ada"}))).version == 2
 
 
@@ -127,7 +130,7 @@ async def test_an_archived_version_is_not_listed_published_or_previewed_unasked(
     assert draft is not None
     await store.add_version(draft, make_version(), False, clock())
     await archive.archive_version(VersionKey(*draft.key, 1), clock(), "")
-    rendering = Rendering(store, Library(store), Scheduler(processes, Standing(lambda: 0)))
+    rendering = Rendering(store, Library(store), Scheduler(processes, Standing(lambda: 0)), SenderBook(MemorySenders()))
     with pytest.raises(NothingToPreview):
         await rendering.preview(draft.key, 0, "en", struct_bytes({"name": "Ada"}))
 

@@ -26,9 +26,11 @@ from template_svc.library import Library
 from template_svc.models import CanarySummary, Mark, Rules, TemplateKey, VersionKey
 from template_svc.repository import TemplateRepository
 from template_svc.scheduling import Scheduler, Standing
+from template_svc.senders.book import SenderBook
 from template_svc.use_cases import Authoring, Rendering, TemplateStore
 from tests.template_svc.factories import Clock, make_template, make_version
 from tests.template_svc.fakes import InlineProcesses, MemoryCanaries, MemoryPartials, MemoryTemplates
+from tests.template_svc.memory_senders import MemorySenders
 
 KEY = TemplateKey(FIRST_PROJECT, "welcome")
 TENTH, HALF = Share(10, Unit.NOTIFICATION), Share(50, Unit.USER)
@@ -46,7 +48,9 @@ def canaries(store: TemplateStore, canary_store: CanaryStore, processes: InlineP
     """The rules, where incomplete locales may not be sent."""
     scheduler = Scheduler(processes, Standing(lambda: 0))
     rules = Rules(complete_only=True)
-    return Canaries(canary_store, Authoring(store, MemoryPartials(), Library(store), scheduler, clock, rules=rules))
+    return Canaries(
+        canary_store, Authoring(store, MemoryPartials(), Library(store), scheduler, clock, senders=MemorySenders(), rules=rules)
+    )
 
 
 async def welcome(store: TemplateStore, clock: Clock) -> None:
@@ -139,7 +143,7 @@ async def test_a_description_says_who_gets_what(
     schema = {"type": "object", "properties": {"name": {}, "plan": {}}}
     await postgres_store.add_version(template, make_version(required_variables=("name", "plan"), variables_schema=schema), False, clock())
     await CanaryRepository(database).start(VersionKey(*KEY, 4), HALF, ADA)
-    rendering = Rendering(postgres_store, Library(postgres_store), Scheduler(processes, Standing(lambda: 0)))
+    rendering = Rendering(postgres_store, Library(postgres_store), Scheduler(processes, Standing(lambda: 0)), SenderBook(MemorySenders()))
     [summary, unknown] = await rendering.describe([KEY, TemplateKey("another", "welcome")])
     assert summary.template is not None
     assert summary.template.published_version == 1

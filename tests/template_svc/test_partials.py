@@ -17,9 +17,11 @@ from template_svc.partials.repository import PartialRepository
 from template_svc.partials.use_cases import Partials
 from template_svc.repository import TemplateRepository
 from template_svc.scheduling import Scheduler, Standing
+from template_svc.senders.book import SenderBook
 from template_svc.use_cases import Authoring, Rendering
 from tests.template_svc.factories import Clock, content_of, make_template, struct_bytes
 from tests.template_svc.fakes import InlineProcesses, LimitedRenderer
+from tests.template_svc.memory_senders import MemorySenders
 
 PARTIALS = {
     "base.html": "<html>{% block head %}H{% endblock %}|{% block body %}B{% block inner %}I{% endblock %}{% endblock %}|"
@@ -104,9 +106,10 @@ class Desk:
         store, self.clock = TemplateRepository(database), Clock()
         library, partials = Library(store), PartialRepository(database)
         scheduler = Scheduler(InlineProcesses(renderer), Standing(lambda: 0.0))
-        self.authoring = Authoring(store, partials, library, scheduler, self.clock)
+        senders = MemorySenders()
+        self.authoring = Authoring(store, partials, library, scheduler, self.clock, senders=senders)
         self.partials = Partials(partials, self.authoring, self.clock)
-        self.rendering = Rendering(store, library, scheduler)
+        self.rendering = Rendering(store, library, scheduler, SenderBook(senders))
 
     async def put(self, name: str, source: str) -> int:
         self.clock.advance(seconds=1)

@@ -17,9 +17,11 @@ from template_svc.messages import variables_from_bytes, variables_from_struct
 from template_svc.models import Content, Person, TemplateKey
 from template_svc.people.use_cases import PreviewRequest, Previews
 from template_svc.scheduling import Scheduler, Standing
+from template_svc.senders.book import SenderBook
 from template_svc.use_cases import Authoring, Rendering
 from tests.template_svc.factories import Clock, content_of, make_template, struct_bytes
 from tests.template_svc.fakes import InlineProcesses, MemoryPartials, MemoryPeople, MemoryTemplates
+from tests.template_svc.memory_senders import MemorySenders
 
 KEY = TemplateKey(FIRST_PROJECT, "welcome")
 AUTHOR = caller("templates:read", "users:read")
@@ -33,11 +35,11 @@ async def previews(processes: InlineProcesses, clock: Clock) -> Previews:
     """A template that reads the person, with examples of all other variables."""
     store = MemoryTemplates()
     library, scheduler = Library(store), Scheduler(processes, Standing(lambda: 0))
-    authoring = Authoring(store, MemoryPartials(), library, scheduler, clock)
+    authoring = Authoring(store, MemoryPartials(), library, scheduler, clock, senders=MemorySenders())
     await authoring.create_template(make_template())
     properties = {name: {"type": "string", "examples": [value]} for name, value in GIVEN.items()}
     await authoring.create_version(KEY, CONTENTS, True, variables_schema={"type": "object", "properties": properties})
-    return Previews(Rendering(store, library, scheduler), MemoryPeople())
+    return Previews(Rendering(store, library, scheduler, SenderBook(MemorySenders())), MemoryPeople())
 
 
 async def shown(previews: Previews, user_id: str, asked: Caller = AUTHOR, **changes: Any) -> tuple[str, Content]:

@@ -33,6 +33,7 @@ from template_svc.scheduling import Scheduler, Standing
 from template_svc.use_cases import Authoring, TemplateStore
 from tests.template_svc.factories import Clock, make_template, make_version
 from tests.template_svc.fakes import InlineProcesses, MemoryPartials, MemoryPlans, MemoryTemplates
+from tests.template_svc.memory_senders import MemorySenders
 
 KEY = TemplateKey(FIRST_PROJECT, "welcome")
 ADA, BOB = Mark("user:ada", "the spring sale"), Mark("user:bob", "later")
@@ -65,7 +66,10 @@ def comes_due(request: pytest.FixtureRequest, store: TemplateStore, clock: Clock
 def schedules(store: TemplateStore, plans: PlanStore, processes: InlineProcesses, clock: Clock) -> Schedules:
     """The rules, where incomplete locales may not be published."""
     scheduler = Scheduler(processes, Standing(lambda: 0))
-    return Schedules(plans, Authoring(store, MemoryPartials(), Library(store), scheduler, clock, rules=Rules(complete_only=True)))
+    return Schedules(
+        plans,
+        Authoring(store, MemoryPartials(), Library(store), scheduler, clock, senders=MemorySenders(), rules=Rules(complete_only=True)),
+    )
 
 
 @pytest.fixture

@@ -21,9 +21,11 @@ from mesh.rpc.identity import Authenticator, ServiceIdentity
 from mesh.rpc.server import serve_grpc
 from mesh.testing import SECRET, FakeCredentials, grpc_settings, operator_metadata, service_metadata
 from naming.account_mails import ACCOUNT_MAILS
-from template_svc.app import Stores, wire
+from template_svc.app import Outside, Stores, wire
+from template_svc.senders.dns import Dns
 from tests.template_svc.factories import Clock
 from tests.template_svc.fakes import InlineProcesses, MemoryCanaries, MemoryPartials, MemoryPeople, MemoryPlans, MemoryTemplates
+from tests.template_svc.memory_senders import MemorySenders
 
 # The generated stubs' types follow the kind of channel, which a fixture's signature can't.
 Stub: TypeAlias = Any
@@ -37,12 +39,21 @@ def variables(**values: Any) -> Struct:
     return json_format.ParseDict(values, Struct())
 
 
+class NoAttachments:
+    """No test here asks for one."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise AssertionError(name)
+
+
 @pytest.fixture
 async def channel(processes: InlineProcesses) -> AsyncIterator[grpc.aio.Channel]:
     """A channel to a served template_svc with an empty store."""
     store = MemoryTemplates()
-    stores = Stores(store, MemoryPartials(), store, MemoryPlans(store, Clock()), MemoryCanaries(store, Clock()))
-    dispatcher = wire(stores, MemoryPeople(), Authenticator(FakeCredentials(), ServiceIdentity("template_svc", SECRET)), processes)
+    plans, canaries = MemoryPlans(store, Clock()), MemoryCanaries(store, Clock())
+    stores = Stores(store, MemoryPartials(), store, plans, canaries, MemorySenders(), NoAttachments())
+    outside = Outside(MemoryPeople(), Dns([("127.0.0.1", 9)]), {"example.com"})
+    dispatcher = wire(stores, outside, Authenticator(FakeCredentials(), ServiceIdentity("template_svc", SECRET)), processes)
     async with (
         serve_grpc(dispatcher, grpc_settings(), HealthMonitor([]), grace_s=1) as port,
         grpc.aio.insecure_channel(f"127.0.0.1:{port}") as opened,

@@ -19,9 +19,11 @@ from template_svc.errors import (
 from template_svc.library import Library
 from template_svc.models import Channel, Content, Rendered, RenderRequest, TemplateKey, TemplateSummary, VersionKey
 from template_svc.scheduling import Lane, Scheduler, Standing
+from template_svc.senders.book import SenderBook
 from template_svc.use_cases import Authoring, Rendering
 from tests.template_svc.factories import EMAIL, PUSH, Clock, content_of, make_template, struct_bytes
 from tests.template_svc.fakes import InlineProcesses, MemoryPartials, MemoryTemplates
+from tests.template_svc.memory_senders import MemorySenders
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,9 @@ def desk(processes: InlineProcesses, clock: Clock) -> Desk:
     """An empty store."""
     store = MemoryTemplates()
     library, scheduler = Library(store), Scheduler(processes, Standing(lambda: clock().timestamp()))
-    return Desk(store, Authoring(store, MemoryPartials(), library, scheduler, clock), Rendering(store, library, scheduler), clock)
+    senders = MemorySenders()
+    authoring = Authoring(store, MemoryPartials(), library, scheduler, clock, senders=senders)
+    return Desk(store, authoring, Rendering(store, library, scheduler, SenderBook(senders)), clock)
 
 
 def request(name: str = "welcome", version: int = 1, locale: str = "en", /, **variables: Any) -> RenderRequest:
@@ -220,7 +224,7 @@ async def test_a_store_that_is_down_fails_the_batch_and_not_its_items(processes:
         async def load(self, keys: object) -> Any:
             raise ServiceError("down")
 
-    rendering = Rendering(Down(), Library(Down()), Scheduler(processes, Standing(lambda: 0)))
+    rendering = Rendering(Down(), Library(Down()), Scheduler(processes, Standing(lambda: 0)), SenderBook(MemorySenders()))
     with pytest.raises(ServiceError, match="down"):
         await rendering.render_batch([request()])
 

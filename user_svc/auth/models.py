@@ -37,6 +37,7 @@ class Scope(StrEnum):
     USERS_EXPORT = "users:export"
     TEMPLATES_WRITE = "templates:write"
     TEMPLATES_READ = "templates:read"
+    SENDERS_WRITE = "senders:write"
     AUDIT_READ = "audit:read"
 
 

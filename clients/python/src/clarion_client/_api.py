@@ -114,6 +114,9 @@ LIST_BREAKERS = Call("/clarion.operations.v1.BreakerService/ListBreakers", "GET"
 FORCE_BREAKER = Call(
     "/clarion.operations.v1.BreakerService/ForceBreaker", "POST", "/v1/breakers/{name}:force", body="*", answer="breaker", idempotent=True
 )
+CREATE_ATTACHMENT = Call(
+    "/clarion.template.v1.AttachmentService/CreateAttachment", "POST", "/v1/attachments", body="*", answer="attachment", idempotent=True
+)
 START_CANARY = Call(
     "/clarion.template.v1.CanaryService/StartCanary",
     "POST",
@@ -157,6 +160,25 @@ CANCEL_SCHEDULED_PUBLICATION = Call(
     body="*",
     answer="scheduled_publication",
     idempotent=True,
+)
+UPDATE_SENDER = Call(
+    "/clarion.template.v1.SenderService/UpdateSender", "PUT", "/v1/senders/{name}", body="sender", answer="sender", idempotent=True
+)
+GET_SENDER = Call("/clarion.template.v1.SenderService/GetSender", "GET", "/v1/senders/{name}", answer="sender", idempotent=True)
+LIST_SENDERS = Call("/clarion.template.v1.SenderService/ListSenders", "GET", "/v1/senders", idempotent=True)
+DELETE_SENDER = Call("/clarion.template.v1.SenderService/DeleteSender", "DELETE", "/v1/senders/{name}", idempotent=True)
+ADD_SENDER_DOMAIN = Call(
+    "/clarion.template.v1.SenderService/AddSenderDomain", "PUT", "/v1/sender-domains/{domain}", answer="domain", idempotent=True
+)
+VERIFY_SENDER_DOMAIN = Call(
+    "/clarion.template.v1.SenderService/VerifySenderDomain", "POST", "/v1/sender-domains/{domain}:verify", answer="domain", idempotent=True
+)
+GET_SENDER_DOMAIN = Call(
+    "/clarion.template.v1.SenderService/GetSenderDomain", "GET", "/v1/sender-domains/{domain}", answer="domain", idempotent=True
+)
+LIST_SENDER_DOMAINS = Call("/clarion.template.v1.SenderService/ListSenderDomains", "GET", "/v1/sender-domains", idempotent=True)
+DELETE_SENDER_DOMAIN = Call(
+    "/clarion.template.v1.SenderService/DeleteSenderDomain", "DELETE", "/v1/sender-domains/{domain}", idempotent=True
 )
 CREATE_TEMPLATE = Call("/clarion.template.v1.TemplateService/CreateTemplate", "POST", "/v1/templates", body="*", answer="template")
 GET_TEMPLATE = Call("/clarion.template.v1.TemplateService/GetTemplate", "GET", "/v1/templates/{name}", answer="template", idempotent=True)

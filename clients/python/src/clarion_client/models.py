@@ -532,6 +532,36 @@ class ApiKey:
 
 
 @dataclass(frozen=True)
+class AttachedFile:
+    """A file that a mail carries: its content, or the id of one that is kept already."""
+
+    filename: str = stored(default="", metadata={"read": v.same})
+    """What it is called in the mail, such as "invoice-4711.pdf"."""
+    content_type: str = stored(default="", metadata={"read": v.same})
+    """Its media type, such as "application/pdf" or "text/calendar; method=REQUEST" (an invitation, which mail programs show as such);
+    by the ending of `filename` when empty.
+    """
+    content: bytes = stored(default="", metadata={"read": v.data})
+    """Its content, at most 512 KiB. A larger one, or one for many mails, is kept first with CreateAttachment."""
+    attachment_id: str = stored(default="", metadata={"read": v.same})
+    """The id of an attachment that is kept, in place of `content`."""
+    content_id: str = stored(default="", metadata={"read": v.same})
+    """For a picture in the text: the HTML shows it as <img src="cid:logo"> where this is "logo"."""
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """A file that mails can carry."""
+
+    id: str = stored(default="", metadata={"read": v.same})
+    """SHA-256 of its content, in hexadecimal."""
+    size_bytes: int = stored(default=0, metadata={"read": v.integer})
+    """Its size in bytes."""
+    expire_time: datetime | None = stored(default=None, metadata={"read": v.time})
+    """Until when it is kept at least, where no notification uses it longer."""
+
+
+@dataclass(frozen=True)
 class AuditEvent:
     """An entry of the audit log. It holds ids, and no addresses, names of people or secrets."""
 
@@ -694,6 +724,22 @@ class Canary:
 
 
 @dataclass(frozen=True)
+class CapturedAttachment:
+    """A file of a captured mail."""
+
+    filename: str = stored(default="", metadata={"read": v.same})
+    """What it is called."""
+    content_type: str = stored(default="", metadata={"read": v.same})
+    """Its media type."""
+    attachment_id: str = stored(default="", metadata={"read": v.same})
+    """SHA-256 of its content, in hexadecimal."""
+    size_bytes: int = stored(default=0, metadata={"read": v.integer})
+    """Its size in bytes."""
+    content_id: str = stored(default="", metadata={"read": v.same})
+    """How the HTML names it; empty for none."""
+
+
+@dataclass(frozen=True)
 class CapturedMessage:
     """What the sandbox got in place of a provider. It is kept for a day."""
 
@@ -717,6 +763,10 @@ class CapturedMessage:
     """When that was."""
     locale_chain: tuple[str, ...] = stored(default=(), metadata={"read": v.many(v.same)})
     """The locales that were looked for, in order; only the last, that of the text, was there."""
+    sender: MessageSender | None = stored(default=None, metadata={"read": v.message(lambda: MessageSender)})
+    """E-mail: from whom it is; absent for the installation's own sender."""
+    attachments: tuple[CapturedAttachment, ...] = stored(default=(), metadata={"read": v.many(v.message(lambda: CapturedAttachment))})
+    """E-mail: the files that it carries."""
 
 
 @dataclass(frozen=True)
@@ -1073,6 +1123,16 @@ class DeletePartialResponse:
 
 
 @dataclass(frozen=True)
+class DeleteSenderDomainResponse:
+    """Answers DeleteSenderDomain; it is empty."""
+
+
+@dataclass(frozen=True)
+class DeleteSenderResponse:
+    """Answers DeleteSender; it is empty."""
+
+
+@dataclass(frozen=True)
 class DeleteSessionResponse:
     """Answers DeleteSession."""
 
@@ -1153,6 +1213,18 @@ class DeviceResult:
     """True when the provider took the message."""
     reason: str = stored(default="", metadata={"read": v.same})
     """Why not, in UPPER_SNAKE, such as "UNREGISTERED"."""
+
+
+@dataclass(frozen=True)
+class DnsRecord:
+    """What the owner of a domain adds to it."""
+
+    name: str = stored(default="", metadata={"read": v.same})
+    """Its full name, such as "clarion-3f9c1a2b._domainkey.example.com"."""
+    type: str = stored(default="", metadata={"read": v.same})
+    """Its type; always "TXT"."""
+    value: str = stored(default="", metadata={"read": v.same})
+    """Its value, as one text. DNS holds it in pieces of at most 255 characters, which most providers make by themselves."""
 
 
 @dataclass(frozen=True)
@@ -1389,6 +1461,24 @@ class ListProblemsResponse:
 
 
 @dataclass(frozen=True)
+class ListSenderDomainsResponse:
+    """Answers ListSenderDomains."""
+
+    domains: tuple[SenderDomain, ...] = stored(default=(), metadata={"read": v.many(v.message(lambda: SenderDomain))})
+    """The domains, by name."""
+    trusted_domains: tuple[str, ...] = stored(default=(), metadata={"read": v.many(v.same)})
+    """Domains of which every project may use addresses, since who runs the installation vouches for them."""
+
+
+@dataclass(frozen=True)
+class ListSendersResponse:
+    """Answers ListSenders."""
+
+    senders: tuple[Sender, ...] = stored(default=(), metadata={"read": v.many(v.message(lambda: Sender))})
+    """The senders, by name."""
+
+
+@dataclass(frozen=True)
 class ListSessionsResponse:
     """Answers ListSessions."""
 
@@ -1453,6 +1543,22 @@ class Me:
     """When it ends; unset for a key without an end."""
     restrictions: KeyRestrictions | None = stored(default=None, metadata={"read": v.message(lambda: KeyRestrictions)})
     """What a key is narrowed to; unset for one that is not."""
+
+
+@dataclass(frozen=True)
+class MessageSender:
+    """From whom one mail is."""
+
+    email: str = stored(default="", metadata={"read": v.same})
+    """The address in From."""
+    display_name: str = stored(default="", metadata={"read": v.same})
+    """The name beside it; empty for none."""
+    reply_to_email: str = stored(default="", metadata={"read": v.same})
+    """Reply-To; empty for none."""
+    dkim_domain: str = stored(default="", metadata={"read": v.same})
+    """The domain and the selector of the DKIM key that signs it; empty where it is not signed."""
+    dkim_selector: str = stored(default="", metadata={"read": v.same})
+    """See `dkim_domain`."""
 
 
 @dataclass(frozen=True)
@@ -1590,6 +1696,8 @@ class PreviewTemplateResponse:
     """The version that was used."""
     locale_chain: tuple[str, ...] = stored(default=(), metadata={"read": v.many(v.same)})
     """The locales that were looked for, in order, such as "pt-BR", "pt"; only the last, which was used, was there."""
+    sender: MessageSender | None = stored(default=None, metadata={"read": v.message(lambda: MessageSender)})
+    """E-mail: from whom the mail would be; absent for the installation's own sender."""
 
 
 @dataclass(frozen=True)
@@ -1850,6 +1958,8 @@ class SendNotificationRequest:
     "2030-01-31T09:00" that day's. At most 90 days ahead; a past one means at once. The person's time zone is taken as it is when
     this is accepted. A time that clocks skip is as much later, of one that they show twice it is the first.
     """
+    attachments: tuple[AttachedFile, ...] = stored(default=(), metadata={"read": v.many(v.message(lambda: AttachedFile))})
+    """E-mail: files that the mail carries, at most 10 and together at most 10 MiB."""
 
 
 @dataclass(frozen=True)
@@ -1862,6 +1972,45 @@ class SendNotificationResponse:
     """PENDING, or SCHEDULED for a later `send_at`."""
     create_time: datetime | None = stored(default=None, metadata={"read": v.time})
     """When it was accepted."""
+
+
+@dataclass(frozen=True)
+class Sender:
+    """From whom a project's mails are."""
+
+    name: str = stored(default="", metadata={"read": v.same})
+    """Its name, unique in the project, which versions of templates refer to."""
+    email: str = stored(default="", metadata={"read": v.same})
+    """The address in From. Its domain, or one above it, is a verified sender domain of the project or one that the installation trusts.
+    """
+    display_name: str = stored(default="", metadata={"read": v.same})
+    """What mail programs show beside the address, such as "Acme Billing"; empty for none."""
+    reply_to_email: str = stored(default="", metadata={"read": v.same})
+    """Where answers go (Reply-To); to `email` when empty. It may be of any domain."""
+    default_sender: bool = stored(default=False, metadata={"read": v.same})
+    """Whether the project's mails are from it whose template names no other. At most one sender of a project is."""
+    update_time: datetime | None = stored(default=None, metadata={"read": v.time})
+    """When it was last changed."""
+
+
+@dataclass(frozen=True)
+class SenderDomain:
+    """A domain whose addresses mails may be from, once its owner has shown that it is theirs by adding `record` to it. The record is a
+    DKIM key (RFC 6376): with it, mails from the domain are signed.
+    """
+
+    domain: str = stored(default="", metadata={"read": v.same})
+    """The domain in ASCII (IDNA), in lower case."""
+    verified: bool = stored(default=False, metadata={"read": v.same})
+    """Whether the record was there when it was looked for. It stays true when a later look finds it no more; `problem` then says so."""
+    record: DnsRecord | None = stored(default=None, metadata={"read": v.message(lambda: DnsRecord)})
+    """What its owner is to add to it."""
+    problem: str = stored(default="", metadata={"read": v.same})
+    """What the last look found wrong, and what to do; empty for nothing."""
+    check_time: datetime | None = stored(default=None, metadata={"read": v.time})
+    """When it was looked for last."""
+    create_time: datetime | None = stored(default=None, metadata={"read": v.time})
+    """When it was added here."""
 
 
 @dataclass(frozen=True)
@@ -1980,6 +2129,8 @@ class TemplateVersion:
     """Since when it is archived; absent while it can be published. Output only."""
     archived_by: str = stored(default="", metadata={"read": v.same})
     """Who archived it. Output only."""
+    sender: str = stored(default="", metadata={"read": v.same})
+    """E-mail: name of the sender from whom mails of this version are; the project's default sender when empty."""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ from clarion_client._base import Pager, Resource
 from clarion_client.models import (
     Addressee,
     ApiKey,
+    AttachedFile,
+    Attachment,
     AuditEvent,
     AuditEventKind,
     BatchSendNotificationsResponse,
@@ -57,6 +59,8 @@ from clarion_client.models import (
     ListDevicesResponse,
     ListIssuersResponse,
     ListProblemsResponse,
+    ListSenderDomainsResponse,
+    ListSendersResponse,
     ListSessionsResponse,
     LoginResponse,
     Me,
@@ -81,6 +85,8 @@ from clarion_client.models import (
     ScheduledPublication,
     ScheduledPublicationState,
     SecondFactor,
+    Sender,
+    SenderDomain,
     SendNotificationRequest,
     SendNotificationResponse,
     Suppression,
@@ -426,6 +432,7 @@ class Notifications(Resource):
         metadata: Mapping[str, str] | None = None,
         to: Addressee | Mapping[str, Any] | None = None,
         send_at_local: str | None = None,
+        attachments: Sequence[AttachedFile | Mapping[str, Any]] | None = None,
         timeout_s: float | None = None,
         idempotency_key: str | None = None,
     ) -> SendNotificationResponse:
@@ -449,6 +456,7 @@ class Notifications(Resource):
         send_at_local: When to send by the person's own clock, in place of `send_at`: "09:00" is the next time that it shows nine
             o'clock, "2030-01-31T09:00" that day's. At most 90 days ahead; a past one means at once. The person's time zone is taken
             as it is when this is accepted. A time that clocks skip is as much later, of one that they show twice it is the first.
+        attachments: E-mail: files that the mail carries, at most 10 and together at most 10 MiB.
         """
         return self._unary(
             api.SEND_NOTIFICATION,
@@ -466,6 +474,7 @@ class Notifications(Resource):
                 metadata=metadata,
                 to=to,
                 send_at_local=send_at_local,
+                attachments=attachments,
             ),
             lambda answer: v.decode(SendNotificationResponse, answer),
             timeout_s,
@@ -698,6 +707,18 @@ class Breakers(Resource):
         return self._unary(api.LIST_BREAKERS, v.body_of(), lambda answer: v.decode(ListBreakersResponse, answer), timeout_s)
 
 
+class Attachments(Resource):
+    """Keeps the files that mails carry, each once per project, by the hash of its content."""
+
+    def create(self, *, content: bytes, timeout_s: float | None = None) -> Attachment:
+        """Keeps a file for mails to come. The same content again is the same attachment. One that no notification uses is deleted a day
+        later.
+
+        content: Its content; at most 3 MiB.
+        """
+        return self._unary(api.CREATE_ATTACHMENT, v.body_of(content=content), lambda answer: v.decode(Attachment, answer), timeout_s)
+
+
 class Canaries(Resource):
     """Tries a version with a share of a template's notifications before it is published for all."""
 
@@ -872,6 +893,68 @@ class ScheduledPublications(Resource):
         )
 
 
+class Senders(Resource):
+    """Keeps from whom a project's mails are, and the domains that these addresses may be of."""
+
+    def update(self, name: str, *, sender: Sender | Mapping[str, Any], timeout_s: float | None = None) -> Sender:
+        """Sets a sender as a whole, and makes it when there is none. The next mails are from it as it is then.
+
+        name: Its name.
+        sender: What it is to be.
+        """
+        return self._unary(api.UPDATE_SENDER, v.body_of(name=name, sender=sender), lambda answer: v.decode(Sender, answer), timeout_s)
+
+    def get(self, name: str, *, timeout_s: float | None = None) -> Sender:
+        """Reads a sender.
+
+        name: The sender's name.
+        """
+        return self._unary(api.GET_SENDER, v.body_of(name=name), lambda answer: v.decode(Sender, answer), timeout_s)
+
+    def delete(self, name: str, *, timeout_s: float | None = None) -> None:
+        """Removes a sender that no published version names. Mails of older versions that name it are from the project's default sender.
+
+        name: The sender's name.
+        """
+        self._unary(api.DELETE_SENDER, v.body_of(name=name), lambda answer: None, timeout_s)
+
+    def add_domain(self, domain: str, *, timeout_s: float | None = None) -> SenderDomain:
+        """Adds a domain, and answers the record that its owner is to add to it. A domain that is there already stays as it is.
+
+        domain: The domain, such as "example.com". One in another script is kept in ASCII.
+        """
+        return self._unary(api.ADD_SENDER_DOMAIN, v.body_of(domain=domain), lambda answer: v.decode(SenderDomain, answer), timeout_s)
+
+    def verify_domain(self, domain: str, *, timeout_s: float | None = None) -> SenderDomain:
+        """Looks for the record in DNS.
+
+        domain: The domain.
+        """
+        return self._unary(api.VERIFY_SENDER_DOMAIN, v.body_of(domain=domain), lambda answer: v.decode(SenderDomain, answer), timeout_s)
+
+    def get_domain(self, domain: str, *, timeout_s: float | None = None) -> SenderDomain:
+        """Reads a domain.
+
+        domain: The domain.
+        """
+        return self._unary(api.GET_SENDER_DOMAIN, v.body_of(domain=domain), lambda answer: v.decode(SenderDomain, answer), timeout_s)
+
+    def delete_domain(self, domain: str, *, timeout_s: float | None = None) -> None:
+        """Removes a domain that no sender is of, and its key.
+
+        domain: The domain.
+        """
+        self._unary(api.DELETE_SENDER_DOMAIN, v.body_of(domain=domain), lambda answer: None, timeout_s)
+
+    def list(self, *, timeout_s: float | None = None) -> ListSendersResponse:
+        """Reads all senders of the project, at most 100, by name."""
+        return self._unary(api.LIST_SENDERS, v.body_of(), lambda answer: v.decode(ListSendersResponse, answer), timeout_s)
+
+    def list_domains(self, *, timeout_s: float | None = None) -> ListSenderDomainsResponse:
+        """Reads all domains of the project, at most 100, by name, and those that the installation trusts."""
+        return self._unary(api.LIST_SENDER_DOMAINS, v.body_of(), lambda answer: v.decode(ListSenderDomainsResponse, answer), timeout_s)
+
+
 class Templates(Resource):
     """Keeps the texts that Clarion sends."""
 
@@ -975,6 +1058,7 @@ class Templates(Resource):
         catalogs: Mapping[str, str] | None = None,
         variables_schema: Mapping[str, Any] | None = None,
         note: str | None = None,
+        sender: str | None = None,
         timeout_s: float | None = None,
         idempotency_key: str | None = None,
     ) -> TemplateVersion:
@@ -990,10 +1074,19 @@ class Templates(Resource):
             `properties`, and a send whose variables do not keep to it is refused. The first of a member's `examples` fills
             previews, and is rendered in every locale.
         note: Why this version is made, for those who read the history.
+        sender: E-mail: name of the sender from whom its mails are; the project's default sender when empty.
         """
         return self._unary(
             api.CREATE_VERSION,
-            v.body_of(name=name, contents=contents, publish=publish, catalogs=catalogs, variables_schema=variables_schema, note=note),
+            v.body_of(
+                name=name,
+                contents=contents,
+                publish=publish,
+                catalogs=catalogs,
+                variables_schema=variables_schema,
+                note=note,
+                sender=sender,
+            ),
             lambda answer: v.decode(TemplateVersion, answer),
             timeout_s,
             idempotency_key,

@@ -115,6 +115,7 @@ class Delivery(_message.Message):
     DUE_TIME_FIELD_NUMBER: _builtins.int
     DECIDE_TIME_FIELD_NUMBER: _builtins.int
     RECIPIENT_DOMAINS_FIELD_NUMBER: _builtins.int
+    ATTACHMENTS_FIELD_NUMBER: _builtins.int
     notification_id: _builtins.str
     """The notification's id."""
     run: _builtins.int
@@ -193,6 +194,10 @@ class Delivery(_message.Message):
     def recipient_domains(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Domains that the person's address has to be of, because the key that sent it is narrowed to these; empty for any."""
 
+    @_builtins.property
+    def attachments(self) -> _containers.RepeatedCompositeFieldContainer[Global___MailAttachment]:
+        """E-mail: the files that it carries."""
+
     def __init__(
         self,
         *,
@@ -225,14 +230,53 @@ class Delivery(_message.Message):
         due_time: _timestamp_pb2.Timestamp | None = ...,
         decide_time: _timestamp_pb2.Timestamp | None = ...,
         recipient_domains: _abc.Iterable[_builtins.str] | None = ...,
+        attachments: _abc.Iterable[Global___MailAttachment] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["accept_time", b"accept_time", "decide_time", b"decide_time", "due_time", b"due_time", "expire_time", b"expire_time", "not_before", b"not_before", "variables", b"variables"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_time", b"accept_time", "attempt", b"attempt", "category", b"category", "channel", b"channel", "correlation_id", b"correlation_id", "crashes", b"crashes", "decide_time", b"decide_time", "deferrals", b"deferrals", "device_ids", b"device_ids", "device_results", b"device_results", "due_time", b"due_time", "email", b"email", "expire_time", b"expire_time", "locale", b"locale", "mandatory", b"mandatory", "not_before", b"not_before", "notification_id", b"notification_id", "on_unknown", b"on_unknown", "priority", b"priority", "project", b"project", "recipient_domains", b"recipient_domains", "refusals", b"refusals", "run", b"run", "template", b"template", "template_version", b"template_version", "test", b"test", "traceparent", b"traceparent", "user_id", b"user_id", "variables", b"variables"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_time", b"accept_time", "attachments", b"attachments", "attempt", b"attempt", "category", b"category", "channel", b"channel", "correlation_id", b"correlation_id", "crashes", b"crashes", "decide_time", b"decide_time", "deferrals", b"deferrals", "device_ids", b"device_ids", "device_results", b"device_results", "due_time", b"due_time", "email", b"email", "expire_time", b"expire_time", "locale", b"locale", "mandatory", b"mandatory", "not_before", b"not_before", "notification_id", b"notification_id", "on_unknown", b"on_unknown", "priority", b"priority", "project", b"project", "recipient_domains", b"recipient_domains", "refusals", b"refusals", "run", b"run", "template", b"template", "template_version", b"template_version", "test", b"test", "traceparent", b"traceparent", "user_id", b"user_id", "variables", b"variables"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Delivery: _TypeAlias = Delivery  # noqa: Y015
+
+@_typing.final
+class MailAttachment(_message.Message):
+    """MailAttachment is a file of a mail, by the id of its content."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FILENAME_FIELD_NUMBER: _builtins.int
+    CONTENT_TYPE_FIELD_NUMBER: _builtins.int
+    ATTACHMENT_ID_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    CONTENT_ID_FIELD_NUMBER: _builtins.int
+    filename: _builtins.str
+    """See `AttachedFile.filename`."""
+    content_type: _builtins.str
+    """Its media type."""
+    attachment_id: _builtins.str
+    """SHA-256 of its content."""
+    size_bytes: _builtins.int
+    """Its size."""
+    content_id: _builtins.str
+    """See `AttachedFile.content_id`; empty for none."""
+    def __init__(
+        self,
+        *,
+        filename: _builtins.str = ...,
+        content_type: _builtins.str = ...,
+        attachment_id: _builtins.str = ...,
+        size_bytes: _builtins.int = ...,
+        content_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachment_id", b"attachment_id", "content_id", b"content_id", "content_type", b"content_type", "filename", b"filename", "size_bytes", b"size_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MailAttachment: _TypeAlias = MailAttachment  # noqa: Y015
 
 @_typing.final
 class DeliveryResolved(_message.Message):

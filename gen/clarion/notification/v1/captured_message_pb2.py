@@ -24,11 +24,12 @@ _sym_db = _symbol_database.Default()
 
 from clarion.channel.v1 import channel_pb2 as clarion_dot_channel_dot_v1_dot_channel__pb2
 from clarion.options.v1 import options_pb2 as clarion_dot_options_dot_v1_dot_options__pb2
+from clarion.template.v1 import sender_pb2 as clarion_dot_template_dot_v1_dot_sender__pb2
 from clarion.template.v1 import template_pb2 as clarion_dot_template_dot_v1_dot_template__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.clarion/notification/v1/captured_message.proto\x12\x17\x63larion.notification.v1\x1a clarion/channel/v1/channel.proto\x1a clarion/options/v1/options.proto\x1a\"clarion/template/v1/template.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa7\x02\n\x0f\x43\x61pturedMessage\x12\x17\n\x0fnotification_id\x18\x01 \x01(\t\x12,\n\x07\x63hannel\x18\x02 \x01(\x0e\x32\x1b.clarion.channel.v1.Channel\x12\x13\n\x05\x65mail\x18\x03 \x01(\tB\x04\xb0\xbb\x18\x01\x12\x12\n\ndevice_ids\x18\x04 \x03(\t\x12\x0e\n\x06locale\x18\x05 \x01(\t\x12\x33\n\x07\x63ontent\x18\x06 \x01(\x0b\x32\x1c.clarion.template.v1.ContentB\x04\xb0\xbb\x18\x01\x12\x0f\n\x07\x61ttempt\x18\x07 \x01(\x05\x12\x0e\n\x06\x61nswer\x18\x08 \x01(\t\x12(\n\x04time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0clocale_chain\x18\n \x03(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.clarion/notification/v1/captured_message.proto\x12\x17\x63larion.notification.v1\x1a clarion/channel/v1/channel.proto\x1a clarion/options/v1/options.proto\x1a clarion/template/v1/sender.proto\x1a\"clarion/template/v1/template.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa3\x03\n\x0f\x43\x61pturedMessage\x12\x17\n\x0fnotification_id\x18\x01 \x01(\t\x12,\n\x07\x63hannel\x18\x02 \x01(\x0e\x32\x1b.clarion.channel.v1.Channel\x12\x13\n\x05\x65mail\x18\x03 \x01(\tB\x04\xb0\xbb\x18\x01\x12\x12\n\ndevice_ids\x18\x04 \x03(\t\x12\x0e\n\x06locale\x18\x05 \x01(\t\x12\x33\n\x07\x63ontent\x18\x06 \x01(\x0b\x32\x1c.clarion.template.v1.ContentB\x04\xb0\xbb\x18\x01\x12\x0f\n\x07\x61ttempt\x18\x07 \x01(\x05\x12\x0e\n\x06\x61nswer\x18\x08 \x01(\t\x12(\n\x04time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0clocale_chain\x18\n \x03(\t\x12\x38\n\x06sender\x18\x0b \x01(\x0b\x32\".clarion.template.v1.MessageSenderB\x04\xb0\xbb\x18\x01\x12@\n\x0b\x61ttachments\x18\x0c \x03(\x0b\x32+.clarion.notification.v1.CapturedAttachment\"\x81\x01\n\x12\x43\x61pturedAttachment\x12\x16\n\x08\x66ilename\x18\x01 \x01(\tB\x04\xb0\xbb\x18\x01\x12\x14\n\x0c\x63ontent_type\x18\x02 \x01(\t\x12\x15\n\rattachment_id\x18\x03 \x01(\t\x12\x12\n\nsize_bytes\x18\x04 \x01(\x05\x12\x12\n\ncontent_id\x18\x05 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,6 +40,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CAPTUREDMESSAGE'].fields_by_name['email']._serialized_options = b'\260\273\030\001'
   _globals['_CAPTUREDMESSAGE'].fields_by_name['content']._loaded_options = None
   _globals['_CAPTUREDMESSAGE'].fields_by_name['content']._serialized_options = b'\260\273\030\001'
-  _globals['_CAPTUREDMESSAGE']._serialized_start=213
-  _globals['_CAPTUREDMESSAGE']._serialized_end=508
+  _globals['_CAPTUREDMESSAGE'].fields_by_name['sender']._loaded_options = None
+  _globals['_CAPTUREDMESSAGE'].fields_by_name['sender']._serialized_options = b'\260\273\030\001'
+  _globals['_CAPTUREDATTACHMENT'].fields_by_name['filename']._loaded_options = None
+  _globals['_CAPTUREDATTACHMENT'].fields_by_name['filename']._serialized_options = b'\260\273\030\001'
+  _globals['_CAPTUREDMESSAGE']._serialized_start=247
+  _globals['_CAPTUREDMESSAGE']._serialized_end=666
+  _globals['_CAPTUREDATTACHMENT']._serialized_start=669
+  _globals['_CAPTUREDATTACHMENT']._serialized_end=798
 # @@protoc_insertion_point(module_scope)

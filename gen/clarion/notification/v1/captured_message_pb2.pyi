@@ -4,6 +4,7 @@ isort:skip_file
 """
 
 from clarion.channel.v1 import channel_pb2 as _channel_pb2
+from clarion.template.v1 import sender_pb2 as _sender_pb2
 from clarion.template.v1 import template_pb2 as _template_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
@@ -37,6 +38,8 @@ class CapturedMessage(_message.Message):
     ANSWER_FIELD_NUMBER: _builtins.int
     TIME_FIELD_NUMBER: _builtins.int
     LOCALE_CHAIN_FIELD_NUMBER: _builtins.int
+    SENDER_FIELD_NUMBER: _builtins.int
+    ATTACHMENTS_FIELD_NUMBER: _builtins.int
     notification_id: _builtins.str
     """Id of the notification."""
     channel: _channel_pb2.Channel.ValueType
@@ -65,6 +68,14 @@ class CapturedMessage(_message.Message):
     def locale_chain(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The locales that were looked for, in order; only the last, that of the text, was there."""
 
+    @_builtins.property
+    def sender(self) -> _sender_pb2.MessageSender:
+        """E-mail: from whom it is; absent for the installation's own sender."""
+
+    @_builtins.property
+    def attachments(self) -> _containers.RepeatedCompositeFieldContainer[Global___CapturedAttachment]:
+        """E-mail: the files that it carries."""
+
     def __init__(
         self,
         *,
@@ -78,11 +89,51 @@ class CapturedMessage(_message.Message):
         answer: _builtins.str = ...,
         time: _timestamp_pb2.Timestamp | None = ...,
         locale_chain: _abc.Iterable[_builtins.str] | None = ...,
+        sender: _sender_pb2.MessageSender | None = ...,
+        attachments: _abc.Iterable[Global___CapturedAttachment] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "time", b"time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "sender", b"sender", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "attempt", b"attempt", "channel", b"channel", "content", b"content", "device_ids", b"device_ids", "email", b"email", "locale", b"locale", "locale_chain", b"locale_chain", "notification_id", b"notification_id", "time", b"time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "attachments", b"attachments", "attempt", b"attempt", "channel", b"channel", "content", b"content", "device_ids", b"device_ids", "email", b"email", "locale", b"locale", "locale_chain", b"locale_chain", "notification_id", b"notification_id", "sender", b"sender", "time", b"time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CapturedMessage: _TypeAlias = CapturedMessage  # noqa: Y015
+
+@_typing.final
+class CapturedAttachment(_message.Message):
+    """CapturedAttachment is a file of a captured mail."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FILENAME_FIELD_NUMBER: _builtins.int
+    CONTENT_TYPE_FIELD_NUMBER: _builtins.int
+    ATTACHMENT_ID_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    CONTENT_ID_FIELD_NUMBER: _builtins.int
+    filename: _builtins.str
+    """What it is called."""
+    content_type: _builtins.str
+    """Its media type."""
+    attachment_id: _builtins.str
+    """SHA-256 of its content, in hexadecimal."""
+    size_bytes: _builtins.int
+    """Its size in bytes."""
+    content_id: _builtins.str
+    """How the HTML names it; empty for none."""
+    def __init__(
+        self,
+        *,
+        filename: _builtins.str = ...,
+        content_type: _builtins.str = ...,
+        attachment_id: _builtins.str = ...,
+        size_bytes: _builtins.int = ...,
+        content_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachment_id", b"attachment_id", "content_id", b"content_id", "content_type", b"content_type", "filename", b"filename", "size_bytes", b"size_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CapturedAttachment: _TypeAlias = CapturedAttachment  # noqa: Y015

@@ -128,6 +128,7 @@ class SendNotificationRequest(_message.Message):
     METADATA_FIELD_NUMBER: _builtins.int
     TO_FIELD_NUMBER: _builtins.int
     SEND_AT_LOCAL_FIELD_NUMBER: _builtins.int
+    ATTACHMENTS_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """The person. Either this or `to` is required."""
     channel: _channel_pb2.Channel.ValueType
@@ -167,6 +168,10 @@ class SendNotificationRequest(_message.Message):
     def to(self) -> Global___Addressee:
         """An address in place of `user_id`."""
 
+    @_builtins.property
+    def attachments(self) -> _containers.RepeatedCompositeFieldContainer[Global___AttachedFile]:
+        """E-mail: files that the mail carries, at most 10 and together at most 10 MiB."""
+
     def __init__(
         self,
         *,
@@ -183,14 +188,55 @@ class SendNotificationRequest(_message.Message):
         metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         to: Global___Addressee | None = ...,
         send_at_local: _builtins.str = ...,
+        attachments: _abc.Iterable[Global___AttachedFile] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at", "send_at", b"send_at", "to", b"to", "variables", b"variables"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "channel", b"channel", "expires_at", b"expires_at", "locale", b"locale", "metadata", b"metadata", "priority", b"priority", "request_id", b"request_id", "send_at", b"send_at", "send_at_local", b"send_at_local", "template", b"template", "to", b"to", "user_id", b"user_id", "variables", b"variables"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachments", b"attachments", "category", b"category", "channel", b"channel", "expires_at", b"expires_at", "locale", b"locale", "metadata", b"metadata", "priority", b"priority", "request_id", b"request_id", "send_at", b"send_at", "send_at_local", b"send_at_local", "template", b"template", "to", b"to", "user_id", b"user_id", "variables", b"variables"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SendNotificationRequest: _TypeAlias = SendNotificationRequest  # noqa: Y015
+
+@_typing.final
+class AttachedFile(_message.Message):
+    """AttachedFile is a file that a mail carries: its content, or the id of one that is kept already."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FILENAME_FIELD_NUMBER: _builtins.int
+    CONTENT_TYPE_FIELD_NUMBER: _builtins.int
+    CONTENT_FIELD_NUMBER: _builtins.int
+    ATTACHMENT_ID_FIELD_NUMBER: _builtins.int
+    CONTENT_ID_FIELD_NUMBER: _builtins.int
+    filename: _builtins.str
+    """What it is called in the mail, such as "invoice-4711.pdf"."""
+    content_type: _builtins.str
+    """Its media type, such as "application/pdf" or "text/calendar; method=REQUEST" (an invitation, which mail programs show as such); by the
+    ending of `filename` when empty.
+    """
+    content: _builtins.bytes
+    """Its content, at most 512 KiB. A larger one, or one for many mails, is kept first with CreateAttachment."""
+    attachment_id: _builtins.str
+    """The id of an attachment that is kept, in place of `content`."""
+    content_id: _builtins.str
+    """For a picture in the text: the HTML shows it as <img src="cid:logo"> where this is "logo"."""
+    def __init__(
+        self,
+        *,
+        filename: _builtins.str = ...,
+        content_type: _builtins.str = ...,
+        content: _builtins.bytes = ...,
+        attachment_id: _builtins.str = ...,
+        content_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachment_id", b"attachment_id", "content", b"content", "content_id", b"content_id", "content_type", b"content_type", "filename", b"filename"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AttachedFile: _TypeAlias = AttachedFile  # noqa: Y015
 
 @_typing.final
 class SendNotificationResponse(_message.Message):

@@ -73,6 +73,7 @@ class MethodPolicy(_message.Message):
     CALLERS_FIELD_NUMBER: _builtins.int
     INSTALLATION_FIELD_NUMBER: _builtins.int
     RESUME_BY_FIELD_NUMBER: _builtins.int
+    BODY_LIMIT_BYTES_FIELD_NUMBER: _builtins.int
     access: Global___Access.ValueType
     """Who may call. Must be set."""
     scope: _builtins.str
@@ -93,6 +94,8 @@ class MethodPolicy(_message.Message):
     """The text field, of the request and of each response of a stream, by which a reader resumes it: over server-sent events, the response's is the
     event's `id`, and a `Last-Event-ID` becomes the request's. Empty where the stream can't be resumed.
     """
+    body_limit_bytes: _builtins.int
+    """Most bytes of a request's body over REST, where that is more than the edge's own limit; 0 means that limit."""
     @_builtins.property
     def callers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The services that ACCESS_INTERNAL lets in, such as "gateway". No service calls any other method in its own name."""
@@ -108,10 +111,11 @@ class MethodPolicy(_message.Message):
         callers: _abc.Iterable[_builtins.str] | None = ...,
         installation: _builtins.bool = ...,
         resume_by: _builtins.str = ...,
+        body_limit_bytes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["access", b"access", "callers", b"callers", "default_deadline_ms", b"default_deadline_ms", "installation", b"installation", "owner", b"owner", "resume_by", b"resume_by", "scope", b"scope", "success_status", b"success_status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access", b"access", "body_limit_bytes", b"body_limit_bytes", "callers", b"callers", "default_deadline_ms", b"default_deadline_ms", "installation", b"installation", "owner", b"owner", "resume_by", b"resume_by", "scope", b"scope", "success_status", b"success_status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -4,6 +4,7 @@ isort:skip_file
 """
 
 from clarion.channel.v1 import channel_pb2 as _channel_pb2
+from clarion.template.v1 import sender_pb2 as _sender_pb2
 from clarion.template.v1 import template_pb2 as _template_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
@@ -75,6 +76,7 @@ class Rendered(_message.Message):
     CONTENT_FIELD_NUMBER: _builtins.int
     LOCALE_FIELD_NUMBER: _builtins.int
     LOCALE_CHAIN_FIELD_NUMBER: _builtins.int
+    SENDER_FIELD_NUMBER: _builtins.int
     locale: _builtins.str
     """The locale that was used."""
     @_builtins.property
@@ -85,16 +87,21 @@ class Rendered(_message.Message):
     def locale_chain(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The locales that were looked for, in order; only the last, which was used, was there."""
 
+    @_builtins.property
+    def sender(self) -> _sender_pb2.MessageSender:
+        """From whom the mail is; absent for a push, and where the project has no sender for it."""
+
     def __init__(
         self,
         *,
         content: _template_pb2.Content | None = ...,
         locale: _builtins.str = ...,
         locale_chain: _abc.Iterable[_builtins.str] | None = ...,
+        sender: _sender_pb2.MessageSender | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "sender", b"sender"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "locale", b"locale", "locale_chain", b"locale_chain"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "locale", b"locale", "locale_chain", b"locale_chain", "sender", b"sender"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -339,6 +339,7 @@ class TemplateVersion(_message.Message):
     NOTE_FIELD_NUMBER: _builtins.int
     ARCHIVE_TIME_FIELD_NUMBER: _builtins.int
     ARCHIVED_BY_FIELD_NUMBER: _builtins.int
+    SENDER_FIELD_NUMBER: _builtins.int
     template: _builtins.str
     """The template's name."""
     version: _builtins.int
@@ -353,6 +354,8 @@ class TemplateVersion(_message.Message):
     """Why, in the author's words. Output only."""
     archived_by: _builtins.str
     """Who archived it. Output only."""
+    sender: _builtins.str
+    """E-mail: name of the sender from whom mails of this version are; the project's default sender when empty."""
     @_builtins.property
     def contents(self) -> _containers.MessageMap[_builtins.str, Global___Content]:
         """Contents by BCP 47 locale, in its canonical spelling: "pt_br" is kept as "pt-BR"."""
@@ -409,10 +412,11 @@ class TemplateVersion(_message.Message):
         note: _builtins.str = ...,
         archive_time: _timestamp_pb2.Timestamp | None = ...,
         archived_by: _builtins.str = ...,
+        sender: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["archive_time", b"archive_time", "create_time", b"create_time", "variables_schema", b"variables_schema"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["archive_time", b"archive_time", "archived_by", b"archived_by", "catalogs", b"catalogs", "contents", b"contents", "create_time", b"create_time", "created_by", b"created_by", "findings", b"findings", "locales", b"locales", "note", b"note", "partials", b"partials", "published", b"published", "required_variables", b"required_variables", "template", b"template", "variables_schema", b"variables_schema", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["archive_time", b"archive_time", "archived_by", b"archived_by", "catalogs", b"catalogs", "contents", b"contents", "create_time", b"create_time", "created_by", b"created_by", "findings", b"findings", "locales", b"locales", "note", b"note", "partials", b"partials", "published", b"published", "required_variables", b"required_variables", "sender", b"sender", "template", b"template", "variables_schema", b"variables_schema", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -4,6 +4,7 @@ isort:skip_file
 """
 
 from clarion.channel.v1 import channel_pb2 as _channel_pb2
+from clarion.template.v1 import sender_pb2 as _sender_pb2
 from clarion.template.v1 import template_pb2 as _template_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
@@ -383,12 +384,15 @@ class CreateVersionRequest(_message.Message):
     CATALOGS_FIELD_NUMBER: _builtins.int
     VARIABLES_SCHEMA_FIELD_NUMBER: _builtins.int
     NOTE_FIELD_NUMBER: _builtins.int
+    SENDER_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The template's name."""
     publish: _builtins.bool
     """True publishes the version at once."""
     note: _builtins.str
     """Why this version is made, for those who read the history."""
+    sender: _builtins.str
+    """E-mail: name of the sender from whom its mails are; the project's default sender when empty."""
     @_builtins.property
     def contents(self) -> _containers.MessageMap[_builtins.str, _template_pb2.Content]:
         """Contents by BCP 47 locale. The template's default locale must be among them, and must mention each variable that another
@@ -416,10 +420,11 @@ class CreateVersionRequest(_message.Message):
         catalogs: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         variables_schema: _struct_pb2.Struct | None = ...,
         note: _builtins.str = ...,
+        sender: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["variables_schema", b"variables_schema"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["catalogs", b"catalogs", "contents", b"contents", "name", b"name", "note", b"note", "publish", b"publish", "variables_schema", b"variables_schema"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["catalogs", b"catalogs", "contents", b"contents", "name", b"name", "note", b"note", "publish", b"publish", "sender", b"sender", "variables_schema", b"variables_schema"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1020,6 +1025,7 @@ class PreviewTemplateResponse(_message.Message):
     LOCALE_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     LOCALE_CHAIN_FIELD_NUMBER: _builtins.int
+    SENDER_FIELD_NUMBER: _builtins.int
     locale: _builtins.str
     """The locale that was used."""
     version: _builtins.int
@@ -1032,6 +1038,10 @@ class PreviewTemplateResponse(_message.Message):
     def locale_chain(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The locales that were looked for, in order, such as "pt-BR", "pt"; only the last, which was used, was there."""
 
+    @_builtins.property
+    def sender(self) -> _sender_pb2.MessageSender:
+        """E-mail: from whom the mail would be; absent for the installation's own sender."""
+
     def __init__(
         self,
         *,
@@ -1039,10 +1049,11 @@ class PreviewTemplateResponse(_message.Message):
         locale: _builtins.str = ...,
         version: _builtins.int = ...,
         locale_chain: _abc.Iterable[_builtins.str] | None = ...,
+        sender: _sender_pb2.MessageSender | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "sender", b"sender"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "locale", b"locale", "locale_chain", b"locale_chain", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "locale", b"locale", "locale_chain", b"locale_chain", "sender", b"sender", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

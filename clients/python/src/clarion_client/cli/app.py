@@ -18,6 +18,7 @@ from clarion_client.cli import (
     notifications,
     operate,
     password,
+    senders,
     signing_in,
     suppressions,
     templates,
@@ -52,6 +53,7 @@ app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(hooks.app, name="webhooks")
 app.add_typer(operate.breakers, name="breakers")
 app.add_typer(suppressions.app, name="suppressions")
+app.add_typer(senders.app, name="senders")
 app.add_typer(keys.app, name="keys")
 app.add_typer(password.app, name="password")
 app.add_typer(signing_in.app, name="second-factor")

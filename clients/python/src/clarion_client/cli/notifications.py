@@ -13,10 +13,12 @@ from clarion_client.cli.bulk import send_file
 from clarion_client.cli.files import read_text
 from clarion_client.cli.session import UsageProblem, page_of, paint, pairs, read_json, session, when
 from clarion_client.cli.users import id_of
-from clarion_client.models import Notification, NotificationStatus, WatchChangesResponse
+from clarion_client.models import AttachedFile, Notification, NotificationStatus, WatchChangesResponse
 
 app = typer.Typer(no_args_is_help=True, help="Read, list and cancel notifications.")
 COLUMNS = ("id", "status", "channel", "template", "user_id", "reason", "create_time")
+# What a send may hold itself.
+_INLINE_BYTES = 512 * 1024
 TERMINAL = frozenset({"sent", "failed", "skipped", "cancelled", "expired"})
 
 
@@ -38,6 +40,9 @@ def send(
     expires: Annotated[str | None, typer.Option(help="After which not to send any more, RFC 3339.")] = None,
     category: Annotated[str | None, typer.Option(help="Overrides the template's category.")] = None,
     metadata: Annotated[list[str] | None, typer.Option(help="A label, name=value.")] = None,
+    attach: Annotated[
+        list[Path] | None, typer.Option("--attach", help="A file that the mail carries; its name and ending are those of the file.")
+    ] = None,
     key: Annotated[
         str | None,
         typer.Option(help="Idempotency key; repeating the command with it sends nothing twice. Of a file: line N has KEY/N as request_id."),
@@ -72,12 +77,26 @@ def send(
         expires_at=when(expires) if expires else None,
         category=category,
         metadata=pairs(metadata, "--metadata") if metadata else None,
+        attachments=[_attached(path) for path in attach or []] or None,
         idempotency_key=key,
     )
     if follow:
         return watch(accepted.id)
     session.show(accepted)
     return 0
+
+
+def _attached(path: Path) -> AttachedFile:
+    """The file; a larger one is kept first."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UsageProblem(f"{path}: {error.strerror or error}") from None
+    if not content:
+        raise UsageProblem(f"{path}: is empty")
+    if len(content) <= _INLINE_BYTES:
+        return AttachedFile(filename=path.name, content=content)
+    return AttachedFile(filename=path.name, attachment_id=session.clarion.attachments.create(content=content).id)
 
 
 def watch(identifier: Annotated[str, typer.Argument(metavar="ID", help="The notification's id.")]) -> int:

@@ -1,6 +1,6 @@
 """`clarion templates`: templates as files, for version control and CI.
 
-A folder has a folder per template: `welcome/meta.yaml` (channel, category, description ...) and per locale `en.subject.txt`, `en.html`, `en.txt`
+A folder has a folder per template: `welcome/meta.yaml` (channel, category, description, sender ...) and per locale `en.subject.txt`, `en.html`, `en.txt`
 for e-mail (`en.mjml` in place of `en.html`), or `en.push.yaml` for push; `pl.po` translates the default locale's files into Polish,
 and `variables.schema.json` is the JSON Schema of the variables. The folder `_partials` has a file per partial, such as `_partials/footer.html`.
 """
@@ -221,7 +221,11 @@ def lint(
     for name, meta, source in read_all(folder, names):
         try:
             checked = session.clarion.templates.lint_contents(
-                channel=meta.get("channel", "email"), default_locale=meta.get("default_locale"), **source._asdict()
+                channel=meta.get("channel", "email"),
+                default_locale=meta.get("default_locale"),
+                contents=source.contents,
+                catalogs=source.catalogs,
+                variables_schema=source.variables_schema,
             )
         except errors.InvalidRequest as error:
             refused += 1
@@ -256,17 +260,19 @@ class Source(NamedTuple):
     contents: dict[str, dict[str, Any]]
     catalogs: dict[str, str]
     variables_schema: dict[str, Any]
+    sender: str = ""
 
     @classmethod
     def of(cls, version: dict[str, Any]) -> Source:
         """That of a version as the API answers it."""
-        return cls(version.get("contents", {}), version.get("catalogs", {}), _whole(version.get("variables_schema", {})))
+        schema = _whole(version.get("variables_schema", {}))
+        return cls(version.get("contents", {}), version.get("catalogs", {}), schema, version.get("sender", ""))
 
 
 def write(folder: Path, meta: dict[str, Any], source: Source) -> None:
     """A template as files."""
     folder.mkdir(parents=True, exist_ok=True)
-    kept = {name: meta[name] for name in _META if meta.get(name)}
+    kept = {name: meta[name] for name in _META if meta.get(name)} | ({"sender": source.sender} if source.sender else {})
     write_text(folder / "meta.yaml", yaml.safe_dump(kept, sort_keys=True, allow_unicode=True))
     for locale, content in source.contents.items():
         for part, ending in _PARTS.items():
@@ -299,7 +305,7 @@ def read(folder: Path) -> tuple[dict[str, Any], Source]:
         raise UsageProblem(f"{folder}: {error}") from None
     if not contents:
         raise UsageProblem(f"{folder}: has no locale, such as en.subject.txt and en.html, or en.push.yaml")
-    return meta, Source(contents, catalogs, schema)
+    return meta, Source(contents, catalogs, schema, str(meta.get("sender") or ""))
 
 
 def read_all(folder: Path, names: list[str] | None) -> Iterator[tuple[str, dict[str, Any], Source]]:
@@ -360,7 +366,9 @@ def _difference(name: str, source: Source) -> Iterator[str]:
 
 def _parts(source: Source) -> dict[str, dict[str, Any]]:
     parts: dict[str, dict[str, Any]] = {**source.contents, **{locale: {"po": text} for locale, text in source.catalogs.items()}}
-    return {**parts, "variables": {"schema.json": source.variables_schema}} if source.variables_schema else parts
+    if source.variables_schema:
+        parts["variables"] = {"schema.json": source.variables_schema}
+    return {**parts, "meta": {"sender": source.sender}} if source.sender else parts
 
 
 def _whole(value: Any) -> Any:

@@ -1,0 +1,91 @@
+"""What can be done with attachments: keep them, use them in a notification, read and forget them."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Protocol
+from uuid import UUID
+
+from mesh.errors import InvalidArgument
+from template_svc.attachments.errors import AttachmentGone, AttachmentUnknown
+from template_svc.attachments.models import MAX_TOGETHER, UNUSED_S, Attachment, AttachmentKey, File, Use
+
+
+class AttachmentStore(Protocol):
+    """Where attachments are kept."""
+
+    async def keep(self, project: str, file: File, keep_for_s: float) -> Attachment:
+        """One that is there is kept longer where that is needed."""
+        ...
+
+    async def sizes(self, project: str, digests: Collection[bytes]) -> Mapping[bytes, int]:
+        """Of those of the attachments that are there, in bytes."""
+        ...
+
+    async def use(self, use: Use, digests: Collection[bytes], files: Sequence[File]) -> Sequence[Attachment]:
+        """Keeps the files, holds those that `digests` name, and records that the notification carries them. Those that are there then,
+        each once, in any order.
+        """
+        ...
+
+    async def find(self, key: AttachmentKey) -> bytes | None: ...
+
+    async def forget(self, user_id: UUID) -> None:
+        """Deletes what no one else's notifications use. May be repeated."""
+        ...
+
+    async def clean(self) -> int:
+        """Deletes some that no one needs any more, and returns how many."""
+        ...
+
+
+class Attachments:
+    """The attachments of all projects."""
+
+    def __init__(self, store: AttachmentStore) -> None:
+        self._store = store
+
+    async def create(self, project: str, content: bytes) -> Attachment:
+        """For a day, unless it is used until then."""
+        return await self._store.keep(project, File.of(content), UNUSED_S)
+
+    async def use(self, use: Use, given: Sequence[bytes | str]) -> list[Attachment]:
+        """`given` are contents and ids. One attachment for each, in order. Raises AttachmentUnknown, InvalidArgument."""
+        files = [File.of(each) for each in given if isinstance(each, bytes)]
+        sizes = {file.digest: len(file.content) for file in files}
+        wanted = [File.of(each).digest if isinstance(each, bytes) else _digest(use.project, each) for each in given]
+        named = {digest for digest in wanted if digest is not None} - sizes.keys()
+        sizes |= await self._store.sizes(use.project, named) if named else {}
+        _refuse_unknown(wanted, sizes)
+        together = sum(sizes[digest] for digest in wanted if digest is not None)
+        if together > MAX_TOGETHER:
+            raise InvalidArgument.of("attachments", f"must be at most {MAX_TOGETHER // 1024**2} MiB together; these are {together} bytes")
+        kept = {each.digest: each for each in await self._store.use(use, named, files)}
+        _refuse_unknown(wanted, kept)
+        return [kept[digest] for digest in wanted if digest is not None]
+
+    async def content(self, project: str, identifier: str) -> bytes:
+        """Raises AttachmentGone."""
+        key = AttachmentKey.of(project, identifier)
+        content = await self._store.find(key) if key is not None else None
+        if content is None:
+            raise AttachmentGone
+        return content
+
+    async def forget(self, user_id: UUID) -> None:
+        """Deletes what only this person's notifications use."""
+        await self._store.forget(user_id)
+
+    async def clean(self) -> None:
+        """Deletes what no notification needs any more, some at a time."""
+        while await self._store.clean():
+            pass
+
+
+def _digest(project: str, identifier: str) -> bytes | None:
+    key = AttachmentKey.of(project, identifier)
+    return None if key is None else key.digest
+
+
+def _refuse_unknown(wanted: Sequence[bytes | None], known: Mapping[bytes, object]) -> None:
+    for index, digest in enumerate(wanted):
+        if digest is None or digest not in known:
+            raise AttachmentUnknown.at(index)

@@ -1,0 +1,188 @@
+"""Senders and their domains in PostgreSQL."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, delete, func, select, text, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from mesh.sealing import Sealer
+from mesh.stores.database import Database
+from template_svc.senders.errors import DomainInUse, NoSealingSecret, SenderInUse, TooMany
+from template_svc.senders.models import (
+    MAX_PER_PROJECT,
+    NO_IDENTITIES,
+    DomainKey,
+    Identities,
+    Identity,
+    NewSender,
+    Sender,
+    SenderDomain,
+    SenderKey,
+    SigningKey,
+)
+from template_svc.tables import sender_domains, senders, template_versions, templates
+
+_SHOWN = 5
+# Makes those who add to a project's senders or domains wait for each other.
+_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('senders:' || :project, 0))")
+
+
+class SenderRepository:
+    """Implements `use_cases.SenderStore`. `sealer` closes and opens the private keys; without it there are none."""
+
+    def __init__(self, database: Database, sealer: Sealer | None) -> None:
+        self._database = database
+        self._sealer = sealer
+
+    async def put(self, key: SenderKey, new: NewSender, now: datetime) -> Sender | None:
+        values = {
+            "email": new.email,
+            "display_name": new.display_name,
+            "reply_to_email": new.reply_to_email,
+            "is_default": new.is_default,
+            "domain": new.domain,
+            "update_time": now,
+        }
+        first = upsert(senders).values(project=key.project, name=key.name, **values)
+        then = first.on_conflict_do_update(index_elements=["project", "name"], set_=values).returning(*senders.c)
+        async with self._database.begin() as connection:
+            await connection.execute(_LOCK, {"project": key.project})
+            if new.domain is not None and not await _is_verified(connection, DomainKey(key.project, new.domain)):
+                return None
+            if new.is_default:
+                others = (senders.c.project == key.project) & (senders.c.name != key.name) & senders.c.is_default
+                await connection.execute(update(senders).where(others).values(is_default=False))
+            row = (await connection.execute(then)).one()
+            await _refuse_too_many(connection, senders.c.project == key.project, "senders")
+        return _sender(row)
+
+    async def list(self, project: str) -> Sequence[Sender]:
+        statement = select(senders).where(senders.c.project == project).order_by(senders.c.name)
+        async with self._database.connect() as connection:
+            return [_sender(row) for row in (await connection.execute(statement)).all()]
+
+    async def find(self, key: SenderKey) -> Sender | None:
+        async with self._database.connect() as connection:
+            row = (await connection.execute(select(senders).where(_is(key)))).one_or_none()
+        return None if row is None else _sender(row)
+
+    async def delete(self, key: SenderKey) -> bool:
+        published = (template_versions.c.version == templates.c.published_version) & templates.c.delete_time.is_(None)
+        uses = (
+            select(templates.c.name)
+            .join(
+                template_versions,
+                published & (template_versions.c.template == templates.c.name) & (template_versions.c.project == key.project),
+            )
+            .where(templates.c.project == key.project, template_versions.c.sender == key.name)
+            .order_by(templates.c.name)
+            .limit(_SHOWN)
+        )
+        async with self._database.begin() as connection:
+            users = (await connection.execute(uses)).scalars().all()
+            if users:
+                raise SenderInUse(users)
+            return (await connection.execute(delete(senders).where(_is(key)).returning(senders.c.name))).one_or_none() is not None
+
+    async def identities(self, project: str) -> Identities:
+        allowed = (sender_domains.c.project == senders.c.project) & (sender_domains.c.domain == senders.c.domain)
+        statement = (
+            select(senders, sender_domains.c.selector)
+            .outerjoin(sender_domains, allowed & sender_domains.c.verified)
+            .where(senders.c.project == project)
+        )
+        async with self._database.connect() as connection:
+            rows = (await connection.execute(statement)).all()
+        if not rows:
+            return NO_IDENTITIES
+        found = {row.name: _identity(row) for row in rows}
+        return Identities(found, next((found[row.name] for row in rows if row.is_default), None))
+
+    async def add_domain(self, key: DomainKey, signing: SigningKey, now: datetime) -> SenderDomain:
+        if self._sealer is None:
+            raise NoSealingSecret
+        sealed = self._sealer.seal(signing.private_key, _sealed_name(key))
+        new = upsert(sender_domains).values(
+            **key._asdict(), selector=signing.selector, public_key=signing.public_key, sealed_key=sealed, create_time=now
+        )
+        async with self._database.begin() as connection:
+            await connection.execute(_LOCK, {"project": key.project})
+            await connection.execute(new.on_conflict_do_nothing())
+            await _refuse_too_many(connection, sender_domains.c.project == key.project, "sender domains")
+            return _domain((await connection.execute(select(sender_domains).where(_is_domain(key)))).one())
+
+    async def list_domains(self, project: str) -> Sequence[SenderDomain]:
+        statement = select(sender_domains).where(sender_domains.c.project == project).order_by(sender_domains.c.domain)
+        async with self._database.connect() as connection:
+            return [_domain(row) for row in (await connection.execute(statement)).all()]
+
+    async def find_domain(self, key: DomainKey) -> SenderDomain | None:
+        async with self._database.connect() as connection:
+            row = (await connection.execute(select(sender_domains).where(_is_domain(key)))).one_or_none()
+        return None if row is None else _domain(row)
+
+    async def record_check(self, key: DomainKey, selector: str, *, problem: str, now: datetime) -> SenderDomain | None:
+        values: dict[str, Any] = {"problem": problem, "check_time": now, **({} if problem else {"verified": True})}
+        # a domain that was deleted and added again meanwhile has another key, which was not looked for
+        same = _is_domain(key) & (sender_domains.c.selector == selector)
+        async with self._database.begin() as connection:
+            row = (await connection.execute(update(sender_domains).where(same).values(values).returning(*sender_domains.c))).one_or_none()
+        return None if row is None else _domain(row)
+
+    async def delete_domain(self, key: DomainKey) -> bool:
+        uses = select(senders.c.name).where(senders.c.project == key.project, senders.c.domain == key.domain)
+        async with self._database.begin() as connection:
+            await connection.execute(_LOCK, {"project": key.project})
+            names = (await connection.execute(uses.order_by(senders.c.name).limit(_SHOWN))).scalars().all()
+            if names:
+                raise DomainInUse(names)
+            gone = delete(sender_domains).where(_is_domain(key)).returning(sender_domains.c.domain)
+            return (await connection.execute(gone)).one_or_none() is not None
+
+    async def signing_key(self, key: DomainKey) -> SigningKey | None:
+        statement = select(sender_domains).where(_is_domain(key), sender_domains.c.verified)
+        async with self._database.connect() as connection:
+            row = (await connection.execute(statement)).one_or_none()
+        if row is None:
+            return None
+        if self._sealer is None:
+            raise NoSealingSecret
+        return SigningKey(row.selector, self._sealer.open(row.sealed_key, _sealed_name(key)), row.public_key)
+
+
+async def _is_verified(connection: AsyncConnection, key: DomainKey) -> bool:
+    found = select(sender_domains.c.verified).where(_is_domain(key)).with_for_update(key_share=True)
+    return bool((await connection.execute(found)).scalar_one_or_none())
+
+
+async def _refuse_too_many(connection: AsyncConnection, mine: ColumnElement[bool], what: str) -> None:
+    if (await connection.execute(select(func.count()).where(mine))).scalar_one() > MAX_PER_PROJECT:
+        raise TooMany(what, MAX_PER_PROJECT)
+
+
+def _is(key: SenderKey) -> ColumnElement[bool]:
+    return (senders.c.project == key.project) & (senders.c.name == key.name)
+
+
+def _is_domain(key: DomainKey) -> ColumnElement[bool]:
+    return (sender_domains.c.project == key.project) & (sender_domains.c.domain == key.domain)
+
+
+def _sealed_name(key: DomainKey) -> str:
+    return f"{key.project}/{key.domain}"
+
+
+def _sender(row: Row[*tuple[Any, ...]]) -> Sender:
+    return Sender(row.email, row.display_name, row.reply_to_email, row.is_default, row.domain, row.name, row.update_time)
+
+
+def _identity(row: Row[*tuple[Any, ...]]) -> Identity:
+    signed = (row.domain, row.selector) if row.selector else ()
+    return Identity(row.email, row.display_name, row.reply_to_email, *signed)
+
+
+def _domain(row: Row[*tuple[Any, ...]]) -> SenderDomain:
+    return SenderDomain(row.domain, row.selector, row.public_key, row.verified, row.problem, row.create_time, row.check_time)

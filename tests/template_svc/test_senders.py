@@ -1,0 +1,264 @@
+"""Senders and their domains: one contract for the store in memory and the one in PostgreSQL, and a real DNS on loopback."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from mesh.context import FIRST_PROJECT
+from mesh.errors import InvalidArgument, ServiceError, Unavailable
+from mesh.sealing import SealBroken, Sealer
+from mesh.stores.database import Database
+from template_svc.repository import TemplateRepository
+from template_svc.senders.book import FRESH_S, SenderBook
+from template_svc.senders.dns import Dns
+from template_svc.senders.errors import DnsUnavailable, DomainInUse, DomainNotFound, DomainNotVerified, SenderInUse, SenderNotFound, TooMany
+from template_svc.senders.keys import SEALED_FOR, new_signing_key
+from template_svc.senders.models import MAX_PER_PROJECT, DomainKey, Identities, NewSender, SenderKey, SigningKey, key_in, parents_of
+from template_svc.senders.repository import SenderRepository
+from template_svc.senders.use_cases import SenderDomains, Senders, SenderStore
+from tests.dns_server import DnsServer, open_dns_server
+from tests.template_svc.factories import Clock, make_template, make_version
+from tests.template_svc.memory_senders import MemorySenders
+
+BILLING = SenderKey(FIRST_PROJECT, "billing")
+SECRET = "a-sealing-secret-of-32-characters"
+
+
+def sender(email: str = "billing@example.com", name: str = "Acme Billing", reply_to: str = "", *, default: bool = False) -> NewSender:
+    return NewSender(email, name, reply_to, default, None)
+
+
+@pytest.fixture(params=["memory", pytest.param("postgres", marks=pytest.mark.processes)])
+def store(request: pytest.FixtureRequest) -> SenderStore:
+    """Both, one after the other."""
+    if request.param == "memory":
+        return MemorySenders()
+    return SenderRepository(request.getfixturevalue("database"), Sealer(SECRET, SEALED_FOR))
+
+
+@pytest.fixture
+async def dns() -> AsyncIterator[DnsServer]:
+    async with open_dns_server() as server:
+        yield server
+
+
+@pytest.fixture
+def domains(store: SenderStore, dns: DnsServer, clock: Clock) -> SenderDomains:
+    return SenderDomains(store, Dns([("127.0.0.1", dns.port)]), clock=clock)
+
+
+@pytest.fixture
+def senders(store: SenderStore, clock: Clock) -> Senders:
+    return Senders(store, clock=clock, trusted={"trusted.example"})
+
+
+async def verified(domains: SenderDomains, dns: DnsServer, name: str = "example.com", project: str = FIRST_PROJECT) -> None:
+    added = await domains.add(project, name)
+    dns.texts[added.record_name] = [added.record_value]
+    assert (await domains.verify(project, name)).verified
+
+
+async def test_a_domain_is_verified_by_its_record(domains: SenderDomains, dns: DnsServer, clock: Clock) -> None:
+    added = await domains.add(FIRST_PROJECT, "Bücher.Example")
+    assert (added.domain, added.verified, added.problem, added.check_time) == ("xn--bcher-kva.example", False, "", None)
+    assert await domains.add(FIRST_PROJECT, "bücher.example") == added
+    clock.advance(minutes=1)
+    missing = await domains.verify(FIRST_PROJECT, "bücher.example")
+    assert (missing.verified, missing.check_time) == (False, clock())
+    assert added.record_name in missing.problem
+    dns.texts[added.record_name] = ["v=DKIM1; k=rsa; p=AAAA"]
+    assert "another key" in (await domains.verify(FIRST_PROJECT, "bücher.example")).problem
+    # as providers' pages write it: split, with spaces, beside texts that are something else
+    dns.texts[added.record_name] = ["hello", added.record_value.replace("; ", " ;") + " ; "]
+    found = await domains.verify(FIRST_PROJECT, "bücher.example")
+    assert (found.verified, found.problem) == (True, "")
+    del dns.texts[added.record_name]
+    gone = await domains.verify(FIRST_PROJECT, "bücher.example")
+    assert (gone.verified, bool(gone.problem)) == (True, True)
+    assert [each.domain for each in await domains.list(FIRST_PROJECT)] == ["xn--bcher-kva.example"]
+
+
+async def test_a_record_of_another_project_verifies_nothing(domains: SenderDomains, dns: DnsServer) -> None:
+    await verified(domains, dns)
+    other = await domains.add("other", "example.com")
+    assert not (await domains.verify("other", "example.com")).verified
+    assert dns.texts.keys() == {(await domains.get(FIRST_PROJECT, "example.com")).record_name}
+    dns.texts[other.record_name] = [(await domains.get(FIRST_PROJECT, "example.com")).record_value]
+    assert not (await domains.verify("other", "example.com")).verified
+
+
+async def test_dns_that_gives_no_answer_changes_nothing(domains: SenderDomains, dns: DnsServer) -> None:
+    added = await domains.add(FIRST_PROJECT, "example.com")
+    dns.broken = True
+    with pytest.raises(DnsUnavailable):
+        await domains.verify(FIRST_PROJECT, "example.com")
+    assert await domains.get(FIRST_PROJECT, "example.com") == added
+
+
+@pytest.mark.parametrize("name", ["", "com", "a b.example", "example.com/", "*.example.com", "-a.example", "1.2.3.4", "a\0.example"])
+async def test_what_is_no_domain_is_refused(domains: SenderDomains, name: str) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        await domains.add(FIRST_PROJECT, name)
+    assert caught.value.violations[0].field == "domain"
+    with pytest.raises(DomainNotFound):
+        await domains.get(FIRST_PROJECT, name)
+
+
+async def test_a_sender_needs_a_verified_domain_of_its_project(senders: Senders, domains: SenderDomains, dns: DnsServer) -> None:
+    with pytest.raises(DomainNotVerified):
+        await senders.put(BILLING, sender())
+    await domains.add(FIRST_PROJECT, "example.com")
+    with pytest.raises(DomainNotVerified):
+        await senders.put(BILLING, sender())
+    await verified(domains, dns)
+    made = await senders.put(BILLING, sender("billing@example.com", "Acme Billing ", "help@elsewhere.example"))
+    assert (made.email, made.display_name, made.reply_to_email) == ("billing@example.com", "Acme Billing", "help@elsewhere.example")
+    for below in ("a@news.example.com", "a@NEWS.Example.COM"):
+        assert (await senders.put(BILLING, sender(below))).domain == "example.com"
+    for other in ("a@example.org", "a@badexample.com", "a@example.com.evil.example"):
+        with pytest.raises(DomainNotVerified):
+            await senders.put(BILLING, sender(other))
+    with pytest.raises(DomainNotVerified):
+        await senders.put(SenderKey("other", "billing"), sender())
+    assert (await senders.put(SenderKey("other", "billing"), sender("a@mail.trusted.example"))).domain is None
+
+
+@pytest.mark.parametrize(
+    ("new", "field"),
+    [
+        (sender("nothing"), "sender.email"),
+        (sender("a@example.com\r\nBcc: b@example.com"), "sender.email"),
+        (sender("ä@example.com"), "sender.email"),
+        (sender(name="Acme\nBilling"), "sender.display_name"),
+        (sender(name="  "), "sender.display_name"),
+        (sender(reply_to="x"), "sender.reply_to_email"),
+    ],
+)
+async def test_what_can_not_be_a_header_is_refused(
+    senders: Senders, domains: SenderDomains, dns: DnsServer, new: NewSender, field: str
+) -> None:
+    await verified(domains, dns)
+    with pytest.raises(InvalidArgument) as caught:
+        await senders.put(BILLING, new)
+    assert caught.value.violations[0].field == field
+
+
+async def test_one_sender_is_the_default(senders: Senders, store: SenderStore, domains: SenderDomains, dns: DnsServer) -> None:
+    await verified(domains, dns)
+    await verified(domains, dns, project="other")
+    await asyncio.gather(*(senders.put(SenderKey(FIRST_PROJECT, name), sender(f"{name}@example.com", default=True)) for name in "abcde"))
+    await senders.put(SenderKey("other", "z"), sender("z@example.com", default=True))
+    found = await senders.list(FIRST_PROJECT)
+    assert ([each.name for each in found], sum(each.is_default for each in found)) == (list("abcde"), 1)
+    identities = await store.identities(FIRST_PROJECT)
+    assert identities.default is not None
+    assert identities.by_name["a"].email == "a@example.com"
+    assert identities.of("none") == identities.of("") == identities.default
+    assert identities.default.dkim_domain == "example.com"
+    assert identities.default.dkim_selector == (await domains.get(FIRST_PROJECT, "example.com")).selector
+
+
+async def test_what_is_in_use_stays(senders: Senders, domains: SenderDomains, dns: DnsServer) -> None:
+    await verified(domains, dns)
+    await senders.put(BILLING, sender())
+    with pytest.raises(DomainInUse, match="billing"):
+        await domains.delete(FIRST_PROJECT, "example.com")
+    await senders.delete(BILLING)
+    with pytest.raises(SenderNotFound):
+        await senders.delete(BILLING)
+    await domains.delete(FIRST_PROJECT, "example.com")
+    with pytest.raises(DomainNotFound):
+        await domains.signing_key(FIRST_PROJECT, "example.com")
+
+
+async def test_a_key_signs_only_for_a_verified_domain(domains: SenderDomains, dns: DnsServer) -> None:
+    added = await domains.add(FIRST_PROJECT, "example.com")
+    with pytest.raises(DomainNotFound):
+        await domains.signing_key(FIRST_PROJECT, "example.com")
+    await verified(domains, dns)
+    key = await domains.signing_key(FIRST_PROJECT, "example.com")
+    assert (key.selector, key.public_key) == (added.selector, added.public_key)
+    assert key.private_key.hex() not in repr(key)
+
+
+async def test_a_project_has_so_many_and_no_more(store: SenderStore, clock: Clock) -> None:
+    signing = SigningKey("s", b"k", "p")
+    for number in range(MAX_PER_PROJECT):
+        await store.add_domain(DomainKey(FIRST_PROJECT, f"d{number}.example"), signing, clock())
+        await store.put(SenderKey(FIRST_PROJECT, f"s{number}"), sender(), clock())
+    await store.add_domain(DomainKey(FIRST_PROJECT, "d0.example"), signing, clock())
+    await store.put(SenderKey(FIRST_PROJECT, "s0"), sender(), clock())
+    with pytest.raises(TooMany):
+        await store.add_domain(DomainKey(FIRST_PROJECT, "one-more.example"), signing, clock())
+    with pytest.raises(TooMany):
+        await store.put(SenderKey(FIRST_PROJECT, "one-more"), sender(), clock())
+    assert len(await store.list_domains(FIRST_PROJECT)) == len(await store.list(FIRST_PROJECT)) == MAX_PER_PROJECT
+
+
+@pytest.mark.processes
+async def test_keys_are_sealed_and_senders_of_published_versions_stay(database: Database, clock: Clock) -> None:
+    store, templates = SenderRepository(database, Sealer(SECRET, SEALED_FOR)), TemplateRepository(database)
+    key, signing = DomainKey(FIRST_PROJECT, "example.com"), new_signing_key()
+    await store.add_domain(key, signing, clock())
+    await store.record_check(key, signing.selector, problem="", now=clock())
+    async with database.connect() as connection:
+        rows = (await connection.exec_driver_sql("SELECT sealed_key FROM sender_domains")).all()
+    assert signing.private_key[40:80] not in rows[0][0]
+    with pytest.raises(SealBroken):
+        await SenderRepository(database, Sealer("another-secret-of-32-characters!", SEALED_FOR)).signing_key(key)
+    await store.put(BILLING, sender(), clock())
+    template = await templates.insert(make_template(), clock())
+    assert template is not None
+    await templates.add_version(template, make_version(sender="billing"), True, clock())
+    with pytest.raises(SenderInUse, match="welcome"):
+        await store.delete(BILLING)
+    await templates.add_version(template, make_version(), True, clock())
+    assert await store.delete(BILLING)
+
+
+async def test_what_is_known_of_senders_is_read_again_and_outlives_the_store(clock: Clock) -> None:
+    class Store(MemorySenders):
+        reads, down = 0, False
+
+        async def identities(self, project: str) -> Identities:
+            self.reads += 1
+            if self.down:
+                raise Unavailable("down")
+            return await super().identities(project)
+
+    store = Store()
+    book = SenderBook(store, lambda: clock().timestamp())
+    await store.put(BILLING, sender(), clock())
+    first = (await book.of([FIRST_PROJECT]))[FIRST_PROJECT]
+    assert first == (await book.of([FIRST_PROJECT]))[FIRST_PROJECT]
+    assert store.reads == 1
+    store.down = True
+    clock.advance(seconds=FRESH_S + 1)
+    both = await book.of([FIRST_PROJECT, "other"])
+    assert both[FIRST_PROJECT] == first
+    assert isinstance(both["other"], ServiceError)
+    store.down = False
+    await store.delete(BILLING)
+    assert (await book.of([FIRST_PROJECT]))[FIRST_PROJECT] != first
+
+
+@pytest.mark.parametrize(
+    ("record", "key"),
+    [
+        ("v=DKIM1; k=rsa; p=AB CD", "ABCD"),
+        ("p=ABCD", "ABCD"),
+        ("v=DKIM1;p=", ""),
+        ("v=DKIM2; p=ABCD", ""),
+        ("v=spf1 -all", ""),
+        ("", ""),
+        (";;=;p", ""),
+    ],
+)
+def test_the_key_in_a_record(record: str, key: str) -> None:
+    assert key_in(record) == key
+
+
+def test_domains_above() -> None:
+    assert parents_of("a.b.example.com") == ["a.b.example.com", "b.example.com", "example.com"]
+    assert parents_of("com") == []
