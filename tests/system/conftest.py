@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 import pytest_asyncio
 
-from devstack.client import Client
+from devstack.client import Client, RefusedError
 from devstack.fcm import FcmServer, open_fcm_server
 from devstack.postgres import PostgresServer
 from devstack.processes import API_KEY, ProcessStack
@@ -18,6 +18,7 @@ from mesh.testing import free_port
 from tests.dns_server import DnsServer, open_dns_server
 from tests.fixtures_broker import ContainerServer
 from tests.provider_requests import GRID_PUBLIC
+from tests.waiting import until_answered
 
 # people have limits, tests have not; a breaker that a test opens shall be closed for the next one
 _SETTINGS = {
@@ -48,6 +49,19 @@ class System:
     rabbitmq: RabbitMQServer | ContainerServer
     bounce_port: int
     dns: DnsServer
+
+    async def reached(self, service: str, path: str) -> None:
+        """Returns once a service that was started again serves, and the gateway has found it: the next test meets it as ever."""
+        await self.processes.wait_serving(service)
+
+        async def answered() -> bool:
+            try:
+                await self.client.call("GET", path)
+            except RefusedError:
+                return False
+            return True
+
+        await until_answered(answered)
 
 
 @pytest_asyncio.fixture(scope="package", loop_scope="session")

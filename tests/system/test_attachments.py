@@ -95,4 +95,4 @@ async def test_a_file_is_waited_for(system: System) -> None:
     assert (await system.client.settled(sent))["status"] == "sent"
     [mail] = [mail for mail in system.smtp.mails if "attached-3@example.com" in mail.recipients]
     assert [part.get_content() for part in mail.message.iter_attachments()] == [b"%PDF of a restart"]
-    await system.processes.wait_serving("template_svc")
+    await system.reached("template_svc", "/v1/templates")

@@ -106,4 +106,4 @@ async def test_a_restart_of_template_svc_costs_no_signature(system: System, doma
     assert (await system.client.settled(sent["id"]))["status"] == "sent"
     [mail] = [mail for mail in system.smtp.mails if "senders-late@example.com" in mail.recipients]
     assert b"DKIM-Signature" in mail.raw
-    await system.processes.wait_serving("template_svc")
+    await system.reached("template_svc", "/v1/templates")
