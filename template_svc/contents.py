@@ -1,7 +1,7 @@
 """Checks what an author submits: all that can be known before a rendering is refused here, with every fault named at once."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -95,6 +95,12 @@ class _Check:
         if expanded is None:
             return
         whole = with_parts(content, expanded)
+        wrong = self._compiler.faults("mjml", whole.mjml, locale)
+        if wrong:  # said here, since the HTML that is made of it has other lines
+            self.violations += [_violation(path, fault) for fault in wrong]
+            self._finished[locale] = with_derived(whole, {})
+            self._compile(path, locale, content)
+            return
         try:
             derived = {**expanded, **derived_parts(whole)} if self._channel is Channel.EMAIL else expanded
         except MarkupFault as fault:
@@ -104,7 +110,7 @@ class _Check:
         if derived:
             self.derived[locale] = derived
         self._finished[locale] = with_derived(content, derived)
-        self._compile(path, locale)
+        self._compile(path, locale, content)
 
     def _expanded(self, path: str, content: Content) -> dict[str, str] | None:
         """The parts that are others with their partials; None once a violation says why there are none."""
@@ -143,7 +149,7 @@ class _Check:
         catalog = self._catalogs[locale] = {"formula": translations.formula, "forms": forms, "file": text}
         self._finished[locale] = translated(self._finished[self._default_locale], self._default_locale, catalog)
         if not problems:
-            self._compile(path, locale)
+            self._compile(path, locale, self._finished[locale])
 
     def take_schema(self, source: Mapping[str, Any]) -> None:
         """Checks the schema of the variables, the contents against it, and its examples by rendering them."""
@@ -227,12 +233,28 @@ class _Check:
             return None
         return locale
 
-    def _compile(self, path: str, locale: str) -> None:
+    def _compile(self, path: str, locale: str, written: Content) -> None:
+        """`written` is what the author gave."""
         try:
             self.compiled[locale] = self._compiler.compile(self._finished[locale], self._channel, locale)
         except PartFault as fault:
-            wrong = (fault, *fault.others)
-            self.violations += [FieldViolation(f"{path}.{each.part}", f"line {each.line}: {each.description}") for each in wrong]
+            self.violations += _of_the_author(path, [fault, *fault.others], written)
+
+
+def _violation(path: str, fault: PartFault) -> FieldViolation:
+    return FieldViolation(f"{path}.{fault.part}", f"line {fault.line}: {fault.description}")
+
+
+def _of_the_author(path: str, faults: Sequence[PartFault], written: Content) -> Iterator[FieldViolation]:
+    """Faults in the parts that the author wrote: a text that is made of the HTML repeats the HTML's, and the lines of HTML that is made of
+    MJML are not seen by the author.
+    """
+    in_html = any(fault.part == "html" for fault in faults)
+    for fault in faults:
+        if fault.part == "html" and written.mjml.strip():
+            yield FieldViolation(f"{path}.mjml", f"{fault.description}, in the HTML that is made of it")
+        elif fault.part != "text" or written.text.strip() or not in_html:
+            yield _violation(path, fault)
 
 
 def derived_parts(content: Content) -> dict[str, str]:

@@ -165,6 +165,15 @@ def draft_from_proto(request: template_service_pb2.LintContentsRequest) -> Versi
     return VersionDraft(channel, request.default_locale, contents, dict(request.catalogs), schema)
 
 
+def draft_parts_from_proto(
+    request: template_service_pb2.PreviewTemplateRequest,
+) -> tuple[dict[str, Content], dict[str, str], dict[str, Any]]:
+    """Contents, catalogues and schema of a preview. Raises InvalidArgument beside a version, which has its own."""
+    if request.version:
+        raise InvalidArgument.of("version", "must be 0, or left out, where contents are given")
+    return contents_from_proto(request.contents), dict(request.catalogs), json_of_struct(request.variables_schema)
+
+
 def lint_to_proto(version: NewVersion) -> template_service_pb2.LintContentsResponse:
     return template_service_pb2.LintContentsResponse(
         findings=_findings(version), required_variables=version.required_variables, locales=_reports(version)

@@ -115,6 +115,15 @@ class Compiler:
             raise wrong[0]
         return CompiledContent(channel, parts, data, variables, blocks, block_texts, messages)
 
+    def faults(self, name: str, source: str, locale: str) -> list[PartFault]:
+        """What is wrong with the Jinja2 of a source of which a part is made, such as MJML."""
+        _translating(self._text).begin(locale, None, [])
+        try:
+            self._compile(name, source, Variables(), locale, stored=False)
+        except PartFault as fault:
+            return [fault, *fault.others]
+        return []
+
     def _compile(self, name: str, source: str, variables: Variables, locale: str, *, stored: bool) -> _Part:
         if name == "html":
             source = with_language(source, locale)

@@ -12,6 +12,7 @@ from template_svc.convert import (
     check_note,
     contents_from_proto,
     draft_from_proto,
+    draft_parts_from_proto,
     keys_from_proto,
     lint_to_proto,
     new_template_from_proto,
@@ -111,7 +112,10 @@ class TemplateServicer(TemplateServiceServicer):
     async def PreviewTemplate(self, request: rpc.PreviewTemplateRequest, context: object) -> rpc.PreviewTemplateResponse:
         variables = request.variables.SerializeToString()
         timezone = check_time_zone("timezone", request.timezone) if request.timezone else ""
-        wanted = PreviewRequest(_key(request.name), request.version, request.locale, variables, timezone, request.user_id)
+        draft = None
+        if request.contents or request.catalogs:
+            draft = await self._authoring.draft(_key(request.name), *draft_parts_from_proto(request))
+        wanted = PreviewRequest(_key(request.name), request.version, request.locale, variables, timezone, request.user_id, draft)
         return preview_to_proto(await self._previews.preview(current().caller, wanted))
 
 

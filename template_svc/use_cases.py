@@ -1,5 +1,6 @@
 """What can be done with templates: author them, publish them, render them."""
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -206,6 +207,15 @@ class Authoring:
         """The version that a draft would make, whose `default_locale` may have any spelling. Raises InvalidContents, InvalidArgument."""
         return await self._check(project, draft._replace(default_locale=_default_locale(draft.default_locale)))
 
+    async def draft(
+        self, key: TemplateKey, contents: Mapping[str, Content], catalogs: Mapping[str, str], variables_schema: Mapping[str, Any]
+    ) -> StoredVersion:
+        """The version of a template that these would make, for a preview. Raises TemplateNotFound, InvalidContents."""
+        template = await self.get_template(key)
+        new = await self._check(key.project, VersionDraft(template.channel, template.default_locale, contents, catalogs, variables_schema))
+        finished = new.finished(template.default_locale)
+        return StoredVersion(template.channel, template.default_locale, finished, new.required_variables, new.variables_schema)
+
     async def rebuild(self, key: VersionKey, *, validate_only: bool) -> int:
         """See `partials.use_cases.Rebuilder`."""
         old = await self.get_version(key)
@@ -365,10 +375,23 @@ class Rendering:
         newest = await self._store.list_versions(key, None, 1)
         return newest[0].version if newest else 0
 
+    async def preview_draft(
+        self, project: str, draft: StoredVersion, locale: str, variables: bytes, timezone: str = "", *, person: Person | None = None
+    ) -> Rendered:
+        """As `preview`, of what is no version. Raises what a rendering raises."""
+        if person is not None:
+            locale, timezone = locale or person.locale, timezone or person.timezone
+        # render processes keep contents by their names: this one, which no template can have, says what is in them
+        name = f"draft:{hashlib.sha256(repr(draft.contents).encode()).hexdigest()}"
+        return await self._rendered(RenderRequest(VersionKey(project, name, 0), locale, variables, timezone), LoadedVersion(draft), person)
+
     async def _preview(self, request: RenderRequest, person: Person | None = None) -> Rendered:
         found = (await self._library.find([request.key])).get(request.key) if "\0" not in request.key.template else None
         if found is None:
             raise VersionNotFound(request.key.template, request.key.version)
+        return await self._rendered(request, found, person)
+
+    async def _rendered(self, request: RenderRequest, found: LoadedVersion, person: Person | None) -> Rendered:
         if not request.variables and found.stored.variables_schema:
             request = request._replace(variables=variables_to_bytes(JsonSchema(found.stored.variables_schema).example()))
         if person is not None:

@@ -5,7 +5,7 @@ from typing import NamedTuple, Protocol
 from mesh.context import Caller
 from mesh.errors import InvalidArgument, ScopeMissing
 from template_svc.errors import UserNotFound
-from template_svc.models import Person, Rendered, TemplateKey
+from template_svc.models import Person, Rendered, StoredVersion, TemplateKey
 from template_svc.use_cases import Rendering
 
 PEOPLE_SCOPE = "users:read"
@@ -28,6 +28,8 @@ class PreviewRequest(NamedTuple):
     variables: bytes
     timezone: str
     user_id: str
+    # what is to be shown in the place of a version
+    draft: StoredVersion | None = None
 
 
 class Previews:
@@ -40,6 +42,10 @@ class Previews:
     async def preview(self, caller: Caller, request: PreviewRequest) -> Rendered:
         """Raises ScopeMissing for a person that the caller may not read, UserNotFound, and what `Rendering.preview` raises."""
         person = await self._person(caller, request.user_id) if request.user_id else None
+        if request.draft is not None:
+            return await self._rendering.preview_draft(
+                caller.project, request.draft, request.locale, request.variables, request.timezone, person=person
+            )
         return await self._rendering.preview(
             request.key, request.version, request.locale, request.variables, request.timezone, person=person
         )

@@ -109,3 +109,25 @@ def test_the_error_counts_what_it_does_not_tell_in_its_message() -> None:
     error = InvalidContents.because([FieldViolation("a", "is bad"), FieldViolation("b", "is bad")])
     assert error.message == "a: is bad (and 1 more)"
     assert error.reason == "INVALID_CONTENTS"
+
+
+_MJML = "<mjml>\n<mj-body><mj-section><mj-column>\n<mj-text>{}</mj-text></mj-column></mj-section></mj-body></mjml>"
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (
+            Content("{{ a|x }}", mjml=_MJML.format("{{ b|y }}")),
+            ["subject: line 1: there is no filter 'x'", "mjml: line 3: there is no filter 'y'"],
+        ),
+        (Content("s", mjml=_MJML.format('<a onclick="{{ b }}">b</a>')), ["mjml: a variable can't stand in the attribute onclick"]),
+        (Content("s", html="<p>\n{{ b|y }}</p>"), ["html: line 2: there is no filter 'y'"]),
+        (Content("s", html="<p>\n{{ b }}</p>", text="\n\n{{ b|y }}"), ["text: line 3: there is no filter 'y'"]),
+    ],
+)
+def test_a_fault_is_said_once_where_the_author_sees_it(content: Content, expected: list[str]) -> None:
+    """And not in the HTML or the text that is made of it."""
+    found = faults({"en": content})
+    assert len(found) == len(expected)
+    assert all(any(said.startswith(f"contents.en.{one}") for said in found) for one in expected)

@@ -164,6 +164,37 @@ async def test_a_preview_tells_what_it_used(templates: Stub) -> None:
     assert (response.content.text, response.locale, response.version) == ("Ada has 3", "en", 1)
 
 
+async def test_what_is_no_version_yet_is_previewed_and_not_kept(templates: Stub) -> None:
+    """Each draft by what is in it: a render process remembers contents by name."""
+    await create(templates)
+
+    async def preview(text: str, **fields: Any) -> Any:
+        contents = {"en": template_pb2.Content(subject="Draft", text=text)}
+        wanted = rpc.PreviewTemplateRequest(name="welcome", contents=contents, variables=variables(name="Ada"), **fields)
+        return await templates.PreviewTemplate(wanted, metadata=AS_OPERATOR)
+
+    first, second = await preview("1 {{ name }}"), await preview("2 {{ name }}", locale="fr")
+    assert [(one.content.text, one.locale, one.version) for one in (first, second)] == [("1 Ada", "en", 0), ("2 Ada", "en", 0)]
+    assert await status_of(preview("a\n{{ name|nix }}")) == ("INVALID_ARGUMENT", "INVALID_CONTENTS", ["contents.en.text"])
+    assert await status_of(preview("{{ missing }}")) == ("INVALID_ARGUMENT", "MISSING_VARIABLE", ["variables.missing"])
+    assert await status_of(preview("x", version=1)) == ("INVALID_ARGUMENT", "INVALID_ARGUMENT", ["version"])
+    listed = await templates.ListVersions(rpc.ListVersionsRequest(name="welcome"), metadata=AS_OPERATOR)
+    assert [version.version for version in listed.versions] == [1]
+
+
+async def test_a_preview_of_no_version_fills_in_its_own_examples(templates: Stub) -> None:
+    await create(templates)
+    schema = Struct()
+    schema.update({"type": "object", "properties": {"order": {"type": "string", "examples": ["A-7"]}}})
+    contents = {"en": template_pb2.Content(subject="Draft", text="{% trans %}Order {{ order }}{% endtrans %}")}
+    catalog = (
+        'msgid ""\nmsgstr ""\n"Content-Type: text/plain; charset=UTF-8\\n"\n\nmsgid "Order %(order)s"\nmsgstr "Bestellung %(order)s"\n'
+    )
+    wanted = rpc.PreviewTemplateRequest(name="welcome", contents=contents, catalogs={"de": catalog}, variables_schema=schema, locale="de")
+    response = await templates.PreviewTemplate(wanted, metadata=AS_OPERATOR)
+    assert (response.content.text, response.locale) == ("Bestellung A-7", "de")
+
+
 async def test_bad_input_is_refused_with_the_field_named(templates: Stub) -> None:
     def make(**fields: Any) -> Any:
         return templates.CreateTemplate(rpc.CreateTemplateRequest(**{"name": "ok", "channel": 1, **fields}), metadata=AS_OPERATOR)

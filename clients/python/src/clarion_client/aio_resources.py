@@ -1197,9 +1197,12 @@ class AsyncTemplates(AsyncResource):
         variables: Mapping[str, Any] | None = None,
         timezone: str | None = None,
         user_id: str | None = None,
+        contents: Mapping[str, Content | Mapping[str, Any]] | None = None,
+        catalogs: Mapping[str, str] | None = None,
+        variables_schema: Mapping[str, Any] | None = None,
         timeout_s: float | None = None,
     ) -> PreviewTemplateResponse:
-        """Renders a version exactly as a send would.
+        """Renders a version, or contents that are none yet, exactly as a send would.
 
         name: The template's name.
         version: The version; 0 means the published one, or the latest that is not archived when none is.
@@ -1208,10 +1211,24 @@ class AsyncTemplates(AsyncResource):
         timezone: The person's IANA time zone, such as "Europe/Paris", which times are written in; UTC when empty.
         user_id: A person who would get it, by our id or the project's own: `user` of the variables is theirs, and so are locale and
             time zone where the two above are empty. Takes the scope users:read besides. Nothing is sent.
+        contents: Contents by BCP 47 locale in the place of a version's, as an editor has them before they are one; `version` is 0
+            then. They are checked as CreateVersion checks them, and nothing is kept.
+        catalogs: Gettext PO files by BCP 47 locale, for `contents`.
+        variables_schema: JSON Schema of the variables, for `contents`.
         """
         return await self._unary(
             api.PREVIEW_TEMPLATE,
-            v.body_of(name=name, version=version, locale=locale, variables=variables, timezone=timezone, user_id=user_id),
+            v.body_of(
+                name=name,
+                version=version,
+                locale=locale,
+                variables=variables,
+                timezone=timezone,
+                user_id=user_id,
+                contents=contents,
+                catalogs=catalogs,
+                variables_schema=variables_schema,
+            ),
             lambda answer: v.decode(PreviewTemplateResponse, answer),
             timeout_s,
         )

@@ -1693,7 +1693,7 @@ class PreviewTemplateResponse:
     locale: str = stored(default="", metadata={"read": v.same})
     """The locale that was used."""
     version: int = stored(default=0, metadata={"read": v.integer})
-    """The version that was used."""
+    """The version that was used; 0 for contents that are none."""
     locale_chain: tuple[str, ...] = stored(default=(), metadata={"read": v.many(v.same)})
     """The locales that were looked for, in order, such as "pt-BR", "pt"; only the last, which was used, was there."""
     sender: MessageSender | None = stored(default=None, metadata={"read": v.message(lambda: MessageSender)})

@@ -975,12 +975,56 @@ class PreviewTemplateRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class ContentsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> _template_pb2.Content: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _template_pb2.Content | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class CatalogsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     NAME_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     LOCALE_FIELD_NUMBER: _builtins.int
     VARIABLES_FIELD_NUMBER: _builtins.int
     TIMEZONE_FIELD_NUMBER: _builtins.int
     USER_ID_FIELD_NUMBER: _builtins.int
+    CONTENTS_FIELD_NUMBER: _builtins.int
+    CATALOGS_FIELD_NUMBER: _builtins.int
+    VARIABLES_SCHEMA_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The template's name."""
     version: _builtins.int
@@ -997,6 +1041,20 @@ class PreviewTemplateRequest(_message.Message):
     def variables(self) -> _struct_pb2.Struct:
         """Values of the template's variables; the examples of the version's `variables_schema` when there are none."""
 
+    @_builtins.property
+    def contents(self) -> _containers.MessageMap[_builtins.str, _template_pb2.Content]:
+        """Contents by BCP 47 locale in the place of a version's, as an editor has them before they are one; `version` is 0 then. They are checked
+        as CreateVersion checks them, and nothing is kept.
+        """
+
+    @_builtins.property
+    def catalogs(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """gettext PO files by BCP 47 locale, for `contents`."""
+
+    @_builtins.property
+    def variables_schema(self) -> _struct_pb2.Struct:
+        """JSON Schema of the variables, for `contents`."""
+
     def __init__(
         self,
         *,
@@ -1006,10 +1064,13 @@ class PreviewTemplateRequest(_message.Message):
         variables: _struct_pb2.Struct | None = ...,
         timezone: _builtins.str = ...,
         user_id: _builtins.str = ...,
+        contents: _abc.Mapping[_builtins.str, _template_pb2.Content] | None = ...,
+        catalogs: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        variables_schema: _struct_pb2.Struct | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["variables", b"variables"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["variables", b"variables", "variables_schema", b"variables_schema"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["locale", b"locale", "name", b"name", "timezone", b"timezone", "user_id", b"user_id", "variables", b"variables", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["catalogs", b"catalogs", "contents", b"contents", "locale", b"locale", "name", b"name", "timezone", b"timezone", "user_id", b"user_id", "variables", b"variables", "variables_schema", b"variables_schema", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1029,7 +1090,7 @@ class PreviewTemplateResponse(_message.Message):
     locale: _builtins.str
     """The locale that was used."""
     version: _builtins.int
-    """The version that was used."""
+    """The version that was used; 0 for contents that are none."""
     @_builtins.property
     def content(self) -> _template_pb2.Content:
         """The finished text."""

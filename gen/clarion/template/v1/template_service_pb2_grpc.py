@@ -229,7 +229,7 @@ class TemplateServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def PreviewTemplate(self, request, context):
-        """PreviewTemplate renders a version exactly as a send would.
+        """PreviewTemplate renders a version, or contents that are none yet, exactly as a send would.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

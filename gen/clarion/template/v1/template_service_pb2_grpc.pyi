@@ -68,7 +68,7 @@ class TemplateServiceStub:
     GetCatalog: _grpc.UnaryUnaryMultiCallable[_template_service_pb2.GetCatalogRequest, _template_service_pb2.GetCatalogResponse]
     """GetCatalog writes a gettext PO file with the texts of a version in one locale, translated as far as they are."""
     PreviewTemplate: _grpc.UnaryUnaryMultiCallable[_template_service_pb2.PreviewTemplateRequest, _template_service_pb2.PreviewTemplateResponse]
-    """PreviewTemplate renders a version exactly as a send would."""
+    """PreviewTemplate renders a version, or contents that are none yet, exactly as a send would."""
 
 @_typing.type_check_only
 class TemplateServiceAsyncStub(TemplateServiceStub):
@@ -110,7 +110,7 @@ class TemplateServiceAsyncStub(TemplateServiceStub):
     GetCatalog: _aio.UnaryUnaryMultiCallable[_template_service_pb2.GetCatalogRequest, _template_service_pb2.GetCatalogResponse]  # type: ignore[assignment]
     """GetCatalog writes a gettext PO file with the texts of a version in one locale, translated as far as they are."""
     PreviewTemplate: _aio.UnaryUnaryMultiCallable[_template_service_pb2.PreviewTemplateRequest, _template_service_pb2.PreviewTemplateResponse]  # type: ignore[assignment]
-    """PreviewTemplate renders a version exactly as a send would."""
+    """PreviewTemplate renders a version, or contents that are none yet, exactly as a send would."""
 
 class TemplateServiceServicer(metaclass=_abc_1.ABCMeta):
     """TemplateService keeps the texts that Clarion sends."""
@@ -245,6 +245,6 @@ class TemplateServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _template_service_pb2.PreviewTemplateRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_template_service_pb2.PreviewTemplateResponse, _abc.Awaitable[_template_service_pb2.PreviewTemplateResponse]]:
-        """PreviewTemplate renders a version exactly as a send would."""
+        """PreviewTemplate renders a version, or contents that are none yet, exactly as a send would."""
 
 def add_TemplateServiceServicer_to_server(servicer: TemplateServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
