@@ -8,6 +8,7 @@ export default defineConfig({
     outDir: "../gateway/console/built",
     emptyOutDir: true,
     target: "es2022",
+    chunkSizeWarningLimit: 600, // kB of the one script that comes on demand, the editor of templates
     assetsInlineLimit: 0, // a strict content policy has no room for data addresses
     modulePreload: { polyfill: false },
   },

@@ -269,6 +269,12 @@ export interface Latency {
   count?: string;
 }
 
+export interface LintContentsResponse {
+  findings?: Array<Finding>;
+  required_variables?: Array<string>;
+  locales?: Array<LocaleReport>;
+}
+
 export interface ListApiKeysResponse {
   api_keys?: Array<ApiKey>;
   next_page_token?: string;

@@ -1,8 +1,15 @@
 // The public API, as any program calls it: JSON, problem documents, streams of server-sent events.
 import type { BeginSignInResponse, Issuer, ListIssuersResponse, LoginResponse } from "./api-types";
+import { forgetAll } from "./draft";
 import { SECOND_FACTOR, navigate } from "./router";
 import { begin, end, session } from "./session";
 import { words } from "./words";
+
+// One field of a request that breaks one rule.
+export interface Violation {
+  readonly field: string;
+  readonly description: string;
+}
 
 export class ApiError extends Error {
   constructor(
@@ -10,6 +17,7 @@ export class ApiError extends Error {
     readonly reason: string,
     message: string,
     readonly correlationId: string = "",
+    readonly violations: readonly Violation[] = [],
   ) {
     super(message);
   }
@@ -89,6 +97,7 @@ export async function signInByKey(token: string): Promise<void> {
 
 export async function signOut(): Promise<void> {
   const refresh = session.value?.refresh;
+  forgetAll();
   end(false);
   // who is signed out here is signed out, whether or not the gateway hears of it
   if (refresh) await send("POST", "/v1/auth/logout", { refresh_token: refresh }).catch(() => undefined);
@@ -144,8 +153,8 @@ async function answer<T>(response: Response): Promise<T> {
 async function errorOf(response: Response): Promise<ApiError> {
   const id = response.headers.get("x-correlation-id") ?? "";
   try {
-    const problem = (await response.json()) as { reason?: string; detail?: string };
-    return new ApiError(response.status, problem.reason ?? "", problem.detail ?? response.statusText, id);
+    const problem = (await response.json()) as { reason?: string; detail?: string; violations?: readonly Violation[] };
+    return new ApiError(response.status, problem.reason ?? "", problem.detail ?? response.statusText, id, problem.violations);
   } catch {
     return new ApiError(response.status, "", response.statusText, id);
   }

@@ -6,7 +6,7 @@ export const helpOpen = signal(false);
 export function listen(): void {
   document.addEventListener("keydown", (event) => {
     if (event.metaKey || event.ctrlKey || event.altKey || document.querySelector("dialog[open]")) return;
-    if (event.target instanceof HTMLElement && event.target.matches("input, select, textarea")) return;
+    if (event.target instanceof HTMLElement && event.target.matches("input, select, textarea, .code")) return;
     const act = { j: () => step(1), k: () => step(-1), "/": () => focus("[data-first-filter]"), p: () => click("[data-pause]"), r: () => click("[data-requeue]"), x: () => click("[data-discard]"), "?": () => (helpOpen.value = true) }[event.key];
     if (!act) return;
     event.preventDefault();

@@ -19,7 +19,8 @@ import { OneTemplate } from "./pages/template";
 import { Templates } from "./pages/templates";
 import { Webhook } from "./pages/webhook";
 import { Empty } from "./parts/basics";
-import { COME_BACK, Link, SECOND_FACTOR, decoded, navigate, path } from "./router";
+import { later } from "./parts/later";
+import { COME_BACK, Link, SECOND_FACTOR, decoded, leave, navigate, path } from "./router";
 import { claims, may, session, testMode } from "./session";
 import { nextTheme, theme } from "./theme";
 import { words } from "./words";
@@ -35,6 +36,9 @@ const NAVIGATION = [
   ["/operate", words.operateTitle, "operations:write"],
   ["/inbox", words.inboxTitle, "notifications:read"],
 ] as const;
+
+// The editor alone is more than everything else.
+const TemplateEditor = later(async () => (await import("./pages/template-editor")).TemplateEditor);
 
 function App() {
   const Account = ACCOUNT_PAGES[path.value.split("/")[1] as keyof typeof ACCOUNT_PAGES];
@@ -67,7 +71,7 @@ function App() {
           <button type="button" class="plain" onClick={nextTheme}>
             {words.theme[theme.value]}
           </button>
-          <button type="button" class="plain" onClick={() => void signOut()}>
+          <button type="button" class="plain" onClick={() => leave(() => void signOut())}>
             {words.signOut}
           </button>
         </div>
@@ -101,6 +105,7 @@ function Page() {
   if (noun === "dead-letters") return <DeadLetters id={id ? decoded(id) : undefined} />;
   if (noun === "operate") return id === "webhooks" && further ? <Webhook key={further} id={decoded(further)} /> : <Operate />;
   if (noun === "people") return id ? <Person key={id} id={decoded(id)} /> : <People />;
+  if (noun === "templates" && id && further === "edit") return <TemplateEditor key={id} name={decoded(id)} />;
   if (noun === "templates") return id ? <OneTemplate key={id} name={decoded(id)} /> : <Templates />;
   if (`/${noun}` === SECOND_FACTOR) return <OwnSecondFactor />;
   if (noun === "inbox") return <Inbox id={id ? decoded(id) : undefined} />;

@@ -17,11 +17,35 @@ function here() {
   return { path: window.location.pathname.slice(BASE.length) || "/", search: window.location.search };
 }
 
+// A page with work that is not done: going elsewhere waits here until the question has been answered.
+let guarded = "";
+export const leaving = signal<(() => void) | null>(null);
+
+export function guard(on: boolean): void {
+  guarded = on ? path.value : "";
+  if (!on) leaving.value = null;
+}
+
+// Goes on, after a question where there is one to be asked.
+export function leave(go: () => void): void {
+  if (guarded) leaving.value = go;
+  else go();
+}
+
 window.addEventListener("popstate", () => {
-  location_.value = here();
+  const next = here();
+  if (guarded && next.path !== guarded) {
+    history.pushState(null, "", BASE + location_.value.path + location_.value.search);
+    leave(() => navigate(next.path + next.search));
+  } else location_.value = next;
+});
+
+window.addEventListener("beforeunload", (event) => {
+  if (guarded) event.preventDefault();
 });
 
 export function navigate(to: string, { replace = false } = {}): void {
+  if (guarded && to.split("?", 1)[0] !== guarded) return leave(() => navigate(to));
   if (replace) history.replaceState(null, "", BASE + to);
   else {
     history.pushState(null, "", BASE + to);

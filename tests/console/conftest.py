@@ -232,5 +232,7 @@ async def check(page: Page) -> None:
 
 async def _axe(page: Page, name: str, **options: list[str]) -> None:
     found = await Axe().run(page, options={"resultTypes": ["violations"], **options})
-    assert found.violations_count == 0, f"{name}\n{found.generate_report()}"
+    # its own report does not know the paths of nodes in shadow roots
+    wrong = [(one["id"], [node["html"] for node in one["nodes"]]) for one in found.response["violations"]]
+    assert wrong == [], name
     assert await page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), f"{name} scrolls sideways"

@@ -1,6 +1,7 @@
 """What holds on every page: nothing that axe-core finds, every width, both themes, the keyboard, and the budget of the first load."""
 
 import gzip
+import re
 
 import pytest
 from playwright.async_api import Page, expect
@@ -68,7 +69,21 @@ async def test_times_are_the_viewers_with_utc_behind_them(page: Page, console: C
 
 
 async def test_the_first_load_is_small() -> None:
+    """What index.html names; the editor of templates comes when it is opened."""
     files = read_built()
-    size = {kind: sum(len(gzip.compress(file.body, 9)) for name, file in files.items() if name.endswith(kind)) for kind in (".js", ".css")}
-    assert 0 < size[".js"] <= 60_000
-    assert 0 < size[".css"] <= 15_000
+    size = {name: len(gzip.compress(file.body, 9)) for name, file in files.items()}
+    first = re.findall(r'(?:src|href)="/console/(assets/[^"]+)"', files["index.html"].body.decode())
+    assert 0 < sum(size[name] for name in first if name.endswith(".js")) <= 60_000
+    assert 0 < sum(size[name] for name in first if name.endswith(".css")) <= 15_000
+    assert 0 < sum(size[name] for name in files if name.endswith(".js") and name not in first) <= 200_000
+
+
+async def test_the_editor_comes_when_it_is_opened(page: Page, console: Console) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url.rpartition("/")[2]))
+    await sign_in(page, "/console/templates/welcome")
+    await expect(page.locator(".subject")).to_be_visible()
+    assert not [name for name in asked if name.startswith("template-editor")]
+    await page.get_by_role("link", name="Write a new version").click()
+    await expect(page.get_by_role("textbox", name="Subject")).to_be_visible()
+    assert [name for name in asked if name.startswith("template-editor")]

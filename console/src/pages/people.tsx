@@ -1,8 +1,9 @@
 import { useEffect } from "preact/hooks";
 import { useSignal } from "@preact/signals";
-import { get, type ApiError } from "../api";
+import type { ApiError } from "../api";
 import type { ListUsersResponse, User } from "../api-types";
 import { Empty, Failure, More, Skeleton, Time, asApiError } from "../parts/basics";
+import { find } from "../parts/finding";
 import { usePages } from "../parts/reading";
 import { Link, query, setQuery } from "../router";
 import { words } from "../words";
@@ -48,7 +49,6 @@ function All() {
   );
 }
 
-// One who has this address, this id, or this id in the sender's own system, which may look like an address.
 function Found({ wanted }: { wanted: string }) {
   const rows = useSignal<readonly User[] | null>(null);
   const error = useSignal<ApiError | null>(null);
@@ -68,24 +68,6 @@ function Found({ wanted }: { wanted: string }) {
   if (rows.value === null) return <Skeleton rows={1} />;
   if (rows.value.length === 0) return <Empty title={say.noMatch} hint={say.noMatchHint} />;
   return <Table rows={rows.value} />;
-}
-
-async function find(wanted: string): Promise<readonly User[]> {
-  const byAddress = wanted.includes("@") ? await orNone(get<ListUsersResponse>("/v1/users", { email: wanted })) : null;
-  if (byAddress?.users?.length) return byAddress.users;
-  const byId = await orNone(get<User>(`/v1/users/${encodeURIComponent(wanted)}`));
-  return byId ? [byId] : [];
-}
-
-// Nothing, for what does not exist and for what can be no address or id.
-async function orNone<T>(reading: Promise<T>): Promise<T | null> {
-  try {
-    return await reading;
-  } catch (problem) {
-    const status = asApiError(problem).status;
-    if (status === 404 || status === 400) return null;
-    throw problem;
-  }
 }
 
 function Table({ rows }: { rows: readonly User[] }) {

@@ -1,11 +1,12 @@
 import { useSignal } from "@preact/signals";
 import { post } from "../api";
-import type { ListPublicationsResponse, ListVersionsResponse, LocaleReport, Publication, SendNotificationResponse, Template, TemplateVersion } from "../api-types";
+import type { ListPublicationsResponse, ListVersionsResponse, Publication, SendNotificationResponse, Template, TemplateVersion } from "../api-types";
 import { Ask, Empty, Failure, More, Skeleton, Time } from "../parts/basics";
 import { usePages, useRead } from "../parts/reading";
 import { Diff } from "../parts/template-diff";
 import { History, Who } from "../parts/template-history";
-import { Preview, variablesOf } from "../parts/template-preview";
+import { Preview, sample, variablesOf, type Reader } from "../parts/template-preview";
+import { lacks } from "../parts/template-report";
 import { Link, navigate, query, setQuery } from "../router";
 import { claims, may } from "../session";
 import { channelWord, words } from "../words";
@@ -35,7 +36,11 @@ export function OneTemplate({ name }: { name: string }) {
   const published = one.published_version ?? 0;
   const chosen = Number(query.value.get("version")) || published || one.latest_version || 0;
   const version = list.rows.find((row) => row.version === chosen);
-  const text = variables.value ?? sample(version);
+  const reader: Reader = { locale: query.value.get("locale") ?? "", timezone: query.value.get("timezone") ?? "", variables: variables.value ?? sample(version) };
+  const readAs = ({ variables: written, ...others }: Partial<Reader>) => {
+    if (written !== undefined) variables.value = written;
+    setQuery(others);
+  };
 
   const publish = async (number: number, note: string) => {
     try {
@@ -49,13 +54,12 @@ export function OneTemplate({ name }: { name: string }) {
   };
   const send = async (to: string) => {
     const person = claims.value.user && !to ? { user_id: claims.value.user } : to.includes("@") ? { to: { email: to } } : { user_id: to };
-    const locale = query.value.get("locale");
     const sent = await post<SendNotificationResponse>("/v1/notifications", {
       ...person,
       channel: one.channel,
       template: name,
-      variables: variablesOf(text),
-      ...(locale ? { locale } : {}),
+      variables: variablesOf(reader.variables),
+      ...(reader.locale ? { locale: reader.locale } : {}),
     });
     navigate(`/notifications/${sent.id}`);
   };
@@ -72,6 +76,11 @@ export function OneTemplate({ name }: { name: string }) {
             {say.sentence(one.channel ? channelWord[one.channel] : "", published, one.latest_version ?? 0)} {one.description}
           </p>
         </div>
+        {may("templates:write") && (
+          <Link to={`/templates/${name}/edit${chosen ? `?version=${chosen}` : ""}`} class="button">
+            {say.edit}
+          </Link>
+        )}
         {published > 0 && may("notifications:send") && (
           <button type="button" class="primary" onClick={() => (sending.value = true)}>
             {say.send}
@@ -85,7 +94,16 @@ export function OneTemplate({ name }: { name: string }) {
           <Versions rows={list.rows} chosen={chosen} published={published} more={list.more} onPublish={(row) => (publishing.value = row)} />
           {version && (
             <>
-              <Preview key={chosen} name={name} version={version} variables={text} onVariables={(written) => (variables.value = written)} />
+              <Preview
+                key={chosen}
+                name={name}
+                title={say.preview(chosen)}
+                of={{ version: chosen }}
+                locales={(version.locales ?? []).map((one) => one.locale ?? "")}
+                localeHint={say.localeHint}
+                reader={reader}
+                onReader={readAs}
+              />
               <Findings of={version} />
               <Diff version={version} others={list.rows} />
             </>
@@ -93,7 +111,7 @@ export function OneTemplate({ name }: { name: string }) {
           <History of={history} />
         </>
       )}
-      {publishing.value && <Publish version={publishing.value} published={published} onDo={publish} onClose={() => (publishing.value = null)} />}
+      {publishing.value && <Publish version={publishing.value} inUse={list.rows.find((row) => row.version === published)} published={published} onDo={publish} onClose={() => (publishing.value = null)} />}
       {sending.value && (
         <Ask
           title={say.sendAsk}
@@ -108,13 +126,21 @@ export function OneTemplate({ name }: { name: string }) {
   );
 }
 
-function Publish({ version, published, onDo, onClose }: { version: TemplateVersion; published: number; onDo: (number: number, note: string) => Promise<void>; onClose: () => void }) {
+interface PublishProps {
+  readonly version: TemplateVersion;
+  readonly inUse: TemplateVersion | undefined;
+  readonly published: number;
+  readonly onDo: (number: number, note: string) => Promise<void>;
+  readonly onClose: () => void;
+}
+
+function Publish({ version, inUse, published, onDo, onClose }: PublishProps) {
   const number = version.version ?? 0;
   const back = number < published;
   return (
     <Ask
       title={back ? say.rollBackAsk(number) : say.publishAsk(number)}
-      text={say.publishText(incomplete(version.locales ?? []))}
+      text={[say.publishText, ...lacks(version, inUse)].join(" ")}
       action={back ? say.rollBack : say.publish}
       note={say.note}
       most={500}
@@ -123,21 +149,6 @@ function Publish({ version, published, onDo, onClose }: { version: TemplateVersi
     />
   );
 }
-
-interface VariablesSchema {
-  readonly properties?: Record<string, { readonly examples?: readonly unknown[]; readonly default?: unknown }>;
-}
-
-// Something for each variable, so that there is a picture at once: the examples of the schema where there are some.
-function sample(version: TemplateVersion | undefined): string {
-  const described = (version?.variables_schema as VariablesSchema | undefined)?.properties ?? {};
-  const names = new Set([...(version?.required_variables ?? []), ...Object.keys(described)]);
-  const values = [...names].map((name) => [name, described[name]?.examples?.[0] ?? described[name]?.default ?? name]);
-  return JSON.stringify(Object.fromEntries(values), null, 2);
-}
-
-const incomplete = (locales: readonly LocaleReport[]) =>
-  locales.filter((one) => (one.translated_messages ?? 0) < (one.messages ?? 0)).map((one) => `${one.locale} ${one.translated_messages ?? 0}/${one.messages}`);
 
 function Findings({ of }: { of: TemplateVersion }) {
   const found = of.findings ?? [];

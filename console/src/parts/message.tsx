@@ -9,6 +9,7 @@ type View = keyof typeof say.views;
 
 export function Message({ of }: { of: Content }) {
   const chosen = useSignal<View>("looks");
+  const dark = useSignal(false);
   const isMail = Boolean(of.subject || of.html || of.text);
   const views: readonly View[] = isMail ? (of.html ? ["looks", "phone", "text", "source"] : ["text", "source"]) : ["looks", "source"];
   const view = views.includes(chosen.value) ? chosen.value : (views[0] ?? "source");
@@ -20,6 +21,11 @@ export function Message({ of }: { of: Content }) {
             {say.views[one]}
           </button>
         ))}
+        {isMail && of.html && (
+          <button type="button" aria-pressed={dark.value} onClick={() => (dark.value = !dark.value)}>
+            {say.dark}
+          </button>
+        )}
       </div>
       {isMail && <h2 class="subject">{of.subject}</h2>}
       {view === "source" ? (
@@ -27,7 +33,7 @@ export function Message({ of }: { of: Content }) {
       ) : view === "text" ? (
         <pre tabIndex={0}>{of.text}</pre>
       ) : isMail ? (
-        <Mail html={of.html ?? ""} narrow={view === "phone"} />
+        <Mail html={of.html ?? ""} narrow={view === "phone"} dark={dark.value} />
       ) : (
         <Push of={of} />
       )}
@@ -36,16 +42,17 @@ export function Message({ of }: { of: Content }) {
 }
 
 // The frame's own policy lets styles in and nothing else: no script, no form, no picture from anywhere (gateway/console/pages.py).
-function Mail({ html, narrow }: { html: string; narrow: boolean }) {
+function Mail({ html, narrow, dark }: { html: string; narrow: boolean; dark: boolean }) {
   const frame = useRef<HTMLIFrameElement>(null);
   const loaded = useRef(false);
   const show = () => {
     const inside = frame.current?.contentDocument;
     if (!frame.current || !inside || !loaded.current) return;
     inside.documentElement.innerHTML = html;
+    light(inside, dark);
     frame.current.style.height = `${Math.min(900, Math.max(160, inside.documentElement.scrollHeight + 4))}px`;
   };
-  useEffect(show, [html, narrow]);
+  useEffect(show, [html, narrow, dark]);
   return (
     <iframe
       ref={frame}
@@ -61,6 +68,26 @@ function Mail({ html, narrow }: { html: string; narrow: boolean }) {
       }}
     />
   );
+}
+
+// Shows a mail as on a light or a dark screen, whatever this one is. As in mail clients, one that says nothing for dark screens stays as it is.
+function light(inside: Document, dark: boolean): void {
+  const decide = (media: MediaList) => {
+    media.mediaText = media.mediaText.replace(/\(\s*prefers-color-scheme\s*:\s*(\w+)\s*\)/g, (_, scheme) => ((scheme === "dark") === dark ? "(min-width: 0px)" : "(max-width: 0px)"));
+  };
+  const walk = (rules: CSSRuleList) => {
+    for (const rule of rules) {
+      if ("media" in rule) decide(rule.media as MediaList);
+      if ("cssRules" in rule) walk(rule.cssRules as CSSRuleList);
+    }
+  };
+  for (const sheet of inside.styleSheets) {
+    decide(sheet.media);
+    walk(sheet.cssRules);
+  }
+  const root = inside.documentElement;
+  const said = inside.querySelector<HTMLMetaElement>('meta[name="color-scheme"]')?.content ?? inside.defaultView?.getComputedStyle(root).colorScheme ?? "";
+  root.style.colorScheme = dark && said.includes("dark") ? "dark" : "light";
 }
 
 function Push({ of }: { of: Content }) {

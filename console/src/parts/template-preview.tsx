@@ -1,11 +1,12 @@
-// What a version says to someone: any locale, any values, rendered by the gateway as a send would.
+// What a version, or what is none yet, says to someone: any locale, any values, rendered by the gateway as a send would.
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { post, type ApiError } from "../api";
 import type { PreviewTemplateResponse, TemplateVersion } from "../api-types";
-import { query, setQuery } from "../router";
+import { may } from "../session";
 import { words } from "../words";
 import { Skeleton, asApiError } from "./basics";
+import { find } from "./finding";
 import { Message } from "./message";
 
 const say = words.templates;
@@ -18,67 +19,93 @@ export function variablesOf(text: string): Record<string, unknown> {
   return read as Record<string, unknown>;
 }
 
-interface PreviewProps {
-  readonly name: string;
-  readonly version: TemplateVersion;
-  readonly variables: string;
-  readonly onVariables: (text: string) => void;
+interface VariablesSchema {
+  readonly properties?: Record<string, { readonly examples?: readonly unknown[]; readonly default?: unknown }>;
 }
 
-export function Preview({ name, version, variables, onVariables }: PreviewProps) {
+// Something for each variable, so that there is a picture at once: the examples of the schema where there are some.
+export function sample(version: TemplateVersion | undefined): string {
+  const described = (version?.variables_schema as VariablesSchema | undefined)?.properties ?? {};
+  const names = new Set([...(version?.required_variables ?? []), ...Object.keys(described)]);
+  const values = [...names].map((name) => [name, described[name]?.examples?.[0] ?? described[name]?.default ?? name]);
+  return JSON.stringify(Object.fromEntries(values), null, 2);
+}
+
+// For whom it is rendered.
+export interface Reader {
+  readonly locale: string;
+  readonly timezone: string;
+  readonly variables: string;
+}
+
+interface PreviewProps {
+  readonly name: string;
+  readonly title: string;
+  readonly of: object; // what the API is asked to render: a version, or contents
+  readonly locales: readonly string[];
+  readonly localeHint: string;
+  readonly reader: Reader;
+  readonly onReader: (changes: Partial<Reader>) => void;
+  // Takes what is wrong with the contents, which is not said here then.
+  readonly onAnswer?: (error: ApiError | null) => void;
+}
+
+export function Preview({ name, title, of, locales, localeHint, reader, onReader, onAnswer }: PreviewProps) {
   const shown = useSignal<PreviewTemplateResponse | null>(null);
   const error = useSignal<ApiError | null>(null);
-  const locale = query.value.get("locale") ?? "";
-  const timezone = query.value.get("timezone") ?? "";
+  const { locale, timezone, variables } = reader;
+  const asked = JSON.stringify(of);
   useEffect(() => {
     let current = true;
     const timer = setTimeout(async () => {
+      let problem: ApiError | null = null;
       try {
-        const answer = await post<PreviewTemplateResponse>(`/v1/templates/${encodeURIComponent(name)}:preview`, {
-          version: version.version,
-          locale,
-          timezone,
-          variables: variablesOf(variables),
-        });
-        if (current) [shown.value, error.value] = [answer, null];
-      } catch (problem) {
-        if (current) error.value = asApiError(problem);
+        const answer = await post<PreviewTemplateResponse>(`/v1/templates/${encodeURIComponent(name)}:preview`, { ...of, locale, timezone, variables: variablesOf(variables) });
+        if (current) shown.value = answer;
+      } catch (caught) {
+        problem = asApiError(caught);
       }
+      if (!current) return;
+      error.value = problem;
+      onAnswer?.(problem);
     }, TYPING_MS);
     return () => {
       current = false;
       clearTimeout(timer);
     };
-  }, [version.version, locale, timezone, variables]);
+  }, [asked, locale, timezone, variables]);
   const answer = shown.value;
+  const marked = onAnswer && error.value?.violations.length && error.value.violations.every((one) => one.field.startsWith("contents."));
   return (
     <section aria-labelledby="preview">
-      <h2 id="preview">{say.preview(version.version ?? 0)}</h2>
+      <h2 id="preview">{title}</h2>
       <div class="preview">
         <form class="given" onSubmit={(event) => event.preventDefault()}>
           <label>
             {say.locale}
-            <input list="locales" value={locale} placeholder={say.localeHint} autoComplete="off" onChange={(event) => setQuery({ locale: event.currentTarget.value.trim() })} />
+            <input list="locales" value={locale} placeholder={localeHint} autoComplete="off" onChange={(event) => onReader({ locale: event.currentTarget.value.trim() })} />
           </label>
           <datalist id="locales">
-            {(version.locales ?? []).map((one) => (
-              <option key={one.locale} value={one.locale} />
+            {locales.map((one) => (
+              <option key={one} value={one} />
             ))}
           </datalist>
           <label>
             {say.timezone}
-            <input value={timezone} placeholder="UTC" autoComplete="off" onChange={(event) => setQuery({ timezone: event.currentTarget.value.trim() })} />
+            <input value={timezone} placeholder="UTC" autoComplete="off" onChange={(event) => onReader({ timezone: event.currentTarget.value.trim() })} />
           </label>
+          {may("users:read") && <Someone variables={variables} onReader={onReader} />}
           <label>
             {say.values}
-            <textarea rows={8} spellcheck={false} value={variables} onInput={(event) => onVariables(event.currentTarget.value)} />
+            <textarea rows={8} spellcheck={false} value={variables} onInput={(event) => onReader({ variables: event.currentTarget.value })} />
           </label>
-          {error.value && (
+          {error.value && !marked && (
             <p role="alert" class="problem">
               {error.value.message}
             </p>
           )}
-          {answer && (
+          {marked && answer && <p class="quiet">{say.stale}</p>}
+          {answer && !marked && (
             <p class="quiet" role="status">
               {say.used(answer.locale ?? "", answer.locale_chain ?? [])}
             </p>
@@ -87,5 +114,36 @@ export function Preview({ name, version, variables, onVariables }: PreviewProps)
         {answer?.content ? <Message of={answer.content} /> : error.value ? <p class="quiet">{say.noPreview}</p> : <Skeleton rows={3} />}
       </div>
     </section>
+  );
+}
+
+// Puts a person in the reader's place: their language, their time zone, and what templates may say of them.
+function Someone({ variables, onReader }: Pick<PreviewProps, "onReader"> & { readonly variables: string }) {
+  const problem = useSignal("");
+  const look = async (wanted: string) => {
+    problem.value = "";
+    if (!wanted) return;
+    try {
+      const [person] = await find(wanted);
+      if (person === undefined) {
+        problem.value = say.noPerson;
+        return;
+      }
+      const user = { ...person.attributes, name: person.name ?? "", locale: person.locale ?? "", timezone: person.timezone ?? "" };
+      onReader({ locale: user.locale, timezone: user.timezone, variables: JSON.stringify({ ...variablesOf(variables), user }, null, 2) });
+    } catch (caught) {
+      problem.value = asApiError(caught).message;
+    }
+  };
+  return (
+    <label>
+      {say.person}
+      <input type="search" placeholder={say.personHint} autoComplete="off" spellcheck={false} onChange={(event) => void look(event.currentTarget.value.trim())} />
+      {problem.value && (
+        <span role="alert" class="problem">
+          {problem.value}
+        </span>
+      )}
+    </label>
   );
 }
