@@ -10,7 +10,7 @@ from pathlib import Path
 
 from delivery.lanes import build_topology
 from devstack.broker_consumer import MemorySubscription
-from mesh.bus.broker import NO_HEADERS, BrokerUnavailable, MessageHandler, Subscription, Unroutable
+from mesh.bus.broker import NO_HEADERS, BrokerUnavailable, MessageHandler, QueueSize, Subscription, Unroutable
 from mesh.bus.topology import Queue, Topology
 
 # The event loop may fire a timer a little early; a delay must never come out shorter than it says.
@@ -87,8 +87,13 @@ class MemoryBroker:
 
     async def depth(self, queue: str) -> int:
         """See Broker."""
+        return (await self.size(queue)).messages
+
+    async def size(self, queue: str) -> QueueSize:
+        """See Broker."""
         self._require_connection()
-        return len(self._state(queue).ready)
+        state = self._state(queue)
+        return QueueSize(len(state.ready), len(state.consumers))
 
     async def ping(self) -> None:
         """See Broker."""

@@ -59,6 +59,7 @@ from gateway.accepting.zones import RecipientZones
 from gateway.account_mails.client import AccountMailClient
 from gateway.account_mails.use_cases import AccountMails
 from gateway.account_mails.waking import followed_by
+from gateway.activity.queues import QueueDesk
 from gateway.activity.repository import ActivityRepository
 from gateway.activity.servicer import ActivityServicer
 from gateway.activity.use_cases import ActivityDesk
@@ -278,21 +279,11 @@ async def _open_parts(stack: AsyncExitStack, settings: Settings, broker: Broker 
     stack.push_async_callback(clock.close)
     clock.start()
     return _Parts(
-        database=database,
-        broker=bus,
-        admission=admission,
-        logins=logins,
-        budget=budget,
-        breakers=BreakerStore(redis),
-        clock=clock,
-        cancellation=cancellation,
-        captures=Captures(redis),
-        records=LedgerRecords(redis, ttl_s=settings.ledger.ttl_s),
-        authenticator=authenticator,
-        users=users,
-        templates=templates,
-        checks=checks,
-    )
+        database=database, broker=bus, admission=admission, logins=logins, budget=budget, breakers=BreakerStore(redis),
+        clock=clock, cancellation=cancellation, captures=Captures(redis),
+        records=LedgerRecords(redis, ttl_s=settings.ledger.ttl_s), authenticator=authenticator,
+        users=users, templates=templates, checks=checks,
+    )  # fmt: skip
 
 
 async def _wire(stack: AsyncExitStack, settings: Settings, parts: _Parts) -> tuple[Dispatcher, Settlement]:
@@ -332,7 +323,7 @@ async def _wire(stack: AsyncExitStack, settings: Settings, parts: _Parts) -> tup
     changes.start()
     notifications = Notifications(store, parts.cancellation, watchers, parts.budget, parts.captures, people=users)
     desk = _open_desk(stack, settings, parts, relay=relay, users=users)
-    breakers = Breakers(BreakerRepository(parts.breakers))
+    breakers, activity = _activity(parts)
     dispatcher = Dispatcher(server_chain(parts.authenticator, Door.PUBLIC))
     servicers = {
         NOTIFICATION_SERVICE: NotificationServicer(
@@ -343,7 +334,7 @@ async def _wire(stack: AsyncExitStack, settings: Settings, parts: _Parts) -> tup
         DEAD_LETTER_SERVICE: desk,
         PERSONAL_DATA_SERVICE: _open_export(parts, store, users),
         BREAKER_SERVICE: BreakerServicer(breakers),
-        ACTIVITY_SERVICE: ActivityServicer(ActivityDesk(ActivityRepository(parts.database), breakers, now=parts.clock.now)),
+        ACTIVITY_SERVICE: activity,
     }
     for service, servicer in servicers.items():
         dispatcher.add(service, servicer)
@@ -357,6 +348,13 @@ async def _wire(stack: AsyncExitStack, settings: Settings, parts: _Parts) -> tup
     dispatcher.decorate(limited(parts.logins))
     dispatcher.decorate(repeatable(calls))
     return dispatcher, settlement
+
+
+def _activity(parts: _Parts) -> tuple[Breakers, ActivityServicer]:
+    """What happens, what waits and what is wrong."""
+    shared, counts = BreakerRepository(parts.breakers), ActivityRepository(parts.database)
+    breakers, queues = Breakers(shared), QueueDesk(parts.broker, counts, shared)
+    return breakers, ActivityServicer(ActivityDesk(counts, breakers, queues, now=parts.clock.now), queues)
 
 
 async def _open_settlement(stack: AsyncExitStack, settings: Settings, parts: _Parts, watchers: Watchers) -> Settlement:

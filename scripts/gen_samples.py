@@ -86,6 +86,7 @@ _COMMANDS = {
     "WatchNotification": "clarion watch {id}",
     "GetActivity": "clarion overview",
     "ListProblems": "clarion problems",
+    "ListQueues": "clarion queues",
     "ListBreakers": "clarion breakers list",
     "ForceBreaker": "clarion breakers force smtp open",
     "ListTemplates": "clarion templates list",

@@ -316,6 +316,11 @@ export interface ListPublicationsResponse {
   next_page_token?: string;
 }
 
+export interface ListQueuesResponse {
+  queues?: Array<Queue>;
+  workers?: Array<Worker>;
+}
+
 export interface ListSagasResponse {
   sagas?: Array<Saga>;
   next_page_token?: string;
@@ -449,6 +454,18 @@ export interface Publication {
   previous_version?: number;
   scheduled_publication?: string;
 }
+
+export interface Queue {
+  name?: string;
+  kind?: QueueKind;
+  channel?: Channel;
+  urgent?: boolean;
+  messages?: string;
+  consumers?: number;
+  oldest_age?: string;
+}
+
+export type QueueKind = "work" | "delay" | "outcomes" | "failed";
 
 export interface QuietHours {
   start?: string;
@@ -640,3 +657,9 @@ export interface WebhookEndpoint {
 }
 
 export type WebhookEndpointState = "enabled" | "disabled" | "paused" | "gone";
+
+export interface Worker {
+  id?: string;
+  providers?: Array<string>;
+  seen_age?: string;
+}

@@ -7,6 +7,8 @@ from google.protobuf.duration_pb2 import Duration
 from clarion.channel.v1 import channel_pb2
 from clarion.notification.v1 import activity_service_pb2 as rpc
 from gateway.activity.models import Activity, ActivityFilters, Latency, Problem, Tally
+from gateway.activity.queues import QueueState
+from gateway.breakers.models import Worker
 from gateway.notifications.convert import channel_of
 from mesh.errors import InvalidArgument
 from mesh.rpc.timestamps import to_timestamp
@@ -63,6 +65,24 @@ def _point(activity: Activity, number: int, tally: Tally) -> rpc.ActivityPoint:
         counts=rpc.ActivityCounts(**tally.counts),
         latency=_latency(tally.latency),
     )
+
+
+def queue_message(queue: QueueState) -> rpc.Queue:
+    """A queue for operators."""
+    return rpc.Queue(
+        name=queue.name,
+        kind=rpc.QueueKind.ValueType(queue.kind),
+        channel=channel_pb2.Channel.ValueType(queue.channel or 0),
+        urgent=queue.urgent,
+        messages=queue.size.messages,
+        consumers=queue.size.consumers,
+        oldest_age=None if queue.oldest_s is None else _duration(queue.oldest_s),
+    )
+
+
+def worker_message(worker: Worker) -> rpc.Worker:
+    """A worker for operators."""
+    return rpc.Worker(id=worker.id, providers=worker.providers, seen_age=_duration(worker.seen_s))
 
 
 def _latency(latency: Latency | None) -> rpc.Latency | None:

@@ -1,11 +1,12 @@
 """Counts in PostgreSQL."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gateway.activity.models import BOUNDS_S, NO_BUCKET, ActivityFilters, Count, Span, TemplateCount, TimedCount, VersionCount, Waiting
+from gateway.activity.queues import Lane
 from gateway.dead_letters.models import Cause, State
-from gateway.notifications.models import TERMINAL, Channel, Status
+from gateway.notifications.models import TERMINAL, Channel, Priority, Status
 from mesh.stores.database import Database
 
 _LANDED = ", ".join(f"{status:d}" for status in sorted(TERMINAL))
@@ -100,6 +101,15 @@ async def count_changes(driver: Any, seqs: Sequence[int]) -> None:
     await driver.fetch(_TALLY, seqs, _bounds())
 
 
+# Bounded, so that looking costs little however much is on the bus. Ids are in the order of acceptance.
+_ON_THE_BUS = f"""
+SELECT channel, priority, extract(epoch FROM now() - min(queued_at))::float8 AS oldest_s FROM (
+    SELECT channel, priority, queued_at FROM notifications WHERE status = {Status.QUEUED:d} ORDER BY id LIMIT 1000
+) AS first
+WHERE queued_at IS NOT NULL GROUP BY channel, priority
+"""
+
+
 class ActivityRepository:
     """Reads the counts, and keeps them small."""
 
@@ -129,6 +139,11 @@ class ActivityRepository:
         due = (await self._database.fetch(_DUE, project))[0]
         letters = await self._database.fetch(_LETTERS, project)
         return Waiting(due["due"], due["oldest_s"], [(Cause(row["cause"]).name.lower(), row["letters"]) for row in letters])
+
+    async def on_the_bus(self) -> Mapping[Lane, float]:
+        """Seconds since the oldest of each lane was put on the bus, of those of which no worker has reported."""
+        rows = await self._database.fetch(_ON_THE_BUS)
+        return {Lane(Channel(row["channel"]), row["priority"] == Priority.HIGH): row["oldest_s"] for row in rows}
 
     async def clean(self, *, older_than_s: float, most: int = 5000) -> int:
         """Makes hours of old minutes and forgets old hours, up to `most` of each; how many they were."""

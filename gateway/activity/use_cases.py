@@ -22,8 +22,10 @@ from gateway.activity.models import (
     Waiting,
     tally,
 )
+from gateway.activity.queues import QueueState
 from gateway.breakers.models import Breaker, Force, State
 from gateway.notifications.models import Channel
+from mesh.bus.broker import BrokerUnavailable
 from mesh.context import FIRST_PROJECT
 from mesh.errors import InvalidArgument, ServiceError
 
@@ -65,12 +67,22 @@ class BreakerList(Protocol):
         """Those in use. Raises ServiceError."""
 
 
+class QueueWatch(Protocol):
+    """What is known of the queues."""
+
+    async def without_worker(self) -> Sequence[QueueState]:
+        """Those in which work waits that no worker takes. Raises ServiceError."""
+
+
 class ActivityDesk:
     """Answers about a project. `now` is a clock in UTC."""
 
-    def __init__(self, store: CountStore, breakers: BreakerList, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(
+        self, store: CountStore, breakers: BreakerList, queues: QueueWatch, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
         self._store = store
         self._breakers = breakers
+        self._queues = queues
         self._now = now
 
     async def activity(self, filters: ActivityFilters, start: datetime | None, end: datetime | None, step: timedelta | None) -> Activity:
@@ -102,7 +114,7 @@ class ActivityDesk:
 
     async def problems(self, project: str) -> list[Problem]:
         """The most urgent first."""
-        found = await self._of_breakers(operators=project == FIRST_PROJECT)
+        found = [*await self._of_breakers(operators=project == FIRST_PROJECT), *await self._of_queues()]
         waiting = await self._store.waiting(project)
         if waiting.oldest_s > _LATE_S:
             found.append(_late(waiting))
@@ -138,6 +150,19 @@ class ActivityDesk:
                 )
             ]
         return [problem for breaker in breakers if (problem := _of_breaker(breaker, operators=operators)) is not None]
+
+    async def _of_queues(self) -> list[Problem]:
+        try:
+            return [_without_worker(queue) for queue in await self._queues.without_worker()]
+        except BrokerUnavailable:
+            return [
+                Problem(
+                    "BUS_UNREACHABLE",
+                    Severity.URGENT,
+                    "RabbitMQ does not answer; what is accepted waits in the database and is lost by nothing.",
+                    "See whether RabbitMQ runs and can be reached (docs/runbooks.md).",
+                )
+            ]
 
 
 def span_of(start: datetime | None, end: datetime | None, step: timedelta | None, now: datetime) -> Span:
@@ -185,6 +210,15 @@ def _of_breaker(breaker: Breaker, *, operators: bool) -> Problem | None:
             "Look at its own status and at our credentials there. It is tried again by itself.",
         )
     return None
+
+
+def _without_worker(queue: QueueState) -> Problem:
+    return Problem(
+        "NO_WORKER",
+        Severity.URGENT,
+        f"No worker takes what waits in {queue.name}: {queue.size.messages:,} messages with up to 50 notifications each.",
+        f"Start a worker for {queue.channel.key if queue.channel else 'it'}, or look why none reaches RabbitMQ (docs/runbooks.md).",
+    )
 
 
 def _late(waiting: Waiting) -> Problem:

@@ -32,6 +32,15 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
+class Worker:
+    """A process that has reported itself, the providers that it calls, and how long ago it did, by Redis's clock."""
+
+    id: str
+    providers: tuple[str, ...]
+    seen_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Breaker:
     """A breaker now. `seen_time` is when a worker last asked for it."""
 

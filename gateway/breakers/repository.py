@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from redis.exceptions import RedisError
 
 from gateway.breakers.errors import BreakersUnavailable
-from gateway.breakers.models import Breaker, Force, State, Wish
+from gateway.breakers.models import Breaker, Force, State, Wish, Worker
 from mesh.resilience import breaker_store
 from mesh.resilience.breaker_store import BreakerStore, Snapshot
 
@@ -32,6 +32,17 @@ class BreakerRepository:
     async def find(self, name: str) -> Breaker | None:
         """One of them."""
         return next((breaker for breaker in await self.list_all() if breaker.name == name), None)
+
+    async def workers(self) -> list[Worker]:
+        """Those that have asked for a breaker within some seconds, by provider."""
+        async with _reachable():
+            names = [name for name, _ in await self._store.names()]
+            found: dict[str, list[tuple[str, float]]] = {}
+            for name, replicas in zip(names, await self._store.replicas(names), strict=True):
+                for replica, age_s in replicas.items():
+                    found.setdefault(replica, []).append((name, age_s))
+        workers = [Worker(id_, tuple(name for name, _ in seen), min(age_s for _, age_s in seen)) for id_, seen in found.items()]
+        return sorted(workers, key=lambda worker: (worker.providers, worker.id))
 
     async def force(self, name: str, wish: Wish) -> None:
         """Writes the wish down, where workers see it."""

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from mesh.bus.topology import Topology
 from mesh.errors import Unavailable
@@ -133,6 +133,13 @@ class Subscription(Protocol):
         ...
 
 
+class QueueSize(NamedTuple):
+    """Messages that wait in a queue, those in flight not counted, and its consumers."""
+
+    messages: int
+    consumers: int
+
+
 class Broker(Protocol):
     """The bus. Every name is one of the topology's; another one is a KeyError."""
 
@@ -173,6 +180,10 @@ class Broker(Protocol):
 
     async def depth(self, queue: str) -> int:
         """Messages that wait in the queue, those in flight not counted. Raises BrokerUnavailable or Unroutable."""
+        ...
+
+    async def size(self, queue: str) -> QueueSize:
+        """What waits in the queue, and who takes it. Raises BrokerUnavailable or Unroutable."""
         ...
 
     async def ping(self) -> None:

@@ -14,7 +14,7 @@ from aio_pika import DeliveryMode, Message
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange
 from aio_pika.exceptions import ChannelNotFoundEntity, PublishError
 
-from mesh.bus.broker import NO_HEADERS, BrokerUnavailable, MessageHandler, Subscription, Unroutable
+from mesh.bus.broker import NO_HEADERS, BrokerUnavailable, MessageHandler, QueueSize, Subscription, Unroutable
 from mesh.bus.rabbitmq_consumer import RabbitMQSubscription
 from mesh.bus.rabbitmq_link import CLIENT_ERRORS, REPLY_TIMEOUT_S, Link, close_quietly, closed_is_an_error, open_channel
 from mesh.bus.settings import BrokerSettings
@@ -114,13 +114,18 @@ class RabbitMQBroker:
 
     async def depth(self, queue: str) -> int:
         """See Broker."""
+        return (await self.size(queue)).messages
+
+    async def size(self, queue: str) -> QueueSize:
+        """See Broker."""
         name = self._topology.route(queue).queue
         async with self._asking() as channel:
             try:
                 declared = await channel.declare_queue(name, passive=True)
             except ChannelNotFoundEntity as error:
                 raise Unroutable(queue) from error
-            return declared.declaration_result.message_count or 0
+            result = declared.declaration_result
+            return QueueSize(result.message_count or 0, result.consumer_count or 0)
 
     async def ping(self) -> None:
         """See Broker."""

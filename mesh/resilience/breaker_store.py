@@ -21,6 +21,8 @@ from mesh.resilience.breaker import BreakerState
 # A breaker that no process asks for is forgotten after this time; one that is in use never.
 _KEPT_MS = 30 * 24 * 3600 * 1000
 _SEEN = "clarion:breakers"
+# LIVE of the script.
+LIVE_S = 10.0
 
 # ARGV: now (ms of Unix time, empty for Redis's clock), how long a breaker is kept (ms), a JSON array of operations
 # [kind, name, epoch, replica, ...]. Each change of state begins an epoch; an operation of an earlier epoch changes nothing, -1 fits any.
@@ -219,6 +221,17 @@ class BreakerStore:
     async def peek(self, names: Sequence[str]) -> list[Snapshot]:
         """The breakers as they are, without leaving a trace of the question."""
         return await self.run([("peek", name, -1, "") for name in names]) if names else []
+
+    async def replicas(self, names: Sequence[str]) -> list[dict[str, float]]:
+        """Of each breaker, who has asked for it within the last LIVE_S seconds: seconds since then by replica."""
+        seconds, micros = cast(tuple[int, int], await cast(Awaitable[object], self._redis.time()))
+        known = [
+            cast(dict[bytes, bytes], await cast(Awaitable[object], self._redis.hgetall(f"clarion:breaker:{name}:replicas")))
+            for name in names
+        ]
+        now_ms = seconds * 1000 + micros // 1000 if self._now_s is None else round(self._now_s() * 1000)
+        seen = [{replica.decode(): (now_ms - int(value.split()[0])) / 1000 for replica, value in one.items()} for one in known]
+        return [{replica: max(0.0, age_s) for replica, age_s in one.items() if age_s <= LIVE_S} for one in seen]
 
     async def force(self, name: str, force: Force, *, duration_s: float | None, by: str, note: str) -> Snapshot:
         """Opens or closes a breaker whatever its provider does, or gives it back to itself (AUTO), closed and without failures."""

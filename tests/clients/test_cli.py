@@ -436,6 +436,20 @@ async def test_the_overview_counts_and_says_what_is_wrong(terminal: Terminal, st
     assert (await terminal.run("problems")).code == 0
 
 
+async def test_queues_show_what_waits_and_who_works(terminal: Terminal) -> None:
+    """Nothing is sent for it: the workers are there all the same."""
+
+    async def reported() -> bool:
+        found = json.loads((await terminal.run("queues", "--json")).said)
+        return {"smtp", "fcm"} <= {provider for worker in found["workers"] for provider in worker["providers"]}
+
+    await until_answered(reported)
+    shown = await terminal.run("queues")
+    assert shown.code == 0
+    assert "email.queue" in shown.said
+    assert "smtp" in shown.said
+
+
 async def test_colour_is_for_terminals_that_want_it(stack: Stack, tmp_path: Path) -> None:
     environ = {"CLARION_URL": stack.url, "CLARION_API_KEY": API_KEY}
     assert "\x1b[" in (await Terminal(environ, tmp_path).run("doctor", raw=True)).said

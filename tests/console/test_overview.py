@@ -7,7 +7,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from devstack.client import Client
-from tests.console.conftest import Console, check, sign_in
+from tests.console.conftest import Console, check, sign_in, sign_in_by_key
 from tests.waiting import until_answered
 
 pytestmark = [pytest.mark.system, pytest.mark.asyncio(loop_scope="session")]
@@ -58,6 +58,24 @@ async def test_what_is_wrong_is_said_with_the_next_step(page: Page, console: Con
         await check(page)
     finally:
         await console.live.call("POST", f"/v1/breakers/{name}:force", {"force": "auto"})
+
+
+async def test_the_queues_and_the_workers_are_shown_to_operators(page: Page, console: Console) -> None:
+    await sign_in(page, "/console/overview")
+    bus = page.get_by_role("region", name="The bus")
+    row = bus.get_by_role("row").filter(has=page.get_by_role("cell", name="email.queue", exact=True))
+    await expect(row).to_contain_text(re.compile(r"nothing|messages?"))
+    await expect(row).to_contain_text("1 consumer")
+    await expect(bus).to_contain_text(re.compile(r"Workers that have reported themselves: .*fcm"))
+    await check(page)
+
+
+async def test_another_project_is_shown_no_queue(page: Page, console: Console) -> None:
+    await console.live.call("POST", "/v1/projects", {"id": "no-operators"})
+    key = await console.live.call("POST", "/v1/api-keys", {"name": "x", "project": "no-operators", "scopes": ["notifications:read"]})
+    await sign_in_by_key(page, key["secret"], "/console/overview")
+    await expect(page.get_by_role("heading", name="Nothing was sent in this time")).to_be_visible()
+    await expect(page.get_by_role("region", name="The bus")).to_have_count(0)
 
 
 async def test_what_test_keys_send_is_counted_apart(page: Page, console: Console) -> None:

@@ -11,11 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text
 
+from delivery.lanes import build_topology
+from devstack.broker import MemoryBroker
 from gateway.accepting.models import Row
 from gateway.activity.models import BOUNDS_S, MINUTE, ActivityFilters, Severity, Span, Waiting, latency_of, tally
+from gateway.activity.queues import Kind, Lane, QueueDesk, QueueState
 from gateway.activity.repository import ActivityRepository
 from gateway.activity.use_cases import ActivityDesk, span_of
-from gateway.breakers.models import Breaker, Force, State
+from gateway.breakers.models import Breaker, Force, State, Worker
 from gateway.changes.models import ChangeFilters
 from gateway.changes.repository import ChangeRepository
 from gateway.changes.use_cases import Feed, Tails
@@ -23,6 +26,7 @@ from gateway.facts.models import Report
 from gateway.facts.repository import record as record_facts
 from gateway.notifications.models import TERMINAL, Channel, Entry, Fact, Outcome, Status
 from gateway.settling.outcomes import Failure, Outcomes
+from mesh.bus.broker import BrokerUnavailable, Message, QueueSize
 from mesh.context import FIRST_PROJECT
 from mesh.errors import InvalidArgument, ServiceError, Unavailable
 from mesh.stores.database import Database
@@ -109,7 +113,7 @@ async def test_versions_of_a_template_are_counted_side_by_side(database: Databas
         await connection.execute(
             text("INSERT INTO activity SELECT 'default', false, 60, CAST(:at AS timestamptz), 1, 'a', 6, 0, 1, 50"), {"at": early}
         )
-    desk = ActivityDesk(ActivityRepository(database), _Breakers())
+    desk = ActivityDesk(ActivityRepository(database), _Breakers(), _Queues())
     activity = await desk.activity(LIVE._replace(template="a"), early - timedelta(minutes=1), NOW, None)
     assert [(version, dict(tally.counts)) for version, tally in activity.versions] == [
         (2, {"accepted": 2, "sent": 2}),
@@ -253,6 +257,19 @@ class _Breakers:
         return [one for one in self._breakers if isinstance(one, Breaker)]
 
 
+class _Queues:
+    """Work queues that no worker takes anything from, or a bus that does not answer."""
+
+    def __init__(self, *queues: QueueState | ServiceError) -> None:
+        self._queues = queues
+
+    async def without_worker(self) -> list[QueueState]:
+        for one in self._queues:
+            if isinstance(one, ServiceError):
+                raise one
+        return [one for one in self._queues if isinstance(one, QueueState)]
+
+
 def _breaker(name: str, state: State, force: Force = Force.AUTO) -> Breaker:
     return Breaker(name, state, 5, None, NOW, force, None, None, "user:ada" if force is Force.OPEN else "", "", NOW)
 
@@ -260,19 +277,65 @@ def _breaker(name: str, state: State, force: Force = Force.AUTO) -> Breaker:
 async def test_all_that_is_wrong_is_said_the_most_urgent_first() -> None:
     waiting = Waiting(1200, 300.0, [("template", 3), ("bus", 1)])
     breakers = _Breakers(_breaker("smtp", State.OPEN), _breaker("fcm", State.CLOSED), _breaker("ses", State.CLOSED, Force.OPEN))
-    found = await ActivityDesk(_Store(waiting), breakers).problems(FIRST_PROJECT)
+    found = await ActivityDesk(_Store(waiting), breakers, _Queues()).problems(FIRST_PROJECT)
     assert [problem.reason for problem in found] == ["BREAKER_OPEN", "NOTIFICATIONS_WAIT", "BREAKER_HELD_OPEN", "DEAD_LETTERS"]
     assert [problem.severity for problem in found] == [Severity.URGENT] * 2 + [Severity.NOTICE] * 2
     assert "1,200 notifications are due" in found[1].description
     assert "4 notifications were given up and wait for a decision: 3 template, 1 bus" in found[3].description
     assert all(problem.next_step.endswith((".", "`.")) for problem in found)
     assert "user:ada holds the breaker of ses open" in found[2].description
-    [_, _, held, _] = await ActivityDesk(_Store(waiting), breakers).problems("another")
+    [_, _, held, _] = await ActivityDesk(_Store(waiting), breakers, _Queues()).problems("another")
     assert "ada" not in held.description + held.next_step
 
 
 async def test_all_is_well_where_nothing_is_wrong_and_a_silent_redis_is_not_well() -> None:
     well = Waiting(5, 2.0, [])
-    assert await ActivityDesk(_Store(well), _Breakers(_breaker("smtp", State.CLOSED))).problems(FIRST_PROJECT) == []
-    [problem] = await ActivityDesk(_Store(well), _Breakers(Unavailable("redis"))).problems(FIRST_PROJECT)
+    assert await ActivityDesk(_Store(well), _Breakers(_breaker("smtp", State.CLOSED)), _Queues()).problems(FIRST_PROJECT) == []
+    [problem] = await ActivityDesk(_Store(well), _Breakers(Unavailable("redis")), _Queues()).problems(FIRST_PROJECT)
     assert problem.reason == "BREAKERS_UNKNOWN"
+
+
+async def test_work_that_no_worker_takes_is_wrong_and_so_is_a_bus_that_does_not_answer() -> None:
+    well, breakers = Waiting(0, 0.0, []), _Breakers()
+    queue = QueueState("email.queue", Kind.WORK, Channel.EMAIL, False, QueueSize(7, 0), 90.0)
+    [problem] = await ActivityDesk(_Store(well), breakers, _Queues(queue)).problems(FIRST_PROJECT)
+    assert (problem.reason, problem.severity) == ("NO_WORKER", Severity.URGENT)
+    assert "No worker takes what waits in email.queue: 7 messages" in problem.description
+    [problem] = await ActivityDesk(_Store(well), breakers, _Queues(BrokerUnavailable("away"))).problems(FIRST_PROJECT)
+    assert problem.reason == "BUS_UNREACHABLE"
+
+
+class _Workers:
+    async def workers(self) -> list[Worker]:
+        return []
+
+
+async def test_queues_say_what_waits_since_when_and_who_takes_it(database: Database) -> None:
+    """A worker's report ends the wait of its notification; the gateway's clock is not asked."""
+    broker, repository = MemoryBroker(build_topology()), ActivityRepository(database)
+    rows = [make_row(channel=Channel.EMAIL), make_row(channel=Channel.EMAIL), make_row(channel=Channel.PUSH)]
+    for row, minutes in zip(rows, (10, 2, 5), strict=True):
+        await store(database, row)
+        queued = f"status = {Status.QUEUED:d}, queued_at = now() - interval '{minutes} minutes'"
+        await database.fetch(f"UPDATE notifications SET {queued} WHERE id = $1", row.id)
+    await broker.publish("email.queue", b"1")
+    desk = QueueDesk(broker, repository, _Workers())
+    [waiting] = await desk.without_worker()
+    assert (waiting.name, waiting.size) == ("email.queue", QueueSize(1, 0))
+    ages = await repository.on_the_bus()
+    assert ages.keys() == {Lane(Channel.EMAIL, False), Lane(Channel.PUSH, False)}
+    assert 600 <= ages[Lane(Channel.EMAIL, False)] < 660
+    await Outcomes(database).apply([_outcome(rows[0], Status.SENT, datetime.now(UTC))])
+    queues = {queue.name: queue for queue in await desk.queues()}
+    assert 120 <= (queues["email.queue"].oldest_s or 0) < 180
+    assert (queues["email.retry.2s"].kind, queues["email.retry.2s"].channel) == (Kind.DELAY, Channel.EMAIL)
+    assert [queue.kind for queue in queues.values()] == sorted(queue.kind for queue in queues.values())
+
+    async def take(message: Message) -> None:
+        await message.ack()
+
+    await broker.consume("email.queue", take, prefetch=1)
+    assert await desk.without_worker() == []
+    broker.disconnect()
+    with pytest.raises(BrokerUnavailable):
+        await desk.queues()

@@ -439,3 +439,13 @@ async def test_an_answer_that_can_not_be_read_does_not_end_the_polling(redis: Re
     await other.force(NAME, Force.OPEN, duration_s=None, by="test", note="")
     await until(lambda: breaker.state is BreakerState.OPEN)
     await shared.close()
+
+
+async def test_who_asks_for_a_breaker_is_known_for_a_while(fleet: Fleet) -> None:
+    await fleet.look()
+    [seen] = await fleet.store.replicas([NAME])
+    assert seen.keys() == {replica.shared.replica for replica in fleet.replicas}
+    assert all(age_s == 0 for age_s in seen.values())
+    fleet.clock.advance(11)
+    await fleet.replicas[0].shared.poll()
+    assert [one.keys() for one in await fleet.store.replicas([NAME, "unknown"])] == [{fleet.replicas[0].shared.replica}, set()]

@@ -94,6 +94,7 @@ _OWN: dict[str, dict[str, Any]] = {
     "ListUsers": {},
     "GetActivity": {},
     "ListProblems": {},
+    "ListQueues": {},
     "CreateSuppression": {},
     "ListSuppressions": {},
     "CreateTemplate": {"channel": "CHANNEL_EMAIL"},

@@ -1,11 +1,11 @@
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import type { ActivityCounts, ActivityPoint, GetActivityResponse, Latency, ListProblemsResponse } from "../api-types";
+import type { ActivityCounts, ActivityPoint, GetActivityResponse, Latency, ListProblemsResponse, ListQueuesResponse, Queue } from "../api-types";
 import { Empty, Failure, Skeleton, Time } from "../parts/basics";
 import { useRead } from "../parts/reading";
 import { Part } from "../parts/section";
 import { Link, navigate, query } from "../router";
-import { testMode } from "../session";
+import { claims, testMode } from "../session";
 import { duration } from "../times";
 import { channelWord, words } from "../words";
 
@@ -14,6 +14,7 @@ const HOURS: Readonly<Record<string, number>> = { hour: 1, day: 24, week: 168, m
 const COUNTS = ["accepted", "sent", "failed", "skipped", "expired", "cancelled"] as const;
 const ENDED = ["sent", "skipped", "failed"] as const;
 const LATER = ["delivered", "bounced", "complained", "opened"] as const;
+const FIRST_PROJECT = "default"; // of the operators, who alone may ask about the whole installation
 const EVERY_MS = 15_000; // what is counted stands some seconds after the change
 
 export function Overview() {
@@ -43,6 +44,7 @@ export function Overview() {
         </div>
       </header>
       <Problems turn={turn.value} />
+      {(claims.value.project ?? FIRST_PROJECT) === FIRST_PROJECT && <Queues turn={turn.value} />}
       {start.value && <Counted start={start.value} />}
     </article>
   );
@@ -69,6 +71,69 @@ function Problems({ turn }: { readonly turn: number }) {
       )}
     </Part>
   );
+}
+
+// The way of work and of its outcomes; queues that only hold something back are added to one line.
+function Queues({ turn }: { readonly turn: number }) {
+  const read = useRead<ListQueuesResponse>("/v1/queues");
+  useEffect(() => {
+    if (turn) read.again();
+  }, [turn]);
+  // a key's project is not known here: what is not for it is not shown
+  if (read.error?.reason === "INSTALLATION_ONLY") return null;
+  return (
+    <Part title={say.queues} of={read} none={(all) => ((all.queues ?? []).length === 0 ? say.noQueue : null)}>
+      {(all) => {
+        const delayed = (all.queues ?? []).filter((one) => one.kind === "delay").reduce((sum, one) => sum + Number(one.messages ?? 0), 0);
+        return (
+          <>
+            <table class="rows">
+              <thead>
+                <tr>
+                  <th scope="col">{say.queue}</th>
+                  <th scope="col">{say.holds}</th>
+                  <th scope="col">{say.state}</th>
+                  <th scope="col">{say.oldest}</th>
+                </tr>
+              </thead>
+              <tbody>
+                {all.queues
+                  ?.filter((one) => one.kind !== "delay")
+                  .map((one) => (
+                    <tr key={one.name}>
+                      <td class="main">{one.name}</td>
+                      <td>{queueWords(one)}</td>
+                      <td>
+                        {Number(one.consumers ?? 0) > 0 ? (
+                          say.taken(one.consumers ?? 0)
+                        ) : (
+                          <span class={Number(one.messages ?? 0) ? "status failed" : "quiet"}>{say.untaken}</span>
+                        )}
+                      </td>
+                      <td>{one.oldest_age ? seconds(one.oldest_age) : <span class="quiet">–</span>}</td>
+                    </tr>
+                  ))}
+              </tbody>
+            </table>
+            <p class="quiet">
+              {say.delayed(delayed)} {workerWords(all)}
+            </p>
+          </>
+        );
+      }}
+    </Part>
+  );
+}
+
+const queueWords = (one: Queue) => say.messages(Number(one.messages ?? 0));
+
+function workerWords({ workers = [] }: ListQueuesResponse): string {
+  const by = new Map<string, number>();
+  for (const worker of workers) {
+    const providers = worker.providers?.join(", ") ?? "";
+    by.set(providers, (by.get(providers) ?? 0) + 1);
+  }
+  return by.size ? say.workers([...by].map(([providers, count]) => `${count} × ${providers}`)) : say.noWorker;
 }
 
 function Counted({ start }: { readonly start: string }) {

@@ -4,6 +4,7 @@ from clarion_client._calls import Call
 
 GET_ACTIVITY = Call("/clarion.notification.v1.ActivityService/GetActivity", "GET", "/v1/activity", idempotent=True)
 LIST_PROBLEMS = Call("/clarion.notification.v1.ActivityService/ListProblems", "GET", "/v1/problems", idempotent=True)
+LIST_QUEUES = Call("/clarion.notification.v1.ActivityService/ListQueues", "GET", "/v1/queues", idempotent=True)
 LIST_CHANGES = Call("/clarion.notification.v1.ChangeService/ListChanges", "GET", "/v1/changes", idempotent=True)
 WATCH_CHANGES = Call("/clarion.notification.v1.ChangeService/WatchChanges", "GET", "/v1/changes:watch", idempotent=True, streams=True)
 LIST_DEAD_LETTERS = Call("/clarion.notification.v1.DeadLetterService/ListDeadLetters", "GET", "/v1/dead-letters", idempotent=True)

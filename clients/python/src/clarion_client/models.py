@@ -352,6 +352,24 @@ class ProblemSeverity(str, enum.Enum):
         return str(self.value)
 
 
+class QueueKind(str, enum.Enum):
+    """What a queue is for."""
+
+    WORK = "work"
+    """Deliveries for the workers of a channel."""
+    DELAY = "delay"
+    """Deliveries that wait for their next attempt, or for a provider that can't be used now. Nothing consumes it: they leave it by
+    time.
+    """
+    OUTCOMES = "outcomes"
+    """What workers report, for the gateway."""
+    FAILED = "failed"
+    """What the bus has given up, for the gateway."""
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+
 class Role(str, enum.Enum):
     """Decides what a person's access token may do."""
 
@@ -1461,6 +1479,16 @@ class ListProblemsResponse:
 
 
 @dataclass(frozen=True)
+class ListQueuesResponse:
+    """Answers ListQueues."""
+
+    queues: tuple[Queue, ...] = stored(default=(), metadata={"read": v.many(v.message(lambda: Queue))})
+    """The queues: those of work first."""
+    workers: tuple[Worker, ...] = stored(default=(), metadata={"read": v.many(v.message(lambda: Worker))})
+    """The workers, by provider. A worker whose providers have no breaker does not report itself."""
+
+
+@dataclass(frozen=True)
 class ListSenderDomainsResponse:
     """Answers ListSenderDomains."""
 
@@ -1746,6 +1774,28 @@ class Publication:
     """The version that was in use before; 0 for none."""
     scheduled_publication: str = stored(default="", metadata={"read": v.same})
     """Id of the ScheduledPublication that was carried out, whose planner is `published_by`; empty for one that was published by hand.
+    """
+
+
+@dataclass(frozen=True)
+class Queue:
+    """A queue of the bus as it is now."""
+
+    name: str = stored(default="", metadata={"read": v.same})
+    """Its name on the bus, such as "email.queue"."""
+    kind: QueueKind | None = stored(default=None, metadata={"read": v.member(QueueKind)})
+    """What it is for."""
+    channel: Channel | None = stored(default=None, metadata={"read": v.member(Channel)})
+    """The channel; unset for what is of all channels."""
+    urgent: bool = stored(default=False, metadata={"read": v.same})
+    """True for notifications of high priority."""
+    messages: int = stored(default=0, metadata={"read": v.integer})
+    """Messages that wait, without those that a consumer has in hand. A message holds up to 50 deliveries."""
+    consumers: int = stored(default=0, metadata={"read": v.integer})
+    """Who takes messages from it: for a work queue, its workers."""
+    oldest_age: timedelta | None = stored(default=None, metadata={"read": v.duration})
+    """Since when the oldest notification of a work queue has been on the bus without a worker's report; unset where there is none. Of
+    many, the oldest of the 1,000 that were accepted first.
     """
 
 
@@ -2307,3 +2357,15 @@ class WebhookEndpoint:
     """When its owner last changed it."""
     user_id: str = stored(default="", metadata={"read": v.same})
     """Only those to this person: Clarion's id or your own (`external_id`). Answered as Clarion's."""
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A process that has reported itself within the last 10 seconds."""
+
+    id: str = stored(default="", metadata={"read": v.same})
+    """Drawn at its start, such as "9f2c04d1a7b3e856"."""
+    providers: tuple[str, ...] = stored(default=(), metadata={"read": v.many(v.same)})
+    """The providers that it calls, such as "smtp"."""
+    seen_age: timedelta | None = stored(default=None, metadata={"read": v.duration})
+    """How long ago it was heard, by Redis's clock."""

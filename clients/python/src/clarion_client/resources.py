@@ -59,6 +59,7 @@ from clarion_client.models import (
     ListDevicesResponse,
     ListIssuersResponse,
     ListProblemsResponse,
+    ListQueuesResponse,
     ListSenderDomainsResponse,
     ListSendersResponse,
     ListSessionsResponse,
@@ -138,6 +139,12 @@ class ActivityCounters(Resource):
     def list_problems(self, *, timeout_s: float | None = None) -> ListProblemsResponse:
         """Says in words what keeps notifications from being sent now, each with what to do next; none when all is well."""
         return self._unary(api.LIST_PROBLEMS, v.body_of(), lambda answer: v.decode(ListProblemsResponse, answer), timeout_s)
+
+    def list_queues(self, *, timeout_s: float | None = None) -> ListQueuesResponse:
+        """Says how much waits in each queue of the bus and since when, and which workers have reported themselves. It is about the
+        whole installation. UNAVAILABLE while the bus or Redis does not answer.
+        """
+        return self._unary(api.LIST_QUEUES, v.body_of(), lambda answer: v.decode(ListQueuesResponse, answer), timeout_s)
 
 
 class Changes(Resource):

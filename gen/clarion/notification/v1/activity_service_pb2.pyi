@@ -46,6 +46,38 @@ PROBLEM_SEVERITY_URGENT: ProblemSeverity.ValueType  # 2
 """Notifications are late, or fail."""
 Global___ProblemSeverity: _TypeAlias = ProblemSeverity  # noqa: Y015
 
+class _QueueKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _QueueKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_QueueKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    QUEUE_KIND_UNSPECIFIED: _QueueKind.ValueType  # 0
+    """Never answered."""
+    QUEUE_KIND_WORK: _QueueKind.ValueType  # 1
+    """Deliveries for the workers of a channel."""
+    QUEUE_KIND_DELAY: _QueueKind.ValueType  # 2
+    """Deliveries that wait for their next attempt, or for a provider that can't be used now. Nothing consumes it: they leave it by time."""
+    QUEUE_KIND_OUTCOMES: _QueueKind.ValueType  # 3
+    """What workers report, for the gateway."""
+    QUEUE_KIND_FAILED: _QueueKind.ValueType  # 4
+    """What the bus has given up, for the gateway."""
+
+class QueueKind(_QueueKind, metaclass=_QueueKindEnumTypeWrapper):
+    """QueueKind is what a queue is for."""
+
+QUEUE_KIND_UNSPECIFIED: QueueKind.ValueType  # 0
+"""Never answered."""
+QUEUE_KIND_WORK: QueueKind.ValueType  # 1
+"""Deliveries for the workers of a channel."""
+QUEUE_KIND_DELAY: QueueKind.ValueType  # 2
+"""Deliveries that wait for their next attempt, or for a provider that can't be used now. Nothing consumes it: they leave it by time."""
+QUEUE_KIND_OUTCOMES: QueueKind.ValueType  # 3
+"""What workers report, for the gateway."""
+QUEUE_KIND_FAILED: QueueKind.ValueType  # 4
+"""What the bus has given up, for the gateway."""
+Global___QueueKind: _TypeAlias = QueueKind  # noqa: Y015
+
 @_typing.final
 class GetActivityRequest(_message.Message):
     """GetActivityRequest names the span."""
@@ -442,3 +474,134 @@ class ListProblemsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListProblemsResponse: _TypeAlias = ListProblemsResponse  # noqa: Y015
+
+@_typing.final
+class Queue(_message.Message):
+    """Queue is a queue of the bus as it is now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    URGENT_FIELD_NUMBER: _builtins.int
+    MESSAGES_FIELD_NUMBER: _builtins.int
+    CONSUMERS_FIELD_NUMBER: _builtins.int
+    OLDEST_AGE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its name on the bus, such as "email.queue"."""
+    kind: Global___QueueKind.ValueType
+    """What it is for."""
+    channel: _channel_pb2.Channel.ValueType
+    """The channel; unset for what is of all channels."""
+    urgent: _builtins.bool
+    """True for notifications of high priority."""
+    messages: _builtins.int
+    """Messages that wait, without those that a consumer has in hand. A message holds up to 50 deliveries."""
+    consumers: _builtins.int
+    """Who takes messages from it: for a work queue, its workers."""
+    @_builtins.property
+    def oldest_age(self) -> _duration_pb2.Duration:
+        """Since when the oldest notification of a work queue has been on the bus without a worker's report; unset where there is none. Of many, the
+        oldest of the 1,000 that were accepted first.
+        """
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        kind: Global___QueueKind.ValueType = ...,
+        channel: _channel_pb2.Channel.ValueType = ...,
+        urgent: _builtins.bool = ...,
+        messages: _builtins.int = ...,
+        consumers: _builtins.int = ...,
+        oldest_age: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["oldest_age", b"oldest_age"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "consumers", b"consumers", "kind", b"kind", "messages", b"messages", "name", b"name", "oldest_age", b"oldest_age", "urgent", b"urgent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Queue: _TypeAlias = Queue  # noqa: Y015
+
+@_typing.final
+class Worker(_message.Message):
+    """Worker is a process that has reported itself within the last 10 seconds."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    PROVIDERS_FIELD_NUMBER: _builtins.int
+    SEEN_AGE_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Drawn at its start, such as "9f2c04d1a7b3e856"."""
+    @_builtins.property
+    def providers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The providers that it calls, such as "smtp"."""
+
+    @_builtins.property
+    def seen_age(self) -> _duration_pb2.Duration:
+        """How long ago it was heard, by Redis's clock."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        providers: _abc.Iterable[_builtins.str] | None = ...,
+        seen_age: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["seen_age", b"seen_age"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "providers", b"providers", "seen_age", b"seen_age"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Worker: _TypeAlias = Worker  # noqa: Y015
+
+@_typing.final
+class ListQueuesRequest(_message.Message):
+    """ListQueuesRequest asks for all queues."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListQueuesRequest: _TypeAlias = ListQueuesRequest  # noqa: Y015
+
+@_typing.final
+class ListQueuesResponse(_message.Message):
+    """ListQueuesResponse answers ListQueues."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUEUES_FIELD_NUMBER: _builtins.int
+    WORKERS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def queues(self) -> _containers.RepeatedCompositeFieldContainer[Global___Queue]:
+        """The queues: those of work first."""
+
+    @_builtins.property
+    def workers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Worker]:
+        """The workers, by provider. A worker whose providers have no breaker does not report itself."""
+
+    def __init__(
+        self,
+        *,
+        queues: _abc.Iterable[Global___Queue] | None = ...,
+        workers: _abc.Iterable[Global___Worker] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["queues", b"queues", "workers", b"workers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListQueuesResponse: _TypeAlias = ListQueuesResponse  # noqa: Y015

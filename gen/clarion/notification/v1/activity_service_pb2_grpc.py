@@ -46,6 +46,11 @@ class ActivityServiceStub(object):
                 request_serializer=clarion_dot_notification_dot_v1_dot_activity__service__pb2.ListProblemsRequest.SerializeToString,
                 response_deserializer=clarion_dot_notification_dot_v1_dot_activity__service__pb2.ListProblemsResponse.FromString,
                 _registered_method=True)
+        self.ListQueues = channel.unary_unary(
+                '/clarion.notification.v1.ActivityService/ListQueues',
+                request_serializer=clarion_dot_notification_dot_v1_dot_activity__service__pb2.ListQueuesRequest.SerializeToString,
+                response_deserializer=clarion_dot_notification_dot_v1_dot_activity__service__pb2.ListQueuesResponse.FromString,
+                _registered_method=True)
 
 
 class ActivityServiceServicer(object):
@@ -67,6 +72,14 @@ class ActivityServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListQueues(self, request, context):
+        """ListQueues says how much waits in each queue of the bus and since when, and which workers have reported themselves. It is about the whole
+        installation. UNAVAILABLE while the bus or Redis does not answer.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ActivityServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -79,6 +92,11 @@ def add_ActivityServiceServicer_to_server(servicer, server):
                     servicer.ListProblems,
                     request_deserializer=clarion_dot_notification_dot_v1_dot_activity__service__pb2.ListProblemsRequest.FromString,
                     response_serializer=clarion_dot_notification_dot_v1_dot_activity__service__pb2.ListProblemsResponse.SerializeToString,
+            ),
+            'ListQueues': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListQueues,
+                    request_deserializer=clarion_dot_notification_dot_v1_dot_activity__service__pb2.ListQueuesRequest.FromString,
+                    response_serializer=clarion_dot_notification_dot_v1_dot_activity__service__pb2.ListQueuesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -137,6 +155,33 @@ class ActivityService(object):
             '/clarion.notification.v1.ActivityService/ListProblems',
             clarion_dot_notification_dot_v1_dot_activity__service__pb2.ListProblemsRequest.SerializeToString,
             clarion_dot_notification_dot_v1_dot_activity__service__pb2.ListProblemsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListQueues(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/clarion.notification.v1.ActivityService/ListQueues',
+            clarion_dot_notification_dot_v1_dot_activity__service__pb2.ListQueuesRequest.SerializeToString,
+            clarion_dot_notification_dot_v1_dot_activity__service__pb2.ListQueuesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -39,6 +39,10 @@ class ActivityServiceStub:
     """GetActivity counts what happened in a span of time, in total, over time and by template."""
     ListProblems: _grpc.UnaryUnaryMultiCallable[_activity_service_pb2.ListProblemsRequest, _activity_service_pb2.ListProblemsResponse]
     """ListProblems says in words what keeps notifications from being sent now, each with what to do next; none when all is well."""
+    ListQueues: _grpc.UnaryUnaryMultiCallable[_activity_service_pb2.ListQueuesRequest, _activity_service_pb2.ListQueuesResponse]
+    """ListQueues says how much waits in each queue of the bus and since when, and which workers have reported themselves. It is about the whole
+    installation. UNAVAILABLE while the bus or Redis does not answer.
+    """
 
 @_typing.type_check_only
 class ActivityServiceAsyncStub(ActivityServiceStub):
@@ -51,6 +55,10 @@ class ActivityServiceAsyncStub(ActivityServiceStub):
     """GetActivity counts what happened in a span of time, in total, over time and by template."""
     ListProblems: _aio.UnaryUnaryMultiCallable[_activity_service_pb2.ListProblemsRequest, _activity_service_pb2.ListProblemsResponse]  # type: ignore[assignment]
     """ListProblems says in words what keeps notifications from being sent now, each with what to do next; none when all is well."""
+    ListQueues: _aio.UnaryUnaryMultiCallable[_activity_service_pb2.ListQueuesRequest, _activity_service_pb2.ListQueuesResponse]  # type: ignore[assignment]
+    """ListQueues says how much waits in each queue of the bus and since when, and which workers have reported themselves. It is about the whole
+    installation. UNAVAILABLE while the bus or Redis does not answer.
+    """
 
 class ActivityServiceServicer(metaclass=_abc_1.ABCMeta):
     """ActivityService says how much a project sends, what becomes of it, and what is wrong. It reads counts that are kept as notifications change, so that
@@ -72,5 +80,15 @@ class ActivityServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_activity_service_pb2.ListProblemsResponse, _abc.Awaitable[_activity_service_pb2.ListProblemsResponse]]:
         """ListProblems says in words what keeps notifications from being sent now, each with what to do next; none when all is well."""
+
+    @_abc_1.abstractmethod
+    def ListQueues(
+        self,
+        request: _activity_service_pb2.ListQueuesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_activity_service_pb2.ListQueuesResponse, _abc.Awaitable[_activity_service_pb2.ListQueuesResponse]]:
+        """ListQueues says how much waits in each queue of the bus and since when, and which workers have reported themselves. It is about the whole
+        installation. UNAVAILABLE while the bus or Redis does not answer.
+        """
 
 def add_ActivityServiceServicer_to_server(servicer: ActivityServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

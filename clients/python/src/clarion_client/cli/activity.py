@@ -1,4 +1,4 @@
-"""`clarion overview` and `problems`."""
+"""`clarion overview`, `problems` and `queues`."""
 
 from __future__ import annotations
 
@@ -52,6 +52,30 @@ def problems() -> None:
     for problem in found.problems:
         colour = "red" if problem.severity == "urgent" else "yellow"
         session.say(f"[{colour}]{problem.reason}[/{colour}] {problem.description}\n    {problem.next_step}")
+
+
+def queues() -> None:
+    """Show how much waits in each queue of the bus, since when, and which workers are there."""
+    found = session.clarion.activity.list_queues()
+    if session.as_json:
+        session.show(found)
+        return
+    shown = [one for one in found.queues if one.kind == "work" or one.messages]
+    session.rows(
+        [{"queue": one.name, "messages": one.messages, "consumers": one.consumers, "oldest": _age(one.oldest_age)} for one in shown],
+        ("queue", "messages", "consumers", "oldest"),
+    )
+    if not found.workers:
+        session.say("no worker has reported itself")
+        return
+    session.rows(
+        [{"worker": one.id, "providers": ", ".join(one.providers), "seen": _age(one.seen_age)} for one in found.workers],
+        ("worker", "providers", "seen"),
+    )
+
+
+def _age(age: timedelta | None) -> str:
+    return "" if age is None else f"{age.total_seconds():.1f} s"
 
 
 def _say_totals(activity: GetActivityResponse) -> None:
