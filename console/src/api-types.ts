@@ -33,6 +33,18 @@ export interface ApiKey {
   restrictions?: KeyRestrictions;
 }
 
+export interface AuditEvent {
+  id?: string;
+  time?: string;
+  kind?: AuditEventKind;
+  actor?: string;
+  subject?: string;
+  details?: Record<string, string>;
+  correlation_id?: string;
+}
+
+export type AuditEventKind = "signed_in" | "sign_in_failed" | "sessions_ended" | "password_changed" | "email_changed" | "api_key_created" | "api_key_revoked" | "data_exported" | "user_erased" | "role_changed" | "suppression_removed" | "category_changed" | "password_reset_requested" | "password_reset" | "email_verified" | "second_factor_added" | "second_factor_removed" | "recovery_code_used" | "recovery_codes_created";
+
 export interface BeginSecondFactorResponse {
   secret?: string;
   otpauth_uri?: string;
@@ -277,6 +289,11 @@ export interface LintContentsResponse {
 
 export interface ListApiKeysResponse {
   api_keys?: Array<ApiKey>;
+  next_page_token?: string;
+}
+
+export interface ListAuditEventsResponse {
+  audit_events?: Array<AuditEvent>;
   next_page_token?: string;
 }
 

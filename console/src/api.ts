@@ -150,6 +150,17 @@ async function answer<T>(response: Response): Promise<T> {
   return (await response.json()) as T;
 }
 
+// A stream that ends, one result per line. Throws where it is not whole, which its last line says.
+export async function readLines<T>(path: string): Promise<readonly T[]> {
+  const response = await request("GET", path, undefined, { headers: { accept: "application/x-ndjson, application/problem+json" } });
+  const lines = (await response.text()).split("\n").filter(Boolean);
+  return lines.map((line) => {
+    const { result, error } = JSON.parse(line) as { result?: T; error?: { message?: string } };
+    if (error || result === undefined) throw new ApiError(0, "NOT_WHOLE", error?.message ?? words.offline);
+    return result;
+  });
+}
+
 async function errorOf(response: Response): Promise<ApiError> {
   const id = response.headers.get("x-correlation-id") ?? "";
   try {

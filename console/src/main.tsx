@@ -3,7 +3,9 @@ import { useEffect, useRef } from "preact/hooks";
 import "./style.css";
 import { signOut } from "./api";
 import { helpOpen, listen } from "./keyboard";
+import { labelCells } from "./labels";
 import { ACCOUNT_PAGES } from "./pages/account";
+import { Audit } from "./pages/audit";
 import { DeadLetters } from "./pages/dead-letters";
 import { Feed } from "./pages/feed";
 import { Inbox } from "./pages/inbox";
@@ -34,6 +36,7 @@ const NAVIGATION = [
   ["/people", words.peopleTitle, "users:read"],
   ["/templates", words.templatesTitle, "templates:read"],
   ["/operate", words.operateTitle, "operations:write"],
+  ["/audit", words.audit.title, "audit:read"],
   ["/inbox", words.inboxTitle, "notifications:read"],
 ] as const;
 
@@ -108,6 +111,7 @@ function Page() {
   if (noun === "templates" && id && further === "edit") return <TemplateEditor key={id} name={decoded(id)} />;
   if (noun === "templates") return id ? <OneTemplate key={id} name={decoded(id)} /> : <Templates />;
   if (`/${noun}` === SECOND_FACTOR) return <OwnSecondFactor />;
+  if (noun === "audit") return <Audit />;
   if (noun === "inbox") return <Inbox id={id ? decoded(id) : undefined} />;
   return (
     <Empty alone title={words.nowhere} hint={path.value}>
@@ -142,5 +146,6 @@ function Help() {
 }
 
 listen();
+labelCells();
 const root = document.getElementById("app");
 if (root) render(<App />, root);

@@ -1,5 +1,5 @@
 // Every word that the console says, in one place, so that it can be translated.
-import type { Channel, DeadLetterAction, DeadLetterCause, Fact, NotificationStatus } from "./api-types";
+import type { AuditEventKind, Channel, DeadLetterAction, DeadLetterCause, Fact, NotificationStatus } from "./api-types";
 
 export const STATUSES: readonly NotificationStatus[] = [
   "scheduled", "pending", "queued", "sending", "retrying", "sent", "failed", "skipped", "cancelled", "expired",
@@ -57,6 +57,25 @@ export const causes: Record<string, string> = {
   CANCELLED: "its sender cancelled it",
 };
 
+// What the audit log holds. A kind that has no word here yet is shown by its name.
+export const auditWord: Readonly<Partial<Record<AuditEventKind, string>>> = {
+  signed_in: "Signed in",
+  sign_in_failed: "Sign-in refused",
+  sessions_ended: "Sessions ended",
+  password_changed: "Password changed",
+  password_reset_requested: "Way to a new password asked for",
+  password_reset: "Password set anew",
+  email_verified: "Address verified",
+  email_changed: "Address changed",
+  api_key_created: "API key made",
+  api_key_revoked: "API key revoked",
+  data_exported: "Data exported",
+  user_erased: "Person erased",
+  role_changed: "Role changed",
+  suppression_removed: "Suppression lifted",
+  category_changed: "Category changed",
+};
+
 export const causeWord: Record<DeadLetterCause, string> = {
   provider_permanent: "The provider refuses it for good",
   provider_transient: "The provider failed at every attempt",
@@ -80,7 +99,6 @@ export const words = {
     empty: "Nothing waits for a decision",
     emptyHint: "Notifications that fail for good appear here.",
     choose: "Choose one: j and k go through the list.",
-    more: "These are the newest 200. Decide about them, or narrow them down with the API, to see the rest.",
     tries: (count: number) => (count === 1 ? "1 attempt" : `${count} attempts`),
     story: "Its whole story",
     discard: "Discard",
@@ -328,8 +346,26 @@ export const words = {
     leaveText: "It is no version yet. It stays in this tab until you save or drop it, sign out or close the tab: come back here to go on.",
     leave: "Leave",
   },
+  audit: {
+    title: "Audit log",
+    lead: "Who did what to accounts, keys and personal data. Entries can't be changed.",
+    filters: "filters",
+    when: "When",
+    what: "What",
+    actor: "Who",
+    subject: "To what",
+    details: "More about it",
+    since: "From this day on",
+    until: "Until this day",
+    filter: "only",
+    only: { actor: (id: string) => `Only what ${id} did`, subject: (id: string) => `Only what was done to ${id}` },
+    empty: "Nothing of the kind has happened",
+    emptyHint: "Other filters may show more.",
+  },
   peopleTitle: "People",
   people: {
+    exportData: "Export their data",
+    audit: "What was done to them",
     lead: "Who is written to, how they are reached, and what they want.",
     search: "Address, id, or the id in your own system",
     searchHint: "ada@example.com",

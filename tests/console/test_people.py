@@ -1,5 +1,7 @@
 """People: who they are, how they are reached, what they want, and that they can be forgotten."""
 
+import json
+
 import pytest
 from playwright.async_api import Page, expect
 
@@ -128,3 +130,25 @@ async def test_attributes_are_shown_and_sessions_are_ended(page: Page, console: 
     await sessions.get_by_role("button", name="Sign out everywhere").click()
     await expect(sessions).to_contain_text("Nowhere.")
     assert (await console.live.call("GET", f"/v1/users/{user}/sessions")).get("sessions", []) == []
+
+
+async def test_what_is_held_about_a_person_is_saved_as_a_file(page: Page, console: Console) -> None:
+    person = await _person(console, "ada-exported")
+    await console.live.settled(await console.live.send(person, "email", "welcome", {"name": "Ada"}))
+    await sign_in(page, f"/console/people/{person}")
+    async with page.expect_download() as started:
+        await page.get_by_role("button", name="Export their data").click()
+    saved = await started.value
+    assert saved.suggested_filename == f"{person}.json"
+    document = json.loads((await saved.path()).read_text())
+    assert document["user"]["email"] == "ada-exported@people.example"
+    assert [one["notification"]["template"] for one in document["notifications"]] == ["welcome"]
+    assert document["notifications"][0]["variables"] == {"name": "Ada"}
+    assert {"preferences", "devices", "suppressions", "identities"} <= document.keys()
+
+
+async def test_an_export_that_is_refused_says_why(page: Page, console: Console) -> None:
+    person = await _person(console, "ada-not-exported")
+    await sign_in_by_key(page, await console.key("notifications:read", "users:read"), f"/console/people/{person}")
+    await page.get_by_role("button", name="Export their data").click()
+    await expect(page.get_by_role("alert")).to_contain_text("users:export")

@@ -2,8 +2,9 @@ import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { get, post, type ApiError } from "../api";
 import type { DeadLetter, DeadLetterCause, DeadLetterJob, ListDeadLettersResponse } from "../api-types";
-import { Ask, Empty, Failure, Skeleton, Time, asApiError } from "../parts/basics";
+import { Ask, Empty, Failure, More, Skeleton, Time, asApiError } from "../parts/basics";
 import { Job } from "../parts/job";
+import { usePages } from "../parts/reading";
 import { Link, navigate } from "../router";
 import { actionWord, causeWord, channelWord, words } from "../words";
 
@@ -11,39 +12,19 @@ const say = words.review;
 
 // What waits for a decision, by cause. The letter that has the focus is shown beside the list, and keys decide about it.
 export function DeadLetters({ id }: { id: string | undefined }) {
-  const rows = useSignal<readonly DeadLetter[] | null>(null);
-  const more = useSignal(false);
-  const error = useSignal<ApiError | null>(null);
+  const list = usePages<ListDeadLettersResponse, DeadLetter>("/v1/dead-letters", { page_size: 200 }, (page) => page.dead_letters);
+  const decided = useSignal<ReadonlySet<string>>(new Set()); // since the list was read
+  const rows = list.rows && byCause(list.rows.filter((row) => !decided.value.has(nameOf(row))));
   const asking = useSignal<"requeue" | "discard" | null>(null);
   const group = useSignal<{ cause: DeadLetterCause; what: "requeue" | "discard" } | null>(null);
   const job = useSignal("");
-  const turn = useSignal(0);
-
-  useEffect(() => {
-    let current = true;
-    error.value = null;
-    get<ListDeadLettersResponse>("/v1/dead-letters", { page_size: 200 }).then(
-      (page) => {
-        if (!current) return;
-        rows.value = byCause(page.dead_letters ?? []);
-        more.value = Boolean(page.next_page_token);
-      },
-      (problem) => {
-        if (current) error.value = asApiError(problem);
-      },
-    );
-    return () => {
-      current = false;
-    };
-  }, [turn.value]);
-
   const decide = async (what: "requeue" | "discard", note: string) => {
     if (id === undefined) return;
     await post(`/v1/dead-letters/${id}:${what}`, { note });
-    const before = rows.value ?? [];
-    const at = before.findIndex((row) => row.notification_id === id);
-    rows.value = before.filter((row) => row.notification_id !== id);
-    const next = rows.value[Math.min(Math.max(0, at), rows.value.length - 1)]?.notification_id;
+    const at = (rows ?? []).findIndex((row) => row.notification_id === id);
+    const left = (rows ?? []).filter((row) => row.notification_id !== id);
+    decided.value = new Set([...decided.value, ...(rows ?? []).slice(Math.max(0, at), at + 1).map(nameOf)]);
+    const next = left[Math.min(Math.max(0, at), left.length - 1)]?.notification_id;
     navigate(next ? `/dead-letters/${next}` : "/dead-letters", { replace: true });
     if (next) requestAnimationFrame(() => document.querySelector<HTMLElement>(`[data-row][href$="${next}"]`)?.focus());
   };
@@ -54,7 +35,7 @@ export function DeadLetters({ id }: { id: string | undefined }) {
     job.value = made.id ?? "";
   };
 
-  if (error.value) return <Failure alone error={error.value} retry={() => (turn.value += 1)} />;
+  if (list.error) return <Failure alone error={list.error} retry={list.again} />;
   return (
     <>
       <header class="head">
@@ -62,22 +43,22 @@ export function DeadLetters({ id }: { id: string | undefined }) {
           <h1>{words.deadLetters}</h1>
           <p class="quiet">{say.lead}</p>
         </div>
-        <button type="button" onClick={() => (turn.value += 1)}>
+        <button type="button" onClick={list.again}>
           {words.list.refresh}
         </button>
       </header>
-      {job.value && <Job key={job.value} id={job.value} onEnd={() => (turn.value += 1)} />}
-      {rows.value === null ? (
+      {job.value && <Job key={job.value} id={job.value} onEnd={list.again} />}
+      {rows === null ? (
         <Skeleton />
-      ) : rows.value.length === 0 && id === undefined ? (
+      ) : rows.length === 0 && id === undefined ? (
         <Empty title={say.empty} hint={say.emptyHint} />
       ) : (
         <div class="review">
           <div class="groups">
-            {groups(rows.value).map(([cause, letters]) => (
+            {groups(rows).map(([cause, letters]) => (
               <Group key={cause} cause={cause} letters={letters} chosen={id} onAll={(what) => (group.value = { cause, what })} />
             ))}
-            {more.value && <p class="quiet">{say.more}</p>}
+            <More more={list.more} end={false} />
           </div>
           {id ? (
             <Letter key={id} id={id} onAsk={(what) => (asking.value = what)} />
@@ -113,6 +94,9 @@ export function DeadLetters({ id }: { id: string | undefined }) {
     </>
   );
 }
+
+// One that comes back has another run.
+const nameOf = (row: DeadLetter) => `${row.notification_id} ${row.run ?? 0}`;
 
 const byCause = (letters: readonly DeadLetter[]) => groups(letters).flatMap(([, group]) => group);
 

@@ -1,69 +1,34 @@
-import { useSignal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
-import { get, type ApiError } from "../api";
 import type { ListNotificationsResponse, Notification } from "../api-types";
-import { Empty, Failure, More, Skeleton, Status, Time, asApiError } from "../parts/basics";
+import { Empty, Failure, More, Skeleton, Status, Time } from "../parts/basics";
 import { FILTERS, Filters } from "../parts/filters";
+import { usePages } from "../parts/reading";
 import { Link, query } from "../router";
 import { channelWord, words } from "../words";
 
 const say = words.list;
 
 export function List() {
-  const rows = useSignal<readonly Notification[] | null>(null);
-  const next = useSignal("");
-  const error = useSignal<ApiError | null>(null);
-  const turn = useSignal(0);
   const filters = Object.fromEntries(FILTERS.map((name) => [name, query.value.get(name) ?? ""]));
-  const key = JSON.stringify(filters);
-
-  useEffect(() => {
-    let current = true;
-    error.value = null;
-    get<ListNotificationsResponse>("/v1/notifications", { ...filters, page_size: 50 }).then(
-      (page) => {
-        if (!current) return;
-        rows.value = page.notifications ?? [];
-        next.value = page.next_page_token ?? "";
-      },
-      (problem) => {
-        if (current) error.value = asApiError(problem);
-      },
-    );
-    return () => {
-      current = false;
-    };
-  }, [key, turn.value]);
-
-  const more = async () => {
-    try {
-      const page = await get<ListNotificationsResponse>("/v1/notifications", { ...filters, page_size: 50, page_token: next.value });
-      rows.value = [...(rows.value ?? []), ...(page.notifications ?? [])];
-      next.value = page.next_page_token ?? "";
-    } catch (problem) {
-      error.value = asApiError(problem);
-    }
-  };
-
+  const list = usePages<ListNotificationsResponse, Notification>("/v1/notifications", { ...filters, page_size: 50 }, (page) => page.notifications);
   return (
     <>
       <header class="head">
         <h1>{words.notifications}</h1>
-        <button type="button" onClick={() => (turn.value += 1)}>
+        <button type="button" onClick={list.again}>
           {say.refresh}
         </button>
       </header>
       <Filters />
-      {error.value ? (
-        <Failure error={error.value} retry={() => (turn.value += 1)} />
-      ) : rows.value === null ? (
+      {list.error ? (
+        <Failure error={list.error} retry={list.again} />
+      ) : list.rows === null ? (
         <Skeleton />
-      ) : rows.value.length === 0 ? (
+      ) : list.rows.length === 0 ? (
         <Empty title={say.empty} hint={say.emptyHint} />
       ) : (
         <>
-          <Table rows={rows.value} />
-          <More more={next.value ? () => void more() : null} />
+          <Table rows={list.rows} />
+          <More more={list.more} />
         </>
       )}
     </>

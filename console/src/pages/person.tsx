@@ -11,6 +11,7 @@ import type {
   User,
 } from "../api-types";
 import { Act, Ask, Copy, Empty, Failure, Skeleton, Status, Time } from "../parts/basics";
+import { ExportData } from "../parts/export-data";
 import { useRead } from "../parts/reading";
 import { Part } from "../parts/section";
 import { Link } from "../router";
@@ -52,6 +53,12 @@ export function Person({ id }: { id: string }) {
           <h1>{one.name || one.email || one.id}</h1>
           <p class="sentence">{one.email || say.noAddress}</p>
         </div>
+        {may("audit:read") && (
+          <Link to={`/audit?subject=user:${one.id}`} class="button">
+            {say.audit}
+          </Link>
+        )}
+        {may("users:export") && <ExportData id={one.id ?? id} />}
         {may("users:write") && (
           <button type="button" class="danger" onClick={() => (erasing.value = true)}>
             {say.erase}

@@ -32,8 +32,8 @@ export function Filters() {
           ))}
         </select>
       </label>
-      <Text name="template" label={words.list.template} hint={words.list.templateHint} />
-      <Text name="user_id" label={words.list.person} hint={words.list.personHint} />
+      <TextFilter name="template" label={words.list.template} hint={words.list.templateHint} />
+      <TextFilter name="user_id" label={words.list.person} hint={words.list.personHint} />
       {any && (
         <button type="button" class="plain" onClick={() => setQuery(Object.fromEntries(FILTERS.map((name) => [name, ""])))}>
           {words.list.clear}
@@ -44,7 +44,7 @@ export function Filters() {
 }
 
 // The address follows the field after a moment, so that not every letter is a question to the gateway.
-function Text({ name, label, hint }: { name: string; label: string; hint: string }) {
+export function TextFilter({ name, label, hint }: { name: string; label: string; hint: string }) {
   const timer = useRef(0);
   const field = useRef<HTMLInputElement>(null);
   const value = query.value.get(name) ?? "";
