@@ -12,11 +12,13 @@ def check_template_bound(caller: Caller, template: str) -> None:
         raise KeyRestricted("template", TEMPLATES, allowed)
 
 
-def check_category_bound(caller: Caller, category: str) -> None:
-    """Raises KeyRestricted. `category` is the one in use, of the request or of its template."""
+def check_category_bound(caller: Caller, given: str, of_template: str) -> None:
+    """Raises KeyRestricted. The category in use counts, and that of the template also where the request gives another one in its place."""
     allowed = caller.bound(CATEGORIES)
-    if allowed and not covers(allowed, category):
+    if allowed and not covers(allowed, given or of_template):
         raise KeyRestricted("category", CATEGORIES, allowed)
+    if allowed and of_template and not covers(allowed, of_template):
+        raise KeyRestricted("template", CATEGORIES, allowed)
 
 
 def check_address_bound(caller: Caller, email: str) -> None:

@@ -56,7 +56,7 @@ class Evaluation:
         check_send_at(question.send_at, now)
         check_template_bound(caller, question.template)
         template = check_published(question.template, await self._templates.describe(TemplateKey(caller.project, question.template)))
-        check_category_bound(caller, question.category or template.category)
+        check_category_bound(caller, question.category, template.category)
         user_id = await self._users.find(caller.project, question.user_id)
         if user_id is None:
             raise errors.UserNotFound.of("user_id", errors.NO_SUCH_USER)

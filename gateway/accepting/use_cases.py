@@ -242,7 +242,7 @@ class Sender:
         project = call.caller.project
         template = await self._templates.describe(TemplateKey(project, draft.template))
         template = check_template(draft, template)
-        check_category_bound(call.caller, draft.category or template.category)
+        check_category_bound(call.caller, draft.category, template.category)
         if draft.user_id:
             draft = draft._replace(user_id=await self._existing(project, draft.user_id))
         identifier = new_uuid()

@@ -43,6 +43,13 @@ async def test_a_narrowed_key_sends_what_it_may_and_nothing_else(system: System)
             assert detail.startswith(f"{field}: ")
         # one that there is not is answered alike
         assert await _refusal(client, {**body, "template": "no-such"}) == await _refusal(client, {**body, "template": "wide"})
+        # a template of another category does not become one of ours by a word in the request
+        await system.client.create_template("narrow-alert", "email", WELCOME, category="alerts")
+        asked = {"user_id": user, "template": "narrow-alert", "category": "billing"}
+        for path, request in (("/v1/notifications", {**body, **asked}), ("/v1/notifications:evaluate", asked)):
+            status, code, detail = await _refusal(client, request, path=path)
+            assert (status, code) == (403, "KEY_RESTRICTED")
+            assert detail.startswith("template: ")
         asked = {"user_id": user, "template": "wide"}
         assert (await _refusal(client, asked, path="/v1/notifications:evaluate"))[1] == "KEY_RESTRICTED"
         batch = await client.call("POST", "/v1/notifications:batch", {"requests": [body, {**body, "template": "wide"}]})
@@ -90,6 +97,10 @@ async def test_a_narrowed_key_gets_around_nothing(system: System) -> None:
         status, _, detail = await _refusal(system.client, wanted, path="/v1/api-keys")
         assert status == 400
         assert detail.startswith("scopes[1]: reaches beyond")
+    nothings: list[dict[str, list[str]]] = [{}, {"templates": []}]
+    for nothing in nothings:
+        wanted = {"name": "narrow", "scopes": SCOPES, "restrictions": nothing}
+        assert (await _refusal(system.client, wanted, path="/v1/api-keys"))[2].startswith("restrictions: must name at least one")
     bad = {"name": "narrow", "scopes": SCOPES, "restrictions": {"recipient_domains": ["*"]}}
     assert "restrictions.recipient_domains[0]" in (await _refusal(system.client, bad, path="/v1/api-keys"))[2]
     async with await _narrowed(system, templates=["narrow-later"]) as client:

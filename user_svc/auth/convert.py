@@ -71,11 +71,15 @@ def api_key_to_proto(key: ApiKey) -> api_key_pb2.ApiKey:
     )
 
 
-def bounds_from_proto(restrictions: api_key_pb2.KeyRestrictions) -> Bounds:
-    """Raises InvalidArgument for what is no domain."""
+def bounds_from_proto(request: api_key_pb2.CreateApiKeyRequest) -> Bounds:
+    """Raises InvalidArgument for what is no domain, and for restrictions that narrow nothing: a program's empty list makes no wide key."""
+    restrictions = request.restrictions
     domains = [_domain(index, text) for index, text in enumerate(restrictions.recipient_domains)]
     kinds = {TEMPLATES: restrictions.templates, CATEGORIES: restrictions.categories, RECIPIENT_DOMAINS: domains}
-    return tuple((kind, tuple(sorted(set(names)))) for kind, names in kinds.items() if names)
+    bounds = tuple((kind, tuple(sorted(set(names)))) for kind, names in kinds.items() if names)
+    if request.HasField("restrictions") and not bounds:
+        raise InvalidArgument.of("restrictions", "must name at least one template, category or domain; leave it out for a key without any")
+    return bounds
 
 
 def _restrictions(bounds: Bounds) -> api_key_pb2.KeyRestrictions | None:

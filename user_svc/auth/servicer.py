@@ -84,7 +84,7 @@ class AuthServicer(AuthServiceServicer):
             scopes=request.scopes,
             expire_time=expire_time,
             test=request.test,
-            bounds=bounds_from_proto(request.restrictions),
+            bounds=bounds_from_proto(request),
         )
         return api_key_pb2.CreateApiKeyResponse(api_key=api_key_to_proto(key), secret=secret)
 
