@@ -33,6 +33,7 @@ class Issuer:
     claims: dict[str, Any] = field(default_factory=lambda: {"name": "Ada Lovelace", "groups": ["staff"]})
     user_info: dict[str, Any] = field(default_factory=dict)
     described: dict[str, Any] = field(default_factory=dict)
+    of_key: dict[str, Any] = field(default_factory=dict)
     token_status: int = 200
     algorithm: str = "ES256"
     hangs: bool = False
@@ -52,7 +53,7 @@ class Issuer:
 
     def jwk(self) -> dict[str, Any]:
         public: dict[str, Any] = json.loads(ECAlgorithm.to_jwk(self.key.public_key()))
-        return {**public, "kid": self.kid, "use": "sig"}
+        return {**public, "kid": self.kid, "use": "sig", **self.of_key}
 
     def id_token(self, asked: dict[str, str]) -> str:
         now = int(time.time())

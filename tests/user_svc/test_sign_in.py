@@ -24,6 +24,8 @@ from tests.user_svc.factories import Clock, make_user
 from tests.user_svc.issuer import CLIENT, Issuer, open_issuer
 from tests.user_svc.sign_in_door import Door, OpenDoor, described
 from tests.user_svc.test_erasure import GATEWAY
+from user_svc.audit.models import Filters
+from user_svc.audit.repository import AuditRepository
 from user_svc.auth.models import Scope
 from user_svc.sign_in.errors import SignInRefused
 from user_svc.sign_in.flows import FLOW_LIFE, SEALED_FOR, Flows
@@ -109,6 +111,9 @@ async def test_the_state_of_another_sign_in_is_refused(door: Door, issuer: Issue
     with pytest.raises(Unauthenticated) as refused:
         await door.complete(mine.flow, **issuer.authorize(theirs.authorization_url))
     assert field_of(refused.value) == "state"
+    async with open_database(DatabaseSettings(door.url)) as database:
+        [event] = await AuditRepository(database).list_newest_first(Filters(FIRST_PROJECT, kinds=("sign_in_failed",)), None, 10)
+    assert event.details == {"by": "corp", "why": "SIGN_IN_REFUSED"}
 
 
 async def test_a_code_that_another_browser_began_is_of_no_use(door: Door, issuer: Issuer) -> None:
@@ -309,6 +314,14 @@ async def test_what_an_issuer_says_oddly_is_no_error_of_ours(door: Door, issuer:
         person = await UserRepository(database).find(FIRST_PROJECT, tokens.user_id)
     assert person is not None
     assert (person.email, len(person.name)) == ("", 200)
+
+
+@pytest.mark.parametrize("named", ["none", "HS256", ["ES256"], {"a": 1}, 7])
+async def test_a_key_that_says_oddly_what_it_signs_with_is_no_key(door: Door, issuer: Issuer, named: Any) -> None:
+    issuer.of_key = {"alg": named}
+    with pytest.raises(Unauthenticated) as refused:
+        await door.sign_in(issuer)
+    assert field_of(refused.value) == "id_token"
 
 
 async def test_the_token_says_that_a_member_has_signed_in(door: Door, issuer: Issuer) -> None:

@@ -56,8 +56,10 @@ def find_key(token: str, keys: Mapping[str, Any]) -> Key:
     if len(fitting) != 1:
         raise KeyUnknown
     kinds, named = _ALGORITHMS[fitting[0]["kty"]], fitting[0].get("alg")
+    if named is not None and named not in kinds:
+        raise KeyUnknown
     try:
-        return Key(PyJWK(fitting[0]), kinds if named is None else tuple(kind for kind in kinds if kind == named))
+        return Key(PyJWK(fitting[0]), kinds if named is None else (named,))
     except jwt.PyJWTError:
         raise KeyUnknown from None
 

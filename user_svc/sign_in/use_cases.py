@@ -113,12 +113,12 @@ class SignIns:
         """
         now = self._now()
         flow = self._flows.open(kept, now)
-        if not hmac.compare_digest(flow.state.encode(), state.encode()):
-            raise SignInRefused("state", "is that of another sign-in")
         issuer = self._issuers.get(flow.issuer)
         if issuer is None:
             raise IssuerNotFound
         try:
+            if not hmac.compare_digest(flow.state.encode(), state.encode()):
+                raise SignInRefused("state", "is that of another sign-in")
             return await self._finish(issuer, flow, code, named_issuer, now)
         except (SignInRefused, GroupMissing, AddressHeld) as error:
             await self._audit(NewEvent(issuer.project, AuditKind.SIGN_IN_FAILED, details={"by": issuer.id, "why": error.reason}))
