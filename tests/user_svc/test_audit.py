@@ -22,6 +22,7 @@ from clarion.user.v1 import (
     project_service_pb2,
     session_pb2,
     suppression_pb2,
+    user_pb2,
     user_service_pb2,
 )
 from clarion.user.v1.audit_service_pb2_grpc import AuditServiceStub
@@ -31,7 +32,7 @@ from clarion.user.v1.policy_service_pb2_grpc import PolicyServiceStub
 from clarion.user.v1.project_service_pb2_grpc import ProjectServiceStub
 from clarion.user.v1.user_service_pb2_grpc import UserServiceStub
 from mesh.context import FIRST_PROJECT
-from mesh.errors import InvalidArgument, PermissionDenied, Unauthenticated
+from mesh.errors import InvalidArgument, PermissionDenied, ServiceError, Unauthenticated
 from mesh.process.settings import Env
 from mesh.rpc.channel import to_service_error
 from mesh.stores.database import Database, open_database
@@ -117,6 +118,49 @@ async def test_sign_ins_that_fit_and_that_do_not(service: Service) -> None:
     assert (actor, subject, details["by"]) == (who, who, "password")
     failed = await service.events("SIGN_IN_FAILED")
     assert failed == [("anonymous:anonymous", "", {"by": "password"}), ("anonymous:anonymous", who, {"by": "password"})]
+
+
+async def test_a_password_that_does_not_fit_where_a_person_changes_theirs(service: Service) -> None:
+    """Who has got hold of a token guesses like anyone else."""
+    tokens = await service.log_in()
+    guesses = {
+        "ChangePassword": auth_service_pb2.ChangePasswordRequest(current_password="a guess", new_password=NEW_PASSWORD),
+        "ChangeEmail": auth_service_pb2.ChangeEmailRequest(current_password="a guess", new_email="eve@example.com"),
+    }
+    for method, request in guesses.items():
+        with pytest.raises(PermissionDenied):
+            await service.call(AuthServiceStub, method, request, bearer(tokens))
+    who = f"user:{tokens.user_id}"
+    assert await service.events("SIGN_IN_FAILED") == [(who, who, {"by": "password", "why": "WRONG_PASSWORD"})] * 2
+
+
+async def test_the_address_of_an_account_whoever_changes_it(service: Service) -> None:
+    tokens = await service.log_in()
+    own, operator = f"user:{tokens.user_id}", await own_label(service)
+    change = auth_service_pb2.ChangeEmailRequest(current_password=PASSWORD, new_email="ada@new.example")
+    await service.call(AuthServiceStub, "ChangeEmail", change, bearer(tokens))
+    for email in ("ada@newer.example", "ada@newer.example"):
+        user = user_pb2.User(email=email, external_id="ada")
+        request = user_service_pb2.UpdateUserRequest(id=tokens.user_id, user=user, update_mask=FieldMask(paths=["email", "external_id"]))
+        await service.call(UserServiceStub, "UpdateUser", request)
+    # one who has no password is a recipient, and no account
+    people = [user_pb2.User(external_id=name, email=f"{name}@newest.example") for name in ("ada", "bob")]
+    for batch in (people, [user_pb2.User(external_id="bob", email="bob@newer.example"), people[0]]):
+        answer = await service.call(UserServiceStub, "BatchUpsertUsers", user_service_pb2.BatchUpsertUsersRequest(users=batch))
+        assert [one.WhichOneof("result") for one in answer.results] == ["id", "id"]
+    changed = await service.events("EMAIL_CHANGED")
+    assert changed == [(operator, own, {}), (operator, own, {}), (own, own, {})]
+
+
+async def test_no_address_changes_while_the_log_takes_nothing(service: Service) -> None:
+    tokens = await service.log_in()
+    async with service.database.begin() as connection:
+        await connection.execute(text("CREATE TRIGGER closed BEFORE INSERT ON audit_events EXECUTE FUNCTION keep_audit_events()"))
+    change = auth_service_pb2.ChangeEmailRequest(current_password=PASSWORD, new_email="ada@new.example")
+    with pytest.raises(ServiceError):
+        await service.call(AuthServiceStub, "ChangeEmail", change, bearer(tokens))
+    found = await service.call(UserServiceStub, "GetUser", user_service_pb2.GetUserRequest(id=tokens.user_id))
+    assert found.user.email == EMAIL
 
 
 async def test_ways_in_which_sessions_end(service: Service) -> None:

@@ -152,7 +152,6 @@ class Sessions:
             await self._replace_email(login.project, login.user_id, email)
         except EmailTaken:
             raise AddressRefused from None
-        await self._audit(NewEvent(login.project, AuditKind.EMAIL_CHANGED, person(login.user_id)))
 
     async def prove(self, caller: Caller, password: str) -> Login:
         """Who a caller is. Raises PersonNeeded, WrongPassword or TooManyLogins."""
@@ -164,7 +163,12 @@ class Sessions:
             raise PersonNeeded
         login = await self._store.find_login_by_id(caller.user_id)
         password_hash = await self._fitting_hash(login, password)
-        if login is None or password_hash is None:
+        if login is None:
+            raise WrongPassword
+        if password_hash is None:
+            # a guess like any other, by who has got hold of a token
+            details = {"by": BY_PASSWORD, "why": WrongPassword.reason}
+            await self._audit(NewEvent(login.project, AuditKind.SIGN_IN_FAILED, person(login.user_id), details=details))
             raise WrongPassword
         return login, password_hash
 

@@ -5,7 +5,7 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ARRAY, ColumnElement, Row, Text, Uuid, bindparam, delete, func, insert, select, text, update
+from sqlalchemy import ARRAY, ColumnElement, Row, Text, Uuid, bindparam, delete, exists, func, insert, or_, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -14,7 +14,7 @@ from mesh.etag import check_etag
 from mesh.stores.database import Database
 from user_svc.audit.models import AuditKind, NewEvent, person
 from user_svc.audit.repository import record
-from user_svc.tables import users
+from user_svc.tables import identities, users
 from user_svc.users.attributes import normal, text_of
 from user_svc.users.errors import EmailTaken, ExternalIdTaken
 from user_svc.users.models import Role, User, UserChanges
@@ -28,6 +28,9 @@ _COLUMNS = (
 
 _NULLABLE = ("email", "external_id", "attributes")
 
+# Whether the person has an account: a password, or a name at an issuer.
+_SIGNS_IN = or_(users.c.password_hash.is_not(None), exists().where(identities.c.user_id == users.c.id)).label("signs_in")
+
 # Our own id first: what another person's external id looks like never takes it away.
 _RESOLVE = text("""
     SELECT id::text FROM users WHERE project = :project AND id = :id
@@ -39,9 +42,10 @@ _RESOLVE = text("""
 
 _TEXTS = ARRAY(Text)
 _PARTS = [bindparam(name, type_=_TEXTS) for name in ("external_ids", "emails", "names", "locales", "timezones", "attributes")]
-_LOCK_MANY = text("SELECT 1 FROM users WHERE project = :project AND external_id = ANY(:external_ids) ORDER BY id FOR UPDATE").bindparams(
-    bindparam("external_ids", type_=_TEXTS)
-)
+_LOCK_MANY = text("""
+    SELECT u.id::text AS id, u.email, u.password_hash IS NOT NULL OR EXISTS (SELECT 1 FROM identities i WHERE i.user_id = u.id) AS signs_in
+    FROM users u WHERE u.project = :project AND u.external_id = ANY(:external_ids) ORDER BY u.id FOR UPDATE OF u
+""").bindparams(bindparam("external_ids", type_=_TEXTS))
 _UPDATE_MANY = text(f"""
     UPDATE users u SET
         email = COALESCE(given.email, u.email), name = COALESCE(given.name, u.name), locale = COALESCE(given.locale, u.locale),
@@ -53,7 +57,7 @@ _UPDATE_MANY = text(f"""
             SELECT 1 FROM identities i WHERE i.user_id = u.id AND 'users:admin' = ANY(i.scopes)
         )
     ))
-    RETURNING u.external_id, u.id::text AS id
+    RETURNING u.external_id, u.id::text AS id, u.email
 """).bindparams(*_PARTS)
 _INSERT_MANY = text("""
     INSERT INTO users (id, project, external_id, email, name, locale, timezone, attributes, role, create_time, update_time)
@@ -107,9 +111,12 @@ class UserRepository:
         statement = update(users).where(is_user(project, user_id)).values(**values, update_time=now).returning(*_COLUMNS)
         try:
             async with self._database.begin() as connection:
-                if etag:
-                    await _check_locked(connection, project, user_id, etag)
+                before = await _locked(connection, project, user_id) if etag or "email" in values else None
+                if before is not None:
+                    check_etag(etag, _user(before).etag)
                 row = (await connection.execute(statement)).one_or_none()
+                if before is not None and row is not None:
+                    await _note_address(connection, project, before, row.email)
         except IntegrityError as error:
             raise _taken(error) from None
         return None if row is None else _user(row)
@@ -126,8 +133,12 @@ class UserRepository:
         given = {**_columns(people), "project": project, "now": now}
         async with self._database.begin() as connection:
             try:
-                await connection.execute(_LOCK_MANY, {"project": project, "external_ids": given["external_ids"]})
-                changed = await connection.execute(_UPDATE_MANY, {**given, "administrators": administrators})
+                locked = await connection.execute(_LOCK_MANY, {"project": project, "external_ids": given["external_ids"]})
+                before = {row.id: row for row in locked}
+                changed = (await connection.execute(_UPDATE_MANY, {**given, "administrators": administrators})).all()
+                for row in changed:
+                    if row.id in before:
+                        await _note_address(connection, project, before[row.id], row.email)
                 found = {row.external_id: row.id for row in changed}
                 rest = [person for person in people if person.external_id not in found]
                 made = {**given, **_columns(rest), "ids": [ids.new_id() for _ in rest], "role": Role.MEMBER.value}
@@ -158,11 +169,16 @@ def is_user(project: str, user_id: str) -> ColumnElement[bool]:
     return (users.c.id == user_id) & (users.c.project == project)
 
 
-async def _check_locked(connection: AsyncConnection, project: str, user_id: str, etag: str) -> None:
-    """Locks the row, so that nothing comes between the comparison and the change."""
-    row = (await connection.execute(select(*_COLUMNS).where(is_user(project, user_id)).with_for_update())).one_or_none()
-    if row is not None:
-        check_etag(etag, _user(row).etag)
+async def _locked(connection: AsyncConnection, project: str, user_id: str) -> Row[*tuple[Any, ...]] | None:
+    """The person, whose row is locked, so that nothing comes between a comparison and the change."""
+    statement = select(*_COLUMNS, _SIGNS_IN).where(is_user(project, user_id)).with_for_update(of=users)
+    return (await connection.execute(statement)).one_or_none()
+
+
+async def _note_address(connection: AsyncConnection, project: str, before: Row[*tuple[Any, ...]], address: str | None) -> None:
+    """Who changes the address of an account is on record, be it their own or another person's."""
+    if before.signs_in and before.email != address:
+        await record(connection, NewEvent(project, AuditKind.EMAIL_CHANGED, person(before.id)))
 
 
 def _columns(people: Sequence[UserChanges]) -> dict[str, Any]:
