@@ -82,6 +82,18 @@ class StrictMissing(StrictUndefined):
         return MissingValue(self._undefined_name, self._undefined_obj, self._undefined_hint)
 
 
+class UncalledMethod(StrictMissing):
+    """A method of an object that has no member of the name: `order.items()` calls it, and `order.items` is a member that is missing."""
+
+    __slots__ = ()
+
+    @property
+    def method(self) -> Callable[..., Any]:
+        """What a call calls."""
+        found: Callable[..., Any] = getattr(self._undefined_obj, str(self._undefined_name))
+        return found
+
+
 class EnvironmentFunction:
     """A function for templates that checks its own arguments; it is called with the environment before them."""
 
@@ -308,7 +320,7 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
                 return obj[attribute]
             except KeyError:
                 if attribute in DICT_METHODS:
-                    return getattr(obj, attribute)
+                    return UncalledMethod(obj=obj, name=attribute)
         elif kind is LoopContext:
             if attribute in LOOP_ATTRIBUTES:
                 return getattr(obj, attribute)
@@ -345,6 +357,8 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
 
     def call(self, context: Context, obj: Any, *args: Any, **kwargs: Any) -> Any:
         """Calls what a template can reach: macros, the three globals, the listed methods."""
+        if isinstance(obj, UncalledMethod):
+            obj = obj.method
         if isinstance(obj, Undefined):
             raise_missing(obj)
         if not callable(obj):

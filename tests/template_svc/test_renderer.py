@@ -71,6 +71,8 @@ def test_every_missing_variable_is_named(renderer: Renderer) -> None:
         ("{% for item in items %}{{ item.name }}{% endfor %}", {"items": [{"name": "a"}, {}]}, "variables.items[1].name"),
         ("{{ items[3] }}", {"items": []}, "variables.items[3]"),
         ("{{ order.id.deep }}", {"order": {}}, "variables.order.id"),
+        ("{% if order.items %}{% endif %}", {"order": {}}, "variables.order.items"),
+        ("{% for item in order.items %}{% endfor %}", {"order": {}}, "variables.order.items"),
         ("{{ prices[code] }}", {"prices": {}, "code": "secret"}, "variables.prices[*]"),
         ("{{ prices['eur'] }}", {"prices": {}}, "variables.prices.eur"),
         ("{{ a + 1 }}", {}, "variables.a"),
