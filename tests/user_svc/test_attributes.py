@@ -21,7 +21,7 @@ from user_svc.users.use_cases import Users
 OPERATOR = caller("users:read", "users:write")
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 JSON: Any = st.recursive(
-    st.none() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
+    st.none() | st.booleans() | st.integers(-(10**15), 10**15).map(lambda number: number / 1024) | TEXT,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("abc", max_size=3), inner, max_size=3),
     max_leaves=8,
 )
@@ -74,3 +74,22 @@ def test_what_a_user_has_anyway_is_no_attribute(name: str) -> None:
 def test_a_nul_is_found_wherever_it_is(value: Any) -> None:
     with pytest.raises(InvalidArgument, match="NUL"):
         check_attributes("attributes", {"plan": value})
+
+
+@pytest.mark.parametrize("number", [1e308, 1e51, 1.5e-300, 5e-324])
+def test_a_number_that_the_database_would_write_out_at_length_is_refused(number: float) -> None:
+    """16 kB of such would be 700 kB in each answer about the person, and a list of 200 people more than a message holds."""
+    with pytest.raises(InvalidArgument, match="50 digits"):
+        check_attributes("attributes", {"a": [1.0, number]})
+
+
+async def test_numbers_up_to_the_bound_are_kept_as_they_are(people: Users) -> None:
+    numbers = [1e16, 1e49, -1.5e20, 0.1, 1e-20, 1 / 3, 0.0]
+    user = await people.create_user(FIRST_PROJECT, UserChanges(name="Ada", attributes={"a": numbers}), "")
+    assert (await people.get_user(OPERATOR, user.id)).attributes == {"a": numbers}
+
+
+@pytest.mark.parametrize("value", [[[]] * 1000, [1.0] * 999, {str(number): "" for number in range(500)}])
+def test_very_many_small_values_are_refused(value: Any) -> None:
+    with pytest.raises(InvalidArgument, match="1000 names and values"):
+        check_attributes("attributes", {"a": value})

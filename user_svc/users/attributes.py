@@ -2,13 +2,17 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from typing import Any
 
 from mesh.errors import InvalidArgument
 
 MOST_NAMES = 100
 MOST_CHARACTERS = 16 * 1024
+# Each is an object of its own in every process that the person's notifications come through.
+MOST_VALUES = 1_000
 _LONGEST_NAME = 64
+_MOST_DIGITS = 50
 # What `user` holds of the person itself, or may hold one day.
 RESERVED = frozenset({"id", "external_id", "email", "name", "locale", "timezone"})
 
@@ -24,7 +28,12 @@ def check_attributes(field: str, attributes: Mapping[str, Any]) -> Mapping[str, 
             raise InvalidArgument.of(f"{field}.{name}", f"is a field of the user itself; {', '.join(sorted(RESERVED))} are no attributes")
     if len(text_of(attributes)) > MOST_CHARACTERS:
         raise InvalidArgument.of(field, f"must have at most {MOST_CHARACTERS} characters of JSON")
-    if any("\0" in text for text in _texts(attributes)):
+    values = list(_values(attributes))
+    if len(values) > MOST_VALUES:
+        raise InvalidArgument.of(field, f"must have at most {MOST_VALUES} names and values, those inside of lists and objects included")
+    if any(_is_long(value) for value in values):
+        raise InvalidArgument.of(field, f"must have numbers of at most {_MOST_DIGITS} digits, written out; send longer ones as texts")
+    if any("\0" in value for value in values if isinstance(value, str)):
         raise InvalidArgument.of(field, "must not contain NUL characters")
     kept: Mapping[str, Any] = normal(attributes)
     return kept
@@ -44,13 +53,18 @@ def normal(value: Any) -> Any:
     return float(value) + 0.0 if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
+def _values(value: Any) -> Iterator[Any]:
+    """The value, and all in it; the names of objects too."""
+    yield value
+    if isinstance(value, Mapping):
         for name, member in value.items():
             yield name
-            yield from _texts(member)
+            yield from _values(member)
     elif isinstance(value, list):
         for element in value:
-            yield from _texts(element)
+            yield from _values(element)
+
+
+def _is_long(value: Any) -> bool:
+    """The database writes a number out: 1e308, five characters, would come back as 309 of them, thousands of times in one person."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and len(f"{Decimal(repr(value)):f}") > _MOST_DIGITS
