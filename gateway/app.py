@@ -354,7 +354,8 @@ def _activity(parts: _Parts) -> tuple[Breakers, ActivityServicer]:
     """What happens, what waits and what is wrong."""
     shared, counts = BreakerRepository(parts.breakers), ActivityRepository(parts.database)
     breakers, queues = Breakers(shared), QueueDesk(parts.broker, counts, shared)
-    return breakers, ActivityServicer(ActivityDesk(counts, breakers, queues, now=parts.clock.now), queues)
+    peers = {"user_svc": parts.users.channel_ready, "template_svc": parts.templates.channel_ready}
+    return breakers, ActivityServicer(ActivityDesk(counts, breakers, queues, peers=peers, now=parts.clock.now), queues)
 
 
 async def _open_settlement(stack: AsyncExitStack, settings: Settings, parts: _Parts, watchers: Watchers) -> Settlement:

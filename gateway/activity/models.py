@@ -136,11 +136,17 @@ class Problem(NamedTuple):
 
 
 class Waiting(NamedTuple):
-    """What is due and not on the bus, and since when in seconds; what waits for review, by cause, the most frequent first."""
+    """What is due and not on the bus, and since when in seconds; what waits for review, by cause, the most frequent first.
+
+    `queued` have been with the workers for more than a minute, the first one for `queued_s`; `reasons` are the workers' words about them.
+    """
 
     due: int
     oldest_s: float
     letters: Sequence[tuple[str, int]]
+    queued: int = 0
+    queued_s: float = 0.0
+    reasons: Sequence[str] = ()
 
 
 def tally(counts: Iterable[Count]) -> Tally:

@@ -88,6 +88,16 @@ SELECT count(*) AS due, COALESCE(extract(epoch FROM now() - min(dispatch_at)), 0
     WHERE project = $1 AND status IN ({Status.SCHEDULED:d}, {Status.PENDING:d}) AND dispatch_at < now() ORDER BY dispatch_at LIMIT 100000
 ) AS waiting
 """
+# Of the oldest of all projects, so that the look costs as little while a million of another project's wait. The row's reason is of the
+# first try that a worker has put off; what has a time of its own, such as the end of quiet hours, is SCHEDULED.
+_QUEUED = f"""
+SELECT count(*) AS queued, COALESCE(extract(epoch FROM now() - min(since)), 0)::float8 AS oldest_s,
+    COALESCE(array_agg(DISTINCT reason) FILTER (WHERE reason <> ''), ARRAY[]::text[]) AS reasons
+FROM (
+    SELECT project, reason, COALESCE(queued_at, update_time) AS since
+    FROM notifications WHERE status = {Status.QUEUED:d} ORDER BY id LIMIT 100000
+) AS first WHERE project = $1 AND since < now() - interval '1 minute'
+"""
 _LETTERS = f"""
 SELECT cause, count(*) AS letters FROM (
     SELECT d.cause FROM dead_letters d JOIN notifications n ON n.id = d.notification_id
@@ -137,8 +147,9 @@ class ActivityRepository:
     async def waiting(self, project: str) -> Waiting:
         """What waits of a project; 100,000 stand for more."""
         due = (await self._database.fetch(_DUE, project))[0]
-        letters = await self._database.fetch(_LETTERS, project)
-        return Waiting(due["due"], due["oldest_s"], [(Cause(row["cause"]).name.lower(), row["letters"]) for row in letters])
+        queued = (await self._database.fetch(_QUEUED, project))[0]
+        letters = [(Cause(row["cause"]).name.lower(), row["letters"]) for row in await self._database.fetch(_LETTERS, project)]
+        return Waiting(due["due"], due["oldest_s"], letters, queued["queued"], queued["oldest_s"], queued["reasons"])
 
     async def on_the_bus(self) -> Mapping[Lane, float]:
         """Seconds since the oldest of each lane was put on the bus, of those of which no worker has reported."""

@@ -1,7 +1,8 @@
 """What the counts say, and what is wrong."""
 
+import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -39,6 +40,8 @@ _NEXT = (1, 5, 15, 30, 60, 180, 360, 720, 1440, 10080)  # minutes of a step that
 _LONGEST_STEP = timedelta(minutes=_NEXT[-1])
 _WANTED_POINTS = 60  # and one more: an hour that a caller counts back is a moment longer here
 _LATE_S = 60.0
+_REACH_S = 1.0
+_MOST_REASONS = 3
 # What the service level is judged by, and the least that a judgement takes.
 _RECENT = timedelta(minutes=15)
 _ENOUGH = 20
@@ -74,15 +77,26 @@ class QueueWatch(Protocol):
         """Those in which work waits that no worker takes. Raises ServiceError."""
 
 
+# Waits until a service can be called.
+Reach = Callable[[], Awaitable[object]]
+
+
 class ActivityDesk:
-    """Answers about a project. `now` is a clock in UTC."""
+    """Answers about a project. `peers` are the services without which nothing is sent, by name; `now` is a clock in UTC."""
 
     def __init__(
-        self, store: CountStore, breakers: BreakerList, queues: QueueWatch, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        store: CountStore,
+        breakers: BreakerList,
+        queues: QueueWatch,
+        *,
+        peers: Mapping[str, Reach],
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._store = store
         self._breakers = breakers
         self._queues = queues
+        self._peers = peers
         self._now = now
 
     async def activity(self, filters: ActivityFilters, start: datetime | None, end: datetime | None, step: timedelta | None) -> Activity:
@@ -114,10 +128,15 @@ class ActivityDesk:
 
     async def problems(self, project: str) -> list[Problem]:
         """The most urgent first."""
-        found = [*await self._of_breakers(operators=project == FIRST_PROJECT), *await self._of_queues()]
+        answers = await asyncio.gather(*map(_answers, self._peers.values()))
+        found = [_away(name) for name, answered in zip(self._peers, answers, strict=True) if not answered]
+        found += await self._of_breakers(operators=project == FIRST_PROJECT)
+        found += await self._of_queues()
         waiting = await self._store.waiting(project)
         if waiting.oldest_s > _LATE_S:
             found.append(_late(waiting))
+        if waiting.queued:
+            found.append(_queued(waiting))
         now = self._now()
         recent = tally(
             one.counted for one in await self._store.over_time(ActivityFilters(project, test=False), Span(now - _RECENT, now, _RECENT))
@@ -221,12 +240,44 @@ def _without_worker(queue: QueueState) -> Problem:
     )
 
 
+async def _answers(reach: Reach) -> bool:
+    try:
+        async with asyncio.timeout(_REACH_S):
+            await reach()
+    except (TimeoutError, ServiceError):
+        return False
+    return True
+
+
+def _away(name: str) -> Problem:
+    return Problem(
+        "SERVICE_AWAY",
+        Severity.URGENT,
+        f"{name} does not answer, so that nothing is sent and some calls are refused with 503.",
+        f"See whether {name} runs and reaches its database (docs/runbooks.md).",
+    )
+
+
+def _queued(waiting: Waiting) -> Problem:
+    why = f" ({', '.join(sorted(waiting.reasons)[:_MOST_REASONS])})" if waiting.reasons else ""
+    return Problem(
+        "WORKERS_BEHIND",
+        Severity.URGENT,
+        f"{_many(waiting.queued)} notifications have been with the workers for more than a minute and are not sent;"
+        f" the oldest for {waiting.queued_s / 60:.0f} minutes{why}.",
+        "See whether email_worker and push_worker run and reach user_svc, template_svc and the providers (docs/runbooks.md).",
+    )
+
+
+def _many(number: int) -> str:
+    return "More than 100,000" if number >= 100_000 else f"{number:,}"
+
+
 def _late(waiting: Waiting) -> Problem:
-    number = "More than 100,000" if waiting.due >= 100_000 else f"{waiting.due:,}"
     return Problem(
         "NOTIFICATIONS_WAIT",
         Severity.URGENT,
-        f"{number} notifications are due and not on their way; the oldest has waited {waiting.oldest_s / 60:.0f} minutes.",
+        f"{_many(waiting.due)} notifications are due and not on their way; the oldest has waited {waiting.oldest_s / 60:.0f} minutes.",
         "See whether RabbitMQ runs and takes messages (docs/runbooks.md).",
     )
 

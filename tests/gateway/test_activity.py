@@ -1,7 +1,9 @@
 """Counts of what happened: they equal what the feed says, stay small, and are read in any steps."""
 
+import asyncio
 import random
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,7 +19,7 @@ from gateway.accepting.models import Row
 from gateway.activity.models import BOUNDS_S, MINUTE, ActivityFilters, Severity, Span, Waiting, latency_of, tally
 from gateway.activity.queues import Kind, Lane, QueueDesk, QueueState
 from gateway.activity.repository import ActivityRepository
-from gateway.activity.use_cases import ActivityDesk, span_of
+from gateway.activity.use_cases import ActivityDesk, Reach, span_of
 from gateway.breakers.models import Breaker, Force, State, Worker
 from gateway.changes.models import ChangeFilters
 from gateway.changes.repository import ChangeRepository
@@ -175,6 +177,48 @@ async def test_what_was_given_up_waits_for_a_decision_by_cause_and_tests_do_not(
     assert (list(waiting.letters), waiting.due) == ([("template", 1)], 0)
 
 
+async def test_what_the_workers_have_had_for_long_is_seen_and_what_waits_for_a_time_is_not(database: Database) -> None:
+    """As it is while no worker runs, and while one puts everything off since it reaches no template_svc."""
+    rows = [
+        make_row(),
+        make_row(),
+        make_row(),
+        make_row(project="another"),
+        make_row(status=Status.SCHEDULED),
+        make_row(status=Status.SENT),
+    ]
+    await store(database, *rows)
+    put_off = "UPDATE notifications SET status = :queued, queued_at = now() - CAST(:ago AS interval), reason = :reason WHERE id = :id"
+    async with database.begin() as connection:
+        for row, minutes, reason in ((rows[0], 5, "UPSTREAM_UNAVAILABLE"), (rows[1], 2, ""), (rows[2], 0, ""), (rows[3], 9, "X")):
+            given = {"queued": Status.QUEUED.value, "ago": timedelta(minutes=minutes), "reason": reason, "id": row.id}
+            await connection.execute(text(put_off), given)
+        for row in rows[4:]:
+            await connection.execute(text("UPDATE notifications SET queued_at = now() - interval '1 hour' WHERE id = :id"), {"id": row.id})
+    waiting = await ActivityRepository(database).waiting(FIRST_PROJECT)
+    assert (waiting.queued, list(waiting.reasons)) == (2, ["UPSTREAM_UNAVAILABLE"])
+    assert 300 <= waiting.queued_s < 540
+    [problem] = await _desk(waiting).problems(FIRST_PROJECT)
+    assert problem.reason == "WORKERS_BEHIND"
+    assert "2 notifications have been with the workers for more than a minute" in problem.description
+    assert "(UPSTREAM_UNAVAILABLE)" in problem.description
+
+
+async def test_a_service_that_does_not_answer_is_named() -> None:
+    async def reached() -> None: ...
+
+    async def hangs() -> None:
+        await asyncio.Event().wait()
+
+    async def refused() -> None:
+        raise Unavailable("no")
+
+    for reach in (hangs, refused):
+        [problem] = await _desk(Waiting(0, 0.0, []), peers={"user_svc": reach, "template_svc": reached}).problems(FIRST_PROJECT)
+        assert (problem.reason, problem.severity) == ("SERVICE_AWAY", Severity.URGENT)
+        assert problem.description.startswith("user_svc does not answer")
+
+
 @given(st.lists(st.floats(0.001, 80_000), min_size=1, max_size=200))
 def test_quantiles_are_the_upper_bounds_of_their_ranges(seconds: list[float]) -> None:
     buckets = Counter(sum(second > bound for bound in BOUNDS_S) for second in seconds)
@@ -270,38 +314,42 @@ class _Queues:
         return [one for one in self._queues if isinstance(one, QueueState)]
 
 
+def _desk(waiting: Waiting, *breakers: Breaker | ServiceError, peers: Mapping[str, Reach] | None = None) -> ActivityDesk:
+    return ActivityDesk(_Store(waiting), _Breakers(*breakers), _Queues(), peers=peers or {})
+
+
 def _breaker(name: str, state: State, force: Force = Force.AUTO) -> Breaker:
     return Breaker(name, state, 5, None, NOW, force, None, None, "user:ada" if force is Force.OPEN else "", "", NOW)
 
 
 async def test_all_that_is_wrong_is_said_the_most_urgent_first() -> None:
     waiting = Waiting(1200, 300.0, [("template", 3), ("bus", 1)])
-    breakers = _Breakers(_breaker("smtp", State.OPEN), _breaker("fcm", State.CLOSED), _breaker("ses", State.CLOSED, Force.OPEN))
-    found = await ActivityDesk(_Store(waiting), breakers, _Queues()).problems(FIRST_PROJECT)
+    breakers = (_breaker("smtp", State.OPEN), _breaker("fcm", State.CLOSED), _breaker("ses", State.CLOSED, Force.OPEN))
+    found = await _desk(waiting, *breakers).problems(FIRST_PROJECT)
     assert [problem.reason for problem in found] == ["BREAKER_OPEN", "NOTIFICATIONS_WAIT", "BREAKER_HELD_OPEN", "DEAD_LETTERS"]
     assert [problem.severity for problem in found] == [Severity.URGENT] * 2 + [Severity.NOTICE] * 2
     assert "1,200 notifications are due" in found[1].description
     assert "4 notifications were given up and wait for a decision: 3 template, 1 bus" in found[3].description
     assert all(problem.next_step.endswith((".", "`.")) for problem in found)
     assert "user:ada holds the breaker of ses open" in found[2].description
-    [_, _, held, _] = await ActivityDesk(_Store(waiting), breakers, _Queues()).problems("another")
+    [_, _, held, _] = await _desk(waiting, *breakers).problems("another")
     assert "ada" not in held.description + held.next_step
 
 
 async def test_all_is_well_where_nothing_is_wrong_and_a_silent_redis_is_not_well() -> None:
     well = Waiting(5, 2.0, [])
-    assert await ActivityDesk(_Store(well), _Breakers(_breaker("smtp", State.CLOSED)), _Queues()).problems(FIRST_PROJECT) == []
-    [problem] = await ActivityDesk(_Store(well), _Breakers(Unavailable("redis")), _Queues()).problems(FIRST_PROJECT)
+    assert await _desk(well, _breaker("smtp", State.CLOSED)).problems(FIRST_PROJECT) == []
+    [problem] = await _desk(well, Unavailable("redis")).problems(FIRST_PROJECT)
     assert problem.reason == "BREAKERS_UNKNOWN"
 
 
 async def test_work_that_no_worker_takes_is_wrong_and_so_is_a_bus_that_does_not_answer() -> None:
     well, breakers = Waiting(0, 0.0, []), _Breakers()
     queue = QueueState("email.queue", Kind.WORK, Channel.EMAIL, False, QueueSize(7, 0), 90.0)
-    [problem] = await ActivityDesk(_Store(well), breakers, _Queues(queue)).problems(FIRST_PROJECT)
+    [problem] = await ActivityDesk(_Store(well), breakers, _Queues(queue), peers={}).problems(FIRST_PROJECT)
     assert (problem.reason, problem.severity) == ("NO_WORKER", Severity.URGENT)
     assert "No worker takes what waits in email.queue: 7 messages" in problem.description
-    [problem] = await ActivityDesk(_Store(well), breakers, _Queues(BrokerUnavailable("away"))).problems(FIRST_PROJECT)
+    [problem] = await ActivityDesk(_Store(well), breakers, _Queues(BrokerUnavailable("away")), peers={}).problems(FIRST_PROJECT)
     assert problem.reason == "BUS_UNREACHABLE"
 
 
