@@ -11,13 +11,14 @@ from gateway.activity.queues import QueueState
 from gateway.breakers.models import Worker
 from gateway.notifications.convert import channel_of
 from mesh.errors import InvalidArgument
+from mesh.rpc.paging import filter_text
 from mesh.rpc.timestamps import to_timestamp
 
 
 def filters_of(project: str, request: rpc.GetActivityRequest) -> ActivityFilters:
     """Raises InvalidArgument for a number that stands for no channel."""
     channel = channel_of(request.channel) if request.channel else None
-    return ActivityFilters(project, request.test, channel, request.template.replace("\0", "") or None)
+    return ActivityFilters(project, request.test, channel, filter_text(request.template))
 
 
 def step_of(request: rpc.GetActivityRequest) -> timedelta | None:

@@ -4,6 +4,7 @@ from clarion.channel.v1 import channel_pb2
 from clarion.notification.v1 import change_pb2, change_service_pb2
 from gateway.changes.models import Change, ChangeFilters
 from gateway.notifications.convert import channel_of, fact_number, labels_of, status_number, status_of
+from mesh.rpc.paging import filter_text
 from mesh.rpc.timestamps import to_timestamp
 
 
@@ -13,8 +14,8 @@ def filters_of(project: str, request: change_service_pb2.ListChangesRequest | ch
         project,
         statuses=tuple(status_of(number) for number in request.statuses),
         channel=channel_of(request.channel) if request.channel else None,
-        template=request.template.replace("\0", "") or None,
-        category=request.category.replace("\0", "") or None,
+        template=filter_text(request.template),
+        category=filter_text(request.category),
         metadata=labels_of("metadata", request.metadata),
     )
 

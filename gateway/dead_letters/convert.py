@@ -5,6 +5,7 @@ from clarion.notification.v1 import dead_letter_pb2, dead_letter_service_pb2
 from gateway.dead_letters.models import Audit, Cause, DeadLetter, DeadLetterFilters, Preview, State, View
 from gateway.notifications.convert import channel_of
 from mesh.errors import InvalidArgument
+from mesh.rpc.paging import filter_text
 from mesh.rpc.timestamps import from_timestamp, to_timestamp
 
 
@@ -82,8 +83,8 @@ def filters_of(
     return DeadLetterFilters(
         project,
         channel=channel_of(request.channel, f"{prefix}channel") if request.channel else None,
-        template=request.template.replace("\0", "") or None,
-        reason=request.reason.replace("\0", "") or None,
+        template=filter_text(request.template),
+        reason=filter_text(request.reason),
         cause=cause,
         created_after=from_timestamp(f"{prefix}created_after", after) if request.HasField("created_after") else None,
         created_before=from_timestamp(f"{prefix}created_before", before) if request.HasField("created_before") else None,

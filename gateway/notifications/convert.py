@@ -6,6 +6,7 @@ from clarion.channel.v1 import channel_pb2
 from clarion.notification.v1 import notification_pb2, notification_service_pb2
 from gateway.notifications.models import Channel, Entry, Fact, Filters, Notification, Status
 from mesh.errors import InvalidArgument
+from mesh.rpc.paging import filter_text
 from mesh.rpc.timestamps import from_timestamp, to_timestamp
 
 
@@ -60,12 +61,12 @@ def filters_of(project: str, request: notification_service_pb2.ListNotifications
         project,
         channel=channel_of(request.channel) if request.channel else None,
         status=status_of(request.status) if request.status else None,
-        template=request.template.replace("\0", "") or None,
+        template=filter_text(request.template),
         created_after=from_timestamp("created_after", request.created_after) if request.HasField("created_after") else None,
         created_before=from_timestamp("created_before", request.created_before) if request.HasField("created_before") else None,
         updated_after=from_timestamp("updated_after", request.updated_after) if request.HasField("updated_after") else None,
         updated_before=from_timestamp("updated_before", request.updated_before) if request.HasField("updated_before") else None,
-        correlation_id=request.correlation_id.replace("\0", "") or None,
+        correlation_id=filter_text(request.correlation_id),
         metadata=labels_of("metadata", request.metadata) or None,
         test=True if request.test else None,
     )
@@ -75,7 +76,7 @@ def labels_of(field: str, given: Iterable[str]) -> dict[str, str]:
     """Labels that are written as `name=value`. Raises InvalidArgument."""
     labels: dict[str, str] = {}
     for index, label in enumerate(given):
-        name, equals, value = label.replace("\0", "").partition("=")
+        name, equals, value = (filter_text(label) or "").partition("=")
         if not (name and equals):
             raise InvalidArgument.of(f"{field}[{index}]", "must be a label as name=value")
         if labels.setdefault(name, value) != value:

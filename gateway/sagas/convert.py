@@ -3,6 +3,7 @@
 from clarion.notification.v1 import saga_pb2, saga_service_pb2
 from gateway.sagas.models import SagaFilters
 from mesh.errors import InvalidArgument
+from mesh.rpc.paging import filter_text
 from mesh.rpc.timestamps import to_timestamp
 from mesh.sagas.state import Saga, SagaState, StepRecord
 
@@ -32,7 +33,7 @@ def filters_of(project: str, request: saga_service_pb2.ListSagasRequest) -> Saga
         state = SagaState(request.state) if request.state else None
     except ValueError:
         raise InvalidArgument.of("state", f"must be one of {', '.join(state.name.lower() for state in SagaState)}") from None
-    return SagaFilters(project, kind=request.kind.replace("\0", "") or None, state=state)
+    return SagaFilters(project, kind=filter_text(request.kind), state=state)
 
 
 def _step_message(step: StepRecord) -> saga_pb2.SagaStep:

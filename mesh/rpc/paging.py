@@ -34,6 +34,13 @@ class Page(Generic[T]):
     next_token: str
 
 
+def filter_text(given: str) -> str | None:
+    """What a filter asks for, None where it asks for anything. PostgreSQL takes no NUL. Leaving it out would ask for
+    another text, or for all; what stands in for it is in no name.
+    """
+    return given.replace("\0", "\ufffd") or None
+
+
 def page_size(requested: int) -> int:
     """The number of entries to answer: 0 means 50; more than 200 or less than 0 is refused."""
     if requested < 0 or requested > MAX_PAGE_SIZE:

@@ -13,9 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text
 
+from clarion.notification.v1.activity_service_pb2 import GetActivityRequest
+from clarion.notification.v1.dead_letter_service_pb2 import ListDeadLettersRequest
 from delivery.lanes import build_topology
 from devstack.broker import MemoryBroker
 from gateway.accepting.models import Row
+from gateway.activity.convert import filters_of as activity_filters
 from gateway.activity.models import BOUNDS_S, MINUTE, ActivityFilters, Severity, Span, Waiting, latency_of, tally
 from gateway.activity.queues import Kind, Lane, QueueDesk, QueueState
 from gateway.activity.repository import ActivityRepository
@@ -24,6 +27,7 @@ from gateway.breakers.models import Breaker, Force, State, Worker
 from gateway.changes.models import ChangeFilters
 from gateway.changes.repository import ChangeRepository
 from gateway.changes.use_cases import Feed, Tails
+from gateway.dead_letters.convert import filters_of as dead_letter_filters
 from gateway.facts.models import Report
 from gateway.facts.repository import record as record_facts
 from gateway.notifications.models import TERMINAL, Channel, Entry, Fact, Outcome, Status
@@ -217,6 +221,13 @@ async def test_a_service_that_does_not_answer_is_named() -> None:
         [problem] = await _desk(Waiting(0, 0.0, []), peers={"user_svc": reach, "template_svc": reached}).problems(FIRST_PROJECT)
         assert (problem.reason, problem.severity) == ("SERVICE_AWAY", Severity.URGENT)
         assert problem.description.startswith("user_svc does not answer")
+
+
+def test_a_nul_in_a_filter_asks_for_nothing_that_there_is() -> None:
+    """Left out, a template of one NUL meant all templates, also in a call that discards dead letters."""
+    assert dead_letter_filters(FIRST_PROJECT, ListDeadLettersRequest(template="\0", reason="a\0")).template not in {None, ""}
+    assert activity_filters(FIRST_PROJECT, GetActivityRequest(template="\0")).template not in {None, ""}
+    assert activity_filters(FIRST_PROJECT, GetActivityRequest()).template is None
 
 
 @given(st.lists(st.floats(0.001, 80_000), min_size=1, max_size=200))
