@@ -4,8 +4,9 @@ import base64
 import hashlib
 import html
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from math import ceil
 from typing import NamedTuple, Protocol, TypeVar
 
 from mesh import context
@@ -90,11 +91,16 @@ async def send_refusal(send: Send, error: ServiceError, locale: str, words: Mapp
     language, said = words_for(locale, words)
     gone = error.code in {Code.NOT_FOUND, Code.INVALID_ARGUMENT}
     page = HtmlPage(language, said.title, paragraph(said.invalid if gone else said.later))
-    await send_page(send, HTTPStatus.NOT_FOUND if gone else HTTPStatus.SERVICE_UNAVAILABLE, page, head=head)
+    if gone:
+        await send_page(send, HTTPStatus.NOT_FOUND, page, head=head)
+    else:
+        # mail programs post by themselves, and try again as the header says
+        wait = ("retry-after", str(max(1, ceil(error.retry_after_s or 0.0))))
+        await send_page(send, HTTPStatus.SERVICE_UNAVAILABLE, page, head=head, more=[wait])
 
 
-async def send_page(send: Send, status: HTTPStatus, page: HtmlPage, *, head: bool = False) -> None:
-    """The page as an answer. Its style is allowed by its hash, pictures only where the page holds them itself."""
+async def send_page(send: Send, status: HTTPStatus, page: HtmlPage, *, head: bool = False, more: Sequence[tuple[str, str]] = ()) -> None:
+    """The page as an answer, with `more` headers. Its style is allowed by its hash, pictures only where the page holds them itself."""
     style = _STYLE.replace("COLOR", page.color or _COLOR)
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     policy = f"{_NOTHING}; style-src 'sha256-{digest}'; img-src data:; form-action 'self'"
@@ -104,7 +110,7 @@ async def send_page(send: Send, status: HTTPStatus, page: HtmlPage, *, head: boo
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{style}</style></head>'
         f"<body><main>{page.banner}<h1>{title}</h1>{page.content}</main></body></html>"
     )
-    await send_response(send, status, [*_HEADERS, ("content-security-policy", policy)], text.encode(), head=head)
+    await send_response(send, status, [*_HEADERS, ("content-security-policy", policy), *more], text.encode(), head=head)
 
 
 def paragraph(text: str) -> str:

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.preference_page.models import Brand, Choices, Page
 from gateway.preference_page.page import PreferencePage
-from mesh.errors import ServiceError
+from mesh.errors import NotFound, ServiceError, Unavailable
 from transcoding.asgi import Receive, Scope, Send
 from transcoding.errors import Rendered
 
@@ -15,15 +15,18 @@ PAGE = Page("en", "UTC", Brand("Books", "", "", ""), (), None)
 
 
 class FakePages:
-    """One page, and what was saved on it."""
+    """One page, and what was saved on it; `error` stands for the service behind it."""
 
-    def __init__(self) -> None:
+    def __init__(self, error: ServiceError | None = None) -> None:
         self.saved: list[Choices] = []
+        self._error = error
 
     async def describe(self, token: str) -> Page:
         return PAGE
 
     async def save(self, token: str, choices: Choices) -> Page:
+        if self._error is not None:
+            raise self._error
         self.saved.append(choices)
         return PAGE
 
@@ -40,6 +43,11 @@ class Nothing:
 
 async def post(pages: FakePages, body: bytes) -> int:
     """The status of the answer to a form."""
+    return int((await answer_to(pages, body))["status"])
+
+
+async def answer_to(pages: FakePages, body: bytes) -> Any:
+    """Status and headers of the answer to a form."""
     sent: list[Any] = []
 
     async def receive() -> dict[str, Any]:
@@ -50,7 +58,7 @@ async def post(pages: FakePages, body: bytes) -> int:
 
     scope = {"type": "http", "method": "POST", "path": "/preferences/token", "query_string": b"", "headers": []}
     await PreferencePage(Nothing(), pages)(scope, receive, send)
-    return int(sent[0]["status"])
+    return sent[0]
 
 
 @pytest.mark.parametrize(
@@ -79,3 +87,17 @@ async def test_a_form_that_is_too_long_is_refused_and_saves_nothing(body: bytes)
     pages = FakePages()
     assert await post(pages, body) == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     assert pages.saved == []
+
+
+@pytest.mark.parametrize(("error", "wait"), [(Unavailable("away"), b"1"), (Unavailable("away", retry_after_s=2.4), b"3")])
+async def test_a_page_that_is_not_served_now_says_when_to_try_again(error: ServiceError, wait: bytes) -> None:
+    """The button of a mail program posts by itself."""
+    answer = await answer_to(FakePages(error), b"")
+    assert answer["status"] == HTTPStatus.SERVICE_UNAVAILABLE
+    assert dict(answer["headers"])[b"retry-after"] == wait
+
+
+async def test_a_link_that_is_no_link_is_not_to_be_tried_again() -> None:
+    answer = await answer_to(FakePages(NotFound("no such link")), b"")
+    assert answer["status"] == HTTPStatus.NOT_FOUND
+    assert b"retry-after" not in dict(answer["headers"])
