@@ -14,7 +14,7 @@ from mesh.context import Caller
 from mesh.errors import ScopeMissing
 from mesh.ids import parse
 from mesh.rpc.paging import Page, page_size
-from mesh.rpc.redaction import scrub
+from mesh.rpc.redaction import mask, scrub
 from naming.email_address import check_email
 
 
@@ -121,7 +121,7 @@ class DeadLetters:
         if refusal is not None and refusal not in {models.NO_LETTER, models.DECIDED, models.REPEATED}:
             raise NotRequeuable(refusal.words)
         found = await self._get(caller, notification_id)
-        if refusal is models.DECIDED and found.state is not State.REQUEUED:
+        if refusal is models.DECIDED and not (found.state is State.REQUEUED and _is_on_its_way_to(found, edit)):
             raise AlreadyResolved(found.state.name.lower())
         return found
 
@@ -164,6 +164,20 @@ def _scrubbed(letter: DeadLetter, payload: bytes | None = None) -> DeadLetter:
     """Without addresses in what providers and reviewers wrote, and without the values of the delivery's variables in the former."""
     audit = tuple(replace(entry, note=scrub(entry.note)) for entry in letter.audit)
     return replace(letter, detail=scrub(letter.detail, variables_of(payload)), note=scrub(letter.note), audit=audit)
+
+
+def _is_on_its_way_to(letter: DeadLetter, edit: Edit) -> bool:
+    """Whether the last requeue went where this one was to go, so that a repeated one is no error. Without an edit anywhere will do."""
+    if edit == models.NO_EDIT:
+        return True
+    last = next((entry for entry in reversed(letter.audit) if entry.action is Action.REQUEUED), None)
+    wanted = {name for name, value in edit._asdict().items() if value is not None}
+    return (
+        last is not None
+        and set(last.changed) == wanted
+        and edit.user_id in {None, letter.user_id}
+        and (edit.email is None or last.redirected_to == mask(edit.email))
+    )
 
 
 def _check_scope(caller: Caller, scope: str) -> None:

@@ -288,6 +288,22 @@ async def test_attempts_start_anew_with_nothing_left_of_the_run_before(desk: Des
     assert (delivery.attempt, delivery.deferrals, delivery.crashes, delivery.HasField("not_before")) == (1, 0, 0, False)
 
 
+async def test_a_redirection_that_came_too_late_is_not_answered_as_done(desk: Desk) -> None:
+    """Another reviewer, or a job, has sent it to its own recipient meanwhile. One that is repeated is done, as any requeue is."""
+    row, other = await desk.failed(), await desk.failed()
+    await desk.letters.requeue(REVIEWER, str(row.id), AGAIN)
+    for late in (Requeue(email="eve@example.com"), Requeue(user_id=str(new_uuid()))):
+        with pytest.raises(AlreadyResolved):
+            await desk.letters.requeue(REVIEWER, str(row.id), late)
+    for _ in range(2):
+        letter = await desk.letters.requeue(REVIEWER, str(other.id), Requeue(email="ada@example.com"))
+        assert letter.audit[-1].redirected_to == "a***@example.com"
+    for differs in (Requeue(email="eve@example.com"), Requeue(email="ada@example.com", user_id=str(new_uuid()))):
+        with pytest.raises(AlreadyResolved):
+            await desk.letters.requeue(REVIEWER, str(other.id), differs)
+    assert (await desk.letters.requeue(REVIEWER, str(other.id), AGAIN)).state is State.REQUEUED
+
+
 async def test_a_reviewer_may_send_it_to_another_address(desk: Desk) -> None:
     """It stays with the delivery over further failures; the trail says to which address, masked."""
     row = await desk.failed()
