@@ -38,6 +38,26 @@ async def test_words_without_an_end_fit_the_page(page: Page, console: Console, w
     assert await page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+@pytest.mark.parametrize("width", [390, 1280])
+async def test_people_and_keys_show_what_others_wrote_as_text_that_fits(page: Page, console: Console, width: int) -> None:
+    attributes = {SCRIPT: SCRIPT, "W" * 64: "W" * 900, "__proto__": {"role": "administrator"}, "constructor": [["M" * 300]]}
+    # a name and a reason such as other systems bring along
+    email = f"hostile{width}@{'w' * 60}.example"
+    body = {"email": email, "name": f"{SCRIPT} \u202e{'W' * 100}", "attributes": attributes, "external_id": f"x{width}" + "y" * 120}
+    user = (await console.live.call("POST", "/v1/users", body))["id"]
+    await console.live.call("POST", "/v1/suppressions", {"address": email, "reason": "r" * 40, "category": f"c{width}" + "z" * 50})
+    restrictions = {"templates": ["t" * 60 + "*"], "recipient_domains": [f"{'d' * 60}.{'e' * 60}.example"]}
+    key = {"name": f"{SCRIPT}{'K' * 40}", "scopes": ["notifications:send"], "restrictions": restrictions}
+    await console.live.call("POST", "/v1/api-keys", key)
+    await page.set_viewport_size({"width": width, "height": 800})
+    for path, said in ((f"/console/people/{user}", "administrator"), ("/console/operate", "d" * 60), ("/console/people", "People")):
+        await sign_in(page, path)
+        await expect(page.get_by_text(said).first).to_be_visible()
+        await expect(page.locator("main img, main script")).to_have_count(0)
+        assert await page.evaluate("document.documentElement.scrollWidth") <= width, path
+    assert await page.evaluate("({}).role") is None
+
+
 @pytest.mark.parametrize("noun", ["notifications", "dead-letters"])
 async def test_an_address_that_is_no_encoding_names_nothing(page: Page, noun: str) -> None:
     await sign_in(page)

@@ -85,13 +85,13 @@ function Table({ rows }: { rows: readonly User[] }) {
       <tbody>
         {rows.map((row) => (
           <tr key={row.id}>
-            <td class="main">
+            <td class="main words">
               <Link to={`/people/${row.id}`} data-row>
                 {row.email || row.id}
               </Link>
             </td>
-            <td>{row.name || <span class="quiet">–</span>}</td>
-            <td>{row.external_id || <span class="quiet">–</span>}</td>
+            <td class="words">{row.name || <span class="quiet">–</span>}</td>
+            <td class="words">{row.external_id || <span class="quiet">–</span>}</td>
             <td>{row.locale}</td>
             <td>
               <Time iso={row.create_time} />
