@@ -264,7 +264,7 @@ def _queued(waiting: Waiting) -> Problem:
         "WORKERS_BEHIND",
         Severity.URGENT,
         f"{_many(waiting.queued)} notifications have been with the workers for more than a minute and are not sent;"
-        f" the oldest for {waiting.queued_s / 60:.0f} minutes{why}.",
+        f" the oldest for {_minutes(waiting.queued_s)}{why}.",
         "See whether email_worker and push_worker run and reach user_svc, template_svc and the providers (docs/runbooks.md).",
     )
 
@@ -273,11 +273,16 @@ def _many(number: int) -> str:
     return "More than 100,000" if number >= 100_000 else f"{number:,}"
 
 
+def _minutes(seconds: float) -> str:
+    number = round(seconds / 60)
+    return "a minute" if number == 1 else f"{number:,} minutes"
+
+
 def _late(waiting: Waiting) -> Problem:
     return Problem(
         "NOTIFICATIONS_WAIT",
         Severity.URGENT,
-        f"{_many(waiting.due)} notifications are due and not on their way; the oldest has waited {waiting.oldest_s / 60:.0f} minutes.",
+        f"{_many(waiting.due)} notifications are due and not on their way; the oldest has waited {_minutes(waiting.oldest_s)}.",
         "See whether RabbitMQ runs and takes messages (docs/runbooks.md).",
     )
 

@@ -208,6 +208,14 @@ async def test_what_the_workers_have_had_for_long_is_seen_and_what_waits_for_a_t
     assert "(UPSTREAM_UNAVAILABLE)" in problem.description
 
 
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(61.0, "has waited a minute."), (150.0, "has waited 2 minutes."), (90_000.0, "1,500 minutes.")]
+)
+async def test_how_long_something_has_waited_is_said_in_minutes(seconds: float, said: str) -> None:
+    [problem] = await _desk(Waiting(1, seconds, [])).problems(FIRST_PROJECT)
+    assert problem.description.endswith(said)
+
+
 async def test_a_service_that_does_not_answer_is_named() -> None:
     async def reached() -> None: ...
 

@@ -185,6 +185,11 @@ async def test_keys_that_are_made_and_revoked(service: Service) -> None:
     await service.call(AuthServiceStub, "DeleteApiKey", api_key_pb2.DeleteApiKeyRequest(id=key.id))
     assert (await service.events("API_KEY_CREATED"))[0] == (label, f"api_key:{key.id}", {"scopes": "notifications:send"})
     assert await service.events("API_KEY_REVOKED") == [(label, f"api_key:{key.id}", {})]
+    restrictions = api_key_pb2.KeyRestrictions(templates=["receipt"], recipient_domains=["example.com"])
+    request = api_key_pb2.CreateApiKeyRequest(name="narrow", scopes=["notifications:send"], test=True, restrictions=restrictions)
+    await service.call(AuthServiceStub, "CreateApiKey", request)
+    details = (await service.events("API_KEY_CREATED"))[0][2]
+    assert details == {"scopes": "notifications:send", "test": "true", "narrowed_to": "templates recipient_domains"}
 
 
 async def test_an_export_and_an_erasure_with_who_asked(service: Service) -> None:

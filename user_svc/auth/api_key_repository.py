@@ -34,7 +34,7 @@ class ApiKeyRepository:
         async with self._database.begin() as connection:
             new = bool((await connection.execute(statement)).rowcount)
             if new:
-                await _note(connection, key.project, AuditKind.API_KEY_CREATED, key.id, scopes=" ".join(key.scopes))
+                await _note(connection, key.project, AuditKind.API_KEY_CREATED, key.id, **_reach(key))
         return new
 
     async def add(self, key: ApiKey, now: datetime) -> ApiKey:
@@ -44,7 +44,7 @@ class ApiKeyRepository:
             kept = within_maker(key, scopes, expire_time)
             await check_project(connection, key.project)
             await connection.execute(insert(api_keys).values(**_values(kept)))
-            await _note(connection, kept.project, AuditKind.API_KEY_CREATED, kept.id, scopes=" ".join(kept.scopes))
+            await _note(connection, kept.project, AuditKind.API_KEY_CREATED, kept.id, **_reach(kept))
         return kept
 
     async def find(self, sha256: bytes) -> ApiKey | None:
@@ -75,6 +75,12 @@ class ApiKeyRepository:
             await revoke_keys_made_by(connection, [key_id])
             await _note(connection, project, AuditKind.API_KEY_REVOKED, key_id)
         return True
+
+
+def _reach(key: ApiKey) -> dict[str, str]:
+    """How far it reaches, as its entry in the audit log has it: no names, which may be people's."""
+    narrowed = {"narrowed_to": " ".join(kind for kind, _ in key.bounds)} if key.bounds else {}
+    return {"scopes": " ".join(key.scopes), **({"test": "true"} if key.test else {}), **narrowed}
 
 
 async def _note(connection: AsyncConnection, project: str, kind: AuditKind, key_id: str, **details: str) -> None:
