@@ -16,8 +16,11 @@ BIN := .venv/bin
 ARGS ?=
 FUZZ_EXAMPLES ?= 3
 FUZZ_SEEDS ?= 1 2 3 4 5
-# Test workers, of which many wait at a time. A few tests that ARGS names are over before the workers are up.
-JOBS ?= $(if $(ARGS),0,4)
+# Test workers. Those that start processes wait most of the time, so that there are more of them than cores; those of the fast tier are
+# always busy, and each of them collects all tests. A few tests that ARGS names are over before the workers are up.
+WORKERS := 4
+test-fast test-later: WORKERS := logical --maxprocesses=8
+JOBS ?= $(if $(ARGS),0,$(WORKERS))
 PARALLEL = --numprocesses=$(JOBS) --dist=loadscope --no-loadscope-reorder
 LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --generate-hashes --no-emit-index-url --no-annotate --universal --python-version 3.11 \
 	--no-config --custom-compile-command 'make lock'

@@ -11,7 +11,12 @@ _SYSTEM_GROUPS = (
     ("test_retries", "test_retry_delays", "test_dead_letters", "test_down_parts"),
     ("test_send_notification", "test_process", "test_idempotency", "test_logins"),
 )
-_GROUPS = {f"tests/system/{module}.py": f"system {number}" for number, modules in enumerate(_SYSTEM_GROUPS) for module in modules}
+# Those that read the code itself share its trees.
+_CODE = ("test_style", "test_floor_plan", "test_dependencies", "test_architecture", "test_queues", "test_service_shape")
+_GROUPS = {
+    **{f"tests/system/{module}.py": f"system {number}" for number, modules in enumerate(_SYSTEM_GROUPS) for module in modules},
+    **{f"tests/repo/{module}.py": "code" for module in _CODE},
+}
 
 
 class GroupScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types

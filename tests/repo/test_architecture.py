@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import MetaData
 
+from tests.repo.trees import parsed
+
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = (ROOT / "docs" / "architecture.md").read_text()
 RUNTIME = ("mesh", "transcoding", "naming", "peers", "delivery", "gateway", "user_svc", "template_svc", "email_worker", "push_worker")
@@ -38,7 +40,7 @@ def test_every_stub_that_a_package_uses_is_a_call_that_is_listed() -> None:
         (package, alias.name.removesuffix("Stub"))
         for package in RUNTIME
         for path in (ROOT / package).rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(parsed(path))
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("clarion.") and (node.module or "").endswith("_pb2_grpc")
         for alias in node.names
         if alias.name.endswith("Stub")

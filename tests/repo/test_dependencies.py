@@ -3,13 +3,16 @@
 import ast
 import sys
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from tests.repo.trees import parsed
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -42,7 +45,7 @@ def imported(package: str) -> set[str]:
     """Name every module from outside that a package imports."""
     found: set[str] = set()
     for path in (ROOT / package).rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, ast.Import):
                 found |= {alias.name for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module is not None:
@@ -56,9 +59,15 @@ def requested(*extras: str) -> set[str]:
     return {canonicalize_name(Requirement(line).name) for line in lines}
 
 
+@cache
+def distributions_by_module() -> Mapping[str, list[str]]:
+    """Name the distributions that a module may come from; reads what each of them has installed."""
+    return packages_distributions()
+
+
 def unrequested(package: str, asked: set[str]) -> set[str]:
     """Name the imports of a package that no requirement stands for."""
-    distributions = packages_distributions()
+    distributions = distributions_by_module()
     missing = set()
     for module in imported(package):
         known = [owner for prefix, owner in BROUGHT.items() if module == prefix or module.startswith(f"{prefix}.")]

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.repo.trees import parsed
+
 ROOT = Path(__file__).resolve().parents[2]
 # What only the product speaks of. `delivery` is AMQP's word too, and `user` that of authentication.
 BUSINESS_WORDS = {
@@ -39,13 +41,13 @@ def sources(package: str) -> list[Path]:
 
 @pytest.mark.parametrize("path", sources("mesh"), ids=lambda path: str(path.relative_to(ROOT)))
 def test_the_mesh_has_no_business_word(path: Path) -> None:
-    found = [f"{line}: {name}" for line, name in identifiers(ast.parse(path.read_text())) if words(name) & BUSINESS_WORDS]
+    found = [f"{line}: {name}" for line, name in identifiers(parsed(path)) if words(name) & BUSINESS_WORDS]
     assert found == []
 
 
 @pytest.mark.parametrize("package", ["mesh", "mesh/process", "mesh/rpc", "mesh/bus", "mesh/stores", "mesh/resilience", "mesh/sagas"])
 def test_a_package_of_the_mesh_says_in_one_sentence_what_it_is(package: str) -> None:
-    said = ast.get_docstring(ast.parse((ROOT / package / "__init__.py").read_text())) or ""
+    said = ast.get_docstring(parsed(ROOT / package / "__init__.py")) or ""
     assert said.endswith(".")
     assert "\n" not in said
 
@@ -56,7 +58,7 @@ def test_only_app_constructs_adapters(service: str) -> None:
         f"{path.relative_to(ROOT)}:{node.lineno} {node.func.id}"
         for path in sources(service)
         if path.name != "app.py"
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(parsed(path))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and CONSTRUCTED_BY_APP_ONLY.search(node.func.id)
     ]
     assert found == []
@@ -68,7 +70,7 @@ def test_a_use_case_imports_no_transport_mapping() -> None:
         for service in ("gateway", "user_svc", "template_svc")
         for path in sources(service)
         if path.name.endswith("use_cases.py")
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(parsed(path))
         if isinstance(node, ast.ImportFrom) and node.module and (node.module.startswith("clarion.") or node.module.endswith("convert"))
     ]
     assert found == []
@@ -81,7 +83,7 @@ def test_no_status_number_stands_in_sql() -> None:
         f"{path.relative_to(ROOT)}:{node.lineno}"
         for package in ("gateway", "user_svc", "template_svc", "devstack")
         for path in sources(package)
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(parsed(path))
         if isinstance(node, ast.Constant)
         and isinstance(node.value, str)
         and re.search(r"\b(SELECT|UPDATE|INSERT|WHERE|SET)\b", node.value)

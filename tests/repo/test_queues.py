@@ -8,6 +8,7 @@ import pytest
 from clarion.channel.v1.channel_pb2 import Channel
 from delivery.lanes import CHANNELS, DELAY_EXCHANGE, EXCHANGE, PARK_DELAYS_S, RETRY_DELAYS_S, build_topology, lane_of, work_queue
 from mesh.bus.topology import Queue
+from tests.repo.trees import parsed
 
 ROOT = Path(__file__).parents[2]
 TOPOLOGY = build_topology()
@@ -86,7 +87,7 @@ def test_every_queue_is_consumed_by_a_process() -> None:
 
 
 def _calls(package: Path, name: str) -> list[ast.Call]:
-    trees = [ast.parse(path.read_text()) for path in package.rglob("*.py")]
+    trees = [parsed(path) for path in package.rglob("*.py")]
     nodes = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
     return [node for node in nodes if name == (node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", ""))]
 

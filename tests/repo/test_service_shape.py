@@ -1,9 +1,10 @@
 """Every service has the standard shape: the same file name means the same thing everywhere."""
 
-import ast
 from pathlib import Path
 
 import pytest
+
+from tests.repo.trees import parsed
 
 ROOT = Path(__file__).resolve().parents[2]
 RPC_SERVICES = ("gateway", "user_svc", "template_svc")
@@ -55,7 +56,7 @@ def test_an_init_holds_a_docstring_only(package: str) -> None:
     """Code there runs on every import below it, unseen. The interceptors' package is the one exception: it is the chain."""
     for path in modules(package):
         if path.name == "__init__.py" and path.parent.name != "interceptors":
-            assert len(ast.parse(path.read_text()).body) == 1, path
+            assert len(parsed(path).body) == 1, path
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -4,10 +4,11 @@ import ast
 import re
 import subprocess
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
 import pytest
+
+from tests.repo.trees import parsed
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = (
@@ -18,12 +19,6 @@ MOST_LINES = 500
 MOST_LINES_OF_A_FUNCTION = 60
 # Written by programs, or a record of what was.
 EXEMPT = ("gen/", "docs/images/", "console/package-lock.json", "requirements", "LICENSE", "clients/python/src/clarion_client/schema.binpb")
-
-
-@cache
-def parsed(path: Path) -> ast.Module:
-    """Two tests read every module."""
-    return ast.parse(path.read_text())
 
 
 def modules() -> list[Path]:
