@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator, Iterator, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -261,3 +262,19 @@ def test_the_memory_takes_bulk_too() -> None:
     memory = MemoryClarion()
     results = list(memory.client().notifications.bulk_send([{"user_id": "unknown", "channel": "email", "template": "t"}]))
     assert "no user" in str(results[0].error)
+
+
+@pytest.mark.parametrize(("url", "authorities"), [("http://clarion.test", False), ("https://clarion.test", True)])
+async def test_only_a_client_of_https_reads_the_certificates_of_authorities(
+    url: str, authorities: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They take longer to read than a call; without them nothing is trusted, rather than everything."""
+    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with Clarion(url, "clk_test_x") as clarion:
+        async with AsyncClarion(url, "clk_test_x") as aio:
+            for one in (clarion, aio):
+                transport: Any = one.transport
+                context = transport._client._transport._pool._ssl_context
+                assert bool(context.cert_store_stats()["x509_ca"]) is authorities
+                assert context.verify_mode is ssl.CERT_REQUIRED
