@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from devstack.client import Client
+from devstack.client import Client, RefusedError
 from devstack.postgres import PostgresServer
 from devstack.processes import API_KEY
 from devstack.samples import WELCOME
@@ -19,7 +19,7 @@ from tests.pgbouncer import PROGRAM, pgbouncer
 
 pytestmark = [pytest.mark.system, pytest.mark.skipif(PROGRAM is None, reason="pgbouncer is not installed")]
 
-COUNT = 300
+COUNT = 150
 SERVERS = 3
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ async def _all_changes(client: Client) -> dict[str, list[str]]:
 
 
 async def _the_feed_has_each_change_once(client: Client, ids: list[str]) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         ways = await _all_changes(client)
         while not all(ways[one][-1:] == ["sent"] for one in ids):
             await asyncio.sleep(0.1)
@@ -80,11 +80,18 @@ async def _use(client: Client) -> None:
 
     async def one(number: int) -> str:
         body: dict[str, Any] = {"user_id": user, "channel": "email", "template": "welcome", "variables": {"name": f"P{number}"}}
-        async with gate:
-            return str((await client.call("POST", "/v1/notifications", body))["id"])
+        async with gate, asyncio.timeout(120):
+            while True:
+                try:
+                    return str((await client.call("POST", "/v1/notifications", body, {"Idempotency-Key": f"pooled-{number}"}))["id"])
+                except RefusedError as error:
+                    # what a part answers that is slow beside other tests, and what a caller does then
+                    if error.status not in {503, 504}:
+                        raise
+                    await asyncio.sleep(0.1)
 
     ids = list(await asyncio.gather(*(one(number) for number in range(COUNT))))
-    settled = await asyncio.gather(*(client.settled(identifier, timeout_s=90) for identifier in ids))
+    settled = await asyncio.gather(*(client.settled(identifier, timeout_s=180) for identifier in ids))
     log.info("%d sent in %.1f s", COUNT, time.monotonic() - begun_at)
     assert Counter(notification["status"] for notification in settled) == {"sent": COUNT}
     await _the_feed_has_each_change_once(client, ids)
