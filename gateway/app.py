@@ -8,38 +8,6 @@ from functools import partial
 import grpc.aio
 from google.protobuf.descriptor import ServiceDescriptor
 
-from clarion.notification.v1 import (
-    activity_service_pb2,
-    change_service_pb2,
-    dead_letter_service_pb2,
-    notification_service_pb2,
-    personal_data_service_pb2,
-    saga_service_pb2,
-)
-from clarion.operations.v1 import breaker_service_pb2
-from clarion.template.v1 import (
-    attachment_service_pb2,
-    canary_service_pb2,
-    partial_service_pb2,
-    render_service_pb2,
-    scheduled_publication_service_pb2,
-    sender_service_pb2,
-    template_service_pb2,
-)
-from clarion.user.v1 import (
-    account_service_pb2,
-    audit_service_pb2,
-    auth_service_pb2,
-    erasure_service_pb2,
-    policy_service_pb2,
-    preference_page_service_pb2,
-    project_service_pb2,
-    recipient_service_pb2,
-    second_factor_service_pb2,
-    sign_in_service_pb2,
-    user_service_pb2,
-)
-from clarion.webhook.v1 import webhook_service_pb2
 from delivery.cancellation import Cancellation
 from delivery.captures import Captures
 from delivery.clients import RecipientClient, RenderClient
@@ -112,6 +80,22 @@ from gateway.sagas.repository import SagaRepository
 from gateway.sagas.servicer import ErasureServicer, SagaServicer
 from gateway.sagas.use_cases import SagaDesk
 from gateway.servicer import NotificationServicer
+from gateway.services import (
+    ACTIVITY_SERVICE,
+    BREAKER_SERVICE,
+    CHANGE_SERVICE,
+    DEAD_LETTER_SERVICE,
+    DELETE_USER,
+    ERASURE_SERVICE,
+    NOTIFICATION_SERVICE,
+    OF_TEMPLATES,
+    OF_USERS,
+    PERSONAL_DATA_SERVICE,
+    RECIPIENT_SERVICE,
+    RENDER_SERVICE,
+    SAGA_SERVICE,
+    WEBHOOK_SERVICE,
+)
 from gateway.settings import Settings
 from gateway.settling.outcomes import Outcomes
 from gateway.settling.recipient_budget import RecipientBudget
@@ -152,39 +136,6 @@ from transcoding.cors import App as Edge
 
 NAME = "gateway"
 
-NOTIFICATION_SERVICE = notification_service_pb2.DESCRIPTOR.services_by_name["NotificationService"]
-WEBHOOK_SERVICE = webhook_service_pb2.DESCRIPTOR.services_by_name["WebhookService"]
-CHANGE_SERVICE = change_service_pb2.DESCRIPTOR.services_by_name["ChangeService"]
-DEAD_LETTER_SERVICE = dead_letter_service_pb2.DESCRIPTOR.services_by_name["DeadLetterService"]
-PERSONAL_DATA_SERVICE = personal_data_service_pb2.DESCRIPTOR.services_by_name["PersonalDataService"]
-SAGA_SERVICE = saga_service_pb2.DESCRIPTOR.services_by_name["SagaService"]
-ACTIVITY_SERVICE = activity_service_pb2.DESCRIPTOR.services_by_name["ActivityService"]
-BREAKER_SERVICE = breaker_service_pb2.DESCRIPTOR.services_by_name["BreakerService"]
-USER_SERVICE = user_service_pb2.DESCRIPTOR.services_by_name["UserService"]
-POLICY_SERVICE = policy_service_pb2.DESCRIPTOR.services_by_name["PolicyService"]
-PREFERENCE_PAGE_SERVICE = preference_page_service_pb2.DESCRIPTOR.services_by_name["PreferencePageService"]
-PROJECT_SERVICE = project_service_pb2.DESCRIPTOR.services_by_name["ProjectService"]
-AUDIT_SERVICE = audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"]
-SIGN_IN_SERVICE = sign_in_service_pb2.DESCRIPTOR.services_by_name["SignInService"]
-ACCOUNT_SERVICE = account_service_pb2.DESCRIPTOR.services_by_name["AccountService"]
-SECOND_FACTOR_SERVICE = second_factor_service_pb2.DESCRIPTOR.services_by_name["SecondFactorService"]
-AUTH_SERVICE = auth_service_pb2.DESCRIPTOR.services_by_name["AuthService"]
-ATTACHMENT_SERVICE = attachment_service_pb2.DESCRIPTOR.services_by_name["AttachmentService"]
-SENDER_SERVICE = sender_service_pb2.DESCRIPTOR.services_by_name["SenderService"]
-PARTIAL_SERVICE = partial_service_pb2.DESCRIPTOR.services_by_name["PartialService"]
-CANARY_SERVICE = canary_service_pb2.DESCRIPTOR.services_by_name["CanaryService"]
-SCHEDULE_SERVICE = scheduled_publication_service_pb2.DESCRIPTOR.services_by_name["ScheduledPublicationService"]
-TEMPLATE_SERVICE = template_service_pb2.DESCRIPTOR.services_by_name["TemplateService"]
-RECIPIENT_SERVICE = recipient_service_pb2.DESCRIPTOR.services_by_name["RecipientService"]
-ERASURE_SERVICE = erasure_service_pb2.DESCRIPTOR.services_by_name["ErasureService"]
-RENDER_SERVICE = render_service_pb2.DESCRIPTOR.services_by_name["RenderService"]
-
-_OF_USERS = (
-    USER_SERVICE, PROJECT_SERVICE, POLICY_SERVICE, PREFERENCE_PAGE_SERVICE, AUTH_SERVICE, SIGN_IN_SERVICE, AUDIT_SERVICE, ACCOUNT_SERVICE,
-    SECOND_FACTOR_SERVICE,
-)  # fmt: skip
-_OF_TEMPLATES = (TEMPLATE_SERVICE, PARTIAL_SERVICE, SCHEDULE_SERVICE, CANARY_SERVICE, SENDER_SERVICE, ATTACHMENT_SERVICE)
-DELETE_USER = f"/{USER_SERVICE.full_name}/DeleteUser"
 # What a gateway remembers of a person is forgotten when it is that old, and this much for a send that was on its way just then.
 _SWEEP_MARGIN_S = 60.0
 # How late a watcher sees what another replica has settled.
@@ -258,8 +209,8 @@ async def _open_parts(stack: AsyncExitStack, settings: Settings, broker: Broker 
     async def connect(peer: str, target: str, services: Sequence[ServiceDescriptor]) -> grpc.aio.Channel:
         return await stack.enter_async_context(open_peer(peer, target, identity=identity, settings=peers, services=services))
 
-    users = await connect("user_svc", peers.user_svc, [*_OF_USERS, RECIPIENT_SERVICE, ERASURE_SERVICE])
-    templates = await connect("template_svc", peers.template_svc, [*_OF_TEMPLATES, RENDER_SERVICE])
+    users = await connect("user_svc", peers.user_svc, [*OF_USERS, RECIPIENT_SERVICE, ERASURE_SERVICE])
+    templates = await connect("template_svc", peers.template_svc, [*OF_TEMPLATES, RENDER_SERVICE])
     checks = (
         Check("database", database.ping),
         # Reported only: without them the gateway still accepts, from memory and under local limits.
@@ -371,9 +322,9 @@ async def _open_settlement(stack: AsyncExitStack, settings: Settings, parts: _Pa
 
 
 def _add_remotes(dispatcher: Dispatcher, parts: _Parts) -> None:
-    for service in _OF_USERS:
+    for service in OF_USERS:
         dispatcher.add_remote(service, parts.users)
-    for service in _OF_TEMPLATES:
+    for service in OF_TEMPLATES:
         dispatcher.add_remote(service, parts.templates)
 
 

@@ -15,10 +15,10 @@ from clarion.user.v1.user_service_pb2_grpc import UserServiceStub
 from gateway.accepting.clients import UserClient
 from gateway.accepting.models import Row
 from gateway.accepting.notification_writer import NotificationWriter
-from gateway.app import ERASURE_SERVICE, RECIPIENT_SERVICE
 from gateway.notifications.models import Entry, Notification, Outcome, Reach, Status
 from gateway.notifications.repository import NotificationRepository
 from gateway.sagas.clients import PeopleClient
+from gateway.services import ERASURE_SERVICE, RECIPIENT_SERVICE
 from gateway.settling.outcomes import Failure, Outcomes
 from mesh.context import FIRST_PROJECT
 from mesh.process.settings import Env

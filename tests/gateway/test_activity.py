@@ -119,7 +119,7 @@ async def test_versions_of_a_template_are_counted_side_by_side(database: Databas
         await connection.execute(
             text("INSERT INTO activity SELECT 'default', false, 60, CAST(:at AS timestamptz), 1, 'a', 6, 0, 1, 50"), {"at": early}
         )
-    desk = ActivityDesk(ActivityRepository(database), _Breakers(), _Queues())
+    desk = ActivityDesk(ActivityRepository(database), _Breakers(), _Queues(), peers={})
     activity = await desk.activity(LIVE._replace(template="a"), early - timedelta(minutes=1), NOW, None)
     assert [(version, dict(tally.counts)) for version, tally in activity.versions] == [
         (2, {"accepted": 2, "sent": 2}),
