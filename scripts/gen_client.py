@@ -286,7 +286,7 @@ def model_field(types: Types, one: FieldDescriptor) -> str:
     else:
         kind, read = types.kind(one)
         optional = one.message_type is not None or one.enum_type is not None or one.has_presence or one.cpp_type not in _SCALARS
-        default = "None" if optional else _SCALARS[one.cpp_type][2]
+        default = "None" if optional else 'b""' if kind == "bytes" else _SCALARS[one.cpp_type][2]
         shown = f"{kind} | None" if optional else kind
         line = f'    {one.name}: {shown} = stored(default={default}, metadata={{"read": {read}}})\n'
     return line + (docstring(comment, "    ") if comment else "")

@@ -559,7 +559,7 @@ class AttachedFile:
     """Its media type, such as "application/pdf" or "text/calendar; method=REQUEST" (an invitation, which mail programs show as such);
     by the ending of `filename` when empty.
     """
-    content: bytes = stored(default="", metadata={"read": v.data})
+    content: bytes = stored(default=b"", metadata={"read": v.data})
     """Its content, at most 512 KiB. A larger one, or one for many mails, is kept first with CreateAttachment."""
     attachment_id: str = stored(default="", metadata={"read": v.same})
     """The id of an attachment that is kept, in place of `content`."""
