@@ -54,7 +54,7 @@ def decode(kind: type[T], data: Mapping[str, Any]) -> T:
 
 
 def _is_set(value: Any) -> bool:
-    return value is not None and value != "" and value != () and value != {}
+    return value is not None and value != "" and value != b"" and value != () and value != {}
 
 
 @cache
