@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -26,6 +26,8 @@ _DOWN_CLASSES = {"08", "53", "57"}
 _SAID_EVERY_S = 60.0
 # a write was refused because the server is a standby now: its connections lead to the wrong one
 _READ_ONLY = "25006"
+# a table or a column that is not there
+_UNDEFINED = {"42P01", "42703"}
 # PgBouncer sees to these for each client; it refuses others.
 _SESSION = {"application_name": "clarion", "timezone": "UTC"}
 # Behind a pooler that lends a server for one transaction nothing may be left at the server. Statements without a name are sent together
@@ -40,6 +42,28 @@ class DatabaseUnavailable(Unavailable):
 
     def __init__(self) -> None:
         super().__init__("the database is not available", retry_after_s=1)
+
+
+class DatabaseNotMigrated(Unavailable):
+    """The database lacks a table or column that this version needs: its migrations have not run, or not all of them."""
+
+    reason = "DATABASE_NOT_MIGRATED"
+
+    def __init__(self) -> None:
+        super().__init__("the database has not been migrated to this version yet", retry_after_s=5)
+
+
+class _Rarely:
+    """Logs at most once a minute."""
+
+    def __init__(self) -> None:
+        self._said_at_s = float("-inf")
+
+    def error(self, message: str, *arguments: object, extra: Mapping[str, object] | None = None) -> None:
+        """As `Logger.error`."""
+        if time.monotonic() - self._said_at_s >= _SAID_EVERY_S:
+            self._said_at_s = time.monotonic()
+            log.error(message, *arguments, extra=extra)
 
 
 class _IdleConnections:
@@ -79,6 +103,7 @@ class Database:
 
     engine: AsyncEngine
     _idle: _IdleConnections
+    _unmigrated: _Rarely = field(default_factory=_Rarely)
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncConnection]:
@@ -87,7 +112,7 @@ class Database:
             async with self.engine.connect() as connection, self._answered(connection), connection.begin():
                 yield connection
         except (DBAPIError, InternalClientError, PoolTimeoutError, OSError, TimeoutError) as error:
-            raise _translate(error) from error
+            raise self._translated(error) from error
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[AsyncConnection]:
@@ -96,7 +121,7 @@ class Database:
             async with self.engine.connect() as connection, self._answered(connection):
                 yield await connection.execution_options(isolation_level="AUTOCOMMIT")
         except (DBAPIError, InternalClientError, PoolTimeoutError, OSError, TimeoutError) as error:
-            raise _translate(error) from error
+            raise self._translated(error) from error
 
     @asynccontextmanager
     async def driver(self) -> AsyncIterator[Any]:
@@ -118,7 +143,14 @@ class Database:
         except (
             asyncpg.PostgresError, asyncpg.InterfaceError, InternalClientError, DBAPIError, PoolTimeoutError, OSError, TimeoutError
         ) as error:  # fmt: skip
-            raise _translate(error) from error
+            raise self._translated(error) from error
+
+    def _translated(self, error: Exception) -> Exception:
+        if _sqlstate(error) not in _UNDEFINED:
+            return _translate(error)
+        # one line and not a stack for each statement of each loop: it is the operator's to mend
+        self._unmigrated.error("the database lacks a table or column of this version: run this process with the argument `migrate` first")
+        return DatabaseNotMigrated()
 
     @asynccontextmanager
     async def _answered(self, connection: AsyncConnection) -> AsyncIterator[Any]:
@@ -194,21 +226,16 @@ def async_url(url: str) -> str:
 
 def _connecting(connect: Callable[..., Awaitable[asyncpg.Connection]]) -> Callable[..., Awaitable[asyncpg.Connection]]:
     """What connects, where a server that lets no one in is one that is away: a password that is being changed, or a database that is."""
-    said_at_s = float("-inf")
+    refused = _Rarely()
 
     async def connecting(**options: Any) -> asyncpg.Connection:
-        nonlocal said_at_s
         try:
             return await connect(**options)
         except (
             asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError, asyncpg.InsufficientPrivilegeError,
             asyncpg.ProtocolViolationError,
         ) as error:  # fmt: skip
-            if time.monotonic() - said_at_s >= _SAID_EVERY_S:
-                said_at_s = time.monotonic()
-                log.error(  # noqa: TRY400  one line, not the library's stack
-                    "PostgreSQL refuses connections: %s", _way_out_of(error), extra={"error": type(error).__name__}
-                )
+            refused.error("PostgreSQL refuses connections: %s", _way_out_of(error), extra={"error": type(error).__name__})
             raise ConnectionRefusedError("PostgreSQL refuses connections") from error
 
     return connecting

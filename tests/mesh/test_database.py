@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 from sqlalchemy import text
 
-from mesh.stores.database import Database, DatabaseUnavailable, open_database
+from mesh.stores.database import Database, DatabaseNotMigrated, DatabaseUnavailable, open_database
 from mesh.stores.settings import DatabaseSettings
 from mesh.testing import free_port
 from tests.fixtures_postgres import NewDatabase
@@ -121,6 +121,23 @@ async def test_a_wrong_statement_or_argument_is_a_defect(database: Database) -> 
     with pytest.raises(asyncpg.DataError):
         await database.fetch("SELECT $1::integer", "one")
     assert [row[0] for row in await database.fetch("SELECT 1")] == [1]
+
+
+@pytest.mark.parametrize("statement", ["SELECT 1 FROM not_yet", "SELECT not_yet FROM t", "INSERT INTO t (not_yet) VALUES (1)"])
+async def test_a_database_that_is_not_migrated_is_said_in_one_line(
+    database: Database, caplog: pytest.LogCaptureFixture, statement: str
+) -> None:
+    """Its loops go on trying; the operator reads what to do, and no stacks."""
+    await database.fetch("CREATE TABLE t (n integer)")
+    for _ in range(3):
+        with pytest.raises(DatabaseNotMigrated):
+            await database.fetch(statement)
+    async with database.connect() as connection:
+        assert (await connection.execute(text("SELECT 1"))).scalar_one() == 1
+    with pytest.raises(DatabaseNotMigrated):
+        async with database.begin() as connection:
+            await connection.execute(text(statement))
+    assert [(record.levelname, "migrate" in record.getMessage(), record.exc_info) for record in caplog.records] == [("ERROR", True, None)]
 
 
 @pytest.mark.parametrize("way", ["driver", "transaction"])
