@@ -267,12 +267,17 @@ def _translate(error: Exception) -> Exception:
         return DatabaseUnavailable()
     if isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError):
         # an InterfaceError that is a ValueError too is about an argument, any other about the connection
-        away = isinstance(error, asyncpg.InterfaceError) and not isinstance(error, ValueError)
+        away = isinstance(error, asyncpg.InvalidCachedStatementError) or (
+            isinstance(error, asyncpg.InterfaceError) and not isinstance(error, ValueError)
+        )
         return DatabaseUnavailable() if away or _says_down(error) else error
     if isinstance(error, DBAPIError):
         cause = error.orig.__cause__ if error.orig is not None else None
-        # of several hosts none may take writes: between the loss of a primary and a promotion
-        away = isinstance(cause, asyncpg.InterfaceError | OSError | asyncpg.TargetServerAttributeNotMatched)
+        # of several hosts none may take writes: between the loss of a primary and a promotion; or a migration has changed a table of
+        # which this connection knows a statement, which is made anew at the next try
+        away = isinstance(
+            cause, asyncpg.InterfaceError | OSError | asyncpg.TargetServerAttributeNotMatched | asyncpg.InvalidCachedStatementError
+        )
         if error.connection_invalidated or away or _says_down(error):
             return DatabaseUnavailable()
     return error

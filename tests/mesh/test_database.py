@@ -140,6 +140,29 @@ async def test_a_database_that_is_not_migrated_is_said_in_one_line(
     assert [(record.levelname, "migrate" in record.getMessage(), record.exc_info) for record in caplog.records] == [("ERROR", True, None)]
 
 
+@pytest.mark.parametrize("way", ["driver", "transaction", "begin", "connect"])
+async def test_a_table_that_a_migration_has_changed_is_worth_another_try(postgres_url: NewDatabase, way: str) -> None:
+    """A statement that the connection knows may not fit any more. It is asked again by itself, or is no defect but worth another try."""
+    async with open_database(DatabaseSettings(await postgres_url(""), pool_size=1)) as database:
+
+        async def look() -> list[tuple[int, ...]]:
+            if way == "driver":
+                return [tuple(row) for row in await database.fetch("SELECT * FROM t")]
+            if way == "transaction":
+                async with database.driver() as driver, driver.transaction():
+                    return [tuple(row) for row in await driver.fetch("SELECT * FROM t")]
+            async with database.begin() if way == "begin" else database.connect() as connection:
+                return [tuple(row) for row in await connection.execute(text("SELECT * FROM t"))]
+
+        await database.fetch("CREATE TABLE t AS SELECT 1 AS n")
+        assert await look() == [(1,)]
+        await database.fetch("ALTER TABLE t ADD COLUMN more integer NOT NULL DEFAULT 2")
+        if way != "driver":
+            with pytest.raises(DatabaseUnavailable):
+                await look()
+        assert await look() == [(1, 2)]
+
+
 @pytest.mark.parametrize("way", ["driver", "transaction"])
 async def test_a_server_that_no_longer_takes_writes_is_left_for_another(postgres_url: NewDatabase, way: str) -> None:
     """As after a switchover behind one name: the kept connection leads to what is a standby now."""
