@@ -42,7 +42,8 @@ async def test_a_local_time_that_is_over_means_at_once_and_one_that_is_none_is_r
     body = {"user_id": user, "channel": "email", "template": "local-past", "variables": {"name": "Ada"}}
     sent = await client.call("POST", "/v1/notifications", {**body, "send_at_local": "2020-01-01T09:00"})
     assert (await client.settled(sent["id"]))["status"] == "sent"
-    for wrong in ("9 am", "09:00+02:00", "2030-02-30T09:00"):
+    for wrong in ("9 am", "09:00+02:00", "2030-02-30T09:00", "2030-01-31T09:00:00+02:00"):
         with pytest.raises(RefusedError) as refused:
             await client.call("POST", "/v1/notifications", {**body, "send_at_local": wrong})
         assert (refused.value.status, "send_at_local: " in refused.value.body["message"]) == (400, True)
+        assert "characters" not in refused.value.body["message"]  # that it has a zone is what is wrong

@@ -1392,12 +1392,14 @@ class Jwk:
 
 @dataclass(frozen=True)
 class KeyRestrictions:
-    """Narrow a key to some of what its project sends. An empty list narrows nothing."""
+    """Narrow a key to some of what its project sends. An empty list narrows nothing, and one list at least is not empty."""
 
     templates: tuple[str, ...] = stored(default=(), metadata={"read": v.many(v.same)})
     """Templates that it may send, by name; one that ends with "*" stands for all names that begin so, as "billing-*"."""
     categories: tuple[str, ...] = stored(default=(), metadata={"read": v.many(v.same)})
-    """Categories that it may send, likewise. What has no category is none of them."""
+    """Categories that it may send, likewise. What has no category is none of them, and a template of another category neither, whatever
+    the request says.
+    """
     recipient_domains: tuple[str, ...] = stored(default=(), metadata={"read": v.many(v.same)})
     """Domains of e-mail addresses whose people it may send to, such as "example.com"; "*.example.com" stands for the domains below
     that. By push, too, the person's e-mail address decides.
@@ -1733,8 +1735,8 @@ class Problem:
     """Something that keeps notifications from being sent."""
 
     reason: str = stored(default="", metadata={"read": v.same})
-    """What kind it is, in UPPER_SNAKE: BREAKER_OPEN, BREAKER_HELD_OPEN, BREAKERS_UNKNOWN, NOTIFICATIONS_WAIT, DEAD_LETTERS or
-    SERVICE_LEVEL_MISSED.
+    """What kind it is, in UPPER_SNAKE: BREAKER_OPEN, BREAKER_HELD_OPEN, BREAKERS_UNKNOWN, SERVICE_AWAY, NOTIFICATIONS_WAIT,
+    WORKERS_BEHIND, DEAD_LETTERS or SERVICE_LEVEL_MISSED.
     """
     severity: ProblemSeverity | None = stored(default=None, metadata={"read": v.member(ProblemSeverity)})
     """How soon someone should look."""
@@ -2246,9 +2248,9 @@ class User:
     asked for.
     """
     attributes: Mapping[str, Any] | None = stored(default=None, metadata={"read": v.same})
-    """Free data about the person, which templates read as `{{ user.plan }}`: at most 100 names and 16 kB of JSON. "id", "external_id",
-    "email", "name", "locale" and "timezone" are no names of attributes. Replaced as a whole; a person's own token reads them and
-    does not change them.
+    """Free data about the person, which templates read as `{{ user.plan }}`: at most 100 names, 16 kB of JSON, and 1,000 names and
+    values with those inside of others; a number has at most 50 digits, written out. "id", "external_id", "email", "name", "locale"
+    and "timezone" are no names of attributes. Replaced as a whole; a person's own token reads them and does not change them.
     """
     email_verified: bool = stored(default=False, metadata={"read": v.same})
     """Whether the person has proved that the address is theirs: by a link in a mail to it, or by an issuer that says so. Another

@@ -411,7 +411,9 @@ class Problem(_message.Message):
     DESCRIPTION_FIELD_NUMBER: _builtins.int
     NEXT_STEP_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
-    """What kind it is, in UPPER_SNAKE: BREAKER_OPEN, BREAKER_HELD_OPEN, BREAKERS_UNKNOWN, NOTIFICATIONS_WAIT, DEAD_LETTERS or SERVICE_LEVEL_MISSED."""
+    """What kind it is, in UPPER_SNAKE: BREAKER_OPEN, BREAKER_HELD_OPEN, BREAKERS_UNKNOWN, SERVICE_AWAY, NOTIFICATIONS_WAIT, WORKERS_BEHIND,
+    DEAD_LETTERS or SERVICE_LEVEL_MISSED.
+    """
     severity: Global___ProblemSeverity.ValueType
     """How soon someone should look."""
     description: _builtins.str

@@ -21,7 +21,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class KeyRestrictions(_message.Message):
-    """KeyRestrictions narrow a key to some of what its project sends. An empty list narrows nothing."""
+    """KeyRestrictions narrow a key to some of what its project sends. An empty list narrows nothing, and one list at least is not empty."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -34,7 +34,7 @@ class KeyRestrictions(_message.Message):
 
     @_builtins.property
     def categories(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Categories that it may send, likewise. What has no category is none of them."""
+        """Categories that it may send, likewise. What has no category is none of them, and a template of another category neither, whatever the request says."""
 
     @_builtins.property
     def recipient_domains(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:

@@ -91,7 +91,8 @@ class User(_message.Message):
 
     @_builtins.property
     def attributes(self) -> _struct_pb2.Struct:
-        """Free data about the person, which templates read as `{{ user.plan }}`: at most 100 names and 16 kB of JSON. "id", "external_id", "email", "name", "locale"
+        """Free data about the person, which templates read as `{{ user.plan }}`: at most 100 names, 16 kB of JSON, and 1,000 names and values with those
+        inside of others; a number has at most 50 digits, written out. "id", "external_id", "email", "name", "locale"
         and "timezone" are no names of attributes. Replaced as a whole; a person's own token reads them and does not change them.
         """
 
