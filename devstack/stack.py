@@ -213,6 +213,8 @@ async def _smtp(stack: AsyncExitStack, shared: dict[str, str], ports: Ports, say
         "CLARION_SMTP_TLS": "none",
         "CLARION_SMTP_FROM": "Clarion <no-reply@clarion.test>",
     }
+    # no DNS is asked where nothing leaves the machine: senders of this domain can be tried at once
+    shared.setdefault("CLARION_TRUSTED_SENDER_DOMAINS", "clarion.test")
     if ports.rest:
         shared.setdefault("CLARION_CONSOLE_URL", f"http://127.0.0.1:{ports.rest}/console/")
         shared.setdefault("CLARION_UNSUBSCRIBE_URL", f"http://127.0.0.1:{ports.rest}/unsubscribe")

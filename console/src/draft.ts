@@ -9,6 +9,7 @@ export interface Draft {
   readonly contents: Readonly<Record<string, Content>>;
   readonly catalogs: Readonly<Record<string, string>>;
   readonly variables_schema?: Record<string, unknown>;
+  readonly sender?: string; // from whom its mails are; it is not changed here
 }
 
 // The parts that are written as text, with what may be HTML. The others of a push are kept as they are.
@@ -40,6 +41,7 @@ export function begin(version: TemplateVersion | undefined, locale: string, late
     contents: Object.fromEntries(Object.entries(version?.contents ?? { [locale]: {} }).map(([name, content]) => [name, given(content)])),
     catalogs: version?.catalogs ?? {},
     ...(schema && Object.keys(schema).length ? { variables_schema: schema } : {}),
+    ...(version?.sender ? { sender: version.sender } : {}),
   };
 }
 

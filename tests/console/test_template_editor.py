@@ -145,6 +145,20 @@ async def test_it_is_saved_and_published_after_a_report_of_what_is_missing(page:
     assert _given(newest["contents"]["en"]) == {"subject": "Hi {{ name }}", "html": _DARK}
 
 
+async def test_the_sender_of_a_version_is_that_of_the_next(page: Page, console: Console) -> None:
+    await console.live.call("PUT", "/v1/senders/acme", {"email": "acme@clarion.test"})
+    await _template(console, "from-acme")
+    text = {"subject": "Hi", "text": "Hello"}
+    await console.live.call("POST", "/v1/templates/from-acme/versions", {"contents": {"en": text}, "publish": True, "sender": "acme"})
+    await sign_in(page, "/console/templates/from-acme/edit")
+    await _part(page, "Subject").fill("Hello again")
+    await page.get_by_role("button", name="Save as version 3").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Save").click()
+    await page.wait_for_url("**/console/templates/from-acme?version=3")
+    newest = (await _versions(console, "from-acme"))[0]
+    assert (newest["version"], newest["sender"], newest["contents"]["en"]["subject"]) == (3, "acme", "Hello again")
+
+
 async def test_a_refused_publication_makes_no_second_version(page: Page, console: Console) -> None:
     await _template(console, "twice")
     await console.live.call("POST", "/v1/templates/twice/versions", {"contents": {"en": {"subject": "2", "text": "two"}}})

@@ -281,8 +281,9 @@ function Save({ template, version, draft, report, onDone, onClose }: SaveProps) 
     const given = new FormData(form);
     const why = String(given.get("note") ?? "").trim();
     const note = why ? { note: why } : {};
+    const sender = draft.sender ? { sender: draft.sender } : {};
     // tried again after a refused publication, it is the same version
-    made.current ||= (await post<TemplateVersion>(path, { ...drafts.body(draft), ...note })).version ?? 0;
+    made.current ||= (await post<TemplateVersion>(path, { ...drafts.body(draft), ...sender, ...note })).version ?? 0;
     if (given.has("publish")) await post(`${path}/${made.current}:publish`, { previous_version: published, ...note });
     onDone(made.current);
   };
