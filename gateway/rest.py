@@ -22,8 +22,12 @@ from transcoding.rpc import Invoker
 
 # What template_svc refuses because of how things stand.
 _CONFLICTS = dict.fromkeys(
-    ("TEMPLATE_ARCHIVED", "VERSION_ARCHIVED", "VERSION_IN_USE", "PUBLICATION_SCHEDULED", "SCHEDULE_OVER", "CANARY_RUNNING"), 409
-)
+    (
+        "TEMPLATE_ARCHIVED", "VERSION_ARCHIVED", "VERSION_IN_USE", "PUBLICATION_SCHEDULED", "SCHEDULE_OVER", "CANARY_RUNNING",
+        "SENDER_DOMAIN_NOT_VERIFIED", "SENDER_IN_USE", "SENDER_DOMAIN_IN_USE", "TOO_MANY_SENDERS", "NO_SEALING_SECRET",
+    ),
+    409,
+)  # fmt: skip
 # What HTTP has a status of its own for: the Idempotency-Key draft, If-Match and what is gone (RFC 9110), and what the HTTP server refuses.
 REASON_STATUS = {**REFUSAL_STATUS, **_CONFLICTS, IdempotencyKeyReused.reason: 422, EtagMismatch.reason: 412, CursorExpired.reason: 410}
 

@@ -29,7 +29,7 @@ _VALUES: dict[str, Any] = {
     "id": _ID, "user_id": _ID, "notification_id": _ID, "email": "ada@example.com", "new_email": "ada@example.org",
     "address": "ada@example.com", "password": "correct horse battery", "current_password": "correct horse battery",
     "new_password": "a better horse battery", "refresh_token": "the token that login answered", "template": "welcome", "channel": "email",
-    "publish_at": "2040-01-31T09:00:00Z",
+    "publish_at": "2040-01-31T09:00:00Z", "domain": "example.com", "content": "JVBERi0xLjcK",
     "version": 1, "percent": 10, "locale": "en", "token": "registration-token", "name": "welcome", "contents": _CONTENTS,
 }  # fmt: skip
 # What a method's example has besides, or instead.
@@ -49,6 +49,11 @@ _REQUESTS: dict[str, dict[str, Any]] = {
     "ForceBreaker": {"name": "smtp", "force": "open"},
     "CreateVersion": {"publish": True},
     "PreviewTemplate": {"variables": {"name": "Ada"}},
+    "UpdateSender": {"name": "billing", "sender": {"email": "billing@example.com", "display_name": "Acme Billing"}},
+    "GetSender": {"name": "billing"},
+    "DeleteSender": {"name": "billing"},
+    # one that the examples before have not added: who tries them has no record in DNS
+    "VerifySenderDomain": {"domain": "example.org"},
     "ListScheduledPublications": {"state": "planned"},
     "CreateApiKey": {"name": "shop", "scopes": ["notifications:send"]},
     "UpdateDeliveryPolicy": {"policy": {"rules": [{"category": "news", "choice": "deny"}]}},
@@ -90,6 +95,11 @@ _COMMANDS = {
     "ListBreakers": "clarion breakers list",
     "ForceBreaker": "clarion breakers force smtp open",
     "ListTemplates": "clarion templates list",
+    "ListSenders": "clarion senders list",
+    "DeleteSender": "clarion senders delete billing",
+    "ListSenderDomains": "clarion senders domains list",
+    "AddSenderDomain": "clarion senders domains add example.com",
+    "DeleteSenderDomain": "clarion senders domains delete example.com",
     "GetTemplate": "clarion templates get welcome",
     "PublishVersion": "clarion templates publish welcome 1",
     "StartCanary": "clarion templates canary start welcome 1 --percent 10",

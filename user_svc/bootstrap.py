@@ -68,7 +68,7 @@ class Bootstrap:
         except ServiceError:
             raise
         except Exception:
-            log.exception("start-up work failed; is the database migrated?")
+            log.exception("start-up work failed")
             raise
         self._done = True
 

@@ -28,7 +28,14 @@ SAMPLES = gen_samples.samples()
 LABELS = ("curl", "Python", "clarion", "grpcurl")
 # What is right and can't be carried out here: the people, keys and letters of the examples do not exist.
 LACKING_STATUSES = {401, 404, 409}
-LACKING = {"USER_NOT_FOUND", "TEMPLATE_NOT_FOUND", "TEMPLATE_NOT_PUBLISHED", "PERSON_NEEDED"}
+LACKING = {
+    "RESET_LINK_INVALID",
+    "VERIFICATION_LINK_INVALID",
+    "USER_NOT_FOUND",
+    "TEMPLATE_NOT_FOUND",
+    "TEMPLATE_NOT_PUBLISHED",
+    "PERSON_NEEDED",
+}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -14,6 +14,8 @@ import pytest
 
 from clarion.notification.v1 import saga_pb2, saga_service_pb2
 from clarion.notification.v1.saga_service_pb2_grpc import SagaServiceStub
+from clarion.template.v1.attachment_service_pb2 import ForgetAttachmentsRequest, ForgetAttachmentsResponse
+from clarion.template.v1.attachment_service_pb2_grpc import AttachmentServiceServicer, add_AttachmentServiceServicer_to_server
 from clarion.user.v1 import user_service_pb2
 from clarion.user.v1.user_service_pb2_grpc import UserServiceStub
 from devstack.broker import MemoryBroker
@@ -25,7 +27,7 @@ from mesh.process.settings import Env
 from mesh.sagas.state import Saga, StepRecord
 from mesh.stores.database import Database, open_database
 from mesh.stores.settings import DatabaseSettings
-from mesh.testing import SECRET, free_port
+from mesh.testing import SECRET
 from tests.fixtures_postgres import NewDatabase
 from tests.gateway.erasure_stage import API_KEY, EMAIL, OPERATOR, PASSWORD, STEPS, TRACES, Rows, UserSvc
 from tests.rows import rows_that_hold
@@ -53,8 +55,26 @@ class Open:
         return listed
 
 
+class Attachments(AttachmentServiceServicer):
+    """template_svc, as far as an erasure calls it."""
+
+    async def ForgetAttachments(self, request: ForgetAttachmentsRequest, context: object) -> ForgetAttachmentsResponse:  # noqa: N802  the name is the schema's
+        return ForgetAttachmentsResponse()
+
+
 @pytest.fixture
-async def gateway(postgres_url: NewDatabase, redis_url: str) -> AsyncIterator[Open]:
+async def template_svc() -> AsyncIterator[int]:
+    """Its port."""
+    server = grpc.aio.server()
+    add_AttachmentServiceServicer_to_server(Attachments(), server)  # type: ignore[abstract]  # an erasure calls one of its methods
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    yield port
+    await server.stop(None)
+
+
+@pytest.fixture
+async def gateway(postgres_url: NewDatabase, redis_url: str, template_svc: int) -> AsyncIterator[Open]:
     user_svc = UserSvc(await postgres_url("user_svc"))
     await user_svc.start()
     url = await postgres_url("gateway")
@@ -69,7 +89,7 @@ async def gateway(postgres_url: NewDatabase, redis_url: str) -> AsyncIterator[Op
             "CLARION_REDIS_URL": redis_url,
             "CLARION_AMQP_URL": "amqp://in-process",
             "CLARION_USER_SVC_TARGET": f"dns:///127.0.0.1:{user_svc.port}",
-            "CLARION_TEMPLATE_SVC_TARGET": f"dns:///127.0.0.1:{free_port()}",
+            "CLARION_TEMPLATE_SVC_TARGET": f"dns:///127.0.0.1:{template_svc}",
             "CLARION_GRACE_S": "1",
             "CLARION_SWEEP_S": "0.05",
         }

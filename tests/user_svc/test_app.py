@@ -126,7 +126,8 @@ async def test_a_database_without_tables_is_told_in_the_log(postgres_url: NewDat
     async with open_app(Settings.from_env(Env(environ(await postgres_url(""))))) as app:
         assert app.health.report() == {"database": True, "bootstrap": False}
         assert not app.health.ready
-    assert "is the database migrated?" in caplog.text
+    said = [record for record in caplog.records if record.name == "mesh.stores.database"]
+    assert [("`migrate` first" in record.getMessage(), record.exc_info) for record in said] == [(True, None)]
 
 
 @pytest.mark.processes
