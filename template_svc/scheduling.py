@@ -13,8 +13,8 @@ from enum import Enum, auto
 from typing import NamedTuple, Protocol, TypeVar
 
 from mesh.errors import ServiceError
+from mesh.resilience.lru_cache import LruCache
 from template_svc.errors import RenderHeld, TooManyPreviews
-from template_svc.library import LruCache
 from template_svc.models import Checked, ContentKey, Rendered, RenderJob, VersionDraft
 
 # Processor seconds below which a rendering is quick: 200 of them may share a process without harm.

@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-MAX_BYTES = 3 * 1024 * 1024
 MAX_TOGETHER = 10 * 1024 * 1024
 UNUSED_S = 24 * 3600.0
 
@@ -16,14 +15,14 @@ class AttachmentKey(NamedTuple):
     project: str
     digest: bytes
 
-    @classmethod
-    def of(cls, project: str, identifier: str) -> "AttachmentKey | None":
-        """By its id as callers write it; None for what can't be one."""
-        try:
-            digest = bytes.fromhex(identifier)
-        except ValueError:
-            return None
-        return cls(project, digest) if len(digest) == hashlib.sha256().digest_size else None
+
+def digest_of(identifier: str) -> bytes | None:
+    """The digest that callers write as hexadecimal; None for what can't be one."""
+    try:
+        digest = bytes.fromhex(identifier)
+    except ValueError:
+        return None
+    return digest if len(digest) == hashlib.sha256().digest_size else None
 
 
 class File(NamedTuple):

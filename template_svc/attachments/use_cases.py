@@ -6,7 +6,7 @@ from uuid import UUID
 
 from mesh.errors import InvalidArgument
 from template_svc.attachments.errors import AttachmentGone, AttachmentUnknown
-from template_svc.attachments.models import MAX_TOGETHER, UNUSED_S, Attachment, AttachmentKey, File, Use
+from template_svc.attachments.models import MAX_TOGETHER, UNUSED_S, Attachment, AttachmentKey, File, Use, digest_of
 
 
 class AttachmentStore(Protocol):
@@ -49,9 +49,10 @@ class Attachments:
 
     async def use(self, use: Use, given: Sequence[bytes | str]) -> list[Attachment]:
         """`given` are contents and ids. One attachment for each, in order. Raises AttachmentUnknown, InvalidArgument."""
-        files = [File.of(each) for each in given if isinstance(each, bytes)]
+        parts = [File.of(each) if isinstance(each, bytes) else digest_of(each) for each in given]
+        files = [part for part in parts if isinstance(part, File)]
+        wanted = [part.digest if isinstance(part, File) else part for part in parts]
         sizes = {file.digest: len(file.content) for file in files}
-        wanted = [File.of(each).digest if isinstance(each, bytes) else _digest(use.project, each) for each in given]
         named = {digest for digest in wanted if digest is not None} - sizes.keys()
         sizes |= await self._store.sizes(use.project, named) if named else {}
         _refuse_unknown(wanted, sizes)
@@ -64,8 +65,8 @@ class Attachments:
 
     async def content(self, project: str, identifier: str) -> bytes:
         """Raises AttachmentGone."""
-        key = AttachmentKey.of(project, identifier)
-        content = await self._store.find(key) if key is not None else None
+        digest = digest_of(identifier)
+        content = await self._store.find(AttachmentKey(project, digest)) if digest is not None else None
         if content is None:
             raise AttachmentGone
         return content
@@ -78,11 +79,6 @@ class Attachments:
         """Deletes what no notification needs any more, some at a time."""
         while await self._store.clean():
             pass
-
-
-def _digest(project: str, identifier: str) -> bytes | None:
-    key = AttachmentKey.of(project, identifier)
-    return None if key is None else key.digest
 
 
 def _refuse_unknown(wanted: Sequence[bytes | None], known: Mapping[bytes, object]) -> None:

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Self
 
 from mesh.process import telemetry
-from template_svc.library import LruCache
+from mesh.resilience.lru_cache import LruCache
 from template_svc.models import ContentKey
 from template_svc.processes.frames import ANSWER, END, MAX_ANSWER, NONE_BEGUN, PROGRESS, RETIRING, SHARED_SIZE, SHARED_START, Answer
 

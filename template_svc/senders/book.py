@@ -1,11 +1,11 @@
 """From whom each mail is, at hand while mails are rendered: read from the store again after some seconds, and kept while it is away."""
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Collection
 from typing import Protocol
 
 from mesh.errors import ServiceError
+from mesh.resilience.lru_cache import LruCache
 from template_svc.senders.models import NO_IDENTITIES, Identities
 
 # How old what is known of a project may be. A mail that is under way when a sender changes may be from the one before.
@@ -27,7 +27,7 @@ class SenderBook:
     def __init__(self, store: IdentityStore, clock: Callable[[], float] = time.monotonic) -> None:
         self._store = store
         self._clock = clock
-        self._known: OrderedDict[str, tuple[float, Identities]] = OrderedDict()
+        self._known: LruCache[str, tuple[float, Identities]] = LruCache(_MOST, min_weight=1)
 
     async def of(self, projects: Collection[str]) -> dict[str, Identities | ServiceError]:
         """The senders of each project; the error where they were never read and can't be now."""
@@ -35,10 +35,10 @@ class SenderBook:
 
     def forget(self, project: str) -> None:
         """Has the project's senders read again, since this process has changed one."""
-        self._known.pop(project, None)
+        self._known.drop(project)
 
     async def _of(self, project: str) -> Identities | ServiceError:
-        read_at, identities = self._known.get(project, (float("-inf"), NO_IDENTITIES))
+        read_at, identities = self._known.find(project) or (float("-inf"), NO_IDENTITIES)
         if self._clock() - read_at <= FRESH_S:
             return identities
         try:
@@ -46,8 +46,5 @@ class SenderBook:
         except ServiceError as error:
             # rendering goes on without the database, and so do senders
             return error if read_at == float("-inf") else identities
-        self._known[project] = (self._clock(), identities)
-        self._known.move_to_end(project)
-        if len(self._known) > _MOST:
-            self._known.popitem(last=False)
+        self._known.put(project, (self._clock(), identities), 1)
         return identities

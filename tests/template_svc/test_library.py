@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from mesh.context import FIRST_PROJECT
-from template_svc.library import MIN_WEIGHT, Library, LruCache
+from template_svc.library import Library
 from template_svc.models import Channel, Content, StoredVersion, TemplateKey, VersionKey
 from tests.template_svc.factories import EMAIL
 
@@ -20,26 +20,6 @@ class Shelf:
     async def load(self, keys: Sequence[VersionKey]) -> Mapping[VersionKey, StoredVersion]:
         self.asked.append(sorted(keys))
         return {key: StoredVersion(Channel.EMAIL, "en", self._contents, ()) for key in keys if key.template != "none"}
-
-
-def test_the_least_used_goes_first() -> None:
-    cache: LruCache[str, int] = LruCache(3 * MIN_WEIGHT)
-    for number, key in enumerate("abc"):
-        cache.put(key, number, 1)
-    assert cache.find("a") == 0
-    cache.put("d", 3, 1)
-    assert (cache.find("b"), cache.kept()) == (None, ["c", "a", "d"])
-
-
-def test_a_heavy_entry_drives_out_many_and_is_still_kept() -> None:
-    cache: LruCache[str, int] = LruCache(3 * MIN_WEIGHT)
-    for key in "abc":
-        cache.put(key, 0, 1)
-    cache.put("d", 1, 10 * MIN_WEIGHT)
-    assert cache.kept() == ["d"]
-    cache.put("d", 2, 1)
-    cache.put("e", 3, 1)
-    assert cache.kept() == ["d", "e"]
 
 
 async def test_a_version_is_read_once_and_the_missing_ones_with_one_question() -> None:
