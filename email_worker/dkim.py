@@ -23,8 +23,6 @@ _SIGNED = (
 _ONLY_ONCE = frozenset({"from", "to", "subject", "date", "reply-to"})
 _FOLD = re.compile(rb"\r\n(?=[ \t])")
 _SPACES = re.compile(rb"[ \t]+")
-_LINE_END_SPACES = re.compile(rb"[ \t]+\r\n")
-_LAST_LINES = re.compile(rb"(?:\r\n)+\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +87,11 @@ def _relaxed_field(line: bytes) -> bytes:
 
 
 def _relaxed_body(body: bytes) -> bytes:
-    """RFC 6376, section 3.4.4."""
-    if not body.endswith(b"\r\n"):
-        body += b"\r\n"
-    body = _SPACES.sub(b" ", _LINE_END_SPACES.sub(b"\r\n", body))
-    body = _LAST_LINES.sub(b"\r\n", body)
-    return b"" if body == b"\r\n" else body
+    """RFC 6376, section 3.4.4. By lines: a pattern for what ends a line, or the body, tries each place of a long run anew."""
+    lines = [_SPACES.sub(b" ", line).rstrip(b" ") for line in body.split(b"\r\n")]
+    while lines and not lines[-1]:
+        lines.pop()
+    return b"".join(line + b"\r\n" for line in lines)
 
 
 def _folded(names: list[str]) -> str:

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 from gateway.accepting.models import AttachedFile
 from mesh.errors import InvalidArgument
-from naming.text import check_text
+from naming.text import check_label
 
 _TYPE = re.compile(r"[A-Za-z0-9][\w.+-]*/[A-Za-z0-9][\w.+-]*(?:; *[\w-]+=(?:[\w.+-]+|\"[\w .:/+-]*\"))*", re.ASCII)
+# Many mail programs show and keep a file by this name and not by that of Content-Disposition.
+_OTHER_NAME = re.compile(r";\s*(?:file)?name=", re.IGNORECASE)
 # A mail in a mail can't be encoded as files are (RFC 2046, section 5.2), and a multipart is no file.
 _NO_FILES = ("multipart/", "message/")
 # Gmail takes no mail with one of these, in an archive or not, and other large receivers neither (Gmail's page "File types blocked").
@@ -30,7 +32,7 @@ def check_attachments(files: Sequence[AttachedFile]) -> tuple[AttachedFile, ...]
 def _checked(place: str, file: AttachedFile) -> AttachedFile:
     if bool(file.content) == bool(file.attachment_id):
         raise InvalidArgument.of(f"{place}.content", "either the content or the attachment_id of one that is kept is needed, and not both")
-    check_text(f"{place}.filename", file.filename)
+    check_label(f"{place}.filename", file.filename)
     if "/" in file.filename or "\\" in file.filename or not file.filename.strip(". "):
         raise InvalidArgument.of(f"{place}.filename", "must be a name without a folder")
     ending = file.filename.rstrip(". ").rpartition(".")[2].lower()
@@ -39,4 +41,6 @@ def _checked(place: str, file: AttachedFile) -> AttachedFile:
     kind = file.content_type or mimetypes.guess_type(file.filename, strict=False)[0] or "application/octet-stream"
     if not _TYPE.fullmatch(kind) or kind.lower().startswith(_NO_FILES):
         raise InvalidArgument.of(f"{place}.content_type", "must be the media type of a file, such as application/pdf")
+    if _OTHER_NAME.search(kind):
+        raise InvalidArgument.of(f"{place}.content_type", "must not name the file: filename does")
     return file._replace(content_type=kind)

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from mesh.errors import InvalidArgument
 from naming.email_address import check_email, domain_key
-from naming.text import check_name
+from naming.text import check_label, check_name
 from template_svc.senders.book import IdentityStore
 from template_svc.senders.errors import DomainNotFound, DomainNotVerified, SenderNotFound
 from template_svc.senders.keys import new_signing_key
@@ -73,7 +73,7 @@ class Senders:
     async def put(self, key: SenderKey, new: NewSender) -> Sender:
         """Its `domain` is found here. Raises InvalidArgument, DomainNotVerified, TooMany."""
         email = check_email("sender.email", new.email)
-        check_name("sender.display_name", new.display_name)
+        check_label("sender.display_name", check_name("sender.display_name", new.display_name))
         reply_to = check_email("sender.reply_to_email", new.reply_to_email) if new.reply_to_email else ""
         domain = email.rpartition("@")[2].lower()
         candidates = parents_of(domain)

@@ -96,6 +96,12 @@ def test_the_tags_of_a_signature() -> None:
     assert "l" not in tags  # a signature that leaves the end of a body open can be abused
 
 
+@pytest.mark.parametrize("text", ["a" + "\n" * 2_000_000 + "b", ("x" + " " * 900 + "y\n") * 5_000], ids=["empty lines", "spaces"])
+def test_a_long_run_of_ends_is_read_once(text: str) -> None:
+    """A pattern that tries each place of the run anew takes hours for these."""
+    assert SIGNER.sign(COMPOSER.compose(make_mail(text=text)).message).startswith(b"DKIM-Signature")
+
+
 @pytest.mark.parametrize("size", [512, 1023])
 def test_a_key_that_is_too_short_is_refused(size: int) -> None:
     key = ec.generate_private_key(ec.SECP256R1()) if size == 512 else rsa.generate_private_key(65537, 1024)

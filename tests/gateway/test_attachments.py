@@ -44,6 +44,8 @@ def test_media_types(file: AttachedFile, kind: str) -> None:
         (AttachedFile("a.pdf", "multipart/mixed; boundary=x", b"x"), "content_type"),
         (AttachedFile("a.eml", "message/rfc822", b"x"), "content_type"),
         (AttachedFile("a.pdf", "application/pdf; name=é", b"x"), "content_type"),
+        (AttachedFile("a.pdf", 'application/octet-stream; Name="a.exe"', b"x"), "content_type"),
+        (AttachedFile("photo\u202egpj.docm", "", b"x"), "filename"),
     ],
 )
 def test_what_can_not_be_one_is_refused_by_field(file: AttachedFile, field: str) -> None:

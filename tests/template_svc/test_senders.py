@@ -132,6 +132,8 @@ async def test_a_sender_needs_a_verified_domain_of_its_project(senders: Senders,
         (sender("ä@example.com"), "sender.email"),
         (sender(name="Acme\nBilling"), "sender.display_name"),
         (sender(name="  "), "sender.display_name"),
+        (sender(name="Acme\u2028Billing"), "sender.display_name"),
+        (sender(name="Acme \u202emoc.knab"), "sender.display_name"),
         (sender(reply_to="x"), "sender.reply_to_email"),
     ],
 )
