@@ -24,7 +24,9 @@ def check_label(field: str, value: str) -> str:
     order than it is written in.
     """
     if not _TURNING.isdisjoint(value):
-        raise InvalidArgument.of(field, "must not contain characters that turn the direction of the text (U+202A to U+202E, U+2066 to U+2069)")
+        raise InvalidArgument.of(
+            field, "must not contain characters that turn the direction of the text (U+202A to U+202E, U+2066 to U+2069)"
+        )
     return check_text(field, value)
 
 

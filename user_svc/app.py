@@ -1,6 +1,6 @@
 """The composition root: opens what user_svc needs and wires it together. The only place where adapters are constructed."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -215,7 +215,7 @@ def _wire(settings: Settings, database: Database, passwords: PasswordHasher, rev
     dispatcher.add(AUTH_SERVICE, auth_servicer)
     dispatcher.add(PROJECT_SERVICE, ProjectServicer(Projects(ProjectRepository(database), now=_now)))
     dispatcher.add(POLICY_SERVICE, PolicyServicer(Policies(policies, book, now=_now)))
-    own = SecondFactors(factors, second_step, factor_sealer, prove=logins.prove, end_others=partial(_end_others, sessions))
+    own = SecondFactors(factors, second_step, factor_sealer, prove=logins.prove)
     dispatcher.add(SECOND_FACTOR_SERVICE, SecondFactorServicer(own, users))
     accounts = _accounts(settings, database, passwords)
     dispatcher.add(ACCOUNT_SERVICE, AccountServicer(accounts, users))
@@ -246,10 +246,6 @@ def _sign_ins(settings: Settings, database: Database, sessions: Sessions, client
     # flows begin in one process and may end in another one: the shared time says how old they are
     opened = sessions.open_session
     return SignInServicer(SignIns(settings.oidc.issuers, client, flows, identities, open_session=opened, audit=audit, now=clock.now))
-
-
-async def _end_others(sessions: SessionRepository, project: str, user_id: str, but: Collection[str]) -> None:
-    await sessions.end_sessions(project, user_id, but=but)
 
 
 def _now() -> datetime:

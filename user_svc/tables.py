@@ -63,6 +63,8 @@ users = Table(
     Column("attributes", JSONB(none_as_null=True)),
     # When the address was proved to be theirs; a trigger forgets it when the address changes.
     Column("email_verify_time", _TIME),
+    # Grows with each change of what a person proves themselves with.
+    Column("credential_version", Integer, nullable=False, server_default="0"),
 )
 Index("users_external_id", users.c.project, users.c.external_id, unique=True)
 Index("users_email", users.c.project, func.lower(users.c.email), unique=True)
@@ -288,6 +290,8 @@ account_links = Table(
     Column("claim_time", _TIME),
     Column("send_time", _TIME),
     Column("use_time", _TIME),
+    # That of the person when it was made: a link that replaces a password ends with this password.
+    Column("credential_version", Integer, nullable=False, server_default="0"),
 )
 Index("account_links_by_token", account_links.c.token_sha256, unique=True)
 Index("account_links_of_user", account_links.c.user_id, account_links.c.purpose, account_links.c.create_time)

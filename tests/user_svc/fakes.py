@@ -1,5 +1,6 @@
 """In-memory stand-ins for PostgreSQL: one class per port, all over one `Memory`, so that deleting a person reaches everything."""
 
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
@@ -33,6 +34,7 @@ class Memory:
     users: dict[str, User] = field(default_factory=dict)
     projects: dict[str, str] = field(default_factory=dict)  # by the person's id
     password_hashes: dict[str, str | None] = field(default_factory=dict)
+    credential_versions: Counter[str] = field(default_factory=Counter)
     devices: dict[str, Device] = field(default_factory=dict)
     preferences: dict[str, Preferences] = field(default_factory=dict)
     suppressions: dict[tuple[str, str, str], Suppression] = field(default_factory=dict)
@@ -57,7 +59,7 @@ class MemoryUsers:
 
     async def insert(self, project: str, user: User, password_hash: str | None) -> None:
         self._refuse_taken(project, user.email, user.id, user.external_id)
-        self._memory.users[user.id] = user
+        self._memory.users[user.id] = replace(user, signs_in=password_hash is not None)
         self._memory.projects[user.id] = project
         self._memory.password_hashes[user.id] = password_hash
 
@@ -96,7 +98,7 @@ class MemoryUsers:
                     user = User(ids.new_id(), *names, locale, timezone, Role.MEMBER, now, now, external_id, given.attributes or {})
                     await self.insert(project, user, None)
                     found[external_id] = user.id
-                elif administrators or self._memory.users[user_id].role is not Role.ADMINISTRATOR:
+                elif administrators or not self._is_kept(self._memory.users[user_id], given.email):
                     await self.update(project, user_id, given, now)
                     found[external_id] = user_id
         except EmailTaken:
@@ -118,6 +120,10 @@ class MemoryUsers:
         newest = sorted(own, key=lambda user: user.id, reverse=True)
         fitting = [user for user in newest if not email or user.email.lower() == email.lower()]
         return [user for user in fitting if before_id is None or user.id < before_id][:limit]
+
+    def _is_kept(self, user: User, email: str | None) -> bool:
+        moved = user.signs_in and email is not None and email.lower() != user.email.lower()
+        return moved or user.role is Role.ADMINISTRATOR
 
     def _refuse_taken(self, project: str, email: str, user_id: str, external_id: str) -> None:
         others = [user for user in self._memory.users.values() if user.id != user_id and self._memory.projects[user.id] == project]

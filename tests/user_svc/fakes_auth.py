@@ -37,12 +37,14 @@ class MemorySessions:
         user = self._memory.users.get(user_id)
         if user is None:
             return None
-        return Login(user.id, self._memory.projects[user.id], user.role, self._memory.password_hashes[user.id], (user.email, user.name))
+        words, version = (user.email, user.name), self._memory.credential_versions[user.id]
+        return Login(user.id, self._memory.projects[user.id], user.role, self._memory.password_hashes[user.id], words, version)
 
     async def change_password(self, user_id: str, *, old: str, new: str, token: RefreshToken) -> bool:
         if self._memory.password_hashes.get(user_id) != old:
             return False
         self._memory.password_hashes[user_id] = new
+        self._memory.credential_versions[user_id] += 1
         self._memory.refresh_tokens = {key: each for key, each in self._memory.refresh_tokens.items() if each.user_id != user_id}
         self._store(token)
         return True
@@ -51,8 +53,8 @@ class MemorySessions:
         if self._memory.password_hashes.get(user_id) == old:
             self._memory.password_hashes[user_id] = new
 
-    async def add_refresh_token(self, token: RefreshToken) -> bool:
-        if token.user_id not in self._memory.users:
+    async def add_refresh_token(self, token: RefreshToken, credential_version: int) -> bool:
+        if token.user_id not in self._memory.users or self._memory.credential_versions[token.user_id] != credential_version:
             return False
         self._store(token)
         return True

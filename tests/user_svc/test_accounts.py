@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import grpc.aio
@@ -13,7 +14,7 @@ from sqlalchemy import event, text
 
 from clarion.channel.v1 import channel_pb2
 from clarion.user.v1 import account_service_pb2 as rpc
-from clarion.user.v1 import audit_service_pb2, auth_service_pb2, recipient_service_pb2, user_pb2, user_service_pb2
+from clarion.user.v1 import api_key_pb2, audit_service_pb2, auth_service_pb2, recipient_service_pb2, user_pb2, user_service_pb2
 from clarion.user.v1.account_service_pb2_grpc import AccountServiceStub
 from clarion.user.v1.audit_service_pb2_grpc import AuditServiceStub
 from clarion.user.v1.auth_service_pb2_grpc import AuthServiceStub
@@ -35,6 +36,8 @@ from user_svc.accounts.repository import AccountRepository
 from user_svc.accounts.tokens import LinkTokens, hash_of
 from user_svc.accounts.use_cases import Accounts
 from user_svc.app import open_app
+from user_svc.auth.models import RefreshToken
+from user_svc.auth.repository import SessionRepository
 from user_svc.settings import Settings
 
 EMAIL, PASSWORD, NEW = "Ada@Example.com", "correct horse battery", "seven quiet rivers below"
@@ -150,6 +153,79 @@ async def test_a_link_works_once_and_one_of_its_kind_uses_up_the_others(service:
         assert refused.value.reason == "RESET_LINK_INVALID"
     await service.log_in(NEW)
     assert (await service.recipient()).rule == "account_link:over"
+
+
+async def test_a_link_ends_with_the_password_that_it_replaces(service: Service) -> None:
+    """Also where that one was changed in another way: who had asked for it may be whom the change was to keep out."""
+    await service.ask_for_reset()
+    token = (await service.recipient()).account.code
+    own = (("authorization", f"Bearer {(await service.log_in()).access_token}"),)
+    request = auth_service_pb2.ChangePasswordRequest(current_password=PASSWORD, new_password=NEW)
+    await service.call(AuthServiceStub, "ChangePassword", request, own)
+    assert (await service.recipient()).rule == "account_link:over"
+    with pytest.raises(InvalidArgument) as refused:
+        await service.reset(token, "another seven quiet rivers")
+    assert refused.value.reason == "RESET_LINK_INVALID"
+    await service.log_in(NEW)
+    # the next one is for the next password
+    await service.ask_for_reset()
+    await service.reset((await service.recipient()).account.code, "another seven quiet rivers")
+
+
+async def test_a_log_in_that_was_under_way_opens_no_session_after_a_reset(service: Service) -> None:
+    """Its password was checked before, and was the old one."""
+    sessions = SessionRepository(service.database)
+    login = await sessions.find_login("default", EMAIL.lower())
+    assert login is not None
+    now = datetime.now(UTC)
+    for number, opened in ((0, True), (1, False)):
+        token = RefreshToken(f"{number}".encode(), service.user_id, new_id(), now, now + timedelta(days=1))
+        assert await sessions.add_refresh_token(token, login.credential_version) is opened
+        if opened:
+            await service.ask_for_reset()
+            await service.reset((await service.recipient()).account.code)
+    assert await service.sql("SELECT 1 FROM refresh_tokens") == []
+
+
+async def test_log_ins_with_the_old_password_leave_no_session_whenever_they_end(service: Service) -> None:
+    for number in range(5):
+        old, new = (PASSWORD if number == 0 else f"{NEW} {number - 1}"), f"{NEW} {number}"
+        await service.sql("DELETE FROM account_links")
+        await service.ask_for_reset()
+        token = (await service.recipient()).account.code
+        await asyncio.gather(service.reset(token, new), *(service.log_in(old) for _ in range(6)), return_exceptions=True)
+        assert await service.sql("SELECT 1 FROM refresh_tokens") == []
+
+
+async def test_who_may_change_people_takes_no_account_over_by_its_address(service: Service) -> None:
+    """Nor does a list of many: the address of someone who signs in is where a new password goes."""
+    made = await service.call(
+        AuthServiceStub, "CreateApiKey", api_key_pb2.CreateApiKeyRequest(name="crm", scopes=["users:write", "users:read"]), OPERATOR
+    )
+    crm = (("authorization", f"Bearer {made.secret}"),)
+    for external_id, email in (("ada", ""), ("bob", "bob@example.com")):
+        user = user_pb2.User(external_id=external_id, email=email)
+        user_id, paths = (service.user_id, ["external_id"]) if not email else ("bob", ["email"])
+        request = user_service_pb2.UpdateUserRequest(id=user_id, user=user, update_mask=FieldMask(paths=paths), allow_missing=True)
+        await service.call(UserServiceStub, "UpdateUser", request, crm)
+
+    async def change(user_id: str, email: str) -> None:
+        user, mask = user_pb2.User(email=email, name="New"), FieldMask(paths=["email", "name"])
+        await service.call(UserServiceStub, "UpdateUser", user_service_pb2.UpdateUserRequest(id=user_id, user=user, update_mask=mask), crm)
+
+    for email in ("thief@example.com", ""):
+        with pytest.raises(PermissionDenied) as refused:
+            await change(service.user_id, email)
+        assert (refused.value.reason, refused.value.metadata["scope"]) == ("SCOPE_MISSING", "users:admin")
+    await change(service.user_id, EMAIL.lower())
+    await change("bob", "bobby@example.com")
+    people = [
+        user_pb2.User(external_id="ada", email="thief@example.com"),
+        user_pb2.User(external_id="bob", email="robert@example.com"),
+    ]
+    answer = await service.call(UserServiceStub, "BatchUpsertUsers", user_service_pb2.BatchUpsertUsersRequest(users=people), crm)
+    assert [result.WhichOneof("result") for result in answer.results] == ["error", "id"]
+    assert (await service.user()).email == EMAIL.lower()
 
 
 async def test_of_uses_at_the_same_time_one_counts(service: Service) -> None:

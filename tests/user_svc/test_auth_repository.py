@@ -28,7 +28,7 @@ async def make_session(stores: Stores, sha256: bytes = b"first", user: User | No
     if user is None:
         await stores.users.insert(FIRST_PROJECT, owner, None)
     token = RefreshToken(sha256, owner.id, ids.new_id(), START, START + MONTH)
-    assert await stores.sessions.add_refresh_token(token)
+    assert await stores.sessions.add_refresh_token(token, 0)
     return token
 
 
@@ -82,7 +82,7 @@ async def test_the_access_tokens_of_sessions_that_a_new_password_ends_are_revoke
 
 async def test_a_token_of_nobody_is_not_stored(stores: Stores) -> None:
     """The person may have been deleted a moment ago."""
-    assert not await stores.sessions.add_refresh_token(RefreshToken(b"x", ids.new_id(), ids.new_id(), START, START + MONTH))
+    assert not await stores.sessions.add_refresh_token(RefreshToken(b"x", ids.new_id(), ids.new_id(), START, START + MONTH), 0)
 
 
 async def test_a_rotation_answers_the_owner_and_moves_on(stores: Stores) -> None:
@@ -144,7 +144,7 @@ async def test_an_expired_token_is_told_and_forgotten_at_the_next_login(stores: 
     later = START + MONTH
     outcome = (await stores.sessions.rotate_refresh_token(b"first", b"next", now=later, expire_time=later)).outcome
     assert outcome is RotationOutcome.EXPIRED
-    await stores.sessions.add_refresh_token(RefreshToken(b"fresh", first.user_id, ids.new_id(), later, later + MONTH))
+    await stores.sessions.add_refresh_token(RefreshToken(b"fresh", first.user_id, ids.new_id(), later, later + MONTH), 0)
     outcome = (await stores.sessions.rotate_refresh_token(b"first", b"next", now=later, expire_time=later)).outcome
     assert outcome is RotationOutcome.UNKNOWN
 
@@ -255,7 +255,7 @@ async def test_a_refresh_that_is_under_way_does_not_outlive_its_session(postgres
     await postgres_stores.users.insert(FIRST_PROJECT, user, None)
     for number in range(20):
         token = RefreshToken(f"first {number}".encode(), user.id, ids.new_id(), now, now + MONTH)
-        assert await rows.add_refresh_token(token)
+        assert await rows.add_refresh_token(token, 0)
         await asyncio.gather(
             rows.rotate_refresh_token(token.sha256, f"next {number}".encode(), now=now, expire_time=now + MONTH),
             rows.end_sessions(FIRST_PROJECT, user.id),
@@ -276,7 +276,7 @@ async def test_ending_all_others_spares_the_own_session_however_many_there_are(p
         for number in range(MOST_SESSIONS + 5)
     ]
     for token in tokens:
-        assert await rows.add_refresh_token(token)
+        assert await rows.add_refresh_token(token, 0)
     own = tokens[0].family
     caller = Caller(CallerKind.USER, user.id, user_id=user.id, subjects=(user_subject(user.id), session_subject(own)))
     assert await SessionDesk(rows).end_session(caller, user.id, "-") == MOST_SESSIONS + 4

@@ -56,7 +56,7 @@ async def test_no_query_reads_a_whole_table(name: str, postgres_stores: Stores, 
 
 async def test_a_login_forgets_expired_tokens_by_index(postgres_stores: Stores, database: Database, statements: Statements) -> None:
     """The one statement that is no query of its own."""
-    await postgres_stores.sessions.add_refresh_token(RefreshToken(b"a", ID, ID, START, START))
+    await postgres_stores.sessions.add_refresh_token(RefreshToken(b"a", ID, ID, START, START), 0)
     for statement, parameters in [each for each in statements.seen if each[0].startswith("DELETE")]:
         assert "Seq Scan" not in await explain(database, statement, parameters)
 

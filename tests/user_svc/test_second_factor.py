@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -42,7 +42,10 @@ from tests.fixtures_postgres import NewDatabase
 from tests.user_svc.factories import environ
 from tests.user_svc.test_app import API_KEY
 from user_svc.app import open_app
+from user_svc.auth.models import RefreshToken
+from user_svc.auth.repository import SessionRepository
 from user_svc.second_factor import codes
+from user_svc.second_factor.repository import SecondFactorRepository
 from user_svc.settings import Settings
 
 EMAIL, ROOT, PASSWORD = "ada@example.com", "root@example.com", "correct horse battery"
@@ -201,6 +204,50 @@ async def test_a_code_works_once_also_for_uses_at_the_same_time(service: Service
     # nor does one of a step before
     with pytest.raises(Unauthenticated):
         await service.log_in(app.at(max(app.used) - 1))
+
+
+async def test_of_confirmations_at_the_same_time_one_answers_codes_and_they_work(service: Service) -> None:
+    """Two codes are good at once, that of now and that of the step before."""
+    own, other = await service.as_person(), await service.log_in()
+    app = App((await service.begin(own)).secret)
+    results = await asyncio.gather(*(service.confirm(own, code) for code in (app.code(), app.code())), return_exceptions=True)
+    (shown,) = [result for result in results if isinstance(result, list)]
+    (refused,) = [result for result in results if isinstance(result, ServiceError)]
+    assert refused.reason in {"SECOND_FACTOR_EXISTS", "SECOND_FACTOR_WRONG"}
+    await service.log_in(shown[0])
+    with pytest.raises(Unauthenticated):
+        await service.call(AuthServiceStub, "Refresh", auth_service_pb2.RefreshRequest(refresh_token=other.refresh_token))
+
+
+async def test_what_was_proven_of_a_secret_confirms_no_other(service: Service) -> None:
+    """Begun again while a code of the first one is looked at."""
+    own, rows = await service.as_person(), SecondFactorRepository(service.database)
+    await service.begin(own)
+    kept = await rows.find(service.user_id)
+    assert kept is not None
+    await service.begin(own)
+    assert not await rows.confirm("default", service.user_id, kept.sealed_secret, [b"code"])
+    assert not (await service.standing(own)).enabled
+
+
+async def test_recovery_codes_that_are_made_at_the_same_time_replace_each_other(service: Service) -> None:
+    await service.enrolled()
+    rows = SecondFactorRepository(service.database)
+    made = [[bytes([number, each]) for each in range(10)] for number in range(6)]
+    assert all(await asyncio.gather(*(rows.replace_recovery_codes("default", service.user_id, hashes) for hashes in made)))
+    assert (await service.standing()).recovery_codes_left == 10
+    await service.remove(OPERATOR)
+    assert not await rows.replace_recovery_codes("default", service.user_id, made[0])
+
+
+async def test_a_log_in_without_a_code_that_was_under_way_opens_no_session_once_there_is_one(service: Service) -> None:
+    sessions = SessionRepository(service.database)
+    login = await sessions.find_login("default", EMAIL)
+    assert login is not None
+    await service.enrolled()
+    now = datetime.now(UTC)
+    token = RefreshToken(b"late", service.user_id, new_id(), now, now + timedelta(days=1))
+    assert not await sessions.add_refresh_token(token, login.credential_version)
 
 
 async def test_five_wrong_codes_make_the_next_ones_wait_and_a_recovery_code_does_not(service: Service) -> None:

@@ -65,7 +65,7 @@ async def test_deleting_takes_everything_along(stores: Stores) -> None:
         await stores.users.insert(FIRST_PROJECT, each, None)
         await stores.devices.register(FIRST_PROJECT, make_device(each, f"token of {each.id}"))
         await stores.preferences.update(FIRST_PROJECT, each.id, PreferenceChanges([no_news]), START)
-        await stores.sessions.add_refresh_token(RefreshToken(each.id.encode()[:32], each.id, ids.new_id(), START, START))
+        await stores.sessions.add_refresh_token(RefreshToken(each.id.encode()[:32], each.id, ids.new_id(), START, START), 0)
     assert await stores.users.delete(FIRST_PROJECT, user.id)
     assert not await stores.users.delete(FIRST_PROJECT, user.id)
     assert await stores.users.find(FIRST_PROJECT, user.id) is None

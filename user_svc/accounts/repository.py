@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, func, select, text, update
+from sqlalchemy import ColumnElement, delete, func, select, text, true, update
 from sqlalchemy.dialects.postgresql import ARRAY, UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql import bindparam
@@ -13,7 +13,7 @@ from mesh.stores.database import Database
 from user_svc.accounts.models import MOST_AN_HOUR, AccountMail, Asked, NewLink, OpenLink, Purpose
 from user_svc.audit.models import AuditKind, NewEvent, person
 from user_svc.audit.repository import record
-from user_svc.auth.repository import end_all_sessions
+from user_svc.auth.repository import NEW_CREDENTIALS, end_all_sessions
 from user_svc.tables import account_links, users
 
 _LINK = account_links.c
@@ -25,8 +25,8 @@ _OF_LAST_HOUR = """
 """
 # One row in any case, so that an address that is no one's costs as much.
 _ASK_FOR_RESET = text(f"""
-    INSERT INTO account_links (id, project, purpose, user_id, address, token_sha256, expire_time)
-    SELECT :id, p.id, :purpose, u.id, COALESCE(u.email, ''), :sha256, now() + :life
+    INSERT INTO account_links (id, project, purpose, user_id, address, token_sha256, expire_time, credential_version)
+    SELECT :id, p.id, :purpose, u.id, COALESCE(u.email, ''), :sha256, now() + :life, COALESCE(u.credential_version, 0)
     FROM projects p
     LEFT JOIN users u ON u.project = p.id AND lower(u.email) = :email_key AND u.password_hash IS NOT NULL AND {_OF_LAST_HOUR} < :most
     WHERE p.id = :project
@@ -63,6 +63,7 @@ _NEWEST = text("""
     FROM account_links l JOIN users u ON u.id = l.user_id AND lower(u.email) = lower(l.address)
     JOIN projects p ON p.id = l.project LEFT JOIN brands b ON b.project = l.project
     WHERE l.user_id = ANY(:users) AND l.use_time IS NULL AND l.expire_time > now()
+        AND (l.purpose <> 'password_reset' OR l.credential_version = u.credential_version)
     ORDER BY l.user_id, l.purpose, l.create_time DESC, l.id DESC
 """).bindparams(bindparam("users", type_=ARRAY(UUID(as_uuid=False))))
 
@@ -125,7 +126,7 @@ class AccountRepository:
                 return False
             proved = func.coalesce(users.c.email_verify_time, func.now())
             changed = update(users).where(users.c.id == link.user_id).values(password_hash=password_hash, email_verify_time=proved)
-            await connection.execute(changed)
+            await connection.execute(changed.values(**NEW_CREDENTIALS))
             ended = await end_all_sessions(connection, link.user_id)
             subject, details = person(link.user_id), {"sessions_ended": str(ended)}
             await record(connection, NewEvent(link.project, AuditKind.PASSWORD_RESET, subject, subject, details))
@@ -153,8 +154,11 @@ _STILL_THEIRS: ColumnElement[bool] = func.lower(users.c.email) == func.lower(_LI
 
 
 def _works(sha256: bytes, purpose: Purpose) -> ColumnElement[bool]:
+    """Of a link that is joined with its person."""
     fits = (_LINK.token_sha256 == sha256) & (_LINK.purpose == purpose.value)
-    return fits & _LINK.use_time.is_(None) & (_LINK.expire_time > func.now())
+    # a link that replaces a password is over once another one, or a second factor, has come in its place
+    current = (_LINK.credential_version == users.c.credential_version) if purpose is Purpose.PASSWORD_RESET else true()
+    return fits & current & _LINK.use_time.is_(None) & (_LINK.expire_time > func.now())
 
 
 async def _use(connection: AsyncConnection, user_id: str, sha256: bytes, purpose: Purpose) -> bool:

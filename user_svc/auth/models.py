@@ -52,7 +52,8 @@ SCOPES_OF_ROLE: dict[Role, frozenset[str]] = {Role.MEMBER: frozenset(), Role.ADM
 class Login:
     """What a password is checked against. `password_hash` is None for a person who never logs in.
 
-    `known_words` are what a guesser tries first for this person: address and name.
+    `known_words` are what a guesser tries first for this person: address and name. `credential_version` grows with each change of their
+    password or second factor.
     """
 
     user_id: str
@@ -60,6 +61,7 @@ class Login:
     role: Role
     password_hash: str | None
     known_words: tuple[str, ...] = ()
+    credential_version: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -20,6 +20,8 @@ from user_svc.tables import refresh_tokens, signing_keys, users
 from user_svc.users.models import Role
 from user_svc.users.repository import is_user
 
+# Whatever a person proves themselves with has changed: sign-ins that are under way with the old are refused (`add_refresh_token`).
+NEW_CREDENTIALS = {"credential_version": users.c.credential_version + 1}
 # Any number that all replicas share: two of them must not both make the first signing key.
 _SIGNING_KEY_LOCK = 0x7369676E
 
@@ -38,16 +40,16 @@ class SessionRepository:
 
     async def _login(self, condition: ColumnElement[bool]) -> Login | None:
         columns = (users.c.id, users.c.project, users.c.role, users.c.password_hash, users.c.email, users.c.name)
-        statement = select(*columns).where(condition)
+        statement = select(*columns, users.c.credential_version).where(condition)
         async with self._database.connect() as connection:
             row = (await connection.execute(statement)).one_or_none()
         if row is None:
             return None
-        return Login(row.id, row.project, Role(row.role), row.password_hash, (row.email or "", row.name))
+        return Login(row.id, row.project, Role(row.role), row.password_hash, (row.email or "", row.name), row.credential_version)
 
     async def change_password(self, user_id: str, *, old: str, new: str, token: RefreshToken) -> bool:
         fits = (users.c.id == user_id) & (users.c.password_hash == old)
-        changed = update(users).where(fits).values(password_hash=new).returning(users.c.project)
+        changed = update(users).where(fits).values(password_hash=new, **NEW_CREDENTIALS).returning(users.c.project)
         async with self._database.begin() as connection:
             project = (await connection.execute(changed)).scalar_one_or_none()
             if project is None:
@@ -62,12 +64,16 @@ class SessionRepository:
         async with self._database.begin() as connection:
             await connection.execute(statement)
 
-    async def add_refresh_token(self, token: RefreshToken) -> bool:
-        """The person may have been deleted since the password was checked: the foreign key notices."""
+    async def add_refresh_token(self, token: RefreshToken, credential_version: int) -> bool:
+        """The person is locked, so that a change of what they were proven with comes before, and is noticed, or ends this session too."""
+        proven = (users.c.id == token.user_id) & (users.c.credential_version == credential_version)
         try:
             async with self._database.begin() as connection:
+                found = await connection.execute(select(users.c.project).where(proven).with_for_update(read=True))
+                project = found.scalar_one_or_none()
+                if project is None:
+                    return False
                 await _store(connection, token)
-                project = (await connection.execute(select(users.c.project).where(users.c.id == token.user_id))).scalar_one()
                 by, session = token.signed_in_by, token.family
                 await _note(connection, project, AuditKind.SIGNED_IN, token.user_id, actor=person(token.user_id), by=by, session=session)
         except IntegrityError:
@@ -129,19 +135,14 @@ class SessionRepository:
             return [Session(row.family, row.first, row.last, row.end) for row in await connection.execute(statement)]
 
     async def end_sessions(self, project: str, user_id: str, *, only: str | None = None, but: Collection[str] = ()) -> int | None:
-        families = select(refresh_tokens.c.family).where(refresh_tokens.c.user_id == user_id).distinct()
+        families = families_of(user_id)
         if only is not None:
             families = families.where(refresh_tokens.c.family == only)
         async with self._database.begin() as connection:
             person = select(users.c.id).where(is_user(project, user_id))
             if (await connection.execute(person)).one_or_none() is None:
                 return None
-            found = [family for family in (await connection.execute(families)).scalars() if session_subject(family) not in but]
-            for family in found:
-                await _revoke_family(connection, family)
-            if found:
-                await _note(connection, project, AuditKind.SESSIONS_ENDED, user_id, why="asked_for", count=str(len(found)))
-        return len(found)
+            return await end_families(connection, project, user_id, families, but=but)
 
 
 class SigningKeyRepository:
@@ -186,6 +187,21 @@ async def end_all_sessions(connection: AsyncConnection, user_id: str) -> int:
         ended |= families
     await record_revocations(connection, [session_subject(family) for family in sorted(ended)])
     return len(ended)
+
+
+def families_of(user_id: str) -> Select[Any]:
+    """The sessions of a person."""
+    return select(refresh_tokens.c.family).where(refresh_tokens.c.user_id == user_id).distinct()
+
+
+async def end_families(connection: AsyncConnection, project: str, user_id: str, families: Select[Any], *, but: Collection[str] = ()) -> int:
+    """Ends some of a person's sessions, as asked for, but those of some subjects; how many."""
+    found = [family for family in (await connection.execute(families)).scalars() if session_subject(family) not in but]
+    for family in found:
+        await _revoke_family(connection, family)
+    if found:
+        await _note(connection, project, AuditKind.SESSIONS_ENDED, user_id, why="asked_for", count=str(len(found)))
+    return len(found)
 
 
 async def end_sessions_at_issuers(connection: AsyncConnection, project: str, user_id: str) -> None:

@@ -43,8 +43,10 @@ class SessionStore(Protocol):
     async def replace_password_hash(self, user_id: str, *, old: str, new: str) -> None:
         """Does nothing when the hash is not `old` any more."""
 
-    async def add_refresh_token(self, token: RefreshToken) -> bool:
-        """Stores the token and forgets the person's expired ones. False when the person is gone."""
+    async def add_refresh_token(self, token: RefreshToken, credential_version: int) -> bool:
+        """Stores the token and forgets the person's expired ones. False when the person is gone, or has proven who they are with what
+        was changed since.
+        """
 
     async def rotate_refresh_token(self, sha256: bytes, next_sha256: bytes, *, now: datetime, expire_time: datetime) -> Rotation:
         """Marks a token used and stores the next of its family, both or none. A token used before revokes its whole family.
@@ -97,7 +99,9 @@ class Sessions:
         self._now = now
 
     async def log_in(self, project: str, email: str, password: str, code: str = "") -> Tokens:
-        """Raises LoginFailed, after the same time whatever was wrong; then what the second step raises."""
+        """Raises LoginFailed, after the same time whatever was wrong, or where the password was changed meanwhile; then what the second
+        step raises.
+        """
         key = email_key(email)
         login = await self._store.find_login(project, key) if key else None
         password_hash = await self._fitting_hash(login, password)
@@ -111,7 +115,7 @@ class Sessions:
             new = await self._passwords.hash(password)
             await self._store.replace_password_hash(login.user_id, old=password_hash, new=new)
         secret, token = self._new_session(login)
-        if not await self._store.add_refresh_token(token):
+        if not await self._store.add_refresh_token(token, login.credential_version):
             raise LoginFailed
         return await self._tokens(SessionOwner(login.user_id, login.project, login.role, token.family), secret)
 
@@ -132,7 +136,7 @@ class Sessions:
         secret, token = self._new_session(login)
         end, kept = token.create_time + life, tuple(sorted(scopes))
         token = replace(token, expire_time=min(token.expire_time, end), scopes=kept, session_end=end, signed_in_by=by)
-        if not await self._store.add_refresh_token(token):
+        if not await self._store.add_refresh_token(token, login.credential_version):
             raise LoginFailed
         return await self._tokens(SessionOwner(login.user_id, login.project, login.role, token.family, kept), secret)
 

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from mesh.stores.database import Database
 from user_svc.audit.models import AuditKind, NewEvent, person
 from user_svc.audit.repository import record
+from user_svc.auth.repository import NEW_CREDENTIALS, end_families, families_of
 from user_svc.second_factor.models import Kept, Standing
 from user_svc.tables import recovery_codes, second_factors, users
 from user_svc.users.repository import is_user
@@ -66,17 +67,31 @@ class SecondFactorRepository:
             used = await connection.execute(update(second_factors).where(unused).values(last_step=step, wrong_count=0, wrong_time=None))
             return bool(used.rowcount)
 
-    async def confirm(self, project: str, user_id: str, hashes: Collection[bytes]) -> None:
-        open_one = (_FACTOR.user_id == user_id) & _FACTOR.confirm_time.is_(None)
+    async def confirm(
+        self, project: str, user_id: str, sealed_secret: bytes, hashes: Collection[bytes], *, but: Collection[str] = ()
+    ) -> bool:
+        """The person is changed first: a sign-in with the password alone either is over by then, and its session ends, or is refused."""
+        proven = (_FACTOR.user_id == user_id) & _FACTOR.confirm_time.is_(None) & (_FACTOR.sealed_secret == sealed_secret)
         async with self._database.begin() as connection:
-            if (await connection.execute(update(second_factors).where(open_one).values(confirm_time=func.now()))).rowcount:
-                await _replace(connection, user_id, hashes)
-                await record(connection, NewEvent(project, AuditKind.SECOND_FACTOR_ADDED, person(user_id)))
+            locked = select(users.c.id).where(is_user(project, user_id)).with_for_update(key_share=True)
+            await connection.execute(locked)
+            if not (await connection.execute(update(second_factors).where(proven).values(confirm_time=func.now()))).rowcount:
+                return False
+            await connection.execute(update(users).where(is_user(project, user_id)).values(**NEW_CREDENTIALS))
+            await _replace(connection, user_id, hashes)
+            await record(connection, NewEvent(project, AuditKind.SECOND_FACTOR_ADDED, person(user_id)))
+            await end_families(connection, project, user_id, families_of(user_id), but=but)
+        return True
 
-    async def replace_recovery_codes(self, project: str, user_id: str, hashes: Collection[bytes]) -> None:
+    async def replace_recovery_codes(self, project: str, user_id: str, hashes: Collection[bytes]) -> bool:
+        # locked, so that of two at the same time the codes of one are left, and none where it is removed
+        locked = select(_FACTOR.user_id).where(_FACTOR.user_id == user_id, _FACTOR.confirm_time.is_not(None)).with_for_update()
         async with self._database.begin() as connection:
+            if (await connection.execute(locked)).one_or_none() is None:
+                return False
             await _replace(connection, user_id, hashes)
             await record(connection, NewEvent(project, AuditKind.RECOVERY_CODES_CREATED, person(user_id)))
+        return True
 
     async def use_recovery_code(self, project: str, user_id: str, sha256: bytes) -> bool:
         used = delete(recovery_codes).where(_CODE.user_id == user_id, _CODE.code_sha256 == sha256)

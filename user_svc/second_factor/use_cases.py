@@ -47,10 +47,15 @@ class SecondFactorStore(Protocol):
     async def accept(self, user_id: str, step: int) -> bool:
         """Uses up the code of a step, and with it all before; forgets wrong ones. False where it was used up before."""
 
-    async def confirm(self, project: str, user_id: str, hashes: Collection[bytes]) -> None:
-        """The second factor counts from now on, with these recovery codes."""
+    async def confirm(
+        self, project: str, user_id: str, sealed_secret: bytes, hashes: Collection[bytes], *, but: Collection[str] = ()
+    ) -> bool:
+        """The second factor counts from now on, with these recovery codes, and the person's sessions but those of some subjects end, all or
+        nothing. False where it counts already, or has another secret by now.
+        """
 
-    async def replace_recovery_codes(self, project: str, user_id: str, hashes: Collection[bytes]) -> None: ...
+    async def replace_recovery_codes(self, project: str, user_id: str, hashes: Collection[bytes]) -> bool:
+        """False where there is no second factor that counts."""
 
     async def use_recovery_code(self, project: str, user_id: str, sha256: bytes) -> bool:
         """Uses up a recovery code. False where there is none such."""
@@ -105,19 +110,16 @@ class SecondStep:
 
 # Who a caller is, once their password fits. Raises PersonNeeded, WrongPassword or TooManyLogins.
 Prove = Callable[[Caller, str], Awaitable[Login]]
-# Ends a person's sessions but those of some subjects: project, person, subjects.
-EndOthers = Callable[[str, str, Collection[str]], Awaitable[object]]
 
 
 class SecondFactors:
     """Lets people set their second factor up, and take it away."""
 
-    def __init__(self, store: SecondFactorStore, step: SecondStep, sealer: Sealer, *, prove: Prove, end_others: EndOthers) -> None:
+    def __init__(self, store: SecondFactorStore, step: SecondStep, sealer: Sealer, *, prove: Prove) -> None:
         self._store = store
         self._step = step
         self._sealer = sealer
         self._prove = prove
-        self._end_others = end_others
 
     async def begin(self, caller: Caller, password: str) -> Enrolment:
         """Raises PersonNeeded, WrongPassword, TooManyLogins or SecondFactorExists."""
@@ -138,9 +140,10 @@ class SecondFactors:
             raise SecondFactorExists
         await self._need(caller.project, user_id, code)
         shown = codes.new_recovery_codes()
-        await self._store.confirm(caller.project, user_id, [codes.hash_of(one) for one in shown])
+        hashes = [codes.hash_of(one) for one in shown]
         # who got in with the password alone is out
-        await self._end_others(caller.project, user_id, caller.subjects)
+        if not await self._store.confirm(caller.project, user_id, kept.sealed_secret, hashes, but=caller.subjects):
+            raise SecondFactorExists  # or was begun again: the codes above would be no one's
         return shown
 
     async def create_recovery_codes(self, caller: Caller, code: str) -> list[str]:
@@ -150,7 +153,8 @@ class SecondFactors:
             raise SecondFactorNotBegun
         await self._need(caller.project, user_id, code)
         shown = codes.new_recovery_codes()
-        await self._store.replace_recovery_codes(caller.project, user_id, [codes.hash_of(one) for one in shown])
+        if not await self._store.replace_recovery_codes(caller.project, user_id, [codes.hash_of(one) for one in shown]):
+            raise SecondFactorNotBegun  # it was removed at the same time
         return shown
 
     async def standing(self, caller: Caller, user_id: str) -> Standing:

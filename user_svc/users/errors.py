@@ -50,6 +50,16 @@ class PasswordNeeded(PermissionDenied):
         super().__init__("one's own address is changed with ChangeEmail (POST /v1/auth/change-email), which asks for the password")
 
 
+class AccountAddressProtected(PermissionDenied):
+    """Whose mailbox it is can have a new password sent: the address of someone who signs in stands for their credentials."""
+
+    reason = "SCOPE_MISSING"
+
+    def __init__(self) -> None:
+        way = "who signs in changes their own with POST /v1/auth/change-email; for others it takes the scope users:admin"
+        super().__init__(f"email: {way}", metadata={"scope": "users:admin", "field": "email"})
+
+
 class AdministratorProtected(PermissionDenied):
     """Who may change people may not change those who may do everything."""
 

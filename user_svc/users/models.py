@@ -37,6 +37,8 @@ class User:
     email_verified: bool = False
     # Whether an issuer at which they sign in lets them change administrators.
     administers_by_issuer: bool = False
+    # Whether they have a password, or have signed in at an issuer.
+    signs_in: bool = False
 
     @property
     def protected(self) -> bool:

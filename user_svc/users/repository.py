@@ -24,12 +24,11 @@ _COLUMNS = (
     users.c.id, users.c.email, users.c.name, users.c.locale, users.c.timezone, users.c.role, users.c.create_time, users.c.update_time,
     users.c.external_id, users.c.attributes, users.c.email_verify_time.is_not(None).label("email_verified"),
     administers_by_issuer().label("administers_by_issuer"),
+    # Whether the person has an account: a password, or a name at an issuer.
+    or_(users.c.password_hash.is_not(None), exists().where(identities.c.user_id == users.c.id)).label("signs_in"),
 )  # fmt: skip
 
 _NULLABLE = ("email", "external_id", "attributes")
-
-# Whether the person has an account: a password, or a name at an issuer.
-_SIGNS_IN = or_(users.c.password_hash.is_not(None), exists().where(identities.c.user_id == users.c.id)).label("signs_in")
 
 # Our own id first: what another person's external id looks like never takes it away.
 _RESOLVE = text("""
@@ -55,6 +54,8 @@ _UPDATE_MANY = text(f"""
     WHERE u.project = :project AND u.external_id = given.external_id AND (:administrators OR NOT (
         u.role = '{Role.ADMINISTRATOR.value}' OR EXISTS (
             SELECT 1 FROM identities i WHERE i.user_id = u.id AND 'users:admin' = ANY(i.scopes)
+        ) OR given.email IS NOT NULL AND lower(given.email) <> lower(COALESCE(u.email, '')) AND (
+            u.password_hash IS NOT NULL OR EXISTS (SELECT 1 FROM identities i WHERE i.user_id = u.id)
         )
     ))
     RETURNING u.external_id, u.id::text AS id, u.email
@@ -79,7 +80,7 @@ class UserRepository:
     async def insert(self, project: str, user: User, password_hash: str | None) -> None:
         """Raises EmailTaken or ExternalIdTaken."""
         values = {field.name: getattr(user, field.name) for field in fields(user)} | {"project": project, "role": user.role.value}
-        del values["email_verified"], values["administers_by_issuer"]  # follow from what else is kept
+        del values["email_verified"], values["administers_by_issuer"], values["signs_in"]  # follow from what else is kept
         nullable = {name: getattr(user, name) or None for name in _NULLABLE} | {"password_hash": password_hash}
         statement = insert(users).values(**values | nullable)
         try:
@@ -171,7 +172,7 @@ def is_user(project: str, user_id: str) -> ColumnElement[bool]:
 
 async def _locked(connection: AsyncConnection, project: str, user_id: str) -> Row[*tuple[Any, ...]] | None:
     """The person, whose row is locked, so that nothing comes between a comparison and the change."""
-    statement = select(*_COLUMNS, _SIGNS_IN).where(is_user(project, user_id)).with_for_update(of=users)
+    statement = select(*_COLUMNS).where(is_user(project, user_id)).with_for_update(of=users)
     return (await connection.execute(statement)).one_or_none()
 
 
@@ -216,4 +217,5 @@ def _user(row: Row[*tuple[Any, ...]]) -> User:
         attributes=normal(row.attributes or {}),
         email_verified=row.email_verified,
         administers_by_issuer=row.administers_by_issuer,
+        signs_in=row.signs_in,
     )

@@ -15,7 +15,7 @@ from naming.text import check_name
 from user_svc.access import check_reach, is_self
 from user_svc.fields import locale_or_default, timezone_or_default
 from user_svc.users.attributes import check_attributes
-from user_svc.users.errors import AdministratorProtected, EmailTaken, ExternalIdTaken, PasswordNeeded, UserNotFound
+from user_svc.users.errors import AccountAddressProtected, AdministratorProtected, EmailTaken, ExternalIdTaken, PasswordNeeded, UserNotFound
 from user_svc.users.models import Role, User, UserChanges
 
 _PAGES = Cursor("users", str)
@@ -47,7 +47,8 @@ class UserStore(Protocol):
     ) -> Mapping[str, str]:
         """Makes or changes people by their different external ids, all or none; what is not given is left, or taken from `defaults`.
 
-        Our ids by external id; those of administrators are missing, unless `administrators`. Raises EmailTaken.
+        Our ids by external id; those of administrators, and of who signs in and would get another address, are missing, unless
+        `administrators`. Raises EmailTaken.
         """
 
     async def delete(self, project: str, user_id: str) -> bool:
@@ -120,7 +121,8 @@ class Users:
     async def update_user(self, caller: Caller, user_id: str, changes: UserChanges, *, etag: str = "") -> User:
         """Changes what is not None.
 
-        Raises UserNotFound, NotOwner, PasswordNeeded, ScopeMissing, AdministratorProtected, InvalidArgument, EmailTaken or EtagMismatch.
+        Raises UserNotFound, NotOwner, PasswordNeeded, ScopeMissing, AdministratorProtected, AccountAddressProtected, InvalidArgument,
+        EmailTaken or EtagMismatch.
         """
         check_reach(caller, user_id, "users:write")
         await self._check_change(caller, user_id, changes)
@@ -214,6 +216,8 @@ class Users:
                 raise ScopeMissing("users:write")
         elif present.protected:
             raise AdministratorProtected
+        elif present.signs_in and changes.email is not None and changes.email.lower() != present.email.lower():
+            raise AccountAddressProtected
 
     async def replace_email(self, project: str, user_id: str, email: str) -> None:
         """For a person who has proven who they are. Raises InvalidArgument, EmailTaken or UserNotFound."""
