@@ -31,6 +31,7 @@ from template_svc.rows import (
     canaries_of,
     check_in_use,
     history_of,
+    hold_sender,
     is_template,
     lock,
     record,
@@ -154,6 +155,7 @@ class TemplateRepository:
                 "note": mark.note,
                 "sender": new.sender,
             }
+            await hold_sender(connection, template.project, new.sender)
             await connection.execute(insert(template_versions).values(row))
             if publish:
                 await record(connection, VersionKey(*template.key, version), current.published_version, now, mark)

@@ -24,7 +24,8 @@ from template_svc.models import (
     finished_contents,
     messages_of,
 )
-from template_svc.tables import scheduled_publications, template_canaries, template_publications, template_versions, templates
+from template_svc.senders.errors import SenderMissing
+from template_svc.tables import scheduled_publications, senders, template_canaries, template_publications, template_versions, templates
 
 ALIVE = templates.c.delete_time.is_(None)
 CANARY_RUNS = template_canaries.c.state == "running"
@@ -61,19 +62,29 @@ def check_in_use(template: Template, expected: int) -> None:
 
 
 async def check_publishable(connection: AsyncConnection, key: VersionKey) -> None:
-    """Raises VersionNotFound, VersionArchived."""
-    found = select(template_versions.c.archive_time).where(versions_of(key.of), template_versions.c.version == key.version)
+    """Raises VersionNotFound, VersionArchived, SenderMissing."""
+    found = select(template_versions.c.archive_time, template_versions.c.sender).where(
+        versions_of(key.of), template_versions.c.version == key.version
+    )
     version = (await connection.execute(found)).one_or_none()
     if version is None:
         raise VersionNotFound(key.template, key.version)
     if version.archive_time is not None:
         raise VersionArchived(key.template, key.version)
+    await hold_sender(connection, key.project, version.sender)
+
+
+async def hold_sender(connection: AsyncConnection, project: str, name: str) -> None:
+    """Has a version's sender stay until the end of the transaction, by which the version is in use. Raises SenderMissing."""
+    found = select(senders.c.name).where(senders.c.project == project, senders.c.name == name).with_for_update(read=True, key_share=True)
+    if name and (await connection.execute(found)).one_or_none() is None:
+        raise SenderMissing(name)
 
 
 async def bring_into_use(
     connection: AsyncConnection, template: Template, number: int, now: datetime, mark: Mark, *, plan: UUID | None = None
 ) -> Template:
-    """Publishes a version of a template that is locked. Raises VersionNotFound, VersionArchived."""
+    """Publishes a version of a template that is locked. Raises VersionNotFound, VersionArchived, SenderMissing."""
     key = VersionKey(*template.key, number)
     await check_publishable(connection, key)
     change = update(templates).where(is_template(key.of)).values(published_version=number, update_time=now)

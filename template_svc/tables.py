@@ -215,8 +215,11 @@ attachments = Table(
     Column("size_bytes", Integer, nullable=False),
     Column("content", LargeBinary, nullable=False),
     Column("keep_until", _TIME, nullable=False),
+    # Whether a notification has carried it.
+    Column("used", Boolean, nullable=False, server_default="false"),
 )
 Index("attachments_by_end", attachments.c.keep_until)
+Index("attachments_unused", attachments.c.project, postgresql_where=~attachments.c.used)
 
 attachment_uses = Table(
     "attachment_uses",

@@ -100,7 +100,7 @@ class TemplateStore(VersionStore, Protocol):
         ...
 
     async def publish(self, key: VersionKey, now: datetime, mark: Mark = NO_MARK, *, instead_of: int = 0) -> Template | None:
-        """None when there is no such version. Raises TemplateArchived, VersionArchived, PublishedMeanwhile."""
+        """None when there is no such version. Raises TemplateArchived, VersionArchived, SenderMissing, PublishedMeanwhile."""
         ...
 
     async def describe(self, keys: Sequence[TemplateKey]) -> Mapping[TemplateKey, TemplateSummary]:
@@ -259,7 +259,7 @@ class Authoring:
         return _PUBLICATIONS.page([((one.id,), one) for one in found], size, filters)
 
     async def publish_version(self, key: VersionKey, mark: Mark = NO_MARK, *, instead_of: int = 0) -> Template:
-        """New notifications use it from now on. Raises TemplateNotFound, VersionNotFound, TemplateArchived, VersionArchived,
+        """New notifications use it from now on. Raises TemplateNotFound, VersionNotFound, TemplateArchived, VersionArchived, SenderMissing,
         IncompleteLocale where that is asked for, or PublishedMeanwhile where another version than `instead_of` is in use.
         """
         if self._rules.complete_only:

@@ -2,6 +2,7 @@
 
 import mimetypes
 import re
+import unicodedata
 from collections.abc import Sequence
 
 from gateway.accepting.models import AttachedFile
@@ -35,7 +36,7 @@ def _checked(place: str, file: AttachedFile) -> AttachedFile:
     check_label(f"{place}.filename", file.filename)
     if "/" in file.filename or "\\" in file.filename or not file.filename.strip(". "):
         raise InvalidArgument.of(f"{place}.filename", "must be a name without a folder")
-    ending = file.filename.rstrip(". ").rpartition(".")[2].lower()
+    ending = _ending(file.filename)
     if ending in _REFUSED:
         raise InvalidArgument.of(f"{place}.filename", f"large receivers refuse mails with .{ending} files; send a link to it in its place")
     kind = file.content_type or mimetypes.guess_type(file.filename, strict=False)[0] or "application/octet-stream"
@@ -44,3 +45,9 @@ def _checked(place: str, file: AttachedFile) -> AttachedFile:
     if _OTHER_NAME.search(kind):
         raise InvalidArgument.of(f"{place}.content_type", "must not name the file: filename does")
     return file._replace(content_type=kind)
+
+
+def _ending(filename: str) -> str:
+    """Without what systems leave out as they keep a file, such as blanks of any kind at its end, or show alike."""
+    plain = "".join(each for each in unicodedata.normalize("NFKC", filename) if each.isalnum() or each == ".")
+    return plain.rstrip(".").rpartition(".")[2].lower() if "." in plain else ""

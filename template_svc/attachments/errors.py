@@ -1,6 +1,6 @@
 """The errors of attachments, each with its stable reason."""
 
-from mesh.errors import FieldViolation, InvalidArgument, NotFound
+from mesh.errors import FieldViolation, InvalidArgument, NotFound, ResourceExhausted
 
 
 class AttachmentUnknown(InvalidArgument):
@@ -14,6 +14,16 @@ class AttachmentUnknown(InvalidArgument):
         field = f"attachments[{index}].attachment_id"
         message = "is not kept, or is no more: POST /v1/attachments keeps its content"
         return cls(f"{field}: {message}", violations=[FieldViolation(field, message)])
+
+
+class TooManyUnused(ResourceExhausted):
+    """The project has kept many files first and sent none of them."""
+
+    reason = "TOO_MANY_ATTACHMENTS"
+
+    def __init__(self, most: int) -> None:
+        way = "send some, put small ones into the send itself, or wait: each goes after a day"
+        super().__init__(f"{most} files of the project wait to be sent already; {way}", retry_after_s=60)
 
 
 class AttachmentGone(NotFound):

@@ -7,6 +7,8 @@ from uuid import UUID
 
 MAX_TOGETHER = 10 * 1024 * 1024
 UNUSED_S = 24 * 3600.0
+# Files of a project that no notification has carried yet: 3 GiB, where each is as large as may be.
+MAX_UNUSED = 1_000
 
 
 class AttachmentKey(NamedTuple):

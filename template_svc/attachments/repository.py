@@ -3,12 +3,16 @@
 from collections.abc import Collection, Mapping, Sequence
 from uuid import UUID
 
+from sqlalchemy import text
+
 from mesh.stores.database import Database
 from template_svc.attachments.models import Attachment, AttachmentKey, File, Use
 
 _KEEP = """
 INSERT INTO attachments (project, id, size_bytes, content, keep_until)
-VALUES ($1, $2, length($3::bytea), $3, now() + $4 * interval '1 second')
+SELECT $1, $2, length($3::bytea), $3, now() + $4 * interval '1 second'
+WHERE (SELECT count(*) FROM (SELECT 1 FROM attachments WHERE project = $1 AND NOT used LIMIT $5) AS waiting) < $5
+    OR EXISTS (SELECT 1 FROM attachments WHERE project = $1 AND id = $2)
 ON CONFLICT (project, id) DO UPDATE SET keep_until = greatest(attachments.keep_until, excluded.keep_until)
 RETURNING id, size_bytes, keep_until
 """
@@ -17,16 +21,16 @@ _SIZES = "SELECT id, size_bytes FROM attachments WHERE project = $1 AND id = ANY
 # in a circle.
 _USE = """
 WITH held AS (
-    UPDATE attachments a SET keep_until = greatest(a.keep_until, now() + $5 * interval '1 second')
+    UPDATE attachments a SET keep_until = greatest(a.keep_until, now() + $5 * interval '1 second'), used = true
     FROM (SELECT id FROM attachments WHERE project = $1 AND id = ANY($2::bytea[]) ORDER BY id FOR UPDATE) mine
     WHERE a.project = $1 AND a.id = mine.id
     RETURNING a.id, a.size_bytes, a.keep_until
 ),
 kept AS (
-    INSERT INTO attachments AS a (project, id, size_bytes, content, keep_until)
-    SELECT $1, id, length(content), content, now() + $5 * interval '1 second'
+    INSERT INTO attachments AS a (project, id, size_bytes, content, keep_until, used)
+    SELECT $1, id, length(content), content, now() + $5 * interval '1 second', true
     FROM unnest($6::bytea[], $7::bytea[]) AS given(id, content) ORDER BY id
-    ON CONFLICT (project, id) DO UPDATE SET keep_until = greatest(a.keep_until, excluded.keep_until)
+    ON CONFLICT (project, id) DO UPDATE SET keep_until = greatest(a.keep_until, excluded.keep_until), used = true
     RETURNING a.id, a.size_bytes, a.keep_until
 ),
 both_kinds AS (SELECT * FROM held UNION ALL SELECT * FROM kept),
@@ -38,14 +42,21 @@ used AS (
 SELECT * FROM both_kinds
 """
 _FIND = "SELECT content FROM attachments WHERE project = $1 AND id = $2"
-# What others use too stays; what no one else uses goes at once.
-_FORGET = """
-WITH gone AS (DELETE FROM attachment_uses WHERE user_id = $1 RETURNING project, attachment)
+# What others use too stays; what no one else uses goes at once. A statement of its own looks at the uses once the files are locked: one
+# that waits for a send to someone else would still see the uses from before it, and take that one's file away.
+_LOCK_THEIRS = text("""
+SELECT 1 FROM attachments a WHERE EXISTS (
+    SELECT 1 FROM attachment_uses u WHERE u.project = a.project AND u.attachment = a.id AND u.user_id = :user_id
+)
+ORDER BY a.id FOR UPDATE
+""")
+_FORGET = text("""
+WITH gone AS (DELETE FROM attachment_uses WHERE user_id = :user_id RETURNING project, attachment)
 DELETE FROM attachments a USING (SELECT DISTINCT project, attachment FROM gone) AS mine
 WHERE a.project = mine.project AND a.id = mine.attachment AND NOT EXISTS (
-    SELECT 1 FROM attachment_uses u WHERE u.project = a.project AND u.attachment = a.id AND u.user_id <> $1
+    SELECT 1 FROM attachment_uses u WHERE u.project = a.project AND u.attachment = a.id AND u.user_id <> :user_id
 )
-"""
+""")
 _CLEAN = """
 DELETE FROM attachments WHERE (project, id) IN (
     SELECT project, id FROM attachments WHERE keep_until < now() ORDER BY keep_until LIMIT $1 FOR UPDATE SKIP LOCKED
@@ -68,8 +79,9 @@ class AttachmentRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def keep(self, project: str, file: File, keep_for_s: float) -> Attachment:
-        return Attachment(*(await self._database.fetch(_KEEP, project, file.digest, file.content, keep_for_s))[0])
+    async def keep(self, project: str, file: File, keep_for_s: float, most: int) -> Attachment | None:
+        rows = await self._database.fetch(_KEEP, project, file.digest, file.content, keep_for_s, most)
+        return Attachment(*rows[0]) if rows else None
 
     async def sizes(self, project: str, digests: Collection[bytes]) -> Mapping[bytes, int]:
         return {bytes(row["id"]): row["size_bytes"] for row in await self._database.fetch(_SIZES, project, list(digests))}
@@ -93,7 +105,9 @@ class AttachmentRepository:
         return bytes(rows[0]["content"]) if rows else None
 
     async def forget(self, user_id: UUID) -> None:
-        await self._database.fetch(_FORGET, user_id)
+        async with self._database.begin() as connection:
+            for statement in (_LOCK_THEIRS, _FORGET):
+                await connection.execute(statement, {"user_id": user_id})
 
     async def clean(self) -> int:
         uses = await self._database.fetch(_CLEAN_USES, _BATCH)

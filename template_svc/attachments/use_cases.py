@@ -5,15 +5,17 @@ from typing import Protocol
 from uuid import UUID
 
 from mesh.errors import InvalidArgument
-from template_svc.attachments.errors import AttachmentGone, AttachmentUnknown
-from template_svc.attachments.models import MAX_TOGETHER, UNUSED_S, Attachment, AttachmentKey, File, Use, digest_of
+from template_svc.attachments.errors import AttachmentGone, AttachmentUnknown, TooManyUnused
+from template_svc.attachments.models import MAX_TOGETHER, MAX_UNUSED, UNUSED_S, Attachment, AttachmentKey, File, Use, digest_of
 
 
 class AttachmentStore(Protocol):
     """Where attachments are kept."""
 
-    async def keep(self, project: str, file: File, keep_for_s: float) -> Attachment:
-        """One that is there is kept longer where that is needed."""
+    async def keep(self, project: str, file: File, keep_for_s: float, most: int) -> Attachment | None:
+        """One that is there is kept longer where that is needed. None for another where the project has `most` that no notification has
+        carried yet.
+        """
         ...
 
     async def sizes(self, project: str, digests: Collection[bytes]) -> Mapping[bytes, int]:
@@ -44,8 +46,11 @@ class Attachments:
         self._store = store
 
     async def create(self, project: str, content: bytes) -> Attachment:
-        """For a day, unless it is used until then."""
-        return await self._store.keep(project, File.of(content), UNUSED_S)
+        """For a day, unless it is used until then. Raises TooManyUnused."""
+        made = await self._store.keep(project, File.of(content), UNUSED_S, MAX_UNUSED)
+        if made is None:
+            raise TooManyUnused(MAX_UNUSED)
+        return made
 
     async def use(self, use: Use, given: Sequence[bytes | str]) -> list[Attachment]:
         """`given` are contents and ids. One attachment for each, in order. Raises AttachmentUnknown, InvalidArgument."""

@@ -13,7 +13,7 @@ class CanaryStore(Protocol):
     async def start(self, key: VersionKey, share: Share, mark: Mark) -> Canary | None:
         """None where there is no such template. Changes the share of one that runs with this version.
 
-        Raises VersionNotFound, VersionArchived, TemplateArchived, NothingPublished, VersionInUse, CanaryRunning.
+        Raises VersionNotFound, VersionArchived, SenderMissing, TemplateArchived, NothingPublished, VersionInUse, CanaryRunning.
         """
         ...
 

@@ -35,8 +35,8 @@ class PlanStore(Protocol):
         ...
 
     async def add(self, new: NewPlan) -> Plan | None:
-        """None where there is no such template. Raises VersionNotFound, VersionArchived, TemplateArchived, PublishedMeanwhile,
-        PublicationScheduled where another plan waits, and ScheduleOver where the plan that it replaces does not wait.
+        """None where there is no such template. Raises VersionNotFound, VersionArchived, SenderMissing, TemplateArchived,
+        PublishedMeanwhile, PublicationScheduled where another plan waits, and ScheduleOver where the plan that it replaces does not wait.
         """
         ...
 

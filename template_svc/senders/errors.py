@@ -26,6 +26,15 @@ class SenderUnknown(InvalidArgument):
         return cls(f"sender: {message}", violations=[FieldViolation("sender", message)])
 
 
+class SenderMissing(FailedPrecondition):
+    """A version that is to come into use names a sender that was deleted since it was made."""
+
+    reason = "SENDER_NOT_FOUND"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the version is from the sender {name!r}, which was deleted; PUT /v1/senders/{name} makes it again")
+
+
 class DomainNotFound(NotFound):
     """The project has no such sender domain."""
 
@@ -49,12 +58,13 @@ class DomainNotVerified(FailedPrecondition):
 
 
 class SenderInUse(FailedPrecondition):
-    """Published versions name the sender."""
+    """Versions that are published, tried or planned name the sender."""
 
     reason = "SENDER_IN_USE"
 
     def __init__(self, templates: Sequence[str]) -> None:
-        super().__init__(f"published versions of {', '.join(templates)} are from this sender; publish others first")
+        names = ", ".join(templates)
+        super().__init__(f"versions of {names} that are published, tried or planned are from this sender; put others in their place first")
 
 
 class DomainInUse(FailedPrecondition):

@@ -23,11 +23,28 @@ from template_svc.senders.models import (
     SenderKey,
     SigningKey,
 )
-from template_svc.tables import sender_domains, senders, template_versions, templates
+from template_svc.tables import sender_domains, senders
 
 _SHOWN = 5
 # Makes those who add to a project's senders or domains wait for each other.
 _LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('senders:' || :project, 0))")
+
+# Templates of which a version that is sent, or will be, names the sender.
+_USES = text("""
+    SELECT DISTINCT t.name FROM template_versions v JOIN templates t ON (t.project, t.name) = (v.project, v.template)
+    WHERE v.project = :project AND v.sender = :sender AND t.delete_time IS NULL AND (
+        v.version = t.published_version
+        OR EXISTS (
+            SELECT 1 FROM template_canaries c
+            WHERE (c.project, c.template, c.version) = (v.project, v.template, v.version) AND c.state = 'running'
+        )
+        OR EXISTS (
+            SELECT 1 FROM scheduled_publications p
+            WHERE (p.project, p.template, p.version) = (v.project, v.template, v.version) AND p.state = 'planned'
+        )
+    )
+    ORDER BY t.name LIMIT :shown
+""")
 
 
 class SenderRepository:
@@ -70,22 +87,13 @@ class SenderRepository:
         return None if row is None else _sender(row)
 
     async def delete(self, key: SenderKey) -> bool:
-        published = (template_versions.c.version == templates.c.published_version) & templates.c.delete_time.is_(None)
-        uses = (
-            select(templates.c.name)
-            .join(
-                template_versions,
-                published & (template_versions.c.template == templates.c.name) & (template_versions.c.project == key.project),
-            )
-            .where(templates.c.project == key.project, template_versions.c.sender == key.name)
-            .order_by(templates.c.name)
-            .limit(_SHOWN)
-        )
         async with self._database.begin() as connection:
-            users = (await connection.execute(uses)).scalars().all()
-            if users:
+            # first, so that a version that comes into use meanwhile either is seen here or does not find its sender (rows.hold_sender)
+            gone = (await connection.execute(delete(senders).where(_is(key)).returning(senders.c.name))).one_or_none()
+            users = (await connection.execute(_USES, {"project": key.project, "sender": key.name, "shown": _SHOWN})).scalars().all()
+            if gone is not None and users:
                 raise SenderInUse(users)
-            return (await connection.execute(delete(senders).where(_is(key)).returning(senders.c.name))).one_or_none() is not None
+            return gone is not None
 
     async def identities(self, project: str) -> Identities:
         allowed = (sender_domains.c.project == senders.c.project) & (sender_domains.c.domain == senders.c.domain)

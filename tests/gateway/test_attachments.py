@@ -46,6 +46,9 @@ def test_media_types(file: AttachedFile, kind: str) -> None:
         (AttachedFile("a.pdf", "application/pdf; name=é", b"x"), "content_type"),
         (AttachedFile("a.pdf", 'application/octet-stream; Name="a.exe"', b"x"), "content_type"),
         (AttachedFile("photo\u202egpj.docm", "", b"x"), "filename"),
+        (AttachedFile("a.exe\u00a0", "", b"x"), "filename"),
+        (AttachedFile("a.ex\u200be", "", b"x"), "filename"),
+        (AttachedFile("a.\uff45\uff58\uff45", "", b"x"), "filename"),
     ],
 )
 def test_what_can_not_be_one_is_refused_by_field(file: AttachedFile, field: str) -> None:

@@ -5,13 +5,15 @@ from collections.abc import Sequence
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import text
 
 from mesh.errors import InvalidArgument
 from mesh.stores.database import Database
-from template_svc.attachments.errors import AttachmentGone, AttachmentUnknown
-from template_svc.attachments.models import MAX_TOGETHER, Use
+from template_svc.attachments.errors import AttachmentGone, AttachmentUnknown, TooManyUnused
+from template_svc.attachments.models import MAX_TOGETHER, MAX_UNUSED, Use
 from template_svc.attachments.repository import AttachmentRepository
 from template_svc.attachments.use_cases import Attachments
+from tests.waiting import until_answered
 
 ADA, BOB = uuid4(), uuid4()
 A_MONTH_S = 30 * 86_400.0
@@ -86,6 +88,40 @@ async def test_of_an_erased_person_goes_what_only_they_have_got(attachments: Att
     assert await attachments.content("default", terms.id) == b"terms"
     await attachments.forget(BOB)
     assert await count(database) == (0, 0)
+
+
+async def test_an_erasure_that_waits_for_a_send_to_another_leaves_that_one_its_file(attachments: Attachments, database: Database) -> None:
+    terms = await attachments.create("default", b"terms")
+    await attachments.use(use(ADA), [terms.id])
+    sent = use(BOB)
+    async with database.begin() as connection:
+        # what `use` does, held open
+        await connection.execute(text("UPDATE attachments SET used = true"))
+        bobs = text("INSERT INTO attachment_uses SELECT project, id, :notification, :person, now() + interval '1 day' FROM attachments")
+        await connection.execute(bobs, {"notification": sent.notification_id, "person": BOB})
+        erasing = asyncio.create_task(attachments.forget(ADA))
+
+        async def waits() -> bool:
+            return bool(await database.fetch("SELECT 1 FROM pg_locks WHERE NOT granted"))
+
+        await until_answered(waits)
+    await erasing
+    assert await attachments.content("default", terms.id) == b"terms"
+    assert await count(database) == (1, 1)
+
+
+async def test_so_many_wait_to_be_sent_and_no_more(attachments: Attachments, database: Database) -> None:
+    """Who may send could fill the disk of all projects otherwise."""
+    rows = "SELECT 'default', sha256(n::text::bytea), 1, 'x', now() + interval '1 hour' FROM generate_series(1, $1) AS n"
+    await database.fetch(f"INSERT INTO attachments {rows}", MAX_UNUSED - 1)
+    last = await attachments.create("default", b"last")
+    with pytest.raises(TooManyUnused):
+        await attachments.create("default", b"one more")
+    # what is there is kept on, another project has its own, and sends carry theirs
+    await attachments.create("default", b"last")
+    await attachments.create("other", b"one more")
+    await attachments.use(use(), [b"one more", last.id])
+    await attachments.create("default", b"another")
 
 
 async def test_uses_and_erasures_at_the_same_time_leave_no_use_without_its_file(attachments: Attachments, database: Database) -> None:

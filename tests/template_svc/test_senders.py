@@ -1,7 +1,9 @@
 """Senders and their domains: one contract for the store in memory and the one in PostgreSQL, and a real DNS on loopback."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
+from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 
@@ -9,10 +11,24 @@ from mesh.context import FIRST_PROJECT
 from mesh.errors import InvalidArgument, ServiceError, Unavailable
 from mesh.sealing import SealBroken, Sealer
 from mesh.stores.database import Database
+from template_svc.canaries.models import Share, Unit
+from template_svc.canaries.repository import CanaryRepository
+from template_svc.models import NO_MARK, VersionKey
 from template_svc.repository import TemplateRepository
+from template_svc.schedules.models import NewPlan, PlanKey
+from template_svc.schedules.repository import PlanRepository
 from template_svc.senders.book import FRESH_S, SenderBook
 from template_svc.senders.dns import Dns
-from template_svc.senders.errors import DnsUnavailable, DomainInUse, DomainNotFound, DomainNotVerified, SenderInUse, SenderNotFound, TooMany
+from template_svc.senders.errors import (
+    DnsUnavailable,
+    DomainInUse,
+    DomainNotFound,
+    DomainNotVerified,
+    SenderInUse,
+    SenderMissing,
+    SenderNotFound,
+    TooMany,
+)
 from template_svc.senders.keys import SEALED_FOR, new_signing_key
 from template_svc.senders.models import MAX_PER_PROJECT, DomainKey, Identities, NewSender, SenderKey, SigningKey, key_in, parents_of
 from template_svc.senders.repository import SenderRepository
@@ -217,6 +233,58 @@ async def test_keys_are_sealed_and_senders_of_published_versions_stay(database: 
         await store.delete(BILLING)
     await templates.add_version(template, make_version(), True, clock())
     assert await store.delete(BILLING)
+
+
+@pytest.mark.processes
+async def test_senders_of_versions_that_are_tried_or_planned_stay(database: Database, clock: Clock) -> None:
+    """And a version whose sender is gone does not come into use: its mails would be from another one without a word."""
+    store, templates = SenderRepository(database, None), TemplateRepository(database)
+    await store.put(BILLING, sender(), clock())
+    template = await templates.insert(make_template(), clock())
+    assert template is not None
+    await templates.add_version(template, make_version(), True, clock())
+    await templates.add_version(template, make_version(sender="billing"), False, clock())
+    second = VersionKey(*template.key, 2)
+    canaries, plans = CanaryRepository(database), PlanRepository(database)
+    assert await canaries.start(second, Share(10, Unit.NOTIFICATION), NO_MARK)
+    with pytest.raises(SenderInUse, match="welcome"):
+        await store.delete(BILLING)
+    await canaries.stop(template.key, "")
+    planned = NewPlan(PlanKey(FIRST_PROJECT, uuid4()), second, clock() + timedelta(days=1), NO_MARK, 0, None)
+    assert await plans.add(planned)
+    with pytest.raises(SenderInUse, match="welcome"):
+        await store.delete(BILLING)
+    await plans.cancel(planned.key, "")
+    assert await store.delete(BILLING)
+    uses: list[Awaitable[object]] = [
+        templates.publish(second, clock()),
+        canaries.start(second, Share(10, Unit.NOTIFICATION), NO_MARK),
+        plans.add(planned._replace(key=PlanKey(FIRST_PROJECT, uuid4()))),
+        templates.add_version(template, make_version(sender="billing"), True, clock()),
+    ]
+    for use in uses:
+        with pytest.raises(SenderMissing, match="billing"):
+            await use
+    await store.put(BILLING, sender(), clock())
+    assert await templates.publish(second, clock())
+
+
+@pytest.mark.processes
+async def test_a_sender_is_not_deleted_while_its_version_is_published(database: Database, clock: Clock) -> None:
+    """Whichever comes first."""
+    store, templates = SenderRepository(database, None), TemplateRepository(database)
+    template = await templates.insert(make_template(), clock())
+    assert template is not None
+    await templates.add_version(template, make_version(), True, clock())
+    await store.put(BILLING, sender(), clock())
+    await templates.add_version(template, make_version(sender="billing"), False, clock())
+    for _ in range(10):
+        await store.put(BILLING, sender(), clock())
+        await templates.publish(VersionKey(*template.key, 1), clock())
+        results = await asyncio.gather(
+            templates.publish(VersionKey(*template.key, 2), clock()), store.delete(BILLING), return_exceptions=True
+        )
+        assert [type(result) for result in results if isinstance(result, Exception)] in ([SenderInUse], [SenderMissing])
 
 
 async def test_what_is_known_of_senders_is_read_again_and_outlives_the_store(clock: Clock) -> None:
