@@ -27,6 +27,7 @@ from clarion.user.v1 import (
     preference_page_service_pb2,
     project_service_pb2,
     recipient_service_pb2,
+    role_service_pb2,
     second_factor_service_pb2,
     sign_in_service_pb2,
     user_service_pb2,
@@ -45,6 +46,7 @@ USER_SERVICE = user_service_pb2.DESCRIPTOR.services_by_name["UserService"]
 POLICY_SERVICE = policy_service_pb2.DESCRIPTOR.services_by_name["PolicyService"]
 PREFERENCE_PAGE_SERVICE = preference_page_service_pb2.DESCRIPTOR.services_by_name["PreferencePageService"]
 PROJECT_SERVICE = project_service_pb2.DESCRIPTOR.services_by_name["ProjectService"]
+ROLE_SERVICE = role_service_pb2.DESCRIPTOR.services_by_name["RoleService"]
 AUDIT_SERVICE = audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"]
 SIGN_IN_SERVICE = sign_in_service_pb2.DESCRIPTOR.services_by_name["SignInService"]
 ACCOUNT_SERVICE = account_service_pb2.DESCRIPTOR.services_by_name["AccountService"]
@@ -62,7 +64,7 @@ RENDER_SERVICE = render_service_pb2.DESCRIPTOR.services_by_name["RenderService"]
 
 OF_USERS = (
     USER_SERVICE, PROJECT_SERVICE, POLICY_SERVICE, PREFERENCE_PAGE_SERVICE, AUTH_SERVICE, SIGN_IN_SERVICE, AUDIT_SERVICE, ACCOUNT_SERVICE,
-    SECOND_FACTOR_SERVICE,
+    SECOND_FACTOR_SERVICE, ROLE_SERVICE,
 )  # fmt: skip
 OF_TEMPLATES = (TEMPLATE_SERVICE, PARTIAL_SERVICE, SCHEDULE_SERVICE, CANARY_SERVICE, SENDER_SERVICE, ATTACHMENT_SERVICE)
 DELETE_USER = f"/{USER_SERVICE.full_name}/DeleteUser"

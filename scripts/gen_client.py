@@ -47,6 +47,7 @@ RESOURCES = {
     "ChangeService": ("changes", "Changes", "Change"),
     "ProjectService": ("projects", "Projects", "Project"),
     "PolicyService": ("policies", "Policies", ""),
+    "RoleService": ("roles", "Roles", "Role"),
     "PersonalDataService": ("personal_data", "PersonalData", ""),
     "PreferencePageService": ("preference_pages", "PreferencePages", ""),
     "WebhookService": ("webhooks", "Webhooks", "WebhookEndpoint"),

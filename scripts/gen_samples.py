@@ -59,6 +59,8 @@ _REQUESTS: dict[str, dict[str, Any]] = {
     "UpdateDeliveryPolicy": {"policy": {"rules": [{"category": "news", "choice": "deny"}]}},
     "GetCategory": {"id": "news"},
     "DeleteCategory": {"id": "news"},
+    "CreateRole": {"role": {"id": "support", "scopes": ["notifications:read", "deadletters:review"]}},
+    "AssignRole": {"role": "support"},
     "CreateCategory": {"category": {"id": "news", "texts": {"en": {"name": "News"}}}},
     "UpdateCategory": {"id": "news", "category": {"mandatory": False}},
     "GetProject": {"id": "default"},

@@ -62,7 +62,7 @@ MEANINGS = {
     "CLARION_SMTP_EVENTS": "`sendgrid`, `ses` or `mailgun`: puts on each mail what that provider's events name the notification by",
     "CLARION_TRUSTED_PROXIES": "addresses and networks of the proxies whose `X-Forwarded-For` is believed; empty for none",
     "CLARION_LOGIN_ADDRESS_LIMIT": "wrong passwords that one client address may try in 100 s",
-    "CLARION_ADMIN_SECOND_FACTOR": "administrators who sign in by password have scopes only with a second factor",
+    "CLARION_ADMIN_SECOND_FACTOR": "administrators, and people with a role, who sign in by password have scopes only with a second factor",
     "CLARION_CONSOLE_URL": "public address of the console, to which mails about passwords and addresses lead; without it they hold a code",
     "CLARION_CORS_ORIGINS": "origins whose pages may call the API from a browser, separated by commas; `*` for every one; empty for none",
     "CLARION_HTTP_PORT": "REST port",

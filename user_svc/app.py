@@ -15,6 +15,7 @@ from clarion.user.v1 import (
     preference_page_service_pb2,
     project_service_pb2,
     recipient_service_pb2,
+    role_service_pb2,
     second_factor_service_pb2,
     sign_in_service_pb2,
     user_service_pb2,
@@ -76,6 +77,9 @@ from user_svc.projects.use_cases import Projects
 from user_svc.recipients.repository import ContactRepository
 from user_svc.recipients.servicer import RecipientServicer
 from user_svc.recipients.use_cases import Recipients
+from user_svc.roles.repository import RoleRepository
+from user_svc.roles.servicer import RoleServicer
+from user_svc.roles.use_cases import Roles
 from user_svc.second_factor.repository import SecondFactorRepository
 from user_svc.second_factor.servicer import SecondFactorServicer
 from user_svc.second_factor.use_cases import SEALED_FOR as SECOND_FACTORS
@@ -102,6 +106,7 @@ AUTH_SERVICE = auth_service_pb2.DESCRIPTOR.services_by_name["AuthService"]
 POLICY_SERVICE = policy_service_pb2.DESCRIPTOR.services_by_name["PolicyService"]
 PREFERENCE_PAGE_SERVICE = preference_page_service_pb2.DESCRIPTOR.services_by_name["PreferencePageService"]
 PROJECT_SERVICE = project_service_pb2.DESCRIPTOR.services_by_name["ProjectService"]
+ROLE_SERVICE = role_service_pb2.DESCRIPTOR.services_by_name["RoleService"]
 AUDIT_SERVICE = audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"]
 SIGN_IN_SERVICE = sign_in_service_pb2.DESCRIPTOR.services_by_name["SignInService"]
 RECIPIENT_SERVICE = recipient_service_pb2.DESCRIPTOR.services_by_name["RecipientService"]
@@ -214,6 +219,8 @@ def _wire(settings: Settings, database: Database, passwords: PasswordHasher, rev
     dispatcher.add(USER_SERVICE, user_servicer)
     dispatcher.add(AUTH_SERVICE, auth_servicer)
     dispatcher.add(PROJECT_SERVICE, ProjectServicer(Projects(ProjectRepository(database), now=_now)))
+    mapped = {(issuer.project, name) for issuer in settings.oidc.issuers for grant in issuer.grants.values() for name in grant.roles}
+    dispatcher.add(ROLE_SERVICE, RoleServicer(Roles(RoleRepository(database), mapped=mapped, now=_now), users))
     dispatcher.add(POLICY_SERVICE, PolicyServicer(Policies(policies, book, now=_now)))
     own = SecondFactors(factors, second_step, factor_sealer, prove=logins.prove)
     dispatcher.add(SECOND_FACTOR_SERVICE, SecondFactorServicer(own, users))

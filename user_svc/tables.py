@@ -6,6 +6,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     ForeignKey,
+    ForeignKeyConstraint,
     Identity,
     Index,
     Integer,
@@ -41,6 +42,18 @@ projects = Table(
     Column("create_time", _TIME, nullable=False, server_default=func.now()),
 )
 
+# Named sets of scopes. Which are built in stands in the code.
+roles = Table(
+    "roles",
+    metadata,
+    _of_project(primary_key=True),
+    Column("id", Text(collation="C"), primary_key=True),
+    Column("description", Text, nullable=False),
+    Column("scopes", ARRAY(Text), nullable=False),
+    Column("create_time", _TIME, nullable=False),
+    Column("update_time", _TIME, nullable=False),
+)
+
 users = Table(
     "users",
     metadata,
@@ -65,7 +78,11 @@ users = Table(
     Column("email_verify_time", _TIME),
     # Grows with each change of what a person proves themselves with.
     Column("credential_version", Integer, nullable=False, server_default="0"),
+    # One of `roles`, beside what is built in.
+    Column("assigned_role", Text(collation="C")),
+    ForeignKeyConstraint(["project", "assigned_role"], ["roles.project", "roles.id"], name="users_assigned_role"),
 )
+Index("users_by_role", users.c.project, users.c.assigned_role, postgresql_where=users.c.assigned_role.is_not(None))
 Index("users_external_id", users.c.project, users.c.external_id, unique=True)
 Index("users_email", users.c.project, func.lower(users.c.email), unique=True)
 Index("users_of_project", users.c.project, users.c.id)
@@ -234,6 +251,8 @@ refresh_tokens = Table(
     Column("scopes", ARRAY(Text)),
     # When the session ends, however much it is used; NULL where use prolongs it.
     Column("session_end", _TIME),
+    # Beside `scopes`, those of `roles` that an issuer's groups give, as they are when an access token is made.
+    Column("roles", ARRAY(Text), nullable=False, server_default="{}"),
 )
 Index("refresh_tokens_of_user", refresh_tokens.c.user_id)
 Index("refresh_tokens_of_family", refresh_tokens.c.family)
@@ -249,6 +268,8 @@ identities = Table(
     Column("create_time", _TIME, nullable=False),
     # What the person's groups there last let them do; NULL where that was not kept yet.
     Column("scopes", ARRAY(Text)),
+    # And by which of `roles`.
+    Column("roles", ARRAY(Text), nullable=False, server_default="{}"),
 )
 Index("identities_of_user", identities.c.user_id)
 

@@ -62,6 +62,23 @@ async def test_a_mail_that_verifies_an_address_is_asked_for(terminal: Terminal) 
     assert (await terminal.run("users", "verify-address", "no-one-at-all@example.com")).code == 5
 
 
+async def test_roles_are_made_given_and_taken_away(terminal: Terminal) -> None:
+    made = await terminal.run("roles", "create", "support", "-s", "notifications:read", "--description", "First line")
+    assert (made.code, "First line" in made.said) == (0, True), made.said
+    assert (await terminal.run("users", "create", "operator-by-cli@example.com", "--external-id", "op-1")).code == 0
+    given = await terminal.run("roles", "assign", "op-1", "support", "--json")
+    assert (given.code, json.loads(given.said)["role"]) == (0, "support"), given.said
+    in_use = await terminal.run("roles", "delete", "support")
+    assert (in_use.code, "ROLE_IN_USE" in in_use.said) == (1, True), in_use.said
+    changed = await terminal.run("roles", "update", "support", "-s", "templates:read", "--json")
+    assert (json.loads(changed.said)["scopes"], json.loads(changed.said)["description"]) == (["templates:read"], "First line")
+    listed = await terminal.run("roles", "list", "--json")
+    assert json.loads(given.said)["user_id"] in listed.said
+    assert (await terminal.run("roles", "unassign", "op-1")).code == 0
+    assert (await terminal.run("roles", "delete", "support")).code == 0
+    assert (await terminal.run("roles", "show", "support")).code == 5
+
+
 async def test_a_person_signs_in_with_a_second_factor_and_keeps_a_key(stack: Stack, tmp_path: Path, terminal: Terminal) -> None:
     stranger = Terminal({}, tmp_path)
     password = ("password:", ADMIN_PASSWORD)

@@ -40,6 +40,7 @@ from clarion.user.v1 import (
     policy_service_pb2,
     preference_page_service_pb2,
     project_service_pb2,
+    role_service_pb2,
     second_factor_service_pb2,
     sign_in_service_pb2,
     user_service_pb2,
@@ -60,7 +61,7 @@ _FILES = (
     breaker_service_pb2, partial_service_pb2, sender_service_pb2, attachment_service_pb2, project_service_pb2, change_service_pb2,
     policy_service_pb2, webhook_service_pb2, preference_page_service_pb2, personal_data_service_pb2, sign_in_service_pb2,
     activity_service_pb2, audit_service_pb2,
-    account_service_pb2, scheduled_publication_service_pb2, canary_service_pb2, second_factor_service_pb2,
+    account_service_pb2, scheduled_publication_service_pb2, canary_service_pb2, second_factor_service_pb2, role_service_pb2,
 )  # fmt: skip
 METHODS = [
     method
@@ -84,6 +85,7 @@ _BODIES: dict[str, dict[str, Any]] = {
     "AnnotateDeadLetter": {"note": "Eve"},
     "DeleteSession": {"id": "-"},
     "UpdateCategory": {"category": {"mandatory": True}},
+    "UpdateRole": {"role": {"description": "Eve"}},
     "UpdateWebhookEndpoint": {"webhook_endpoint": {"description": "Eve"}},
     "ReplayWebhookDeliveries": {"state": "WEBHOOK_DELIVERY_STATE_FAILED"},
 }
@@ -125,6 +127,9 @@ _OWN: dict[str, dict[str, Any]] = {
     "GetBrand": {},
     "UpdateBrand": {"brand": {"name": "Bob"}},
     "CreateCategory": {},
+    "CreateRole": {},
+    "ListRoles": {},
+    "DeleteRole": {},
     "ListCategories": {},
     "DeleteCategory": {},
     "CreateWebhookEndpoint": {"webhook_endpoint": {"url": "https://bob.example/"}},
@@ -153,10 +158,11 @@ class Objects:
     plan: str
     sender: str
     domain: str
+    role: str
 
     @classmethod
     def unknown(cls) -> "Objects":
-        identifiers = [str(uuid4()) for _ in range(12)]
+        identifiers = [str(uuid4()) for _ in range(13)]
         return cls(identifiers[0], identifiers[1], "unknown@example.com", "no-such-template", *identifiers[2:])
 
     def named_by(self, method: MethodDescriptor, field: str) -> Any:
@@ -174,6 +180,8 @@ class Objects:
             }.get(service)
         if field == "domain":
             return self.domain
+        if method.name == "AssignRole" and field == "role":
+            return self.role
         if field != "id":
             return None
         special = {"DeleteDevice": self.device, "GetDeadLetterJob": self.job, "CancelDeadLetterJob": self.job, "DeleteApiKey": self.api_key}
@@ -182,6 +190,7 @@ class Objects:
             "NotificationService": self.notification,
             "SagaService": self.saga,
             "PolicyService": self.category,
+            "RoleService": self.role,
             "WebhookService": self.endpoint,
             "ScheduledPublicationService": self.plan,
         }
@@ -203,6 +212,7 @@ class Objects:
             self.plan,
             self.sender,
             self.domain,
+            self.role,
         }
 
 
@@ -251,7 +261,7 @@ class Wall:
             f"/v1/users/{objects.user}", f"/v1/users/{objects.user}/preferences", f"/v1/users/{objects.user}/devices", "/v1/suppressions",
             f"/v1/templates/{objects.template}", f"/v1/templates/{objects.template}/versions", f"/v1/notifications/{objects.notification}",
             f"/v1/dead-letters/{objects.notification}?view=basic", f"/v1/dead-letter-jobs/{objects.job}", f"/v1/sagas/{objects.saga}",
-            "/v1/api-keys", "/v1/delivery-policy", "/v1/brand", f"/v1/categories/{objects.category}",
+            "/v1/api-keys", "/v1/delivery-policy", "/v1/brand", f"/v1/categories/{objects.category}", f"/v1/roles/{objects.role}",
             "/v1/scheduled-publications", f"/v1/partials/{objects.partial}",
             f"/v1/webhook-endpoints/{objects.endpoint}/deliveries", "/v1/webhook-endpoints",
         )  # fmt: skip
@@ -282,6 +292,8 @@ def _request(method: MethodDescriptor, objects: Objects) -> Message:
     values.update(body)
     if method.name == "CreateCategory":
         values["category"] = {"id": uuid4().hex}
+    if method.name == "CreateRole":
+        values["role"] = {"id": uuid4().hex, "scopes": ["users:read"]}
     if method.name in {"CreateTemplate", "CreateSuppression"}:  # its own: what it has then is no secret
         values |= {"name": f"bobs-{uuid4().hex}"} if method.name == "CreateTemplate" else {"address": f"{uuid4().hex}@example.com"}
     return ParseDict(values, GetMessageClass(method.input_type)())
@@ -309,9 +321,11 @@ async def wall(system: System) -> AsyncIterator[Wall]:
     plan = await alice.call("POST", "/v1/scheduled-publications", planned)
     sender = await alice.call("PUT", "/v1/senders/alices-sender", {"email": "alice@trusted.example"})
     domain = await alice.call("PUT", "/v1/sender-domains/alices-domain.example")
+    role = await alice.call("POST", "/v1/roles", {"id": "alices-role", "description": "Behind the wall", "scopes": ["users:read"]})
+    await alice.call("POST", f"/v1/users/{user}:assignRole", {"role": role["id"]})
     listed = "suppressed-behind-the-wall@example.com"
     made_ids = (job["id"], saga["saga_id"], key["api_key"]["id"], category["id"], hook["id"])
-    ids = (*made_ids, partial["name"], plan["id"], sender["name"], domain["domain"])
+    ids = (*made_ids, partial["name"], plan["id"], sender["name"], domain["domain"], role["id"])
     objects = Objects(user, device["id"], listed, template, notification, *ids)
     key_of_bob = await _another_project(alice)
     async with grpc.aio.insecure_channel(f"127.0.0.1:{system.processes.grpc_ports['gateway']}") as channel:

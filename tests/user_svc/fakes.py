@@ -45,6 +45,7 @@ class Memory:
     policies: dict[str, DeliveryPolicy] = field(default_factory=dict)
     categories: dict[tuple[str, str], Category] = field(default_factory=dict)
     limited: dict[tuple[str, str, bool], set[str]] = field(default_factory=dict)
+    roles: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
 
     def user(self, project: str, user_id: str) -> User | None:
         """The project's person."""

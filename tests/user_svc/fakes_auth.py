@@ -1,6 +1,6 @@
 """In-memory stand-ins for where credentials are kept, over the same `fakes.Memory` as people."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -37,8 +37,9 @@ class MemorySessions:
         user = self._memory.users.get(user_id)
         if user is None:
             return None
-        words, version = (user.email, user.name), self._memory.credential_versions[user.id]
-        return Login(user.id, self._memory.projects[user.id], user.role, self._memory.password_hashes[user.id], words, version)
+        words, version, role = (user.email, user.name), self._memory.credential_versions[user.id], user.role
+        project, password_hash = self._memory.projects[user.id], self._memory.password_hashes[user.id]
+        return Login(user.id, project, role, password_hash, words, version, SCOPES_OF_ROLE[role])
 
     async def change_password(self, user_id: str, *, old: str, new: str, token: RefreshToken) -> bool:
         if self._memory.password_hashes.get(user_id) != old:
@@ -64,7 +65,8 @@ class MemorySessions:
         if token is None:
             return Rotation(RotationOutcome.UNKNOWN)
         role, project = self._memory.users[token.user_id].role, self._memory.projects[token.user_id]
-        owner = SessionOwner(token.user_id, project, role, token.family, token.scopes)
+        held = SCOPES_OF_ROLE[role] if token.scopes is None else frozenset(token.scopes)
+        owner = SessionOwner(token.user_id, project, role, token.family, held, by_issuer=token.scopes is not None)
         if sha256 in self._memory.used:
             successor = self._memory.refresh_tokens.get(next_sha256)
             if now - self._memory.used[sha256] < REFRESH_GRACE and successor is not None and successor.family == token.family:
@@ -75,7 +77,7 @@ class MemorySessions:
             return Rotation(RotationOutcome.EXPIRED)
         self._memory.used[sha256] = now
         end = expire_time if token.session_end is None else min(expire_time, token.session_end)
-        self._store(RefreshToken(next_sha256, token.user_id, token.family, now, end, token.scopes, token.session_end))
+        self._store(RefreshToken(next_sha256, token.user_id, token.family, now, end, token.scopes, token.session_end, roles=token.roles))
         return Rotation(RotationOutcome.ROTATED, owner)
 
     async def revoke_family_of(self, sha256: bytes) -> None:
@@ -83,6 +85,9 @@ class MemorySessions:
         if token is not None:
             kept = {key: each for key, each in self._memory.refresh_tokens.items() if each.family != token.family}
             self._memory.refresh_tokens = kept
+
+    async def scopes_of_roles(self, project: str, names: Collection[str]) -> frozenset[str]:
+        return frozenset().union(*(self._memory.roles[project, name] for name in names if (project, name) in self._memory.roles))
 
     def _store(self, token: RefreshToken) -> None:
         tokens = self._memory.refresh_tokens

@@ -89,7 +89,7 @@ async def test_a_rotation_answers_the_owner_and_moves_on(stores: Stores) -> None
     """The next token is good, the first one is not."""
     first = await make_session(stores)
     rotation = await stores.sessions.rotate_refresh_token(b"first", b"second", now=START, expire_time=START + MONTH)
-    assert rotation.owner == SessionOwner(first.user_id, FIRST_PROJECT, Role.MEMBER, first.family)
+    assert rotation.owner == SessionOwner(first.user_id, FIRST_PROJECT, Role.MEMBER, first.family, frozenset())
     again = await stores.sessions.rotate_refresh_token(b"second", b"third", now=START, expire_time=START + MONTH)
     assert again.outcome is RotationOutcome.ROTATED
 

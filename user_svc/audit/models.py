@@ -29,6 +29,9 @@ class AuditKind(StrEnum):
     SECOND_FACTOR_REMOVED = "second_factor_removed"
     RECOVERY_CODE_USED = "recovery_code_used"
     RECOVERY_CODES_CREATED = "recovery_codes_created"
+    ROLE_CREATED = "role_created"
+    ROLE_UPDATED = "role_updated"
+    ROLE_DELETED = "role_deleted"
 
 
 @dataclass(frozen=True, slots=True)

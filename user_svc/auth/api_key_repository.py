@@ -4,23 +4,20 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, String, cast, func, or_, select, update
+from sqlalchemy import Row, Select, String, cast, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from mesh import ids
 from mesh.rpc.revocations import key_subject
 from mesh.stores.database import Database
 from user_svc.audit.models import AuditKind, NewEvent
 from user_svc.audit.repository import record
 from user_svc.auth.api_keys import within_maker
-from user_svc.auth.errors import MakerGone
-from user_svc.auth.holding import scopes_of_person
+from user_svc.auth.holding import lock_maker, works
 from user_svc.auth.models import ApiKey
 from user_svc.auth.revocation_repository import record_revocations, revoke_keys_made_by
 from user_svc.projects.repository import check_project
-from user_svc.tables import api_keys, users
-from user_svc.users.models import Role
+from user_svc.tables import api_keys
 
 
 class ApiKeyRepository:
@@ -40,7 +37,7 @@ class ApiKeyRepository:
     async def add(self, key: ApiKey, now: datetime) -> ApiKey:
         """The maker's row stays locked until the key is there, so that what revokes the maker finds the key."""
         async with self._database.begin() as connection:
-            scopes, expire_time = await _lock_maker(connection, key.created_by, now)
+            scopes, expire_time = await lock_maker(connection, key.created_by, now)
             kept = within_maker(key, scopes, expire_time)
             await check_project(connection, key.project)
             await connection.execute(insert(api_keys).values(**_values(kept)))
@@ -55,7 +52,7 @@ class ApiKeyRepository:
     async def list_working(
         self, project: str, before_id: str | None, limit: int, now: datetime, *, family_of: str | None = None
     ) -> Sequence[ApiKey]:
-        statement = select(api_keys).where(api_keys.c.project == project, _works(now)).order_by(api_keys.c.id.desc()).limit(limit)
+        statement = select(api_keys).where(api_keys.c.project == project, works(now)).order_by(api_keys.c.id.desc()).limit(limit)
         if before_id is not None:
             statement = statement.where(api_keys.c.id < before_id)
         if family_of is not None:
@@ -87,29 +84,11 @@ async def _note(connection: AsyncConnection, project: str, kind: AuditKind, key_
     await record(connection, NewEvent(project, kind, f"api_key:{key_id}", details=details))
 
 
-async def _lock_maker(connection: AsyncConnection, maker: str, now: datetime) -> tuple[frozenset[str], datetime | None]:
-    """What the maker may do and until when. Raises MakerGone."""
-    if ids.canonical(maker) is None:
-        raise MakerGone
-    key = (await connection.execute(select(api_keys).where(api_keys.c.id == maker, _works(now)).with_for_update(read=True))).one_or_none()
-    if key is not None:
-        return frozenset(key.scopes), key.expire_time
-    person = select(users.c.role).where(users.c.id == maker).with_for_update(read=True)
-    role = (await connection.execute(person)).scalar_one_or_none()
-    if role is None:
-        raise MakerGone
-    return await scopes_of_person(connection, maker, Role(role)), None
-
-
 def _family(of: str) -> Select[Any]:
     """The ids of a key, and of what it or a person has made, directly or not."""
     root = select(api_keys.c.id).where(or_(cast(api_keys.c.id, String) == of, api_keys.c.created_by == of)).cte("family", recursive=True)
     family = root.union(select(api_keys.c.id).where(api_keys.c.created_by == cast(root.c.id, String)))
     return select(family.c.id)
-
-
-def _works(now: datetime) -> ColumnElement[bool]:
-    return api_keys.c.revoke_time.is_(None) & or_(api_keys.c.expire_time.is_(None), api_keys.c.expire_time > now)
 
 
 def _values(key: ApiKey) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import NamedTuple
 
 from mesh.context import Bounds
 from user_svc.users.models import Role
@@ -39,12 +40,14 @@ class Scope(StrEnum):
     TEMPLATES_READ = "templates:read"
     SENDERS_WRITE = "senders:write"
     AUDIT_READ = "audit:read"
+    ROLES_READ = "roles:read"
+    ROLES_WRITE = "roles:write"
 
 
 # What a narrowed key can have: with any other it would send, or let others send, beyond what it is narrowed to.
 NARROWABLE = frozenset({Scope.NOTIFICATIONS_SEND, Scope.NOTIFICATIONS_READ, Scope.TEMPLATES_READ})
 
-# A member's token carries no scope: it reaches that person's own objects, where a method allows it.
+# A member's token carries no scope but those of a role that was assigned: it reaches that person's own objects, where a method allows it.
 SCOPES_OF_ROLE: dict[Role, frozenset[str]] = {Role.MEMBER: frozenset(), Role.ADMINISTRATOR: frozenset(Scope)}
 
 
@@ -53,7 +56,7 @@ class Login:
     """What a password is checked against. `password_hash` is None for a person who never logs in.
 
     `known_words` are what a guesser tries first for this person: address and name. `credential_version` grows with each change of their
-    password or second factor.
+    password or second factor. `scopes` are those of their roles.
     """
 
     user_id: str
@@ -62,24 +65,34 @@ class Login:
     password_hash: str | None
     known_words: tuple[str, ...] = ()
     credential_version: int = 0
+    scopes: frozenset[str] = frozenset()
+
+
+class Grant(NamedTuple):
+    """What an issuer's groups let a person do: scopes, and roles of the project by their ids."""
+
+    scopes: frozenset[str] = frozenset()
+    roles: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class SessionOwner:
-    """Whom new tokens are for. `scopes` are what the session may do, None where it is what the role may."""
+    """Whom new tokens are for. `scopes` are what the session may do: by the person's roles, or `by_issuer`."""
 
     user_id: str
     project: str
     role: Role
     session_id: str
-    scopes: tuple[str, ...] | None = None
+    scopes: frozenset[str] = frozenset()
+    by_issuer: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class RefreshToken:
     """A refresh token as it is kept: its hash. A `family` is all that came from one login.
 
-    `scopes` are those of its session, None where the person's role says it. No token outlives `session_end`, where there is one.
+    `scopes`, and those of the `roles`, are those of its session; None where the person's own roles say it. No token outlives
+    `session_end`, where there is one.
     `signed_in_by` is how it began, for the audit log only: by password, or the id of an issuer.
     """
 
@@ -91,6 +104,7 @@ class RefreshToken:
     scopes: tuple[str, ...] | None = None
     session_end: datetime | None = None
     signed_in_by: str = BY_PASSWORD
+    roles: tuple[str, ...] = ()
 
 
 class RotationOutcome(StrEnum):

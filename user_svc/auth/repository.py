@@ -13,10 +13,11 @@ from mesh.rpc.revocations import session_subject
 from mesh.stores.database import Database
 from user_svc.audit.models import AuditKind, NewEvent, person
 from user_svc.audit.repository import record
-from user_svc.auth.models import REFRESH_GRACE, Login, RefreshToken, Rotation, RotationOutcome, SessionOwner, SigningKey
+from user_svc.auth.holding import is_assigned, scopes_of_roles
+from user_svc.auth.models import REFRESH_GRACE, SCOPES_OF_ROLE, Login, RefreshToken, Rotation, RotationOutcome, SessionOwner, SigningKey
 from user_svc.auth.revocation_repository import record_revocations
 from user_svc.auth.session_desk import Session
-from user_svc.tables import refresh_tokens, signing_keys, users
+from user_svc.tables import refresh_tokens, roles, signing_keys, users
 from user_svc.users.models import Role
 from user_svc.users.repository import is_user
 
@@ -40,12 +41,14 @@ class SessionRepository:
 
     async def _login(self, condition: ColumnElement[bool]) -> Login | None:
         columns = (users.c.id, users.c.project, users.c.role, users.c.password_hash, users.c.email, users.c.name)
-        statement = select(*columns, users.c.credential_version).where(condition)
+        shown = (*columns, users.c.credential_version, roles.c.scopes)
+        statement = select(*shown).select_from(users.outerjoin(roles, is_assigned())).where(condition)
         async with self._database.connect() as connection:
             row = (await connection.execute(statement)).one_or_none()
         if row is None:
             return None
-        return Login(row.id, row.project, Role(row.role), row.password_hash, (row.email or "", row.name), row.credential_version)
+        scopes, words = SCOPES_OF_ROLE[Role(row.role)].union(row.scopes or ()), (row.email or "", row.name)
+        return Login(row.id, row.project, Role(row.role), row.password_hash, words, row.credential_version, scopes)
 
     async def change_password(self, user_id: str, *, old: str, new: str, token: RefreshToken) -> bool:
         fits = (users.c.id == user_id) & (users.c.password_hash == old)
@@ -83,8 +86,9 @@ class SessionRepository:
     async def rotate_refresh_token(self, sha256: bytes, next_sha256: bytes, *, now: datetime, expire_time: datetime) -> Rotation:
         """The row is locked, so that of two uses at the same time one is the second."""
         statement = (
-            select(refresh_tokens, users.c.project, users.c.role)
+            select(refresh_tokens, users.c.project, users.c.role, roles.c.scopes.label("assigned_scopes"))
             .join(users, users.c.id == refresh_tokens.c.user_id)
+            .outerjoin(roles, is_assigned())
             .where(refresh_tokens.c.token_sha256 == sha256)
             .with_for_update(of=refresh_tokens)
         )
@@ -92,8 +96,10 @@ class SessionRepository:
             row = (await connection.execute(statement)).one_or_none()
             if row is None:
                 return Rotation(RotationOutcome.UNKNOWN)
-            scopes = None if row.scopes is None else tuple(row.scopes)
-            owner = SessionOwner(row.user_id, row.project, Role(row.role), row.family, scopes)
+            role, scopes = Role(row.role), None if row.scopes is None else tuple(row.scopes)
+            own = SCOPES_OF_ROLE[role].union(row.assigned_scopes or ())
+            held = own if scopes is None else await scopes_of_roles(connection, row.project, row.roles) | {*scopes}
+            owner = SessionOwner(row.user_id, row.project, role, row.family, held, by_issuer=scopes is not None)
             if row.use_time is not None:
                 if now - row.use_time < REFRESH_GRACE and await _is_of_family(connection, next_sha256, row.family):
                     return Rotation(RotationOutcome.ROTATED, owner)
@@ -105,7 +111,8 @@ class SessionRepository:
             used = update(refresh_tokens).where(refresh_tokens.c.token_sha256 == sha256).values(use_time=now)
             await connection.execute(used)
             end = expire_time if row.session_end is None else min(expire_time, row.session_end)
-            await _store(connection, RefreshToken(next_sha256, row.user_id, row.family, now, end, scopes, row.session_end))
+            following = RefreshToken(next_sha256, row.user_id, row.family, now, end, scopes, row.session_end, roles=tuple(row.roles))
+            await _store(connection, following)
         return Rotation(RotationOutcome.ROTATED, owner)
 
     async def revoke_family_of(self, sha256: bytes) -> None:
@@ -117,6 +124,10 @@ class SessionRepository:
                 await _revoke_family(connection, row.family)
                 who = person(row.user_id)
                 await _note(connection, row.project, AuditKind.SESSIONS_ENDED, row.user_id, actor=who, why="signed_out", session=row.family)
+
+    async def scopes_of_roles(self, project: str, names: Collection[str]) -> frozenset[str]:
+        async with self._database.connect() as connection:
+            return await scopes_of_roles(connection, project, names)
 
     async def list_sessions(self, project: str, user_id: str, limit: int) -> Sequence[Session] | None:
         tokens = refresh_tokens.c
@@ -249,6 +260,7 @@ async def _store(connection: AsyncConnection, token: RefreshToken) -> None:
         expire_time=token.expire_time,
         scopes=None if token.scopes is None else list(token.scopes),
         session_end=token.session_end,
+        roles=list(token.roles),
     )
     await connection.execute(statement)
 

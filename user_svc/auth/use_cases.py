@@ -15,12 +15,11 @@ from mesh.rpc.identity import AUDIENCE, ISSUER
 from naming.email_address import email_key
 from user_svc.audit.models import AuditKind, KeepEvent, NewEvent, person
 from user_svc.auth.errors import AddressRefused, LoginFailed, PersonNeeded, RefreshRejected, WrongPassword
-from user_svc.auth.models import BY_PASSWORD, SCOPES_OF_ROLE, Login, RefreshToken, Rotation, RotationOutcome, SessionOwner, Tokens
+from user_svc.auth.models import BY_PASSWORD, Grant, Login, RefreshToken, Rotation, RotationOutcome, SessionOwner, Tokens
 from user_svc.auth.passwords import PasswordHasher
 from user_svc.auth.signing import SigningKeys
 from user_svc.auth.successors import Successors
 from user_svc.users.errors import EmailTaken
-from user_svc.users.models import Role
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +56,9 @@ class SessionStore(Protocol):
 
     async def revoke_family_of(self, sha256: bytes) -> None: ...
 
+    async def scopes_of_roles(self, project: str, names: Collection[str]) -> frozenset[str]:
+        """What roles of the project let people do together; one that does not exist lets them do nothing."""
+
 
 # Gives a person of a project another address. Raises InvalidArgument, EmailTaken or UserNotFound.
 ReplaceEmail = Callable[[str, str, str], Awaitable[None]]
@@ -73,7 +75,7 @@ class SecondStep(Protocol):
 
 
 class Sessions:
-    """Exchanges credentials for tokens, and changes them. With `administrators_need_it` those without a second factor get no scopes."""
+    """Exchanges credentials for tokens, and changes them. With `administrators_need_it` who has no second factor gets no scopes."""
 
     def __init__(
         self,
@@ -117,7 +119,7 @@ class Sessions:
         secret, token = self._new_session(login)
         if not await self._store.add_refresh_token(token, login.credential_version):
             raise LoginFailed
-        return await self._tokens(SessionOwner(login.user_id, login.project, login.role, token.family), secret)
+        return await self._tokens(_owner(login, token), secret)
 
     async def _take_second_step(self, login: Login, code: str) -> None:
         try:
@@ -128,17 +130,18 @@ class Sessions:
                 await self._audit(NewEvent(login.project, AuditKind.SIGN_IN_FAILED, person(login.user_id), details=details))
             raise
 
-    async def open_session(self, user_id: str, scopes: Collection[str], life: timedelta, by: str) -> Tokens:
+    async def open_session(self, user_id: str, grant: Grant, life: timedelta, by: str) -> Tokens:
         """A session for whom an issuer has named: it may do this much, and ends after `life`. Raises LoginFailed for who is gone."""
         login = await self._store.find_login_by_id(user_id)
         if login is None:
             raise LoginFailed
         secret, token = self._new_session(login)
-        end, kept = token.create_time + life, tuple(sorted(scopes))
-        token = replace(token, expire_time=min(token.expire_time, end), scopes=kept, session_end=end, signed_in_by=by)
+        end, scopes, roles = token.create_time + life, tuple(sorted(grant.scopes)), tuple(sorted(grant.roles))
+        token = replace(token, expire_time=min(token.expire_time, end), scopes=scopes, roles=roles, session_end=end, signed_in_by=by)
         if not await self._store.add_refresh_token(token, login.credential_version):
             raise LoginFailed
-        return await self._tokens(SessionOwner(login.user_id, login.project, login.role, token.family, kept), secret)
+        held = grant.scopes | await self._store.scopes_of_roles(login.project, roles)
+        return await self._tokens(SessionOwner(login.user_id, login.project, login.role, token.family, held, by_issuer=True), secret)
 
     async def change_password(self, caller: Caller, current: str, new: str) -> Tokens:
         """A new password, and a session in place of all others. Raises PersonNeeded, WrongPassword, InvalidArgument or TooManyLogins."""
@@ -147,7 +150,7 @@ class Sessions:
         secret, token = self._new_session(login)
         if not await self._store.change_password(login.user_id, old=old, new=password_hash, token=token):
             raise WrongPassword  # it was changed at the same time
-        return await self._tokens(SessionOwner(login.user_id, login.project, login.role, token.family), secret)
+        return await self._tokens(_owner(login, token), secret)
 
     async def change_email(self, caller: Caller, current: str, email: str) -> None:
         """A new address. Raises PersonNeeded, WrongPassword, TooManyLogins or InvalidArgument, which does not say who has the address."""
@@ -206,7 +209,7 @@ class Sessions:
         issued_at = int(self._now().timestamp())
         life_s = int(ACCESS_TOKEN_LIFE.total_seconds())
         missing = await self._lacks_second_factor(owner)
-        scopes = frozenset() if missing else SCOPES_OF_ROLE[owner.role] if owner.scopes is None else owner.scopes
+        scopes = frozenset() if missing else owner.scopes
         claims = {
             "iss": ISSUER,
             "aud": AUDIENCE,
@@ -224,8 +227,12 @@ class Sessions:
 
     async def _lacks_second_factor(self, owner: SessionOwner) -> bool:
         """Of a session that began at an issuer, that one has seen to it."""
-        asked = self._administrators_need_it and owner.role is Role.ADMINISTRATOR and owner.scopes is None
+        asked = self._administrators_need_it and not owner.by_issuer and bool(owner.scopes)
         return asked and not await self._second_step.has(owner.user_id)
+
+
+def _owner(login: Login, token: RefreshToken) -> SessionOwner:
+    return SessionOwner(login.user_id, login.project, login.role, token.family, login.scopes)
 
 
 def _new_refresh_token() -> str:

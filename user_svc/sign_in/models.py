@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from user_svc.auth.models import Grant
+
 # The group that everyone is in whom the issuer lets in.
 EVERYONE = "*"
 
@@ -13,7 +15,7 @@ EVERYONE = "*"
 class Issuer:
     """An issuer of OpenID Connect as the operator describes it. `url` is its `iss`; `redirect_url` is where it sends the browser back to.
 
-    `grants` are the scopes of each of its groups. With `link_by_email` a verified address leads to the person who has it here.
+    `grants` are what each of its groups may do. With `link_by_email` a verified address leads to the person who has it here.
     """
 
     id: str
@@ -25,14 +27,16 @@ class Issuer:
     project: str
     scopes: tuple[str, ...]
     groups_claim: str
-    grants: Mapping[str, frozenset[str]]
+    grants: Mapping[str, Grant]
     link_by_email: bool
     session_hours: int
 
-    def granted(self, groups: Collection[str]) -> frozenset[str] | None:
+    def granted(self, groups: Collection[str]) -> Grant | None:
         """What the groups may do together; None where none of them is let in."""
-        fitting = [scopes for group, scopes in self.grants.items() if group == EVERYONE or group in groups]
-        return frozenset().union(*fitting) if fitting else None
+        fitting = [grant for group, grant in self.grants.items() if group == EVERYONE or group in groups]
+        if not fitting:
+            return None
+        return Grant(frozenset().union(*(grant.scopes for grant in fitting)), frozenset().union(*(grant.roles for grant in fitting)))
 
 
 class Metadata(NamedTuple):

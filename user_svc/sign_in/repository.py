@@ -1,6 +1,6 @@
 """Who is who at issuers, and which sign-ins have come back, in PostgreSQL."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, delete, func, insert, select, text
@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from mesh import ids
 from mesh.stores.database import Database
 from user_svc.auth.holding import note_grant
+from user_svc.auth.models import Grant
 from user_svc.auth.repository import end_sessions_at_issuers
 from user_svc.fields import locale_or_default, timezone_or_default
 from user_svc.projects.repository import check_project
@@ -19,6 +20,7 @@ from user_svc.sign_in.models import Identity, Person
 from user_svc.tables import identities, used_sign_ins, users
 from user_svc.users.models import Role
 
+_NOTHING = Grant()
 # Two first sign-ins of one person at the same time make one person.
 _LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 7))")
 
@@ -47,11 +49,11 @@ class IdentityRepository:
         async with self._database.begin() as connection:
             user_id = (await connection.execute(select(identities.c.user_id).where(known))).scalar_one_or_none()
             if user_id is not None:
-                await note_grant(connection, project, user_id, known, ())
+                await note_grant(connection, project, user_id, known, _NOTHING)
                 await end_sessions_at_issuers(connection, project, user_id)
 
     async def find_or_make(
-        self, project: str, issuer_url: str, person: Person, now: datetime, *, link: bool, scopes: Collection[str] = ()
+        self, project: str, issuer_url: str, person: Person, now: datetime, *, link: bool, grant: Grant = _NOTHING
     ) -> str:
         known = _is(project, issuer_url, person.subject)
         try:
@@ -59,7 +61,7 @@ class IdentityRepository:
                 await connection.execute(_LOCK, {"key": f"{project}\n{issuer_url}\n{person.subject}"})
                 found = (await connection.execute(select(identities.c.user_id).where(known))).scalar_one_or_none()
                 if found is not None:
-                    await note_grant(connection, project, found, known, scopes)
+                    await note_grant(connection, project, found, known, grant)
                     return str(found)
                 await check_project(connection, project)
                 user_id = await _holder(connection, project, person.email) if person.email else None
@@ -69,7 +71,7 @@ class IdentityRepository:
                     user_id = await _make(connection, project, person, now)
                 values = {"project": project, "issuer": issuer_url, "subject": person.subject, "user_id": user_id, "create_time": now}
                 await connection.execute(insert(identities).values(values))
-                await note_grant(connection, project, user_id, known, scopes)
+                await note_grant(connection, project, user_id, known, grant)
         except IntegrityError:
             # another one got the address, or the person was erased, in this very moment
             raise AddressHeld from None

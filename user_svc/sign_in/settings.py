@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from mesh.context import FIRST_PROJECT
 from mesh.process.settings import Env
-from user_svc.auth.models import SCOPES_OF_ROLE, Scope
+from user_svc.auth.models import SCOPES_OF_ROLE, Grant, Scope
 from user_svc.sign_in.models import Issuer
 from user_svc.users.models import Role
 
@@ -19,6 +19,7 @@ _KNOWN = {
 }  # fmt: skip
 _LOCAL = {"localhost", "127.0.0.1", "::1"}
 _LONGEST_SESSION_H = 30 * 24
+_ROLE = "role:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,22 +108,26 @@ def _issuer(found: Mapping[str, Any], at: str, redirect_url: str) -> Issuer:
     )
 
 
-def _grants(found: Any, at: str) -> Mapping[str, frozenset[str]]:
+def _grants(found: Any, at: str) -> Mapping[str, Grant]:
     if not isinstance(found, dict) or not found:
         raise _Wrong(f"{at}groups must say for at least one group (or *) what it may do: a role, or a list of scopes")
     return {group: _granted(value, f"{at}groups.{group}") for group, value in found.items()}
 
 
-def _granted(value: Any, at: str) -> frozenset[str]:
+def _granted(value: Any, at: str) -> Grant:
+    """A role that is not built in is looked up when someone signs in: it may be made later."""
     if isinstance(value, str):
+        name = value.removeprefix(_ROLE)
+        if name != value and name and name not in {*Role}:
+            return Grant(roles=frozenset({name}))
         if value not in {*Role}:
-            raise _Wrong(f"{at} must be {' or '.join(Role)}, or a list of scopes")
-        return SCOPES_OF_ROLE[Role(value)]
+            raise _Wrong(f"{at} must be {' or '.join(Role)}, {_ROLE}ID for one of GET /v1/roles, or a list of scopes")
+        return Grant(SCOPES_OF_ROLE[Role(value)])
     scopes = _texts(value, at)
     for scope in scopes:
         if scope not in {*Scope}:
             raise _Wrong(f"{at}: there is no scope {scope}; see docs/security.md")
-    return frozenset(scopes)
+    return Grant(frozenset(scopes))
 
 
 def _text(found: Mapping[str, Any], at: str, name: str, default: str | None = None) -> str:

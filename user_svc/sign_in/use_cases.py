@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import hmac
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 from urllib.parse import urlencode
@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from mesh.errors import InvalidArgument, showable
 from naming.email_address import check_email
 from user_svc.audit.models import AuditKind, KeepEvent, NewEvent
-from user_svc.auth.models import Tokens
+from user_svc.auth.models import Grant, Tokens
 from user_svc.sign_in.errors import AddressHeld, GroupMissing, IssuerNotFound, SignInRefused
 from user_svc.sign_in.flows import FLOW_LIFE, Flows
 from user_svc.sign_in.id_tokens import Key, KeyUnknown, check_id_token, find_key
@@ -20,6 +20,7 @@ from user_svc.sign_in.models import Answer, Claims, Flow, Issuer, Metadata, Pers
 _LONGEST_SUBJECT = 255
 _LONGEST_NAME = 200
 _MOST_GROUPS = 10_000
+_NOTHING = Grant()
 
 
 class Issuers(Protocol):
@@ -45,7 +46,7 @@ class IdentityStore(Protocol):
         """Whom the issuer names may do nothing here any more: what began there, and keys that they could not make now, end."""
 
     async def find_or_make(
-        self, project: str, issuer_url: str, person: Person, now: datetime, *, link: bool, scopes: Collection[str] = ()
+        self, project: str, issuer_url: str, person: Person, now: datetime, *, link: bool, grant: Grant = _NOTHING
     ) -> str:
         """Our id of the person whom the issuer names; made at their first sign-in, or with `link` found by address.
 
@@ -55,8 +56,8 @@ class IdentityStore(Protocol):
         """
 
 
-# Opens a session for a person with these scopes, which ends after so long, by an issuer of this id. Raises LoginFailed.
-OpenSession = Callable[[str, Collection[str], timedelta, str], Awaitable[Tokens]]
+# Opens a session for a person who may do this, which ends after so long, by an issuer of this id. Raises LoginFailed.
+OpenSession = Callable[[str, Grant, timedelta, str], Awaitable[Tokens]]
 
 
 class SignIns:
@@ -139,7 +140,7 @@ class SignIns:
         if granted is None:
             await self._identities.withdraw(issuer.project, issuer.url, person.subject)
             raise GroupMissing
-        user_id = await self._identities.find_or_make(issuer.project, issuer.url, person, now, link=issuer.link_by_email, scopes=granted)
+        user_id = await self._identities.find_or_make(issuer.project, issuer.url, person, now, link=issuer.link_by_email, grant=granted)
         return await self._open_session(user_id, granted, timedelta(hours=issuer.session_hours), issuer.id)
 
     async def _key(self, issuer: Issuer, token: str) -> Key:

@@ -32,6 +32,7 @@ def user_to_proto(user: User) -> user_pb2.User:
         external_id=user.external_id,
         attributes=struct_of(user.attributes),
         email_verified=user.email_verified,
+        assigned_role=user.assigned_role,
     )
 
 

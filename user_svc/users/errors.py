@@ -66,4 +66,6 @@ class AdministratorProtected(PermissionDenied):
     reason = "SCOPE_MISSING"
 
     def __init__(self) -> None:
-        super().__init__("an administrator is changed with the scope users:admin only", metadata={"scope": "users:admin"})
+        super().__init__(
+            "who is an administrator or has a role is changed with the scope users:admin only", metadata={"scope": "users:admin"}
+        )

@@ -39,17 +39,19 @@ class User:
     administers_by_issuer: bool = False
     # Whether they have a password, or have signed in at an issuer.
     signs_in: bool = False
+    # A role that is not built in, by its id; empty for none.
+    assigned_role: str = ""
 
     @property
     def protected(self) -> bool:
         """Whether only those may change them who may change administrators."""
-        return self.administers_by_issuer or self.role is Role.ADMINISTRATOR
+        return self.administers_by_issuer or bool(self.assigned_role) or self.role is Role.ADMINISTRATOR
 
     @property
     def etag(self) -> str:
         """Stands for this state."""
         shown = (self.email, self.name, self.locale, self.timezone, self.role.value, self.external_id, text_of(self.attributes))
-        return etag_of(self.id, *shown, self.email_verified, self.update_time.timestamp())
+        return etag_of(self.id, *shown, self.email_verified, self.assigned_role, self.update_time.timestamp())
 
 
 @dataclass(frozen=True, slots=True)

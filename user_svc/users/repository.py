@@ -18,12 +18,12 @@ from user_svc.tables import identities, users
 from user_svc.users.attributes import normal, text_of
 from user_svc.users.errors import EmailTaken, ExternalIdTaken
 from user_svc.users.models import Role, User, UserChanges
-from user_svc.users.protection import administers_by_issuer
+from user_svc.users.protection import administers_by_issuer, protected_sql
 
 _COLUMNS = (
     users.c.id, users.c.email, users.c.name, users.c.locale, users.c.timezone, users.c.role, users.c.create_time, users.c.update_time,
     users.c.external_id, users.c.attributes, users.c.email_verify_time.is_not(None).label("email_verified"),
-    administers_by_issuer().label("administers_by_issuer"),
+    administers_by_issuer().label("administers_by_issuer"), users.c.assigned_role,
     # Whether the person has an account: a password, or a name at an issuer.
     or_(users.c.password_hash.is_not(None), exists().where(identities.c.user_id == users.c.id)).label("signs_in"),
 )  # fmt: skip
@@ -52,9 +52,7 @@ _UPDATE_MANY = text(f"""
     FROM unnest(:external_ids, :emails, :names, :locales, :timezones, :attributes)
         AS given (external_id, email, name, locale, timezone, attributes)
     WHERE u.project = :project AND u.external_id = given.external_id AND (:administrators OR NOT (
-        u.role = '{Role.ADMINISTRATOR.value}' OR EXISTS (
-            SELECT 1 FROM identities i WHERE i.user_id = u.id AND 'users:admin' = ANY(i.scopes)
-        ) OR given.email IS NOT NULL AND lower(given.email) <> lower(COALESCE(u.email, '')) AND (
+        {protected_sql("u")} OR given.email IS NOT NULL AND lower(given.email) <> lower(COALESCE(u.email, '')) AND (
             u.password_hash IS NOT NULL OR EXISTS (SELECT 1 FROM identities i WHERE i.user_id = u.id)
         )
     ))
@@ -80,7 +78,8 @@ class UserRepository:
     async def insert(self, project: str, user: User, password_hash: str | None) -> None:
         """Raises EmailTaken or ExternalIdTaken."""
         values = {field.name: getattr(user, field.name) for field in fields(user)} | {"project": project, "role": user.role.value}
-        del values["email_verified"], values["administers_by_issuer"], values["signs_in"]  # follow from what else is kept
+        for follows in ("email_verified", "administers_by_issuer", "signs_in", "assigned_role"):
+            del values[follows]  # from what else is kept, or later
         nullable = {name: getattr(user, name) or None for name in _NULLABLE} | {"password_hash": password_hash}
         statement = insert(users).values(**values | nullable)
         try:
@@ -218,4 +217,5 @@ def _user(row: Row[*tuple[Any, ...]]) -> User:
         email_verified=row.email_verified,
         administers_by_issuer=row.administers_by_issuer,
         signs_in=row.signs_in,
+        assigned_role=row.assigned_role or "",
     )

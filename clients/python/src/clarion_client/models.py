@@ -34,7 +34,7 @@ class AuditEventKind(str, enum.Enum):
     USER_ERASED = "user_erased"
     """A person was erased."""
     ROLE_CHANGED = "role_changed"
-    """A person has another role."""
+    """A person has another role. `details.role` is the one that they have now; empty for none."""
     SUPPRESSION_REMOVED = "suppression_removed"
     """An address was taken off the suppression list. `subject` is the person who has it, where there is one."""
     CATEGORY_CHANGED = "category_changed"
@@ -55,6 +55,12 @@ class AuditEventKind(str, enum.Enum):
     """A recovery code stood in for a code of the app. `details.left` is how many there are."""
     RECOVERY_CODES_CREATED = "recovery_codes_created"
     """A person has new recovery codes in place of all before."""
+    ROLE_CREATED = "role_created"
+    """A role was made. `details.scopes` are those that it has."""
+    ROLE_UPDATED = "role_updated"
+    """A role lets people do something else. `details.scopes` are those that it has now."""
+    ROLE_DELETED = "role_deleted"
+    """A role was removed."""
 
     def __str__(self) -> str:
         return str(self.value)
@@ -550,6 +556,16 @@ class ApiKey:
 
 
 @dataclass(frozen=True)
+class AssignRoleResponse:
+    """Answers AssignRole."""
+
+    user_id: str = stored(default="", metadata={"read": v.same})
+    """Our id of the person."""
+    role: str = stored(default="", metadata={"read": v.same})
+    """The role that they have now; empty for none."""
+
+
+@dataclass(frozen=True)
 class AttachedFile:
     """A file that a mail carries: its content, or the id of one that is kept already."""
 
@@ -594,7 +610,7 @@ class AuditEvent:
     what a start-up does.
     """
     subject: str = stored(default="", metadata={"read": v.same})
-    """What it was done to: `user:<id>`, `api_key:<id>`, `category:<id>`, or nothing."""
+    """What it was done to: `user:<id>`, `api_key:<id>`, `category:<id>`, `role:<id>`, or nothing."""
     details: Mapping[str, str] = stored(default_factory=dict, metadata={"read": v.table(v.same)})
     """More about it, by kind."""
     correlation_id: str = stored(default="", metadata={"read": v.same})
@@ -1141,6 +1157,11 @@ class DeletePartialResponse:
 
 
 @dataclass(frozen=True)
+class DeleteRoleResponse:
+    """Answers DeleteRole; it is empty."""
+
+
+@dataclass(frozen=True)
 class DeleteSenderDomainResponse:
     """Answers DeleteSenderDomain; it is empty."""
 
@@ -1633,6 +1654,28 @@ class Notification:
     """What happened, oldest first. Only in GetNotification and WatchNotification."""
     test: bool = stored(default=False, metadata={"read": v.same})
     """True for one that a test key has sent: it reaches no provider."""
+
+
+@dataclass(frozen=True)
+class OperatorRole:
+    """A named set of scopes that people can be given. Beside them there are the roles that are built in, which are not listed: a member
+    has no scope, an administrator all of them.
+    """
+
+    id: str = stored(default="", metadata={"read": v.same})
+    """Chosen by its maker, such as "support". It never changes."""
+    description: str = stored(default="", metadata={"read": v.same})
+    """What it is for, in a few words."""
+    scopes: tuple[str, ...] = stored(default=(), metadata={"read": v.many(v.same)})
+    """What it lets people do, such as "notifications:read"."""
+    user_ids: tuple[str, ...] = stored(default=(), metadata={"read": v.many(v.same)})
+    """Ids of the people who have it; at most the first 100."""
+    create_time: datetime | None = stored(default=None, metadata={"read": v.time})
+    """When it was created."""
+    update_time: datetime | None = stored(default=None, metadata={"read": v.time})
+    """When it was last changed."""
+    etag: str = stored(default="", metadata={"read": v.same})
+    """Stands for this state (AIP-154). Over REST it is the ETag."""
 
 
 @dataclass(frozen=True)
@@ -2256,6 +2299,8 @@ class User:
     """Whether the person has proved that the address is theirs: by a link in a mail to it, or by an issuer that says so. Another
     address is not verified.
     """
+    assigned_role: str = stored(default="", metadata={"read": v.same})
+    """The role that was assigned to the person (RoleService), beside `role`; empty for none."""
 
 
 @dataclass(frozen=True)

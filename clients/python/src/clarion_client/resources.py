@@ -12,6 +12,7 @@ from clarion_client._base import Pager, Resource
 from clarion_client.models import (
     Addressee,
     ApiKey,
+    AssignRoleResponse,
     AttachedFile,
     Attachment,
     AuditEvent,
@@ -68,6 +69,7 @@ from clarion_client.models import (
     Notification,
     NotificationStatus,
     OnUnknown,
+    OperatorRole,
     Partial,
     Platform,
     PreferenceRule,
@@ -1609,6 +1611,65 @@ class Projects(Resource):
         page_size: Most entries of a page, 1 to 200. 0 means 50.
         """
         return self._pages(api.LIST_PROJECTS, v.body_of(page_size=page_size), "projects", v.message(lambda: Project), timeout_s)
+
+
+class Roles(Resource):
+    """Keeps named sets of scopes, and who has which. No one makes, changes, gives or takes away a role that lets people do what they
+    may not do themselves, nor gives one to themselves. A change holds from the next access token on, within 15 minutes.
+    """
+
+    def create(
+        self, *, role: OperatorRole | Mapping[str, Any], timeout_s: float | None = None, idempotency_key: str | None = None
+    ) -> OperatorRole:
+        """Adds a role. ALREADY_EXISTS when the id is taken.
+
+        role: The role.
+        """
+        return self._unary(api.CREATE_ROLE, v.body_of(role=role), lambda answer: v.decode(OperatorRole, answer), timeout_s, idempotency_key)
+
+    def get(self, id: str, *, timeout_s: float | None = None) -> OperatorRole:
+        """Reads one.
+
+        id: Its id.
+        """
+        return self._unary(api.GET_ROLE, v.body_of(id=id), lambda answer: v.decode(OperatorRole, answer), timeout_s)
+
+    def list(self, *, page_size: int | None = None, timeout_s: float | None = None) -> Pager[OperatorRole]:
+        """Reads a page of roles, by id.
+
+        page_size: Most entries of a page, 1 to 200. 0 means 50.
+        """
+        return self._pages(api.LIST_ROLES, v.body_of(page_size=page_size), "roles", v.message(lambda: OperatorRole), timeout_s)
+
+    def update(
+        self, id: str, *, role: OperatorRole | Mapping[str, Any], update_mask: str | None = None, timeout_s: float | None = None
+    ) -> OperatorRole:
+        """Changes the fields in the mask, all or none. API keys that people made and could not make any more end.
+
+        id: Its id.
+        role: The new values of `description` and `scopes`, which replace all.
+        update_mask: The fields to change (AIP-134). Empty means every field that is set in `role`; "*" means all of them.
+        """
+        return self._unary(
+            api.UPDATE_ROLE, v.body_of(id=id, role=role, update_mask=update_mask), lambda answer: v.decode(OperatorRole, answer), timeout_s
+        )
+
+    def delete(self, id: str, *, timeout_s: float | None = None) -> None:
+        """Removes a role that no one has; ABORTED when someone has it, or a group of an issuer. Twice is no error.
+
+        id: Its id.
+        """
+        self._unary(api.DELETE_ROLE, v.body_of(id=id), lambda answer: None, timeout_s)
+
+    def assign(self, user_id: str, *, role: str | None = None, timeout_s: float | None = None) -> AssignRoleResponse:
+        """Gives a person a role in place of the one that they have, or takes it away. Their API keys that may do more end.
+
+        user_id: The person: our id, or their external id.
+        role: The role's id; empty takes away the one that they have.
+        """
+        return self._unary(
+            api.ASSIGN_ROLE, v.body_of(user_id=user_id, role=role), lambda answer: v.decode(AssignRoleResponse, answer), timeout_s
+        )
 
 
 class SecondFactors(Resource):

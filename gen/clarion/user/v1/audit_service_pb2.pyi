@@ -47,7 +47,7 @@ class _AuditEventKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AuditE
     AUDIT_EVENT_KIND_USER_ERASED: _AuditEventKind.ValueType  # 9
     """A person was erased."""
     AUDIT_EVENT_KIND_ROLE_CHANGED: _AuditEventKind.ValueType  # 10
-    """A person has another role."""
+    """A person has another role. `details.role` is the one that they have now; empty for none."""
     AUDIT_EVENT_KIND_SUPPRESSION_REMOVED: _AuditEventKind.ValueType  # 11
     """An address was taken off the suppression list. `subject` is the person who has it, where there is one."""
     AUDIT_EVENT_KIND_CATEGORY_CHANGED: _AuditEventKind.ValueType  # 12
@@ -66,6 +66,12 @@ class _AuditEventKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AuditE
     """A recovery code stood in for a code of the app. `details.left` is how many there are."""
     AUDIT_EVENT_KIND_RECOVERY_CODES_CREATED: _AuditEventKind.ValueType  # 19
     """A person has new recovery codes in place of all before."""
+    AUDIT_EVENT_KIND_ROLE_CREATED: _AuditEventKind.ValueType  # 20
+    """A role was made. `details.scopes` are those that it has."""
+    AUDIT_EVENT_KIND_ROLE_UPDATED: _AuditEventKind.ValueType  # 21
+    """A role lets people do something else. `details.scopes` are those that it has now."""
+    AUDIT_EVENT_KIND_ROLE_DELETED: _AuditEventKind.ValueType  # 22
+    """A role was removed."""
 
 class AuditEventKind(_AuditEventKind, metaclass=_AuditEventKindEnumTypeWrapper):
     """AuditEventKind says what happened."""
@@ -91,7 +97,7 @@ AUDIT_EVENT_KIND_DATA_EXPORTED: AuditEventKind.ValueType  # 8
 AUDIT_EVENT_KIND_USER_ERASED: AuditEventKind.ValueType  # 9
 """A person was erased."""
 AUDIT_EVENT_KIND_ROLE_CHANGED: AuditEventKind.ValueType  # 10
-"""A person has another role."""
+"""A person has another role. `details.role` is the one that they have now; empty for none."""
 AUDIT_EVENT_KIND_SUPPRESSION_REMOVED: AuditEventKind.ValueType  # 11
 """An address was taken off the suppression list. `subject` is the person who has it, where there is one."""
 AUDIT_EVENT_KIND_CATEGORY_CHANGED: AuditEventKind.ValueType  # 12
@@ -110,6 +116,12 @@ AUDIT_EVENT_KIND_RECOVERY_CODE_USED: AuditEventKind.ValueType  # 18
 """A recovery code stood in for a code of the app. `details.left` is how many there are."""
 AUDIT_EVENT_KIND_RECOVERY_CODES_CREATED: AuditEventKind.ValueType  # 19
 """A person has new recovery codes in place of all before."""
+AUDIT_EVENT_KIND_ROLE_CREATED: AuditEventKind.ValueType  # 20
+"""A role was made. `details.scopes` are those that it has."""
+AUDIT_EVENT_KIND_ROLE_UPDATED: AuditEventKind.ValueType  # 21
+"""A role lets people do something else. `details.scopes` are those that it has now."""
+AUDIT_EVENT_KIND_ROLE_DELETED: AuditEventKind.ValueType  # 22
+"""A role was removed."""
 Global___AuditEventKind: _TypeAlias = AuditEventKind  # noqa: Y015
 
 @_typing.final
@@ -152,7 +164,7 @@ class AuditEvent(_message.Message):
     actor: _builtins.str
     """Who did it: `user:<id>`, `api_key:<id>`, `service:<name>`, `anonymous:anonymous` for who has not signed in, `environment` for what a start-up does."""
     subject: _builtins.str
-    """What it was done to: `user:<id>`, `api_key:<id>`, `category:<id>`, or nothing."""
+    """What it was done to: `user:<id>`, `api_key:<id>`, `category:<id>`, `role:<id>`, or nothing."""
     correlation_id: _builtins.str
     """The correlation id of the call."""
     @_builtins.property

@@ -61,6 +61,7 @@ class User(_message.Message):
     EXTERNAL_ID_FIELD_NUMBER: _builtins.int
     ATTRIBUTES_FIELD_NUMBER: _builtins.int
     EMAIL_VERIFIED_FIELD_NUMBER: _builtins.int
+    ASSIGNED_ROLE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUIDv7, made by the server."""
     email: _builtins.str
@@ -81,6 +82,8 @@ class User(_message.Message):
     """The id that the person has in your own system, unique within the project; empty for none. It stands in for `id` wherever that is asked for."""
     email_verified: _builtins.bool
     """Whether the person has proved that the address is theirs: by a link in a mail to it, or by an issuer that says so. Another address is not verified."""
+    assigned_role: _builtins.str
+    """The role that was assigned to the person (RoleService), beside `role`; empty for none."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When the user was created. Output only."""
@@ -111,10 +114,11 @@ class User(_message.Message):
         external_id: _builtins.str = ...,
         attributes: _struct_pb2.Struct | None = ...,
         email_verified: _builtins.bool = ...,
+        assigned_role: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "create_time", b"create_time", "email", b"email", "email_verified", b"email_verified", "etag", b"etag", "external_id", b"external_id", "id", b"id", "locale", b"locale", "name", b"name", "role", b"role", "timezone", b"timezone", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assigned_role", b"assigned_role", "attributes", b"attributes", "create_time", b"create_time", "email", b"email", "email_verified", b"email_verified", "etag", b"etag", "external_id", b"external_id", "id", b"id", "locale", b"locale", "name", b"name", "role", b"role", "timezone", b"timezone", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
