@@ -17,7 +17,7 @@ from google.api import annotations_pb2
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor, MethodDescriptor
 
 from clarion.options.v1 import options_pb2
-from scripts.gen_client import RESOURCES, ROOT, is_list, is_map, is_open, map_value, method_name, public_files, singular_first
+from scripts.client_schema import RESOURCES, ROOT, is_list, is_map, is_open, map_value, method_name, public_files, singular_first
 
 TARGET = ROOT / "gateway" / "samples.json"
 _ID = "0190f1d2-7c5e-7b7a-9d2f-3c1e5a6b7c8d"

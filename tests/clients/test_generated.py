@@ -11,7 +11,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from scripts import gen_client
+from scripts import client_schema, gen_client
 
 # it runs ruff and mypy
 pytestmark = pytest.mark.processes
@@ -28,12 +28,12 @@ def test_every_public_method_is_there_sync_and_async() -> None:
 
     public = {
         method.full_name
-        for file in gen_client.public_files()
+        for file in client_schema.public_files()
         for s in file.services_by_name.values()
-        for method in gen_client.public_methods(s)
+        for method in client_schema.public_methods(s)
     }
     assert len([name for name in vars(_api) if name.isupper()]) == len(public)
-    for _, cls, _ in gen_client.RESOURCES.values():
+    for _, cls, _ in client_schema.RESOURCES.values():
         ordinary, asynchronous = getattr(resources, cls), getattr(aio_resources, f"Async{cls}")
         names = {name for name in vars(ordinary) if not name.startswith("_")}
         assert names == {name for name in vars(asynchronous) if not name.startswith("_")} != set()
@@ -41,7 +41,7 @@ def test_every_public_method_is_there_sync_and_async() -> None:
 
 def test_rest_alone_brings_few_packages() -> None:
     """What `pip install clarion-client` installs beside itself, without extras."""
-    project = tomllib.loads((gen_client.ROOT / "clients" / "python" / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((client_schema.ROOT / "clients" / "python" / "pyproject.toml").read_text())["project"]
     needed: set[str] = set()
     waiting = [Requirement(text) for text in project["dependencies"]]
     while waiting:

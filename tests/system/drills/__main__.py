@@ -44,7 +44,8 @@ def main() -> int:
     if arguments.rates:
         return _rates(keep=arguments.keep)
     if arguments.feed:
-        return _feed(arguments.count or (200 if arguments.short else 1500), kills=4 if arguments.short else 12, keep=arguments.keep)
+        count = arguments.count or (200 if arguments.short else 1500)
+        return _feed(count, kills=arguments.kills or (4 if arguments.short else 12), keep=arguments.keep)
     if arguments.poison:
         return _poison(arguments.count or (60 if arguments.short else 300))
     form = SHORT_PLAN if arguments.short else LONG_PLAN
@@ -152,10 +153,11 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=600.0, help="how long to fuzz (default: 600)")
     parser.add_argument("--poison", action="store_true", help="one caller's hostile input among nine others' mail, instead of faults")
     parser.add_argument("--feed", action="store_true", help="four readers of the feed while gateways are killed, instead of faults")
+    parser.add_argument("--kills", type=int, help="how many gateways to kill while the feed is read (default: 12, short 4)")
     parser.add_argument("--rounds", type=int, help="rounds of each fault (default: 20, short 2)")
     parser.add_argument("--overlap", action="store_true", help="begin a round while the one before is still being settled: faster, harsher")
     parser.add_argument("--fault", action="append", default=[], help="only the faults of this name, * stands for anything; may be repeated")
-    parser.add_argument("--count", type=int, help="notifications of a round (default: 200, short 60)")
+    parser.add_argument("--count", type=int, help="notifications of a round (default: 200, short 60), or of the feed (1500, short 200)")
     parser.add_argument("--seed", type=int, help="makes the random moments, or values, repeatable (default: printed)")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="where the table goes too, as Markdown")
     parser.add_argument("--keep", action="store_true", help="leave the folder with the logs behind, and say where it is")

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -129,6 +130,7 @@ class FeedResult:
     notifications: int
     kills: int
     cuts: dict[str, int]
+    seconds: int
     problems: list[str]
 
     @property
@@ -149,6 +151,7 @@ async def watched(folder: Path, *, count: int, kills: int) -> FeedResult:
             Reader("grpc", _grpc, places[::-1]),
         ]
         reading = [asyncio.create_task(reader.run()) for reader in readers]
+        begun = time.monotonic()
         load = Load(rig.urls, rig.people, tag="feed", count=count, rate=_RATE)
         sending = asyncio.create_task(load.run())
         for number in range(kills):
@@ -160,6 +163,7 @@ async def watched(folder: Path, *, count: int, kills: int) -> FeedResult:
             await rig.processes.wait_serving(victim)
         await sending
         truth = await _truth(rig, readers)
+        seconds = round(time.monotonic() - begun)
         for task in reading:
             task.cancel()
         for outcome in await asyncio.gather(*reading, return_exceptions=True):
@@ -168,7 +172,7 @@ async def watched(folder: Path, *, count: int, kills: int) -> FeedResult:
     problems = [f"refused: {reason}" for reason in load.refused.values()]
     for reader in readers:
         problems += _compare(reader, truth)
-    return FeedResult(len(truth), len({one[0] for one in truth}), kills, {one.name: one.cuts for one in readers}, problems)
+    return FeedResult(len(truth), len({one[0] for one in truth}), kills, {one.name: one.cuts for one in readers}, seconds, problems)
 
 
 async def _truth(rig: Rig, readers: Sequence[Reader]) -> list[Seen]:
