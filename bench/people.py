@@ -12,6 +12,7 @@ from mesh.stores import migrations
 from mesh.stores.database import Database, open_database
 from mesh.stores.settings import DatabaseSettings
 from mesh.testing import caller
+from user_svc.audit.repository import AuditRepository
 from user_svc.policies.models import Category, DeliveryPolicy, FrequencyLimit
 from user_svc.policies.repository import PolicyRepository
 from user_svc.policies.use_cases import RuleBook
@@ -50,7 +51,7 @@ async def measure(postgres: PostgresServer) -> dict[str, float]:
         imported, imported_cpu = await _import(database)
         await _decide_much(database)
         contacts = ContactRepository(database)
-        recipients = Recipients(contacts, RuleBook(PolicyRepository(database)), now=lambda: _NOON)
+        recipients = Recipients(contacts, RuleBook(PolicyRepository(database)), audit=AuditRepository(database).add, now=lambda: _NOON)
         people = [row["id"] for row in await database.fetch("SELECT id::text AS id FROM users")]
 
         async def resolve(turn: int) -> int:

@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -18,7 +19,7 @@ import grpc.aio
 from devstack.postgres import PostgresServer
 from mesh.process.health import SERVING
 from mesh.stores import migrations
-from mesh.testing import free_port, watch_health
+from mesh.testing import free_port, held_port, watch_health
 
 ROOT = Path(__file__).resolve().parent.parent
 SERVICES = ("user_svc", "template_svc", "gateway", "webhooks", "email_worker", "push_worker")
@@ -62,6 +63,7 @@ class ProcessStack:
         self.http_port = free_port()
         self._http_ports = {f"gateway.{number}": free_port() for number in range(2, replicas + 1)}
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._held: list[socket.socket] = []
         self._databases = {name: f"clarion_{name}{suffix}" for name in DATABASES}
         self._shared = dict(shared)
         self._own: dict[str, dict[str, str]] = {}
@@ -112,6 +114,8 @@ class ProcessStack:
 
     async def start(self) -> None:
         """Creates and migrates the databases, starts every process and returns when all are SERVING. Raises ProcessError."""
+        ports = {*self.grpc_ports.values(), *self.metrics_ports.values(), self.http_port, *self._http_ports.values()}
+        self._held = [held_port(port) for port in ports]
         for package, database in self._databases.items():
             await asyncio.to_thread(self.postgres.create_database, database)
             await migrations.upgrade(package, self.postgres.url(database))
@@ -185,6 +189,8 @@ class ProcessStack:
         for service in reversed(self.names):
             if service in self.processes:
                 self.stop(service)
+        for held in self._held:
+            held.close()
 
 
 def package_of(service: str) -> str:

@@ -38,6 +38,9 @@ from gateway.changes.repository import ChangeRepository
 from gateway.changes.servicer import ChangeServicer
 from gateway.changes.use_cases import Feed, Tails
 from gateway.console.pages import ConsolePages, read_built
+from gateway.contents.rendering import ReaderClient, RenderedAgain
+from gateway.contents.repository import PayloadRepository
+from gateway.contents.use_cases import SentContents
 from gateway.dead_letters.bulk_repository import BulkRepository
 from gateway.dead_letters.bulk_runner import BulkRunner
 from gateway.dead_letters.bulk_use_cases import BulkOperations
@@ -269,16 +272,16 @@ async def _wire(stack: AsyncExitStack, settings: Settings, parts: _Parts) -> tup
     )
     stack.push_async_callback(parts.cancellation.close)
     store = NotificationRepository(parts.database)
-    changes = Periodic("watch-poll", ChangePoll(store, watchers).poll, interval_s=_WATCH_POLL_S)
-    stack.push_async_callback(changes.close)
-    changes.start()
+    _start_watch_poll(stack, store, watchers)
     notifications = Notifications(store, parts.cancellation, watchers, parts.budget, parts.captures, people=users)
-    desk = _open_desk(stack, settings, parts, relay=relay, users=users)
+    previews = _open_delivery_clients(stack, parts, preview=True)
+    contents = _open_contents(settings, parts, store, previews[1])
+    desk = _open_desk(stack, settings, parts, relay=relay, users=users, previews=Previewer(*previews))
     breakers, activity = _activity(parts)
     dispatcher = Dispatcher(server_chain(parts.authenticator, Door.PUBLIC))
     servicers = {
         NOTIFICATION_SERVICE: NotificationServicer(
-            sender=sender, evaluation=evaluation, notifications=notifications, bulk_in_flight=accept.bulk_in_flight
+            sender=sender, evaluation=evaluation, notifications=notifications, contents=contents, bulk_in_flight=accept.bulk_in_flight
         ),
         CHANGE_SERVICE: ChangeServicer(_open_feed(stack, feed, users)),
         WEBHOOK_SERVICE: _open_webhook_desk(settings, endpoints, users),
@@ -299,6 +302,12 @@ async def _wire(stack: AsyncExitStack, settings: Settings, parts: _Parts) -> tup
     dispatcher.decorate(limited(parts.logins))
     dispatcher.decorate(repeatable(calls))
     return dispatcher, settlement
+
+
+def _start_watch_poll(stack: AsyncExitStack, store: NotificationRepository, watchers: Watchers) -> None:
+    changes = Periodic("watch-poll", ChangePoll(store, watchers).poll, interval_s=_WATCH_POLL_S)
+    stack.push_async_callback(changes.close)
+    changes.start()
 
 
 def _activity(parts: _Parts) -> tuple[Breakers, ActivityServicer]:
@@ -332,6 +341,8 @@ def _start_maintenance(stack: AsyncExitStack, settings: Settings, parts: _Parts,
     retention_days = settings.accept.retention_days
     kept = FactRepository(parts.database), ActivityRepository(parts.database)
     forget = [partial(one.clean, older_than_s=retention_days * 86_400.0) for one in kept]
+    if said := settings.accept.content_retention:
+        forget.append(partial(PayloadRepository(parts.database, now=parts.clock.now).forget, said))
     maintenance = Maintenance(parts.database, [*clean, *forget], retention_days=retention_days)
     stack.push_async_callback(maintenance.close)
     maintenance.start()
@@ -398,7 +409,9 @@ def _open_delivery_clients(stack: AsyncExitStack, parts: _Parts, *, preview: boo
     return recipients, renderer
 
 
-def _open_desk(stack: AsyncExitStack, settings: Settings, parts: _Parts, *, relay: Relay, users: UserClient) -> DeadLetterServicer:
+def _open_desk(
+    stack: AsyncExitStack, settings: Settings, parts: _Parts, *, relay: Relay, users: UserClient, previews: Previewer
+) -> DeadLetterServicer:
     """What reviewers of dead letters work with."""
     lease_s = settings.accept.lease_s
     letters, jobs = DeadLetterRepository(parts.database), BulkRepository(parts.database)
@@ -408,9 +421,14 @@ def _open_desk(stack: AsyncExitStack, settings: Settings, parts: _Parts, *, rela
     gauges = DeadLetterGauges(letters)
     stack.push_async_callback(gauges.close)
     gauges.start()
-    recipients, renderer = _open_delivery_clients(stack, parts, preview=True)
-    dead_letters = DeadLetters(letters, relay, previews=Previewer(recipients, renderer), people=users, lease_s=lease_s)
+    dead_letters = DeadLetters(letters, relay, previews=previews, people=users, lease_s=lease_s)
     return DeadLetterServicer(dead_letters, BulkOperations(jobs, runner))
+
+
+def _open_contents(settings: Settings, parts: _Parts, store: NotificationRepository, renderer: RenderClient) -> SentContents:
+    payloads = PayloadRepository(parts.database, now=parts.clock.now)
+    texts = RenderedAgain(ReaderClient(parts.users), renderer)
+    return SentContents(store, payloads, texts, kept=settings.accept.content_retention, now=parts.clock.now)
 
 
 def _open_export(parts: _Parts, store: NotificationRepository, users: UserClient) -> PersonalDataServicer:

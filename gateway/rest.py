@@ -9,6 +9,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from clarion.options.v1 import options_pb2
 from gateway.changes.errors import CursorExpired
+from gateway.contents.errors import ContentGone
 from gateway.http_protocol import REFUSAL_STATUS
 from gateway.idempotency.errors import IdempotencyKeyReused
 from gateway.idempotency.handlers import honours_key
@@ -29,7 +30,8 @@ _CONFLICTS = dict.fromkeys(
     409,
 )  # fmt: skip
 # What HTTP has a status of its own for: the Idempotency-Key draft, If-Match and what is gone (RFC 9110), and what the HTTP server refuses.
-REASON_STATUS = {**REFUSAL_STATUS, **_CONFLICTS, IdempotencyKeyReused.reason: 422, EtagMismatch.reason: 412, CursorExpired.reason: 410}
+_GONE = dict.fromkeys((CursorExpired.reason, ContentGone.reason), 410)
+REASON_STATUS = {**REFUSAL_STATUS, **_CONFLICTS, **_GONE, IdempotencyKeyReused.reason: 422, EtagMismatch.reason: 412}
 
 INFO = ApiInfo(
     title="Clarion",

@@ -10,6 +10,7 @@ from gateway.accepting.convert import draft_of, evaluation_message, fingerprint_
 from gateway.accepting.evaluation import Evaluation
 from gateway.accepting.pacing import paced
 from gateway.accepting.use_cases import Key, Sender, choose_key
+from gateway.contents.use_cases import SentContents
 from gateway.notifications.convert import filters_of, notification_message
 from gateway.notifications.use_cases import Notifications
 from mesh.context import current
@@ -25,10 +26,13 @@ _ITEM_BYTES = 1024
 class NotificationServicer(NotificationServiceServicer):
     """Serves notifications. `context` is unused: what a call carries is in `mesh.context.current()`."""
 
-    def __init__(self, *, sender: Sender, evaluation: Evaluation, notifications: Notifications, bulk_in_flight: int) -> None:
+    def __init__(
+        self, *, sender: Sender, evaluation: Evaluation, notifications: Notifications, contents: SentContents, bulk_in_flight: int
+    ) -> None:
         self._sender = sender
         self._evaluation = evaluation
         self._notifications = notifications
+        self._contents = contents
         self._bulk_in_flight = bulk_in_flight
 
     async def SendNotification(self, request: rpc.SendNotificationRequest, context: object) -> rpc.SendNotificationResponse:
@@ -88,6 +92,9 @@ class NotificationServicer(NotificationServiceServicer):
     async def GetCapturedMessage(self, request: rpc.GetCapturedMessageRequest, context: object) -> rpc.GetCapturedMessageResponse:
         captured = await self._notifications.captured(current().caller, request.id)
         return rpc.GetCapturedMessageResponse(captured_message=captured)
+
+    async def GetSentContent(self, request: rpc.GetSentContentRequest, context: object) -> rpc.GetSentContentResponse:
+        return rpc.GetSentContentResponse(sent_content=await self._contents.get(current().caller, request.id))
 
     async def ListNotifications(self, request: rpc.ListNotificationsRequest, context: object) -> rpc.ListNotificationsResponse:
         caller = current().caller

@@ -3,6 +3,7 @@
 import ipaddress
 import re
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Self
 
 from delivery.settings import LedgerSettings
@@ -51,7 +52,8 @@ class AcceptSettings:
     """How accepted notifications are checked, dispatched and kept; times in seconds unless they say otherwise.
 
     `lane_depth` counts the envelopes that may wait in a normal lane's queue before the relay holds back. Of which no outcome came for
-    `stuck_after_s` is published again. `bulk_in_flight` counts the items of one bulk stream that are accepted at the same time.
+    `stuck_after_s` is published again. `bulk_in_flight` counts the items of one bulk stream that are accepted at the same time. What a
+    notification said can be read for `content_retention` after its end, without it for as long as the notification is kept.
     """
 
     template_cache_s: float = 3.0
@@ -62,6 +64,7 @@ class AcceptSettings:
     lane_depth: int = 10
     retention_days: int = 180
     change_retention_days: int = 7
+    content_retention: timedelta | None = None
     stuck_after_s: float = SILENT_S
     bulk_in_flight: int = 2000
 
@@ -77,6 +80,7 @@ class AcceptSettings:
             lane_depth=env.integer("CLARION_LANE_DEPTH", 10, minimum=4, maximum=100_000),
             retention_days=env.integer("CLARION_RETENTION_DAYS", 180, minimum=100, maximum=3650),
             change_retention_days=env.integer("CLARION_CHANGE_RETENTION_DAYS", 7, minimum=1, maximum=90),
+            content_retention=timedelta(days=days) if (days := env.integer("CLARION_CONTENT_RETENTION_DAYS", 0, maximum=3650)) else None,
             bulk_in_flight=env.integer("CLARION_BULK_IN_FLIGHT", 2000, minimum=1, maximum=100_000),
             stuck_after_s=env.number("CLARION_STUCK_AFTER_S", SILENT_S, minimum=5, maximum=86_400),
         )

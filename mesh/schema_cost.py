@@ -50,6 +50,11 @@ def weigh(schema: Mapping[str, Any]) -> Weight:
     return found
 
 
+def referred(schema: Mapping[str, Any], target: str) -> Any:
+    """What a reference in a weighed schema leads to."""
+    return _Scales(schema).at(target, ())[0]
+
+
 def measure(value: Any) -> tuple[int, int]:
     """Parts of a value, and characters in it."""
     parts, characters, stack = 0, 0, [value]
@@ -92,13 +97,13 @@ class _Scales:
             raise InvalidSchema(path_of(path), "must refer to a place in the schema itself, such as #/$defs/address")
         if target not in self._known:
             self._known[target] = None
-            self._known[target] = self.weigh(*self._at(target, path))
+            self._known[target] = self.weigh(*self.at(target, path))
         known = self._known[target]
         if known is None:
             raise InvalidSchema(path_of(path), "must not lead back to where it stands")
         return known
 
-    def _at(self, target: str, path: tuple[str | int, ...]) -> tuple[Any, tuple[str | int, ...]]:
+    def at(self, target: str, path: tuple[str | int, ...]) -> tuple[Any, tuple[str | int, ...]]:
         """What is at a place, and its path."""
         found: Any = self._schema
         steps: list[str | int] = []

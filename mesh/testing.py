@@ -88,6 +88,14 @@ def free_port() -> int:
     raise AssertionError("count() does not end")
 
 
+def held_port(port: int) -> socket.socket:
+    """Keeps a port from being given to other tests while its server is stopped; servers listen on it as if it were not there."""
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(("127.0.0.1", port))
+    return held
+
+
 def grpc_settings(*, port: int = 0, limits: CallLimits | None = None) -> GrpcSettings:
     """A plaintext server on the loopback interface."""
     return GrpcSettings("127.0.0.1", port, True, 300, "", "", "", limits=limits or CallLimits())

@@ -88,6 +88,7 @@ _COMMANDS = {
     "SendNotification": "clarion send welcome --user {user_id} --var name=Ada",
     "BulkSendNotifications": "clarion send --from-file items.ndjson",
     "GetNotification": "clarion notifications get {id}",
+    "GetSentContent": "clarion notifications content {id}",
     "ListNotifications": "clarion notifications list --status failed --metadata order=17",
     "CancelNotification": "clarion notifications cancel {id}",
     "WatchNotification": "clarion watch {id}",

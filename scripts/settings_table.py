@@ -64,6 +64,7 @@ MEANINGS = {
     "CLARION_LOGIN_ADDRESS_LIMIT": "wrong passwords that one client address may try in 100 s",
     "CLARION_ADMIN_SECOND_FACTOR": "administrators, and people with a role, who sign in by password have scopes only with a second factor",
     "CLARION_CONSOLE_URL": "public address of the console, to which mails about passwords and addresses lead; without it they hold a code",
+    "CLARION_CONTENT_RETENTION_DAYS": "days after its end that a notification's variables, and so what it said, are kept; 0: as long as it",
     "CLARION_CORS_ORIGINS": "origins whose pages may call the API from a browser, separated by commas; `*` for every one; empty for none",
     "CLARION_HTTP_PORT": "REST port",
     "CLARION_HTTP_REUSE_PORT": "several gateways on one machine share the REST port",

@@ -239,7 +239,8 @@ def keys_from_proto(request: render_service_pb2.BatchDescribeTemplatesRequest) -
 
 def request_from_proto(item: render_service_pb2.RenderItem) -> RenderRequest:
     key = VersionKey(item.project or FIRST_PROJECT, item.template, item.version)
-    return RenderRequest(key, item.locale, item.variables.SerializeToString(), item.timezone)
+    variables = item.variables.SerializeToString()
+    return RenderRequest(key, item.locale, variables, item.timezone, masked=item.mask_sensitive, checked=item.check_variables)
 
 
 def preview_to_proto(rendered: Rendered) -> template_service_pb2.PreviewTemplateResponse:
@@ -260,6 +261,7 @@ def results_to_proto(results: list[Rendered | ServiceError]) -> render_service_p
         else:
             message.rendered.locale = result.locale
             message.rendered.locale_chain.extend(result.chain)
+            message.rendered.masked_variables.extend(result.masked)
             message.rendered.content.MergeFromString(result.content)
             if result.sender is not None:
                 message.rendered.sender.CopyFrom(identity_to_proto(result.sender))

@@ -95,6 +95,18 @@ class InvalidVariable(InvalidArgument):
     reason = "INVALID_VARIABLE"
 
 
+class InvalidVariables(InvalidArgument):
+    """The variables do not keep to the version's schema."""
+
+    reason = "INVALID_VARIABLES"
+
+    @classmethod
+    def because(cls, violations: list[FieldViolation]) -> "InvalidVariables":
+        """One error for all that is wrong."""
+        first = violations[0]
+        return cls(f"{first.field}: {first.description}, by the template's schema", violations=violations)
+
+
 class RenderFailed(FailedPrecondition):
     """The template can't be rendered with these values: a defect of its text. The violation names the part."""
 

@@ -391,13 +391,15 @@ class ContentKey(NamedTuple):
 
 class RenderRequest(NamedTuple):
     """Asks for one finished text. `variables` is a serialized google.protobuf.Struct, which only a render process reads; `timezone` is
-    that of the person, UTC when empty.
+    that of the person, UTC when empty. `masked` and `checked` are for previews: see `template_svc.masking`.
     """
 
     key: VersionKey
     locale: str
     variables: bytes
     timezone: str = ""
+    masked: bool = False
+    checked: bool = False
 
 
 class RenderJob(NamedTuple):
@@ -418,7 +420,7 @@ class Rendered(NamedTuple):
     """A finished text, the locale and version that were used, and the locales that were looked for, the used one last.
 
     `content` is a serialized clarion.template.v1.Content: a render process writes it, and nothing reads it on its way to the caller.
-    `sender` is from whom a mail is; None for the installation's own.
+    `sender` is from whom a mail is; None for the installation's own. `masked` are the paths of the variables that were.
     """
 
     content: bytes
@@ -426,6 +428,7 @@ class Rendered(NamedTuple):
     version: int
     chain: tuple[str, ...]
     sender: Identity | None = None
+    masked: tuple[str, ...] = ()
 
 
 class Person(NamedTuple):

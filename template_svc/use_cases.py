@@ -12,6 +12,7 @@ from mesh.json_schema import JsonSchema
 from mesh.rpc.paging import Cursor, Page, page_size
 from naming.account_mails import RESERVED
 from naming.locales import UnknownLocale, canonical, check_locale
+from template_svc import masking
 from template_svc.built_in import VERSIONS, summary_of
 from template_svc.catalogs import write_catalog
 from template_svc.errors import IncompleteLocale, InvalidContents, NothingToPreview, TemplateExists, TemplateNotFound, VersionNotFound
@@ -396,12 +397,18 @@ class Rendering:
             request = request._replace(variables=variables_to_bytes(JsonSchema(found.stored.variables_schema).example()))
         if person is not None:
             request = request._replace(variables=variables_to_bytes(person.added_to(variables_from_bytes(request.variables))))
+        hidden: tuple[str, ...] = ()
+        if request.checked:
+            masking.check(found.stored.variables_schema, request.variables)
+        if request.masked:
+            variables, hidden = masking.masked(found.stored.variables_schema, request.variables)
+            request = request._replace(variables=variables)
         rendered = await self._scheduler.preview(_job(request, found), _caller())
         project = request.key.project
         sent = _from(rendered, found.stored, (await self._book.of([project]))[project])
         if isinstance(sent, ServiceError):
             raise sent
-        return sent
+        return sent._replace(masked=hidden)
 
     async def describe(self, keys: Sequence[TemplateKey]) -> list[TemplateSummary]:
         """One summary per template, in the same order."""

@@ -73,6 +73,7 @@ export const auditWord: Readonly<Partial<Record<AuditEventKind, string>>> = {
   role_created: "Role made",
   role_updated: "Role changed",
   role_deleted: "Role deleted",
+  content_read: "Text of a notification read",
   email_changed: "Address changed",
   api_key_created: "API key made",
   api_key_revoked: "API key revoked",

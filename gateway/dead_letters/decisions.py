@@ -142,7 +142,7 @@ def _job(restart: _Restart) -> OutboxItem:
 
 
 def next_run(payload: bytes, run: int, edit: Edit, *, test: bool) -> bytes:
-    """The payload for a new run: fresh attempts, nothing deferred, and for another recipient where one is set. Raises DecodeError."""
+    """The payload for a new run: fresh attempts, nothing deferred, and with what is edited. Raises DecodeError."""
     delivery = Delivery.FromString(payload)
     delivery.test = test  # as it was accepted, whatever the letter says: it decides whether a provider is reached
     delivery.run, delivery.attempt, delivery.deferrals, delivery.crashes, delivery.refusals = run, 1, 0, 0, 0
@@ -157,6 +157,7 @@ def next_run(payload: bytes, run: int, edit: Edit, *, test: bool) -> bytes:
         delivery.ClearField("recipient_domains")  # whom it goes to is the reviewer's decision now
     if edit.email is not None:
         delivery.email = edit.email
+    edit.vary(delivery)
     return delivery.SerializeToString()
 
 
@@ -182,7 +183,7 @@ async def _record(
 
 
 def _changed(edit: Edit) -> Iterator[str]:
-    """The names of what is edited. The address itself is in the delivery only, which an erasure takes away, as it does the
-    masked one.
+    """The names of what is edited. The address itself and the variables are in the delivery only, which an erasure takes away, as it does
+    the masked address.
     """
     return (name for name, value in edit._asdict().items() if value is not None)

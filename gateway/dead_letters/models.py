@@ -167,10 +167,20 @@ class Actor(NamedTuple):
 
 
 class Edit(NamedTuple):
-    """Where a requeued notification goes from now on; None keeps what it was."""
+    """Where a requeued notification goes from now on, and the variables that are other ones; None keeps what it was."""
 
     user_id: UUID | None = None
     email: str | None = None
+    variables: Struct | None = None
+
+    def vary(self, delivery: delivery_pb2.Delivery) -> None:
+        """Puts the other variables in; those that are not named stay."""
+        for name, value in self.variables.fields.items() if self.variables is not None else ():
+            delivery.variables.fields[name].CopyFrom(value)
+
+    def varied(self, variables: Struct) -> bool:
+        """Whether these are what it makes of a notification's variables."""
+        return self.variables is None or all(variables.fields.get(name) == value for name, value in self.variables.fields.items())
 
 
 NO_EDIT = Edit()

@@ -12,8 +12,8 @@ from clarion.delivery.v1.delivery_pb2 import Delivery
 from clarion.template.v1.render_service_pb2 import RenderItem
 from clarion.user.v1.recipient_service_pb2 import Decision, Recipient
 from delivery.models import Recipients, Renderer, query_of, variables_for
-from gateway.dead_letters.models import Preview
-from mesh.errors import ServiceError
+from gateway.dead_letters.models import Edit, Preview
+from mesh.errors import FailedPrecondition, InvalidArgument, ServiceError
 from mesh.rpc.redaction import redacted
 
 T = TypeVar("T")
@@ -49,24 +49,48 @@ class Previewer:
         )
         return await self._rendered(preview, shown, seen)
 
+    async def check(self, payload: bytes | None, edit: Edit) -> None:
+        """Raises InvalidArgument where no text can be made of the variables that an edit would leave, as far as that can be found out."""
+        delivery = _delivery_of(payload)
+        if not delivery.notification_id:
+            return
+        if edit.user_id is not None:
+            delivery.user_id = str(edit.user_id)
+        edit.vary(delivery)
+        recipient = await self._recipient(delivery)
+        if isinstance(recipient, str):
+            return
+        item = _item(delivery, recipient)
+        item.check_variables = True
+        try:
+            async with asyncio.timeout(_TIMEOUT_S):
+                [rendered] = await self._renderer.render([item])
+        except (ServiceError, TimeoutError):
+            return
+        if isinstance(rendered, InvalidArgument | FailedPrecondition):
+            raise InvalidArgument(rendered.message, reason=rendered.reason, violations=rendered.violations)
+
     async def _recipient(self, delivery: Delivery) -> Recipient | str:
         query = query_of(delivery)
         query.ClearField("notification_id")  # a look counts for no limit
         return await _only(self._recipients.resolve([query]))
 
     async def _rendered(self, preview: Preview, shown: Delivery, recipient: Recipient) -> Preview:
-        item = RenderItem(
-            project=shown.project,
-            template=shown.template,
-            version=shown.template_version,
-            locale=shown.locale or recipient.locale,
-            variables=variables_for(shown.variables, recipient),
-            timezone=recipient.timezone,
-        )
-        rendered = await _only(self._renderer.render([item]))
+        rendered = await _only(self._renderer.render([_item(shown, recipient)]))
         if isinstance(rendered, str):
             return replace(preview, problem=preview.problem or rendered)
         return replace(preview, content=rendered.content, locale=rendered.locale)
+
+
+def _item(delivery: Delivery, recipient: Recipient) -> RenderItem:
+    return RenderItem(
+        project=delivery.project,
+        template=delivery.template,
+        version=delivery.template_version,
+        locale=delivery.locale or recipient.locale,
+        variables=variables_for(delivery.variables, recipient),
+        timezone=recipient.timezone,
+    )
 
 
 def variables_of(payload: bytes | None) -> Struct:

@@ -27,6 +27,7 @@ _DELIVERY = """
 SELECT COALESCE(d.delivery, n.payload) AS delivery FROM dead_letters d LEFT JOIN notifications n ON n.id = d.notification_id
 WHERE d.notification_id = $1
 """
+_PAYLOAD = "SELECT payload FROM notifications WHERE id = $1"
 # 1 is OPEN.
 _OPEN = text(f"""
 SELECT channel, cause, count(*) AS letters, min(create_time) AS oldest FROM dead_letters WHERE state = {State.OPEN:d} GROUP BY 1, 2
@@ -53,6 +54,11 @@ class DeadLetterRepository:
         """The serialized Delivery that a requeue would continue from; None when it was erased or is past its retention."""
         rows = await self._database.fetch(_DELIVERY, notification_id)
         return rows[0]["delivery"] if rows else None
+
+    async def find_payload(self, notification_id: UUID) -> bytes | None:
+        """The serialized Delivery of the notification's run."""
+        rows = await self._database.fetch(_PAYLOAD, notification_id)
+        return rows[0]["payload"] if rows else None
 
     async def list_page(self, filters: DeadLetterFilters, *, size: int, token: str) -> Page[DeadLetter]:
         """A page, newest first. Raises InvalidArgument for a token that does not fit."""

@@ -29,7 +29,8 @@ class DeadLetterServicer(DeadLetterServiceServicer):
         return rpc.GetDeadLetterResponse(dead_letter=dead_letter_message(found))
 
     async def RequeueDeadLetter(self, request: rpc.RequeueDeadLetterRequest, context: object) -> rpc.RequeueDeadLetterResponse:
-        wanted = Requeue(request.note, request.user_id, request.email, _key_of(request.request_id))
+        variables = request.variables if request.variables.fields else None
+        wanted = Requeue(request.note, request.user_id, request.email, _key_of(request.request_id), variables)
         decided = await self._dead_letters.requeue(current().caller, request.notification_id, wanted)
         return rpc.RequeueDeadLetterResponse(dead_letter=dead_letter_message(decided))
 

@@ -5,6 +5,8 @@ from dataclasses import replace
 from typing import NamedTuple, Protocol
 from uuid import UUID
 
+from google.protobuf.struct_pb2 import Struct
+
 from gateway.dead_letters import models
 from gateway.dead_letters.errors import AlreadyResolved, DeadLetterNotFound, NewRecipientNotFound, NotRequeuable
 from gateway.dead_letters.models import Action, Actor, DeadLetter, DeadLetterFilters, Decided, Decision, Edit, Preview, State, View
@@ -26,6 +28,9 @@ class DeadLetterStore(Protocol):
 
     async def find_delivery(self, notification_id: UUID) -> bytes | None:
         """The serialized Delivery that a requeue would continue from."""
+
+    async def find_payload(self, notification_id: UUID) -> bytes | None:
+        """The serialized Delivery of the notification's run."""
 
     async def list_page(self, filters: DeadLetterFilters, *, size: int, token: str) -> Page[DeadLetter]:
         """A page, newest first. Raises InvalidArgument for a token that does not fit."""
@@ -50,6 +55,9 @@ class PreviewSource(Protocol):
     async def preview(self, payload: bytes | None, *, full: bool) -> Preview:
         """The preview of a serialized Delivery; masked unless it is `full`."""
 
+    async def check(self, payload: bytes | None, edit: Edit) -> None:
+        """Raises InvalidArgument where no text can be made of the variables that an edit would leave."""
+
 
 class People(Protocol):
     """Who exists."""
@@ -63,12 +71,15 @@ CONTENT_SCOPE, REDIRECT_SCOPE = "deadletters:content", "deadletters:redirect"
 
 
 class Requeue(NamedTuple):
-    """What a reviewer asks for. `user_id` and `email` are empty unless the recipient is edited, `key` is an idempotency key or empty."""
+    """What a reviewer asks for. `user_id` and `email` are empty unless the recipient is edited, `key` is an idempotency key or empty,
+    `variables` are those that are to be other ones.
+    """
 
     note: str = ""
     user_id: str = ""
     email: str = ""
     key: str = ""
+    variables: Struct | None = None
 
 
 class DeadLetters:
@@ -102,15 +113,17 @@ class DeadLetters:
         return replace(found, preview=await self._previews.preview(payload, full=view is View.FULL))
 
     async def requeue(self, caller: Caller, notification_id: str, wanted: Requeue) -> DeadLetter:
-        """Sends the notification on its way again with fresh attempts, to another recipient where one is given.
+        """Sends the notification on its way again with fresh attempts, to another recipient and with other variables where they are given.
 
         Raises DeadLetterNotFound, AlreadyResolved, NotRequeuable, ScopeMissing, Unavailable, or InvalidArgument for a recipient that can't
-        be.
+        be, or variables of which no text can be made.
         """
-        if wanted.user_id or wanted.email:
+        if wanted.user_id or wanted.email or wanted.variables is not None:
             _check_scope(caller, REDIRECT_SCOPE)
         identifier = (await self._find(caller, notification_id)).notification_id
         edit = await self._edit_of(caller, wanted)
+        if edit.variables is not None:
+            await self._previews.check(await self._store.find_delivery(identifier), edit)
         actor = actor_of(caller)
         request = _digest_of(actor, wanted.key) if wanted.key else None
         decision = Decision(State.REQUEUED, actor, tidy(wanted.note), request=request, test=caller.test)
@@ -121,7 +134,7 @@ class DeadLetters:
         if refusal is not None and refusal not in {models.NO_LETTER, models.DECIDED, models.REPEATED}:
             raise NotRequeuable(refusal.words)
         found = await self._get(caller, notification_id)
-        if refusal is models.DECIDED and not (found.state is State.REQUEUED and _is_on_its_way_to(found, edit)):
+        if refusal is models.DECIDED and not (found.state is State.REQUEUED and await self._is_on_its_way(found, edit)):
             raise AlreadyResolved(found.state.name.lower())
         return found
 
@@ -157,7 +170,13 @@ class DeadLetters:
             if found is None:
                 raise NewRecipientNotFound.of("user_id", "there is no such user")
             user_id = UUID(found)
-        return Edit(user_id, check_email("email", wanted.email) if wanted.email else None)
+        return Edit(user_id, check_email("email", wanted.email) if wanted.email else None, wanted.variables)
+
+    async def _is_on_its_way(self, letter: DeadLetter, edit: Edit) -> bool:
+        """Whether the last requeue sent what this one was to send to where it was to go, so that a repeated one is no error."""
+        if not _is_on_its_way_to(letter, edit):
+            return False
+        return edit.variables is None or edit.varied(variables_of(await self._store.find_payload(letter.notification_id)))
 
 
 def _scrubbed(letter: DeadLetter, payload: bytes | None = None) -> DeadLetter:

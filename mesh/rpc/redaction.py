@@ -51,10 +51,11 @@ def scrub(text: str, values: Struct | None = None) -> str:
 
 def masked_values(struct: Struct) -> Struct:
     """The struct with every leaf masked. Keys that are no plain names may be data and are masked too."""
-    return Struct(fields={key if _NAME.fullmatch(key) else MASK: _masked(value) for key, value in struct.fields.items()})
+    return Struct(fields={key if _NAME.fullmatch(key) else MASK: masked_value(value) for key, value in struct.fields.items()})
 
 
-def _masked(value: Value) -> Value:
+def masked_value(value: Value) -> Value:
+    """One value masked, and of a list or a record every leaf."""
     match value.WhichOneof("kind"):
         case "string_value":
             return Value(string_value=MASK if value.string_value else "")
@@ -65,7 +66,7 @@ def _masked(value: Value) -> Value:
         case "struct_value":
             return Value(struct_value=masked_values(value.struct_value))
         case "list_value":
-            return Value(list_value=ListValue(values=map(_masked, value.list_value.values)))
+            return Value(list_value=ListValue(values=map(masked_value, value.list_value.values)))
     return value
 
 

@@ -5,6 +5,7 @@ import hashlib
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from google.protobuf.struct_pb2 import NULL_VALUE, Struct, Value
@@ -322,7 +323,10 @@ class Real:
             lease_s=3.0,
         )
         unread = Notifications(None, None, None, Budget(), FakeCaptures(), people=FakePeople())  # type: ignore[arg-type]  # not read
-        self.servicer = NotificationServicer(sender=self.sender, evaluation=None, notifications=unread, bulk_in_flight=100)  # type: ignore[arg-type]  # not asked
+        unasked: Any = None
+        self.servicer = NotificationServicer(
+            sender=self.sender, evaluation=unasked, notifications=unread, contents=unasked, bulk_in_flight=100
+        )
 
     def _stored(self, rows: Sequence[Row]) -> None:
         done = [(Claim(row.digest, row.fingerprint, b""), row.response) for row in rows if row.digest and row.fingerprint and row.response]

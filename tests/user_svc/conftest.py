@@ -20,6 +20,7 @@ from tests.user_svc.factories import START, Clock, environ
 from tests.user_svc.issuer import Issuer, open_issuer
 from tests.user_svc.sign_in_door import Door, OpenDoor, described
 from user_svc.app import open_app
+from user_svc.audit.models import NewEvent
 from user_svc.auth.api_key_repository import ApiKeyRepository
 from user_svc.auth.api_keys import ApiKeyStore
 from user_svc.auth.repository import SessionRepository, SigningKeyRepository
@@ -59,7 +60,11 @@ class Stores:
 
     def recipients(self, now: Callable[[], datetime] = lambda: START) -> Recipients:
         """What answers the workers, over these."""
-        return Recipients(self.contacts, RuleBook(self.policies), now=now)
+        return Recipients(self.contacts, RuleBook(self.policies), audit=nowhere, now=now)
+
+
+async def nowhere(event: NewEvent) -> None:
+    """An audit log for tests that are about something else."""
 
 
 @dataclass

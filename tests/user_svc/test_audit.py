@@ -20,6 +20,7 @@ from clarion.user.v1 import (
     policy_service_pb2,
     project_pb2,
     project_service_pb2,
+    recipient_service_pb2,
     session_pb2,
     suppression_pb2,
     user_pb2,
@@ -30,6 +31,7 @@ from clarion.user.v1.auth_service_pb2_grpc import AuthServiceStub
 from clarion.user.v1.erasure_service_pb2_grpc import ErasureServiceStub
 from clarion.user.v1.policy_service_pb2_grpc import PolicyServiceStub
 from clarion.user.v1.project_service_pb2_grpc import ProjectServiceStub
+from clarion.user.v1.recipient_service_pb2_grpc import RecipientServiceStub
 from clarion.user.v1.user_service_pb2_grpc import UserServiceStub
 from mesh.context import FIRST_PROJECT
 from mesh.errors import InvalidArgument, PermissionDenied, ServiceError, Unauthenticated
@@ -202,6 +204,17 @@ async def test_an_export_and_an_erasure_with_who_asked(service: Service) -> None
     expected: list[tuple[str, str, Mapping[str, str]]] = [("api_key:of-bob", f"user:{made.user.id}", {})]
     assert await service.events("DATA_EXPORTED") == expected
     assert await service.events("USER_ERASED") == expected
+
+
+async def test_whose_text_was_shown_to_whom(service: Service) -> None:
+    """Before it is answered; what an author looks at is no one's."""
+    made = await service.call(UserServiceStub, "CreateUser", user_service_pb2.CreateUserRequest(external_id="crm-1", name="Bob"))
+    shown = recipient_service_pb2.DescribePersonRequest(project=FIRST_PROJECT, reference=made.user.id, asked_by="api_key:of-bob")
+    assert (await service.call(RecipientServiceStub, "DescribePerson", shown, GATEWAY)).name == "Bob"
+    assert await service.events("CONTENT_READ") == []
+    shown.content_of = "01968b5e-7a4c-7d2e-9c1b-0f5d3a8e6b21"
+    await service.call(RecipientServiceStub, "DescribePerson", shown, GATEWAY)
+    assert await service.events("CONTENT_READ") == [("api_key:of-bob", f"user:{made.user.id}", {"notification": shown.content_of})]
 
 
 async def test_a_suppression_that_is_lifted_names_the_person_and_not_the_address(service: Service) -> None:

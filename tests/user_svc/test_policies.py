@@ -13,7 +13,7 @@ from mesh.context import FIRST_PROJECT
 from mesh.errors import InvalidArgument
 from mesh.etag import EtagMismatch
 from mesh.testing import caller
-from tests.user_svc.conftest import Stores
+from tests.user_svc.conftest import Stores, nowhere
 from tests.user_svc.factories import START, Clock, make_device, make_user
 from user_svc.policies.errors import CategoryExists, CategoryNotFound
 from user_svc.policies.models import Category, CategoryText, DeliveryPolicy, FrequencyLimit
@@ -249,7 +249,7 @@ async def test_another_projects_decisions_hold_for_its_own_people(stores: Stores
 async def test_what_another_process_decides_holds_within_a_second(stores: Stores, policies: Policies, ada: User) -> None:
     """And what this one decides at once."""
     now_s = [0.0]
-    elsewhere = Recipients(stores.contacts, RuleBook(stores.policies, clock=lambda: now_s[0]), now=lambda: NOON)
+    elsewhere = Recipients(stores.contacts, RuleBook(stores.policies, clock=lambda: now_s[0]), audit=nowhere, now=lambda: NOON)
     query = [Query(ada.id, Channel.EMAIL, "news")]
     assert (await elsewhere.resolve_recipients(query))[0].rule == "default"
     await policies.update_policy(OPERATOR, lambda policy: replace(policy, rules=(NO_NEWS,)))

@@ -32,6 +32,7 @@ class AuditKind(StrEnum):
     ROLE_CREATED = "role_created"
     ROLE_UPDATED = "role_updated"
     ROLE_DELETED = "role_deleted"
+    CONTENT_READ = "content_read"
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ class Scope(StrEnum):
 
     NOTIFICATIONS_SEND = "notifications:send"
     NOTIFICATIONS_READ = "notifications:read"
+    NOTIFICATIONS_CONTENT = "notifications:content"
     DEADLETTERS_REVIEW = "deadletters:review"
     DEADLETTERS_CONTENT = "deadletters:content"
     DEADLETTERS_REDIRECT = "deadletters:redirect"

@@ -16,7 +16,6 @@ from user_svc.recipients.convert import (
 from user_svc.recipients.models import MANDATORY, Decision, NewUser, Query, Recipient
 from user_svc.recipients.use_cases import Recipients
 from user_svc.suppressions.use_cases import Suppressions
-from user_svc.users.errors import UserNotFound
 
 # The one service that hands mails to people: others look at them, at most.
 _SENDS_MAILS = "email_worker"
@@ -66,9 +65,8 @@ class RecipientServicer(RecipientServiceServicer):
         return rpc.BatchEnsureUsersResponse(ids=await self._recipients.ensure_users(wanted, only_existing=request.only_existing))
 
     async def DescribePerson(self, request: rpc.DescribePersonRequest, context: object) -> rpc.DescribePersonResponse:
-        contact = await self._recipients.find(request.project, request.reference)
-        if contact is None:
-            raise UserNotFound
+        asked = request.content_of, request.asked_by
+        contact = await self._recipients.describe(request.project, request.reference, content_of=asked[0], asked_by=asked[1])
         return person_to_proto(contact)
 
     async def BatchRemoveDevices(self, request: rpc.BatchRemoveDevicesRequest, context: object) -> rpc.BatchRemoveDevicesResponse:

@@ -8,11 +8,13 @@ from typing import Protocol
 from mesh import ids
 from naming.email_address import check_email, email_key
 from naming.text import check_name
+from user_svc.audit.models import AuditKind, KeepEvent, NewEvent, person
 from user_svc.fields import locale_or_default, timezone_or_default
 from user_svc.policies.models import FrequencyLimit, ProjectRules
 from user_svc.preferences.models import Channel
 from user_svc.recipients.models import Address, Contact, Decision, Limited, NewUser, Query, Recipient, UserReference, Verdict, decide
 from user_svc.suppressions.models import Hold
+from user_svc.users.errors import UserNotFound
 
 
 class ContactStore(Protocol):
@@ -53,9 +55,10 @@ class Rules(Protocol):
 class Recipients:
     """Answers the other services of the mesh; never a person."""
 
-    def __init__(self, store: ContactStore, rules: Rules, *, now: Callable[[], datetime]) -> None:
+    def __init__(self, store: ContactStore, rules: Rules, *, audit: KeepEvent, now: Callable[[], datetime]) -> None:
         self._store = store
         self._rules = rules
+        self._audit = audit
         self._now = now
 
     async def resolve_recipients(self, queries: Sequence[Query]) -> list[Recipient]:
@@ -114,6 +117,16 @@ class Recipients:
         """The project's person who has this id, ours or the project's own; without devices."""
         user_id = (await self.resolve([UserReference(project, reference)])).get(UserReference(project, reference))
         return (await self._store.contacts({user_id: False})).get(user_id) if user_id is not None else None
+
+    async def describe(self, project: str, reference: str, *, content_of: str = "", asked_by: str = "") -> Contact:
+        """As `find`. That the text of a notification is shown to `asked_by` is on record before this answers. Raises UserNotFound."""
+        contact = await self.find(project, reference)
+        if contact is None:
+            raise UserNotFound
+        if content_of:
+            details = {"notification": content_of}
+            await self._audit(NewEvent(project, AuditKind.CONTENT_READ, person(contact.user_id), asked_by or None, details))
+        return contact
 
     async def ensure_users(self, users: Sequence[NewUser], *, only_existing: bool = False) -> list[str]:
         """Our ids of the users with these addresses, in the same order; of two who have the same address the first one's name counts.

@@ -84,6 +84,13 @@ GET_CAPTURED_MESSAGE = Call(
     answer="captured_message",
     idempotent=True,
 )
+GET_SENT_CONTENT = Call(
+    "/clarion.notification.v1.NotificationService/GetSentContent",
+    "GET",
+    "/v1/notifications/{id}/content",
+    answer="sent_content",
+    idempotent=True,
+)
 LIST_NOTIFICATIONS = Call("/clarion.notification.v1.NotificationService/ListNotifications", "GET", "/v1/notifications", idempotent=True)
 CANCEL_NOTIFICATION = Call(
     "/clarion.notification.v1.NotificationService/CancelNotification",

@@ -61,6 +61,8 @@ class AuditEventKind(str, enum.Enum):
     """A role lets people do something else. `details.scopes` are those that it has now."""
     ROLE_DELETED = "role_deleted"
     """A role was removed."""
+    CONTENT_READ = "content_read"
+    """What a sent notification said was read. `subject` is its person, `details.notification` its id."""
 
     def __str__(self) -> str:
         return str(self.value)
@@ -2106,6 +2108,28 @@ class SenderDomain:
     """When it was looked for last."""
     create_time: datetime | None = stored(default=None, metadata={"read": v.time})
     """When it was added here."""
+
+
+@dataclass(frozen=True)
+class SentContent:
+    """What a sent notification said."""
+
+    notification_id: str = stored(default="", metadata={"read": v.same})
+    """Id of the notification."""
+    channel: Channel | None = stored(default=None, metadata={"read": v.member(Channel)})
+    """Its channel."""
+    template: str = stored(default="", metadata={"read": v.same})
+    """The template."""
+    template_version: int = stored(default=0, metadata={"read": v.integer})
+    """The version that was sent."""
+    locale: str = stored(default="", metadata={"read": v.same})
+    """The locale of the text."""
+    content: Content | None = stored(default=None, metadata={"read": v.message(lambda: Content)})
+    """The finished text."""
+    sender: MessageSender | None = stored(default=None, metadata={"read": v.message(lambda: MessageSender)})
+    """E-mail: from whom it is; absent for the installation's own sender."""
+    masked_variables: tuple[str, ...] = stored(default=(), metadata={"read": v.many(v.same)})
+    """The variables whose values are masked in the text, such as "code" or "order.card"."""
 
 
 @dataclass(frozen=True)

@@ -92,6 +92,7 @@ from clarion_client.models import (
     SenderDomain,
     SendNotificationRequest,
     SendNotificationResponse,
+    SentContent,
     Suppression,
     Template,
     TemplateVersion,
@@ -295,10 +296,11 @@ class DeadLetters(Resource):
         user_id: str | None = None,
         email: str | None = None,
         request_id: str | None = None,
+        variables: Mapping[str, Any] | None = None,
         timeout_s: float | None = None,
     ) -> DeadLetter:
         """Sends the notification on its way again with the same id and fresh attempts. Requeuing twice sends once. It may go to another
-        person or, for e-mail, to another address from then on, with the scope `deadletters:redirect`.
+        person or, for e-mail, to another address from then on, or say something else, with the scope `deadletters:redirect`.
 
         notification_id: The notification's id.
         note: Why, for the audit.
@@ -307,10 +309,12 @@ class DeadLetters(Resource):
             address's suppressions still decide. It stays with the notification until the person or the address is edited again.
         request_id: Makes a repeated call harmless even when the notification has failed again meanwhile. The Idempotency-Key header
             does the same.
+        variables: Values that take the place of the variables with these names, from now on; the others stay. INVALID_ARGUMENT
+            where the text can't be made of them.
         """
         return self._unary(
             api.REQUEUE_DEAD_LETTER,
-            v.body_of(notification_id=notification_id, note=note, user_id=user_id, email=email, request_id=request_id),
+            v.body_of(notification_id=notification_id, note=note, user_id=user_id, email=email, request_id=request_id, variables=variables),
             lambda answer: v.decode(DeadLetter, answer),
             timeout_s,
         )
@@ -530,6 +534,15 @@ class Notifications(Resource):
         id: Its id.
         """
         return self._unary(api.GET_CAPTURED_MESSAGE, v.body_of(id=id), lambda answer: v.decode(CapturedMessage, answer), timeout_s)
+
+    def get_sent_content(self, id: str, *, timeout_s: float | None = None) -> SentContent:
+        """Reads what a sent notification said: its version and variables are rendered again, for the person as they are now. Values
+        that the template's schema of variables marks as `sensitive` are masked. Each call is in the audit log. FAILED_PRECONDITION
+        with NOT_SENT before it is sent, and (HTTP 410) with CONTENT_GONE after its person was erased or its time is over.
+
+        id: Its id.
+        """
+        return self._unary(api.GET_SENT_CONTENT, v.body_of(id=id), lambda answer: v.decode(SentContent, answer), timeout_s)
 
     def list(
         self,

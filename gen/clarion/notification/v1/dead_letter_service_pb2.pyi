@@ -8,6 +8,7 @@ from clarion.notification.v1 import dead_letter_pb2 as _dead_letter_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 import builtins as _builtins
@@ -168,6 +169,7 @@ class RequeueDeadLetterRequest(_message.Message):
     USER_ID_FIELD_NUMBER: _builtins.int
     EMAIL_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VARIABLES_FIELD_NUMBER: _builtins.int
     notification_id: _builtins.str
     """The notification's id."""
     note: _builtins.str
@@ -180,6 +182,10 @@ class RequeueDeadLetterRequest(_message.Message):
     """
     request_id: _builtins.str
     """Makes a repeated call harmless even when the notification has failed again meanwhile. The Idempotency-Key header does the same."""
+    @_builtins.property
+    def variables(self) -> _struct_pb2.Struct:
+        """Values that take the place of the variables with these names, from now on; the others stay. INVALID_ARGUMENT where the text can't be made of them."""
+
     def __init__(
         self,
         *,
@@ -188,10 +194,11 @@ class RequeueDeadLetterRequest(_message.Message):
         user_id: _builtins.str = ...,
         email: _builtins.str = ...,
         request_id: _builtins.str = ...,
+        variables: _struct_pb2.Struct | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["variables", b"variables"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["email", b"email", "note", b"note", "notification_id", b"notification_id", "request_id", b"request_id", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["email", b"email", "note", b"note", "notification_id", b"notification_id", "request_id", b"request_id", "user_id", b"user_id", "variables", b"variables"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

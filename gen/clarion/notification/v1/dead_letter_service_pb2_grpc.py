@@ -108,7 +108,7 @@ class DeadLetterServiceServicer(object):
 
     def RequeueDeadLetter(self, request, context):
         """RequeueDeadLetter sends the notification on its way again with the same id and fresh attempts. Requeuing twice sends once.
-        It may go to another person or, for e-mail, to another address from then on, with the scope `deadletters:redirect`.
+        It may go to another person or, for e-mail, to another address from then on, or say something else, with the scope `deadletters:redirect`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

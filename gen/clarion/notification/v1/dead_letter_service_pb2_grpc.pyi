@@ -41,7 +41,7 @@ class DeadLetterServiceStub:
     """
     RequeueDeadLetter: _grpc.UnaryUnaryMultiCallable[_dead_letter_service_pb2.RequeueDeadLetterRequest, _dead_letter_service_pb2.RequeueDeadLetterResponse]
     """RequeueDeadLetter sends the notification on its way again with the same id and fresh attempts. Requeuing twice sends once.
-    It may go to another person or, for e-mail, to another address from then on, with the scope `deadletters:redirect`.
+    It may go to another person or, for e-mail, to another address from then on, or say something else, with the scope `deadletters:redirect`.
     """
     DiscardDeadLetter: _grpc.UnaryUnaryMultiCallable[_dead_letter_service_pb2.DiscardDeadLetterRequest, _dead_letter_service_pb2.DiscardDeadLetterResponse]
     """DiscardDeadLetter gives the notification up; it stays FAILED."""
@@ -74,7 +74,7 @@ class DeadLetterServiceAsyncStub(DeadLetterServiceStub):
     """
     RequeueDeadLetter: _aio.UnaryUnaryMultiCallable[_dead_letter_service_pb2.RequeueDeadLetterRequest, _dead_letter_service_pb2.RequeueDeadLetterResponse]  # type: ignore[assignment]
     """RequeueDeadLetter sends the notification on its way again with the same id and fresh attempts. Requeuing twice sends once.
-    It may go to another person or, for e-mail, to another address from then on, with the scope `deadletters:redirect`.
+    It may go to another person or, for e-mail, to another address from then on, or say something else, with the scope `deadletters:redirect`.
     """
     DiscardDeadLetter: _aio.UnaryUnaryMultiCallable[_dead_letter_service_pb2.DiscardDeadLetterRequest, _dead_letter_service_pb2.DiscardDeadLetterResponse]  # type: ignore[assignment]
     """DiscardDeadLetter gives the notification up; it stays FAILED."""
@@ -122,7 +122,7 @@ class DeadLetterServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_dead_letter_service_pb2.RequeueDeadLetterResponse, _abc.Awaitable[_dead_letter_service_pb2.RequeueDeadLetterResponse]]:
         """RequeueDeadLetter sends the notification on its way again with the same id and fresh attempts. Requeuing twice sends once.
-        It may go to another person or, for e-mail, to another address from then on, with the scope `deadletters:redirect`.
+        It may go to another person or, for e-mail, to another address from then on, or say something else, with the scope `deadletters:redirect`.
         """
 
     @_abc_1.abstractmethod

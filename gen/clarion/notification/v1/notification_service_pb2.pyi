@@ -6,6 +6,7 @@ isort:skip_file
 from clarion.channel.v1 import channel_pb2 as _channel_pb2
 from clarion.notification.v1 import captured_message_pb2 as _captured_message_pb2
 from clarion.notification.v1 import notification_pb2 as _notification_pb2
+from clarion.notification.v1 import sent_content_pb2 as _sent_content_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -519,6 +520,52 @@ class BulkSendNotificationsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___BulkSendNotificationsResponse: _TypeAlias = BulkSendNotificationsResponse  # noqa: Y015
+
+@_typing.final
+class GetSentContentRequest(_message.Message):
+    """GetSentContentRequest names a notification."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Its id."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetSentContentRequest: _TypeAlias = GetSentContentRequest  # noqa: Y015
+
+@_typing.final
+class GetSentContentResponse(_message.Message):
+    """GetSentContentResponse answers GetSentContent."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SENT_CONTENT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def sent_content(self) -> _sent_content_pb2.SentContent:
+        """What it said."""
+
+    def __init__(
+        self,
+        *,
+        sent_content: _sent_content_pb2.SentContent | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["sent_content", b"sent_content"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["sent_content", b"sent_content"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetSentContentResponse: _TypeAlias = GetSentContentResponse  # noqa: Y015
 
 @_typing.final
 class GetCapturedMessageRequest(_message.Message):

@@ -65,6 +65,11 @@ class NotificationServiceStub(object):
                 request_serializer=clarion_dot_notification_dot_v1_dot_notification__service__pb2.GetCapturedMessageRequest.SerializeToString,
                 response_deserializer=clarion_dot_notification_dot_v1_dot_notification__service__pb2.GetCapturedMessageResponse.FromString,
                 _registered_method=True)
+        self.GetSentContent = channel.unary_unary(
+                '/clarion.notification.v1.NotificationService/GetSentContent',
+                request_serializer=clarion_dot_notification_dot_v1_dot_notification__service__pb2.GetSentContentRequest.SerializeToString,
+                response_deserializer=clarion_dot_notification_dot_v1_dot_notification__service__pb2.GetSentContentResponse.FromString,
+                _registered_method=True)
         self.ListNotifications = channel.unary_unary(
                 '/clarion.notification.v1.NotificationService/ListNotifications',
                 request_serializer=clarion_dot_notification_dot_v1_dot_notification__service__pb2.ListNotificationsRequest.SerializeToString,
@@ -140,6 +145,15 @@ class NotificationServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetSentContent(self, request, context):
+        """GetSentContent reads what a sent notification said: its version and variables are rendered again, for the person as they are now. Values that the
+        template's schema of variables marks as `sensitive` are masked. Each call is in the audit log. FAILED_PRECONDITION with NOT_SENT before it is
+        sent, and (HTTP 410) with CONTENT_GONE after its person was erased or its time is over.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListNotifications(self, request, context):
         """ListNotifications reads a page of notifications, newest first.
         """
@@ -202,6 +216,11 @@ def add_NotificationServiceServicer_to_server(servicer, server):
                     servicer.GetCapturedMessage,
                     request_deserializer=clarion_dot_notification_dot_v1_dot_notification__service__pb2.GetCapturedMessageRequest.FromString,
                     response_serializer=clarion_dot_notification_dot_v1_dot_notification__service__pb2.GetCapturedMessageResponse.SerializeToString,
+            ),
+            'GetSentContent': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSentContent,
+                    request_deserializer=clarion_dot_notification_dot_v1_dot_notification__service__pb2.GetSentContentRequest.FromString,
+                    response_serializer=clarion_dot_notification_dot_v1_dot_notification__service__pb2.GetSentContentResponse.SerializeToString,
             ),
             'ListNotifications': grpc.unary_unary_rpc_method_handler(
                     servicer.ListNotifications,
@@ -387,6 +406,33 @@ class NotificationService(object):
             '/clarion.notification.v1.NotificationService/GetCapturedMessage',
             clarion_dot_notification_dot_v1_dot_notification__service__pb2.GetCapturedMessageRequest.SerializeToString,
             clarion_dot_notification_dot_v1_dot_notification__service__pb2.GetCapturedMessageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSentContent(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/clarion.notification.v1.NotificationService/GetSentContent',
+            clarion_dot_notification_dot_v1_dot_notification__service__pb2.GetSentContentRequest.SerializeToString,
+            clarion_dot_notification_dot_v1_dot_notification__service__pb2.GetSentContentResponse.FromString,
             options,
             channel_credentials,
             insecure,

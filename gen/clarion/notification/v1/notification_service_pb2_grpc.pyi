@@ -56,6 +56,11 @@ class NotificationServiceStub:
     """GetCapturedMessage reads the finished message that a test key's notification has become: the sandbox got it in place of a provider.
     NOT_FOUND before its first attempt, and for what a live key has sent.
     """
+    GetSentContent: _grpc.UnaryUnaryMultiCallable[_notification_service_pb2.GetSentContentRequest, _notification_service_pb2.GetSentContentResponse]
+    """GetSentContent reads what a sent notification said: its version and variables are rendered again, for the person as they are now. Values that the
+    template's schema of variables marks as `sensitive` are masked. Each call is in the audit log. FAILED_PRECONDITION with NOT_SENT before it is
+    sent, and (HTTP 410) with CONTENT_GONE after its person was erased or its time is over.
+    """
     ListNotifications: _grpc.UnaryUnaryMultiCallable[_notification_service_pb2.ListNotificationsRequest, _notification_service_pb2.ListNotificationsResponse]
     """ListNotifications reads a page of notifications, newest first."""
     CancelNotification: _grpc.UnaryUnaryMultiCallable[_notification_service_pb2.CancelNotificationRequest, _notification_service_pb2.CancelNotificationResponse]
@@ -96,6 +101,11 @@ class NotificationServiceAsyncStub(NotificationServiceStub):
     GetCapturedMessage: _aio.UnaryUnaryMultiCallable[_notification_service_pb2.GetCapturedMessageRequest, _notification_service_pb2.GetCapturedMessageResponse]  # type: ignore[assignment]
     """GetCapturedMessage reads the finished message that a test key's notification has become: the sandbox got it in place of a provider.
     NOT_FOUND before its first attempt, and for what a live key has sent.
+    """
+    GetSentContent: _aio.UnaryUnaryMultiCallable[_notification_service_pb2.GetSentContentRequest, _notification_service_pb2.GetSentContentResponse]  # type: ignore[assignment]
+    """GetSentContent reads what a sent notification said: its version and variables are rendered again, for the person as they are now. Values that the
+    template's schema of variables marks as `sensitive` are masked. Each call is in the audit log. FAILED_PRECONDITION with NOT_SENT before it is
+    sent, and (HTTP 410) with CONTENT_GONE after its person was erased or its time is over.
     """
     ListNotifications: _aio.UnaryUnaryMultiCallable[_notification_service_pb2.ListNotificationsRequest, _notification_service_pb2.ListNotificationsResponse]  # type: ignore[assignment]
     """ListNotifications reads a page of notifications, newest first."""
@@ -170,6 +180,17 @@ class NotificationServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_notification_service_pb2.GetCapturedMessageResponse, _abc.Awaitable[_notification_service_pb2.GetCapturedMessageResponse]]:
         """GetCapturedMessage reads the finished message that a test key's notification has become: the sandbox got it in place of a provider.
         NOT_FOUND before its first attempt, and for what a live key has sent.
+        """
+
+    @_abc_1.abstractmethod
+    def GetSentContent(
+        self,
+        request: _notification_service_pb2.GetSentContentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_notification_service_pb2.GetSentContentResponse, _abc.Awaitable[_notification_service_pb2.GetSentContentResponse]]:
+        """GetSentContent reads what a sent notification said: its version and variables are rendered again, for the person as they are now. Values that the
+        template's schema of variables marks as `sensitive` are masked. Each call is in the audit log. FAILED_PRECONDITION with NOT_SENT before it is
+        sent, and (HTTP 410) with CONTENT_GONE after its person was erased or its time is over.
         """
 
     @_abc_1.abstractmethod

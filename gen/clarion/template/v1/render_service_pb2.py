@@ -30,7 +30,7 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(clarion/template/v1/render_service.proto\x12\x13\x63larion.template.v1\x1a clarion/channel/v1/channel.proto\x1a clarion/options/v1/options.proto\x1a clarion/template/v1/sender.proto\x1a\"clarion/template/v1/template.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x17google/rpc/status.proto\"\xc0\x01\n\nRenderItem\x12\x1a\n\x08template\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10@\x12\x19\n\x07version\x18\x02 \x01(\x05\x42\x08\xba\xbb\x18\x04\x08\x01\x30\x01\x12\x16\n\x06locale\x18\x03 \x01(\tB\x06\xba\xbb\x18\x02\x10#\x12\x30\n\tvariables\x18\x04 \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xb0\xbb\x18\x01\x12\x17\n\x07project\x18\x05 \x01(\tB\x06\xba\xbb\x18\x02\x10(\x12\x18\n\x08timezone\x18\x06 \x01(\tB\x06\xba\xbb\x18\x02\x10@\"\x9f\x01\n\x08Rendered\x12\x33\n\x07\x63ontent\x18\x01 \x01(\x0b\x32\x1c.clarion.template.v1.ContentB\x04\xb0\xbb\x18\x01\x12\x0e\n\x06locale\x18\x02 \x01(\t\x12\x14\n\x0clocale_chain\x18\x03 \x03(\t\x12\x38\n\x06sender\x18\x04 \x01(\x0b\x32\".clarion.template.v1.MessageSenderB\x04\xb0\xbb\x18\x01\"p\n\x0cRenderResult\x12\x31\n\x08rendered\x18\x01 \x01(\x0b\x32\x1d.clarion.template.v1.RenderedH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"^\n\x12\x42\x61tchRenderRequest\x12\x37\n\x05items\x18\x01 \x03(\x0b\x32\x1f.clarion.template.v1.RenderItemB\x07\xba\xbb\x18\x03(\xc8\x01\x12\x0f\n\x07preview\x18\x02 \x01(\x08\"I\n\x13\x42\x61tchRenderResponse\x12\x32\n\x07results\x18\x01 \x03(\x0b\x32!.clarion.template.v1.RenderResult\"7\n\x08TextSize\x12\r\n\x05limit\x18\x01 \x01(\x05\x12\r\n\x05\x66ixed\x18\x02 \x01(\x05\x12\r\n\x05paths\x18\x03 \x03(\t\"\x8b\x03\n\x0fTemplateSummary\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x65xists\x18\x02 \x01(\x08\x12,\n\x07\x63hannel\x18\x03 \x01(\x0e\x32\x1b.clarion.channel.v1.Channel\x12\x10\n\x08\x63\x61tegory\x18\x04 \x01(\t\x12\x11\n\tmandatory\x18\x05 \x01(\x08\x12\x32\n\non_unknown\x18\x06 \x01(\x0e\x32\x1e.clarion.template.v1.OnUnknown\x12\x19\n\x11published_version\x18\x07 \x01(\x05\x12\x1a\n\x12required_variables\x18\x08 \x03(\t\x12\x0f\n\x07locales\x18\t \x03(\t\x12+\n\x04size\x18\n \x01(\x0b\x32\x1d.clarion.template.v1.TextSize\x12\x18\n\x10variables_schema\x18\x0b \x01(\t\x12\x10\n\x08\x61rchived\x18\x0c \x01(\x08\x12\x32\n\x06\x63\x61nary\x18\r \x01(\x0b\x32\".clarion.template.v1.CanarySummary\"\xa5\x01\n\rCanarySummary\x12\x0f\n\x07version\x18\x01 \x01(\x05\x12\x0f\n\x07percent\x18\x02 \x01(\x05\x12\x0f\n\x07\x62y_user\x18\x03 \x01(\x08\x12\x1a\n\x12required_variables\x18\x04 \x03(\t\x12+\n\x04size\x18\x05 \x01(\x0b\x32\x1d.clarion.template.v1.TextSize\x12\x18\n\x10variables_schema\x18\x06 \x01(\t\"V\n\x1d\x42\x61tchDescribeTemplatesRequest\x12\x18\n\x05names\x18\x01 \x03(\tB\t\xba\xbb\x18\x05\x10@(\xc8\x01\x12\x1b\n\x08projects\x18\x02 \x03(\tB\t\xba\xbb\x18\x05\x10((\xc8\x01\"Y\n\x1e\x42\x61tchDescribeTemplatesResponse\x12\x37\n\tsummaries\x18\x01 \x03(\x0b\x32$.clarion.template.v1.TemplateSummary2\xbf\x02\n\rRenderService\x12\x92\x01\n\x0b\x42\x61tchRender\x12\'.clarion.template.v1.BatchRenderRequest\x1a(.clarion.template.v1.BatchRenderResponse\"0\x90\x02\x01\xaa\xbb\x18)\x08\x03 \x88\'2\x07gateway2\x0c\x65mail_worker2\x0bpush_worker\x12\x98\x01\n\x16\x42\x61tchDescribeTemplates\x12\x32.clarion.template.v1.BatchDescribeTemplatesRequest\x1a\x33.clarion.template.v1.BatchDescribeTemplatesResponse\"\x15\x90\x02\x01\xaa\xbb\x18\x0e\x08\x03 \xd0\x0f\x32\x07gatewayb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(clarion/template/v1/render_service.proto\x12\x13\x63larion.template.v1\x1a clarion/channel/v1/channel.proto\x1a clarion/options/v1/options.proto\x1a clarion/template/v1/sender.proto\x1a\"clarion/template/v1/template.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x17google/rpc/status.proto\"\xf1\x01\n\nRenderItem\x12\x1a\n\x08template\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10@\x12\x19\n\x07version\x18\x02 \x01(\x05\x42\x08\xba\xbb\x18\x04\x08\x01\x30\x01\x12\x16\n\x06locale\x18\x03 \x01(\tB\x06\xba\xbb\x18\x02\x10#\x12\x30\n\tvariables\x18\x04 \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xb0\xbb\x18\x01\x12\x17\n\x07project\x18\x05 \x01(\tB\x06\xba\xbb\x18\x02\x10(\x12\x18\n\x08timezone\x18\x06 \x01(\tB\x06\xba\xbb\x18\x02\x10@\x12\x16\n\x0emask_sensitive\x18\x07 \x01(\x08\x12\x17\n\x0f\x63heck_variables\x18\x08 \x01(\x08\"\xb9\x01\n\x08Rendered\x12\x33\n\x07\x63ontent\x18\x01 \x01(\x0b\x32\x1c.clarion.template.v1.ContentB\x04\xb0\xbb\x18\x01\x12\x0e\n\x06locale\x18\x02 \x01(\t\x12\x14\n\x0clocale_chain\x18\x03 \x03(\t\x12\x38\n\x06sender\x18\x04 \x01(\x0b\x32\".clarion.template.v1.MessageSenderB\x04\xb0\xbb\x18\x01\x12\x18\n\x10masked_variables\x18\x05 \x03(\t\"p\n\x0cRenderResult\x12\x31\n\x08rendered\x18\x01 \x01(\x0b\x32\x1d.clarion.template.v1.RenderedH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"^\n\x12\x42\x61tchRenderRequest\x12\x37\n\x05items\x18\x01 \x03(\x0b\x32\x1f.clarion.template.v1.RenderItemB\x07\xba\xbb\x18\x03(\xc8\x01\x12\x0f\n\x07preview\x18\x02 \x01(\x08\"I\n\x13\x42\x61tchRenderResponse\x12\x32\n\x07results\x18\x01 \x03(\x0b\x32!.clarion.template.v1.RenderResult\"7\n\x08TextSize\x12\r\n\x05limit\x18\x01 \x01(\x05\x12\r\n\x05\x66ixed\x18\x02 \x01(\x05\x12\r\n\x05paths\x18\x03 \x03(\t\"\x8b\x03\n\x0fTemplateSummary\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x65xists\x18\x02 \x01(\x08\x12,\n\x07\x63hannel\x18\x03 \x01(\x0e\x32\x1b.clarion.channel.v1.Channel\x12\x10\n\x08\x63\x61tegory\x18\x04 \x01(\t\x12\x11\n\tmandatory\x18\x05 \x01(\x08\x12\x32\n\non_unknown\x18\x06 \x01(\x0e\x32\x1e.clarion.template.v1.OnUnknown\x12\x19\n\x11published_version\x18\x07 \x01(\x05\x12\x1a\n\x12required_variables\x18\x08 \x03(\t\x12\x0f\n\x07locales\x18\t \x03(\t\x12+\n\x04size\x18\n \x01(\x0b\x32\x1d.clarion.template.v1.TextSize\x12\x18\n\x10variables_schema\x18\x0b \x01(\t\x12\x10\n\x08\x61rchived\x18\x0c \x01(\x08\x12\x32\n\x06\x63\x61nary\x18\r \x01(\x0b\x32\".clarion.template.v1.CanarySummary\"\xa5\x01\n\rCanarySummary\x12\x0f\n\x07version\x18\x01 \x01(\x05\x12\x0f\n\x07percent\x18\x02 \x01(\x05\x12\x0f\n\x07\x62y_user\x18\x03 \x01(\x08\x12\x1a\n\x12required_variables\x18\x04 \x03(\t\x12+\n\x04size\x18\x05 \x01(\x0b\x32\x1d.clarion.template.v1.TextSize\x12\x18\n\x10variables_schema\x18\x06 \x01(\t\"V\n\x1d\x42\x61tchDescribeTemplatesRequest\x12\x18\n\x05names\x18\x01 \x03(\tB\t\xba\xbb\x18\x05\x10@(\xc8\x01\x12\x1b\n\x08projects\x18\x02 \x03(\tB\t\xba\xbb\x18\x05\x10((\xc8\x01\"Y\n\x1e\x42\x61tchDescribeTemplatesResponse\x12\x37\n\tsummaries\x18\x01 \x03(\x0b\x32$.clarion.template.v1.TemplateSummary2\xbf\x02\n\rRenderService\x12\x92\x01\n\x0b\x42\x61tchRender\x12\'.clarion.template.v1.BatchRenderRequest\x1a(.clarion.template.v1.BatchRenderResponse\"0\x90\x02\x01\xaa\xbb\x18)\x08\x03 \x88\'2\x07gateway2\x0c\x65mail_worker2\x0bpush_worker\x12\x98\x01\n\x16\x42\x61tchDescribeTemplates\x12\x32.clarion.template.v1.BatchDescribeTemplatesRequest\x1a\x33.clarion.template.v1.BatchDescribeTemplatesResponse\"\x15\x90\x02\x01\xaa\xbb\x18\x0e\x08\x03 \xd0\x0f\x32\x07gatewayb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -64,25 +64,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RENDERSERVICE'].methods_by_name['BatchDescribeTemplates']._loaded_options = None
   _globals['_RENDERSERVICE'].methods_by_name['BatchDescribeTemplates']._serialized_options = b'\220\002\001\252\273\030\016\010\003 \320\0172\007gateway'
   _globals['_RENDERITEM']._serialized_start=259
-  _globals['_RENDERITEM']._serialized_end=451
-  _globals['_RENDERED']._serialized_start=454
-  _globals['_RENDERED']._serialized_end=613
-  _globals['_RENDERRESULT']._serialized_start=615
-  _globals['_RENDERRESULT']._serialized_end=727
-  _globals['_BATCHRENDERREQUEST']._serialized_start=729
-  _globals['_BATCHRENDERREQUEST']._serialized_end=823
-  _globals['_BATCHRENDERRESPONSE']._serialized_start=825
-  _globals['_BATCHRENDERRESPONSE']._serialized_end=898
-  _globals['_TEXTSIZE']._serialized_start=900
-  _globals['_TEXTSIZE']._serialized_end=955
-  _globals['_TEMPLATESUMMARY']._serialized_start=958
-  _globals['_TEMPLATESUMMARY']._serialized_end=1353
-  _globals['_CANARYSUMMARY']._serialized_start=1356
-  _globals['_CANARYSUMMARY']._serialized_end=1521
-  _globals['_BATCHDESCRIBETEMPLATESREQUEST']._serialized_start=1523
-  _globals['_BATCHDESCRIBETEMPLATESREQUEST']._serialized_end=1609
-  _globals['_BATCHDESCRIBETEMPLATESRESPONSE']._serialized_start=1611
-  _globals['_BATCHDESCRIBETEMPLATESRESPONSE']._serialized_end=1700
-  _globals['_RENDERSERVICE']._serialized_start=1703
-  _globals['_RENDERSERVICE']._serialized_end=2022
+  _globals['_RENDERITEM']._serialized_end=500
+  _globals['_RENDERED']._serialized_start=503
+  _globals['_RENDERED']._serialized_end=688
+  _globals['_RENDERRESULT']._serialized_start=690
+  _globals['_RENDERRESULT']._serialized_end=802
+  _globals['_BATCHRENDERREQUEST']._serialized_start=804
+  _globals['_BATCHRENDERREQUEST']._serialized_end=898
+  _globals['_BATCHRENDERRESPONSE']._serialized_start=900
+  _globals['_BATCHRENDERRESPONSE']._serialized_end=973
+  _globals['_TEXTSIZE']._serialized_start=975
+  _globals['_TEXTSIZE']._serialized_end=1030
+  _globals['_TEMPLATESUMMARY']._serialized_start=1033
+  _globals['_TEMPLATESUMMARY']._serialized_end=1428
+  _globals['_CANARYSUMMARY']._serialized_start=1431
+  _globals['_CANARYSUMMARY']._serialized_end=1596
+  _globals['_BATCHDESCRIBETEMPLATESREQUEST']._serialized_start=1598
+  _globals['_BATCHDESCRIBETEMPLATESREQUEST']._serialized_end=1684
+  _globals['_BATCHDESCRIBETEMPLATESRESPONSE']._serialized_start=1686
+  _globals['_BATCHDESCRIBETEMPLATESRESPONSE']._serialized_end=1775
+  _globals['_RENDERSERVICE']._serialized_start=1778
+  _globals['_RENDERSERVICE']._serialized_end=2097
 # @@protoc_insertion_point(module_scope)

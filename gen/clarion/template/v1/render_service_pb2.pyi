@@ -35,6 +35,8 @@ class RenderItem(_message.Message):
     VARIABLES_FIELD_NUMBER: _builtins.int
     PROJECT_FIELD_NUMBER: _builtins.int
     TIMEZONE_FIELD_NUMBER: _builtins.int
+    MASK_SENSITIVE_FIELD_NUMBER: _builtins.int
+    CHECK_VARIABLES_FIELD_NUMBER: _builtins.int
     template: _builtins.str
     """The template's name."""
     version: _builtins.int
@@ -45,6 +47,10 @@ class RenderItem(_message.Message):
     """The template's project; the first one when empty."""
     timezone: _builtins.str
     """The person's IANA time zone, which times are written in; UTC when empty."""
+    mask_sensitive: _builtins.bool
+    """Of a preview: masks the values that the version's schema of variables marks as sensitive."""
+    check_variables: _builtins.bool
+    """Of a preview: refuses variables that do not keep to the version's schema, as accepting a notification does."""
     @_builtins.property
     def variables(self) -> _struct_pb2.Struct:
         """Values of the template's variables."""
@@ -58,10 +64,12 @@ class RenderItem(_message.Message):
         variables: _struct_pb2.Struct | None = ...,
         project: _builtins.str = ...,
         timezone: _builtins.str = ...,
+        mask_sensitive: _builtins.bool = ...,
+        check_variables: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["variables", b"variables"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["locale", b"locale", "project", b"project", "template", b"template", "timezone", b"timezone", "variables", b"variables", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["check_variables", b"check_variables", "locale", b"locale", "mask_sensitive", b"mask_sensitive", "project", b"project", "template", b"template", "timezone", b"timezone", "variables", b"variables", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -77,6 +85,7 @@ class Rendered(_message.Message):
     LOCALE_FIELD_NUMBER: _builtins.int
     LOCALE_CHAIN_FIELD_NUMBER: _builtins.int
     SENDER_FIELD_NUMBER: _builtins.int
+    MASKED_VARIABLES_FIELD_NUMBER: _builtins.int
     locale: _builtins.str
     """The locale that was used."""
     @_builtins.property
@@ -91,6 +100,10 @@ class Rendered(_message.Message):
     def sender(self) -> _sender_pb2.MessageSender:
         """From whom the mail is; absent for a push, and where the project has no sender for it."""
 
+    @_builtins.property
+    def masked_variables(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The variables that were masked, such as "order.card"."""
+
     def __init__(
         self,
         *,
@@ -98,10 +111,11 @@ class Rendered(_message.Message):
         locale: _builtins.str = ...,
         locale_chain: _abc.Iterable[_builtins.str] | None = ...,
         sender: _sender_pb2.MessageSender | None = ...,
+        masked_variables: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "sender", b"sender"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "locale", b"locale", "locale_chain", b"locale_chain", "sender", b"sender"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "locale", b"locale", "locale_chain", b"locale_chain", "masked_variables", b"masked_variables", "sender", b"sender"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

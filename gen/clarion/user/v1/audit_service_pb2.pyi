@@ -72,6 +72,8 @@ class _AuditEventKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AuditE
     """A role lets people do something else. `details.scopes` are those that it has now."""
     AUDIT_EVENT_KIND_ROLE_DELETED: _AuditEventKind.ValueType  # 22
     """A role was removed."""
+    AUDIT_EVENT_KIND_CONTENT_READ: _AuditEventKind.ValueType  # 24
+    """What a sent notification said was read. `subject` is its person, `details.notification` its id."""
 
 class AuditEventKind(_AuditEventKind, metaclass=_AuditEventKindEnumTypeWrapper):
     """AuditEventKind says what happened."""
@@ -122,6 +124,8 @@ AUDIT_EVENT_KIND_ROLE_UPDATED: AuditEventKind.ValueType  # 21
 """A role lets people do something else. `details.scopes` are those that it has now."""
 AUDIT_EVENT_KIND_ROLE_DELETED: AuditEventKind.ValueType  # 22
 """A role was removed."""
+AUDIT_EVENT_KIND_CONTENT_READ: AuditEventKind.ValueType  # 24
+"""What a sent notification said was read. `subject` is its person, `details.notification` its id."""
 Global___AuditEventKind: _TypeAlias = AuditEventKind  # noqa: Y015
 
 @_typing.final

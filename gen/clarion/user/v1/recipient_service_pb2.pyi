@@ -371,19 +371,27 @@ class DescribePersonRequest(_message.Message):
 
     PROJECT_FIELD_NUMBER: _builtins.int
     REFERENCE_FIELD_NUMBER: _builtins.int
+    CONTENT_OF_FIELD_NUMBER: _builtins.int
+    ASKED_BY_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The project."""
     reference: _builtins.str
     """The person's id, ours or the project's own."""
+    content_of: _builtins.str
+    """The notification of which the text is shown: that is in the audit log before this is answered. Empty for a text that no one got."""
+    asked_by: _builtins.str
+    """Whom it is shown to, such as "api_key:…"; for the audit log."""
     def __init__(
         self,
         *,
         project: _builtins.str = ...,
         reference: _builtins.str = ...,
+        content_of: _builtins.str = ...,
+        asked_by: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["project", b"project", "reference", b"reference"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_by", b"asked_by", "content_of", b"content_of", "project", b"project", "reference", b"reference"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

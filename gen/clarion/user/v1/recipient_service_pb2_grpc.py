@@ -104,7 +104,7 @@ class RecipientServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def DescribePerson(self, request, context):
-        """DescribePerson answers what a text reads of a person, whatever they have refused, for one that only an author looks at. NOT_FOUND where the
+        """DescribePerson answers what a text reads of a person, whatever they have refused, for one that someone else looks at. NOT_FOUND where the
         project has no such person.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -42,7 +42,7 @@ class RecipientServiceStub:
     BatchEnsureUsers: _grpc.UnaryUnaryMultiCallable[_recipient_service_pb2.BatchEnsureUsersRequest, _recipient_service_pb2.BatchEnsureUsersResponse]
     """BatchEnsureUsers answers our id of the user who has each of up to 500 addresses, and makes users of those that no one has. Twice is no error."""
     DescribePerson: _grpc.UnaryUnaryMultiCallable[_recipient_service_pb2.DescribePersonRequest, _recipient_service_pb2.DescribePersonResponse]
-    """DescribePerson answers what a text reads of a person, whatever they have refused, for one that only an author looks at. NOT_FOUND where the
+    """DescribePerson answers what a text reads of a person, whatever they have refused, for one that someone else looks at. NOT_FOUND where the
     project has no such person.
     """
     BatchRemoveDevices: _grpc.UnaryUnaryMultiCallable[_recipient_service_pb2.BatchRemoveDevicesRequest, _recipient_service_pb2.BatchRemoveDevicesResponse]
@@ -68,7 +68,7 @@ class RecipientServiceAsyncStub(RecipientServiceStub):
     BatchEnsureUsers: _aio.UnaryUnaryMultiCallable[_recipient_service_pb2.BatchEnsureUsersRequest, _recipient_service_pb2.BatchEnsureUsersResponse]  # type: ignore[assignment]
     """BatchEnsureUsers answers our id of the user who has each of up to 500 addresses, and makes users of those that no one has. Twice is no error."""
     DescribePerson: _aio.UnaryUnaryMultiCallable[_recipient_service_pb2.DescribePersonRequest, _recipient_service_pb2.DescribePersonResponse]  # type: ignore[assignment]
-    """DescribePerson answers what a text reads of a person, whatever they have refused, for one that only an author looks at. NOT_FOUND where the
+    """DescribePerson answers what a text reads of a person, whatever they have refused, for one that someone else looks at. NOT_FOUND where the
     project has no such person.
     """
     BatchRemoveDevices: _aio.UnaryUnaryMultiCallable[_recipient_service_pb2.BatchRemoveDevicesRequest, _recipient_service_pb2.BatchRemoveDevicesResponse]  # type: ignore[assignment]
@@ -115,7 +115,7 @@ class RecipientServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _recipient_service_pb2.DescribePersonRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_recipient_service_pb2.DescribePersonResponse, _abc.Awaitable[_recipient_service_pb2.DescribePersonResponse]]:
-        """DescribePerson answers what a text reads of a person, whatever they have refused, for one that only an author looks at. NOT_FOUND where the
+        """DescribePerson answers what a text reads of a person, whatever they have refused, for one that someone else looks at. NOT_FOUND where the
         project has no such person.
         """
 

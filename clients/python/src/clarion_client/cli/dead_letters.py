@@ -9,7 +9,9 @@ import typer
 from rich.markup import escape
 from rich.prompt import Prompt
 
-from clarion_client.cli.session import EXIT_REFUSED, page_of, paint, session, when
+from clarion_client.cli.notifications import variables_of
+from clarion_client.cli.session import EXIT_REFUSED, UsageProblem, page_of, paint, session, when
+from clarion_client.cli.users import id_of
 from clarion_client.models import DeadLetter, DeadLetterCause, DeadLetterJob
 
 app = typer.Typer(no_args_is_help=True, help="Review what could not be delivered.")
@@ -62,11 +64,17 @@ def requeue(
     rate: Annotated[int | None, typer.Option(help="Letters per second.")] = None,
     note: Note = None,
     yes: Yes = False,
+    var: Annotated[list[str] | None, typer.Option("--var", "-v", help="Of a named one: another value, name=value or name:=JSON.")] = None,
+    to: Annotated[str | None, typer.Option(help="Of a named one: another address.")] = None,
+    user: Annotated[str | None, typer.Option("--user", "-u", help="Of a named one: another person's id or e-mail address.")] = None,
 ) -> int:
     """Send again: those that are named, or by filter with --all."""
+    edit: dict[str, Any] = {"variables": variables_of(var) if var else None, "email": to, "user_id": id_of(user) if user else None}
     if identifier:
-        session.rows([session.clarion.dead_letters.requeue(one, note=note) for one in identifier], COLUMNS)
+        session.rows([session.clarion.dead_letters.requeue(one, note=note, **edit) for one in identifier], COLUMNS)
         return 0
+    if any(edit.values()):
+        raise UsageProblem("--var, --to and --user change one letter: name it")
     return _many("requeue", all_, _filter(cause, channel, template, reason, after, before), rate, note, yes)
 
 

@@ -69,7 +69,7 @@ def send(
         to={"email": to} if to else None,
         channel=channel,
         template=template,
-        variables={**_file(variables), **_variables(var or [])},
+        variables={**_file(variables), **variables_of(var or [])},
         locale=locale,
         priority="high" if high else None,
         send_at=when(at) if at else None,
@@ -194,6 +194,22 @@ def list_(
     session.rows(found, COLUMNS, most=most)
 
 
+@app.command("content")
+def content(identifier: Annotated[str, typer.Argument(metavar="ID")]) -> None:
+    """Show what a sent one said; takes the scope notifications:content, and is in the audit log."""
+    found = session.clarion.notifications.get_sent_content(identifier)
+    if session.as_json:
+        session.show(found)
+        return
+    said = found.content
+    session.out.print(f"[dim]{found.channel} {escape(found.template)}, version {found.template_version}, {found.locale}[/dim]")
+    if found.masked_variables:
+        session.out.print(f"[yellow]masked: {escape(', '.join(found.masked_variables))}[/yellow]")
+    if said is not None:
+        session.out.print(f"[bold]{escape(said.subject or said.title)}[/bold]\n")
+        session.out.print(escape(said.text or said.body))
+
+
 @app.command("cancel")
 def cancel(identifier: Annotated[list[str], typer.Argument(metavar="ID...")]) -> None:
     """Cancel what no attempt has begun to send."""
@@ -212,7 +228,8 @@ def _labels(given: list[str] | None) -> list[str]:
     return [f"{name}={value}" for name, value in pairs(given or [], "--metadata").items()]
 
 
-def _variables(given: list[str]) -> dict[str, Any]:
+def variables_of(given: list[str]) -> dict[str, Any]:
+    """Variables that are written as name=value or name:=JSON."""
     found: dict[str, Any] = {}
     for one in given:
         name, separator, value = one.partition("=")

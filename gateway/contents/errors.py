@@ -1,0 +1,28 @@
+"""What can go wrong with reading what was said, as callers see it."""
+
+from mesh.errors import FailedPrecondition
+
+
+class NotSent(FailedPrecondition):
+    """It has said nothing to anyone, or not yet."""
+
+    reason = "NOT_SENT"
+
+    def __init__(self, status: str) -> None:
+        super().__init__(f"only what was sent has a text that can be read; the notification is {status}", metadata={"status": status})
+
+
+class ContentGone(FailedPrecondition):
+    """What it said is kept no longer, or can't be made again."""
+
+    reason = "CONTENT_GONE"
+
+    @classmethod
+    def by_time(cls) -> "ContentGone":
+        """Its person was erased, or its time is over."""
+        return cls("what the notification said is not kept, or is kept no longer")
+
+    @classmethod
+    def by_reason(cls, why: str) -> "ContentGone":
+        """`why` is what template_svc has answered."""
+        return cls(f"what the notification said can't be shown again: {why}; the template or the person has changed", metadata={"why": why})

@@ -1,0 +1,132 @@
+"""Variables for other eyes than the recipient's: without the values that the author of the template has marked as sensitive.
+
+The mark is `"sensitive": true` in the JSON Schema of a version's variables. A value that several parts of the schema speak of is
+sensitive where one of them says so, also one that the value would not keep to.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from google.protobuf.struct_pb2 import Struct, Value
+
+from mesh.json_schema import JsonSchema
+from mesh.rpc.redaction import masked_value
+from mesh.schema_cost import path_of, referred
+from naming.variables import PERSON
+from template_svc.errors import InvalidVariables
+from template_svc.messages import json_of_struct
+
+MARK = "sensitive"
+_ALSO_MANY = ("allOf", "anyOf", "oneOf")
+_ALSO_ONE = ("if", "then", "else")
+_REFERENCES = ("$ref", "$dynamicRef")
+_REST_OF_OBJECT = ("additionalProperties", "unevaluatedProperties")
+_REST_OF_LIST = ("items", "contains", "unevaluatedItems")
+
+# the schemas that speak of one value
+Place = tuple[Mapping[str, Any], ...]
+
+
+def check(schema: Mapping[str, Any], variables: bytes) -> None:
+    """Raises InvalidVariables for a serialized Struct that does not keep to the schema; the person in it is not looked at."""
+    if not schema:
+        return
+    known, given = JsonSchema(schema), json_of_struct(Struct.FromString(variables))
+    if PERSON not in known.names():
+        given.pop(PERSON, None)
+    if wrong := known.violations("variables", given):
+        raise InvalidVariables.because(wrong)
+
+
+def masked(schema: Mapping[str, Any], variables: bytes) -> tuple[bytes, tuple[str, ...]]:
+    """A serialized Struct with what the schema marks masked, and the paths of that, sorted."""
+    if not schema:
+        return variables, ()
+    struct, found = Struct.FromString(variables), _Masking(schema)
+    found.mask(struct)
+    return struct.SerializeToString(), tuple(sorted(found.paths))
+
+
+class _Masking:
+    """Walks through a value and the schemas of each of its parts. What follows from a place is found out once, however long a list is."""
+
+    def __init__(self, schema: Mapping[str, Any]) -> None:
+        self._schema = schema
+        self._known: dict[tuple[int, str | int], Place] = {}
+        self._root = self._place([schema])
+        self.paths: set[str] = set()
+
+    def mask(self, struct: Struct) -> None:
+        """In place."""
+        if _is_marked(self._root):
+            for name, value in struct.fields.items():
+                self._hide(value, (name,))
+        else:
+            self._members(struct, self._root, ())
+
+    def _members(self, struct: Struct, place: Place, path: tuple[str | int, ...]) -> None:
+        for name, value in struct.fields.items():
+            self._value(value, self._below(place, name), (*path, name))
+
+    def _value(self, value: Value, place: Place, path: tuple[str | int, ...]) -> None:
+        if not place:
+            return
+        if _is_marked(place):
+            self._hide(value, path)
+        elif value.HasField("struct_value"):
+            self._members(value.struct_value, place, path)
+        elif value.HasField("list_value"):
+            for index, element in enumerate(value.list_value.values):
+                self._value(element, self._below(place, index), (*path, index))
+
+    def _hide(self, value: Value, path: tuple[str | int, ...]) -> None:
+        self.paths.add(path_of(path))
+        value.CopyFrom(masked_value(value))
+
+    def _below(self, place: Place, key: str | int) -> Place:
+        # all further elements of a list have the same schemas
+        known = (id(place), key if isinstance(key, str) or key < _longest(place) else -1)
+        if known not in self._known:
+            self._known[known] = self._place([one for schema in place for one in _inner(schema, key)])
+        return self._known[known]
+
+    def _place(self, schemas: Sequence[Any]) -> Place:
+        """These, and those that they lead to. References do not go in a circle: such a schema is refused."""
+        found: dict[int, Mapping[str, Any]] = {}
+        waiting = list(schemas)
+        while waiting:
+            schema = waiting.pop()
+            if not isinstance(schema, Mapping) or id(schema) in found:
+                continue
+            found[id(schema)] = schema
+            waiting += [referred(self._schema, schema[name]) for name in _REFERENCES if name in schema]
+            waiting += [schema[name] for name in _ALSO_ONE if name in schema]
+            waiting += [one for name in _ALSO_MANY for one in schema.get(name, ())]
+            waiting += schema.get("dependentSchemas", {}).values()
+        return tuple(found.values())
+
+
+def _is_marked(place: Place) -> bool:
+    # also by what is no boolean: who has written it meant to hide something
+    return any(schema.get(MARK) not in (None, False) for schema in place)
+
+
+def _longest(place: Place) -> int:
+    return max(len(schema.get("prefixItems", ())) for schema in place)
+
+
+def _inner(schema: Mapping[str, Any], key: str | int) -> Iterator[Any]:
+    """The schemas of a member or an element. A pattern counts for every name: what it might mean is masked."""
+    if isinstance(key, int):
+        prefix = schema.get("prefixItems", ())
+        if key < len(prefix):
+            yield prefix[key]
+        else:
+            yield from (schema[name] for name in _REST_OF_LIST if name in schema)
+        return
+    yield from schema.get("patternProperties", {}).values()
+    declared = schema.get("properties", {})
+    if key in declared:
+        yield declared[key]
+    else:
+        yield from (schema[name] for name in _REST_OF_OBJECT if name in schema)

@@ -1,0 +1,82 @@
+"""What a notification said, read through every process after it was sent; and a dead letter that is sent again with another value."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from devstack.client import Client, RefusedError
+from devstack.smtp import replies
+from tests.system.conftest import System
+
+# one event loop, since all share one system
+pytestmark = [pytest.mark.system, pytest.mark.asyncio(loop_scope="session")]
+
+SCHEMA = {
+    "type": "object",
+    "required": ["order", "code"],
+    "properties": {"order": {"type": "string", "pattern": "^A-"}, "code": {"type": "string", "sensitive": True}},
+}
+CONTENTS = {
+    "en": {"subject": "Order {{ order }}", "text": "Dear {{ user.name }}, the code of {{ order }} is {{ code }}."},
+    "pl": {"subject": "Zamówienie {{ order }}", "text": "{{ user.name }}, kod {{ order }}: {{ code }}."},
+}
+VALUES = {"order": "A-17", "code": "tangerine-4711"}
+
+
+async def a_template(system: System, name: str) -> None:
+    await system.client.call("POST", "/v1/templates", {"name": name, "channel": "email"})
+    await system.client.call("POST", f"/v1/templates/{name}/versions", {"contents": CONTENTS, "variables_schema": SCHEMA, "publish": True})
+
+
+async def test_what_was_said_is_read_without_what_is_sensitive_and_is_on_record(system: System) -> None:
+    """Only with the scope for it. The mail itself has the code, and the person's new name is that of the text."""
+    await a_template(system, "said")
+    user = await system.client.create_user("said@example.com", locale="pl", name="Ada")
+    sent = await system.client.send(user, "email", "said", VALUES)
+    assert (await system.client.settled(sent))["locale"] == "pl"
+    [mail] = [mail for mail in system.smtp.mails if mail.recipients[0] == "said@example.com"]
+    assert "tangerine-4711" in mail.message.get_content()
+    await system.client.call("PATCH", f"/v1/users/{user}", {"locale": "en"})
+    said: Any = await system.client.call("GET", f"/v1/notifications/{sent}/content")
+    assert said["content"]["text"].strip() == "Ada, kod A-17: ***."
+    assert (said["locale"], said["template_version"], said["masked_variables"]) == ("pl", 1, ["code"])
+    events: Any = await system.client.call("GET", f"/v1/audit-events?kinds=content_read&subject=user:{user}")
+    [event] = events["audit_events"]
+    assert event["details"] == {"notification": sent}
+    assert event["actor"].startswith("api_key:")
+    narrow: Any = await system.client.call("POST", "/v1/api-keys", {"name": "narrow", "scopes": ["notifications:read"]})
+    async with Client(system.processes.url, narrow["secret"]) as reader:
+        with pytest.raises(RefusedError, match="notifications:content"):
+            await reader.call("GET", f"/v1/notifications/{sent}/content")
+
+
+async def test_it_is_gone_with_its_person(system: System) -> None:
+    await a_template(system, "said-gone")
+    user = await system.client.create_user("said-gone@example.com")
+    sent = await system.client.send(user, "email", "said-gone", VALUES)
+    await system.client.settled(sent)
+    erasure: Any = await system.client.call("DELETE", f"/v1/users/{user}")
+    async with asyncio.timeout(60):
+        while (await system.client.call("GET", f"/v1/sagas/{erasure['saga_id']}"))["state"] != "completed":  # noqa: ASYNC110  another process ends it
+            await asyncio.sleep(0.05)
+    with pytest.raises(RefusedError, match="CONTENT_GONE") as caught:
+        await system.client.call("GET", f"/v1/notifications/{sent}/content")
+    assert caught.value.status == 410
+
+
+async def test_a_letter_is_sent_again_with_another_value(system: System) -> None:
+    """One that the schema refuses changes nothing."""
+    await a_template(system, "said-again")
+    user = await system.client.create_user("said-again@example.com")
+    system.smtp.script("said-again@example.com", replies("550 5.2.1 Mailbox disabled"))
+    sent = await system.client.send(user, "email", "said-again", VALUES)
+    assert (await system.client.settled(sent))["status"] == "failed"
+    path = f"/v1/dead-letters/{sent}:requeue"
+    with pytest.raises(RefusedError, match=r"variables\.order.*\^A-"):
+        await system.client.call("POST", path, {"variables": {"order": "B-18"}})
+    requeued: Any = await system.client.call("POST", path, {"variables": {"order": "A-18"}})
+    assert requeued["audit"][-1]["changed"] == ["variables"]
+    assert (await system.client.settled(sent))["status"] == "sent"
+    [mail] = [mail for mail in system.smtp.mails if mail.recipients[0] == "said-again@example.com"]
+    assert mail.message.get_content().strip() == "Dear , the code of A-18 is tangerine-4711."
