@@ -15,7 +15,7 @@ from clarion.template.v1 import (
     sender_service_pb2,
     template_service_pb2,
 )
-from clarion.user.v1 import auth_service_pb2, recipient_service_pb2
+from clarion.user.v1 import audit_service_pb2, auth_service_pb2, recipient_service_pb2
 from mesh.process.health import Check, HealthMonitor
 from mesh.process.memory_budget import MemoryBudget
 from mesh.process.runtime import App
@@ -37,6 +37,9 @@ from template_svc.archiving.use_cases import Archive, ArchiveStore
 from template_svc.attachments.repository import AttachmentRepository
 from template_svc.attachments.servicer import AttachmentServicer
 from template_svc.attachments.use_cases import Attachments, AttachmentStore
+from template_svc.auditing.clients import AuditClient
+from template_svc.auditing.repository import OutboxRepository
+from template_svc.auditing.use_cases import Handover
 from template_svc.canaries.repository import CanaryRepository
 from template_svc.canaries.servicer import CanaryServicer
 from template_svc.canaries.use_cases import Canaries, CanaryStore
@@ -68,6 +71,8 @@ NAME = "template_svc"
 
 # How often attachments are looked through that no notification needs any more.
 _CLEANING_S = 3600.0
+# How often entries for the audit log are looked for.
+_HANDING_OVER_S = 1.0
 
 TEMPLATE_SERVICE = template_service_pb2.DESCRIPTOR.services_by_name["TemplateService"]
 PARTIAL_SERVICE = partial_service_pb2.DESCRIPTOR.services_by_name["PartialService"]
@@ -79,7 +84,9 @@ RENDER_SERVICE = render_service_pb2.DESCRIPTOR.services_by_name["RenderService"]
 AUTH_SERVICE = auth_service_pb2.DESCRIPTOR.services_by_name["AuthService"]
 
 
-_OF_USERS = (AUTH_SERVICE, recipient_service_pb2.DESCRIPTOR.services_by_name["RecipientService"])
+AUDIT_SERVICE = audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"]
+
+_OF_USERS = (AUTH_SERVICE, AUDIT_SERVICE, recipient_service_pb2.DESCRIPTOR.services_by_name["RecipientService"])
 
 
 @asynccontextmanager
@@ -115,6 +122,8 @@ async def open_app(settings: Settings, *, credentials: CredentialSource | None =
         publisher.start()
         cleaning = Periodic("attachments", Attachments(attachments).clean, interval_s=_CLEANING_S)
         cleaning.start()
+        handing_over = Periodic("audit", Handover(OutboxRepository(database), AuditClient(user_svc)).hand_over, interval_s=_HANDING_OVER_S)
+        handing_over.start()
         await health.start()
         try:
             budget, grace_s = MemoryBudget.of(settings.common), settings.common.grace_s
@@ -124,6 +133,7 @@ async def open_app(settings: Settings, *, credentials: CredentialSource | None =
             await health.close()
             await publisher.close()
             await cleaning.close()
+            await handing_over.close()
             await clock.close()
 
 

@@ -9,6 +9,8 @@ from sqlalchemy import ARRAY, Integer, Row, Text, bindparam, delete, func, inser
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from mesh.stores.database import Database
+from template_svc.auditing.models import Kind
+from template_svc.auditing.repository import note
 from template_svc.errors import VersionNotFound
 from template_svc.models import (
     NO_MARK,
@@ -30,6 +32,7 @@ from template_svc.rows import (
     bring_into_use,
     canaries_of,
     check_in_use,
+    entry_of,
     history_of,
     hold_sender,
     is_template,
@@ -121,7 +124,10 @@ class TemplateRepository:
             await connection.execute(delete(template_publications).where(history_of(key)))
             await connection.execute(delete(scheduled_publications).where(schedule_of(key)))
             await connection.execute(delete(template_canaries).where(canaries_of(key)))
-            return marked.one_or_none() is not None
+            if marked.one_or_none() is None:
+                return False
+            await note(connection, entry_of(key, Kind.TEMPLATE_DELETED))
+        return True
 
     async def add_version(
         self, template: Template, new: NewVersion, publish: bool, now: datetime, mark: Mark = NO_MARK, *, instead_of: int = 0

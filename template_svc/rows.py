@@ -9,6 +9,8 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Row, case, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from template_svc.auditing.models import Entry, Kind
+from template_svc.auditing.repository import note
 from template_svc.errors import PublishedMeanwhile, TemplateArchived, VersionArchived, VersionNotFound
 from template_svc.models import (
     Channel,
@@ -101,6 +103,13 @@ async def record(connection: AsyncConnection, key: VersionKey, before: int, now:
     await connection.execute(update(template_canaries).where(canaries_of(key.of), CANARY_RUNS).values(**ended))
     values = {"version": key.version, "previous_version": before, "publish_time": now, "published_by": mark.by, "note": mark.note}
     await connection.execute(insert(template_publications).values(project=key.project, template=key.template, plan=plan, **values))
+    details = {"version": str(key.version), "previous": str(before), **({} if plan is None else {"plan": str(plan)})}
+    await note(connection, entry_of(key.of, Kind.TEMPLATE_PUBLISHED, actor=mark.by, **details))
+
+
+def entry_of(key: TemplateKey, kind: Kind, *, actor: str | None = None, **details: str) -> Entry:
+    """What was done to a template, for the audit log."""
+    return Entry(key.project, kind, f"template:{key.name}", details, actor)
 
 
 def versions_of(key: TemplateKey) -> ColumnElement[bool]:

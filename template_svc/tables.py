@@ -13,6 +13,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    func,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
@@ -205,6 +206,21 @@ senders = Table(
 )
 Index("senders_one_default", senders.c.project, unique=True, postgresql_where=senders.c.is_default)
 Index("senders_by_domain", senders.c.project, senders.c.domain)
+
+# What is to stand in the audit log, which user_svc keeps; a row goes once it is there.
+audit_outbox = Table(
+    "audit_outbox",
+    metadata,
+    Column("seq", BigInteger, Identity(always=True), primary_key=True),
+    Column("id", UUID(as_uuid=False), nullable=False, server_default=func.gen_random_uuid()),
+    Column("project", Text(collation="C"), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("details", JSONB, nullable=False),
+    Column("correlation_id", Text, nullable=False),
+    Column("create_time", _TIME, nullable=False, server_default=func.now()),
+)
 
 # Files that mails carry. `id` is SHA-256 of the content; `keep_until` the end of the longest use, by this database's clock.
 attachments = Table(

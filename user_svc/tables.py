@@ -289,7 +289,10 @@ audit_events = Table(
     Column("subject", Text(collation="C"), nullable=False),
     Column("details", JSONB, nullable=False),
     Column("correlation_id", Text, nullable=False),
+    # Its id at the service that has handed it over.
+    Column("origin", _ID),
 )
+Index("audit_events_by_origin", audit_events.c.origin, unique=True, postgresql_where=audit_events.c.origin.is_not(None))
 Index("audit_events_of_project", audit_events.c.project, audit_events.c.time, audit_events.c.id)
 Index("audit_events_of_subject", audit_events.c.project, audit_events.c.subject, audit_events.c.time, audit_events.c.id)
 Index("audit_events_of_actor", audit_events.c.project, audit_events.c.actor, audit_events.c.time, audit_events.c.id)

@@ -1,14 +1,18 @@
 """What is archived, in PostgreSQL."""
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mesh.stores.database import Database
+from template_svc.auditing.models import Kind
+from template_svc.auditing.repository import note
 from template_svc.errors import VersionInUse
 from template_svc.models import Template, TemplateKey, TemplateVersion, VersionKey
-from template_svc.rows import ALIVE, CANARY_RUNS, canaries_of, is_template, template_of, version_of, versions_of
+from template_svc.rows import ALIVE, CANARY_RUNS, canaries_of, entry_of, is_template, template_of, version_of, versions_of
 from template_svc.tables import template_canaries, template_versions, templates
 
 
@@ -19,10 +23,12 @@ class ArchiveRepository:
         self._database = database
 
     async def archive(self, key: TemplateKey, now: datetime, by: str) -> Template | None:
-        return await self._set(key, templates.c.archive_time.is_(None), archive_time=now, archived_by=by, update_time=now)
+        values = {"archive_time": now, "archived_by": by, "update_time": now}
+        return await self._set(key, templates.c.archive_time.is_(None), Kind.TEMPLATE_ARCHIVED, values)
 
     async def restore(self, key: TemplateKey, now: datetime) -> Template | None:
-        return await self._set(key, templates.c.archive_time.is_not(None), archive_time=None, archived_by="", update_time=now)
+        values = {"archive_time": None, "archived_by": "", "update_time": now}
+        return await self._set(key, templates.c.archive_time.is_not(None), Kind.TEMPLATE_RESTORED, values)
 
     async def archive_version(self, key: VersionKey, now: datetime, by: str) -> TemplateVersion | None:
         change = update(template_versions).where(_is_version(key), template_versions.c.archive_time.is_(None))
@@ -32,12 +38,15 @@ class ArchiveRepository:
             tried = select(template_canaries.c.version).where(canaries_of(key.of), CANARY_RUNS)
             if key.version in {(await connection.execute(each)).scalar_one_or_none() for each in (found, tried)}:
                 raise VersionInUse(key.version)
-            await connection.execute(change.values(archive_time=now, archived_by=by))
+            if (await connection.execute(change.values(archive_time=now, archived_by=by))).rowcount:
+                await note(connection, entry_of(key.of, Kind.TEMPLATE_ARCHIVED, version=str(key.version)))
             return await _version(connection, key)
 
     async def restore_version(self, key: VersionKey) -> TemplateVersion | None:
         async with self._database.begin() as connection:
-            await connection.execute(update(template_versions).where(_is_version(key)).values(archive_time=None, archived_by=""))
+            archived = update(template_versions).where(_is_version(key), template_versions.c.archive_time.is_not(None))
+            if (await connection.execute(archived.values(archive_time=None, archived_by=""))).rowcount:
+                await note(connection, entry_of(key.of, Kind.TEMPLATE_RESTORED, version=str(key.version)))
             return await _version(connection, key)
 
     async def find(self, key: TemplateKey) -> Template | None:
@@ -45,9 +54,10 @@ class ArchiveRepository:
             row = (await connection.execute(select(templates).where(is_template(key), ALIVE))).one_or_none()
         return template_of(row) if row else None
 
-    async def _set(self, key: TemplateKey, changes: ColumnElement[bool], **values: object) -> Template | None:
+    async def _set(self, key: TemplateKey, changes: ColumnElement[bool], kind: Kind, values: Mapping[str, Any]) -> Template | None:
         async with self._database.begin() as connection:
-            await connection.execute(update(templates).where(is_template(key), ALIVE, changes).values(**values))
+            if (await connection.execute(update(templates).where(is_template(key), ALIVE, changes).values(values))).rowcount:
+                await note(connection, entry_of(key, kind))
             row = (await connection.execute(select(templates).where(is_template(key), ALIVE))).one_or_none()
         return template_of(row) if row else None
 

@@ -6,10 +6,12 @@ from sqlalchemy import Row, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mesh.stores.database import Database
+from template_svc.auditing.models import Kind
+from template_svc.auditing.repository import note
 from template_svc.canaries.models import Canary, Share, State, Unit
 from template_svc.errors import CanaryRunning, NothingPublished, VersionInUse
 from template_svc.models import Mark, TemplateKey, VersionKey
-from template_svc.rows import CANARY_RUNS, canaries_of, check_in_use, check_publishable, lock
+from template_svc.rows import CANARY_RUNS, canaries_of, check_in_use, check_publishable, entry_of, lock
 from template_svc.tables import template_canaries, templates
 
 
@@ -40,6 +42,8 @@ class CanaryRepository:
                 await connection.execute(update(template_canaries).where(canaries_of(key.of), CANARY_RUNS).values(**shared))
             else:
                 raise CanaryRunning(key.template, running.version)
+            details = {"version": str(key.version), "percent": str(share.percent)}
+            await note(connection, entry_of(key.of, Kind.CANARY_STARTED, **details))
             return await _newest(connection, key.of)
 
     async def find(self, key: TemplateKey) -> Canary | None:
@@ -52,7 +56,9 @@ class CanaryRepository:
             if template is None:
                 return None
             ended = {"state": State.STOPPED.value, "end_time": func.now(), "ended_by": by, "published_version": template.published_version}
-            await connection.execute(update(template_canaries).where(canaries_of(key), CANARY_RUNS).values(**ended))
+            stopped = update(template_canaries).where(canaries_of(key), CANARY_RUNS).values(**ended).returning(template_canaries.c.version)
+            if (version := (await connection.execute(stopped)).scalar_one_or_none()) is not None:
+                await note(connection, entry_of(key, Kind.CANARY_STOPPED, version=str(version)))
             return await _newest(connection, key)
 
 

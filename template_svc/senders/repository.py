@@ -1,6 +1,7 @@
 """Senders and their domains in PostgreSQL."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mesh.sealing import Sealer
 from mesh.stores.database import Database
+from template_svc.auditing.models import Entry, Kind
+from template_svc.auditing.repository import note
 from template_svc.senders.errors import DomainInUse, NoSealingSecret, SenderInUse, TooMany
 from template_svc.senders.models import (
     MAX_PER_PROJECT,
@@ -72,8 +75,12 @@ class SenderRepository:
             if new.is_default:
                 others = (senders.c.project == key.project) & (senders.c.name != key.name) & senders.c.is_default
                 await connection.execute(update(senders).where(others).values(is_default=False))
+            before = (await connection.execute(select(senders).where(_is(key)))).one_or_none()
             row = (await connection.execute(then)).one()
             await _refuse_too_many(connection, senders.c.project == key.project, "senders")
+            if before is None or replace(_sender(before), update_time=now) != _sender(row):
+                details = {"domain": new.email.rpartition("@")[2].lower(), **({"default": "true"} if new.is_default else {})}
+                await note(connection, Entry(key.project, Kind.SENDER_CHANGED, f"sender:{key.name}", details))
         return _sender(row)
 
     async def list(self, project: str) -> Sequence[Sender]:
@@ -93,7 +100,9 @@ class SenderRepository:
             users = (await connection.execute(_USES, {"project": key.project, "sender": key.name, "shown": _SHOWN})).scalars().all()
             if gone is not None and users:
                 raise SenderInUse(users)
-            return gone is not None
+            if gone is not None:
+                await note(connection, Entry(key.project, Kind.SENDER_DELETED, f"sender:{key.name}"))
+        return gone is not None
 
     async def identities(self, project: str) -> Identities:
         allowed = (sender_domains.c.project == senders.c.project) & (sender_domains.c.domain == senders.c.domain)
@@ -118,7 +127,8 @@ class SenderRepository:
         )
         async with self._database.begin() as connection:
             await connection.execute(_LOCK, {"project": key.project})
-            await connection.execute(new.on_conflict_do_nothing())
+            if (await connection.execute(new.on_conflict_do_nothing())).rowcount:
+                await note(connection, _about(key, Kind.SENDER_DOMAIN_ADDED))
             await _refuse_too_many(connection, sender_domains.c.project == key.project, "sender domains")
             return _domain((await connection.execute(select(sender_domains).where(_is_domain(key)))).one())
 
@@ -137,7 +147,10 @@ class SenderRepository:
         # a domain that was deleted and added again meanwhile has another key, which was not looked for
         same = _is_domain(key) & (sender_domains.c.selector == selector)
         async with self._database.begin() as connection:
+            verified = (await connection.execute(select(sender_domains.c.verified).where(same).with_for_update())).scalar_one_or_none()
             row = (await connection.execute(update(sender_domains).where(same).values(values).returning(*sender_domains.c))).one_or_none()
+            if row is not None and row.verified and not verified:
+                await note(connection, _about(key, Kind.SENDER_DOMAIN_VERIFIED))
         return None if row is None else _domain(row)
 
     async def delete_domain(self, key: DomainKey) -> bool:
@@ -148,7 +161,10 @@ class SenderRepository:
             if names:
                 raise DomainInUse(names)
             gone = delete(sender_domains).where(_is_domain(key)).returning(sender_domains.c.domain)
-            return (await connection.execute(gone)).one_or_none() is not None
+            if (await connection.execute(gone)).one_or_none() is None:
+                return False
+            await note(connection, _about(key, Kind.SENDER_DOMAIN_DELETED))
+        return True
 
     async def signing_key(self, key: DomainKey) -> SigningKey | None:
         statement = select(sender_domains).where(_is_domain(key), sender_domains.c.verified)
@@ -159,6 +175,10 @@ class SenderRepository:
         if self._sealer is None:
             raise NoSealingSecret
         return SigningKey(row.selector, self._sealer.open(row.sealed_key, _sealed_name(key)), row.public_key)
+
+
+def _about(key: DomainKey, kind: Kind) -> Entry:
+    return Entry(key.project, kind, f"sender_domain:{key.domain}")
 
 
 async def _is_verified(connection: AsyncConnection, key: DomainKey) -> bool:

@@ -34,11 +34,13 @@ from clarion.user.v1.project_service_pb2_grpc import ProjectServiceStub
 from clarion.user.v1.recipient_service_pb2_grpc import RecipientServiceStub
 from clarion.user.v1.user_service_pb2_grpc import UserServiceStub
 from mesh.context import FIRST_PROJECT
-from mesh.errors import InvalidArgument, PermissionDenied, ServiceError, Unauthenticated
+from mesh.errors import Code, InvalidArgument, PermissionDenied, ServiceError, Unauthenticated
+from mesh.ids import new_id
 from mesh.process.settings import Env
 from mesh.rpc.channel import to_service_error
 from mesh.stores.database import Database, open_database
 from mesh.stores.settings import DatabaseSettings
+from mesh.testing import service_metadata
 from tests.fixtures_postgres import NewDatabase
 from tests.user_svc.factories import environ
 from tests.user_svc.test_app import API_KEY
@@ -50,6 +52,7 @@ from user_svc.settings import Settings
 
 EMAIL, PASSWORD, NEW_PASSWORD = "Ada@Example.com", "correct horse battery", "staple battery horse"
 OPERATOR = (("authorization", f"Bearer {API_KEY}"),)
+TEMPLATES = service_metadata("template_svc")
 Kind = audit_service_pb2.AuditEventKind
 
 
@@ -313,3 +316,38 @@ async def test_only_what_is_older_than_the_setting_is_forgotten(service: Service
     await repository.forget(timedelta(days=400))
     kept = await service.events("EMAIL_CHANGED")
     assert [subject for _, subject, _ in kept] == ["user:399", "user:401", "old:399"]
+
+
+async def test_what_another_service_hands_over_is_kept_once(service: Service) -> None:
+    entry = audit_service_pb2.ServiceAuditEvent(
+        id=new_id(),
+        project=FIRST_PROJECT,
+        kind=Kind.AUDIT_EVENT_KIND_SENDER_DOMAIN_VERIFIED,
+        actor="api_key:k1",
+        subject=f"sender_domain:{'a' * 240}.example",
+        details={"at": "2026-11-01T00:00:00+00:00"},
+        correlation_id="c-1",
+    )
+    lost = audit_service_pb2.ServiceAuditEvent(id=new_id(), project="no-such-project", kind=Kind.AUDIT_EVENT_KIND_SENDER_CHANGED)
+    request = audit_service_pb2.KeepAuditEventsRequest(events=[entry, lost])
+    for _ in range(2):
+        await service.call(AuditServiceStub, "KeepAuditEvents", request, TEMPLATES)
+    wanted = audit_service_pb2.ListAuditEventsRequest(subject=entry.subject)
+    (kept,) = (await service.call(AuditServiceStub, "ListAuditEvents", wanted)).audit_events
+    assert (kept.kind, kept.actor, kept.correlation_id, dict(kept.details)) == (entry.kind, entry.actor, "c-1", dict(entry.details))
+
+
+async def test_only_template_svc_hands_entries_over_and_only_of_its_kinds(service: Service) -> None:
+    """Who has taken over another service writes no history of sign-ins."""
+
+    def request(kind: int, identifier: str) -> audit_service_pb2.KeepAuditEventsRequest:
+        event = audit_service_pb2.ServiceAuditEvent(id=identifier, project=FIRST_PROJECT, kind=kind)  # type: ignore[arg-type]  # as a wire has it
+        return audit_service_pb2.KeepAuditEventsRequest(events=[event])
+
+    for metadata in (OPERATOR, GATEWAY):
+        with pytest.raises(ServiceError) as refused:
+            await service.call(AuditServiceStub, "KeepAuditEvents", request(Kind.AUDIT_EVENT_KIND_SENDER_CHANGED, new_id()), metadata)
+        assert refused.value.code in {Code.PERMISSION_DENIED, Code.UNAUTHENTICATED}
+    for kind, identifier in ((Kind.AUDIT_EVENT_KIND_SIGNED_IN, new_id()), (9999, new_id()), (Kind.AUDIT_EVENT_KIND_SENDER_CHANGED, "x")):
+        with pytest.raises(InvalidArgument):
+            await service.call(AuditServiceStub, "KeepAuditEvents", request(kind, identifier), TEMPLATES)

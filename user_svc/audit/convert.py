@@ -1,8 +1,10 @@
 """Entries of the audit log between their messages and models."""
 
 from clarion.user.v1 import audit_service_pb2 as rpc
+from mesh import ids
+from mesh.errors import InvalidArgument
 from mesh.rpc.timestamps import from_timestamp, to_timestamp
-from user_svc.audit.models import AuditEvent, AuditKind, Filters
+from user_svc.audit.models import AuditEvent, AuditKind, Filters, HandedOver, NewEvent
 
 _KINDS = {kind: rpc.AuditEventKind.Value(f"AUDIT_EVENT_KIND_{kind.name}") for kind in AuditKind}
 _MODELS = {value: kind for kind, value in _KINDS.items()}
@@ -32,3 +34,12 @@ def filters_from_proto(project: str, request: rpc.ListAuditEventsRequest) -> Fil
         from_timestamp("start_time", request.start_time) if request.HasField("start_time") else None,
         from_timestamp("end_time", request.end_time) if request.HasField("end_time") else None,
     )
+
+
+def handed_over_from_proto(event: rpc.ServiceAuditEvent) -> HandedOver:
+    """Raises InvalidArgument for what is no UUID, and for a kind that only a newer version knows."""
+    identifier = ids.canonical(event.id)
+    if identifier is None or event.kind not in _MODELS:
+        raise InvalidArgument.of("events", "have an id that is no UUID, or a kind that is not known here")
+    entry = NewEvent(event.project, _MODELS[event.kind], event.subject, event.actor, dict(event.details))
+    return HandedOver(identifier, entry, event.correlation_id)

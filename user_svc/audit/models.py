@@ -33,6 +33,22 @@ class AuditKind(StrEnum):
     ROLE_UPDATED = "role_updated"
     ROLE_DELETED = "role_deleted"
     CONTENT_READ = "content_read"
+    SENDER_CHANGED = "sender_changed"
+    SENDER_DELETED = "sender_deleted"
+    SENDER_DOMAIN_ADDED = "sender_domain_added"
+    SENDER_DOMAIN_VERIFIED = "sender_domain_verified"
+    SENDER_DOMAIN_DELETED = "sender_domain_deleted"
+    SENDER_DOMAIN_KEY_CHANGED = "sender_domain_key_changed"
+    TEMPLATE_PUBLISHED = "template_published"
+    TEMPLATE_ARCHIVED = "template_archived"
+    TEMPLATE_RESTORED = "template_restored"
+    TEMPLATE_DELETED = "template_deleted"
+    CANARY_STARTED = "canary_started"
+    CANARY_STOPPED = "canary_stopped"
+
+
+# What other services hand over: about anything else an entry is written here, with what it is about.
+HANDED_OVER = frozenset(kind for kind in AuditKind if kind.startswith(("sender_", "template_", "canary_")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +63,14 @@ class NewEvent:
     subject: str = ""
     actor: str | None = None
     details: Mapping[str, str] = field(default_factory=dict)
+
+
+class HandedOver(NamedTuple):
+    """An entry of another service, under its id there."""
+
+    id: str
+    event: NewEvent
+    correlation_id: str
 
 
 # Keeps an entry that belongs to no other change. Raises Unavailable.

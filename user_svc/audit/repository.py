@@ -9,13 +9,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mesh.context import current_or_none
 from mesh.stores.database import Database
-from user_svc.audit.models import AuditEvent, Filters, NewEvent
+from user_svc.audit.models import AuditEvent, Filters, HandedOver, NewEvent
 from user_svc.tables import audit_events
 
 # A project that does not exist, which a stranger may name, gets no entries.
 _INSERT = text("""
     INSERT INTO audit_events (project, kind, actor, subject, details, correlation_id)
     SELECT id, :kind, :actor, :subject, CAST(:details AS jsonb), :correlation_id FROM projects WHERE id = :project
+""")
+_INSERT_ONCE = text("""
+    INSERT INTO audit_events (project, kind, actor, subject, details, correlation_id, origin)
+    SELECT id, :kind, :actor, :subject, CAST(:details AS jsonb), :correlation_id, CAST(:origin AS uuid) FROM projects WHERE id = :project
+    ON CONFLICT (origin) WHERE origin IS NOT NULL DO NOTHING
 """)
 _BACKGROUND = "environment"
 _AT_ONCE = 10_000
@@ -31,6 +36,13 @@ class AuditRepository:
         """For what is no change of this database."""
         async with self._database.begin() as connection:
             await record(connection, event)
+
+    async def add_once(self, entries: Sequence[HandedOver]) -> None:
+        """In their order, those that were not added before."""
+        async with self._database.begin() as connection:
+            for entry in entries:
+                values = _values(entry.event, entry.event.actor or "", entry.correlation_id)
+                await connection.execute(_INSERT_ONCE, {**values, "origin": entry.id})
 
     async def list_newest_first(self, filters: Filters, before: tuple[datetime, int] | None, limit: int) -> Sequence[AuditEvent]:
         column = audit_events.c
@@ -62,12 +74,15 @@ async def record(connection: AsyncConnection, event: NewEvent) -> None:
     """Within the transaction of what it is about: neither is there without the other."""
     call = current_or_none()
     actor = event.actor if event.actor is not None else _BACKGROUND if call is None else call.caller.label
-    values = {
+    await connection.execute(_INSERT, _values(event, actor, "" if call is None else call.correlation_id))
+
+
+def _values(event: NewEvent, actor: str, correlation_id: str) -> dict[str, str]:
+    return {
         "project": event.project,
         "kind": event.kind.value,
         "actor": actor,
         "subject": event.subject,
         "details": json.dumps(dict(event.details)),
-        "correlation_id": "" if call is None else call.correlation_id,
+        "correlation_id": correlation_id,
     }
-    await connection.execute(_INSERT, values)

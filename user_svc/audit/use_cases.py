@@ -6,7 +6,7 @@ from typing import Protocol
 
 from mesh.errors import InvalidArgument
 from mesh.rpc.paging import Cursor, Page, page_size
-from user_svc.audit.models import AuditEvent, Filters, NewEvent
+from user_svc.audit.models import HANDED_OVER, AuditEvent, Filters, HandedOver, NewEvent
 
 _PAGES = Cursor("audit events", datetime, int)
 
@@ -15,6 +15,9 @@ class AuditStore(Protocol):
     """Where entries are kept."""
 
     async def add(self, event: NewEvent) -> None: ...
+
+    async def add_once(self, entries: Sequence[HandedOver]) -> None:
+        """Each that was not added before under its id."""
 
     async def list_newest_first(self, filters: Filters, before: tuple[datetime, int] | None, limit: int) -> Sequence[AuditEvent]: ...
 
@@ -28,6 +31,12 @@ class AuditLog:
     async def add(self, event: NewEvent) -> None:
         """Keeps an entry. Raises Unavailable."""
         await self._store.add(event)
+
+    async def take(self, entries: Sequence[HandedOver]) -> None:
+        """Keeps entries of another service. Raises InvalidArgument for kinds that are none of its."""
+        if not {entry.event.kind for entry in entries} <= HANDED_OVER:
+            raise InvalidArgument.of("events", "are of a kind that this service writes down itself")
+        await self._store.add_once(entries)
 
     async def list_events(self, filters: Filters, requested_size: int, token: str) -> Page[AuditEvent]:
         """A page, newest first. Raises InvalidArgument for a size, a token or times that do not fit."""

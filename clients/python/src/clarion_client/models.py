@@ -63,6 +63,33 @@ class AuditEventKind(str, enum.Enum):
     """A role was removed."""
     CONTENT_READ = "content_read"
     """What a sent notification said was read. `subject` is its person, `details.notification` its id."""
+    SENDER_CHANGED = "sender_changed"
+    """A sender was made or changed. `details.domain` is that of its address, `details.default` is `true` of the project's default one.
+    """
+    SENDER_DELETED = "sender_deleted"
+    """A sender was deleted."""
+    SENDER_DOMAIN_ADDED = "sender_domain_added"
+    """A domain was added, from which mails are to be."""
+    SENDER_DOMAIN_VERIFIED = "sender_domain_verified"
+    """DNS has shown that a domain is the project's: mails may be from it."""
+    SENDER_DOMAIN_DELETED = "sender_domain_deleted"
+    """A domain was deleted with its key."""
+    SENDER_DOMAIN_KEY_CHANGED = "sender_domain_key_changed"
+    """A domain has a new key to sign with. `details.why` is `begun`, `done` or `given_up`."""
+    TEMPLATE_PUBLISHED = "template_published"
+    """A version of a template came into use: `details.version`, in place of `details.previous`; `details.plan` where that was
+    scheduled.
+    """
+    TEMPLATE_ARCHIVED = "template_archived"
+    """A template, or its `details.version`, was taken out of use."""
+    TEMPLATE_RESTORED = "template_restored"
+    """It was taken into use again."""
+    TEMPLATE_DELETED = "template_deleted"
+    """A template was deleted."""
+    CANARY_STARTED = "canary_started"
+    """`details.percent` of a template's notifications get `details.version`."""
+    CANARY_STOPPED = "canary_stopped"
+    """They get the published one again."""
 
     def __str__(self) -> str:
         return str(self.value)
@@ -612,7 +639,9 @@ class AuditEvent:
     what a start-up does.
     """
     subject: str = stored(default="", metadata={"read": v.same})
-    """What it was done to: `user:<id>`, `api_key:<id>`, `category:<id>`, `role:<id>`, or nothing."""
+    """What it was done to: `user:<id>`, `api_key:<id>`, `category:<id>`, `role:<id>`, `sender:<name>`, `sender_domain:<domain>`,
+    `template:<name>`, or nothing.
+    """
     details: Mapping[str, str] = stored(default_factory=dict, metadata={"read": v.table(v.same)})
     """More about it, by kind."""
     correlation_id: str = stored(default="", metadata={"read": v.same})

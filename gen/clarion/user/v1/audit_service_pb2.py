@@ -27,7 +27,7 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#clarion/user/v1/audit_service.proto\x12\x0f\x63larion.user.v1\x1a clarion/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x94\x02\n\nAuditEvent\x12\n\n\x02id\x18\x01 \x01(\t\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\x04kind\x18\x03 \x01(\x0e\x32\x1f.clarion.user.v1.AuditEventKind\x12\r\n\x05\x61\x63tor\x18\x04 \x01(\t\x12\x0f\n\x07subject\x18\x05 \x01(\t\x12\x39\n\x07\x64\x65tails\x18\x06 \x03(\x0b\x32(.clarion.user.v1.AuditEvent.DetailsEntry\x12\x16\n\x0e\x63orrelation_id\x18\x07 \x01(\t\x1a.\n\x0c\x44\x65tailsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x99\x02\n\x16ListAuditEventsRequest\x12\x36\n\x05kinds\x18\x01 \x03(\x0e\x32\x1f.clarion.user.v1.AuditEventKindB\x06\xba\xbb\x18\x02(2\x12\x15\n\x05\x61\x63tor\x18\x02 \x01(\tB\x06\xba\xbb\x18\x02\x10\x64\x12\x17\n\x07subject\x18\x03 \x01(\tB\x06\xba\xbb\x18\x02\x10\x64\x12.\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1c\n\tpage_size\x18\x06 \x01(\x05\x42\t\xba\xbb\x18\x05\x30\x00\x38\xc8\x01\x12\x1b\n\npage_token\x18\x07 \x01(\tB\x07\xba\xbb\x18\x03\x10\x80\x04\"e\n\x17ListAuditEventsResponse\x12\x31\n\x0c\x61udit_events\x18\x01 \x03(\x0b\x32\x1b.clarion.user.v1.AuditEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\x9e\x07\n\x0e\x41uditEventKind\x12 \n\x1c\x41UDIT_EVENT_KIND_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x41UDIT_EVENT_KIND_SIGNED_IN\x10\x01\x12#\n\x1f\x41UDIT_EVENT_KIND_SIGN_IN_FAILED\x10\x02\x12#\n\x1f\x41UDIT_EVENT_KIND_SESSIONS_ENDED\x10\x03\x12%\n!AUDIT_EVENT_KIND_PASSWORD_CHANGED\x10\x04\x12\"\n\x1e\x41UDIT_EVENT_KIND_EMAIL_CHANGED\x10\x05\x12$\n AUDIT_EVENT_KIND_API_KEY_CREATED\x10\x06\x12$\n AUDIT_EVENT_KIND_API_KEY_REVOKED\x10\x07\x12\"\n\x1e\x41UDIT_EVENT_KIND_DATA_EXPORTED\x10\x08\x12 \n\x1c\x41UDIT_EVENT_KIND_USER_ERASED\x10\t\x12!\n\x1d\x41UDIT_EVENT_KIND_ROLE_CHANGED\x10\n\x12(\n$AUDIT_EVENT_KIND_SUPPRESSION_REMOVED\x10\x0b\x12%\n!AUDIT_EVENT_KIND_CATEGORY_CHANGED\x10\x0c\x12-\n)AUDIT_EVENT_KIND_PASSWORD_RESET_REQUESTED\x10\r\x12#\n\x1f\x41UDIT_EVENT_KIND_PASSWORD_RESET\x10\x0e\x12#\n\x1f\x41UDIT_EVENT_KIND_EMAIL_VERIFIED\x10\x0f\x12(\n$AUDIT_EVENT_KIND_SECOND_FACTOR_ADDED\x10\x10\x12*\n&AUDIT_EVENT_KIND_SECOND_FACTOR_REMOVED\x10\x11\x12\'\n#AUDIT_EVENT_KIND_RECOVERY_CODE_USED\x10\x12\x12+\n\'AUDIT_EVENT_KIND_RECOVERY_CODES_CREATED\x10\x13\x12!\n\x1d\x41UDIT_EVENT_KIND_ROLE_CREATED\x10\x14\x12!\n\x1d\x41UDIT_EVENT_KIND_ROLE_UPDATED\x10\x15\x12!\n\x1d\x41UDIT_EVENT_KIND_ROLE_DELETED\x10\x16\x12!\n\x1d\x41UDIT_EVENT_KIND_CONTENT_READ\x10\x18\x32\xa7\x01\n\x0c\x41uditService\x12\x96\x01\n\x0fListAuditEvents\x12\'.clarion.user.v1.ListAuditEventsRequest\x1a(.clarion.user.v1.ListAuditEventsResponse\"0\x90\x02\x01\xaa\xbb\x18\x11\x08\x02\x12\naudit:read \x88\'\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/audit-eventsb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#clarion/user/v1/audit_service.proto\x12\x0f\x63larion.user.v1\x1a clarion/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x94\x02\n\nAuditEvent\x12\n\n\x02id\x18\x01 \x01(\t\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\x04kind\x18\x03 \x01(\x0e\x32\x1f.clarion.user.v1.AuditEventKind\x12\r\n\x05\x61\x63tor\x18\x04 \x01(\t\x12\x0f\n\x07subject\x18\x05 \x01(\t\x12\x39\n\x07\x64\x65tails\x18\x06 \x03(\x0b\x32(.clarion.user.v1.AuditEvent.DetailsEntry\x12\x16\n\x0e\x63orrelation_id\x18\x07 \x01(\t\x1a.\n\x0c\x44\x65tailsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x9a\x02\n\x16ListAuditEventsRequest\x12\x36\n\x05kinds\x18\x01 \x03(\x0e\x32\x1f.clarion.user.v1.AuditEventKindB\x06\xba\xbb\x18\x02(d\x12\x15\n\x05\x61\x63tor\x18\x02 \x01(\tB\x06\xba\xbb\x18\x02\x10\x64\x12\x18\n\x07subject\x18\x03 \x01(\tB\x07\xba\xbb\x18\x03\x10\xac\x02\x12.\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1c\n\tpage_size\x18\x06 \x01(\x05\x42\t\xba\xbb\x18\x05\x30\x00\x38\xc8\x01\x12\x1b\n\npage_token\x18\x07 \x01(\tB\x07\xba\xbb\x18\x03\x10\x80\x04\"e\n\x17ListAuditEventsResponse\x12\x31\n\x0c\x61udit_events\x18\x01 \x03(\x0b\x32\x1b.clarion.user.v1.AuditEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xc0\x02\n\x11ServiceAuditEvent\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10$\x12\x19\n\x07project\x18\x02 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10(\x12-\n\x04kind\x18\x03 \x01(\x0e\x32\x1f.clarion.user.v1.AuditEventKind\x12\x16\n\x05\x61\x63tor\x18\x04 \x01(\tB\x07\xba\xbb\x18\x03\x10\xac\x02\x12\x18\n\x07subject\x18\x05 \x01(\tB\x07\xba\xbb\x18\x03\x10\xac\x02\x12H\n\x07\x64\x65tails\x18\x06 \x03(\x0b\x32/.clarion.user.v1.ServiceAuditEvent.DetailsEntryB\x06\xba\xbb\x18\x02(\x14\x12\x1f\n\x0e\x63orrelation_id\x18\x07 \x01(\tB\x07\xba\xbb\x18\x03\x10\xc8\x01\x1a.\n\x0c\x44\x65tailsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"V\n\x16KeepAuditEventsRequest\x12<\n\x06\x65vents\x18\x01 \x03(\x0b\x32\".clarion.user.v1.ServiceAuditEventB\x08\xba\xbb\x18\x04\x08\x01(d\"\x19\n\x17KeepAuditEventsResponse*\x85\x0b\n\x0e\x41uditEventKind\x12 \n\x1c\x41UDIT_EVENT_KIND_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x41UDIT_EVENT_KIND_SIGNED_IN\x10\x01\x12#\n\x1f\x41UDIT_EVENT_KIND_SIGN_IN_FAILED\x10\x02\x12#\n\x1f\x41UDIT_EVENT_KIND_SESSIONS_ENDED\x10\x03\x12%\n!AUDIT_EVENT_KIND_PASSWORD_CHANGED\x10\x04\x12\"\n\x1e\x41UDIT_EVENT_KIND_EMAIL_CHANGED\x10\x05\x12$\n AUDIT_EVENT_KIND_API_KEY_CREATED\x10\x06\x12$\n AUDIT_EVENT_KIND_API_KEY_REVOKED\x10\x07\x12\"\n\x1e\x41UDIT_EVENT_KIND_DATA_EXPORTED\x10\x08\x12 \n\x1c\x41UDIT_EVENT_KIND_USER_ERASED\x10\t\x12!\n\x1d\x41UDIT_EVENT_KIND_ROLE_CHANGED\x10\n\x12(\n$AUDIT_EVENT_KIND_SUPPRESSION_REMOVED\x10\x0b\x12%\n!AUDIT_EVENT_KIND_CATEGORY_CHANGED\x10\x0c\x12-\n)AUDIT_EVENT_KIND_PASSWORD_RESET_REQUESTED\x10\r\x12#\n\x1f\x41UDIT_EVENT_KIND_PASSWORD_RESET\x10\x0e\x12#\n\x1f\x41UDIT_EVENT_KIND_EMAIL_VERIFIED\x10\x0f\x12(\n$AUDIT_EVENT_KIND_SECOND_FACTOR_ADDED\x10\x10\x12*\n&AUDIT_EVENT_KIND_SECOND_FACTOR_REMOVED\x10\x11\x12\'\n#AUDIT_EVENT_KIND_RECOVERY_CODE_USED\x10\x12\x12+\n\'AUDIT_EVENT_KIND_RECOVERY_CODES_CREATED\x10\x13\x12!\n\x1d\x41UDIT_EVENT_KIND_ROLE_CREATED\x10\x14\x12!\n\x1d\x41UDIT_EVENT_KIND_ROLE_UPDATED\x10\x15\x12!\n\x1d\x41UDIT_EVENT_KIND_ROLE_DELETED\x10\x16\x12!\n\x1d\x41UDIT_EVENT_KIND_CONTENT_READ\x10\x18\x12#\n\x1f\x41UDIT_EVENT_KIND_SENDER_CHANGED\x10(\x12#\n\x1f\x41UDIT_EVENT_KIND_SENDER_DELETED\x10)\x12(\n$AUDIT_EVENT_KIND_SENDER_DOMAIN_ADDED\x10*\x12+\n\'AUDIT_EVENT_KIND_SENDER_DOMAIN_VERIFIED\x10+\x12*\n&AUDIT_EVENT_KIND_SENDER_DOMAIN_DELETED\x10,\x12.\n*AUDIT_EVENT_KIND_SENDER_DOMAIN_KEY_CHANGED\x10-\x12\'\n#AUDIT_EVENT_KIND_TEMPLATE_PUBLISHED\x10.\x12&\n\"AUDIT_EVENT_KIND_TEMPLATE_ARCHIVED\x10/\x12&\n\"AUDIT_EVENT_KIND_TEMPLATE_RESTORED\x10\x30\x12%\n!AUDIT_EVENT_KIND_TEMPLATE_DELETED\x10\x31\x12#\n\x1f\x41UDIT_EVENT_KIND_CANARY_STARTED\x10\x32\x12#\n\x1f\x41UDIT_EVENT_KIND_CANARY_STOPPED\x10\x33\x32\xaa\x02\n\x0c\x41uditService\x12\x96\x01\n\x0fListAuditEvents\x12\'.clarion.user.v1.ListAuditEventsRequest\x1a(.clarion.user.v1.ListAuditEventsResponse\"0\x90\x02\x01\xaa\xbb\x18\x11\x08\x02\x12\naudit:read \x88\'\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/audit-events\x12\x80\x01\n\x0fKeepAuditEvents\x12\'.clarion.user.v1.KeepAuditEventsRequest\x1a(.clarion.user.v1.KeepAuditEventsResponse\"\x1a\x90\x02\x02\xaa\xbb\x18\x13\x08\x03 \x88\'2\x0ctemplate_svcb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,27 +37,53 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AUDITEVENT_DETAILSENTRY']._loaded_options = None
   _globals['_AUDITEVENT_DETAILSENTRY']._serialized_options = b'8\001'
   _globals['_LISTAUDITEVENTSREQUEST'].fields_by_name['kinds']._loaded_options = None
-  _globals['_LISTAUDITEVENTSREQUEST'].fields_by_name['kinds']._serialized_options = b'\272\273\030\002(2'
+  _globals['_LISTAUDITEVENTSREQUEST'].fields_by_name['kinds']._serialized_options = b'\272\273\030\002(d'
   _globals['_LISTAUDITEVENTSREQUEST'].fields_by_name['actor']._loaded_options = None
   _globals['_LISTAUDITEVENTSREQUEST'].fields_by_name['actor']._serialized_options = b'\272\273\030\002\020d'
   _globals['_LISTAUDITEVENTSREQUEST'].fields_by_name['subject']._loaded_options = None
-  _globals['_LISTAUDITEVENTSREQUEST'].fields_by_name['subject']._serialized_options = b'\272\273\030\002\020d'
+  _globals['_LISTAUDITEVENTSREQUEST'].fields_by_name['subject']._serialized_options = b'\272\273\030\003\020\254\002'
   _globals['_LISTAUDITEVENTSREQUEST'].fields_by_name['page_size']._loaded_options = None
   _globals['_LISTAUDITEVENTSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272\273\030\0050\0008\310\001'
   _globals['_LISTAUDITEVENTSREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTAUDITEVENTSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272\273\030\003\020\200\004'
+  _globals['_SERVICEAUDITEVENT_DETAILSENTRY']._loaded_options = None
+  _globals['_SERVICEAUDITEVENT_DETAILSENTRY']._serialized_options = b'8\001'
+  _globals['_SERVICEAUDITEVENT'].fields_by_name['id']._loaded_options = None
+  _globals['_SERVICEAUDITEVENT'].fields_by_name['id']._serialized_options = b'\272\273\030\004\010\001\020$'
+  _globals['_SERVICEAUDITEVENT'].fields_by_name['project']._loaded_options = None
+  _globals['_SERVICEAUDITEVENT'].fields_by_name['project']._serialized_options = b'\272\273\030\004\010\001\020('
+  _globals['_SERVICEAUDITEVENT'].fields_by_name['actor']._loaded_options = None
+  _globals['_SERVICEAUDITEVENT'].fields_by_name['actor']._serialized_options = b'\272\273\030\003\020\254\002'
+  _globals['_SERVICEAUDITEVENT'].fields_by_name['subject']._loaded_options = None
+  _globals['_SERVICEAUDITEVENT'].fields_by_name['subject']._serialized_options = b'\272\273\030\003\020\254\002'
+  _globals['_SERVICEAUDITEVENT'].fields_by_name['details']._loaded_options = None
+  _globals['_SERVICEAUDITEVENT'].fields_by_name['details']._serialized_options = b'\272\273\030\002(\024'
+  _globals['_SERVICEAUDITEVENT'].fields_by_name['correlation_id']._loaded_options = None
+  _globals['_SERVICEAUDITEVENT'].fields_by_name['correlation_id']._serialized_options = b'\272\273\030\003\020\310\001'
+  _globals['_KEEPAUDITEVENTSREQUEST'].fields_by_name['events']._loaded_options = None
+  _globals['_KEEPAUDITEVENTSREQUEST'].fields_by_name['events']._serialized_options = b'\272\273\030\004\010\001(d'
   _globals['_AUDITSERVICE'].methods_by_name['ListAuditEvents']._loaded_options = None
   _globals['_AUDITSERVICE'].methods_by_name['ListAuditEvents']._serialized_options = b'\220\002\001\252\273\030\021\010\002\022\naudit:read \210\'\202\323\344\223\002\022\022\020/v1/audit-events'
-  _globals['_AUDITEVENTKIND']._serialized_start=820
-  _globals['_AUDITEVENTKIND']._serialized_end=1746
+  _globals['_AUDITSERVICE'].methods_by_name['KeepAuditEvents']._loaded_options = None
+  _globals['_AUDITSERVICE'].methods_by_name['KeepAuditEvents']._serialized_options = b'\220\002\002\252\273\030\023\010\003 \210\'2\014template_svc'
+  _globals['_AUDITEVENTKIND']._serialized_start=1259
+  _globals['_AUDITEVENTKIND']._serialized_end=2672
   _globals['_AUDITEVENT']._serialized_start=154
   _globals['_AUDITEVENT']._serialized_end=430
   _globals['_AUDITEVENT_DETAILSENTRY']._serialized_start=384
   _globals['_AUDITEVENT_DETAILSENTRY']._serialized_end=430
   _globals['_LISTAUDITEVENTSREQUEST']._serialized_start=433
-  _globals['_LISTAUDITEVENTSREQUEST']._serialized_end=714
-  _globals['_LISTAUDITEVENTSRESPONSE']._serialized_start=716
-  _globals['_LISTAUDITEVENTSRESPONSE']._serialized_end=817
-  _globals['_AUDITSERVICE']._serialized_start=1749
-  _globals['_AUDITSERVICE']._serialized_end=1916
+  _globals['_LISTAUDITEVENTSREQUEST']._serialized_end=715
+  _globals['_LISTAUDITEVENTSRESPONSE']._serialized_start=717
+  _globals['_LISTAUDITEVENTSRESPONSE']._serialized_end=818
+  _globals['_SERVICEAUDITEVENT']._serialized_start=821
+  _globals['_SERVICEAUDITEVENT']._serialized_end=1141
+  _globals['_SERVICEAUDITEVENT_DETAILSENTRY']._serialized_start=384
+  _globals['_SERVICEAUDITEVENT_DETAILSENTRY']._serialized_end=430
+  _globals['_KEEPAUDITEVENTSREQUEST']._serialized_start=1143
+  _globals['_KEEPAUDITEVENTSREQUEST']._serialized_end=1229
+  _globals['_KEEPAUDITEVENTSRESPONSE']._serialized_start=1231
+  _globals['_KEEPAUDITEVENTSRESPONSE']._serialized_end=1256
+  _globals['_AUDITSERVICE']._serialized_start=2675
+  _globals['_AUDITSERVICE']._serialized_end=2973
 # @@protoc_insertion_point(module_scope)

@@ -74,6 +74,30 @@ class _AuditEventKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AuditE
     """A role was removed."""
     AUDIT_EVENT_KIND_CONTENT_READ: _AuditEventKind.ValueType  # 24
     """What a sent notification said was read. `subject` is its person, `details.notification` its id."""
+    AUDIT_EVENT_KIND_SENDER_CHANGED: _AuditEventKind.ValueType  # 40
+    """A sender was made or changed. `details.domain` is that of its address, `details.default` is `true` of the project's default one."""
+    AUDIT_EVENT_KIND_SENDER_DELETED: _AuditEventKind.ValueType  # 41
+    """A sender was deleted."""
+    AUDIT_EVENT_KIND_SENDER_DOMAIN_ADDED: _AuditEventKind.ValueType  # 42
+    """A domain was added, from which mails are to be."""
+    AUDIT_EVENT_KIND_SENDER_DOMAIN_VERIFIED: _AuditEventKind.ValueType  # 43
+    """DNS has shown that a domain is the project's: mails may be from it."""
+    AUDIT_EVENT_KIND_SENDER_DOMAIN_DELETED: _AuditEventKind.ValueType  # 44
+    """A domain was deleted with its key."""
+    AUDIT_EVENT_KIND_SENDER_DOMAIN_KEY_CHANGED: _AuditEventKind.ValueType  # 45
+    """A domain has a new key to sign with. `details.why` is `begun`, `done` or `given_up`."""
+    AUDIT_EVENT_KIND_TEMPLATE_PUBLISHED: _AuditEventKind.ValueType  # 46
+    """A version of a template came into use: `details.version`, in place of `details.previous`; `details.plan` where that was scheduled."""
+    AUDIT_EVENT_KIND_TEMPLATE_ARCHIVED: _AuditEventKind.ValueType  # 47
+    """A template, or its `details.version`, was taken out of use."""
+    AUDIT_EVENT_KIND_TEMPLATE_RESTORED: _AuditEventKind.ValueType  # 48
+    """It was taken into use again."""
+    AUDIT_EVENT_KIND_TEMPLATE_DELETED: _AuditEventKind.ValueType  # 49
+    """A template was deleted."""
+    AUDIT_EVENT_KIND_CANARY_STARTED: _AuditEventKind.ValueType  # 50
+    """`details.percent` of a template's notifications get `details.version`."""
+    AUDIT_EVENT_KIND_CANARY_STOPPED: _AuditEventKind.ValueType  # 51
+    """They get the published one again."""
 
 class AuditEventKind(_AuditEventKind, metaclass=_AuditEventKindEnumTypeWrapper):
     """AuditEventKind says what happened."""
@@ -126,6 +150,30 @@ AUDIT_EVENT_KIND_ROLE_DELETED: AuditEventKind.ValueType  # 22
 """A role was removed."""
 AUDIT_EVENT_KIND_CONTENT_READ: AuditEventKind.ValueType  # 24
 """What a sent notification said was read. `subject` is its person, `details.notification` its id."""
+AUDIT_EVENT_KIND_SENDER_CHANGED: AuditEventKind.ValueType  # 40
+"""A sender was made or changed. `details.domain` is that of its address, `details.default` is `true` of the project's default one."""
+AUDIT_EVENT_KIND_SENDER_DELETED: AuditEventKind.ValueType  # 41
+"""A sender was deleted."""
+AUDIT_EVENT_KIND_SENDER_DOMAIN_ADDED: AuditEventKind.ValueType  # 42
+"""A domain was added, from which mails are to be."""
+AUDIT_EVENT_KIND_SENDER_DOMAIN_VERIFIED: AuditEventKind.ValueType  # 43
+"""DNS has shown that a domain is the project's: mails may be from it."""
+AUDIT_EVENT_KIND_SENDER_DOMAIN_DELETED: AuditEventKind.ValueType  # 44
+"""A domain was deleted with its key."""
+AUDIT_EVENT_KIND_SENDER_DOMAIN_KEY_CHANGED: AuditEventKind.ValueType  # 45
+"""A domain has a new key to sign with. `details.why` is `begun`, `done` or `given_up`."""
+AUDIT_EVENT_KIND_TEMPLATE_PUBLISHED: AuditEventKind.ValueType  # 46
+"""A version of a template came into use: `details.version`, in place of `details.previous`; `details.plan` where that was scheduled."""
+AUDIT_EVENT_KIND_TEMPLATE_ARCHIVED: AuditEventKind.ValueType  # 47
+"""A template, or its `details.version`, was taken out of use."""
+AUDIT_EVENT_KIND_TEMPLATE_RESTORED: AuditEventKind.ValueType  # 48
+"""It was taken into use again."""
+AUDIT_EVENT_KIND_TEMPLATE_DELETED: AuditEventKind.ValueType  # 49
+"""A template was deleted."""
+AUDIT_EVENT_KIND_CANARY_STARTED: AuditEventKind.ValueType  # 50
+"""`details.percent` of a template's notifications get `details.version`."""
+AUDIT_EVENT_KIND_CANARY_STOPPED: AuditEventKind.ValueType  # 51
+"""They get the published one again."""
 Global___AuditEventKind: _TypeAlias = AuditEventKind  # noqa: Y015
 
 @_typing.final
@@ -168,7 +216,7 @@ class AuditEvent(_message.Message):
     actor: _builtins.str
     """Who did it: `user:<id>`, `api_key:<id>`, `service:<name>`, `anonymous:anonymous` for who has not signed in, `environment` for what a start-up does."""
     subject: _builtins.str
-    """What it was done to: `user:<id>`, `api_key:<id>`, `category:<id>`, `role:<id>`, or nothing."""
+    """What it was done to: `user:<id>`, `api_key:<id>`, `category:<id>`, `role:<id>`, `sender:<name>`, `sender_domain:<domain>`, `template:<name>`, or nothing."""
     correlation_id: _builtins.str
     """The correlation id of the call."""
     @_builtins.property
@@ -277,3 +325,112 @@ class ListAuditEventsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListAuditEventsResponse: _TypeAlias = ListAuditEventsResponse  # noqa: Y015
+
+@_typing.final
+class ServiceAuditEvent(_message.Message):
+    """ServiceAuditEvent is an entry that another service has written down with what it is about."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class DetailsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    ID_FIELD_NUMBER: _builtins.int
+    PROJECT_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    DETAILS_FIELD_NUMBER: _builtins.int
+    CORRELATION_ID_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Its id there: a UUID."""
+    project: _builtins.str
+    """The project."""
+    kind: Global___AuditEventKind.ValueType
+    """What happened."""
+    actor: _builtins.str
+    """Who did it."""
+    subject: _builtins.str
+    """What it was done to."""
+    correlation_id: _builtins.str
+    """The correlation id of the call."""
+    @_builtins.property
+    def details(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """More about it."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        project: _builtins.str = ...,
+        kind: Global___AuditEventKind.ValueType = ...,
+        actor: _builtins.str = ...,
+        subject: _builtins.str = ...,
+        details: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        correlation_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "correlation_id", b"correlation_id", "details", b"details", "id", b"id", "kind", b"kind", "project", b"project", "subject", b"subject"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ServiceAuditEvent: _TypeAlias = ServiceAuditEvent  # noqa: Y015
+
+@_typing.final
+class KeepAuditEventsRequest(_message.Message):
+    """KeepAuditEventsRequest hands entries over, the oldest first."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___ServiceAuditEvent]:
+        """The entries."""
+
+    def __init__(
+        self,
+        *,
+        events: _abc.Iterable[Global___ServiceAuditEvent] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___KeepAuditEventsRequest: _TypeAlias = KeepAuditEventsRequest  # noqa: Y015
+
+@_typing.final
+class KeepAuditEventsResponse(_message.Message):
+    """KeepAuditEventsResponse answers KeepAuditEvents."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___KeepAuditEventsResponse: _TypeAlias = KeepAuditEventsResponse  # noqa: Y015

@@ -41,6 +41,11 @@ class AuditServiceStub(object):
                 request_serializer=clarion_dot_user_dot_v1_dot_audit__service__pb2.ListAuditEventsRequest.SerializeToString,
                 response_deserializer=clarion_dot_user_dot_v1_dot_audit__service__pb2.ListAuditEventsResponse.FromString,
                 _registered_method=True)
+        self.KeepAuditEvents = channel.unary_unary(
+                '/clarion.user.v1.AuditService/KeepAuditEvents',
+                request_serializer=clarion_dot_user_dot_v1_dot_audit__service__pb2.KeepAuditEventsRequest.SerializeToString,
+                response_deserializer=clarion_dot_user_dot_v1_dot_audit__service__pb2.KeepAuditEventsResponse.FromString,
+                _registered_method=True)
 
 
 class AuditServiceServicer(object):
@@ -55,6 +60,13 @@ class AuditServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def KeepAuditEvents(self, request, context):
+        """KeepAuditEvents takes entries about what another service of the mesh keeps. Each is kept once, however often it is handed over.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AuditServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -62,6 +74,11 @@ def add_AuditServiceServicer_to_server(servicer, server):
                     servicer.ListAuditEvents,
                     request_deserializer=clarion_dot_user_dot_v1_dot_audit__service__pb2.ListAuditEventsRequest.FromString,
                     response_serializer=clarion_dot_user_dot_v1_dot_audit__service__pb2.ListAuditEventsResponse.SerializeToString,
+            ),
+            'KeepAuditEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.KeepAuditEvents,
+                    request_deserializer=clarion_dot_user_dot_v1_dot_audit__service__pb2.KeepAuditEventsRequest.FromString,
+                    response_serializer=clarion_dot_user_dot_v1_dot_audit__service__pb2.KeepAuditEventsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -93,6 +110,33 @@ class AuditService(object):
             '/clarion.user.v1.AuditService/ListAuditEvents',
             clarion_dot_user_dot_v1_dot_audit__service__pb2.ListAuditEventsRequest.SerializeToString,
             clarion_dot_user_dot_v1_dot_audit__service__pb2.ListAuditEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def KeepAuditEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/clarion.user.v1.AuditService/KeepAuditEvents',
+            clarion_dot_user_dot_v1_dot_audit__service__pb2.KeepAuditEventsRequest.SerializeToString,
+            clarion_dot_user_dot_v1_dot_audit__service__pb2.KeepAuditEventsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -37,6 +37,8 @@ class AuditServiceStub:
     def __new__(cls, channel: _aio.Channel) -> AuditServiceAsyncStub: ...
     ListAuditEvents: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.ListAuditEventsRequest, _audit_service_pb2.ListAuditEventsResponse]
     """ListAuditEvents reads a page, newest first. Filters hold together."""
+    KeepAuditEvents: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.KeepAuditEventsRequest, _audit_service_pb2.KeepAuditEventsResponse]
+    """KeepAuditEvents takes entries about what another service of the mesh keeps. Each is kept once, however often it is handed over."""
 
 @_typing.type_check_only
 class AuditServiceAsyncStub(AuditServiceStub):
@@ -47,6 +49,8 @@ class AuditServiceAsyncStub(AuditServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListAuditEvents: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.ListAuditEventsRequest, _audit_service_pb2.ListAuditEventsResponse]  # type: ignore[assignment]
     """ListAuditEvents reads a page, newest first. Filters hold together."""
+    KeepAuditEvents: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.KeepAuditEventsRequest, _audit_service_pb2.KeepAuditEventsResponse]  # type: ignore[assignment]
+    """KeepAuditEvents takes entries about what another service of the mesh keeps. Each is kept once, however often it is handed over."""
 
 class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
     """AuditService shows who did what to accounts, keys and personal data of the project. Entries are written with what they are about, and no method
@@ -60,5 +64,13 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_audit_service_pb2.ListAuditEventsResponse, _abc.Awaitable[_audit_service_pb2.ListAuditEventsResponse]]:
         """ListAuditEvents reads a page, newest first. Filters hold together."""
+
+    @_abc_1.abstractmethod
+    def KeepAuditEvents(
+        self,
+        request: _audit_service_pb2.KeepAuditEventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_audit_service_pb2.KeepAuditEventsResponse, _abc.Awaitable[_audit_service_pb2.KeepAuditEventsResponse]]:
+        """KeepAuditEvents takes entries about what another service of the mesh keeps. Each is kept once, however often it is handed over."""
 
 def add_AuditServiceServicer_to_server(servicer: AuditServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
