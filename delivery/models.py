@@ -128,6 +128,8 @@ def query_of(delivery: Delivery) -> RecipientQuery:
         test=delivery.test,
         at=delivery.decide_time if delivery.HasField("decide_time") else None,
         recipient_domains=delivery.recipient_domains,
+        # that those which a retry is for are gone by then is no reason to have sent nothing
+        device_ids=delivery.device_ids if delivery.attempt == 1 else (),
     )
 
 

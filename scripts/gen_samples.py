@@ -59,6 +59,7 @@ _REQUESTS: dict[str, dict[str, Any]] = {
     "UpdateDeliveryPolicy": {"policy": {"rules": [{"category": "news", "choice": "deny"}]}},
     "GetCategory": {"id": "news"},
     "DeleteCategory": {"id": "news"},
+    "LookUpUser": {"device_token": "fcm-registration-token"},
     "CreateRole": {"role": {"id": "support", "scopes": ["notifications:read", "deadletters:review"]}},
     "AssignRole": {"role": "support"},
     "CreateCategory": {"category": {"id": "news", "texts": {"en": {"name": "News"}}}},

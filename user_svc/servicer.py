@@ -46,6 +46,10 @@ class UserServicer(UserServiceServicer):
         user = await self._users.get_user(current().caller, await self._id_of(request.id))
         return rpc.GetUserResponse(user=user_to_proto(user))
 
+    async def LookUpUser(self, request: rpc.LookUpUserRequest, context: object) -> rpc.LookUpUserResponse:
+        user = await self._users.look_up_user(current().caller.project, request.device_token)
+        return rpc.LookUpUserResponse(user=user_to_proto(user))
+
     async def ListUsers(self, request: rpc.ListUsersRequest, context: object) -> rpc.ListUsersResponse:
         page = await self._users.list_users(current().caller.project, request.email, request.page_size, request.page_token)
         return rpc.ListUsersResponse(users=map(user_to_proto, page.items), next_page_token=page.next_token)

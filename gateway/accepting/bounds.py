@@ -1,6 +1,7 @@
 """What a narrowed key may send."""
 
 from gateway.accepting.errors import KeyRestricted
+from gateway.accepting.models import Addressee
 from mesh.context import Caller
 from naming.bounds import CATEGORIES, RECIPIENT_DOMAINS, TEMPLATES, covers, covers_address
 
@@ -21,8 +22,8 @@ def check_category_bound(caller: Caller, given: str, of_template: str) -> None:
         raise KeyRestricted("template", CATEGORIES, allowed)
 
 
-def check_address_bound(caller: Caller, email: str) -> None:
-    """Raises KeyRestricted. Of a user the address at delivery counts, which may be another one by then."""
+def check_address_bound(caller: Caller, to: Addressee) -> None:
+    """Raises KeyRestricted, for a device in any case. Of a user the address at delivery counts, which may be another one by then."""
     allowed = caller.bound(RECIPIENT_DOMAINS)
-    if allowed and not covers_address(allowed, email):
-        raise KeyRestricted("to.email", "recipient domains", allowed)
+    if allowed and not covers_address(allowed, to.email):
+        raise KeyRestricted("to.email" if to.email else "to.device_token", "recipient domains", allowed)

@@ -6,6 +6,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
+from itertools import zip_longest
 from typing import Any, Generic, TypeVar
 
 import grpc.aio
@@ -18,7 +19,7 @@ from clarion.user.v1.recipient_service_pb2 import BatchCheckUsersRequest, BatchE
 from clarion.user.v1.recipient_service_pb2_grpc import RecipientServiceStub
 from delivery.clients import in_parts
 from gateway.accepting.errors import PeerUnavailable
-from gateway.accepting.models import Address, Addressee, Canary, TemplateKey, TemplateSummary, TextSize, UserReference
+from gateway.accepting.models import Address, Addressee, Canary, Reached, TemplateKey, TemplateSummary, TextSize, UserReference
 from gateway.notifications.models import Channel
 from mesh import context
 from mesh.context import CallContext
@@ -65,9 +66,9 @@ class Remembered(Generic[K, V]):
         if len(self._answers) > self._size:
             self._answers.popitem(last=False)
 
-    def forget(self, answer: V) -> None:
-        """Forgets this answer to whichever questions."""
-        for key in [key for key, (_, known) in self._answers.items() if known == answer]:
+    def forget(self, gone: Callable[[V], bool]) -> None:
+        """Forgets such answers to whichever questions."""
+        for key in [key for key, (_, known) in self._answers.items() if gone(known)]:
             del self._answers[key]
 
     async def ask(self, question: Callable[[K], Awaitable[V | None]], key: K, what: str) -> V | None:
@@ -130,12 +131,12 @@ class UserClient:
     def __init__(self, channel: grpc.aio.Channel, *, fresh_s: float, stale_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._stub: Any = RecipientServiceStub(channel)
         self._known: Remembered[UserReference, str] = Remembered(fresh_s=fresh_s, stale_s=stale_s, size=200_000, clock=clock)
-        self._addresses: Remembered[Address, str] = Remembered(fresh_s=0.0, stale_s=stale_s, size=200_000, clock=clock)
+        self._addresses: Remembered[Address, Reached] = Remembered(fresh_s=0.0, stale_s=stale_s, size=200_000, clock=clock)
         self._asked: Batcher[UserReference, str | None] = Batcher(self._ask, max_items=_MAX_USERS, max_concurrent=2, name="users")
-        self._ensured: Batcher[tuple[str, Addressee], str | None] = Batcher(
+        self._ensured: Batcher[tuple[str, Addressee], Reached | None] = Batcher(
             lambda asked: in_parts(self._ensure, asked), max_items=_MAX_USERS, max_concurrent=2, name="addressees"
         )
-        self._sought: Batcher[tuple[str, Addressee], str | None] = Batcher(
+        self._sought: Batcher[tuple[str, Addressee], Reached | None] = Batcher(
             lambda asked: in_parts(self._seek, asked), max_items=_MAX_USERS, max_concurrent=2, name="sought-addressees"
         )
 
@@ -146,28 +147,30 @@ class UserClient:
         # what is remembered for longer counts only while the service is down
         return found if found == reference else await self._known.ask(self._asked.submit, asked, "the user")
 
-    async def find_addressee(self, project: str, addressee: Addressee) -> str | None:
-        """Our id of the user who has the address; None when no one has. Raises InvalidArgument or PeerUnavailable."""
+    async def find_addressee(self, project: str, addressee: Addressee) -> Reached | None:
+        """The user who has the address or device; None when no one has. Raises InvalidArgument or PeerUnavailable."""
         return await self._of_address(self._sought, project, addressee)
 
-    async def ensure(self, project: str, addressee: Addressee) -> str:
-        """Our id of the user who has the address, made where there is none. Raises InvalidArgument or PeerUnavailable."""
+    async def ensure(self, project: str, addressee: Addressee) -> Reached:
+        """The user who has the address or device, made where there is none. Raises InvalidArgument or PeerUnavailable."""
         found = await self._of_address(self._ensured, project, addressee)
         assert found is not None
         return found
 
-    async def _of_address(self, asked: Batcher[tuple[str, Addressee], str | None], project: str, addressee: Addressee) -> str | None:
-        address = Address(project, addressee.email.lower())
+    async def _of_address(
+        self, asked: Batcher[tuple[str, Addressee], Reached | None], project: str, addressee: Addressee
+    ) -> Reached | None:
+        address = Address(project, addressee.key)
         found = await self._addresses.ask(lambda _: asked.submit((project, addressee)), address, "the user")
         self._addresses.learn(address, found)
         if found is not None:
-            self._known.learn(UserReference(project, found), found)
+            self._known.learn(UserReference(project, found.user_id), found.user_id)
         return found
 
     def forget(self, user_id: str) -> None:
         """Asks anew the next time: the person is gone."""
-        self._known.forget(user_id)
-        self._addresses.forget(user_id)
+        self._known.forget(lambda known: known == user_id)
+        self._addresses.forget(lambda known: known.user_id == user_id)
 
     async def close(self) -> None:
         """Waits for what is under way."""
@@ -175,13 +178,16 @@ class UserClient:
         await self._sought.close()
         await self._ensured.close()
 
-    async def _ensure(self, asked: Sequence[tuple[str, Addressee]], *, only_existing: bool = False) -> Sequence[str | ServiceError | None]:
+    async def _ensure(
+        self, asked: Sequence[tuple[str, Addressee]], *, only_existing: bool = False
+    ) -> Sequence[Reached | ServiceError | None]:
         _detach()
         users = [NewUser(project=project, **addressee._asdict()) for project, addressee in asked]
         response = await self._stub.BatchEnsureUsers(BatchEnsureUsersRequest(users=users, only_existing=only_existing))
-        return [found or None for found in response.ids]
+        # a release before this one knows addresses only, and names no devices
+        return [Reached(*found) if found[0] else None for found in zip_longest(response.ids, response.device_ids, fillvalue="")]
 
-    async def _seek(self, asked: Sequence[tuple[str, Addressee]]) -> Sequence[str | ServiceError | None]:
+    async def _seek(self, asked: Sequence[tuple[str, Addressee]]) -> Sequence[Reached | ServiceError | None]:
         return await self._ensure(asked, only_existing=True)
 
     async def _ask(self, references: Sequence[UserReference]) -> Sequence[str | None]:

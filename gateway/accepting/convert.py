@@ -46,7 +46,7 @@ def draft_of(request: notification_service_pb2.SendNotificationRequest) -> Draft
 
 
 def _addressee_of(to: notification_service_pb2.Addressee) -> Addressee:
-    return Addressee(to.email, to.name, to.locale, to.timezone)
+    return Addressee(to.email, to.name, to.locale, to.timezone, to.device_token, to.platform)
 
 
 def _file_of(file: notification_service_pb2.AttachedFile) -> AttachedFile:
@@ -119,6 +119,7 @@ def delivery_bytes(
         project=template.project,
         test=test,
         recipient_domains=draft.recipient_domains,
+        device_ids=[draft.device_id] if draft.device_id else (),
     )
     for file in draft.attachments:
         named = {"filename": file.filename, "content_type": file.content_type, "content_id": file.content_id}

@@ -1,5 +1,6 @@
 """What a sender asks for, what is stored of it, and what is answered."""
 
+import hashlib
 import json
 import struct
 from collections.abc import Mapping
@@ -30,19 +31,33 @@ class UserReference(NamedTuple):
 
 
 class Address(NamedTuple):
-    """An e-mail address of a project's person, in lower case."""
+    """An e-mail address of a project's person in lower case, or what stands for a device (`Addressee.key`)."""
 
     project: str
     address: str
 
 
 class Addressee(NamedTuple):
-    """Someone who need not be a user yet."""
+    """Someone who need not be a user yet, by an address or a device; `platform` is the number of the API's enum."""
 
-    email: str
+    email: str = ""
     name: str = ""
     locale: str = ""
     timezone: str = ""
+    device_token: str = ""
+    platform: int = 0
+
+    @property
+    def key(self) -> str:
+        """What two of them have in common that are the same; of a device a hash, since the token opens it."""
+        return self.email.lower() if self.email else f"device:{hashlib.sha256(self.device_token.encode()).hexdigest()}"
+
+
+class Reached(NamedTuple):
+    """A user by our id, and their device where that was asked for."""
+
+    user_id: str
+    device_id: str = ""
 
 
 class AttachedFile(NamedTuple):
@@ -57,7 +72,7 @@ class AttachedFile(NamedTuple):
 
 
 class Draft(NamedTuple):
-    """What a sender asks for. `user_id` is whatever was given as one, empty where `to` is given in its place.
+    """What a sender asks for. `user_id` is whatever was given as one, empty where `to` is given in its place; `device_id` is its device.
 
     `recipient_domains` are those that the sender's key is narrowed to. `send_at_local` stands in for `send_at` until the zone is known.
     """
@@ -76,6 +91,7 @@ class Draft(NamedTuple):
     recipient_domains: tuple[str, ...] = ()
     send_at_local: LocalTime | None = None
     attachments: tuple[AttachedFile, ...] = ()
+    device_id: str = ""
 
     def plain_variables(self) -> dict[str, Any]:
         """The variables as JSON has them."""

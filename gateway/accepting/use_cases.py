@@ -11,7 +11,18 @@ from gateway.accepting.attachments import check_attachments
 from gateway.accepting.bounds import check_address_bound, check_category_bound, check_template_bound
 from gateway.accepting.canary import tried_version
 from gateway.accepting.limits import AdmissionDecision, Answer, Ask, Claim
-from gateway.accepting.models import Acceptance, Addressee, AttachedFile, Draft, Record, Row, TemplateKey, TemplateSummary, metadata_text
+from gateway.accepting.models import (
+    Acceptance,
+    Addressee,
+    AttachedFile,
+    Draft,
+    Reached,
+    Record,
+    Row,
+    TemplateKey,
+    TemplateSummary,
+    metadata_text,
+)
 from gateway.accepting.sizes import may_exceed
 from gateway.idempotency.errors import IdempotencyInProgress, IdempotencyKeyReused
 from gateway.idempotency.keys import key_of
@@ -44,11 +55,11 @@ class Users(Protocol):
     async def find(self, project: str, reference: str) -> str | None:
         """Our id of the project's person who has this id, ours or the project's own. Raises Unavailable when that can't be found out."""
 
-    async def find_addressee(self, project: str, addressee: Addressee) -> str | None:
-        """Our id of the user who has the address; None when no one has. Raises Unavailable when that can't be found out."""
+    async def find_addressee(self, project: str, addressee: Addressee) -> Reached | None:
+        """The user who has the address or device; None when no one has. Raises Unavailable when that can't be found out."""
 
-    async def ensure(self, project: str, addressee: Addressee) -> str:
-        """Our id of the user who has the address, made where there is none. Raises Unavailable when that can't be done."""
+    async def ensure(self, project: str, addressee: Addressee) -> Reached:
+        """The user who has the address or device, made where there is none. Raises Unavailable when that can't be done."""
 
 
 class Zones(Protocol):
@@ -206,8 +217,9 @@ class Sender:
         if draft.to is None:
             return draft._replace(user_id=await self._existing(caller.project, draft.user_id))
         addressee = check_addressee(draft.to)
-        check_address_bound(caller, addressee.email)
-        return draft._replace(to=addressee, user_id=await self._users.find_addressee(caller.project, addressee) or "")
+        check_address_bound(caller, addressee)
+        found = await self._users.find_addressee(caller.project, addressee)
+        return draft._replace(to=addressee) if found is None else draft._replace(to=addressee, **found._asdict())
 
     async def _by_our_id(self, project: str, draft: Draft) -> Draft:
         """The same for what looks like an id of ours, and may be the project's own. Who is gone may have got something under this key."""
@@ -248,7 +260,7 @@ class Sender:
         identifier = new_uuid()
         template = await self._version(draft, template, str(identifier))
         if not draft.user_id and draft.to is not None:
-            draft = draft._replace(user_id=await self._users.ensure(project, draft.to))
+            draft = draft._replace(**(await self._users.ensure(project, draft.to))._asdict())
         draft = await self._timed(draft, now)
         if draft.attachments:
             wait = max(timedelta(0), (draft.send_at or now) - now)
@@ -322,7 +334,7 @@ class Sender:
 
 def _unknown(project: str, to: Addressee | None) -> str:
     """What stands in a rate limit for a person whose address is no user's yet: not the address, which is personal."""
-    return "" if to is None else hashlib.sha256(f"{project}\n{to.email.lower()}".encode()).hexdigest()[:32]
+    return "" if to is None else hashlib.sha256(f"{project}\n{to.key}".encode()).hexdigest()[:32]
 
 
 def choose_key(header: str, request_id: str) -> str:
@@ -343,8 +355,8 @@ def check_draft(draft: Draft, now: datetime) -> None:
     """Raises InvalidArgument for what the schema can't say."""
     if draft.user_id and draft.to is not None:
         raise InvalidArgument.of("to", "goes without user_id: one of them says whom it is for")
-    if draft.to is not None and draft.channel is not Channel.EMAIL:
-        raise InvalidArgument.of("to", "is an e-mail address: the channel must be email")
+    if draft.to is not None:
+        _check_reaches(draft.to, draft.channel)
     if draft.attachments and draft.channel is not Channel.EMAIL:
         raise InvalidArgument.of("attachments", "only e-mail carries files; leave them out")
     if draft.send_at_local is not None and draft.send_at is not None:
@@ -379,13 +391,22 @@ def check_send_at(send_at: datetime | None, now: datetime, field: str = "send_at
         raise InvalidArgument.of(field, f"must be at most {_FURTHEST.days} days ahead")
 
 
+def _check_reaches(to: Addressee, channel: Channel) -> None:
+    if to.email and to.device_token:
+        raise InvalidArgument.of("to.device_token", "goes without email: one of them says where to")
+    if to.email and channel is not Channel.EMAIL:
+        raise InvalidArgument.of("to", "is an e-mail address: the channel must be email")
+    if to.device_token and channel is not Channel.PUSH:
+        raise InvalidArgument.of("to", "is a device: the channel must be push")
+
+
 def check_addressee(to: Addressee) -> Addressee:
     """The addressee in the form in which it is kept. Raises InvalidArgument."""
-    return Addressee(
-        check_email("to.email", to.email),
-        check_name("to.name", to.name),
-        check_locale("to.locale", to.locale) if to.locale else "",
-        check_time_zone("to.timezone", to.timezone) if to.timezone else "",
+    return to._replace(
+        email=check_email("to.email", to.email) if to.email else "",
+        name=check_name("to.name", to.name),
+        locale=check_locale("to.locale", to.locale) if to.locale else "",
+        timezone=check_time_zone("to.timezone", to.timezone) if to.timezone else "",
     )
 
 

@@ -11,7 +11,7 @@ from clarion.template.v1 import render_service_pb2
 from clarion.user.v1 import recipient_service_pb2
 from clarion.user.v1.recipient_service_pb2_grpc import RecipientServiceServicer
 from gateway.accepting.clients import TemplateClient, UserClient
-from gateway.accepting.models import Addressee, TemplateKey
+from gateway.accepting.models import Addressee, Reached, TemplateKey
 from mesh.context import FIRST_PROJECT
 from mesh.errors import Code, InvalidArgument, ServiceError, Unavailable
 from mesh.resilience.breaker import Breaker
@@ -150,7 +150,7 @@ async def test_what_can_become_another_persons_is_asked_about_each_time(asking: 
     """An id of the caller's own and an address move from person to person; an id of ours does not."""
     for owner in ("first", "second"):
         asking.peer.addresses["ada@example.com"] = owner
-        assert await asking.users.ensure(FIRST_PROJECT, Addressee("ada@example.com")) == owner
+        assert await asking.users.ensure(FIRST_PROJECT, Addressee("ada@example.com")) == Reached(owner)
     assert await asking.users.find(FIRST_PROJECT, "ada") == "id-of-ada"
     asking.peer.users.clear()
     assert await asking.users.find(FIRST_PROJECT, "ada") is None
@@ -165,23 +165,23 @@ async def test_an_address_that_is_no_ones_is_found_to_be_so_and_then_made_a_user
     with pytest.raises(Unavailable):
         await asking.users.find_addressee(FIRST_PROJECT, Addressee("ada@example.com"))
     asking.peer.down = False
-    assert await asking.users.ensure(FIRST_PROJECT, Addressee("ada@example.com")) == "new"
+    assert await asking.users.ensure(FIRST_PROJECT, Addressee("ada@example.com")) == Reached("new")
     asking.peer.down = True
-    assert await asking.users.find_addressee(FIRST_PROJECT, Addressee("Ada@Example.com")) == "new"
+    assert await asking.users.find_addressee(FIRST_PROJECT, Addressee("Ada@Example.com")) == Reached("new")
 
 
 async def test_an_address_and_an_id_that_looks_like_one_are_two_people(asking: Asking) -> None:
     asking.peer.users.add("mailto:ada@example.com")
     asking.peer.addresses["ada@example.com"] = "someone-else"
     assert await asking.users.find(FIRST_PROJECT, "mailto:ada@example.com") == "id-of-mailto:ada@example.com"
-    assert await asking.users.ensure(FIRST_PROJECT, Addressee("ada@example.com")) == "someone-else"
+    assert await asking.users.ensure(FIRST_PROJECT, Addressee("ada@example.com")) == Reached("someone-else")
 
 
 async def test_an_address_is_answered_from_memory_while_the_peer_is_down(asking: Asking) -> None:
     asking.peer.addresses["ada@example.com"] = "ada"
-    assert await asking.users.ensure(FIRST_PROJECT, Addressee("ada@example.com")) == "ada"
+    assert await asking.users.ensure(FIRST_PROJECT, Addressee("ada@example.com")) == Reached("ada")
     asking.peer.down = True
-    assert await asking.users.ensure(FIRST_PROJECT, Addressee("Ada@Example.com")) == "ada"
+    assert await asking.users.ensure(FIRST_PROJECT, Addressee("Ada@Example.com")) == Reached("ada")
     asking.users.forget("ada")
     with pytest.raises(Unavailable):
         await asking.users.ensure(FIRST_PROJECT, Addressee("ada@example.com"))
@@ -193,7 +193,7 @@ async def test_an_addressee_who_is_refused_takes_no_other_one_along(asking: Aski
         *(asking.users.ensure(FIRST_PROJECT, Addressee(f"{name}@example.com", name)) for name in ("ada", "spoilt", "bob")),
         return_exceptions=True,
     )
-    assert [getattr(result, "code", result) for result in results] == ["new", Code.INVALID_ARGUMENT, "new"]
+    assert [getattr(result, "code", result) for result in results] == [Reached("new"), Code.INVALID_ARGUMENT, Reached("new")]
 
 
 async def test_a_person_is_forgotten_under_every_id(asking: Asking) -> None:

@@ -28,7 +28,7 @@ def test_every_missing_field_is_named() -> None:
     assert _violations(Send(to=notification_service_pb2.Addressee())) == [
         ("channel", "is required"),
         ("template", "is required"),
-        ("to.email", "is required"),
+        ("to.email", "is required where there is no device_token"),
     ]
 
 

@@ -85,6 +85,7 @@ _BODIES: dict[str, dict[str, Any]] = {
     "AnnotateDeadLetter": {"note": "Eve"},
     "DeleteSession": {"id": "-"},
     "UpdateCategory": {"category": {"mandatory": True}},
+    "LookUpUser": {"device_token": "token-behind-the-wall"},
     "UpdateRole": {"role": {"description": "Eve"}},
     "UpdateWebhookEndpoint": {"webhook_endpoint": {"description": "Eve"}},
     "ReplayWebhookDeliveries": {"state": "WEBHOOK_DELIVERY_STATE_FAILED"},

@@ -1,5 +1,6 @@
 """In-memory stand-ins for PostgreSQL: one class per port, all over one `Memory`, so that deleting a person reaches everything."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -19,7 +20,7 @@ from user_svc.policies.models import Category, DeliveryPolicy, ProjectRules
 from user_svc.preferences.errors import TooManyRules
 from user_svc.preferences.models import Choice, PreferenceChanges, Preferences
 from user_svc.preferences.unsubscribing import Person
-from user_svc.recipients.models import Address, Contact, Limited, NewUser, PushTarget, UserReference
+from user_svc.recipients.models import Address, Contact, Ensured, Limited, NewDevice, NewUser, PushTarget, Token, UserReference
 from user_svc.suppressions.errors import TooManyCategories
 from user_svc.suppressions.models import MAX_CATEGORIES, Hold, Suppression
 from user_svc.users.attributes import text_of
@@ -66,6 +67,10 @@ class MemoryUsers:
 
     async def find(self, project: str, user_id: str) -> User | None:
         return self._memory.user(project, user_id)
+
+    async def find_by_device(self, project: str, token_sha256: bytes) -> User | None:
+        having = (one for one in self._memory.devices.values() if hashlib.sha256(one.token.encode()).digest() == token_sha256)
+        return next((user for one in having if (user := self._memory.user(project, one.user_id)) is not None), None)
 
     async def update(self, project: str, user_id: str, changes: UserChanges, now: datetime, *, etag: str = "") -> User | None:
         user = self._memory.user(project, user_id)
@@ -338,6 +343,23 @@ class MemoryContacts:
                 await MemoryUsers(self._memory).insert(new.project, user, None)
                 found[new.address] = user.id
         return {user.address: found[user.address] for user in users if user.address in found}
+
+    async def ensure_devices(self, devices: Sequence[NewDevice], *, only_existing: bool = False) -> Mapping[Token, Ensured]:
+        found: dict[Token, Ensured] = {}
+        for new in devices:
+            owned = (
+                self._memory.projects[each.user_id] == new.project and each.token == new.token for each in self._memory.devices.values()
+            )
+            known = next((each for each, same in zip(self._memory.devices.values(), owned, strict=True) if same), None)
+            if known is None and not only_existing:
+                user = User(ids.new_id(), "", new.name, new.locale, new.timezone, Role.MEMBER, START, START)
+                await MemoryUsers(self._memory).insert(new.project, user, None)
+                known = await MemoryDevices(self._memory).register(
+                    new.project, Device(ids.new_id(), user.id, new.token, new.platform, START)
+                )
+            if known is not None:
+                found[new.key] = Ensured(known.user_id, known.id)
+        return found
 
     async def remove_devices(self, device_ids: Collection[str], reason: str = "") -> None:
         for device_id in device_ids:

@@ -12,9 +12,9 @@ from mesh.context import FIRST_PROJECT
 from mesh.errors import InvalidArgument
 from tests.user_svc.conftest import Statements, Stores
 from tests.user_svc.factories import START, make_contact, make_device, make_user
-from user_svc.devices.models import MAX_DEVICES
+from user_svc.devices.models import MAX_DEVICES, Platform
 from user_svc.preferences.models import Channel, Choice, PreferenceChanges, PreferenceRule, most_specific
-from user_svc.recipients.models import Contact, Decision, NewUser, PushTarget, Query, decide
+from user_svc.recipients.models import Contact, Decision, Ensured, NewDevice, NewUser, PushTarget, Query, decide
 from user_svc.suppressions.models import Hold, Suppression
 
 DEVICE = PushTarget("device", "token")
@@ -236,14 +236,14 @@ async def test_the_user_with_an_address_is_found_or_made(stores: Stores) -> None
         NewUser(FIRST_PROJECT, "new@example.com", "New", "pt_BR", "Europe/Lisbon"),
         NewUser(FIRST_PROJECT, "NEW@example.com", "Later", "", ""),
     ]
-    assert await recipients.ensure_users(wanted, only_existing=True) == [ada.id, "", ""]
+    assert await recipients.ensure_users(wanted, only_existing=True) == [Ensured(ada.id), Ensured(), Ensured()]
     first = await recipients.ensure_users(wanted)
     assert await recipients.ensure_users(wanted, only_existing=True) == first
-    assert first[0] == ada.id
-    assert first[1] == first[2] != ada.id
+    assert first[0] == Ensured(ada.id)
+    assert first[1] == first[2] != first[0]
     assert await recipients.ensure_users(wanted) == first
     assert await stores.users.find(FIRST_PROJECT, ada.id) == ada
-    made = await stores.users.find(FIRST_PROJECT, first[1])
+    made = await stores.users.find(FIRST_PROJECT, first[1].user_id)
     assert made is not None
     assert (made.email, made.name, made.locale, made.timezone) == ("new@example.com", "New", "pt-BR", "Europe/Lisbon")
     assert await recipients.ensure_users([]) == []
@@ -256,8 +256,74 @@ async def test_many_who_ask_at_once_for_one_address_get_one_person(postgres_stor
     recipients = postgres_stores.recipients()
     batches = [[NewUser(FIRST_PROJECT, f"p{number}@example.com", "", "", "") for number in range(turn, turn + 20)] for turn in range(20)]
     answers = await asyncio.gather(*map(recipients.ensure_users, batches))
-    by_address: dict[str, set[str]] = {}
+    by_address: dict[str, set[Ensured]] = {}
     for batch, answer in zip(batches, answers, strict=True):
         for user, identifier in zip(batch, answer, strict=True):
             by_address.setdefault(user.email, set()).add(identifier)
     assert {len(found) for found in by_address.values()} == {1}
+
+
+async def test_the_user_with_a_device_is_found_or_made_with_it(stores: Stores) -> None:
+    """Each project for itself; a removed device stays removed, whoever sends to it."""
+    ada = make_user()
+    await stores.users.insert(FIRST_PROJECT, ada, None)
+    phone = make_device(ada, token="adas-phone")
+    await stores.devices.register(FIRST_PROJECT, phone)
+    recipients = stores.recipients()
+    device = NewDevice(FIRST_PROJECT, "new-phone", Platform.WEB, "New", "pt_BR", "Europe/Lisbon")
+    wanted: list[NewUser | NewDevice] = [
+        NewDevice(FIRST_PROJECT, "adas-phone", Platform.IOS, "Eve", "de", ""),
+        device,
+        NewDevice(FIRST_PROJECT, "new-phone", Platform.IOS, "Later", "", ""),
+        NewUser(FIRST_PROJECT, "bob@example.com", "", "", ""),
+    ]
+    assert await recipients.ensure_users(wanted[:2], only_existing=True) == [Ensured(ada.id, phone.id), Ensured()]
+    first = await recipients.ensure_users(wanted)
+    assert first == await recipients.ensure_users(wanted)
+    assert (first[0], first[1], first[3].device_id) == (Ensured(ada.id, phone.id), first[2], "")
+    made = await stores.users.find(FIRST_PROJECT, first[1].user_id)
+    assert made is not None
+    assert (made.email, made.name, made.locale, made.timezone) == ("", "New", "pt-BR", "Europe/Lisbon")
+    assert await stores.users.find_by_device(FIRST_PROJECT, device.key.sha256) == made
+    assert await stores.users.find_by_device("other", device.key.sha256) is None
+    (registered,) = await stores.devices.list_newest_first(FIRST_PROJECT, made.id) or ()
+    assert (registered.id, registered.platform) == (first[1].device_id, Platform.WEB)
+    await recipients.remove_devices([registered.id], "UNREGISTERED")
+    assert await recipients.ensure_users(wanted[1:2]) == [first[1]]
+    query = Query(made.id, Channel.PUSH, device_ids=(registered.id,))
+    (answer,) = await recipients.resolve_recipients([query])
+    assert (answer.decision, answer.rule) == (Decision.SKIP, "no_device")
+
+
+async def test_a_question_about_one_device_is_answered_with_that_one(stores: Stores) -> None:
+    ada = make_user()
+    await stores.users.insert(FIRST_PROJECT, ada, None)
+    phones = [make_device(ada, token=f"phone-{number}") for number in range(3)]
+    for phone in phones:
+        await stores.devices.register(FIRST_PROJECT, phone)
+    queries = [
+        Query(ada.id, Channel.PUSH, device_ids=(phones[1].id,)),
+        Query(ada.id, Channel.PUSH),
+        Query(ada.id, Channel.PUSH, device_ids=(ids.new_id(),)),
+    ]
+    one, every, none = await stores.recipients().resolve_recipients(queries)
+    assert one.contact is not None
+    assert [device.token for device in one.contact.devices] == ["phone-1"]
+    assert every.contact is not None
+    assert (len(every.contact.devices), none.rule) == (3, "no_device")
+
+
+async def test_many_who_ask_at_once_for_one_device_get_one_person(postgres_stores: Stores) -> None:
+    recipients = postgres_stores.recipients()
+    batches = [
+        [NewDevice(FIRST_PROJECT, f"p{number}", Platform.UNSPECIFIED, "", "", "") for number in range(turn, turn + 20)]
+        for turn in range(20)
+    ]
+    answers = await asyncio.gather(*map(recipients.ensure_users, batches))
+    by_token: dict[str, set[Ensured]] = {}
+    for batch, answer in zip(batches, answers, strict=True):
+        for device, found in zip(batch, answer, strict=True):
+            by_token.setdefault(device.token, set()).add(found)
+    assert {len(found) for found in by_token.values()} == {1}
+    # and no one is left who was made for nothing
+    assert len(await postgres_stores.users.list_newest_first(FIRST_PROJECT, "", None, 200)) == len(by_token)

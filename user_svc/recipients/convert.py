@@ -8,9 +8,10 @@ from mesh import ids
 from mesh.errors import InvalidArgument
 from mesh.rpc.timestamps import from_timestamp
 from user_svc.accounts.convert import secret_to_proto
+from user_svc.devices.convert import platform_from_proto
 from user_svc.preferences.models import Channel
 from user_svc.preferences.unsubscribing import Subscription
-from user_svc.recipients.models import Contact, Decision, Query, Recipient, UserReference
+from user_svc.recipients.models import Contact, Decision, NewDevice, NewUser, Query, Recipient, UserReference
 
 _CHANNELS = {channel_pb2.CHANNEL_EMAIL: Channel.EMAIL, channel_pb2.CHANNEL_PUSH: Channel.PUSH}
 _DECISIONS = {
@@ -31,6 +32,16 @@ def references_from_proto(request: recipient_service_pb2.BatchCheckUsersRequest)
     if len(request.projects) != len(request.user_ids):
         raise InvalidArgument.of("projects", "must hold one project for each id")
     return [UserReference(*pair) for pair in zip(request.projects, request.user_ids, strict=True)]
+
+
+def new_users_from_proto(request: recipient_service_pb2.BatchEnsureUsersRequest) -> list[NewUser | NewDevice]:
+    """By address, or else by device. Raises InvalidArgument for a number that stands for no platform."""
+    return [
+        NewDevice(one.project, one.device_token, platform_from_proto(one.platform), one.name, one.locale, one.timezone)
+        if one.device_token
+        else NewUser(one.project, one.email, one.name, one.locale, one.timezone)
+        for one in request.users
+    ]
 
 
 def recipient_to_proto(recipient: Recipient, unsubscribe_token: str = "") -> recipient_service_pb2.Recipient:
@@ -84,4 +95,5 @@ def _query(index: int, query: recipient_service_pb2.RecipientQuery) -> Query:
         query.test,
         at,
         tuple(query.recipient_domains),
+        tuple(query.device_ids),
     )

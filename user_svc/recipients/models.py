@@ -1,5 +1,6 @@
 """What is asked and answered about recipients, and the decision."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -8,6 +9,7 @@ from typing import NamedTuple
 
 from naming.bounds import covers_address
 from user_svc.accounts.models import AccountSecret
+from user_svc.devices.models import Platform
 from user_svc.policies.models import NO_RULES, FrequencyLimit, ProjectRules
 from user_svc.preferences.models import Channel, Choice, PreferenceRule, most_specific
 from user_svc.preferences.quiet_hours import QuietHours
@@ -32,7 +34,8 @@ class Query:
     """One notification. `mandatory` overrides preferences, never a suppression; `email` stands in for the person's own address.
 
     One that is named by `notification_id` counts for the limit of its category. `urgent` ones wait for no quiet hours. `at` is the time
-    that the question is about, None for now. `domains` are those that the address has to be of, empty for any.
+    that the question is about, None for now. `domains` are those that the address has to be of, empty for any; `device_ids` the only
+    devices that count, empty for all.
     """
 
     user_id: str
@@ -46,6 +49,7 @@ class Query:
     test: bool = False
     at: datetime | None = None
     domains: tuple[str, ...] = ()
+    device_ids: tuple[str, ...] = ()
 
 
 class Address(NamedTuple):
@@ -75,6 +79,36 @@ class NewUser(NamedTuple):
     def address(self) -> Address:
         """What two of them have in common that are the same person."""
         return Address(self.project, self.email.lower())
+
+
+class Token(NamedTuple):
+    """The SHA-256 of a device's token, as one project knows it."""
+
+    project: str
+    sha256: bytes
+
+
+class NewDevice(NamedTuple):
+    """Who has a device where no user has it. All parts are in the form in which they are kept."""
+
+    project: str
+    token: str
+    platform: Platform
+    name: str
+    locale: str
+    timezone: str
+
+    @property
+    def key(self) -> Token:
+        """What two of them have in common that are the same device."""
+        return Token(self.project, hashlib.sha256(self.token.encode()).digest())
+
+
+class Ensured(NamedTuple):
+    """A user by our id, empty for none, and the device that they were asked for by."""
+
+    user_id: str = ""
+    device_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

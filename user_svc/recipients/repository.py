@@ -13,7 +13,8 @@ from user_svc.policies.models import LONGEST_WINDOW
 from user_svc.preferences.models import PreferenceRule
 from user_svc.preferences.quiet_hours import parse_quiet_hours
 from user_svc.preferences.unsubscribing import Person
-from user_svc.recipients.models import Address, Contact, Limited, NewUser, PushTarget, UserReference
+from user_svc.recipients.device_repository import DeviceOwners
+from user_svc.recipients.models import Address, Contact, Ensured, Limited, NewDevice, NewUser, PushTarget, Token, UserReference
 from user_svc.suppressions.models import Hold
 from user_svc.users.models import Role
 
@@ -137,6 +138,7 @@ class ContactRepository:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._owners = DeviceOwners(database)
 
     async def contacts(self, wants_devices: Mapping[str, bool]) -> Mapping[str, Contact]:
         parameters = {"ids": list(wants_devices), "wants_devices": list(wants_devices.values())}
@@ -206,6 +208,9 @@ class ContactRepository:
         async with self._database.connect() as connection:
             rows = (await connection.execute(_WITH_ADDRESS, _parts_of(users))).all()
         return {Address(row.project, row.address): row.id for row in rows}
+
+    async def ensure_devices(self, devices: Sequence[NewDevice], *, only_existing: bool = False) -> Mapping[Token, Ensured]:
+        return await self._owners.ensure(devices, only_existing=only_existing)
 
     async def remove_devices(self, device_ids: Collection[str], reason: str = "") -> None:
         async with self._database.begin() as connection:

@@ -7,13 +7,14 @@ from user_svc.preferences.models import Channel
 from user_svc.preferences.unsubscribing import UnsubscribeLinks, Unsubscribing
 from user_svc.recipients.account_mails import Secrets, with_secrets
 from user_svc.recipients.convert import (
+    new_users_from_proto,
     person_to_proto,
     queries_from_proto,
     recipient_to_proto,
     references_from_proto,
     subscription_to_proto,
 )
-from user_svc.recipients.models import MANDATORY, Decision, NewUser, Query, Recipient
+from user_svc.recipients.models import MANDATORY, Decision, Query, Recipient
 from user_svc.recipients.use_cases import Recipients
 from user_svc.suppressions.use_cases import Suppressions
 
@@ -61,8 +62,8 @@ class RecipientServicer(RecipientServiceServicer):
         )
 
     async def BatchEnsureUsers(self, request: rpc.BatchEnsureUsersRequest, context: object) -> rpc.BatchEnsureUsersResponse:
-        wanted = [NewUser(user.project, user.email, user.name, user.locale, user.timezone) for user in request.users]
-        return rpc.BatchEnsureUsersResponse(ids=await self._recipients.ensure_users(wanted, only_existing=request.only_existing))
+        found = await self._recipients.ensure_users(new_users_from_proto(request), only_existing=request.only_existing)
+        return rpc.BatchEnsureUsersResponse(ids=[one.user_id for one in found], device_ids=[one.device_id for one in found])
 
     async def DescribePerson(self, request: rpc.DescribePersonRequest, context: object) -> rpc.DescribePersonResponse:
         asked = request.content_of, request.asked_by

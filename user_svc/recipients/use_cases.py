@@ -12,7 +12,21 @@ from user_svc.audit.models import AuditKind, KeepEvent, NewEvent, person
 from user_svc.fields import locale_or_default, timezone_or_default
 from user_svc.policies.models import FrequencyLimit, ProjectRules
 from user_svc.preferences.models import Channel
-from user_svc.recipients.models import Address, Contact, Decision, Limited, NewUser, Query, Recipient, UserReference, Verdict, decide
+from user_svc.recipients.models import (
+    Address,
+    Contact,
+    Decision,
+    Ensured,
+    Limited,
+    NewDevice,
+    NewUser,
+    Query,
+    Recipient,
+    Token,
+    UserReference,
+    Verdict,
+    decide,
+)
 from user_svc.suppressions.models import Hold
 from user_svc.users.errors import UserNotFound
 
@@ -40,6 +54,9 @@ class ContactStore(Protocol):
 
     async def ensure(self, users: Sequence[NewUser], *, only_existing: bool = False) -> Mapping[Address, str]:
         """Our ids of the users with these addresses, which differ; makes those that there are not, or leaves them out."""
+
+    async def ensure_devices(self, devices: Sequence[NewDevice], *, only_existing: bool = False) -> Mapping[Token, Ensured]:
+        """Who has these devices, which differ; makes users with those that no one has, or leaves them out. A removed one stays removed."""
 
     async def remove_devices(self, device_ids: Collection[str], reason: str = "") -> None:
         """Leaves a tombstone of each."""
@@ -128,17 +145,19 @@ class Recipients:
             await self._audit(NewEvent(project, AuditKind.CONTENT_READ, person(contact.user_id), asked_by or None, details))
         return contact
 
-    async def ensure_users(self, users: Sequence[NewUser], *, only_existing: bool = False) -> list[str]:
-        """Our ids of the users with these addresses, in the same order; of two who have the same address the first one's name counts.
+    async def ensure_users(self, users: Sequence[NewUser | NewDevice], *, only_existing: bool = False) -> list[Ensured]:
+        """The users with these addresses or devices, in the same order; of two who have the same one the first one's name counts.
 
-        With `only_existing` no one is made, and the id is empty where there is no one.
+        With `only_existing` no one is made, and the ids are empty where there is no one.
 
         Raises InvalidArgument for what can be no address, language, time zone or name.
         """
         checked = [_checked(index, user) for index, user in enumerate(users)]
-        wanted = list({user.address: user for user in reversed(checked)}.values())
-        found = await self._store.ensure(wanted, only_existing=only_existing) if wanted else {}
-        return [found.get(user.address, "") for user in checked]
+        people = {user.address: user for user in reversed(checked) if isinstance(user, NewUser)}
+        devices = {device.key: device for device in reversed(checked) if isinstance(device, NewDevice)}
+        found = await self._store.ensure(list(people.values()), only_existing=only_existing) if people else {}
+        known = await self._store.ensure_devices(list(devices.values()), only_existing=only_existing) if devices else {}
+        return [Ensured(found.get(one.address, "")) if isinstance(one, NewUser) else known.get(one.key, Ensured()) for one in checked]
 
     async def remove_devices(self, device_ids: Sequence[str], reason: str = "") -> None:
         """Marks devices as removed; unknown ids are no error."""
@@ -147,15 +166,14 @@ class Recipients:
             await self._store.remove_devices(known_form, reason)
 
 
-def _checked(index: int, user: NewUser) -> NewUser:
+def _checked(index: int, user: NewUser | NewDevice) -> NewUser | NewDevice:
     field = f"users[{index}]"
-    return NewUser(
-        user.project,
-        check_email(f"{field}.email", user.email),
-        check_name(f"{field}.name", user.name),
-        locale_or_default(f"{field}.locale", user.locale),
-        timezone_or_default(f"{field}.timezone", user.timezone),
+    checked = user._replace(
+        name=check_name(f"{field}.name", user.name),
+        locale=locale_or_default(f"{field}.locale", user.locale),
+        timezone=timezone_or_default(f"{field}.timezone", user.timezone),
     )
+    return checked._replace(email=check_email(f"{field}.email", checked.email)) if isinstance(checked, NewUser) else checked
 
 
 def _given(query: Query, contact: Contact) -> Address:
@@ -172,6 +190,8 @@ def _answer(
 ) -> Recipient:
     if contact is None:
         return Recipient(decide(query, None), query.channel, None)
+    if query.device_ids:
+        contact = replace(contact, devices=tuple(one for one in contact.devices if one.device_id in query.device_ids))
     if query.email:
         contact = replace(contact, email=query.email, holds=holds.get(_given(query, contact), ()))
     return Recipient(decide(query, contact, rules[contact.project], now), query.channel, contact)

@@ -14,7 +14,7 @@ from mesh.etag import check_etag
 from mesh.stores.database import Database
 from user_svc.audit.models import AuditKind, NewEvent, person
 from user_svc.audit.repository import record
-from user_svc.tables import identities, users
+from user_svc.tables import devices, identities, users
 from user_svc.users.attributes import normal, text_of
 from user_svc.users.errors import EmailTaken, ExternalIdTaken
 from user_svc.users.models import Role, User, UserChanges
@@ -94,6 +94,12 @@ class UserRepository:
     async def find(self, project: str, user_id: str) -> User | None:
         async with self._database.connect() as connection:
             row = (await connection.execute(select(*_COLUMNS).where(is_user(project, user_id)))).one_or_none()
+        return None if row is None else _user(row)
+
+    async def find_by_device(self, project: str, token_sha256: bytes) -> User | None:
+        owner = select(devices.c.user_id).where(devices.c.project == project, devices.c.token_sha256 == token_sha256)
+        async with self._database.connect() as connection:
+            row = (await connection.execute(select(*_COLUMNS).where(users.c.id.in_(owner)))).one_or_none()
         return None if row is None else _user(row)
 
     async def update(self, project: str, user_id: str, changes: UserChanges, now: datetime, *, etag: str = "") -> User | None:

@@ -1,5 +1,6 @@
 """The rules about people."""
 
+import hashlib
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
@@ -35,6 +36,9 @@ class UserStore(Protocol):
         """Our id of the person who has it, or has the reference as external id."""
 
     async def find(self, project: str, user_id: str) -> User | None: ...
+
+    async def find_by_device(self, project: str, token_sha256: bytes) -> User | None:
+        """The person who has the device with this token, or had it before it was removed."""
 
     async def update(self, project: str, user_id: str, changes: UserChanges, now: datetime, *, etag: str = "") -> User | None:
         """The person after the change; None when there is none.
@@ -105,6 +109,13 @@ class Users:
         """Raises UserNotFound or NotOwner."""
         check_reach(caller, user_id, "users:read")
         user = await self._store.find(caller.project, existing_id(user_id))
+        if user is None:
+            raise UserNotFound
+        return user
+
+    async def look_up_user(self, project: str, device_token: str) -> User:
+        """The person who has, or had, the device with this token. Raises UserNotFound."""
+        user = await self._store.find_by_device(project, hashlib.sha256(device_token.encode()).digest())
         if user is None:
             raise UserNotFound
         return user

@@ -321,6 +321,7 @@ BEGIN_SIGN_IN = Call("/clarion.user.v1.SignInService/BeginSignIn", "POST", "/v1/
 COMPLETE_SIGN_IN = Call("/clarion.user.v1.SignInService/CompleteSignIn", "POST", "/v1/auth/complete-sign-in", body="*", unkeyed=True)
 CREATE_USER = Call("/clarion.user.v1.UserService/CreateUser", "POST", "/v1/users", body="*", answer="user")
 GET_USER = Call("/clarion.user.v1.UserService/GetUser", "GET", "/v1/users/{id}", answer="user", idempotent=True)
+LOOK_UP_USER = Call("/clarion.user.v1.UserService/LookUpUser", "POST", "/v1/users:lookUp", body="*", answer="user", idempotent=True)
 LIST_USERS = Call("/clarion.user.v1.UserService/ListUsers", "GET", "/v1/users", idempotent=True)
 UPDATE_USER = Call("/clarion.user.v1.UserService/UpdateUser", "PATCH", "/v1/users/{id}", body="user", answer="user", idempotent=True)
 BATCH_UPSERT_USERS = Call("/clarion.user.v1.UserService/BatchUpsertUsers", "POST", "/v1/users:batch", body="*", idempotent=True)

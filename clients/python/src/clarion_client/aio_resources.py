@@ -465,7 +465,7 @@ class AsyncNotifications(AsyncResource):
         category: Category that overrides the template's.
         request_id: Idempotency key, for callers that can't set the `Idempotency-Key` header. Both may be given when they are equal.
         metadata: The sender's labels, returned by reads. Not for personal data.
-        to: An address in place of `user_id`.
+        to: An address or a device in place of `user_id`.
         send_at_local: When to send by the person's own clock, in place of `send_at`: "09:00" is the next time that it shows nine
             o'clock, "2030-01-31T09:00" that day's. At most 90 days ahead; a past one means at once. The person's time zone is taken
             as it is when this is accepted. A time that clocks skip is as much later, of one that they show twice it is the first.
@@ -1851,6 +1851,13 @@ class AsyncUsers(AsyncResource):
         id: The person's id.
         """
         return await self._unary(api.GET_USER, v.body_of(id=id), lambda answer: v.decode(User, answer), timeout_s)
+
+    async def look_up(self, *, device_token: str, timeout_s: float | None = None) -> User:
+        """Reads the person who has a device, also one that was removed: of a send to a device token, the user that was made with it.
+
+        device_token: The device's FCM registration token.
+        """
+        return await self._unary(api.LOOK_UP_USER, v.body_of(device_token=device_token), lambda answer: v.decode(User, answer), timeout_s)
 
     def list(self, *, email: str | None = None, page_size: int | None = None, timeout_s: float | None = None) -> AsyncPager[User]:
         """Reads a page of people, newest first.

@@ -539,19 +539,25 @@ class ActivityPoint:
 
 @dataclass(frozen=True)
 class Addressee:
-    """Someone who need not be a user yet. Where no user of the project has the address, one is made with it, so that suppressions,
-    preferences, limits and erasure hold for them as for everyone; of a user who exists, name, language and time zone stay as they
-    are.
+    """Someone who need not be a user yet, by an e-mail address or a device. Where no user of the project has it, one is made with it,
+    so that suppressions, preferences, limits and erasure hold for them as for everyone; of a user who exists, name, language and
+    time zone stay as they are.
     """
 
     email: str = stored(default="", metadata={"read": v.same})
-    """The e-mail address."""
+    """The e-mail address, for the channel email."""
     name: str = stored(default="", metadata={"read": v.same})
     """The display name of a new user."""
     locale: str = stored(default="", metadata={"read": v.same})
     """The BCP 47 language tag of a new user; "en" when empty."""
     timezone: str = stored(default="", metadata={"read": v.same})
     """The IANA time zone of a new user; "UTC" when empty."""
+    device_token: str = stored(default="", metadata={"read": v.same})
+    """The FCM registration token of a device, for the channel push: it goes to this device and to no other one of its user. One that
+    the push provider has reported as gone is not tried again, until an app registers it (CreateDevice).
+    """
+    platform: Platform | None = stored(default=None, metadata={"read": v.member(Platform)})
+    """The operating system of a new device."""
 
 
 @dataclass(frozen=True)
@@ -2078,7 +2084,7 @@ class SendNotificationRequest:
     metadata: Mapping[str, str] = stored(default_factory=dict, metadata={"read": v.table(v.same)})
     """The sender's labels, returned by reads. Not for personal data."""
     to: Addressee | None = stored(default=None, metadata={"read": v.message(lambda: Addressee)})
-    """An address in place of `user_id`."""
+    """An address or a device in place of `user_id`."""
     send_at_local: str = stored(default="", metadata={"read": v.same})
     """When to send by the person's own clock, in place of `send_at`: "09:00" is the next time that it shows nine o'clock,
     "2030-01-31T09:00" that day's. At most 90 days ahead; a past one means at once. The person's time zone is taken as it is when

@@ -170,7 +170,7 @@ class Delivery(_message.Message):
 
     @_builtins.property
     def device_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Push, on a retry: ids of the devices that are still to be reached. Empty means all of the person's devices."""
+        """Push: ids of the devices that are still to be reached, on a retry or because the sender has named one. Empty means all of the person's devices."""
 
     @_builtins.property
     def device_results(self) -> _containers.RepeatedCompositeFieldContainer[_notification_pb2.DeviceResult]:

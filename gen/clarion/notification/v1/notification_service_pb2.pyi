@@ -7,6 +7,7 @@ from clarion.channel.v1 import channel_pb2 as _channel_pb2
 from clarion.notification.v1 import captured_message_pb2 as _captured_message_pb2
 from clarion.notification.v1 import notification_pb2 as _notification_pb2
 from clarion.notification.v1 import sent_content_pb2 as _sent_content_pb2
+from clarion.user.v1 import device_pb2 as _device_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -56,8 +57,8 @@ Global___DeliveryDecision: _TypeAlias = DeliveryDecision  # noqa: Y015
 
 @_typing.final
 class Addressee(_message.Message):
-    """Addressee is someone who need not be a user yet. Where no user of the project has the address, one is made with it, so that suppressions, preferences, limits
-    and erasure hold for them as for everyone; of a user who exists, name, language and time zone stay as they are.
+    """Addressee is someone who need not be a user yet, by an e-mail address or a device. Where no user of the project has it, one is made with it, so that suppressions,
+    preferences, limits and erasure hold for them as for everyone; of a user who exists, name, language and time zone stay as they are.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -66,14 +67,22 @@ class Addressee(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     LOCALE_FIELD_NUMBER: _builtins.int
     TIMEZONE_FIELD_NUMBER: _builtins.int
+    DEVICE_TOKEN_FIELD_NUMBER: _builtins.int
+    PLATFORM_FIELD_NUMBER: _builtins.int
     email: _builtins.str
-    """The e-mail address."""
+    """The e-mail address, for the channel email."""
     name: _builtins.str
     """The display name of a new user."""
     locale: _builtins.str
     """The BCP 47 language tag of a new user; "en" when empty."""
     timezone: _builtins.str
     """The IANA time zone of a new user; "UTC" when empty."""
+    device_token: _builtins.str
+    """The FCM registration token of a device, for the channel push: it goes to this device and to no other one of its user. One that the push provider has reported
+    as gone is not tried again, until an app registers it (CreateDevice).
+    """
+    platform: _device_pb2.Platform.ValueType
+    """The operating system of a new device."""
     def __init__(
         self,
         *,
@@ -81,10 +90,12 @@ class Addressee(_message.Message):
         name: _builtins.str = ...,
         locale: _builtins.str = ...,
         timezone: _builtins.str = ...,
+        device_token: _builtins.str = ...,
+        platform: _device_pb2.Platform.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["email", b"email", "locale", b"locale", "name", b"name", "timezone", b"timezone"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["device_token", b"device_token", "email", b"email", "locale", b"locale", "name", b"name", "platform", b"platform", "timezone", b"timezone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -167,7 +178,7 @@ class SendNotificationRequest(_message.Message):
 
     @_builtins.property
     def to(self) -> Global___Addressee:
-        """An address in place of `user_id`."""
+        """An address or a device in place of `user_id`."""
 
     @_builtins.property
     def attachments(self) -> _containers.RepeatedCompositeFieldContainer[Global___AttachedFile]:

@@ -24,12 +24,13 @@ _sym_db = _symbol_database.Default()
 
 from clarion.channel.v1 import channel_pb2 as clarion_dot_channel_dot_v1_dot_channel__pb2
 from clarion.options.v1 import options_pb2 as clarion_dot_options_dot_v1_dot_options__pb2
+from clarion.user.v1 import device_pb2 as clarion_dot_user_dot_v1_dot_device__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'clarion/user/v1/recipient_service.proto\x12\x0f\x63larion.user.v1\x1a clarion/channel/v1/channel.proto\x1a clarion/options/v1/options.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd1\x02\n\x0eRecipientQuery\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10$\x12\x34\n\x07\x63hannel\x18\x02 \x01(\x0e\x32\x1b.clarion.channel.v1.ChannelB\x06\xba\xbb\x18\x02\x08\x01\x12\x18\n\x08\x63\x61tegory\x18\x03 \x01(\tB\x06\xba\xbb\x18\x02\x10@\x12\x11\n\tmandatory\x18\x04 \x01(\x08\x12\x1a\n\x05\x65mail\x18\x05 \x01(\tB\x0b\xb0\xbb\x18\x01\xba\xbb\x18\x03\x10\xc0\x02\x12\x1f\n\x0fnotification_id\x18\x06 \x01(\tB\x06\xba\xbb\x18\x02\x10$\x12\x18\n\x08template\x18\x07 \x01(\tB\x06\xba\xbb\x18\x02\x10@\x12\x0e\n\x06urgent\x18\x08 \x01(\x08\x12\x0c\n\x04test\x18\t \x01(\x08\x12&\n\x02\x61t\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12$\n\x11recipient_domains\x18\x0b \x03(\tB\t\xba\xbb\x18\x05\x10\xff\x01(d\"4\n\nPushTarget\x12\x11\n\tdevice_id\x18\x01 \x01(\t\x12\x13\n\x05token\x18\x02 \x01(\tB\x04\xb0\xbb\x18\x01\"\xf8\x02\n\tRecipient\x12+\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0e\x32\x19.clarion.user.v1.Decision\x12\x0c\n\x04rule\x18\x02 \x01(\t\x12\x13\n\x05\x65mail\x18\x03 \x01(\tB\x04\xb0\xbb\x18\x01\x12,\n\x07\x64\x65vices\x18\x04 \x03(\x0b\x32\x1b.clarion.user.v1.PushTarget\x12\x0e\n\x06locale\x18\x05 \x01(\t\x12\x10\n\x08timezone\x18\x06 \x01(\t\x12\x12\n\x04name\x18\x07 \x01(\tB\x04\xb0\xbb\x18\x01\x12\x1f\n\x11unsubscribe_token\x18\x08 \x01(\tB\x04\xb0\xbb\x18\x01\x12,\n\tdefer_for\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x31\n\nattributes\x18\n \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xb0\xbb\x18\x01\x12\x35\n\x07\x61\x63\x63ount\x18\x0b \x01(\x0b\x32\x1e.clarion.user.v1.AccountSecretB\x04\xb0\xbb\x18\x01\"F\n\rAccountSecret\x12\x12\n\x04link\x18\x01 \x01(\tB\x04\xb0\xbb\x18\x01\x12\x12\n\x04\x63ode\x18\x02 \x01(\tB\x04\xb0\xbb\x18\x01\x12\r\n\x05\x62rand\x18\x03 \x01(\t\"Z\n\x1d\x42\x61tchResolveRecipientsRequest\x12\x39\n\x07queries\x18\x01 \x03(\x0b\x32\x1f.clarion.user.v1.RecipientQueryB\x07\xba\xbb\x18\x03(\xf4\x03\"P\n\x1e\x42\x61tchResolveRecipientsResponse\x12.\n\nrecipients\x18\x01 \x03(\x0b\x32\x1a.clarion.user.v1.Recipient\"S\n\x16\x42\x61tchCheckUsersRequest\x12\x1c\n\x08user_ids\x18\x01 \x03(\tB\n\xba\xbb\x18\x06\x10\x80\x01(\xe8\x07\x12\x1b\n\x08projects\x18\x02 \x03(\tB\t\xba\xbb\x18\x05\x10((\xe8\x07\"S\n\x17\x42\x61tchCheckUsersResponse\x12\x19\n\x11\x65xisting_user_ids\x18\x01 \x03(\t\x12\x10\n\x08projects\x18\x02 \x03(\t\x12\x0b\n\x03ids\x18\x03 \x03(\t\"\x86\x01\n\x15\x44\x65scribePersonRequest\x12\x19\n\x07project\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10(\x12\x1c\n\treference\x18\x02 \x01(\tB\t\xba\xbb\x18\x05\x08\x01\x10\x80\x01\x12\x1a\n\ncontent_of\x18\x03 \x01(\tB\x06\xba\xbb\x18\x02\x10$\x12\x18\n\x08\x61sked_by\x18\x04 \x01(\tB\x06\xba\xbb\x18\x02\x10\x64\"\x81\x01\n\x16\x44\x65scribePersonResponse\x12\x0e\n\x06locale\x18\x01 \x01(\t\x12\x10\n\x08timezone\x18\x02 \x01(\t\x12\x12\n\x04name\x18\x03 \x01(\tB\x04\xb0\xbb\x18\x01\x12\x31\n\nattributes\x18\x04 \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xb0\xbb\x18\x01\"\x8f\x01\n\x07NewUser\x12\x19\n\x07project\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10(\x12\x1c\n\x05\x65mail\x18\x02 \x01(\tB\r\xb0\xbb\x18\x01\xba\xbb\x18\x05\x08\x01\x10\xc0\x02\x12\x19\n\x04name\x18\x03 \x01(\tB\x0b\xb0\xbb\x18\x01\xba\xbb\x18\x03\x10\xc8\x01\x12\x16\n\x06locale\x18\x04 \x01(\tB\x06\xba\xbb\x18\x02\x10#\x12\x18\n\x08timezone\x18\x05 \x01(\tB\x06\xba\xbb\x18\x02\x10@\"b\n\x17\x42\x61tchEnsureUsersRequest\x12\x30\n\x05users\x18\x01 \x03(\x0b\x32\x18.clarion.user.v1.NewUserB\x07\xba\xbb\x18\x03(\xf4\x03\x12\x15\n\ronly_existing\x18\x02 \x01(\x08\"\'\n\x18\x42\x61tchEnsureUsersResponse\x12\x0b\n\x03ids\x18\x01 \x03(\t\"R\n\x19\x42\x61tchRemoveDevicesRequest\x12\x1d\n\ndevice_ids\x18\x01 \x03(\tB\t\xba\xbb\x18\x05\x10$(\xf4\x03\x12\x16\n\x06reason\x18\x02 \x01(\tB\x06\xba\xbb\x18\x02\x10@\"\x1c\n\x1a\x42\x61tchRemoveDevicesResponse\"\xb5\x01\n\x16SuppressAddressRequest\x12\x1e\n\x07\x61\x64\x64ress\x18\x01 \x01(\tB\r\xb0\xbb\x18\x01\xba\xbb\x18\x05\x08\x01\x10\xc0\x02\x12\x19\n\x08\x65vidence\x18\x02 \x01(\tB\x07\xba\xbb\x18\x03\x10\xf4\x03\x12\x17\n\x07project\x18\x03 \x01(\tB\x06\xba\xbb\x18\x02\x10(\x12\x17\n\x07user_id\x18\x04 \x01(\tB\x06\xba\xbb\x18\x02\x10$\x12\x16\n\x06reason\x18\x05 \x01(\tB\x06\xba\xbb\x18\x02\x10@\x12\x16\n\x0eonly_their_own\x18\x06 \x01(\x08\"\x19\n\x17SuppressAddressResponse\"T\n\x0cSubscription\x12\x10\n\x08\x63\x61tegory\x18\x01 \x01(\t\x12\x0e\n\x06locale\x18\x02 \x01(\t\x12\x0f\n\x07refused\x18\x03 \x01(\x08\x12\x11\n\tmandatory\x18\x04 \x01(\x08\":\n\x1a\x44\x65scribeUnsubscribeRequest\x12\x1c\n\x05token\x18\x01 \x01(\tB\r\xb0\xbb\x18\x01\xba\xbb\x18\x05\x08\x01\x10\x90\x03\"R\n\x1b\x44\x65scribeUnsubscribeResponse\x12\x33\n\x0csubscription\x18\x01 \x01(\x0b\x32\x1d.clarion.user.v1.Subscription\"2\n\x12UnsubscribeRequest\x12\x1c\n\x05token\x18\x01 \x01(\tB\r\xb0\xbb\x18\x01\xba\xbb\x18\x05\x08\x01\x10\x90\x03\"J\n\x13UnsubscribeResponse\x12\x33\n\x0csubscription\x18\x01 \x01(\x0b\x32\x1d.clarion.user.v1.Subscription*v\n\x08\x44\x65\x63ision\x12\x18\n\x14\x44\x45\x43ISION_UNSPECIFIED\x10\x00\x12\x11\n\rDECISION_SEND\x10\x01\x12\x11\n\rDECISION_SKIP\x10\x02\x12\x16\n\x12\x44\x45\x43ISION_NOT_FOUND\x10\x03\x12\x12\n\x0e\x44\x45\x43ISION_DEFER\x10\x04\x32\xd8\x08\n\x10RecipientService\x12\xab\x01\n\x16\x42\x61tchResolveRecipients\x12..clarion.user.v1.BatchResolveRecipientsRequest\x1a/.clarion.user.v1.BatchResolveRecipientsResponse\"0\x90\x02\x02\xaa\xbb\x18)\x08\x03 \xb8\x17\x32\x07gateway2\x0c\x65mail_worker2\x0bpush_worker\x12{\n\x0f\x42\x61tchCheckUsers\x12\'.clarion.user.v1.BatchCheckUsersRequest\x1a(.clarion.user.v1.BatchCheckUsersResponse\"\x15\x90\x02\x01\xaa\xbb\x18\x0e\x08\x03 \xd0\x0f\x32\x07gateway\x12~\n\x10\x42\x61tchEnsureUsers\x12(.clarion.user.v1.BatchEnsureUsersRequest\x1a).clarion.user.v1.BatchEnsureUsersResponse\"\x15\x90\x02\x02\xaa\xbb\x18\x0e\x08\x03 \xb8\x17\x32\x07gateway\x12\x86\x01\n\x0e\x44\x65scribePerson\x12&.clarion.user.v1.DescribePersonRequest\x1a\'.clarion.user.v1.DescribePersonResponse\"#\x90\x02\x01\xaa\xbb\x18\x1c\x08\x03 \xd0\x0f\x32\x0ctemplate_svc2\x07gateway\x12\x88\x01\n\x12\x42\x61tchRemoveDevices\x12*.clarion.user.v1.BatchRemoveDevicesRequest\x1a+.clarion.user.v1.BatchRemoveDevicesResponse\"\x19\x90\x02\x02\xaa\xbb\x18\x12\x08\x03 \xb8\x17\x32\x0bpush_worker\x12\x87\x01\n\x13\x44\x65scribeUnsubscribe\x12+.clarion.user.v1.DescribeUnsubscribeRequest\x1a,.clarion.user.v1.DescribeUnsubscribeResponse\"\x15\x90\x02\x01\xaa\xbb\x18\x0e\x08\x03 \xb8\x17\x32\x07gateway\x12o\n\x0bUnsubscribe\x12#.clarion.user.v1.UnsubscribeRequest\x1a$.clarion.user.v1.UnsubscribeResponse\"\x15\x90\x02\x02\xaa\xbb\x18\x0e\x08\x03 \xb8\x17\x32\x07gateway\x12\x89\x01\n\x0fSuppressAddress\x12\'.clarion.user.v1.SuppressAddressRequest\x1a(.clarion.user.v1.SuppressAddressResponse\"#\x90\x02\x02\xaa\xbb\x18\x1c\x08\x03 \xb8\x17\x32\x0c\x65mail_worker2\x07gatewayb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'clarion/user/v1/recipient_service.proto\x12\x0f\x63larion.user.v1\x1a clarion/channel/v1/channel.proto\x1a clarion/options/v1/options.proto\x1a\x1c\x63larion/user/v1/device.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xef\x02\n\x0eRecipientQuery\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10$\x12\x34\n\x07\x63hannel\x18\x02 \x01(\x0e\x32\x1b.clarion.channel.v1.ChannelB\x06\xba\xbb\x18\x02\x08\x01\x12\x18\n\x08\x63\x61tegory\x18\x03 \x01(\tB\x06\xba\xbb\x18\x02\x10@\x12\x11\n\tmandatory\x18\x04 \x01(\x08\x12\x1a\n\x05\x65mail\x18\x05 \x01(\tB\x0b\xb0\xbb\x18\x01\xba\xbb\x18\x03\x10\xc0\x02\x12\x1f\n\x0fnotification_id\x18\x06 \x01(\tB\x06\xba\xbb\x18\x02\x10$\x12\x18\n\x08template\x18\x07 \x01(\tB\x06\xba\xbb\x18\x02\x10@\x12\x0e\n\x06urgent\x18\x08 \x01(\x08\x12\x0c\n\x04test\x18\t \x01(\x08\x12&\n\x02\x61t\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12$\n\x11recipient_domains\x18\x0b \x03(\tB\t\xba\xbb\x18\x05\x10\xff\x01(d\x12\x1c\n\ndevice_ids\x18\x0c \x03(\tB\x08\xba\xbb\x18\x04\x10$(d\"4\n\nPushTarget\x12\x11\n\tdevice_id\x18\x01 \x01(\t\x12\x13\n\x05token\x18\x02 \x01(\tB\x04\xb0\xbb\x18\x01\"\xf8\x02\n\tRecipient\x12+\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0e\x32\x19.clarion.user.v1.Decision\x12\x0c\n\x04rule\x18\x02 \x01(\t\x12\x13\n\x05\x65mail\x18\x03 \x01(\tB\x04\xb0\xbb\x18\x01\x12,\n\x07\x64\x65vices\x18\x04 \x03(\x0b\x32\x1b.clarion.user.v1.PushTarget\x12\x0e\n\x06locale\x18\x05 \x01(\t\x12\x10\n\x08timezone\x18\x06 \x01(\t\x12\x12\n\x04name\x18\x07 \x01(\tB\x04\xb0\xbb\x18\x01\x12\x1f\n\x11unsubscribe_token\x18\x08 \x01(\tB\x04\xb0\xbb\x18\x01\x12,\n\tdefer_for\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x31\n\nattributes\x18\n \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xb0\xbb\x18\x01\x12\x35\n\x07\x61\x63\x63ount\x18\x0b \x01(\x0b\x32\x1e.clarion.user.v1.AccountSecretB\x04\xb0\xbb\x18\x01\"F\n\rAccountSecret\x12\x12\n\x04link\x18\x01 \x01(\tB\x04\xb0\xbb\x18\x01\x12\x12\n\x04\x63ode\x18\x02 \x01(\tB\x04\xb0\xbb\x18\x01\x12\r\n\x05\x62rand\x18\x03 \x01(\t\"Z\n\x1d\x42\x61tchResolveRecipientsRequest\x12\x39\n\x07queries\x18\x01 \x03(\x0b\x32\x1f.clarion.user.v1.RecipientQueryB\x07\xba\xbb\x18\x03(\xf4\x03\"P\n\x1e\x42\x61tchResolveRecipientsResponse\x12.\n\nrecipients\x18\x01 \x03(\x0b\x32\x1a.clarion.user.v1.Recipient\"S\n\x16\x42\x61tchCheckUsersRequest\x12\x1c\n\x08user_ids\x18\x01 \x03(\tB\n\xba\xbb\x18\x06\x10\x80\x01(\xe8\x07\x12\x1b\n\x08projects\x18\x02 \x03(\tB\t\xba\xbb\x18\x05\x10((\xe8\x07\"S\n\x17\x42\x61tchCheckUsersResponse\x12\x19\n\x11\x65xisting_user_ids\x18\x01 \x03(\t\x12\x10\n\x08projects\x18\x02 \x03(\t\x12\x0b\n\x03ids\x18\x03 \x03(\t\"\x86\x01\n\x15\x44\x65scribePersonRequest\x12\x19\n\x07project\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10(\x12\x1c\n\treference\x18\x02 \x01(\tB\t\xba\xbb\x18\x05\x08\x01\x10\x80\x01\x12\x1a\n\ncontent_of\x18\x03 \x01(\tB\x06\xba\xbb\x18\x02\x10$\x12\x18\n\x08\x61sked_by\x18\x04 \x01(\tB\x06\xba\xbb\x18\x02\x10\x64\"\x81\x01\n\x16\x44\x65scribePersonResponse\x12\x0e\n\x06locale\x18\x01 \x01(\t\x12\x10\n\x08timezone\x18\x02 \x01(\t\x12\x12\n\x04name\x18\x03 \x01(\tB\x04\xb0\xbb\x18\x01\x12\x31\n\nattributes\x18\x04 \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xb0\xbb\x18\x01\"\xf8\x01\n\x07NewUser\x12\x19\n\x07project\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10(\x12\x1a\n\x05\x65mail\x18\x02 \x01(\tB\x0b\xb0\xbb\x18\x01\xba\xbb\x18\x03\x10\xc0\x02\x12\x19\n\x04name\x18\x03 \x01(\tB\x0b\xb0\xbb\x18\x01\xba\xbb\x18\x03\x10\xc8\x01\x12\x16\n\x06locale\x18\x04 \x01(\tB\x06\xba\xbb\x18\x02\x10#\x12\x18\n\x08timezone\x18\x05 \x01(\tB\x06\xba\xbb\x18\x02\x10@\x12!\n\x0c\x64\x65vice_token\x18\x06 \x01(\tB\x0b\xb0\xbb\x18\x01\xba\xbb\x18\x03\x10\x80 \x12+\n\x08platform\x18\x07 \x01(\x0e\x32\x19.clarion.user.v1.Platform:\x19\xc2\xbb\x18\x05\x65mail\xc2\xbb\x18\x0c\x64\x65vice_token\"b\n\x17\x42\x61tchEnsureUsersRequest\x12\x30\n\x05users\x18\x01 \x03(\x0b\x32\x18.clarion.user.v1.NewUserB\x07\xba\xbb\x18\x03(\xf4\x03\x12\x15\n\ronly_existing\x18\x02 \x01(\x08\";\n\x18\x42\x61tchEnsureUsersResponse\x12\x0b\n\x03ids\x18\x01 \x03(\t\x12\x12\n\ndevice_ids\x18\x02 \x03(\t\"R\n\x19\x42\x61tchRemoveDevicesRequest\x12\x1d\n\ndevice_ids\x18\x01 \x03(\tB\t\xba\xbb\x18\x05\x10$(\xf4\x03\x12\x16\n\x06reason\x18\x02 \x01(\tB\x06\xba\xbb\x18\x02\x10@\"\x1c\n\x1a\x42\x61tchRemoveDevicesResponse\"\xb5\x01\n\x16SuppressAddressRequest\x12\x1e\n\x07\x61\x64\x64ress\x18\x01 \x01(\tB\r\xb0\xbb\x18\x01\xba\xbb\x18\x05\x08\x01\x10\xc0\x02\x12\x19\n\x08\x65vidence\x18\x02 \x01(\tB\x07\xba\xbb\x18\x03\x10\xf4\x03\x12\x17\n\x07project\x18\x03 \x01(\tB\x06\xba\xbb\x18\x02\x10(\x12\x17\n\x07user_id\x18\x04 \x01(\tB\x06\xba\xbb\x18\x02\x10$\x12\x16\n\x06reason\x18\x05 \x01(\tB\x06\xba\xbb\x18\x02\x10@\x12\x16\n\x0eonly_their_own\x18\x06 \x01(\x08\"\x19\n\x17SuppressAddressResponse\"T\n\x0cSubscription\x12\x10\n\x08\x63\x61tegory\x18\x01 \x01(\t\x12\x0e\n\x06locale\x18\x02 \x01(\t\x12\x0f\n\x07refused\x18\x03 \x01(\x08\x12\x11\n\tmandatory\x18\x04 \x01(\x08\":\n\x1a\x44\x65scribeUnsubscribeRequest\x12\x1c\n\x05token\x18\x01 \x01(\tB\r\xb0\xbb\x18\x01\xba\xbb\x18\x05\x08\x01\x10\x90\x03\"R\n\x1b\x44\x65scribeUnsubscribeResponse\x12\x33\n\x0csubscription\x18\x01 \x01(\x0b\x32\x1d.clarion.user.v1.Subscription\"2\n\x12UnsubscribeRequest\x12\x1c\n\x05token\x18\x01 \x01(\tB\r\xb0\xbb\x18\x01\xba\xbb\x18\x05\x08\x01\x10\x90\x03\"J\n\x13UnsubscribeResponse\x12\x33\n\x0csubscription\x18\x01 \x01(\x0b\x32\x1d.clarion.user.v1.Subscription*v\n\x08\x44\x65\x63ision\x12\x18\n\x14\x44\x45\x43ISION_UNSPECIFIED\x10\x00\x12\x11\n\rDECISION_SEND\x10\x01\x12\x11\n\rDECISION_SKIP\x10\x02\x12\x16\n\x12\x44\x45\x43ISION_NOT_FOUND\x10\x03\x12\x12\n\x0e\x44\x45\x43ISION_DEFER\x10\x04\x32\xd8\x08\n\x10RecipientService\x12\xab\x01\n\x16\x42\x61tchResolveRecipients\x12..clarion.user.v1.BatchResolveRecipientsRequest\x1a/.clarion.user.v1.BatchResolveRecipientsResponse\"0\x90\x02\x02\xaa\xbb\x18)\x08\x03 \xb8\x17\x32\x07gateway2\x0c\x65mail_worker2\x0bpush_worker\x12{\n\x0f\x42\x61tchCheckUsers\x12\'.clarion.user.v1.BatchCheckUsersRequest\x1a(.clarion.user.v1.BatchCheckUsersResponse\"\x15\x90\x02\x01\xaa\xbb\x18\x0e\x08\x03 \xd0\x0f\x32\x07gateway\x12~\n\x10\x42\x61tchEnsureUsers\x12(.clarion.user.v1.BatchEnsureUsersRequest\x1a).clarion.user.v1.BatchEnsureUsersResponse\"\x15\x90\x02\x02\xaa\xbb\x18\x0e\x08\x03 \xb8\x17\x32\x07gateway\x12\x86\x01\n\x0e\x44\x65scribePerson\x12&.clarion.user.v1.DescribePersonRequest\x1a\'.clarion.user.v1.DescribePersonResponse\"#\x90\x02\x01\xaa\xbb\x18\x1c\x08\x03 \xd0\x0f\x32\x0ctemplate_svc2\x07gateway\x12\x88\x01\n\x12\x42\x61tchRemoveDevices\x12*.clarion.user.v1.BatchRemoveDevicesRequest\x1a+.clarion.user.v1.BatchRemoveDevicesResponse\"\x19\x90\x02\x02\xaa\xbb\x18\x12\x08\x03 \xb8\x17\x32\x0bpush_worker\x12\x87\x01\n\x13\x44\x65scribeUnsubscribe\x12+.clarion.user.v1.DescribeUnsubscribeRequest\x1a,.clarion.user.v1.DescribeUnsubscribeResponse\"\x15\x90\x02\x01\xaa\xbb\x18\x0e\x08\x03 \xb8\x17\x32\x07gateway\x12o\n\x0bUnsubscribe\x12#.clarion.user.v1.UnsubscribeRequest\x1a$.clarion.user.v1.UnsubscribeResponse\"\x15\x90\x02\x02\xaa\xbb\x18\x0e\x08\x03 \xb8\x17\x32\x07gateway\x12\x89\x01\n\x0fSuppressAddress\x12\'.clarion.user.v1.SuppressAddressRequest\x1a(.clarion.user.v1.SuppressAddressResponse\"#\x90\x02\x02\xaa\xbb\x18\x1c\x08\x03 \xb8\x17\x32\x0c\x65mail_worker2\x07gatewayb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -50,6 +51,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RECIPIENTQUERY'].fields_by_name['template']._serialized_options = b'\272\273\030\002\020@'
   _globals['_RECIPIENTQUERY'].fields_by_name['recipient_domains']._loaded_options = None
   _globals['_RECIPIENTQUERY'].fields_by_name['recipient_domains']._serialized_options = b'\272\273\030\005\020\377\001(d'
+  _globals['_RECIPIENTQUERY'].fields_by_name['device_ids']._loaded_options = None
+  _globals['_RECIPIENTQUERY'].fields_by_name['device_ids']._serialized_options = b'\272\273\030\004\020$(d'
   _globals['_PUSHTARGET'].fields_by_name['token']._loaded_options = None
   _globals['_PUSHTARGET'].fields_by_name['token']._serialized_options = b'\260\273\030\001'
   _globals['_RECIPIENT'].fields_by_name['email']._loaded_options = None
@@ -87,13 +90,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_NEWUSER'].fields_by_name['project']._loaded_options = None
   _globals['_NEWUSER'].fields_by_name['project']._serialized_options = b'\272\273\030\004\010\001\020('
   _globals['_NEWUSER'].fields_by_name['email']._loaded_options = None
-  _globals['_NEWUSER'].fields_by_name['email']._serialized_options = b'\260\273\030\001\272\273\030\005\010\001\020\300\002'
+  _globals['_NEWUSER'].fields_by_name['email']._serialized_options = b'\260\273\030\001\272\273\030\003\020\300\002'
   _globals['_NEWUSER'].fields_by_name['name']._loaded_options = None
   _globals['_NEWUSER'].fields_by_name['name']._serialized_options = b'\260\273\030\001\272\273\030\003\020\310\001'
   _globals['_NEWUSER'].fields_by_name['locale']._loaded_options = None
   _globals['_NEWUSER'].fields_by_name['locale']._serialized_options = b'\272\273\030\002\020#'
   _globals['_NEWUSER'].fields_by_name['timezone']._loaded_options = None
   _globals['_NEWUSER'].fields_by_name['timezone']._serialized_options = b'\272\273\030\002\020@'
+  _globals['_NEWUSER'].fields_by_name['device_token']._loaded_options = None
+  _globals['_NEWUSER'].fields_by_name['device_token']._serialized_options = b'\260\273\030\001\272\273\030\003\020\200 '
+  _globals['_NEWUSER']._loaded_options = None
+  _globals['_NEWUSER']._serialized_options = b'\302\273\030\005email\302\273\030\014device_token'
   _globals['_BATCHENSUREUSERSREQUEST'].fields_by_name['users']._loaded_options = None
   _globals['_BATCHENSUREUSERSREQUEST'].fields_by_name['users']._serialized_options = b'\272\273\030\003(\364\003'
   _globals['_BATCHREMOVEDEVICESREQUEST'].fields_by_name['device_ids']._loaded_options = None
@@ -130,52 +137,52 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RECIPIENTSERVICE'].methods_by_name['Unsubscribe']._serialized_options = b'\220\002\002\252\273\030\016\010\003 \270\0272\007gateway'
   _globals['_RECIPIENTSERVICE'].methods_by_name['SuppressAddress']._loaded_options = None
   _globals['_RECIPIENTSERVICE'].methods_by_name['SuppressAddress']._serialized_options = b'\220\002\002\252\273\030\034\010\003 \270\0272\014email_worker2\007gateway'
-  _globals['_DECISION']._serialized_start=2651
-  _globals['_DECISION']._serialized_end=2769
-  _globals['_RECIPIENTQUERY']._serialized_start=224
-  _globals['_RECIPIENTQUERY']._serialized_end=561
-  _globals['_PUSHTARGET']._serialized_start=563
-  _globals['_PUSHTARGET']._serialized_end=615
-  _globals['_RECIPIENT']._serialized_start=618
-  _globals['_RECIPIENT']._serialized_end=994
-  _globals['_ACCOUNTSECRET']._serialized_start=996
-  _globals['_ACCOUNTSECRET']._serialized_end=1066
-  _globals['_BATCHRESOLVERECIPIENTSREQUEST']._serialized_start=1068
-  _globals['_BATCHRESOLVERECIPIENTSREQUEST']._serialized_end=1158
-  _globals['_BATCHRESOLVERECIPIENTSRESPONSE']._serialized_start=1160
-  _globals['_BATCHRESOLVERECIPIENTSRESPONSE']._serialized_end=1240
-  _globals['_BATCHCHECKUSERSREQUEST']._serialized_start=1242
-  _globals['_BATCHCHECKUSERSREQUEST']._serialized_end=1325
-  _globals['_BATCHCHECKUSERSRESPONSE']._serialized_start=1327
-  _globals['_BATCHCHECKUSERSRESPONSE']._serialized_end=1410
-  _globals['_DESCRIBEPERSONREQUEST']._serialized_start=1413
-  _globals['_DESCRIBEPERSONREQUEST']._serialized_end=1547
-  _globals['_DESCRIBEPERSONRESPONSE']._serialized_start=1550
-  _globals['_DESCRIBEPERSONRESPONSE']._serialized_end=1679
-  _globals['_NEWUSER']._serialized_start=1682
-  _globals['_NEWUSER']._serialized_end=1825
-  _globals['_BATCHENSUREUSERSREQUEST']._serialized_start=1827
-  _globals['_BATCHENSUREUSERSREQUEST']._serialized_end=1925
-  _globals['_BATCHENSUREUSERSRESPONSE']._serialized_start=1927
-  _globals['_BATCHENSUREUSERSRESPONSE']._serialized_end=1966
-  _globals['_BATCHREMOVEDEVICESREQUEST']._serialized_start=1968
-  _globals['_BATCHREMOVEDEVICESREQUEST']._serialized_end=2050
-  _globals['_BATCHREMOVEDEVICESRESPONSE']._serialized_start=2052
-  _globals['_BATCHREMOVEDEVICESRESPONSE']._serialized_end=2080
-  _globals['_SUPPRESSADDRESSREQUEST']._serialized_start=2083
-  _globals['_SUPPRESSADDRESSREQUEST']._serialized_end=2264
-  _globals['_SUPPRESSADDRESSRESPONSE']._serialized_start=2266
-  _globals['_SUPPRESSADDRESSRESPONSE']._serialized_end=2291
-  _globals['_SUBSCRIPTION']._serialized_start=2293
-  _globals['_SUBSCRIPTION']._serialized_end=2377
-  _globals['_DESCRIBEUNSUBSCRIBEREQUEST']._serialized_start=2379
-  _globals['_DESCRIBEUNSUBSCRIBEREQUEST']._serialized_end=2437
-  _globals['_DESCRIBEUNSUBSCRIBERESPONSE']._serialized_start=2439
-  _globals['_DESCRIBEUNSUBSCRIBERESPONSE']._serialized_end=2521
-  _globals['_UNSUBSCRIBEREQUEST']._serialized_start=2523
-  _globals['_UNSUBSCRIBEREQUEST']._serialized_end=2573
-  _globals['_UNSUBSCRIBERESPONSE']._serialized_start=2575
-  _globals['_UNSUBSCRIBERESPONSE']._serialized_end=2649
-  _globals['_RECIPIENTSERVICE']._serialized_start=2772
-  _globals['_RECIPIENTSERVICE']._serialized_end=3884
+  _globals['_DECISION']._serialized_start=2836
+  _globals['_DECISION']._serialized_end=2954
+  _globals['_RECIPIENTQUERY']._serialized_start=254
+  _globals['_RECIPIENTQUERY']._serialized_end=621
+  _globals['_PUSHTARGET']._serialized_start=623
+  _globals['_PUSHTARGET']._serialized_end=675
+  _globals['_RECIPIENT']._serialized_start=678
+  _globals['_RECIPIENT']._serialized_end=1054
+  _globals['_ACCOUNTSECRET']._serialized_start=1056
+  _globals['_ACCOUNTSECRET']._serialized_end=1126
+  _globals['_BATCHRESOLVERECIPIENTSREQUEST']._serialized_start=1128
+  _globals['_BATCHRESOLVERECIPIENTSREQUEST']._serialized_end=1218
+  _globals['_BATCHRESOLVERECIPIENTSRESPONSE']._serialized_start=1220
+  _globals['_BATCHRESOLVERECIPIENTSRESPONSE']._serialized_end=1300
+  _globals['_BATCHCHECKUSERSREQUEST']._serialized_start=1302
+  _globals['_BATCHCHECKUSERSREQUEST']._serialized_end=1385
+  _globals['_BATCHCHECKUSERSRESPONSE']._serialized_start=1387
+  _globals['_BATCHCHECKUSERSRESPONSE']._serialized_end=1470
+  _globals['_DESCRIBEPERSONREQUEST']._serialized_start=1473
+  _globals['_DESCRIBEPERSONREQUEST']._serialized_end=1607
+  _globals['_DESCRIBEPERSONRESPONSE']._serialized_start=1610
+  _globals['_DESCRIBEPERSONRESPONSE']._serialized_end=1739
+  _globals['_NEWUSER']._serialized_start=1742
+  _globals['_NEWUSER']._serialized_end=1990
+  _globals['_BATCHENSUREUSERSREQUEST']._serialized_start=1992
+  _globals['_BATCHENSUREUSERSREQUEST']._serialized_end=2090
+  _globals['_BATCHENSUREUSERSRESPONSE']._serialized_start=2092
+  _globals['_BATCHENSUREUSERSRESPONSE']._serialized_end=2151
+  _globals['_BATCHREMOVEDEVICESREQUEST']._serialized_start=2153
+  _globals['_BATCHREMOVEDEVICESREQUEST']._serialized_end=2235
+  _globals['_BATCHREMOVEDEVICESRESPONSE']._serialized_start=2237
+  _globals['_BATCHREMOVEDEVICESRESPONSE']._serialized_end=2265
+  _globals['_SUPPRESSADDRESSREQUEST']._serialized_start=2268
+  _globals['_SUPPRESSADDRESSREQUEST']._serialized_end=2449
+  _globals['_SUPPRESSADDRESSRESPONSE']._serialized_start=2451
+  _globals['_SUPPRESSADDRESSRESPONSE']._serialized_end=2476
+  _globals['_SUBSCRIPTION']._serialized_start=2478
+  _globals['_SUBSCRIPTION']._serialized_end=2562
+  _globals['_DESCRIBEUNSUBSCRIBEREQUEST']._serialized_start=2564
+  _globals['_DESCRIBEUNSUBSCRIBEREQUEST']._serialized_end=2622
+  _globals['_DESCRIBEUNSUBSCRIBERESPONSE']._serialized_start=2624
+  _globals['_DESCRIBEUNSUBSCRIBERESPONSE']._serialized_end=2706
+  _globals['_UNSUBSCRIBEREQUEST']._serialized_start=2708
+  _globals['_UNSUBSCRIBEREQUEST']._serialized_end=2758
+  _globals['_UNSUBSCRIBERESPONSE']._serialized_start=2760
+  _globals['_UNSUBSCRIBERESPONSE']._serialized_end=2834
+  _globals['_RECIPIENTSERVICE']._serialized_start=2957
+  _globals['_RECIPIENTSERVICE']._serialized_end=4069
 # @@protoc_insertion_point(module_scope)

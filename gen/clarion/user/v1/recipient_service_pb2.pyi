@@ -4,6 +4,7 @@ isort:skip_file
 """
 
 from clarion.channel.v1 import channel_pb2 as _channel_pb2
+from clarion.user.v1 import device_pb2 as _device_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
@@ -72,6 +73,7 @@ class RecipientQuery(_message.Message):
     TEST_FIELD_NUMBER: _builtins.int
     AT_FIELD_NUMBER: _builtins.int
     RECIPIENT_DOMAINS_FIELD_NUMBER: _builtins.int
+    DEVICE_IDS_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """The person."""
     channel: _channel_pb2.Channel.ValueType
@@ -98,6 +100,10 @@ class RecipientQuery(_message.Message):
     def recipient_domains(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Domains that the person's address, or `email`, has to be of, as `KeyRestrictions.recipient_domains`; empty for any."""
 
+    @_builtins.property
+    def device_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Push: only these of the person's devices; empty for all."""
+
     def __init__(
         self,
         *,
@@ -112,10 +118,11 @@ class RecipientQuery(_message.Message):
         test: _builtins.bool = ...,
         at: _timestamp_pb2.Timestamp | None = ...,
         recipient_domains: _abc.Iterable[_builtins.str] | None = ...,
+        device_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "category", b"category", "channel", b"channel", "email", b"email", "mandatory", b"mandatory", "notification_id", b"notification_id", "recipient_domains", b"recipient_domains", "template", b"template", "test", b"test", "urgent", b"urgent", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "category", b"category", "channel", b"channel", "device_ids", b"device_ids", "email", b"email", "mandatory", b"mandatory", "notification_id", b"notification_id", "recipient_domains", b"recipient_domains", "template", b"template", "test", b"test", "urgent", b"urgent", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -435,7 +442,7 @@ Global___DescribePersonResponse: _TypeAlias = DescribePersonResponse  # noqa: Y0
 
 @_typing.final
 class NewUser(_message.Message):
-    """NewUser is who has an address where no user has it."""
+    """NewUser is who has an address, or a device, where no user has it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -444,6 +451,8 @@ class NewUser(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     LOCALE_FIELD_NUMBER: _builtins.int
     TIMEZONE_FIELD_NUMBER: _builtins.int
+    DEVICE_TOKEN_FIELD_NUMBER: _builtins.int
+    PLATFORM_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The project."""
     email: _builtins.str
@@ -454,6 +463,10 @@ class NewUser(_message.Message):
     """The BCP 47 language tag; "en" when empty."""
     timezone: _builtins.str
     """The IANA time zone; "UTC" when empty."""
+    device_token: _builtins.str
+    """A device's FCM registration token in place of the address."""
+    platform: _device_pb2.Platform.ValueType
+    """The device's operating system."""
     def __init__(
         self,
         *,
@@ -462,10 +475,12 @@ class NewUser(_message.Message):
         name: _builtins.str = ...,
         locale: _builtins.str = ...,
         timezone: _builtins.str = ...,
+        device_token: _builtins.str = ...,
+        platform: _device_pb2.Platform.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["email", b"email", "locale", b"locale", "name", b"name", "project", b"project", "timezone", b"timezone"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["device_token", b"device_token", "email", b"email", "locale", b"locale", "name", b"name", "platform", b"platform", "project", b"project", "timezone", b"timezone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -506,18 +521,24 @@ class BatchEnsureUsersResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     IDS_FIELD_NUMBER: _builtins.int
+    DEVICE_IDS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Our ids, in the same order; empty for those who were not to be made."""
+
+    @_builtins.property
+    def device_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The ids of their devices, where they were asked for by one; in the same order."""
 
     def __init__(
         self,
         *,
         ids: _abc.Iterable[_builtins.str] | None = ...,
+        device_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ids", b"ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["device_ids", b"device_ids", "ids", b"ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -97,7 +97,7 @@ class RecipientServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def BatchEnsureUsers(self, request, context):
-        """BatchEnsureUsers answers our id of the user who has each of up to 500 addresses, and makes users of those that no one has. Twice is no error.
+        """BatchEnsureUsers answers our id of the user who has each of up to 500 addresses or devices, and makes users of those that no one has. Twice is no error.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -40,7 +40,7 @@ class RecipientServiceStub:
     BatchCheckUsers: _grpc.UnaryUnaryMultiCallable[_recipient_service_pb2.BatchCheckUsersRequest, _recipient_service_pb2.BatchCheckUsersResponse]
     """BatchCheckUsers answers which of up to 1,000 ids are people. Cheaper than resolving; used before a notification is accepted."""
     BatchEnsureUsers: _grpc.UnaryUnaryMultiCallable[_recipient_service_pb2.BatchEnsureUsersRequest, _recipient_service_pb2.BatchEnsureUsersResponse]
-    """BatchEnsureUsers answers our id of the user who has each of up to 500 addresses, and makes users of those that no one has. Twice is no error."""
+    """BatchEnsureUsers answers our id of the user who has each of up to 500 addresses or devices, and makes users of those that no one has. Twice is no error."""
     DescribePerson: _grpc.UnaryUnaryMultiCallable[_recipient_service_pb2.DescribePersonRequest, _recipient_service_pb2.DescribePersonResponse]
     """DescribePerson answers what a text reads of a person, whatever they have refused, for one that someone else looks at. NOT_FOUND where the
     project has no such person.
@@ -66,7 +66,7 @@ class RecipientServiceAsyncStub(RecipientServiceStub):
     BatchCheckUsers: _aio.UnaryUnaryMultiCallable[_recipient_service_pb2.BatchCheckUsersRequest, _recipient_service_pb2.BatchCheckUsersResponse]  # type: ignore[assignment]
     """BatchCheckUsers answers which of up to 1,000 ids are people. Cheaper than resolving; used before a notification is accepted."""
     BatchEnsureUsers: _aio.UnaryUnaryMultiCallable[_recipient_service_pb2.BatchEnsureUsersRequest, _recipient_service_pb2.BatchEnsureUsersResponse]  # type: ignore[assignment]
-    """BatchEnsureUsers answers our id of the user who has each of up to 500 addresses, and makes users of those that no one has. Twice is no error."""
+    """BatchEnsureUsers answers our id of the user who has each of up to 500 addresses or devices, and makes users of those that no one has. Twice is no error."""
     DescribePerson: _aio.UnaryUnaryMultiCallable[_recipient_service_pb2.DescribePersonRequest, _recipient_service_pb2.DescribePersonResponse]  # type: ignore[assignment]
     """DescribePerson answers what a text reads of a person, whatever they have refused, for one that someone else looks at. NOT_FOUND where the
     project has no such person.
@@ -107,7 +107,7 @@ class RecipientServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _recipient_service_pb2.BatchEnsureUsersRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_recipient_service_pb2.BatchEnsureUsersResponse, _abc.Awaitable[_recipient_service_pb2.BatchEnsureUsersResponse]]:
-        """BatchEnsureUsers answers our id of the user who has each of up to 500 addresses, and makes users of those that no one has. Twice is no error."""
+        """BatchEnsureUsers answers our id of the user who has each of up to 500 addresses or devices, and makes users of those that no one has. Twice is no error."""
 
     @_abc_1.abstractmethod
     def DescribePerson(

@@ -48,6 +48,11 @@ class UserServiceStub(object):
                 request_serializer=clarion_dot_user_dot_v1_dot_user__service__pb2.GetUserRequest.SerializeToString,
                 response_deserializer=clarion_dot_user_dot_v1_dot_user__service__pb2.GetUserResponse.FromString,
                 _registered_method=True)
+        self.LookUpUser = channel.unary_unary(
+                '/clarion.user.v1.UserService/LookUpUser',
+                request_serializer=clarion_dot_user_dot_v1_dot_user__service__pb2.LookUpUserRequest.SerializeToString,
+                response_deserializer=clarion_dot_user_dot_v1_dot_user__service__pb2.LookUpUserResponse.FromString,
+                _registered_method=True)
         self.ListUsers = channel.unary_unary(
                 '/clarion.user.v1.UserService/ListUsers',
                 request_serializer=clarion_dot_user_dot_v1_dot_user__service__pb2.ListUsersRequest.SerializeToString,
@@ -123,6 +128,13 @@ class UserServiceServicer(object):
 
     def GetUser(self, request, context):
         """GetUser reads a person. NOT_FOUND when there is none with the id.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def LookUpUser(self, request, context):
+        """LookUpUser reads the person who has a device, also one that was removed: of a send to a device token, the user that was made with it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -228,6 +240,11 @@ def add_UserServiceServicer_to_server(servicer, server):
                     servicer.GetUser,
                     request_deserializer=clarion_dot_user_dot_v1_dot_user__service__pb2.GetUserRequest.FromString,
                     response_serializer=clarion_dot_user_dot_v1_dot_user__service__pb2.GetUserResponse.SerializeToString,
+            ),
+            'LookUpUser': grpc.unary_unary_rpc_method_handler(
+                    servicer.LookUpUser,
+                    request_deserializer=clarion_dot_user_dot_v1_dot_user__service__pb2.LookUpUserRequest.FromString,
+                    response_serializer=clarion_dot_user_dot_v1_dot_user__service__pb2.LookUpUserResponse.SerializeToString,
             ),
             'ListUsers': grpc.unary_unary_rpc_method_handler(
                     servicer.ListUsers,
@@ -345,6 +362,33 @@ class UserService(object):
             '/clarion.user.v1.UserService/GetUser',
             clarion_dot_user_dot_v1_dot_user__service__pb2.GetUserRequest.SerializeToString,
             clarion_dot_user_dot_v1_dot_user__service__pb2.GetUserResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LookUpUser(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/clarion.user.v1.UserService/LookUpUser',
+            clarion_dot_user_dot_v1_dot_user__service__pb2.LookUpUserRequest.SerializeToString,
+            clarion_dot_user_dot_v1_dot_user__service__pb2.LookUpUserResponse.FromString,
             options,
             channel_credentials,
             insecure,

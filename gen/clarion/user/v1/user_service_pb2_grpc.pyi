@@ -40,6 +40,8 @@ class UserServiceStub:
     """CreateUser adds a person, who needs an address or a name. ALREADY_EXISTS when the address is taken."""
     GetUser: _grpc.UnaryUnaryMultiCallable[_user_service_pb2.GetUserRequest, _user_service_pb2.GetUserResponse]
     """GetUser reads a person. NOT_FOUND when there is none with the id."""
+    LookUpUser: _grpc.UnaryUnaryMultiCallable[_user_service_pb2.LookUpUserRequest, _user_service_pb2.LookUpUserResponse]
+    """LookUpUser reads the person who has a device, also one that was removed: of a send to a device token, the user that was made with it."""
     ListUsers: _grpc.UnaryUnaryMultiCallable[_user_service_pb2.ListUsersRequest, _user_service_pb2.ListUsersResponse]
     """ListUsers reads a page of people, newest first."""
     UpdateUser: _grpc.UnaryUnaryMultiCallable[_user_service_pb2.UpdateUserRequest, _user_service_pb2.UpdateUserResponse]
@@ -81,6 +83,8 @@ class UserServiceAsyncStub(UserServiceStub):
     """CreateUser adds a person, who needs an address or a name. ALREADY_EXISTS when the address is taken."""
     GetUser: _aio.UnaryUnaryMultiCallable[_user_service_pb2.GetUserRequest, _user_service_pb2.GetUserResponse]  # type: ignore[assignment]
     """GetUser reads a person. NOT_FOUND when there is none with the id."""
+    LookUpUser: _aio.UnaryUnaryMultiCallable[_user_service_pb2.LookUpUserRequest, _user_service_pb2.LookUpUserResponse]  # type: ignore[assignment]
+    """LookUpUser reads the person who has a device, also one that was removed: of a send to a device token, the user that was made with it."""
     ListUsers: _aio.UnaryUnaryMultiCallable[_user_service_pb2.ListUsersRequest, _user_service_pb2.ListUsersResponse]  # type: ignore[assignment]
     """ListUsers reads a page of people, newest first."""
     UpdateUser: _aio.UnaryUnaryMultiCallable[_user_service_pb2.UpdateUserRequest, _user_service_pb2.UpdateUserResponse]  # type: ignore[assignment]
@@ -131,6 +135,14 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_user_service_pb2.GetUserResponse, _abc.Awaitable[_user_service_pb2.GetUserResponse]]:
         """GetUser reads a person. NOT_FOUND when there is none with the id."""
+
+    @_abc_1.abstractmethod
+    def LookUpUser(
+        self,
+        request: _user_service_pb2.LookUpUserRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_user_service_pb2.LookUpUserResponse, _abc.Awaitable[_user_service_pb2.LookUpUserResponse]]:
+        """LookUpUser reads the person who has a device, also one that was removed: of a send to a device token, the user that was made with it."""
 
     @_abc_1.abstractmethod
     def ListUsers(

@@ -28,7 +28,10 @@ def send(
     to: Annotated[
         str | None, typer.Option("--to", help="An e-mail address in place of --user; a user is made where no one has it.")
     ] = None,
-    channel: Annotated[str, typer.Option("--channel", "-c", help="email or push.")] = "email",
+    device_token: Annotated[
+        str | None, typer.Option("--device-token", help="A device in place of --user, for push; a user is made where no one has it.")
+    ] = None,
+    channel: Annotated[str, typer.Option("--channel", "-c", help="email, or push with --device-token.", show_default=False)] = "",
     var: Annotated[list[str] | None, typer.Option("--var", "-v", help="A variable, name=value; name:=JSON for what is no text.")] = None,
     variables: Annotated[Path | None, typer.Option(help="A JSON file of variables; - reads standard input.")] = None,
     locale: Annotated[str | None, typer.Option(help="Overrides the person's language.")] = None,
@@ -58,15 +61,16 @@ def send(
     follow: Annotated[bool, typer.Option("--watch", "-w", help="Wait until it is over; exit 1 unless it was sent.")] = False,
 ) -> int:
     """Send one notification, or with --from-file any number; lines that fail are listed, the others are sent."""
+    channel = channel or ("push" if device_token else "email")
     if from_file is not None:
         return send_file(from_file, {"template": template, "channel": channel}, key)
     if template is None:
         raise UsageProblem("say what to send: the name of a template")
-    if bool(user) == bool(to):
-        raise UsageProblem("say whom it is for: --user with an id, or --to with an address")
+    if sum(map(bool, (user, to, device_token))) != 1:
+        raise UsageProblem("say whom it is for: --user with an id, --to with an address, or --device-token")
     accepted = session.clarion.notifications.send(
         user_id=id_of(user) if user else None,
-        to={"email": to} if to else None,
+        to={"email": to} if to else {"device_token": device_token} if device_token else None,
         channel=channel,
         template=template,
         variables={**_file(variables), **variables_of(var or [])},
