@@ -62,6 +62,29 @@ async def test_a_mail_that_verifies_an_address_is_asked_for(terminal: Terminal) 
     assert (await terminal.run("users", "verify-address", "no-one-at-all@example.com")).code == 5
 
 
+async def test_why_nothing_was_sent_is_said_by_rest_feed_and_command_line(terminal: Terminal, tmp_path: Path) -> None:
+    """One reason and one rule, wherever someone looks."""
+    assert (await terminal.run("users", "create", "quiet-by-cli@example.com", "--external-id", "quiet-1")).code == 0
+    template = json.dumps({"name": "quiet-by-cli", "channel": "email", "category": "news"})
+    assert (await terminal.run("api", "POST", "/v1/templates", "--data", template)).code == 0
+    version = json.dumps({"contents": {"en": {"subject": "News", "text": "News"}}, "publish": True})
+    assert (await terminal.run("api", "POST", "/v1/templates/quiet-by-cli/versions", "--data", version)).code == 0
+    refused = json.dumps({"rules": [{"channel": "email", "category": "news", "choice": "deny"}]})
+    assert (await terminal.run("api", "PATCH", "/v1/users/quiet-1/preferences", "--data", refused)).code == 0
+    asked = json.dumps({"user_id": "quiet-1", "template": "quiet-by-cli"})
+    before = json.loads((await terminal.run("api", "POST", "/v1/notifications:evaluate", "--data", asked)).said)
+    assert (before["decision"], before["rule"]) == ("skip", "preference:email:news")
+    sent = await terminal.run("send", "quiet-by-cli", "--user", "quiet-1", "--watch")
+    assert (sent.code, "PREFERENCE" in sent.said, before["rule"] in sent.said) == (1, True, True), sent.said
+    listed = json.loads((await terminal.run("notifications", "list", "--template", "quiet-by-cli", "--json")).said)
+    shown = await terminal.run("notifications", "get", listed["id"])
+    assert (listed["reason"], before["rule"] in shown.said) == ("PREFERENCE", True), shown.said
+    found = json.loads((await terminal.run("api", "GET", f"/v1/notifications/{listed['id']}")).said)
+    assert (found["reason"], found["timeline"][-1]["detail"]) == ("PREFERENCE", before["rule"])
+    tailed = await terminal.run("tail", "--template", "quiet-by-cli", "--from", "0", "--status", "skipped", "--limit", "1", "--json")
+    assert json.loads(tailed.said)["change"]["reason"] == "PREFERENCE", tailed.said
+
+
 async def test_roles_are_made_given_and_taken_away(terminal: Terminal) -> None:
     made = await terminal.run("roles", "create", "support", "-s", "notifications:read", "--description", "First line")
     assert (made.code, "First line" in made.said) == (0, True), made.said

@@ -15,6 +15,8 @@ from gateway.changes.repository import ChangeRepository
 from gateway.facts.events import moment
 from gateway.facts.models import MAX_UNTRUSTED, Report, reason_of, scrub
 from gateway.facts.repository import FactRepository
+from gateway.facts.ses import Ses
+from gateway.facts.sns import SnsMessages
 from gateway.facts.use_cases import Facts
 from gateway.notifications.models import Entry, Fact, Outcome, Reach, Status
 from gateway.notifications.repository import NotificationRepository
@@ -26,6 +28,8 @@ from mesh.errors import Unavailable
 from mesh.ids import new_uuid
 from mesh.stores.database import Database
 from tests.gateway.factories import make_row
+from tests.gateway.test_provider_events import COMPLAINT, TOPIC, Amazon, ses_event, sns
+from tests.provider_requests import ID
 
 NOW = datetime.now(UTC)
 
@@ -171,3 +175,21 @@ def test_a_servers_words_lose_addresses_and_lines() -> None:
     assert scrub("550 5.1.1 <ada@example.com>:\r\n no such user") == "550 5.1.1 <(address)>: no such user"
     assert len(scrub("x" * 1000)) == 200
     assert (reason_of("5.1.1", "X"), reason_of("mailbox-full", "X"), reason_of("", "X")) == ("5_1_1", "MAILBOX_FULL", "X")
+
+
+async def test_a_complaint_that_ses_publishes_stands_on_the_timeline_and_in_the_feed_and_forbids_more_mail(
+    database: Database, facts: Facts, suppressions: List
+) -> None:
+    """Amazon's public example, signed as SNS signs it, for a mail that was sent."""
+    row = await sent(database)
+    published = ses_event("Complaint", complaint=COMPLAINT).replace(ID, str(row.id))
+    reports = await Ses(SnsMessages([TOPIC], Amazon().fetch)).read({}, sns("Notification", published))
+    assert await facts.take(reports) == 1
+    found = await NotificationRepository(database).find(row.id, Reach(FIRST_PROJECT))
+    assert found is not None
+    entry = found.timeline[-1]
+    assert (found.status, entry.fact, entry.provider, entry.reason) == (Status.SENT, Fact.COMPLAINED, "ses", "ABUSE")
+    assert suppressions.entries == [(FIRST_PROJECT, str(row.user_id), "recipient@example.com", "complaint", False)]
+    feed = ChangeRepository(database)
+    await feed.sequence()
+    assert (await feed.read(ChangeFilters(FIRST_PROJECT), after=0, positions=10)).changes[-1].fact is Fact.COMPLAINED

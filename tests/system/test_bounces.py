@@ -7,6 +7,7 @@ import pytest
 
 from devstack.samples import WELCOME
 from tests.system.conftest import System
+from tests.system.feeds import facts_in_the_feed
 
 # one event loop, since all share one system
 pytestmark = [pytest.mark.system, pytest.mark.asyncio(loop_scope="session")]
@@ -41,6 +42,7 @@ async def test_a_mail_that_comes_back_suppresses_its_persons_address_and_no_othe
     found = await system.client.call("GET", f"/v1/notifications/{sent}")
     assert found["status"] == "sent"
     assert [entry["fact"] for entry in found["timeline"] if "fact" in entry] == ["hard_bounced", "hard_bounced"]
+    assert await facts_in_the_feed(system.client, user, least=2) == ["hard_bounced", "hard_bounced"]
     listed = (await system.client.call("GET", "/v1/suppressions?page_size=200"))["suppressions"]
     assert [one["reason"] for one in listed if one["address"] == address] == ["bounce"]
     assert not [one for one in listed if one["address"] == "victim@example.com"]

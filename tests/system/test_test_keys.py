@@ -8,6 +8,7 @@ import pytest
 from devstack.client import Client, RefusedError
 from devstack.samples import WELCOME
 from tests.system.conftest import System
+from tests.system.feeds import facts_in_the_feed
 
 # one event loop, since all share one system
 pytestmark = [pytest.mark.system, pytest.mark.asyncio(loop_scope="session")]
@@ -49,19 +50,6 @@ async def test_a_thousand_test_sends_reach_no_provider(system: System) -> None:
     assert "captured@example.com" not in str(list(system.smtp.mails))
     assert "no-device-gets-this" not in str(list(system.fcm.pushes))
     assert (system.smtp.received, len(system.fcm.pushes)) == (mails + 1, pushes)
-
-
-async def _facts_in_the_feed(client: Client, user: str) -> list[str]:
-    """The feed may hold a change back for a moment, until none before it can appear any more."""
-    found: list[str] = []
-    cursor = ""
-    async with asyncio.timeout(20):
-        while True:
-            page = await client.call("GET", f"/v1/changes?user_id={user}&page_size=1000&cursor={cursor}")
-            found += [change["fact"] for change in page.get("changes", []) if "fact" in change]
-            cursor = page.get("next_cursor", "")
-            if found and not page.get("has_more"):
-                return found
 
 
 async def _live(system: System) -> str:
@@ -130,7 +118,7 @@ async def test_a_fact_follows_a_message_that_was_taken(system: System, outcome: 
         found = await tester.call("GET", f"/v1/notifications/{sent}")
         recorded = [(entry["fact"], entry["provider"]) for entry in found["timeline"] if "fact" in entry]
         assert recorded == [(fact, "sandbox") for fact in facts]
-        assert await _facts_in_the_feed(tester, user) == facts
+        assert await facts_in_the_feed(tester, user) == facts
         again = await tester.send(user, "email", "tests-mail", {"name": "Ada"})
         assert (await tester.settled(again))["status"] == "sent"
 

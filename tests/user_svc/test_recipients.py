@@ -264,7 +264,7 @@ async def test_many_who_ask_at_once_for_one_address_get_one_person(postgres_stor
 
 
 async def test_the_user_with_a_device_is_found_or_made_with_it(stores: Stores) -> None:
-    """Each project for itself; a removed device stays removed, whoever sends to it."""
+    """Each project for itself; a removed device stays removed, also for a send."""
     ada = make_user()
     await stores.users.insert(FIRST_PROJECT, ada, None)
     phone = make_device(ada, token="adas-phone")

@@ -117,7 +117,7 @@ def watch(identifier: Annotated[str, typer.Argument(metavar="ID", help="The noti
                 shown.add(key)
                 stamp = entry.time.astimezone().strftime("%H:%M:%S") if entry.time else ""
                 session.out.print(
-                    f"[dim]{stamp}[/dim] {paint(str(entry.status), width=10)} {entry.reason} [dim]{entry.detail}[/dim]".rstrip()
+                    f"[dim]{stamp}[/dim] {paint(str(entry.status), width=10)} {entry.reason} [dim]{escape(entry.detail)}[/dim]".rstrip()
                 )
     return 0 if last is not None and str(last.status) == "sent" else 1
 

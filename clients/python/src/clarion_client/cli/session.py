@@ -76,8 +76,9 @@ class Session:
     def __init__(self) -> None:
         self.as_json = False
         self.profile = ""
-        self.out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _ANY_WIDTH)
-        self.err = Console(stderr=True, highlight=False, soft_wrap=True)
+        # no emoji: a rule such as "preference:email:news" is to be read as it is
+        self.out = Console(highlight=False, emoji=False, soft_wrap=True, width=None if sys.stdout.isatty() else _ANY_WIDTH)
+        self.err = Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
         self._client: Clarion | None = None
 
     @property
