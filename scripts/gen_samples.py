@@ -54,6 +54,7 @@ _REQUESTS: dict[str, dict[str, Any]] = {
     "DeleteSender": {"name": "billing"},
     # one that the examples before have not added: who tries them has no record in DNS
     "VerifySenderDomain": {"domain": "example.org"},
+    "RotateSenderDomainKey": {"domain": "example.org"},
     "ListScheduledPublications": {"state": "planned"},
     "CreateApiKey": {"name": "shop", "scopes": ["notifications:send"]},
     "UpdateDeliveryPolicy": {"policy": {"rules": [{"category": "news", "choice": "deny"}]}},

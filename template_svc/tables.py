@@ -188,6 +188,15 @@ sender_domains = Table(
     Column("problem", Text, nullable=False, server_default=""),
     Column("create_time", _TIME, nullable=False),
     Column("check_time", _TIME),
+    # The key that takes the place of the present one once DNS shows its record; none where none waits.
+    Column("next_selector", Text),
+    Column("next_public_key", Text),
+    Column("next_sealed_key", LargeBinary),
+    Column("next_problem", Text, nullable=False, server_default=""),
+    # The key before, for its record only, and since when the present one signs in its place.
+    Column("former_selector", Text),
+    Column("former_public_key", Text),
+    Column("rotate_time", _TIME),
 )
 
 senders = Table(

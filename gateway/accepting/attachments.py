@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from gateway.accepting.models import AttachedFile
 from mesh.errors import InvalidArgument
-from naming.text import check_label
+from naming.text import check_label, check_name
 
 _TYPE = re.compile(r"[A-Za-z0-9][\w.+-]*/[A-Za-z0-9][\w.+-]*(?:; *[\w-]+=(?:[\w.+-]+|\"[\w .:/+-]*\"))*", re.ASCII)
 # Many mail programs show and keep a file by this name and not by that of Content-Disposition.
@@ -33,7 +33,7 @@ def check_attachments(files: Sequence[AttachedFile]) -> tuple[AttachedFile, ...]
 def _checked(place: str, file: AttachedFile) -> AttachedFile:
     if bool(file.content) == bool(file.attachment_id):
         raise InvalidArgument.of(f"{place}.content", "either the content or the attachment_id of one that is kept is needed, and not both")
-    check_label(f"{place}.filename", file.filename)
+    check_label(f"{place}.filename", check_name(f"{place}.filename", file.filename))
     if "/" in file.filename or "\\" in file.filename or not file.filename.strip(". "):
         raise InvalidArgument.of(f"{place}.filename", "must be a name without a folder")
     ending = _ending(file.filename)

@@ -52,27 +52,59 @@ class SigningKey:
     public_key: str
 
 
-@dataclass(frozen=True, slots=True)
-class SenderDomain:
-    """A domain that a project's mails may be from once it is `verified`. `problem` is what the last look at DNS found wrong."""
+class Record(NamedTuple):
+    """A key as DNS shows it."""
 
     domain: str
     selector: str
     public_key: str
+
+    @property
+    def name(self) -> str:
+        """Where receivers look for it."""
+        return f"{self.selector}._domainkey.{self.domain}"
+
+    @property
+    def value(self) -> str:
+        """What they are to find there."""
+        return _RECORD + self.public_key
+
+
+@dataclass(frozen=True, slots=True)
+class SenderDomain:
+    """A domain that a project's mails may be from once it is `verified`. `problem` is what the last look at DNS found wrong.
+
+    `next` is the key that is to take the place of the present one, `former` that before it, since `rotate_time`.
+    """
+
+    record: Record
     verified: bool
     problem: str
     create_time: datetime
     check_time: datetime | None
+    next: Record | None = None
+    next_problem: str = ""
+    former: Record | None = None
+    rotate_time: datetime | None = None
 
     @property
-    def record_name(self) -> str:
-        """Where receivers look for the key."""
-        return f"{self.selector}._domainkey.{self.domain}"
+    def domain(self) -> str:
+        """Its name."""
+        return self.record.domain
 
     @property
-    def record_value(self) -> str:
-        """What they are to find there."""
-        return _RECORD + self.public_key
+    def selector(self) -> str:
+        """Of the key that signs."""
+        return self.record.selector
+
+
+class Look(NamedTuple):
+    """What a look at DNS found wrong with the keys of these selectors; empty for nothing."""
+
+    selector: str
+    problem: str
+    next_selector: str = ""
+    next_problem: str = ""
 
 
 class Identity(NamedTuple):

@@ -20,7 +20,9 @@ from template_svc.senders.models import (
     DomainKey,
     Identities,
     Identity,
+    Look,
     NewSender,
+    Record,
     Sender,
     SenderDomain,
     SenderKey,
@@ -142,15 +144,35 @@ class SenderRepository:
             row = (await connection.execute(select(sender_domains).where(_is_domain(key)))).one_or_none()
         return None if row is None else _domain(row)
 
-    async def record_check(self, key: DomainKey, selector: str, *, problem: str, now: datetime) -> SenderDomain | None:
-        values: dict[str, Any] = {"problem": problem, "check_time": now, **({} if problem else {"verified": True})}
-        # a domain that was deleted and added again meanwhile has another key, which was not looked for
-        same = _is_domain(key) & (sender_domains.c.selector == selector)
+    async def record_look(self, key: DomainKey, look: Look, now: datetime) -> SenderDomain | None:
         async with self._database.begin() as connection:
-            verified = (await connection.execute(select(sender_domains.c.verified).where(same).with_for_update())).scalar_one_or_none()
-            row = (await connection.execute(update(sender_domains).where(same).values(values).returning(*sender_domains.c))).one_or_none()
-            if row is not None and row.verified and not verified:
+            row = (await connection.execute(select(sender_domains).where(_is_domain(key)).with_for_update())).one_or_none()
+            if row is None:
+                return None
+            values: dict[str, Any] = {"check_time": now}
+            # a domain that was deleted and added again meanwhile, or has changed its key, has another one, which was not looked for
+            if row.selector == look.selector:
+                values |= {"problem": look.problem, "verified": row.verified or not look.problem}
+            if row.next_selector is not None and row.next_selector == look.next_selector:
+                values |= {"next_problem": look.next_problem} if look.next_problem else _rotated(row, now)
+            changed = update(sender_domains).where(_is_domain(key)).values(values).returning(*sender_domains.c)
+            after = (await connection.execute(changed)).one()
+            if after.verified and not row.verified:
                 await note(connection, _about(key, Kind.SENDER_DOMAIN_VERIFIED))
+            if after.selector != row.selector:
+                await note(connection, _about(key, Kind.SENDER_DOMAIN_KEY_CHANGED, state="done"))
+        return _domain(after)
+
+    async def begin_rotation(self, key: DomainKey, signing: SigningKey) -> SenderDomain | None:
+        if self._sealer is None:
+            raise NoSealingSecret
+        sealed = self._sealer.seal(signing.private_key, _sealed_name(key))
+        fresh = {"next_selector": signing.selector, "next_public_key": signing.public_key, "next_sealed_key": sealed, "next_problem": ""}
+        begun = update(sender_domains).where(_is_domain(key), sender_domains.c.next_selector.is_(None)).values(fresh)
+        async with self._database.begin() as connection:
+            if (await connection.execute(begun)).rowcount:
+                await note(connection, _about(key, Kind.SENDER_DOMAIN_KEY_CHANGED, state="begun"))
+            row = (await connection.execute(select(sender_domains).where(_is_domain(key)))).one_or_none()
         return None if row is None else _domain(row)
 
     async def delete_domain(self, key: DomainKey) -> bool:
@@ -177,8 +199,16 @@ class SenderRepository:
         return SigningKey(row.selector, self._sealer.open(row.sealed_key, _sealed_name(key)), row.public_key)
 
 
-def _about(key: DomainKey, kind: Kind) -> Entry:
-    return Entry(key.project, kind, f"sender_domain:{key.domain}")
+def _about(key: DomainKey, kind: Kind, **details: str) -> Entry:
+    return Entry(key.project, kind, f"sender_domain:{key.domain}", details)
+
+
+def _rotated(row: Row[*tuple[Any, ...]], now: datetime) -> dict[str, Any]:
+    """The next key in place of the present one, of which nothing but the record is needed any more."""
+    taken = {"selector": row.next_selector, "public_key": row.next_public_key, "sealed_key": row.next_sealed_key}
+    left = {"next_selector": None, "next_public_key": None, "next_sealed_key": None, "next_problem": ""}
+    former = {"former_selector": row.selector, "former_public_key": row.public_key, "rotate_time": now}
+    return {**taken, **left, **former, "verified": True, "problem": ""}
 
 
 async def _is_verified(connection: AsyncConnection, key: DomainKey) -> bool:
@@ -213,4 +243,14 @@ def _identity(row: Row[*tuple[Any, ...]]) -> Identity:
 
 
 def _domain(row: Row[*tuple[Any, ...]]) -> SenderDomain:
-    return SenderDomain(row.domain, row.selector, row.public_key, row.verified, row.problem, row.create_time, row.check_time)
+    return SenderDomain(
+        Record(row.domain, row.selector, row.public_key),
+        row.verified,
+        row.problem,
+        row.create_time,
+        row.check_time,
+        None if row.next_selector is None else Record(row.domain, row.next_selector, row.next_public_key),
+        row.next_problem,
+        None if row.former_selector is None else Record(row.domain, row.former_selector, row.former_public_key),
+        row.rotate_time,
+    )

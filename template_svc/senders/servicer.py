@@ -40,7 +40,12 @@ class SenderServicer(SenderServiceServicer):
         return rpc.AddSenderDomainResponse(domain=domain_to_proto(await self._domains.add(_project(), request.domain)))
 
     async def VerifySenderDomain(self, request: rpc.VerifySenderDomainRequest, context: object) -> rpc.VerifySenderDomainResponse:
-        return rpc.VerifySenderDomainResponse(domain=domain_to_proto(await self._domains.verify(_project(), request.domain)))
+        domain = await self._domains.verify(_project(), request.domain)
+        self._book.forget(_project())
+        return rpc.VerifySenderDomainResponse(domain=domain_to_proto(domain))
+
+    async def RotateSenderDomainKey(self, request: rpc.RotateSenderDomainKeyRequest, context: object) -> rpc.RotateSenderDomainKeyResponse:
+        return rpc.RotateSenderDomainKeyResponse(domain=domain_to_proto(await self._domains.rotate(_project(), request.domain)))
 
     async def GetSenderDomain(self, request: rpc.GetSenderDomainRequest, context: object) -> rpc.GetSenderDomainResponse:
         return rpc.GetSenderDomainResponse(domain=domain_to_proto(await self._domains.get(_project(), request.domain)))

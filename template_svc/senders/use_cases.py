@@ -11,7 +11,7 @@ from naming.text import check_label, check_name
 from template_svc.senders.book import IdentityStore
 from template_svc.senders.errors import DomainNotFound, DomainNotVerified, SenderNotFound
 from template_svc.senders.keys import new_signing_key
-from template_svc.senders.models import DomainKey, NewSender, Sender, SenderDomain, SenderKey, SigningKey, key_in, parents_of
+from template_svc.senders.models import DomainKey, Look, NewSender, Record, Sender, SenderDomain, SenderKey, SigningKey, key_in, parents_of
 
 
 class SenderStore(IdentityStore, Protocol):
@@ -41,8 +41,14 @@ class SenderStore(IdentityStore, Protocol):
 
     async def find_domain(self, key: DomainKey) -> SenderDomain | None: ...
 
-    async def record_check(self, key: DomainKey, selector: str, *, problem: str, now: datetime) -> SenderDomain | None:
-        """What a look for the record of `selector` has found; without a problem the domain is verified. None when it is gone."""
+    async def record_look(self, key: DomainKey, look: Look, now: datetime) -> SenderDomain | None:
+        """What was found of keys that the domain still has: without a problem it is verified, and its next key signs from then on. None
+        when the domain is gone.
+        """
+        ...
+
+    async def begin_rotation(self, key: DomainKey, signing: SigningKey) -> SenderDomain | None:
+        """With this key as the next, or as it is where one waits already. None when the domain is gone."""
         ...
 
     async def delete_domain(self, key: DomainKey) -> bool:
@@ -135,18 +141,33 @@ class SenderDomains:
         return await self._store.list_domains(project)
 
     async def verify(self, project: str, name: str) -> SenderDomain:
-        """Looks for the record. Raises DomainNotFound, DnsUnavailable."""
+        """Looks for the records. Raises DomainNotFound, DnsUnavailable."""
         key, domain = await self._find(project, name)
-        keys = [found for record in await self._records.texts(domain.record_name) if (found := key_in(record))]
-        problem = ""
+        look = Look(domain.selector, "")
+        if domain.next is None:
+            look = look._replace(problem=await self._problem(domain.record, "record"))
+        else:
+            both = self._problem(domain.record, "record"), self._problem(domain.next, "next_record")
+            problem, next_problem = await asyncio.gather(*both)
+            look = Look(domain.selector, problem, domain.next.selector, next_problem)
+        return _there(await self._store.record_look(key, look, self._clock()), name)
+
+    async def rotate(self, project: str, name: str) -> SenderDomain:
+        """Has a key wait to take the present one's place. Raises DomainNotFound."""
+        key, domain = await self._find(project, name)
+        if domain.next is not None:
+            return domain
+        signing = await asyncio.to_thread(new_signing_key)
+        return _there(await self._store.begin_rotation(key, signing), name)
+
+    async def _problem(self, record: Record, field: str) -> str:
+        """Empty where DNS shows the record. Raises DnsUnavailable."""
+        keys = [found for text in await self._records.texts(record.name) if (found := key_in(text))]
         if not keys:
-            problem = f"there is no DKIM record at {domain.record_name}; add it as `record` says; DNS may take hours to show it"
-        elif keys != [domain.public_key]:
-            problem = f"the DKIM record at {domain.record_name} holds another key, or more than one; replace it with the value of `record`"
-        checked = await self._store.record_check(key, domain.selector, problem=problem, now=self._clock())
-        if checked is None:
-            raise DomainNotFound(domain.domain)
-        return checked
+            return f"there is no DKIM record at {record.name}; add it as `{field}` says; DNS may take hours to show it"
+        if keys != [record.public_key]:
+            return f"the DKIM record at {record.name} holds another key, or more than one; replace it with the value of `{field}`"
+        return ""
 
     async def delete(self, project: str, name: str) -> None:
         """Raises DomainNotFound, DomainInUse."""
@@ -167,3 +188,10 @@ class SenderDomains:
         if domain is None:
             raise DomainNotFound(name)
         return key, domain
+
+
+def _there(domain: SenderDomain | None, name: str) -> SenderDomain:
+    """Raises DomainNotFound for one that was deleted meanwhile."""
+    if domain is None:
+        raise DomainNotFound(name)
+    return domain

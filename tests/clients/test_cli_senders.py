@@ -77,3 +77,16 @@ async def test_files_are_attached(terminal: Terminal, tmp_path: Path) -> None:
     assert sent.code == 0, sent.said
     missing = await terminal.run("send", "cli-files", "--to", "ada@example.com", "--var", "name=Ada", "--attach", "none.pdf")
     assert (missing.code, "none.pdf" in missing.said) == (2, True), missing.said
+
+
+async def test_a_domains_key_is_replaced(running: Running, terminal: Terminal) -> None:
+    record = json.loads((await terminal.run("senders", "domains", "add", "rotate.example", "--json")).said)["record"]
+    running.dns.texts[record["name"]] = [record["value"]]
+    assert (await terminal.run("senders", "domains", "verify", "rotate.example")).code == 0
+    begun = await terminal.run("senders", "domains", "rotate", "rotate.example")
+    assert ("add to DNS" in begun.said, f"leave {record['name']}" in begun.said.replace("\n", " ")) == (True, True), begun.said
+    assert (await terminal.run("senders", "domains", "verify", "rotate.example")).code == 1
+    following = json.loads((await terminal.run("senders", "domains", "rotate", "rotate.example", "--json")).said)["next_record"]
+    running.dns.texts[following["name"]] = [following["value"]]
+    done = await terminal.run("senders", "domains", "verify", "rotate.example")
+    assert (done.code, record["name"] in done.said.replace("\n", "")) == (0, True), done.said

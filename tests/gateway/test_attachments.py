@@ -47,6 +47,7 @@ def test_media_types(file: AttachedFile, kind: str) -> None:
         (AttachedFile("a.pdf", 'application/octet-stream; Name="a.exe"', b"x"), "content_type"),
         (AttachedFile("photo\u202egpj.docm", "", b"x"), "filename"),
         (AttachedFile("a.exe\u00a0", "", b"x"), "filename"),
+        (AttachedFile("\u00a0", "", b"x"), "filename"),
         (AttachedFile("a.ex\u200be", "", b"x"), "filename"),
         (AttachedFile("a.\uff45\uff58\uff45", "", b"x"), "filename"),
     ],

@@ -107,3 +107,34 @@ async def test_a_restart_of_template_svc_costs_no_signature(system: System, doma
     [mail] = [mail for mail in system.smtp.mails if "senders-late@example.com" in mail.recipients]
     assert b"DKIM-Signature" in mail.raw
     await system.reached("template_svc", "/v1/templates")
+
+
+async def test_a_key_is_replaced_while_mails_are_sent(system: System, domain: DnsServer) -> None:
+    """Each mail verifies by the records that are in DNS when it comes."""
+    await system.client.call("PUT", "/v1/senders/rotated", {"email": f"rotated@{DOMAIN}"})
+    await make(system, "senders-rotated", sender="rotated")
+
+    def text_of(name: bytes, timeout: float = 5) -> bytes | None:
+        found = domain.texts.get(name.decode().rstrip("."))
+        return found[0].encode() if found else None
+
+    first = await deliver(system, "senders-rotated", "rotated-1@example.com")
+    begun = await system.client.call("POST", f"/v1/sender-domains/{DOMAIN}:rotateKey")
+    former, following = begun["record"], begun["next_record"]
+    waiting = await deliver(system, "senders-rotated", "rotated-2@example.com")
+    domain.texts[following["name"]] = [following["value"]]
+    done = await system.client.call("POST", f"/v1/sender-domains/{DOMAIN}:verify")
+    assert (done["record"], done.get("next_record"), done["former_record"]) == (following, None, former)
+    try:
+        selector = following["name"].partition(".")[0].encode()
+        number, last = 3, waiting
+        while b"s=" + selector not in last:
+            last = await deliver(system, "senders-rotated", f"rotated-{number}@example.com")
+            number += 1
+            assert (number < 100, dkim.verify(last, dnsfunc=text_of)) == (True, True)
+        assert all(dkim.verify(raw, dnsfunc=text_of) for raw in (first, waiting, last))
+        del domain.texts[former["name"]]
+        assert dkim.verify(last, dnsfunc=text_of)
+        assert not dkim.verify(first, dnsfunc=text_of)
+    finally:
+        domain.texts[former["name"]] = [former["value"]]

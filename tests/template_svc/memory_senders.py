@@ -11,7 +11,9 @@ from template_svc.senders.models import (
     DomainKey,
     Identities,
     Identity,
+    Look,
     NewSender,
+    Record,
     Sender,
     SenderDomain,
     SenderKey,
@@ -26,6 +28,7 @@ class MemorySenders:
         self._senders: dict[SenderKey, Sender] = {}
         self._domains: dict[DomainKey, SenderDomain] = {}
         self._keys: dict[DomainKey, SigningKey] = {}
+        self._next: dict[DomainKey, SigningKey] = {}
 
     async def put(self, key: SenderKey, new: NewSender, now: datetime) -> Sender | None:
         if new.domain is not None and not self._verified(DomainKey(key.project, new.domain)):
@@ -56,7 +59,7 @@ class MemorySenders:
         if key not in self._domains:
             if len(await self.list_domains(key.project)) == MAX_PER_PROJECT:
                 raise TooMany("sender domains", MAX_PER_PROJECT)
-            self._domains[key] = SenderDomain(key.domain, signing.selector, signing.public_key, False, "", now, None)
+            self._domains[key] = SenderDomain(Record(key.domain, signing.selector, signing.public_key), False, "", now, None)
             self._keys[key] = signing
         return self._domains[key]
 
@@ -66,12 +69,31 @@ class MemorySenders:
     async def find_domain(self, key: DomainKey) -> SenderDomain | None:
         return self._domains.get(key)
 
-    async def record_check(self, key: DomainKey, selector: str, *, problem: str, now: datetime) -> SenderDomain | None:
+    async def record_look(self, key: DomainKey, look: Look, now: datetime) -> SenderDomain | None:
         known = self._domains.get(key)
-        if known is None or known.selector != selector:
+        if known is None:
             return None
-        self._domains[key] = replace(known, verified=known.verified or not problem, problem=problem, check_time=now)
+        found = replace(known, check_time=now)
+        if known.selector == look.selector:
+            found = replace(found, verified=known.verified or not look.problem, problem=look.problem)
+        if known.next is not None and known.next.selector == look.next_selector:
+            found = replace(found, next_problem=look.next_problem) if look.next_problem else self._rotated(key, found, now)
+        self._domains[key] = found
+        return found
+
+    async def begin_rotation(self, key: DomainKey, signing: SigningKey) -> SenderDomain | None:
+        known = self._domains.get(key)
+        if known is None or known.next is not None:
+            return known
+        self._next[key] = signing
+        self._domains[key] = replace(known, next=Record(key.domain, signing.selector, signing.public_key), next_problem="")
         return self._domains[key]
+
+    def _rotated(self, key: DomainKey, known: SenderDomain, now: datetime) -> SenderDomain:
+        assert known.next is not None
+        self._keys[key] = self._next.pop(key)
+        rotated = replace(known, record=known.next, verified=True, problem="", former=known.record, rotate_time=now)
+        return replace(rotated, next=None, next_problem="")
 
     async def delete_domain(self, key: DomainKey) -> bool:
         names = [sender.name for sender in await self.list(key.project) if sender.domain == key.domain]

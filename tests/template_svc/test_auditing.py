@@ -22,7 +22,7 @@ from template_svc.repository import TemplateRepository
 from template_svc.schedules.models import DuePlan, NewPlan, PlanKey
 from template_svc.schedules.repository import PlanRepository
 from template_svc.senders.errors import SenderInUse
-from template_svc.senders.models import DomainKey, NewSender, SenderKey, SigningKey
+from template_svc.senders.models import DomainKey, Look, NewSender, SenderKey, SigningKey
 from template_svc.senders.repository import SenderRepository
 from tests.template_svc.factories import Clock, make_template, make_version
 
@@ -63,12 +63,16 @@ async def test_senders_and_domains(database: Database, handover: Handover, log: 
     with use(CALL):
         for _ in range(2):  # what changes nothing is no event
             await store.add_domain(DOMAIN, SigningKey("s1", b"key", "public"), clock())
-            await store.record_check(DOMAIN, "s1", problem="", now=clock())
+            await store.record_look(DOMAIN, Look("s1", ""), clock())
             await store.put(KEY, BILLING, clock())
             clock.advance(seconds=1)
         await store.put(KEY, NewSender("b@example.com", "", "", False, "example.com"), clock())
         await store.delete(KEY)
         assert not await store.delete(KEY)
+        for _ in range(2):
+            await store.begin_rotation(DOMAIN, SigningKey("s2", b"key", "next"))
+        for _ in range(2):
+            await store.record_look(DOMAIN, Look("s1", "", "s2", ""), clock())
         await store.delete_domain(DOMAIN)
     await handover.hand_over()
     domain, sender, of = "sender_domain:example.com", "sender:billing", {"domain": "example.com"}
@@ -78,6 +82,8 @@ async def test_senders_and_domains(database: Database, handover: Handover, log: 
         ("sender_changed", sender, {**of, "default": "true"}),
         ("sender_changed", sender, of),
         ("sender_deleted", sender, {}),
+        ("sender_domain_key_changed", domain, {"state": "begun"}),
+        ("sender_domain_key_changed", domain, {"state": "done"}),
         ("sender_domain_deleted", domain, {}),
     ]
     entries = list(log.kept.values())

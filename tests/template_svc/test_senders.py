@@ -30,7 +30,7 @@ from template_svc.senders.errors import (
     TooMany,
 )
 from template_svc.senders.keys import SEALED_FOR, new_signing_key
-from template_svc.senders.models import MAX_PER_PROJECT, DomainKey, Identities, NewSender, SenderKey, SigningKey, key_in, parents_of
+from template_svc.senders.models import MAX_PER_PROJECT, DomainKey, Identities, Look, NewSender, SenderKey, SigningKey, key_in, parents_of
 from template_svc.senders.repository import SenderRepository
 from template_svc.senders.use_cases import SenderDomains, Senders, SenderStore
 from tests.dns_server import DnsServer, open_dns_server
@@ -71,7 +71,7 @@ def senders(store: SenderStore, clock: Clock) -> Senders:
 
 async def verified(domains: SenderDomains, dns: DnsServer, name: str = "example.com", project: str = FIRST_PROJECT) -> None:
     added = await domains.add(project, name)
-    dns.texts[added.record_name] = [added.record_value]
+    dns.texts[added.record.name] = [added.record.value]
     assert (await domains.verify(project, name)).verified
 
 
@@ -82,14 +82,14 @@ async def test_a_domain_is_verified_by_its_record(domains: SenderDomains, dns: D
     clock.advance(minutes=1)
     missing = await domains.verify(FIRST_PROJECT, "bücher.example")
     assert (missing.verified, missing.check_time) == (False, clock())
-    assert added.record_name in missing.problem
-    dns.texts[added.record_name] = ["v=DKIM1; k=rsa; p=AAAA"]
+    assert added.record.name in missing.problem
+    dns.texts[added.record.name] = ["v=DKIM1; k=rsa; p=AAAA"]
     assert "another key" in (await domains.verify(FIRST_PROJECT, "bücher.example")).problem
     # as providers' pages write it: split, with spaces, beside texts that are something else
-    dns.texts[added.record_name] = ["hello", added.record_value.replace("; ", " ;") + " ; "]
+    dns.texts[added.record.name] = ["hello", added.record.value.replace("; ", " ;") + " ; "]
     found = await domains.verify(FIRST_PROJECT, "bücher.example")
     assert (found.verified, found.problem) == (True, "")
-    del dns.texts[added.record_name]
+    del dns.texts[added.record.name]
     gone = await domains.verify(FIRST_PROJECT, "bücher.example")
     assert (gone.verified, bool(gone.problem)) == (True, True)
     assert [each.domain for each in await domains.list(FIRST_PROJECT)] == ["xn--bcher-kva.example"]
@@ -99,8 +99,8 @@ async def test_a_record_of_another_project_verifies_nothing(domains: SenderDomai
     await verified(domains, dns)
     other = await domains.add("other", "example.com")
     assert not (await domains.verify("other", "example.com")).verified
-    assert dns.texts.keys() == {(await domains.get(FIRST_PROJECT, "example.com")).record_name}
-    dns.texts[other.record_name] = [(await domains.get(FIRST_PROJECT, "example.com")).record_value]
+    assert dns.texts.keys() == {(await domains.get(FIRST_PROJECT, "example.com")).record.name}
+    dns.texts[other.record.name] = [(await domains.get(FIRST_PROJECT, "example.com")).record.value]
     assert not (await domains.verify("other", "example.com")).verified
 
 
@@ -196,8 +196,71 @@ async def test_a_key_signs_only_for_a_verified_domain(domains: SenderDomains, dn
         await domains.signing_key(FIRST_PROJECT, "example.com")
     await verified(domains, dns)
     key = await domains.signing_key(FIRST_PROJECT, "example.com")
-    assert (key.selector, key.public_key) == (added.selector, added.public_key)
+    assert (key.selector, key.public_key) == (added.selector, added.record.public_key)
     assert key.private_key.hex() not in repr(key)
+
+
+async def test_the_next_key_signs_once_dns_shows_it(
+    domains: SenderDomains, store: SenderStore, senders: Senders, dns: DnsServer, clock: Clock
+) -> None:
+    await verified(domains, dns)
+    await senders.put(BILLING, sender())
+    first = await domains.signing_key(FIRST_PROJECT, "example.com")
+    begun = await domains.rotate(FIRST_PROJECT, "Example.com")
+    assert begun.next is not None
+    assert (begun.selector, begun.next.selector == first.selector) == (first.selector, False)
+    assert (await domains.rotate(FIRST_PROJECT, "example.com")).next == begun.next  # not one more at each repetition
+    waiting = await domains.verify(FIRST_PROJECT, "example.com")
+    assert (waiting.problem, begun.next.name in waiting.next_problem, waiting.former) == ("", True, None)
+    assert await domains.signing_key(FIRST_PROJECT, "example.com") == first
+    # another key under the next selector is no proof
+    dns.texts[begun.next.name] = [begun.record.value]
+    assert "another key" in (await domains.verify(FIRST_PROJECT, "example.com")).next_problem
+    dns.texts[begun.next.name] = [begun.next.value]
+    clock.advance(minutes=1)
+    done = await domains.verify(FIRST_PROJECT, "example.com")
+    assert (done.record, done.next, done.next_problem, done.former, done.rotate_time) == (begun.next, None, "", begun.record, clock())
+    second = await domains.signing_key(FIRST_PROJECT, "example.com")
+    assert (second.selector, second.private_key == first.private_key) == (begun.next.selector, False)
+    assert (await store.identities(FIRST_PROJECT)).by_name["billing"].dkim_selector == second.selector
+    # the former record may go, and the next rotation is one like the first
+    del dns.texts[begun.record.name]
+    assert (await domains.verify(FIRST_PROJECT, "example.com")).problem == ""
+    third = (await domains.rotate(FIRST_PROJECT, "example.com")).next
+    assert third is not None
+    assert third.selector not in {first.selector, second.selector}
+
+
+async def test_a_present_record_that_is_gone_does_not_keep_the_next_one_from_signing(domains: SenderDomains, dns: DnsServer) -> None:
+    """Who has overwritten it has a domain that is whole again."""
+    await verified(domains, dns)
+    begun = await domains.rotate(FIRST_PROJECT, "example.com")
+    assert begun.next is not None
+    dns.texts = {begun.next.name: [begun.next.value]}
+    done = await domains.verify(FIRST_PROJECT, "example.com")
+    assert (done.record, done.problem, done.verified) == (begun.next, "", True)
+
+
+async def test_looks_and_rotations_at_the_same_time_end_with_one_key(domains: SenderDomains, store: SenderStore, dns: DnsServer) -> None:
+    await verified(domains, dns)
+    begun = await asyncio.gather(*(domains.rotate(FIRST_PROJECT, "example.com") for _ in range(4)))
+    (waiting,) = {each.next for each in begun}
+    assert waiting is not None
+    dns.texts[waiting.name] = [waiting.value]
+    ends = await asyncio.gather(*(domains.verify(FIRST_PROJECT, "example.com") for _ in range(4)))
+    assert {each.record for each in ends} == {waiting}
+    found = await domains.get(FIRST_PROJECT, "example.com")
+    assert (found.record, found.former, found.problem) == (waiting, begun[0].record, "")
+    # what was looked for before the rotation says nothing of the key that signs now
+    late = await store.record_look(DomainKey(FIRST_PROJECT, "example.com"), Look(begun[0].selector, "gone"), found.create_time)
+    assert late is not None
+    assert late.problem == ""
+
+
+async def test_there_is_nothing_to_rotate_of_a_domain_of_another_project(domains: SenderDomains, dns: DnsServer) -> None:
+    await verified(domains, dns)
+    with pytest.raises(DomainNotFound):
+        await domains.rotate("other", "example.com")
 
 
 async def test_a_project_has_so_many_and_no_more(store: SenderStore, clock: Clock) -> None:
@@ -219,7 +282,7 @@ async def test_keys_are_sealed_and_senders_of_published_versions_stay(database: 
     store, templates = SenderRepository(database, Sealer(SECRET, SEALED_FOR)), TemplateRepository(database)
     key, signing = DomainKey(FIRST_PROJECT, "example.com"), new_signing_key()
     await store.add_domain(key, signing, clock())
-    await store.record_check(key, signing.selector, problem="", now=clock())
+    await store.record_look(key, Look(signing.selector, ""), clock())
     async with database.connect() as connection:
         rows = (await connection.exec_driver_sql("SELECT sealed_key FROM sender_domains")).all()
     assert signing.private_key[40:80] not in rows[0][0]

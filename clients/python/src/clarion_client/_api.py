@@ -181,6 +181,13 @@ ADD_SENDER_DOMAIN = Call(
 VERIFY_SENDER_DOMAIN = Call(
     "/clarion.template.v1.SenderService/VerifySenderDomain", "POST", "/v1/sender-domains/{domain}:verify", answer="domain", idempotent=True
 )
+ROTATE_SENDER_DOMAIN_KEY = Call(
+    "/clarion.template.v1.SenderService/RotateSenderDomainKey",
+    "POST",
+    "/v1/sender-domains/{domain}:rotateKey",
+    answer="domain",
+    idempotent=True,
+)
 GET_SENDER_DOMAIN = Call(
     "/clarion.template.v1.SenderService/GetSenderDomain", "GET", "/v1/sender-domains/{domain}", answer="domain", idempotent=True
 )

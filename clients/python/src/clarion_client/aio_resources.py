@@ -950,12 +950,22 @@ class AsyncSenders(AsyncResource):
         return await self._unary(api.ADD_SENDER_DOMAIN, v.body_of(domain=domain), lambda answer: v.decode(SenderDomain, answer), timeout_s)
 
     async def verify_domain(self, domain: str, *, timeout_s: float | None = None) -> SenderDomain:
-        """Looks for the record in DNS.
+        """Looks for the record in DNS, and for the next one where a rotation has begun: once that is there, its key signs.
 
         domain: The domain.
         """
         return await self._unary(
             api.VERIFY_SENDER_DOMAIN, v.body_of(domain=domain), lambda answer: v.decode(SenderDomain, answer), timeout_s
+        )
+
+    async def rotate_domain_key(self, domain: str, *, timeout_s: float | None = None) -> SenderDomain:
+        """Begins to replace the key, and answers its record as `next_record`. Mails are signed with the present key until
+        VerifySenderDomain has found that record. A rotation that has begun stays as it is.
+
+        domain: The domain.
+        """
+        return await self._unary(
+            api.ROTATE_SENDER_DOMAIN_KEY, v.body_of(domain=domain), lambda answer: v.decode(SenderDomain, answer), timeout_s
         )
 
     async def get_domain(self, domain: str, *, timeout_s: float | None = None) -> SenderDomain:

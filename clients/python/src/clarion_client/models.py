@@ -75,7 +75,7 @@ class AuditEventKind(str, enum.Enum):
     SENDER_DOMAIN_DELETED = "sender_domain_deleted"
     """A domain was deleted with its key."""
     SENDER_DOMAIN_KEY_CHANGED = "sender_domain_key_changed"
-    """A domain has a new key to sign with. `details.why` is `begun`, `done` or `given_up`."""
+    """A domain's key is to be replaced (`details.state` is `begun`), or was (`done`)."""
     TEMPLATE_PUBLISHED = "template_published"
     """A version of a template came into use: `details.version`, in place of `details.previous`; `details.plan` where that was
     scheduled.
@@ -2143,6 +2143,14 @@ class SenderDomain:
     """When it was looked for last."""
     create_time: datetime | None = stored(default=None, metadata={"read": v.time})
     """When it was added here."""
+    next_record: DnsRecord | None = stored(default=None, metadata={"read": v.message(lambda: DnsRecord)})
+    """The record of the key that is to take the present one's place: add it beside `record`. Not there where no rotation has begun."""
+    next_problem: str = stored(default="", metadata={"read": v.same})
+    """What the last look for `next_record` found wrong; empty for nothing, and before the first look."""
+    former_record: DnsRecord | None = stored(default=None, metadata={"read": v.message(lambda: DnsRecord)})
+    """The record of the key before. Leave it in DNS for a week from `rotate_time` on: mails that it has signed may be on their way."""
+    rotate_time: datetime | None = stored(default=None, metadata={"read": v.time})
+    """Since when mails are signed with the present key in the former one's place."""
 
 
 @dataclass(frozen=True)

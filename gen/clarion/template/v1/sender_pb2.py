@@ -27,7 +27,7 @@ from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior_
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n clarion/template/v1/sender.proto\x12\x13\x63larion.template.v1\x1a clarion/options/v1/options.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd6\x01\n\x06Sender\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xe2\x41\x01\x03\xba\xbb\x18\x02\x10@\x12 \n\x05\x65mail\x18\x02 \x01(\tB\x11\xe2\x41\x01\x02\xb0\xbb\x18\x01\xba\xbb\x18\x05\x08\x01\x10\xfe\x01\x12\x1c\n\x0c\x64isplay_name\x18\x03 \x01(\tB\x06\xba\xbb\x18\x02\x10\x64\x12#\n\x0ereply_to_email\x18\x04 \x01(\tB\x0b\xb0\xbb\x18\x01\xba\xbb\x18\x03\x10\xfe\x01\x12\x16\n\x0e\x64\x65\x66\x61ult_sender\x18\x05 \x01(\x08\x12\x35\n\x0bupdate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\"6\n\tDnsRecord\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\r\n\x05value\x18\x03 \x01(\t\"\xf6\x01\n\x0cSenderDomain\x12\x14\n\x06\x64omain\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x16\n\x08verified\x18\x02 \x01(\x08\x42\x04\xe2\x41\x01\x03\x12\x34\n\x06record\x18\x03 \x01(\x0b\x32\x1e.clarion.template.v1.DnsRecordB\x04\xe2\x41\x01\x03\x12\x15\n\x07problem\x18\x04 \x01(\tB\x04\xe2\x41\x01\x03\x12\x34\n\ncheck_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\"\x84\x01\n\rMessageSender\x12\x13\n\x05\x65mail\x18\x01 \x01(\tB\x04\xb0\xbb\x18\x01\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x1c\n\x0ereply_to_email\x18\x03 \x01(\tB\x04\xb0\xbb\x18\x01\x12\x13\n\x0b\x64kim_domain\x18\x04 \x01(\t\x12\x15\n\rdkim_selector\x18\x05 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n clarion/template/v1/sender.proto\x12\x13\x63larion.template.v1\x1a clarion/options/v1/options.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd6\x01\n\x06Sender\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xe2\x41\x01\x03\xba\xbb\x18\x02\x10@\x12 \n\x05\x65mail\x18\x02 \x01(\tB\x11\xe2\x41\x01\x02\xb0\xbb\x18\x01\xba\xbb\x18\x05\x08\x01\x10\xfe\x01\x12\x1c\n\x0c\x64isplay_name\x18\x03 \x01(\tB\x06\xba\xbb\x18\x02\x10\x64\x12#\n\x0ereply_to_email\x18\x04 \x01(\tB\x0b\xb0\xbb\x18\x01\xba\xbb\x18\x03\x10\xfe\x01\x12\x16\n\x0e\x64\x65\x66\x61ult_sender\x18\x05 \x01(\x08\x12\x35\n\x0bupdate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\"6\n\tDnsRecord\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\r\n\x05value\x18\x03 \x01(\t\"\xc1\x03\n\x0cSenderDomain\x12\x14\n\x06\x64omain\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x16\n\x08verified\x18\x02 \x01(\x08\x42\x04\xe2\x41\x01\x03\x12\x34\n\x06record\x18\x03 \x01(\x0b\x32\x1e.clarion.template.v1.DnsRecordB\x04\xe2\x41\x01\x03\x12\x15\n\x07problem\x18\x04 \x01(\tB\x04\xe2\x41\x01\x03\x12\x34\n\ncheck_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x39\n\x0bnext_record\x18\x07 \x01(\x0b\x32\x1e.clarion.template.v1.DnsRecordB\x04\xe2\x41\x01\x03\x12\x1a\n\x0cnext_problem\x18\x08 \x01(\tB\x04\xe2\x41\x01\x03\x12;\n\rformer_record\x18\t \x01(\x0b\x32\x1e.clarion.template.v1.DnsRecordB\x04\xe2\x41\x01\x03\x12\x35\n\x0brotate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\"\x84\x01\n\rMessageSender\x12\x13\n\x05\x65mail\x18\x01 \x01(\tB\x04\xb0\xbb\x18\x01\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x1c\n\x0ereply_to_email\x18\x03 \x01(\tB\x04\xb0\xbb\x18\x01\x12\x13\n\x0b\x64kim_domain\x18\x04 \x01(\t\x12\x15\n\rdkim_selector\x18\x05 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -56,6 +56,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SENDERDOMAIN'].fields_by_name['check_time']._serialized_options = b'\342A\001\003'
   _globals['_SENDERDOMAIN'].fields_by_name['create_time']._loaded_options = None
   _globals['_SENDERDOMAIN'].fields_by_name['create_time']._serialized_options = b'\342A\001\003'
+  _globals['_SENDERDOMAIN'].fields_by_name['next_record']._loaded_options = None
+  _globals['_SENDERDOMAIN'].fields_by_name['next_record']._serialized_options = b'\342A\001\003'
+  _globals['_SENDERDOMAIN'].fields_by_name['next_problem']._loaded_options = None
+  _globals['_SENDERDOMAIN'].fields_by_name['next_problem']._serialized_options = b'\342A\001\003'
+  _globals['_SENDERDOMAIN'].fields_by_name['former_record']._loaded_options = None
+  _globals['_SENDERDOMAIN'].fields_by_name['former_record']._serialized_options = b'\342A\001\003'
+  _globals['_SENDERDOMAIN'].fields_by_name['rotate_time']._loaded_options = None
+  _globals['_SENDERDOMAIN'].fields_by_name['rotate_time']._serialized_options = b'\342A\001\003'
   _globals['_MESSAGESENDER'].fields_by_name['email']._loaded_options = None
   _globals['_MESSAGESENDER'].fields_by_name['email']._serialized_options = b'\260\273\030\001'
   _globals['_MESSAGESENDER'].fields_by_name['reply_to_email']._loaded_options = None
@@ -65,7 +73,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DNSRECORD']._serialized_start=374
   _globals['_DNSRECORD']._serialized_end=428
   _globals['_SENDERDOMAIN']._serialized_start=431
-  _globals['_SENDERDOMAIN']._serialized_end=677
-  _globals['_MESSAGESENDER']._serialized_start=680
-  _globals['_MESSAGESENDER']._serialized_end=812
+  _globals['_SENDERDOMAIN']._serialized_end=880
+  _globals['_MESSAGESENDER']._serialized_start=883
+  _globals['_MESSAGESENDER']._serialized_end=1015
 # @@protoc_insertion_point(module_scope)

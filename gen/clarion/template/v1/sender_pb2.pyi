@@ -105,12 +105,18 @@ class SenderDomain(_message.Message):
     PROBLEM_FIELD_NUMBER: _builtins.int
     CHECK_TIME_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    NEXT_RECORD_FIELD_NUMBER: _builtins.int
+    NEXT_PROBLEM_FIELD_NUMBER: _builtins.int
+    FORMER_RECORD_FIELD_NUMBER: _builtins.int
+    ROTATE_TIME_FIELD_NUMBER: _builtins.int
     domain: _builtins.str
     """The domain in ASCII (IDNA), in lower case."""
     verified: _builtins.bool
     """Whether the record was there when it was looked for. It stays true when a later look finds it no more; `problem` then says so."""
     problem: _builtins.str
     """What the last look found wrong, and what to do; empty for nothing."""
+    next_problem: _builtins.str
+    """What the last look for `next_record` found wrong; empty for nothing, and before the first look."""
     @_builtins.property
     def record(self) -> Global___DnsRecord:
         """What its owner is to add to it."""
@@ -123,6 +129,18 @@ class SenderDomain(_message.Message):
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was added here."""
 
+    @_builtins.property
+    def next_record(self) -> Global___DnsRecord:
+        """The record of the key that is to take the present one's place: add it beside `record`. Not there where no rotation has begun."""
+
+    @_builtins.property
+    def former_record(self) -> Global___DnsRecord:
+        """The record of the key before. Leave it in DNS for a week from `rotate_time` on: mails that it has signed may be on their way."""
+
+    @_builtins.property
+    def rotate_time(self) -> _timestamp_pb2.Timestamp:
+        """Since when mails are signed with the present key in the former one's place."""
+
     def __init__(
         self,
         *,
@@ -132,10 +150,14 @@ class SenderDomain(_message.Message):
         problem: _builtins.str = ...,
         check_time: _timestamp_pb2.Timestamp | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        next_record: Global___DnsRecord | None = ...,
+        next_problem: _builtins.str = ...,
+        former_record: Global___DnsRecord | None = ...,
+        rotate_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["check_time", b"check_time", "create_time", b"create_time", "record", b"record"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["check_time", b"check_time", "create_time", b"create_time", "former_record", b"former_record", "next_record", b"next_record", "record", b"record", "rotate_time", b"rotate_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["check_time", b"check_time", "create_time", b"create_time", "domain", b"domain", "problem", b"problem", "record", b"record", "verified", b"verified"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["check_time", b"check_time", "create_time", b"create_time", "domain", b"domain", "former_record", b"former_record", "next_problem", b"next_problem", "next_record", b"next_record", "problem", b"problem", "record", b"record", "rotate_time", b"rotate_time", "verified", b"verified"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -290,6 +290,52 @@ class VerifySenderDomainResponse(_message.Message):
 Global___VerifySenderDomainResponse: _TypeAlias = VerifySenderDomainResponse  # noqa: Y015
 
 @_typing.final
+class RotateSenderDomainKeyRequest(_message.Message):
+    """RotateSenderDomainKeyRequest names the domain."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DOMAIN_FIELD_NUMBER: _builtins.int
+    domain: _builtins.str
+    """The domain."""
+    def __init__(
+        self,
+        *,
+        domain: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["domain", b"domain"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RotateSenderDomainKeyRequest: _TypeAlias = RotateSenderDomainKeyRequest  # noqa: Y015
+
+@_typing.final
+class RotateSenderDomainKeyResponse(_message.Message):
+    """RotateSenderDomainKeyResponse answers RotateSenderDomainKey."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DOMAIN_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def domain(self) -> _sender_pb2.SenderDomain:
+        """The domain, with the record of its next key."""
+
+    def __init__(
+        self,
+        *,
+        domain: _sender_pb2.SenderDomain | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["domain", b"domain"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["domain", b"domain"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RotateSenderDomainKeyResponse: _TypeAlias = RotateSenderDomainKeyResponse  # noqa: Y015
+
+@_typing.final
 class GetSenderDomainRequest(_message.Message):
     """GetSenderDomainRequest names a domain."""
 

@@ -65,6 +65,11 @@ class SenderServiceStub(object):
                 request_serializer=clarion_dot_template_dot_v1_dot_sender__service__pb2.VerifySenderDomainRequest.SerializeToString,
                 response_deserializer=clarion_dot_template_dot_v1_dot_sender__service__pb2.VerifySenderDomainResponse.FromString,
                 _registered_method=True)
+        self.RotateSenderDomainKey = channel.unary_unary(
+                '/clarion.template.v1.SenderService/RotateSenderDomainKey',
+                request_serializer=clarion_dot_template_dot_v1_dot_sender__service__pb2.RotateSenderDomainKeyRequest.SerializeToString,
+                response_deserializer=clarion_dot_template_dot_v1_dot_sender__service__pb2.RotateSenderDomainKeyResponse.FromString,
+                _registered_method=True)
         self.GetSenderDomain = channel.unary_unary(
                 '/clarion.template.v1.SenderService/GetSenderDomain',
                 request_serializer=clarion_dot_template_dot_v1_dot_sender__service__pb2.GetSenderDomainRequest.SerializeToString,
@@ -127,7 +132,15 @@ class SenderServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def VerifySenderDomain(self, request, context):
-        """VerifySenderDomain looks for the record in DNS.
+        """VerifySenderDomain looks for the record in DNS, and for the next one where a rotation has begun: once that is there, its key signs.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RotateSenderDomainKey(self, request, context):
+        """RotateSenderDomainKey begins to replace the key, and answers its record as `next_record`. Mails are signed with the present key until
+        VerifySenderDomain has found that record. A rotation that has begun stays as it is.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -193,6 +206,11 @@ def add_SenderServiceServicer_to_server(servicer, server):
                     servicer.VerifySenderDomain,
                     request_deserializer=clarion_dot_template_dot_v1_dot_sender__service__pb2.VerifySenderDomainRequest.FromString,
                     response_serializer=clarion_dot_template_dot_v1_dot_sender__service__pb2.VerifySenderDomainResponse.SerializeToString,
+            ),
+            'RotateSenderDomainKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.RotateSenderDomainKey,
+                    request_deserializer=clarion_dot_template_dot_v1_dot_sender__service__pb2.RotateSenderDomainKeyRequest.FromString,
+                    response_serializer=clarion_dot_template_dot_v1_dot_sender__service__pb2.RotateSenderDomainKeyResponse.SerializeToString,
             ),
             'GetSenderDomain': grpc.unary_unary_rpc_method_handler(
                     servicer.GetSenderDomain,
@@ -378,6 +396,33 @@ class SenderService(object):
             '/clarion.template.v1.SenderService/VerifySenderDomain',
             clarion_dot_template_dot_v1_dot_sender__service__pb2.VerifySenderDomainRequest.SerializeToString,
             clarion_dot_template_dot_v1_dot_sender__service__pb2.VerifySenderDomainResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RotateSenderDomainKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/clarion.template.v1.SenderService/RotateSenderDomainKey',
+            clarion_dot_template_dot_v1_dot_sender__service__pb2.RotateSenderDomainKeyRequest.SerializeToString,
+            clarion_dot_template_dot_v1_dot_sender__service__pb2.RotateSenderDomainKeyResponse.FromString,
             options,
             channel_credentials,
             insecure,

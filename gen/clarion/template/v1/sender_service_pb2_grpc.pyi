@@ -44,7 +44,11 @@ class SenderServiceStub:
     AddSenderDomain: _grpc.UnaryUnaryMultiCallable[_sender_service_pb2.AddSenderDomainRequest, _sender_service_pb2.AddSenderDomainResponse]
     """AddSenderDomain adds a domain, and answers the record that its owner is to add to it. A domain that is there already stays as it is."""
     VerifySenderDomain: _grpc.UnaryUnaryMultiCallable[_sender_service_pb2.VerifySenderDomainRequest, _sender_service_pb2.VerifySenderDomainResponse]
-    """VerifySenderDomain looks for the record in DNS."""
+    """VerifySenderDomain looks for the record in DNS, and for the next one where a rotation has begun: once that is there, its key signs."""
+    RotateSenderDomainKey: _grpc.UnaryUnaryMultiCallable[_sender_service_pb2.RotateSenderDomainKeyRequest, _sender_service_pb2.RotateSenderDomainKeyResponse]
+    """RotateSenderDomainKey begins to replace the key, and answers its record as `next_record`. Mails are signed with the present key until
+    VerifySenderDomain has found that record. A rotation that has begun stays as it is.
+    """
     GetSenderDomain: _grpc.UnaryUnaryMultiCallable[_sender_service_pb2.GetSenderDomainRequest, _sender_service_pb2.GetSenderDomainResponse]
     """GetSenderDomain reads a domain."""
     ListSenderDomains: _grpc.UnaryUnaryMultiCallable[_sender_service_pb2.ListSenderDomainsRequest, _sender_service_pb2.ListSenderDomainsResponse]
@@ -70,7 +74,11 @@ class SenderServiceAsyncStub(SenderServiceStub):
     AddSenderDomain: _aio.UnaryUnaryMultiCallable[_sender_service_pb2.AddSenderDomainRequest, _sender_service_pb2.AddSenderDomainResponse]  # type: ignore[assignment]
     """AddSenderDomain adds a domain, and answers the record that its owner is to add to it. A domain that is there already stays as it is."""
     VerifySenderDomain: _aio.UnaryUnaryMultiCallable[_sender_service_pb2.VerifySenderDomainRequest, _sender_service_pb2.VerifySenderDomainResponse]  # type: ignore[assignment]
-    """VerifySenderDomain looks for the record in DNS."""
+    """VerifySenderDomain looks for the record in DNS, and for the next one where a rotation has begun: once that is there, its key signs."""
+    RotateSenderDomainKey: _aio.UnaryUnaryMultiCallable[_sender_service_pb2.RotateSenderDomainKeyRequest, _sender_service_pb2.RotateSenderDomainKeyResponse]  # type: ignore[assignment]
+    """RotateSenderDomainKey begins to replace the key, and answers its record as `next_record`. Mails are signed with the present key until
+    VerifySenderDomain has found that record. A rotation that has begun stays as it is.
+    """
     GetSenderDomain: _aio.UnaryUnaryMultiCallable[_sender_service_pb2.GetSenderDomainRequest, _sender_service_pb2.GetSenderDomainResponse]  # type: ignore[assignment]
     """GetSenderDomain reads a domain."""
     ListSenderDomains: _aio.UnaryUnaryMultiCallable[_sender_service_pb2.ListSenderDomainsRequest, _sender_service_pb2.ListSenderDomainsResponse]  # type: ignore[assignment]
@@ -129,7 +137,17 @@ class SenderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _sender_service_pb2.VerifySenderDomainRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_sender_service_pb2.VerifySenderDomainResponse, _abc.Awaitable[_sender_service_pb2.VerifySenderDomainResponse]]:
-        """VerifySenderDomain looks for the record in DNS."""
+        """VerifySenderDomain looks for the record in DNS, and for the next one where a rotation has begun: once that is there, its key signs."""
+
+    @_abc_1.abstractmethod
+    def RotateSenderDomainKey(
+        self,
+        request: _sender_service_pb2.RotateSenderDomainKeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sender_service_pb2.RotateSenderDomainKeyResponse, _abc.Awaitable[_sender_service_pb2.RotateSenderDomainKeyResponse]]:
+        """RotateSenderDomainKey begins to replace the key, and answers its record as `next_record`. Mails are signed with the present key until
+        VerifySenderDomain has found that record. A rotation that has begun stays as it is.
+        """
 
     @_abc_1.abstractmethod
     def GetSenderDomain(

@@ -85,7 +85,7 @@ class _AuditEventKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AuditE
     AUDIT_EVENT_KIND_SENDER_DOMAIN_DELETED: _AuditEventKind.ValueType  # 44
     """A domain was deleted with its key."""
     AUDIT_EVENT_KIND_SENDER_DOMAIN_KEY_CHANGED: _AuditEventKind.ValueType  # 45
-    """A domain has a new key to sign with. `details.why` is `begun`, `done` or `given_up`."""
+    """A domain's key is to be replaced (`details.state` is `begun`), or was (`done`)."""
     AUDIT_EVENT_KIND_TEMPLATE_PUBLISHED: _AuditEventKind.ValueType  # 46
     """A version of a template came into use: `details.version`, in place of `details.previous`; `details.plan` where that was scheduled."""
     AUDIT_EVENT_KIND_TEMPLATE_ARCHIVED: _AuditEventKind.ValueType  # 47
@@ -161,7 +161,7 @@ AUDIT_EVENT_KIND_SENDER_DOMAIN_VERIFIED: AuditEventKind.ValueType  # 43
 AUDIT_EVENT_KIND_SENDER_DOMAIN_DELETED: AuditEventKind.ValueType  # 44
 """A domain was deleted with its key."""
 AUDIT_EVENT_KIND_SENDER_DOMAIN_KEY_CHANGED: AuditEventKind.ValueType  # 45
-"""A domain has a new key to sign with. `details.why` is `begun`, `done` or `given_up`."""
+"""A domain's key is to be replaced (`details.state` is `begun`), or was (`done`)."""
 AUDIT_EVENT_KIND_TEMPLATE_PUBLISHED: AuditEventKind.ValueType  # 46
 """A version of a template came into use: `details.version`, in place of `details.previous`; `details.plan` where that was scheduled."""
 AUDIT_EVENT_KIND_TEMPLATE_ARCHIVED: AuditEventKind.ValueType  # 47

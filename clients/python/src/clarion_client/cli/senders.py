@@ -60,10 +60,16 @@ def add(domain: Domain) -> None:
 
 @domains.command("verify")
 def verify(domain: Domain) -> int:
-    """Look for the record in DNS; exit 1 while it is not there."""
+    """Look for the records in DNS; exit 1 while one is not there."""
     found = session.clarion.senders.verify_domain(domain)
     _explain(found)
-    return EXIT_REFUSED if found.problem else 0
+    return EXIT_REFUSED if found.problem or found.next_record else 0
+
+
+@domains.command("rotate")
+def rotate(domain: Domain) -> None:
+    """Begin to replace the domain's key, and show the record of the next one."""
+    _explain(session.clarion.senders.rotate_domain_key(domain))
 
 
 @domains.command("delete")
@@ -80,6 +86,15 @@ def _explain(domain: SenderDomain) -> None:
     session.say(f"{domain.domain} is {'verified' if domain.verified else 'not verified'}")
     if domain.problem:
         session.say(domain.problem)
-    if domain.record is not None and (domain.problem or not domain.verified):
-        session.say(f"add to DNS, type {domain.record.type}:\n  name   {domain.record.name}\n  value  {domain.record.value}")
+    if domain.next_problem:
+        session.say(domain.next_problem)
+    wanted = [domain.record] if domain.record is not None and (domain.problem or not domain.verified) else []
+    wanted += [domain.next_record] if domain.next_record is not None else []
+    for record in wanted:
+        session.say(f"add to DNS, type {record.type}:\n  name   {record.name}\n  value  {record.value}")
+    if domain.next_record is not None and domain.record is not None:
+        session.say(f"leave {domain.record.name} as it is: mails are signed with its key until the next record is found")
+    if wanted:
         session.say(f"then: clarion senders domains verify {domain.domain}")
+    elif domain.former_record is not None:
+        session.say(f"since {domain.rotate_time} a new key signs; a week later {domain.former_record.name} can go from DNS")
