@@ -7,7 +7,7 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import DecodeError
 
 from clarion.delivery.v1.delivery_pb2 import Delivery
-from gateway.personal_data.use_cases import Content
+from gateway.personal_data.use_cases import Content, File
 from mesh.stores.database import Database
 
 # The notification's own payload, which a requeue replaces: what a dead letter keeps of its last try says no more about the person.
@@ -35,4 +35,5 @@ def _content(payload: bytes | None, note: str) -> Content:
         delivery = Delivery.FromString(payload or b"")
     except DecodeError:
         return Content(review_note=note)
-    return Content(MessageToDict(delivery.variables), note, delivery.email)
+    files = [File(*(getattr(each, name) for name in File._fields)) for each in delivery.attachments]
+    return Content(MessageToDict(delivery.variables), note, delivery.email, files)

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Iterator
 
 from clarion.notification.v1 import personal_data_service_pb2 as rpc
+from clarion.notification.v1.captured_message_pb2 import CapturedAttachment
 from clarion.notification.v1.personal_data_service_pb2_grpc import PersonalDataServiceServicer
 from clarion.user.v1.erasure_service_pb2 import GetPersonalDataResponse
 from gateway.notifications.convert import notification_message
@@ -46,4 +47,5 @@ def _notification(item: PersonalNotification) -> rpc.PersonalNotification:
         captured_message=item.captured,
     )
     message.variables.update(content.variables)
+    message.attachments.extend(CapturedAttachment(**file._asdict()) for file in content.files)
     return message

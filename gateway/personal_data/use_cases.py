@@ -17,12 +17,23 @@ EXPORT_SCOPE = "users:export"
 _PAGE = 100
 
 
+class File(NamedTuple):
+    """A file of a mail, without its content; `attachment_id` is the SHA-256 of that."""
+
+    filename: str
+    content_type: str
+    attachment_id: str
+    size_bytes: int
+    content_id: str
+
+
 class Content(NamedTuple):
     """What only the export shows of a notification."""
 
     variables: Mapping[str, Any] = {}
     review_note: str = ""
     redirected_email: str = ""
+    files: Sequence[File] = ()
 
 
 class PersonalNotification(NamedTuple):

@@ -1,6 +1,7 @@
 """Files of mails, from the call to the bytes that the SMTP server got."""
 
 import asyncio
+import json
 from base64 import b64encode
 from typing import Any
 
@@ -96,3 +97,19 @@ async def test_a_file_is_waited_for(system: System) -> None:
     [mail] = [mail for mail in system.smtp.mails if "attached-3@example.com" in mail.recipients]
     assert [part.get_content() for part in mail.message.iter_attachments()] == [b"%PDF of a restart"]
     await system.reached("template_svc", "/v1/templates")
+
+
+async def test_the_export_of_a_persons_data_names_the_files_that_were_sent_to_them(system: System) -> None:
+    sent = await send(
+        system.client,
+        "attached-export@example.com",
+        [file("Diagnose.pdf", b"%PDF-1.4 secret"), file("logo.png", PICTURE, content_id="logo")],
+    )
+    assert (await system.client.settled(sent))["status"] == "sent"
+    [person] = (await system.client.call("GET", "/v1/users?email=attached-export@example.com"))["users"]
+    lines = [json.loads(line)["result"] async for line in system.client.lines(f"/v1/users/{person['id']}:exportPersonalData")]
+    [exported] = [line["notification"]["attachments"] for line in lines if "notification" in line]
+    assert [(each["filename"], each["content_type"], each["size_bytes"]) for each in exported] == [
+        ("Diagnose.pdf", "application/pdf", 15),
+        ("logo.png", "image/png", len(PICTURE)),
+    ]

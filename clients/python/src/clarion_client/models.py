@@ -796,7 +796,7 @@ class Canary:
 
 @dataclass(frozen=True)
 class CapturedAttachment:
-    """A file of a captured mail."""
+    """A file of a mail, without its content."""
 
     filename: str = stored(default="", metadata={"read": v.same})
     """What it is called."""
@@ -1759,6 +1759,8 @@ class PersonalNotification:
     """The address that a reviewer has sent it to in place of the person's."""
     captured_message: CapturedMessage | None = stored(default=None, metadata={"read": v.message(lambda: CapturedMessage)})
     """What the sandbox got of a test key's notification, for as long as it is kept."""
+    attachments: tuple[CapturedAttachment, ...] = stored(default=(), metadata={"read": v.many(v.message(lambda: CapturedAttachment))})
+    """The files that its mail carries, without their contents."""
 
 
 @dataclass(frozen=True)

@@ -102,7 +102,7 @@ Global___CapturedMessage: _TypeAlias = CapturedMessage  # noqa: Y015
 
 @_typing.final
 class CapturedAttachment(_message.Message):
-    """CapturedAttachment is a file of a captured mail."""
+    """CapturedAttachment is a file of a mail, without its content."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -10,9 +10,11 @@ from clarion.user.v1 import preference_pb2 as _preference_pb2
 from clarion.user.v1 import session_pb2 as _session_pb2
 from clarion.user.v1 import suppression_pb2 as _suppression_pb2
 from clarion.user.v1 import user_pb2 as _user_pb2
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import struct_pb2 as _struct_pb2
+from google.protobuf.internal import containers as _containers
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -113,6 +115,7 @@ class PersonalNotification(_message.Message):
     REVIEW_NOTE_FIELD_NUMBER: _builtins.int
     REDIRECTED_EMAIL_FIELD_NUMBER: _builtins.int
     CAPTURED_MESSAGE_FIELD_NUMBER: _builtins.int
+    ATTACHMENTS_FIELD_NUMBER: _builtins.int
     review_note: _builtins.str
     """What reviewers have noted on its dead letter."""
     redirected_email: _builtins.str
@@ -129,6 +132,10 @@ class PersonalNotification(_message.Message):
     def captured_message(self) -> _captured_message_pb2.CapturedMessage:
         """What the sandbox got of a test key's notification, for as long as it is kept."""
 
+    @_builtins.property
+    def attachments(self) -> _containers.RepeatedCompositeFieldContainer[_captured_message_pb2.CapturedAttachment]:
+        """The files that its mail carries, without their contents."""
+
     def __init__(
         self,
         *,
@@ -137,10 +144,11 @@ class PersonalNotification(_message.Message):
         review_note: _builtins.str = ...,
         redirected_email: _builtins.str = ...,
         captured_message: _captured_message_pb2.CapturedMessage | None = ...,
+        attachments: _abc.Iterable[_captured_message_pb2.CapturedAttachment] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["captured_message", b"captured_message", "notification", b"notification", "variables", b"variables"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["captured_message", b"captured_message", "notification", b"notification", "redirected_email", b"redirected_email", "review_note", b"review_note", "variables", b"variables"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachments", b"attachments", "captured_message", b"captured_message", "notification", b"notification", "redirected_email", b"redirected_email", "review_note", b"review_note", "variables", b"variables"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
