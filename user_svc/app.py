@@ -40,6 +40,7 @@ from user_svc.accounts.repository import AccountRepository
 from user_svc.accounts.servicer import AccountServicer
 from user_svc.accounts.tokens import LinkTokens
 from user_svc.accounts.use_cases import Accounts
+from user_svc.archiving.repository import ProjectArchive
 from user_svc.audit.repository import AuditRepository
 from user_svc.audit.servicer import AuditServicer
 from user_svc.audit.use_cases import AuditLog
@@ -71,7 +72,6 @@ from user_svc.preferences.repository import PreferenceRepository
 from user_svc.preferences.unsubscribing import SEALED_FOR as LINKS
 from user_svc.preferences.unsubscribing import UnsubscribeLinks, Unsubscribing
 from user_svc.preferences.use_cases import PreferenceBook
-from user_svc.projects.repository import ProjectRepository
 from user_svc.projects.servicer import ProjectServicer
 from user_svc.projects.use_cases import Projects
 from user_svc.recipients.repository import ContactRepository
@@ -218,7 +218,7 @@ def _wire(settings: Settings, database: Database, passwords: PasswordHasher, rev
     dispatcher = Dispatcher(server_chain(authenticator, Door.DIRECT if settings.direct_callers else Door.INTERNAL))
     dispatcher.add(USER_SERVICE, user_servicer)
     dispatcher.add(AUTH_SERVICE, auth_servicer)
-    dispatcher.add(PROJECT_SERVICE, ProjectServicer(Projects(ProjectRepository(database), now=_now)))
+    dispatcher.add(PROJECT_SERVICE, ProjectServicer(Projects(ProjectArchive(database), changed=book.forget, now=_now)))
     mapped = {(issuer.project, name) for issuer in settings.oidc.issuers for grant in issuer.grants.values() for name in grant.roles}
     dispatcher.add(ROLE_SERVICE, RoleServicer(Roles(RoleRepository(database), mapped=mapped, now=_now), users))
     dispatcher.add(POLICY_SERVICE, PolicyServicer(Policies(policies, book, now=_now)))

@@ -40,6 +40,8 @@ projects = Table(
     Column("id", Text(collation="C"), primary_key=True),
     Column("display_name", Text, nullable=False),
     Column("create_time", _TIME, nullable=False, server_default=func.now()),
+    # NULL for one that is in use.
+    Column("archive_time", _TIME),
 )
 
 # Named sets of scopes. Which are built in stands in the code.

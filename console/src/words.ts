@@ -73,6 +73,8 @@ export const auditWord: Readonly<Partial<Record<AuditEventKind, string>>> = {
   role_created: "Role made",
   role_updated: "Role changed",
   role_deleted: "Role deleted",
+  project_archived: "Project archived",
+  project_restored: "Project restored",
   content_read: "Text of a notification read",
   sender_changed: "Sender set",
   sender_deleted: "Sender deleted",

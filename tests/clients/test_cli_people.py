@@ -102,6 +102,16 @@ async def test_roles_are_made_given_and_taken_away(terminal: Terminal) -> None:
     assert (await terminal.run("roles", "show", "support")).code == 5
 
 
+async def test_projects_are_made_archived_and_restored(terminal: Terminal) -> None:
+    assert (await terminal.run("projects", "create", "by-cli", "--title", "By CLI")).code == 0
+    asked = await terminal.run("projects", "archive", "by-cli", answers=[("[y/N]", "y")])
+    assert (asked.code, "archive_time" in asked.said) == (0, True), asked.said
+    assert (await terminal.run("projects", "archive", "default", "--yes")).code == 1
+    listed = [json.loads(line) for line in (await terminal.run("projects", "list", "--json")).said.splitlines()]
+    assert {one["id"]: "archive_time" in one for one in listed} == {"by-cli": True, "default": False}
+    assert (await terminal.run("projects", "restore", "by-cli")).code == 0
+
+
 async def test_a_person_signs_in_with_a_second_factor_and_keeps_a_key(stack: Stack, tmp_path: Path, terminal: Terminal) -> None:
     stranger = Terminal({}, tmp_path)
     password = ("password:", ADMIN_PASSWORD)

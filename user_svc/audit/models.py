@@ -32,6 +32,8 @@ class AuditKind(StrEnum):
     ROLE_CREATED = "role_created"
     ROLE_UPDATED = "role_updated"
     ROLE_DELETED = "role_deleted"
+    PROJECT_ARCHIVED = "project_archived"
+    PROJECT_RESTORED = "project_restored"
     CONTENT_READ = "content_read"
     SENDER_CHANGED = "sender_changed"
     SENDER_DELETED = "sender_deleted"

@@ -17,6 +17,7 @@ from user_svc.auth.holding import is_assigned, scopes_of_roles
 from user_svc.auth.models import REFRESH_GRACE, SCOPES_OF_ROLE, Login, RefreshToken, Rotation, RotationOutcome, SessionOwner, SigningKey
 from user_svc.auth.revocation_repository import record_revocations
 from user_svc.auth.session_desk import Session
+from user_svc.projects.repository import check_project
 from user_svc.tables import refresh_tokens, roles, signing_keys, users
 from user_svc.users.models import Role
 from user_svc.users.repository import is_user
@@ -76,6 +77,7 @@ class SessionRepository:
                 project = found.scalar_one_or_none()
                 if project is None:
                     return False
+                await check_project(connection, project)
                 await _store(connection, token)
                 by, session = token.signed_in_by, token.family
                 await _note(connection, project, AuditKind.SIGNED_IN, token.user_id, actor=person(token.user_id), by=by, session=session)

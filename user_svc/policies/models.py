@@ -64,12 +64,13 @@ class DeliveryPolicy:
 
 @dataclass(frozen=True, slots=True)
 class ProjectRules:
-    """All that a decision needs of a project: defaults, mandatory categories and the limits of categories."""
+    """All that a decision needs of a project: defaults, mandatory categories and their limits, and whether it is out of use."""
 
     rules: tuple[PreferenceRule, ...] = ()
     quiet_hours: QuietHours | None = None
     mandatory: frozenset[str] = frozenset()
     limits: Mapping[str, FrequencyLimit] = field(default_factory=dict)
+    archived: bool = False
 
 
 NO_RULES = ProjectRules()

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from functools import lru_cache
 from typing import Any
@@ -21,14 +22,14 @@ from user_svc.tables import categories, delivery_policies, projects
 
 # As text, so that what was read a second ago need not be parsed again.
 _RULES = text("""
-    SELECT p.id AS project, d.rules::text AS rules, d.quiet_hours, c.found::text AS categories
+    SELECT p.id AS project, d.rules::text AS rules, d.quiet_hours, c.found::text AS categories, p.archive_time IS NOT NULL AS archived
     FROM projects p
     LEFT JOIN delivery_policies d ON d.project = p.id
     LEFT JOIN LATERAL (
         SELECT jsonb_agg(jsonb_build_array(id, mandatory, limit_count, limit_window_s) ORDER BY id) AS found
         FROM categories WHERE project = p.id AND (mandatory OR limit_count IS NOT NULL)
     ) c ON true
-    WHERE p.id = ANY(:projects) AND (d.project IS NOT NULL OR c.found IS NOT NULL)
+    WHERE p.id = ANY(:projects) AND (d.project IS NOT NULL OR c.found IS NOT NULL OR p.archive_time IS NOT NULL)
 """).bindparams(bindparam("projects", type_=ARRAY(TEXT)))
 
 
@@ -97,7 +98,9 @@ class PolicyRepository:
     async def rules_of(self, projects: Collection[str]) -> Mapping[str, ProjectRules]:
         async with self._database.connect() as connection:
             rows = (await connection.execute(_RULES, {"projects": list(projects)})).all()
-        return {row.project: _rules(row.rules or "[]", row.quiet_hours, row.categories or "[]") for row in rows}
+        return {
+            row.project: replace(_rules(row.rules or "[]", row.quiet_hours, row.categories or "[]"), archived=row.archived) for row in rows
+        }
 
 
 async def _note(connection: AsyncConnection, project: str, identifier: str, *, was: bool, mandatory: bool) -> None:

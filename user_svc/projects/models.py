@@ -6,8 +6,9 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """A wall around people, templates, notifications and keys. The id never changes."""
+    """A wall around people, templates, notifications and keys. The id never changes. Without `archive_time` it is in use."""
 
     id: str
     display_name: str
     create_time: datetime
+    archive_time: datetime | None = None

@@ -8,13 +8,13 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mesh.stores.database import Database
-from user_svc.projects.errors import ProjectNotFound
+from user_svc.projects.errors import ProjectArchived, ProjectNotFound
 from user_svc.projects.models import Project
 from user_svc.tables import projects
 
 
 class ProjectRepository:
-    """Implements `projects.use_cases.ProjectStore`."""
+    """Implements `projects.use_cases.ProjectStore`, but for archiving (`archiving.repository`)."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -36,10 +36,14 @@ class ProjectRepository:
 
 
 async def check_project(connection: AsyncConnection, identifier: str) -> None:
-    """Raises ProjectNotFound."""
-    if (await connection.execute(select(projects.c.id).where(projects.c.id == identifier))).one_or_none() is None:
+    """That it is in use; it is not archived before the transaction ends. Raises ProjectNotFound or ProjectArchived."""
+    in_use = select(projects.c.archive_time).where(projects.c.id == identifier).with_for_update(read=True, key_share=True)
+    row = (await connection.execute(in_use)).one_or_none()
+    if row is None:
         raise ProjectNotFound
+    if row.archive_time is not None:
+        raise ProjectArchived(identifier)
 
 
 def _project(row: Row[*tuple[Any, ...]]) -> Project:
-    return Project(row.id, row.display_name, row.create_time)
+    return Project(row.id, row.display_name, row.create_time, row.archive_time)

@@ -25,6 +25,15 @@ class ProjectServicer(ProjectServiceServicer):
         page = await self._projects.list_projects(request.page_size, request.page_token)
         return rpc.ListProjectsResponse(projects=map(_message, page.items), next_page_token=page.next_token)
 
+    async def ArchiveProject(self, request: rpc.ArchiveProjectRequest, context: object) -> rpc.ArchiveProjectResponse:
+        return rpc.ArchiveProjectResponse(project=_message(await self._projects.archive_project(request.id)))
+
+    async def RestoreProject(self, request: rpc.RestoreProjectRequest, context: object) -> rpc.RestoreProjectResponse:
+        return rpc.RestoreProjectResponse(project=_message(await self._projects.restore_project(request.id)))
+
 
 def _message(project: Project) -> project_pb2.Project:
-    return project_pb2.Project(id=project.id, display_name=project.display_name, create_time=to_timestamp(project.create_time))
+    message = project_pb2.Project(id=project.id, display_name=project.display_name, create_time=to_timestamp(project.create_time))
+    if project.archive_time is not None:
+        message.archive_time.CopyFrom(to_timestamp(project.archive_time))
+    return message

@@ -4,9 +4,10 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from mesh.context import FIRST_PROJECT
 from mesh.rpc.paging import Cursor, Page, page_size
 from naming.text import check_name
-from user_svc.projects.errors import ProjectExists, ProjectNotFound
+from user_svc.projects.errors import FirstProjectStays, ProjectExists, ProjectNotFound
 from user_svc.projects.models import Project
 
 _PAGES = Cursor("projects", str)
@@ -22,12 +23,19 @@ class ProjectStore(Protocol):
 
     async def list_by_id(self, after: str, limit: int) -> Sequence[Project]: ...
 
+    async def archive(self, identifier: str) -> Project | None:
+        """Ends its API keys and sessions, in one transaction with it. None when there is none."""
+
+    async def restore(self, identifier: str) -> Project | None:
+        """None when there is none."""
+
 
 class Projects:
-    """Creates and reads projects."""
+    """Creates, reads and archives projects. `changed` hears which was archived or restored."""
 
-    def __init__(self, store: ProjectStore, *, now: Callable[[], datetime]) -> None:
+    def __init__(self, store: ProjectStore, *, changed: Callable[[str], None], now: Callable[[], datetime]) -> None:
         self._store = store
+        self._changed = changed
         self._now = now
 
     async def create_project(self, identifier: str, display_name: str) -> Project:
@@ -42,6 +50,24 @@ class Projects:
         project = None if "\0" in identifier else await self._store.find(identifier)
         if project is None:
             raise ProjectNotFound
+        return project
+
+    async def archive_project(self, identifier: str) -> Project:
+        """Takes it out of use. Raises ProjectNotFound or FirstProjectStays."""
+        if identifier == FIRST_PROJECT:
+            raise FirstProjectStays(identifier)
+        project = None if "\0" in identifier else await self._store.archive(identifier)
+        if project is None:
+            raise ProjectNotFound
+        self._changed(identifier)
+        return project
+
+    async def restore_project(self, identifier: str) -> Project:
+        """Takes it into use again. Raises ProjectNotFound."""
+        project = None if "\0" in identifier else await self._store.restore(identifier)
+        if project is None:
+            raise ProjectNotFound
+        self._changed(identifier)
         return project
 
     async def list_projects(self, requested_size: int, token: str) -> Page[Project]:

@@ -17,6 +17,7 @@ from user_svc.suppressions.models import Hold, hold_on
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 OUT_OF_BOUNDS = "key_restricted:recipient_domains"  # the rule of a key that is narrowed to other domains
+ARCHIVED = "project_archived"  # the rule of a project that is out of use
 MANDATORY = "mandatory"  # the rule of what no preference stops
 
 
@@ -181,9 +182,11 @@ class Limited:
 
 
 def decide(query: Query, contact: Contact | None, project: ProjectRules = NO_RULES, now: datetime = EPOCH) -> Verdict:
-    """First what the key may reach, reachability and suppressions, then what must be sent, choices, quiet hours and the limit."""
+    """Whether the project is in use, what the key may reach, reachability and suppressions; then what must be sent, choices and timing."""
     if contact is None:
         return Verdict(Decision.NOT_FOUND, "not_found")
+    if project.archived:
+        return Verdict(Decision.SKIP, ARCHIVED)
     if query.domains and not covers_address(query.domains, query.email or contact.email):
         return Verdict(Decision.SKIP, OUT_OF_BOUNDS)
     if query.channel is Channel.EMAIL:

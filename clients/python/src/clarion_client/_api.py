@@ -304,6 +304,12 @@ UPDATE_BRAND = Call(
 CREATE_PROJECT = Call("/clarion.user.v1.ProjectService/CreateProject", "POST", "/v1/projects", body="project", answer="project")
 GET_PROJECT = Call("/clarion.user.v1.ProjectService/GetProject", "GET", "/v1/projects/{id}", answer="project", idempotent=True)
 LIST_PROJECTS = Call("/clarion.user.v1.ProjectService/ListProjects", "GET", "/v1/projects", idempotent=True)
+ARCHIVE_PROJECT = Call(
+    "/clarion.user.v1.ProjectService/ArchiveProject", "POST", "/v1/projects/{id}:archive", answer="project", idempotent=True
+)
+RESTORE_PROJECT = Call(
+    "/clarion.user.v1.ProjectService/RestoreProject", "POST", "/v1/projects/{id}:restore", answer="project", idempotent=True
+)
 CREATE_ROLE = Call("/clarion.user.v1.RoleService/CreateRole", "POST", "/v1/roles", body="role", answer="role")
 GET_ROLE = Call("/clarion.user.v1.RoleService/GetRole", "GET", "/v1/roles/{id}", answer="role", idempotent=True)
 LIST_ROLES = Call("/clarion.user.v1.RoleService/ListRoles", "GET", "/v1/roles", idempotent=True)

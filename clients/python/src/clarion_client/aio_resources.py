@@ -1651,6 +1651,21 @@ class AsyncProjects(AsyncResource):
         """
         return self._pages(api.LIST_PROJECTS, v.body_of(page_size=page_size), "projects", v.message(lambda: Project), timeout_s)
 
+    async def archive(self, id: str, *, timeout_s: float | None = None) -> Project:
+        """Takes a project out of use: its API keys and sessions end for good, and nothing is sent any more, also of what waits already.
+        What it holds stays. Twice is no error; FAILED_PRECONDITION for the first project.
+
+        id: Its id.
+        """
+        return await self._unary(api.ARCHIVE_PROJECT, v.body_of(id=id), lambda answer: v.decode(Project, answer), timeout_s)
+
+    async def restore(self, id: str, *, timeout_s: float | None = None) -> Project:
+        """Takes an archived project into use again. Its keys stay revoked: make a new one with POST /v1/api-keys. Twice is no error.
+
+        id: Its id.
+        """
+        return await self._unary(api.RESTORE_PROJECT, v.body_of(id=id), lambda answer: v.decode(Project, answer), timeout_s)
+
 
 class AsyncRoles(AsyncResource):
     """Keeps named sets of scopes, and who has which. No one makes, changes, gives or takes away a role that lets people do what they

@@ -61,6 +61,10 @@ class AuditEventKind(str, enum.Enum):
     """A role lets people do something else. `details.scopes` are those that it has now."""
     ROLE_DELETED = "role_deleted"
     """A role was removed."""
+    PROJECT_ARCHIVED = "project_archived"
+    """A project was archived. `details.api_keys` and `details.sessions` are how many have ended."""
+    PROJECT_RESTORED = "project_restored"
+    """A project is in use again."""
     CONTENT_READ = "content_read"
     """What a sent notification said was read. `subject` is its person, `details.notification` its id."""
     SENDER_CHANGED = "sender_changed"
@@ -645,8 +649,8 @@ class AuditEvent:
     what a start-up does.
     """
     subject: str = stored(default="", metadata={"read": v.same})
-    """What it was done to: `user:<id>`, `api_key:<id>`, `category:<id>`, `role:<id>`, `sender:<name>`, `sender_domain:<domain>`,
-    `template:<name>`, or nothing.
+    """What it was done to: `user:<id>`, `api_key:<id>`, `category:<id>`, `role:<id>`, `project:<id>`, `sender:<name>`,
+    `sender_domain:<domain>`, `template:<name>`, or nothing.
     """
     details: Mapping[str, str] = stored(default_factory=dict, metadata={"read": v.table(v.same)})
     """More about it, by kind."""
@@ -1840,6 +1844,8 @@ class Project:
     """For people."""
     create_time: datetime | None = stored(default=None, metadata={"read": v.time})
     """When it was created."""
+    archive_time: datetime | None = stored(default=None, metadata={"read": v.time})
+    """When it was archived; unset for one that is in use."""
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,10 @@ class _AuditEventKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AuditE
     """A role lets people do something else. `details.scopes` are those that it has now."""
     AUDIT_EVENT_KIND_ROLE_DELETED: _AuditEventKind.ValueType  # 22
     """A role was removed."""
+    AUDIT_EVENT_KIND_PROJECT_ARCHIVED: _AuditEventKind.ValueType  # 27
+    """A project was archived. `details.api_keys` and `details.sessions` are how many have ended."""
+    AUDIT_EVENT_KIND_PROJECT_RESTORED: _AuditEventKind.ValueType  # 28
+    """A project is in use again."""
     AUDIT_EVENT_KIND_CONTENT_READ: _AuditEventKind.ValueType  # 24
     """What a sent notification said was read. `subject` is its person, `details.notification` its id."""
     AUDIT_EVENT_KIND_SENDER_CHANGED: _AuditEventKind.ValueType  # 40
@@ -148,6 +152,10 @@ AUDIT_EVENT_KIND_ROLE_UPDATED: AuditEventKind.ValueType  # 21
 """A role lets people do something else. `details.scopes` are those that it has now."""
 AUDIT_EVENT_KIND_ROLE_DELETED: AuditEventKind.ValueType  # 22
 """A role was removed."""
+AUDIT_EVENT_KIND_PROJECT_ARCHIVED: AuditEventKind.ValueType  # 27
+"""A project was archived. `details.api_keys` and `details.sessions` are how many have ended."""
+AUDIT_EVENT_KIND_PROJECT_RESTORED: AuditEventKind.ValueType  # 28
+"""A project is in use again."""
 AUDIT_EVENT_KIND_CONTENT_READ: AuditEventKind.ValueType  # 24
 """What a sent notification said was read. `subject` is its person, `details.notification` its id."""
 AUDIT_EVENT_KIND_SENDER_CHANGED: AuditEventKind.ValueType  # 40
@@ -216,7 +224,7 @@ class AuditEvent(_message.Message):
     actor: _builtins.str
     """Who did it: `user:<id>`, `api_key:<id>`, `service:<name>`, `anonymous:anonymous` for who has not signed in, `environment` for what a start-up does."""
     subject: _builtins.str
-    """What it was done to: `user:<id>`, `api_key:<id>`, `category:<id>`, `role:<id>`, `sender:<name>`, `sender_domain:<domain>`, `template:<name>`, or nothing."""
+    """What it was done to: `user:<id>`, `api_key:<id>`, `category:<id>`, `role:<id>`, `project:<id>`, `sender:<name>`, `sender_domain:<domain>`, `template:<name>`, or nothing."""
     correlation_id: _builtins.str
     """The correlation id of the call."""
     @_builtins.property

@@ -27,7 +27,7 @@ from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior_
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x63larion/user/v1/project.proto\x12\x0f\x63larion.user.v1\x1a clarion/options/v1/options.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd9\x01\n\x07Project\x12y\n\x02id\x18\x01 \x01(\tBm\xba\xbb\x18i\x08\x01\x10(\x1a\x1b[a-z][a-z0-9]*(-[a-z0-9]+)*\"Flower-case letters, digits and single hyphens, beginning with a letter\x12\x1c\n\x0c\x64isplay_name\x18\x02 \x01(\tB\x06\xba\xbb\x18\x02\x10\x64\x12\x35\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x63larion/user/v1/project.proto\x12\x0f\x63larion.user.v1\x1a clarion/options/v1/options.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x91\x02\n\x07Project\x12y\n\x02id\x18\x01 \x01(\tBm\xba\xbb\x18i\x08\x01\x10(\x1a\x1b[a-z][a-z0-9]*(-[a-z0-9]+)*\"Flower-case letters, digits and single hyphens, beginning with a letter\x12\x1c\n\x0c\x64isplay_name\x18\x02 \x01(\tB\x06\xba\xbb\x18\x02\x10\x64\x12\x35\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x36\n\x0c\x61rchive_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,6 +40,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PROJECT'].fields_by_name['display_name']._serialized_options = b'\272\273\030\002\020d'
   _globals['_PROJECT'].fields_by_name['create_time']._loaded_options = None
   _globals['_PROJECT'].fields_by_name['create_time']._serialized_options = b'\342A\001\003'
+  _globals['_PROJECT'].fields_by_name['archive_time']._loaded_options = None
+  _globals['_PROJECT'].fields_by_name['archive_time']._serialized_options = b'\342A\001\003'
   _globals['_PROJECT']._serialized_start=151
-  _globals['_PROJECT']._serialized_end=368
+  _globals['_PROJECT']._serialized_end=424
 # @@protoc_insertion_point(module_scope)

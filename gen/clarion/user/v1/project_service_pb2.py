@@ -27,7 +27,7 @@ from clarion.user.v1 import project_pb2 as clarion_dot_user_dot_v1_dot_project__
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%clarion/user/v1/project_service.proto\x12\x0f\x63larion.user.v1\x1a clarion/options/v1/options.proto\x1a\x1d\x63larion/user/v1/project.proto\x1a\x1cgoogle/api/annotations.proto\"I\n\x14\x43reateProjectRequest\x12\x31\n\x07project\x18\x01 \x01(\x0b\x32\x18.clarion.user.v1.ProjectB\x06\xba\xbb\x18\x02\x08\x01\"B\n\x15\x43reateProjectResponse\x12)\n\x07project\x18\x01 \x01(\x0b\x32\x18.clarion.user.v1.Project\")\n\x11GetProjectRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10(\"?\n\x12GetProjectResponse\x12)\n\x07project\x18\x01 \x01(\x0b\x32\x18.clarion.user.v1.Project\"P\n\x13ListProjectsRequest\x12\x1c\n\tpage_size\x18\x01 \x01(\x05\x42\t\xba\xbb\x18\x05\x30\x00\x38\xc8\x01\x12\x1b\n\npage_token\x18\x02 \x01(\tB\x07\xba\xbb\x18\x03\x10\x80\x04\"[\n\x14ListProjectsResponse\x12*\n\x08projects\x18\x01 \x03(\x0b\x32\x18.clarion.user.v1.Project\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xe3\x03\n\x0eProjectService\x12\xa4\x01\n\rCreateProject\x12%.clarion.user.v1.CreateProjectRequest\x1a&.clarion.user.v1.CreateProjectResponse\"D\xaa\xbb\x18\x1a\x08\x02\x12\x0eprojects:admin \x88\'(\xc9\x01\x38\x01\x82\xd3\xe4\x93\x02 \"\x0c/v1/projects:\x07projectb\x07project\x12\x97\x01\n\nGetProject\x12\".clarion.user.v1.GetProjectRequest\x1a#.clarion.user.v1.GetProjectResponse\"@\x90\x02\x01\xaa\xbb\x18\x17\x08\x02\x12\x0eprojects:admin \xd0\x0f\x38\x01\x82\xd3\xe4\x93\x02\x1c\x12\x11/v1/projects/{id}b\x07project\x12\x8f\x01\n\x0cListProjects\x12$.clarion.user.v1.ListProjectsRequest\x1a%.clarion.user.v1.ListProjectsResponse\"2\x90\x02\x01\xaa\xbb\x18\x17\x08\x02\x12\x0eprojects:admin \xd0\x0f\x38\x01\x82\xd3\xe4\x93\x02\x0e\x12\x0c/v1/projectsb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%clarion/user/v1/project_service.proto\x12\x0f\x63larion.user.v1\x1a clarion/options/v1/options.proto\x1a\x1d\x63larion/user/v1/project.proto\x1a\x1cgoogle/api/annotations.proto\"I\n\x14\x43reateProjectRequest\x12\x31\n\x07project\x18\x01 \x01(\x0b\x32\x18.clarion.user.v1.ProjectB\x06\xba\xbb\x18\x02\x08\x01\"B\n\x15\x43reateProjectResponse\x12)\n\x07project\x18\x01 \x01(\x0b\x32\x18.clarion.user.v1.Project\")\n\x11GetProjectRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10(\"?\n\x12GetProjectResponse\x12)\n\x07project\x18\x01 \x01(\x0b\x32\x18.clarion.user.v1.Project\"P\n\x13ListProjectsRequest\x12\x1c\n\tpage_size\x18\x01 \x01(\x05\x42\t\xba\xbb\x18\x05\x30\x00\x38\xc8\x01\x12\x1b\n\npage_token\x18\x02 \x01(\tB\x07\xba\xbb\x18\x03\x10\x80\x04\"[\n\x14ListProjectsResponse\x12*\n\x08projects\x18\x01 \x03(\x0b\x32\x18.clarion.user.v1.Project\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"-\n\x15\x41rchiveProjectRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10(\"C\n\x16\x41rchiveProjectResponse\x12)\n\x07project\x18\x01 \x01(\x0b\x32\x18.clarion.user.v1.Project\"-\n\x15RestoreProjectRequest\x12\x14\n\x02id\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10(\"C\n\x16RestoreProjectResponse\x12)\n\x07project\x18\x01 \x01(\x0b\x32\x18.clarion.user.v1.Project2\xbf\x06\n\x0eProjectService\x12\xa4\x01\n\rCreateProject\x12%.clarion.user.v1.CreateProjectRequest\x1a&.clarion.user.v1.CreateProjectResponse\"D\xaa\xbb\x18\x1a\x08\x02\x12\x0eprojects:admin \x88\'(\xc9\x01\x38\x01\x82\xd3\xe4\x93\x02 \"\x0c/v1/projects:\x07projectb\x07project\x12\x97\x01\n\nGetProject\x12\".clarion.user.v1.GetProjectRequest\x1a#.clarion.user.v1.GetProjectResponse\"@\x90\x02\x01\xaa\xbb\x18\x17\x08\x02\x12\x0eprojects:admin \xd0\x0f\x38\x01\x82\xd3\xe4\x93\x02\x1c\x12\x11/v1/projects/{id}b\x07project\x12\x8f\x01\n\x0cListProjects\x12$.clarion.user.v1.ListProjectsRequest\x1a%.clarion.user.v1.ListProjectsResponse\"2\x90\x02\x01\xaa\xbb\x18\x17\x08\x02\x12\x0eprojects:admin \xd0\x0f\x38\x01\x82\xd3\xe4\x93\x02\x0e\x12\x0c/v1/projects\x12\xab\x01\n\x0e\x41rchiveProject\x12&.clarion.user.v1.ArchiveProjectRequest\x1a\'.clarion.user.v1.ArchiveProjectResponse\"H\x90\x02\x02\xaa\xbb\x18\x17\x08\x02\x12\x0eprojects:admin \x90N8\x01\x82\xd3\xe4\x93\x02$\"\x19/v1/projects/{id}:archiveb\x07project\x12\xab\x01\n\x0eRestoreProject\x12&.clarion.user.v1.RestoreProjectRequest\x1a\'.clarion.user.v1.RestoreProjectResponse\"H\x90\x02\x02\xaa\xbb\x18\x17\x08\x02\x12\x0eprojects:admin \x90N8\x01\x82\xd3\xe4\x93\x02$\"\x19/v1/projects/{id}:restoreb\x07projectb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,12 +42,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTPROJECTSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272\273\030\0050\0008\310\001'
   _globals['_LISTPROJECTSREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTPROJECTSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272\273\030\003\020\200\004'
+  _globals['_ARCHIVEPROJECTREQUEST'].fields_by_name['id']._loaded_options = None
+  _globals['_ARCHIVEPROJECTREQUEST'].fields_by_name['id']._serialized_options = b'\272\273\030\004\010\001\020('
+  _globals['_RESTOREPROJECTREQUEST'].fields_by_name['id']._loaded_options = None
+  _globals['_RESTOREPROJECTREQUEST'].fields_by_name['id']._serialized_options = b'\272\273\030\004\010\001\020('
   _globals['_PROJECTSERVICE'].methods_by_name['CreateProject']._loaded_options = None
   _globals['_PROJECTSERVICE'].methods_by_name['CreateProject']._serialized_options = b'\252\273\030\032\010\002\022\016projects:admin \210\'(\311\0018\001\202\323\344\223\002 \"\014/v1/projects:\007projectb\007project'
   _globals['_PROJECTSERVICE'].methods_by_name['GetProject']._loaded_options = None
   _globals['_PROJECTSERVICE'].methods_by_name['GetProject']._serialized_options = b'\220\002\001\252\273\030\027\010\002\022\016projects:admin \320\0178\001\202\323\344\223\002\034\022\021/v1/projects/{id}b\007project'
   _globals['_PROJECTSERVICE'].methods_by_name['ListProjects']._loaded_options = None
   _globals['_PROJECTSERVICE'].methods_by_name['ListProjects']._serialized_options = b'\220\002\001\252\273\030\027\010\002\022\016projects:admin \320\0178\001\202\323\344\223\002\016\022\014/v1/projects'
+  _globals['_PROJECTSERVICE'].methods_by_name['ArchiveProject']._loaded_options = None
+  _globals['_PROJECTSERVICE'].methods_by_name['ArchiveProject']._serialized_options = b'\220\002\002\252\273\030\027\010\002\022\016projects:admin \220N8\001\202\323\344\223\002$\"\031/v1/projects/{id}:archiveb\007project'
+  _globals['_PROJECTSERVICE'].methods_by_name['RestoreProject']._loaded_options = None
+  _globals['_PROJECTSERVICE'].methods_by_name['RestoreProject']._serialized_options = b'\220\002\002\252\273\030\027\010\002\022\016projects:admin \220N8\001\202\323\344\223\002$\"\031/v1/projects/{id}:restoreb\007project'
   _globals['_CREATEPROJECTREQUEST']._serialized_start=153
   _globals['_CREATEPROJECTREQUEST']._serialized_end=226
   _globals['_CREATEPROJECTRESPONSE']._serialized_start=228
@@ -60,6 +68,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTPROJECTSREQUEST']._serialized_end=484
   _globals['_LISTPROJECTSRESPONSE']._serialized_start=486
   _globals['_LISTPROJECTSRESPONSE']._serialized_end=577
-  _globals['_PROJECTSERVICE']._serialized_start=580
-  _globals['_PROJECTSERVICE']._serialized_end=1063
+  _globals['_ARCHIVEPROJECTREQUEST']._serialized_start=579
+  _globals['_ARCHIVEPROJECTREQUEST']._serialized_end=624
+  _globals['_ARCHIVEPROJECTRESPONSE']._serialized_start=626
+  _globals['_ARCHIVEPROJECTRESPONSE']._serialized_end=693
+  _globals['_RESTOREPROJECTREQUEST']._serialized_start=695
+  _globals['_RESTOREPROJECTREQUEST']._serialized_end=740
+  _globals['_RESTOREPROJECTRESPONSE']._serialized_start=742
+  _globals['_RESTOREPROJECTRESPONSE']._serialized_end=809
+  _globals['_PROJECTSERVICE']._serialized_start=812
+  _globals['_PROJECTSERVICE']._serialized_end=1643
 # @@protoc_insertion_point(module_scope)

@@ -51,6 +51,16 @@ class ProjectServiceStub(object):
                 request_serializer=clarion_dot_user_dot_v1_dot_project__service__pb2.ListProjectsRequest.SerializeToString,
                 response_deserializer=clarion_dot_user_dot_v1_dot_project__service__pb2.ListProjectsResponse.FromString,
                 _registered_method=True)
+        self.ArchiveProject = channel.unary_unary(
+                '/clarion.user.v1.ProjectService/ArchiveProject',
+                request_serializer=clarion_dot_user_dot_v1_dot_project__service__pb2.ArchiveProjectRequest.SerializeToString,
+                response_deserializer=clarion_dot_user_dot_v1_dot_project__service__pb2.ArchiveProjectResponse.FromString,
+                _registered_method=True)
+        self.RestoreProject = channel.unary_unary(
+                '/clarion.user.v1.ProjectService/RestoreProject',
+                request_serializer=clarion_dot_user_dot_v1_dot_project__service__pb2.RestoreProjectRequest.SerializeToString,
+                response_deserializer=clarion_dot_user_dot_v1_dot_project__service__pb2.RestoreProjectResponse.FromString,
+                _registered_method=True)
 
 
 class ProjectServiceServicer(object):
@@ -79,6 +89,21 @@ class ProjectServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ArchiveProject(self, request, context):
+        """ArchiveProject takes a project out of use: its API keys and sessions end for good, and nothing is sent any more, also of what waits already. What it holds
+        stays. Twice is no error; FAILED_PRECONDITION for the first project.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RestoreProject(self, request, context):
+        """RestoreProject takes an archived project into use again. Its keys stay revoked: make a new one with POST /v1/api-keys. Twice is no error.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ProjectServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -96,6 +121,16 @@ def add_ProjectServiceServicer_to_server(servicer, server):
                     servicer.ListProjects,
                     request_deserializer=clarion_dot_user_dot_v1_dot_project__service__pb2.ListProjectsRequest.FromString,
                     response_serializer=clarion_dot_user_dot_v1_dot_project__service__pb2.ListProjectsResponse.SerializeToString,
+            ),
+            'ArchiveProject': grpc.unary_unary_rpc_method_handler(
+                    servicer.ArchiveProject,
+                    request_deserializer=clarion_dot_user_dot_v1_dot_project__service__pb2.ArchiveProjectRequest.FromString,
+                    response_serializer=clarion_dot_user_dot_v1_dot_project__service__pb2.ArchiveProjectResponse.SerializeToString,
+            ),
+            'RestoreProject': grpc.unary_unary_rpc_method_handler(
+                    servicer.RestoreProject,
+                    request_deserializer=clarion_dot_user_dot_v1_dot_project__service__pb2.RestoreProjectRequest.FromString,
+                    response_serializer=clarion_dot_user_dot_v1_dot_project__service__pb2.RestoreProjectResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -181,6 +216,60 @@ class ProjectService(object):
             '/clarion.user.v1.ProjectService/ListProjects',
             clarion_dot_user_dot_v1_dot_project__service__pb2.ListProjectsRequest.SerializeToString,
             clarion_dot_user_dot_v1_dot_project__service__pb2.ListProjectsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ArchiveProject(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/clarion.user.v1.ProjectService/ArchiveProject',
+            clarion_dot_user_dot_v1_dot_project__service__pb2.ArchiveProjectRequest.SerializeToString,
+            clarion_dot_user_dot_v1_dot_project__service__pb2.ArchiveProjectResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RestoreProject(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/clarion.user.v1.ProjectService/RestoreProject',
+            clarion_dot_user_dot_v1_dot_project__service__pb2.RestoreProjectRequest.SerializeToString,
+            clarion_dot_user_dot_v1_dot_project__service__pb2.RestoreProjectResponse.FromString,
             options,
             channel_credentials,
             insecure,

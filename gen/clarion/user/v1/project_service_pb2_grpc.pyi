@@ -41,6 +41,12 @@ class ProjectServiceStub:
     """GetProject reads one."""
     ListProjects: _grpc.UnaryUnaryMultiCallable[_project_service_pb2.ListProjectsRequest, _project_service_pb2.ListProjectsResponse]
     """ListProjects reads a page of projects, by id."""
+    ArchiveProject: _grpc.UnaryUnaryMultiCallable[_project_service_pb2.ArchiveProjectRequest, _project_service_pb2.ArchiveProjectResponse]
+    """ArchiveProject takes a project out of use: its API keys and sessions end for good, and nothing is sent any more, also of what waits already. What it holds
+    stays. Twice is no error; FAILED_PRECONDITION for the first project.
+    """
+    RestoreProject: _grpc.UnaryUnaryMultiCallable[_project_service_pb2.RestoreProjectRequest, _project_service_pb2.RestoreProjectResponse]
+    """RestoreProject takes an archived project into use again. Its keys stay revoked: make a new one with POST /v1/api-keys. Twice is no error."""
 
 @_typing.type_check_only
 class ProjectServiceAsyncStub(ProjectServiceStub):
@@ -55,6 +61,12 @@ class ProjectServiceAsyncStub(ProjectServiceStub):
     """GetProject reads one."""
     ListProjects: _aio.UnaryUnaryMultiCallable[_project_service_pb2.ListProjectsRequest, _project_service_pb2.ListProjectsResponse]  # type: ignore[assignment]
     """ListProjects reads a page of projects, by id."""
+    ArchiveProject: _aio.UnaryUnaryMultiCallable[_project_service_pb2.ArchiveProjectRequest, _project_service_pb2.ArchiveProjectResponse]  # type: ignore[assignment]
+    """ArchiveProject takes a project out of use: its API keys and sessions end for good, and nothing is sent any more, also of what waits already. What it holds
+    stays. Twice is no error; FAILED_PRECONDITION for the first project.
+    """
+    RestoreProject: _aio.UnaryUnaryMultiCallable[_project_service_pb2.RestoreProjectRequest, _project_service_pb2.RestoreProjectResponse]  # type: ignore[assignment]
+    """RestoreProject takes an archived project into use again. Its keys stay revoked: make a new one with POST /v1/api-keys. Twice is no error."""
 
 class ProjectServiceServicer(metaclass=_abc_1.ABCMeta):
     """ProjectService divides an installation into projects. The first one, "default", exists from the start, and only its credentials reach this
@@ -84,5 +96,23 @@ class ProjectServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_project_service_pb2.ListProjectsResponse, _abc.Awaitable[_project_service_pb2.ListProjectsResponse]]:
         """ListProjects reads a page of projects, by id."""
+
+    @_abc_1.abstractmethod
+    def ArchiveProject(
+        self,
+        request: _project_service_pb2.ArchiveProjectRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_project_service_pb2.ArchiveProjectResponse, _abc.Awaitable[_project_service_pb2.ArchiveProjectResponse]]:
+        """ArchiveProject takes a project out of use: its API keys and sessions end for good, and nothing is sent any more, also of what waits already. What it holds
+        stays. Twice is no error; FAILED_PRECONDITION for the first project.
+        """
+
+    @_abc_1.abstractmethod
+    def RestoreProject(
+        self,
+        request: _project_service_pb2.RestoreProjectRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_project_service_pb2.RestoreProjectResponse, _abc.Awaitable[_project_service_pb2.RestoreProjectResponse]]:
+        """RestoreProject takes an archived project into use again. Its keys stay revoked: make a new one with POST /v1/api-keys. Twice is no error."""
 
 def add_ProjectServiceServicer_to_server(servicer: ProjectServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -18,6 +18,7 @@ from clarion_client.cli import (
     notifications,
     operate,
     password,
+    projects,
     roles,
     senders,
     signing_in,
@@ -57,6 +58,7 @@ app.add_typer(operate.breakers, name="breakers")
 app.add_typer(suppressions.app, name="suppressions")
 app.add_typer(senders.app, name="senders")
 app.add_typer(keys.app, name="keys")
+app.add_typer(projects.app, name="projects")
 app.add_typer(roles.app, name="roles")
 app.add_typer(password.app, name="password")
 app.add_typer(signing_in.app, name="second-factor")

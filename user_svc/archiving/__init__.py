@@ -1,0 +1,1 @@
+"""Taking projects out of use, with all that ends by it."""
