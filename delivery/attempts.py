@@ -19,6 +19,7 @@ from delivery.disposition import Dead, Defer, Disposition, Done, Retry
 from delivery.errors import DeliveryError, Fault, TransientDeliveryError
 from delivery.models import Attempt, Claim, LedgerEntry, LedgerState, LedgerStore, OutcomeUnknown, ReadyDelivery, attempt_key
 from delivery.routing import OUR_DEFECT, NoProviderAvailable, Route, Routing, SendPermit, may_try_another
+from mesh.context import FIRST_PROJECT
 from mesh.process import telemetry
 
 log = logging.getLogger(__name__)
@@ -227,7 +228,8 @@ def note_handover(delivery: Delivery, now_s: float) -> None:
     """Counts a notification that a provider took for the service level."""
     if (seconds := handover_s(delivery, now_s)) is not None:
         lane = "urgent" if delivery.priority == PRIORITY_HIGH else "normal"
-        _HANDOVER.record(seconds, {"channel": Channel.Name(delivery.channel).removeprefix("CHANNEL_").lower(), "lane": lane})
+        channel = Channel.Name(delivery.channel).removeprefix("CHANNEL_").lower()
+        _HANDOVER.record(seconds, {"channel": channel, "lane": lane, **telemetry.project_label(delivery.project or FIRST_PROJECT)})
 
 
 def handover_s(delivery: Delivery, now_s: float) -> float | None:

@@ -196,7 +196,7 @@ def _wire(settings: Settings, database: Database, passwords: PasswordHasher, rev
         revocations=revocations,
     )
     suppression_rows, audit = SuppressionRepository(database), AuditLog(AuditRepository(database))
-    suppressions = Suppressions(suppression_rows, now=_now)
+    suppressions = Suppressions(suppression_rows, now=_now, bounce_days=settings.bounce_suppression_days)
     policies = PolicyRepository(database)
     book = RuleBook(policies)
     preferences = PreferenceBook(chosen, book, now=_now)

@@ -56,6 +56,7 @@ class Settings:
     audit_retention_days: int = 400
     console_url: str = ""
     admin_second_factor: bool = False
+    bounce_suppression_days: int = 0
 
     @classmethod
     def from_env(cls, env: Env) -> Self:
@@ -74,6 +75,7 @@ class Settings:
             audit_retention_days=env.integer("CLARION_AUDIT_RETENTION_DAYS", 400, minimum=31, maximum=3650),
             console_url=_console_url(env),
             admin_second_factor=env.flag("CLARION_ADMIN_SECOND_FACTOR", False),
+            bounce_suppression_days=env.integer("CLARION_BOUNCE_SUPPRESSION_DAYS", 0, minimum=0, maximum=3650),
         )
 
 

@@ -175,6 +175,7 @@ class CommonSettings:
     service_secret: str = field(repr=False)
     service_key: str = field(repr=False)
     service_public_keys: str
+    metrics_projects: tuple[str, ...] = ()
 
     @property
     def door_grace_s(self) -> float:
@@ -206,6 +207,8 @@ class CommonSettings:
             service_secret=env.secret("CLARION_SERVICE_SECRET", "" if key else None, min_length=32),
             service_key=key,
             service_public_keys=public_keys,
+            # named one by one: each is a series more for every other label
+            metrics_projects=env.listed("CLARION_METRICS_PROJECTS"),
         )
 
 

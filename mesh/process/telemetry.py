@@ -31,6 +31,9 @@ _PROPAGATOR = TraceContextTextMapPropagator()
 # a proxy until `set_up` has installed the provider: asking for a tracer at each span costs more than the span
 _TRACER = trace.get_tracer("clarion")
 _recording = False
+# The projects that metrics name; none unless an operator asks for it.
+_projects: frozenset[str] = frozenset()
+OTHER_PROJECTS = "other"
 
 
 @dataclass
@@ -42,8 +45,8 @@ class Telemetry:
 
     async def close(self) -> None:
         """Flushes spans. Takes up to the exporter's own time-out, off the event loop."""
-        global _recording  # noqa: PLW0603  one provider per process, as in OpenTelemetry itself
-        _recording = False
+        global _recording, _projects
+        _recording, _projects = False, frozenset()
         await asyncio.to_thread(self._close)
 
     def _close(self) -> None:
@@ -56,7 +59,8 @@ def set_up(service: str, settings: CommonSettings, *, processor: SpanProcessor |
 
     `processor` replaces the OTLP exporter (tests).
     """
-    global _recording  # noqa: PLW0603  one provider per process, as in OpenTelemetry itself
+    global _recording, _projects  # noqa: PLW0603  one provider per process, as in OpenTelemetry itself
+    _projects = frozenset(settings.metrics_projects)
     # it warns of each malformed `traceparent`, which is any stranger's to send
     logging.getLogger(TraceContextTextMapPropagator.__module__).setLevel(logging.ERROR)
     _recording = processor is not None or bool(settings.otlp_endpoint)
@@ -74,6 +78,16 @@ def set_up(service: str, settings: CommonSettings, *, processor: SpanProcessor |
     trace.set_tracer_provider(tracer_provider)
     metrics.set_meter_provider(meter_provider)
     return Telemetry(tracer_provider, meter_provider)
+
+
+def project_label(project: str) -> Mapping[str, str]:
+    """What a metric says of a project: nothing, unless an operator has named projects; those that are not named are "other" together.
+
+    Projects are made by callers, so that a label with all of them would grow without end.
+    """
+    if not _projects:
+        return {}
+    return {"project": project if project in _projects else OTHER_PROJECTS}
 
 
 def _sampler(settings: CommonSettings, *, forced: bool) -> Sampler:

@@ -30,6 +30,7 @@ _SETTINGS = {
     "CLARION_UNSUBSCRIBE_URL": "https://notify.clarion.test/unsubscribe",
     "CLARION_BREAKER_OPEN_S": "2",
     "CLARION_SENDGRID_KEY": GRID_PUBLIC,
+    "CLARION_METRICS_PROJECTS": "default",
     "CLARION_SMTP_EVENTS": "sendgrid",
     "CLARION_TRUSTED_SENDER_DOMAINS": "trusted.example",
     "CLARION_BOUNCE_DOMAIN": "bounces.clarion.test",

@@ -6,6 +6,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from devstack.client import Client
 from devstack.samples import WELCOME
 from devstack.smtp import replies
 from tests.repo.test_telemetry import expressions, used
@@ -66,3 +67,26 @@ async def test_each_metric_and_label_of_rules_and_dashboards_is_in_a_scrape(syst
                 await asyncio.sleep(0.5)  # the gateway measures every 15 s and offers no event
     except TimeoutError:
         pytest.fail(f"not in any scrape, or without these labels: { {name: wanted[name] for name in missing} }")
+
+
+async def test_only_the_projects_that_an_operator_has_named_are_told_apart(system: System) -> None:
+    """What callers make adds no series."""
+    project = "unnamed-in-metrics"
+    await system.client.call("POST", "/v1/projects", {"id": project})
+    scopes = ["users:write", "templates:write", "notifications:send", "notifications:read"]
+    key = await system.client.call("POST", "/v1/api-keys", {"name": "k", "project": project, "scopes": scopes})
+    async with Client(system.processes.url, key["secret"]) as other:
+        for client in (system.client, other):
+            await client.create_template("scraped", "email", WELCOME)
+            user = await client.create_user("scraped-by-project@example.com")
+            assert (await client.settled(await client.send(user, "email", "scraped", {"name": "S"})))["status"] == "sent"
+    async with httpx.AsyncClient() as http:
+        text = (await http.get(f"http://127.0.0.1:{system.processes.metrics_ports['email_worker']}/metrics")).raise_for_status().text
+    assert project not in text
+    counts = [
+        sample.labels["project"]
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == "clarion_delivery_handover_seconds_count"
+    ]
+    assert {*counts} == {"default", "other"}

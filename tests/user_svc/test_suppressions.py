@@ -209,3 +209,31 @@ def test_mail_is_held_while_an_entry_of_its_scope_lasts(holds: list[Hold], categ
     found = hold_on(holds, category, now)
     assert (found is not None) == bool(lasting & {"", category})
     assert found is None or (found in holds and found.category == ("" if "" in lasting else category))
+
+
+async def test_a_bounce_may_end_by_itself_and_comes_back_with_the_next_one(stores: Stores, clock: Clock) -> None:
+    """A complaint does not, nor does what someone has listed for good."""
+    suppressions = Suppressions(stores.suppressions, now=clock, bounce_days=30)
+    await suppressions.suppress(FIRST_PROJECT, "full@example.com", "bounce", "550 5.1.1")
+    await suppressions.suppress(FIRST_PROJECT, "angry@example.com", "complaint", "abuse")
+    await suppressions.create_suppression(FIRST_PROJECT, "never@example.com", "manual")
+    await suppressions.suppress(FIRST_PROJECT, "never@example.com", "bounce", "550 5.1.1")
+
+    async def held() -> dict[str, datetime | None]:
+        page = await suppressions.list_suppressions(FIRST_PROJECT, 0, "")
+        return {entry.address.partition("@")[0]: entry.expire_time for entry in page.items}
+
+    assert await held() == {"full": START + timedelta(days=30), "angry": None, "never": None}
+    clock.advance(days=20)
+    await suppressions.suppress(FIRST_PROJECT, "full@example.com", "bounce", "550 5.1.1")  # of a mail that was on its way
+    assert (await held())["full"] == START + timedelta(days=50)
+    clock.advance(days=31)
+    assert {*await held()} == {"angry", "never"}
+    await suppressions.suppress(FIRST_PROJECT, "full@example.com", "bounce", "550 5.1.1")
+    assert (await held())["full"] == START + timedelta(days=81)
+
+
+async def test_a_bounce_stays_where_nothing_else_is_set(suppressions: Suppressions) -> None:
+    await suppressions.suppress(FIRST_PROJECT, "gone@example.com", "bounce", "550 5.1.1")
+    [entry] = (await suppressions.list_suppressions(FIRST_PROJECT, 0, "")).items
+    assert (entry.expire_time, entry.evidence) == (None, "550 5.1.1")

@@ -16,7 +16,7 @@ from user_svc.recipients.convert import (
 )
 from user_svc.recipients.models import MANDATORY, Decision, Query, Recipient
 from user_svc.recipients.use_cases import Recipients
-from user_svc.suppressions.use_cases import Suppressions
+from user_svc.suppressions.use_cases import BOUNCE, Suppressions
 
 # The one service that hands mails to people: others look at them, at most.
 _SENDS_MAILS = "email_worker"
@@ -88,5 +88,5 @@ class RecipientServicer(RecipientServiceServicer):
             project, request.user_id, request.address, only_their_own=request.only_their_own
         ):
             return rpc.SuppressAddressResponse()  # erased while their last mail was on its way: nothing of them is written any more
-        await self._suppressions.create_suppression(project, request.address, request.reason or "bounce", request.evidence)
+        await self._suppressions.suppress(project, request.address, request.reason or BOUNCE, request.evidence)
         return rpc.SuppressAddressResponse()

@@ -1,7 +1,7 @@
 """The rules about suppressions."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from mesh.errors import InvalidArgument
@@ -12,6 +12,7 @@ from user_svc.suppressions.errors import SuppressionNotFound
 from user_svc.suppressions.models import Suppression
 
 _PAGES = Cursor("suppressions", str, str)
+BOUNCE = "bounce"
 
 
 class SuppressionStore(Protocol):
@@ -36,11 +37,12 @@ class SuppressionStore(Protocol):
 
 
 class Suppressions:
-    """Forbids and allows e-mail to addresses."""
+    """Forbids and allows e-mail to addresses. An entry for a bounce ends after `bounce_days`, of 0 never."""
 
-    def __init__(self, store: SuppressionStore, *, now: Callable[[], datetime]) -> None:
+    def __init__(self, store: SuppressionStore, *, now: Callable[[], datetime], bounce_days: int = 0) -> None:
         self._store = store
         self._now = now
+        self._bounce_life = timedelta(days=bounce_days)
 
     async def create_suppression(
         self, project: str, address: str, reason: str, evidence: str = "", *, category: str = "", expire_time: datetime | None = None
@@ -53,6 +55,11 @@ class Suppressions:
         if expire_time is not None and expire_time <= now:
             raise InvalidArgument.of("expire_time", "must be in the future")
         return await self._store.add(project, Suppression(checked, word, now, evidence, scope, expire_time))
+
+    async def suppress(self, project: str, address: str, reason: str, evidence: str) -> None:
+        """For what became of a mail. A bounce may be tried again some day, and comes back to the list by itself; a complaint stays."""
+        end = self._now() + self._bounce_life if self._bounce_life and reason == BOUNCE else None
+        await self.create_suppression(project, address, reason, evidence, expire_time=end)
 
     async def list_suppressions(self, project: str, requested_size: int, token: str, address: str = "") -> Page[Suppression]:
         """A page in the order of address and category, of one address if it is given. Raises InvalidArgument for what does not fit."""
