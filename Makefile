@@ -138,6 +138,10 @@ migrate: venv ## Bring the databases up to date that GATEWAY_, USER_SVC_ and TEM
 bench: setup-bench ## Measure the system beside the floor of each layer; the last line is JSON
 	@$(BIN)/python -m bench $(ARGS)
 
+.PHONY: sessions
+sessions: setup ## Record the sessions of docs/command-line.md anew
+	@$(BIN)/python -m tests.clients.sessions
+
 .PHONY: drill
 drill: setup ## Take every part away under load and account for every notification (ARGS=--short: 2 minutes; ARGS="--rounds 20": hours; ARGS=--fuzz: odd requests; ARGS=--poison: hostile input; ARGS=--feed: readers of the feed)
 	@$(BIN)/python -m tests.system.drills $(ARGS)

@@ -214,7 +214,7 @@ def span_of(start: datetime | None, end: datetime | None, step: timedelta | None
 def _of_breaker(breaker: Breaker, *, operators: bool) -> Problem | None:
     if breaker.force is Force.OPEN:
         by = f"{breaker.forced_by} holds" if operators and breaker.forced_by else "An operator holds"
-        release = f"Release it when the provider may be used again: `clarion breakers force {breaker.name} none`."
+        release = f"Release it when the provider may be used again: `clarion breakers force {breaker.name} auto`."
         return Problem(
             "BREAKER_HELD_OPEN",
             Severity.NOTICE,

@@ -104,7 +104,7 @@ def list_breakers() -> None:
 @breakers.command("force")
 def force(
     name: Annotated[str, typer.Argument()],
-    to: Annotated[str, typer.Argument(help="open, closed or none.")],
+    to: Annotated[str, typer.Argument(help="open, closed or auto, which releases it.")],
     minutes: Annotated[int | None, typer.Option("--for", help="Minutes after which it is released.")] = None,
     note: Annotated[str | None, typer.Option(help="Why.")] = None,
 ) -> None:

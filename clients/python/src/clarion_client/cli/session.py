@@ -166,6 +166,15 @@ class Session:
         return code
 
 
+_LISTED_BY = {
+    "TEMPLATE_NOT_FOUND": "those that there are: clarion templates list",
+    "USER_NOT_FOUND": "find a person by address: clarion users get ada@example.com",
+    "NOTIFICATION_NOT_FOUND": "the newest ones: clarion notifications list",
+    "DEAD_LETTER_NOT_FOUND": "those that wait: clarion dead-letters list",
+    "WEBHOOK_ENDPOINT_NOT_FOUND": "those that there are: clarion webhooks list",
+}
+
+
 def _next_step(error: Exception) -> tuple[int, str]:
     if isinstance(error, UsageProblem):
         return EXIT_USAGE, ""
@@ -174,12 +183,12 @@ def _next_step(error: Exception) -> tuple[int, str]:
     if isinstance(error, errors.PermissionDenied):
         return EXIT_AUTH, "the key lacks a scope; a key that has it is made by a holder of apikeys:write"
     if isinstance(error, errors.NotFound):
-        return EXIT_NOT_FOUND, ""
+        return EXIT_NOT_FOUND, _LISTED_BY.get(error.reason, "")
     if isinstance(error, errors.RateLimited):
         return EXIT_REFUSED, f"there is quota again in {error.retry_after_s or 1:g} s"
     if isinstance(error, (errors.ConnectionFailed, errors.Timeout, errors.Unavailable, errors.BadResponse)):
         return EXIT_UNREACHABLE, "see what is reachable with: clarion doctor"
-    return EXIT_REFUSED, ""
+    return EXIT_REFUSED, _LISTED_BY.get(getattr(error, "reason", ""), "")
 
 
 def paint(text: str, width: int = 0) -> str:
