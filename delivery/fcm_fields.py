@@ -1,7 +1,8 @@
 """The objects that FCM HTTP v1 takes per platform, as data: field names, kinds and limits, and the check of a block against them.
 
 Sources: AndroidConfig, ApnsConfig and WebpushConfig of the reference of projects.messages (firebase.google.com/docs/reference/fcm/rest/v1),
-Apple's "Generating a remote notification" (payload keys) and "Sending notification requests to APNs" (headers).
+Apple's "Generating a remote notification" (payload keys) and "Sending notification requests to APNs" (headers),
+RFC 8030, sections 5.2 to 5.4 (headers of a web push).
 A string that holds template syntax stands for any kind until it is rendered; `finish` then makes numbers and booleans of finished texts.
 """
 
@@ -120,6 +121,12 @@ _APNS_HEADERS = _Map({
     "apns-push-type": _one_of("alert", "background", "location", "voip", "complication", "fileprovider", "liveactivity", "pushtotalk"),
     "apns-topic": _text, "apns-id": _matching(_APNS_ID, "must be a UUID"),
 })  # fmt: skip
+# A push service refuses a message with another value here, and does so after FCM has taken it: it would never arrive.
+_WEBPUSH_HEADERS = _Map({
+    "TTL": _matching(re.compile(r"\d{1,10}"), 'must be seconds in a string, such as "3600"'),
+    "Urgency": _one_of("very-low", "low", "normal", "high"),
+    "Topic": _matching(re.compile(r"[A-Za-z0-9_-]{1,32}"), "must be 1 to 32 of the characters a-z A-Z 0-9 - _"),
+})  # fmt: skip
 
 BLOCKS: Mapping[str, _Map] = {
     "android": _Map(
@@ -131,7 +138,7 @@ BLOCKS: Mapping[str, _Map] = {
         headers=_APNS_HEADERS, payload=_Open(aps=_APS), fcm_options=_Map(image=_https, **_ANALYTICS), live_activity_token=_text,
     ),
     "webpush": _Map(
-        headers=_Of(_text), data=_Of(_text), fcm_options=_Map(link=_https, **_ANALYTICS),
+        headers=_WEBPUSH_HEADERS, data=_Of(_text), fcm_options=_Map(link=_https, **_ANALYTICS),
         # the Web Notification API grows with the browsers; FCM hands on whatever it is given
         notification=_Open(
             title=_text, body=_text, icon=_text, badge=_text, image=_text, tag=_text, lang=_text, dir=_one_of("auto", "ltr", "rtl"),

@@ -102,6 +102,10 @@ def test_what_fcm_knows_is_taken(platform: str, block: dict[str, object]) -> Non
         ("apns", {"headers": {"apns-priority": "7"}}, "headers.apns-priority", "1, 5, 10"),
         ("webpush", {"fcm_options": {"link": "http://e.com"}}, "fcm_options.link", "https"),
         ("webpush", {"link": "https://e.com"}, "link", "fcm_options"),
+        ("webpush", {"headers": {"Urgency": "urgent"}}, "headers.Urgency", "very-low, low, normal, high"),
+        ("webpush", {"headers": {"TTL": "1h"}}, "headers.TTL", "seconds"),
+        ("webpush", {"headers": {"Topic": "x" * 33}}, "headers.Topic", "1 to 32"),
+        ("webpush", {"headers": {"ttl": "60"}}, "headers.ttl", "TTL"),
     ],
 )
 def test_what_fcm_would_refuse_is_named(platform: str, block: dict[str, object], path: str, words: str) -> None:

@@ -10,9 +10,9 @@ pytestmark = [pytest.mark.system, pytest.mark.asyncio(loop_scope="session")]
 CONTENT = {
     "title": "Order {{ order }}",
     "body": "is on its way",
-    "android": {"notification": {"channel_id": "orders"}},
-    "apns": {"payload": {"aps": {"badge": "{{ unread }}", "thread-id": "orders", "mutable-content": 1}}},
-    "webpush": {"fcm_options": {"link": "https://example.com/{{ order }}"}},
+    "android": {"notification": {"channel_id": "orders", "click_action": "OPEN_ORDER"}, "ttl": "3600s"},
+    "apns": {"payload": {"aps": {"badge": "{{ unread }}", "sound": "default", "thread-id": "orders", "mutable-content": 1}}},
+    "webpush": {"headers": {"Urgency": "low"}, "fcm_options": {"link": "https://example.com/{{ order }}"}},
 }
 
 
@@ -23,8 +23,10 @@ async def test_platform_blocks_reach_fcm_as_it_spells_them(system: System) -> No
     sent = await system.client.settled(await system.client.send(user, "push", "blocks", {"order": "17", "unread": 3}), timeout_s=60)
     assert sent["status"] == "sent"
     (message,) = [push.message for push in system.fcm.pushes if push.token == "token-of-blocks"]
-    assert message["android"]["notification"]["channel_id"] == "orders"
-    assert message["apns"]["payload"] == {"aps": {"badge": 3, "thread-id": "orders", "mutable-content": 1}}
+    assert message["android"]["notification"] == {"tag": sent["id"], "channel_id": "orders", "click_action": "OPEN_ORDER"}
+    assert message["android"]["ttl"] == "3600s"
+    assert message["apns"]["payload"] == {"aps": {"badge": 3, "sound": "default", "thread-id": "orders", "mutable-content": 1}}
+    assert message["webpush"]["headers"]["Urgency"] == "low"
     assert message["webpush"]["fcm_options"] == {"link": "https://example.com/17"}
 
 
