@@ -75,9 +75,10 @@ from gateway.personal_data.use_cases import PersonalData
 from gateway.preference_page.client import PreferencePageClient
 from gateway.preference_page.page import PreferencePage
 from gateway.rest import open_edge
-from gateway.sagas.clients import PeopleClient
+from gateway.sagas.clients import PeopleClient, ProjectTemplates
 from gateway.sagas.erasure import Erasure, Erasures
 from gateway.sagas.models import Kind
+from gateway.sagas.project_erasure import ProjectErasure, ProjectErasures
 from gateway.sagas.redaction import PersonalRows
 from gateway.sagas.repository import SagaRepository
 from gateway.sagas.servicer import ErasureServicer, SagaServicer
@@ -88,6 +89,7 @@ from gateway.services import (
     BREAKER_SERVICE,
     CHANGE_SERVICE,
     DEAD_LETTER_SERVICE,
+    DELETE_PROJECT,
     DELETE_USER,
     ERASURE_SERVICE,
     NOTIFICATION_SERVICE,
@@ -439,7 +441,7 @@ def _open_export(parts: _Parts, store: NotificationRepository, users: UserClient
 def _add_sagas(
     stack: AsyncExitStack, settings: Settings, parts: _Parts, dispatcher: Dispatcher, *, watchers: Watchers, users: UserClient
 ) -> None:
-    """What spans services: the orchestrator with its sagas, their desk, and deleting a user as one of them."""
+    """What spans services: the orchestrator with its sagas, their desk, and deleting users and projects as some of them."""
     accept, store = settings.accept, SagaRepository(parts.database)
     remembered_s = max(accept.user_cache_s, accept.stale_cache_s) + _SWEEP_MARGIN_S
 
@@ -450,11 +452,14 @@ def _add_sagas(
     files = AttachmentClient(parts.templates, retention_days=accept.retention_days)
     rows, notify = PersonalRows(parts.database), watchers.notify
     erasure = Erasure(rows, people, parts.captures, parts.records, attachments=files, notify=notify, sweep=sweep)
-    orchestrator = Orchestrator(erasure.definitions(), store, poll_s=accept.sweep_s)
+    of_projects = ProjectErasure(lambda: orchestrator, people, ProjectTemplates(parts.templates), EndpointRepository(parts.database))
+    orchestrator = Orchestrator((*erasure.definitions(), of_projects.definition()), store, poll_s=accept.sweep_s)
     stack.push_async_callback(orchestrator.close)
     orchestrator.begin()
     dispatcher.add(SAGA_SERVICE, SagaServicer(SagaDesk(store, orchestrator)))
-    dispatcher.override(DELETE_USER, ErasureServicer(Erasures(orchestrator, store, people)).DeleteUser)
+    servicer = ErasureServicer(Erasures(orchestrator, store, people), ProjectErasures(orchestrator, store, people))
+    dispatcher.override(DELETE_USER, servicer.DeleteUser)
+    dispatcher.override(DELETE_PROJECT, servicer.DeleteProject)
 
 
 def _hand_on(rows: Sequence[Row], relay: Relay, admission: Admission) -> None:

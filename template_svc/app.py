@@ -10,6 +10,7 @@ from clarion.template.v1 import (
     attachment_service_pb2,
     canary_service_pb2,
     partial_service_pb2,
+    project_erasure_service_pb2,
     render_service_pb2,
     scheduled_publication_service_pb2,
     sender_service_pb2,
@@ -43,6 +44,8 @@ from template_svc.auditing.use_cases import Handover
 from template_svc.canaries.repository import CanaryRepository
 from template_svc.canaries.servicer import CanaryServicer
 from template_svc.canaries.use_cases import Canaries, CanaryStore
+from template_svc.erasure.repository import ProjectErasureRepository
+from template_svc.erasure.servicer import ProjectErasureServicer
 from template_svc.library import Library
 from template_svc.models import Rules
 from template_svc.partials.repository import PartialRepository
@@ -79,6 +82,7 @@ PARTIAL_SERVICE = partial_service_pb2.DESCRIPTOR.services_by_name["PartialServic
 SCHEDULE_SERVICE = scheduled_publication_service_pb2.DESCRIPTOR.services_by_name["ScheduledPublicationService"]
 CANARY_SERVICE = canary_service_pb2.DESCRIPTOR.services_by_name["CanaryService"]
 SENDER_SERVICE = sender_service_pb2.DESCRIPTOR.services_by_name["SenderService"]
+PROJECT_ERASURE_SERVICE = project_erasure_service_pb2.DESCRIPTOR.services_by_name["ProjectErasureService"]
 ATTACHMENT_SERVICE = attachment_service_pb2.DESCRIPTOR.services_by_name["AttachmentService"]
 RENDER_SERVICE = render_service_pb2.DESCRIPTOR.services_by_name["RenderService"]
 AUTH_SERVICE = auth_service_pb2.DESCRIPTOR.services_by_name["AuthService"]
@@ -113,6 +117,7 @@ async def open_app(settings: Settings, *, credentials: CredentialSource | None =
         )  # fmt: skip
         outside = Outside(PeopleClient(user_svc), Dns(settings.dns_servers), settings.trusted_domains)
         dispatcher = wire(stores, outside, authenticator, processes, door=door, rules=settings.rules)
+        dispatcher.add(PROJECT_ERASURE_SERVICE, ProjectErasureServicer(ProjectErasureRepository(database)))
         # Services of the mesh are known without user_svc, and rendering for them goes on when it is down.
         checks = (Check("database", database.ping), Check("render_processes", processes.ping))
         health = HealthMonitor(checks, services=dispatcher.service_names)

@@ -40,6 +40,7 @@ from user_svc.accounts.repository import AccountRepository
 from user_svc.accounts.servicer import AccountServicer
 from user_svc.accounts.tokens import LinkTokens
 from user_svc.accounts.use_cases import Accounts
+from user_svc.archiving.erasure_repository import ProjectErasureRepository
 from user_svc.archiving.repository import ProjectArchive
 from user_svc.audit.repository import AuditRepository
 from user_svc.audit.servicer import AuditServicer
@@ -235,7 +236,7 @@ def _wire(settings: Settings, database: Database, passwords: PasswordHasher, rev
     dispatcher.add(PREFERENCE_PAGE_SERVICE, PreferencePageServicer(pages, Brands(page_store, now=_now), users))
     dispatcher.add(AUDIT_SERVICE, AuditServicer(audit))
     held = PersonalData(people, chosen, devices, suppression_rows, IdentityRepository(database), audit=audit.add)
-    dispatcher.add(ERASURE_SERVICE, ErasureServicer(Erasure(ErasureRepository(database)), held))
+    dispatcher.add(ERASURE_SERVICE, ErasureServicer(Erasure(ErasureRepository(database)), held, ProjectErasureRepository(database)))
     record = BootstrapRepository(database)
     bootstrap = Bootstrap(
         settings.bootstrap, signing_keys=signing_keys, users=users, sessions=sessions, api_keys=api_keys, record=record, now=_now

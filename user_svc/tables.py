@@ -42,6 +42,9 @@ projects = Table(
     Column("create_time", _TIME, nullable=False, server_default=func.now()),
     # NULL for one that is in use.
     Column("archive_time", _TIME),
+    # Since when there is no way back; once `gone`, the id is all that is left.
+    Column("erase_time", _TIME),
+    Column("gone", Boolean, nullable=False, server_default=false()),
 )
 
 # Named sets of scopes. Which are built in stands in the code.

@@ -43,7 +43,7 @@ export interface AuditEvent {
   correlation_id?: string;
 }
 
-export type AuditEventKind = "signed_in" | "sign_in_failed" | "sessions_ended" | "password_changed" | "email_changed" | "api_key_created" | "api_key_revoked" | "data_exported" | "user_erased" | "role_changed" | "suppression_removed" | "category_changed" | "password_reset_requested" | "password_reset" | "email_verified" | "second_factor_added" | "second_factor_removed" | "recovery_code_used" | "recovery_codes_created" | "role_created" | "role_updated" | "role_deleted" | "project_archived" | "project_restored" | "content_read" | "sender_changed" | "sender_deleted" | "sender_domain_added" | "sender_domain_verified" | "sender_domain_deleted" | "sender_domain_key_changed" | "template_published" | "template_archived" | "template_restored" | "template_deleted" | "canary_started" | "canary_stopped";
+export type AuditEventKind = "signed_in" | "sign_in_failed" | "sessions_ended" | "password_changed" | "email_changed" | "api_key_created" | "api_key_revoked" | "data_exported" | "user_erased" | "role_changed" | "suppression_removed" | "category_changed" | "password_reset_requested" | "password_reset" | "email_verified" | "second_factor_added" | "second_factor_removed" | "recovery_code_used" | "recovery_codes_created" | "role_created" | "role_updated" | "role_deleted" | "project_archived" | "project_restored" | "project_erased" | "content_read" | "sender_changed" | "sender_deleted" | "sender_domain_added" | "sender_domain_verified" | "sender_domain_deleted" | "sender_domain_key_changed" | "template_published" | "template_archived" | "template_restored" | "template_deleted" | "canary_started" | "canary_stopped";
 
 export interface BeginSecondFactorResponse {
   secret?: string;

@@ -75,6 +75,7 @@ export const auditWord: Readonly<Partial<Record<AuditEventKind, string>>> = {
   role_deleted: "Role deleted",
   project_archived: "Project archived",
   project_restored: "Project restored",
+  project_erased: "Project erased",
   content_read: "Text of a notification read",
   sender_changed: "Sender set",
   sender_deleted: "Sender deleted",

@@ -1,14 +1,20 @@
-"""What erasing a person and exporting their data ask of user_svc."""
+"""What erasing people and projects, and exporting a person's data, ask of user_svc and template_svc."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import grpc.aio
 
+from clarion.template.v1.project_erasure_service_pb2 import EraseProjectTemplatesRequest
+from clarion.template.v1.project_erasure_service_pb2_grpc import ProjectErasureServiceStub
 from clarion.user.v1.erasure_service_pb2 import (
     CheckErasableRequest,
+    CloseProjectRequest,
+    EraseProjectRequest,
     EraseUserRequest,
     GetPersonalDataRequest,
     GetPersonalDataResponse,
+    ListProjectPeopleRequest,
     RevokeCredentialsRequest,
 )
 from clarion.user.v1.erasure_service_pb2_grpc import ErasureServiceStub
@@ -17,8 +23,19 @@ from gateway.sagas.errors import UserNotFound
 from mesh.errors import NotFound
 
 
+class ProjectTemplates:
+    """Implements `gateway.sagas.project_erasure.Templates`, by template_svc."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._stub: Any = ProjectErasureServiceStub(channel)
+
+    async def erase_project(self, project: str) -> None:
+        """Raises ServiceError."""
+        await self._stub.EraseProjectTemplates(EraseProjectTemplatesRequest(project=project))
+
+
 class PeopleClient:
-    """Implements `gateway.sagas.erasure.People` and `gateway.personal_data.use_cases.People`."""
+    """Implements `gateway.sagas.erasure.People`, `gateway.sagas.project_erasure.Projects` and `gateway.personal_data.use_cases.People`."""
 
     def __init__(self, channel: grpc.aio.Channel, users: UserClient) -> None:
         self._stub: Any = ErasureServiceStub(channel)
@@ -40,6 +57,18 @@ class PeopleClient:
         request = GetPersonalDataRequest(project=project, user_id=user_id, asked_by=asked_by)
         held: GetPersonalDataResponse = await self._stub.GetPersonalData(request)
         return held
+
+    async def close_project(self, project: str) -> None:
+        """Raises ServiceError."""
+        await self._stub.CloseProject(CloseProjectRequest(project=project))
+
+    async def list_people(self, project: str) -> Sequence[str]:
+        """Raises ServiceError."""
+        return tuple((await self._stub.ListProjectPeople(ListProjectPeopleRequest(project=project))).user_ids)
+
+    async def erase_project(self, project: str, asked_by: str) -> None:
+        """Raises ServiceError."""
+        await self._stub.EraseProject(EraseProjectRequest(project=project, asked_by=asked_by))
 
     async def revoke_credentials(self, user_id: str) -> None:
         """Raises ServiceError."""

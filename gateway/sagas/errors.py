@@ -37,3 +37,12 @@ class StillPublishing(Unavailable):
 
     def __init__(self) -> None:
         super().__init__("some notifications are just being published")
+
+
+class StillErasing(Unavailable):
+    """A project has people who are not erased yet: the next turn goes on."""
+
+    reason = "STILL_ERASING"
+
+    def __init__(self) -> None:
+        super().__init__("people of the project are still being erased", retry_after_s=1.0)

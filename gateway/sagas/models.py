@@ -11,6 +11,7 @@ class Kind(StrEnum):
 
     ERASURE = "erasure"
     ERASURE_SWEEP = "erasure_sweep"
+    PROJECT_ERASURE = "project_erasure"
 
 
 class SagaFilters(NamedTuple):

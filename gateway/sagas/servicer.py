@@ -1,10 +1,11 @@
-"""clarion.notification.v1.SagaService, and the gateway's own DeleteUser: messages in, one use case, messages out."""
+"""clarion.notification.v1.SagaService, and the gateway's own DeleteUser and DeleteProject: messages in, one use case, messages out."""
 
 from clarion.notification.v1 import saga_service_pb2 as rpc
 from clarion.notification.v1.saga_service_pb2_grpc import SagaServiceServicer
-from clarion.user.v1 import user_service_pb2
+from clarion.user.v1 import project_service_pb2, user_service_pb2
 from gateway.sagas.convert import filters_of, saga_message
 from gateway.sagas.erasure import Erasures
+from gateway.sagas.project_erasure import ProjectErasures
 from gateway.sagas.use_cases import SagaDesk
 from mesh.context import current
 
@@ -31,13 +32,25 @@ class SagaServicer(SagaServiceServicer):
 
 
 class ErasureServicer:
-    """Serves one method of UserService in place of user_svc."""
+    """Serves one method of UserService and one of ProjectService in place of user_svc."""
 
-    def __init__(self, erasures: Erasures) -> None:
+    def __init__(self, erasures: Erasures, projects: ProjectErasures) -> None:
         self._erasures = erasures
+        self._projects = projects
+
+    async def DeleteProject(
+        self, request: project_service_pb2.DeleteProjectRequest, context: object
+    ) -> project_service_pb2.DeleteProjectResponse:
+        saga = await self._projects.erase(current().caller, request.id, timeout_s=_time_left())
+        return project_service_pb2.DeleteProjectResponse(saga_id=str(saga.id), completed=saga.is_over)
 
     async def DeleteUser(self, request: user_service_pb2.DeleteUserRequest, context: object) -> user_service_pb2.DeleteUserResponse:
-        deadline = current().deadline
-        timeout_s = min(_LONGEST_WAIT_S, deadline.remaining_s()) if deadline is not None else _LONGEST_WAIT_S
-        saga = await self._erasures.erase(current().caller, request.id, timeout_s=max(0.0, timeout_s - _ANSWER_S))
+        saga = await self._erasures.erase(current().caller, request.id, timeout_s=_time_left())
         return user_service_pb2.DeleteUserResponse(saga_id=str(saga.id), completed=saga.is_over)
+
+
+def _time_left() -> float:
+    """Seconds that a call can wait for a saga."""
+    deadline = current().deadline
+    timeout_s = min(_LONGEST_WAIT_S, deadline.remaining_s()) if deadline is not None else _LONGEST_WAIT_S
+    return max(0.0, timeout_s - _ANSWER_S)

@@ -48,6 +48,8 @@ WHERE e.id = $1 AND e.project = $2
 RETURNING {_COLUMNS}
 """
 _DELETE = "DELETE FROM webhook_endpoints WHERE id = $1 AND project = $2"
+# what was posted to them goes along
+_DELETE_ALL = "DELETE FROM webhook_endpoints WHERE project = $1"
 _ROTATE = """
 UPDATE webhook_endpoints SET old_secret = sealed_secret, old_secret_until = now() + $4 * interval '1 second', sealed_secret = $3
 WHERE id = $1 AND project = $2 RETURNING old_secret_until
@@ -134,6 +136,10 @@ class EndpointRepository:
 
     async def delete(self, project: str, identifier: UUID) -> None:
         await self._database.fetch(_DELETE, identifier, project)
+
+    async def delete_all(self, project: str) -> None:
+        """Implements `gateway.sagas.project_erasure.Endpoints`."""
+        await self._database.fetch(_DELETE_ALL, project)
 
     async def rotate(self, project: str, identifier: UUID, sealed_secret: bytes, *, overlap_s: float) -> Any:
         rows = await self._database.fetch(_ROTATE, identifier, project, sealed_secret, overlap_s)

@@ -110,6 +110,11 @@ async def test_projects_are_made_archived_and_restored(terminal: Terminal) -> No
     listed = [json.loads(line) for line in (await terminal.run("projects", "list", "--json")).said.splitlines()]
     assert {one["id"]: "archive_time" in one for one in listed} == {"by-cli": True, "default": False}
     assert (await terminal.run("projects", "restore", "by-cli")).code == 0
+    in_use = await terminal.run("projects", "delete", "by-cli", "--yes")
+    assert (in_use.code, "PROJECT_NOT_ARCHIVED" in in_use.said) == (1, True), in_use.said
+    assert (await terminal.run("projects", "archive", "by-cli", "--yes")).code == 0
+    erased = await terminal.run("projects", "delete", "by-cli", "--json", answers=[("[y/N]", "y")])
+    assert (erased.code, "saga_id" in erased.said) == (0, True), erased.said
 
 
 async def test_a_person_signs_in_with_a_second_factor_and_keeps_a_key(stack: Stack, tmp_path: Path, terminal: Terminal) -> None:

@@ -1,6 +1,7 @@
-"""A project that is taken out of use: its credentials end, nothing of it is sent, and it comes back as it was."""
+"""A project that is taken out of use: its credentials end, nothing of it is sent, and it comes back as it was or is erased."""
 
 import asyncio
+import base64
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -14,6 +15,7 @@ from devstack.client import Client, RefusedError
 from devstack.postgres import PostgresServer
 from devstack.samples import WELCOME
 from tests.system.conftest import System
+from tests.system.test_erasure import Planted, found
 from tests.waiting import until_answered
 
 # one event loop, since all share one system
@@ -140,3 +142,85 @@ async def test_the_first_project_stays_and_what_does_not_exist_is_not_found(syst
     async with Client(system.processes.url, secret) as own:
         with pytest.raises(RefusedError, match="INSTALLATION_ONLY"):
             await own.call("POST", f"/v1/projects/{name}:archive")
+
+
+async def _plant(system: System, planted: Planted) -> tuple[str, list[str]]:
+    """A project with something of every kind in it, and its people."""
+    name = f"planted-{uuid4().hex[:10]}"
+    await system.client.call("POST", "/v1/projects", {"id": name, "display_name": planted.word("display name")})
+    key = {
+        "name": planted.word("key"),
+        "project": name,
+        "scopes": [*SCOPES, "policies:write", "webhooks:write", "senders:write", "roles:write", "users:admin"],
+    }
+    secret = str((await system.client.call("POST", "/v1/api-keys", key))["secret"])
+    async with Client(system.processes.url, secret, timeout_s=60) as project:
+        text = {"en": {"subject": "S", "text": planted.word("template")}}
+        await project.create_template("welcome", "email", text)
+        await project.call("PUT", "/v1/partials/footer", {"source": planted.word("partial")})
+        await project.call("PUT", "/v1/senders/us", {"email": "us@trusted.example", "display_name": planted.word("sender")})
+        content = base64.b64encode(planted.word("file").encode()).decode()
+        await project.call("POST", "/v1/attachments", {"content": content})
+        await project.call("POST", "/v1/suppressions", {"address": planted.address("suppressed address of no one")})
+        await project.call("POST", "/v1/categories", {"id": "news", "texts": {"en": {"name": planted.word("category")}}})
+        await project.call("PATCH", "/v1/brand", {"name": planted.word("brand")})
+        await project.call("POST", "/v1/roles", {"id": "support", "description": planted.word("role"), "scopes": ["users:read"]})
+        hook = {"url": "https://hooks.example/", "description": planted.word("endpoint"), "disabled": True}
+        await project.call("POST", "/v1/webhook-endpoints", hook)
+        people = []
+        for number in range(12):
+            made = {"email": planted.address(f"address {number}"), "name": planted.word(f"name {number}")}
+            people.append(str((await project.call("POST", "/v1/users", made))["id"]))
+            variables = {"name": planted.word(f"variable {number}")}
+            sent = await project.send(people[-1], "email", "welcome", variables)
+            assert (await project.settled(sent))["status"] == "sent"
+        await project.call("POST", f"/v1/users/{people[0]}:assignRole", {"role": "support"})
+    return name, people
+
+
+async def test_nothing_that_was_planted_is_left_of_an_erased_project(system: System) -> None:
+    planted = Planted()
+    name, people = await _plant(system, planted)
+    missing = planted.words.keys() - (await found(system, planted)).keys()
+    assert not missing  # else the search could not find what it is meant to find
+    with pytest.raises(RefusedError, match="PROJECT_NOT_ARCHIVED"):
+        await system.client.call("DELETE", f"/v1/projects/{name}")
+    await system.client.call("POST", f"/v1/projects/{name}:archive")
+    begun = await system.client.call("DELETE", f"/v1/projects/{name}")
+    async with asyncio.timeout(90):
+        while (saga := await system.client.call("GET", f"/v1/sagas/{begun['saga_id']}"))["state"] != "completed":
+            assert saga["state"] == "running", saga
+            await asyncio.sleep(0.1)  # other processes offer no event
+    assert await found(system, planted) == {}
+    for verb, path in (("GET", ""), ("DELETE", ""), ("POST", ":archive"), ("POST", ":restore")):
+        with pytest.raises(RefusedError, match="PROJECT_NOT_FOUND"):
+            await system.client.call(verb, f"/v1/projects/{name}{path}")
+    with pytest.raises(RefusedError, match="PROJECT_NOT_FOUND"):
+        await a_key(system, name)
+    with pytest.raises(RefusedError, match="PROJECT_EXISTS"):
+        await system.client.call("POST", "/v1/projects", {"id": name})
+    assert name not in [one["id"] for one in (await system.client.call("GET", "/v1/projects?page_size=200"))["projects"]]
+    [event] = (await system.client.call("GET", f"/v1/audit-events?subject=project:{name}&kinds=project_erased"))["audit_events"]
+    assert event["actor"].startswith("api_key:")
+    assert len(people) == 12
+
+
+async def test_what_is_in_use_or_the_first_is_not_erased_and_what_is_being_erased_does_not_come_back(
+    system: System, postgres_server: PostgresServer
+) -> None:
+    with pytest.raises(RefusedError, match="PROJECT_NOT_ARCHIVED"):
+        await system.client.call("DELETE", "/v1/projects/default")
+    with pytest.raises(RefusedError, match="PROJECT_NOT_FOUND"):
+        await system.client.call("DELETE", "/v1/projects/no-such-project")
+    name, _ = await a_project(system)
+    await system.client.call("POST", f"/v1/projects/{name}:archive")
+    connection = await asyncpg.connect(postgres_server.url("clarion_user_svc_system"))
+    try:
+        # as if a saga had just begun
+        await connection.execute("UPDATE projects SET erase_time = now() WHERE id = $1", name)
+    finally:
+        await connection.close()
+    with pytest.raises(RefusedError, match="PROJECT_CLOSED"):
+        await system.client.call("POST", f"/v1/projects/{name}:restore")
+    begun = await system.client.call("DELETE", f"/v1/projects/{name}")
+    assert begun["saga_id"]

@@ -83,7 +83,7 @@ def _forms(word: str) -> Iterator[str]:
     yield word.encode().hex()
 
 
-async def _found(system: System, planted: Planted) -> dict[str, set[str]]:
+async def found(system: System, planted: Planted) -> dict[str, set[str]]:
     """Where each word is."""
     places: dict[str, set[str]] = {what: set() for what in planted.words}
     for source in (_rows(system), _keys(system)):
@@ -175,12 +175,12 @@ async def _plant(system: System, planted: Planted) -> str:
 async def test_nothing_that_was_planted_is_left_of_an_erased_person(system: System) -> None:
     planted = Planted()
     user = await _plant(system, planted)
-    before = await _found(system, planted)
+    before = await found(system, planted)
     # else the search could not find what it is meant to find: all but what was replaced or removed meanwhile
     missing = planted.words.keys() - before.keys()
     assert missing <= {"former address", "removed device token", "name in a send"}, (missing, before)
     await _erase(system, user)
-    assert await _found(system, planted) == {}
+    assert await found(system, planted) == {}
     for service in system.processes.names:
         log = (system.processes.folder / f"{service}.log").read_text(errors="replace").lower()
         assert not [what for what, word in planted.words.items() if word in log], service
@@ -231,4 +231,4 @@ async def test_a_person_is_erased_by_address(system: System) -> None:
     await system.client.settled(str(sent["id"]))
     [person] = (await system.client.call("GET", f"/v1/users?email={address}"))["users"]
     await _erase(system, str(person["id"]))
-    assert await _found(system, planted) == {}
+    assert await found(system, planted) == {}

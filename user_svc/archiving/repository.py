@@ -1,4 +1,4 @@
-"""Taking projects out of use and back, in PostgreSQL, with what ends by it."""
+"""Taking projects out of use and back in PostgreSQL, with what ends by it."""
 
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -9,6 +9,7 @@ from mesh.stores.database import Database
 from user_svc.audit.models import AuditKind, NewEvent
 from user_svc.audit.repository import record
 from user_svc.auth.revocation_repository import record_revocations
+from user_svc.projects.errors import ProjectClosed
 from user_svc.projects.models import Project
 from user_svc.projects.repository import ProjectRepository
 from user_svc.tables import api_keys, projects, refresh_tokens, users
@@ -32,14 +33,21 @@ class ProjectArchive(ProjectRepository):
     async def restore(self, identifier: str) -> Project | None:
         async with self._rows.begin() as connection:
             if await _lock(connection, identifier, archived=True):
+                await _refuse_closed(connection, identifier)
                 await _set_time(connection, identifier, archived=False)
                 await _note(connection, AuditKind.PROJECT_RESTORED, identifier)
         return await self.find(identifier)
 
 
+async def _refuse_closed(connection: AsyncConnection, identifier: str) -> None:
+    closed = select(projects.c.erase_time).where(projects.c.id == identifier)
+    if (await connection.execute(closed)).scalar_one() is not None:
+        raise ProjectClosed(identifier)
+
+
 async def _lock(connection: AsyncConnection, identifier: str, *, archived: bool) -> bool:
     """Whether there is such a project in this state. Waits for everything that has checked that the project is in use."""
-    locked = select(projects.c.archive_time).where(projects.c.id == identifier).with_for_update()
+    locked = select(projects.c.archive_time).where(projects.c.id == identifier, ~projects.c.gone).with_for_update()
     row = (await connection.execute(locked)).one_or_none()
     return row is not None and (row.archive_time is not None) == archived
 

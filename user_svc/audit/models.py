@@ -34,6 +34,7 @@ class AuditKind(StrEnum):
     ROLE_DELETED = "role_deleted"
     PROJECT_ARCHIVED = "project_archived"
     PROJECT_RESTORED = "project_restored"
+    PROJECT_ERASED = "project_erased"
     CONTENT_READ = "content_read"
     SENDER_CHANGED = "sender_changed"
     SENDER_DELETED = "sender_deleted"

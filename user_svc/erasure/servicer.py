@@ -1,5 +1,8 @@
 """clarion.user.v1.ErasureService: messages in, one use case, messages out."""
 
+from collections.abc import Sequence
+from typing import Protocol
+
 from clarion.user.v1 import erasure_service_pb2 as rpc
 from clarion.user.v1.erasure_service_pb2_grpc import ErasureServiceServicer
 from mesh.context import FIRST_PROJECT
@@ -11,10 +14,24 @@ from user_svc.suppressions.convert import suppression_to_proto
 from user_svc.users.convert import user_to_proto
 
 
-class ErasureServicer(ErasureServiceServicer):
-    """Serves the gateway's saga. `context` is unused: what a call carries is in `mesh.context.current()`."""
+class Projects(Protocol):
+    """What user_svc keeps of projects that are being erased."""
 
-    def __init__(self, erasure: Erasure, personal_data: PersonalData) -> None:
+    async def close(self, project: str) -> None:
+        """Raises ProjectNotFound or ProjectNotArchived."""
+
+    async def people(self, project: str) -> Sequence[str]:
+        """Ids of some who are left."""
+
+    async def erase(self, project: str, asked_by: str) -> None:
+        """Removes what is left. Raises PeopleLeft."""
+
+
+class ErasureServicer(ErasureServiceServicer):
+    """Serves the gateway's sagas. `context` is unused: what a call carries is in `mesh.context.current()`."""
+
+    def __init__(self, erasure: Erasure, personal_data: PersonalData, projects: Projects) -> None:
+        self._projects = projects
         self._erasure = erasure
         self._personal_data = personal_data
 
@@ -42,3 +59,14 @@ class ErasureServicer(ErasureServiceServicer):
     async def EraseUser(self, request: rpc.EraseUserRequest, context: object) -> rpc.EraseUserResponse:
         await self._erasure.erase_user(request.user_id, request.asked_by)
         return rpc.EraseUserResponse()
+
+    async def CloseProject(self, request: rpc.CloseProjectRequest, context: object) -> rpc.CloseProjectResponse:
+        await self._projects.close(request.project)
+        return rpc.CloseProjectResponse()
+
+    async def ListProjectPeople(self, request: rpc.ListProjectPeopleRequest, context: object) -> rpc.ListProjectPeopleResponse:
+        return rpc.ListProjectPeopleResponse(user_ids=await self._projects.people(request.project))
+
+    async def EraseProject(self, request: rpc.EraseProjectRequest, context: object) -> rpc.EraseProjectResponse:
+        await self._projects.erase(request.project, request.asked_by)
+        return rpc.EraseProjectResponse()

@@ -26,18 +26,18 @@ class ProjectRepository:
 
     async def find(self, identifier: str) -> Project | None:
         async with self._database.connect() as connection:
-            row = (await connection.execute(select(projects).where(projects.c.id == identifier))).one_or_none()
+            row = (await connection.execute(select(projects).where(projects.c.id == identifier, ~projects.c.gone))).one_or_none()
         return None if row is None else _project(row)
 
     async def list_by_id(self, after: str, limit: int) -> Sequence[Project]:
-        statement = select(projects).where(projects.c.id > after).order_by(projects.c.id).limit(limit)
+        statement = select(projects).where(projects.c.id > after, ~projects.c.gone).order_by(projects.c.id).limit(limit)
         async with self._database.connect() as connection:
             return [_project(row) for row in await connection.execute(statement)]
 
 
 async def check_project(connection: AsyncConnection, identifier: str) -> None:
     """That it is in use; it is not archived before the transaction ends. Raises ProjectNotFound or ProjectArchived."""
-    in_use = select(projects.c.archive_time).where(projects.c.id == identifier).with_for_update(read=True, key_share=True)
+    in_use = select(projects.c.archive_time).where(projects.c.id == identifier, ~projects.c.gone).with_for_update(read=True, key_share=True)
     row = (await connection.execute(in_use)).one_or_none()
     if row is None:
         raise ProjectNotFound

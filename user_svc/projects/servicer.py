@@ -4,6 +4,7 @@ from clarion.user.v1 import project_pb2
 from clarion.user.v1 import project_service_pb2 as rpc
 from clarion.user.v1.project_service_pb2_grpc import ProjectServiceServicer
 from mesh.rpc.timestamps import to_timestamp
+from user_svc.projects.errors import ErasedByGateway
 from user_svc.projects.models import Project
 from user_svc.projects.use_cases import Projects
 
@@ -27,6 +28,9 @@ class ProjectServicer(ProjectServiceServicer):
 
     async def ArchiveProject(self, request: rpc.ArchiveProjectRequest, context: object) -> rpc.ArchiveProjectResponse:
         return rpc.ArchiveProjectResponse(project=_message(await self._projects.archive_project(request.id)))
+
+    async def DeleteProject(self, request: rpc.DeleteProjectRequest, context: object) -> rpc.DeleteProjectResponse:
+        raise ErasedByGateway
 
     async def RestoreProject(self, request: rpc.RestoreProjectRequest, context: object) -> rpc.RestoreProjectResponse:
         return rpc.RestoreProjectResponse(project=_message(await self._projects.restore_project(request.id)))

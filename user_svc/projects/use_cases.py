@@ -27,7 +27,7 @@ class ProjectStore(Protocol):
         """Ends its API keys and sessions, in one transaction with it. None when there is none."""
 
     async def restore(self, identifier: str) -> Project | None:
-        """None when there is none."""
+        """None when there is none. Raises ProjectClosed."""
 
 
 class Projects:
@@ -63,7 +63,7 @@ class Projects:
         return project
 
     async def restore_project(self, identifier: str) -> Project:
-        """Takes it into use again. Raises ProjectNotFound."""
+        """Takes it into use again. Raises ProjectNotFound or ProjectClosed."""
         project = None if "\0" in identifier else await self._store.restore(identifier)
         if project is None:
             raise ProjectNotFound

@@ -307,6 +307,7 @@ LIST_PROJECTS = Call("/clarion.user.v1.ProjectService/ListProjects", "GET", "/v1
 ARCHIVE_PROJECT = Call(
     "/clarion.user.v1.ProjectService/ArchiveProject", "POST", "/v1/projects/{id}:archive", answer="project", idempotent=True
 )
+DELETE_PROJECT = Call("/clarion.user.v1.ProjectService/DeleteProject", "DELETE", "/v1/projects/{id}", idempotent=True)
 RESTORE_PROJECT = Call(
     "/clarion.user.v1.ProjectService/RestoreProject", "POST", "/v1/projects/{id}:restore", answer="project", idempotent=True
 )

@@ -65,6 +65,8 @@ class AuditEventKind(str, enum.Enum):
     """A project was archived. `details.api_keys` and `details.sessions` are how many have ended."""
     PROJECT_RESTORED = "project_restored"
     """A project is in use again."""
+    PROJECT_ERASED = "project_erased"
+    """A project was erased."""
     CONTENT_READ = "content_read"
     """What a sent notification said was read. `subject` is its person, `details.notification` its id."""
     SENDER_CHANGED = "sender_changed"
@@ -1195,6 +1197,16 @@ class DeleteDeviceResponse:
 @dataclass(frozen=True)
 class DeletePartialResponse:
     """Answers DeletePartial; it is empty."""
+
+
+@dataclass(frozen=True)
+class DeleteProjectResponse:
+    """Answers DeleteProject."""
+
+    saga_id: str = stored(default="", metadata={"read": v.same})
+    """The saga that erases the project (SagaService.GetSaga)."""
+    completed: bool = stored(default=False, metadata={"read": v.same})
+    """Whether everything is done. False when the deadline came first: the saga goes on."""
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,7 @@ from clarion_client.models import (
     DeadLetterJob,
     DeadLetterState,
     DeadLetterView,
+    DeleteProjectResponse,
     DeleteSessionResponse,
     DeleteUserResponse,
     DeliveryPolicy,
@@ -1640,6 +1641,15 @@ class Projects(Resource):
         id: Its id.
         """
         return self._unary(api.ARCHIVE_PROJECT, v.body_of(id=id), lambda answer: v.decode(Project, answer), timeout_s)
+
+    def delete(self, id: str, *, timeout_s: float | None = None) -> DeleteProjectResponse:
+        """Erases an archived project for good, as a saga that may take long: every person as DeleteUser does, then templates, senders,
+        files, webhook endpoints, policies and the suppression list. FAILED_PRECONDITION for a project that is not archived. Its id
+        is never used again.
+
+        id: Its id.
+        """
+        return self._unary(api.DELETE_PROJECT, v.body_of(id=id), lambda answer: v.decode(DeleteProjectResponse, answer), timeout_s)
 
     def restore(self, id: str, *, timeout_s: float | None = None) -> Project:
         """Takes an archived project into use again. Its keys stay revoked: make a new one with POST /v1/api-keys. Twice is no error.

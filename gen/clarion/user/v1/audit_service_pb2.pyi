@@ -76,6 +76,8 @@ class _AuditEventKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AuditE
     """A project was archived. `details.api_keys` and `details.sessions` are how many have ended."""
     AUDIT_EVENT_KIND_PROJECT_RESTORED: _AuditEventKind.ValueType  # 28
     """A project is in use again."""
+    AUDIT_EVENT_KIND_PROJECT_ERASED: _AuditEventKind.ValueType  # 29
+    """A project was erased."""
     AUDIT_EVENT_KIND_CONTENT_READ: _AuditEventKind.ValueType  # 24
     """What a sent notification said was read. `subject` is its person, `details.notification` its id."""
     AUDIT_EVENT_KIND_SENDER_CHANGED: _AuditEventKind.ValueType  # 40
@@ -156,6 +158,8 @@ AUDIT_EVENT_KIND_PROJECT_ARCHIVED: AuditEventKind.ValueType  # 27
 """A project was archived. `details.api_keys` and `details.sessions` are how many have ended."""
 AUDIT_EVENT_KIND_PROJECT_RESTORED: AuditEventKind.ValueType  # 28
 """A project is in use again."""
+AUDIT_EVENT_KIND_PROJECT_ERASED: AuditEventKind.ValueType  # 29
+"""A project was erased."""
 AUDIT_EVENT_KIND_CONTENT_READ: AuditEventKind.ValueType  # 24
 """What a sent notification said was read. `subject` is its person, `details.notification` its id."""
 AUDIT_EVENT_KIND_SENDER_CHANGED: AuditEventKind.ValueType  # 40

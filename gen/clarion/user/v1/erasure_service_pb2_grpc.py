@@ -56,6 +56,21 @@ class ErasureServiceStub(object):
                 request_serializer=clarion_dot_user_dot_v1_dot_erasure__service__pb2.EraseUserRequest.SerializeToString,
                 response_deserializer=clarion_dot_user_dot_v1_dot_erasure__service__pb2.EraseUserResponse.FromString,
                 _registered_method=True)
+        self.CloseProject = channel.unary_unary(
+                '/clarion.user.v1.ErasureService/CloseProject',
+                request_serializer=clarion_dot_user_dot_v1_dot_erasure__service__pb2.CloseProjectRequest.SerializeToString,
+                response_deserializer=clarion_dot_user_dot_v1_dot_erasure__service__pb2.CloseProjectResponse.FromString,
+                _registered_method=True)
+        self.ListProjectPeople = channel.unary_unary(
+                '/clarion.user.v1.ErasureService/ListProjectPeople',
+                request_serializer=clarion_dot_user_dot_v1_dot_erasure__service__pb2.ListProjectPeopleRequest.SerializeToString,
+                response_deserializer=clarion_dot_user_dot_v1_dot_erasure__service__pb2.ListProjectPeopleResponse.FromString,
+                _registered_method=True)
+        self.EraseProject = channel.unary_unary(
+                '/clarion.user.v1.ErasureService/EraseProject',
+                request_serializer=clarion_dot_user_dot_v1_dot_erasure__service__pb2.EraseProjectRequest.SerializeToString,
+                response_deserializer=clarion_dot_user_dot_v1_dot_erasure__service__pb2.EraseProjectResponse.FromString,
+                _registered_method=True)
 
 
 class ErasureServiceServicer(object):
@@ -94,6 +109,27 @@ class ErasureServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CloseProject(self, request, context):
+        """CloseProject ends the way back of an archived project, which is about to be erased. NOT_FOUND, or FAILED_PRECONDITION for one that is not archived.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListProjectPeople(self, request, context):
+        """ListProjectPeople answers up to 100 people of a project that is being erased.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EraseProject(self, request, context):
+        """EraseProject removes all that is left of a project without people but its id and the tombstones of its keys.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ErasureServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -116,6 +152,21 @@ def add_ErasureServiceServicer_to_server(servicer, server):
                     servicer.EraseUser,
                     request_deserializer=clarion_dot_user_dot_v1_dot_erasure__service__pb2.EraseUserRequest.FromString,
                     response_serializer=clarion_dot_user_dot_v1_dot_erasure__service__pb2.EraseUserResponse.SerializeToString,
+            ),
+            'CloseProject': grpc.unary_unary_rpc_method_handler(
+                    servicer.CloseProject,
+                    request_deserializer=clarion_dot_user_dot_v1_dot_erasure__service__pb2.CloseProjectRequest.FromString,
+                    response_serializer=clarion_dot_user_dot_v1_dot_erasure__service__pb2.CloseProjectResponse.SerializeToString,
+            ),
+            'ListProjectPeople': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListProjectPeople,
+                    request_deserializer=clarion_dot_user_dot_v1_dot_erasure__service__pb2.ListProjectPeopleRequest.FromString,
+                    response_serializer=clarion_dot_user_dot_v1_dot_erasure__service__pb2.ListProjectPeopleResponse.SerializeToString,
+            ),
+            'EraseProject': grpc.unary_unary_rpc_method_handler(
+                    servicer.EraseProject,
+                    request_deserializer=clarion_dot_user_dot_v1_dot_erasure__service__pb2.EraseProjectRequest.FromString,
+                    response_serializer=clarion_dot_user_dot_v1_dot_erasure__service__pb2.EraseProjectResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -228,6 +279,87 @@ class ErasureService(object):
             '/clarion.user.v1.ErasureService/EraseUser',
             clarion_dot_user_dot_v1_dot_erasure__service__pb2.EraseUserRequest.SerializeToString,
             clarion_dot_user_dot_v1_dot_erasure__service__pb2.EraseUserResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CloseProject(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/clarion.user.v1.ErasureService/CloseProject',
+            clarion_dot_user_dot_v1_dot_erasure__service__pb2.CloseProjectRequest.SerializeToString,
+            clarion_dot_user_dot_v1_dot_erasure__service__pb2.CloseProjectResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListProjectPeople(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/clarion.user.v1.ErasureService/ListProjectPeople',
+            clarion_dot_user_dot_v1_dot_erasure__service__pb2.ListProjectPeopleRequest.SerializeToString,
+            clarion_dot_user_dot_v1_dot_erasure__service__pb2.ListProjectPeopleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EraseProject(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/clarion.user.v1.ErasureService/EraseProject',
+            clarion_dot_user_dot_v1_dot_erasure__service__pb2.EraseProjectRequest.SerializeToString,
+            clarion_dot_user_dot_v1_dot_erasure__service__pb2.EraseProjectResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -49,6 +49,12 @@ class ErasureServiceStub:
     """EraseUser removes the person with their devices, preferences, credentials and sessions, and their address from the suppression list, all
     or nothing. An unknown id is no error.
     """
+    CloseProject: _grpc.UnaryUnaryMultiCallable[_erasure_service_pb2.CloseProjectRequest, _erasure_service_pb2.CloseProjectResponse]
+    """CloseProject ends the way back of an archived project, which is about to be erased. NOT_FOUND, or FAILED_PRECONDITION for one that is not archived."""
+    ListProjectPeople: _grpc.UnaryUnaryMultiCallable[_erasure_service_pb2.ListProjectPeopleRequest, _erasure_service_pb2.ListProjectPeopleResponse]
+    """ListProjectPeople answers up to 100 people of a project that is being erased."""
+    EraseProject: _grpc.UnaryUnaryMultiCallable[_erasure_service_pb2.EraseProjectRequest, _erasure_service_pb2.EraseProjectResponse]
+    """EraseProject removes all that is left of a project without people but its id and the tombstones of its keys."""
 
 @_typing.type_check_only
 class ErasureServiceAsyncStub(ErasureServiceStub):
@@ -71,6 +77,12 @@ class ErasureServiceAsyncStub(ErasureServiceStub):
     """EraseUser removes the person with their devices, preferences, credentials and sessions, and their address from the suppression list, all
     or nothing. An unknown id is no error.
     """
+    CloseProject: _aio.UnaryUnaryMultiCallable[_erasure_service_pb2.CloseProjectRequest, _erasure_service_pb2.CloseProjectResponse]  # type: ignore[assignment]
+    """CloseProject ends the way back of an archived project, which is about to be erased. NOT_FOUND, or FAILED_PRECONDITION for one that is not archived."""
+    ListProjectPeople: _aio.UnaryUnaryMultiCallable[_erasure_service_pb2.ListProjectPeopleRequest, _erasure_service_pb2.ListProjectPeopleResponse]  # type: ignore[assignment]
+    """ListProjectPeople answers up to 100 people of a project that is being erased."""
+    EraseProject: _aio.UnaryUnaryMultiCallable[_erasure_service_pb2.EraseProjectRequest, _erasure_service_pb2.EraseProjectResponse]  # type: ignore[assignment]
+    """EraseProject removes all that is left of a project without people but its id and the tombstones of its keys."""
 
 class ErasureServiceServicer(metaclass=_abc_1.ABCMeta):
     """ErasureService does user_svc's part of exporting what is held about a person, and of erasing it. The gateway's saga calls it, perhaps several times with
@@ -114,5 +126,29 @@ class ErasureServiceServicer(metaclass=_abc_1.ABCMeta):
         """EraseUser removes the person with their devices, preferences, credentials and sessions, and their address from the suppression list, all
         or nothing. An unknown id is no error.
         """
+
+    @_abc_1.abstractmethod
+    def CloseProject(
+        self,
+        request: _erasure_service_pb2.CloseProjectRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_erasure_service_pb2.CloseProjectResponse, _abc.Awaitable[_erasure_service_pb2.CloseProjectResponse]]:
+        """CloseProject ends the way back of an archived project, which is about to be erased. NOT_FOUND, or FAILED_PRECONDITION for one that is not archived."""
+
+    @_abc_1.abstractmethod
+    def ListProjectPeople(
+        self,
+        request: _erasure_service_pb2.ListProjectPeopleRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_erasure_service_pb2.ListProjectPeopleResponse, _abc.Awaitable[_erasure_service_pb2.ListProjectPeopleResponse]]:
+        """ListProjectPeople answers up to 100 people of a project that is being erased."""
+
+    @_abc_1.abstractmethod
+    def EraseProject(
+        self,
+        request: _erasure_service_pb2.EraseProjectRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_erasure_service_pb2.EraseProjectResponse, _abc.Awaitable[_erasure_service_pb2.EraseProjectResponse]]:
+        """EraseProject removes all that is left of a project without people but its id and the tombstones of its keys."""
 
 def add_ErasureServiceServicer_to_server(servicer: ErasureServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

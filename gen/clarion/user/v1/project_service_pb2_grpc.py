@@ -56,6 +56,11 @@ class ProjectServiceStub(object):
                 request_serializer=clarion_dot_user_dot_v1_dot_project__service__pb2.ArchiveProjectRequest.SerializeToString,
                 response_deserializer=clarion_dot_user_dot_v1_dot_project__service__pb2.ArchiveProjectResponse.FromString,
                 _registered_method=True)
+        self.DeleteProject = channel.unary_unary(
+                '/clarion.user.v1.ProjectService/DeleteProject',
+                request_serializer=clarion_dot_user_dot_v1_dot_project__service__pb2.DeleteProjectRequest.SerializeToString,
+                response_deserializer=clarion_dot_user_dot_v1_dot_project__service__pb2.DeleteProjectResponse.FromString,
+                _registered_method=True)
         self.RestoreProject = channel.unary_unary(
                 '/clarion.user.v1.ProjectService/RestoreProject',
                 request_serializer=clarion_dot_user_dot_v1_dot_project__service__pb2.RestoreProjectRequest.SerializeToString,
@@ -97,6 +102,14 @@ class ProjectServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DeleteProject(self, request, context):
+        """DeleteProject erases an archived project for good, as a saga that may take long: every person as DeleteUser does, then templates, senders, files, webhook
+        endpoints, policies and the suppression list. FAILED_PRECONDITION for a project that is not archived. Its id is never used again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RestoreProject(self, request, context):
         """RestoreProject takes an archived project into use again. Its keys stay revoked: make a new one with POST /v1/api-keys. Twice is no error.
         """
@@ -126,6 +139,11 @@ def add_ProjectServiceServicer_to_server(servicer, server):
                     servicer.ArchiveProject,
                     request_deserializer=clarion_dot_user_dot_v1_dot_project__service__pb2.ArchiveProjectRequest.FromString,
                     response_serializer=clarion_dot_user_dot_v1_dot_project__service__pb2.ArchiveProjectResponse.SerializeToString,
+            ),
+            'DeleteProject': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteProject,
+                    request_deserializer=clarion_dot_user_dot_v1_dot_project__service__pb2.DeleteProjectRequest.FromString,
+                    response_serializer=clarion_dot_user_dot_v1_dot_project__service__pb2.DeleteProjectResponse.SerializeToString,
             ),
             'RestoreProject': grpc.unary_unary_rpc_method_handler(
                     servicer.RestoreProject,
@@ -243,6 +261,33 @@ class ProjectService(object):
             '/clarion.user.v1.ProjectService/ArchiveProject',
             clarion_dot_user_dot_v1_dot_project__service__pb2.ArchiveProjectRequest.SerializeToString,
             clarion_dot_user_dot_v1_dot_project__service__pb2.ArchiveProjectResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteProject(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/clarion.user.v1.ProjectService/DeleteProject',
+            clarion_dot_user_dot_v1_dot_project__service__pb2.DeleteProjectRequest.SerializeToString,
+            clarion_dot_user_dot_v1_dot_project__service__pb2.DeleteProjectResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -45,6 +45,10 @@ class ProjectServiceStub:
     """ArchiveProject takes a project out of use: its API keys and sessions end for good, and nothing is sent any more, also of what waits already. What it holds
     stays. Twice is no error; FAILED_PRECONDITION for the first project.
     """
+    DeleteProject: _grpc.UnaryUnaryMultiCallable[_project_service_pb2.DeleteProjectRequest, _project_service_pb2.DeleteProjectResponse]
+    """DeleteProject erases an archived project for good, as a saga that may take long: every person as DeleteUser does, then templates, senders, files, webhook
+    endpoints, policies and the suppression list. FAILED_PRECONDITION for a project that is not archived. Its id is never used again.
+    """
     RestoreProject: _grpc.UnaryUnaryMultiCallable[_project_service_pb2.RestoreProjectRequest, _project_service_pb2.RestoreProjectResponse]
     """RestoreProject takes an archived project into use again. Its keys stay revoked: make a new one with POST /v1/api-keys. Twice is no error."""
 
@@ -64,6 +68,10 @@ class ProjectServiceAsyncStub(ProjectServiceStub):
     ArchiveProject: _aio.UnaryUnaryMultiCallable[_project_service_pb2.ArchiveProjectRequest, _project_service_pb2.ArchiveProjectResponse]  # type: ignore[assignment]
     """ArchiveProject takes a project out of use: its API keys and sessions end for good, and nothing is sent any more, also of what waits already. What it holds
     stays. Twice is no error; FAILED_PRECONDITION for the first project.
+    """
+    DeleteProject: _aio.UnaryUnaryMultiCallable[_project_service_pb2.DeleteProjectRequest, _project_service_pb2.DeleteProjectResponse]  # type: ignore[assignment]
+    """DeleteProject erases an archived project for good, as a saga that may take long: every person as DeleteUser does, then templates, senders, files, webhook
+    endpoints, policies and the suppression list. FAILED_PRECONDITION for a project that is not archived. Its id is never used again.
     """
     RestoreProject: _aio.UnaryUnaryMultiCallable[_project_service_pb2.RestoreProjectRequest, _project_service_pb2.RestoreProjectResponse]  # type: ignore[assignment]
     """RestoreProject takes an archived project into use again. Its keys stay revoked: make a new one with POST /v1/api-keys. Twice is no error."""
@@ -105,6 +113,16 @@ class ProjectServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_project_service_pb2.ArchiveProjectResponse, _abc.Awaitable[_project_service_pb2.ArchiveProjectResponse]]:
         """ArchiveProject takes a project out of use: its API keys and sessions end for good, and nothing is sent any more, also of what waits already. What it holds
         stays. Twice is no error; FAILED_PRECONDITION for the first project.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteProject(
+        self,
+        request: _project_service_pb2.DeleteProjectRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_project_service_pb2.DeleteProjectResponse, _abc.Awaitable[_project_service_pb2.DeleteProjectResponse]]:
+        """DeleteProject erases an archived project for good, as a saga that may take long: every person as DeleteUser does, then templates, senders, files, webhook
+        endpoints, policies and the suppression list. FAILED_PRECONDITION for a project that is not archived. Its id is never used again.
         """
 
     @_abc_1.abstractmethod

@@ -37,3 +37,11 @@ def archive(name: Name, yes: Annotated[bool, typer.Option("--yes", help="Do not 
 def restore(name: Name) -> None:
     """Take an archived project into use again. Its keys stay revoked."""
     session.show(session.clarion.projects.restore(name))
+
+
+@app.command("delete")
+def delete(name: Name, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
+    """Erase an archived project with everyone and everything in it. There is no way back."""
+    if not yes:
+        typer.confirm(f"erase {name} with all of its people, templates and settings for good?", abort=True)
+    session.show(session.clarion.projects.delete(name))

@@ -1,0 +1,122 @@
+"""Erasing a project, as a saga over the gateway, user_svc and template_svc: each person by a saga of their own, then what no one is behind.
+
+What is left are ids: notifications, timelines and changes hold nothing personal once their person is erased, and go in their time.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from gateway.sagas.erasure import OpenSagas, Sagas
+from gateway.sagas.errors import StillErasing
+from gateway.sagas.models import Kind
+from mesh.context import FIRST_PROJECT, Caller
+from mesh.sagas.state import Definition, Saga, SagaState, Step
+
+# A step has 15 s: people are erased for so long at a time, so many side by side.
+_TURN_S = 8.0
+_SIDE_BY_SIDE = 8
+
+
+class Projects(Protocol):
+    """user_svc. Every method may be repeated, and raises ServiceError."""
+
+    async def close_project(self, project: str) -> None:
+        """Ends the way back. Raises NotFound, or FailedPrecondition for one that is in use."""
+
+    async def list_people(self, project: str) -> Sequence[str]:
+        """Ids of some who are left; none where no one is."""
+
+    async def erase_project(self, project: str, asked_by: str) -> None:
+        """Removes what is left."""
+
+
+class Templates(Protocol):
+    """template_svc. May be repeated, and raises ServiceError."""
+
+    async def erase_project(self, project: str) -> None:
+        """Removes templates, senders and files."""
+
+
+class Endpoints(Protocol):
+    """Where changes are posted to."""
+
+    async def delete_all(self, project: str) -> None:
+        """Removes a project's endpoints, with what was posted to them."""
+
+
+class ProjectErasure:
+    """The steps. The saga's key is the project's id; it belongs to the project whose credentials look after all others.
+
+    `sagas` gives the orchestrator, which is made with these steps.
+    """
+
+    def __init__(self, sagas: Callable[[], Sagas], projects: Projects, templates: Templates, endpoints: Endpoints) -> None:
+        self._sagas = sagas
+        self._projects = projects
+        self._templates = templates
+        self._endpoints = endpoints
+
+    def definition(self) -> Definition:
+        """From the first step on there is no way back."""
+        steps = (
+            Step("close_project", self.close, pivot=True),
+            Step("erase_people", self.erase_people),
+            Step("erase_templates", self.erase_templates),
+            Step("delete_endpoints", self.delete_endpoints),
+            Step("erase_project", self.erase_project),
+        )
+        return Definition(Kind.PROJECT_ERASURE, steps)
+
+    async def close(self, saga: Saga) -> None:
+        await self._projects.close_project(saga.key)
+
+    async def erase_people(self, saga: Saga) -> None:
+        """Raises StillErasing while there are more than one turn is enough for, or one of them can't be erased now."""
+        until = time.monotonic() + _TURN_S
+        while left := await self._projects.list_people(saga.key):
+            for first in range(0, len(left), _SIDE_BY_SIDE):
+                if (time_left := until - time.monotonic()) <= 0:
+                    raise StillErasing
+                some = left[first : first + _SIDE_BY_SIDE]
+                if not all(await asyncio.gather(*(self._erase(saga, person, time_left) for person in some))):
+                    raise StillErasing
+
+    async def _erase(self, saga: Saga, person: str, timeout_s: float) -> bool:
+        data = {"project": saga.key, "asked_by": saga.data.get("asked_by", "")}
+        sagas = self._sagas()
+        started = await sagas.start(Kind.ERASURE, person, data)
+        settled = await sagas.wait(started.id, timeout_s=timeout_s)
+        return settled is not None and settled.state is SagaState.COMPLETED
+
+    async def erase_templates(self, saga: Saga) -> None:
+        await self._templates.erase_project(saga.key)
+
+    async def delete_endpoints(self, saga: Saga) -> None:
+        await self._endpoints.delete_all(saga.key)
+
+    async def erase_project(self, saga: Saga) -> None:
+        await self._projects.erase_project(saga.key, str(saga.data.get("asked_by", "")))
+
+
+class ProjectErasures:
+    """Erases projects on request."""
+
+    def __init__(self, sagas: Sagas, store: OpenSagas, projects: Projects) -> None:
+        self._sagas = sagas
+        self._store = store
+        self._projects = projects
+
+    async def erase(self, caller: Caller, project: str, *, timeout_s: float) -> Saga:
+        """The saga that erases the project, once it is over or suspended, or as it is when the time is up.
+
+        While one is open, asking again answers that one, and lets it go on when it was suspended. Raises what closing the project raises.
+        """
+        saga = await self._store.find_open(Kind.PROJECT_ERASURE, project)
+        if saga is None:
+            await self._projects.close_project(project)
+            saga = await self._sagas.start(Kind.PROJECT_ERASURE, project, {"project": FIRST_PROJECT, "asked_by": caller.label})
+        elif saga.state is SagaState.SUSPENDED:
+            saga = await self._sagas.resume(saga)
+        return await self._sagas.wait(saga.id, timeout_s=timeout_s) or saga

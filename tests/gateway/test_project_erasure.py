@@ -1,0 +1,139 @@
+"""Facts about erasing a project: people first, each by a saga of their own, and nothing else before the last of them is gone."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from gateway.sagas.errors import StillErasing
+from gateway.sagas.models import Kind
+from gateway.sagas.project_erasure import ProjectErasure, ProjectErasures
+from mesh.context import FIRST_PROJECT
+from mesh.errors import FailedPrecondition
+from mesh.ids import new_id, new_uuid
+from mesh.sagas.state import Saga, SagaState, StepRecord
+from mesh.testing import caller
+
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+
+
+class Services:
+    """user_svc and template_svc with a project of so many people."""
+
+    def __init__(self, people: int) -> None:
+        self.people = [new_id() for _ in range(people)]
+        self.done: list[str] = []
+        self.in_use = False
+
+    async def close_project(self, project: str) -> None:
+        if self.in_use:
+            raise FailedPrecondition("in use", reason="PROJECT_NOT_ARCHIVED")
+        self.done.append("close")
+
+    async def list_people(self, project: str) -> Sequence[str]:
+        return self.people[:100]
+
+    async def erase_project(self, project: str, asked_by: str = "templates") -> None:
+        self.done.append(f"erase by {asked_by}")
+
+    async def delete_all(self, project: str) -> None:
+        self.done.append("endpoints")
+
+
+class Orchestrator:
+    """Erases people a moment after it was asked to, but for those who can't be now. `open` is the saga of the project."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self.sagas: dict[UUID, Saga] = {}
+        self.stubborn: set[str] = set()
+        self.open: Saga | None = None
+        self.resumed: list[Saga] = []
+        self.under_way = self.most_under_way = 0
+
+    async def start(self, kind: str, key: str, data: Mapping[str, Any], *, delay_s: float = 0.0) -> Saga:
+        saga = a_saga(kind, key, data)
+        self.sagas[saga.id] = saga
+        self.under_way += 1
+        self.most_under_way = max(self.most_under_way, self.under_way)
+        return saga
+
+    async def wait(self, identifier: UUID, *, timeout_s: float) -> Saga | None:
+        saga = self.sagas.get(identifier)
+        if saga is None:
+            return None
+        await asyncio.sleep(0)
+        self.under_way -= 1
+        if saga.key in self.stubborn:
+            return saga
+        self._services.people.remove(saga.key)
+        return replace(saga, state=SagaState.COMPLETED)
+
+    async def resume(self, saga: Saga) -> Saga:
+        self.resumed.append(saga)
+        return replace(saga, state=SagaState.RUNNING)
+
+    async def find_open(self, kind: str, key: str) -> Saga | None:
+        return self.open
+
+
+class Stage:
+    """The saga over these."""
+
+    def __init__(self, people: int = 0) -> None:
+        self.services = Services(people)
+        self.orchestrator = Orchestrator(self.services)
+        self.erasure = ProjectErasure(lambda: self.orchestrator, self.services, self.services, self.services)
+        self.asking = ProjectErasures(self.orchestrator, self.orchestrator, self.services)
+        self.saga = a_saga(Kind.PROJECT_ERASURE, "shop", {"project": FIRST_PROJECT, "asked_by": "user:root"})
+
+
+def a_saga(kind: str, key: str, data: Mapping[str, Any]) -> Saga:
+    steps = (StepRecord("close_project"),)
+    return Saga(id=new_uuid(), kind=kind, key=key, steps=steps, data=data, correlation_id="", create_time=NOW, update_time=NOW, due_at=NOW)
+
+
+async def test_everyone_is_erased_a_few_side_by_side_and_for_their_own_project() -> None:
+    stage = Stage(people=250)
+    await stage.erasure.erase_people(stage.saga)
+    begun = list(stage.orchestrator.sagas.values())
+    assert (stage.services.people, len(begun)) == ([], 250)
+    assert {(saga.kind, saga.data["project"], saga.data["asked_by"]) for saga in begun} == {(Kind.ERASURE, "shop", "user:root")}
+    assert 1 < stage.orchestrator.most_under_way <= 8
+
+
+async def test_one_who_can_not_be_erased_now_keeps_the_rest_of_the_project_where_it_is() -> None:
+    stage = Stage(people=3)
+    stage.orchestrator.stubborn = {stage.services.people[1]}
+    with pytest.raises(StillErasing):
+        await stage.erasure.erase_people(stage.saga)
+    assert (len(stage.services.people), stage.services.done) == (1, [])
+
+
+async def test_the_steps_come_in_their_order_and_the_first_is_the_point_of_no_return() -> None:
+    stage = Stage()
+    definition = stage.erasure.definition()
+    assert [step.name for step in definition.steps if step.pivot] == ["close_project"]
+    for step in definition.steps:
+        assert step.action is not None
+        await step.action(stage.saga)
+    assert stage.services.done == ["close", "erase by templates", "endpoints", "erase by user:root"]
+
+
+async def test_asking_again_is_the_same_erasure_and_lets_a_suspended_one_go_on() -> None:
+    stage = Stage()
+    stage.orchestrator.open = replace(stage.saga, state=SagaState.SUSPENDED)
+    assert (await stage.asking.erase(caller("projects:admin"), "shop", timeout_s=1)).id == stage.saga.id
+    assert (stage.orchestrator.resumed, stage.orchestrator.sagas) == ([stage.orchestrator.open], {})
+
+
+async def test_a_project_in_use_begins_no_erasure() -> None:
+    stage = Stage()
+    stage.services.in_use = True
+    with pytest.raises(FailedPrecondition):
+        await stage.asking.erase(caller("projects:admin"), "shop", timeout_s=1)
+    assert stage.orchestrator.sagas == {}

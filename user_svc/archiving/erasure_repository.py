@@ -1,0 +1,68 @@
+"""Erasing archived projects in PostgreSQL. The row stays, so that the id is never another project's, and the tombstones of its keys."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import delete, exists, func, select, text, update
+
+from mesh.context import FIRST_PROJECT
+from mesh.stores.database import Database
+from user_svc.audit.models import AuditKind, NewEvent
+from user_svc.audit.repository import record
+from user_svc.projects.errors import PeopleLeft, ProjectNotArchived, ProjectNotFound
+from user_svc.tables import account_links, api_keys, brands, categories, delivery_policies, projects, roles, users
+
+_MOST_PEOPLE = 100
+_AT_ONCE = 10_000
+# The lists of addresses may be long: they go in parts.
+_LISTS = tuple(
+    text(f"DELETE FROM {table} WHERE ctid = ANY(ARRAY(SELECT ctid FROM {table} WHERE project = :project LIMIT {_AT_ONCE}))")
+    for table in ("suppressions", "category_suppressions")
+)
+
+
+class ProjectErasureRepository:
+    """Implements `erasure.servicer.Projects`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def close(self, project: str) -> None:
+        """Raises ProjectNotFound or ProjectNotArchived."""
+        locked = select(projects.c.archive_time).where(projects.c.id == project, ~projects.c.gone).with_for_update()
+        closed = update(projects).where(projects.c.id == project).values(erase_time=func.coalesce(projects.c.erase_time, func.now()))
+        async with self._database.begin() as connection:
+            row = (await connection.execute(locked)).one_or_none()
+            if row is None:
+                raise ProjectNotFound
+            if row.archive_time is None:
+                raise ProjectNotArchived(project)
+            await connection.execute(closed)
+
+    async def people(self, project: str) -> Sequence[str]:
+        """Up to 100 ids, of a project that is closed."""
+        closed = exists().where(projects.c.id == project, projects.c.erase_time.is_not(None))
+        statement = select(users.c.id).where(users.c.project == project, closed).order_by(users.c.id).limit(_MOST_PEOPLE)
+        async with self._database.connect() as connection:
+            return [str(user_id) for user_id in (await connection.execute(statement)).scalars()]
+
+    async def erase(self, project: str, asked_by: str) -> None:
+        """Raises PeopleLeft. Does nothing for a project that is not closed, or is gone."""
+        open_row = select(projects.c.id).where(projects.c.id == project, projects.c.erase_time.is_not(None), ~projects.c.gone)
+        async with self._database.connect() as connection:
+            if (await connection.execute(open_row)).one_or_none() is None:
+                return
+        for statement in _LISTS:
+            gone = _AT_ONCE
+            while gone == _AT_ONCE:
+                async with self._database.begin() as connection:
+                    gone = (await connection.execute(statement, {"project": project})).rowcount
+        async with self._database.begin() as connection:
+            if (await connection.execute(open_row.with_for_update())).one_or_none() is None:
+                return
+            if (await connection.execute(select(users.c.id).where(users.c.project == project).limit(1))).one_or_none() is not None:
+                raise PeopleLeft
+            for table in (account_links, delivery_policies, categories, brands, roles):
+                await connection.execute(delete(table).where(table.c.project == project))
+            await connection.execute(update(api_keys).where(api_keys.c.project == project).values(name="", restrictions=None))
+            await connection.execute(update(projects).where(projects.c.id == project).values(gone=True, display_name=""))
+            await record(connection, NewEvent(FIRST_PROJECT, AuditKind.PROJECT_ERASED, f"project:{project}", asked_by or None))
