@@ -8,6 +8,7 @@ from clarion.delivery.v1.delivery_pb2 import MailAttachment
 from delivery.models import Attempt, ReadyDelivery
 from email_worker.errors import MailboxGone
 from email_worker.models import Mail, MailFile, MailSender
+from email_worker.room import Room
 from email_worker.use_cases import SendMail
 from mesh.errors import ServiceError
 
@@ -31,24 +32,35 @@ class MailFiles(Protocol):
 
 
 class EmailConsumer:
-    """The e-mail channel of the delivery pipeline. `unsubscribe_base` is where links lead that refuse a category; empty for none."""
+    """The e-mail channel of the delivery pipeline. `room` bounds what files take of the memory. `unsubscribe_base` is where links lead that
+    refuse a category; empty for none.
+    """
 
-    def __init__(self, send_mail: SendMail, suppressions: SuppressionList, files: MailFiles, *, unsubscribe_base: str = "") -> None:
+    def __init__(
+        self, send_mail: SendMail, suppressions: SuppressionList, files: MailFiles, *, room: Room, unsubscribe_base: str = ""
+    ) -> None:
         self._send_mail = send_mail
         self._files = files
+        self._room = room
         self._suppressions = suppressions
         self._unsubscribe_base = unsubscribe_base
 
     async def send(self, job: ReadyDelivery) -> Attempt:
         """Raises DeliveryError when the mail was not taken. An address without a mailbox is suppressed."""
         carried = job.delivery.attachments
-        files = await self._files.of(job.delivery.project, carried) if carried else ()
         try:
-            await self._send_mail(to_mail(job, files, unsubscribe_base=self._unsubscribe_base))
+            if not carried:
+                await self._send(job)
+            else:
+                async with self._room.hold(sum(each.size_bytes for each in carried)):
+                    await self._send(job, await self._files.of(job.delivery.project, carried))
         except MailboxGone as error:
             await self._suppress(job, f"{error.reason} {error.detail}")
             raise
         return Attempt()
+
+    async def _send(self, job: ReadyDelivery, files: tuple[MailFile, ...] = ()) -> None:
+        await self._send_mail(to_mail(job, files, unsubscribe_base=self._unsubscribe_base))
 
     async def _suppress(self, job: ReadyDelivery, evidence: str) -> None:
         try:

@@ -6,7 +6,7 @@ Until a message is read, HTTP/2's flow control keeps the client at 64 KiB of it.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 
 from google.protobuf.message import DecodeError, Message
@@ -47,8 +47,9 @@ class Receiver:
         """
         with self._pending.hold():
             arrival = _Arrival(self._limits, self._slow, address_of(peer))
+            messages = aiter(requests)
             try:
-                raw = await anext(requests)
+                raw = await anext(messages)
             except StopAsyncIteration:
                 raise InvalidArgument("the call has no request message", reason="MALFORMED_MESSAGE") from None
             except asyncio.CancelledError:
@@ -56,6 +57,9 @@ class Receiver:
                 raise
             finally:
                 arrival.close()
+            if isinstance(messages, AsyncGenerator):
+                # grpc.aio's, which stops behind the message and holds it until the collector runs, which is seldom
+                await messages.aclose()
         self.budget.take(len(raw))
         return raw
 

@@ -1,5 +1,7 @@
 """template_svc as a whole, over a real PostgreSQL."""
 
+import gc
+import tracemalloc
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,13 +9,15 @@ import grpc.aio
 import pytest
 
 from clarion.channel.v1 import channel_pb2
+from clarion.template.v1 import attachment_service_pb2, template_pb2
 from clarion.template.v1 import render_service_pb2 as render
-from clarion.template.v1 import template_pb2
 from clarion.template.v1 import template_service_pb2 as rpc
+from clarion.template.v1.attachment_service_pb2_grpc import AttachmentServiceStub
 from clarion.template.v1.render_service_pb2_grpc import RenderServiceStub
 from clarion.template.v1.template_service_pb2_grpc import TemplateServiceStub
 from mesh.process.health import SERVING
 from mesh.process.settings import Env
+from mesh.rpc.calls import ServerCall
 from mesh.testing import SECRET, FakeCredentials, free_port, operator_metadata, service_metadata, watch_health
 from template_svc.app import open_app
 from template_svc.settings import Settings
@@ -86,3 +90,29 @@ def test_every_bad_setting_is_told_at_once() -> None:
     told = "\n".join(env.problems)
     for name in ("CLARION_RENDER_LIMIT_S", "CLARION_GRPC_PORT", "CLARION_DATABASE_URL", "CLARION_SERVICE_SECRET"):
         assert name in told
+
+
+@pytest.mark.processes
+async def test_a_call_that_is_over_holds_its_request_no_longer(postgres_url: NewDatabase) -> None:
+    """The collector runs seldom (mesh/process/runtime.py): files of 3 MiB that wait for it fill the memory within some dozen calls."""
+    size, count = 1_000_000, 8
+    async with (
+        open_app(settings(await postgres_url("template_svc")), credentials=FakeCredentials()) as app,
+        grpc.aio.insecure_channel(f"127.0.0.1:{app.ports['grpc']}") as channel,
+    ):
+        stub: Any = AttachmentServiceStub(channel)
+        gc.collect()
+        gc.disable()
+        tracemalloc.start()
+        try:
+            for number in range(count):
+                request = attachment_service_pb2.CreateAttachmentRequest(content=bytes([number]) * size)
+                await stub.CreateAttachment(request, metadata=AS_OPERATOR)
+            held_bytes, _ = tracemalloc.get_traced_memory()
+            calls = [each for each in gc.get_objects() if isinstance(each, ServerCall)]
+        finally:
+            tracemalloc.stop()
+            gc.enable()
+    # the last one's may be on its way out
+    assert len(calls) <= 1
+    assert held_bytes < 3 * size

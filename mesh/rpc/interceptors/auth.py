@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from enum import Enum
+from functools import partial
 
 from clarion.options.v1 import options_pb2
 from mesh import context
@@ -55,18 +56,19 @@ class AuthInterceptor:
                 raise Unauthenticated(
                     "this call needs an access token or an API key: `Authorization: Bearer <token or key>`", reason="CREDENTIALS_MISSING"
                 )
-
-            async def prove(credential: str = authorization) -> Caller:
-                proven = await self._authenticator.authenticate(credential)
-                if self._door is Door.PUBLIC and proven.kind is CallerKind.SERVICE:
-                    raise Unauthenticated("the tokens of services are not accepted here", reason="CREDENTIALS_INVALID")
-                authorize(call.method, proven)
-                return proven
-
+            # nothing in it leads back to the call: what holds itself is held, with its request, until the collector runs, which is seldom
+            prove = partial(self._prove, call.method, authorization)
             caller, call.prove_again = await prove(), prove
             call.context = replace(call.context, caller=caller)
             context.enter(call.context)
         yield
+
+    async def _prove(self, method: Method, credential: str) -> Caller:
+        proven = await self._authenticator.authenticate(credential)
+        if self._door is Door.PUBLIC and proven.kind is CallerKind.SERVICE:
+            raise Unauthenticated("the tokens of services are not accepted here", reason="CREDENTIALS_INVALID")
+        authorize(method, proven)
+        return proven
 
     async def _check_service(self, authorization: str | None) -> None:
         caller = await self._authenticator.authenticate(authorization) if authorization else None
