@@ -91,7 +91,7 @@ SESSIONS = (
         "People, one by one or from a table. A row that is wrong stops no other.",
         (
             Step("clarion users create ada@example.com --name Ada --locale en --timezone Europe/London"),
-            Step("clarion users set ada@example.com plan=pro seats=5"),
+            Step("clarion users set ada@example.com plan=pro"),
             Step("clarion users list"),
             Step("cat people.csv"),
             Step("clarion users import people.csv", code=1),
@@ -274,6 +274,16 @@ SESSIONS = (
             Step("clarion api GET /v1/projects"),
             Step("clarion notifications list --metadata order=17 --json"),
             Step("clarion api GET /v1/nothing", code=5),
+        ),
+    ),
+    Session(
+        "projects",
+        "With a key of the project `default`.",
+        (
+            Step("clarion projects create shop --title 'The shop'"),
+            Step("clarion projects archive shop", answers=(("[y/N]: ", "y"),)),
+            Step("clarion projects restore shop"),
+            Step("clarion projects list"),
         ),
     ),
 )
