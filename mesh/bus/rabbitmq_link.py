@@ -46,7 +46,7 @@ class Link:
         self._on_up = on_up
         self._up = asyncio.Event()
         self._dropped = asyncio.Event()
-        self._closed = False
+        self._closed = asyncio.Event()
         self._connection: AbstractConnection | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -81,7 +81,7 @@ class Link:
 
     async def close(self) -> None:
         """Closes the connection and does not open it again."""
-        self._closed = True
+        self._closed.set()
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -90,8 +90,8 @@ class Link:
     async def _run(self) -> None:
         failures = 0
         turns = itertools.cycle(self._urls)
-        # Asked as well as cancelled, since the client library may take a cancellation for its own.
-        while not self._closed:
+        # Asked as well as cancelled, since the client library may take a cancellation for its own, and then finish connecting.
+        while not self._closed.is_set():
             connection: AbstractConnection | None = None
             try:
                 with closed_is_an_error():
@@ -102,6 +102,8 @@ class Link:
                         await opening.connect()
                     connection = opening
                     vital = await self._on_up(connection)
+                if self._closed.is_set():
+                    break
                 failures = 0
                 await self._stay_up(connection, lost, vital)
                 log.warning("broker connection lost", extra={"connection": self._name})

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import aio_pika
 import pytest
@@ -13,7 +13,7 @@ from delivery.lanes import build_topology
 from devstack.rabbitmq import RabbitMQServer
 from mesh.bus.broker import BrokerUnavailable, Message
 from mesh.bus.rabbitmq import RabbitMQBroker, open_broker
-from mesh.bus.rabbitmq_link import pause_s
+from mesh.bus.rabbitmq_link import Link, pause_s
 from mesh.bus.settings import BrokerSettings
 from tests.relay import Relay
 from tests.waiting import GUARD_S, until
@@ -22,6 +22,21 @@ TOPOLOGY = build_topology()
 # RabbitMQ writes its list of quorum queues some hundred milliseconds after their declaration; of a queue that was deleted and declared
 # anew right before a power cut 3.10 finds nothing ("could not be restarted"). A queue in service is older than that.
 QUEUE_ON_DISK_S = 3.0
+
+
+async def test_closing_ends_a_link_whose_client_swallowed_the_cancellation_while_it_connected(amqp_url: str) -> None:
+    connecting = asyncio.Event()
+
+    async def swallow(_: object) -> None:
+        connecting.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+    link = Link(amqp_url, "swallowing", swallow)
+    await link.open(wait_s=0.0)
+    await asyncio.wait_for(connecting.wait(), GUARD_S)
+    await asyncio.wait_for(link.close(), GUARD_S)
+    assert not link.connected
 
 
 async def test_what_was_confirmed_survives_a_kill_of_the_server(own_amqp_url: str, rabbitmq_server: RabbitMQServer) -> None:

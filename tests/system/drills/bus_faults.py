@@ -10,6 +10,7 @@ from mesh.bus.settings import BrokerSettings
 from mesh.ids import new_id
 from tests.system.drills.fault import Fault
 from tests.system.drills.rig import Rig
+from tests.waiting import until
 
 _QUEUES = ("email.queue", "push.queue", "email.urgent.queue", "push.urgent.queue")
 
@@ -37,5 +38,6 @@ class Poison(Fault):
 
 async def _publish(rig: Rig, bodies: dict[str, bytes]) -> None:
     async with open_broker(BrokerSettings(rig.rabbitmq.url), build_topology()) as broker:
+        await until(lambda: broker.connected)  # a loaded machine takes longer than `open_broker` waits
         for queue, body in bodies.items():
             await broker.publish(queue, body)
