@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +15,8 @@ from devstack.processes import ROOT, SERVICES, ProcessStack
 _LOOK_EVERY_S = 1.0
 _UNITS = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
 _MOST_LINES = 5
+# What gRPC's core writes at its level INFO, such as that an idle connection was closed, and the line before its first.
+_REMARK_OF_GRPC = re.compile(r"I\d{4} |WARNING: All log messages before absl::InitializeLog\(\)")
 
 
 def memory_limits() -> dict[str, int]:
@@ -77,4 +80,4 @@ def _is_wrong(line: str) -> bool:
     try:
         return json.loads(line)["level"] in {"ERROR", "CRITICAL"}
     except (ValueError, TypeError, KeyError):
-        return bool(line.strip())
+        return bool(line.strip()) and not _REMARK_OF_GRPC.match(line)
