@@ -133,6 +133,18 @@ def query_of(delivery: Delivery) -> RecipientQuery:
     )
 
 
+def render_item(delivery: Delivery, recipient: Recipient) -> RenderItem:
+    """What template_svc is asked for, to make a delivery's text for its recipient."""
+    return RenderItem(
+        project=delivery.project,
+        template=delivery.template,
+        version=delivery.template_version,
+        locale=delivery.locale or recipient.locale,
+        variables=variables_for(delivery.variables, recipient),
+        timezone=recipient.timezone,
+    )
+
+
 def variables_for(variables: Struct, recipient: Recipient) -> Struct:
     """What a template reads: the sender's variables, and the person as `user` where the sender has set no such variable.
 

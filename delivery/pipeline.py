@@ -10,14 +10,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from clarion.delivery.v1.delivery_pb2 import Delivery
 from clarion.notification.v1 import notification_pb2 as notification
-from clarion.template.v1.render_service_pb2 import RenderItem
 from clarion.template.v1.template_pb2 import ON_UNKNOWN_HOLD
 from clarion.user.v1.recipient_service_pb2 import DECISION_DEFER, DECISION_NOT_FOUND, DECISION_SEND, Recipient
 from delivery.attempt_result import ATTEMPTS, expired, outcome, reached_before, result_of
 from delivery.attempts import BEING_SENT, Attempts, Observer, identity, is_late, key_of, known
 from delivery.disposition import Broken, Dead, Defer, Disposition, Done, Postpone, Settled, reason_of
 from delivery.errors import TransientDeliveryError
-from delivery.models import Attempt, LedgerEntry, LedgerState, LedgerStore, ReadyDelivery, Recipients, Renderer, query_of, variables_for
+from delivery.models import Attempt, LedgerEntry, LedgerState, LedgerStore, ReadyDelivery, Recipients, Renderer, query_of, render_item
 from delivery.routing import Routing
 from mesh.errors import Code, ServiceError
 
@@ -172,17 +171,7 @@ class DeliveryPipeline:
 
     async def _render(self, envelope: _Envelope) -> dict[int, ReadyDelivery]:
         waiting = list(envelope.open())
-        items = [
-            RenderItem(
-                project=item.project,
-                template=item.template,
-                version=item.template_version,
-                locale=item.locale or envelope.recipients[index].locale,
-                variables=variables_for(item.variables, envelope.recipients[index]),
-                timezone=envelope.recipients[index].timezone,
-            )
-            for index, item in waiting
-        ]
+        items = [render_item(item, envelope.recipients[index]) for index, item in waiting]
         jobs: dict[int, ReadyDelivery] = {}
         answers = await self._renderer.render(items) if items else []
         for (index, delivery), answer in zip(waiting, answers, strict=True):

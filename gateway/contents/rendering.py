@@ -13,7 +13,7 @@ from clarion.delivery.v1.delivery_pb2 import Delivery
 from clarion.template.v1.render_service_pb2 import Rendered, RenderItem
 from clarion.user.v1.recipient_service_pb2 import DescribePersonRequest, Recipient
 from clarion.user.v1.recipient_service_pb2_grpc import RecipientServiceStub
-from delivery.models import Renderer, variables_for
+from delivery.models import Renderer, render_item
 from gateway.contents.errors import ContentGone
 from gateway.contents.models import SentContent
 from gateway.notifications.models import Notification
@@ -76,15 +76,8 @@ class RenderedAgain:
 
     async def _rendered(self, project: str, found: Notification, delivery: Delivery, person: Recipient) -> Rendered:
         """In the locale that was sent, also where the person has chosen another one meanwhile."""
-        item = RenderItem(
-            project=project,
-            template=found.template,
-            version=found.template_version,
-            locale=delivery.locale or person.locale,
-            variables=variables_for(delivery.variables, person),
-            timezone=person.timezone,
-            mask_sensitive=True,
-        )
+        item = render_item(delivery, person)
+        item.MergeFrom(RenderItem(project=project, template=found.template, version=found.template_version, mask_sensitive=True))
         rendered = await self._one(item)
         if found.locale and rendered.locale != found.locale:
             item.locale = found.locale

@@ -9,9 +9,8 @@ from google.protobuf.message import DecodeError
 from google.protobuf.struct_pb2 import Struct
 
 from clarion.delivery.v1.delivery_pb2 import Delivery
-from clarion.template.v1.render_service_pb2 import RenderItem
 from clarion.user.v1.recipient_service_pb2 import Decision, Recipient
-from delivery.models import Recipients, Renderer, query_of, variables_for
+from delivery.models import Recipients, Renderer, query_of, render_item
 from gateway.dead_letters.models import Edit, Preview
 from mesh.errors import FailedPrecondition, InvalidArgument, ServiceError
 from mesh.rpc.redaction import redacted
@@ -60,7 +59,7 @@ class Previewer:
         recipient = await self._recipient(delivery)
         if isinstance(recipient, str):
             return
-        item = _item(delivery, recipient)
+        item = render_item(delivery, recipient)
         item.check_variables = True
         try:
             async with asyncio.timeout(_TIMEOUT_S):
@@ -76,21 +75,10 @@ class Previewer:
         return await _only(self._recipients.resolve([query]))
 
     async def _rendered(self, preview: Preview, shown: Delivery, recipient: Recipient) -> Preview:
-        rendered = await _only(self._renderer.render([_item(shown, recipient)]))
+        rendered = await _only(self._renderer.render([render_item(shown, recipient)]))
         if isinstance(rendered, str):
             return replace(preview, problem=preview.problem or rendered)
         return replace(preview, content=rendered.content, locale=rendered.locale)
-
-
-def _item(delivery: Delivery, recipient: Recipient) -> RenderItem:
-    return RenderItem(
-        project=delivery.project,
-        template=delivery.template,
-        version=delivery.template_version,
-        locale=delivery.locale or recipient.locale,
-        variables=variables_for(delivery.variables, recipient),
-        timezone=recipient.timezone,
-    )
 
 
 def variables_of(payload: bytes | None) -> Struct:
