@@ -4,18 +4,17 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, String, cast, func, or_, select, update
+from sqlalchemy import Row, Select, String, cast, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from mesh.rpc.revocations import key_subject
 from mesh.stores.database import Database
 from user_svc.audit.models import AuditKind, NewEvent
 from user_svc.audit.repository import record
 from user_svc.auth.api_keys import within_maker
 from user_svc.auth.holding import lock_maker, works
 from user_svc.auth.models import ApiKey
-from user_svc.auth.revocation_repository import record_revocations, revoke_keys_made_by
+from user_svc.auth.revocation_repository import revoke_keys, revoke_keys_made_by
 from user_svc.projects.repository import check_project
 from user_svc.tables import api_keys
 
@@ -62,13 +61,11 @@ class ApiKeyRepository:
 
     async def revoke(self, project: str, key_id: str, *, family_of: str | None = None) -> bool:
         wanted = (api_keys.c.id == key_id) & (api_keys.c.project == project)
-        statement = update(api_keys).where(wanted, api_keys.c.revoke_time.is_(None)).values(revoke_time=func.now())
         if family_of is not None:
-            statement = statement.where(api_keys.c.id.in_(_family(family_of)))
+            wanted &= api_keys.c.id.in_(_family(family_of))
         async with self._database.begin() as connection:
-            if not (await connection.execute(statement)).rowcount:
+            if not await revoke_keys(connection, wanted):
                 return False
-            await record_revocations(connection, [key_subject(key_id)])
             await revoke_keys_made_by(connection, [key_id])
             await _note(connection, project, AuditKind.API_KEY_REVOKED, key_id)
         return True

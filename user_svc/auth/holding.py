@@ -8,12 +8,11 @@ from sqlalchemy import ColumnElement, func, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mesh import ids
-from mesh.rpc.revocations import key_subject
 from user_svc.audit.models import AuditKind, NewEvent, person
 from user_svc.audit.repository import record
 from user_svc.auth.errors import MakerGone
 from user_svc.auth.models import SCOPES_OF_ROLE, Grant
-from user_svc.auth.revocation_repository import record_revocations, revoke_keys_made_by
+from user_svc.auth.revocation_repository import revoke_keys, revoke_keys_made_by
 from user_svc.tables import api_keys, identities, refresh_tokens, roles, users
 from user_svc.users.models import Role
 
@@ -85,10 +84,7 @@ async def end_keys_beyond(connection: AsyncConnection, project: str, user_id: st
     role = (await connection.execute(select(users.c.role).where(users.c.id == user_id))).scalar_one()
     held = await scopes_of_person(connection, user_id, Role(role))
     within = api_keys.c.scopes.contained_by(sorted(held))
-    beyond = (api_keys.c.created_by == user_id) & api_keys.c.revoke_time.is_(None) & ~within
-    ended = await connection.execute(update(api_keys).where(beyond).values(revoke_time=func.now()).returning(api_keys.c.id))
-    keys = [str(key_id) for key_id in ended.scalars()]
-    await record_revocations(connection, [key_subject(key_id) for key_id in keys])
+    keys = await revoke_keys(connection, (api_keys.c.created_by == user_id) & ~within)
     await revoke_keys_made_by(connection, keys)
     for key_id in keys:
         await record(connection, NewEvent(project, AuditKind.API_KEY_REVOKED, f"api_key:{key_id}", actor, {"why": "scopes_lost"}))

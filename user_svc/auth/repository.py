@@ -193,8 +193,13 @@ class SigningKeyRepository:
 
 
 async def end_all_sessions(connection: AsyncConnection, user_id: str) -> int:
-    """How many a person had. Repeated, since a refresh that is under way leaves a token that the statement before did not see."""
-    tokens = delete(refresh_tokens).where(refresh_tokens.c.user_id == user_id).returning(refresh_tokens.c.family)
+    """How many a person had."""
+    return await end_sessions_of(connection, refresh_tokens.c.user_id == user_id)
+
+
+async def end_sessions_of(connection: AsyncConnection, whose: ColumnElement[bool]) -> int:
+    """How many there were. Repeated, since a refresh that is under way leaves a token that the statement before did not see."""
+    tokens = delete(refresh_tokens).where(whose).returning(refresh_tokens.c.family)
     ended: set[str] = set()
     while families := {row.family for row in await connection.execute(tokens)}:
         ended |= families

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Sequence
 
-from sqlalchemy import delete, func, insert, select, text, update
+from sqlalchemy import ColumnElement, delete, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mesh.rpc.revocations import KEPT_S, key_subject
@@ -54,6 +54,15 @@ async def record_revocations(connection: AsyncConnection, subjects: Collection[s
         await connection.execute(insert(revocations), [{"subject": subject} for subject in subjects])
 
 
+async def revoke_keys(connection: AsyncConnection, which: ColumnElement[bool]) -> list[str]:
+    """Revokes those of the keys that are not revoked yet, and returns their ids; what they have made stays."""
+    wanted = update(api_keys).where(which, api_keys.c.revoke_time.is_(None))
+    revoked = await connection.execute(wanted.values(revoke_time=func.now()).returning(api_keys.c.id))
+    ids = [str(key_id) for key_id in revoked.scalars()]
+    await record_revocations(connection, [key_subject(key_id) for key_id in ids])
+    return ids
+
+
 async def revoke_keys_made_by(connection: AsyncConnection, makers: Collection[str]) -> None:
     """Revokes every key that one of the makers has made, and all that those have made.
 
@@ -62,7 +71,4 @@ async def revoke_keys_made_by(connection: AsyncConnection, makers: Collection[st
     """
     frontier = list(makers)
     while frontier:
-        made = api_keys.c.created_by.in_(frontier) & api_keys.c.revoke_time.is_(None)
-        revoked = await connection.execute(update(api_keys).where(made).values(revoke_time=func.now()).returning(api_keys.c.id))
-        frontier = list(revoked.scalars())
-        await record_revocations(connection, [key_subject(key_id) for key_id in frontier])
+        frontier = await revoke_keys(connection, api_keys.c.created_by.in_(frontier))
