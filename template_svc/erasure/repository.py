@@ -1,8 +1,9 @@
 """Erasing a project's templates in PostgreSQL, in parts that a transaction can bear. What was done stays in the audit log of user_svc."""
 
-from sqlalchemy import Table, text
+from sqlalchemy import Table
 
 from mesh.stores.database import Database
+from mesh.stores.deleting import delete_in_parts
 from template_svc.tables import (
     attachment_uses,
     attachments,
@@ -21,7 +22,6 @@ _TABLES: tuple[Table, ...] = (
     attachment_uses, attachments, scheduled_publications, template_canaries, template_publications, template_versions, templates,
     template_partials, senders, sender_domains,
 )  # fmt: skip
-_AT_ONCE = 1000
 
 
 class ProjectErasureRepository:
@@ -32,9 +32,4 @@ class ProjectErasureRepository:
 
     async def erase(self, project: str) -> None:
         for table in _TABLES:
-            some = f"SELECT ctid FROM {table.name} WHERE project = :project LIMIT {_AT_ONCE}"
-            statement = text(f"DELETE FROM {table.name} WHERE ctid = ANY(ARRAY({some}))")
-            gone = _AT_ONCE
-            while gone == _AT_ONCE:
-                async with self._database.begin() as connection:
-                    gone = (await connection.execute(statement, {"project": project})).rowcount
+            await delete_in_parts(self._database, table, table.c.project == project)

@@ -2,22 +2,28 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import delete, exists, func, select, text, update
+from sqlalchemy import delete, exists, func, select, update
 
 from mesh.context import FIRST_PROJECT
 from mesh.stores.database import Database
+from mesh.stores.deleting import delete_in_parts
 from user_svc.audit.models import AuditKind, NewEvent
 from user_svc.audit.repository import record
 from user_svc.projects.errors import PeopleLeft, ProjectNotArchived, ProjectNotFound
-from user_svc.tables import account_links, api_keys, brands, categories, delivery_policies, projects, roles, users
+from user_svc.tables import (
+    account_links,
+    api_keys,
+    brands,
+    categories,
+    category_suppressions,
+    delivery_policies,
+    projects,
+    roles,
+    suppressions,
+    users,
+)
 
 _MOST_PEOPLE = 100
-_AT_ONCE = 10_000
-# The lists of addresses may be long: they go in parts.
-_LISTS = tuple(
-    text(f"DELETE FROM {table} WHERE ctid = ANY(ARRAY(SELECT ctid FROM {table} WHERE project = :project LIMIT {_AT_ONCE}))")
-    for table in ("suppressions", "category_suppressions")
-)
 
 
 class ProjectErasureRepository:
@@ -51,11 +57,8 @@ class ProjectErasureRepository:
         async with self._database.connect() as connection:
             if (await connection.execute(open_row)).one_or_none() is None:
                 return
-        for statement in _LISTS:
-            gone = _AT_ONCE
-            while gone == _AT_ONCE:
-                async with self._database.begin() as connection:
-                    gone = (await connection.execute(statement, {"project": project})).rowcount
+        for table in (suppressions, category_suppressions):  # the lists of addresses may be long
+            await delete_in_parts(self._database, table, table.c.project == project)
         async with self._database.begin() as connection:
             if (await connection.execute(open_row.with_for_update())).one_or_none() is None:
                 return
