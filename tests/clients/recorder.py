@@ -93,7 +93,7 @@ class Recorder:
         }
         self._names: dict[str, str] = {}
         # what is shown in place of names that are of this machine
-        self.instead = {str(folder): "/home/ada"}
+        self.instead = {str(folder): "~"}
 
     async def record(self, step: Step) -> Recording:
         """Types the step and waits until it has ended."""
