@@ -64,6 +64,7 @@ _INSERT_MANY = text("""
         COALESCE(given.timezone, :timezone), given.attributes::jsonb, :role, :now, :now
     FROM unnest(:external_ids, :emails, :names, :locales, :timezones, :attributes, :ids)
         AS given (external_id, email, name, locale, timezone, attributes, id)
+    ORDER BY given.external_id  -- so that two batches with common people never wait for each other in a circle
     ON CONFLICT (project, external_id) DO NOTHING
     RETURNING external_id, id::text AS id
 """).bindparams(*_PARTS, bindparam("ids", type_=ARRAY(Uuid(as_uuid=False))))
