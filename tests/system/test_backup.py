@@ -65,21 +65,22 @@ async def _known(server: PostgresServer) -> Counter[Status]:
         await connection.close()
 
 
-async def test_what_was_accepted_before_a_backup_is_delivered_after_its_restore(tmp_path: Path, own_amqp_url: str) -> None:
+async def test_what_was_accepted_before_a_backup_is_delivered_after_its_restore(tmp_path: Path, amqp_url: str) -> None:
     backup = tmp_path / "backup"
     backup.mkdir()
     with PostgresServer(tmp_path / "first", durable=False) as first, PostgresServer(tmp_path / "second", durable=False) as second:
         for package in PACKAGES:
             first.create_database(f"clarion_{package}")
             second.create_database(f"clarion_{package}")
-        async with _system(tmp_path / "before", first, own_amqp_url) as (stack, client):
+        async with _system(tmp_path / "before", first, amqp_url) as (stack, client):
             assert stack.smtp is not None
             stack.smtp.script_always("later@example.com", replies("451 4.7.1 Later"))
             await client.create_template("welcome", "email", WELCOME)
             now, later = await client.create_user("now@example.com"), await client.create_user("later@example.com")
             due = (datetime.now(UTC) + timedelta(seconds=30)).isoformat()
             done = [await client.send(now, "email", "welcome", {"name": f"N{number}"}) for number in range(SENT)]
-            await asyncio.gather(*(client.settled(identifier) for identifier in done))
+            settled = await asyncio.gather(*(client.settled(identifier) for identifier in done))
+            assert Counter(notification["status"] for notification in settled) == {"sent": SENT}
             deferred = [await client.send(later, "email", "welcome", {"name": f"L{number}"}) for number in range(DEFERRED)]
             scheduled = [await client.send(now, "email", "welcome", {"name": f"S{number}"}, send_at=due) for number in range(SCHEDULED)]
             sending = asyncio.create_task(_keep_sending(client, now))
@@ -89,8 +90,8 @@ async def test_what_was_accepted_before_a_backup_is_delivered_after_its_restore(
         await asyncio.to_thread(_run, "restore", second, backup)
         restored = await _known(second)
         assert restored.total() >= SENT + DEFERRED + SCHEDULED
-        assert restored[Status.SENT] >= SENT
-        async with _system(tmp_path / "after", second, own_amqp_url) as (stack, client):
+        assert restored[Status.SENT] >= SENT, restored
+        async with _system(tmp_path / "after", second, amqp_url) as (stack, client):
             assert stack.smtp is not None
             settled = await asyncio.gather(*(client.settled(one, timeout_s=90) for one in (*done, *deferred, *scheduled)))
             assert Counter(notification["status"] for notification in settled) == {"sent": SENT + DEFERRED + SCHEDULED}
