@@ -33,6 +33,11 @@ export interface ApiKey {
   restrictions?: KeyRestrictions;
 }
 
+export interface AssignRoleResponse {
+  user_id?: string;
+  role?: string;
+}
+
 export interface AuditEvent {
   id?: string;
   time?: string;
@@ -220,6 +225,11 @@ export interface DeadLetterPreview {
 
 export type DeadLetterState = "open" | "requeued" | "discarded";
 
+export interface DeleteProjectResponse {
+  saga_id?: string;
+  completed?: boolean;
+}
+
 export interface DeleteUserResponse {
   saga_id?: string;
   completed?: boolean;
@@ -328,6 +338,11 @@ export interface ListProblemsResponse {
   problems?: Array<Problem>;
 }
 
+export interface ListProjectsResponse {
+  projects?: Array<Project>;
+  next_page_token?: string;
+}
+
 export interface ListPublicationsResponse {
   publications?: Array<Publication>;
   next_page_token?: string;
@@ -336,6 +351,11 @@ export interface ListPublicationsResponse {
 export interface ListQueuesResponse {
   queues?: Array<Queue>;
   workers?: Array<Worker>;
+}
+
+export interface ListRolesResponse {
+  roles?: Array<OperatorRole>;
+  next_page_token?: string;
 }
 
 export interface ListSagasResponse {
@@ -427,6 +447,16 @@ export type NotificationStatus = "scheduled" | "pending" | "queued" | "sending" 
 
 export type OnUnknown = "resend" | "hold";
 
+export interface OperatorRole {
+  id?: string;
+  description?: string;
+  scopes?: Array<string>;
+  user_ids?: Array<string>;
+  create_time?: string;
+  update_time?: string;
+  etag?: string;
+}
+
 export type Platform = "android" | "ios" | "web";
 
 export interface PreferenceRule {
@@ -462,6 +492,13 @@ export interface Problem {
 }
 
 export type ProblemSeverity = "notice" | "urgent";
+
+export interface Project {
+  id?: string;
+  display_name?: string;
+  create_time?: string;
+  archive_time?: string;
+}
 
 export interface Publication {
   version?: number;
@@ -531,6 +568,17 @@ export interface SendNotificationResponse {
   id?: string;
   status?: NotificationStatus;
   create_time?: string;
+}
+
+export interface SentContent {
+  notification_id?: string;
+  channel?: Channel;
+  template?: string;
+  template_version?: number;
+  locale?: string;
+  content?: Content;
+  sender?: MessageSender;
+  masked_variables?: Array<string>;
 }
 
 export interface Session {

@@ -40,8 +40,17 @@ export async function get<T>(path: string, query: Query = {}): Promise<T> {
   return answer<T>(await request("GET", withQuery(path, query)));
 }
 
-export async function post<T>(path: string, body: unknown): Promise<T> {
+export async function post<T>(path: string, body?: unknown): Promise<T> {
   return answer<T>(await request("POST", path, body));
+}
+
+export async function put<T>(path: string, body: unknown): Promise<T> {
+  return answer<T>(await request("PUT", path, body));
+}
+
+// `etag` stands for the state that was seen: a change by another one meanwhile is not overwritten.
+export async function patch<T>(path: string, body: unknown, etag?: string): Promise<T> {
+  return answer<T>(await request("PATCH", path, body, etag ? { headers: { "if-match": `"${etag}"` } } : {}));
 }
 
 export async function remove<T>(path: string): Promise<T> {

@@ -15,6 +15,8 @@ import { Operate } from "./pages/operate";
 import { Overview } from "./pages/overview";
 import { People } from "./pages/people";
 import { Person } from "./pages/person";
+import { Projects } from "./pages/projects";
+import { Roles } from "./pages/roles";
 import { OwnSecondFactor } from "./pages/second-factor";
 import { SignIn } from "./pages/sign-in";
 import { OneTemplate } from "./pages/template";
@@ -23,7 +25,7 @@ import { Webhook } from "./pages/webhook";
 import { Empty } from "./parts/basics";
 import { later } from "./parts/later";
 import { COME_BACK, Link, SECOND_FACTOR, decoded, leave, navigate, path } from "./router";
-import { claims, may, session, testMode } from "./session";
+import { claims, inFirstProject, may, session, testMode } from "./session";
 import { nextTheme, theme } from "./theme";
 import { words } from "./words";
 
@@ -36,6 +38,8 @@ const NAVIGATION = [
   ["/people", words.peopleTitle, "users:read"],
   ["/templates", words.templatesTitle, "templates:read"],
   ["/operate", words.operateTitle, "operations:write"],
+  ["/roles", words.roles.title, "roles:read"],
+  ["/projects", words.projects.title, "projects:admin"],
   ["/audit", words.audit.title, "audit:read"],
   ["/inbox", words.inboxTitle, "notifications:read"],
 ] as const;
@@ -59,7 +63,7 @@ function App() {
           {words.product}
         </Link>
         <nav aria-label={words.product}>
-          {NAVIGATION.filter(([, , scope]) => may(scope)).map(([to, label]) => (
+          {NAVIGATION.filter(([to, , scope]) => may(scope) && (to !== "/projects" || inFirstProject())).map(([to, label]) => (
             <Link key={to} to={to} aria-current={path.value.startsWith(to) ? "page" : undefined}>
               {label}
             </Link>
@@ -111,6 +115,8 @@ function Page() {
   if (noun === "templates" && id && further === "edit") return <TemplateEditor key={id} name={decoded(id)} />;
   if (noun === "templates") return id ? <OneTemplate key={id} name={decoded(id)} /> : <Templates />;
   if (`/${noun}` === SECOND_FACTOR) return <OwnSecondFactor />;
+  if (noun === "roles") return <Roles />;
+  if (noun === "projects") return <Projects />;
   if (noun === "audit") return <Audit />;
   if (noun === "inbox") return <Inbox id={id ? decoded(id) : undefined} />;
   return (

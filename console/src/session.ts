@@ -24,6 +24,10 @@ export function may(scope: string): boolean {
   return claims.value.scopes?.has(scope) ?? true;
 }
 
+// Only credentials of the first project look after projects; of a key it is not known whose it is.
+export const FIRST_PROJECT = "default";
+export const inFirstProject = (): boolean => (claims.value.project ?? FIRST_PROJECT) === FIRST_PROJECT;
+
 export function begin(next: Session): void {
   ended.value = false;
   sessionStorage.setItem(KEY, JSON.stringify(next));

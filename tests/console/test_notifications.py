@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.console.conftest import Console, sign_in, sign_in_by_key
+from tests.console.conftest import Console, check, sign_in, sign_in_by_key
 
 pytestmark = [pytest.mark.system, pytest.mark.asyncio(loop_scope="session")]
 
@@ -146,3 +146,27 @@ async def test_what_does_not_exist_is_a_page_of_its_own(page: Page) -> None:
 async def _scheduled(console: Console) -> str:
     later = (datetime.now(UTC) + timedelta(days=2)).isoformat()
     return await console.send("delivered", send_at=later)
+
+
+async def test_what_a_sent_one_said_is_shown_when_asked_for(page: Page, console: Console) -> None:
+    sent = await console.live.send(console.ada, "email", "welcome", {"name": "Grace"})
+    await console.live.settled(sent)
+    await sign_in(page, f"/console/notifications/{sent}")
+    said = page.get_by_role("region", name="What it said")
+    await expect(said.get_by_role("button", name="Show what it said")).to_be_visible()
+    read = f"/v1/audit-events?kinds=content_read&subject=user:{console.ada}"
+    before = len((await console.live.call("GET", read)).get("audit_events", []))
+    await said.get_by_role("button", name="Show what it said").click()
+    await expect(said.locator(".subject")).to_have_text("Boas-vindas, Grace")
+    await expect(said.frame_locator("iframe").locator("body")).to_contain_text("Olá, Grace!")
+    assert len((await console.live.call("GET", read))["audit_events"]) == before + 1
+    await check(page)
+
+
+async def test_without_the_scope_a_text_is_refused_in_words(page: Page, console: Console) -> None:
+    sent = await console.live.send(console.ada, "email", "welcome", {"name": "Grace"})
+    await console.live.settled(sent)
+    answer = await console.live.call("POST", "/v1/api-keys", {"name": "reads", "scopes": ["notifications:read"]})
+    await sign_in_by_key(page, answer["secret"], f"/console/notifications/{sent}")
+    await page.get_by_role("button", name="Show what it said").click()
+    await expect(page.get_by_role("region", name="What it said").get_by_role("alert")).to_contain_text("notifications:content")

@@ -4,6 +4,7 @@ import { useEffect } from "preact/hooks";
 import { ApiError, follow, get, post } from "../api";
 import type { CapturedMessage, Notification, WatchNotificationResponse } from "../api-types";
 import { Ask, Copy, Empty, Failure, Skeleton, Status, Time } from "../parts/basics";
+import { Said } from "../parts/sent-content";
 import { Timeline } from "../parts/timeline";
 import { Link } from "../router";
 import { may } from "../session";
@@ -69,6 +70,7 @@ export function One({ id }: { id: string }) {
       <Timeline of={one} />
       <Attempts of={one} />
       {one.test && <Captured id={id} key={one.attempts} />}
+      {!one.test && one.status === "sent" && may("notifications:content") && <Said key={id} id={id} />}
       <Facts of={one} />
       <details class="raw">
         <summary>{say.raw}</summary>

@@ -11,6 +11,7 @@ import type {
   User,
 } from "../api-types";
 import { Act, Ask, Copy, Empty, Failure, Skeleton, Status, Time } from "../parts/basics";
+import { AssignRole } from "../parts/assigned-role";
 import { ExportData } from "../parts/export-data";
 import { useRead } from "../parts/reading";
 import { Part } from "../parts/section";
@@ -58,6 +59,7 @@ export function Person({ id }: { id: string }) {
             {say.audit}
           </Link>
         )}
+        <AssignRole of={one} onDone={read.again} />
         {may("users:export") && <ExportData id={one.id ?? id} />}
         {may("users:write") && (
           <button type="button" class="danger" onClick={() => (erasing.value = true)}>
@@ -95,6 +97,7 @@ function Facts({ of }: { of: User }) {
     [say.language, of.locale],
     [say.timezone, of.timezone],
     [say.role, of.role],
+    [words.roles.assigned, of.assigned_role],
   ];
   return (
     <dl class="facts">

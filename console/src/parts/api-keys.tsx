@@ -21,16 +21,7 @@ export function ApiKeys() {
           {say.make}
         </button>
       </header>
-      {made.value && (
-        <div class="captured" role="status">
-          <p>
-            <b>{say.shownOnce}</b>
-          </p>
-          <p>
-            <code>{made.value.secret}</code> <Copy text={made.value.secret ?? ""} label={say.secret} />
-          </p>
-        </div>
-      )}
+      {made.value && <ShownOnce of={made.value} />}
       {pages.error && <p class="problem">{pages.error.message}</p>}
       {pages.rows?.length === 0 && <p class="quiet">{say.none}</p>}
       {!!pages.rows?.length && (
@@ -68,7 +59,7 @@ export function ApiKeys() {
       )}
       <More more={pages.more} end={false} />
       {making.value && (
-        <Make
+        <MakeKey
           onMade={(answer) => {
             made.value = answer;
             pages.again();
@@ -96,24 +87,45 @@ export function ApiKeys() {
 const narrowed = ({ restrictions }: ApiKey) =>
   say.narrowed([...(restrictions?.templates ?? []), ...(restrictions?.categories ?? []), ...(restrictions?.recipient_domains ?? [])].join(", "));
 
-function Make({ onMade, onClose }: { onMade: (made: CreateApiKeyResponse) => void; onClose: () => void }) {
+export function ShownOnce({ of }: { of: CreateApiKeyResponse }) {
+  return (
+    <div class="captured" role="status">
+      <p>
+        <b>{say.shownOnce}</b>
+      </p>
+      <p>
+        <code>{of.secret}</code> <Copy text={of.secret ?? ""} label={say.secret} />
+      </p>
+    </div>
+  );
+}
+
+interface MakeProps {
+  readonly onMade: (made: CreateApiKeyResponse) => void;
+  readonly onClose: () => void;
+  readonly title?: string;
+  readonly project?: string; // another one than that of who is signed in
+  readonly scopes?: string; // what is filled in
+}
+
+export function MakeKey({ onMade, onClose, title = say.makeAsk, project, scopes = "notifications:send" }: MakeProps) {
   const make = async (form: HTMLFormElement) => {
     const given = new FormData(form);
     const list = (name: string) => String(given.get(name) ?? "").split(/[\s,]+/).filter(Boolean);
     const restrictions = { templates: list("templates"), recipient_domains: list("domains") };
-    const key = { name: given.get("name"), scopes: list("scopes"), test: given.has("test") };
+    const key = { name: given.get("name"), scopes: list("scopes"), test: given.has("test"), ...(project ? { project } : {}) };
     const narrow = restrictions.templates.length + restrictions.recipient_domains.length > 0;
     onMade(await post<CreateApiKeyResponse>("/v1/api-keys", narrow ? { ...key, restrictions } : key));
   };
   return (
-    <Dialog title={say.makeAsk} action={say.make} onDo={make} onClose={onClose}>
+    <Dialog title={title} action={say.make} onDo={make} onClose={onClose}>
       <label>
         {say.name}
         <input name="name" required maxLength={100} autoComplete="off" />
       </label>
       <label>
         {say.scopesLong}
-        <input name="scopes" required autoComplete="off" value="notifications:send" />
+        <input name="scopes" required autoComplete="off" value={scopes} />
       </label>
       <label>
         {say.onlyTemplates}
