@@ -78,6 +78,24 @@ export type BreakerForce = "open" | "closed" | "auto";
 
 export type BreakerState = "closed" | "open" | "half_open";
 
+export interface Canary {
+  template?: string;
+  version?: number;
+  percent?: number;
+  unit?: CanaryUnit;
+  note?: string;
+  published_version?: number;
+  state?: CanaryState;
+  started_by?: string;
+  start_time?: string;
+  end_time?: string;
+  ended_by?: string;
+}
+
+export type CanaryState = "running" | "published" | "superseded" | "stopped";
+
+export type CanaryUnit = "notification" | "user";
+
 export interface CapturedAttachment {
   filename?: string;
   content_type?: string;
@@ -363,6 +381,11 @@ export interface ListSagasResponse {
   next_page_token?: string;
 }
 
+export interface ListScheduledPublicationsResponse {
+  scheduled_publications?: Array<ScheduledPublication>;
+  next_page_token?: string;
+}
+
 export interface ListSessionsResponse {
   sessions?: Array<Session>;
 }
@@ -557,6 +580,24 @@ export interface SagaStep {
 }
 
 export type SagaStepState = "pending" | "done" | "failed" | "compensated";
+
+export interface ScheduledPublication {
+  id?: string;
+  template?: string;
+  version?: number;
+  publish_at?: string;
+  previous_version?: number;
+  note?: string;
+  state?: ScheduledPublicationState;
+  scheduled_by?: string;
+  create_time?: string;
+  end_time?: string;
+  ended_by?: string;
+  reason?: string;
+  description?: string;
+}
+
+export type ScheduledPublicationState = "planned" | "published" | "failed" | "cancelled" | "replaced";
 
 export interface SecondFactor {
   enabled?: boolean;

@@ -1,12 +1,23 @@
 import { useSignal } from "@preact/signals";
 import { post } from "../api";
-import type { ListPublicationsResponse, ListVersionsResponse, Publication, SendNotificationResponse, Template, TemplateVersion } from "../api-types";
-import { Ask, Empty, Failure, More, Skeleton, Time } from "../parts/basics";
+import type {
+  Canary,
+  ListPublicationsResponse,
+  ListScheduledPublicationsResponse,
+  ListVersionsResponse,
+  Publication,
+  SendNotificationResponse,
+  Template,
+  TemplateVersion,
+} from "../api-types";
+import { Act, Ask, Empty, Failure, Skeleton, Time } from "../parts/basics";
 import { usePages, useRead } from "../parts/reading";
+import { Tried, Try } from "../parts/template-canary";
 import { Diff } from "../parts/template-diff";
-import { History, Who } from "../parts/template-history";
+import { History } from "../parts/template-history";
 import { Preview, sample, variablesOf, type Reader } from "../parts/template-preview";
-import { lacks } from "../parts/template-report";
+import { Planned, Publish } from "../parts/template-publish";
+import { Versions, type ToDo } from "../parts/template-versions";
 import { Link, navigate, query, setQuery } from "../router";
 import { claims, may } from "../session";
 import { channelWord, words } from "../words";
@@ -16,10 +27,14 @@ const say = words.templates;
 export function OneTemplate({ name }: { name: string }) {
   const path = `/v1/templates/${encodeURIComponent(name)}`;
   const read = useRead<Template>(path);
-  const list = usePages<ListVersionsResponse, TemplateVersion>(`${path}/versions`, {}, (page) => page.versions);
+  const showsArchived = query.value.has("archived");
+  const list = usePages<ListVersionsResponse, TemplateVersion>(`${path}/versions`, showsArchived ? { show_archived: "true" } : {}, (page) => page.versions);
   const history = usePages<ListPublicationsResponse, Publication>(`${path}/publications`, {}, (page) => page.publications);
   const variables = useSignal<string | null>(null);
-  const publishing = useSignal<TemplateVersion | null>(null);
+  const plans = useRead<ListScheduledPublicationsResponse>("/v1/scheduled-publications", { template: name, page_size: 1 });
+  const trial = useRead<Canary>(`${path}/canary`); // 404 where nothing was ever tried
+  const asking = useSignal<{ version: TemplateVersion; what: ToDo } | null>(null);
+  const archiving = useSignal(false);
   const sending = useSignal(false);
 
   const error = read.error ?? list.error;
@@ -34,6 +49,8 @@ export function OneTemplate({ name }: { name: string }) {
   const one = read.value;
   if (one === null || list.rows === null) return <Skeleton />;
   const published = one.published_version ?? 0;
+  const running = trial.value?.state === "running" ? trial.value : null;
+  const plan = plans.value?.scheduled_publications?.find((each) => each.state === "planned");
   const chosen = Number(query.value.get("version")) || published || one.latest_version || 0;
   const version = list.rows.find((row) => row.version === chosen);
   const reader: Reader = { locale: query.value.get("locale") ?? "", timezone: query.value.get("timezone") ?? "", variables: variables.value ?? sample(version) };
@@ -42,16 +59,7 @@ export function OneTemplate({ name }: { name: string }) {
     setQuery(others);
   };
 
-  const publish = async (number: number, note: string) => {
-    try {
-      // in place of the version that is seen here: what another one has published meanwhile is looked at before it is undone
-      await post(`${path}/versions/${number}:publish`, { previous_version: published, ...(note ? { note } : {}) });
-    } finally {
-      read.again();
-      list.again();
-      history.again();
-    }
-  };
+  const again = () => [read, list, history, plans, trial].forEach((one) => one.again());
   const send = async (to: string) => {
     const person = claims.value.user && !to ? { user_id: claims.value.user } : to.includes("@") ? { to: { email: to } } : { user_id: to };
     const sent = await post<SendNotificationResponse>("/v1/notifications", {
@@ -76,22 +84,45 @@ export function OneTemplate({ name }: { name: string }) {
             {say.sentence(one.channel ? channelWord[one.channel] : "", published, one.latest_version ?? 0)} {one.description}
           </p>
         </div>
-        {may("templates:write") && (
+        {one.archive_time && may("templates:write") && <Act label={say.restore} onDo={() => post(`${path}:restore`, {}).then(again)} />}
+        {!one.archive_time && may("templates:write") && (
+          <button type="button" onClick={() => (archiving.value = true)}>
+            {say.archive}
+          </button>
+        )}
+        {!one.archive_time && may("templates:write") && (
           <Link to={`/templates/${name}/edit${chosen ? `?version=${chosen}` : ""}`} class="button">
             {say.edit}
           </Link>
         )}
-        {published > 0 && may("notifications:send") && (
+        {!one.archive_time && published > 0 && may("notifications:send") && (
           <button type="button" class="primary" onClick={() => (sending.value = true)}>
             {say.send}
           </button>
         )}
       </header>
+      {one.archive_time && (
+        <p class="notice" role="note">
+          {say.archivedSince} <Time iso={one.archive_time} />.
+        </p>
+      )}
+      <Planned of={plans} onDone={again} />
       {list.rows.length === 0 ? (
         <Empty title={say.noVersion} hint={say.noVersionHint} />
       ) : (
         <>
-          <Versions rows={list.rows} chosen={chosen} published={published} more={list.more} onPublish={(row) => (publishing.value = row)} />
+          <Versions
+            of={list}
+            path={path}
+            chosen={chosen}
+            published={published}
+            canary={running}
+            showsArchived={showsArchived}
+            frozen={Boolean(one.archive_time)}
+            onAsk={(version, what) => (asking.value = { version, what })}
+          />
+          {trial.error && trial.error.status !== 404 && <p class="problem">{trial.error.message}</p>}
+          {trial.value && <Tried key={trial.value.end_time ?? trial.value.percent} of={trial.value} path={path} onDone={again} />}
           {version && (
             <>
               <Preview
@@ -111,7 +142,31 @@ export function OneTemplate({ name }: { name: string }) {
           <History of={history} />
         </>
       )}
-      {publishing.value && <Publish version={publishing.value} inUse={list.rows.find((row) => row.version === published)} published={published} onDo={publish} onClose={() => (publishing.value = null)} />}
+      {asking.value?.what === "publish" && (
+        <Publish
+          name={name}
+          version={asking.value.version}
+          inUse={list.rows.find((row) => row.version === published)}
+          published={published}
+          plan={plan}
+          onDone={again}
+          onClose={() => (asking.value = null)}
+        />
+      )}
+      {asking.value?.what === "try" && <Try version={asking.value.version} path={path} running={running} onDone={again} onClose={() => (asking.value = null)} />}
+      {archiving.value && (
+        <Ask
+          title={say.archiveAsk(name)}
+          text={say.archiveText}
+          action={say.archive}
+          danger
+          onDo={async () => {
+            await post(`${path}:archive`, {});
+            again();
+          }}
+          onClose={() => (archiving.value = false)}
+        />
+      )}
       {sending.value && (
         <Ask
           title={say.sendAsk}
@@ -123,30 +178,6 @@ export function OneTemplate({ name }: { name: string }) {
         />
       )}
     </article>
-  );
-}
-
-interface PublishProps {
-  readonly version: TemplateVersion;
-  readonly inUse: TemplateVersion | undefined;
-  readonly published: number;
-  readonly onDo: (number: number, note: string) => Promise<void>;
-  readonly onClose: () => void;
-}
-
-function Publish({ version, inUse, published, onDo, onClose }: PublishProps) {
-  const number = version.version ?? 0;
-  const back = number < published;
-  return (
-    <Ask
-      title={back ? say.rollBackAsk(number) : say.publishAsk(number)}
-      text={[say.publishText, ...lacks(version, inUse)].join(" ")}
-      action={back ? say.rollBack : say.publish}
-      note={say.note}
-      most={500}
-      onDo={(note) => onDo(number, note)}
-      onClose={onClose}
-    />
   );
 }
 
@@ -167,67 +198,6 @@ function Findings({ of }: { of: TemplateVersion }) {
           </li>
         ))}
       </ul>
-    </section>
-  );
-}
-
-interface VersionsProps {
-  readonly rows: readonly TemplateVersion[];
-  readonly chosen: number;
-  readonly published: number;
-  readonly more: (() => void) | null;
-  readonly onPublish: (version: TemplateVersion) => void;
-}
-
-function Versions({ rows, chosen, published, more, onPublish }: VersionsProps) {
-  return (
-    <section aria-labelledby="versions">
-      <h2 id="versions">{say.versions}</h2>
-      <table class="rows">
-        <thead>
-          <tr>
-            <th scope="col">{say.version}</th>
-            <th scope="col">{say.made}</th>
-            <th scope="col">{say.by}</th>
-            <th scope="col">{say.why}</th>
-            <th scope="col">{say.locales}</th>
-            <th scope="col">{say.variables}</th>
-            <th scope="col">{say.use}</th>
-          </tr>
-        </thead>
-        <tbody>
-          {rows.map((row) => (
-            <tr key={row.version} aria-current={row.version === chosen ? "true" : undefined}>
-              <td>
-                <button type="button" class="plain" data-row aria-pressed={row.version === chosen} onClick={() => setQuery({ version: String(row.version) })}>
-                  {say.number(row.version ?? 0)}
-                </button>
-              </td>
-              <td>
-                <Time iso={row.create_time} />
-              </td>
-              <td>
-                <Who by={row.created_by} />
-              </td>
-              <td class="words">{row.note || <span class="quiet">–</span>}</td>
-              <td class="words">{(row.locales ?? []).map((one) => one.locale).join(", ")}</td>
-              <td class="words">{(row.required_variables ?? []).join(", ") || <span class="quiet">–</span>}</td>
-              <td>
-                {row.version === published ? (
-                  <span class="status sent">{say.published}</span>
-                ) : may("templates:write") ? (
-                  <button type="button" onClick={() => onPublish(row)}>
-                    {(row.version ?? 0) < published ? say.rollBack : say.publish}
-                  </button>
-                ) : (
-                  <span class="quiet">–</span>
-                )}
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-      <More more={more} end={false} />
     </section>
   );
 }

@@ -1,13 +1,14 @@
 import type { ListTemplatesResponse, Template } from "../api-types";
 import { Empty, Failure, More, Skeleton, Time } from "../parts/basics";
 import { usePages } from "../parts/reading";
-import { Link } from "../router";
+import { Link, query, setQuery } from "../router";
 import { channelWord, words } from "../words";
 
 const say = words.templates;
 
 export function Templates() {
-  const list = usePages<ListTemplatesResponse, Template>("/v1/templates", { page_size: 100 }, (page) => page.templates);
+  const showsArchived = query.value.has("archived");
+  const list = usePages<ListTemplatesResponse, Template>("/v1/templates", { page_size: 100, ...(showsArchived ? { show_archived: "true" } : {}) }, (page) => page.templates);
   return (
     <>
       <header class="head">
@@ -15,6 +16,10 @@ export function Templates() {
           <h1>{words.templatesTitle}</h1>
           <p class="quiet">{say.lead}</p>
         </div>
+        <label class="tick">
+          <input type="checkbox" checked={showsArchived} onChange={(event) => setQuery({ archived: event.currentTarget.checked ? "yes" : "" })} />
+          {say.showArchived}
+        </label>
         <button type="button" onClick={list.again}>
           {words.list.refresh}
         </button>
@@ -49,7 +54,9 @@ export function Templates() {
                   <td>{row.channel && channelWord[row.channel]}</td>
                   <td>{row.category || <span class="quiet">–</span>}</td>
                   <td class="words">{row.description || <span class="quiet">–</span>}</td>
-                  <td>{say.state(row.published_version ?? 0, row.latest_version ?? 0)}</td>
+                  <td>
+                    {row.archive_time && <span class="status paused">{say.archived}</span>} {say.state(row.published_version ?? 0, row.latest_version ?? 0)}
+                  </td>
                   <td>
                     <Time iso={row.update_time} />
                   </td>

@@ -197,8 +197,8 @@ export function Ask({ title, text, action, danger, note, most = 1000, expected, 
   );
 }
 
-// A button that does something at once, and says beside itself what refuses it.
-export function Act({ label, onDo }: { label: string; onDo: () => Promise<unknown> }) {
+// A button that does something at once, and says beside itself what refuses it. `of` says to what, where there are several.
+export function Act({ label, of, onDo }: { label: string; of?: string; onDo: () => Promise<unknown> }) {
   const error = useSignal<ApiError | null>(null);
   const act = async () => {
     error.value = null;
@@ -210,7 +210,7 @@ export function Act({ label, onDo }: { label: string; onDo: () => Promise<unknow
   };
   return (
     <>
-      <button type="button" onClick={() => void act()}>
+      <button type="button" aria-label={of && `${label} ${of}`} onClick={() => void act()}>
         {label}
       </button>
       {error.value && (
