@@ -143,6 +143,9 @@ NAME = "gateway"
 
 # What a gateway remembers of a person is forgotten when it is that old, and this much for a send that was on its way just then.
 _SWEEP_MARGIN_S = 60.0
+# How long a credential that has ended may be believed where Redis brings no revocations: for the life of an access token, and for the
+# minute by which clocks may differ.
+_BELIEVED_S = 960.0
 # How late a watcher sees what another replica has settled.
 _WATCH_POLL_S = 1.0
 # How late a mail about an account is sent for which another gateway was asked, and which that one did not send.
@@ -448,12 +451,23 @@ def _add_sagas(
     async def sweep(erasure: Saga) -> None:
         await orchestrator.start(Kind.ERASURE_SWEEP, erasure.key, erasure.data, delay_s=remembered_s)
 
+    async def sweep_project(erasure: Saga) -> None:
+        delay_s = max(_BELIEVED_S, remembered_s) + _SWEEP_MARGIN_S
+        await orchestrator.start(Kind.PROJECT_ERASURE_SWEEP, erasure.key, erasure.data, delay_s=delay_s)
+
     people = PeopleClient(parts.users, users)
     files = AttachmentClient(parts.templates, retention_days=accept.retention_days)
     rows, notify = PersonalRows(parts.database), watchers.notify
     erasure = Erasure(rows, people, parts.captures, parts.records, attachments=files, notify=notify, sweep=sweep)
-    of_projects = ProjectErasure(lambda: orchestrator, people, ProjectTemplates(parts.templates), EndpointRepository(parts.database))
-    orchestrator = Orchestrator((*erasure.definitions(), of_projects.definition()), store, poll_s=accept.sweep_s)
+    of_projects = ProjectErasure(
+        lambda: orchestrator,
+        people,
+        ProjectTemplates(parts.templates),
+        endpoints=EndpointRepository(parts.database),
+        jobs=BulkRepository(parts.database),
+        sweep=sweep_project,
+    )
+    orchestrator = Orchestrator((*erasure.definitions(), *of_projects.definitions()), store, poll_s=accept.sweep_s)
     stack.push_async_callback(orchestrator.close)
     orchestrator.begin()
     dispatcher.add(SAGA_SERVICE, SagaServicer(SagaDesk(store, orchestrator)))

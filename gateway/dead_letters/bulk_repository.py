@@ -38,6 +38,7 @@ UPDATE dead_letter_jobs SET
     finish_time = CASE WHEN :total = 0 THEN CAST(:now AS timestamptz) END
 WHERE id = :id
 """)
+_DELETE_ALL = "DELETE FROM dead_letter_jobs WHERE project = $1"
 _FORGET = text("DELETE FROM dead_letter_jobs WHERE finish_time < CAST(:now AS timestamptz) - interval '90 days'")
 _COLUMNS = """
 id, decision, state, filters, rate_per_s, note, actor_kind, actor_id, create_time, finish_time, total, done, skipped, fingerprint
@@ -129,6 +130,10 @@ class BulkRepository:
     async def cancel(self, identifier: UUID) -> None:
         """Stops a job that runs."""
         await self._database.fetch(_CANCEL, identifier, datetime.now(UTC))
+
+    async def delete_all(self, project: str) -> None:
+        """Implements `gateway.sagas.project_erasure.OwnRows`: a job's note may say anything."""
+        await self._database.fetch(_DELETE_ALL, project)
 
     async def claim(self, owner: UUID, *, most: int, lease_s: float) -> Sequence[Claimed]:
         """Takes up to `most` running operations that no replica works on, for `lease_s` seconds."""

@@ -12,6 +12,7 @@ class Kind(StrEnum):
     ERASURE = "erasure"
     ERASURE_SWEEP = "erasure_sweep"
     PROJECT_ERASURE = "project_erasure"
+    PROJECT_ERASURE_SWEEP = "project_erasure_sweep"
 
 
 class SagaFilters(NamedTuple):

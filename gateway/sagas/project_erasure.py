@@ -1,11 +1,12 @@
 """Erasing a project, as a saga over the gateway, user_svc and template_svc: each person by a saga of their own, then what no one is behind.
 
-What is left are ids: notifications, timelines and changes hold nothing personal once their person is erased, and go in their time.
+What is left are ids: notifications, timelines and changes hold nothing personal once their person is erased, and go in their time. A sweep
+looks again once no process can believe a credential of the project any more, for what was written meanwhile.
 """
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from gateway.sagas.erasure import OpenSagas, Sagas
@@ -39,35 +40,48 @@ class Templates(Protocol):
         """Removes templates, senders and files."""
 
 
-class Endpoints(Protocol):
-    """Where changes are posted to."""
+class OwnRows(Protocol):
+    """What the gateway keeps of a project beside what its people were sent."""
 
     async def delete_all(self, project: str) -> None:
-        """Removes a project's endpoints, with what was posted to them."""
+        """Removes it."""
 
 
 class ProjectErasure:
     """The steps. The saga's key is the project's id; it belongs to the project whose credentials look after all others.
 
-    `sagas` gives the orchestrator, which is made with these steps.
+    `sagas` gives the orchestrator, which is made with these steps. `endpoints` are where changes are posted to, with what was posted, and
+    `jobs` those of dead letters, with their notes. `sweep` opens the saga that looks again.
     """
 
-    def __init__(self, sagas: Callable[[], Sagas], projects: Projects, templates: Templates, endpoints: Endpoints) -> None:
+    def __init__(
+        self,
+        sagas: Callable[[], Sagas],
+        projects: Projects,
+        templates: Templates,
+        *,
+        endpoints: OwnRows,
+        jobs: OwnRows,
+        sweep: Callable[[Saga], Awaitable[None]],
+    ) -> None:
         self._sagas = sagas
         self._projects = projects
         self._templates = templates
         self._endpoints = endpoints
+        self._jobs = jobs
+        self._sweep = sweep
 
-    def definition(self) -> Definition:
-        """From the first step on there is no way back."""
+    def definitions(self) -> tuple[Definition, Definition]:
+        """Erasing a project, from the first step of which on there is no way back, and the sweep that follows."""
         steps = (
-            Step("close_project", self.close, pivot=True),
             Step("erase_people", self.erase_people),
             Step("erase_templates", self.erase_templates),
             Step("delete_endpoints", self.delete_endpoints),
+            Step("delete_jobs", self.delete_jobs),
             Step("erase_project", self.erase_project),
         )
-        return Definition(Kind.PROJECT_ERASURE, steps)
+        erasure = (Step("close_project", self.close, pivot=True), *steps, Step("plan_sweep", self.plan_sweep))
+        return Definition(Kind.PROJECT_ERASURE, erasure), Definition(Kind.PROJECT_ERASURE_SWEEP, steps)
 
     async def close(self, saga: Saga) -> None:
         await self._projects.close_project(saga.key)
@@ -87,6 +101,9 @@ class ProjectErasure:
         data = {"project": saga.key, "asked_by": saga.data.get("asked_by", "")}
         sagas = self._sagas()
         started = await sagas.start(Kind.ERASURE, person, data)
+        if started.state is SagaState.SUSPENDED:
+            # one from before: it belongs to the project, where there is no credential left that could resume it
+            started = await sagas.resume(started)
         settled = await sagas.wait(started.id, timeout_s=timeout_s)
         return settled is not None and settled.state is SagaState.COMPLETED
 
@@ -96,8 +113,16 @@ class ProjectErasure:
     async def delete_endpoints(self, saga: Saga) -> None:
         await self._endpoints.delete_all(saga.key)
 
+    async def delete_jobs(self, saga: Saga) -> None:
+        await self._jobs.delete_all(saga.key)
+
     async def erase_project(self, saga: Saga) -> None:
+        """People first, since one who was added after their step would be waited for in vain."""
+        await self.erase_people(saga)
         await self._projects.erase_project(saga.key, str(saga.data.get("asked_by", "")))
+
+    async def plan_sweep(self, saga: Saga) -> None:
+        await self._sweep(saga)
 
 
 class ProjectErasures:

@@ -138,7 +138,7 @@ class EndpointRepository:
         await self._database.fetch(_DELETE, identifier, project)
 
     async def delete_all(self, project: str) -> None:
-        """Implements `gateway.sagas.project_erasure.Endpoints`."""
+        """Implements `gateway.sagas.project_erasure.OwnRows`."""
         await self._database.fetch(_DELETE_ALL, project)
 
     async def rotate(self, project: str, identifier: UUID, sealed_secret: bytes, *, overlap_s: float) -> Any:

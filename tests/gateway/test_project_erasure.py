@@ -40,17 +40,30 @@ class Services:
     async def erase_project(self, project: str, asked_by: str = "templates") -> None:
         self.done.append(f"erase by {asked_by}")
 
+
+class OwnRows:
+    """What the gateway keeps."""
+
+    def __init__(self, what: str, services: Services) -> None:
+        self._what = what
+        self._services = services
+
     async def delete_all(self, project: str) -> None:
-        self.done.append("endpoints")
+        self._services.done.append(self._what)
 
 
 class Orchestrator:
-    """Erases people a moment after it was asked to, but for those who can't be now. `open` is the saga of the project."""
+    """Erases people a moment after it was asked to, but for those who can't be now. `open` is the saga of the project.
+
+    Of those in `suspended` a saga is open that goes on once it is resumed.
+    """
 
     def __init__(self, services: Services) -> None:
         self._services = services
         self.sagas: dict[UUID, Saga] = {}
         self.stubborn: set[str] = set()
+        self.suspended: set[str] = set()
+        self.swept: list[Saga] = []
         self.open: Saga | None = None
         self.resumed: list[Saga] = []
         self.under_way = self.most_under_way = 0
@@ -60,7 +73,7 @@ class Orchestrator:
         self.sagas[saga.id] = saga
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)
-        return saga
+        return replace(saga, state=SagaState.SUSPENDED) if key in self.suspended else saga
 
     async def wait(self, identifier: UUID, *, timeout_s: float) -> Saga | None:
         saga = self.sagas.get(identifier)
@@ -68,17 +81,21 @@ class Orchestrator:
             return None
         await asyncio.sleep(0)
         self.under_way -= 1
-        if saga.key in self.stubborn:
+        if saga.key in self.stubborn | self.suspended:
             return saga
         self._services.people.remove(saga.key)
         return replace(saga, state=SagaState.COMPLETED)
 
     async def resume(self, saga: Saga) -> Saga:
         self.resumed.append(saga)
+        self.suspended.discard(saga.key)
         return replace(saga, state=SagaState.RUNNING)
 
     async def find_open(self, kind: str, key: str) -> Saga | None:
         return self.open
+
+    async def sweep(self, saga: Saga) -> None:
+        self.swept.append(saga)
 
 
 class Stage:
@@ -87,7 +104,14 @@ class Stage:
     def __init__(self, people: int = 0) -> None:
         self.services = Services(people)
         self.orchestrator = Orchestrator(self.services)
-        self.erasure = ProjectErasure(lambda: self.orchestrator, self.services, self.services, self.services)
+        self.erasure = ProjectErasure(
+            lambda: self.orchestrator,
+            self.services,
+            self.services,
+            endpoints=OwnRows("endpoints", self.services),
+            jobs=OwnRows("jobs", self.services),
+            sweep=self.orchestrator.sweep,
+        )
         self.asking = ProjectErasures(self.orchestrator, self.orchestrator, self.services)
         self.saga = a_saga(Kind.PROJECT_ERASURE, "shop", {"project": FIRST_PROJECT, "asked_by": "user:root"})
 
@@ -116,12 +140,35 @@ async def test_one_who_can_not_be_erased_now_keeps_the_rest_of_the_project_where
 
 async def test_the_steps_come_in_their_order_and_the_first_is_the_point_of_no_return() -> None:
     stage = Stage()
-    definition = stage.erasure.definition()
-    assert [step.name for step in definition.steps if step.pivot] == ["close_project"]
-    for step in definition.steps:
+    erasure, sweep = stage.erasure.definitions()
+    assert [step.name for step in erasure.steps if step.pivot] == ["close_project"]
+    for step in erasure.steps:
         assert step.action is not None
         await step.action(stage.saga)
-    assert stage.services.done == ["close", "erase by templates", "endpoints", "erase by user:root"]
+    again = ["erase by templates", "endpoints", "jobs", "erase by user:root"]
+    assert (stage.services.done, stage.orchestrator.swept) == (["close", *again], [stage.saga])
+    for step in sweep.steps:
+        assert step.action is not None
+        await step.action(stage.saga)
+    assert stage.services.done == ["close", *again, *again]
+
+
+async def test_a_suspended_erasure_of_a_person_goes_on_by_that_of_their_project() -> None:
+    """It belongs to a project without a credential, so that no one else could let it go on."""
+    stage = Stage(people=2)
+    suspended = stage.services.people[0]
+    stage.orchestrator.suspended = {suspended}
+    await stage.erasure.erase_people(stage.saga)
+    assert ([saga.key for saga in stage.orchestrator.resumed], stage.services.people) == ([suspended], [])
+
+
+async def test_who_was_added_after_the_people_were_erased_is_erased_before_the_rest() -> None:
+    """Else the last step would find them for ever."""
+    stage = Stage()
+    await stage.erasure.erase_people(stage.saga)
+    stage.services.people = [new_id()]
+    await stage.erasure.erase_project(stage.saga)
+    assert (stage.services.people, stage.services.done) == ([], ["erase by user:root"])
 
 
 async def test_asking_again_is_the_same_erasure_and_lets_a_suspended_one_go_on() -> None:

@@ -52,20 +52,21 @@ class ProjectErasureRepository:
             return [str(user_id) for user_id in (await connection.execute(statement)).scalars()]
 
     async def erase(self, project: str, asked_by: str) -> None:
-        """Raises PeopleLeft. Does nothing for a project that is not closed, or is gone."""
-        open_row = select(projects.c.id).where(projects.c.id == project, projects.c.erase_time.is_not(None), ~projects.c.gone)
+        """Raises PeopleLeft. Does nothing for a project that is not closed. Of one that is gone, what was added since is removed."""
+        closed = select(projects.c.gone).where(projects.c.id == project, projects.c.erase_time.is_not(None))
         async with self._database.connect() as connection:
-            if (await connection.execute(open_row)).one_or_none() is None:
+            if (await connection.execute(closed)).one_or_none() is None:
                 return
         for table in (suppressions, category_suppressions):  # the lists of addresses may be long
             await delete_in_parts(self._database, table, table.c.project == project)
         async with self._database.begin() as connection:
-            if (await connection.execute(open_row.with_for_update())).one_or_none() is None:
-                return
+            gone = (await connection.execute(closed.with_for_update())).scalar_one()
             if (await connection.execute(select(users.c.id).where(users.c.project == project).limit(1))).one_or_none() is not None:
                 raise PeopleLeft
             for table in (account_links, delivery_policies, categories, brands, roles):
                 await connection.execute(delete(table).where(table.c.project == project))
             await connection.execute(update(api_keys).where(api_keys.c.project == project).values(name="", restrictions=None))
+            if gone:
+                return
             await connection.execute(update(projects).where(projects.c.id == project).values(gone=True, display_name=""))
             await record(connection, NewEvent(FIRST_PROJECT, AuditKind.PROJECT_ERASED, f"project:{project}", asked_by or None))

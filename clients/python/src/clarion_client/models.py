@@ -1998,9 +1998,11 @@ class Saga:
     id: str = stored(default="", metadata={"read": v.same})
     """Its id (UUIDv7)."""
     kind: str = stored(default="", metadata={"read": v.same})
-    """What it does: "erasure" (a person is erased) or "erasure_sweep" (what was accepted during an erasure is erased too)."""
+    """What it does: "erasure" (a person is erased) or "erasure_sweep" (what was accepted during an erasure is erased too);
+    "project_erasure" and "project_erasure_sweep" are the same of a project.
+    """
     key: str = stored(default="", metadata={"read": v.same})
-    """Whom it is about: the user's id."""
+    """Whom it is about: the user's id, or the project's."""
     state: SagaState | None = stored(default=None, metadata={"read": v.member(SagaState)})
     """Where it is."""
     steps: tuple[SagaStep, ...] = stored(default=(), metadata={"read": v.many(v.message(lambda: SagaStep))})

@@ -146,9 +146,11 @@ class Saga(_message.Message):
     id: _builtins.str
     """Its id (UUIDv7)."""
     kind: _builtins.str
-    """What it does: "erasure" (a person is erased) or "erasure_sweep" (what was accepted during an erasure is erased too)."""
+    """What it does: "erasure" (a person is erased) or "erasure_sweep" (what was accepted during an erasure is erased too);
+    "project_erasure" and "project_erasure_sweep" are the same of a project.
+    """
     key: _builtins.str
-    """Whom it is about: the user's id."""
+    """Whom it is about: the user's id, or the project's."""
     state: Global___SagaState.ValueType
     """Where it is."""
     attempts: _builtins.int
