@@ -26,6 +26,9 @@ _DOWN_CLASSES = {"08", "53", "57"}
 _SAID_EVERY_S = 60.0
 # a write was refused because the server is a standby now: its connections lead to the wrong one
 _READ_ONLY = "25006"
+# the transaction was broken off for the sake of another one: a deadlock, a failed serialization
+_CONTENDED = {"40P01", "40001"}
+_TRIES = 3
 # a table or a column that is not there
 _UNDEFINED = {"42P01", "42703"}
 # PgBouncer sees to these for each client; it refuses others.
@@ -51,6 +54,18 @@ class DatabaseNotMigrated(Unavailable):
 
     def __init__(self) -> None:
         super().__init__("the database has not been migrated to this version yet", retry_after_s=5)
+
+
+class DatabaseContended(Unavailable):
+    """The transaction was undone for another one that was in its way; nothing of it was stored, and the next try finds that one gone.
+
+    Clients of the mesh repeat methods that may be repeated (mesh/rpc/channel.py).
+    """
+
+    reason = "DATABASE_CONTENDED"
+
+    def __init__(self) -> None:
+        super().__init__("another change was in the way; nothing was stored, try again", retry_after_s=1)
 
 
 class _Rarely:
@@ -146,7 +161,10 @@ class Database:
             raise self._translated(error) from error
 
     def _translated(self, error: Exception) -> Exception:
-        if _sqlstate(error) not in _UNDEFINED:
+        state = _sqlstate(error)
+        if state in _CONTENDED:
+            return DatabaseContended()
+        if state not in _UNDEFINED:
             return _translate(error)
         # one line and not a stack for each statement of each loop: it is the operator's to mend
         self._unmigrated.error("the database lacks a table or column of this version: run this process with the argument `migrate` first")
@@ -171,10 +189,16 @@ class Database:
             raise
 
     async def fetch(self, statement: str, *arguments: object) -> list[Any]:
-        """The rows of one statement with `$1` placeholders, over `driver`."""
-        async with self.driver() as driver:
-            rows: list[Any] = await driver.fetch(statement, *arguments)
-            return rows
+        """The rows of one statement with `$1` placeholders, over `driver`; repeated where another transaction was in its way."""
+        for tries_left in reversed(range(_TRIES)):
+            try:
+                async with self.driver() as driver:
+                    rows: list[Any] = await driver.fetch(statement, *arguments)
+                    return rows
+            except DatabaseContended:
+                if not tries_left:
+                    raise
+        raise AssertionError("there is a last try")
 
     async def server_time_s(self) -> float:
         """PostgreSQL's own Unix time in seconds. Raises DatabaseUnavailable."""

@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 from sqlalchemy import text
 
-from mesh.stores.database import Database, DatabaseNotMigrated, DatabaseUnavailable, open_database
+from mesh.stores.database import Database, DatabaseContended, DatabaseNotMigrated, DatabaseUnavailable, open_database
 from mesh.stores.settings import DatabaseSettings
 from mesh.testing import free_port
 from tests.fixtures_postgres import NewDatabase
@@ -39,6 +39,58 @@ async def test_a_transaction_is_undone_by_an_error(database: Database) -> None:
     with pytest.raises(LookupError):
         await fail_halfway()
     assert await database.fetch("SELECT n FROM t") == []
+
+
+async def _lock(database: Database, first: int, second: int, *, meeting: asyncio.Barrier) -> None:
+    change = text("UPDATE t SET times = times + 1 WHERE n = :n")
+    async with database.begin() as connection:
+        await connection.execute(text("SET LOCAL deadlock_timeout = '10ms'"))
+        await connection.execute(change, {"n": first})
+        await meeting.wait()
+        await connection.execute(change, {"n": second})
+
+
+async def test_of_two_that_wait_for_each_other_one_is_worth_another_try_and_nothing_of_it_is_stored(database: Database) -> None:
+    await database.fetch("CREATE TABLE t AS SELECT n, 0 AS times FROM generate_series(1, 2) AS n")
+    meeting = asyncio.Barrier(2)
+    ends = await asyncio.gather(_lock(database, 1, 2, meeting=meeting), _lock(database, 2, 1, meeting=meeting), return_exceptions=True)
+    [broken] = [end for end in ends if end is not None]
+    assert isinstance(broken, DatabaseContended)
+    assert [tuple(row) for row in await database.fetch("SELECT n, times FROM t ORDER BY n")] == [(1, 1), (2, 1)]
+
+
+async def test_a_transaction_that_can_not_come_after_another_is_worth_another_try(database: Database) -> None:
+    await database.fetch("CREATE TABLE t AS SELECT 1 AS n")
+
+    async def change_what_has_changed() -> None:
+        async with database.begin() as connection:
+            await connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
+            await connection.execute(text("SELECT n FROM t"))
+            await database.fetch("UPDATE t SET n = 2")
+            await connection.execute(text("UPDATE t SET n = 3"))
+
+    with pytest.raises(DatabaseContended):
+        await change_what_has_changed()
+    assert [row["n"] for row in await database.fetch("SELECT n FROM t")] == [2]
+
+
+async def test_one_statement_alone_is_repeated_by_itself(database: Database) -> None:
+    """A trigger breaks it off twice, as a deadlock would; a sequence counts also what was undone."""
+    await database.fetch("CREATE TABLE t (n integer)")
+    await database.fetch("CREATE SEQUENCE tries")
+    await database.fetch("""
+        CREATE FUNCTION break_off() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            IF nextval('tries') < 3 THEN RAISE EXCEPTION USING ERRCODE = '40P01'; END IF;
+            RETURN NEW;
+        END $$
+    """)
+    await database.fetch("CREATE TRIGGER broken BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION break_off()")
+    assert [tuple(row) for row in await database.fetch("INSERT INTO t VALUES ($1) RETURNING n", 7)] == [(7,)]
+    await database.fetch("SELECT setval('tries', 1, false)")
+    await database.fetch("ALTER SEQUENCE tries INCREMENT BY -1 MINVALUE -100")
+    with pytest.raises(DatabaseContended):
+        await database.fetch("INSERT INTO t VALUES (8)")
+    assert [tuple(row) for row in await database.fetch("SELECT n, nextval('tries') FROM t")] == [(7, -2)]
 
 
 async def test_connections_that_died_in_the_pool_are_replaced_unnoticed(database: Database) -> None:
