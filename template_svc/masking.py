@@ -1,7 +1,8 @@
 """Variables for other eyes than the recipient's: without the values that the author of the template has marked as sensitive.
 
 The mark is `"sensitive": true` in the JSON Schema of a version's variables. A value that several parts of the schema speak of is
-sensitive where one of them says so, also one that the value would not keep to.
+sensitive where one of them says so, also one that the value would not keep to. A mark below a keyword of which it is not known what part of
+the value it speaks of (`contentSchema`, `not`, one that no draft has) hides the value whole.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,7 +11,7 @@ from typing import Any
 from google.protobuf.struct_pb2 import Struct, Value
 
 from mesh.json_schema import JsonSchema
-from mesh.rpc.redaction import masked_value
+from mesh.rpc.redaction import MASK, is_plain, masked_value
 from mesh.schema_cost import path_of, referred
 from naming.variables import PERSON
 from template_svc.errors import InvalidVariables
@@ -22,6 +23,13 @@ _ALSO_ONE = ("if", "then", "else")
 _REFERENCES = ("$ref", "$dynamicRef")
 _REST_OF_OBJECT = ("additionalProperties", "unevaluatedProperties")
 _REST_OF_LIST = ("items", "contains", "unevaluatedItems")
+_NAMES = "propertyNames"
+_FOLLOWED = {
+    *_ALSO_MANY, *_ALSO_ONE, *_REFERENCES, *_REST_OF_OBJECT, *_REST_OF_LIST, _NAMES,
+    "properties", "patternProperties", "prefixItems", "dependentSchemas",
+}  # fmt: skip
+# What holds values, or is looked at where it is referred to.
+_NO_SCHEMAS = {"const", "default", "definitions", "$defs", "enum", "examples", "required", "dependentRequired"}
 
 # the schemas that speak of one value
 Place = tuple[Mapping[str, Any], ...]
@@ -53,25 +61,36 @@ class _Masking:
     def __init__(self, schema: Mapping[str, Any]) -> None:
         self._schema = schema
         self._known: dict[tuple[int, str | int], Place] = {}
+        self._marked: dict[int, bool] = {}
         self._root = self._place([schema])
         self.paths: set[str] = set()
 
     def mask(self, struct: Struct) -> None:
         """In place."""
-        if _is_marked(self._root):
+        if self._is_marked(self._root):
             for name, value in struct.fields.items():
                 self._hide(value, (name,))
         else:
             self._members(struct, self._root, ())
 
     def _members(self, struct: Struct, place: Place, path: tuple[str | int, ...]) -> None:
-        for name, value in struct.fields.items():
-            self._value(value, self._below(place, name), (*path, name))
+        """A name that the schema has not is data, and goes where all names are marked, or with its marked value if it is no plain one."""
+        all_names = any(self._holds_mark(schema[_NAMES]) for schema in place if _NAMES in schema)
+        for name in list(struct.fields):
+            below = self._below(place, name)
+            hidden = all_names or (self._is_marked(below) and not is_plain(name) and not _declares(place, name))
+            self._value(struct.fields[name], below, (*path, MASK if hidden else name))
+            if hidden:
+                if all_names:
+                    self.paths.add(path_of((*path, MASK)))
+                struct.fields[MASK].CopyFrom(struct.fields[name])
+                if name != MASK:
+                    del struct.fields[name]
 
     def _value(self, value: Value, place: Place, path: tuple[str | int, ...]) -> None:
         if not place:
             return
-        if _is_marked(place):
+        if self._is_marked(place):
             self._hide(value, path)
         elif value.HasField("struct_value"):
             self._members(value.struct_value, place, path)
@@ -105,10 +124,31 @@ class _Masking:
             waiting += schema.get("dependentSchemas", {}).values()
         return tuple(found.values())
 
+    def _is_marked(self, place: Place) -> bool:
+        """Places are kept in `_known`, so that none has another one's number."""
+        if id(place) not in self._marked:
+            self._marked[id(place)] = any(_has_mark(schema) or self._is_marked_elsewhere(schema) for schema in place)
+        return self._marked[id(place)]
 
-def _is_marked(place: Place) -> bool:
+    def _is_marked_elsewhere(self, schema: Mapping[str, Any]) -> bool:
+        return any(self._holds_mark(inner) for keyword, inner in schema.items() if keyword not in _FOLLOWED | _NO_SCHEMAS)
+
+    def _holds_mark(self, part: Any) -> bool:
+        if isinstance(part, list):
+            return any(map(self._holds_mark, part))
+        if not isinstance(part, Mapping):
+            return False
+        inner = (referred(self._schema, found) if key in _REFERENCES else found for key, found in part.items() if key not in _NO_SCHEMAS)
+        return _has_mark(part) or any(map(self._holds_mark, inner))
+
+
+def _has_mark(schema: Mapping[str, Any]) -> bool:
     # also by what is no boolean: who has written it meant to hide something
-    return any(schema.get(MARK) not in (None, False) for schema in place)
+    return schema.get(MARK) not in (None, False)
+
+
+def _declares(place: Place, name: str) -> bool:
+    return any(name in schema.get("properties", {}) for schema in place)
 
 
 def _longest(place: Place) -> int:

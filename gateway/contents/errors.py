@@ -25,4 +25,5 @@ class ContentGone(FailedPrecondition):
     @classmethod
     def by_reason(cls, why: str) -> "ContentGone":
         """`why` is what template_svc has answered."""
-        return cls(f"what the notification said can't be shown again: {why}; the template or the person has changed", metadata={"why": why})
+        causes = "the template or the person has changed, or no text can be made of masked values"
+        return cls(f"what the notification said can't be shown again: {why}; {causes}", metadata={"why": why})

@@ -1,7 +1,8 @@
 """Messages without what their schema marks as `sensitive`, so that a person who may see the rest can see them.
 
 A masked value keeps its kind: an address keeps its first letter and its domain, other text becomes ***, a number 0, a flag false; lists
-keep their length and records their field names. So what is made of a masked message looks like the real thing and can't hold what it hides.
+keep their length and records their field names. In free values a link keeps its scheme, and a time becomes one of 1970: no text could be
+made of *** in their place. So what is made of a masked message looks like the real thing and can't hold what it hides.
 """
 
 import re
@@ -19,6 +20,8 @@ M = TypeVar("M", bound=Message)
 
 _ADDRESS = re.compile(r"[^\s@<>]+@(?P<domain>[^\s@<>\"]+)")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+_LINK = re.compile(r"(?:https?://(?=[^\s/?#])|mailto:|tel:)", re.IGNORECASE)
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 # Characters: hiding every "a" of a text would hide the text, and 550 is a reply before it is a value.
 _SHORTEST = 3
 _SHORTEST_NUMBER = 5
@@ -51,14 +54,19 @@ def scrub(text: str, values: Struct | None = None) -> str:
 
 def masked_values(struct: Struct) -> Struct:
     """The struct with every leaf masked. Keys that are no plain names may be data and are masked too."""
-    return Struct(fields={key if _NAME.fullmatch(key) else MASK: masked_value(value) for key, value in struct.fields.items()})
+    return Struct(fields={key if is_plain(key) else MASK: masked_value(value) for key, value in struct.fields.items()})
+
+
+def is_plain(key: str) -> bool:
+    """Whether it can be the name of a field. Anything else may be data."""
+    return _NAME.fullmatch(key) is not None
 
 
 def masked_value(value: Value) -> Value:
     """One value masked, and of a list or a record every leaf."""
     match value.WhichOneof("kind"):
         case "string_value":
-            return Value(string_value=MASK if value.string_value else "")
+            return Value(string_value=_masked_text(value.string_value))
         case "number_value":
             return Value(number_value=0)
         case "bool_value":
@@ -68,6 +76,16 @@ def masked_value(value: Value) -> Value:
         case "list_value":
             return Value(list_value=ListValue(values=map(masked_value, value.list_value.values)))
     return value
+
+
+def _masked_text(text: str) -> str:
+    if not text:
+        return ""
+    if link := _LINK.match(text):
+        return f"{link[0].lower()}{MASK}"
+    if day := _DAY.match(text):
+        return "1970-01-01" if day.end() == len(text) else "1970-01-01T00:00:00Z"
+    return MASK
 
 
 def _texts(struct: Struct) -> set[str]:

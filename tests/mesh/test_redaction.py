@@ -43,6 +43,25 @@ def test_values_keep_their_kind_and_their_shape() -> None:
     assert MessageToDict(delivery.variables) == {"name": "***", "n": 0, "yes": False, "empty": "", "rows": [{"a": 0}, {"***": [None]}]}
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("https://a.example/?token=1", "https://***"),
+        ("HTTP://a.example", "http://***"),
+        ("https:/a", "***"),
+        ("mailto:ada@example.com", "mailto:***"),
+        ("tel:+4930", "tel:***"),
+        ("2030-02-03", "1970-01-01"),
+        ("2030-02-03T04:05:06.7+02:00", "1970-01-01T00:00:00Z"),
+        ("2030", "***"),
+        ("ada@example.com", "***"),
+    ],
+)
+def test_links_and_times_keep_their_kind_so_that_a_text_can_be_made_of_them(text: str, expected: str) -> None:
+    delivery = Delivery(variables=ParseDict({"a": text}, Struct()))
+    assert MessageToDict(redacted(delivery).variables) == {"a": expected}
+
+
 def test_a_marked_message_is_left_out() -> None:
     assert redacted(Rendered(content=Content(subject="Ada"), locale="en")) == Rendered(locale="en")
 

@@ -51,6 +51,23 @@ async def test_what_was_said_is_read_without_what_is_sensitive_and_is_on_record(
             await reader.call("GET", f"/v1/notifications/{sent}/content")
 
 
+async def test_what_has_a_sensitive_link_and_time_can_be_read_without_them(system: System) -> None:
+    hidden = {"type": "string", "sensitive": True}
+    schema = {"type": "object", "properties": {"link": hidden, "until": hidden}}
+    texts = {"en": {"subject": "S", "html": '<a href="{{ link }}">Go</a> until {{ until | date }}'}}
+    await system.client.call("POST", "/v1/templates", {"name": "linked", "channel": "email"})
+    await system.client.call("POST", "/v1/templates/linked/versions", {"contents": texts, "variables_schema": schema, "publish": True})
+    user = await system.client.create_user("linked@example.com")
+    values = {"link": "https://example.com/?token=tangerine", "until": "2030-02-03T04:05:06Z"}
+    sent = await system.client.send(user, "email", "linked", values)
+    assert (await system.client.settled(sent))["status"] == "sent"
+    said: Any = await system.client.call("GET", f"/v1/notifications/{sent}/content")
+    assert said["masked_variables"] == ["link", "until"]
+    assert 'href="https://***"' in said["content"]["html"]
+    assert "1970" in said["content"]["html"]
+    assert "tangerine" not in str(said)
+
+
 async def test_it_is_gone_with_its_person(system: System) -> None:
     await a_template(system, "said-gone")
     user = await system.client.create_user("said-gone@example.com")

@@ -59,6 +59,37 @@ def test_what_is_marked_is_masked_and_nothing_else(
     assert shown(schema, values) == (left, paths)
 
 
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ({"contentMediaType": "application/json", "contentSchema": {"properties": {"b": HIDDEN}}}, '{"b": "s3cr3t-word"}'),
+        ({"not": HIDDEN}, "s3cr3t-word"),
+        ({"dependencies": {"b": {"properties": {"c": HIDDEN}}}}, {"b": 1, "c": "s3cr3t-word"}),
+        ({"prefixItems": [{}], "additionalItems": HIDDEN}, ["x", "s3cr3t-word"]),
+        ({"x-of-ours": {"deep": [{"sensitive": True}]}}, "s3cr3t-word"),
+        ({"x-of-ours": {"$ref": "#/$defs/s"}}, "s3cr3t-word"),
+        ({"propertyNames": HIDDEN}, {"s3cr3t-word": 1, "more": 2}),
+        ({"propertyNames": {"$ref": "#/$defs/s"}}, {"plain": 1, "s3cr3t_word": 2}),
+        ({"additionalProperties": HIDDEN}, {"s3cr3t-word": 1}),
+        ({"patternProperties": {"-word$": HIDDEN}}, {"s3cr3t-word": {"s3cr3t-word": 1}}),
+    ],
+)
+def test_a_mark_is_kept_to_wherever_in_the_schema_it_stands(place: dict[str, Any], value: Any) -> None:
+    left, paths = shown({"$defs": {"s": HIDDEN}, "properties": {"a": place}}, {"a": value})
+    assert paths
+    assert "s3cr3t" not in json.dumps([left, paths])
+
+
+@pytest.mark.parametrize("place", [{"enum": [{"sensitive": True}]}, {"default": {"sensitive": True}}, {"$defs": {"s": HIDDEN}}])
+def test_a_value_in_a_schema_is_no_mark(place: dict[str, Any]) -> None:
+    assert shown({"properties": {"a": place}}, {"a": "x"}) == ({"a": "x"}, ())
+
+
+def test_names_that_the_schema_has_stay_however_they_look() -> None:
+    schema = {"properties": {"a": {"properties": {"card-number": HIDDEN}}}}
+    assert shown(schema, {"a": {"card-number": "4111"}}) == ({"a": {"card-number": "***"}}, ("a.card-number",))
+
+
 SECRET = "s3cr3t-word"
 VALUES = st.recursive(
     st.just(SECRET),
