@@ -367,6 +367,30 @@ async def test_a_group_of_an_issuer_can_have_a_role(open_door: OpenDoor, issuer:
         assert await refused(service.call(UserServiceStub, "UpdateUser", named, writer)) == "SCOPE_MISSING"
 
 
-async def _signed_in(door: Door, issuer: Issuer, group: str) -> Any:
-    issuer.claims["groups"] = [group]
+async def test_who_is_in_the_group_of_a_role_that_is_not_there_yet_does_not_make_it(open_door: OpenDoor, issuer: Issuer) -> None:
+    """It would be a role that they give themselves: from then on what another group lets them do now would be theirs by this one, too."""
+    async with open_door(described(issuer, groups=f'{GROUPS}\nsupport = "role:support"')) as door:
+        service, root = Service(door.channel, None), await _signed_in(door, issuer, "root", "support")  # type: ignore[arg-type]  # no SQL here
+        by = bearer(root.access_token)
+        key = await service.key("roles:write", "users:read", by=by)
+        for credential in (by, key):
+            assert await refused(service.make("support", "users:read", by=credential)) == "OWN_ROLE"
+        issuer.claims["sub"] = "another administrator"
+        await service.make("support", "users:read", by=bearer((await _signed_in(door, issuer, "root")).access_token))
+
+
+async def test_who_administers_by_an_issuers_word_is_given_roles_by_administrators_only(open_door: OpenDoor, issuer: Issuer) -> None:
+    async with open_door(described(issuer, groups=GROUPS)) as door:
+        service, root = Service(door.channel, None), await _signed_in(door, issuer, "root")  # type: ignore[arg-type]  # no SQL here
+        await service.make("reader", "users:read", by=bearer(root.access_token))
+        key = await service.key("roles:write", "users:read", by=bearer(root.access_token))
+        issuer.claims["sub"] = "another administrator"
+        other = await _signed_in(door, issuer, "root")
+        for identifier in ("reader", ""):
+            assert await refused(service.assign(identifier, other.user_id, by=key)) == "SCOPE_MISSING"
+        await service.assign("reader", other.user_id, by=bearer(root.access_token))
+
+
+async def _signed_in(door: Door, issuer: Issuer, *groups: str) -> Any:
+    issuer.claims["groups"] = list(groups)
     return await door.sign_in(issuer)

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Uuid, bindparam, delete, func, insert, select, text, update
+from sqlalchemy import ColumnElement, Row, Uuid, bindparam, delete, func, insert, or_, select, text, update
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -20,6 +20,7 @@ from user_svc.roles.models import MOST_ROLES, MOST_SHOWN, OperatorRole, RoleChan
 from user_svc.tables import projects, roles, users
 from user_svc.users.errors import AdministratorProtected, UserNotFound
 from user_svc.users.models import Role
+from user_svc.users.protection import administers_by_issuer
 from user_svc.users.repository import is_user
 
 # The caller's person: that of a token, or who has made the key, or the key that made it.
@@ -68,6 +69,9 @@ class RoleRepository:
                     raise TooManyRoles(MOST_ROLES)
                 times = {"create_time": role.create_time, "update_time": role.update_time}
                 await connection.execute(insert(roles).values(**values, **times))
+                # a group of an issuer may have named it before there was one
+                for user_id in await _holders(connection, project, role.id):
+                    await _refuse_own(connection, caller, user_id)
                 await _note(connection, project, AuditKind.ROLE_CREATED, role.id, role.scopes)
         except IntegrityError:
             raise RoleExists(role.id) from None
@@ -131,11 +135,12 @@ class RoleRepository:
             if identifier and wanted is None:
                 raise RoleNotFound
             await connection.execute(_LOCK_BOTH, {"one": user_id, "other": caller.user_id or user_id})
-            target = select(users.c.role, users.c.assigned_role).where(is_user(project, user_id)).with_for_update(key_share=True)
+            administers = or_(users.c.role == Role.ADMINISTRATOR, administers_by_issuer()).label("administers")
+            target = select(administers, users.c.assigned_role).where(is_user(project, user_id)).with_for_update(key_share=True, of=users)
             row = (await connection.execute(target)).one_or_none()
             if row is None:
                 raise UserNotFound
-            if row.role == Role.ADMINISTRATOR and not caller.has("users:admin"):
+            if row.administers and not caller.has("users:admin"):
                 raise AdministratorProtected
             before = await _locked(connection, project, row.assigned_role, shared=True) if row.assigned_role else None
             touched = {*(wanted.scopes if wanted else ()), *(before.scopes if before else ())}
