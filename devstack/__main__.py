@@ -12,7 +12,7 @@ import uvloop
 from devstack.client import Client
 from devstack.postgres import PostgresError
 from devstack.processes import API_KEY
-from devstack.samples import create_samples
+from devstack.samples import create_samples, send_sample
 from devstack.stack import ADMIN_EMAIL, ADMIN_PASSWORD, Ports, Stack, open_stack, prepared
 from devstack.valkey import ValkeyError
 from mesh.process import logs
@@ -22,7 +22,7 @@ from mesh.process.settings import SettingsError
 _BANNER = """
 Clarion is running. Ctrl-C stops it; its data stays in {folder}.
 
-  console        http://127.0.0.1:{rest}/console/   (sign in as the administrator)
+  console        http://127.0.0.1:{rest}/console/welcome   (sign in as the administrator)
   REST           http://127.0.0.1:{rest}   (documentation: http://127.0.0.1:{rest}/docs)
   gRPC           gateway 127.0.0.1:{gateway}, user_svc 127.0.0.1:{user_svc}, template_svc 127.0.0.1:{template_svc}
   gRPC health    email_worker 127.0.0.1:{email_worker}, push_worker 127.0.0.1:{push_worker}, webhooks 127.0.0.1:{webhooks}
@@ -63,6 +63,7 @@ async def _run(folder: Path, ports: Ports, level: str) -> int:
     async with open_stack(folder, ports=ports, say=_say) as stack:
         async with Client(stack.url, API_KEY) as client:
             user = await create_samples(client)
+            await send_sample(client, user)
         local = stack.smtp is not None or stack.fcm is not None
         fields = {**stack.ports, "folder": folder, "key": API_KEY, "email": ADMIN_EMAIL, "password": ADMIN_PASSWORD, "user": user}
         sys.stdout.write(f"  ready after {time.monotonic() - begun:.1f} s\n")

@@ -1,4 +1,4 @@
-"""A person, a device and two templates in two languages, to try Clarion with."""
+"""A person, a device, two templates in two languages and a first notification, to try Clarion with."""
 
 from devstack.client import Client, RefusedError
 
@@ -33,6 +33,14 @@ async def create_samples(client: Client) -> str:
     if not await _published(client, "order-shipped"):
         await client.create_template("order-shipped", "push", SHIPPED, category="orders")
     return user
+
+
+async def send_sample(client: Client, user: str) -> str:
+    """The id of the first notification, which the console's welcome page shows. It is sent when there is none yet."""
+    page = await client.call("GET", "/v1/notifications?metadata=sample=welcome&page_size=1")
+    for one in page.get("notifications", []):
+        return str(one["id"])
+    return await client.send(user, "email", "welcome", {"name": "Ada"}, metadata={"sample": "welcome"})
 
 
 async def _published(client: Client, template: str) -> bool:

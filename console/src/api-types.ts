@@ -352,6 +352,11 @@ export interface ListNotificationsResponse {
   next_page_token?: string;
 }
 
+export interface ListPartialsResponse {
+  partials?: Array<Partial>;
+  next_page_token?: string;
+}
+
 export interface ListProblemsResponse {
   problems?: Array<Problem>;
 }
@@ -480,6 +485,20 @@ export interface OperatorRole {
   etag?: string;
 }
 
+export interface Partial {
+  name?: string;
+  source?: string;
+  revision?: number;
+  update_time?: string;
+  uses?: Array<PartialUse>;
+}
+
+export interface PartialUse {
+  template?: string;
+  version?: number;
+  revision?: number;
+}
+
 export type Platform = "android" | "ios" | "web";
 
 export interface PreferenceRule {
@@ -548,6 +567,17 @@ export interface QuietHours {
   start?: string;
   end?: string;
   off?: boolean;
+}
+
+export interface RebuildTemplatesResponse {
+  templates?: Array<Rebuilt>;
+}
+
+export interface Rebuilt {
+  template?: string;
+  old_version?: number;
+  new_version?: number;
+  problem?: string;
 }
 
 export interface ReplayWebhookDeliveriesResponse {

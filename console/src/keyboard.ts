@@ -7,7 +7,7 @@ export function listen(): void {
   document.addEventListener("keydown", (event) => {
     if (event.metaKey || event.ctrlKey || event.altKey || document.querySelector("dialog[open]")) return;
     if (event.target instanceof HTMLElement && event.target.matches("input, select, textarea, .code")) return;
-    const act = { j: () => step(1), k: () => step(-1), "/": () => focus("[data-first-filter]"), p: () => click("[data-pause]"), r: () => click("[data-requeue]"), x: () => click("[data-discard]"), "?": () => (helpOpen.value = true) }[event.key];
+    const act = { j: () => step(1), k: () => step(-1), "/": () => focus("[data-first-filter]"), p: () => click("[data-pause]"), r: () => click("[data-requeue]"), x: () => click("[data-discard]"), e: () => click("[data-edit]"), n: () => click("[data-note]"), "?": () => (helpOpen.value = true) }[event.key];
     if (!act) return;
     event.preventDefault();
     act();

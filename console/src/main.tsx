@@ -13,6 +13,7 @@ import { List } from "./pages/list";
 import { One } from "./pages/notification";
 import { Operate } from "./pages/operate";
 import { Overview } from "./pages/overview";
+import { Partials } from "./pages/partials";
 import { People } from "./pages/people";
 import { Person } from "./pages/person";
 import { Projects } from "./pages/projects";
@@ -22,6 +23,7 @@ import { SignIn } from "./pages/sign-in";
 import { OneTemplate } from "./pages/template";
 import { Templates } from "./pages/templates";
 import { Webhook } from "./pages/webhook";
+import { Welcome } from "./pages/welcome";
 import { Empty } from "./parts/basics";
 import { later } from "./parts/later";
 import { COME_BACK, Link, SECOND_FACTOR, decoded, leave, navigate, path } from "./router";
@@ -44,8 +46,13 @@ const NAVIGATION = [
   ["/inbox", words.inboxTitle, "notifications:read"],
 ] as const;
 
+// Pages that are reached from others.
+const TITLES = { partials: words.partials.title, welcome: words.welcome.title };
+
 // The editor alone is more than everything else.
 const TemplateEditor = later(async () => (await import("./pages/template-editor")).TemplateEditor);
+
+const PartialEditor = later(async () => (await import("./pages/partial-editor")).PartialEditor);
 
 function App() {
   const Account = ACCOUNT_PAGES[path.value.split("/")[1] as keyof typeof ACCOUNT_PAGES];
@@ -64,7 +71,7 @@ function App() {
         </Link>
         <nav aria-label={words.product}>
           {NAVIGATION.filter(([to, , scope]) => may(scope) && (to !== "/projects" || inFirstProject())).map(([to, label]) => (
-            <Link key={to} to={to} aria-current={path.value.startsWith(to) ? "page" : undefined}>
+            <Link key={to} to={to} aria-current={path.value.startsWith(to) || (to === "/templates" && path.value.startsWith("/partials")) ? "page" : undefined}>
               {label}
             </Link>
           ))}
@@ -102,17 +109,22 @@ function Page() {
   const [, noun, id, further] = path.value.split("/");
   useEffect(() => {
     if (path.value === "/" || path.value === COME_BACK) navigate("/notifications", { replace: true });
-    const name = `/${noun}` === SECOND_FACTOR ? words.secondFactor.title : NAVIGATION.find(([to]) => to === `/${noun}`)?.[1] ?? words.notifications;
+    const name = `/${noun}` === SECOND_FACTOR ? words.secondFactor.title : NAVIGATION.find(([to]) => to === `/${noun}`)?.[1] ?? TITLES[noun as keyof typeof TITLES] ?? words.notifications;
     document.title = `${name} · ${words.product}`;
+    // on a phone the pages stand in one row that is wider than the screen
+    const here = document.querySelector<HTMLElement>("nav [aria-current]");
+    if (here?.parentElement) here.parentElement.scrollLeft = here.offsetLeft - here.parentElement.offsetLeft;
   }, [path.value]);
   if (noun === "" || (noun === "notifications" && !id)) return <List />;
   if (noun === "notifications" && id) return <One id={decoded(id)} />;
+  if (noun === "welcome") return <Welcome />;
   if (noun === "overview") return <Overview />;
   if (noun === "live") return <Feed />;
   if (noun === "dead-letters") return <DeadLetters id={id ? decoded(id) : undefined} />;
   if (noun === "operate") return id === "webhooks" && further ? <Webhook key={further} id={decoded(further)} /> : <Operate />;
   if (noun === "people") return id ? <Person key={id} id={decoded(id)} /> : <People />;
   if (noun === "templates" && id && further === "edit") return <TemplateEditor key={id} name={decoded(id)} />;
+  if (noun === "partials") return id ? <PartialEditor key={id} name={decoded(id)} /> : <Partials />;
   if (noun === "templates") return id ? <OneTemplate key={id} name={decoded(id)} /> : <Templates />;
   if (`/${noun}` === SECOND_FACTOR) return <OwnSecondFactor />;
   if (noun === "roles") return <Roles />;

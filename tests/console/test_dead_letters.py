@@ -3,7 +3,7 @@
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.console.conftest import Console, sign_in, sign_in_by_key
+from tests.console.conftest import Console, check, sign_in, sign_in_by_key
 
 pytestmark = [pytest.mark.system, pytest.mark.asyncio(loop_scope="session")]
 
@@ -48,6 +48,70 @@ async def test_a_whole_review_takes_the_keyboard_alone(page: Page, console: Cons
         ("discarded", "a typing mistake"),
     ]
     assert decided[1]["state"] == "discarded"
+
+
+async def test_one_is_sent_to_another_address_with_other_values_by_keyboard(page: Page, console: Console) -> None:
+    sent = await _failed(console)
+    await sign_in(page, "/console/dead-letters?reason=SMTP_550_5_1_1")
+    await expect(page.locator("[data-row]").first).to_be_visible()
+    await page.keyboard.press("j")
+    await page.wait_for_url(f"**/console/dead-letters/{sent}?reason=SMTP_550_5_1_1")
+    await expect(page.locator("[data-edit]")).to_be_visible()
+    await page.keyboard.press("n")
+    await expect(page.get_by_label("Note for the audit trail")).to_be_focused()
+    await page.keyboard.type("asked on the phone")
+    await page.keyboard.press("Enter")
+    await expect(page.locator(".audit")).to_contain_text("noted “asked on the phone”")
+    await page.keyboard.press("e")
+    await expect(page.get_by_label("To this address instead")).to_be_focused()
+    await check(page)
+    await page.keyboard.type("delivered+instead@clarion.test")
+    await page.keyboard.press("Tab")
+    await page.keyboard.press("Tab")
+    await page.keyboard.type('{"name": 1')
+    await page.keyboard.press("Tab")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("dialog").get_by_role("alert")).to_be_visible()
+    await page.get_by_label("Other values of variables, as JSON").focus()
+    await page.keyboard.press("Control+A")
+    await page.keyboard.type('{"name": "Grace"}')
+    await page.keyboard.press("Tab")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("dialog")).to_have_count(0)
+    settled = await console.test.settled(sent)
+    got = await console.test.call("GET", f"/v1/notifications/{sent}/captured-message")
+    assert (settled["status"], got["email"], got["content"]["subject"]) == ("sent", "delivered+instead@clarion.test", "Welcome, Grace")
+    letter = await console.live.call("GET", f"/v1/dead-letters/{sent}")
+    assert [entry["action"] for entry in letter["audit"]] == ["noted", "requeued"]
+
+
+async def test_the_full_view_is_noted_in_the_audit_trail(page: Page, console: Console) -> None:
+    sent = await _failed(console)
+    await sign_in(page, f"/console/dead-letters/{sent}")
+    await expect(page.locator(".letter .captured")).to_contain_text("***")
+    await page.get_by_role("button", name="Show in full").click()
+    await expect(page.locator(".letter .captured")).to_contain_text("@clarion.test")
+    await expect(page.locator(".letter .captured h4")).to_have_text("Welcome, Ada")
+    await expect(page.locator(".audit")).to_contain_text("viewed in full")
+    await check(page)
+
+
+async def test_only_what_the_filters_let_through_is_decided_at_once(page: Page, console: Console) -> None:
+    other = await _failed(console)
+    await console.live.create_template("narrowed", "email", {"en": {"subject": "Hi", "text": "one"}})
+    meant = await console.test.send(await console.person("hard-bounce"), "email", "narrowed", {})
+    await console.test.settled(meant)
+    await sign_in(page, "/console/dead-letters")
+    await page.get_by_label("Template").fill("narrowed")
+    await page.wait_for_url("**/console/dead-letters?template=narrowed")
+    await expect(page.locator("[data-row]")).to_have_count(1)
+    await page.get_by_role("button", name="Discard all").click()
+    await expect(page.get_by_role("dialog")).to_contain_text("template = narrowed")
+    await page.get_by_label("How many a second").fill("1000")
+    await page.get_by_role("dialog").get_by_role("button", name="Discard all").click()
+    await expect(page.get_by_role("status")).to_contain_text("1 of 1 discarded. It is done.")
+    states = [(await console.live.call("GET", f"/v1/dead-letters/{one}"))["state"] for one in (other, meant)]
+    assert states == ["open", "discarded"]
 
 
 async def test_escape_decides_nothing(page: Page, console: Console) -> None:

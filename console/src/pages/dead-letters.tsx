@@ -1,37 +1,44 @@
 import { useSignal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
-import { get, post, type ApiError } from "../api";
+import { post } from "../api";
 import type { DeadLetter, DeadLetterCause, DeadLetterJob, ListDeadLettersResponse } from "../api-types";
-import { Ask, Empty, Failure, More, Skeleton, Time, asApiError } from "../parts/basics";
+import { Ask, Dialog, Empty, Failure, More, Skeleton, Time } from "../parts/basics";
+import { EditLetter, Letter, type Decision } from "../parts/dead-letter";
+import { TextFilter } from "../parts/filters";
 import { Job } from "../parts/job";
 import { usePages } from "../parts/reading";
-import { Link, navigate } from "../router";
-import { actionWord, causeWord, channelWord, words } from "../words";
+import { Link, navigate, query, setQuery } from "../router";
+import { causeWord, channelWord, words } from "../words";
 
 const say = words.review;
 
+const FILTERS = ["channel", "template", "reason"] as const;
+
 // What waits for a decision, by cause. The letter that has the focus is shown beside the list, and keys decide about it.
 export function DeadLetters({ id }: { id: string | undefined }) {
-  const list = usePages<ListDeadLettersResponse, DeadLetter>("/v1/dead-letters", { page_size: 200 }, (page) => page.dead_letters);
+  const filters = Object.fromEntries(FILTERS.map((name) => [name, query.value.get(name) ?? ""]).filter(([, value]) => value));
+  const list = usePages<ListDeadLettersResponse, DeadLetter>("/v1/dead-letters", { ...filters, page_size: 200 }, (page) => page.dead_letters);
   const decided = useSignal<ReadonlySet<string>>(new Set()); // since the list was read
   const rows = list.rows && byCause(list.rows.filter((row) => !decided.value.has(nameOf(row))));
-  const asking = useSignal<"requeue" | "discard" | null>(null);
-  const group = useSignal<{ cause: DeadLetterCause; what: "requeue" | "discard" } | null>(null);
+  const asking = useSignal<Decision | null>(null);
+  const editing = useSignal<DeadLetter | null>(null);
+  const group = useSignal<{ cause: DeadLetterCause; what: Decision } | null>(null);
   const job = useSignal("");
-  const decide = async (what: "requeue" | "discard", note: string) => {
+  const decide = async (what: Decision, body: Record<string, unknown>) => {
     if (id === undefined) return;
-    await post(`/v1/dead-letters/${id}:${what}`, { note });
+    await post(`/v1/dead-letters/${encodeURIComponent(id)}:${what}`, body);
     const at = (rows ?? []).findIndex((row) => row.notification_id === id);
     const left = (rows ?? []).filter((row) => row.notification_id !== id);
     decided.value = new Set([...decided.value, ...(rows ?? []).slice(Math.max(0, at), at + 1).map(nameOf)]);
     const next = left[Math.min(Math.max(0, at), left.length - 1)]?.notification_id;
-    navigate(next ? `/dead-letters/${next}` : "/dead-letters", { replace: true });
-    if (next) requestAnimationFrame(() => document.querySelector<HTMLElement>(`[data-row][href$="${next}"]`)?.focus());
+    navigate((next ? `/dead-letters/${next}` : "/dead-letters") + window.location.search, { replace: true });
+    if (next) requestAnimationFrame(() => document.querySelector<HTMLElement>(`[data-row][href*="/${next}"]`)?.focus());
   };
 
-  const decideGroup = async (note: string) => {
+  const decideGroup = async (form: HTMLFormElement) => {
     if (group.value === null) return;
-    const made = await post<DeadLetterJob>(`/v1/dead-letters:${group.value.what}`, { filter: { cause: group.value.cause }, note });
+    const given = new FormData(form);
+    const body = { filter: { ...filters, cause: group.value.cause }, note: given.get("note"), rate_per_s: Number(given.get("rate")) };
+    const made = await post<DeadLetterJob>(`/v1/dead-letters:${group.value.what}`, body);
     job.value = made.id ?? "";
   };
 
@@ -47,6 +54,7 @@ export function DeadLetters({ id }: { id: string | undefined }) {
           {words.list.refresh}
         </button>
       </header>
+      <Narrow />
       {job.value && <Job key={job.value} id={job.value} onEnd={list.again} />}
       {rows === null ? (
         <Skeleton />
@@ -61,7 +69,7 @@ export function DeadLetters({ id }: { id: string | undefined }) {
             <More more={list.more} end={false} />
           </div>
           {id ? (
-            <Letter key={id} id={id} onAsk={(what) => (asking.value = what)} />
+            <Letter key={id} id={id} onAsk={(what) => (asking.value = what)} onEdit={(letter) => (editing.value = letter)} />
           ) : (
             <div class="letter">
               <p class="quiet">{say.choose}</p>
@@ -69,17 +77,8 @@ export function DeadLetters({ id }: { id: string | undefined }) {
           )}
         </div>
       )}
-      {group.value && (
-        <Ask
-          title={say.allAsk[group.value.what]}
-          text={say.allText(causeWord[group.value.cause])}
-          action={say.all[group.value.what]}
-          danger={group.value.what === "discard"}
-          note={words.one.note}
-          onDo={decideGroup}
-          onClose={() => (group.value = null)}
-        />
-      )}
+      {group.value && <All of={group.value} filters={filters} onDo={decideGroup} onClose={() => (group.value = null)} />}
+      {editing.value && <EditLetter of={editing.value} onDo={(body) => decide("requeue", body)} onClose={() => (editing.value = null)} />}
       {asking.value && (
         <Ask
           title={asking.value === "requeue" ? words.one.requeueAsk : say.discardAsk}
@@ -87,11 +86,62 @@ export function DeadLetters({ id }: { id: string | undefined }) {
           action={asking.value === "requeue" ? words.one.requeue : say.discard}
           danger={asking.value === "discard"}
           note={words.one.note}
-          onDo={(note) => decide(asking.value ?? "requeue", note)}
+          onDo={(note) => decide(asking.value ?? "requeue", { note })}
           onClose={() => (asking.value = null)}
         />
       )}
     </>
+  );
+}
+
+function Narrow() {
+  const chosen = query.value;
+  return (
+    <form class="filters" role="search" aria-label={words.audit.filters} onSubmit={(event) => event.preventDefault()}>
+      <label>
+        {words.list.channel}
+        <select data-first-filter value={chosen.get("channel") ?? ""} onChange={(event) => setQuery({ channel: event.currentTarget.value })}>
+          <option value="">{words.list.any}</option>
+          {Object.entries(channelWord).map(([channel, word]) => (
+            <option key={channel} value={channel}>
+              {word}
+            </option>
+          ))}
+        </select>
+      </label>
+      <TextFilter name="template" label={words.list.template} hint={words.list.templateHint} />
+      <TextFilter name="reason" label={words.list.reason} hint="SMTP_550_5_1_1" />
+      {FILTERS.some((name) => chosen.has(name)) && (
+        <button type="button" class="plain" onClick={() => setQuery(Object.fromEntries(FILTERS.map((name) => [name, ""])))}>
+          {words.list.clear}
+        </button>
+      )}
+    </form>
+  );
+}
+
+interface AllProps {
+  readonly of: { readonly cause: DeadLetterCause; readonly what: Decision };
+  readonly filters: Record<string, string>;
+  readonly onDo: (form: HTMLFormElement) => Promise<void>;
+  readonly onClose: () => void;
+}
+
+// All of a cause, as far as the filters let them through.
+function All({ of, filters, onDo, onClose }: AllProps) {
+  return (
+    <Dialog title={say.allAsk[of.what]} action={say.all[of.what]} danger={of.what === "discard"} onDo={onDo} onClose={onClose}>
+      <p>{say.allText(causeWord[of.cause])}</p>
+      {Object.keys(filters).length > 0 && <p class="notice">{say.narrowed(Object.entries(filters).map(([name, value]) => `${name} = ${value}`))}</p>}
+      <label>
+        {words.one.note}
+        <input name="note" maxLength={1000} autoComplete="off" />
+      </label>
+      <label>
+        {say.rate}
+        <input name="rate" type="number" required min={1} max={1000} defaultValue="100" />
+      </label>
+    </Dialog>
   );
 }
 
@@ -113,7 +163,7 @@ interface GroupProps {
   readonly cause: DeadLetterCause;
   readonly letters: readonly DeadLetter[];
   readonly chosen: string | undefined;
-  readonly onAll: (what: "requeue" | "discard") => void;
+  readonly onAll: (what: Decision) => void;
 }
 
 function Group({ cause, letters, chosen, onAll }: GroupProps) {
@@ -131,7 +181,7 @@ function Group({ cause, letters, chosen, onAll }: GroupProps) {
       </div>
       <ul class="letters">
         {letters.map((letter) => {
-          const to = `/dead-letters/${letter.notification_id}`;
+          const to = `/dead-letters/${letter.notification_id}${window.location.search}`;
           return (
             <li key={letter.notification_id}>
               <Link to={to} data-row aria-current={letter.notification_id === chosen ? "true" : undefined} onFocus={() => navigate(to, { replace: true })}>
@@ -144,78 +194,6 @@ function Group({ cause, letters, chosen, onAll }: GroupProps) {
           );
         })}
       </ul>
-    </section>
-  );
-}
-
-function Letter({ id, onAsk }: { id: string; onAsk: (what: "requeue" | "discard") => void }) {
-  const letter = useSignal<DeadLetter | null>(null);
-  const error = useSignal<ApiError | null>(null);
-  useEffect(() => {
-    let current = true;
-    // a moment, so that walking through the list with a key held down asks for the last one only
-    const timer = setTimeout(() => {
-      get<DeadLetter>(`/v1/dead-letters/${encodeURIComponent(id)}`).then(
-        (read) => current && (letter.value = read),
-        (problem) => current && (error.value = asApiError(problem)),
-      );
-    }, 80);
-    return () => {
-      current = false;
-      clearTimeout(timer);
-    };
-  }, [id]);
-  if (error.value) return <Failure error={error.value} />;
-  const one = letter.value;
-  if (one === null) return <Skeleton rows={4} />;
-  const preview = one.preview;
-  const content = preview?.content;
-  return (
-    <section class="letter" aria-labelledby="letter">
-      <h2 id="letter">{one.template}</h2>
-      <p>
-        <code>{one.reason}</code> {one.detail}
-      </p>
-      <p class="quiet">
-        {say.tries(one.attempts ?? 0)} · <Time iso={one.create_time} /> · <Link to={`/notifications/${id}`}>{say.story}</Link>
-      </p>
-      {one.state === "open" ? (
-        <div class="decide">
-          <button type="button" class="primary" data-requeue onClick={() => onAsk("requeue")}>
-            {words.one.requeue} <kbd>r</kbd>
-          </button>
-          <button type="button" class="danger" data-discard onClick={() => onAsk("discard")}>
-            {say.discard} <kbd>x</kbd>
-          </button>
-        </div>
-      ) : (
-        <p class="notice">{say.decided}</p>
-      )}
-      <h3>{say.preview}</h3>
-      <p class="quiet">{say.masked}</p>
-      <div class="captured">
-        {preview?.recipient && <p class="quiet">{preview.recipient}</p>}
-        {preview?.decision && preview.decision !== "send" && <p class="problem">{say.wouldNot(preview.rule ?? "")}</p>}
-        {preview?.problem && <p class="problem">{preview.problem}</p>}
-        {content && (
-          <>
-            <h4>{content.subject || content.title}</h4>
-            <pre tabIndex={0}>{content.text || content.body}</pre>
-          </>
-        )}
-      </div>
-      {(one.audit ?? []).length > 0 && (
-        <>
-          <h3>{say.audit}</h3>
-          <ol class="audit">
-            {one.audit?.map((entry, index) => (
-              <li key={index}>
-                <Time iso={entry.time} /> {entry.action && actionWord[entry.action]} {entry.note && `“${entry.note}”`}
-              </li>
-            ))}
-          </ol>
-        </>
-      )}
     </section>
   );
 }

@@ -16,6 +16,9 @@ export function Templates() {
           <h1>{words.templatesTitle}</h1>
           <p class="quiet">{say.lead}</p>
         </div>
+        <Link to="/partials" class="button">
+          {words.partials.title}
+        </Link>
         <label class="tick">
           <input type="checkbox" checked={showsArchived} onChange={(event) => setQuery({ archived: event.currentTarget.checked ? "yes" : "" })} />
           {say.showArchived}
