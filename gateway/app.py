@@ -27,6 +27,7 @@ from gateway.accepting.zones import RecipientZones
 from gateway.account_mails.client import AccountMailClient
 from gateway.account_mails.use_cases import AccountMails
 from gateway.account_mails.waking import followed_by
+from gateway.activity.clients import PlanClient
 from gateway.activity.queues import QueueDesk
 from gateway.activity.repository import ActivityRepository
 from gateway.activity.servicer import ActivityServicer
@@ -318,9 +319,9 @@ def _start_watch_poll(stack: AsyncExitStack, store: NotificationRepository, watc
 def _activity(parts: _Parts) -> tuple[Breakers, ActivityServicer]:
     """What happens, what waits and what is wrong."""
     shared, counts = BreakerRepository(parts.breakers), ActivityRepository(parts.database)
-    breakers, queues = Breakers(shared), QueueDesk(parts.broker, counts, shared)
+    breakers, queues, plans = Breakers(shared), QueueDesk(parts.broker, counts, shared), PlanClient(parts.templates)
     peers = {"user_svc": parts.users.channel_ready, "template_svc": parts.templates.channel_ready}
-    return breakers, ActivityServicer(ActivityDesk(counts, breakers, queues, peers=peers, now=parts.clock.now), queues)
+    return breakers, ActivityServicer(ActivityDesk(counts, breakers, queues, plans, peers=peers, now=parts.clock.now), queues)
 
 
 async def _open_settlement(stack: AsyncExitStack, settings: Settings, parts: _Parts, watchers: Watchers) -> Settlement:

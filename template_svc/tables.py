@@ -120,6 +120,8 @@ scheduled_publications = Table(
     Column("ended_by", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("description", Text, nullable=False),
+    # Of one that failed: the id of the template's last publication before that, 0 for none.
+    Column("last_publication", BigInteger),
     ForeignKeyConstraint(["project", "template"], ["templates.project", "templates.name"], ondelete="CASCADE"),
 )
 _WAITS = scheduled_publications.c.state == "planned"

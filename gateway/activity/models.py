@@ -135,6 +135,15 @@ class Problem(NamedTuple):
     next_step: str
 
 
+class FailedPlan(NamedTuple):
+    """A scheduled publication that could not be carried out, and why, with the way out."""
+
+    template: str
+    version: int
+    publish_at: datetime
+    description: str
+
+
 class Waiting(NamedTuple):
     """What is due and not on the bus, and since when in seconds; what waits for review, by cause, the most frequent first.
 

@@ -13,6 +13,7 @@ from gateway.activity.models import (
     Activity,
     ActivityFilters,
     Count,
+    FailedPlan,
     Problem,
     Severity,
     Span,
@@ -28,7 +29,7 @@ from gateway.breakers.models import Breaker, Force, State
 from gateway.notifications.models import Channel
 from mesh.bus.broker import BrokerUnavailable
 from mesh.context import FIRST_PROJECT
-from mesh.errors import InvalidArgument, ServiceError
+from mesh.errors import DeadlineExceeded, InvalidArgument, ServiceError, Unavailable
 
 _MOST_POINTS = 1500
 _MOST_TEMPLATES = 50
@@ -63,6 +64,13 @@ class CountStore(Protocol):
         """What waits."""
 
 
+class FailedPlans(Protocol):
+    """What is known of scheduled publications."""
+
+    async def failed(self, project: str) -> Sequence[FailedPlan]:
+        """Those that failed and wait for a decision, the last made first. Raises ServiceError."""
+
+
 class BreakerList(Protocol):
     """What is known of breakers."""
 
@@ -89,6 +97,7 @@ class ActivityDesk:
         store: CountStore,
         breakers: BreakerList,
         queues: QueueWatch,
+        plans: FailedPlans,
         *,
         peers: Mapping[str, Reach],
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -96,6 +105,7 @@ class ActivityDesk:
         self._store = store
         self._breakers = breakers
         self._queues = queues
+        self._plans = plans
         self._peers = peers
         self._now = now
 
@@ -153,6 +163,7 @@ class ActivityDesk:
             )
         if waiting.letters:
             found.append(_of_letters(waiting.letters))
+        found += await self._of_plans(project)
         return sorted(found, key=lambda problem: -problem.severity)
 
     async def _of_breakers(self, *, operators: bool) -> list[Problem]:
@@ -169,6 +180,12 @@ class ActivityDesk:
                 )
             ]
         return [problem for breaker in breakers if (problem := _of_breaker(breaker, operators=operators)) is not None]
+
+    async def _of_plans(self, project: str) -> list[Problem]:
+        try:
+            return [_of_plan(plan) for plan in await self._plans.failed(project)]
+        except (Unavailable, DeadlineExceeded):
+            return []  # SERVICE_AWAY says so
 
     async def _of_queues(self) -> list[Problem]:
         try:
@@ -266,6 +283,17 @@ def _queued(waiting: Waiting) -> Problem:
         f"{_many(waiting.queued)} notifications have been with the workers for more than a minute and are not sent;"
         f" the oldest for {_minutes(waiting.queued_s)}{why}.",
         "See whether email_worker and push_worker run and reach user_svc, template_svc and the providers (docs/runbooks.md).",
+    )
+
+
+def _of_plan(plan: FailedPlan) -> Problem:
+    return Problem(
+        "PUBLICATION_FAILED",
+        Severity.NOTICE,
+        f"Version {plan.version} of the template {plan.template} was to come into use at {plan.publish_at:%Y-%m-%d %H:%M} UTC and did not:"
+        f" {plan.description}.",
+        f"Publish it with `clarion templates publish {plan.template} {plan.version}`, or plan it again."
+        " Where what is in use is right, do nothing: this is gone a week later.",
     )
 
 

@@ -1,12 +1,15 @@
 """What a scheduled publication is."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID
 
 from template_svc.models import Mark, TemplateKey, VersionKey
+
+# How long a plan that failed waits for someone to decide.
+WAITS_FOR = timedelta(days=7)
 
 
 class State(StrEnum):

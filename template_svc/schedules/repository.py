@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, func, insert, select, update
+from sqlalchemy import ColumnElement, FromClause, Row, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mesh.errors import ServiceError
@@ -15,8 +15,9 @@ from mesh.stores.database import Database
 from template_svc.errors import PublicationScheduled, PublishedMeanwhile, ScheduleOver, TemplateNotFound
 from template_svc.models import Mark, Template, TemplateKey, VersionKey
 from template_svc.rows import bring_into_use, check_in_use, check_publishable, lock, schedule_of
-from template_svc.schedules.models import DuePlan, NewPlan, Plan, PlanFilters, PlanKey, State
+from template_svc.schedules.models import WAITS_FOR, DuePlan, NewPlan, Plan, PlanFilters, PlanKey, State
 from template_svc.tables import scheduled_publications as plans
+from template_svc.tables import template_publications, templates
 
 _WAITS = plans.c.state == State.PLANNED.value
 
@@ -78,6 +79,22 @@ class PlanRepository:
         async with self._database.connect() as connection:
             return [_plan(row) for row in (await connection.execute(statement)).all()]
 
+    async def failed(self, project: str, limit: int) -> Sequence[Plan]:
+        later, published = plans.alias(), template_publications
+        planned_since = select(later.c.id).where(_same_template(later), later.c.seq > plans.c.seq)
+        published_since = select(published.c.id).where(_same_template(published), published.c.id > plans.c.last_publication)
+        in_use = (templates.c.project == plans.c.project) & (templates.c.name == plans.c.template)
+        statement = (
+            select(plans)
+            .join(templates, in_use & templates.c.delete_time.is_(None) & templates.c.archive_time.is_(None))
+            .where(plans.c.project == project, plans.c.state == State.FAILED.value, plans.c.end_time > func.now() - WAITS_FOR)
+            .where(plans.c.last_publication.is_not(None), ~planned_since.exists(), ~published_since.exists())
+            .order_by(plans.c.seq.desc())
+            .limit(limit)
+        )
+        async with self._database.connect() as connection:
+            return [_plan(row) for row in (await connection.execute(statement)).all()]
+
     async def cancel(self, key: PlanKey, by: str) -> Plan | None:
         change = update(plans).where(_is(key), _WAITS).values(state=State.CANCELLED.value, end_time=func.now(), ended_by=by)
         async with self._database.begin() as connection:
@@ -102,7 +119,9 @@ class PlanRepository:
             try:
                 await _publish(connection, template, _plan(row), row.now)
             except ServiceError as error:
+                last = select(func.coalesce(func.max(template_publications.c.id), 0)).where(_same_template(template_publications))
                 outcome = {"state": State.FAILED.value, "reason": error.reason, "description": error.message}
+                outcome["last_publication"] = last.scalar_subquery()
             change = update(plans).where(_is(due.key)).values(end_time=func.now(), **outcome)
             return _plan((await connection.execute(change.returning(*plans.c))).one())
 
@@ -123,6 +142,10 @@ async def _end(connection: AsyncConnection, key: PlanKey, state: State, by: str)
     if (await connection.execute(change.returning(plans.c.id))).one_or_none() is None:
         found = (await connection.execute(select(plans.c.state).where(_is(key)))).scalar_one()
         raise ScheduleOver(State(found))
+
+
+def _same_template(others: FromClause) -> ColumnElement[bool]:
+    return (others.c.project == plans.c.project) & (others.c.template == plans.c.template)
 
 
 def _is(key: PlanKey) -> ColumnElement[bool]:

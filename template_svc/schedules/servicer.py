@@ -13,7 +13,7 @@ from template_svc.use_cases import mark_of
 
 
 class ScheduleServicer(ScheduledPublicationServiceServicer):
-    """Serves authors. `context` is unused: what a call carries is in `mesh.context.current()`."""
+    """Serves authors, and the gateway. `context` is unused: what a call carries is in `mesh.context.current()`."""
 
     def __init__(self, schedules: Schedules) -> None:
         self._schedules = schedules
@@ -43,6 +43,11 @@ class ScheduleServicer(ScheduledPublicationServiceServicer):
         filters = PlanFilters(current().caller.project, template, state_from_proto(request.state))
         page = await self._schedules.list(filters, request.page_size, request.page_token)
         return rpc.ListScheduledPublicationsResponse(scheduled_publications=map(plan_to_proto, page.items), next_page_token=page.next_token)
+
+    async def ListFailedPublications(
+        self, request: rpc.ListFailedPublicationsRequest, context: object
+    ) -> rpc.ListFailedPublicationsResponse:
+        return rpc.ListFailedPublicationsResponse(scheduled_publications=map(plan_to_proto, await self._schedules.failed(request.project)))
 
     async def CancelScheduledPublication(
         self, request: rpc.CancelScheduledPublicationRequest, context: object

@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 _LOOK_EVERY_S = 1.0
 _MOST_AT_ONCE = 50
+_MOST_FAILED = 10
 
 _PLANS = Cursor("scheduled-publications", int)
 
@@ -44,6 +45,12 @@ class PlanStore(Protocol):
 
     async def list(self, filters: PlanFilters, before: int | None, limit: int) -> Sequence[Plan]:
         """Those with a lower seq than `before`, the last made first."""
+        ...
+
+    async def failed(self, project: str, limit: int) -> Sequence[Plan]:
+        """Those that failed within the last week and wait for a decision: of templates in use, of which no version was published and no
+        plan made since. The last made first.
+        """
         ...
 
     async def cancel(self, key: PlanKey, by: str) -> Plan | None:
@@ -104,6 +111,10 @@ class Schedules:
         size = page_size(size)
         plans = await self._store.list(filters, int(str(position[0])) if position else None, size + 1)
         return _PLANS.page([((plan.seq,), plan) for plan in plans], size, given)
+
+    async def failed(self, project: str) -> Sequence[Plan]:
+        """Those that wait for a decision (`PlanStore.failed`), the last made first; at most ten."""
+        return await self._store.failed(project, _MOST_FAILED)
 
     async def cancel(self, project: str, identifier: str, by: str) -> Plan:
         """Raises ScheduleNotFound, ScheduleOver."""

@@ -19,7 +19,7 @@ from delivery.lanes import build_topology
 from devstack.broker import MemoryBroker
 from gateway.accepting.models import Row
 from gateway.activity.convert import filters_of as activity_filters
-from gateway.activity.models import BOUNDS_S, MINUTE, ActivityFilters, Severity, Span, Waiting, latency_of, tally
+from gateway.activity.models import BOUNDS_S, MINUTE, ActivityFilters, FailedPlan, Severity, Span, Waiting, latency_of, tally
 from gateway.activity.queues import Kind, Lane, QueueDesk, QueueState
 from gateway.activity.repository import ActivityRepository
 from gateway.activity.use_cases import ActivityDesk, Reach, span_of
@@ -119,7 +119,7 @@ async def test_versions_of_a_template_are_counted_side_by_side(database: Databas
         await connection.execute(
             text("INSERT INTO activity SELECT 'default', false, 60, CAST(:at AS timestamptz), 1, 'a', 6, 0, 1, 50"), {"at": early}
         )
-    desk = ActivityDesk(ActivityRepository(database), _Breakers(), _Queues(), peers={})
+    desk = ActivityDesk(ActivityRepository(database), _Breakers(), _Queues(), _Plans(), peers={})
     activity = await desk.activity(LIVE._replace(template="a"), early - timedelta(minutes=1), NOW, None)
     assert [(version, dict(tally.counts)) for version, tally in activity.versions] == [
         (2, {"accepted": 2, "sent": 2}),
@@ -333,8 +333,23 @@ class _Queues:
         return [one for one in self._queues if isinstance(one, QueueState)]
 
 
-def _desk(waiting: Waiting, *breakers: Breaker | ServiceError, peers: Mapping[str, Reach] | None = None) -> ActivityDesk:
-    return ActivityDesk(_Store(waiting), _Breakers(*breakers), _Queues(), peers=peers or {})
+class _Plans:
+    """Scheduled publications that failed, or a template_svc that does not answer."""
+
+    def __init__(self, *plans: FailedPlan | ServiceError) -> None:
+        self._plans = plans
+
+    async def failed(self, project: str) -> list[FailedPlan]:
+        for one in self._plans:
+            if isinstance(one, ServiceError):
+                raise one
+        return [one for one in self._plans if isinstance(one, FailedPlan)]
+
+
+def _desk(
+    waiting: Waiting, *breakers: Breaker | ServiceError, peers: Mapping[str, Reach] | None = None, plans: "_Plans | None" = None
+) -> ActivityDesk:
+    return ActivityDesk(_Store(waiting), _Breakers(*breakers), _Queues(), plans or _Plans(), peers=peers or {})
 
 
 def _breaker(name: str, state: State, force: Force = Force.AUTO) -> Breaker:
@@ -362,13 +377,25 @@ async def test_all_is_well_where_nothing_is_wrong_and_a_silent_redis_is_not_well
     assert problem.reason == "BREAKERS_UNKNOWN"
 
 
+async def test_a_publication_that_was_planned_and_failed_is_wrong() -> None:
+    well = Waiting(0, 0.0, [])
+    plans = _Plans(FailedPlan("welcome", 4, datetime(2030, 1, 31, 9, tzinfo=UTC), "version 3 is in use by now"))
+    [problem] = await _desk(well, plans=plans).problems(FIRST_PROJECT)
+    assert (problem.reason, problem.severity) == ("PUBLICATION_FAILED", Severity.NOTICE)
+    said = "Version 4 of the template welcome was to come into use at 2030-01-31 09:00 UTC and did not: version 3 is in use by now."
+    assert problem.description == said
+    assert "`clarion templates publish welcome 4`" in problem.next_step
+    # that template_svc is away is a problem of its own
+    assert await _desk(well, plans=_Plans(Unavailable("away"))).problems(FIRST_PROJECT) == []
+
+
 async def test_work_that_no_worker_takes_is_wrong_and_so_is_a_bus_that_does_not_answer() -> None:
     well, breakers = Waiting(0, 0.0, []), _Breakers()
     queue = QueueState("email.queue", Kind.WORK, Channel.EMAIL, False, QueueSize(7, 0), 90.0)
-    [problem] = await ActivityDesk(_Store(well), breakers, _Queues(queue), peers={}).problems(FIRST_PROJECT)
+    [problem] = await ActivityDesk(_Store(well), breakers, _Queues(queue), _Plans(), peers={}).problems(FIRST_PROJECT)
     assert (problem.reason, problem.severity) == ("NO_WORKER", Severity.URGENT)
     assert "No worker takes what waits in email.queue: 7 messages" in problem.description
-    [problem] = await ActivityDesk(_Store(well), breakers, _Queues(BrokerUnavailable("away")), peers={}).problems(FIRST_PROJECT)
+    [problem] = await ActivityDesk(_Store(well), breakers, _Queues(BrokerUnavailable("away")), _Plans(), peers={}).problems(FIRST_PROJECT)
     assert problem.reason == "BUS_UNREACHABLE"
 
 

@@ -78,6 +78,14 @@ async def test_a_version_in_use_is_not_archived_and_an_archived_one_is_not_publi
     assert (await client.call("POST", f"{path}/versions/2:publish", {}))["published_version"] == 2
 
 
+async def _comes_due(system: System, plan: str) -> None:
+    connection = await asyncpg.connect(system.processes.environ("template_svc")["CLARION_DATABASE_URL"].replace("+asyncpg", ""))
+    try:
+        await connection.execute("UPDATE scheduled_publications SET publish_at = now() WHERE id = $1", UUID(plan))
+    finally:
+        await connection.close()
+
+
 async def test_a_version_is_published_at_its_time_and_the_plan_is_in_the_history(system: System) -> None:
     """The plan is moved into the past by hand, as the database's clock would do in a month."""
     client, path = system.client, "/v1/templates/publishing-schedule"
@@ -91,11 +99,7 @@ async def test_a_version_is_published_at_its_time_and_the_plan_is_in_the_history
         await client.call("POST", "/v1/scheduled-publications", body)
     assert refused.value.status == 409
     second = await client.call("POST", "/v1/scheduled-publications", {**body, "replaces": first["id"]})
-    connection = await asyncpg.connect(system.processes.environ("template_svc")["CLARION_DATABASE_URL"].replace("+asyncpg", ""))
-    try:
-        await connection.execute("UPDATE scheduled_publications SET publish_at = now() WHERE id = $1", UUID(second["id"]))
-    finally:
-        await connection.close()
+    await _comes_due(system, second["id"])
 
     async def published() -> bool:
         return bool((await client.call("GET", f"/v1/scheduled-publications/{second['id']}"))["state"] == "published")
@@ -109,6 +113,23 @@ async def test_a_version_is_published_at_its_time_and_the_plan_is_in_the_history
     assert [plan["state"] for plan in listed["scheduled_publications"]] == ["published", "replaced"]
     with pytest.raises(RefusedError, match="SCHEDULE_OVER"):
         await client.call("POST", f"/v1/scheduled-publications/{second['id']}:cancel", {})
+    third = await client.call("POST", "/v1/scheduled-publications", {**body, "version": 1})
+    await client.call("POST", f"{path}/versions", {"contents": WELCOME, "publish": True})
+    await _comes_due(system, third["id"])
+
+    async def problems() -> list[dict[str, str]]:
+        listed: list[dict[str, str]] = (await client.call("GET", "/v1/problems"))["problems"]
+        return [problem for problem in listed if "publishing-schedule" in problem["description"]]
+
+    async def is_a_problem() -> bool:
+        return bool(await problems())
+
+    await until_answered(is_a_problem)
+    [problem] = await problems()
+    assert (problem["reason"], problem["severity"]) == ("PUBLICATION_FAILED", "notice")
+    assert "version 3 is in use by now" in problem["description"]
+    await client.call("POST", f"{path}/versions/1:publish", {})
+    assert not await problems()
     past = {**body, "publish_at": just_now.isoformat()}
     with pytest.raises(RefusedError, match="publish_at: must be in the future"):
         await client.call("POST", "/v1/scheduled-publications", past)

@@ -50,7 +50,7 @@ from template_svc.models import (
 from template_svc.processes.cpu_limit import CpuLimit, LimitExceeded
 from template_svc.reader import Reader, reader_of
 from template_svc.renderer import CompiledContent, Renderer
-from template_svc.schedules.models import DuePlan, NewPlan, Plan, PlanFilters, PlanKey, State
+from template_svc.schedules.models import WAITS_FOR, DuePlan, NewPlan, Plan, PlanFilters, PlanKey, State
 from template_svc.scheduling import Lane, Outcome
 from tests.template_svc.factories import START
 
@@ -138,6 +138,7 @@ class MemoryPlans:
         self._templates = templates
         self._clock = clock
         self._plans: dict[PlanKey, Plan] = {}
+        self._last_publications: dict[PlanKey, int] = {}
 
     async def now(self) -> datetime:
         return self._clock()
@@ -175,6 +176,21 @@ class MemoryPlans:
         ]
         return sorted(found, key=lambda plan: -plan.seq)[:limit]
 
+    async def failed(self, project: str, limit: int) -> Sequence[Plan]:
+        last = {plan.version.of: plan for plan in self._plans.values() if plan.key.project == project}
+        found = [plan for plan in last.values() if plan.state is State.FAILED and await self._waits(plan)]
+        return sorted(found, key=lambda plan: -plan.seq)[:limit]
+
+    async def _waits(self, plan: Plan) -> bool:
+        template, ended = await self._templates.find(plan.version.of), plan.end_time
+        assert ended is not None
+        if template is None or template.archive_time is not None or ended <= self._clock() - WAITS_FOR:
+            return False
+        return await self._last_publication(plan) == self._last_publications[plan.key]
+
+    async def _last_publication(self, plan: Plan) -> int:
+        return next((each.id for each in await self._templates.list_publications(plan.version.of, None, 1)), 0)
+
     async def cancel(self, key: PlanKey, by: str) -> Plan | None:
         plan = self._plans.get(key)
         if plan is not None and plan.state is State.PLANNED:
@@ -197,6 +213,7 @@ class MemoryPlans:
                 raise PublishedMeanwhile(template.published_version)
             await self._templates.publish(plan.version, self._clock(), plan.mark, plan=plan.key.id)
         except ServiceError as error:
+            self._last_publications[plan.key] = await self._last_publication(plan)
             self._end(plan, state=State.FAILED, reason=error.reason, description=error.message)
         else:
             self._end(plan, state=State.PUBLISHED)

@@ -161,6 +161,34 @@ async def test_the_first_publication_can_be_planned_and_is_not_done_over_another
     assert await published(store) == 1
 
 
+@pytest.mark.usefixtures("welcome")
+async def test_what_failed_waits_until_someone_decides(
+    store: TemplateStore, archive: ArchiveStore, schedules: Schedules, plans: PlanStore, comes_due: ComesDue, clock: Clock
+) -> None:
+    """By publishing or planning; a template that is out of use needs no decision, and another project's are not shown."""
+    publisher = Publisher(plans)
+
+    async def fail(version: int) -> list[Plan]:
+        await schedule(schedules, plans, version)
+        await store.publish(VersionKey(*KEY, 5 - version), clock(), BOB)
+        await comes_due()
+        await publisher.publish_due()
+        return list(await schedules.failed(FIRST_PROJECT))
+
+    [failed] = await fail(2)
+    assert (failed.version.version, failed.state, failed.reason) == (2, State.FAILED, "PUBLISHED_MEANWHILE")
+    assert list(await schedules.failed("another-project")) == []
+    await archive.archive(KEY, clock(), "")
+    assert list(await schedules.failed(FIRST_PROJECT)) == []
+    await archive.restore(KEY, clock())
+    assert list(await schedules.failed(FIRST_PROJECT)) == [failed]
+    await store.publish(VersionKey(*KEY, 1), clock(), BOB)
+    assert list(await schedules.failed(FIRST_PROJECT)) == []
+    assert len(await fail(3)) == 1
+    await schedule(schedules, plans, 3)
+    assert list(await schedules.failed(FIRST_PROJECT)) == []
+
+
 @pytest.mark.parametrize(("what", "reason"), [("template", "TEMPLATE_ARCHIVED"), ("version", "VERSION_ARCHIVED")])
 @pytest.mark.usefixtures("welcome")
 async def test_what_is_archived_by_then_is_not_published(

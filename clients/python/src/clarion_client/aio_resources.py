@@ -141,7 +141,9 @@ class AsyncActivityCounters(AsyncResource):
         )
 
     async def list_problems(self, *, timeout_s: float | None = None) -> ListProblemsResponse:
-        """Says in words what keeps notifications from being sent now, each with what to do next; none when all is well."""
+        """Says in words what keeps notifications from being sent as they should be now, each with what to do next; none when all is
+        well.
+        """
         return await self._unary(api.LIST_PROBLEMS, v.body_of(), lambda answer: v.decode(ListProblemsResponse, answer), timeout_s)
 
     async def list_queues(self, *, timeout_s: float | None = None) -> ListQueuesResponse:

@@ -1830,11 +1830,11 @@ class PreviewTemplateResponse:
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that keeps notifications from being sent."""
+    """Something that keeps notifications from being sent as they should be."""
 
     reason: str = stored(default="", metadata={"read": v.same})
     """What kind it is, in UPPER_SNAKE: BREAKER_OPEN, BREAKER_HELD_OPEN, BREAKERS_UNKNOWN, SERVICE_AWAY, NOTIFICATIONS_WAIT,
-    WORKERS_BEHIND, DEAD_LETTERS or SERVICE_LEVEL_MISSED.
+    WORKERS_BEHIND, NO_WORKER, BUS_UNREACHABLE, DEAD_LETTERS, SERVICE_LEVEL_MISSED or PUBLICATION_FAILED.
     """
     severity: ProblemSeverity | None = stored(default=None, metadata={"read": v.member(ProblemSeverity)})
     """How soon someone should look."""

@@ -402,7 +402,7 @@ Global___GetActivityResponse: _TypeAlias = GetActivityResponse  # noqa: Y015
 
 @_typing.final
 class Problem(_message.Message):
-    """Problem is something that keeps notifications from being sent."""
+    """Problem is something that keeps notifications from being sent as they should be."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -412,7 +412,7 @@ class Problem(_message.Message):
     NEXT_STEP_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
     """What kind it is, in UPPER_SNAKE: BREAKER_OPEN, BREAKER_HELD_OPEN, BREAKERS_UNKNOWN, SERVICE_AWAY, NOTIFICATIONS_WAIT, WORKERS_BEHIND,
-    DEAD_LETTERS or SERVICE_LEVEL_MISSED.
+    NO_WORKER, BUS_UNREACHABLE, DEAD_LETTERS, SERVICE_LEVEL_MISSED or PUBLICATION_FAILED.
     """
     severity: Global___ProblemSeverity.ValueType
     """How soon someone should look."""

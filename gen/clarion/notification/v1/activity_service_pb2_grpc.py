@@ -66,7 +66,7 @@ class ActivityServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListProblems(self, request, context):
-        """ListProblems says in words what keeps notifications from being sent now, each with what to do next; none when all is well.
+        """ListProblems says in words what keeps notifications from being sent as they should be now, each with what to do next; none when all is well.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

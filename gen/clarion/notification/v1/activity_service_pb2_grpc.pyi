@@ -38,7 +38,7 @@ class ActivityServiceStub:
     GetActivity: _grpc.UnaryUnaryMultiCallable[_activity_service_pb2.GetActivityRequest, _activity_service_pb2.GetActivityResponse]
     """GetActivity counts what happened in a span of time, in total, over time and by template."""
     ListProblems: _grpc.UnaryUnaryMultiCallable[_activity_service_pb2.ListProblemsRequest, _activity_service_pb2.ListProblemsResponse]
-    """ListProblems says in words what keeps notifications from being sent now, each with what to do next; none when all is well."""
+    """ListProblems says in words what keeps notifications from being sent as they should be now, each with what to do next; none when all is well."""
     ListQueues: _grpc.UnaryUnaryMultiCallable[_activity_service_pb2.ListQueuesRequest, _activity_service_pb2.ListQueuesResponse]
     """ListQueues says how much waits in each queue of the bus and since when, and which workers have reported themselves. It is about the whole
     installation. UNAVAILABLE while the bus or Redis does not answer.
@@ -54,7 +54,7 @@ class ActivityServiceAsyncStub(ActivityServiceStub):
     GetActivity: _aio.UnaryUnaryMultiCallable[_activity_service_pb2.GetActivityRequest, _activity_service_pb2.GetActivityResponse]  # type: ignore[assignment]
     """GetActivity counts what happened in a span of time, in total, over time and by template."""
     ListProblems: _aio.UnaryUnaryMultiCallable[_activity_service_pb2.ListProblemsRequest, _activity_service_pb2.ListProblemsResponse]  # type: ignore[assignment]
-    """ListProblems says in words what keeps notifications from being sent now, each with what to do next; none when all is well."""
+    """ListProblems says in words what keeps notifications from being sent as they should be now, each with what to do next; none when all is well."""
     ListQueues: _aio.UnaryUnaryMultiCallable[_activity_service_pb2.ListQueuesRequest, _activity_service_pb2.ListQueuesResponse]  # type: ignore[assignment]
     """ListQueues says how much waits in each queue of the bus and since when, and which workers have reported themselves. It is about the whole
     installation. UNAVAILABLE while the bus or Redis does not answer.
@@ -79,7 +79,7 @@ class ActivityServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _activity_service_pb2.ListProblemsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_activity_service_pb2.ListProblemsResponse, _abc.Awaitable[_activity_service_pb2.ListProblemsResponse]]:
-        """ListProblems says in words what keeps notifications from being sent now, each with what to do next; none when all is well."""
+        """ListProblems says in words what keeps notifications from being sent as they should be now, each with what to do next; none when all is well."""
 
     @_abc_1.abstractmethod
     def ListQueues(

@@ -241,3 +241,49 @@ class CancelScheduledPublicationResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CancelScheduledPublicationResponse: _TypeAlias = CancelScheduledPublicationResponse  # noqa: Y015
+
+@_typing.final
+class ListFailedPublicationsRequest(_message.Message):
+    """ListFailedPublicationsRequest names a project."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROJECT_FIELD_NUMBER: _builtins.int
+    project: _builtins.str
+    """Its id."""
+    def __init__(
+        self,
+        *,
+        project: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["project", b"project"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListFailedPublicationsRequest: _TypeAlias = ListFailedPublicationsRequest  # noqa: Y015
+
+@_typing.final
+class ListFailedPublicationsResponse(_message.Message):
+    """ListFailedPublicationsResponse answers ListFailedPublications."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCHEDULED_PUBLICATIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def scheduled_publications(self) -> _containers.RepeatedCompositeFieldContainer[_scheduled_publication_pb2.ScheduledPublication]:
+        """The plans, those that were made last first, at most ten."""
+
+    def __init__(
+        self,
+        *,
+        scheduled_publications: _abc.Iterable[_scheduled_publication_pb2.ScheduledPublication] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["scheduled_publications", b"scheduled_publications"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListFailedPublicationsResponse: _TypeAlias = ListFailedPublicationsResponse  # noqa: Y015

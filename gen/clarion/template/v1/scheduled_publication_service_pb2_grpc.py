@@ -55,6 +55,11 @@ class ScheduledPublicationServiceStub(object):
                 request_serializer=clarion_dot_template_dot_v1_dot_scheduled__publication__service__pb2.CancelScheduledPublicationRequest.SerializeToString,
                 response_deserializer=clarion_dot_template_dot_v1_dot_scheduled__publication__service__pb2.CancelScheduledPublicationResponse.FromString,
                 _registered_method=True)
+        self.ListFailedPublications = channel.unary_unary(
+                '/clarion.template.v1.ScheduledPublicationService/ListFailedPublications',
+                request_serializer=clarion_dot_template_dot_v1_dot_scheduled__publication__service__pb2.ListFailedPublicationsRequest.SerializeToString,
+                response_deserializer=clarion_dot_template_dot_v1_dot_scheduled__publication__service__pb2.ListFailedPublicationsResponse.FromString,
+                _registered_method=True)
 
 
 class ScheduledPublicationServiceServicer(object):
@@ -91,6 +96,14 @@ class ScheduledPublicationServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListFailedPublications(self, request, context):
+        """ListFailedPublications reads the plans of a project that failed within the last week and wait for a decision: after none of them was a
+        version of the template published or another plan made, and the template is in use.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ScheduledPublicationServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -113,6 +126,11 @@ def add_ScheduledPublicationServiceServicer_to_server(servicer, server):
                     servicer.CancelScheduledPublication,
                     request_deserializer=clarion_dot_template_dot_v1_dot_scheduled__publication__service__pb2.CancelScheduledPublicationRequest.FromString,
                     response_serializer=clarion_dot_template_dot_v1_dot_scheduled__publication__service__pb2.CancelScheduledPublicationResponse.SerializeToString,
+            ),
+            'ListFailedPublications': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListFailedPublications,
+                    request_deserializer=clarion_dot_template_dot_v1_dot_scheduled__publication__service__pb2.ListFailedPublicationsRequest.FromString,
+                    response_serializer=clarion_dot_template_dot_v1_dot_scheduled__publication__service__pb2.ListFailedPublicationsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -224,6 +242,33 @@ class ScheduledPublicationService(object):
             '/clarion.template.v1.ScheduledPublicationService/CancelScheduledPublication',
             clarion_dot_template_dot_v1_dot_scheduled__publication__service__pb2.CancelScheduledPublicationRequest.SerializeToString,
             clarion_dot_template_dot_v1_dot_scheduled__publication__service__pb2.CancelScheduledPublicationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListFailedPublications(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/clarion.template.v1.ScheduledPublicationService/ListFailedPublications',
+            clarion_dot_template_dot_v1_dot_scheduled__publication__service__pb2.ListFailedPublicationsRequest.SerializeToString,
+            clarion_dot_template_dot_v1_dot_scheduled__publication__service__pb2.ListFailedPublicationsResponse.FromString,
             options,
             channel_credentials,
             insecure,

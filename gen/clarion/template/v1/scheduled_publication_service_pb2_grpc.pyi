@@ -45,6 +45,10 @@ class ScheduledPublicationServiceStub:
     """CancelScheduledPublication calls a plan off. Cancelling it once more changes nothing; one that is over otherwise is refused
     (FAILED_PRECONDITION with SCHEDULE_OVER).
     """
+    ListFailedPublications: _grpc.UnaryUnaryMultiCallable[_scheduled_publication_service_pb2.ListFailedPublicationsRequest, _scheduled_publication_service_pb2.ListFailedPublicationsResponse]
+    """ListFailedPublications reads the plans of a project that failed within the last week and wait for a decision: after none of them was a
+    version of the template published or another plan made, and the template is in use.
+    """
 
 @_typing.type_check_only
 class ScheduledPublicationServiceAsyncStub(ScheduledPublicationServiceStub):
@@ -62,6 +66,10 @@ class ScheduledPublicationServiceAsyncStub(ScheduledPublicationServiceStub):
     CancelScheduledPublication: _aio.UnaryUnaryMultiCallable[_scheduled_publication_service_pb2.CancelScheduledPublicationRequest, _scheduled_publication_service_pb2.CancelScheduledPublicationResponse]  # type: ignore[assignment]
     """CancelScheduledPublication calls a plan off. Cancelling it once more changes nothing; one that is over otherwise is refused
     (FAILED_PRECONDITION with SCHEDULE_OVER).
+    """
+    ListFailedPublications: _aio.UnaryUnaryMultiCallable[_scheduled_publication_service_pb2.ListFailedPublicationsRequest, _scheduled_publication_service_pb2.ListFailedPublicationsResponse]  # type: ignore[assignment]
+    """ListFailedPublications reads the plans of a project that failed within the last week and wait for a decision: after none of them was a
+    version of the template published or another plan made, and the template is in use.
     """
 
 class ScheduledPublicationServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -101,6 +109,16 @@ class ScheduledPublicationServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_scheduled_publication_service_pb2.CancelScheduledPublicationResponse, _abc.Awaitable[_scheduled_publication_service_pb2.CancelScheduledPublicationResponse]]:
         """CancelScheduledPublication calls a plan off. Cancelling it once more changes nothing; one that is over otherwise is refused
         (FAILED_PRECONDITION with SCHEDULE_OVER).
+        """
+
+    @_abc_1.abstractmethod
+    def ListFailedPublications(
+        self,
+        request: _scheduled_publication_service_pb2.ListFailedPublicationsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scheduled_publication_service_pb2.ListFailedPublicationsResponse, _abc.Awaitable[_scheduled_publication_service_pb2.ListFailedPublicationsResponse]]:
+        """ListFailedPublications reads the plans of a project that failed within the last week and wait for a decision: after none of them was a
+        version of the template published or another plan made, and the template is in use.
         """
 
 def add_ScheduledPublicationServiceServicer_to_server(servicer: ScheduledPublicationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
