@@ -50,12 +50,11 @@ def check_draft(draft: VersionDraft, compiler: Renderer) -> Checked:
         check.take_content(tag, content)
     if draft.default_locale not in check.paths and not check.violations:
         check.violations.append(FieldViolation("contents", f"must hold the template's default locale {draft.default_locale!r}"))
-    if not check.violations:
+    if draft.default_locale in check.compiled:
         check.violations.extend(_unknown_variables(check.compiled, draft.default_locale, check.paths))
-    if not check.violations:
         for tag, text in catalogs.items():
             check.take_catalog(tag, text)
-    if not check.violations and draft.variables_schema:
+    if draft.variables_schema:
         check.take_schema(draft.variables_schema)
     if not check.violations and sum(len(text) for parts in check.derived.values() for text in parts.values()) > MAX_VERSION_SIZE:
         check.violations.append(FieldViolation("contents", f"make more than {MAX_VERSION_SIZE} characters of HTML and text in all"))

@@ -63,13 +63,16 @@ class UserNotFound(InvalidArgument):
 
 
 class MissingVariable(InvalidArgument):
-    """Variables that the template needs are not given."""
+    """Variables that the template needs are not given; `wrong` is what its schema finds of all of them."""
 
     reason = "MISSING_VARIABLE"
 
-    def __init__(self, names: list[str]) -> None:
+    def __init__(self, names: list[str], wrong: Sequence[FieldViolation] = ()) -> None:
         violations = [FieldViolation(f"variables.{name}", "is required by the template") for name in names]
-        super().__init__(f"variables: the template needs {', '.join(names)}", violations=violations)
+        said = {violation.field for violation in violations}
+        others = [violation for violation in wrong if violation.field not in said]
+        more = f" (and {len(others)} more)" if others else ""
+        super().__init__(f"variables: the template needs {', '.join(names)}{more}", violations=[*violations, *others])
 
 
 class InvalidVariables(InvalidArgument):

@@ -418,12 +418,12 @@ def check_template(draft: Draft, template: TemplateSummary | None) -> TemplateSu
     given = draft.variables.fields
     # a null counts as not given, which a rendering would find out only after the 202
     missing = [name for name in template.required_variables if name not in given or given[name].HasField("null_value")]
+    schema = template.variables_schema
+    wrong = schema.violations("variables", draft.plain_variables()) if schema is not None else []
     if missing:
-        raise errors.MissingVariable(missing)
-    if template.variables_schema is not None:
-        wrong = template.variables_schema.violations("variables", draft.plain_variables())
-        if wrong:
-            raise errors.InvalidVariables(wrong)
+        raise errors.MissingVariable(missing, wrong)
+    if wrong:
+        raise errors.InvalidVariables(wrong)
     return template
 
 

@@ -110,6 +110,16 @@ def test_a_schema_that_fits_is_taken_and_adds_what_it_requires() -> None:
     assert check_draft(VersionDraft(Channel.EMAIL, "en", {"en": text}, {}, schema), RENDERER).required_variables == ["order", "url"]
 
 
+def test_faults_of_contents_catalogs_and_schema_are_said_together() -> None:
+    english = Content(subject="{% trans %}Hello {{ name }}{% endtrans %}", text="x")
+    contents = {"en": english, "pl": Content(subject="{{ a|nope }}", text="x")}
+    draft = VersionDraft(Channel.EMAIL, "en", contents, {"de": "no catalogue"}, {"properties": {"name": {"type": "objekt"}}})
+    with pytest.raises(InvalidContents) as caught:
+        check_draft(draft, RENDERER)
+    fields = [violation.field for violation in caught.value.violations]
+    assert fields == ["contents.pl.subject", "catalogs.de", "variables_schema.properties.name.type"]
+
+
 def test_a_schema_declares_each_variable_and_its_examples_render() -> None:
     assert refused(Content(subject="{{ ordre }}", text="t"), SCHEMA) == [
         "contents.en: uses 'ordre', which variables_schema does not declare"
