@@ -61,7 +61,7 @@ def check_locale(field: str, value: str) -> str:
 
 
 def choose(requested: str, available: Collection[str], default: str) -> str:
-    """The nearest of `available`: the same, then shorter forms, then the language elsewhere, then `default`.
+    """The nearest of `available`: the same, its parents by CLDR (`es-MX`, `es-419`, `es`), the language elsewhere, `default`.
 
     Another region serves only in the same script: `zh-TW` is served by `zh-Hant`, never by `zh`, which is in simplified characters. A
     macro-language stands for its members, and they for it and each other (`no`, `nb`, `nn`; `zh`, `cmn`). Never raises: a tag that makes
@@ -72,9 +72,8 @@ def choose(requested: str, available: Collection[str], default: str) -> str:
     except UnknownLocale:
         return default
     same_language = {_canonical_or_same(tag).casefold(): tag for tag in sorted(available, reverse=True) if _same_writing(tag, wanted)}
-    subtags = wanted.casefold().split("-")
-    for length in range(len(subtags), 0, -1):
-        found = same_language.get("-".join(subtags[:length]))
+    for each in _with_parents(wanted):
+        found = same_language.get(each.casefold())
         if found is not None:
             return found
     return min(same_language.values(), key=lambda tag: (tag_distance(wanted, tag), tag), default=default)
@@ -83,10 +82,9 @@ def choose(requested: str, available: Collection[str], default: str) -> str:
 def chain(requested: str, chosen: str) -> tuple[str, ...]:
     """The locales that were looked for, in order, of which only the last was there: ("pt-BR", "pt"); that alone for a senseless tag."""
     try:
-        subtags = canonical(requested).split("-")
+        tried = _with_parents(canonical(requested))
     except UnknownLocale:
         return (chosen,)
-    tried = ["-".join(subtags[:length]) for length in range(len(subtags), 0, -1)]
     matching = [tag.casefold() for tag in tried]
     folded = _canonical_or_same(chosen).casefold()
     return (*tried[: matching.index(folded) if folded in matching else None], chosen)
@@ -103,6 +101,22 @@ def format_locale(requested: str, chosen: str) -> str:
     return wanted if _same_writing(chosen, wanted) else chosen
 
 
+@lru_cache(maxsize=4096)
+def _with_parents(wanted: str) -> tuple[str, ...]:
+    """A canonical tag and those that stand in for it, nearest first: `es-MX`, `es-419`, `es`. Only those in the same script."""
+    from babel.core import get_global  # half of the processes that import this module never choose, and do without the tables
+
+    parents = get_global("parent_exceptions")
+    found = [wanted]
+    while True:
+        nearest = found[-1]
+        parent = parents.get(nearest.replace("-", "_"), "").replace("_", "-")
+        shorter = parent if _same_writing(parent, wanted) else nearest.rpartition("-")[0]
+        if not shorter:
+            return tuple(tag for tag in found if _same_writing(tag, wanted))
+        found.append(shorter)
+
+
 def _canonical_or_same(tag: str) -> str:
     """What was stored before an alias entered CLDR must still be found."""
     try:
@@ -112,6 +126,7 @@ def _canonical_or_same(tag: str) -> str:
 
 
 def _same_writing(tag: str, wanted: str) -> bool:
+    """False for what is no tag."""
     try:
         return _writing(tag) == _writing(wanted)
     except LanguageTagError:

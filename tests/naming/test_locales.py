@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from naming.locales import UnknownLocale, canonical, choose
+from naming.locales import UnknownLocale, canonical, chain, choose
 
 
 @pytest.mark.parametrize(
@@ -87,12 +87,38 @@ def test_a_tag_that_does_not_exist_is_refused(tag: str) -> None:
         ("sh", ["en", "sr", "sr-Latn"], "sr-Latn"),
         ("en-US-POSIX", ["fr", "en-US"], "en-US"),
         ("es-MX", ["en", "es-ES", "es-419"], "es-419"),
+        ("es-MX", ["en", "es", "es-419"], "es-419"),
+        ("es-MX", ["en", "es", "es-AR"], "es"),
+        ("pt-AO", ["en", "pt", "pt-PT"], "pt-PT"),
+        ("pt-BR", ["en", "pt", "pt-PT"], "pt"),
+        ("en-AU", ["fr", "en", "en-001"], "en-001"),
+        ("en-DE", ["fr", "en", "en-150"], "en-150"),
+        ("zh-Hant-MO", ["en", "zh-Hant", "zh-Hant-HK"], "zh-Hant-HK"),
+        ("hi-Latn", ["de", "en-IN"], "en"),
         ("de", ["en", "no"], "en"),
     ],
 )
 def test_the_nearest_content_serves(requested: str, available: list[str], expected: str) -> None:
     """The same, then shorter, then the language in another region but the same script, then the default."""
     assert choose(requested, available, "en") == expected
+
+
+@pytest.mark.parametrize(
+    ("requested", "chosen", "looked_for"),
+    [
+        ("pt-BR", "pt", ("pt-BR", "pt")),
+        ("es-MX", "es", ("es-MX", "es-419", "es")),
+        ("es-MX", "es-419", ("es-MX", "es-419")),
+        ("en-DE", "en", ("en-DE", "en-150", "en-001", "en")),
+        # what is there in simplified characters was not looked for
+        ("zh-TW", "zh-Hant", ("zh-TW", "zh-Hant")),
+        ("nn", "nb", ("nn", "no", "nb")),
+        ("de", "en", ("de", "en")),
+        ("nonsense tag", "en", ("en",)),
+    ],
+)
+def test_the_chain_says_what_was_looked_for(requested: str, chosen: str, looked_for: tuple[str, ...]) -> None:
+    assert chain(requested, chosen) == looked_for
 
 
 @given(st.text(max_size=40))
