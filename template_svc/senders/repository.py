@@ -120,6 +120,12 @@ class SenderRepository:
         found = {row.name: _identity(row) for row in rows}
         return Identities(found, next((found[row.name] for row in rows if row.is_default), None))
 
+    async def check_room(self, project: str) -> None:
+        if self._sealer is None:
+            raise NoSealingSecret
+        async with self._database.connect() as connection:
+            await _refuse_too_many(connection, sender_domains.c.project == project, "sender domains", most=MAX_PER_PROJECT - 1)
+
     async def add_domain(self, key: DomainKey, signing: SigningKey, now: datetime) -> SenderDomain:
         if self._sealer is None:
             raise NoSealingSecret
@@ -216,8 +222,8 @@ async def _is_verified(connection: AsyncConnection, key: DomainKey) -> bool:
     return bool((await connection.execute(found)).scalar_one_or_none())
 
 
-async def _refuse_too_many(connection: AsyncConnection, mine: ColumnElement[bool], what: str) -> None:
-    if (await connection.execute(select(func.count()).where(mine))).scalar_one() > MAX_PER_PROJECT:
+async def _refuse_too_many(connection: AsyncConnection, mine: ColumnElement[bool], what: str, *, most: int = MAX_PER_PROJECT) -> None:
+    if (await connection.execute(select(func.count()).where(mine))).scalar_one() > most:
         raise TooMany(what, MAX_PER_PROJECT)
 
 

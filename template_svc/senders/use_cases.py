@@ -31,6 +31,10 @@ class SenderStore(IdentityStore, Protocol):
         """False when there is none. Raises SenderInUse."""
         ...
 
+    async def check_room(self, project: str) -> None:
+        """Raises what `add_domain` would raise for one more domain: TooMany, NoSealingSecret."""
+        ...
+
     async def add_domain(self, key: DomainKey, signing: SigningKey, now: datetime) -> SenderDomain:
         """With this key, or as it is where it is there already. Raises TooMany."""
         ...
@@ -120,7 +124,7 @@ class SenderDomains:
         self._clock = clock
 
     async def add(self, project: str, name: str) -> SenderDomain:
-        """Raises InvalidArgument, TooMany."""
+        """Raises InvalidArgument, TooMany, NoSealingSecret."""
         domain = domain_key(name)
         if domain is None or "." not in domain:
             raise InvalidArgument.of("domain", "must be a domain such as example.com")
@@ -128,7 +132,8 @@ class SenderDomains:
         known = await self._store.find_domain(key)
         if known is not None:
             return known
-        # takes a tenth of a second, in which others are served
+        # takes a tenth of a second, in which others are served: not for a domain that would be refused with it
+        await self._store.check_room(project)
         signing = await asyncio.to_thread(new_signing_key)
         return await self._store.add_domain(key, signing, self._clock())
 

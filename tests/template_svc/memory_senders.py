@@ -55,6 +55,10 @@ class MemorySenders:
         default = next((found[sender.name] for sender in await self.list(project) if sender.is_default), None)
         return Identities(found, default) if found else NO_IDENTITIES
 
+    async def check_room(self, project: str) -> None:
+        if len(await self.list_domains(project)) >= MAX_PER_PROJECT:
+            raise TooMany("sender domains", MAX_PER_PROJECT)
+
     async def add_domain(self, key: DomainKey, signing: SigningKey, now: datetime) -> SenderDomain:
         if key not in self._domains:
             if len(await self.list_domains(key.project)) == MAX_PER_PROJECT:

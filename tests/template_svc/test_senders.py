@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 import pytest
@@ -30,7 +30,18 @@ from template_svc.senders.errors import (
     TooMany,
 )
 from template_svc.senders.keys import SEALED_FOR, new_signing_key
-from template_svc.senders.models import MAX_PER_PROJECT, DomainKey, Identities, Look, NewSender, SenderKey, SigningKey, key_in, parents_of
+from template_svc.senders.models import (
+    MAX_PER_PROJECT,
+    DomainKey,
+    Identities,
+    Look,
+    NewSender,
+    SenderDomain,
+    SenderKey,
+    SigningKey,
+    key_in,
+    parents_of,
+)
 from template_svc.senders.repository import SenderRepository
 from template_svc.senders.use_cases import SenderDomains, Senders, SenderStore
 from tests.dns_server import DnsServer, open_dns_server
@@ -270,11 +281,26 @@ async def test_a_project_has_so_many_and_no_more(store: SenderStore, clock: Cloc
         await store.put(SenderKey(FIRST_PROJECT, f"s{number}"), sender(), clock())
     await store.add_domain(DomainKey(FIRST_PROJECT, "d0.example"), signing, clock())
     await store.put(SenderKey(FIRST_PROJECT, "s0"), sender(), clock())
+    await store.check_room("another-project")
+    with pytest.raises(TooMany):
+        await store.check_room(FIRST_PROJECT)
     with pytest.raises(TooMany):
         await store.add_domain(DomainKey(FIRST_PROJECT, "one-more.example"), signing, clock())
     with pytest.raises(TooMany):
         await store.put(SenderKey(FIRST_PROJECT, "one-more"), sender(), clock())
     assert len(await store.list_domains(FIRST_PROJECT)) == len(await store.list(FIRST_PROJECT)) == MAX_PER_PROJECT
+
+
+async def test_no_key_is_made_for_a_domain_that_is_one_too_many(clock: Clock) -> None:
+    class FullStore(MemorySenders):
+        async def check_room(self, project: str) -> None:
+            raise TooMany("sender domains", MAX_PER_PROJECT)
+
+        async def add_domain(self, key: DomainKey, signing: SigningKey, now: datetime) -> SenderDomain:
+            raise AssertionError("a key was made")
+
+    with pytest.raises(TooMany):
+        await SenderDomains(FullStore(), Dns([]), clock=clock).add(FIRST_PROJECT, "one-more.example")
 
 
 @pytest.mark.processes
