@@ -95,7 +95,7 @@ MEANINGS = {
     "CLARION_LINT_ERRORS": "rules of docs/templates.md whose findings refuse a version, separated by commas",
     "CLARION_RENDER_LIMIT_S": "processor time that one rendering may take",
     "CLARION_RENDER_MEMORY_MB": "memory that one rendering may take, beyond what a render process needs itself",
-    "CLARION_RENDER_PROCESSES": "render processes for sends; three more serve slow templates and previews, and step in",
+    "CLARION_RENDER_PROCESSES": "render processes for sends; three more, which stand back behind them, serve new templates and previews",
     "CLARION_RETENTION_DAYS": "days that notifications are kept",
     "CLARION_SERVICE_SECRET": "development only, in place of the two keys: a secret from which every service's is derived",
     "CLARION_SERVICE_KEY": "the process's own private key, from `python -m mesh.rpc.service_keys`",

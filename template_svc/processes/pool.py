@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import orjson
@@ -12,36 +12,35 @@ from mesh.errors import FieldViolation, ServiceError, Unavailable
 from template_svc.errors import InvalidContents, OutputTooLarge, RenderCrashed, RenderTooSlow
 from template_svc.models import Checked, ContentKey, Rendered, RenderJob, VersionDraft
 from template_svc.processes.frames import CHECKED, REFUSED, RENDERED, Answer, check_request, parts_of, render_request, unpack_error
-from template_svc.processes.process import MAX_COMPILED, Cause, Death, Limits, RenderProcess, StartFailed
+from template_svc.processes.process import MAX_COMPILED, Cause, Death, Limits, RenderProcess
+from template_svc.processes.stock import Stock
 from template_svc.scheduling import Lane, Outcome
 
 log = logging.getLogger(__name__)
 
 SPARES = 1
-RESTART_PAUSE_S = 1.0
+# A third of what others get of a processor that all want; with 10 a bomb takes more than a second until its processor time is up.
+NICE = 5
 
 T = TypeVar("T")
 
 
 class ProcessPool:
-    """Implements `scheduling.Processes` and `use_cases.Checker`. `shares` says how many processes each lane may have busy at once."""
+    """Implements `scheduling.Processes` and `use_cases.Checker`. `shares` says how many processes each lane may have busy at once.
+
+    Sends of proven contents have a stock of their own. What is unproven, and what authors try, is done by processes that stand back behind
+    those wherever the machine is short of processor time, one more of which is ready to step in.
+    """
 
     def __init__(self, limits: Limits, shares: Mapping[Lane, int]) -> None:
-        self._limits = limits
+        sends = shares[Lane.SHARED]
+        self._sends, self._trials = Stock(limits, sends), Stock(replace(limits, nice=NICE), sum(shares.values()) - sends + SPARES)
         self._lanes = {lane: asyncio.Semaphore(share) for lane, share in shares.items()}
-        self._size = sum(shares.values()) + SPARES
-        self._all: set[RenderProcess] = set()
-        self._idle: list[RenderProcess] = []
-        self._waiting: list[asyncio.Future[None]] = []
-        self._wanted = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._keeper: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        """Starts the first process and, in the background, the others. A first that does not start shows in `ping`."""
-        await self._start_one()
-        self._wanted.set()
-        self._keeper = self._spawn(self._keep())
+        """Starts the first processes and, in the background, the others. First ones that do not start show in `ping`."""
+        await asyncio.gather(self._sends.open(), self._trials.open())
 
     async def close(self) -> None:
         """Ends all processes and what is under way."""
@@ -49,13 +48,12 @@ class ProcessPool:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for process in list(self._all):
-            await asyncio.to_thread(process.close)
-        self._all.clear()
+        for stock in (self._sends, self._trials):
+            await stock.close()
 
     async def ping(self) -> None:
-        """Raises Unavailable while no process is there."""
-        if not any(process.running() for process in self._all):
+        """Raises Unavailable while no process is there that could render a send."""
+        if not self._sends.running():
             raise Unavailable("no render process is running")
 
     async def render(self, jobs: Sequence[RenderJob], lane: Lane) -> list[Outcome]:
@@ -77,22 +75,23 @@ class ProcessPool:
         return Checked(**orjson.loads(answers[0].payload))
 
     async def _ask(self, request: bytes) -> tuple[list[Answer], Death | None]:
-        async with self._lanes[Lane.AUTHORING], self._process(None) as process:
+        async with self._lanes[Lane.AUTHORING], self._trials.process(None) as process:
             return await process.ask(request, 1)
 
     async def _render(self, jobs: Sequence[RenderJob], lane: Lane) -> list[Outcome]:
         outcomes: dict[int, Outcome] = {}
         blamed: set[int] = set()
         idle_deaths = 0
+        stock = self._sends if lane is Lane.SHARED else self._trials
         async with self._lanes[lane]:
             while len(outcomes) < len(jobs):
                 chunk = _next_chunk(jobs, outcomes, blamed)
                 asked = [jobs[index] for index in chunk]
-                async with self._process(asked[0].key) as process:
+                async with stock.process(asked[0].key) as process:
                     answers, death = await process.ask(_request(process, asked), len(asked))
                 for index, answer in zip(chunk, answers, strict=False):
                     outcomes[index] = _outcome(jobs[index], answer)
-                if death is not None and not death.begun and idle_deaths < self._size:
+                if death is not None and not death.begun and idle_deaths <= stock.size:
                     idle_deaths += 1  # it was on its way out, such as by the kernel's choice for want of memory
                 elif death is not None:
                     culprit = chunk[death.index]
@@ -100,60 +99,6 @@ class ProcessPool:
                         outcomes[culprit] = Outcome(_fault(jobs[culprit], death.cause), stopped=True)
                     blamed.add(culprit)
         return [outcomes[index] for index in range(len(jobs))]
-
-    @asynccontextmanager
-    async def _process(self, key: ContentKey | None) -> AsyncIterator[RenderProcess]:
-        """A process for one request: one that knows the content, else the one that was used last."""
-        process = await self._take(key)
-        try:
-            yield process
-        finally:
-            if process.usable:
-                self._put(process)
-            else:
-                await self._replace(process)
-
-    async def _take(self, key: ContentKey | None) -> RenderProcess:
-        while True:
-            while not self._idle:
-                arrival = asyncio.get_running_loop().create_future()
-                self._waiting.append(arrival)
-                await arrival
-            process = next((idle for idle in reversed(self._idle) if key in idle.known), self._idle[-1])
-            self._idle.remove(process)
-            if process.running():
-                return process
-            await self._replace(process)
-
-    def _put(self, process: RenderProcess) -> None:
-        self._idle.append(process)
-        for arrival in self._waiting:
-            if not arrival.done():
-                arrival.set_result(None)
-        self._waiting.clear()
-
-    async def _replace(self, process: RenderProcess) -> None:
-        self._all.discard(process)
-        self._wanted.set()
-        await asyncio.to_thread(process.close)
-
-    async def _keep(self) -> None:
-        while True:
-            await self._wanted.wait()
-            self._wanted.clear()
-            while len(self._all) < self._size:
-                if not await self._start_one():
-                    await asyncio.sleep(RESTART_PAUSE_S)
-
-    async def _start_one(self) -> bool:
-        try:
-            process = await RenderProcess.start(self._limits)
-        except (StartFailed, OSError):
-            log.exception("a render process did not start")
-            return False
-        self._all.add(process)
-        self._put(process)
-        return True
 
     def _spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = asyncio.create_task(work, name="render")

@@ -29,10 +29,11 @@ _READ = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one rendering may take: seconds of processor time, and memory in MiB."""
+    """What one rendering may take: seconds of processor time, and memory in MiB; `nice` is how far it stands back behind others."""
 
     cpu_s: float
     memory_mb: int
+    nice: int = 0
 
     @property
     def silence_s(self) -> float:
@@ -82,13 +83,16 @@ class RenderProcess:
         shared_fd = os.memfd_create("render-process")
         os.ftruncate(shared_fd, SHARED_SIZE)
         command = [sys.executable, "-P", "-m", "template_svc.processes.child", str(shared_fd), str(limits.cpu_s), str(limits.memory_mb)]
-        # Nothing of our environment goes along: it holds secrets. A session of its own keeps a terminal's Ctrl-C away.
+        # Nothing of our environment goes along: it holds secrets. A group of its own keeps a terminal's Ctrl-C away; a session of its own
+        # would be weighed against all of us together, however nice it is (sched(7), autogroup).
         environ = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "LANG": "C.UTF-8"}
         try:
             # in this thread, because the process is to end with the thread that started it; it is no fork after gRPC but a vfork and exec
             process = subprocess.Popen(  # noqa: S603, ASYNC220  our own program
-                command, stdin=theirs.fileno(), stdout=subprocess.DEVNULL, env=environ, pass_fds=[shared_fd], start_new_session=True
+                command, stdin=theirs.fileno(), stdout=subprocess.DEVNULL, env=environ, pass_fds=[shared_fd], process_group=0
             )
+            if limits.nice:
+                os.setpriority(os.PRIO_PROCESS, process.pid, min(19, os.getpriority(os.PRIO_PROCESS, 0) + limits.nice))
             started = cls(process, ours, mmap.mmap(shared_fd, SHARED_SIZE), limits.silence_s)
         finally:
             theirs.close()

@@ -14,7 +14,7 @@ from mesh.context import FIRST_PROJECT
 from mesh.errors import ServiceError, Unavailable
 from template_svc.errors import InvalidContents, MissingVariable, RenderCrashed, RenderFailed, RenderTooSlow
 from template_svc.models import Channel, Content, ContentKey, Rendered, RenderJob, VersionDraft
-from template_svc.processes.pool import ProcessPool
+from template_svc.processes.pool import NICE, ProcessPool
 from template_svc.processes.process import Limits, RenderProcess
 from template_svc.scheduling import Lane
 from tests.template_svc.factories import EMAIL, content_of, make_job, struct_bytes
@@ -88,7 +88,7 @@ async def killed_while_rendering(pool: ProcessPool, jobs: list[RenderJob], times
     began: dict[int, float] = {}
     hit: set[int] = set()
     while len(hit) < times and not rendering.done():
-        for process in pool._all - set(pool._idle):
+        for process in pool._sends.all - set(pool._sends.idle):
             pid = process._process.pid
             computed = processor_time(pid)
             if pid not in hit and computed - began.setdefault(pid, computed) > LONG_S:
@@ -111,7 +111,7 @@ async def patient_pool() -> AsyncIterator[ProcessPool]:
     """Real processes that would work for minutes."""
     opened = ProcessPool(Limits(cpu_s=100, memory_mb=64), SHARES)
     await opened.open()
-    await until(lambda: len(opened._idle) == 4)
+    await until(lambda: len(opened._sends.idle) + len(opened._trials.idle) == 4)
     yield opened
     await opened.close()
 
@@ -170,6 +170,15 @@ async def test_a_caller_that_leaves_costs_no_process(pool: ProcessPool) -> None:
     assert {child.pid for child in children()} == before
 
 
+async def test_what_is_unproven_stands_back_behind_sends(pool: ProcessPool) -> None:
+    """In one session with us: in another one the kernel would not weigh them against each other."""
+    await until(lambda: len(children()) == 4)
+    ours = psutil.Process().nice()
+    assert sorted(child.nice() - ours for child in children()) == [0, NICE, NICE, NICE]
+    assert {os.getsid(child.pid) for child in children()} == {os.getsid(0)}
+    assert len({os.getpgid(child.pid) for child in children()} - {os.getpgid(0)}) == 4
+
+
 async def test_a_render_process_holds_no_secret_and_can_start_nothing() -> None:
     os.environ["CLARION_SERVICE_SECRET"] = "do not take this along"
     try:
@@ -189,7 +198,7 @@ async def test_processes_end_with_the_pool() -> None:
     pool = ProcessPool(Limits(0.2, 64), SHARES)
     await pool.open()
     await pool.ping()
-    mine = {process._process.pid for process in pool._all}
+    mine = {process._process.pid for stock in (pool._sends, pool._trials) for process in stock.all}
     await pool.close()
     assert not mine & {child.pid for child in children()}
     with pytest.raises(Unavailable):
