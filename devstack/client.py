@@ -11,6 +11,7 @@ import httpx
 
 # A guard against a wait without end, on machines of any speed.
 _GUARD_S = 90.0
+_LOOK_AGAIN_S = 0.05
 TERMINAL = frozenset({"sent", "failed", "skipped", "cancelled", "expired"})
 
 
@@ -30,7 +31,9 @@ class Client:
         headers = {"authorization": f"Bearer {credential}"} if credential else {}
         # to read the certificates of all authorities takes longer than a call, and over http:// there is nothing to check with them
         verify = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if base_url.startswith("http:") else True
-        self._http = httpx.AsyncClient(base_url=base_url, headers=headers, timeout=timeout_s, verify=verify)
+        # a call that waits for a connection waits for the calls before it, and not for the server
+        timeout = httpx.Timeout(timeout_s, pool=None)
+        self._http = httpx.AsyncClient(base_url=base_url, headers=headers, timeout=timeout, verify=verify)
         # a caller may have 50 streams at a time (CLARION_STREAMS_PER_CALLER), of several clients together
         self._watches = asyncio.Semaphore(20)
 
@@ -73,16 +76,51 @@ class Client:
         body = {"user_id": user_id, "channel": channel, "template": template, "variables": variables, **fields}
         return str((await self.call("POST", "/v1/notifications", body))["id"])
 
+    async def accepted(self, body: Mapping[str, Any], key: str) -> str:
+        """A notification's id, as a careful caller asks for it: once more under the same key where a part is away or slow.
+
+        Raises RefusedError for any other answer than 503 and 504, and TimeoutError.
+        """
+        async with asyncio.timeout(_GUARD_S):
+            while True:
+                try:
+                    return str((await self.call("POST", "/v1/notifications", body, {"Idempotency-Key": key}))["id"])
+                except RefusedError as error:
+                    if error.status not in {503, 504}:
+                        raise
+                    await asyncio.sleep(_LOOK_AGAIN_S)
+
+    async def saga_completed(self, saga_id: str, *, timeout_s: float = _GUARD_S) -> None:
+        """Returns once a saga has done all. Raises TimeoutError, and ValueError for one that has come to another end."""
+        async with asyncio.timeout(timeout_s):
+            while (saga := await self.call("GET", f"/v1/sagas/{saga_id}"))["state"] != "completed":
+                if saga["state"] != "running":
+                    raise ValueError(f"saga {saga_id} is {saga['state']}")
+                await asyncio.sleep(_LOOK_AGAIN_S)
+
     async def settled(self, notification_id: str, *, timeout_s: float = _GUARD_S) -> Any:
         """The notification with its timeline once its status is terminal. Raises TimeoutError."""
         return await self.reached(notification_id, TERMINAL, timeout_s=timeout_s)
 
     async def reached(self, notification_id: str, statuses: Container[str], *, timeout_s: float = _GUARD_S) -> Any:
-        """The notification once its status is one of these, or terminal. Raises TimeoutError."""
+        """The notification once its status is one of these, or terminal. Raises RefusedError and TimeoutError."""
         async with self._watches, asyncio.timeout(timeout_s):
-            async with self._http.stream("GET", f"/v1/notifications/{notification_id}:watch", timeout=httpx.Timeout(timeout_s)) as lines:
-                async for line in lines.aiter_lines():
-                    notification = json.loads(line).get("result", {}).get("notification", {})
-                    if notification.get("status") in statuses:
-                        return notification
-            return await self.call("GET", f"/v1/notifications/{notification_id}")
+            while (found := await self._watched(notification_id, statuses, timeout_s)) is None:
+                # a gateway that stops ends its watches, and another one goes on
+                found = await self.call("GET", f"/v1/notifications/{notification_id}")
+                if found["status"] in statuses or found["status"] in TERMINAL:
+                    break
+                await asyncio.sleep(_LOOK_AGAIN_S)
+            return found
+
+    async def _watched(self, notification_id: str, statuses: Container[str], timeout_s: float) -> Any:
+        """The notification as the watch showed it with one of the statuses, None where it ended before."""
+        path = f"/v1/notifications/{notification_id}:watch"
+        async with self._http.stream("GET", path, timeout=httpx.Timeout(timeout_s)) as answer:
+            if 400 <= answer.status_code < 500:
+                raise RefusedError("GET", path, answer.status_code, json.loads(await answer.aread()))
+            async for line in answer.aiter_lines():
+                notification = json.loads(line).get("result", {}).get("notification", {})
+                if notification.get("status") in statuses:
+                    return notification
+        return None

@@ -8,11 +8,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import grpc.aio
 
@@ -32,6 +32,28 @@ _START_TIMEOUT_S = 60.0
 _STOP_TIMEOUT_S = 30.0
 
 
+class Process(Protocol):
+    """What a `subprocess.Popen` does."""
+
+    pid: int
+
+    def poll(self) -> int | None:
+        """The exit code, None while it runs."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """The exit code, when it has ended. Raises subprocess.TimeoutExpired."""
+
+    def send_signal(self, sig: int, /) -> None:
+        """Does nothing when it has ended."""
+
+    def kill(self) -> None:
+        """SIGKILL, without waiting."""
+
+
+# a package, its environment, the folder in which it runs, a file descriptor for what it writes
+Start = Callable[[str, Mapping[str, str], Path, int], Process]
+
+
 class ProcessError(Exception):
     """A process did not start; the message holds the end of its log."""
 
@@ -40,7 +62,7 @@ class ProcessStack:
     """Starts, kills and stops the processes. `shared` is the environment that all get: Redis, RabbitMQ, SMTP and FCM.
 
     More than one gateway share the REST port; the second one is called `gateway.2`. `replicas` starts so many of every process, each with
-    ports of its own.
+    ports of its own. `start` is in place of `start_module`.
     """
 
     def __init__(
@@ -49,7 +71,7 @@ class ProcessStack:
         postgres: PostgresServer,
         shared: Mapping[str, str],
         *,
-        suffix: str = "",
+        start: Start | None = None,
         gateways: int = 1,
         replicas: int = 1,
     ) -> None:
@@ -62,9 +84,10 @@ class ProcessStack:
         self.metrics_ports = {name: free_port() for name in self.names}
         self.http_port = free_port()
         self._http_ports = {f"gateway.{number}": free_port() for number in range(2, replicas + 1)}
-        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.processes: dict[str, Process] = {}
+        self._start = start or start_module
         self._held: list[socket.socket] = []
-        self._databases = {name: f"clarion_{name}{suffix}" for name in DATABASES}
+        self._databases = {name: f"clarion_{name}" for name in DATABASES}
         self._shared = dict(shared)
         self._own: dict[str, dict[str, str]] = {}
 
@@ -126,10 +149,7 @@ class ProcessStack:
     def spawn(self, service: str) -> None:
         """Starts one process without waiting for it."""
         with (self.folder / f"{service}.log").open("ab") as log:
-            self.processes[service] = subprocess.Popen(
-                [*_ends_with_us(), sys.executable, "-m", package_of(service)],
-                env=self.environ(service), stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder, start_new_session=True,
-            )  # fmt: skip
+            self.processes[service] = self._start(package_of(service), self.environ(service), self.folder, log.fileno())
 
     async def wait_serving(self, service: str) -> None:
         """Returns when the process says SERVING. Raises ProcessError when it ended or takes too long."""
@@ -197,6 +217,14 @@ def package_of(service: str) -> str:
     """What runs a process: `python -m` with this."""
     name = service.partition(".")[0]
     return _PACKAGES.get(name, name)
+
+
+def start_module(package: str, environ: Mapping[str, str], folder: Path, log: int) -> Process:
+    """Runs `python -m package` in the folder, with a file descriptor for what it writes."""
+    return subprocess.Popen(
+        [*_ends_with_us(), sys.executable, "-m", package],
+        env=environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder, start_new_session=True,
+    )  # fmt: skip
 
 
 def _ends_with_us() -> list[str]:

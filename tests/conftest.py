@@ -25,7 +25,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
 # A test that asks for one of these starts a process.
-_SERVERS = {"postgres_server", "_postgres_base_url", "valkey_server", "rabbitmq_server", "_amqp_base_url"}
+_SERVERS = {"_migrated_postgres", "valkey_server", "rabbitmq_server", "_amqp_base_url"}
 _STARTS_A_PROCESS = {"subprocess.Popen", "os.posix_spawn", "os.fork", "os.forkpty", "os.system"}
 
 # An example that takes long on a busy machine is no failure.

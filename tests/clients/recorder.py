@@ -5,24 +5,15 @@ command line says the same.
 """
 
 import asyncio
-import fcntl
-import os
-import pty
 import re
-import select
 import shlex
-import struct
-import subprocess
-import termios
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.clients import prepared
+from tests.clients.terminal import Beside, Terminal
 
-COLUMNS, LINES = 240, 50
-# A hang guard, not a measurement.
-_GUARD_S = 30
 _CONTROL = re.compile(r"\x1b\[(\??[0-9;]*)([A-Za-z])")
 _UUID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b")
 # What differs, and what is written in its place; times have the length that they nearly always have.
@@ -80,24 +71,20 @@ class Recorder:
     """A terminal in a folder. `clarion` runs with the environment; any other command of a step is the machine's."""
 
     def __init__(self, environ: Mapping[str, str], folder: Path) -> None:
-        self.folder = folder
-        self._environ = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(folder),
-            "TERM": "xterm-256color",
-            "LANG": "C.UTF-8",
-            "TZ": "UTC",
-            "COLUMNS": str(COLUMNS),
-            "LINES": str(LINES),
-            **environ,
-        }
+        self._terminal = Terminal(environ, folder)
         self._names: dict[str, str] = {}
         # what is shown in place of names that are of this machine
         self.instead = {str(folder): "~"}
 
+    @property
+    def folder(self) -> Path:
+        """Where the commands run."""
+        return self._terminal.folder
+
     async def record(self, step: Step) -> Recording:
         """Types the step and waits until it has ended."""
-        code, raw = await asyncio.to_thread(self._run, step)
+        beside = None if step.beside is None else Beside(step.beside[0], partial(self._type_beside, step.beside[1]))
+        code, raw = await asyncio.to_thread(self._terminal.type, shlex.split(step.line), step.answers, beside)
         return Recording(step._replace(line=self._written_down(step.line)), code, raw, self._written_down(screen(raw)))
 
     def find(self, pattern: str, recording: Recording) -> str:
@@ -106,55 +93,10 @@ class Recorder:
         assert found is not None, recording.shown
         return found[1]
 
-    def _run(self, step: Step) -> tuple[int, str]:
-        master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
-        try:
-            return self._conversation(step, master, slave)
-        finally:
-            os.close(master)
-
-    def _conversation(self, step: Step, master: int, slave: int) -> tuple[int, str]:
-        arguments = shlex.split(step.line)
-        files = (slave, slave, slave)
-        if arguments[0] == "clarion":
-            with prepared.start(arguments[1:], self._environ, self.folder, files) as started:
-                os.close(slave)
-                said = self._converse(master, step)
-                return started.wait(), said
-        process = subprocess.Popen(arguments, env=self._environ, cwd=self.folder, stdin=slave, stdout=slave, stderr=slave)
-        os.close(slave)
-        said = self._converse(master, step)
-        return process.wait(), said
-
-    def _converse(self, master: int, step: Step) -> str:
-        said, seen, waiting, begun = bytearray(), 0, list(step.answers), False
-        while True:
-            ready, _, _ = select.select([master], [], [], 1.0 if begun else _GUARD_S)
-            if begun and not ready:
-                # what was typed beside it came too early to be seen
-                self._beside(step)
-                continue
-            if not ready:
-                raise TimeoutError(f"{step.line}: says nothing for {_GUARD_S} s after {said.decode('utf-8', 'replace')[-300:]!r}")
-            try:
-                chunk = os.read(master, 65536)
-            except OSError:  # Linux's way to say that the other end has closed
-                return said.decode("utf-8", "replace")
-            said += chunk
-            # a prompt may change its colour in the middle
-            plain = _CONTROL.sub("", said.decode("utf-8", "replace"))
-            if waiting and (found := plain.find(waiting[0][0], seen)) >= 0:
-                seen = found + 1
-                os.write(master, (waiting.pop(0)[1] + "\n").encode())
-            if step.beside is not None and not begun and step.beside[0] in plain:
-                begun = True
-                self._beside(step)
-
-    def _beside(self, step: Step) -> None:
-        assert step.beside is not None
-        code, other = self._run(Step(step.beside[1]))
-        assert code == 0, other
+    def _type_beside(self, line: str) -> None:
+        code, said = self._terminal.type(shlex.split(line))
+        # it is typed again where a part was slow
+        assert code == 0 or "DEADLINE_EXCEEDED" in said, said
 
     def _written_down(self, text: str) -> str:
         for name, written in self.instead.items():

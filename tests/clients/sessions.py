@@ -343,7 +343,7 @@ def page(recorded: Mapping[str, list[Recording]]) -> str:
 async def recording(folder: Path) -> AsyncIterator[dict[str, list[Recording]]]:
     """Every session with a system of their own, whose data is in the folder."""
     (folder / "home").mkdir()
-    async with open_stack(folder / "data", ports=ANY_PORTS, say=lambda text: None, environ={}) as stack, open_hook() as hook:
+    async with open_stack(folder, ports=ANY_PORTS, say=lambda text: None, environ={}) as stack, open_hook() as hook:
         yield await record(stack, hook, folder / "home")
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import ssl
-from collections.abc import AsyncIterator, Iterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -121,7 +121,9 @@ async def test_a_feed_goes_on_behind_the_last_change_however_its_streams_end() -
     def line(cursor: str, **change: str) -> bytes:
         return json.dumps({"result": {"cursor": cursor, **({"change": change} if change else {})}}).encode() + b"\n"
 
-    turns: Iterator[list[bytes | None]] = iter([[line("7"), None], [line("8", notification_id="n1"), None], [], [line("9", notification_id="n2")]])
+    turns: Iterator[list[bytes | None]] = iter(
+        [[line("7"), None], [line("8", notification_id="n1"), None], [], [line("9", notification_id="n2")]]
+    )
     asked: list[str] = []
 
     async def body() -> AsyncIterator[bytes]:

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from aiohttp import web
 import pytest_asyncio
+from aiohttp import web
 
 from clarion_client import webhooks
 from devstack.processes import API_KEY
@@ -16,14 +16,15 @@ from devstack.smtp import replies
 from devstack.stack import ANY_PORTS, Stack, open_stack
 from mesh.testing import free_port
 from tests.clients.terminal import Terminal
+from tests.fixtures_postgres import StackFolder
 from tests.waiting import until_answered
 
 pytestmark = [pytest.mark.system, pytest.mark.asyncio(loop_scope="module")]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    async with open_stack(tmp_path_factory.mktemp("cli"), ports=ANY_PORTS, say=lambda text: None, environ={}) as opened:
+async def stack(stack_folder: StackFolder) -> AsyncIterator[Stack]:
+    async with open_stack(stack_folder("cli"), ports=ANY_PORTS, say=lambda text: None, environ={}) as opened:
         yield opened
 
 
@@ -84,7 +85,9 @@ async def test_a_file_is_sent_with_errors_by_line_and_nothing_twice(terminal: Te
     user = await a_person(terminal, "file@example.com")
     await a_template(terminal, tmp_path, "cli-file")
     good = json.dumps({"user_id": user, "template": "cli-file", "channel": "email", "variables": {"name": "Ada"}})
-    (tmp_path / "items.ndjson").write_text("\n".join([good, "no json", "", json.dumps({"user_id": user, "template": "none"}), *[good] * 600]))
+    (tmp_path / "items.ndjson").write_text(
+        "\n".join([good, "no json", "", json.dumps({"user_id": user, "template": "none"}), *[good] * 600])
+    )
     first = await terminal.run("send", "--from-file", "items.ndjson", "--key", "campaign-1")
     assert first.code == 1
     assert "601 accepted, 2 failed" in first.said
@@ -148,9 +151,12 @@ async def test_webhooks_are_made_tried_listened_to_and_removed(terminal: Termina
         assert (await terminal.run("webhooks", "trigger", endpoint)).code == 0
         await a_template(terminal, tmp_path, "cli-hook")
         assert (await terminal.run("send", "cli-hook", "--user", user, "--var", "name=Ada", "--watch")).code == 0
-        async with asyncio.timeout(30):
-            while "delivered" not in (shown := (await terminal.run("webhooks", "deliveries", endpoint)).said) or "sent" not in shown:
-                await asyncio.sleep(0.05)
+
+        async def is_delivered() -> bool:
+            shown = (await terminal.run("webhooks", "deliveries", endpoint)).said
+            return "delivered" in shown and "sent" in shown
+
+        await until_answered(is_delivered)
         assert (await terminal.run("webhooks", "replay", endpoint, "--state", "delivered")).said.strip() == "1 are tried again"
         assert "disabled" in (await terminal.run("webhooks", "disable", endpoint)).said
         secret = webhooks.new_secret()
@@ -200,7 +206,7 @@ async def test_people_are_imported_with_errors_by_line_and_exported(terminal: Te
 
 async def test_an_export_holds_no_formulas_and_is_imported_as_it_was(terminal: Terminal, tmp_path: Path) -> None:
     """Or a name that anyone may set runs formulas in the spreadsheet of the one who opens the file."""
-    names = {"f-1": "=HYPERLINK(\"https://evil.example\")", "f-2": "@SUM(1)", "f-3": "'=1", "f-4": "O'Neil - Sons"}
+    names = {"f-1": '=HYPERLINK("https://evil.example")', "f-2": "@SUM(1)", "f-3": "'=1", "f-4": "O'Neil - Sons"}
     for own, name in names.items():
         made = await terminal.run("api", "PATCH", f"/v1/users/{own}?allow_missing=true", "-d", json.dumps({"name": name}))
         assert made.code == 0, made.said
@@ -229,7 +235,11 @@ async def test_what_spreadsheets_write_is_imported(terminal: Terminal, tmp_path:
     assert (made.code, "1 created" in made.said) == (0, True), made.said
     (tmp_path / "wide.csv").write_bytes(b"\xff\xfee\0m\0")
     (tmp_path / "open.csv").write_text('email,name\nopen@example.org,"Open\n')
-    for name, said in (("wide.csv", "is not in UTF-8"), ("none.csv", "none.csv: No such file"), ("open.csv", "open.csv: line 2: unexpected end")):
+    for name, said in (
+        ("wide.csv", "is not in UTF-8"),
+        ("none.csv", "none.csv: No such file"),
+        ("open.csv", "open.csv: line 2: unexpected end"),
+    ):
         refused = await terminal.run("users", "import", name)
         assert (refused.code, said in refused.said) == (2, True), refused.said
     (tmp_path / "surplus.csv").write_text(f"email,name\nsmith@example.org,Smith, John\nlong@example.org,{'x' * 200_000}\n")
@@ -405,7 +415,11 @@ async def test_breakers_and_the_doctor(terminal: Terminal) -> None:
 
 async def test_keys_are_made_narrowed_rotated_and_revoked(terminal: Terminal) -> None:
     made = json.loads(
-        (await terminal.run("keys", "create", "billing", "-s", "notifications:send", "--template", "receipt-*", "--domain", "Own.example", "--json")).said
+        (
+            await terminal.run(
+                "keys", "create", "billing", "-s", "notifications:send", "--template", "receipt-*", "--domain", "Own.example", "--json"
+            )
+        ).said
     )
     assert made["api_key"]["restrictions"] == {"templates": ["receipt-*"], "recipient_domains": ["own.example"]}
     key = made["api_key"]["id"]

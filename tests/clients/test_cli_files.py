@@ -3,12 +3,12 @@
 import re
 from pathlib import Path
 
+import pytest
+
 import clarion_client
 from clarion_client.cli.files import read_text, write_text
 from clarion_client.cli.session import UsageProblem
 from clarion_client.cli.templates import read
-
-import pytest
 
 SOURCES = sorted(Path(clarion_client.__file__).parent.rglob("*.py"))
 # what opens a file as text without a word about its encoding takes the machine's own
@@ -34,5 +34,5 @@ def test_a_template_in_another_encoding_is_refused_by_its_file(tmp_path: Path) -
     (folder / "en.subject.txt").write_bytes(b"Gr\xfc\xdfe")
     with pytest.raises(UsageProblem, match=r"en\.subject\.txt: is not in UTF-8"):
         read(folder)
-    with pytest.raises(UsageProblem, match="nothing.txt: No such file"):
+    with pytest.raises(UsageProblem, match=r"nothing\.txt: No such file"):
         read_text(folder / "nothing.txt")

@@ -12,6 +12,7 @@ from devstack.client import Client
 from devstack.processes import API_KEY
 from devstack.stack import ADMIN_EMAIL, ADMIN_PASSWORD, ANY_PORTS, Stack, open_stack
 from tests.clients.terminal import Terminal
+from tests.fixtures_postgres import StackFolder
 from tests.user_svc.test_second_factor import App
 from tests.waiting import until
 
@@ -19,8 +20,8 @@ pytestmark = [pytest.mark.system, pytest.mark.asyncio(loop_scope="module")]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    async with open_stack(tmp_path_factory.mktemp("cli-people"), ports=ANY_PORTS, say=lambda text: None, environ={}) as opened:
+async def stack(stack_folder: StackFolder) -> AsyncIterator[Stack]:
+    async with open_stack(stack_folder("cli-people"), ports=ANY_PORTS, say=lambda text: None, environ={}) as opened:
         yield opened
 
 
@@ -120,7 +121,9 @@ async def test_projects_are_made_archived_and_restored(terminal: Terminal) -> No
 async def test_a_person_signs_in_with_a_second_factor_and_keeps_a_key(stack: Stack, tmp_path: Path, terminal: Terminal) -> None:
     stranger = Terminal({}, tmp_path)
     password = ("password:", ADMIN_PASSWORD)
-    unfinished = await stranger.run("second-factor", "setup", ADMIN_EMAIL, "--url", stack.url, answers=[password, ("code of the app", "12")])
+    unfinished = await stranger.run(
+        "second-factor", "setup", ADMIN_EMAIL, "--url", stack.url, answers=[password, ("code of the app", "12")]
+    )
     assert (unfinished.code, "SECOND_FACTOR_WRONG" in unfinished.said) == (4, True), unfinished.said
     async with Client(stack.url, "") as http:
         own = (await http.call("POST", "/v1/auth/login", {"email": ADMIN_EMAIL, "password": ADMIN_PASSWORD}))["access_token"]

@@ -13,6 +13,7 @@ from devstack.stack import ANY_PORTS, Stack, open_stack
 from tests.clients.terminal import Terminal
 from tests.clients.test_cli import a_template
 from tests.dns_server import DnsServer, open_dns_server
+from tests.fixtures_postgres import StackFolder
 
 pytestmark = [pytest.mark.system, pytest.mark.asyncio(loop_scope="module")]
 
@@ -25,10 +26,10 @@ class Running(NamedTuple):
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
+async def running(stack_folder: StackFolder) -> AsyncIterator[Running]:
     async with open_dns_server() as dns:
         environ = {"CLARION_DNS_SERVERS": f"127.0.0.1:{dns.port}"}
-        folder = tmp_path_factory.mktemp("cli")
+        folder = stack_folder("cli")
         async with open_stack(folder, ports=ANY_PORTS, say=lambda text: None, environ=environ) as stack:
             yield Running(stack, dns)
 

@@ -10,13 +10,14 @@ import pytest_asyncio
 from devstack.processes import API_KEY
 from devstack.stack import ANY_PORTS, Stack, open_stack
 from tests.clients.terminal import Terminal
+from tests.fixtures_postgres import StackFolder
 
 pytestmark = [pytest.mark.system, pytest.mark.asyncio(loop_scope="module")]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    async with open_stack(tmp_path_factory.mktemp("cli"), ports=ANY_PORTS, say=lambda text: None, environ={}) as opened:
+async def stack(stack_folder: StackFolder) -> AsyncIterator[Stack]:
+    async with open_stack(stack_folder("cli"), ports=ANY_PORTS, say=lambda text: None, environ={}) as opened:
         yield opened
 
 

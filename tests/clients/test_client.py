@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -11,6 +10,7 @@ from clarion_client import AsyncClarion, Clarion, errors
 from clarion_client.models import Channel, NotificationStatus
 from devstack.processes import API_KEY
 from devstack.stack import ANY_PORTS, Stack, open_stack
+from tests.fixtures_postgres import StackFolder
 
 pytestmark = [pytest.mark.system, pytest.mark.asyncio(loop_scope="module")]
 
@@ -18,8 +18,8 @@ CONTENTS = {"en": {"subject": "Hello {{ name }}", "text": "Hello {{ name }}!", "
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    folder: Path = tmp_path_factory.mktemp("client")
+async def stack(stack_folder: StackFolder) -> AsyncIterator[Stack]:
+    folder = stack_folder("client")
     async with open_stack(folder, ports=ANY_PORTS, say=lambda text: None, environ={}) as opened:
         yield opened
 

@@ -96,7 +96,9 @@ async def test_includes_in_a_circle_end(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.parametrize(("record", "policy"), [("v=DMARC1; p=reject", "reject"), ("v=DMARC1;p=reject; sp=none", "none")])
-async def test_a_domain_without_dmarc_of_its_own_has_that_of_the_one_above(monkeypatch: pytest.MonkeyPatch, record: str, policy: str) -> None:
+async def test_a_domain_without_dmarc_of_its_own_has_that_of_the_one_above(
+    monkeypatch: pytest.MonkeyPatch, record: str, policy: str
+) -> None:
     texts = {"_dmarc.example.com": [record]}
     found = await looked_up(monkeypatch, texts, CLARION_SMTP_FROM="no-reply@news.example.com")
     assert found["dmarc"][0]

@@ -9,13 +9,14 @@ import pytest_asyncio
 from clarion_client.cli.app import app
 from tests.clients.recorder import Recording, coloured, markdown, screen
 from tests.clients.sessions import PAGE, SESSIONS, recording
+from tests.fixtures_postgres import StackFolder
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module")]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def recorded(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[dict[str, list[Recording]]]:
-    async with recording(tmp_path_factory.mktemp("sessions")) as found:
+async def recorded(stack_folder: StackFolder) -> AsyncIterator[dict[str, list[Recording]]]:
+    async with recording(stack_folder("sessions")) as found:
         yield found
 
 

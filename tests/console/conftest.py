@@ -24,6 +24,7 @@ from devstack.smtp import SmtpServer
 from devstack.stack import ADMIN_EMAIL, ADMIN_PASSWORD, ANY_PORTS, open_stack
 from gateway.console.pages import read_built
 from mesh.testing import free_port
+from tests.fixtures_postgres import StackFolder
 
 _PICTURES = Path(__file__).resolve().parents[2] / ".pytest_cache" / "console"
 _FAILED = pytest.StashKey[bool]()
@@ -122,10 +123,10 @@ async def until_listening(port: int, process: asyncio.subprocess.Process) -> Non
 
 
 @pytest_asyncio.fixture(scope="package", loop_scope="session")
-async def console(tmp_path_factory: pytest.TempPathFactory, issuer: str) -> AsyncIterator[Console]:
+async def console(stack_folder: StackFolder, issuer: str) -> AsyncIterator[Console]:
     """The system, once for all tests of this folder."""
     assert read_built(), "the console is not built: run `make console`"
-    folder = tmp_path_factory.mktemp("console")
+    folder = stack_folder("console")
     ports, file = replace(ANY_PORTS, rest=free_port()), folder / "oidc.toml"
     file.write_text(_ISSUERS.format(port=ports.rest, issuer=issuer, nowhere=free_port()))
     environ = {"CLARION_CALLER_LIMIT": "1000000", "CLARION_LOGIN_LIMIT": "1000000", "CLARION_OIDC_FILE": str(file)}

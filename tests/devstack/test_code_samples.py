@@ -21,6 +21,7 @@ from devstack.processes import API_KEY
 from devstack.stack import ANY_PORTS, Stack, open_stack
 from mesh.rpc.validation import validate
 from scripts import gen_samples
+from tests.fixtures_postgres import StackFolder
 
 pytestmark = pytest.mark.system
 
@@ -39,8 +40,8 @@ LACKING = {
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    async with open_stack(tmp_path_factory.mktemp("samples"), ports=ANY_PORTS, say=lambda text: None, environ={}) as opened:
+async def stack(stack_folder: StackFolder) -> AsyncIterator[Stack]:
+    async with open_stack(stack_folder("samples"), ports=ANY_PORTS, say=lambda text: None, environ={}) as opened:
         yield opened
 
 

@@ -15,6 +15,7 @@ from devstack.processes import API_KEY
 from devstack.stack import ANY_PORTS, Stack, open_stack
 from gateway.rest import viewer_script
 from scripts import lint_openapi
+from tests.fixtures_postgres import StackFolder
 
 # one event loop, since all share one system
 pytestmark = [pytest.mark.processes, pytest.mark.asyncio(loop_scope="module")]
@@ -23,9 +24,9 @@ _MISSING = "no Chromium: run `make setup`, or install the package chromium"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+async def stack(stack_folder: StackFolder) -> AsyncIterator[Stack]:
     """Everything, once for this module."""
-    async with open_stack(tmp_path_factory.mktemp("docs"), ports=ANY_PORTS, say=lambda text: None, environ={}) as opened:
+    async with open_stack(stack_folder("docs"), ports=ANY_PORTS, say=lambda text: None, environ={}) as opened:
         yield opened
 
 

@@ -12,6 +12,7 @@ import pytest_asyncio
 
 from devstack.processes import ROOT
 from devstack.stack import ADMIN_EMAIL, ADMIN_PASSWORD, ANY_PORTS, open_stack
+from tests.fixtures_postgres import StackFolder
 
 pytestmark = pytest.mark.system
 
@@ -22,9 +23,9 @@ _PHASES = os.environ.get("FUZZ_PHASES", "fuzzing")
 
 
 @pytest_asyncio.fixture
-async def url(tmp_path: Path) -> AsyncIterator[str]:
+async def url(stack_folder: StackFolder) -> AsyncIterator[str]:
     # one per seed: a run may delete the administrator with whom the next one logs in
-    async with open_stack(tmp_path / "run", ports=ANY_PORTS, say=lambda text: None, environ={}) as stack:
+    async with open_stack(stack_folder("fuzz"), ports=ANY_PORTS, say=lambda text: None, environ={}) as stack:
         yield stack.url
 
 

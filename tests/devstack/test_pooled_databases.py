@@ -45,7 +45,7 @@ _LASTING = [
 async def test_a_database_whose_rows_were_changed_is_as_new(package: str, postgres_url: NewDatabase, _postgres_base_url: str) -> None:
     """Rows, sequences and sessions of the test before are gone, what the migrations wrote is there."""
     new = _dump(await postgres_url(package))
-    pool, template = DatabasePool(_postgres_base_url, _prefix()), f"migrated_{package}"
+    pool, template = DatabasePool(_postgres_base_url, _prefix()), f"clarion_{package}"
     name = await pool.take(template)
     left_open = await asyncpg.connect(_postgres_base_url + name)
     await left_open.execute(_ROWS[package])
@@ -64,12 +64,12 @@ async def test_a_database_with_another_schema_is_dropped(statement: str, postgre
     """Its settings, what the planner knows of its rows, and its size count, too."""
     await postgres_url("user_svc")
     pool = DatabasePool(_postgres_base_url, _prefix())
-    name = await pool.take("migrated_user_svc")
+    name = await pool.take("clarion_user_svc")
     connection = await asyncpg.connect(_postgres_base_url + name)
     await connection.execute(statement)
     await connection.close()
 
-    await pool.give_back("migrated_user_svc", name)
+    await pool.give_back("clarion_user_svc", name)
     with pytest.raises(asyncpg.InvalidCatalogNameError):
         await asyncpg.connect(_postgres_base_url + name)
 

@@ -17,6 +17,7 @@ from devstack.valkey import ValkeyServer
 from mesh.testing import free_port
 from tests.dns_server import DnsServer, open_dns_server
 from tests.fixtures_broker import ContainerServer
+from tests.prepared import start_service
 from tests.provider_requests import GRID_PUBLIC
 from tests.waiting import until_answered
 
@@ -89,6 +90,6 @@ async def system(
             "CLARION_BOUNCE_PORT": str(bounce_port),
             "CLARION_DNS_SERVERS": f"127.0.0.1:{dns.port}",
         }
-        processes = await stack.enter_async_context(ProcessStack(folder, postgres_server, shared, suffix="_system"))
+        processes = await stack.enter_async_context(ProcessStack(folder, postgres_server, shared, start=start_service))
         client = await stack.enter_async_context(Client(processes.url, API_KEY))
         yield System(processes, client, smtp, fcm, valkey_server, rabbitmq_server, bounce_port, dns)

@@ -68,7 +68,7 @@ async def _write_until_refused(project: Client, planted: Planted, what: str, beg
 
 async def _make_due(postgres: PostgresServer, project: str) -> str:
     """As if no credential could be believed any more; the id of the second look."""
-    connection = await asyncpg.connect(postgres.url("clarion_gateway_system"))
+    connection = await asyncpg.connect(postgres.url("clarion_gateway"))
     try:
         statement = "UPDATE sagas SET due_at = now() WHERE kind = 'project_erasure_sweep' AND key = $1 RETURNING id::text"
         return str(await connection.fetchval(statement, project))

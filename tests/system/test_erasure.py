@@ -4,7 +4,6 @@ docs/privacy.md says what is kept of an erased person, and where copies are that
 and back-ups.
 """
 
-import asyncio
 import json
 from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -97,10 +96,7 @@ async def found(system: System, planted: Planted) -> dict[str, set[str]]:
 
 async def _erase(system: System, user: str) -> None:
     begun = await system.client.call("DELETE", f"/v1/users/{user}")
-    path = f"/v1/sagas/{begun['saga_id']}"
-    async with asyncio.timeout(60):
-        while (await system.client.call("GET", path))["state"] != "completed":  # noqa: ASYNC110  other processes offer no event
-            await asyncio.sleep(0.05)
+    await system.client.saga_completed(begun["saga_id"])
 
 
 async def _test_key(system: System) -> str:

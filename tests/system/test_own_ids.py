@@ -1,6 +1,5 @@
 """A caller's own ids wherever a user id is asked for, over REST."""
 
-import asyncio
 from typing import Any
 from urllib.parse import quote
 
@@ -9,6 +8,7 @@ import pytest
 from devstack.client import RefusedError
 from devstack.samples import WELCOME
 from tests.system.conftest import System
+from tests.waiting import until_answered
 
 # one event loop, since all share one system
 pytestmark = [pytest.mark.system, pytest.mark.asyncio(loop_scope="session")]
@@ -34,20 +34,19 @@ async def test_every_call_takes_the_callers_own_id(system: System, own: str) -> 
     assert (sent["status"], sent["user_id"]) == ("sent", made["id"])
     listed = await call("GET", f"/v1/notifications?user_id={path}")
     assert [entry["id"] for entry in listed["notifications"]] == [sent["id"]]
-    async with asyncio.timeout(20):
-        changes: list[Any] = []
-        cursor = ""
-        while len(changes) < 3:
-            page = await call("GET", f"/v1/changes?user_id={path}&cursor={cursor}")
-            cursor = page.get("next_cursor", "")
-            changes += page.get("changes", [])
-            if not page.get("has_more"):
-                await asyncio.sleep(0.05)  # other processes offer no event
+    changes: list[Any] = []
+
+    async def sending_is_shown() -> bool:
+        page = await call("GET", f"/v1/changes?user_id={path}")
+        changes[:] = page.get("changes", [])
+        return "sent" in {change["status"] for change in changes}
+
+    await until_answered(sending_is_shown)
     assert {change["notification_id"] for change in changes} == {sent["id"]}
     with pytest.raises(RefusedError, match="EXTERNAL_ID_TAKEN"):
         await call("POST", "/v1/users", {"name": "Eve", "external_id": own})
     erased: Any = await call("DELETE", f"/v1/users/{path}")
-    assert erased["completed"]
+    await system.client.saga_completed(erased["saga_id"])
     with pytest.raises(RefusedError, match="USER_NOT_FOUND"):
         await call("GET", f"/v1/users/{path}")
 

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from devstack.client import Client, RefusedError
+from devstack.client import Client
 from devstack.postgres import PostgresServer
 from devstack.processes import API_KEY
 from devstack.samples import WELCOME
 from devstack.stack import ANY_PORTS, open_stack
 from tests.pgbouncer import PROGRAM, pgbouncer
+from tests.waiting import until_answered
 
 pytestmark = [pytest.mark.system, pytest.mark.skipif(PROGRAM is None, reason="pgbouncer is not installed")]
 
@@ -38,11 +39,13 @@ async def _all_changes(client: Client) -> dict[str, list[str]]:
 
 
 async def _the_feed_has_each_change_once(client: Client, ids: list[str]) -> None:
-    async with asyncio.timeout(120):
-        ways = await _all_changes(client)
-        while not all(ways[one][-1:] == ["sent"] for one in ids):
-            await asyncio.sleep(0.1)
-            ways = await _all_changes(client)
+    ways: dict[str, list[str]] = {}
+
+    async def all_sent() -> bool:
+        ways.update(await _all_changes(client))
+        return all(ways.get(one, [])[-1:] == ["sent"] for one in ids)
+
+    await until_answered(all_sent)
     # the outcome of a quick one overtakes the note that it was queued, and a slow one is queued once more
     assert all(ways[one][0] == "pending" and {*ways[one][1:-1]} <= {"queued"} for one in ids)
 
@@ -81,15 +84,8 @@ async def _use(client: Client) -> None:
 
     async def one(number: int) -> str:
         body: dict[str, Any] = {"user_id": user, "channel": "email", "template": "welcome", "variables": {"name": f"P{number}"}}
-        async with gate, asyncio.timeout(120):
-            while True:
-                try:
-                    return str((await client.call("POST", "/v1/notifications", body, {"Idempotency-Key": f"pooled-{number}"}))["id"])
-                except RefusedError as error:
-                    # what a part answers that is slow beside other tests, and what a caller does then
-                    if error.status not in {503, 504}:
-                        raise
-                    await asyncio.sleep(0.1)
+        async with gate:
+            return await client.accepted(body, f"pooled-{number}")
 
     ids = list(await asyncio.gather(*(one(number) for number in range(COUNT))))
     settled = await asyncio.gather(*(client.settled(identifier, timeout_s=180) for identifier in ids))

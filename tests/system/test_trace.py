@@ -1,7 +1,6 @@
 """One trace and one correlation id from the REST request through the bus to the provider."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import httpx
 import pytest
@@ -17,6 +16,7 @@ from devstack.stack import ANY_PORTS, Stack, open_stack
 from mesh.process import telemetry
 from mesh.process.machine_door import open_machine_door
 from mesh.process.settings import CommonSettings, Env
+from tests.fixtures_postgres import StackFolder
 
 # one event loop, since all share one system
 pytestmark = [pytest.mark.system, pytest.mark.asyncio(loop_scope="module")]
@@ -26,12 +26,12 @@ SECRET = "0123456789abcdef0123456789abcdef"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def traced(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[Stack, InMemorySpanExporter, int]]:
+async def traced(stack_folder: StackFolder) -> AsyncIterator[tuple[Stack, InMemorySpanExporter, int]]:
     """Everything in one process, its spans in memory, and the port of its metrics."""
     exporter = InMemorySpanExporter()
     settings = CommonSettings.from_env(Env({"CLARION_SERVICE_SECRET": SECRET, "CLARION_HOST": "127.0.0.1"}), metrics_port=0)
     recording = telemetry.set_up("test", settings, processor=SimpleSpanProcessor(exporter))
-    folder: Path = tmp_path_factory.mktemp("traced")
+    folder = stack_folder("traced")
     try:
         with open_machine_door("127.0.0.1", 0) as door:
             async with open_stack(folder, ports=ANY_PORTS, say=lambda text: None, environ={}) as stack:
