@@ -247,6 +247,9 @@ async def _services(
         known.update(env.names)
         env.check()
         app: App = await stack.enter_async_context(open_app(settings))
+        # a busy machine may be late for the first probes, and until then no one has a key
+        while not app.health.report().get("bootstrap", True):  # noqa: ASYNC110  the monitor offers no event
+            await asyncio.sleep(0.05)
         listening[service] = app.ports["grpc"]
         targets[f"CLARION_{service.upper()}_TARGET"] = f"ipv4:127.0.0.1:{app.ports['grpc']}"
         if "http" in app.ports:
