@@ -1,6 +1,7 @@
 """What can go wrong with sagas and with erasing a person, as callers see it."""
 
 from mesh.errors import Aborted, NotFound, Unavailable
+from mesh.sagas.orchestrator import StepGoesOn
 
 
 class SagaNotFound(NotFound):
@@ -40,9 +41,15 @@ class StillPublishing(Unavailable):
 
 
 class StillErasing(Unavailable):
-    """A project has people who are not erased yet: the next turn goes on."""
+    """A project has people who are not erased yet, and none of them can be just now."""
 
     reason = "STILL_ERASING"
 
     def __init__(self) -> None:
         super().__init__("people of the project are still being erased", retry_after_s=1.0)
+
+
+class MoreToErase(StepGoesOn, StillErasing):
+    """A turn has erased some of a project's people: the next one goes on."""
+
+    reason = StillErasing.reason

@@ -10,13 +10,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from gateway.sagas.erasure import OpenSagas, Sagas
-from gateway.sagas.errors import StillErasing
+from gateway.sagas.errors import MoreToErase, StillErasing
 from gateway.sagas.models import Kind
 from mesh.context import FIRST_PROJECT, Caller
 from mesh.sagas.state import Definition, Saga, SagaState, Step
 
 # A step has 15 s: people are erased for so long at a time, so many side by side.
 _TURN_S = 8.0
+# One who takes longer is erased meanwhile all the same, and is looked for again.
+_EACH_S = 2.0
 _SIDE_BY_SIDE = 8
 
 
@@ -87,15 +89,20 @@ class ProjectErasure:
         await self._projects.close_project(saga.key)
 
     async def erase_people(self, saga: Saga) -> None:
-        """Raises StillErasing while there are more than one turn is enough for, or one of them can't be erased now."""
-        until = time.monotonic() + _TURN_S
-        while left := await self._projects.list_people(saga.key):
+        """Raises StillErasing while some can't be erased now, MoreToErase where others were, or where one turn is not enough for all."""
+        until, erased, all_are = time.monotonic() + _TURN_S, 0, True
+        while all_are and (left := await self._projects.list_people(saga.key)):
             for first in range(0, len(left), _SIDE_BY_SIDE):
                 if (time_left := until - time.monotonic()) <= 0:
-                    raise StillErasing
+                    all_are = False
+                    break
                 some = left[first : first + _SIDE_BY_SIDE]
-                if not all(await asyncio.gather(*(self._erase(saga, person, time_left) for person in some))):
-                    raise StillErasing
+                ended = await asyncio.gather(*(self._erase(saga, person, min(time_left, _EACH_S)) for person in some))
+                erased += sum(ended)
+                # one who is waited for keeps no one else
+                all_are = all_are and all(ended)
+        if not all_are:
+            raise MoreToErase if erased else StillErasing
 
     async def _erase(self, saga: Saga, person: str, timeout_s: float) -> bool:
         data = {"project": saga.key, "asked_by": saga.data.get("asked_by", "")}

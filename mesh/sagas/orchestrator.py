@@ -15,7 +15,7 @@ from uuid import UUID
 
 from mesh import context
 from mesh.context import CallContext
-from mesh.errors import Code, Internal, ServiceError
+from mesh.errors import Code, Internal, ServiceError, Unavailable
 from mesh.ids import new_uuid
 from mesh.process.telemetry import meter
 from mesh.resilience.periodic import Periodic
@@ -46,6 +46,12 @@ class StepUnknown(Internal):
 
     def __init__(self) -> None:
         super().__init__("the saga has a step that this release does not know")
+
+
+class StepGoesOn(Unavailable):
+    """A try has done a part of its step, and the next one goes on; how long that takes in all is no reason for longer pauses."""
+
+    reason = "STEP_GOES_ON"
 
 
 class SagaStore(Protocol):
@@ -243,7 +249,7 @@ def failure_of(error: Exception) -> Failure:
     if not isinstance(error, ServiceError):
         return Failure(Fault.BROKEN, "INTERNAL")
     fault = Fault.AWAY if error.code in _AWAY else Fault.REFUSED if error.code in _REFUSED else Fault.BROKEN
-    return Failure(fault, error.reason, error.retry_after_s)
+    return Failure(fault, error.reason, error.retry_after_s, progressed=isinstance(error, StepGoesOn))
 
 
 def _identity(saga: Saga) -> dict[str, object]:

@@ -55,11 +55,12 @@ class Fault(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A failed try; `reason` is UPPER_SNAKE and never the error's text."""
+    """A failed try; `reason` is UPPER_SNAKE and never the error's text. With `progressed` it has done a part of the step."""
 
     fault: Fault
     reason: str
     retry_after_s: float | None = None
+    progressed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +150,9 @@ class Saga:
             # the refused step is undone too: an earlier try may have had its effect before the answer was lost
             turned = self._moved(StepState.FAILED, started, now, lease_s)
             return replace(turned, state=SagaState.COMPENSATING, reason=failure.reason)
-        after = replace(self, attempts=self.attempts + 1, faults=faults, reason=failure.reason, update_time=now, version=self.version + 1)
+        # what gets on is waited for as if this were the first try
+        attempts = 1 if failure.progressed else self.attempts + 1
+        after = replace(self, attempts=attempts, faults=faults, reason=failure.reason, update_time=now, version=self.version + 1)
         if faults >= policy.faults:
             return replace(after, state=SagaState.SUSPENDED)
         return replace(after, due_at=now + timedelta(seconds=policy.wait_s(after.attempts, failure.retry_after_s)))

@@ -9,13 +9,14 @@ from uuid import UUID
 
 import pytest
 
-from gateway.sagas.errors import StillErasing
+from gateway.sagas.errors import MoreToErase, StillErasing
 from gateway.sagas.models import Kind
 from gateway.sagas.project_erasure import ProjectErasure, ProjectErasures
 from mesh.context import FIRST_PROJECT
 from mesh.errors import FailedPrecondition
 from mesh.ids import new_id, new_uuid
-from mesh.sagas.state import Saga, SagaState, StepRecord
+from mesh.sagas.orchestrator import failure_of
+from mesh.sagas.state import Failure, Fault, RetryPolicy, Saga, SagaState, StepRecord
 from mesh.testing import caller
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -130,12 +131,25 @@ async def test_everyone_is_erased_a_few_side_by_side_and_for_their_own_project()
     assert 1 < stage.orchestrator.most_under_way <= 8
 
 
-async def test_one_who_can_not_be_erased_now_keeps_the_rest_of_the_project_where_it_is() -> None:
-    stage = Stage(people=3)
+async def test_one_who_can_not_be_erased_now_keeps_the_rest_of_the_project_where_it_is_and_no_one_else() -> None:
+    stage = Stage(people=90)
     stage.orchestrator.stubborn = {stage.services.people[1]}
-    with pytest.raises(StillErasing):
+    with pytest.raises(MoreToErase):
         await stage.erasure.erase_people(stage.saga)
     assert (len(stage.services.people), stage.services.done) == (1, [])
+    with pytest.raises(StillErasing) as caught:
+        await stage.erasure.erase_people(stage.saga)
+    assert not isinstance(caught.value, MoreToErase)
+    assert failure_of(caught.value) == Failure(Fault.AWAY, "STILL_ERASING", 1.0)
+
+
+def test_how_many_there_are_makes_no_pause_longer() -> None:
+    saga, policy = Stage().saga, RetryPolicy()
+    waits = []
+    for error in (MoreToErase(), MoreToErase(), MoreToErase(), StillErasing(), StillErasing(), MoreToErase()):
+        saga = saga.failed(failure_of(error), NOW, NOW, lease_s=30, policy=policy, past_pivot=True)
+        waits.append((saga.due_at - NOW).total_seconds())
+    assert waits == [1, 1, 1, 2, 4, 1]
 
 
 async def test_the_steps_come_in_their_order_and_the_first_is_the_point_of_no_return() -> None:
