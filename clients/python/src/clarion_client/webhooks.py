@@ -1,6 +1,6 @@
 """Checking that a webhook is Clarion's, by Standard Webhooks (github.com/standard-webhooks/standard-webhooks).
 
-event = webhooks.verify(request.body, request.headers, secret="whsec_…")
+event = webhooks.verify(body, headers, secret="whsec_…")
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class WebhookInvalid(ValueError):
     """The message is not Clarion's, was changed on its way, or is too old."""
 
 
-def verify(body: bytes | str, headers: Mapping[str, str], secret: str | Sequence[str], *, now_s: float | None = None) -> Any:
-    """The JSON of a webhook whose signature holds. Answer anything else with 400.
+def verify(body: bytes | str, headers: Mapping[str, str], secret: str | Sequence[str], *, now_s: float | None = None) -> dict[str, Any]:
+    """The event of a webhook whose signature holds. Answer anything else with 400.
 
     `body` is the request's body, byte for byte as it came. `secret` is the endpoint's `whsec_…`, or both during a rotation. Messages whose
     timestamp is more than five minutes away from `now_s` (Unix time; the clock's by default) are refused, so that an old one can't be
@@ -47,7 +47,10 @@ def verify(body: bytes | str, headers: Mapping[str, str], secret: str | Sequence
     received = [one.encode("utf-8", "replace") for one in signatures.split(" ")]
     if not any(hmac.compare_digest(one, other) for one in expected for other in received):
         raise WebhookInvalid("no signature fits")
-    return json.loads(raw)
+    event = json.loads(raw)
+    if not isinstance(event, dict):
+        raise WebhookInvalid("the body is no event: no JSON object")
+    return event
 
 
 def sign(identifier: str, unix_s: int, body: bytes, secret: str) -> dict[str, str]:

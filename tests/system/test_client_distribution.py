@@ -1,0 +1,161 @@
+"""`clarion-client` as its users get it: alone with what it asks for, in an environment that knows nothing of this repository."""
+
+import asyncio
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+import venv
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from devstack.processes import API_KEY, ROOT
+from tests.system.conftest import System
+
+pytestmark = pytest.mark.system
+
+CLIENT = ROOT / "clients" / "python"
+# What an environment may come to hold by `pip install clarion-client`.
+MOST_PACKAGES = 12
+_GUIDE = ROOT / "docs" / "guides" / "from-python.md"
+_README = CLIENT / "README.md"
+_PROGRAM = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def _asked_by(name: str) -> list[str]:
+    """What a distribution says it needs, with markers. One that is not installed here, being for older Pythons only, needs no more."""
+    if name == "clarion-client":
+        project = tomllib.loads((CLIENT / "pyproject.toml").read_text())["project"]
+        extras = project["optional-dependencies"].items()
+        return [*project["dependencies"], *(_of_extra(text, extra) for extra, texts in extras for text in texts)]
+    try:
+        return distribution(name).requires or []
+    except PackageNotFoundError:
+        return []
+
+
+def _of_extra(text: str, extra: str) -> str:
+    """The requirement as a wheel's metadata has it."""
+    needs, _, marker = text.partition(";")
+    return f'{needs}; extra == "{extra}"' + (f" and ({marker})" if marker else "")
+
+
+def _needed(root: Requirement, python: str) -> set[str]:
+    """What pip installs with a distribution on a version of Python, itself left out, by what the installed ones say of themselves."""
+    environment = {"python_version": python, "python_full_version": f"{python}.0"}
+    found, waiting = set[str](), [root]
+    while waiting:
+        asked = waiting.pop()
+        name = canonicalize_name(asked.name)
+        for text in _asked_by(name):
+            needs = Requirement(text)
+            wanted = needs.marker is None or any(needs.marker.evaluate({**environment, "extra": extra}) for extra in ("", *asked.extras))
+            if wanted and canonicalize_name(needs.name) not in found:
+                found.add(canonicalize_name(needs.name))
+                waiting.append(needs)
+    return found
+
+
+def _build(folder: Path) -> Path:
+    """The wheel of the client."""
+    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
+    subprocess.run(command, cwd=CLIENT, check=True, capture_output=True)
+    (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The interpreter of an environment with the client's wheel and copies of the packages it needs: tests reach no registry."""
+    folder = tmp_path_factory.mktemp("caller")
+    wheel = _build(folder / "dist")
+    venv.create(folder / "venv", symlinks=True, with_pip=False)
+    interpreter = folder / "venv" / "bin" / "python"
+    target = next((folder / "venv" / "lib").glob("python*/site-packages"))
+    install = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-index",
+        "--no-deps",
+        "--disable-pip-version-check",
+        "--target",
+        str(target),
+    ]
+    subprocess.run([*install, str(wheel)], check=True, capture_output=True)
+    for name in _needed(Requirement("clarion-client"), f"{sys.version_info[0]}.{sys.version_info[1]}"):
+        for file in distribution(name).files or ():
+            if ".." not in file.parts:
+                copy = target / file
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                copy.write_bytes(Path(str(file.locate())).read_bytes())
+    return interpreter
+
+
+async def _run(python: Path, program: str, folder: Path, **environ: str) -> str:
+    """What the program prints, run in a folder of its own without this repository on its path."""
+    (folder / "program.py").write_text(program)
+    process = await asyncio.create_subprocess_exec(
+        str(python), "-W", "error", "program.py", cwd=folder, env={"PATH": os.environ["PATH"], **environ},
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    output, _ = await process.communicate()
+    assert process.returncode == 0, output.decode()
+    return output.decode()
+
+
+@pytest.mark.parametrize("version", ["3.10", "3.11", "3.12", "3.13"])
+def test_the_client_brings_few_packages(version: str) -> None:
+    alone = _needed(Requirement("clarion-client"), version)
+    assert "httpx" in alone
+    assert len(alone) + 1 <= MOST_PACKAGES, sorted(alone)
+    assert not {"grpcio", "protobuf", "typer"} & alone
+    assert "grpcio" in _needed(Requirement("clarion-client[grpc]"), version)
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_the_program_of_the_guide_works_in_an_empty_environment(system: System, python: Path, tmp_path: Path) -> None:
+    program = _PROGRAM.findall(_GUIDE.read_text())[0]
+    assert len(program.strip().splitlines()) <= 20
+    surroundings = {"CLARION_URL": system.processes.url, "CLARION_API_KEY": API_KEY}
+    for _ in range(2):  # an earlier run's template and person are no obstacle
+        assert (await _run(python, program, tmp_path, **surroundings)).splitlines()[-1] == "sent"
+    mails = [mail for mail in system.smtp.mails if "grace@shop.example" in mail.recipients]
+    assert len(mails) == 2
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_the_environment_holds_the_client_and_its_packages_only(python: Path, tmp_path: Path) -> None:
+    names = await _run(python, "import importlib.metadata as m\nfor d in m.distributions(): print(d.name)", tmp_path)
+    assert len(names.split()) <= MOST_PACKAGES
+    assert "clarion-client" in names.split()
+
+
+@pytest.mark.parametrize("page", [_GUIDE, _README, ROOT / "docs" / "webhooks.md"], ids=lambda page: page.stem)
+def test_a_program_in_a_fresh_project_is_typed(page: Path, python: Path, tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(_PROGRAM.findall(page.read_text())[0])
+    mypy = [sys.executable, "-m", "mypy", "--strict", "--no-incremental", "--python-executable", str(python), "program.py"]
+    checked = subprocess.run(mypy, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout
+    (tmp_path / "pyrightconfig.json").write_text(json.dumps({"typeCheckingMode": "strict", "include": ["program.py"]}))
+    pyright = [sys.executable, "-m", "basedpyright", "--outputjson", "--pythonpath", str(python)]
+    checked = subprocess.run(pyright, cwd=tmp_path, capture_output=True, text=True, check=False)
+    said = json.loads(checked.stdout)
+    assert said["summary"]["filesAnalyzed"] == 1
+    assert [found["message"] for found in said["generalDiagnostics"]] == []
+
+
+def test_a_mistake_is_seen_by_the_types(python: Path, tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text("from clarion_client import Clarion\nClarion().notifications.send(channel=1).nothing\n")
+    mypy = [sys.executable, "-m", "mypy", "--strict", "--no-incremental", "--python-executable", str(python), "program.py"]
+    checked = subprocess.run(mypy, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "arg-type" in checked.stdout
+    assert "attr-defined" in checked.stdout
