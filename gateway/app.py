@@ -32,13 +32,13 @@ from gateway.activity.queues import QueueDesk
 from gateway.activity.repository import ActivityRepository
 from gateway.activity.servicer import ActivityServicer
 from gateway.activity.use_cases import ActivityDesk
+from gateway.beside import open_handlers
 from gateway.breakers.repository import BreakerRepository
 from gateway.breakers.servicer import BreakerServicer
 from gateway.breakers.use_cases import Breakers
 from gateway.changes.repository import ChangeRepository
 from gateway.changes.servicer import ChangeServicer
 from gateway.changes.use_cases import Feed, Tails
-from gateway.console.pages import ConsolePages, read_built
 from gateway.contents.rendering import ReaderClient, RenderedAgain
 from gateway.contents.repository import PayloadRepository
 from gateway.contents.use_cases import SentContents
@@ -53,13 +53,8 @@ from gateway.dead_letters.use_cases import DeadLetters
 from gateway.dispatch.gauges import OutboxGauges
 from gateway.dispatch.outbox import Outbox
 from gateway.dispatch.relay import Relay
-from gateway.facts import mailgun, sendgrid, ses
-from gateway.facts.door import ProviderEvents
-from gateway.facts.events import EventSource
-from gateway.facts.listener import open_listener
 from gateway.facts.repository import FactRepository
-from gateway.facts.sns import SnsMessages
-from gateway.facts.use_cases import Facts
+from gateway.front import Front
 from gateway.http import serve_http
 from gateway.idempotency.handlers import repeatable
 from gateway.idempotency.repository import AnswerRepository
@@ -73,8 +68,6 @@ from gateway.partitions import Maintenance
 from gateway.personal_data.repository import ContentRepository
 from gateway.personal_data.servicer import PersonalDataServicer
 from gateway.personal_data.use_cases import PersonalData
-from gateway.preference_page.client import PreferencePageClient
-from gateway.preference_page.page import PreferencePage
 from gateway.rest import open_edge
 from gateway.sagas.clients import PeopleClient, ProjectTemplates
 from gateway.sagas.erasure import Erasure, Erasures
@@ -108,9 +101,6 @@ from gateway.settling.recipient_budget import RecipientBudget
 from gateway.settling.settlement import Settlement
 from gateway.settling.stuck import StuckSweep
 from gateway.settling.stuck_rows import StuckRows
-from gateway.unsubscribe.client import UnsubscribeClient
-from gateway.unsubscribe.page import UnsubscribePage
-from gateway.webhooks.egress import open_egress
 from gateway.webhooks.repository import EndpointRepository
 from gateway.webhooks.servicer import WebhookServicer
 from gateway.webhooks.use_cases import SEALED_FOR as SEALED_FOR_WEBHOOKS
@@ -138,7 +128,6 @@ from mesh.stores.clock import SharedClock
 from mesh.stores.database import Database, open_database
 from mesh.stores.revocations import RedisRevocations
 from peers.credentials import RemoteCredentials
-from transcoding.cors import App as Edge
 
 NAME = "gateway"
 
@@ -170,9 +159,7 @@ async def open_app(settings: Settings, *, broker: Broker | None = None, credenti
         budget = MemoryBudget.of(settings.common)
         grace_s = settings.common.door_grace_s
         api = open_edge(dispatcher, health, cors_origins=settings.http.cors_origins)
-        pages = PreferencePage(UnsubscribePage(api, UnsubscribeClient(parts.users)), PreferencePageClient(parts.users))
-        events = await _open_provider_events(stack, settings, parts, pages)
-        edge = ConsolePages(events, read_built())
+        edge = Front(api, await open_handlers(stack, settings, api, store=FactRepository(parts.database), users=parts.users))
         grpc_door = serve_grpc(dispatcher, settings.grpc, health, budget=budget, grace_s=grace_s)
         http_door = serve_http(edge, settings.http, budget=budget, grace_s=grace_s)
         grpc_port, http_port = await stack.enter_async_context(together(grpc_door, http_door))
@@ -357,25 +344,6 @@ def _start_maintenance(stack: AsyncExitStack, settings: Settings, parts: _Parts,
 def _open_webhook_desk(settings: Settings, endpoints: EndpointRepository, users: UserClient) -> WebhookServicer:
     sealer = Sealer(settings.sealing.secret, SEALED_FOR_WEBHOOKS, old=settings.sealing.old)
     return WebhookServicer(WebhookDesk(endpoints, sealer, users, allow_http=bool(settings.egress.allow)))
-
-
-async def _open_provider_events(stack: AsyncExitStack, settings: Settings, parts: _Parts, app: Edge) -> ProviderEvents:
-    """Where providers post, and mail servers send, what became of mails. The only addresses that are connected to are Amazon's."""
-    wanted = settings.facts
-    recipients = RecipientClient(parts.users)
-    stack.push_async_callback(recipients.close)
-    sources: dict[str, EventSource] = {}
-    if wanted.sendgrid_key:
-        sources[sendgrid.NAME] = sendgrid.SendGrid(wanted.sendgrid_key)
-    if wanted.mailgun_key:
-        sources[mailgun.NAME] = mailgun.Mailgun(wanted.mailgun_key)
-    if wanted.ses_topics:
-        egress = await stack.enter_async_context(open_egress(settings.egress))
-        sources[ses.NAME] = ses.Ses(SnsMessages(wanted.ses_topics, egress.get))
-    facts = Facts(FactRepository(parts.database), recipients, opens=wanted.opens)
-    if settings.bounces.domain:
-        await stack.enter_async_context(open_listener(settings.bounces, facts))
-    return ProviderEvents(app, sources, facts)
 
 
 def _open_relay(stack: AsyncExitStack, settings: Settings, parts: _Parts, watchers: Watchers) -> Relay:

@@ -7,32 +7,22 @@ import socket
 from collections.abc import AsyncIterator, Generator, MutableMapping
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import uvicorn
 
 from gateway.http_limits import Connections
 from gateway.http_protocol import LimitedProtocol
 from gateway.settings import HttpSettings
-from mesh.errors import ServiceError, Unavailable
+from mesh.errors import Unavailable
 from mesh.process.memory_budget import MemoryBudget
 from mesh.process.runtime import PortTaken
 from transcoding.asgi import Receive, Scope, Send, send_response
-from transcoding.errors import Rendered
+from transcoding.cors import App as Edge
 
 log = logging.getLogger(__name__)
 
 _BACKLOG = 2048
-
-
-class Edge(Protocol):
-    """The application behind the server; transcoding.app.RestApp is one."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serves one request (ASGI 3)."""
-
-    def refusal(self, error: ServiceError) -> Rendered:
-        """The response to a request that never reaches the application."""
 
 
 class _Server(uvicorn.Server):

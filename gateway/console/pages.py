@@ -12,12 +12,9 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 
-from mesh.errors import ServiceError
 from transcoding.asgi import Receive, Scope, Send, send_response
-from transcoding.cors import App
-from transcoding.errors import Rendered
 
-PREFIX = "/console/"
+CONSOLE = "/console/"
 BUILT = Path(__file__).resolve().parent / "built"
 _ASSETS = "assets/"
 # The page in which the console shows a message, and in which nothing but its styles and the pictures that it holds itself have an effect.
@@ -63,31 +60,23 @@ def read_built(folder: Path = BUILT) -> dict[str, _File]:
 
 
 class ConsolePages:
-    """Serves the console in front of an edge, which gets every other request."""
+    """Serves the console."""
 
-    def __init__(self, app: App, files: Mapping[str, _File]) -> None:
-        self._app = app
+    def __init__(self, files: Mapping[str, _File]) -> None:
         self._files = files
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serves one connection scope."""
-        path = scope.get("path", "")
-        if scope["type"] != "http" or not (path.startswith(PREFIX) or path == PREFIX[:-1]):
-            await self._app(scope, receive, send)
-            return
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  ASGI gives it; these requests have no body
+        """Serves one request."""
+        path = scope["path"]
         head = scope["method"] == "HEAD"
         if scope["method"] not in {"GET", "HEAD"}:
             await send_response(send, HTTPStatus.METHOD_NOT_ALLOWED, [*_SAFE, ("allow", "GET, HEAD")], b"")
-        elif path == PREFIX[:-1]:
-            await send_response(send, HTTPStatus.PERMANENT_REDIRECT, [*_SAFE, ("location", PREFIX)], b"", head=head)
+        elif path == CONSOLE[:-1]:
+            await send_response(send, HTTPStatus.PERMANENT_REDIRECT, [*_SAFE, ("location", CONSOLE)], b"", head=head)
         elif not self._files:
             await send_response(send, HTTPStatus.SERVICE_UNAVAILABLE, [*_SAFE, _TEXT, ("cache-control", "no-store")], _NOT_BUILT, head=head)
         else:
-            await self._serve(path.removeprefix(PREFIX), dict(scope["headers"]), send, head=head)
-
-    def refusal(self, error: ServiceError) -> Rendered:
-        """The edge's response to a request that the HTTP server refuses before it is one."""
-        return self._app.refusal(error)
+            await self._serve(path.removeprefix(CONSOLE), dict(scope["headers"]), send, head=head)
 
     async def _serve(self, name: str, headers: Mapping[bytes, bytes], send: Send, *, head: bool) -> None:
         is_asset = name.startswith(_ASSETS)

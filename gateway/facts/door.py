@@ -1,7 +1,7 @@
 """The addresses at /provider-events/{provider} to which providers post what became of mails."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 
 from gateway.facts.events import EventSource
@@ -13,46 +13,38 @@ from mesh.deadline import Deadline
 from mesh.errors import InvalidArgument, NotFound, ServiceError
 from mesh.process.telemetry import meter
 from transcoding.asgi import Receive, Scope, Send, send_response
-from transcoding.cors import App
 from transcoding.errors import MethodNotAllowed, Rendered
 
 log = logging.getLogger(__name__)
 
-PREFIX = "/provider-events/"
+PROVIDER_EVENTS = "/provider-events/"
 _DEADLINE_S = 10.0
 _MOST_BYTES = 2 * 1024 * 1024  # SendGrid's batches have up to 768 kB
 _MOST_REPORTS = 5000
 
 
 class ProviderEvents:
-    """Serves these addresses in front of an edge, which gets every other request. Only providers that are configured are there."""
+    """Serves these addresses; `render` makes the answer to what is refused. Only providers that are configured are there."""
 
-    def __init__(self, app: App, sources: Mapping[str, EventSource], facts: Facts) -> None:
-        self._app = app
+    def __init__(self, render: Callable[[ServiceError], Rendered], sources: Mapping[str, EventSource], facts: Facts) -> None:
+        self._render = render
         self._sources = sources
         self._facts = facts
         self._recorded = meter().create_counter("clarion.facts.recorded", description="Facts that providers reported, by provider.")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serves one connection scope."""
-        if scope["type"] != "http" or not scope["path"].startswith(PREFIX):
-            await self._app(scope, receive, send)
-            return
+        """Serves one request."""
         try:
             await self._take(scope, receive)
         except ServiceError as error:
             log.info("a provider's events were refused", extra={"path": scope["path"][:64], "reason": error.reason})
-            refused = self._app.refusal(error)
+            refused = self._render(error)
             await send_response(send, refused.status, refused.headers, refused.body)
         else:
             await send_response(send, HTTPStatus.OK, [("content-type", "application/json")], b"{}")
 
-    def refusal(self, error: ServiceError) -> Rendered:
-        """The edge's response to a request that the HTTP server refuses before it is one."""
-        return self._app.refusal(error)
-
     async def _take(self, scope: Scope, receive: Receive) -> None:
-        name = scope["path"].removeprefix(PREFIX)
+        name = scope["path"].removeprefix(PROVIDER_EVENTS)
         source = self._sources.get(name)
         if source is None:
             raise NotFound("no provider of this name is configured; see docs/bounces.md")

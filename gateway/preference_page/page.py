@@ -14,8 +14,6 @@ from gateway.preference_page.models import CHANNELS, Brand, Category, Choices, P
 from gateway.preference_page.words import WORDS, Words
 from mesh.errors import Code, ServiceError
 from transcoding.asgi import Receive, Scope, Send, send_response
-from transcoding.cors import App
-from transcoding.errors import Rendered
 
 # 200 categories on two channels, each twice: as shown and as chosen.
 _MOST_BODY = 128 * 1024
@@ -36,17 +34,13 @@ class Pages(Protocol):
 
 
 class PreferencePage:
-    """Serves the page in front of an edge, which gets every other request."""
+    """Serves the page."""
 
-    def __init__(self, app: App, pages: Pages) -> None:
-        self._app = app
+    def __init__(self, pages: Pages) -> None:
         self._pages = pages
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serves one connection scope."""
-        if scope["type"] != "http" or not scope["path"].startswith(PREFERENCES):
-            await self._app(scope, receive, send)
-            return
+        """Serves one request."""
         method, token = scope["method"], scope["path"].removeprefix(PREFERENCES)
         enter_call("preferences")
         try:
@@ -60,10 +54,6 @@ class PreferencePage:
                 await send_response(send, HTTPStatus.METHOD_NOT_ALLOWED, [("allow", "GET, HEAD, POST")], b"")
         except ServiceError as error:
             await send_refusal(send, error, reader_language(scope), WORDS, head=method == "HEAD")
-
-    def refusal(self, error: ServiceError) -> Rendered:
-        """The edge's response to a request that the HTTP server refuses before it is one."""
-        return self._app.refusal(error)
 
     async def _save(self, token: str, receive: Receive, send: Send) -> None:
         body = await read_body(receive, _MOST_BODY)

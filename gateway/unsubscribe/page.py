@@ -12,10 +12,8 @@ from gateway.html_page import PREFERENCES, HtmlPage, enter_call, paragraph, read
 from gateway.unsubscribe.words import WORDS
 from mesh.errors import ServiceError
 from transcoding.asgi import Receive, Scope, Send, send_response
-from transcoding.cors import App
-from transcoding.errors import Rendered
 
-PREFIX = "/unsubscribe/"
+UNSUBSCRIBE = "/unsubscribe/"
 # What a one-click request holds: "List-Unsubscribe=One-Click", as a form of either kind.
 _MOST_BODY = 8192
 
@@ -40,18 +38,14 @@ class Subscriptions(Protocol):
 
 
 class UnsubscribePage:
-    """Serves the page in front of an edge, which gets every other request."""
+    """Serves the page."""
 
-    def __init__(self, app: App, subscriptions: Subscriptions) -> None:
-        self._app = app
+    def __init__(self, subscriptions: Subscriptions) -> None:
         self._subscriptions = subscriptions
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serves one connection scope."""
-        if scope["type"] != "http" or not scope["path"].startswith(PREFIX):
-            await self._app(scope, receive, send)
-            return
-        method, token = scope["method"], scope["path"].removeprefix(PREFIX)
+        """Serves one request."""
+        method, token = scope["method"], scope["path"].removeprefix(UNSUBSCRIBE)
         if method not in {"GET", "HEAD", "POST"}:
             await send_response(send, HTTPStatus.METHOD_NOT_ALLOWED, [("allow", "GET, HEAD, POST")], b"")
             return
@@ -64,10 +58,6 @@ class UnsubscribePage:
             await send_page(send, HTTPStatus.OK, _drawn(found, token), head=method == "HEAD")
         except ServiceError as error:
             await send_refusal(send, error, reader_language(scope), WORDS, head=method == "HEAD")
-
-    def refusal(self, error: ServiceError) -> Rendered:
-        """The edge's response to a request that the HTTP server refuses before it is one."""
-        return self._app.refusal(error)
 
 
 def _drawn(found: Subscription, token: str) -> HtmlPage:

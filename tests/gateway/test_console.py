@@ -5,7 +5,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gateway.console.pages import ConsolePages, read_built
+from gateway.console.pages import CONSOLE, ConsolePages, read_built
+from gateway.front import Front
 from mesh.errors import ServiceError
 from transcoding.asgi import Receive, Scope, Send, send_response
 from transcoding.errors import Rendered
@@ -31,7 +32,8 @@ def built(tmp_path: Path) -> Path:
 
 
 def client(folder: Path) -> httpx.AsyncClient:
-    pages = ConsolePages(Api(), read_built(folder))
+    console = ConsolePages(read_built(folder))
+    pages = Front(Api(), {CONSOLE: console, CONSOLE.rstrip("/"): console})
     return httpx.AsyncClient(transport=httpx.ASGITransport(app=pages), base_url="http://gateway.test")
 
 

@@ -8,8 +8,6 @@ import pytest
 from gateway.preference_page.models import Brand, Choices, Page
 from gateway.preference_page.page import PreferencePage
 from mesh.errors import NotFound, ServiceError, Unavailable
-from transcoding.asgi import Receive, Scope, Send
-from transcoding.errors import Rendered
 
 PAGE = Page("en", "UTC", Brand("Books", "", "", ""), (), None)
 
@@ -31,16 +29,6 @@ class FakePages:
         return PAGE
 
 
-class Nothing:
-    """The edge behind the page, which gets none of these requests."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        raise AssertionError(scope["path"])
-
-    def refusal(self, error: ServiceError) -> Rendered:
-        raise AssertionError(error)
-
-
 async def post(pages: FakePages, body: bytes) -> int:
     """The status of the answer to a form."""
     return int((await answer_to(pages, body))["status"])
@@ -57,7 +45,7 @@ async def answer_to(pages: FakePages, body: bytes) -> Any:
         sent.append(event)
 
     scope = {"type": "http", "method": "POST", "path": "/preferences/token", "query_string": b"", "headers": []}
-    await PreferencePage(Nothing(), pages)(scope, receive, send)
+    await PreferencePage(pages)(scope, receive, send)
     return sent[0]
 
 
