@@ -87,6 +87,11 @@ def _counted(name: str, selector: str, by: str, labels: Series, summary: str, *,
     return Alert(name, _grew(selector, by), summary, {f"{metric}{{{inside}}}": "_x20 1x100"}, severity, "0m", "30m", shown)
 
 
+# Timers of an event loop that ran late, of all: what one call computes without pause, all others wait for.
+_LAGGING = (
+    '1 - sum by (job, instance) (rate(clarion_loop_lag_seconds_bucket{le="0.25"}[5m]))'
+    " / sum by (job, instance) (rate(clarion_loop_lag_seconds_count[5m])) > 0.05"
+)
 ALERTS: tuple[Alert, ...] = (
     *(_burn(*burn) for burn in BURNS),
     Alert(
@@ -137,6 +142,13 @@ ALERTS: tuple[Alert, ...] = (
     ),
     _counted("ClarionSagaSuspended", 'clarion_saga_settled_total{state="suspended"}', "kind", {"state": "suspended", "kind": "erasure"},
              "A saga of the kind {{ $labels.kind }} needs a person.", severity="ticket"),
+    Alert(
+        "ClarionLoopLags", _LAGGING,
+        "The event loop of {{ $labels.instance }} is often more than 0.25 s late.",
+        {'clarion_loop_lag_seconds_bucket{le="0.25",job="gateway",instance="a"}': "0+200x60",
+         'clarion_loop_lag_seconds_count{job="gateway",instance="a"}': "0+240x60"},
+        "ticket", wait="10m", labels={"job": "gateway", "instance": "a"},
+    ),
     Alert(
         "ClarionPeriodicFails", "sum by (work) (increase(clarion_periodic_failures_total[15m])) > 5",
         "The background work {{ $labels.work }} keeps failing.",

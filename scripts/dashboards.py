@@ -77,6 +77,14 @@ PAGES: dict[str, tuple[Panel, ...]] = {
         Panel("No outcome came", [("max(clarion_outbox_stuck)", "stuck")]),
         Panel("Background work that fails", [(_rate("clarion_periodic_failures_total", "work"), "{{work}}")], "cps"),
     ),
+    "processes": (
+        Panel("Lag of the event loop, p99", [(_quantile(0.99, "clarion_loop_lag", "job, instance"), "{{job}} {{instance}}")], "s"),
+        Panel("Tasks of the event loop", [("clarion_loop_tasks", "{{job}} {{instance}}")]),
+        Panel("Memory", [("process_resident_memory_bytes", "{{job}} {{instance}}")], "bytes"),
+        Panel("Processor time", [(_rate("process_cpu_seconds_total", "job, instance"), "{{job}} {{instance}}")], "percentunit"),
+        Panel("Open files and connections", [("process_open_fds", "{{job}} {{instance}}")]),
+        Panel("Render processes that ended", [(_rate("clarion_render_processes_ended_total", "instance"), "{{instance}}")], "cps"),
+    ),
 }  # fmt: skip
 
 

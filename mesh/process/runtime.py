@@ -17,7 +17,7 @@ from typing import Protocol, TypeVar
 
 import uvloop
 
-from mesh.process import logs, telemetry
+from mesh.process import logs, telemetry, vitals
 from mesh.process.health import HealthMonitor
 from mesh.process.machine_door import MachineDoor, open_machine_door
 from mesh.process.settings import CommonSettings, Env, SettingsError
@@ -145,6 +145,7 @@ async def _serve(name: str, settings: S, open_app: OpenApp[S]) -> int:
             machine_door = _open_machine_door(stack, settings.common)
             async with open_app(settings) as app:
                 machine_door.health = app.health
+                stack.enter_context(vitals.observed())
                 _settle_garbage_collection()
                 _warn_of_few_files(app)
                 log.info("started", extra={"ports": dict(app.ports), "metrics_port": machine_door.port})

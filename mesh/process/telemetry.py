@@ -25,7 +25,7 @@ from mesh.process.settings import CommonSettings
 
 TRACEPARENT = "traceparent"
 # OpenTelemetry's default bounds are milliseconds: all that we measure in seconds would be in the first bucket.
-_BOUNDS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
+_BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 SECONDS = View(instrument_type=Histogram, instrument_unit="s", aggregation=ExplicitBucketHistogramAggregation(_BOUNDS_S))
 _PROPAGATOR = TraceContextTextMapPropagator()
 # a proxy until `set_up` has installed the provider: asking for a tracer at each span costs more than the span

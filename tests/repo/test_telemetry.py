@@ -19,6 +19,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("mesh", "delivery", "gateway", "user_svc", "template_svc", "email_worker", "push_worker")
 # What Prometheus adds to whatever it scrapes, and the bound of a bucket.
 SCRAPED = {"job", "instance", "le"}
+# What prometheus_client adds of its own; that a scrape has it is tested in tests/system/test_scrape.py.
+LIBRARY = "process_"
 SUFFIXES = re.compile(r"(_total|_bucket|_count|_sum)?$")
 
 
@@ -34,7 +36,7 @@ def used(expressions: list[str]) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for expr in expressions:
         groups = {name.strip() for by in re.findall(r"\bby \(([^)]*)\)", expr) for name in by.split(",")}
-        for metric, selector in re.findall(r"\b(clarion_\w+)(\{[^}]*\})?", expr):
+        for metric, selector in re.findall(r"\b((?:clarion|process)_\w+)(\{[^}]*\})?", expr):
             found.setdefault(metric, set()).update(groups - SCRAPED, set(re.findall(r"(\w+)=", selector)) - SCRAPED)
     return found
 
@@ -63,7 +65,7 @@ def test_the_files_are_those_of_their_source() -> None:
     assert stale() == []
 
 
-@pytest.mark.parametrize("metric", sorted(used(expressions())))
+@pytest.mark.parametrize("metric", sorted(metric for metric in used(expressions()) if not metric.startswith(LIBRARY)))
 def test_a_metric_that_a_rule_or_a_panel_uses_is_one_that_the_code_makes(metric: str) -> None:
     """Its labels stand in the same module, and in a scrape too where tests/system/test_scrape.py brings the metric about."""
     assert used(expressions())[metric] <= instruments()[SUFFIXES.sub("", metric)]
