@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from naming.account_mails import ADDRESS_VERIFICATION, CATEGORY, PASSWORD_RESET
+from naming.account_mails import ADDRESS_VERIFICATION, CATEGORY, NEW_ADDRESS, PASSWORD_RESET
 from template_svc.models import Channel, Content, OnUnknown, StoredVersion, Template, TemplateKey, TemplateSummary
 
 _VERSION = 1
@@ -153,7 +153,11 @@ def _stored(words: Mapping[str, Words]) -> StoredVersion:
     return StoredVersion(Channel.EMAIL, "en", {locale: _content(locale, one) for locale, one in words.items()}, ())
 
 
-VERSIONS: Mapping[str, StoredVersion] = {PASSWORD_RESET: _stored(_RESET), ADDRESS_VERIFICATION: _stored(_VERIFICATION)}
+VERSIONS: Mapping[str, StoredVersion] = {
+    PASSWORD_RESET: _stored(_RESET),
+    ADDRESS_VERIFICATION: _stored(_VERIFICATION),
+    NEW_ADDRESS: _stored(_VERIFICATION),
+}
 
 
 def summary_of(key: TemplateKey) -> TemplateSummary:

@@ -40,6 +40,8 @@ from user_svc.accounts.repository import AccountRepository
 from user_svc.accounts.servicer import AccountServicer
 from user_svc.accounts.tokens import LinkTokens
 from user_svc.accounts.use_cases import Accounts
+from user_svc.addresses.repository import AddressRepository
+from user_svc.addresses.use_cases import Addresses
 from user_svc.archiving.erasure_repository import ProjectErasureRepository
 from user_svc.archiving.repository import ProjectArchive
 from user_svc.audit.repository import AuditRepository
@@ -167,6 +169,7 @@ async def _forgetting(settings: Settings, database: Database) -> AsyncIterator[N
         "limits.forget": ContactRepository(database).forget_old,
         "audit.forget": old_entries,
         "accounts.forget": AccountRepository(database).forget_ended,
+        "addresses.forget": AddressRepository(database).forget_ended,
         "suppressions.forget": Suppressions(SuppressionRepository(database), now=_now).forget_ended,
     }
     async with AsyncExitStack() as stack:
@@ -185,8 +188,8 @@ class _Parts:
 
 
 def _wire(settings: Settings, database: Database, passwords: PasswordHasher, revocations: Revocations, clock: SharedClock) -> _Parts:
-    people, devices, chosen = UserRepository(database), DeviceRepository(database), PreferenceRepository(database)
-    users = Users(people, hash_password=passwords.hash_new, now=_now)
+    chosen = PreferenceRepository(database)
+    users = Users(UserRepository(database), hash_password=passwords.hash_new, now=_now)
     sessions, api_keys = SessionRepository(database), ApiKeyRepository(database)
     sealer = Sealer(settings.sealing.secret, SEALED_FOR, old=settings.sealing.old)
     signing_keys = SigningKeys(SigningKeyRepository(database), sealer, now=_now)
@@ -196,12 +199,15 @@ def _wire(settings: Settings, database: Database, passwords: PasswordHasher, rev
         ServiceIdentity(NAME, ServiceKeys.from_settings(NAME, settings.common)),
         revocations=revocations,
     )
-    suppression_rows, audit = SuppressionRepository(database), AuditLog(AuditRepository(database))
-    suppressions = Suppressions(suppression_rows, now=_now, bounce_days=settings.bounce_suppression_days)
+    audit = AuditLog(AuditRepository(database))
+    suppressions = Suppressions(SuppressionRepository(database), now=_now, bounce_days=settings.bounce_suppression_days)
     policies = PolicyRepository(database)
     book = RuleBook(policies)
     preferences = PreferenceBook(chosen, book, now=_now)
-    user_servicer = UserServicer(users=users, devices=Devices(devices, now=_now), preferences=preferences, suppressions=suppressions)
+    accounts = _accounts(settings, database, passwords)
+    addresses = Addresses(AddressRepository(database), users, new_link=accounts.new_link)
+    of_people = Devices(DeviceRepository(database), now=_now)
+    user_servicer = UserServicer(users=users, addresses=addresses, devices=of_people, preferences=preferences, suppressions=suppressions)
     factors, factor_sealer = SecondFactorRepository(database), Sealer(settings.sealing.secret, SECOND_FACTORS, old=settings.sealing.old)
     second_step = SecondStep(factors, factor_sealer, now=clock.now)
     logins = Sessions(
@@ -215,7 +221,9 @@ def _wire(settings: Settings, database: Database, passwords: PasswordHasher, rev
         second_step=second_step,
         administrators_need_it=settings.admin_second_factor,
     )
-    auth_servicer = AuthServicer(sessions=logins, desk=SessionDesk(sessions), people=users, api_keys=keys, signing_keys=signing_keys)
+    auth_servicer = AuthServicer(
+        sessions=logins, desk=SessionDesk(sessions), people=users, announced=addresses, api_keys=keys, signing_keys=signing_keys
+    )
     dispatcher = Dispatcher(server_chain(authenticator, Door.DIRECT if settings.direct_callers else Door.INTERNAL))
     dispatcher.add(USER_SERVICE, user_servicer)
     dispatcher.add(AUTH_SERVICE, auth_servicer)
@@ -225,7 +233,6 @@ def _wire(settings: Settings, database: Database, passwords: PasswordHasher, rev
     dispatcher.add(POLICY_SERVICE, PolicyServicer(Policies(policies, book, now=_now)))
     own = SecondFactors(factors, second_step, factor_sealer, prove=logins.prove)
     dispatcher.add(SECOND_FACTOR_SERVICE, SecondFactorServicer(own, users))
-    accounts = _accounts(settings, database, passwords)
     dispatcher.add(ACCOUNT_SERVICE, AccountServicer(accounts, users))
     contacts, links = ContactRepository(database), UnsubscribeLinks(Sealer(settings.sealing.secret, LINKS, old=settings.sealing.old))
     unsubscribing = Unsubscribing(links, contacts, chosen, book, now=_now)
@@ -235,8 +242,7 @@ def _wire(settings: Settings, database: Database, passwords: PasswordHasher, rev
     pages = PreferencePages(links, page_store, chosen, policies, book, now=_now)
     dispatcher.add(PREFERENCE_PAGE_SERVICE, PreferencePageServicer(pages, Brands(page_store, now=_now), users))
     dispatcher.add(AUDIT_SERVICE, AuditServicer(audit))
-    held = PersonalData(people, chosen, devices, suppression_rows, IdentityRepository(database), audit=audit.add)
-    dispatcher.add(ERASURE_SERVICE, ErasureServicer(Erasure(ErasureRepository(database)), held, ProjectErasureRepository(database)))
+    dispatcher.add(ERASURE_SERVICE, _erasing(database, audit))
     record = BootstrapRepository(database)
     bootstrap = Bootstrap(
         settings.bootstrap, signing_keys=signing_keys, users=users, sessions=sessions, api_keys=api_keys, record=record, now=_now
@@ -244,9 +250,17 @@ def _wire(settings: Settings, database: Database, passwords: PasswordHasher, rev
     return _Parts(dispatcher, bootstrap, logins)
 
 
+def _erasing(database: Database, audit: AuditLog) -> ErasureServicer:
+    people, chosen, devices = UserRepository(database), PreferenceRepository(database), DeviceRepository(database)
+    listed, known_as, addresses = SuppressionRepository(database), IdentityRepository(database), AddressRepository(database)
+    held = PersonalData(people, chosen, devices, listed, known_as, addresses=addresses, audit=audit.add)
+    return ErasureServicer(Erasure(ErasureRepository(database)), held, ProjectErasureRepository(database))
+
+
 def _accounts(settings: Settings, database: Database, passwords: PasswordHasher) -> Accounts:
     tokens = LinkTokens(settings.sealing.secret, old=settings.sealing.old)
-    return Accounts(AccountRepository(database), tokens, hash_new=passwords.hash_new, console_url=settings.console_url)
+    prove = AddressRepository(database).prove
+    return Accounts(AccountRepository(database), tokens, hash_new=passwords.hash_new, prove_address=prove, console_url=settings.console_url)
 
 
 def _sign_ins(settings: Settings, database: Database, sessions: Sessions, client: IssuerClient, clock: SharedClock) -> SignInServicer:

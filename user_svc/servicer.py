@@ -1,12 +1,14 @@
 """clarion.user.v1.UserService: messages in, one use case, messages out."""
 
-from clarion.user.v1 import device_pb2, preference_pb2, suppression_pb2, user_pb2
+from clarion.user.v1 import address_pb2, device_pb2, preference_pb2, suppression_pb2, user_pb2
 from clarion.user.v1 import user_service_pb2 as rpc
 from clarion.user.v1.user_service_pb2_grpc import UserServiceServicer
 from mesh.context import current
 from mesh.errors import ServiceError
 from mesh.rpc.timestamps import from_timestamp
 from mesh.rpc.validation import validate
+from user_svc.addresses.convert import address_to_proto
+from user_svc.addresses.use_cases import Addresses
 from user_svc.devices.convert import device_to_proto, platform_from_proto
 from user_svc.devices.use_cases import Devices
 from user_svc.preferences.convert import preference_changes_from_proto, preferences_to_proto
@@ -29,8 +31,11 @@ from user_svc.users.use_cases import Users
 class UserServicer(UserServiceServicer):
     """Serves people and what belongs to them. `context` is unused: what a call carries is in `mesh.context.current()`."""
 
-    def __init__(self, *, users: Users, devices: Devices, preferences: PreferenceBook, suppressions: Suppressions) -> None:
+    def __init__(
+        self, *, users: Users, addresses: Addresses, devices: Devices, preferences: PreferenceBook, suppressions: Suppressions
+    ) -> None:
         self._users = users
+        self._addresses = addresses
         self._devices = devices
         self._preferences = preferences
         self._suppressions = suppressions
@@ -96,6 +101,19 @@ class UserServicer(UserServiceServicer):
     async def DeleteDevice(self, request: device_pb2.DeleteDeviceRequest, context: object) -> device_pb2.DeleteDeviceResponse:
         await self._devices.delete_device(current().caller, await self._id_of(request.user_id), request.id)
         return device_pb2.DeleteDeviceResponse()
+
+    async def CreateAddress(self, request: address_pb2.CreateAddressRequest, context: object) -> address_pb2.CreateAddressResponse:
+        caller, user_id = current().caller, await self._id_of(request.user_id)
+        address = await self._addresses.create_address(caller, user_id, request.address, primary=request.primary)
+        return address_pb2.CreateAddressResponse(address=address_to_proto(address))
+
+    async def ListAddresses(self, request: address_pb2.ListAddressesRequest, context: object) -> address_pb2.ListAddressesResponse:
+        found = await self._addresses.list_addresses(current().caller, await self._id_of(request.user_id))
+        return address_pb2.ListAddressesResponse(addresses=map(address_to_proto, found))
+
+    async def DeleteAddress(self, request: address_pb2.DeleteAddressRequest, context: object) -> address_pb2.DeleteAddressResponse:
+        await self._addresses.delete_address(current().caller, await self._id_of(request.user_id), request.address)
+        return address_pb2.DeleteAddressResponse()
 
     async def CreateSuppression(
         self, request: suppression_pb2.CreateSuppressionRequest, context: object

@@ -4,6 +4,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Computed,
     DateTime,
     ForeignKey,
     ForeignKeyConstraint,
@@ -91,6 +92,24 @@ Index("users_by_role", users.c.project, users.c.assigned_role, postgresql_where=
 Index("users_external_id", users.c.project, users.c.external_id, unique=True)
 Index("users_email", users.c.project, func.lower(users.c.email), unique=True)
 Index("users_of_project", users.c.project, users.c.id)
+
+# Beside `users.email`. One that is verified is no other person's; triggers on `users` keep the two apart.
+user_addresses = Table(
+    "user_addresses",
+    metadata,
+    _of_project(),
+    Column("user_id", _ID, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    Column("address", Text, nullable=False),
+    Column("address_key", Text, Computed("lower(address)", persisted=True), primary_key=True),
+    # Once it is verified.
+    Column("becomes_primary", Boolean, nullable=False, server_default=false()),
+    Column("verify_time", _TIME),
+    # When one that is not verified is forgotten.
+    Column("expire_time", _TIME),
+)
+_verified = user_addresses.c.verify_time.is_not(None)
+Index("user_addresses_verified", user_addresses.c.project, user_addresses.c.address_key, unique=True, postgresql_where=_verified)
+Index("user_addresses_by_end", user_addresses.c.expire_time, postgresql_where=user_addresses.c.expire_time.is_not(None))
 
 devices = Table(
     "devices",
@@ -321,7 +340,10 @@ account_links = Table(
     Column("use_time", _TIME),
     # That of the person when it was made: a link that replaces a password ends with this password.
     Column("credential_version", Integer, nullable=False, server_default="0"),
+    # The mail that holds it, where a person may have asked for several at once.
+    Column("notification_id", _ID),
 )
+Index("account_links_of_address", account_links.c.project, func.lower(account_links.c.address), account_links.c.create_time)
 Index("account_links_by_token", account_links.c.token_sha256, unique=True)
 Index("account_links_of_user", account_links.c.user_id, account_links.c.purpose, account_links.c.create_time)
 Index(

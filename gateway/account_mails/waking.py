@@ -4,12 +4,19 @@ from collections.abc import Callable
 
 from google.protobuf.message import Message
 
-from clarion.user.v1 import account_service_pb2
+from clarion.user.v1 import account_service_pb2, auth_service_pb2, user_service_pb2
 from mesh.rpc.dispatcher import Unary
 from mesh.rpc.methods import Method
 
-_ACCOUNTS = account_service_pb2.DESCRIPTOR.services_by_name["AccountService"].full_name
-_ASK_FOR_MAILS = frozenset(f"/{_ACCOUNTS}/{name}" for name in ("RequestPasswordReset", "RequestAddressVerification"))
+_ASK_FOR_MAILS = frozenset(
+    f"/{file.DESCRIPTOR.services_by_name[service].full_name}/{method}"
+    for file, service, method in (
+        (account_service_pb2, "AccountService", "RequestPasswordReset"),
+        (account_service_pb2, "AccountService", "RequestAddressVerification"),
+        (auth_service_pb2, "AuthService", "ChangeEmail"),
+        (user_service_pb2, "UserService", "CreateAddress"),
+    )
+)
 
 
 def followed_by(wake: Callable[[], None]) -> Callable[[Method, Unary], Unary]:

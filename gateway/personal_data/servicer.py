@@ -30,6 +30,7 @@ class PersonalDataServicer(PersonalDataServiceServicer):
 
 def _held(held: GetPersonalDataResponse) -> Iterator[rpc.ExportPersonalDataResponse]:
     yield rpc.ExportPersonalDataResponse(user=held.user)
+    yield from (rpc.ExportPersonalDataResponse(address=address) for address in held.addresses)
     yield rpc.ExportPersonalDataResponse(preferences=held.preferences)
     yield from (rpc.ExportPersonalDataResponse(device=device) for device in held.devices)
     if held.HasField("suppression"):

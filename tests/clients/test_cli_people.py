@@ -63,6 +63,19 @@ async def test_a_mail_that_verifies_an_address_is_asked_for(terminal: Terminal) 
     assert (await terminal.run("users", "verify-address", "no-one-at-all@example.com")).code == 5
 
 
+async def test_addresses_of_a_person_are_added_listed_and_removed(terminal: Terminal) -> None:
+    assert (await terminal.run("users", "create", "first-by-cli@example.com", "--external-id", "addresses-1")).code == 0
+    added = await terminal.run("users", "addresses", "add", "addresses-1", "second-by-cli@example.com", "--primary", "--json")
+    assert added.code == 0, added.said
+    assert json.loads(added.said)["becomes_primary"] is True
+    listed = await terminal.run("users", "addresses", "list", "first-by-cli@example.com", "--json")
+    assert [json.loads(line)["address"] for line in listed.said.splitlines()] == ["first-by-cli@example.com", "second-by-cli@example.com"]
+    again = await terminal.run("users", "addresses", "remove", "addresses-1", "first-by-cli@example.com")
+    assert (again.code, "ADDRESS_IS_PRIMARY" in again.said) == (1, True), again.said
+    removed = await terminal.run("users", "addresses", "remove", "addresses-1", "second-by-cli@example.com")
+    assert (removed.code, "removed" in removed.said) == (0, True), removed.said
+
+
 async def test_why_nothing_was_sent_is_said_by_rest_feed_and_command_line(terminal: Terminal, tmp_path: Path) -> None:
     """One reason and one rule, wherever someone looks."""
     assert (await terminal.run("users", "create", "quiet-by-cli@example.com", "--external-id", "quiet-1")).code == 0

@@ -89,6 +89,43 @@ async def test_an_address_is_verified_through_its_mailbox(system: System) -> Non
     assert (await system.client.call("GET", f"/v1/users/{user}"))["email_verified"] is True
 
 
+async def test_a_new_address_is_the_primary_one_once_its_mail_was_followed(system: System) -> None:
+    old, new = "old-mailbox@example.com", "new-mailbox@example.com"
+    await system.client.create_template("to-either", "email", WELCOME)
+    user = await system.client.create_user(old, locale="fr")
+    path = f"/v1/users/{user}/addresses"
+    pending = await system.client.call("POST", path, {"address": new, "primary": True})
+    assert (pending["address"], pending["becomes_primary"]) == (new, True)
+    mail = await _mail(system, new)
+    assert "confirmer" in str(mail["Subject"])
+    assert mail["List-Unsubscribe"] is None
+    before = await system.client.settled(await system.client.send(user, "email", "to-either", {"name": "Ada"}))
+    async with Client(system.processes.url, "") as stranger:
+        assert await stranger.call("POST", "/v1/auth/verify-address", {"token": _token(mail, "verify-address")}) == {}
+        with pytest.raises(RefusedError, match="VERIFICATION_LINK_INVALID"):
+            await stranger.call("POST", "/v1/auth/verify-address", {"token": _token(mail, "verify-address")})
+    after = await system.client.settled(await system.client.send(user, "email", "to-either", {"name": "Ada"}))
+    assert (before["status"], after["status"]) == ("sent", "sent")
+    assert [len([mail for mail in system.smtp.mails if address in mail.recipients]) for address in (old, new)] == [1, 2]
+    listed = await system.client.call("GET", path)
+    assert [(one["address"], one["primary"], one["verified"]) for one in listed["addresses"]] == [(new, True, True)]
+    # a further one finds them once it is proved; the one before was not
+    further = "further-mailbox@example.com"
+    await system.client.call("POST", path, {"address": further})
+    async with Client(system.processes.url, "") as stranger:
+        await stranger.call("POST", "/v1/auth/verify-address", {"token": _token(await _mail(system, further), "verify-address")})
+    for address, holders in ((further, [user]), (old, [])):
+        found = await system.client.call("GET", f"/v1/users?email={address}")
+        assert [one["id"] for one in found.get("users", [])] == holders
+    sent = await system.client.call(
+        "POST", "/v1/notifications", {"to": {"email": further}, "channel": "email", "template": "to-either", "variables": {"name": "Ada"}}
+    )
+    assert (await system.client.settled(sent["id"]))["user_id"] == user
+    assert len([mail for mail in system.smtp.mails if new in mail.recipients]) == 3
+    await system.client.call("DELETE", f"{path}/{further}")
+    assert len((await system.client.call("GET", path))["addresses"]) == 1
+
+
 async def test_no_one_sends_or_writes_such_a_mail_themselves(system: System) -> None:
     user = await system.client.create_user("victim@example.com")
     refused: list[tuple[str, dict[str, Any], str]] = [

@@ -105,6 +105,13 @@ async def _test_key(system: System) -> str:
     return str(made["secret"])
 
 
+async def _plant_addresses(client: Client, user: str, planted: Planted) -> None:
+    """Beside the primary one."""
+    for what in ("further address", "further address that is suppressed"):
+        await client.call("POST", f"/v1/users/{user}/addresses", {"address": planted.address(what)})
+    await client.call("POST", "/v1/suppressions", {"address": planted.address("further address that is suppressed")})
+
+
 async def _plant(system: System, planted: Planted) -> str:
     """A person with something of every kind; their id."""
     client = system.client
@@ -116,6 +123,7 @@ async def _plant(system: System, planted: Planted) -> str:
     user = str(made["id"])
     await client.call("PATCH", f"/v1/users/{user}", {"email": planted.address("former address")})
     await client.call("PATCH", f"/v1/users/{user}", {"email": address})
+    await _plant_addresses(client, user, planted)
     await client.call("POST", f"/v1/users/{user}/devices", {"token": planted.word("device token"), "platform": "ios"})
     gone = await client.call("POST", f"/v1/users/{user}/devices", {"token": planted.word("removed device token"), "platform": "web"})
     await client.call("DELETE", f"/v1/users/{user}/devices/{gone['id']}")
@@ -191,8 +199,8 @@ async def test_everything_that_is_held_can_be_exported(system: System) -> None:
     missing = {what for what, word in planted.words.items() if word not in text.lower()}
     assert missing == {"device token", "removed device token", "former address", "name in a send", "note", "file"}
     kinds = [next(iter(json.loads(line)["result"])) for line in lines]
-    assert kinds[:5] == ["user", "preferences", "device", "suppression", "suppression"]
-    assert set(kinds[5:]) == {"notification"}
+    assert kinds[:8] == ["user", "address", "address", "preferences", "device", "suppression", "suppression", "suppression"]
+    assert set(kinds[8:]) == {"notification"}
     with pytest.raises(RefusedError, match="USER_NOT_FOUND"):
         await system.client.call("GET", f"/v1/users/{uuid4()}:exportPersonalData")
     key = await system.client.call("POST", "/v1/api-keys", {"name": "reads", "scopes": ["users:read", "notifications:read"]})

@@ -260,6 +260,7 @@ class Wall:
         objects = self.objects
         paths = (
             f"/v1/users/{objects.user}", f"/v1/users/{objects.user}/preferences", f"/v1/users/{objects.user}/devices", "/v1/suppressions",
+            f"/v1/users/{objects.user}/addresses",
             f"/v1/templates/{objects.template}", f"/v1/templates/{objects.template}/versions", f"/v1/notifications/{objects.notification}",
             f"/v1/dead-letters/{objects.notification}?view=basic", f"/v1/dead-letter-jobs/{objects.job}", f"/v1/sagas/{objects.saga}",
             "/v1/api-keys", "/v1/delivery-policy", "/v1/brand", f"/v1/categories/{objects.category}", f"/v1/roles/{objects.role}",
@@ -308,6 +309,7 @@ async def wall(system: System) -> AsyncIterator[Wall]:
     user, leaver = await alice.create_user(address), await alice.create_user("leaver-of-the-wall@example.com")
     device = await alice.call("POST", f"/v1/users/{user}/devices", {"token": "token-behind-the-wall", "platform": "android"})
     await alice.call("POST", "/v1/suppressions", {"address": "suppressed-behind-the-wall@example.com"})
+    await alice.call("POST", f"/v1/users/{user}/addresses", {"address": "suppressed-behind-the-wall@example.com"})
     system.smtp.script(address, replies("550 5.2.1 Mailbox disabled"))
     notification = await alice.send(user, "email", template, {"name": "Alice"})
     assert (await alice.settled(notification))["status"] == "failed"

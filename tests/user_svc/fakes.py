@@ -323,6 +323,9 @@ class MemoryContacts:
     async def projects(self, user_ids: Collection[str]) -> Mapping[str, str]:
         return {user_id: self._memory.projects[user_id] for user_id in user_ids if user_id in self._memory.users}
 
+    async def has_address(self, user_id: str, address: str) -> bool:
+        return self._memory.users[user_id].email.lower() == address.lower()
+
     async def admit(self, asked: Sequence[Limited]) -> Collection[Limited]:
         admitted = []
         for one in asked:

@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -106,8 +107,9 @@ class Service:
             return list(result) if result.returns_rows else []
 
 
-@pytest.fixture
-async def service(postgres_url: NewDatabase) -> AsyncIterator[Service]:
+@asynccontextmanager
+async def open_service(postgres_url: NewDatabase) -> AsyncIterator[Service]:
+    """user_svc with Ada, who has a password."""
     url = await postgres_url("user_svc")
     more = {"CLARION_BOOTSTRAP_API_KEY": API_KEY, "CLARION_CONSOLE_URL": CONSOLE}
     async with (
@@ -119,6 +121,12 @@ async def service(postgres_url: NewDatabase) -> AsyncIterator[Service]:
         made = Service(channel, database)
         request = user_service_pb2.CreateUserRequest(email=EMAIL, password=PASSWORD, name="Ada", locale="de")
         made.user_id = (await made.call(UserServiceStub, "CreateUser", request, OPERATOR)).user.id
+        yield made
+
+
+@pytest.fixture
+async def service(postgres_url: NewDatabase) -> AsyncIterator[Service]:
+    async with open_service(postgres_url) as made:
         yield made
 
 
@@ -263,7 +271,7 @@ async def test_the_answer_is_the_same_and_costs_the_same_for_an_address_of_no_on
     await service.call(UserServiceStub, "CreateUser", user_service_pb2.CreateUserRequest(email=f"{hushed}@example.com"), OPERATOR)
     seen: list[list[str]] = []
     async with open_database(DatabaseSettings(service.database.engine.url.render_as_string(hide_password=False))) as database:
-        accounts = Accounts(AccountRepository(database), LinkTokens(SECRET), hash_new=_no_hash)
+        accounts = Accounts(AccountRepository(database), LinkTokens(SECRET), hash_new=_no_hash, prove_address=_no_proof)
         event.listen(database.engine.sync_engine, "before_cursor_execute", lambda *args: seen[-1].append(args[2]))
         for email in (EMAIL, "no-one@example.com", f"{hushed}@example.com", "no address"):
             seen.append([])
@@ -277,6 +285,10 @@ async def test_the_answer_is_the_same_and_costs_the_same_for_an_address_of_no_on
 
 async def _no_hash(*_: object) -> str:
     raise AssertionError("nothing is hashed for who only asks")
+
+
+async def _no_proof(sha256: bytes) -> bool:
+    raise AssertionError(sha256)
 
 
 async def test_an_account_gets_three_mails_an_hour_whatever_is_asked(service: Service) -> None:
@@ -315,10 +327,12 @@ async def test_only_hashes_are_kept_and_a_replaced_secret_still_makes_the_mail(s
     ((link_id, kept),) = await service.sql("SELECT id::text, token_sha256 FROM account_links")
     assert kept == hash_of(account.code)
     assert not [row for row in await service.sql("SELECT account_links::text AS row FROM account_links") if account.code in row.row]
-    replaced = Accounts(AccountRepository(service.database), LinkTokens("a new secret " * 4, old=SECRET), hash_new=_no_hash)
+    replaced = Accounts(
+        AccountRepository(service.database), LinkTokens("a new secret " * 4, old=SECRET), hash_new=_no_hash, prove_address=_no_proof
+    )
     asked = (service.user_id, Purpose.PASSWORD_RESET)
     assert (await replaced.secrets_of([asked], masked=False))[asked].code == account.code
-    lost = Accounts(AccountRepository(service.database), LinkTokens("a new secret " * 4), hash_new=_no_hash)
+    lost = Accounts(AccountRepository(service.database), LinkTokens("a new secret " * 4), hash_new=_no_hash, prove_address=_no_proof)
     assert await lost.secrets_of([asked], masked=False) == {}
     assert LinkTokens(SECRET).of(link_id, kept) == account.code
 

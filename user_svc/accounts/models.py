@@ -5,7 +5,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
-from naming.account_mails import ADDRESS_VERIFICATION, PASSWORD_RESET
+from naming.account_mails import ADDRESS_VERIFICATION, NEW_ADDRESS, PASSWORD_RESET
 
 
 class Purpose(StrEnum):
@@ -13,13 +13,26 @@ class Purpose(StrEnum):
 
     PASSWORD_RESET = "password_reset"  # noqa: S105  a purpose, and no password
     ADDRESS_VERIFICATION = "address_verification"
+    NEW_ADDRESS = "new_address"  # as the one above, of an address that is not the primary one
 
 
-LIFE = {Purpose.PASSWORD_RESET: timedelta(minutes=30), Purpose.ADDRESS_VERIFICATION: timedelta(hours=24)}
-TEMPLATE_OF = {Purpose.PASSWORD_RESET: PASSWORD_RESET, Purpose.ADDRESS_VERIFICATION: ADDRESS_VERIFICATION}
+LIFE = {
+    Purpose.PASSWORD_RESET: timedelta(minutes=30),
+    Purpose.ADDRESS_VERIFICATION: timedelta(hours=24),
+    Purpose.NEW_ADDRESS: timedelta(hours=24),
+}
+TEMPLATE_OF = {
+    Purpose.PASSWORD_RESET: PASSWORD_RESET,
+    Purpose.ADDRESS_VERIFICATION: ADDRESS_VERIFICATION,
+    Purpose.NEW_ADDRESS: NEW_ADDRESS,
+}
 PURPOSE_OF = {template: purpose for purpose, template in TEMPLATE_OF.items()}
 # The page of the console that a link leads to.
-PAGE_OF = {Purpose.PASSWORD_RESET: "reset-password", Purpose.ADDRESS_VERIFICATION: "verify-address"}
+PAGE_OF = {
+    Purpose.PASSWORD_RESET: "reset-password",
+    Purpose.ADDRESS_VERIFICATION: "verify-address",
+    Purpose.NEW_ADDRESS: "verify-address",
+}
 MOST_AN_HOUR = 3
 
 
@@ -56,6 +69,21 @@ class AccountSecret:
     link: str = field(repr=False)
     code: str = field(repr=False)
     brand: str
+
+
+class AddressLink(NamedTuple):
+    """A link for an address that is not the primary one, where it is to be mailed, and the brand of the person's project."""
+
+    link: OpenLink
+    address: str
+    brand: str
+
+
+class AddressMail(NamedTuple):
+    """What a mail to an address that is not the primary one holds, and where it goes."""
+
+    address: str
+    secret: AccountSecret
 
 
 class Asked(StrEnum):

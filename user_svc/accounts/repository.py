@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql import bindparam
 
 from mesh.stores.database import Database
-from user_svc.accounts.models import MOST_AN_HOUR, AccountMail, Asked, NewLink, OpenLink, Purpose
+from user_svc.accounts.models import MOST_AN_HOUR, AccountMail, AddressLink, Asked, NewLink, OpenLink, Purpose
 from user_svc.audit.models import AuditKind, NewEvent, person
 from user_svc.audit.repository import record
 from user_svc.auth.repository import NEW_CREDENTIALS, end_all_sessions
@@ -18,7 +18,7 @@ from user_svc.tables import account_links, users
 
 _LINK = account_links.c
 # Requests for one account take turns, whether or not there is such an account, so that no burst gets beyond the limit.
-_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 31))")
+LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 31))")
 _OF_LAST_HOUR = """
     (SELECT count(*) FROM account_links l
      WHERE l.user_id = u.id AND l.purpose = :purpose AND l.create_time > now() - interval '1 hour')
@@ -67,6 +67,23 @@ _NEWEST = text("""
     ORDER BY l.user_id, l.purpose, l.create_time DESC, l.id DESC
 """).bindparams(bindparam("users", type_=ARRAY(UUID(as_uuid=False))))
 
+# Of the mails that a person has asked for each holds a link of its own, the same one however often it is tried. Who only looks binds none.
+_OF_MAIL = """
+    SELECT l.id FROM account_links l
+    JOIN user_addresses a ON a.user_id = l.user_id AND a.address_key = lower(l.address) AND a.verify_time IS NULL
+    WHERE l.user_id = :user_id AND l.purpose = 'new_address' AND l.use_time IS NULL AND l.expire_time > now()
+        AND (l.notification_id = :notification_id OR l.notification_id IS NULL)
+    ORDER BY l.notification_id NULLS LAST, l.create_time, l.id LIMIT 1
+"""
+_BIND = text(f"UPDATE account_links SET notification_id = :notification_id WHERE id = ({_OF_MAIL})")
+_ADDRESS_LINK = text(f"""
+    SELECT l.id::text AS id, l.project, l.user_id::text AS user_id, l.token_sha256, l.address,
+           COALESCE(NULLIF(b.name, ''), NULLIF(p.display_name, ''), 'Clarion') AS brand
+    FROM account_links l JOIN projects p ON p.id = l.project LEFT JOIN brands b ON b.project = l.project WHERE l.id = ({_OF_MAIL})
+""")
+_MAIL_IDS = (bindparam("user_id", type_=UUID(as_uuid=False)), bindparam("notification_id", type_=UUID(as_uuid=False)))
+_BIND, _ADDRESS_LINK = _BIND.bindparams(*_MAIL_IDS), _ADDRESS_LINK.bindparams(*_MAIL_IDS)
+
 
 class AccountRepository:
     """Implements `accounts.use_cases.LinkStore`."""
@@ -77,14 +94,14 @@ class AccountRepository:
     async def ask_for_reset(self, project: str, email_key: str, link: NewLink, life: timedelta) -> None:
         values = {**_values(link, Purpose.PASSWORD_RESET, life), "project": project, "email_key": email_key}
         async with self._database.begin() as connection:
-            await connection.execute(_LOCK, {"key": f"{project}\n{email_key}"})
+            await connection.execute(LOCK, {"key": f"{project}\n{email_key}"})
             user_id = (await connection.execute(_ASK_FOR_RESET, values)).scalar_one_or_none()
             await record(connection, NewEvent(project, AuditKind.PASSWORD_RESET_REQUESTED, person(user_id)))
 
     async def ask_for_verification(self, project: str, user_id: str, link: NewLink, life: timedelta) -> Asked:
         values = {**_values(link, Purpose.ADDRESS_VERIFICATION, life), "project": project, "user_id": user_id}
         async with self._database.begin() as connection:
-            await connection.execute(_LOCK, {"key": user_id})
+            await connection.execute(LOCK, {"key": user_id})
             row = (await connection.execute(_ASK_FOR_VERIFICATION, values)).one_or_none()
         if row is None:
             return Asked.NO_PERSON
@@ -118,6 +135,15 @@ class AccountRepository:
         return {
             key: (OpenLink(row.id, row.project, row.user_id, row.token_sha256), row.brand) for key, row in found.items() if key in wanted
         }
+
+    async def address_link(self, user_id: str, notification_id: str | None, *, bind: bool) -> AddressLink | None:
+        given = {"user_id": user_id, "notification_id": notification_id}
+        async with self._database.begin() as connection:
+            if bind:
+                await connection.execute(LOCK, {"key": user_id})
+                await connection.execute(_BIND, given)
+            row = (await connection.execute(_ADDRESS_LINK, given)).one_or_none()
+        return None if row is None else AddressLink(OpenLink(row.id, row.project, row.user_id, row.token_sha256), row.address, row.brand)
 
     async def reset_password(self, link: OpenLink, password_hash: str) -> bool:
         async with self._database.begin() as connection:

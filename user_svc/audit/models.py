@@ -48,6 +48,8 @@ class AuditKind(StrEnum):
     TEMPLATE_DELETED = "template_deleted"
     CANARY_STARTED = "canary_started"
     CANARY_STOPPED = "canary_stopped"
+    ADDRESS_ADDED = "address_added"
+    ADDRESS_REMOVED = "address_removed"
 
 
 # What other services hand over: about anything else an entry is written here, with what it is about.

@@ -30,11 +30,21 @@ class People(Protocol):
         """Our id for an id of ours or an external one; what belongs to no person comes back as it is."""
 
 
+class Announced(Protocol):
+    """Addresses that are to be someone's once they are verified."""
+
+    async def announce_primary(self, project: str, user_id: str, address: str) -> None:
+        """Raises InvalidArgument, AddressIsPrimary, TooManyAddresses or TooManyMails; does not say whether the address is another's."""
+
+
 class AuthServicer(AuthServiceServicer):
     """Serves authentication and API keys. `context` is unused: what a call carries is in `mesh.context.current()`."""
 
-    def __init__(self, *, sessions: Sessions, desk: SessionDesk, people: People, api_keys: ApiKeys, signing_keys: SigningKeys) -> None:
+    def __init__(
+        self, *, sessions: Sessions, desk: SessionDesk, people: People, announced: Announced, api_keys: ApiKeys, signing_keys: SigningKeys
+    ) -> None:
         self._sessions = sessions
+        self._announced = announced
         self._desk = desk
         self._people = people
         self._api_keys = api_keys
@@ -56,7 +66,12 @@ class AuthServicer(AuthServiceServicer):
         return changed_to_proto(tokens)
 
     async def ChangeEmail(self, request: rpc.ChangeEmailRequest, context: object) -> rpc.ChangeEmailResponse:
-        await self._sessions.change_email(current().caller, request.current_password, request.new_email)
+        caller, password = current().caller, request.current_password
+        if request.when_verified:
+            login = await self._sessions.prove(caller, password)
+            await self._announced.announce_primary(login.project, login.user_id, request.new_email)
+        else:
+            await self._sessions.change_email(caller, password, request.new_email)
         return rpc.ChangeEmailResponse()
 
     async def GetMe(self, request: session_pb2.GetMeRequest, context: object) -> session_pb2.GetMeResponse:

@@ -6,6 +6,7 @@ from typing import Protocol
 from clarion.user.v1 import erasure_service_pb2 as rpc
 from clarion.user.v1.erasure_service_pb2_grpc import ErasureServiceServicer
 from mesh.context import FIRST_PROJECT
+from user_svc.addresses.convert import address_to_proto
 from user_svc.devices.convert import device_to_proto
 from user_svc.erasure.use_cases import Erasure, PersonalData
 from user_svc.preferences.convert import preferences_to_proto
@@ -37,13 +38,15 @@ class ErasureServicer(ErasureServiceServicer):
 
     async def GetPersonalData(self, request: rpc.GetPersonalDataRequest, context: object) -> rpc.GetPersonalDataResponse:
         held = await self._personal_data.held(request.project, request.user_id, request.asked_by)
-        listed = [suppression_to_proto(one) for one in held.suppressions]
+        own = held.user.email.lower()
+        whole = next((one for one in held.suppressions if one.address == own and not one.category), None)
         return rpc.GetPersonalDataResponse(
             user=user_to_proto(held.user),
             preferences=preferences_to_proto(held.preferences),
             devices=map(device_to_proto, held.devices),
-            suppression=next((one for one in listed if not one.category), None),
-            category_suppressions=[one for one in listed if one.category],
+            suppression=None if whole is None else suppression_to_proto(whole),
+            category_suppressions=[suppression_to_proto(one) for one in held.suppressions if one is not whole],
+            addresses=map(address_to_proto, held.addresses),
             identities=map(identity_to_proto, held.identities),
         )
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from mesh import ids
+from user_svc.addresses.models import PersonAddress
 from user_svc.audit.models import AuditKind, KeepEvent, NewEvent, person
 from user_svc.devices.models import Device
 from user_svc.devices.use_cases import DeviceStore
@@ -30,7 +31,7 @@ class ErasureStore(Protocol):
         """Ends all sessions of the person and revokes what they made."""
 
     async def erase(self, user_id: str, asked_by: str) -> None:
-        """Removes the person, all that belongs to them, and their address from the suppression list, in one transaction."""
+        """Removes the person, all that belongs to them, and their addresses from the suppression list, in one transaction."""
 
 
 class Identities(Protocol):
@@ -39,10 +40,18 @@ class Identities(Protocol):
     async def list_of(self, project: str, user_id: str) -> Sequence[Identity]: ...
 
 
+class FurtherAddresses(Protocol):
+    """Where addresses are kept."""
+
+    async def list_of(self, project: str, user_id: str) -> Sequence[PersonAddress] | None:
+        """The primary one first; None when there is no such person."""
+
+
 class Held(NamedTuple):
-    """All that is held about a person here."""
+    """All that is held about a person here. The primary one is none of `addresses`; the first of `suppressions` are about it."""
 
     user: User
+    addresses: Sequence[PersonAddress]
     preferences: Preferences
     devices: Sequence[Device]
     suppressions: Sequence[Suppression]
@@ -60,11 +69,13 @@ class PersonalData:
         suppressions: SuppressionStore,
         identities: Identities,
         *,
+        addresses: FurtherAddresses,
         audit: KeepEvent,
     ) -> None:
         self._identities = identities
         self._audit = audit
         self._users = users
+        self._addresses = addresses
         self._preferences = preferences
         self._devices = devices
         self._suppressions = suppressions
@@ -78,8 +89,10 @@ class PersonalData:
         if user is None or preferences is None or devices is None:
             raise UserNotFound
         await self._audit(NewEvent(project, AuditKind.DATA_EXPORTED, person(known_form), asked_by or None))
-        suppressions = await self._suppressions.of_address(project, user.email.lower()) if user.email else ()
-        return Held(user, preferences, devices, suppressions, await self._identities.list_of(project, known_form))
+        further = [one for one in await self._addresses.list_of(project, known_form) or () if not one.primary]
+        known = [address.lower() for address in (user.email, *(one.address for one in further)) if address]
+        suppressions = [entry for address in known for entry in await self._suppressions.of_address(project, address)]
+        return Held(user, further, preferences, devices, suppressions, await self._identities.list_of(project, known_form))
 
 
 class Erasure:

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Row, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY, BOOLEAN, INTEGER, TEXT, TIMESTAMP, UUID
+from sqlalchemy.exc import IntegrityError
 
 from mesh import ids
 from mesh.stores.database import Database
@@ -53,6 +54,12 @@ _HOLDS = text("""
 """).bindparams(bindparam("projects", type_=ARRAY(TEXT)), bindparam("addresses", type_=ARRAY(TEXT)))
 
 _EXISTING = text("SELECT id::text, project, locale FROM users WHERE id = ANY(:ids)").bindparams(bindparam("ids", type_=_IDS))
+
+# Also one that is not verified: the mail that asks is mail to them.
+_HAS_ADDRESS = text("""
+    SELECT EXISTS (SELECT 1 FROM users WHERE id = :id AND lower(email) = lower(:address))
+        OR EXISTS (SELECT 1 FROM user_addresses WHERE user_id = :id AND address_key = lower(:address))
+""").bindparams(bindparam("id", type_=UUID(as_uuid=False)))
 
 # As `users/repository.py` resolves one.
 _RESOLVE = text("""
@@ -114,6 +121,9 @@ _NEW = """
 _WITH_ADDRESS = text(f"""
     SELECT u.project, lower(u.email) AS address, u.id::text AS id FROM {_NEW}
     JOIN users u ON u.project = asked.project AND lower(u.email) = lower(asked.email)
+    UNION ALL
+    SELECT a.project, a.address_key, a.user_id::text FROM {_NEW}
+    JOIN user_addresses a ON a.project = asked.project AND a.address_key = lower(asked.email) AND a.verify_time IS NOT NULL
 """)
 _MAKE = text(f"""
     INSERT INTO users (id, project, email, name, locale, timezone, role, create_time, update_time)
@@ -177,6 +187,10 @@ class ContactRepository:
             rows = (await connection.execute(_RESOLVE, parameters)).all()
         return {UserReference(row.project, row.reference): row.id for row in rows}
 
+    async def has_address(self, user_id: str, address: str) -> bool:
+        async with self._database.connect() as connection:
+            return bool((await connection.execute(_HAS_ADDRESS, {"id": user_id, "address": address})).scalar_one())
+
     async def admit(self, asked: Sequence[Limited]) -> Collection[Limited]:
         async with self._database.begin() as connection:
             await connection.execute(_LOCK, {"users": [one.user_id for one in asked]})
@@ -197,10 +211,17 @@ class ContactRepository:
     async def ensure(self, users: Sequence[NewUser], *, only_existing: bool = False) -> Mapping[Address, str]:
         """Most have a user already, so that is asked first. Who has just been made by another batch is found the second time."""
         found = await self._with_addresses(users)
-        rest = [user for user in users if user.address not in found]
-        if rest and not only_existing:
-            async with self._database.begin() as connection:
-                await connection.execute(_MAKE, {**_parts_of(rest), "role": Role.MEMBER.value})
+        for last in (False, True):
+            rest = [user for user in users if user.address not in found]
+            if not rest or only_existing:
+                break
+            try:
+                async with self._database.begin() as connection:
+                    await connection.execute(_MAKE, {**_parts_of(rest), "role": Role.MEMBER.value})
+            except IntegrityError:
+                if last:
+                    raise
+                # one of these has become someone's further address at this moment: then no one is made, and that person is found
             found |= await self._with_addresses(rest)
         return found
 

@@ -5,7 +5,7 @@ from clarion.user.v1.recipient_service_pb2_grpc import RecipientServiceServicer
 from mesh.context import FIRST_PROJECT, current
 from user_svc.preferences.models import Channel
 from user_svc.preferences.unsubscribing import UnsubscribeLinks, Unsubscribing
-from user_svc.recipients.account_mails import Secrets, with_secrets
+from user_svc.recipients.account_mails import Secrets, resolve_with_secrets
 from user_svc.recipients.convert import (
     new_users_from_proto,
     person_to_proto,
@@ -39,7 +39,7 @@ class RecipientServicer(RecipientServiceServicer):
     ) -> rpc.BatchResolveRecipientsResponse:
         queries = queries_from_proto(request)
         masked = current().caller.id != _SENDS_MAILS
-        recipients = await with_secrets(queries, await self._recipients.resolve_recipients(queries), self._secrets, masked=masked)
+        recipients = await resolve_with_secrets(queries, self._recipients.resolve_recipients, self._secrets, masked=masked)
         answered = zip(queries, recipients, strict=True)
         return rpc.BatchResolveRecipientsResponse(
             recipients=[recipient_to_proto(recipient, self._token(query, recipient)) for query, recipient in answered]

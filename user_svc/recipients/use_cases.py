@@ -46,6 +46,9 @@ class ContactStore(Protocol):
     async def resolve(self, references: Collection[UserReference]) -> Mapping[UserReference, str]:
         """Our ids of those of the references that belong to people."""
 
+    async def has_address(self, user_id: str, address: str) -> bool:
+        """Whether it is one of the person's, in whichever case, verified or not."""
+
     async def admit(self, asked: Sequence[Limited]) -> Collection[Limited]:
         """Counts those that their limits leave room for, and which those are. One that was counted before is, and counts no more."""
 
@@ -118,12 +121,11 @@ class Recipients:
         return {user_id: projects[canonical] for user_id, canonical in asked.items() if canonical in projects}
 
     async def concerns(self, project: str, user_id: str, address: str, *, only_their_own: bool) -> bool:
-        """Whether the project has this person; with `only_their_own`, whether the address is theirs, too."""
+        """Whether the project has this person; with `only_their_own`, whether the address is one of theirs, too."""
         canonical = ids.canonical(user_id)
-        contact = (await self._store.contacts({canonical: False})).get(canonical) if canonical is not None else None
-        if contact is None or contact.project != project:
+        if canonical is None or (await self._store.projects([canonical])).get(canonical) != project:
             return False
-        return not only_their_own or (email_key(contact.email) or contact.email) == (email_key(address) or address)
+        return not only_their_own or await self._store.has_address(canonical, email_key(address) or address)
 
     async def resolve(self, references: Sequence[UserReference]) -> Mapping[UserReference, str]:
         """Our ids of those of the references that belong to people of their projects."""

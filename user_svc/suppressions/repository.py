@@ -12,7 +12,8 @@ from user_svc.audit.models import AuditKind, NewEvent, person
 from user_svc.audit.repository import record
 from user_svc.suppressions.errors import TooManyCategories
 from user_svc.suppressions.models import MAX_CATEGORIES, Suppression
-from user_svc.tables import category_suppressions, suppressions, users
+from user_svc.tables import category_suppressions, suppressions
+from user_svc.users.repository import holders_of
 
 _WHAT = ("reason", "create_time", "evidence", "expire_time")
 _FORGET = tuple(
@@ -45,7 +46,7 @@ class SuppressionRepository:
     async def delete(self, project: str, address: str, category: str) -> bool:
         table = _table_of(category)
         wanted = [table.c.project == project, table.c.address == address, *([table.c.category == category] if category else ())]
-        holder = select(users.c.id).where(users.c.project == project, func.lower(users.c.email) == address)
+        holder = holders_of(project, address)
         async with self._database.begin() as connection:
             reason = (await connection.execute(delete(table).where(*wanted).returning(table.c.reason))).scalar_one_or_none()
             if reason is None:

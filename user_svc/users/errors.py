@@ -17,9 +17,9 @@ class EmailTaken(AlreadyExists):
 
     reason = "EMAIL_TAKEN"
 
-    def __init__(self) -> None:
+    def __init__(self, field: str = "email") -> None:
         rule = "another user has this e-mail address; ListUsers with `email` finds that user"
-        super().__init__(f"email: {rule}", violations=[FieldViolation("email", rule)])
+        super().__init__(f"{field}: {rule}", violations=[FieldViolation(field, rule)])
 
 
 class ExternalIdTaken(AlreadyExists):

@@ -5,7 +5,24 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ARRAY, ColumnElement, Row, Text, Uuid, bindparam, delete, exists, func, insert, or_, select, text, update
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    CompoundSelect,
+    Row,
+    Text,
+    Uuid,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    text,
+    union_all,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -14,7 +31,7 @@ from mesh.etag import check_etag
 from mesh.stores.database import Database
 from user_svc.audit.models import AuditKind, NewEvent, person
 from user_svc.audit.repository import record
-from user_svc.tables import devices, identities, users
+from user_svc.tables import devices, identities, user_addresses, users
 from user_svc.users.attributes import normal, text_of
 from user_svc.users.errors import EmailTaken, ExternalIdTaken
 from user_svc.users.models import Role, User, UserChanges
@@ -164,7 +181,7 @@ class UserRepository:
         """Ids are UUIDv7, so their order is that of creation."""
         statement = select(*_COLUMNS).where(users.c.project == project).order_by(users.c.id.desc()).limit(limit)
         if email:
-            statement = statement.where(func.lower(users.c.email) == email)
+            statement = statement.where(users.c.id.in_(holders_of(project, email)))
         if before_id is not None:
             statement = statement.where(users.c.id < before_id)
         async with self._database.connect() as connection:
@@ -174,6 +191,15 @@ class UserRepository:
 def is_user(project: str, user_id: str) -> ColumnElement[bool]:
     """The person with the id, if they are of the project."""
     return (users.c.id == user_id) & (users.c.project == project)
+
+
+def holders_of(project: str, address_key: str) -> CompoundSelect[str]:
+    """Ids of who has the address, which is in lower case, as the primary or as a further one that is verified: of one person at most."""
+    primary = select(users.c.id).where(users.c.project == project, func.lower(users.c.email) == address_key)
+    further = select(user_addresses.c.user_id).where(
+        user_addresses.c.project == project, user_addresses.c.address_key == address_key, user_addresses.c.verify_time.is_not(None)
+    )
+    return union_all(primary, further)
 
 
 async def _locked(connection: AsyncConnection, project: str, user_id: str) -> Row[*tuple[Any, ...]] | None:

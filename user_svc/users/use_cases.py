@@ -136,7 +136,7 @@ class Users:
         EmailTaken or EtagMismatch.
         """
         check_reach(caller, user_id, "users:write")
-        await self._check_change(caller, user_id, changes)
+        await self.check_change(caller, user_id, changes)
         checked = _check(changes, prefix="user.")
         user = await self._store.update(caller.project, existing_id(user_id), checked, self._now(), etag=etag)
         if user is None:
@@ -209,7 +209,8 @@ class Users:
         except ServiceError as error:
             return error
 
-    async def _check_change(self, caller: Caller, user_id: str, changes: UserChanges) -> None:
+    async def check_change(self, caller: Caller, user_id: str, changes: UserChanges) -> None:
+        """Raises PasswordNeeded, ScopeMissing, AdministratorProtected or AccountAddressProtected where the caller may not change this."""
         own = is_self(caller, user_id)
         if caller.has("users:admin") or (own and changes.email is None and changes.external_id is None and changes.attributes is None):
             return

@@ -356,6 +356,9 @@ CREATE_DEVICE = Call(
 )
 LIST_DEVICES = Call("/clarion.user.v1.UserService/ListDevices", "GET", "/v1/users/{user_id}/devices", idempotent=True)
 DELETE_DEVICE = Call("/clarion.user.v1.UserService/DeleteDevice", "DELETE", "/v1/users/{user_id}/devices/{id}", idempotent=True)
+CREATE_ADDRESS = Call("/clarion.user.v1.UserService/CreateAddress", "POST", "/v1/users/{user_id}/addresses", body="*", answer="address")
+LIST_ADDRESSES = Call("/clarion.user.v1.UserService/ListAddresses", "GET", "/v1/users/{user_id}/addresses", idempotent=True)
+DELETE_ADDRESS = Call("/clarion.user.v1.UserService/DeleteAddress", "DELETE", "/v1/users/{user_id}/addresses/{address}", idempotent=True)
 CREATE_SUPPRESSION = Call(
     "/clarion.user.v1.UserService/CreateSuppression", "POST", "/v1/suppressions", body="*", answer="suppression", idempotent=True
 )

@@ -24,7 +24,7 @@ class AuditEventKind(str, enum.Enum):
     PASSWORD_CHANGED = "password_changed"
     """A person has changed their password; all of their sessions have ended."""
     EMAIL_CHANGED = "email_changed"
-    """A person has changed the address with which they sign in."""
+    """The address of someone who signs in was changed, or a further address has become someone's primary one."""
     API_KEY_CREATED = "api_key_created"
     """An API key was made. A rotation is a key that is made and one that is revoked."""
     API_KEY_REVOKED = "api_key_revoked"
@@ -46,7 +46,7 @@ class AuditEventKind(str, enum.Enum):
     PASSWORD_RESET = "password_reset"
     """A new password was set with what a mail held; all sessions of the person have ended."""
     EMAIL_VERIFIED = "email_verified"
-    """A person has proved that their address is theirs."""
+    """A person has proved that an address is theirs."""
     SECOND_FACTOR_ADDED = "second_factor_added"
     """A person has a second factor; their other sessions have ended."""
     SECOND_FACTOR_REMOVED = "second_factor_removed"
@@ -96,6 +96,10 @@ class AuditEventKind(str, enum.Enum):
     """`details.percent` of a template's notifications get `details.version`."""
     CANARY_STOPPED = "canary_stopped"
     """They get the published one again."""
+    ADDRESS_ADDED = "address_added"
+    """A person was given a further e-mail address, which is to be verified."""
+    ADDRESS_REMOVED = "address_removed"
+    """A person has lost one of their further addresses, or one that was not verified yet."""
 
     def __str__(self) -> str:
         return str(self.value)
@@ -1180,6 +1184,11 @@ class DeadLetterPreview:
 
 
 @dataclass(frozen=True)
+class DeleteAddressResponse:
+    """Answers DeleteAddress; it is empty."""
+
+
+@dataclass(frozen=True)
 class DeleteApiKeyResponse:
     """Answers DeleteApiKey; it is empty."""
 
@@ -1354,6 +1363,8 @@ class ExportPersonalDataResponse:
     """A notification to them."""
     identity: Identity | None = stored(default=None, metadata={"read": v.message(lambda: Identity)})
     """Who they are at an issuer."""
+    address: UserAddress | None = stored(default=None, metadata={"read": v.message(lambda: UserAddress)})
+    """An address beside the person's `email`, also one that is not verified yet."""
 
 
 @dataclass(frozen=True)
@@ -1508,6 +1519,14 @@ class LintContentsResponse:
     """Variables that every notification must give."""
     locales: tuple[LocaleReport, ...] = stored(default=(), metadata={"read": v.many(v.message(lambda: LocaleReport))})
     """How complete each locale is."""
+
+
+@dataclass(frozen=True)
+class ListAddressesResponse:
+    """Answers ListAddresses."""
+
+    addresses: tuple[UserAddress, ...] = stored(default=(), metadata={"read": v.many(v.message(lambda: UserAddress))})
+    """All of them, the primary one first."""
 
 
 @dataclass(frozen=True)
@@ -2390,6 +2409,26 @@ class User:
     """
     assigned_role: str = stored(default="", metadata={"read": v.same})
     """The role that was assigned to the person (RoleService), beside `role`; empty for none."""
+
+
+@dataclass(frozen=True)
+class UserAddress:
+    """An e-mail address of a person. Mail goes to the primary one, which is the user's `email`; the person is found by each that is
+    verified.
+    """
+
+    address: str = stored(default="", metadata={"read": v.same})
+    """The address, as it was given."""
+    primary: bool = stored(default=False, metadata={"read": v.same})
+    """Whether it is the one that mail goes to."""
+    verified: bool = stored(default=False, metadata={"read": v.same})
+    """Whether the person has proved that it is theirs. Output only."""
+    becomes_primary: bool = stored(default=False, metadata={"read": v.same})
+    """Whether it becomes the primary one once it is verified. Output only."""
+    verify_time: datetime | None = stored(default=None, metadata={"read": v.time})
+    """When it was verified; unset where it is not. Output only."""
+    expire_time: datetime | None = stored(default=None, metadata={"read": v.time})
+    """When one that is not verified until then is forgotten; unset for a verified and for the primary one. Output only."""
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,7 @@ from clarion_client.models import (
     GetJwksResponse,
     KeyRestrictions,
     LintContentsResponse,
+    ListAddressesResponse,
     ListBreakersResponse,
     ListChangesResponse,
     ListDevicesResponse,
@@ -98,6 +99,7 @@ from clarion_client.models import (
     Template,
     TemplateVersion,
     User,
+    UserAddress,
     WatchChangesResponse,
     WebhookAttempt,
     WebhookDelivery,
@@ -659,9 +661,9 @@ class PersonalData(Resource):
     """Hands out what is held about a person, as the law gives them a right to (GDPR, articles 15 and 20). DeleteUser erases it."""
 
     def export_personal_data(self, user_id: str) -> Iterator[ExportPersonalDataResponse]:
-        """Sends everything that is held about a person, an item at a time: the person, preferences, devices, suppressions of their
-        address, who they are at issuers, then their notifications with variables, newest first. A person's own token exports its
-        own.
+        """Sends everything that is held about a person, an item at a time: the person, further addresses, preferences, devices,
+        suppressions of their addresses, who they are at issuers, then their notifications with variables, newest first. A person's
+        own token exports its own.
 
         user_id: The person: an id of ours, or the project's own.
         """
@@ -1413,16 +1415,25 @@ class Auth(Resource):
         )
 
     def change_email(
-        self, *, current_password: str, new_email: str, timeout_s: float | None = None, idempotency_key: str | None = None
+        self,
+        *,
+        current_password: str,
+        new_email: str,
+        when_verified: bool | None = None,
+        timeout_s: float | None = None,
+        idempotency_key: str | None = None,
     ) -> None:
-        """Gives the caller a new address. Only a person's own token is taken. A refusal does not say whether the address is another's.
+        """Gives the caller a new address, at once or when it is verified. Only a person's own token is taken. A refusal does not say
+        whether the address is another's.
 
         current_password: The caller's password.
         new_email: The new address.
+        when_verified: True to mail a link to the new address, and to keep the old one until that was followed
+            (UserService.CreateAddress).
         """
         self._unary(
             api.CHANGE_EMAIL,
-            v.body_of(current_password=current_password, new_email=new_email),
+            v.body_of(current_password=current_password, new_email=new_email, when_verified=when_verified),
             lambda answer: None,
             timeout_s,
             idempotency_key,
@@ -1875,7 +1886,7 @@ class Users(Resource):
     def list(self, *, email: str | None = None, page_size: int | None = None, timeout_s: float | None = None) -> Pager[User]:
         """Reads a page of people, newest first.
 
-        email: Only the person with this address; empty means all.
+        email: Only the person with this address, be it the primary one or another one that is verified; empty means all.
         page_size: Most entries of a page, 1 to 200. 0 means 50.
         """
         return self._pages(api.LIST_USERS, v.body_of(email=email, page_size=page_size), "users", v.message(lambda: User), timeout_s)
@@ -2040,6 +2051,44 @@ class Users(Resource):
             lambda answer: v.decode(ListDevicesResponse, answer),
             timeout_s,
         )
+
+    def create_address(
+        self, user_id: str, *, address: str, primary: bool | None = None, timeout_s: float | None = None, idempotency_key: str | None = None
+    ) -> UserAddress:
+        """Gives a person a further e-mail address, and mails a link to it that proves, once and within 24 hours, that it is theirs.
+        Until then it is used for nothing else, and forgotten after 7 days. Calling again mails another link: 3 an hour to a person
+        and to an address. To take the primary one's place asks for what changing that asks for. TOO_MANY_ADDRESSES beyond 10.
+
+        user_id: The person: Clarion's id or your own (`external_id`).
+        address: The address. A domain in other letters is kept in ASCII.
+        primary: Whether it takes the primary one's place: at once where it is verified, else as soon as it is. The one before stays
+            as a further address if it was verified.
+        """
+        return self._unary(
+            api.CREATE_ADDRESS,
+            v.body_of(user_id=user_id, address=address, primary=primary),
+            lambda answer: v.decode(UserAddress, answer),
+            timeout_s,
+            idempotency_key,
+        )
+
+    def list_addresses(self, user_id: str, *, timeout_s: float | None = None) -> ListAddressesResponse:
+        """Reads a person's e-mail addresses.
+
+        user_id: The person: Clarion's id or your own (`external_id`).
+        """
+        return self._unary(
+            api.LIST_ADDRESSES, v.body_of(user_id=user_id), lambda answer: v.decode(ListAddressesResponse, answer), timeout_s
+        )
+
+    def delete_address(self, user_id: str, address: str, *, timeout_s: float | None = None) -> None:
+        """Removes an address that is not the primary one, or withdraws one that is not verified yet. NOT_FOUND when the person has no
+        such address, ADDRESS_IS_PRIMARY for the one that mail goes to.
+
+        user_id: The person: Clarion's id or your own (`external_id`).
+        address: The address, in any case.
+        """
+        self._unary(api.DELETE_ADDRESS, v.body_of(user_id=user_id, address=address), lambda answer: None, timeout_s)
 
 
 class Webhooks(Resource):

@@ -25,6 +25,7 @@ _sym_db = _symbol_database.Default()
 from clarion.notification.v1 import captured_message_pb2 as clarion_dot_notification_dot_v1_dot_captured__message__pb2
 from clarion.notification.v1 import notification_pb2 as clarion_dot_notification_dot_v1_dot_notification__pb2
 from clarion.options.v1 import options_pb2 as clarion_dot_options_dot_v1_dot_options__pb2
+from clarion.user.v1 import address_pb2 as clarion_dot_user_dot_v1_dot_address__pb2
 from clarion.user.v1 import device_pb2 as clarion_dot_user_dot_v1_dot_device__pb2
 from clarion.user.v1 import preference_pb2 as clarion_dot_user_dot_v1_dot_preference__pb2
 from clarion.user.v1 import session_pb2 as clarion_dot_user_dot_v1_dot_session__pb2
@@ -34,7 +35,7 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n3clarion/notification/v1/personal_data_service.proto\x12\x17\x63larion.notification.v1\x1a.clarion/notification/v1/captured_message.proto\x1a*clarion/notification/v1/notification.proto\x1a clarion/options/v1/options.proto\x1a\x1c\x63larion/user/v1/device.proto\x1a clarion/user/v1/preference.proto\x1a\x1d\x63larion/user/v1/session.proto\x1a!clarion/user/v1/suppression.proto\x1a\x1a\x63larion/user/v1/user.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\"7\n\x19\x45xportPersonalDataRequest\x12\x1a\n\x07user_id\x18\x01 \x01(\tB\t\xba\xbb\x18\x05\x08\x01\x10\x80\x01\"\xd6\x02\n\x1a\x45xportPersonalDataResponse\x12%\n\x04user\x18\x01 \x01(\x0b\x32\x15.clarion.user.v1.UserH\x00\x12\x33\n\x0bpreferences\x18\x02 \x01(\x0b\x32\x1c.clarion.user.v1.PreferencesH\x00\x12)\n\x06\x64\x65vice\x18\x03 \x01(\x0b\x32\x17.clarion.user.v1.DeviceH\x00\x12\x33\n\x0bsuppression\x18\x04 \x01(\x0b\x32\x1c.clarion.user.v1.SuppressionH\x00\x12\x45\n\x0cnotification\x18\x05 \x01(\x0b\x32-.clarion.notification.v1.PersonalNotificationH\x00\x12-\n\x08identity\x18\x06 \x01(\x0b\x32\x19.clarion.user.v1.IdentityH\x00\x42\x06\n\x04item\"\xc6\x02\n\x14PersonalNotification\x12;\n\x0cnotification\x18\x01 \x01(\x0b\x32%.clarion.notification.v1.Notification\x12\x30\n\tvariables\x18\x02 \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xb0\xbb\x18\x01\x12\x19\n\x0breview_note\x18\x03 \x01(\tB\x04\xb0\xbb\x18\x01\x12\x1e\n\x10redirected_email\x18\x04 \x01(\tB\x04\xb0\xbb\x18\x01\x12\x42\n\x10\x63\x61ptured_message\x18\x05 \x01(\x0b\x32(.clarion.notification.v1.CapturedMessage\x12@\n\x0b\x61ttachments\x18\x06 \x03(\x0b\x32+.clarion.notification.v1.CapturedAttachment2\xe0\x01\n\x13PersonalDataService\x12\xc8\x01\n\x12\x45xportPersonalData\x12\x32.clarion.notification.v1.ExportPersonalDataRequest\x1a\x33.clarion.notification.v1.ExportPersonalDataResponse\"G\x90\x02\x01\xaa\xbb\x18\x12\x08\x02\x12\x0cusers:export\x18\x01\x82\xd3\xe4\x93\x02(\x12&/v1/users/{user_id}:exportPersonalData0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n3clarion/notification/v1/personal_data_service.proto\x12\x17\x63larion.notification.v1\x1a.clarion/notification/v1/captured_message.proto\x1a*clarion/notification/v1/notification.proto\x1a clarion/options/v1/options.proto\x1a\x1d\x63larion/user/v1/address.proto\x1a\x1c\x63larion/user/v1/device.proto\x1a clarion/user/v1/preference.proto\x1a\x1d\x63larion/user/v1/session.proto\x1a!clarion/user/v1/suppression.proto\x1a\x1a\x63larion/user/v1/user.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\"7\n\x19\x45xportPersonalDataRequest\x12\x1a\n\x07user_id\x18\x01 \x01(\tB\t\xba\xbb\x18\x05\x08\x01\x10\x80\x01\"\x8d\x03\n\x1a\x45xportPersonalDataResponse\x12%\n\x04user\x18\x01 \x01(\x0b\x32\x15.clarion.user.v1.UserH\x00\x12\x33\n\x0bpreferences\x18\x02 \x01(\x0b\x32\x1c.clarion.user.v1.PreferencesH\x00\x12)\n\x06\x64\x65vice\x18\x03 \x01(\x0b\x32\x17.clarion.user.v1.DeviceH\x00\x12\x33\n\x0bsuppression\x18\x04 \x01(\x0b\x32\x1c.clarion.user.v1.SuppressionH\x00\x12\x45\n\x0cnotification\x18\x05 \x01(\x0b\x32-.clarion.notification.v1.PersonalNotificationH\x00\x12-\n\x08identity\x18\x06 \x01(\x0b\x32\x19.clarion.user.v1.IdentityH\x00\x12\x35\n\x07\x61\x64\x64ress\x18\x07 \x01(\x0b\x32\x1c.clarion.user.v1.UserAddressB\x04\xb0\xbb\x18\x01H\x00\x42\x06\n\x04item\"\xc6\x02\n\x14PersonalNotification\x12;\n\x0cnotification\x18\x01 \x01(\x0b\x32%.clarion.notification.v1.Notification\x12\x30\n\tvariables\x18\x02 \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xb0\xbb\x18\x01\x12\x19\n\x0breview_note\x18\x03 \x01(\tB\x04\xb0\xbb\x18\x01\x12\x1e\n\x10redirected_email\x18\x04 \x01(\tB\x04\xb0\xbb\x18\x01\x12\x42\n\x10\x63\x61ptured_message\x18\x05 \x01(\x0b\x32(.clarion.notification.v1.CapturedMessage\x12@\n\x0b\x61ttachments\x18\x06 \x03(\x0b\x32+.clarion.notification.v1.CapturedAttachment2\xe0\x01\n\x13PersonalDataService\x12\xc8\x01\n\x12\x45xportPersonalData\x12\x32.clarion.notification.v1.ExportPersonalDataRequest\x1a\x33.clarion.notification.v1.ExportPersonalDataResponse\"G\x90\x02\x01\xaa\xbb\x18\x12\x08\x02\x12\x0cusers:export\x18\x01\x82\xd3\xe4\x93\x02(\x12&/v1/users/{user_id}:exportPersonalData0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,6 +44,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_EXPORTPERSONALDATAREQUEST'].fields_by_name['user_id']._loaded_options = None
   _globals['_EXPORTPERSONALDATAREQUEST'].fields_by_name['user_id']._serialized_options = b'\272\273\030\005\010\001\020\200\001'
+  _globals['_EXPORTPERSONALDATARESPONSE'].fields_by_name['address']._loaded_options = None
+  _globals['_EXPORTPERSONALDATARESPONSE'].fields_by_name['address']._serialized_options = b'\260\273\030\001'
   _globals['_PERSONALNOTIFICATION'].fields_by_name['variables']._loaded_options = None
   _globals['_PERSONALNOTIFICATION'].fields_by_name['variables']._serialized_options = b'\260\273\030\001'
   _globals['_PERSONALNOTIFICATION'].fields_by_name['review_note']._loaded_options = None
@@ -51,12 +54,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PERSONALNOTIFICATION'].fields_by_name['redirected_email']._serialized_options = b'\260\273\030\001'
   _globals['_PERSONALDATASERVICE'].methods_by_name['ExportPersonalData']._loaded_options = None
   _globals['_PERSONALDATASERVICE'].methods_by_name['ExportPersonalData']._serialized_options = b'\220\002\001\252\273\030\022\010\002\022\014users:export\030\001\202\323\344\223\002(\022&/v1/users/{user_id}:exportPersonalData'
-  _globals['_EXPORTPERSONALDATAREQUEST']._serialized_start=424
-  _globals['_EXPORTPERSONALDATAREQUEST']._serialized_end=479
-  _globals['_EXPORTPERSONALDATARESPONSE']._serialized_start=482
-  _globals['_EXPORTPERSONALDATARESPONSE']._serialized_end=824
-  _globals['_PERSONALNOTIFICATION']._serialized_start=827
-  _globals['_PERSONALNOTIFICATION']._serialized_end=1153
-  _globals['_PERSONALDATASERVICE']._serialized_start=1156
-  _globals['_PERSONALDATASERVICE']._serialized_end=1380
+  _globals['_EXPORTPERSONALDATAREQUEST']._serialized_start=455
+  _globals['_EXPORTPERSONALDATAREQUEST']._serialized_end=510
+  _globals['_EXPORTPERSONALDATARESPONSE']._serialized_start=513
+  _globals['_EXPORTPERSONALDATARESPONSE']._serialized_end=910
+  _globals['_PERSONALNOTIFICATION']._serialized_start=913
+  _globals['_PERSONALNOTIFICATION']._serialized_end=1239
+  _globals['_PERSONALDATASERVICE']._serialized_start=1242
+  _globals['_PERSONALDATASERVICE']._serialized_end=1466
 # @@protoc_insertion_point(module_scope)

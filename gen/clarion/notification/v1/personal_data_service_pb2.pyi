@@ -5,6 +5,7 @@ isort:skip_file
 
 from clarion.notification.v1 import captured_message_pb2 as _captured_message_pb2
 from clarion.notification.v1 import notification_pb2 as _notification_pb2
+from clarion.user.v1 import address_pb2 as _address_pb2
 from clarion.user.v1 import device_pb2 as _device_pb2
 from clarion.user.v1 import preference_pb2 as _preference_pb2
 from clarion.user.v1 import session_pb2 as _session_pb2
@@ -60,6 +61,7 @@ class ExportPersonalDataResponse(_message.Message):
     SUPPRESSION_FIELD_NUMBER: _builtins.int
     NOTIFICATION_FIELD_NUMBER: _builtins.int
     IDENTITY_FIELD_NUMBER: _builtins.int
+    ADDRESS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def user(self) -> _user_pb2.User:
         """The person."""
@@ -84,6 +86,10 @@ class ExportPersonalDataResponse(_message.Message):
     def identity(self) -> _session_pb2.Identity:
         """Who they are at an issuer."""
 
+    @_builtins.property
+    def address(self) -> _address_pb2.UserAddress:
+        """An address beside the person's `email`, also one that is not verified yet."""
+
     def __init__(
         self,
         *,
@@ -93,12 +99,13 @@ class ExportPersonalDataResponse(_message.Message):
         suppression: _suppression_pb2.Suppression | None = ...,
         notification: Global___PersonalNotification | None = ...,
         identity: _session_pb2.Identity | None = ...,
+        address: _address_pb2.UserAddress | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["device", b"device", "identity", b"identity", "item", b"item", "notification", b"notification", "preferences", b"preferences", "suppression", b"suppression", "user", b"user"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "device", b"device", "identity", b"identity", "item", b"item", "notification", b"notification", "preferences", b"preferences", "suppression", b"suppression", "user", b"user"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["device", b"device", "identity", b"identity", "item", b"item", "notification", b"notification", "preferences", b"preferences", "suppression", b"suppression", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "device", b"device", "identity", b"identity", "item", b"item", "notification", b"notification", "preferences", b"preferences", "suppression", b"suppression", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_item: _TypeAlias = _typing.Literal["user", "preferences", "device", "suppression", "notification", "identity"]  # noqa: Y015
+    _WhichOneofReturnType_item: _TypeAlias = _typing.Literal["user", "preferences", "device", "suppression", "notification", "identity", "address"]  # noqa: Y015
     _WhichOneofArgType_item: _TypeAlias = _typing.Literal["item", b"item"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_item) -> _WhichOneofReturnType_item | None: ...
 

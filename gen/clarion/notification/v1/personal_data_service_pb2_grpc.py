@@ -47,8 +47,8 @@ class PersonalDataServiceServicer(object):
     """
 
     def ExportPersonalData(self, request, context):
-        """ExportPersonalData sends everything that is held about a person, an item at a time: the person, preferences, devices, suppressions of their address, who they are at issuers,
-        then their notifications with variables, newest first. A person's own token exports its own.
+        """ExportPersonalData sends everything that is held about a person, an item at a time: the person, further addresses, preferences, devices, suppressions of
+        their addresses, who they are at issuers, then their notifications with variables, newest first. A person's own token exports its own.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

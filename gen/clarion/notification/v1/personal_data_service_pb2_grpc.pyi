@@ -34,8 +34,8 @@ class PersonalDataServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> PersonalDataServiceAsyncStub: ...
     ExportPersonalData: _grpc.UnaryStreamMultiCallable[_personal_data_service_pb2.ExportPersonalDataRequest, _personal_data_service_pb2.ExportPersonalDataResponse]
-    """ExportPersonalData sends everything that is held about a person, an item at a time: the person, preferences, devices, suppressions of their address, who they are at issuers,
-    then their notifications with variables, newest first. A person's own token exports its own.
+    """ExportPersonalData sends everything that is held about a person, an item at a time: the person, further addresses, preferences, devices, suppressions of
+    their addresses, who they are at issuers, then their notifications with variables, newest first. A person's own token exports its own.
     """
 
 @_typing.type_check_only
@@ -44,8 +44,8 @@ class PersonalDataServiceAsyncStub(PersonalDataServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ExportPersonalData: _aio.UnaryStreamMultiCallable[_personal_data_service_pb2.ExportPersonalDataRequest, _personal_data_service_pb2.ExportPersonalDataResponse]  # type: ignore[assignment]
-    """ExportPersonalData sends everything that is held about a person, an item at a time: the person, preferences, devices, suppressions of their address, who they are at issuers,
-    then their notifications with variables, newest first. A person's own token exports its own.
+    """ExportPersonalData sends everything that is held about a person, an item at a time: the person, further addresses, preferences, devices, suppressions of
+    their addresses, who they are at issuers, then their notifications with variables, newest first. A person's own token exports its own.
     """
 
 class PersonalDataServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -57,8 +57,8 @@ class PersonalDataServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _personal_data_service_pb2.ExportPersonalDataRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_personal_data_service_pb2.ExportPersonalDataResponse], _abc.AsyncIterator[_personal_data_service_pb2.ExportPersonalDataResponse]]:
-        """ExportPersonalData sends everything that is held about a person, an item at a time: the person, preferences, devices, suppressions of their address, who they are at issuers,
-        then their notifications with variables, newest first. A person's own token exports its own.
+        """ExportPersonalData sends everything that is held about a person, an item at a time: the person, further addresses, preferences, devices, suppressions of
+        their addresses, who they are at issuers, then their notifications with variables, newest first. A person's own token exports its own.
         """
 
 def add_PersonalDataServiceServicer_to_server(servicer: PersonalDataServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -37,7 +37,7 @@ class _AuditEventKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AuditE
     AUDIT_EVENT_KIND_PASSWORD_CHANGED: _AuditEventKind.ValueType  # 4
     """A person has changed their password; all of their sessions have ended."""
     AUDIT_EVENT_KIND_EMAIL_CHANGED: _AuditEventKind.ValueType  # 5
-    """A person has changed the address with which they sign in."""
+    """The address of someone who signs in was changed, or a further address has become someone's primary one."""
     AUDIT_EVENT_KIND_API_KEY_CREATED: _AuditEventKind.ValueType  # 6
     """An API key was made. A rotation is a key that is made and one that is revoked."""
     AUDIT_EVENT_KIND_API_KEY_REVOKED: _AuditEventKind.ValueType  # 7
@@ -57,7 +57,7 @@ class _AuditEventKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AuditE
     AUDIT_EVENT_KIND_PASSWORD_RESET: _AuditEventKind.ValueType  # 14
     """A new password was set with what a mail held; all sessions of the person have ended."""
     AUDIT_EVENT_KIND_EMAIL_VERIFIED: _AuditEventKind.ValueType  # 15
-    """A person has proved that their address is theirs."""
+    """A person has proved that an address is theirs."""
     AUDIT_EVENT_KIND_SECOND_FACTOR_ADDED: _AuditEventKind.ValueType  # 16
     """A person has a second factor; their other sessions have ended."""
     AUDIT_EVENT_KIND_SECOND_FACTOR_REMOVED: _AuditEventKind.ValueType  # 17
@@ -104,6 +104,10 @@ class _AuditEventKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AuditE
     """`details.percent` of a template's notifications get `details.version`."""
     AUDIT_EVENT_KIND_CANARY_STOPPED: _AuditEventKind.ValueType  # 51
     """They get the published one again."""
+    AUDIT_EVENT_KIND_ADDRESS_ADDED: _AuditEventKind.ValueType  # 52
+    """A person was given a further e-mail address, which is to be verified."""
+    AUDIT_EVENT_KIND_ADDRESS_REMOVED: _AuditEventKind.ValueType  # 53
+    """A person has lost one of their further addresses, or one that was not verified yet."""
 
 class AuditEventKind(_AuditEventKind, metaclass=_AuditEventKindEnumTypeWrapper):
     """AuditEventKind says what happened."""
@@ -119,7 +123,7 @@ AUDIT_EVENT_KIND_SESSIONS_ENDED: AuditEventKind.ValueType  # 3
 AUDIT_EVENT_KIND_PASSWORD_CHANGED: AuditEventKind.ValueType  # 4
 """A person has changed their password; all of their sessions have ended."""
 AUDIT_EVENT_KIND_EMAIL_CHANGED: AuditEventKind.ValueType  # 5
-"""A person has changed the address with which they sign in."""
+"""The address of someone who signs in was changed, or a further address has become someone's primary one."""
 AUDIT_EVENT_KIND_API_KEY_CREATED: AuditEventKind.ValueType  # 6
 """An API key was made. A rotation is a key that is made and one that is revoked."""
 AUDIT_EVENT_KIND_API_KEY_REVOKED: AuditEventKind.ValueType  # 7
@@ -139,7 +143,7 @@ AUDIT_EVENT_KIND_PASSWORD_RESET_REQUESTED: AuditEventKind.ValueType  # 13
 AUDIT_EVENT_KIND_PASSWORD_RESET: AuditEventKind.ValueType  # 14
 """A new password was set with what a mail held; all sessions of the person have ended."""
 AUDIT_EVENT_KIND_EMAIL_VERIFIED: AuditEventKind.ValueType  # 15
-"""A person has proved that their address is theirs."""
+"""A person has proved that an address is theirs."""
 AUDIT_EVENT_KIND_SECOND_FACTOR_ADDED: AuditEventKind.ValueType  # 16
 """A person has a second factor; their other sessions have ended."""
 AUDIT_EVENT_KIND_SECOND_FACTOR_REMOVED: AuditEventKind.ValueType  # 17
@@ -186,6 +190,10 @@ AUDIT_EVENT_KIND_CANARY_STARTED: AuditEventKind.ValueType  # 50
 """`details.percent` of a template's notifications get `details.version`."""
 AUDIT_EVENT_KIND_CANARY_STOPPED: AuditEventKind.ValueType  # 51
 """They get the published one again."""
+AUDIT_EVENT_KIND_ADDRESS_ADDED: AuditEventKind.ValueType  # 52
+"""A person was given a further e-mail address, which is to be verified."""
+AUDIT_EVENT_KIND_ADDRESS_REMOVED: AuditEventKind.ValueType  # 53
+"""A person has lost one of their further addresses, or one that was not verified yet."""
 Global___AuditEventKind: _TypeAlias = AuditEventKind  # noqa: Y015
 
 @_typing.final

@@ -265,19 +265,23 @@ class ChangeEmailRequest(_message.Message):
 
     CURRENT_PASSWORD_FIELD_NUMBER: _builtins.int
     NEW_EMAIL_FIELD_NUMBER: _builtins.int
+    WHEN_VERIFIED_FIELD_NUMBER: _builtins.int
     current_password: _builtins.str
     """The caller's password."""
     new_email: _builtins.str
     """The new address."""
+    when_verified: _builtins.bool
+    """True to mail a link to the new address, and to keep the old one until that was followed (UserService.CreateAddress)."""
     def __init__(
         self,
         *,
         current_password: _builtins.str = ...,
         new_email: _builtins.str = ...,
+        when_verified: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["current_password", b"current_password", "new_email", b"new_email"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["current_password", b"current_password", "new_email", b"new_email", "when_verified", b"when_verified"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

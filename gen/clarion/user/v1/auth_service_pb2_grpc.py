@@ -138,7 +138,8 @@ class AuthServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ChangeEmail(self, request, context):
-        """ChangeEmail gives the caller a new address. Only a person's own token is taken. A refusal does not say whether the address is another's.
+        """ChangeEmail gives the caller a new address, at once or when it is verified. Only a person's own token is taken. A refusal does not say whether the
+        address is another's.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

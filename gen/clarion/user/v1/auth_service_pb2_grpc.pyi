@@ -46,7 +46,9 @@ class AuthServiceStub:
     ChangePassword: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.ChangePasswordRequest, _auth_service_pb2.ChangePasswordResponse]
     """ChangePassword gives the caller a new password, ends all sessions, this one too, and opens a new one. Only a person's own token is taken."""
     ChangeEmail: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.ChangeEmailRequest, _auth_service_pb2.ChangeEmailResponse]
-    """ChangeEmail gives the caller a new address. Only a person's own token is taken. A refusal does not say whether the address is another's."""
+    """ChangeEmail gives the caller a new address, at once or when it is verified. Only a person's own token is taken. A refusal does not say whether the
+    address is another's.
+    """
     GetMe: _grpc.UnaryUnaryMultiCallable[_session_pb2.GetMeRequest, _session_pb2.GetMeResponse]
     """GetMe says what the caller's credential stands for: who, in which project, with which scopes, until when."""
     ListSessions: _grpc.UnaryUnaryMultiCallable[_session_pb2.ListSessionsRequest, _session_pb2.ListSessionsResponse]
@@ -84,7 +86,9 @@ class AuthServiceAsyncStub(AuthServiceStub):
     ChangePassword: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.ChangePasswordRequest, _auth_service_pb2.ChangePasswordResponse]  # type: ignore[assignment]
     """ChangePassword gives the caller a new password, ends all sessions, this one too, and opens a new one. Only a person's own token is taken."""
     ChangeEmail: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.ChangeEmailRequest, _auth_service_pb2.ChangeEmailResponse]  # type: ignore[assignment]
-    """ChangeEmail gives the caller a new address. Only a person's own token is taken. A refusal does not say whether the address is another's."""
+    """ChangeEmail gives the caller a new address, at once or when it is verified. Only a person's own token is taken. A refusal does not say whether the
+    address is another's.
+    """
     GetMe: _aio.UnaryUnaryMultiCallable[_session_pb2.GetMeRequest, _session_pb2.GetMeResponse]  # type: ignore[assignment]
     """GetMe says what the caller's credential stands for: who, in which project, with which scopes, until when."""
     ListSessions: _aio.UnaryUnaryMultiCallable[_session_pb2.ListSessionsRequest, _session_pb2.ListSessionsResponse]  # type: ignore[assignment]
@@ -149,7 +153,9 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _auth_service_pb2.ChangeEmailRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_auth_service_pb2.ChangeEmailResponse, _abc.Awaitable[_auth_service_pb2.ChangeEmailResponse]]:
-        """ChangeEmail gives the caller a new address. Only a person's own token is taken. A refusal does not say whether the address is another's."""
+        """ChangeEmail gives the caller a new address, at once or when it is verified. Only a person's own token is taken. A refusal does not say whether the
+        address is another's.
+        """
 
     @_abc_1.abstractmethod
     def GetMe(

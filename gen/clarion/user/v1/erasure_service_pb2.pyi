@@ -3,6 +3,7 @@
 isort:skip_file
 """
 
+from clarion.user.v1 import address_pb2 as _address_pb2
 from clarion.user.v1 import device_pb2 as _device_pb2
 from clarion.user.v1 import preference_pb2 as _preference_pb2
 from clarion.user.v1 import session_pb2 as _session_pb2
@@ -112,6 +113,7 @@ class GetPersonalDataResponse(_message.Message):
     SUPPRESSION_FIELD_NUMBER: _builtins.int
     IDENTITIES_FIELD_NUMBER: _builtins.int
     CATEGORY_SUPPRESSIONS_FIELD_NUMBER: _builtins.int
+    ADDRESSES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def user(self) -> _user_pb2.User:
         """The person."""
@@ -134,7 +136,11 @@ class GetPersonalDataResponse(_message.Message):
 
     @_builtins.property
     def category_suppressions(self) -> _containers.RepeatedCompositeFieldContainer[_suppression_pb2.Suppression]:
-        """Why it gets none of some categories."""
+        """Why it gets none of some categories, and why the further addresses get none."""
+
+    @_builtins.property
+    def addresses(self) -> _containers.RepeatedCompositeFieldContainer[_address_pb2.UserAddress]:
+        """Their further addresses, those that are not verified too."""
 
     def __init__(
         self,
@@ -145,10 +151,11 @@ class GetPersonalDataResponse(_message.Message):
         suppression: _suppression_pb2.Suppression | None = ...,
         identities: _abc.Iterable[_session_pb2.Identity] | None = ...,
         category_suppressions: _abc.Iterable[_suppression_pb2.Suppression] | None = ...,
+        addresses: _abc.Iterable[_address_pb2.UserAddress] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["preferences", b"preferences", "suppression", b"suppression", "user", b"user"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["category_suppressions", b"category_suppressions", "devices", b"devices", "identities", b"identities", "preferences", b"preferences", "suppression", b"suppression", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["addresses", b"addresses", "category_suppressions", b"category_suppressions", "devices", b"devices", "identities", b"identities", "preferences", b"preferences", "suppression", b"suppression", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

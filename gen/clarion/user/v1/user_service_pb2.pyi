@@ -196,7 +196,7 @@ class ListUsersRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     email: _builtins.str
-    """Only the person with this address; empty means all."""
+    """Only the person with this address, be it the primary one or another one that is verified; empty means all."""
     page_size: _builtins.int
     """Most entries of a page, 1 to 200. 0 means 50."""
     page_token: _builtins.str

@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from clarion.user.v1 import address_pb2 as clarion_dot_user_dot_v1_dot_address__pb2
 from clarion.user.v1 import device_pb2 as clarion_dot_user_dot_v1_dot_device__pb2
 from clarion.user.v1 import preference_pb2 as clarion_dot_user_dot_v1_dot_preference__pb2
 from clarion.user.v1 import suppression_pb2 as clarion_dot_user_dot_v1_dot_suppression__pb2
@@ -97,6 +98,21 @@ class UserServiceStub(object):
                 '/clarion.user.v1.UserService/DeleteDevice',
                 request_serializer=clarion_dot_user_dot_v1_dot_device__pb2.DeleteDeviceRequest.SerializeToString,
                 response_deserializer=clarion_dot_user_dot_v1_dot_device__pb2.DeleteDeviceResponse.FromString,
+                _registered_method=True)
+        self.CreateAddress = channel.unary_unary(
+                '/clarion.user.v1.UserService/CreateAddress',
+                request_serializer=clarion_dot_user_dot_v1_dot_address__pb2.CreateAddressRequest.SerializeToString,
+                response_deserializer=clarion_dot_user_dot_v1_dot_address__pb2.CreateAddressResponse.FromString,
+                _registered_method=True)
+        self.ListAddresses = channel.unary_unary(
+                '/clarion.user.v1.UserService/ListAddresses',
+                request_serializer=clarion_dot_user_dot_v1_dot_address__pb2.ListAddressesRequest.SerializeToString,
+                response_deserializer=clarion_dot_user_dot_v1_dot_address__pb2.ListAddressesResponse.FromString,
+                _registered_method=True)
+        self.DeleteAddress = channel.unary_unary(
+                '/clarion.user.v1.UserService/DeleteAddress',
+                request_serializer=clarion_dot_user_dot_v1_dot_address__pb2.DeleteAddressRequest.SerializeToString,
+                response_deserializer=clarion_dot_user_dot_v1_dot_address__pb2.DeleteAddressResponse.FromString,
                 _registered_method=True)
         self.CreateSuppression = channel.unary_unary(
                 '/clarion.user.v1.UserService/CreateSuppression',
@@ -207,6 +223,30 @@ class UserServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateAddress(self, request, context):
+        """CreateAddress gives a person a further e-mail address, and mails a link to it that proves, once and within 24 hours, that it is theirs. Until then
+        it is used for nothing else, and forgotten after 7 days. Calling again mails another link: 3 an hour to a person and to an address. To take the
+        primary one's place asks for what changing that asks for. TOO_MANY_ADDRESSES beyond 10.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAddresses(self, request, context):
+        """ListAddresses reads a person's e-mail addresses.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteAddress(self, request, context):
+        """DeleteAddress removes an address that is not the primary one, or withdraws one that is not verified yet. NOT_FOUND when the person has no such
+        address, ADDRESS_IS_PRIMARY for the one that mail goes to.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CreateSuppression(self, request, context):
         """CreateSuppression forbids e-mail to an address: all of it or that of a category, for good or for a time.
         """
@@ -290,6 +330,21 @@ def add_UserServiceServicer_to_server(servicer, server):
                     servicer.DeleteDevice,
                     request_deserializer=clarion_dot_user_dot_v1_dot_device__pb2.DeleteDeviceRequest.FromString,
                     response_serializer=clarion_dot_user_dot_v1_dot_device__pb2.DeleteDeviceResponse.SerializeToString,
+            ),
+            'CreateAddress': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateAddress,
+                    request_deserializer=clarion_dot_user_dot_v1_dot_address__pb2.CreateAddressRequest.FromString,
+                    response_serializer=clarion_dot_user_dot_v1_dot_address__pb2.CreateAddressResponse.SerializeToString,
+            ),
+            'ListAddresses': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAddresses,
+                    request_deserializer=clarion_dot_user_dot_v1_dot_address__pb2.ListAddressesRequest.FromString,
+                    response_serializer=clarion_dot_user_dot_v1_dot_address__pb2.ListAddressesResponse.SerializeToString,
+            ),
+            'DeleteAddress': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteAddress,
+                    request_deserializer=clarion_dot_user_dot_v1_dot_address__pb2.DeleteAddressRequest.FromString,
+                    response_serializer=clarion_dot_user_dot_v1_dot_address__pb2.DeleteAddressResponse.SerializeToString,
             ),
             'CreateSuppression': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateSuppression,
@@ -632,6 +687,87 @@ class UserService(object):
             '/clarion.user.v1.UserService/DeleteDevice',
             clarion_dot_user_dot_v1_dot_device__pb2.DeleteDeviceRequest.SerializeToString,
             clarion_dot_user_dot_v1_dot_device__pb2.DeleteDeviceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateAddress(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/clarion.user.v1.UserService/CreateAddress',
+            clarion_dot_user_dot_v1_dot_address__pb2.CreateAddressRequest.SerializeToString,
+            clarion_dot_user_dot_v1_dot_address__pb2.CreateAddressResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAddresses(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/clarion.user.v1.UserService/ListAddresses',
+            clarion_dot_user_dot_v1_dot_address__pb2.ListAddressesRequest.SerializeToString,
+            clarion_dot_user_dot_v1_dot_address__pb2.ListAddressesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteAddress(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/clarion.user.v1.UserService/DeleteAddress',
+            clarion_dot_user_dot_v1_dot_address__pb2.DeleteAddressRequest.SerializeToString,
+            clarion_dot_user_dot_v1_dot_address__pb2.DeleteAddressResponse.FromString,
             options,
             channel_credentials,
             insecure,

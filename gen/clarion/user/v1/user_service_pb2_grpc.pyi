@@ -3,6 +3,7 @@
 isort:skip_file
 """
 
+from clarion.user.v1 import address_pb2 as _address_pb2
 from clarion.user.v1 import device_pb2 as _device_pb2
 from clarion.user.v1 import preference_pb2 as _preference_pb2
 from clarion.user.v1 import suppression_pb2 as _suppression_pb2
@@ -67,6 +68,17 @@ class UserServiceStub:
     """ListDevices reads a person's devices."""
     DeleteDevice: _grpc.UnaryUnaryMultiCallable[_device_pb2.DeleteDeviceRequest, _device_pb2.DeleteDeviceResponse]
     """DeleteDevice removes a device. NOT_FOUND when the person has no such device."""
+    CreateAddress: _grpc.UnaryUnaryMultiCallable[_address_pb2.CreateAddressRequest, _address_pb2.CreateAddressResponse]
+    """CreateAddress gives a person a further e-mail address, and mails a link to it that proves, once and within 24 hours, that it is theirs. Until then
+    it is used for nothing else, and forgotten after 7 days. Calling again mails another link: 3 an hour to a person and to an address. To take the
+    primary one's place asks for what changing that asks for. TOO_MANY_ADDRESSES beyond 10.
+    """
+    ListAddresses: _grpc.UnaryUnaryMultiCallable[_address_pb2.ListAddressesRequest, _address_pb2.ListAddressesResponse]
+    """ListAddresses reads a person's e-mail addresses."""
+    DeleteAddress: _grpc.UnaryUnaryMultiCallable[_address_pb2.DeleteAddressRequest, _address_pb2.DeleteAddressResponse]
+    """DeleteAddress removes an address that is not the primary one, or withdraws one that is not verified yet. NOT_FOUND when the person has no such
+    address, ADDRESS_IS_PRIMARY for the one that mail goes to.
+    """
     CreateSuppression: _grpc.UnaryUnaryMultiCallable[_suppression_pb2.CreateSuppressionRequest, _suppression_pb2.CreateSuppressionResponse]
     """CreateSuppression forbids e-mail to an address: all of it or that of a category, for good or for a time."""
     ListSuppressions: _grpc.UnaryUnaryMultiCallable[_suppression_pb2.ListSuppressionsRequest, _suppression_pb2.ListSuppressionsResponse]
@@ -110,6 +122,17 @@ class UserServiceAsyncStub(UserServiceStub):
     """ListDevices reads a person's devices."""
     DeleteDevice: _aio.UnaryUnaryMultiCallable[_device_pb2.DeleteDeviceRequest, _device_pb2.DeleteDeviceResponse]  # type: ignore[assignment]
     """DeleteDevice removes a device. NOT_FOUND when the person has no such device."""
+    CreateAddress: _aio.UnaryUnaryMultiCallable[_address_pb2.CreateAddressRequest, _address_pb2.CreateAddressResponse]  # type: ignore[assignment]
+    """CreateAddress gives a person a further e-mail address, and mails a link to it that proves, once and within 24 hours, that it is theirs. Until then
+    it is used for nothing else, and forgotten after 7 days. Calling again mails another link: 3 an hour to a person and to an address. To take the
+    primary one's place asks for what changing that asks for. TOO_MANY_ADDRESSES beyond 10.
+    """
+    ListAddresses: _aio.UnaryUnaryMultiCallable[_address_pb2.ListAddressesRequest, _address_pb2.ListAddressesResponse]  # type: ignore[assignment]
+    """ListAddresses reads a person's e-mail addresses."""
+    DeleteAddress: _aio.UnaryUnaryMultiCallable[_address_pb2.DeleteAddressRequest, _address_pb2.DeleteAddressResponse]  # type: ignore[assignment]
+    """DeleteAddress removes an address that is not the primary one, or withdraws one that is not verified yet. NOT_FOUND when the person has no such
+    address, ADDRESS_IS_PRIMARY for the one that mail goes to.
+    """
     CreateSuppression: _aio.UnaryUnaryMultiCallable[_suppression_pb2.CreateSuppressionRequest, _suppression_pb2.CreateSuppressionResponse]  # type: ignore[assignment]
     """CreateSuppression forbids e-mail to an address: all of it or that of a category, for good or for a time."""
     ListSuppressions: _aio.UnaryUnaryMultiCallable[_suppression_pb2.ListSuppressionsRequest, _suppression_pb2.ListSuppressionsResponse]  # type: ignore[assignment]
@@ -222,6 +245,35 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_device_pb2.DeleteDeviceResponse, _abc.Awaitable[_device_pb2.DeleteDeviceResponse]]:
         """DeleteDevice removes a device. NOT_FOUND when the person has no such device."""
+
+    @_abc_1.abstractmethod
+    def CreateAddress(
+        self,
+        request: _address_pb2.CreateAddressRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_address_pb2.CreateAddressResponse, _abc.Awaitable[_address_pb2.CreateAddressResponse]]:
+        """CreateAddress gives a person a further e-mail address, and mails a link to it that proves, once and within 24 hours, that it is theirs. Until then
+        it is used for nothing else, and forgotten after 7 days. Calling again mails another link: 3 an hour to a person and to an address. To take the
+        primary one's place asks for what changing that asks for. TOO_MANY_ADDRESSES beyond 10.
+        """
+
+    @_abc_1.abstractmethod
+    def ListAddresses(
+        self,
+        request: _address_pb2.ListAddressesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_address_pb2.ListAddressesResponse, _abc.Awaitable[_address_pb2.ListAddressesResponse]]:
+        """ListAddresses reads a person's e-mail addresses."""
+
+    @_abc_1.abstractmethod
+    def DeleteAddress(
+        self,
+        request: _address_pb2.DeleteAddressRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_address_pb2.DeleteAddressResponse, _abc.Awaitable[_address_pb2.DeleteAddressResponse]]:
+        """DeleteAddress removes an address that is not the primary one, or withdraws one that is not verified yet. NOT_FOUND when the person has no such
+        address, ADDRESS_IS_PRIMARY for the one that mail goes to.
+        """
 
     @_abc_1.abstractmethod
     def CreateSuppression(

@@ -11,6 +11,7 @@ import typer
 from clarion_client import ClarionError, __version__
 from clarion_client.cli import (
     activity,
+    addresses,
     api,
     dead_letters,
     hooks,
@@ -50,6 +51,7 @@ app.command("overview")(activity.overview)
 app.command("problems")(activity.problems)
 app.command("queues")(activity.queues)
 app.add_typer(notifications.app, name="notifications")
+users.app.add_typer(addresses.app, name="addresses")
 app.add_typer(users.app, name="users")
 app.add_typer(templates.app, name="templates")
 app.add_typer(dead_letters.app, name="dead-letters")

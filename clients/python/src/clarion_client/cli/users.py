@@ -24,7 +24,13 @@ _IMPORTED = ("email", "name", "locale", "timezone", "external_id")
 # A column with a JSON object, and columns of single attributes, such as attributes.plan.
 _ATTRIBUTES, _MEMBER = "attributes", "attributes."
 # What a person may have several of, in the document of an export.
-_LISTS = {"device": "devices", "suppression": "suppressions", "identity": "identities", "notification": "notifications"}
+_LISTS = {
+    "address": "addresses",
+    "device": "devices",
+    "suppression": "suppressions",
+    "identity": "identities",
+    "notification": "notifications",
+}
 
 
 @app.command("create")

@@ -1,0 +1,1 @@
+"""Addresses: the e-mail addresses of a person beside the one that mail goes to, and how they are proved."""
