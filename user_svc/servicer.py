@@ -91,7 +91,8 @@ class UserServicer(UserServiceServicer):
 
     async def CreateDevice(self, request: device_pb2.CreateDeviceRequest, context: object) -> device_pb2.CreateDeviceResponse:
         platform = platform_from_proto(request.platform)
-        device = await self._devices.create_device(current().caller, await self._id_of(request.user_id), request.token, platform)
+        caller, user_id = current().caller, await self._id_of(request.user_id)
+        device = await self._devices.create_device(caller, user_id, request.token, platform, request.app)
         return device_pb2.CreateDeviceResponse(device=device_to_proto(device))
 
     async def ListDevices(self, request: device_pb2.ListDevicesRequest, context: object) -> device_pb2.ListDevicesResponse:

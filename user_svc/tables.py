@@ -125,6 +125,9 @@ devices = Table(
     # When the provider reported the token as gone; the row stays as a tombstone.
     Column("remove_time", _TIME),
     Column("remove_reason", Text, nullable=False, server_default=""),
+    Column("app", Text, nullable=False, server_default=""),
+    # When it was registered last; NULL where that was not kept, or was when it was made.
+    Column("seen_time", _TIME),
 )
 Index("devices_by_token", devices.c.project, devices.c.token_sha256, unique=True)
 Index("devices_of_user", devices.c.user_id, devices.c.id)

@@ -262,6 +262,8 @@ export interface Device {
   create_time?: string;
   remove_time?: string;
   remove_reason?: string;
+  app?: string;
+  last_seen_time?: string;
 }
 
 export interface DeviceResult {

@@ -39,7 +39,7 @@ def make_user(**overrides: Any) -> User:
 
 def make_device(user: User, token: str = "token-1", **overrides: Any) -> Device:
     """A device of the person."""
-    return replace(Device(ids.new_id(), user.id, token, Platform.ANDROID, START), **overrides)
+    return replace(Device(ids.new_id(), user.id, token, Platform.ANDROID, START, START), **overrides)
 
 
 def make_api_key(secret: str = "clk_test_0123456789", **overrides: Any) -> ApiKey:

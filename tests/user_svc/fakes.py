@@ -14,8 +14,7 @@ from user_svc.auth.models import (
     RefreshToken,
     SigningKey,
 )
-from user_svc.devices.errors import TooManyDevices
-from user_svc.devices.models import MAX_DEVICES, Device
+from user_svc.devices.models import MAX_DEVICES, YIELDED, Device
 from user_svc.policies.models import Category, DeliveryPolicy, ProjectRules
 from user_svc.preferences.errors import TooManyRules
 from user_svc.preferences.models import Choice, PreferenceChanges, Preferences
@@ -151,13 +150,14 @@ class MemoryDevices:
         own = [each for each in self._memory.devices.values() if self._memory.projects[each.user_id] == project]
         known = next((each for each in own if each.token == device.token), None)
         if known is not None and known.user_id == device.user_id:
-            self._memory.devices[known.id] = replace(known, platform=device.platform, remove_time=None, remove_reason="")
-            return self._memory.devices[known.id]
-        if sum(each.user_id == device.user_id and each.remove_time is None for each in self._memory.devices.values()) >= MAX_DEVICES:
-            raise TooManyDevices
-        if known is not None:
+            device = replace(device, id=known.id, create_time=known.create_time, app=device.app or known.app)
+        elif known is not None:
             del self._memory.devices[known.id]
         self._memory.devices[device.id] = device
+        reached = [each for each in self._memory.devices.values() if each.user_id == device.user_id and each.remove_time is None]
+        reached.sort(key=lambda each: (each.id == device.id, each.last_seen_time, each.id), reverse=True)
+        for each in reached[MAX_DEVICES:]:
+            self._memory.devices[each.id] = replace(each, remove_time=device.last_seen_time, remove_reason=YIELDED)
         return device
 
     async def list_newest_first(self, project: str, user_id: str, *, removed: bool = False) -> Sequence[Device] | None:
@@ -358,7 +358,7 @@ class MemoryContacts:
                 user = User(ids.new_id(), "", new.name, new.locale, new.timezone, Role.MEMBER, START, START)
                 await MemoryUsers(self._memory).insert(new.project, user, None)
                 known = await MemoryDevices(self._memory).register(
-                    new.project, Device(ids.new_id(), user.id, new.token, new.platform, START)
+                    new.project, Device(ids.new_id(), user.id, new.token, new.platform, START, START)
                 )
             if known is not None:
                 found[new.key] = Ensured(known.user_id, known.id)

@@ -11,8 +11,8 @@ from tests.user_svc.conftest import Stores
 from tests.user_svc.factories import START, Clock, make_device, make_user
 from user_svc.access import NotOwner
 from user_svc.devices.convert import device_to_proto
-from user_svc.devices.errors import DeviceNotFound, TooManyDevices
-from user_svc.devices.models import MAX_DEVICES, Platform
+from user_svc.devices.errors import DeviceNotFound
+from user_svc.devices.models import MAX_DEVICES, YIELDED, Platform
 from user_svc.devices.use_cases import Devices
 from user_svc.users.errors import UserNotFound
 from user_svc.users.models import User
@@ -51,19 +51,22 @@ async def test_devices_are_listed_newest_first(devices: Devices, ada: User) -> N
 
 
 async def test_the_same_token_again_is_the_same_device(devices: Devices, ada: User, clock: Clock) -> None:
-    """Id and time stay, the platform is corrected."""
-    first = await devices.create_device(OPERATOR, ada.id, "token-1", Platform.UNSPECIFIED)
+    """Id and time stay, the platform is corrected, and it is seen again; the app stays where none is given."""
+    first = await devices.create_device(OPERATOR, ada.id, "token-1", Platform.UNSPECIFIED, "com.example.shop")
     clock.advance(days=1)
     again = await devices.create_device(OPERATOR, ada.id, "token-1", Platform.ANDROID)
     assert (again.id, again.create_time, again.platform) == (first.id, first.create_time, Platform.ANDROID)
-    assert len(await devices.list_devices(OPERATOR, ada.id)) == 1
+    assert (first.last_seen_time, again.last_seen_time, again.app) == (START, clock.now, "com.example.shop")
+    renamed = await devices.create_device(OPERATOR, ada.id, "token-1", Platform.ANDROID, "com.example.shop2")
+    assert list(await devices.list_devices(OPERATOR, ada.id)) == [renamed]
+    assert renamed.app == "com.example.shop2"
 
 
 async def test_a_token_moves_to_who_registers_it_last(devices: Devices, ada: User, eve: User) -> None:
     """An app installation has one owner; the device gets a new id."""
-    first = await devices.create_device(OPERATOR, ada.id, "token-1", Platform.IOS)
+    first = await devices.create_device(OPERATOR, ada.id, "token-1", Platform.IOS, "com.example.shop")
     moved = await devices.create_device(caller(user_id=eve.id), eve.id, "token-1", Platform.IOS)
-    assert moved.id != first.id
+    assert (moved.id != first.id, moved.app) == (True, "")
     assert list(await devices.list_devices(OPERATOR, ada.id)) == []
     assert list(await devices.list_devices(OPERATOR, eve.id)) == [moved]
 
@@ -75,14 +78,33 @@ async def test_a_token_of_4096_characters_fits(devices: Devices, ada: User) -> N
     assert device.token == token
 
 
-async def test_a_person_has_at_most_50_devices(devices: Devices, ada: User) -> None:
-    """The fifty-first is refused; one that is known still answers."""
+async def test_of_more_than_50_devices_the_one_seen_longest_ago_yields(devices: Devices, ada: User, clock: Clock) -> None:
+    """Whichever was made first: what counts is when its app has last been there. It comes back when its app does."""
     for number in range(MAX_DEVICES):
         await devices.create_device(OPERATOR, ada.id, f"token-{number}", Platform.IOS)
-    with pytest.raises(TooManyDevices):
-        await devices.create_device(OPERATOR, ada.id, "one too many", Platform.IOS)
-    await devices.create_device(OPERATOR, ada.id, "token-7", Platform.IOS)
-    assert len(await devices.list_devices(OPERATOR, ada.id)) == MAX_DEVICES
+        clock.advance(minutes=1)
+    await devices.create_device(OPERATOR, ada.id, "token-0", Platform.IOS)  # the oldest one, which is in use
+    newest = await devices.create_device(OPERATOR, ada.id, "one more", Platform.IOS)
+    assert await _tokens(devices, ada) == {"one more", *(f"token-{number}" for number in range(MAX_DEVICES) if number != 1)}
+    (yielded,) = [one for one in await devices.list_devices(OPERATOR, ada.id, show_removed=True) if one.remove_time is not None]
+    assert (yielded.token, yielded.remove_time, yielded.remove_reason) == ("token-1", newest.last_seen_time, YIELDED)
+    clock.advance(minutes=1)
+    back = await devices.create_device(OPERATOR, ada.id, "token-1", Platform.IOS)
+    assert (back.id, back.remove_time, back.remove_reason) == (yielded.id, None, "")
+    assert await _tokens(devices, ada) == {"one more", *(f"token-{number}" for number in range(MAX_DEVICES) if number != 2)}
+
+
+async def test_what_a_slow_clock_registers_stays(devices: Devices, ada: User, clock: Clock) -> None:
+    """The clocks of two processes may differ by more than what lies between two devices."""
+    for number in range(MAX_DEVICES):
+        await devices.create_device(OPERATOR, ada.id, f"token-{number}", Platform.IOS)
+    clock.advance(minutes=-1)
+    await devices.create_device(OPERATOR, ada.id, "one more", Platform.IOS)
+    assert "one more" in await _tokens(devices, ada)
+
+
+async def _tokens(devices: Devices, person: User) -> set[str]:
+    return {device.token for device in await devices.list_devices(OPERATOR, person.id)}
 
 
 async def test_devices_that_come_together_stop_at_50_too(postgres_stores: Stores) -> None:
@@ -90,9 +112,10 @@ async def test_devices_that_come_together_stop_at_50_too(postgres_stores: Stores
     user = make_user()
     await postgres_stores.users.insert(FIRST_PROJECT, user, None)
     attempts = [postgres_stores.devices.register(FIRST_PROJECT, make_device(user, f"token-{number}")) for number in range(MAX_DEVICES + 6)]
-    results = await asyncio.gather(*attempts, return_exceptions=True)
-    assert sum(isinstance(result, TooManyDevices) for result in results) == 6
+    await asyncio.gather(*attempts)
     assert len(await postgres_stores.devices.list_newest_first(FIRST_PROJECT, user.id) or ()) == MAX_DEVICES
+    known = await postgres_stores.devices.list_newest_first(FIRST_PROJECT, user.id, removed=True) or ()
+    assert sum(device.remove_reason == YIELDED for device in known) == 6
 
 
 async def test_a_device_is_deleted_by_its_own_person_only(devices: Devices, ada: User, eve: User) -> None:

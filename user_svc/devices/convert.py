@@ -24,6 +24,8 @@ def device_to_proto(device: Device) -> device_pb2.Device:
         platform=_PLATFORM_VALUES[device.platform],
         token_suffix=device.token[-_SUFFIX_LENGTH:] if len(device.token) > 4 * _SUFFIX_LENGTH else "",
         create_time=to_timestamp(device.create_time),
+        last_seen_time=to_timestamp(device.last_seen_time),
+        app=device.app,
         remove_reason=device.remove_reason,
     )
     if device.remove_time is not None:

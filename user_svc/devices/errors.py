@@ -1,7 +1,6 @@
 """Errors about devices."""
 
-from mesh.errors import FailedPrecondition, NotFound
-from user_svc.devices.models import MAX_DEVICES
+from mesh.errors import NotFound
 
 
 class DeviceNotFound(NotFound):
@@ -11,12 +10,3 @@ class DeviceNotFound(NotFound):
 
     def __init__(self) -> None:
         super().__init__("the user has no device with this id")
-
-
-class TooManyDevices(FailedPrecondition):
-    """One must go before another can come."""
-
-    reason = "TOO_MANY_DEVICES"
-
-    def __init__(self) -> None:
-        super().__init__(f"a user may have at most {MAX_DEVICES} devices; delete one first")

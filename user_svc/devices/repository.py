@@ -5,15 +5,16 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Delete, Row, and_, case, delete, func, or_, select
+from sqlalchemy import Delete, Row, Update, and_, case, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mesh.stores.database import Database
-from user_svc.devices.errors import TooManyDevices
-from user_svc.devices.models import MAX_DEVICES, TOMBSTONE_DAYS, Device, Platform
+from user_svc.devices.models import MAX_DEVICES, TOMBSTONE_DAYS, YIELDED, Device, Platform
 from user_svc.tables import devices, users
 from user_svc.users.repository import is_user
+
+_SEEN = func.coalesce(devices.c.seen_time, devices.c.create_time)
 
 
 class DeviceRepository:
@@ -23,16 +24,14 @@ class DeviceRepository:
         self._database = database
 
     async def register(self, project: str, device: Device) -> Device | None:
-        """Locks the person's row, so that two devices that arrive together can't both be the fiftieth."""
+        """Locks the person's row, so that two devices that arrive together find the same ones there."""
         async with self._database.begin() as connection:
             lock = select(users.c.id).where(is_user(project, device.user_id)).with_for_update(key_share=True)
             if (await connection.execute(lock)).one_or_none() is None:
                 return None
             registered = await _upsert(connection, project, device)
+            await connection.execute(_yielding(registered))
             await connection.execute(_old_tombstones(device))
-            owned = select(func.count()).select_from(devices).where(devices.c.user_id == device.user_id, devices.c.remove_time.is_(None))
-            if (await connection.execute(owned)).scalar_one() > MAX_DEVICES:
-                raise TooManyDevices
         return registered
 
     async def list_newest_first(self, project: str, user_id: str, *, removed: bool = False) -> Sequence[Device] | None:
@@ -59,6 +58,8 @@ async def _upsert(connection: AsyncConnection, project: str, device: Device) -> 
         token_sha256=hashlib.sha256(device.token.encode()).digest(),
         platform=device.platform.value,
         create_time=device.create_time,
+        app=device.app,
+        seen_time=device.last_seen_time,
     )
     new = statement.excluded
     same_person = devices.c.user_id == new.user_id
@@ -70,12 +71,24 @@ async def _upsert(connection: AsyncConnection, project: str, device: Device) -> 
             "create_time": case((same_person, devices.c.create_time), else_=new.create_time),
             "user_id": new.user_id,
             "platform": new.platform,
+            "app": case((same_person & (new.app == ""), devices.c.app), else_=new.app),
+            "seen_time": new.seen_time,
             # an app that registers again is there, whatever the provider has said of its token before
             "remove_time": None,
             "remove_reason": "",
         },
     ).returning(devices)
     return _device((await connection.execute(upsert)).one())
+
+
+def _yielding(registered: Device) -> Update:
+    """Of more than a person may have, the ones that were seen longest ago."""
+    reached = and_(devices.c.user_id == registered.user_id, devices.c.remove_time.is_(None))
+    # the one that has just come stays, however the clocks of two processes differ
+    order = (devices.c.id == registered.id).desc(), _SEEN.desc(), devices.c.id.desc()
+    too_many = select(devices.c.id).where(reached).order_by(*order).offset(MAX_DEVICES)
+    values = {"remove_time": registered.last_seen_time, "remove_reason": YIELDED}
+    return update(devices).where(devices.c.id.in_(too_many)).values(**values)
 
 
 def _old_tombstones(device: Device) -> Delete:
@@ -87,4 +100,6 @@ def _old_tombstones(device: Device) -> Delete:
 
 
 def _device(row: Row[*tuple[Any, ...]]) -> Device:
-    return Device(row.id, row.user_id, row.token, Platform(row.platform), row.create_time, row.remove_time, row.remove_reason)
+    seen = row.seen_time or row.create_time
+    platform, removed = Platform(row.platform), (row.remove_time, row.remove_reason)
+    return Device(row.id, row.user_id, row.token, platform, row.create_time, seen, row.app, *removed)

@@ -19,7 +19,7 @@ class DeviceStore(Protocol):
     async def register(self, project: str, device: Device) -> Device | None:
         """Stores the device, or answers the person's own one with this token; takes the token from another person of the project.
 
-        None when there is no such person. Raises TooManyDevices.
+        Of more than MAX_DEVICES the one that was seen longest ago is a tombstone then. None when there is no such person.
         """
 
     async def list_newest_first(self, project: str, user_id: str, *, removed: bool = False) -> Sequence[Device] | None:
@@ -36,10 +36,11 @@ class Devices:
         self._store = store
         self._now = now
 
-    async def create_device(self, caller: Caller, user_id: str, token: str, platform: Platform) -> Device:
-        """Raises UserNotFound, NotOwner or TooManyDevices."""
+    async def create_device(self, caller: Caller, user_id: str, token: str, platform: Platform, app: str = "") -> Device:
+        """Raises UserNotFound or NotOwner."""
         check_reach(caller, user_id, "users:write")
-        wanted = Device(ids.new_id(), existing_id(user_id), token, platform, self._now())
+        now = self._now()
+        wanted = Device(ids.new_id(), existing_id(user_id), token, platform, now, now, app)
         device = await self._store.register(caller.project, wanted)
         if device is None:
             raise UserNotFound

@@ -1297,11 +1297,15 @@ class Device:
     create_time: datetime | None = stored(default=None, metadata={"read": v.time})
     """When the device was registered. Output only."""
     remove_time: datetime | None = stored(default=None, metadata={"read": v.time})
-    """When the push provider reported its token as gone; unset for a device that is reached. Registering the same token restores it.
-    Output only.
+    """When the push provider reported its token as gone, or it had to yield to a newer device; unset for one that is reached.
+    Registering the same token restores it. Output only.
     """
     remove_reason: str = stored(default="", metadata={"read": v.same})
-    """The provider's reason, such as "UNREGISTERED". Output only."""
+    """The provider's reason, such as "UNREGISTERED", or TOO_MANY_DEVICES. Output only."""
+    app: str = stored(default="", metadata={"read": v.same})
+    """The app that was installed there, in your words, such as "com.example.shop". Empty where it was not given."""
+    last_seen_time: datetime | None = stored(default=None, metadata={"read": v.time})
+    """When it was registered last. Output only."""
 
 
 @dataclass(frozen=True)

@@ -1924,17 +1924,20 @@ class Users(Resource):
         """
         return self._unary(api.DELETE_USER, v.body_of(id=id), lambda answer: v.decode(DeleteUserResponse, answer), timeout_s)
 
-    def create_device(self, user_id: str, *, token: str, platform: Platform | str | None = None, timeout_s: float | None = None) -> Device:
-        """Registers a device for push.
+    def create_device(
+        self, user_id: str, *, token: str, platform: Platform | str | None = None, app: str | None = None, timeout_s: float | None = None
+    ) -> Device:
+        """Registers a device for push, each time the app starts. Of more than 50 of a person the one that was seen longest ago yields.
 
         user_id: The person.
         token: FCM registration token. A token that another user had registered moves to this one: an app installation has one
             owner.
         platform: Operating system.
+        app: The app, such as "com.example.shop". Left as it is where a device that is known is registered without.
         """
         return self._unary(
             api.CREATE_DEVICE,
-            v.body_of(user_id=user_id, token=token, platform=platform),
+            v.body_of(user_id=user_id, token=token, platform=platform, app=app),
             lambda answer: v.decode(Device, answer),
             timeout_s,
         )
@@ -2042,8 +2045,8 @@ class Users(Resource):
         """Reads a person's devices.
 
         user_id: The person.
-        show_removed: True to list also those that were removed because the push provider reported their tokens as gone, for 90
-            days.
+        show_removed: True to list also those that were removed because the push provider reported their tokens as gone or a newer
+            device took their place, for 90 days.
         """
         return self._unary(
             api.LIST_DEVICES,

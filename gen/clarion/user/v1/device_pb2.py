@@ -27,7 +27,7 @@ from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior_
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x63larion/user/v1/device.proto\x12\x0f\x63larion.user.v1\x1a clarion/options/v1/options.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x94\x02\n\x06\x44\x65vice\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x13\n\x05token\x18\x03 \x01(\tB\x04\xb0\xbb\x18\x01\x12+\n\x08platform\x18\x04 \x01(\x0e\x32\x19.clarion.user.v1.Platform\x12\x1a\n\x0ctoken_suffix\x18\x05 \x01(\tB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0bremove_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x1b\n\rremove_reason\x18\x08 \x01(\tB\x04\xe2\x41\x01\x03\"\xa4\x01\n\x13\x43reateDeviceRequest\x12\x1a\n\x07user_id\x18\x01 \x01(\tB\t\xba\xbb\x18\x05\x08\x01\x10\x80\x01\x12\x44\n\x05token\x18\x02 \x01(\tB5\xb0\xbb\x18\x01\xba\xbb\x18-\x08\x01\x10\x80 \x1a\x06[!-~]+\"\x1eprintable ASCII without spaces\x12+\n\x08platform\x18\x03 \x01(\x0e\x32\x19.clarion.user.v1.Platform\"?\n\x14\x43reateDeviceResponse\x12\'\n\x06\x64\x65vice\x18\x01 \x01(\x0b\x32\x17.clarion.user.v1.Device\"F\n\x12ListDevicesRequest\x12\x1a\n\x07user_id\x18\x01 \x01(\tB\t\xba\xbb\x18\x05\x08\x01\x10\x80\x01\x12\x14\n\x0cshow_removed\x18\x02 \x01(\x08\"?\n\x13ListDevicesResponse\x12(\n\x07\x64\x65vices\x18\x01 \x03(\x0b\x32\x17.clarion.user.v1.Device\"G\n\x13\x44\x65leteDeviceRequest\x12\x1a\n\x07user_id\x18\x01 \x01(\tB\t\xba\xbb\x18\x05\x08\x01\x10\x80\x01\x12\x14\n\x02id\x18\x02 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10$\"\x16\n\x14\x44\x65leteDeviceResponse*^\n\x08Platform\x12\x18\n\x14PLATFORM_UNSPECIFIED\x10\x00\x12\x14\n\x10PLATFORM_ANDROID\x10\x01\x12\x10\n\x0cPLATFORM_IOS\x10\x02\x12\x10\n\x0cPLATFORM_WEB\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x63larion/user/v1/device.proto\x12\x0f\x63larion.user.v1\x1a clarion/options/v1/options.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe3\x02\n\x06\x44\x65vice\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x13\n\x05token\x18\x03 \x01(\tB\x04\xb0\xbb\x18\x01\x12+\n\x08platform\x18\x04 \x01(\x0e\x32\x19.clarion.user.v1.Platform\x12\x1a\n\x0ctoken_suffix\x18\x05 \x01(\tB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0bremove_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x1b\n\rremove_reason\x18\x08 \x01(\tB\x04\xe2\x41\x01\x03\x12\x13\n\x03\x61pp\x18\t \x01(\tB\x06\xba\xbb\x18\x02\x10\x64\x12\x38\n\x0elast_seen_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\"\xe1\x01\n\x13\x43reateDeviceRequest\x12\x1a\n\x07user_id\x18\x01 \x01(\tB\t\xba\xbb\x18\x05\x08\x01\x10\x80\x01\x12\x44\n\x05token\x18\x02 \x01(\tB5\xb0\xbb\x18\x01\xba\xbb\x18-\x08\x01\x10\x80 \x1a\x06[!-~]+\"\x1eprintable ASCII without spaces\x12+\n\x08platform\x18\x03 \x01(\x0e\x32\x19.clarion.user.v1.Platform\x12;\n\x03\x61pp\x18\x04 \x01(\tB.\xba\xbb\x18*\x10\x64\x1a\x06[!-~]*\"\x1eprintable ASCII without spaces\"?\n\x14\x43reateDeviceResponse\x12\'\n\x06\x64\x65vice\x18\x01 \x01(\x0b\x32\x17.clarion.user.v1.Device\"F\n\x12ListDevicesRequest\x12\x1a\n\x07user_id\x18\x01 \x01(\tB\t\xba\xbb\x18\x05\x08\x01\x10\x80\x01\x12\x14\n\x0cshow_removed\x18\x02 \x01(\x08\"?\n\x13ListDevicesResponse\x12(\n\x07\x64\x65vices\x18\x01 \x03(\x0b\x32\x17.clarion.user.v1.Device\"G\n\x13\x44\x65leteDeviceRequest\x12\x1a\n\x07user_id\x18\x01 \x01(\tB\t\xba\xbb\x18\x05\x08\x01\x10\x80\x01\x12\x14\n\x02id\x18\x02 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10$\"\x16\n\x14\x44\x65leteDeviceResponse*^\n\x08Platform\x12\x18\n\x14PLATFORM_UNSPECIFIED\x10\x00\x12\x14\n\x10PLATFORM_ANDROID\x10\x01\x12\x10\n\x0cPLATFORM_IOS\x10\x02\x12\x10\n\x0cPLATFORM_WEB\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,30 +46,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DEVICE'].fields_by_name['remove_time']._serialized_options = b'\342A\001\003'
   _globals['_DEVICE'].fields_by_name['remove_reason']._loaded_options = None
   _globals['_DEVICE'].fields_by_name['remove_reason']._serialized_options = b'\342A\001\003'
+  _globals['_DEVICE'].fields_by_name['app']._loaded_options = None
+  _globals['_DEVICE'].fields_by_name['app']._serialized_options = b'\272\273\030\002\020d'
+  _globals['_DEVICE'].fields_by_name['last_seen_time']._loaded_options = None
+  _globals['_DEVICE'].fields_by_name['last_seen_time']._serialized_options = b'\342A\001\003'
   _globals['_CREATEDEVICEREQUEST'].fields_by_name['user_id']._loaded_options = None
   _globals['_CREATEDEVICEREQUEST'].fields_by_name['user_id']._serialized_options = b'\272\273\030\005\010\001\020\200\001'
   _globals['_CREATEDEVICEREQUEST'].fields_by_name['token']._loaded_options = None
   _globals['_CREATEDEVICEREQUEST'].fields_by_name['token']._serialized_options = b'\260\273\030\001\272\273\030-\010\001\020\200 \032\006[!-~]+\"\036printable ASCII without spaces'
+  _globals['_CREATEDEVICEREQUEST'].fields_by_name['app']._loaded_options = None
+  _globals['_CREATEDEVICEREQUEST'].fields_by_name['app']._serialized_options = b'\272\273\030*\020d\032\006[!-~]*\"\036printable ASCII without spaces'
   _globals['_LISTDEVICESREQUEST'].fields_by_name['user_id']._loaded_options = None
   _globals['_LISTDEVICESREQUEST'].fields_by_name['user_id']._serialized_options = b'\272\273\030\005\010\001\020\200\001'
   _globals['_DELETEDEVICEREQUEST'].fields_by_name['user_id']._loaded_options = None
   _globals['_DELETEDEVICEREQUEST'].fields_by_name['user_id']._serialized_options = b'\272\273\030\005\010\001\020\200\001'
   _globals['_DELETEDEVICEREQUEST'].fields_by_name['id']._loaded_options = None
   _globals['_DELETEDEVICEREQUEST'].fields_by_name['id']._serialized_options = b'\272\273\030\004\010\001\020$'
-  _globals['_PLATFORM']._serialized_start=894
-  _globals['_PLATFORM']._serialized_end=988
+  _globals['_PLATFORM']._serialized_start=1034
+  _globals['_PLATFORM']._serialized_end=1128
   _globals['_DEVICE']._serialized_start=150
-  _globals['_DEVICE']._serialized_end=426
-  _globals['_CREATEDEVICEREQUEST']._serialized_start=429
-  _globals['_CREATEDEVICEREQUEST']._serialized_end=593
-  _globals['_CREATEDEVICERESPONSE']._serialized_start=595
-  _globals['_CREATEDEVICERESPONSE']._serialized_end=658
-  _globals['_LISTDEVICESREQUEST']._serialized_start=660
-  _globals['_LISTDEVICESREQUEST']._serialized_end=730
-  _globals['_LISTDEVICESRESPONSE']._serialized_start=732
-  _globals['_LISTDEVICESRESPONSE']._serialized_end=795
-  _globals['_DELETEDEVICEREQUEST']._serialized_start=797
-  _globals['_DELETEDEVICEREQUEST']._serialized_end=868
-  _globals['_DELETEDEVICERESPONSE']._serialized_start=870
-  _globals['_DELETEDEVICERESPONSE']._serialized_end=892
+  _globals['_DEVICE']._serialized_end=505
+  _globals['_CREATEDEVICEREQUEST']._serialized_start=508
+  _globals['_CREATEDEVICEREQUEST']._serialized_end=733
+  _globals['_CREATEDEVICERESPONSE']._serialized_start=735
+  _globals['_CREATEDEVICERESPONSE']._serialized_end=798
+  _globals['_LISTDEVICESREQUEST']._serialized_start=800
+  _globals['_LISTDEVICESREQUEST']._serialized_end=870
+  _globals['_LISTDEVICESRESPONSE']._serialized_start=872
+  _globals['_LISTDEVICESRESPONSE']._serialized_end=935
+  _globals['_DELETEDEVICEREQUEST']._serialized_start=937
+  _globals['_DELETEDEVICEREQUEST']._serialized_end=1008
+  _globals['_DELETEDEVICERESPONSE']._serialized_start=1010
+  _globals['_DELETEDEVICERESPONSE']._serialized_end=1032
 # @@protoc_insertion_point(module_scope)

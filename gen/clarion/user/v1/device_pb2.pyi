@@ -62,6 +62,8 @@ class Device(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     REMOVE_TIME_FIELD_NUMBER: _builtins.int
     REMOVE_REASON_FIELD_NUMBER: _builtins.int
+    APP_FIELD_NUMBER: _builtins.int
+    LAST_SEEN_TIME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUIDv7, made by the server."""
     user_id: _builtins.str
@@ -73,16 +75,22 @@ class Device(_message.Message):
     token_suffix: _builtins.str
     """Last characters of the token, to distinguish devices. Output only."""
     remove_reason: _builtins.str
-    """The provider's reason, such as "UNREGISTERED". Output only."""
+    """The provider's reason, such as "UNREGISTERED", or TOO_MANY_DEVICES. Output only."""
+    app: _builtins.str
+    """The app that was installed there, in your words, such as "com.example.shop". Empty where it was not given."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When the device was registered. Output only."""
 
     @_builtins.property
     def remove_time(self) -> _timestamp_pb2.Timestamp:
-        """When the push provider reported its token as gone; unset for a device that is reached. Registering the same token restores it.
-        Output only.
+        """When the push provider reported its token as gone, or it had to yield to a newer device; unset for one that is reached. Registering the same
+        token restores it. Output only.
         """
+
+    @_builtins.property
+    def last_seen_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was registered last. Output only."""
 
     def __init__(
         self,
@@ -95,10 +103,12 @@ class Device(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         remove_time: _timestamp_pb2.Timestamp | None = ...,
         remove_reason: _builtins.str = ...,
+        app: _builtins.str = ...,
+        last_seen_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "remove_time", b"remove_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "last_seen_time", b"last_seen_time", "remove_time", b"remove_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "id", b"id", "platform", b"platform", "remove_reason", b"remove_reason", "remove_time", b"remove_time", "token", b"token", "token_suffix", b"token_suffix", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["app", b"app", "create_time", b"create_time", "id", b"id", "last_seen_time", b"last_seen_time", "platform", b"platform", "remove_reason", b"remove_reason", "remove_time", b"remove_time", "token", b"token", "token_suffix", b"token_suffix", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -113,22 +123,26 @@ class CreateDeviceRequest(_message.Message):
     USER_ID_FIELD_NUMBER: _builtins.int
     TOKEN_FIELD_NUMBER: _builtins.int
     PLATFORM_FIELD_NUMBER: _builtins.int
+    APP_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """The person."""
     token: _builtins.str
     """FCM registration token. A token that another user had registered moves to this one: an app installation has one owner."""
     platform: Global___Platform.ValueType
     """Operating system."""
+    app: _builtins.str
+    """The app, such as "com.example.shop". Left as it is where a device that is known is registered without."""
     def __init__(
         self,
         *,
         user_id: _builtins.str = ...,
         token: _builtins.str = ...,
         platform: Global___Platform.ValueType = ...,
+        app: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["platform", b"platform", "token", b"token", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["app", b"app", "platform", b"platform", "token", b"token", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -143,7 +157,9 @@ class CreateDeviceResponse(_message.Message):
     DEVICE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def device(self) -> Global___Device:
-        """The registered device. Registering the same token again answers the same device."""
+        """The registered device. Registering the same token again answers the same device, which is seen by that. Of more than 50 the one that was seen
+        longest ago yields.
+        """
 
     def __init__(
         self,
@@ -169,7 +185,7 @@ class ListDevicesRequest(_message.Message):
     user_id: _builtins.str
     """The person."""
     show_removed: _builtins.bool
-    """True to list also those that were removed because the push provider reported their tokens as gone, for 90 days."""
+    """True to list also those that were removed because the push provider reported their tokens as gone or a newer device took their place, for 90 days."""
     def __init__(
         self,
         *,

@@ -203,7 +203,7 @@ class UserServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def CreateDevice(self, request, context):
-        """CreateDevice registers a device for push.
+        """CreateDevice registers a device for push, each time the app starts. Of more than 50 of a person the one that was seen longest ago yields.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -63,7 +63,7 @@ class UserServiceStub:
     UpdatePreferences: _grpc.UnaryUnaryMultiCallable[_preference_pb2.UpdatePreferencesRequest, _preference_pb2.UpdatePreferencesResponse]
     """UpdatePreferences sets some rules and leaves the others."""
     CreateDevice: _grpc.UnaryUnaryMultiCallable[_device_pb2.CreateDeviceRequest, _device_pb2.CreateDeviceResponse]
-    """CreateDevice registers a device for push."""
+    """CreateDevice registers a device for push, each time the app starts. Of more than 50 of a person the one that was seen longest ago yields."""
     ListDevices: _grpc.UnaryUnaryMultiCallable[_device_pb2.ListDevicesRequest, _device_pb2.ListDevicesResponse]
     """ListDevices reads a person's devices."""
     DeleteDevice: _grpc.UnaryUnaryMultiCallable[_device_pb2.DeleteDeviceRequest, _device_pb2.DeleteDeviceResponse]
@@ -117,7 +117,7 @@ class UserServiceAsyncStub(UserServiceStub):
     UpdatePreferences: _aio.UnaryUnaryMultiCallable[_preference_pb2.UpdatePreferencesRequest, _preference_pb2.UpdatePreferencesResponse]  # type: ignore[assignment]
     """UpdatePreferences sets some rules and leaves the others."""
     CreateDevice: _aio.UnaryUnaryMultiCallable[_device_pb2.CreateDeviceRequest, _device_pb2.CreateDeviceResponse]  # type: ignore[assignment]
-    """CreateDevice registers a device for push."""
+    """CreateDevice registers a device for push, each time the app starts. Of more than 50 of a person the one that was seen longest ago yields."""
     ListDevices: _aio.UnaryUnaryMultiCallable[_device_pb2.ListDevicesRequest, _device_pb2.ListDevicesResponse]  # type: ignore[assignment]
     """ListDevices reads a person's devices."""
     DeleteDevice: _aio.UnaryUnaryMultiCallable[_device_pb2.DeleteDeviceRequest, _device_pb2.DeleteDeviceResponse]  # type: ignore[assignment]
@@ -228,7 +228,7 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _device_pb2.CreateDeviceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_device_pb2.CreateDeviceResponse, _abc.Awaitable[_device_pb2.CreateDeviceResponse]]:
-        """CreateDevice registers a device for push."""
+        """CreateDevice registers a device for push, each time the app starts. Of more than 50 of a person the one that was seen longest ago yields."""
 
     @_abc_1.abstractmethod
     def ListDevices(
