@@ -123,6 +123,7 @@ _COMMANDS = {
     "ListUsers": "clarion users list",
     "DeleteUser": "clarion users delete {id} --yes",
     "ListDevices": "clarion users devices {user_id}",
+    "RotateSigningKey": "clarion keys rotate-signing",
     "CreateAddress": "clarion users addresses add {user_id} ada@work.example --primary",
     "ListAddresses": "clarion users addresses list {user_id}",
     "DeleteAddress": "clarion users addresses remove {user_id} ada@work.example",

@@ -53,6 +53,7 @@ from user_svc.auth.passwords import PasswordHasher
 from user_svc.auth.repository import SessionRepository, SigningKeyRepository
 from user_svc.auth.revocation_repository import RevocationRepository
 from user_svc.auth.revoking import RevocationPublisher
+from user_svc.auth.rotating import SigningKeyRotation
 from user_svc.auth.servicer import AuthServicer
 from user_svc.auth.session_desk import SessionDesk
 from user_svc.auth.signing import SEALED_FOR, SigningKeys
@@ -201,7 +202,7 @@ def _wire(settings: Settings, database: Database, passwords: PasswordHasher, rev
     )
     audit = AuditLog(AuditRepository(database))
     suppressions = Suppressions(SuppressionRepository(database), now=_now, bounce_days=settings.bounce_suppression_days)
-    policies = PolicyRepository(database)
+    policies, record = PolicyRepository(database), BootstrapRepository(database)
     book = RuleBook(policies)
     preferences = PreferenceBook(chosen, book, now=_now)
     accounts = _accounts(settings, database, passwords)
@@ -221,8 +222,9 @@ def _wire(settings: Settings, database: Database, passwords: PasswordHasher, rev
         second_step=second_step,
         administrators_need_it=settings.admin_second_factor,
     )
+    rotation = SigningKeyRotation(signing_keys, audit=audit.add)
     auth_servicer = AuthServicer(
-        sessions=logins, desk=SessionDesk(sessions), people=users, announced=addresses, api_keys=keys, signing_keys=signing_keys
+        sessions=logins, desk=SessionDesk(sessions), people=users, announced=addresses, api_keys=keys, rotation=rotation
     )
     dispatcher = Dispatcher(server_chain(authenticator, Door.DIRECT if settings.direct_callers else Door.INTERNAL))
     dispatcher.add(USER_SERVICE, user_servicer)
@@ -236,18 +238,17 @@ def _wire(settings: Settings, database: Database, passwords: PasswordHasher, rev
     dispatcher.add(ACCOUNT_SERVICE, AccountServicer(accounts, users))
     contacts, links = ContactRepository(database), UnsubscribeLinks(Sealer(settings.sealing.secret, LINKS, old=settings.sealing.old))
     unsubscribing = Unsubscribing(links, contacts, chosen, book, now=_now)
-    recipients = Recipients(contacts, book, audit=audit.add, now=_now)
-    dispatcher.add(RECIPIENT_SERVICE, RecipientServicer(recipients, suppressions, unsubscribing, links, accounts))
-    page_store = PageRepository(database)
-    pages = PreferencePages(links, page_store, chosen, policies, book, now=_now)
-    dispatcher.add(PREFERENCE_PAGE_SERVICE, PreferencePageServicer(pages, Brands(page_store, now=_now), users))
+    asked = Recipients(contacts, book, audit=audit.add, now=_now)
+    dispatcher.add(RECIPIENT_SERVICE, RecipientServicer(asked, suppressions, unsubscribing, links, accounts))
+    page_rows = PageRepository(database)
+    pages = PreferencePages(links, page_rows, chosen, policies, book, now=_now)
+    dispatcher.add(PREFERENCE_PAGE_SERVICE, PreferencePageServicer(pages, Brands(page_rows, now=_now), users))
     dispatcher.add(AUDIT_SERVICE, AuditServicer(audit))
     dispatcher.add(ERASURE_SERVICE, _erasing(database, audit))
-    record = BootstrapRepository(database)
-    bootstrap = Bootstrap(
+    made = Bootstrap(
         settings.bootstrap, signing_keys=signing_keys, users=users, sessions=sessions, api_keys=api_keys, record=record, now=_now
     )
-    return _Parts(dispatcher, bootstrap, logins)
+    return _Parts(dispatcher, made, logins)
 
 
 def _erasing(database: Database, audit: AuditLog) -> ErasureServicer:

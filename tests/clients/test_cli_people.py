@@ -76,6 +76,13 @@ async def test_addresses_of_a_person_are_added_listed_and_removed(terminal: Term
     assert (removed.code, "removed" in removed.said) == (0, True), removed.said
 
 
+async def test_the_key_that_signs_tokens_is_rotated(terminal: Terminal) -> None:
+    rotated = await terminal.run("keys", "rotate-signing")
+    assert (rotated.code, "within 5 minutes" in rotated.said) == (0, True), rotated.said
+    events = await terminal.run("audit", "--kind", "signing_key_rotated", "--json")
+    assert json.loads(events.said)["subject"].startswith("signing_key:")
+
+
 async def test_why_nothing_was_sent_is_said_by_rest_feed_and_command_line(terminal: Terminal, tmp_path: Path) -> None:
     """One reason and one rule, wherever someone looks."""
     assert (await terminal.run("users", "create", "quiet-by-cli@example.com", "--external-id", "quiet-1")).code == 0

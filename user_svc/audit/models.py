@@ -50,6 +50,7 @@ class AuditKind(StrEnum):
     CANARY_STOPPED = "canary_stopped"
     ADDRESS_ADDED = "address_added"
     ADDRESS_REMOVED = "address_removed"
+    SIGNING_KEY_ROTATED = "signing_key_rotated"
 
 
 # What other services hand over: about anything else an entry is written here, with what it is about.

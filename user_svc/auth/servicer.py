@@ -18,8 +18,8 @@ from user_svc.auth.convert import (
     refresh_to_proto,
     session_to_proto,
 )
+from user_svc.auth.rotating import SigningKeyRotation
 from user_svc.auth.session_desk import SessionDesk
-from user_svc.auth.signing import SigningKeys
 from user_svc.auth.use_cases import Sessions
 
 
@@ -41,14 +41,21 @@ class AuthServicer(AuthServiceServicer):
     """Serves authentication and API keys. `context` is unused: what a call carries is in `mesh.context.current()`."""
 
     def __init__(
-        self, *, sessions: Sessions, desk: SessionDesk, people: People, announced: Announced, api_keys: ApiKeys, signing_keys: SigningKeys
+        self,
+        *,
+        sessions: Sessions,
+        desk: SessionDesk,
+        people: People,
+        announced: Announced,
+        api_keys: ApiKeys,
+        rotation: SigningKeyRotation,
     ) -> None:
+        self._signing_keys = rotation
         self._sessions = sessions
         self._announced = announced
         self._desk = desk
         self._people = people
         self._api_keys = api_keys
-        self._signing_keys = signing_keys
 
     async def Login(self, request: rpc.LoginRequest, context: object) -> rpc.LoginResponse:
         project = request.project or FIRST_PROJECT
@@ -89,6 +96,9 @@ class AuthServicer(AuthServiceServicer):
 
     async def GetJwks(self, request: rpc.GetJwksRequest, context: object) -> rpc.GetJwksResponse:
         return rpc.GetJwksResponse(keys=map(jwk_to_proto, await self._signing_keys.jwks()))
+
+    async def RotateSigningKey(self, request: rpc.RotateSigningKeyRequest, context: object) -> rpc.RotateSigningKeyResponse:
+        return rpc.RotateSigningKeyResponse(kid=await self._signing_keys.rotate(current().caller))
 
     async def CreateApiKey(self, request: api_key_pb2.CreateApiKeyRequest, context: object) -> api_key_pb2.CreateApiKeyResponse:
         expire_time = from_timestamp("expire_time", request.expire_time) if request.HasField("expire_time") else None

@@ -59,10 +59,11 @@ class SigningKeys:
         await self._load_active()
         self._checked_at = now
 
-    async def rotate(self) -> None:
-        """Makes a new key the active one. Tokens of the old one stay valid until they expire."""
-        await self.ensure()
+    async def rotate(self) -> str:
+        """Makes a new key the active one, and answers its id. Tokens of the old one stay valid until they expire."""
+        await self._load_active()
         await self._replace(self._kid)
+        return self._kid
 
     async def sign(self, claims: Mapping[str, Any]) -> str:
         """An access token (RFC 9068) with the claims."""

@@ -274,6 +274,7 @@ GET_ME = Call("/clarion.user.v1.AuthService/GetMe", "GET", "/v1/me", answer="me"
 LIST_SESSIONS = Call("/clarion.user.v1.AuthService/ListSessions", "GET", "/v1/users/{user_id}/sessions", idempotent=True)
 DELETE_SESSION = Call("/clarion.user.v1.AuthService/DeleteSession", "DELETE", "/v1/users/{user_id}/sessions/{id}", idempotent=True)
 GET_JWKS = Call("/clarion.user.v1.AuthService/GetJwks", "GET", "/.well-known/jwks.json", idempotent=True, unkeyed=True)
+ROTATE_SIGNING_KEY = Call("/clarion.user.v1.AuthService/RotateSigningKey", "POST", "/v1/auth/rotate-signing-key", body="*")
 CREATE_API_KEY = Call("/clarion.user.v1.AuthService/CreateApiKey", "POST", "/v1/api-keys", body="*")
 LIST_API_KEYS = Call("/clarion.user.v1.AuthService/ListApiKeys", "GET", "/v1/api-keys", idempotent=True)
 DELETE_API_KEY = Call("/clarion.user.v1.AuthService/DeleteApiKey", "DELETE", "/v1/api-keys/{id}", idempotent=True)

@@ -100,6 +100,8 @@ class AuditEventKind(str, enum.Enum):
     """A person was given a further e-mail address, which is to be verified."""
     ADDRESS_REMOVED = "address_removed"
     """A person has lost one of their further addresses, or one that was not verified yet."""
+    SIGNING_KEY_ROTATED = "signing_key_rotated"
+    """Another key signs access tokens. In the log of the first project; `subject` is `signing_key:` and its id."""
 
     def __str__(self) -> str:
         return str(self.value)
@@ -2002,6 +2004,14 @@ class RequestPasswordResetResponse:
 @dataclass(frozen=True)
 class ResetPasswordResponse:
     """Answers ResetPassword; it is empty: the person signs in with the new password."""
+
+
+@dataclass(frozen=True)
+class RotateSigningKeyResponse:
+    """Answers RotateSigningKey."""
+
+    kid: str = stored(default="", metadata={"read": v.same})
+    """The id of the key that signs from now on, as `kid` in the set of published keys (GetJwks)."""
 
 
 @dataclass(frozen=True)

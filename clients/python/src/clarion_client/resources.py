@@ -84,6 +84,7 @@ from clarion_client.models import (
     RebuildTemplatesResponse,
     RefreshResponse,
     ReplayWebhookDeliveriesResponse,
+    RotateSigningKeyResponse,
     RotateWebhookSecretResponse,
     Saga,
     SagaState,
@@ -1452,6 +1453,15 @@ class Auth(Resource):
         """
         return self._unary(
             api.DELETE_SESSION, v.body_of(user_id=user_id, id=id), lambda answer: v.decode(DeleteSessionResponse, answer), timeout_s
+        )
+
+    def rotate_signing_key(self, *, timeout_s: float | None = None, idempotency_key: str | None = None) -> RotateSigningKeyResponse:
+        """Makes a new key that signs access tokens, in all projects. Tokens in use stay valid until they expire, 15 minutes at most,
+        and the former key is published for an hour; other processes of user_svc sign with the new one within 5 minutes. Takes a
+        credential of the first project.
+        """
+        return self._unary(
+            api.ROTATE_SIGNING_KEY, v.body_of(), lambda answer: v.decode(RotateSigningKeyResponse, answer), timeout_s, idempotency_key
         )
 
     def create_api_key(

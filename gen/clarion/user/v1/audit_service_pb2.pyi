@@ -108,6 +108,8 @@ class _AuditEventKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AuditE
     """A person was given a further e-mail address, which is to be verified."""
     AUDIT_EVENT_KIND_ADDRESS_REMOVED: _AuditEventKind.ValueType  # 53
     """A person has lost one of their further addresses, or one that was not verified yet."""
+    AUDIT_EVENT_KIND_SIGNING_KEY_ROTATED: _AuditEventKind.ValueType  # 54
+    """Another key signs access tokens. In the log of the first project; `subject` is `signing_key:` and its id."""
 
 class AuditEventKind(_AuditEventKind, metaclass=_AuditEventKindEnumTypeWrapper):
     """AuditEventKind says what happened."""
@@ -194,6 +196,8 @@ AUDIT_EVENT_KIND_ADDRESS_ADDED: AuditEventKind.ValueType  # 52
 """A person was given a further e-mail address, which is to be verified."""
 AUDIT_EVENT_KIND_ADDRESS_REMOVED: AuditEventKind.ValueType  # 53
 """A person has lost one of their further addresses, or one that was not verified yet."""
+AUDIT_EVENT_KIND_SIGNING_KEY_ROTATED: AuditEventKind.ValueType  # 54
+"""Another key signs access tokens. In the log of the first project; `subject` is `signing_key:` and its id."""
 Global___AuditEventKind: _TypeAlias = AuditEventKind  # noqa: Y015
 
 @_typing.final

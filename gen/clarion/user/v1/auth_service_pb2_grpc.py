@@ -82,6 +82,11 @@ class AuthServiceStub(object):
                 request_serializer=clarion_dot_user_dot_v1_dot_auth__service__pb2.GetJwksRequest.SerializeToString,
                 response_deserializer=clarion_dot_user_dot_v1_dot_auth__service__pb2.GetJwksResponse.FromString,
                 _registered_method=True)
+        self.RotateSigningKey = channel.unary_unary(
+                '/clarion.user.v1.AuthService/RotateSigningKey',
+                request_serializer=clarion_dot_user_dot_v1_dot_auth__service__pb2.RotateSigningKeyRequest.SerializeToString,
+                response_deserializer=clarion_dot_user_dot_v1_dot_auth__service__pb2.RotateSigningKeyResponse.FromString,
+                _registered_method=True)
         self.CreateApiKey = channel.unary_unary(
                 '/clarion.user.v1.AuthService/CreateApiKey',
                 request_serializer=clarion_dot_user_dot_v1_dot_api__key__pb2.CreateApiKeyRequest.SerializeToString,
@@ -174,6 +179,15 @@ class AuthServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RotateSigningKey(self, request, context):
+        """RotateSigningKey makes a new key that signs access tokens, in all projects. Tokens in use stay valid until they expire, 15 minutes at most, and
+        the former key is published for an hour; other processes of user_svc sign with the new one within 5 minutes. Takes a credential of the first
+        project.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CreateApiKey(self, request, context):
         """CreateApiKey makes a key for a program and shows it once.
         """
@@ -250,6 +264,11 @@ def add_AuthServiceServicer_to_server(servicer, server):
                     servicer.GetJwks,
                     request_deserializer=clarion_dot_user_dot_v1_dot_auth__service__pb2.GetJwksRequest.FromString,
                     response_serializer=clarion_dot_user_dot_v1_dot_auth__service__pb2.GetJwksResponse.SerializeToString,
+            ),
+            'RotateSigningKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.RotateSigningKey,
+                    request_deserializer=clarion_dot_user_dot_v1_dot_auth__service__pb2.RotateSigningKeyRequest.FromString,
+                    response_serializer=clarion_dot_user_dot_v1_dot_auth__service__pb2.RotateSigningKeyResponse.SerializeToString,
             ),
             'CreateApiKey': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateApiKey,
@@ -516,6 +535,33 @@ class AuthService(object):
             '/clarion.user.v1.AuthService/GetJwks',
             clarion_dot_user_dot_v1_dot_auth__service__pb2.GetJwksRequest.SerializeToString,
             clarion_dot_user_dot_v1_dot_auth__service__pb2.GetJwksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RotateSigningKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/clarion.user.v1.AuthService/RotateSigningKey',
+            clarion_dot_user_dot_v1_dot_auth__service__pb2.RotateSigningKeyRequest.SerializeToString,
+            clarion_dot_user_dot_v1_dot_auth__service__pb2.RotateSigningKeyResponse.FromString,
             options,
             channel_credentials,
             insecure,

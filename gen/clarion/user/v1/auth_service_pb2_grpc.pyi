@@ -59,6 +59,11 @@ class AuthServiceStub:
     """
     GetJwks: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.GetJwksRequest, _auth_service_pb2.GetJwksResponse]
     """GetJwks publishes the keys that verify access tokens (RFC 7517)."""
+    RotateSigningKey: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.RotateSigningKeyRequest, _auth_service_pb2.RotateSigningKeyResponse]
+    """RotateSigningKey makes a new key that signs access tokens, in all projects. Tokens in use stay valid until they expire, 15 minutes at most, and
+    the former key is published for an hour; other processes of user_svc sign with the new one within 5 minutes. Takes a credential of the first
+    project.
+    """
     CreateApiKey: _grpc.UnaryUnaryMultiCallable[_api_key_pb2.CreateApiKeyRequest, _api_key_pb2.CreateApiKeyResponse]
     """CreateApiKey makes a key for a program and shows it once."""
     ListApiKeys: _grpc.UnaryUnaryMultiCallable[_api_key_pb2.ListApiKeysRequest, _api_key_pb2.ListApiKeysResponse]
@@ -99,6 +104,11 @@ class AuthServiceAsyncStub(AuthServiceStub):
     """
     GetJwks: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.GetJwksRequest, _auth_service_pb2.GetJwksResponse]  # type: ignore[assignment]
     """GetJwks publishes the keys that verify access tokens (RFC 7517)."""
+    RotateSigningKey: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.RotateSigningKeyRequest, _auth_service_pb2.RotateSigningKeyResponse]  # type: ignore[assignment]
+    """RotateSigningKey makes a new key that signs access tokens, in all projects. Tokens in use stay valid until they expire, 15 minutes at most, and
+    the former key is published for an hour; other processes of user_svc sign with the new one within 5 minutes. Takes a credential of the first
+    project.
+    """
     CreateApiKey: _aio.UnaryUnaryMultiCallable[_api_key_pb2.CreateApiKeyRequest, _api_key_pb2.CreateApiKeyResponse]  # type: ignore[assignment]
     """CreateApiKey makes a key for a program and shows it once."""
     ListApiKeys: _aio.UnaryUnaryMultiCallable[_api_key_pb2.ListApiKeysRequest, _api_key_pb2.ListApiKeysResponse]  # type: ignore[assignment]
@@ -190,6 +200,17 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_auth_service_pb2.GetJwksResponse, _abc.Awaitable[_auth_service_pb2.GetJwksResponse]]:
         """GetJwks publishes the keys that verify access tokens (RFC 7517)."""
+
+    @_abc_1.abstractmethod
+    def RotateSigningKey(
+        self,
+        request: _auth_service_pb2.RotateSigningKeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_service_pb2.RotateSigningKeyResponse, _abc.Awaitable[_auth_service_pb2.RotateSigningKeyResponse]]:
+        """RotateSigningKey makes a new key that signs access tokens, in all projects. Tokens in use stay valid until they expire, 15 minutes at most, and
+        the former key is published for an hour; other processes of user_svc sign with the new one within 5 minutes. Takes a credential of the first
+        project.
+        """
 
     @_abc_1.abstractmethod
     def CreateApiKey(

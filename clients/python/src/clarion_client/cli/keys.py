@@ -62,6 +62,13 @@ def rotate(
         session.say(f"{old.prefix}… still works: `clarion keys revoke {old.id}` when every program has the new one")
 
 
+@app.command("rotate-signing")
+def rotate_signing() -> None:
+    """Make a new key that signs access tokens, in all projects. Tokens in use stay valid until they expire."""
+    session.show(session.clarion.auth.rotate_signing_key())
+    session.say("all processes of user_svc sign with it within 5 minutes; the former one is published for an hour")
+
+
 @app.command("revoke")
 def revoke(identifier: Annotated[str, typer.Argument(metavar="ID")]) -> None:
     """Revoke a key for good, and every key that was made with it."""

@@ -81,7 +81,9 @@ def list_(most: Annotated[int, typer.Option("--limit", "-n", min=0, help="At mos
 @app.command("devices")
 def devices(who: Annotated[str, typer.Argument(metavar="ID|EMAIL")]) -> None:
     """List a person's devices."""
-    session.rows(session.clarion.users.list_devices(id_of(who)).devices, ("id", "platform", "app", "token_suffix", "last_seen_time", "create_time"))
+    session.rows(
+        session.clarion.users.list_devices(id_of(who)).devices, ("id", "platform", "app", "token_suffix", "last_seen_time", "create_time")
+    )
 
 
 @app.command("sessions")
