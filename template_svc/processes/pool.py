@@ -19,8 +19,9 @@ from template_svc.scheduling import Lane, Outcome
 log = logging.getLogger(__name__)
 
 SPARES = 1
-# A third of what others get of a processor that all want; with 10 a bomb takes more than a second until its processor time is up.
-NICE = 5
+# Two fifths of what others get of a processor that all want. With 10 a bomb takes more than a second until its processor time is up, and
+# authors wait for longer than their deadline on a machine that is very busy.
+NICE = 4
 
 T = TypeVar("T")
 

@@ -91,8 +91,6 @@ class RenderProcess:
             process = subprocess.Popen(  # noqa: S603, ASYNC220  our own program
                 command, stdin=theirs.fileno(), stdout=subprocess.DEVNULL, env=environ, pass_fds=[shared_fd], process_group=0
             )
-            if limits.nice:
-                os.setpriority(os.PRIO_PROCESS, process.pid, min(19, os.getpriority(os.PRIO_PROCESS, 0) + limits.nice))
             started = cls(process, ours, mmap.mmap(shared_fd, SHARED_SIZE), limits.silence_s)
         finally:
             theirs.close()
@@ -105,6 +103,8 @@ class RenderProcess:
         if death is not None:
             started.close()
             raise StartFailed(death.cause)
+        if limits.nice:  # only now: someone may wait for it
+            os.setpriority(os.PRIO_PROCESS, process.pid, min(19, os.getpriority(os.PRIO_PROCESS, 0) + limits.nice))
         return started
 
     async def ask(self, request: bytes, count: int, *, silence_s: float | None = None) -> tuple[list[Answer], Death | None]:
