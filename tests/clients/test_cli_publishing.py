@@ -69,3 +69,52 @@ async def test_a_template_is_archived_and_restored(terminal: Terminal, tmp_path:
     assert (await terminal.run("templates", "restore", "cli-archive")).code == 0
     in_use = await terminal.run("templates", "archive", "cli-archive", "--version", "1")
     assert (in_use.code, "publish another version first" in in_use.said.replace("\n", " ")) == (1, True), in_use.said
+
+
+async def test_what_files_make_is_compared_with_what_they_made_before(terminal: Terminal, tmp_path: Path) -> None:
+    """Without a push; the exit codes are fit for CI."""
+    await a_template(terminal, tmp_path, "cli-golden")
+    files = tmp_path / "templates" / "cli-golden"
+    assert "no cases" in (await terminal.run("templates", "test")).said
+    (files / "tests").mkdir()
+    (files / "tests" / "polish.yaml").write_text("locale: pl\nvariables: {name: Ala}\n")
+    missing = await terminal.run("templates", "test", "cli-golden")
+    assert (missing.code, "nothing is kept yet" in missing.said, "1 cases, 1 failed" in missing.said) == (1, True, True), missing.said
+    assert (await terminal.run("templates", "test", "--update")).code == 0
+    assert (files / "tests" / "polish.subject.txt").read_text() == "Hello Ala"
+    assert (await terminal.run("templates", "test")).code == 0
+    (files / "en.subject.txt").write_text("Hi {{ name }}")
+    changed = await terminal.run("templates", "test")
+    assert (changed.code, "-Hello Ala" in changed.said, "+Hi Ala" in changed.said) == (1, True, True), changed.said
+    (files / "en.subject.txt").write_text("Hi {{ name|uper }}")
+    wrong = await terminal.run("templates", "test")
+    assert (wrong.code, "did you mean 'upper'" in wrong.said.replace("\n", " ")) == (1, True), wrong.said
+    (files / "tests" / "polish.yaml").write_text("local: pl\n")
+    assert (await terminal.run("templates", "test")).code == 2
+    assert "version 1" not in (await terminal.run("templates", "push", "--dry-run", "cli-golden")).said
+
+
+async def test_the_first_update_makes_a_case_for_each_locale(terminal: Terminal, tmp_path: Path) -> None:
+    await a_template(terminal, tmp_path, "cli-cases")
+    files = tmp_path / "templates" / "cli-cases"
+    (files / "pl.subject.txt").write_text("Cześć {{ name }}")
+    (files / "pl.txt").write_text("Cześć")
+    schema = {"type": "object", "properties": {"name": {"type": "string", "examples": ["Ala"]}}}
+    (files / "variables.schema.json").write_text(json.dumps(schema))
+    assert (await terminal.run("templates", "test", "--update")).code == 0
+    assert (files / "tests" / "pl.subject.txt").read_text() == "Cześć Ala"
+    assert (files / "tests" / "en.subject.txt").read_text() == "Hello Ala"
+
+
+async def test_versions_are_compared_and_what_a_template_keeps_is_said(terminal: Terminal, tmp_path: Path) -> None:
+    await a_template(terminal, tmp_path, "cli-compare")
+    await a_template(terminal, tmp_path, "cli-compare", subject="Spring, {{ name }}!")
+    compared = await terminal.run("templates", "diff", "cli-compare", "--versions", "1", "2")
+    assert (compared.code, "+Spring, {{ name }}!" in compared.said) == (1, True), compared.said
+    assert (await terminal.run("templates", "diff", "cli-compare", "--versions", "2", "2")).code == 0
+    assert (await terminal.run("templates", "diff", "--versions", "1", "2")).code == 2
+    assert (await terminal.run("templates", "diff", "cli-compare")).code == 0
+    meta = tmp_path / "templates" / "cli-compare" / "meta.yaml"
+    meta.write_text("channel: email\ndescription: another\n")
+    differs = await terminal.run("templates", "diff", "cli-compare")
+    assert (differs.code, "can't be changed" in differs.said.replace("\n", " ")) == (1, True), differs.said

@@ -1,37 +1,26 @@
-"""`clarion templates`: templates as files, for version control and CI.
-
-A folder has a folder per template: `welcome/meta.yaml` (channel, category, description, sender ...) and per locale `en.subject.txt`, `en.html`, `en.txt`
-for e-mail (`en.mjml` in place of `en.html`), or `en.push.yaml` for push; `pl.po` translates the default locale's files into Polish,
-and `variables.schema.json` is the JSON Schema of the variables. The folder `_partials` has a file per partial, such as `_partials/footer.html`.
-"""
+"""`clarion templates`: templates, also as files (`template_files`) for version control and CI."""
 
 from __future__ import annotations
 
-import difflib
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated
 
 import typer
-import yaml
 
 from clarion_client import _values as v
 from clarion_client import errors
-from clarion_client.cli import canaries
+from clarion_client.cli import canaries, golden, template_diff
 from clarion_client.cli.files import read_text, write_text
 from clarion_client.cli.session import EXIT_REFUSED, UsageProblem, page_of, read_json, session, when
+from clarion_client.cli.template_files import CATALOG, META, PARTIALS, Source, read_all, write
 from clarion_client.models import ScheduledPublication, Template, TemplateVersion
 
 app = typer.Typer(no_args_is_help=True, help="Templates, also as files.")
 app.add_typer(canaries.app, name="canary")
+app.command("test")(golden.test)
 COLUMNS = ("name", "channel", "category", "latest_version", "published_version", "update_time")
 PLAN_COLUMNS = ("template", "version", "publish_at", "previous_version", "scheduled_by", "note", "id")
-_META = ("channel", "category", "default_locale", "description", "mandatory", "on_unknown")
-_PARTS = {"subject": ".subject.txt", "mjml": ".mjml", "html": ".html", "text": ".txt"}
-_CATALOG = ".po"
-_SCHEMA = "variables.schema.json"
-_PARTIALS = "_partials"
 Folder = Annotated[Path, typer.Option("--folder", "-f", help="The folder of templates.")]
 Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME...]", help="All when none is named.")]
 
@@ -83,7 +72,7 @@ def catalog(
     if not number:
         raise UsageProblem(f"{name} has no version yet; push one first")
     found = session.clarion.templates.get_catalog(name, number, locale)
-    path = folder / name / f"{found.locale}{_CATALOG}"
+    path = folder / name / f"{found.locale}{CATALOG}"
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, found.catalog)
     session.say(f"{path}: {found.translated_messages} of {found.messages} texts are translated")
@@ -159,8 +148,8 @@ def restore(name: Annotated[str, typer.Argument()], version: Annotated[int | Non
 def pull(names: Names = None, folder: Folder = Path("templates")) -> None:
     """Write the published versions and the partials into files."""
     for partial in session.clarion.partials.list(page_size=50):
-        (folder / _PARTIALS).mkdir(parents=True, exist_ok=True)
-        write_text(folder / _PARTIALS / partial.name, partial.source)
+        (folder / PARTIALS).mkdir(parents=True, exist_ok=True)
+        write_text(folder / PARTIALS / partial.name, partial.source)
     for template in _wanted(names):
         if not template.published_version:
             session.err.print(f"{template.name}: nothing is published")
@@ -171,15 +160,21 @@ def pull(names: Names = None, folder: Folder = Path("templates")) -> None:
 
 
 @app.command("diff")
-def diff(names: Names = None, folder: Folder = Path("templates")) -> int:
-    """Compare the files with what is published; exit 1 when they differ."""
+def diff(
+    names: Names = None,
+    folder: Folder = Path("templates"),
+    versions: Annotated[tuple[int, int] | None, typer.Option(metavar="FROM TO", help="Compare two versions of a template.")] = None,
+) -> int:
+    """Compare the files with what is published, or two versions; exit 1 when they differ."""
+    if versions is not None:
+        return _diff_versions(names or [], *versions)
     differing = 0
-    for name, _, source in read_all(folder, names):
-        lines = list(_difference(name, source))
-        differing += bool(lines)
-        for line in lines:
-            colour = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "")
-            session.out.print(line, style=colour or None, markup=False)
+    for name, meta, source in read_all(folder, names):
+        lines = template_diff.with_published(name, source)
+        fixed = template_diff.of_meta(name, meta)
+        differing += bool(lines or fixed)
+        template_diff.show(lines)
+        _warn(fixed)
     session.say(f"{differing} differ")
     return EXIT_REFUSED if differing else 0
 
@@ -193,10 +188,11 @@ def push(
     note: Annotated[str | None, typer.Option(help="Why, for those who read the history.")] = None,
 ) -> None:
     """Set the partials, then make a version of each template whose files differ from what is published, and publish it."""
-    for path in sorted((folder / _PARTIALS).glob("*")):
+    for path in sorted((folder / PARTIALS).glob("*")):
         _push_partial(path, dry_run=dry_run)
     for name, meta, source in read_all(folder, names):
-        if not list(_difference(name, source)):
+        _warn(template_diff.of_meta(name, meta))
+        if not template_diff.with_published(name, source):
             session.say(f"{name}: unchanged")
             continue
         if dry_run:
@@ -205,7 +201,7 @@ def push(
         try:
             session.clarion.templates.get(name)
         except errors.NotFound:
-            session.clarion.templates.create(name=name, **{key: meta[key] for key in _META if key in meta})
+            session.clarion.templates.create(name=name, **{key: meta[key] for key in META if key in meta})
         made = session.clarion.templates.create_version(name, **source._asdict(), publish=not draft, note=note)
         session.say(f"{name}: version {made.version}{' (draft)' if draft else ' published'}")
 
@@ -254,70 +250,19 @@ def rebuild(
     return EXIT_REFUSED if problems else 0
 
 
-class Source(NamedTuple):
-    """What a version is made of."""
-
-    contents: dict[str, dict[str, Any]]
-    catalogs: dict[str, str]
-    variables_schema: dict[str, Any]
-    sender: str = ""
-
-    @classmethod
-    def of(cls, version: dict[str, Any]) -> Source:
-        """That of a version as the API answers it."""
-        schema = _whole(version.get("variables_schema", {}))
-        return cls(version.get("contents", {}), version.get("catalogs", {}), schema, version.get("sender", ""))
+def _diff_versions(names: list[str], old: int, new: int) -> int:
+    if len(names) != 1:
+        raise UsageProblem("--versions: name the one template whose versions are to be compared")
+    before, after = (template_diff.version_of(names[0], number) for number in (old, new))
+    lines = list(template_diff.between(before, after, f"{names[0]}/{old}", f"{names[0]}/{new}"))
+    template_diff.show(lines)
+    session.say("they differ" if lines else "they are the same")
+    return EXIT_REFUSED if lines else 0
 
 
-def write(folder: Path, meta: dict[str, Any], source: Source) -> None:
-    """A template as files."""
-    folder.mkdir(parents=True, exist_ok=True)
-    kept = {name: meta[name] for name in _META if meta.get(name)} | ({"sender": source.sender} if source.sender else {})
-    write_text(folder / "meta.yaml", yaml.safe_dump(kept, sort_keys=True, allow_unicode=True))
-    for locale, content in source.contents.items():
-        for part, ending in _PARTS.items():
-            if content.get(part):
-                write_text(folder / f"{locale}{ending}", content[part])
-        pushed = {name: value for name, value in content.items() if name not in _PARTS}
-        if pushed:
-            write_text(folder / f"{locale}.push.yaml", yaml.safe_dump(pushed, sort_keys=True, allow_unicode=True))
-    for locale, catalog in source.catalogs.items():
-        write_text(folder / f"{locale}{_CATALOG}", catalog)
-    if source.variables_schema:
-        write_text(folder / _SCHEMA, json.dumps(source.variables_schema, indent=2, ensure_ascii=False) + "\n")
-
-
-def read(folder: Path) -> tuple[dict[str, Any], Source]:
-    """A template from files: its description, and what its version is made of. Raises UsageProblem."""
-    try:
-        meta = yaml.safe_load(read_text(folder / "meta.yaml")) or {}
-        contents: dict[str, dict[str, Any]] = {}
-        catalogs = {path.name.removesuffix(_CATALOG): read_text(path) for path in sorted(folder.glob(f"*{_CATALOG}"))}
-        for path in sorted(folder.iterdir()):
-            for part, ending in _PARTS.items():
-                locale = path.name.removesuffix(ending)
-                if path.name.endswith(ending) and "." not in locale:
-                    contents.setdefault(locale, {})[part] = read_text(path)
-            if path.name.endswith(".push.yaml"):
-                contents.setdefault(path.name.removesuffix(".push.yaml"), {}).update(yaml.safe_load(read_text(path)) or {})
-        schema = _whole(read_json(read_text(folder / _SCHEMA))) if (folder / _SCHEMA).exists() else {}
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise UsageProblem(f"{folder}: {error}") from None
-    if not contents:
-        raise UsageProblem(f"{folder}: has no locale, such as en.subject.txt and en.html, or en.push.yaml")
-    return meta, Source(contents, catalogs, schema, str(meta.get("sender") or ""))
-
-
-def read_all(folder: Path, names: list[str] | None) -> Iterator[tuple[str, dict[str, Any], Source]]:
-    """Every template of a folder, or those that are named. Raises UsageProblem."""
-    if not folder.is_dir():
-        raise UsageProblem(f"{folder} is no folder; get one with: clarion templates pull --folder {folder}")
-    found = sorted(path.parent.name for path in folder.glob("*/meta.yaml"))
-    for name in names or []:
-        if name not in found:
-            raise UsageProblem(f"{folder / name}: has no meta.yaml")
-    for name in names or found:
-        yield (name, *read(folder / name))
+def _warn(lines: list[str]) -> None:
+    for line in lines:
+        session.err.print(line, style="yellow", markup=False)
 
 
 def _scheduled(name: str) -> ScheduledPublication | None:
@@ -349,36 +294,3 @@ def _push_partial(path: Path, *, dry_run: bool) -> None:
         return
     made = session.clarion.partials.update(path.name, source=read_text(path))
     session.say(f"{path.name}: revision {made.revision}; clarion templates rebuild {path.name} takes it into templates that hold it")
-
-
-def _difference(name: str, source: Source) -> Iterator[str]:
-    try:
-        number = session.clarion.templates.get(name).published_version
-        published = v.encode(session.clarion.templates.get_version(name, number)) if number else {}
-    except errors.NotFound:
-        published = {}
-    before, after = _parts(Source.of(published)), _parts(source)
-    for locale in sorted({*before, *after}):
-        for part in sorted({*before.get(locale, {}), *after.get(locale, {})}):
-            old, new = (_lines(side.get(locale, {}).get(part, "")) for side in (before, after))
-            yield from difflib.unified_diff(old, new, f"published/{name}/{locale}.{part}", f"files/{name}/{locale}.{part}", lineterm="")
-
-
-def _parts(source: Source) -> dict[str, dict[str, Any]]:
-    parts: dict[str, dict[str, Any]] = {**source.contents, **{locale: {"po": text} for locale, text in source.catalogs.items()}}
-    if source.variables_schema:
-        parts["variables"] = {"schema.json": source.variables_schema}
-    return {**parts, "meta": {"sender": source.sender}} if source.sender else parts
-
-
-def _whole(value: Any) -> Any:
-    """JSON's 2.0 as 2: the API has one kind of number in objects, and a file is compared with it."""
-    if isinstance(value, dict):
-        return {name: _whole(member) for name, member in value.items()}
-    if isinstance(value, list):
-        return [_whole(element) for element in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def _lines(value: Any) -> list[str]:
-    return (value if isinstance(value, str) else json.dumps(value, indent=2, sort_keys=True)).splitlines()

@@ -1,0 +1,73 @@
+"""How templates differ: files from what is published, and versions from each other."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from clarion_client import _values as v
+from clarion_client import errors
+from clarion_client.cli.session import session
+from clarion_client.cli.template_files import META, Source
+
+
+def with_published(name: str, source: Source) -> list[str]:
+    """What publishing the files would change, as lines of a unified diff."""
+    try:
+        number = session.clarion.templates.get(name).published_version
+    except errors.NotFound:
+        number = 0
+    published = version_of(name, number) if number else Source.of({})
+    return list(between(published, source, f"published/{name}", f"files/{name}"))
+
+
+def version_of(name: str, number: int) -> Source:
+    """What a version is made of. Raises ClarionError."""
+    return Source.of(v.encode(session.clarion.templates.get_version(name, number)))
+
+
+def of_meta(name: str, meta: dict[str, Any]) -> list[str]:
+    """Where `meta.yaml` says something else than the template, which stays as it was made."""
+    try:
+        template = v.encode(session.clarion.templates.get(name))
+    except errors.NotFound:
+        return []
+    given = {key: meta[key] for key in META if key in meta}
+    return [
+        f"{name}: meta.yaml: {key}: is {_said(template.get(key))} at the template, which can't be changed, and not {_said(value)}"
+        for key, value in given.items()
+        if (value or "") != (template.get(key) or "")
+    ]
+
+
+def between(old: Source, new: Source, old_name: str, new_name: str) -> Iterator[str]:
+    """The lines of a unified diff of each part."""
+    before, after = _parts(old), _parts(new)
+    for locale in sorted({*before, *after}):
+        for part in sorted({*before.get(locale, {}), *after.get(locale, {})}):
+            was, now = (_lines(side.get(locale, {}).get(part, "")) for side in (before, after))
+            yield from difflib.unified_diff(was, now, f"{old_name}/{locale}.{part}", f"{new_name}/{locale}.{part}", lineterm="")
+
+
+def show(lines: Iterable[str]) -> None:
+    """Lines of a unified diff in colours."""
+    for line in lines:
+        colour = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "")
+        session.out.print(line, style=colour or None, markup=False)
+
+
+def _said(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False) if value not in {None, ""} else "nothing"
+
+
+def _parts(source: Source) -> dict[str, dict[str, Any]]:
+    parts: dict[str, dict[str, Any]] = {**source.contents, **{locale: {"po": text} for locale, text in source.catalogs.items()}}
+    if source.variables_schema:
+        parts["variables"] = {"schema.json": source.variables_schema}
+    return {**parts, "meta": {"sender": source.sender}} if source.sender else parts
+
+
+def _lines(value: Any) -> list[str]:
+    return (value if isinstance(value, str) else json.dumps(value, indent=2, sort_keys=True)).splitlines()

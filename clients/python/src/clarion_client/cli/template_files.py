@@ -1,0 +1,105 @@
+"""A folder of templates: what each file is, read and written.
+
+A folder has a folder per template: `welcome/meta.yaml` (channel, category, description, sender ...) and per locale `en.subject.txt`, `en.html`, `en.txt`
+for e-mail (`en.mjml` in place of `en.html`), or `en.push.yaml` for push; `pl.po` translates the default locale's files into Polish,
+and `variables.schema.json` is the JSON Schema of the variables. The folder `_partials` has a file per partial, such as `_partials/footer.html`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from clarion_client.cli.files import read_text, write_text
+from clarion_client.cli.session import UsageProblem, read_json
+
+META = ("channel", "category", "default_locale", "description", "mandatory", "on_unknown")
+PARTS = {"subject": ".subject.txt", "mjml": ".mjml", "html": ".html", "text": ".txt"}
+CATALOG = ".po"
+PARTIALS = "_partials"
+_PUSH = ".push.yaml"
+_SCHEMA = "variables.schema.json"
+
+
+class Source(NamedTuple):
+    """What a version is made of."""
+
+    contents: dict[str, dict[str, Any]]
+    catalogs: dict[str, str]
+    variables_schema: dict[str, Any]
+    sender: str = ""
+
+    @classmethod
+    def of(cls, version: dict[str, Any]) -> Source:
+        """That of a version as the API answers it."""
+        schema = _whole(version.get("variables_schema", {}))
+        return cls(version.get("contents", {}), version.get("catalogs", {}), schema, version.get("sender", ""))
+
+
+def write(folder: Path, meta: dict[str, Any], source: Source) -> None:
+    """A template as files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = {name: meta[name] for name in META if meta.get(name)} | ({"sender": source.sender} if source.sender else {})
+    write_text(folder / "meta.yaml", yaml.safe_dump(kept, sort_keys=True, allow_unicode=True))
+    for locale, content in source.contents.items():
+        for name, text in texts_of(locale, content).items():
+            write_text(folder / name, text)
+    for locale, catalog in source.catalogs.items():
+        write_text(folder / f"{locale}{CATALOG}", catalog)
+    if source.variables_schema:
+        write_text(folder / _SCHEMA, json.dumps(source.variables_schema, indent=2, ensure_ascii=False) + "\n")
+
+
+def texts_of(stem: str, content: dict[str, Any]) -> dict[str, str]:
+    """A content as texts of files, by their names."""
+    found = {f"{stem}{ending}": str(content[part]) for part, ending in PARTS.items() if content.get(part)}
+    pushed = {name: value for name, value in content.items() if name not in PARTS and value}
+    if pushed:
+        found[f"{stem}{_PUSH}"] = yaml.safe_dump(pushed, sort_keys=True, allow_unicode=True)
+    return found
+
+
+def read(folder: Path) -> tuple[dict[str, Any], Source]:
+    """A template from files: its description, and what its version is made of. Raises UsageProblem."""
+    try:
+        meta = yaml.safe_load(read_text(folder / "meta.yaml")) or {}
+        contents: dict[str, dict[str, Any]] = {}
+        catalogs = {path.name.removesuffix(CATALOG): read_text(path) for path in sorted(folder.glob(f"*{CATALOG}"))}
+        for path in sorted(folder.iterdir()):
+            for part, ending in PARTS.items():
+                locale = path.name.removesuffix(ending)
+                if path.name.endswith(ending) and "." not in locale:
+                    contents.setdefault(locale, {})[part] = read_text(path)
+            if path.name.endswith(_PUSH):
+                contents.setdefault(path.name.removesuffix(_PUSH), {}).update(yaml.safe_load(read_text(path)) or {})
+        schema = _whole(read_json(read_text(folder / _SCHEMA))) if (folder / _SCHEMA).exists() else {}
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise UsageProblem(f"{folder}: {error}") from None
+    if not contents:
+        raise UsageProblem(f"{folder}: has no locale, such as en.subject.txt and en.html, or en.push.yaml")
+    return meta, Source(contents, catalogs, schema, str(meta.get("sender") or ""))
+
+
+def read_all(folder: Path, names: list[str] | None) -> Iterator[tuple[str, dict[str, Any], Source]]:
+    """Every template of a folder, or those that are named. Raises UsageProblem."""
+    if not folder.is_dir():
+        raise UsageProblem(f"{folder} is no folder; get one with: clarion templates pull --folder {folder}")
+    found = sorted(path.parent.name for path in folder.glob("*/meta.yaml"))
+    for name in names or []:
+        if name not in found:
+            raise UsageProblem(f"{folder / name}: has no meta.yaml")
+    for name in names or found:
+        yield (name, *read(folder / name))
+
+
+def _whole(value: Any) -> Any:
+    """JSON's 2.0 as 2: the API has one kind of number in objects, and a file is compared with it."""
+    if isinstance(value, dict):
+        return {name: _whole(member) for name, member in value.items()}
+    if isinstance(value, list):
+        return [_whole(element) for element in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
