@@ -48,11 +48,18 @@ def _zone(what: str, value: Any) -> tzinfo:
 
 def _currency(what: str, value: Any) -> str:
     found = str(text(what, value))
-    if not re.fullmatch(r"[A-Z]{3}", found) or not numbers.is_currency(found):
+    if not _is_currency(found):
         raise TemplateFault(f"{what} must be a currency of ISO 4217 such as EUR")
     return found
 
 
+@lru_cache(maxsize=1000)
+def _is_currency(code: str) -> bool:
+    """Babel looks through all of them each time."""
+    return re.fullmatch(r"[A-Z]{3}", code) is not None and bool(numbers.is_currency(code))
+
+
+_CLASSES = frozenset(PLURAL_CLASSES)
 _ZONE = Parameter("timezone", optional(_zone), None)
 _DIGITS = Parameter("digits", optional(whole(0, 15)), None)
 
@@ -107,7 +114,7 @@ def _plural(name: str, environment: TemplateEnvironment, args: tuple[Any, ...], 
     """`plural(count, one="# file", other="# files")`: the form of the number's class, with the number in place of `#`."""
     if len(args) != 1:
         raise TemplateFault(f"{name} takes the number first, and its forms by name")
-    if unknown := forms.keys() - set(PLURAL_CLASSES):
+    if unknown := forms.keys() - _CLASSES:
         raise TemplateFault(f"{name} has no form {min(unknown)}; the forms are {', '.join(PLURAL_CLASSES)}")
     if "other" not in forms:
         raise TemplateFault(f"{name} needs the form other")

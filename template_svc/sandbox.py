@@ -235,9 +235,12 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
 
         It asks for the context so that Jinja2 does not evaluate constant expressions while it compiles, which it does in Python's way.
         """
-        text = text_of(value)
+        kind = type(value)
+        text = value if kind is str or kind is Markup else text_of(value)
         if isinstance(text, str):
-            self.charge(len(text))
+            self.left -= len(text)  # `charge`, without the call: most of what a template does is to print
+            if self.left < 0:
+                raise BudgetExceeded
         return text
 
     def guarded(self, guard: str, value: Any) -> Any:
@@ -357,6 +360,10 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
 
     def call(self, context: Context, obj: Any, *args: Any, **kwargs: Any) -> Any:
         """Calls what a template can reach: macros, the three globals, the listed methods."""
+        if type(obj) is EnvironmentFunction:  # which looks at its arguments itself
+            kwargs.pop("_loop_vars", None)
+            kwargs.pop("_block_vars", None)
+            return obj(self, *args, **kwargs)
         if isinstance(obj, UncalledMethod):
             obj = obj.method
         if isinstance(obj, Undefined):
@@ -368,8 +375,6 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
                 raise_missing(arg)
         kwargs.pop("_loop_vars", None)
         kwargs.pop("_block_vars", None)
-        if isinstance(obj, EnvironmentFunction):
-            return obj(self, *args, **kwargs)
         if isinstance(obj, Macro):
             return obj(context.eval_ctx, *args, **kwargs)
         self._check_arguments(obj, args, kwargs)
