@@ -8,7 +8,7 @@ import pytest
 import clarion_client
 from clarion_client.cli.files import read_text, write_text
 from clarion_client.cli.session import UsageProblem
-from clarion_client.cli.templates import read
+from clarion_client.cli.template_files import read
 
 SOURCES = sorted(Path(clarion_client.__file__).parent.rglob("*.py"))
 # what opens a file as text without a word about its encoding takes the machine's own
