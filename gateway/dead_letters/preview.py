@@ -13,6 +13,7 @@ from clarion.user.v1.recipient_service_pb2 import Decision, Recipient
 from delivery.models import Recipients, Renderer, query_of, render_item
 from gateway.dead_letters.models import Edit, Preview
 from mesh.errors import FailedPrecondition, InvalidArgument, ServiceError
+from mesh.rpc.finite import MOST_BYTES
 from mesh.rpc.redaction import redacted
 
 T = TypeVar("T")
@@ -49,13 +50,19 @@ class Previewer:
         return await self._rendered(preview, shown, seen)
 
     async def check(self, payload: bytes | None, edit: Edit) -> None:
-        """Raises InvalidArgument where no text can be made of the variables that an edit would leave, as far as that can be found out."""
+        """Raises InvalidArgument where the variables that an edit would leave are too large, or no text can be made of them as far as that
+        can be found out.
+        """
         delivery = _delivery_of(payload)
         if not delivery.notification_id:
             return
         if edit.user_id is not None:
             delivery.user_id = str(edit.user_id)
         edit.vary(delivery)
+        # what is given is within the limit, but comes to what other requeues have given
+        if (size := delivery.variables.ByteSize()) > MOST_BYTES:
+            much = f"with those that stay takes {size:,} bytes as protobuf and must take at most {MOST_BYTES:,}"
+            raise InvalidArgument.of("variables", much)
         recipient = await self._recipient(delivery)
         if isinstance(recipient, str):
             return

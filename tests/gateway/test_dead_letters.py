@@ -345,6 +345,18 @@ async def test_values_of_which_no_text_can_be_made_send_nothing(desk: Desk) -> N
     assert desk.delivery().variables == struct(order="A-1")
 
 
+async def test_values_do_not_grow_beyond_what_a_send_may_have_by_being_given_in_parts(desk: Desk) -> None:
+    row = make_row()
+    await NotificationWriter(desk.database, lambda _: None).store(row)
+    await desk.fail(row, variables=struct(first="x" * 150_000))
+    with pytest.raises(InvalidArgument) as caught:
+        await desk.letters.requeue(REVIEWER, str(row.id), Requeue(variables=struct(second="y" * 150_000)))
+    assert [violation.field for violation in caught.value.violations] == ["variables"]
+    assert desk.published == []
+    await desk.letters.requeue(REVIEWER, str(row.id), Requeue(variables=struct(first="y" * 150_000)))
+    assert desk.delivery().variables == struct(first="y" * 150_000)
+
+
 async def test_the_same_values_again_are_done_and_others_come_too_late(desk: Desk) -> None:
     row = await desk.failed()
     for _ in range(2):
