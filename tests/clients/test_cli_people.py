@@ -106,6 +106,21 @@ async def test_why_nothing_was_sent_is_said_by_rest_feed_and_command_line(termin
     assert json.loads(tailed.said)["change"]["reason"] == "PREFERENCE", tailed.said
 
 
+async def test_what_a_mail_said_does_not_steer_the_terminal(stack: Stack, terminal: Terminal) -> None:
+    async with Client(stack.url, API_KEY) as client:
+        await client.create_template("steering", "email", {"en": {"subject": "S", "text": "from {{ name }}"}})
+        user = await client.create_user("steering@example.com")
+        sent = await client.send(user, "email", "steering", {"name": "\x1b]0;title\x07\u202e\x9b2J"})
+        await client.settled(sent)
+    shown = await terminal.run("notifications", "content", sent)
+    assert shown.code == 0, shown.said
+    assert "from \\x1b]0;title" in shown.said
+    assert "\\u202e\\x9b2J" in shown.said
+    machine = await terminal.run("notifications", "content", sent, "--json")
+    assert json.loads(machine.said)["content"]["text"].startswith("from \x1b]0;title\x07\u202e\x9b2J")
+    assert "\x9b" not in machine.said
+
+
 async def test_roles_are_made_given_and_taken_away(terminal: Terminal) -> None:
     made = await terminal.run("roles", "create", "support", "-s", "notifications:read", "--description", "First line")
     assert (made.code, "First line" in made.said) == (0, True), made.said

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import tomli_w
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, ProgressColumn
 from rich.table import Table
 
 from clarion_client import Clarion, errors
 from clarion_client import _values as v
+from clarion_client.cli.harmless import HarmlessConsole, json_text
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -77,8 +77,8 @@ class Session:
         self.as_json = False
         self.profile = ""
         # no emoji: a rule such as "preference:email:news" is to be read as it is
-        self.out = Console(highlight=False, emoji=False, soft_wrap=True, width=None if sys.stdout.isatty() else _ANY_WIDTH)
-        self.err = Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
+        self.out = HarmlessConsole(highlight=False, emoji=False, soft_wrap=True, width=None if sys.stdout.isatty() else _ANY_WIDTH)
+        self.err = HarmlessConsole(stderr=True, highlight=False, emoji=False, soft_wrap=True)
         self._client: Clarion | None = None
 
     @property
@@ -142,7 +142,7 @@ class Session:
 
     def json(self, data: Any) -> None:
         """One line of JSON."""
-        sys.stdout.write(json.dumps(data, ensure_ascii=False) + "\n")
+        sys.stdout.write(json_text(data) + "\n")
         sys.stdout.flush()
 
     def failure(self, error: Exception) -> int:

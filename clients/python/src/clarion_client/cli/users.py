@@ -15,6 +15,7 @@ import typer
 
 from clarion_client import ClarionError, errors
 from clarion_client import _values as v
+from clarion_client.cli.harmless import json_text
 from clarion_client.cli.session import EXIT_REFUSED, UsageProblem, page_of, pairs, session
 from clarion_client.cli.sheets import SURPLUS, TOO_MANY, cell, columns_of, defused, each, reader_of, text_of, written
 
@@ -134,7 +135,7 @@ def export_data(
                 document[_LISTS[kind]].append(value)
             else:
                 document[kind] = value
-    text = json.dumps(document, ensure_ascii=False, indent=2) + "\n"
+    text = json_text(document, indent=2) + "\n"
     if str(file) == "-":
         sys.stdout.write(text)
         return
