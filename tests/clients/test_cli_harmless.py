@@ -4,10 +4,11 @@ import io
 import json
 
 import pytest
-from clarion_client.cli.harmless import HarmlessConsole, harmless, json_text
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.table import Table
+
+from clarion_client.cli.harmless import HarmlessConsole, harmless, json_text
 
 STEERING = ["\x1b[2J", "\x1b]0;title\x07", "\x9b31m", "\x7f", "\r", "\u202e", "\u2066", "\u200f"]
 
