@@ -123,8 +123,8 @@ docs: venv ## Write the tables of docs/operations.md, docs/providers.md and docs
 	@$(BIN)/python -m scripts.scaling_plan
 
 .PHONY: screenshots
-screenshots: setup ## Take the pictures of the console in docs/images/
-	@$(BIN)/python -m scripts.screenshots
+screenshots: setup ## Take the pictures of the console in docs/images/ (ARGS=overview-light takes one)
+	@$(BIN)/python -m scripts.screenshots $(ARGS)
 
 .PHONY: telemetry
 telemetry: venv ## Write alert rules and dashboards into deploy/ from scripts/alerts.py and scripts/dashboards.py

@@ -1,5 +1,7 @@
 """The inbox: what test keys have sent, as it would have arrived."""
 
+import base64
+
 import pytest
 from playwright.async_api import Page, expect
 
@@ -87,3 +89,30 @@ async def test_axe_finds_nothing(page: Page, console: Console) -> None:
     await sign_in(page, f"/console/inbox/{sent}")
     await expect(page.frame_locator(".mail").get_by_text("Ada")).to_be_visible()
     await check(page)
+
+
+async def test_an_outcome_is_tried_by_someone_who_has_no_test_key(page: Page, console: Console) -> None:
+    await sign_in(page, "/console/inbox")
+    await page.get_by_role("button", name="Try an outcome").click()
+    form = page.get_by_role("dialog")
+    await form.get_by_label("What the provider answers").select_option("soft-bounce")
+    await form.get_by_label("Template").select_option("welcome")
+    await check(page)
+    await form.get_by_role("button", name="Send it").click()
+    await page.wait_for_url("**/console/inbox/*")
+    shown = page.get_by_role("region", name="Message")
+    await expect(shown).to_contain_text("soft-bounce@clarion.test")
+    await expect(shown).to_contain_text("attempt 2")
+    sent = await console.live.call("GET", f"/v1/notifications/{page.url.rpartition('/')[2]}")
+    assert (sent["status"], sent["test"], sent["attempts"]) == ("sent", True, 2)
+    keys = (await console.live.call("GET", "/v1/api-keys"))["api_keys"]
+    assert [key["scopes"] for key in keys if key["name"] == "console, to try outcomes"] == [["notifications:read", "notifications:send"]]
+
+
+async def test_the_files_of_a_mail_are_named(page: Page, console: Console) -> None:
+    content = base64.b64encode(b"%PDF-1.4 a receipt").decode()
+    files = [{"filename": "receipt.pdf", "content": content}]
+    sent = await console.send("delivered", attachments=files)
+    await console.test.settled(sent)
+    await sign_in(page, f"/console/inbox/{sent}")
+    await expect(page.get_by_role("list", name="Files")).to_contain_text("receipt.pdf application/pdf, 18 bytes")

@@ -1,4 +1,5 @@
 import { useSignal } from "@preact/signals";
+import { Component } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { follow, withQuery, type ApiError } from "../api";
 import type { Change, WatchChangesResponse } from "../api-types";
@@ -8,6 +9,7 @@ import { Link, query } from "../router";
 import { channelWord, words } from "../words";
 
 const say = words.feed;
+const SHOW_MS = 100; // more pictures a second say no more to the eye
 const KEPT = 300; // rows in the page; older ones are in the list of notifications
 
 export function Feed() {
@@ -22,12 +24,12 @@ export function Feed() {
 
   useEffect(() => {
     const stop = new AbortController();
-    let frame = 0;
+    let timer = 0;
     rows.value = held.value = arrived.current = [];
     error.value = null;
-    // many changes at once are one frame; rows never move under someone who reads further down
+    // many changes at once are one picture; rows never move under someone who reads further down
     const show = () => {
-      frame = 0;
+      timer = 0;
       const fresh = arrived.current.splice(0).reverse();
       if (paused.value || window.scrollY > 80) held.value = [...fresh, ...held.value].slice(0, KEPT);
       else rows.value = [...fresh, ...held.value, ...rows.value].slice(0, KEPT);
@@ -39,7 +41,7 @@ export function Feed() {
         if (!change?.cursor) return;
         arrived.current.push(change);
         if (arrived.current.length > KEPT) arrived.current.shift();
-        frame ||= requestAnimationFrame(show);
+        timer ||= window.setTimeout(show, SHOW_MS);
       },
       onState: (next) => (state.value = next),
       onRefused: (problem) => (error.value = problem),
@@ -47,7 +49,7 @@ export function Feed() {
     });
     return () => {
       stop.abort();
-      cancelAnimationFrame(frame);
+      clearTimeout(timer);
     };
   }, [key]);
 
@@ -111,27 +113,40 @@ function Table({ rows }: { rows: readonly Change[] }) {
       </thead>
       <tbody>
         {rows.map((row) => (
-          <tr key={row.cursor}>
-            <td class="main">
-              <Link to={`/notifications/${row.notification_id}`} data-row>
-                {row.template}
-              </Link>
-            </td>
-            <td>
-              <Status status={row.status} />
-            </td>
-            <td class="reason">{row.reason ? <code>{row.reason}</code> : <span class="quiet">–</span>}</td>
-            <td>{row.channel && channelWord[row.channel]}</td>
-            <td class="id" title={row.user_id}>
-              {row.user_id}
-            </td>
-            <td class="number">{row.attempt || "–"}</td>
-            <td>
-              <Time iso={row.time} />
-            </td>
-          </tr>
+          <Row key={row.cursor} row={row} />
         ))}
       </tbody>
     </table>
   );
+}
+
+// A change never changes: what is drawn already is left alone while others come above it.
+class Row extends Component<{ readonly row: Change }> {
+  override shouldComponentUpdate(next: { readonly row: Change }) {
+    return next.row !== this.props.row;
+  }
+
+  override render({ row }: { readonly row: Change }) {
+    return (
+      <tr>
+        <td class="main">
+          <Link to={`/notifications/${row.notification_id}`} data-row>
+            {row.template}
+          </Link>
+        </td>
+        <td>
+          <Status status={row.status} />
+        </td>
+        <td class="reason">{row.reason ? <code>{row.reason}</code> : <span class="quiet">–</span>}</td>
+        <td>{row.channel && channelWord[row.channel]}</td>
+        <td class="id" title={row.user_id}>
+          {row.user_id}
+        </td>
+        <td class="number">{row.attempt || "–"}</td>
+        <td>
+          <Time iso={row.time} />
+        </td>
+      </tr>
+    );
+  }
 }

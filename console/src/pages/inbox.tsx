@@ -5,6 +5,7 @@ import { Empty, Failure, Skeleton, Status, Time } from "../parts/basics";
 import { FILTERS, Filters } from "../parts/filters";
 import { Message } from "../parts/message";
 import { usePages, useRead } from "../parts/reading";
+import { TryOutcome } from "../parts/try-outcome";
 import { Link, navigate, query } from "../router";
 import { channelWord, words } from "../words";
 
@@ -48,6 +49,7 @@ export function Inbox({ id }: { id: string | undefined }) {
           <h1>{words.inboxTitle}</h1>
           <p class="quiet">{say.lead}</p>
         </div>
+        <TryOutcome />
       </header>
       <Filters />
       {list.error ? (
@@ -118,15 +120,32 @@ function Captured({ id, settled }: { id: string; settled: string | undefined }) 
   }
   if (read.error) return <Failure error={read.error} retry={read.again} />;
   if (one === null) return <Skeleton rows={4} />;
+  const chain = one.locale_chain ?? [];
   return (
     <section class="letter" aria-label={say.one}>
       <p class="quiet">
-        {say.to} <b>{one.email || say.devices((one.device_ids ?? []).length)}</b> · {one.locale} · {say.attempt(one.attempt ?? 1)} · <Time iso={one.time} />
+        {say.to} <b>{one.email || say.devices((one.device_ids ?? []).length)}</b>
+        {one.sender?.email && (
+          <>
+            {" "}
+            · {words.one.text.from} {one.sender.display_name} {one.sender.email}
+          </>
+        )}{" "}
+        · {chain.length > 1 ? words.templates.used(one.locale ?? "", chain) : one.locale} · {say.attempt(one.attempt ?? 1)} · <Time iso={one.time} />
       </p>
       <p>
         {say.answer} <code>{one.answer}</code> · <Link to={`/notifications/${id}`}>{words.review.story}</Link>
       </p>
       {one.content && <Message of={one.content} />}
+      {(one.attachments ?? []).length > 0 && (
+        <ul class="plain-list" aria-label={say.files}>
+          {one.attachments?.map((file, place) => (
+            <li key={place} class="words">
+              {file.filename} <span class="quiet">{say.file(file.content_type ?? "", file.size_bytes ?? 0, Boolean(file.content_id))}</span>
+            </li>
+          ))}
+        </ul>
+      )}
     </section>
   );
 }

@@ -61,6 +61,11 @@ export function One({ id }: { id: string }) {
             {say.cancel}
           </button>
         )}
+        {one.status === "failed" && may("deadletters:review") && may("deadletters:redirect") && (
+          <Link to={`/dead-letters/${id}`} class="button">
+            {say.otherwise}
+          </Link>
+        )}
         {one.status === "failed" && may("deadletters:review") && (
           <button type="button" class="primary" onClick={() => (asking.value = "requeue")}>
             {say.requeue}

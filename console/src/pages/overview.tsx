@@ -5,7 +5,7 @@ import { Empty, Failure, Skeleton, Time } from "../parts/basics";
 import { useRead } from "../parts/reading";
 import { Part } from "../parts/section";
 import { Link, navigate, query } from "../router";
-import { claims, testMode } from "../session";
+import { inFirstProject, testMode } from "../session";
 import { duration } from "../times";
 import { channelWord, words } from "../words";
 
@@ -14,7 +14,6 @@ const HOURS: Readonly<Record<string, number>> = { hour: 1, day: 24, week: 168, m
 const COUNTS = ["accepted", "sent", "failed", "skipped", "expired", "cancelled"] as const;
 const ENDED = ["sent", "skipped", "failed"] as const;
 const LATER = ["delivered", "bounced", "complained", "opened"] as const;
-const FIRST_PROJECT = "default"; // of the operators, who alone may ask about the whole installation
 const EVERY_MS = 15_000; // what is counted stands some seconds after the change
 
 export function Overview() {
@@ -44,8 +43,8 @@ export function Overview() {
         </div>
       </header>
       <Problems turn={turn.value} />
-      {(claims.value.project ?? FIRST_PROJECT) === FIRST_PROJECT && <Queues turn={turn.value} />}
       {start.value && <Counted start={start.value} />}
+      {inFirstProject() && <Queues turn={turn.value} />}
     </article>
   );
 }
