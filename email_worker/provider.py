@@ -3,7 +3,9 @@
 import asyncio
 import logging
 import re
+import socket
 import ssl
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -31,6 +33,7 @@ log = logging.getLogger(__name__)
 
 _ENDED = (SMTPServerDisconnected, SMTPTimeoutError, TimeoutError, OSError)
 _CHECK_TIMEOUT_S = 5.0
+_UNANSWERED_S = 20
 _QUIT_TIMEOUT_S = 2.0
 _CLOSING = 421
 _START_MAIL = 354
@@ -113,6 +116,7 @@ class SmtpProvider:
             smtp.close()
             raise
         smtp.timeout = settings.timeout_s
+        _notice_a_dead_network(smtp.transport)
         return _Connection(smtp)
 
     async def _send_over(self, connection: _Connection, mail: ComposedMail) -> None:
@@ -186,6 +190,21 @@ async def open_provider(settings: SmtpSettings, *, sender: str) -> AsyncIterator
     finally:
         await tidying.close()
         await provider.close()
+
+
+def _notice_a_dead_network(transport: asyncio.BaseTransport | None) -> None:
+    """Ends the connection when its peer's kernel acknowledges nothing for `_UNANSWERED_S` (tcp(7); RFC 5482).
+
+    A server may take minutes for an answer; while it does, only its kernel can say that it is still there.
+    """
+    connection = transport.get_extra_info("socket") if transport is not None else None
+    if connection is None:
+        return
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if sys.platform == "linux":
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, max(1, _UNANSWERED_S // 2))
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(1, _UNANSWERED_S // 4))
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNANSWERED_S * 1000)
 
 
 async def _answers(smtp: aiosmtplib.SMTP) -> bool:
