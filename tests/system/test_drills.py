@@ -10,6 +10,7 @@ from tests.system.drills.catalogue import IN_SUITE
 from tests.system.drills.feed import watched
 from tests.system.drills.poison import poisoned
 from tests.system.drills.report import summary, table
+from tests.system.drills.soak import soaked
 
 # A container will not do: the drills kill the server itself and talk to its rabbitmqctl.
 _REASON = "the drills need an installed rabbitmq-server"
@@ -33,6 +34,16 @@ async def test_four_readers_see_every_change_while_gateways_are_killed(tmp_path_
     assert result.passed, result.problems
     assert result.notifications == 120
     assert min(result.cuts.values()) >= 1
+
+
+async def test_a_steady_load_leaves_no_tasks_and_no_files_behind(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The short form: memory still finds its size in so little time, and how late event loops are is the machine's affair."""
+    folder = tmp_path_factory.mktemp("soak")
+    for parent in (folder, folder.parent):
+        parent.chmod(0o755)  # PostgreSQL runs as a user of its own
+    result = await soaked(folder, seconds=24, rate=25)
+    assert result.problems(most_growth=0.25, most_lag_s=None) == []
+    assert result.account.accepted == 600
 
 
 async def test_hostile_input_costs_its_own_caller_only() -> None:

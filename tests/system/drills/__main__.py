@@ -25,6 +25,7 @@ from tests.system.drills.poison import poisoned
 from tests.system.drills.rates import LEAST_PART, compare_rates
 from tests.system.drills.report import Line, lines_of, markdown, summary, table
 from tests.system.drills.rig import can_have_small_disk, open_rig
+from tests.system.drills.soak import soaked
 
 SHORT_PLAN = Plan(rounds=2, count=60, seed=0, overlap=True, one_rig=True, calm_s=0.5, pace=0.5)
 LONG_PLAN = Plan(rounds=20, count=200, seed=0)
@@ -39,13 +40,15 @@ def main() -> int:
         return 0
     if arguments.fuzz:
         return asyncio.run(
-            _fuzzed(secrets.randbelow(2**32) if arguments.seed is None else arguments.seed, arguments.seconds, keep=arguments.keep)
+            _fuzzed(secrets.randbelow(2**32) if arguments.seed is None else arguments.seed, arguments.seconds or 600.0, keep=arguments.keep)
         )
     if arguments.rates:
         return _rates(keep=arguments.keep)
     if arguments.feed:
         count = arguments.count or (200 if arguments.short else 1500)
         return _feed(count, kills=arguments.kills or (4 if arguments.short else 12), keep=arguments.keep)
+    if arguments.soak:
+        return _soak(arguments.seconds or (60.0 if arguments.short else 1800.0), rate=arguments.rate, keep=arguments.keep)
     if arguments.poison:
         return _poison(arguments.count or (60 if arguments.short else 300))
     form = SHORT_PLAN if arguments.short else LONG_PLAN
@@ -135,6 +138,16 @@ def _poison(count: int) -> int:
     return 0 if result.passed else 1
 
 
+def _soak(seconds: float, *, rate: float, keep: bool) -> int:
+    """The exit code: 1 when a process holds more than at its beginning, its loop is late, or the books do not balance."""
+    with _folder(keep=keep) as folder:
+        sys.stderr.write(_STARTING)
+        result = asyncio.run(soaked(folder, seconds=seconds, rate=rate))
+    problems = result.problems()
+    sys.stdout.write("\n".join((result.table(), *problems, json.dumps(result.summary()))) + "\n")
+    return 1 if problems else 0
+
+
 def _feed(count: int, *, kills: int, keep: bool) -> int:
     """The exit code: 1 when a reader has not seen every change, in order, once."""
     with _folder(keep=keep) as folder:
@@ -150,7 +163,9 @@ def _parse() -> argparse.Namespace:
         "--short", action="store_true", help="2 rounds of the main faults, one beginning while another is settled: 2 minutes"
     )
     parser.add_argument("--fuzz", action="store_true", help="random deep, large and odd requests and templates instead of faults")
-    parser.add_argument("--seconds", type=float, default=600.0, help="how long to fuzz (default: 600)")
+    parser.add_argument("--soak", action="store_true", help="a steady load, after which no process may hold more, instead of faults")
+    parser.add_argument("--rate", type=float, default=100.0, help="notifications per second while soaking (default: 100)")
+    parser.add_argument("--seconds", type=float, help="how long to fuzz (default: 600) or to soak (1800, short 60)")
     parser.add_argument("--poison", action="store_true", help="one caller's hostile input among nine others' mail, instead of faults")
     parser.add_argument("--feed", action="store_true", help="four readers of the feed while gateways are killed, instead of faults")
     parser.add_argument("--kills", type=int, help="how many gateways to kill while the feed is read (default: 12, short 4)")

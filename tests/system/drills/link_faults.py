@@ -5,6 +5,8 @@ from tests.system.drills.proxy import Mode
 from tests.system.drills.rig import LINKS, Link, Rig
 
 _LATENCY_S = 0.5
+# CLARION_SMTP_TIMEOUT_S: so long an SMTP server may take for its answer to a command, of which RFC 5321 would grant it minutes
+_SMTP_ANSWERS_S = 60.0
 
 
 class LinkFault(Fault):
@@ -18,6 +20,8 @@ class LinkFault(Fault):
         super().__init__(f"{mode}: {link}")
         self.links = (link,)
         self._mode = mode
+        if mode is Mode.HALF_OPEN and link.callee == "SMTP":
+            self.recovers_s += _SMTP_ANSWERS_S
 
     async def inject(self, rig: Rig) -> None:
         await rig.proxies[self.links[0]].misbehave(self._mode, delay_s=_LATENCY_S)
