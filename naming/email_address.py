@@ -1,11 +1,15 @@
 """E-mail addresses: what is one, how it is kept, and the key under which every look-up finds it."""
 
 import re
+from functools import lru_cache
 
 from email_validator import EmailNotValidError, ValidatedEmail, validate_email
 
 from mesh.errors import InvalidArgument
 
+# A local part that needs no second look (RFC 5321, Dot-string), and more than which an address is looked at as a whole.
+_PLAIN = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
+_PLAIN_LOCAL_LENGTH, _PLAIN_LENGTH = 64, 200
 # What the validator quotes of the address, in brackets at the end of its sentence.
 _QUOTATION = re.compile(r"\s*\(.*$", re.DOTALL)
 
@@ -15,6 +19,8 @@ def check_email(field: str, value: str) -> str:
 
     Raises InvalidArgument, which says what is wrong and never repeats the address.
     """
+    if _is_plain(value):
+        return value
     try:
         return _kept(value, _parse(value))
     except EmailNotValidError as error:
@@ -23,6 +29,8 @@ def check_email(field: str, value: str) -> str:
 
 def email_key(address: str) -> str | None:
     """What two spellings of one address have in common; None when it is not an address. Case is ignored, as providers do."""
+    if _is_plain(address):
+        return address.lower()
     try:
         return _kept(address, _parse(address)).lower()
     except EmailNotValidError:
@@ -33,6 +41,23 @@ def domain_key(domain: str) -> str | None:
     """What two spellings of one domain have in common; None when no address can have it."""
     key = email_key(f"a@{domain}")
     return None if key is None else key.rpartition("@")[2]
+
+
+def _is_plain(value: str) -> bool:
+    """Whether it is an address as nearly all are. Lists of people have few domains, and a domain is what takes the validator long."""
+    local, _, domain = value.rpartition("@")
+    if not value.isascii() or len(value) > _PLAIN_LENGTH or len(local) > _PLAIN_LOCAL_LENGTH or not _PLAIN.fullmatch(local):
+        return False
+    return _is_domain(domain)
+
+
+@lru_cache(maxsize=4096)
+def _is_domain(domain: str) -> bool:
+    try:
+        _parse(f"a@{domain}")
+    except EmailNotValidError:
+        return False
+    return True
 
 
 def _parse(value: str) -> ValidatedEmail:
