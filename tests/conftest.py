@@ -30,7 +30,7 @@ _STARTS_A_PROCESS = {"subprocess.Popen", "os.posix_spawn", "os.fork", "os.forkpt
 
 # An example that takes long on a busy machine is no failure.
 settings.register_profile("full", deadline=None)
-# For a look between two edits: `make test-fast` asks for it, `make test` tries more. Where a test names its own number, that holds.
+# For a look between two edits: `make test-fast` asks for it, `make test` tries more (tests/examples.py for tests that name a number).
 settings.register_profile("fast", deadline=None, max_examples=25)
 settings.load_profile("full")
 

@@ -24,8 +24,7 @@ from typing import Any, Never
 
 from devstack.processes import ROOT
 
-# The command line's own modules look at the environment and the terminal, none of these does.
-_CLI = ("clarion_client", "rich.console", "rich.markup", "rich.progress", "rich.table", "tomli_w", "tomllib", "typer", "yaml")
+_CLI = ("clarion_client.cli.app:command",)
 _SERVICES = tuple(f"{name}.app" for name in ("gateway", "gateway.webhooks", "user_svc", "template_svc", "email_worker", "push_worker"))
 _NUMBER = struct.Struct("i")
 _MOST_BYTES = 1 << 20
@@ -123,7 +122,7 @@ def _prepared(modules: tuple[str, ...]) -> _Prepared:
 
 def _serve(requests: socket.socket, modules: Sequence[str]) -> None:
     for name in modules:
-        importlib.import_module(name)
+        _run(name)
     # no one waits for the watchers
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while True:
@@ -170,11 +169,18 @@ def _become(request: Any, descriptors: Sequence[int]) -> None:
     sys.argv, sys.path[0] = ["-c", *request["arguments"]], ""
     sys.stdin, sys.stdout = os.fdopen(0, closefd=False), os.fdopen(1, "w", closefd=False)
     sys.stderr = os.fdopen(2, "w", buffering=1, errors="backslashreplace", closefd=False)
-    module, _, function = request["program"].partition(":")
-    if function:
-        getattr(importlib.import_module(module), function)()
+    if ":" in request["program"]:
+        _run(request["program"])
     else:
-        runpy.run_module(module, run_name="__main__", alter_sys=True)
+        runpy.run_module(request["program"], run_name="__main__", alter_sys=True)
+
+
+def _run(name: str) -> None:
+    """Imports a module, and calls a function of it: "module:function"."""
+    module, _, function = name.partition(":")
+    imported = importlib.import_module(module)
+    if function:
+        getattr(imported, function)()
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from mesh.stores.settings import CacheSettings
 from tests.delivery.fakes import FakeSender, make_delivery
 from tests.delivery.leases import run_out
 from tests.delivery.pipelines import make_pipeline
+from tests.examples import examples
 
 
 @pytest.fixture
@@ -125,7 +126,7 @@ class World:
 _STEPS: tuple[Callable[[World, Worker], object], ...] = (World.claim, World.refuse, World.take, World.die, World.freeze, World.cancel)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=300)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=examples(300))
 @given(steps=st.lists(st.tuples(st.sampled_from(_STEPS), st.integers(0, 1)), max_size=16))
 async def test_it_is_cancelled_and_never_sent_or_sent_and_too_late(redis: Redis, steps: list[tuple[Callable[..., object], int]]) -> None:
     """In every order of cancels, claims, refusals, successes, freezes and deaths of two workers that share the message."""

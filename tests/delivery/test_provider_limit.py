@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 from delivery.provider_limit import ProviderLimit, Turn
 from devstack.valkey import ValkeyServer
 from mesh.testing import FakeClock
+from tests.examples import examples
 
 
 @pytest.fixture
@@ -85,7 +86,7 @@ async def _most_in_any_second(url: str, rate: int, steps: list[tuple[int, int]])
         assert len([moment for moment in used if first <= moment < first + 1]) <= rate + max(1, rate * 0.25) + 1
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(30), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rate=st.integers(1, 60), steps=st.lists(st.tuples(st.integers(0, 80), st.integers(0, 3000)), max_size=8))
 def test_no_second_sees_more_than_the_rate_and_its_burst(valkey_server: ValkeyServer, rate: int, steps: list[tuple[int, int]]) -> None:
     asyncio.run(_most_in_any_second(valkey_server.url(), rate, steps))

@@ -17,6 +17,7 @@ from email_worker.message import Composer
 from email_worker.models import ComposedMail, Mail, MailSender
 from email_worker.use_cases import SendMail
 from template_svc.senders.keys import new_signing_key
+from tests.examples import examples
 
 KEY = new_signing_key()
 SIGNER = Signer.from_der("example.com", "s1", KEY.private_key)
@@ -43,7 +44,7 @@ TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_siz
 SUBJECTS = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc", "Zl", "Zp"]), max_size=200)
 
 
-@settings(max_examples=100, deadline=timedelta(seconds=10), suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(100), deadline=timedelta(seconds=10), suppress_health_check=[HealthCheck.too_slow])
 @given(SUBJECTS, TEXTS, TEXTS)
 def test_every_mail_that_is_signed_verifies(subject: str, text: str, html: str) -> None:
     composed = COMPOSER.compose(make_mail(subject, text, html, unsubscribe_url="https://clarion.test/unsubscribe/" + "t" * 200))

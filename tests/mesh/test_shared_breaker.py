@@ -13,6 +13,7 @@ from mesh.resilience.breaker import Breaker, BreakerOpen, BreakerState
 from mesh.resilience.breaker_store import BreakerStore, Force, Operation, Snapshot
 from mesh.resilience.shared_breaker import Permit, SharedBreaker, SharedBreakers
 from mesh.testing import FakeClock
+from tests.examples import examples
 from tests.waiting import until
 
 NAME = "smtp.primary"
@@ -412,7 +413,7 @@ async def _check(breaker: Breaker) -> int:
     return breaker.check()
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(STEPS, max_size=40))
 def test_for_one_replica_the_shared_breaker_is_the_breaker_of_the_seed(valkey_server: ValkeyServer, steps: list[tuple[str, int]]) -> None:
     asyncio.run(_against_the_model(valkey_server.url(), steps))

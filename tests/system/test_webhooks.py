@@ -15,6 +15,7 @@ from devstack.client import Client, RefusedError
 from devstack.samples import WELCOME
 from mesh.testing import free_port
 from tests.system.conftest import System
+from tests.waiting import GUARD_S
 
 # one event loop, since all share one system
 pytestmark = [pytest.mark.system, pytest.mark.asyncio(loop_scope="session")]
@@ -42,8 +43,8 @@ class Receiver:
     def events(self, path: str) -> list[Any]:
         return [json.loads(body) for _, body in self.got.get(path, ())]
 
-    async def until(self, ready: Callable[[], bool], within_s: float = 30) -> None:
-        async with asyncio.timeout(within_s):
+    async def until(self, ready: Callable[[], bool]) -> None:
+        async with asyncio.timeout(GUARD_S):
             while not ready():
                 self.changed.clear()
                 await self.changed.wait()
@@ -192,7 +193,7 @@ async def test_what_fails_is_tried_again_under_the_same_id_and_replayed_on_reque
     receiver.answers["/flaky"] = answer
     endpoint, _ = await create(project, f"{receiver.url}/flaky", statuses=["sent"])
     await send(project)
-    await receiver.until(lambda: len(receiver.got.get("/flaky", ())) == 2, within_s=60)
+    await receiver.until(lambda: len(receiver.got.get("/flaky", ())) == 2)
     assert len({headers["webhook-id"] for headers, _ in receiver.got["/flaky"]}) == 1
     assert "/elsewhere" not in receiver.got
     listed: Any = await project.call("GET", f"/v1/webhook-endpoints/{endpoint}/deliveries")

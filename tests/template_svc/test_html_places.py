@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from template_svc.errors import RenderFailed
 from template_svc.models import Channel, Content
 from template_svc.renderer import PartFault, Renderer
+from tests.examples import examples
 from tests.template_svc.factories import READER
 
 RENDERER = Renderer()
@@ -205,7 +206,7 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(st.lists(PIECES, max_size=12))
 def test_reading_any_html_ends_with_an_answer(pieces: list[str]) -> None:
     try:

@@ -12,6 +12,7 @@ from mesh.errors import ServiceError
 from template_svc.models import Channel, Content
 from template_svc.processes.cpu_limit import CpuLimit
 from template_svc.renderer import PartFault, Renderer
+from tests.examples import examples
 from tests.template_svc.factories import READER
 from tests.template_svc.fakes import LimitedRenderer
 
@@ -303,7 +304,7 @@ PYTHON_WORDS = (
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(st.lists(EXPRESSIONS, min_size=1, max_size=3))
 def test_no_expression_shows_python_or_fails_without_naming_the_part(expressions: list[str]) -> None:
     """Random expressions over every kind of value: text, or an error in our words; never a Python repr, class or exception."""

@@ -10,6 +10,7 @@ from google.protobuf.message import Message
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.transcoding.schema import message_class
 from tests.transcoding.strategies import messages, objects
 from transcoding.codec import Codec
@@ -21,7 +22,7 @@ from transcoding.json_text import JsonError, read_json
 LETTER = Codec()
 EDGE = Codec(short_enums=True, print_defaults=True)
 Kinds: Any = message_class("Kinds")
-THOROUGH = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+THOROUGH = settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
 def wire(message: Message) -> bytes:
@@ -74,7 +75,7 @@ def test_the_edges_own_spelling_parses_to_the_same_message(message: Message) -> 
     assert wire(EDGE.parse(EDGE.print(message), Kinds)) == wire(message)
 
 
-@settings(THOROUGH, max_examples=500)
+@settings(THOROUGH, max_examples=examples(500))
 @given(objects(Kinds.DESCRIPTOR))
 def test_json_is_taken_or_refused_as_json_format_does(value: Any) -> None:
     mine, other = ours(value), theirs(value)

@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -76,10 +77,18 @@ class Session:
     def __init__(self) -> None:
         self.as_json = False
         self.profile = ""
-        # no emoji: a rule such as "preference:email:news" is to be read as it is
-        self.out = HarmlessConsole(highlight=False, emoji=False, soft_wrap=True, width=None if sys.stdout.isatty() else _ANY_WIDTH)
-        self.err = HarmlessConsole(stderr=True, highlight=False, emoji=False, soft_wrap=True)
         self._client: Clarion | None = None
+
+    @cached_property
+    def out(self) -> HarmlessConsole:
+        """What is written to standard output. It looks at the terminal when it is first used, not when this is imported."""
+        # no emoji: a rule such as "preference:email:news" is to be read as it is
+        return HarmlessConsole(highlight=False, emoji=False, soft_wrap=True, width=None if sys.stdout.isatty() else _ANY_WIDTH)
+
+    @cached_property
+    def err(self) -> HarmlessConsole:
+        """What is written to standard error."""
+        return HarmlessConsole(stderr=True, highlight=False, emoji=False, soft_wrap=True)
 
     @property
     def clarion(self) -> Clarion:
