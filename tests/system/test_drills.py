@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from devstack.rabbitmq import find_script
+from tests.prepared import start_service
 from tests.system.drills.__main__ import SHORT_PLAN, drilled
 from tests.system.drills.catalogue import IN_SUITE
 from tests.system.drills.feed import watched
@@ -20,7 +21,7 @@ pytestmark = [pytest.mark.system, pytest.mark.skipif(find_script() is None, reas
 async def test_a_pause_of_the_broker_and_a_frozen_replica_lose_and_double_nothing() -> None:
     """With two replicas of every process and default settings: all that was accepted ends once, and nobody gets it twice."""
     plan = replace(SHORT_PLAN, rounds=1)
-    lines = await drilled(IN_SUITE, plan)
+    lines = await drilled(IN_SUITE, plan, start=start_service)
     result = summary(lines)
     assert (result["lost"], result["violations"], result["doubles_with_nobody_dead"]) == (0, 0, 0), "\n" + table(lines)
     assert result["accepted"] == len(IN_SUITE) * plan.count
@@ -30,7 +31,7 @@ async def test_four_readers_see_every_change_while_gateways_are_killed(tmp_path_
     folder = tmp_path_factory.mktemp("feed")
     for parent in (folder, folder.parent):
         parent.chmod(0o755)  # PostgreSQL runs as a user of its own
-    result = await watched(folder, count=120, kills=2)
+    result = await watched(folder, count=120, kills=2, start=start_service)
     assert result.passed, result.problems
     assert result.notifications == 120
     assert min(result.cuts.values()) >= 1
@@ -48,5 +49,5 @@ async def test_a_steady_load_leaves_no_tasks_and_no_files_behind(tmp_path_factor
 
 async def test_hostile_input_costs_its_own_caller_only() -> None:
     """All that was accepted ends within two minutes and is accounted for; how long others waited is reported by `make drill`."""
-    result = await poisoned(60)
+    result = await poisoned(60, start=start_service)
     assert result.passed, result.lines()

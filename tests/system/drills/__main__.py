@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from devstack.processes import Start
 from tests.system.drills.catalogue import ALL, SHORT, chosen
 from tests.system.drills.drill import Drill, Plan
 from tests.system.drills.fault import Fault
@@ -105,7 +106,7 @@ def _folder(*, keep: bool) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-async def drilled(faults: Sequence[Fault], plan: Plan, *, keep: bool = False) -> list[Line]:
+async def drilled(faults: Sequence[Fault], plan: Plan, *, keep: bool = False, start: Start | None = None) -> list[Line]:
     """A line per fault. Those behind proxies are drilled on a rig of their own, so that the others meet the parts themselves."""
     with _folder(keep=keep) as folder:
         disk = can_have_small_disk(folder)
@@ -114,15 +115,16 @@ async def drilled(faults: Sequence[Fault], plan: Plan, *, keep: bool = False) ->
         direct = [fault for fault in possible if not fault.links]
         linked = [fault for fault in possible if fault.links]
         groups = [possible] if plan.one_rig else [direct, linked]
-        lines = [line for number, group in enumerate(groups) if group for line in await _drilled(folder / str(number), group, plan)]
+        lines = [line for number, group in enumerate(groups) if group for line in await _drilled(folder / str(number), group, plan, start)]
         return lines + missing
 
 
-async def _drilled(folder: Path, faults: Sequence[Fault], plan: Plan) -> list[Line]:
+async def _drilled(folder: Path, faults: Sequence[Fault], plan: Plan, start: Start | None) -> list[Line]:
     folder.mkdir()
     sys.stderr.write(_STARTING)
     links = list(dict.fromkeys(link for fault in faults for link in fault.links))
-    async with open_rig(folder, links=links, small_disk=any(fault.small_disk for fault in faults)) as rig:
+    small_disk = any(fault.small_disk for fault in faults)
+    async with open_rig(folder, links=links, small_disk=small_disk, start=start) as rig:
         drill = Drill(rig, plan)
         await drill.run(faults)
         await drill.finish()

@@ -16,7 +16,7 @@ import httpx
 
 from clarion.notification.v1 import change_service_pb2
 from clarion.notification.v1.change_service_pb2_grpc import ChangeServiceStub
-from devstack.processes import API_KEY
+from devstack.processes import API_KEY, Start
 from tests.system.drills.load import Load
 from tests.system.drills.rig import Rig, open_rig
 
@@ -139,9 +139,9 @@ class FeedResult:
         return not self.problems
 
 
-async def watched(folder: Path, *, count: int, kills: int) -> FeedResult:
+async def watched(folder: Path, *, count: int, kills: int, start: Start | None = None) -> FeedResult:
     """So many notifications, during which a gateway is killed so many times: the two in turn."""
-    async with open_rig(folder) as rig:
+    async with open_rig(folder, start=start) as rig:
         gateways = rig.processes.replicas_of("gateway")
         places = [(url, rig.processes.grpc_ports[name]) for url, name in zip(rig.processes.urls, gateways, strict=True)]
         readers = [

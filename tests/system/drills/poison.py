@@ -17,7 +17,7 @@ from uuid import UUID
 import aio_pika
 
 from devstack.client import Client, RefusedError
-from devstack.processes import API_KEY
+from devstack.processes import API_KEY, Start
 from devstack.samples import WELCOME
 from mesh.ids import new_id
 from tests.system.drills.ledger import Account, Books
@@ -68,12 +68,12 @@ class Poisoned:
         )
 
 
-async def poisoned(count: int) -> Poisoned:
+async def poisoned(count: int, *, start: Start | None = None) -> Poisoned:
     """Drills `count` notifications on a rig of its own."""
     folder = Path(tempfile.mkdtemp(prefix="clarion-poison-"))
     folder.chmod(0o755)
     try:
-        async with open_rig(folder) as rig:
+        async with open_rig(folder, start=start) as rig:
             return await _drill(rig, count)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 from devstack.client import Client
 from devstack.fcm import FcmServer, open_fcm_server
 from devstack.postgres import PostgresServer
-from devstack.processes import API_KEY, ProcessStack
+from devstack.processes import API_KEY, ProcessStack, Start
 from devstack.rabbitmq import RabbitMQServer
 from devstack.samples import SHIPPED, WELCOME
 from devstack.smtp import SmtpServer, open_smtp_server
@@ -98,8 +98,8 @@ class Rig:
 
 
 @asynccontextmanager
-async def open_rig(folder: Path, *, links: Iterable[Link] = (), small_disk: bool = False) -> AsyncIterator[Rig]:
-    """Starts everything with people and templates in it, and stops it all at the end. `small_disk` takes root."""
+async def open_rig(folder: Path, *, links: Iterable[Link] = (), small_disk: bool = False, start: Start | None = None) -> AsyncIterator[Rig]:
+    """Starts everything with people and templates in it, and stops it in the end. `small_disk` takes root, `start` is ProcessStack's."""
     async with AsyncExitStack() as stack:
         disk = folder / "postgres"
         if small_disk:
@@ -122,7 +122,8 @@ async def open_rig(folder: Path, *, links: Iterable[Link] = (), small_disk: bool
             "CLARION_AMQP_URL": re.sub(r":[^:@/]*@", ":wrong@", rabbitmq.url),
         }
         smtp_address = {"CLARION_SMTP_HOST": "127.0.0.1", "CLARION_SMTP_PORT": str(smtp.port), "CLARION_SMTP_USER": _SMTP_USER}
-        processes = ProcessStack(folder, postgres, {**_SETTINGS, **fcm.environ(), **stores, **smtp_address, **right}, replicas=REPLICAS)
+        shared = {**_SETTINGS, **fcm.environ(), **stores, **smtp_address, **right}
+        processes = ProcessStack(folder, postgres, shared, start=start, replicas=REPLICAS)
         proxies: dict[Link, Proxy] = {}
         for link in links:
             proxies[link] = await _place_proxy(stack, link, processes)
