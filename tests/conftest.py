@@ -26,7 +26,7 @@ sys.dont_write_bytecode = False
 
 # A test that asks for one of these starts a process.
 _SERVERS = {"_migrated_postgres", "valkey_server", "rabbitmq_server", "_amqp_base_url"}
-_STARTS_A_PROCESS = {"subprocess.Popen", "os.posix_spawn", "os.fork", "os.forkpty", "os.system"}
+_STARTS_A_PROCESS = frozenset({"subprocess.Popen", "os.posix_spawn", "os.fork", "os.forkpty", "os.system"})
 
 # An example that takes long on a busy machine is no failure.
 settings.register_profile("full", deadline=None)
@@ -85,8 +85,9 @@ def pytest_runtest_protocol(item: pytest.Item) -> Any:
         _may_start_processes = True
 
 
-def _audit(event: str, _arguments: tuple[Any, ...]) -> None:
-    if event in _STARTS_A_PROCESS and not _may_start_processes:
+def _audit(event: str, _arguments: tuple[Any, ...], starts: frozenset[str] = _STARTS_A_PROCESS) -> None:
+    # as a default, for at its end Python clears the names of a module before it is done
+    if event in starts and not _may_start_processes:
         raise RuntimeError("this test starts a process, which keeps it out of the fast tier: mark it with pytest.mark.processes")
 
 
