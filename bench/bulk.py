@@ -1,4 +1,4 @@
-"""One bulk stream beside batch calls, interleaved: the rate of each, and what either side's memory grew by while the stream ran."""
+"""One bulk stream beside batch calls, interleaved: the rate of each, and what client and processes grew by while it ran."""
 
 import argparse
 import asyncio
@@ -33,7 +33,7 @@ async def measure(bench: Bench, *, count: int, bulk_only: bool = False) -> dict[
     await _client(bench, "bulk", 2000)
     for _ in range(_ROUNDS):
         for kind in ("bulk",) if bulk_only else rates:
-            before = {name: rss_mb(pid) for name, pid in bench.pids().items() if name.startswith("gateway")}
+            before = {name: rss_mb(process.pid) for name, process in bench.processes.processes.items()}
             with Meter(bench.pids()) as meter:
                 done = await _client(bench, kind, count)
             rates[kind].append(done["per_s"])

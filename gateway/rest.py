@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib.resources import files
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
@@ -45,12 +46,17 @@ INFO = ApiInfo(
 CACHE = {"/.well-known/jwks.json": "public, max-age=300"}
 
 
+@cache
+def _policy(method: MethodDescriptor) -> options_pb2.MethodPolicy:
+    return method.GetOptions().Extensions[options_pb2.policy]
+
+
 class ClarionAnnotations:
     """Reads the options of `clarion/options/v1/options.proto`."""
 
     def access(self, method: MethodDescriptor) -> Access:
         """Who may call the method."""
-        policy = method.GetOptions().Extensions[options_pb2.policy]
+        policy = _policy(method)
         return Access(open=policy.access == options_pb2.ACCESS_OPEN, scope=policy.scope)
 
     def limits(self, field: FieldDescriptor) -> Limits:
@@ -81,11 +87,11 @@ class ClarionAnnotations:
 
     def body_limit(self, method: MethodDescriptor) -> int:
         """The policy's."""
-        return method.GetOptions().Extensions[options_pb2.policy].body_limit_bytes
+        return _policy(method).body_limit_bytes
 
     def resume_by(self, method: MethodDescriptor) -> str:
         """The field by which a stream is resumed."""
-        return method.GetOptions().Extensions[options_pb2.policy].resume_by
+        return _policy(method).resume_by
 
 
 def viewer_script() -> bytes:

@@ -7,7 +7,7 @@ bytes.
 import hashlib
 import re
 from base64 import urlsafe_b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 from urllib.parse import quote
@@ -44,7 +44,7 @@ class ResourceRules:
     def __init__(self, bindings: Iterable[Binding]) -> None:
         self._bindings = list(bindings)
         self._tagged = {id(binding) for binding in self._bindings if _is_text(_resource_fields(binding).get(ETAG))}
-        self._locations = {id(binding): self._location_template(binding) for binding in self._bindings}
+        self._locations = {id(binding): _Path.of(self._location_template(binding)) for binding in self._bindings}
 
     def is_tagged(self, binding: Binding) -> bool:
         """Whether the answered resource carries its tag."""
@@ -84,14 +84,11 @@ class ResourceRules:
 
     def location(self, binding: Binding, values: Mapping[str, str], reply: Message) -> str | None:
         """The path of what a POST has made; None when the API has no address for it."""
-        template = self._locations[id(binding)]
-        if template is None:
+        path = self._locations[id(binding)]
+        if path is None:
             return None
         resource = _resource(binding, reply)
-        if resource is None:
-            return None
-        path = "/".join(_fill(template, values, resource))
-        return f"/{path}" if path and "//" not in f"/{path}" and not path.endswith("/") else None
+        return path.filled(values, resource) if resource is not None else None
 
     def _location_template(self, binding: Binding) -> Template | None:
         """The path of a sibling binding that has one variable more: reading it if the API can, else removing or changing it."""
@@ -117,15 +114,37 @@ def _last_name(template: Template) -> str:
     return last.field_path if last is not None and last.single and last.end == len(template.segments) else ""
 
 
-def _fill(template: Template, values: Mapping[str, str], resource: Message) -> Iterable[str]:
-    by_segment = {variable.start: variable.field_path for variable in template.variables if variable.single}
-    for index, (text, literal) in enumerate(template.segments):
-        if literal:
-            yield _quoted(text)
-        else:
-            name = by_segment.get(index, "")
-            inner = index == len(template.segments) - 1
-            yield _quoted(str(getattr(resource, name)) if inner else values.get(name, ""))
+class _Path:
+    """A template that ends in a name of the resource. `parts` are texts, each followed by the name of the value behind it."""
+
+    def __init__(self, parts: Sequence[tuple[str, str]], last: tuple[str, str]) -> None:
+        self._parts = parts
+        self._last_text, self._last_name = last
+
+    @classmethod
+    def of(cls, template: Template | None) -> "_Path | None":
+        if template is None:
+            return None
+        by_segment = {variable.start: variable.field_path for variable in template.variables if variable.single}
+        text, parts = "", list[tuple[str, str]]()
+        for index, (segment, literal) in enumerate(template.segments):
+            if literal:
+                text += f"/{_quoted(segment)}"
+            else:
+                parts.append((f"{text}/", by_segment.get(index, "")))
+                text = ""
+        return cls(parts[:-1], parts[-1])
+
+    def filled(self, values: Mapping[str, str], resource: Message) -> str | None:
+        """None where a name is empty: such a path would lead elsewhere."""
+        path = ""
+        for text, name in self._parts:
+            value = values.get(name, "")
+            if not value:
+                return None
+            path += text + _quoted(value)
+        last = str(getattr(resource, self._last_name))
+        return f"{path}{self._last_text}{_quoted(last)}" if last else None
 
 
 def _quoted(text: str) -> str:

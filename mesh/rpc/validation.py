@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from itertools import islice
 from typing import Any, TypeAlias
@@ -61,20 +61,21 @@ def _holds_free_json(field: FieldDescriptor) -> bool:
     return kind is not None and kind.full_name in FREE_JSON
 
 
-def _values_of(field: FieldDescriptor, message: Message, path: str) -> Iterator[tuple[str, Any]]:
-    """The field's values, each with its path."""
-    name, path = field.name, path + field.name
+def _values_of(field: FieldDescriptor) -> Callable[[Message, str], Iterable[tuple[str, Any]]]:
+    """What gives the field's values in a message at a path, each with its own path."""
+    name, has_presence = field.name, field.has_presence
     if _is_map(field):
-        yield from ((f"{path}.{key}", value) for key, value in getattr(message, name).items())
-    elif field.is_repeated:
-        yield from ((f"{path}[{index}]", value) for index, value in enumerate(getattr(message, name)))
-    elif not field.has_presence or message.HasField(name):
-        yield path, getattr(message, name)
+        return lambda message, path: [(f"{path}{name}.{key}", value) for key, value in getattr(message, name).items()]
+    if field.is_repeated:
+        return lambda message, path: [(f"{path}{name}[{index}]", value) for index, value in enumerate(getattr(message, name))]
+    return lambda message, path: [(path + name, getattr(message, name))] if not has_presence or message.HasField(name) else ()
 
 
 def _free_json_check(field: FieldDescriptor) -> Check:
+    values_of = _values_of(field)
+
     def check(message: Message, path: str, violations: list[FieldViolation]) -> None:
-        for at, value in _values_of(field, message, path):
+        for at, value in values_of(message, path):
             wire = value.SerializeToString()
             if len(wire) > MOST_BYTES:
                 problem = f"takes {len(wire):,} bytes as protobuf and must take at most {MOST_BYTES:,}"
@@ -88,8 +89,10 @@ def _free_json_check(field: FieldDescriptor) -> Check:
 
 
 def _finite_check(field: FieldDescriptor) -> Check:
+    values_of = _values_of(field)
+
     def check(message: Message, path: str, violations: list[FieldViolation]) -> None:
-        for at, value in _values_of(field, message, path):
+        for at, value in values_of(message, path):
             if not math.isfinite(value):
                 violations.append(FieldViolation(at, _FINITE))
 
@@ -123,10 +126,10 @@ def _descend(field: FieldDescriptor) -> Check:
 
         return check_map
 
-    nested = field.message_type
+    nested, is_repeated = field.message_type, field.is_repeated
 
     def check_nested(message: Message, path: str, violations: list[FieldViolation]) -> None:
-        if field.is_repeated:
+        if is_repeated:
             for index, value in enumerate(getattr(message, name)):
                 for check in _checks_of(nested):
                     check(value, f"{path}{name}[{index}].", violations)
@@ -151,25 +154,26 @@ def _one_of_check(fields: Sequence[FieldDescriptor]) -> Check:
 
 
 def _rule_check(field: FieldDescriptor, rules: options_pb2.FieldRules) -> Check:
-    name = field.name
+    # read here once, since a descriptor builds each of them anew: a tenth of what checking a request costs
+    name, has_presence, is_repeated, required = field.name, field.has_presence, field.is_repeated, rules.required
     value_problem = _value_problem(field, rules)
 
     def check(message: Message, path: str, violations: list[FieldViolation]) -> None:
-        if field.has_presence and not message.HasField(name):
-            if rules.required:
+        if has_presence and not message.HasField(name):
+            if required:
                 violations.append(FieldViolation(path + name, "is required"))
             return
         value = getattr(message, name)
-        if not field.has_presence and not value:
-            if rules.required:
+        if not has_presence and not value:
+            if required:
                 violations.append(FieldViolation(path + name, "is required"))
             elif not (isinstance(value, int) and not isinstance(value, bool)):
                 return
-        if field.is_repeated:
+        if is_repeated:
             _check_items(path + name, value, rules, value_problem, violations)
             return
         problem = value_problem(value)
-        if problem and not (rules.required and not value):
+        if problem and not (required and not value):
             violations.append(FieldViolation(path + name, problem))
 
     return check
@@ -191,23 +195,26 @@ def _check_items(
 def _value_problem(field: FieldDescriptor, rules: options_pb2.FieldRules) -> Callable[[Any], str | None]:
     pattern = re.compile(rules.pattern) if rules.pattern else None
     unit = "bytes" if field.type == FieldDescriptor.TYPE_BYTES else "characters"
-    is_number = field.cpp_type in _NUMBERS
+    least = rules.min if rules.HasField("min") else None
+    most = rules.max if rules.HasField("max") else None
+    shortest, longest, hint = rules.min_length, rules.max_length, rules.pattern_hint
 
-    def problem(value: Any) -> str | None:
-        if is_number:
-            if rules.HasField("min") and value < rules.min:
-                return f"must be at least {rules.min}"
-            if rules.HasField("max") and value > rules.max:
-                return f"must be at most {rules.max}"
-            return None
-        if not isinstance(value, str | bytes):
-            return None
-        if value and len(value) < rules.min_length:
-            return f"must have at least {rules.min_length} {unit}"
-        if rules.max_length and len(value) > rules.max_length:
-            return f"must have at most {rules.max_length} {unit}"
-        if pattern and isinstance(value, str) and value and not pattern.fullmatch(value):
-            return f"must be {rules.pattern_hint}"
+    def number_problem(value: Any) -> str | None:
+        if least is not None and value < least:
+            return f"must be at least {least}"
+        if most is not None and value > most:
+            return f"must be at most {most}"
         return None
 
-    return problem
+    def text_problem(value: Any) -> str | None:
+        if not isinstance(value, str | bytes):
+            return None
+        if value and len(value) < shortest:
+            return f"must have at least {shortest} {unit}"
+        if longest and len(value) > longest:
+            return f"must have at most {longest} {unit}"
+        if pattern and isinstance(value, str) and value and not pattern.fullmatch(value):
+            return f"must be {hint}"
+        return None
+
+    return number_problem if field.cpp_type in _NUMBERS else text_problem
