@@ -171,7 +171,7 @@ class RabbitMQSubscription:
 
     async def _watch(self) -> None:
         """Consumers of this protocol have stopped unnoticed before; only the queue's depth distinguishes that from a quiet hour."""
-        while True:
+        while not self._stopping.is_set():
             await asyncio.sleep(self._stalled_after_s / 4)
             self._stalled = await self._look()
             if self._stalled and self._consuming:

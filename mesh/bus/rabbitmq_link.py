@@ -131,15 +131,24 @@ class Link:
 def closed_is_an_error() -> Iterator[None]:
     """Turns the cancellation that aio-pika throws at callers whose connection it closes into a ConnectionResetError.
 
-    Taken for one of ours it would end the caller's task without a trace.
+    Taken for one of ours it would end the caller's task without a trace. And the other way round: a cancellation of ours that got lost
+    inside is raised here. aiormq uses `asyncio.wait_for`, which before Python 3.12 drops one that arrives together with the answer
+    (github.com/python/cpython/issues/86296), so that a task that is cancelled once would go on for ever.
     """
+    task = asyncio.current_task()
+    asked = task.cancelling() if task is not None else 0
     try:
         yield
     except asyncio.CancelledError:
-        task = asyncio.current_task()
         if task is not None and task.cancelling():
             raise
         raise ConnectionResetError("the broker connection was closed") from None
+    except Exception as error:
+        if task is not None and task.cancelling() > asked:
+            raise asyncio.CancelledError from error
+        raise
+    if task is not None and task.cancelling() > asked:
+        raise asyncio.CancelledError
 
 
 async def open_channel(connection: AbstractConnection, *, publisher_confirms: bool = False) -> AbstractChannel:
