@@ -13,6 +13,7 @@ from aio_pika.exceptions import AMQPError
 from yarl import URL
 
 from mesh.bus.broker import BrokerUnavailable
+from mesh.cancellation import cancellations
 from mesh.process.hosts import with_each_host
 
 log = logging.getLogger(__name__)
@@ -135,19 +136,18 @@ def closed_is_an_error() -> Iterator[None]:
     inside is raised here. aiormq uses `asyncio.wait_for`, which before Python 3.12 drops one that arrives together with the answer
     (github.com/python/cpython/issues/86296), so that a task that is cancelled once would go on for ever.
     """
-    task = asyncio.current_task()
-    asked = task.cancelling() if task is not None else 0
+    before = cancellations()
     try:
         yield
     except asyncio.CancelledError:
-        if task is not None and task.cancelling():
+        if cancellations():
             raise
         raise ConnectionResetError("the broker connection was closed") from None
     except Exception as error:
-        if task is not None and task.cancelling() > asked:
+        if cancellations() > before:
             raise asyncio.CancelledError from error
         raise
-    if task is not None and task.cancelling() > asked:
+    if cancellations() > before:
         raise asyncio.CancelledError
 
 

@@ -5,6 +5,7 @@ import logging
 import random
 from collections.abc import Awaitable, Callable
 
+from mesh.cancellation import cancellations
 from mesh.errors import ServiceError
 from mesh.process import telemetry
 
@@ -77,7 +78,7 @@ class Periodic:
             try:
                 await self._work()
             except asyncio.CancelledError as error:
-                if _cancelling():
+                if cancellations():
                     raise
                 # a future that the work waited for was cancelled, not this loop
                 self._failed(error)
@@ -118,8 +119,3 @@ class Periodic:
         if self._failures:
             log.info("periodic work goes well again", extra={"work": self.name, "failures": self._failures})
             self._failures = 0
-
-
-def _cancelling() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
