@@ -1,7 +1,8 @@
 // Who did what to accounts, keys and personal data. Nothing here changes anything, and no entry can be changed.
 import type { AuditEvent, ListAuditEventsResponse } from "../api-types";
-import { Copy, Empty, Failure, More, Skeleton, Time } from "../parts/basics";
+import { Copy, Time } from "../parts/basics";
 import { TextFilter } from "../parts/filters";
+import { Listed } from "../parts/listed";
 import { usePages } from "../parts/reading";
 import { Link, query, setQuery } from "../router";
 import { may } from "../session";
@@ -50,18 +51,9 @@ export function Audit() {
           </button>
         )}
       </form>
-      {list.error ? (
-        <Failure error={list.error} retry={list.again} />
-      ) : list.rows === null ? (
-        <Skeleton />
-      ) : list.rows.length === 0 ? (
-        <Empty title={say.empty} hint={say.emptyHint} />
-      ) : (
-        <>
-          <Table rows={list.rows} />
-          <More more={list.more} />
-        </>
-      )}
+      <Listed list={list} title={say.empty} hint={say.emptyHint}>
+        {(rows) => <Table rows={rows} />}
+      </Listed>
     </>
   );
 }

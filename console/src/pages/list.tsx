@@ -1,6 +1,7 @@
 import type { ListNotificationsResponse, Notification } from "../api-types";
-import { Empty, Failure, More, Skeleton, Status, Time } from "../parts/basics";
+import { Status, Time } from "../parts/basics";
 import { FILTERS, Filters } from "../parts/filters";
+import { Listed } from "../parts/listed";
 import { usePages } from "../parts/reading";
 import { Link, query } from "../router";
 import { channelWord, words } from "../words";
@@ -19,18 +20,9 @@ export function List() {
         </button>
       </header>
       <Filters />
-      {list.error ? (
-        <Failure error={list.error} retry={list.again} />
-      ) : list.rows === null ? (
-        <Skeleton />
-      ) : list.rows.length === 0 ? (
-        <Empty title={say.empty} hint={say.emptyHint} />
-      ) : (
-        <>
-          <Table rows={list.rows} />
-          <More more={list.more} />
-        </>
-      )}
+      <Listed list={list} title={say.empty} hint={say.emptyHint}>
+        {(rows) => <Table rows={rows} />}
+      </Listed>
     </>
   );
 }

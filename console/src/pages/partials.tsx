@@ -1,7 +1,8 @@
 // Pieces of source that templates share: layouts, footers, the values of a brand.
 import { useSignal } from "@preact/signals";
 import type { ListPartialsResponse, Partial } from "../api-types";
-import { Dialog, Empty, Failure, More, Skeleton, Time } from "../parts/basics";
+import { Dialog, Time } from "../parts/basics";
+import { Listed } from "../parts/listed";
 import { usePages } from "../parts/reading";
 import { Link, navigate } from "../router";
 import { may } from "../session";
@@ -31,14 +32,8 @@ export function Partials() {
           </button>
         )}
       </header>
-      {list.error ? (
-        <Failure error={list.error} retry={list.again} />
-      ) : list.rows === null ? (
-        <Skeleton rows={3} />
-      ) : list.rows.length === 0 ? (
-        <Empty title={say.none} hint={say.noneHint} />
-      ) : (
-        <>
+      <Listed list={list} title={say.none} hint={say.noneHint} awaited={3}>
+        {(rows) => (
           <table class="rows">
             <thead>
               <tr>
@@ -51,7 +46,7 @@ export function Partials() {
               </tr>
             </thead>
             <tbody>
-              {list.rows.map((row) => (
+              {rows.map((row) => (
                 <tr key={row.name}>
                   <td class="main">
                     <Link to={`/partials/${row.name}`} data-row>
@@ -69,9 +64,8 @@ export function Partials() {
               ))}
             </tbody>
           </table>
-          <More more={list.more} />
-        </>
-      )}
+        )}
+      </Listed>
       {naming.value && (
         <Dialog title={say.make} action={say.write} onDo={begin} onClose={() => (naming.value = false)}>
           <label>

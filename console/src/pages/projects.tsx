@@ -3,7 +3,8 @@ import { useSignal } from "@preact/signals";
 import { post, remove } from "../api";
 import type { CreateApiKeyResponse, DeleteProjectResponse, ListProjectsResponse, Project } from "../api-types";
 import { MakeKey, ShownOnce } from "../parts/api-keys";
-import { Ask, Dialog, Empty, Failure, More, Skeleton, Time } from "../parts/basics";
+import { Ask, Dialog, Time } from "../parts/basics";
+import { Listed } from "../parts/listed";
 import { usePages } from "../parts/reading";
 import { FIRST_PROJECT, may } from "../session";
 import { words } from "../words";
@@ -40,18 +41,9 @@ export function Projects() {
           {erased.value.completed ? say.erased(erased.value.id) : say.erasing(erased.value.id)} {say.saga} <code>{erased.value.saga_id}</code>
         </p>
       )}
-      {list.error ? (
-        <Failure error={list.error} retry={list.again} />
-      ) : list.rows === null ? (
-        <Skeleton rows={3} />
-      ) : list.rows.length === 0 ? (
-        <Empty title={say.title} hint={say.lead} />
-      ) : (
-        <>
-          <Table rows={list.rows} onAsk={(id, what) => (asking.value = { id, what })} />
-          <More more={list.more} />
-        </>
-      )}
+      <Listed list={list} title={say.title} hint={say.lead} awaited={3}>
+        {(rows) => <Table rows={rows} onAsk={(id, what) => (asking.value = { id, what })} />}
+      </Listed>
       {making.value && <Make onDone={list.again} onClose={() => (making.value = false)} />}
       {asking.value?.what === "key" && (
         <MakeKey

@@ -2,7 +2,8 @@
 import { useSignal } from "@preact/signals";
 import { patch, post, remove } from "../api";
 import type { ListRolesResponse, OperatorRole } from "../api-types";
-import { Ask, Dialog, Empty, Failure, More, Skeleton } from "../parts/basics";
+import { Ask, Dialog } from "../parts/basics";
+import { Listed } from "../parts/listed";
 import { usePages } from "../parts/reading";
 import { Link } from "../router";
 import { claims, may } from "../session";
@@ -28,18 +29,9 @@ export function Roles() {
           </button>
         )}
       </header>
-      {list.error ? (
-        <Failure error={list.error} retry={list.again} />
-      ) : list.rows === null ? (
-        <Skeleton rows={3} />
-      ) : list.rows.length === 0 ? (
-        <Empty title={say.none} hint={say.noneHint} />
-      ) : (
-        <>
-          <Table rows={list.rows} onEdit={(role) => (editing.value = role)} onRemove={(role) => (removing.value = role)} />
-          <More more={list.more} />
-        </>
-      )}
+      <Listed list={list} title={say.none} hint={say.noneHint} awaited={3}>
+        {(rows) => <Table rows={rows} onEdit={(role) => (editing.value = role)} onRemove={(role) => (removing.value = role)} />}
+      </Listed>
       {editing.value && <Edit of={editing.value === "new" ? null : editing.value} onDone={list.again} onClose={() => (editing.value = null)} />}
       {removing.value && (
         <Ask

@@ -1,5 +1,6 @@
 import type { ListTemplatesResponse, Template } from "../api-types";
-import { Empty, Failure, More, Skeleton, Time } from "../parts/basics";
+import { Time } from "../parts/basics";
+import { Listed } from "../parts/listed";
 import { usePages } from "../parts/reading";
 import { Link, query, setQuery } from "../router";
 import { channelWord, words } from "../words";
@@ -27,14 +28,8 @@ export function Templates() {
           {words.list.refresh}
         </button>
       </header>
-      {list.error ? (
-        <Failure error={list.error} retry={list.again} />
-      ) : list.rows === null ? (
-        <Skeleton />
-      ) : list.rows.length === 0 ? (
-        <Empty title={say.empty} hint={say.emptyHint} />
-      ) : (
-        <>
+      <Listed list={list} title={say.empty} hint={say.emptyHint}>
+        {(rows) => (
           <table class="rows">
             <thead>
               <tr>
@@ -47,7 +42,7 @@ export function Templates() {
               </tr>
             </thead>
             <tbody>
-              {list.rows.map((row) => (
+              {rows.map((row) => (
                 <tr key={row.name}>
                   <td class="main">
                     <Link to={`/templates/${row.name}`} data-row>
@@ -67,9 +62,8 @@ export function Templates() {
               ))}
             </tbody>
           </table>
-          <More more={list.more} />
-        </>
-      )}
+        )}
+      </Listed>
     </>
   );
 }
