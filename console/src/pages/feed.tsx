@@ -3,10 +3,11 @@ import { Component } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { follow, withQuery, type ApiError } from "../api";
 import type { Change, WatchChangesResponse } from "../api-types";
-import { Empty, Failure, Status, Time } from "../parts/basics";
+import { Empty, Failure } from "../parts/basics";
 import { FILTERS, Filters } from "../parts/filters";
-import { Link, query } from "../router";
-import { channelWord, words } from "../words";
+import { NotificationCells } from "../parts/notification-cells";
+import { query } from "../router";
+import { words } from "../words";
 
 const say = words.feed;
 const SHOW_MS = 100; // more pictures a second say no more to the eye
@@ -129,23 +130,7 @@ class Row extends Component<{ readonly row: Change }> {
   override render({ row }: { readonly row: Change }) {
     return (
       <tr>
-        <td class="main">
-          <Link to={`/notifications/${row.notification_id}`} data-row>
-            {row.template}
-          </Link>
-        </td>
-        <td>
-          <Status status={row.status} />
-        </td>
-        <td class="reason">{row.reason ? <code>{row.reason}</code> : <span class="quiet">–</span>}</td>
-        <td>{row.channel && channelWord[row.channel]}</td>
-        <td class="id" title={row.user_id}>
-          {row.user_id}
-        </td>
-        <td class="number">{row.attempt || "–"}</td>
-        <td>
-          <Time iso={row.time} />
-        </td>
+        <NotificationCells id={row.notification_id} of={row} attempts={row.attempt || "–"} time={row.time} />
       </tr>
     );
   }

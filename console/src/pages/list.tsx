@@ -1,10 +1,10 @@
 import type { ListNotificationsResponse, Notification } from "../api-types";
-import { Status, Time } from "../parts/basics";
 import { FILTERS, Filters } from "../parts/filters";
 import { Listed } from "../parts/listed";
+import { NotificationCells } from "../parts/notification-cells";
 import { usePages } from "../parts/reading";
-import { Link, query } from "../router";
-import { channelWord, words } from "../words";
+import { query } from "../router";
+import { words } from "../words";
 
 const say = words.list;
 
@@ -46,23 +46,7 @@ function Table({ rows }: { rows: readonly Notification[] }) {
       <tbody>
         {rows.map((row) => (
           <tr key={row.id}>
-            <td class="main">
-              <Link to={`/notifications/${row.id}`} data-row>
-                {row.template}
-              </Link>
-            </td>
-            <td>
-              <Status status={row.status} />
-            </td>
-            <td class="reason">{row.reason ? <code>{row.reason}</code> : <span class="quiet">–</span>}</td>
-            <td>{row.channel && channelWord[row.channel]}</td>
-            <td class="id" title={row.user_id}>
-              {row.user_id}
-            </td>
-            <td class="number">{row.attempts}</td>
-            <td>
-              <Time iso={row.create_time} />
-            </td>
+            <NotificationCells id={row.id} of={row} attempts={row.attempts} time={row.create_time} />
           </tr>
         ))}
       </tbody>
