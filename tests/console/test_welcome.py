@@ -1,35 +1,20 @@
 """What someone sees who has typed `make run` for the first time."""
 
-import asyncio
-import os
 import re
-import sys
 from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from devstack.processes import ROOT
-from mesh.testing import free_port
 from tests.console.conftest import Console, check, sign_in
-from tests.waiting import GUARD_S
+from tests.make_run import make_run
 
 pytestmark = [pytest.mark.system, pytest.mark.asyncio(loop_scope="session")]
-_PORTS = ("rest", "gateway", "user-svc", "template-svc", "email-worker", "push-worker", "webhooks")
 
 
 async def test_make_run_leads_to_a_page_with_the_sample_notification_and_its_mail(browser: Browser, tmp_path: Path) -> None:
     """The banner's address, address and password are all that one needs."""
-    words = [word for name in _PORTS for word in (f"--{name}-port", str(free_port()))]
-    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "gen")))}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "devstack", "--fresh", "--data", str(tmp_path), "--smtp-port", "0", *words,
-        cwd=ROOT, env=environ, stdout=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    try:
-        assert process.stdout is not None
-        async with asyncio.timeout(GUARD_S):
-            banner = (await process.stdout.readuntil(b"receive is printed here.\n")).decode()
+    async with make_run(tmp_path, "--fresh") as (banner, _):
         shown = re.search(r"console\s+(\S+).*administrator\s+(\S+) / (\S+)", banner, re.DOTALL)
         assert shown is not None, banner
         address, email, password = shown.groups()
@@ -49,9 +34,6 @@ async def test_make_run_leads_to_a_page_with_the_sample_notification_and_its_mai
         await page.get_by_role("dialog").get_by_role("button", name="Send a test").click()
         await expect(page.locator("h1 .status")).to_have_text("Sent")
         await page.close()
-    finally:
-        process.terminate()
-        await process.communicate()
 
 
 async def test_where_nothing_was_sent_as_a_sample_the_page_says_so(page: Page, console: Console) -> None:

@@ -1,7 +1,6 @@
 """What README, guides and the banner of `make run` say to type is run here: as written, in order, against what `make run` starts."""
 
 import asyncio
-import os
 import re
 import sys
 from pathlib import Path
@@ -9,16 +8,11 @@ from pathlib import Path
 import pytest
 
 from devstack.processes import ROOT
-from mesh.testing import free_port
+from tests.make_run import PORTS, make_run
 from tests.waiting import GUARD_S
 
 pytestmark = pytest.mark.system
 
-# The ports that the README names; the test moves them to free ones.
-_OPTIONS = {
-    "--rest-port": 8000, "--gateway-port": 9000, "--user-svc-port": 8001, "--template-svc-port": 8002, "--email-worker-port": 8003,
-    "--push-worker-port": 8004, "--webhooks-port": 8005,
-}  # fmt: skip
 # The command line as its distribution would install it.
 _CLARION = f"clarion() {{ {sys.executable} -c 'from clarion_client.cli import main; main()' \"$@\"; }}"
 GUIDES = sorted(path for path in (ROOT / "docs" / "guides").glob("*.md") if "```sh" in path.read_text())
@@ -51,28 +45,15 @@ async def _run(script: str) -> str:
 
 
 async def test_the_lines_of_readme_banner_and_guides_work_as_written(tmp_path: Path) -> None:
-    ports = {option: free_port() for option in _OPTIONS}
-    words = [word for option, port in ports.items() for word in (option, str(port))]
-    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "gen")))}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "devstack", "--data", str(tmp_path), "--smtp-port", "0", *words,
-        cwd=ROOT, env=environ, stdout=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    try:
-        assert process.stdout is not None
-        async with asyncio.timeout(GUARD_S):
-            banner = (await process.stdout.readuntil(b"receive is printed here.\n")).decode()
+    async with make_run(tmp_path) as (banner, ports), asyncio.timeout(GUARD_S):
 
-            def moved(script: str) -> str:
-                for option, port in _OPTIONS.items():
-                    script = script.replace(f"localhost:{port}", f"localhost:{ports[option]}")
-                return script
+        def moved(script: str) -> str:
+            for option, port in PORTS.items():
+                script = script.replace(f"localhost:{port}", f"localhost:{ports[option]}")
+            return script
 
-            printed = await _run(_lines_of_banner(banner)) + await _run(moved(_lines_of_readme()))
-            guides = {path.stem: await _run(moved(_lines_of_guide(path))) for path in GUIDES}
-    finally:
-        process.terminate()
-        await process.communicate()
+        printed = await _run(_lines_of_banner(banner)) + await _run(moved(_lines_of_readme()))
+        guides = {path.stem: await _run(moved(_lines_of_guide(path))) for path in GUIDES}
     assert printed.count('"status"') >= 4
     assert "clarion.notification.v1.NotificationService" in printed
     assert "sent" in guides["first-notification"]
