@@ -25,7 +25,25 @@ CLIENT = ROOT / "clients" / "python"
 MOST_PACKAGES = 12
 _GUIDE = ROOT / "docs" / "guides" / "from-python.md"
 _README = CLIENT / "README.md"
+_WEBHOOKS = ROOT / "docs" / "webhooks.md"
 _PROGRAM = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+_ANOTHER = """\
+from clarion_client import AsyncClarion, Clarion, errors
+from clarion_client.models import Notification, NotificationStatus
+
+
+def send(clarion: Clarion) -> str:
+    ada = clarion.users.create(email="ada@example.com", name="Ada")
+    try:
+        return clarion.notifications.send(user_id=ada.id, channel="email", template="welcome", variables={"name": "Ada"}).id
+    except errors.RateLimited as error:
+        return str(error.retry_after_s)
+
+
+async def failed(clarion: AsyncClarion) -> list[Notification]:
+    return [one async for one in clarion.notifications.list(status=NotificationStatus.FAILED)]
+"""
 
 
 def _asked_by(name: str) -> list[str]:
@@ -123,7 +141,7 @@ def test_the_client_brings_few_packages(version: str) -> None:
 
 @pytest.mark.asyncio(loop_scope="session")
 async def test_the_program_of_the_guide_works_in_an_empty_environment(system: System, python: Path, tmp_path: Path) -> None:
-    program = _PROGRAM.findall(_GUIDE.read_text())[0]
+    program = _program_of(_GUIDE)
     assert len(program.strip().splitlines()) <= 20
     surroundings = {"CLARION_URL": system.processes.url, "CLARION_API_KEY": API_KEY}
     for _ in range(2):  # an earlier run's template and person are no obstacle
@@ -139,11 +157,25 @@ async def test_the_environment_holds_the_client_and_its_packages_only(python: Pa
     assert "clarion-client" in names.split()
 
 
-@pytest.mark.parametrize("page", [_GUIDE, _README, ROOT / "docs" / "webhooks.md"], ids=lambda page: page.stem)
-def test_a_program_in_a_fresh_project_is_typed(page: Path, python: Path, tmp_path: Path) -> None:
-    (tmp_path / "program.py").write_text(_PROGRAM.findall(page.read_text())[0])
-    mypy = [sys.executable, "-m", "mypy", "--strict", "--no-incremental", "--python-executable", str(python), "program.py"]
-    checked = subprocess.run(mypy, cwd=tmp_path, capture_output=True, text=True, check=False)
+def _program_of(page: Path) -> str:
+    """The first one that a page shows."""
+    return str(_PROGRAM.findall(page.read_text())[0])
+
+
+def _mypy(program: str, python: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    """What mypy says of a program in a folder that has nothing of this repository's settings, with the types that the package ships."""
+    (folder / "program.py").write_text(program)
+    command = [sys.executable, "-m", "mypy", "--strict", "--no-incremental", "--python-executable", str(python), "program.py"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    "program",
+    [*map(_program_of, (_GUIDE, _README, _WEBHOOKS)), _ANOTHER],
+    ids=[_GUIDE.stem, _README.stem, _WEBHOOKS.stem, "sync-and-async"],
+)
+def test_a_program_in_a_fresh_project_is_typed(program: str, python: Path, tmp_path: Path) -> None:
+    checked = _mypy(program, python, tmp_path)
     assert checked.returncode == 0, checked.stdout
     (tmp_path / "pyrightconfig.json").write_text(json.dumps({"typeCheckingMode": "strict", "include": ["program.py"]}))
     pyright = [sys.executable, "-m", "basedpyright", "--outputjson", "--pythonpath", str(python)]
@@ -154,8 +186,6 @@ def test_a_program_in_a_fresh_project_is_typed(page: Path, python: Path, tmp_pat
 
 
 def test_a_mistake_is_seen_by_the_types(python: Path, tmp_path: Path) -> None:
-    (tmp_path / "program.py").write_text("from clarion_client import Clarion\nClarion().notifications.send(channel=1).nothing\n")
-    mypy = [sys.executable, "-m", "mypy", "--strict", "--no-incremental", "--python-executable", str(python), "program.py"]
-    checked = subprocess.run(mypy, cwd=tmp_path, capture_output=True, text=True, check=False)
+    checked = _mypy("from clarion_client import Clarion\nClarion().notifications.send(channel=1).nothing\n", python, tmp_path)
     assert "arg-type" in checked.stdout
     assert "attr-defined" in checked.stdout

@@ -1,6 +1,7 @@
 """The form of `make drill` that the suite has time for."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +19,14 @@ _REASON = "the drills need an installed rabbitmq-server"
 pytestmark = [pytest.mark.system, pytest.mark.skipif(find_script() is None, reason=_REASON)]
 
 
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """One that PostgreSQL, which runs as a user of its own, can enter."""
+    for each in (tmp_path, tmp_path.parent):
+        each.chmod(0o755)
+    return tmp_path
+
+
 async def test_a_pause_of_the_broker_and_a_frozen_replica_lose_and_double_nothing() -> None:
     """With two replicas of every process and default settings: all that was accepted ends once, and nobody gets it twice."""
     plan = replace(SHORT_PLAN, rounds=1)
@@ -27,21 +36,15 @@ async def test_a_pause_of_the_broker_and_a_frozen_replica_lose_and_double_nothin
     assert result["accepted"] == len(IN_SUITE) * plan.count
 
 
-async def test_four_readers_see_every_change_while_gateways_are_killed(tmp_path_factory: pytest.TempPathFactory) -> None:
-    folder = tmp_path_factory.mktemp("feed")
-    for parent in (folder, folder.parent):
-        parent.chmod(0o755)  # PostgreSQL runs as a user of its own
+async def test_four_readers_see_every_change_while_gateways_are_killed(folder: Path) -> None:
     result = await watched(folder, count=120, kills=2, start=start_service)
     assert result.passed, result.problems
     assert result.notifications == 120
     assert min(result.cuts.values()) >= 1
 
 
-async def test_a_steady_load_leaves_no_tasks_and_no_files_behind(tmp_path_factory: pytest.TempPathFactory) -> None:
+async def test_a_steady_load_leaves_no_tasks_and_no_files_behind(folder: Path) -> None:
     """The short form: memory still finds its size in so little time, and how late event loops are is the machine's affair."""
-    folder = tmp_path_factory.mktemp("soak")
-    for parent in (folder, folder.parent):
-        parent.chmod(0o755)  # PostgreSQL runs as a user of its own
     result = await soaked(folder, seconds=24, rate=25)
     assert result.problems(most_growth=0.25, most_lag_s=None) == []
     assert result.account.accepted == 600
