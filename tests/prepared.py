@@ -6,6 +6,7 @@ environment or the terminal when it is imported must not be imported beforehand.
 
 import atexit
 import ctypes
+import gc
 import importlib
 import json
 import os
@@ -24,7 +25,9 @@ from typing import Any, Never
 
 from devstack.processes import ROOT
 
-_CLI = ("clarion_client.cli.app:command",)
+# what a run imports at its first argument, call and table, beside its commands
+_LATE = ("httpcore", "pydantic.fields", "pydantic.type_adapter", "importlib.metadata", "encodings.idna", "rich.markdown", "rich.table")
+_CLI = ("clarion_client.cli.app:command", *_LATE)
 _SERVICES = tuple(f"{name}.app" for name in ("gateway", "gateway.webhooks", "user_svc", "template_svc", "email_worker", "push_worker"))
 _NUMBER = struct.Struct("i")
 _MOST_BYTES = 1 << 20
@@ -123,6 +126,9 @@ def _prepared(modules: tuple[str, ...]) -> _Prepared:
 def _serve(requests: socket.socket, modules: Sequence[str]) -> None:
     for name in modules:
         _run(name)
+    # a collection in a fork would look at each object that was there before, and the kernel copy the page of each
+    gc.collect()
+    gc.freeze()
     # no one waits for the watchers
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while True:
