@@ -5,6 +5,7 @@ The real servers are started once and only when a test asks for them. docs/testi
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import sys
@@ -72,6 +73,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> GroupSc
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes longest begins first, so that the workers end together."""
     items.sort(key=lambda item: 0 if item.get_closest_marker("system") else 1 if item.get_closest_marker("processes") else 2)
+
+
+def pytest_collection_finish() -> None:
+    """What has been imported and collected stays: no later collection of garbage looks at it."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)

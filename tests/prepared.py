@@ -16,6 +16,7 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -31,6 +32,8 @@ _CLI = ("clarion_client.cli.app:command", *_LATE)
 _SERVICES = tuple(f"{name}.app" for name in ("gateway", "gateway.webhooks", "user_svc", "template_svc", "email_worker", "push_worker"))
 _NUMBER = struct.Struct("i")
 _MOST_BYTES = 1 << 20
+# A hang guard, not a measurement.
+_GUARD_S = 60.0
 _PR_SET_PDEATHSIG = 1  # sys/prctl.h
 
 
@@ -82,6 +85,20 @@ def start_service(package: str, environ: Mapping[str, str], folder: Path, log: i
     """Starts `python -m package`, what `ProcessStack` asks for."""
     with Path(os.devnull).open() as nothing:
         return _prepared(_SERVICES).start(package, (), environ, folder, (nothing.fileno(), log, log))
+
+
+def run_service(package: str, *arguments: str, environ: Mapping[str, str], folder: Path) -> tuple[int, str, str]:
+    """The exit code of `python -m package` with these arguments, what it printed and what it said on its standard error. Blocks."""
+    with Path(os.devnull).open() as nothing, tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as error:
+        files = (nothing.fileno(), output.fileno(), error.fileno())
+        process = _prepared(_SERVICES).start(package, arguments, environ, folder, files)
+        try:
+            code = process.wait(_GUARD_S)
+        finally:
+            process.kill()
+        for file in (output, error):
+            file.seek(0)
+        return code, output.read(), error.read()
 
 
 class _Prepared:

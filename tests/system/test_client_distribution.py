@@ -8,6 +8,8 @@ import subprocess
 import sys
 import tomllib
 import venv
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
@@ -44,6 +46,21 @@ def send(clarion: Clarion) -> str:
 async def failed(clarion: AsyncClarion) -> list[Notification]:
     return [one async for one in clarion.notifications.list(status=NotificationStatus.FAILED)]
 """
+
+
+def _program_of(page: Path) -> str:
+    """The first one that a page shows."""
+    return str(_PROGRAM.findall(page.read_text())[0])
+
+
+# by the name of a module
+_PROGRAMS = {
+    "from_python": _program_of(_GUIDE),
+    "readme": _program_of(_README),
+    "webhook_receiver": _program_of(_WEBHOOKS),
+    "sync_and_async": _ANOTHER,
+}
+_MISTAKEN, _MISTAKES = "mistaken", "from clarion_client import Clarion\nClarion().notifications.send(channel=1).nothing\n"
 
 
 def _asked_by(name: str) -> list[str]:
@@ -141,7 +158,7 @@ def test_the_client_brings_few_packages(version: str) -> None:
 
 @pytest.mark.asyncio(loop_scope="session")
 async def test_the_program_of_the_guide_works_in_an_empty_environment(system: System, python: Path, tmp_path: Path) -> None:
-    program = _program_of(_GUIDE)
+    program = _PROGRAMS["from_python"]
     assert len(program.strip().splitlines()) <= 20
     surroundings = {"CLARION_URL": system.processes.url, "CLARION_API_KEY": API_KEY}
     for _ in range(2):  # an earlier run's template and person are no obstacle
@@ -157,35 +174,52 @@ async def test_the_environment_holds_the_client_and_its_packages_only(python: Pa
     assert "clarion-client" in names.split()
 
 
-def _program_of(page: Path) -> str:
-    """The first one that a page shows."""
-    return str(_PROGRAM.findall(page.read_text())[0])
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that has each program as a module, and nothing of this repository's settings."""
+    folder = tmp_path_factory.mktemp("project")
+    for name, program in {**_PROGRAMS, _MISTAKEN: _MISTAKES}.items():
+        (folder / f"{name}.py").write_text(program)
+    return folder
 
 
-def _mypy(program: str, python: Path, folder: Path) -> subprocess.CompletedProcess[str]:
-    """What mypy says of a program in a folder that has nothing of this repository's settings, with the types that the package ships."""
-    (folder / "program.py").write_text(program)
-    command = [sys.executable, "-m", "mypy", "--strict", "--no-incremental", "--python-executable", str(python), "program.py"]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+@pytest.fixture(scope="module")
+def said_by_mypy(project: Path, python: Path) -> Mapping[str, Sequence[str]]:
+    """What mypy says of each program with the types that the package ships: one run, most of which is for the packages."""
+    command = [sys.executable, "-m", "mypy", "--strict", "--no-incremental", "--python-executable", str(python), "."]
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+    *lines, summary = done.stdout.splitlines()
+    assert f"checked {len(_PROGRAMS) + 1} source files" in summary, done.stdout + done.stderr
+    said = defaultdict(list)
+    for line in lines:
+        said[line.partition(".py:")[0]].append(line)
+    assert said.keys() <= {*_PROGRAMS, _MISTAKEN}, done.stdout
+    return said
 
 
-@pytest.mark.parametrize(
-    "program",
-    [*map(_program_of, (_GUIDE, _README, _WEBHOOKS)), _ANOTHER],
-    ids=[_GUIDE.stem, _README.stem, _WEBHOOKS.stem, "sync-and-async"],
-)
-def test_a_program_in_a_fresh_project_is_typed(program: str, python: Path, tmp_path: Path) -> None:
-    checked = _mypy(program, python, tmp_path)
-    assert checked.returncode == 0, checked.stdout
-    (tmp_path / "pyrightconfig.json").write_text(json.dumps({"typeCheckingMode": "strict", "include": ["program.py"]}))
-    pyright = [sys.executable, "-m", "basedpyright", "--outputjson", "--pythonpath", str(python)]
-    checked = subprocess.run(pyright, cwd=tmp_path, capture_output=True, text=True, check=False)
-    said = json.loads(checked.stdout)
-    assert said["summary"]["filesAnalyzed"] == 1
-    assert [found["message"] for found in said["generalDiagnostics"]] == []
+@pytest.fixture(scope="module")
+def said_by_pyright(project: Path, python: Path) -> Mapping[str, Sequence[str]]:
+    """What pyright says of each program that is right, of which the same is true."""
+    names = [f"{name}.py" for name in _PROGRAMS]
+    (project / "pyrightconfig.json").write_text(json.dumps({"typeCheckingMode": "strict", "include": names}))
+    command = [sys.executable, "-m", "basedpyright", "--outputjson", "--pythonpath", str(python)]
+    done = json.loads(subprocess.run(command, cwd=project, capture_output=True, text=True, check=False).stdout)
+    assert done["summary"]["filesAnalyzed"] == len(names)
+    said = defaultdict(list)
+    for found in done["generalDiagnostics"]:
+        said[Path(found["file"]).stem].append(found["message"])
+    assert said.keys() <= _PROGRAMS.keys()
+    return said
 
 
-def test_a_mistake_is_seen_by_the_types(python: Path, tmp_path: Path) -> None:
-    checked = _mypy("from clarion_client import Clarion\nClarion().notifications.send(channel=1).nothing\n", python, tmp_path)
-    assert "arg-type" in checked.stdout
-    assert "attr-defined" in checked.stdout
+@pytest.mark.parametrize("program", _PROGRAMS)
+def test_a_program_in_a_fresh_project_is_typed(
+    program: str, said_by_mypy: Mapping[str, Sequence[str]], said_by_pyright: Mapping[str, Sequence[str]]
+) -> None:
+    assert (said_by_mypy.get(program, []), said_by_pyright.get(program, [])) == ([], [])
+
+
+def test_a_mistake_is_seen_by_the_types(said_by_mypy: Mapping[str, Sequence[str]]) -> None:
+    said = "\n".join(said_by_mypy[_MISTAKEN])
+    assert "arg-type" in said
+    assert "attr-defined" in said

@@ -2,34 +2,22 @@
 
 import asyncio
 import os
-import sys
 from pathlib import Path
 
 import pytest
 
-from devstack.processes import ROOT, SERVICES, package_of
+from devstack.processes import SERVICES, package_of
+from tests.prepared import run_service
 from tests.system.conftest import System
 
 # one event loop, since all share one system
 pytestmark = [pytest.mark.system, pytest.mark.asyncio(loop_scope="session")]
 
-_ENVIRON = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "gen")))}
+_ENVIRON = {"PATH": os.environ["PATH"]}
 
 
 async def _run(service: str, *arguments: str, **environ: str) -> tuple[int, str, str]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        package_of(service),
-        *arguments,
-        env={**_ENVIRON, **environ},
-        cwd=Path("/"),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    async with asyncio.timeout(60):
-        output, error = await process.communicate()
-    return process.returncode or 0, output.decode(), error.decode()
+    return await asyncio.to_thread(run_service, package_of(service), *arguments, environ={**_ENVIRON, **environ}, folder=Path("/"))
 
 
 @pytest.mark.parametrize("service", SERVICES)
