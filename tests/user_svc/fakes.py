@@ -111,6 +111,15 @@ class MemoryUsers:
             raise
         return found
 
+    async def holders(self, project: str, people: Sequence[UserChanges]) -> Mapping[str, str]:
+        found = {}
+        for person in people:
+            holders = await self.list_newest_first(project, person.email, None, 1) if person.email else ()
+            for holder in holders:
+                if holder.external_id != person.external_id:
+                    found[person.external_id or ""] = holder.external_id
+        return found
+
     async def delete(self, project: str, user_id: str) -> bool:
         memory = self._memory
         if memory.user(project, user_id) is None:

@@ -10,7 +10,7 @@ from mesh.context import FIRST_PROJECT
 from mesh.errors import InvalidArgument
 from mesh.etag import EtagMismatch
 from mesh.testing import caller
-from tests.user_svc.conftest import Stores
+from tests.user_svc.conftest import Statements, Stores
 from tests.user_svc.factories import START, Clock, make_user
 from user_svc.recipients.models import UserReference
 from user_svc.users.errors import AdministratorProtected, EmailTaken, ExternalIdTaken, UserNotFound
@@ -147,6 +147,31 @@ async def test_an_address_that_is_taken_stops_its_own_person_only(people: Users,
     )
     assert isinstance(second, EmailTaken)
     assert [await stores.users.resolve(FIRST_PROJECT, name) for name in "234"] == [first, None, third]
+
+
+@pytest.mark.parametrize("size", [10, 200])
+async def test_addresses_of_others_cost_no_statement_for_each_person(
+    clock: Clock, postgres_stores: Stores, statements: Statements, size: int
+) -> None:
+    """Half are of people who are known by their address only; the other half all ask for the same one, which the first of them gets."""
+    users = Users(postgres_stores.users, hash_password=_no_hash, now=clock)
+    for number in range(size // 2):
+        await postgres_stores.users.insert(FIRST_PROJECT, make_user(email=f"p{number}@example.com"), None)
+    wanted = [f"P{number}@example.com" for number in range(size // 2)] + ["none@example.com"] * (size // 2)
+    statements.seen.clear()
+    results = await users.upsert_users(OPERATOR, [UserChanges(external_id=str(number), email=email) for number, email in enumerate(wanted)])
+    refused = ["EMAIL_TAKEN"] * (size // 2)
+    assert [getattr(result, "reason", "written") for result in results] == [*refused, "written", *refused[1:]]
+    assert len(statements.seen) < 20
+
+
+async def test_people_of_a_batch_hand_addresses_over(people: Users, stores: Stores) -> None:
+    """Whatever their order in it; who swaps is refused as one by one."""
+    await people.upsert_users(OPERATOR, [UserChanges(external_id=name, email=f"{name}@example.com") for name in "abcd"])
+    moved = [UserChanges(external_id=name, email=f"{to}@example.com") for name, to in ("ab", "bz", "cd", "dc")]
+    results = await people.upsert_users(OPERATOR, moved)
+    assert [getattr(result, "reason", "written") for result in results] == ["written", "written", "EMAIL_TAKEN", "EMAIL_TAKEN"]
+    assert [user.external_id for user in await stores.users.list_newest_first(FIRST_PROJECT, "b@example.com", None, 2)] == ["a"]
 
 
 async def test_an_administrator_is_not_changed_among_many(people: Users, stores: Stores) -> None:

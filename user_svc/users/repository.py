@@ -85,6 +85,18 @@ _INSERT_MANY = text("""
     ON CONFLICT (project, external_id) DO NOTHING
     RETURNING external_id, id::text AS id
 """).bindparams(*_PARTS, bindparam("ids", type_=ARRAY(Uuid(as_uuid=False))))
+_HOLDERS = text("""
+    WITH given AS (
+        SELECT external_id, lower(email) AS key FROM unnest(:external_ids, :emails) AS given (external_id, email) WHERE email IS NOT NULL
+    )
+    SELECT given.external_id, COALESCE(u.external_id, '') AS holder
+        FROM given JOIN users u ON u.project = :project AND lower(u.email) = given.key
+        WHERE u.external_id IS DISTINCT FROM given.external_id
+    UNION ALL
+    SELECT given.external_id, COALESCE(u.external_id, '') FROM given
+        JOIN user_addresses a ON a.project = :project AND a.address_key = given.key AND a.verify_time IS NOT NULL
+        JOIN users u ON u.id = a.user_id WHERE u.external_id IS DISTINCT FROM given.external_id
+""").bindparams(*_PARTS[:2])
 
 
 class UserRepository:
@@ -171,6 +183,12 @@ class UserRepository:
             except IntegrityError as error:
                 raise _taken(error) from None
         return found
+
+    async def holders(self, project: str, people: Sequence[UserChanges]) -> Mapping[str, str]:
+        given = {name: values for name, values in _columns(people).items() if name in {"external_ids", "emails"}}
+        async with self._database.connect() as connection:
+            rows = await connection.execute(_HOLDERS, {**given, "project": project})
+            return {row.external_id: row.holder for row in rows}
 
     async def delete(self, project: str, user_id: str) -> bool:
         """Foreign keys take devices, preferences and refresh tokens along."""

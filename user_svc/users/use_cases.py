@@ -16,10 +16,13 @@ from naming.text import check_name
 from user_svc.access import check_reach, is_self
 from user_svc.fields import locale_or_default, timezone_or_default
 from user_svc.users.attributes import check_attributes
+from user_svc.users.contested import sort_out
 from user_svc.users.errors import AccountAddressProtected, AdministratorProtected, EmailTaken, ExternalIdTaken, PasswordNeeded, UserNotFound
 from user_svc.users.models import Role, User, UserChanges
 
 _PAGES = Cursor("users", str)
+# Turns in which people of one batch wait for addresses of each other.
+_MOST_TURNS = 8
 
 
 # Checks and hashes a new password. Arguments: the field that errors name, the password, and words that a guesser would try first.
@@ -54,6 +57,9 @@ class UserStore(Protocol):
         Our ids by external id; those of administrators, and of who signs in and would get another address, are missing, unless
         `administrators`. Raises EmailTaken.
         """
+
+    async def holders(self, project: str, people: Sequence[UserChanges]) -> Mapping[str, str]:
+        """Of those whose address another person has, primary or verified: that one's external id, empty for none, by their own."""
 
     async def delete(self, project: str, user_id: str) -> bool:
         """Removes the person with everything that belongs to them. False when there was none."""
@@ -183,24 +189,37 @@ class Users:
                 results[index] = InvalidArgument.of("external_id", f"is that of users[{first}] too")
             else:
                 fitting[external_id] = index, checked
-        written = await self._write_together(caller, [checked for index, checked in fitting.values() if index not in states])
+        written = await self._write_most(caller, [checked for index, checked in fitting.values() if index not in states])
         for external_id, (index, checked) in fitting.items():
             etag = states.get(index, "")
             results[index] = written.get(external_id) or await self._write_alone(caller, external_id, checked, etag=etag)
         return [result for result in results if result is not None]
 
+    async def _write_most(self, caller: Caller, people: Sequence[UserChanges]) -> Mapping[str, str | ServiceError]:
+        """Writes together who can be; who is missing is to be written alone. An address of someone else stops its own person only."""
+        results: dict[str, str | ServiceError] = {}
+        rest = list(people)
+        for _ in range(_MOST_TURNS):
+            try:
+                return {**results, **await self._write_together(caller, rest)}
+            except EmailTaken:
+                free, waiting, refused = sort_out(rest, await self._store.holders(caller.project, rest))
+            results |= {person.external_id or "": EmailTaken() for person in refused}
+            try:
+                results |= await self._write_together(caller, free)
+            except EmailTaken:  # given to someone in this very moment
+                waiting = [*free, *waiting]
+            if len(waiting) == len(rest):
+                break
+            rest = waiting
+        return results
+
     async def _write_together(self, caller: Caller, people: Sequence[UserChanges]) -> Mapping[str, str]:
-        """Nothing where one stands in the way of all: then each is written alone."""
-        defaults = UserChanges(locale=locale_or_default("locale", ""), timezone=timezone_or_default("timezone", ""))
-        administrators = caller.has("users:admin")
-        try:
-            return (
-                await self._store.upsert_many(caller.project, people, defaults, self._now(), administrators=administrators)
-                if people
-                else {}
-            )
-        except EmailTaken:
+        """Raises EmailTaken, and writes nothing, where one stands in the way of all."""
+        if not people:
             return {}
+        defaults = UserChanges(locale=locale_or_default("locale", ""), timezone=timezone_or_default("timezone", ""))
+        return await self._store.upsert_many(caller.project, people, defaults, self._now(), administrators=caller.has("users:admin"))
 
     async def _write_alone(self, caller: Caller, external_id: str, changes: UserChanges, *, etag: str = "") -> str | ServiceError:
         given = UserChanges(**{name: value or None for name, value in asdict(changes).items()})
