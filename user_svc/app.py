@@ -222,7 +222,7 @@ def _wire(settings: Settings, database: Database, passwords: PasswordHasher, rev
         second_step=second_step,
         administrators_need_it=settings.admin_second_factor,
     )
-    rotation = SigningKeyRotation(signing_keys, audit=audit.add)
+    rotation = SigningKeyRotation(signing_keys)
     auth_servicer = AuthServicer(
         sessions=logins, desk=SessionDesk(sessions), people=users, announced=addresses, api_keys=keys, rotation=rotation
     )

@@ -34,8 +34,9 @@ _KEY_CACHE_S = 4.0
 _KEY_STALE_S = 600.0
 _TOKEN_CACHE_S = 30.0
 _CACHE_SIZE = 10_000
-# an unknown key id makes us ask for the key set again, at most this often: forged ids must not become load on user_svc
-_JWKS_REFETCH_S = 5.0
+# An unknown key id makes us ask for the key set again, at most this often: forged ids must not become load on user_svc.
+# A new key is published for longer than this before it signs.
+JWKS_REFETCH_S = 5.0
 _JWKS_RETRY_S = 1.0
 _JWKS_MAX_AGE_S = 600.0
 
@@ -224,7 +225,7 @@ class Authenticator:
         """The key set is fetched once for all who wait, at most once in an interval, whatever ids are presented."""
         now = time.monotonic()
         age = now - self._jwks_at
-        if age > _JWKS_MAX_AGE_S or (kid not in self._jwks and age > _JWKS_REFETCH_S):
+        if age > _JWKS_MAX_AGE_S or (kid not in self._jwks and age > JWKS_REFETCH_S):
             if now - self._jwks_failed_at > _JWKS_RETRY_S:
                 try:
                     await self._fetches(None)

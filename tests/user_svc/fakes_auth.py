@@ -178,7 +178,7 @@ class MemorySigningKeys:
     async def find_active(self) -> SigningKey | None:
         return next((key for key in self._memory.signing_keys.values() if key.retire_time is None), None)
 
-    async def activate(self, key: SigningKey, *, instead_of: str | None) -> SigningKey:
+    async def activate(self, key: SigningKey, *, instead_of: str | None, note_in: str | None = None) -> SigningKey:
         active = await self.find_active()
         if active is not None and active.kid != instead_of:
             return active

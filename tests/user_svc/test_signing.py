@@ -2,14 +2,18 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
+from datetime import datetime
 
 import jwt
 import pytest
 
+from mesh.context import FIRST_PROJECT
 from mesh.sealing import SealBroken, Sealer
 from tests.user_svc.conftest import Stores
 from tests.user_svc.factories import Clock
-from user_svc.auth.signing import SEALED_FOR, SigningKeys, thumbprint
+from user_svc.auth.models import SigningKey
+from user_svc.auth.signing import SEALED_FOR, SigningKeys, SigningKeyStore, thumbprint
 
 SECRET = "one secret of at least 32 characters"
 OTHER_SECRET = "another secret of at least 32 characters"
@@ -60,7 +64,8 @@ async def test_a_rotation_keeps_old_tokens_valid(stores: Stores, clock: Clock) -
     replica = keys(stores, clock)
     old = await replica.sign({"sub": "ada"})
     clock.advance(minutes=1)
-    await replica.rotate()
+    await replica.rotate(FIRST_PROJECT)
+    clock.advance(seconds=10)
     new = await replica.sign({"sub": "ada"})
     assert kid_of(new) != kid_of(old)
     assert await verified(old, replica) == await verified(new, replica) == "ada"
@@ -74,10 +79,69 @@ async def test_replicas_follow_a_rotation_within_minutes(stores: Stores, clock: 
     one, other = keys(stores, clock), keys(stores, clock)
     old = await other.sign({"sub": "ada"})
     clock.advance(seconds=1)
-    await one.rotate()
+    await one.rotate(FIRST_PROJECT)
     assert kid_of(await other.sign({"sub": "ada"})) == kid_of(old)
     clock.advance(minutes=5)
+    await other.sign({"sub": "ada"})  # it finds the new key, and waits as the first one did
+    clock.advance(seconds=10)
     assert kid_of(await other.sign({"sub": "ada"})) == kid_of(await one.sign({"sub": "ada"})) != kid_of(old)
+
+
+async def test_a_new_key_is_published_before_it_signs(stores: Stores, clock: Clock) -> None:
+    """Longer than who verifies tokens goes without asking for new keys; each of several in turn."""
+    replica = keys(stores, clock)
+    old = kid_of(await replica.sign({"sub": "ada"}))
+    made = [old]
+    for _ in range(2):
+        clock.advance(seconds=6)
+        made.append(await replica.rotate(FIRST_PROJECT))
+        assert made[-1] in [key["kid"] for key in await replica.jwks()]
+    signed = []
+    for _ in range(4):
+        signed.append(kid_of(await replica.sign({"sub": "ada"})))
+        clock.advance(seconds=4)
+    assert signed == [made[0], made[1], made[1], made[2]]
+
+
+async def test_no_rotation_is_undone_by_what_was_read_before_it(memory_stores: Stores, clock: Clock) -> None:
+    """A replica that looks for the active key while it rotates signs with the new one from then on."""
+    store = _Slow(memory_stores.signing_keys)
+    replica = SigningKeys(store, Sealer(SECRET, SEALED_FOR), now=clock)
+    await replica.ensure()
+    clock.advance(minutes=5)
+    store.goes_on.clear()
+    looking = asyncio.create_task(replica.ensure())
+    await store.has_read.wait()
+    rotating = asyncio.create_task(replica.rotate(FIRST_PROJECT))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    store.goes_on.set()
+    await looking
+    new = await rotating
+    clock.advance(minutes=1)
+    assert kid_of(await replica.sign({"sub": "ada"})) == new
+
+
+class _Slow:
+    """A store whose first answer, when `goes_on` is not set, comes once it is."""
+
+    def __init__(self, store: SigningKeyStore) -> None:
+        self._store = store
+        self.has_read, self.goes_on = asyncio.Event(), asyncio.Event()
+        self.goes_on.set()
+
+    async def find_active(self) -> SigningKey | None:
+        found = await self._store.find_active()
+        if not self.goes_on.is_set() and not self.has_read.is_set():
+            self.has_read.set()
+            await self.goes_on.wait()
+        return found
+
+    async def activate(self, key: SigningKey, *, instead_of: str | None, note_in: str | None = None) -> SigningKey:
+        return await self._store.activate(key, instead_of=instead_of, note_in=note_in)
+
+    async def list_published(self, retired_since: datetime) -> Sequence[SigningKey]:
+        return await self._store.list_published(retired_since)
 
 
 async def test_private_keys_are_sealed_at_rest(stores: Stores, clock: Clock) -> None:

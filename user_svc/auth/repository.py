@@ -169,7 +169,7 @@ class SigningKeyRepository:
             row = (await connection.execute(_active())).one_or_none()
         return None if row is None else _signing_key(row)
 
-    async def activate(self, key: SigningKey, *, instead_of: str | None) -> SigningKey:
+    async def activate(self, key: SigningKey, *, instead_of: str | None, note_in: str | None = None) -> SigningKey:
         """The advisory lock makes processes that start together agree on one key."""
         async with self._database.begin() as connection:
             await connection.execute(select(func.pg_advisory_xact_lock(_SIGNING_KEY_LOCK)))
@@ -183,6 +183,8 @@ class SigningKeyRepository:
                     kid=key.kid, public_key=key.public_key, sealed_private_key=key.sealed_private_key, create_time=key.create_time
                 )
             )
+            if note_in is not None:
+                await record(connection, NewEvent(note_in, AuditKind.SIGNING_KEY_ROTATED, f"signing_key:{key.kid}"))
         return key
 
     async def list_published(self, retired_since: datetime) -> Sequence[SigningKey]:

@@ -1469,8 +1469,8 @@ class AsyncAuth(AsyncResource):
 
     async def rotate_signing_key(self, *, timeout_s: float | None = None, idempotency_key: str | None = None) -> RotateSigningKeyResponse:
         """Makes a new key that signs access tokens, in all projects. Tokens in use stay valid until they expire, 15 minutes at most,
-        and the former key is published for an hour; other processes of user_svc sign with the new one within 5 minutes. Takes a
-        credential of the first project.
+        and the former key is published for an hour. The new one is published at once and signs a few seconds later, when all who
+        verify tokens can know it; in other processes of user_svc within 5 minutes. Takes a credential of the first project.
         """
         return await self._unary(
             api.ROTATE_SIGNING_KEY, v.body_of(), lambda answer: v.decode(RotateSigningKeyResponse, answer), timeout_s, idempotency_key

@@ -2011,7 +2011,7 @@ class RotateSigningKeyResponse:
     """Answers RotateSigningKey."""
 
     kid: str = stored(default="", metadata={"read": v.same})
-    """The id of the key that signs from now on, as `kid` in the set of published keys (GetJwks)."""
+    """The id of the new key, as `kid` in the set of published keys (GetJwks)."""
 
 
 @dataclass(frozen=True)

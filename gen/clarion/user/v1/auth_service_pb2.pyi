@@ -282,7 +282,7 @@ class RotateSigningKeyResponse(_message.Message):
 
     KID_FIELD_NUMBER: _builtins.int
     kid: _builtins.str
-    """The id of the key that signs from now on, as `kid` in the set of published keys (GetJwks)."""
+    """The id of the new key, as `kid` in the set of published keys (GetJwks)."""
     def __init__(
         self,
         *,

@@ -181,8 +181,8 @@ class AuthServiceServicer(object):
 
     def RotateSigningKey(self, request, context):
         """RotateSigningKey makes a new key that signs access tokens, in all projects. Tokens in use stay valid until they expire, 15 minutes at most, and
-        the former key is published for an hour; other processes of user_svc sign with the new one within 5 minutes. Takes a credential of the first
-        project.
+        the former key is published for an hour. The new one is published at once and signs a few seconds later, when all who verify tokens can
+        know it; in other processes of user_svc within 5 minutes. Takes a credential of the first project.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

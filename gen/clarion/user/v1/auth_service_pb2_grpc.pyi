@@ -61,8 +61,8 @@ class AuthServiceStub:
     """GetJwks publishes the keys that verify access tokens (RFC 7517)."""
     RotateSigningKey: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.RotateSigningKeyRequest, _auth_service_pb2.RotateSigningKeyResponse]
     """RotateSigningKey makes a new key that signs access tokens, in all projects. Tokens in use stay valid until they expire, 15 minutes at most, and
-    the former key is published for an hour; other processes of user_svc sign with the new one within 5 minutes. Takes a credential of the first
-    project.
+    the former key is published for an hour. The new one is published at once and signs a few seconds later, when all who verify tokens can
+    know it; in other processes of user_svc within 5 minutes. Takes a credential of the first project.
     """
     CreateApiKey: _grpc.UnaryUnaryMultiCallable[_api_key_pb2.CreateApiKeyRequest, _api_key_pb2.CreateApiKeyResponse]
     """CreateApiKey makes a key for a program and shows it once."""
@@ -106,8 +106,8 @@ class AuthServiceAsyncStub(AuthServiceStub):
     """GetJwks publishes the keys that verify access tokens (RFC 7517)."""
     RotateSigningKey: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.RotateSigningKeyRequest, _auth_service_pb2.RotateSigningKeyResponse]  # type: ignore[assignment]
     """RotateSigningKey makes a new key that signs access tokens, in all projects. Tokens in use stay valid until they expire, 15 minutes at most, and
-    the former key is published for an hour; other processes of user_svc sign with the new one within 5 minutes. Takes a credential of the first
-    project.
+    the former key is published for an hour. The new one is published at once and signs a few seconds later, when all who verify tokens can
+    know it; in other processes of user_svc within 5 minutes. Takes a credential of the first project.
     """
     CreateApiKey: _aio.UnaryUnaryMultiCallable[_api_key_pb2.CreateApiKeyRequest, _api_key_pb2.CreateApiKeyResponse]  # type: ignore[assignment]
     """CreateApiKey makes a key for a program and shows it once."""
@@ -208,8 +208,8 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_auth_service_pb2.RotateSigningKeyResponse, _abc.Awaitable[_auth_service_pb2.RotateSigningKeyResponse]]:
         """RotateSigningKey makes a new key that signs access tokens, in all projects. Tokens in use stay valid until they expire, 15 minutes at most, and
-        the former key is published for an hour; other processes of user_svc sign with the new one within 5 minutes. Takes a credential of the first
-        project.
+        the former key is published for an hour. The new one is published at once and signs a few seconds later, when all who verify tokens can
+        know it; in other processes of user_svc within 5 minutes. Takes a credential of the first project.
         """
 
     @_abc_1.abstractmethod
