@@ -77,6 +77,10 @@ class Terminal:
             process.kill()
             process.wait()
 
+    def start(self, *arguments: str, files: tuple[int, int, int]) -> Process:
+        """Starts `clarion` with what the descriptors lead to as its standard streams."""
+        return self._start(["clarion", *arguments], files)
+
     def _piped(self, arguments: Sequence[str]) -> Run:
         ours, theirs = os.pipe()
         with Path(os.devnull).open() as nothing:

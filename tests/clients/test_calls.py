@@ -91,6 +91,93 @@ def test_ids_are_escaped_and_filters_go_into_the_query() -> None:
     assert dict(seen[1].url.params) == {"status": "sent", "created_after": "2030-01-02T00:00:00Z"}
 
 
+@pytest.mark.parametrize("name", [".", ".."])
+def test_an_id_of_dots_leads_to_no_other_path(name: str) -> None:
+    """To delete the device ".." of a person was to erase the person."""
+    answer, seen = scripted(httpx.Response(200, json={}))
+    client(answer).users.delete_device("ada", name)
+    assert seen[0].url.raw_path == f"/v1/users/ada/devices/{name.replace('.', '%2E')}".encode()
+
+
+def test_an_empty_id_is_refused_by_its_name() -> None:
+    answer, seen = scripted()
+    with pytest.raises(errors.InvalidRequest, match="id: must not be empty"):
+        client(answer).users.get("")
+    assert seen == []
+
+
+@pytest.mark.parametrize("key", ["ключ", "a\nb", "k" * 256])
+def test_a_key_that_no_header_can_hold_is_refused_by_its_name(key: str) -> None:
+    answer, seen = scripted()
+    with pytest.raises(errors.InvalidRequest, match="idempotency_key: must be printable ASCII"):
+        client(answer).notifications.send(user_id="u", channel="email", template="t", idempotency_key=key)
+    assert seen == []
+
+
+@pytest.mark.parametrize("value", ["\ud800", float("nan")])
+def test_what_is_no_json_is_the_servers_to_refuse(value: object) -> None:
+    """It names the field; here it would be an error of the encoder."""
+    answer, _ = scripted(httpx.Response(400, json={"code": 3, "message": "variables.n: is odd"}))
+    with pytest.raises(errors.InvalidRequest, match=r"variables\.n"):
+        client(answer).notifications.send(user_id="u", channel="email", template="t", variables={"n": value})
+
+
+def test_a_filter_that_no_address_can_hold_is_an_error_of_ours() -> None:
+    answer, _ = scripted()
+    with pytest.raises(errors.InvalidRequest, match="can't be written"):
+        list(client(answer).notifications.list(template="t" * 70_000))
+
+
+@pytest.mark.parametrize("kind", ["application/x-ndjson", "text/event-stream; charset=utf-8"])
+@pytest.mark.parametrize("label", ["\x85", "\u2028", "\u2029", "\x0b"])
+def test_a_stream_is_cut_at_line_feeds_alone(kind: str, label: str) -> None:
+    message = {"notification": {"id": "n", "status": "sent", "metadata": {"a": f"x{label}y"}}}
+    events = "retry: 2000\n\n: still here\n\n" + f"id: 1\ndata: {json.dumps(message, ensure_ascii=False)}\n\n" + "event: end\ndata: {}\n\n"
+    lines = json.dumps({"result": message}, ensure_ascii=False) + "\n"
+    whole = (lines if "ndjson" in kind else events).encode()
+    response = httpx.Response(200, headers={"content-type": kind}, content=iter([whole[:60], whole[60:]]))
+    (state,) = client(lambda request: response).notifications.watch("n")
+    assert state.metadata == {"a": f"x{label}y"}
+
+
+def test_an_error_in_a_stream_of_events_is_raised() -> None:
+    text = f"event: error\ndata: {json.dumps({'code': 5, 'message': 'there is no such notification'})}\n\n"
+    answer, _ = scripted(httpx.Response(200, headers={"content-type": "text/event-stream"}, text=text))
+    with pytest.raises(errors.NotFound):
+        list(client(answer).notifications.watch("n"))
+
+
+def test_a_stream_of_events_that_ends_before_its_end_is_opened_again() -> None:
+    def events(*messages: Any, end: str = "") -> httpx.Response:
+        text = "".join(f"data: {json.dumps({'notification': {'id': 'n', 'status': status}})}\n\n" for status in messages)
+        return httpx.Response(200, headers={"content-type": "text/event-stream"}, text=text + end)
+
+    answer, seen = scripted(events("queued"), events("sent", end="event: end\ndata: {}\n\n"))
+    assert [state.status for state in client(answer).notifications.watch("n")] == ["queued", "sent"]
+    assert len(seen) == 2
+
+
+@pytest.mark.parametrize("text", ["<html>\n", '{"result": {"notifica', "[1]\n", "{}\n"])
+def test_a_stream_that_is_not_clarions_says_so(text: str) -> None:
+    answer, _ = scripted(httpx.Response(200, text=text))
+    with pytest.raises(errors.BadResponse, match="address"):
+        list(client(answer).notifications.watch("n"))
+
+
+def test_a_stream_that_nothing_is_heard_of_is_opened_again() -> None:
+    """A connection that is half open says nothing for ever."""
+    limits: list[Any] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        limits.append(request.extensions["timeout"]["read"])
+        if len(limits) == 1:
+            raise httpx.ReadTimeout("silence")
+        return httpx.Response(200, text='{"result":{"notification":{"id":"n","status":"sent"}}}\n')
+
+    assert [state.status for state in client(answer).notifications.watch("n")] == ["sent"]
+    assert limits == [60.0, 60.0]
+
+
 def test_an_enum_that_is_newer_than_the_client_stays_text() -> None:
     answer, _ = scripted(httpx.Response(200, json={"id": "n", "status": "teleported", "unheard_of": 1}))
     assert client(answer).notifications.get("n").status == "teleported"
@@ -165,13 +252,29 @@ def test_nanoseconds_are_cut() -> None:
     assert v.time("2030-01-01T00:00:00.123456789Z").microsecond == 123456
 
 
-@pytest.mark.parametrize("url", ["", "localhost:8000", "ftp://x"])
+@pytest.mark.parametrize(
+    "url",
+    ["", "localhost:8000", "ftp://x", "http://", "http://localhost:99999", "http://[::1", "https://a b", "grpc://:9000"],
+)
 def test_an_address_that_is_none_is_refused(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLARION_URL", url)
     if not url:
         return
-    with pytest.raises(ValueError, match="https://"):
+    with pytest.raises(ValueError, match=r"https://|write it as"):
         Clarion()
+
+
+@pytest.mark.parametrize("key", ["ключ", "clk_live_a\nb", "a\x00"])
+def test_a_key_that_is_none_is_refused_without_being_shown(key: str) -> None:
+    with pytest.raises(ValueError, match="API key") as caught:
+        Clarion("http://clarion.test", key)
+    assert key not in str(caught.value)
+
+
+def test_a_key_may_bring_the_line_feed_of_its_file() -> None:
+    with Clarion("http://clarion.test", "clk_live_a\n") as clarion:
+        transport: Any = clarion.transport
+        assert transport._client.headers["authorization"] == "Bearer clk_live_a"
 
 
 def headers(identifier: str, stamp: int, signature: str) -> Mapping[str, str]:

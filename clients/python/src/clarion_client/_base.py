@@ -7,8 +7,11 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from typing import Any, Generic, Protocol, TypeVar
+from urllib.parse import urlsplit
 
-from clarion_client._calls import Call, Options, Pause, Send, pause_s, plan
+import httpx
+
+from clarion_client._calls import Call, Options, Pause, Send, check_key, pause_s, plan
 from clarion_client._sending import Sending
 from clarion_client.errors import RETRYABLE, ClarionError
 
@@ -66,7 +69,7 @@ class Settings:
 
     def __init__(self, url: str | None, api_key: str | None, timeout_s: float, retries: int, headers: Mapping[str, str] | None) -> None:
         self.url = (url or os.environ.get("CLARION_URL") or "http://localhost:8000").rstrip("/")
-        key = api_key or os.environ.get("CLARION_API_KEY") or ""
+        key = (api_key or os.environ.get("CLARION_API_KEY") or "").strip()
         self.timeout_s = timeout_s
         self.retries = retries
         self.headers = {"user-agent": "clarion-client-python", **(headers or {})}
@@ -75,12 +78,25 @@ class Settings:
         scheme, separator, self.target = self.url.partition("://")
         if not separator or scheme not in {"http", "https", "grpc", "grpcs"}:
             raise ValueError(f"{self.url!r} is no address of a server: it starts with https://, http://, grpcs:// or grpc://")
+        if not _is_reachable(self.url):
+            raise ValueError(f"{self.url!r} is no address of a server: write it as {scheme}://name:port")
+        if not (key.isascii() and key.isprintable()):
+            raise ValueError("the API key holds a character that no key has: give it as it was shown")
         self.is_grpc = scheme in {"grpc", "grpcs"}
         self.tls = scheme in {"https", "grpcs"}
 
     def options(self, timeout_s: float | None, key: str | None) -> Options:
         """The options of one call."""
-        return Options(self.timeout_s if timeout_s is None else timeout_s, self.retries, key or "")
+        return Options(self.timeout_s if timeout_s is None else timeout_s, self.retries, check_key(key) if key else "")
+
+
+def _is_reachable(url: str) -> bool:
+    """Whether it has a host, and a port that there may be."""
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.port != 0 and " " not in url and bool(httpx.URL(url).host)
+    except (ValueError, httpx.InvalidURL):
+        return False
 
 
 class Pager(Generic[T]):

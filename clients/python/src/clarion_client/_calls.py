@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from clarion_client.errors import RETRYABLE, ClarionError, Timeout
+from clarion_client.errors import RETRYABLE, ClarionError, Timeout, invalid
 
 _FIRST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 8.0
+_LONGEST_KEY = 255
+_KEY = re.compile(f"[ -~]{{1,{_LONGEST_KEY}}}")
 _VARIABLE = re.compile(r"\{(\w+)\}")
 
 
@@ -37,16 +39,24 @@ class Call:
     uploads: bool = False
 
     def request(self, fields: Mapping[str, Any]) -> tuple[str, Any]:
-        """The path with its query, and the JSON body or None."""
+        """The path with its query, and the JSON body or None. Raises InvalidRequest for an id that is empty."""
         rest = dict(fields)
-        path = _VARIABLE.sub(lambda match: quote(str(rest.pop(match[1])), safe=""), self.path)
+        path = _VARIABLE.sub(lambda match: _segment(match[1], rest.pop(match[1])), self.path)
         content: Any = None
         if self.body == "*":
             content, rest = rest, {}
         elif self.body:
             content = rest.pop(self.body, {})
-        query = urlencode([pair for name, value in rest.items() for pair in _pairs(name, value)])
+        query = urlencode([pair for name, value in rest.items() for pair in _pairs(name, value)], errors="surrogatepass")
         return (f"{path}?{query}" if query else path), content
+
+
+def _segment(name: str, value: Any) -> str:
+    """One part of a path. "." and ".." would lead to another path (RFC 3986, section 5.2.4), such as from a device to its person."""
+    text = quote(str(value), safe="", errors="surrogatepass")
+    if not text:
+        raise invalid(name, "must not be empty")
+    return text if text.strip(".") else text.replace(".", "%2E")
 
 
 def _pairs(name: str, value: Any) -> list[tuple[str, str]]:
@@ -85,6 +95,13 @@ class Pause:
     """Wait."""
 
     seconds: float
+
+
+def check_key(key: str) -> str:
+    """An idempotency key as it may stand in a header. Raises InvalidRequest."""
+    if not _KEY.fullmatch(key):
+        raise invalid("idempotency_key", f"must be printable ASCII of at most {_LONGEST_KEY} characters")
+    return key
 
 
 def plan(call: Call, options: Options) -> Generator[Send | Pause, Any, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from clarion_client._calls import Call, Options
 from clarion_client._enums import long_enums, short_enums
-from clarion_client.errors import ClarionError, ConnectionFailed, Timeout, from_status
+from clarion_client.errors import ClarionError, ConnectionFailed, InvalidRequest, Timeout, from_status
 
 try:
     import grpc
@@ -24,6 +24,8 @@ except ImportError as error:  # pragma: no cover  the environment without the ex
 
 _DETAILS = "grpc-status-details-bin"
 _CORRELATION_ID = "x-correlation-id"
+# Of a connection that is half open nothing is heard: it is asked every 20 s while a call runs, and given up 10 s later.
+_ALIVE = (("grpc.keepalive_time_ms", 20_000), ("grpc.keepalive_timeout_ms", 10_000))
 _UPLOADED = 200  # items of one message: the more, the less each costs
 
 
@@ -52,8 +54,11 @@ class _Method:
         self.response = GetMessageClass(method.output_type)
 
     def build(self, fields: Mapping[str, Any]) -> Any:
-        """The request. Raises ValueError for a field that it does not have."""
-        return json_format.ParseDict(long_enums(self._input, dict(fields)), self.request(), descriptor_pool=_pool())
+        """The request. Raises InvalidRequest for a field that it does not have, and for a value that it can't hold."""
+        try:
+            return json_format.ParseDict(long_enums(self._input, dict(fields)), self.request(), descriptor_pool=_pool())
+        except (json_format.ParseError, UnicodeError) as error:
+            raise InvalidRequest(f"the request can't be written: {error}", reason="INVALID_ARGUMENT") from None
 
     def answers(self, message: Any) -> Any:
         """The JSON of each answer in a response of an upload."""
@@ -85,7 +90,7 @@ class _Groups:
             self._problem = error
 
     def check(self) -> None:
-        """Raises what went wrong, such as ValueError for a field that an item does not have."""
+        """Raises what went wrong, such as InvalidRequest for a field that an item does not have."""
         if self._problem is not None:
             raise self._problem
 
@@ -99,7 +104,8 @@ class GrpcTransport:
     """One channel to one target, such as `clarion.example.com:9000`."""
 
     def __init__(self, target: str, headers: Mapping[str, str], *, tls: bool) -> None:
-        self._channel = grpc.secure_channel(target, grpc.ssl_channel_credentials()) if tls else grpc.insecure_channel(target)
+        secure = grpc.ssl_channel_credentials() if tls else None
+        self._channel = grpc.secure_channel(target, secure, _ALIVE) if secure else grpc.insecure_channel(target, _ALIVE)
         self._headers = _metadata(headers)
 
     def unary(self, call: Call, fields: Mapping[str, Any], options: Options, timeout_s: float) -> Any:
@@ -150,7 +156,7 @@ class AsyncGrpcTransport:
 
     def __init__(self, target: str, headers: Mapping[str, str], *, tls: bool) -> None:
         self._open: Callable[[], Any] = lambda: (
-            grpc.aio.secure_channel(target, grpc.ssl_channel_credentials()) if tls else grpc.aio.insecure_channel(target)
+            grpc.aio.secure_channel(target, grpc.ssl_channel_credentials(), _ALIVE) if tls else grpc.aio.insecure_channel(target, _ALIVE)
         )
         self._opened: Any = None
         self._headers = _metadata(headers)

@@ -11,11 +11,13 @@ from typing import Any
 import httpx
 
 from clarion_client._calls import Call, Options
-from clarion_client.errors import BadResponse, ClarionError, ConnectionFailed, Timeout, from_status
+from clarion_client._stream import NDJSON_TYPE, SILENCE_S, SSE_TYPE, Messages
+from clarion_client.errors import BadResponse, ClarionError, ConnectionFailed, InvalidRequest, Timeout, from_status
 
 _CORRELATION_ID = "x-correlation-id"
 # Items of one request. httpx sends a whole body before it reads the answer, so that the server must be able to keep it until then.
 _UPLOADED = 500
+_ERRORS = (httpx.HTTPError, httpx.InvalidURL)
 
 
 class HttpTransport:
@@ -28,7 +30,7 @@ class HttpTransport:
         """The JSON of the answer. Raises ClarionError."""
         try:
             return _answer(self._client.send(_request(self._client, call, fields, options, timeout_s)))
-        except httpx.HTTPError as error:
+        except _ERRORS as error:
             raise _failure(error) from error
 
     def stream(self, call: Call, fields: Mapping[str, Any], options: Options) -> Iterator[Any]:
@@ -47,12 +49,17 @@ class HttpTransport:
                 if response.status_code >= 400:
                     response.read()
                     _answer(response)
-                for line in response.iter_lines():
-                    if line.strip():
-                        yield _line(line)
+                messages = Messages(response.headers.get("content-type", ""))
+                for chunk in response.iter_bytes():
+                    for message in messages.feed(chunk):
+                        yield message
+                for message in messages.end():
+                    yield message
             finally:
                 response.close()
-        except httpx.HTTPError as error:
+        except httpx.TimeoutException as error:
+            raise _silent() from error
+        except _ERRORS as error:
             raise _failure(error) from error
 
     def close(self) -> None:
@@ -70,7 +77,7 @@ class AsyncHttpTransport:
         """The JSON of the answer. Raises ClarionError."""
         try:
             return _answer(await self._client.send(_request(self._client, call, fields, options, timeout_s)))
-        except httpx.HTTPError as error:
+        except _ERRORS as error:
             raise _failure(error) from error
 
     async def stream(self, call: Call, fields: Mapping[str, Any], options: Options) -> AsyncIterator[Any]:
@@ -91,12 +98,17 @@ class AsyncHttpTransport:
                 if response.status_code >= 400:
                     await response.aread()
                     _answer(response)
-                async for line in response.aiter_lines():
-                    if line.strip():
-                        yield _line(line)
+                messages = Messages(response.headers.get("content-type", ""))
+                async for chunk in response.aiter_bytes():
+                    for message in messages.feed(chunk):
+                        yield message
+                for message in messages.end():
+                    yield message
             finally:
                 await response.aclose()
-        except httpx.HTTPError as error:
+        except httpx.TimeoutException as error:
+            raise _silent() from error
+        except _ERRORS as error:
             raise _failure(error) from error
 
     async def close(self) -> None:
@@ -121,15 +133,29 @@ def _request(
     if timeout_s is not None:
         headers["grpc-timeout"] = f"{max(1, int(timeout_s * 1000))}m"
     if call.streams:
-        headers["accept"] = "application/x-ndjson"
-    timeout = httpx.Timeout(timeout_s) if timeout_s is not None else httpx.Timeout(None, connect=10.0)
-    return client.build_request(call.http, path, json=content, headers=headers, timeout=timeout)
+        # events, in which a server shows that it lives: of a connection that is half open nothing else is heard
+        headers["accept"] = f"{SSE_TYPE}, {NDJSON_TYPE};q=0.9"
+    body = None
+    if content is not None:
+        headers["content-type"] = "application/json"
+        body = _json(content)
+    timeout = httpx.Timeout(timeout_s) if timeout_s is not None else httpx.Timeout(None, connect=10.0, read=SILENCE_S)
+    return client.build_request(call.http, path, content=body, headers=headers, timeout=timeout)
 
 
 def _upload(client: httpx.Client | httpx.AsyncClient, call: Call, items: list[Any], options: Options) -> httpx.Request:
-    content = "".join([json.dumps(item, separators=(",", ":")) + "\n" for item in items])
-    headers = {**options.headers, "content-type": "application/x-ndjson", "accept": "application/x-ndjson"}
+    content = b"".join([_json(item) + b"\n" for item in items])
+    headers = {**options.headers, "content-type": NDJSON_TYPE, "accept": NDJSON_TYPE}
     return client.build_request(call.http, call.path, content=content, headers=headers, timeout=httpx.Timeout(None, connect=10.0))
+
+
+def _json(value: Any) -> bytes:
+    """What no JSON may hold, such as half of a surrogate pair, goes out as it is: the server names the field that has it."""
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(value, separators=(",", ":")).encode()
 
 
 def _answer(response: httpx.Response) -> Any:
@@ -146,14 +172,14 @@ def _answer(response: httpx.Response) -> Any:
     raise from_status(body, status=response.status_code, retry_after=response.headers.get("retry-after"), correlation_id=correlation_id)
 
 
-def _line(line: str) -> Any:
-    message = json.loads(line)
-    if "error" in message:
-        raise from_status(message["error"])
-    return message["result"]
+def _silent() -> ClarionError:
+    return ConnectionFailed("the server was not heard of for too long")
 
 
-def _failure(error: httpx.HTTPError) -> ClarionError:
+def _failure(error: httpx.HTTPError | httpx.InvalidURL) -> ClarionError:
+    if isinstance(error, httpx.InvalidURL):
+        # longer than 64 KiB, or with control characters
+        return InvalidRequest(f"the request can't be written: {error}", reason="INVALID_ARGUMENT")
     if isinstance(error, httpx.TimeoutException):
         return Timeout("the server did not answer in time")
     return ConnectionFailed(f"the server was not reached: {error}")

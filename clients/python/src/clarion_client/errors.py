@@ -178,6 +178,11 @@ _BY_CODE: dict[int, type[ClarionError]] = {
 RETRYABLE: tuple[type[ClarionError], ...] = (ConnectionFailed, Unavailable, RateLimited, IdempotencyInProgress)
 
 
+def invalid(field: str, rule: str) -> InvalidRequest:
+    """What can't be asked for at all, so that the server never heard of it."""
+    return InvalidRequest(f"{field}: {rule}", reason="INVALID_ARGUMENT", violations=[FieldViolation(field, rule)])
+
+
 def from_status(body: Mapping[str, Any], *, status: int = 0, retry_after: str | None = None, correlation_id: str = "") -> ClarionError:
     """The error of a google.rpc.Status in JSON."""
     code = int(body.get("code", 0))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 from collections.abc import Sequence
 from functools import cache
@@ -28,7 +30,7 @@ from clarion_client.cli import (
     templates,
     users,
 )
-from clarion_client.cli.session import EXIT_USAGE, UsageProblem, session
+from clarion_client.cli.session import EXIT_REFUSED, EXIT_USAGE, UsageProblem, session
 
 # The base of all errors about the command line itself; which package it lives in depends on typer's version.
 _UsageError: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
@@ -93,6 +95,7 @@ def command() -> Any:
 
 def run(arguments: Sequence[str]) -> int:
     """Runs one command; returns the exit code."""
+    _open_streams()
     given, rest = list(arguments), []
     if "--" in given:
         cut = given.index("--")
@@ -102,16 +105,46 @@ def run(arguments: Sequence[str]) -> int:
     try:
         code = command()(args=[*given, *rest], standalone_mode=False, prog_name="clarion")
         return int(code or 0)
-    except (typer.Abort, KeyboardInterrupt):
+    except typer.Abort:
+        return _unanswered()
+    except KeyboardInterrupt:
         return 130
     except _UsageError as error:
         error.show(sys.stderr)
         return EXIT_USAGE
     except BrokenPipeError:
         # the reader of a pipe has had enough
-        sys.stderr.close()
+        _drop_output()
         return 0
     except (ClarionError, UsageProblem) as error:
         return session.failure(error)
+    except OSError as error:
+        # every file that a command reads or writes is named where that is done: what is left is the output
+        _drop_output()
+        sys.stderr.write(f"error: the output can't be written: {error.strerror}\n")
+        return EXIT_REFUSED
     finally:
         session.close()
+
+
+def _drop_output() -> None:
+    """What is not written yet goes nowhere: at its end Python would fail to write it, once more and with an exit code of its own."""
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
+
+
+def _unanswered() -> int:
+    """A question to which the answer was no, or that no one is there to answer."""
+    if sys.stdin is None or not sys.stdin.isatty():
+        sys.stderr.write("\nnot done: the question needs an answer; there is no terminal, and --yes gives it beforehand\n")
+    return 130
+
+
+def _open_streams() -> None:
+    """A process may be started without them, and in a locale that can't write every character."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115  for as long as the process lives
+        elif isinstance(stream, io.TextIOWrapper) and mode == "w":
+            stream.reconfigure(errors="backslashreplace")

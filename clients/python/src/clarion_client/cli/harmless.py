@@ -22,9 +22,9 @@ def harmless(text: str) -> str:
     return _UNSAFE.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
-def json_text(data: Any, *, indent: int | None = None) -> str:
+def json_text(data: Any, *, indent: int | None = None, ascii_only: bool = False) -> str:
     """JSON in which they are escaped as JSON does it: it is the same value."""
-    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(data, ensure_ascii=False, indent=indent))
+    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(data, ensure_ascii=ascii_only, indent=indent))
 
 
 class HarmlessConsole(Console):

@@ -7,11 +7,12 @@ import json
 import os
 import re
 import sys
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import tomli_w
 from rich.markup import escape
@@ -151,7 +152,7 @@ class Session:
 
     def json(self, data: Any) -> None:
         """One line of JSON."""
-        sys.stdout.write(json_text(data) + "\n")
+        sys.stdout.write(json_text(data, ascii_only=not _holds_all(sys.stdout)) + "\n")
         sys.stdout.flush()
 
     def failure(self, error: Exception) -> int:
@@ -200,6 +201,11 @@ def _next_step(error: Exception) -> tuple[int, str]:
     return EXIT_REFUSED, _LISTED_BY.get(getattr(error, "reason", ""), "")
 
 
+def _holds_all(stream: TextIO) -> bool:
+    """Whether every text can be written to it, which the machine's locale decides."""
+    return (stream.encoding or "").lower().replace("-", "") in {"utf8", "utf16", "utf32"}
+
+
 def paint(text: str, width: int = 0) -> str:
     """Statuses in colour; everything else as it is. At least so many characters wide."""
     word, shown = text.lower(), escape(text.ljust(width))
@@ -243,7 +249,7 @@ def config_file() -> Path:
 
 
 def profiles() -> Mapping[str, Mapping[str, str]]:
-    """The profiles of the config file. Raises UsageProblem for a file that is no TOML."""
+    """The profiles of the config file. Raises UsageProblem for a file that can't be read or is none of ours."""
     found: Mapping[str, Mapping[str, str]] = _config().get("profiles", {})
     return found
 
@@ -260,12 +266,25 @@ def keep_profile(name: str, values: Mapping[str, str], *, current: bool) -> Path
     if current or "current" not in config:
         config["current"] = name
     path = config_file()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(opened, "w", encoding="utf-8") as file:
-        file.write(tomli_w.dumps(config))
-    path.chmod(0o600)
+    try:
+        # of a link, what it leads to
+        _replace(path.resolve(), tomli_w.dumps(config))
+    except OSError as error:
+        raise UsageProblem(f"{path}: {error.strerror}; CLARION_CONFIG names another file") from None
     return path
+
+
+def _replace(path: Path, text: str) -> None:
+    """Another run reads the file as it was or as it is now, and who ends this one loses no profile. It is never readable by others."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
 
 
 def _config() -> Mapping[str, Any]:
@@ -274,9 +293,22 @@ def _config() -> Mapping[str, Any]:
         loaded: Mapping[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
+    except OSError as error:
+        raise UsageProblem(f"{path}: {error.strerror}; CLARION_CONFIG names another file") from None
     except ValueError:
         raise UsageProblem(f"{path} is no TOML; mend or delete it") from None
+    _check_config(path, loaded)
     return loaded
+
+
+def _check_config(path: Path, loaded: Mapping[str, Any]) -> None:
+    """Raises UsageProblem for what `keep_profile` does not write."""
+    kept = loaded.get("profiles", {})
+    if not isinstance(kept, dict) or not isinstance(loaded.get("current", ""), str):
+        raise UsageProblem(f"{path} holds no profiles as clarion writes them; mend or delete it")
+    for name, values in kept.items():
+        if not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
+            raise UsageProblem(f"{path}: the profile {name} must hold texts, url and api_key; mend it, or keep it anew with: clarion login")
 
 
 session = Session()
