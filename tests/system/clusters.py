@@ -50,11 +50,9 @@ def rabbitmq_cluster() -> Iterator[Cluster]:
 
 @contextmanager
 def postgres_cluster(folder: Path) -> Iterator[Cluster]:
-    """A primary whose commits wait for its standby, which is promoted when the primary is killed."""
+    """A primary over `folder / "postgres"` whose commits wait for its standby, which is promoted when the primary is killed."""
     with ExitStack() as stack:
-        primary = stack.enter_context(PostgresServer(folder / "primary"))
-        for package in ("gateway", "user_svc", "template_svc"):
-            primary.create_database(f"clarion_{package}")
+        primary = stack.enter_context(PostgresServer(folder / "postgres"))
         standby = PostgresServer(folder / "standby")
         base_backup(primary, folder / "standby", follow=True)
         stack.enter_context(standby)

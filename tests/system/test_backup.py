@@ -22,6 +22,7 @@ from devstack.stack import ANY_PORTS, Stack, open_stack
 from devstack.valkey import ValkeyServer
 from gateway.notifications.models import Status
 from tests.fixtures_broker import remove_topology
+from tests.fixtures_postgres import StackFolder
 
 pytestmark = pytest.mark.system
 
@@ -65,12 +66,14 @@ async def _known(server: PostgresServer) -> Counter[Status]:
         await connection.close()
 
 
-async def test_what_was_accepted_before_a_backup_is_delivered_after_its_restore(tmp_path: Path, amqp_url: str) -> None:
+async def test_what_was_accepted_before_a_backup_is_delivered_after_its_restore(
+    stack_folder: StackFolder, tmp_path: Path, amqp_url: str
+) -> None:
     backup = tmp_path / "backup"
     backup.mkdir()
-    with PostgresServer(tmp_path / "first", durable=False) as first, PostgresServer(tmp_path / "second", durable=False) as second:
+    migrated = stack_folder("first") / "postgres"
+    with PostgresServer(migrated, durable=False) as first, PostgresServer(tmp_path / "second", durable=False) as second:
         for package in PACKAGES:
-            first.create_database(f"clarion_{package}")
             second.create_database(f"clarion_{package}")
         async with _system(tmp_path / "before", first, amqp_url) as (stack, client):
             assert stack.smtp is not None

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from devstack.rabbitmq import find_script
+from tests.fixtures_postgres import StackFolder
 from tests.prepared import start_service
 from tests.system.drills.__main__ import SHORT_PLAN, drilled
 from tests.system.drills.catalogue import IN_SUITE
@@ -20,11 +21,12 @@ pytestmark = [pytest.mark.system, pytest.mark.skipif(find_script() is None, reas
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """One that PostgreSQL, which runs as a user of its own, can enter."""
-    for each in (tmp_path, tmp_path.parent):
+def folder(stack_folder: StackFolder) -> Path:
+    """One with migrated databases that PostgreSQL, which runs as a user of its own, can enter."""
+    made = stack_folder("drill")
+    for each in (made, made.parent):
         each.chmod(0o755)
-    return tmp_path
+    return made
 
 
 async def test_a_pause_of_the_broker_and_a_frozen_replica_lose_and_double_nothing() -> None:
@@ -45,7 +47,7 @@ async def test_four_readers_see_every_change_while_gateways_are_killed(folder: P
 
 async def test_a_steady_load_leaves_no_tasks_and_no_files_behind(folder: Path) -> None:
     """The short form: memory still finds its size in so little time, and how late event loops are is the machine's affair."""
-    result = await soaked(folder, seconds=24, rate=25)
+    result = await soaked(folder, seconds=24, rate=25, start=start_service)
     assert result.problems(most_growth=0.25, most_lag_s=None) == []
     assert result.account.accepted == 600
 

@@ -21,6 +21,7 @@ from devstack.smtp import SmtpServer, replies
 from devstack.smtp_session import Behaviour
 from devstack.stack import ANY_PORTS, open_stack
 from gateway.notifications.models import Status
+from tests.fixtures_postgres import StackFolder
 
 # one event loop, since all share one system
 pytestmark = [pytest.mark.system, pytest.mark.asyncio(loop_scope="module")]
@@ -30,7 +31,6 @@ WAITS_S = (2, 300, 1800, 7200)
 GREYLISTED = replies("451 4.7.1 Greylisted, try again later")
 # It says nothing of the server. One that greylists everyone would be in a state of its own (delivery/pushback.py).
 FULL = replies("452 4.2.2 Mailbox full")
-_PACKAGES = ("user_svc", "template_svc", "gateway")
 
 
 @dataclass(frozen=True)
@@ -90,13 +90,11 @@ class Running:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
+async def running(stack_folder: StackFolder) -> AsyncIterator[Running]:
     """Everything, once for this module."""
-    folder = tmp_path_factory.mktemp("ladder")
+    folder = stack_folder("ladder")
     async with AsyncExitStack() as opened:
         server = opened.enter_context(PostgresServer(folder / "postgres", durable=False))
-        for package in _PACKAGES:
-            server.create_database(f"clarion_{package}")
         environ = {**ENVIRON, "CLARION_POSTGRES_URL": server.url("").rstrip("/")}
         stack = await opened.enter_async_context(open_stack(folder, ports=ANY_PORTS, say=lambda text: None, environ=environ))
         client = await opened.enter_async_context(Client(stack.url, API_KEY))

@@ -16,6 +16,7 @@ from devstack.samples import WELCOME
 from devstack.stack import ANY_PORTS, open_stack
 from mesh.stores.cache import open_cache
 from mesh.stores.settings import CacheSettings
+from tests.fixtures_postgres import StackFolder
 from tests.system.clusters import Cluster, postgres_cluster, rabbitmq_cluster, valkey_cluster
 
 pytestmark = pytest.mark.system
@@ -67,22 +68,22 @@ async def _nothing_is_lost(cluster: Cluster, folder: Path) -> None:
         assert pause_s < MOST_PAUSE_S
 
 
-async def test_a_promoted_standby_of_postgresql_takes_over(tmp_path: Path) -> None:
-    with postgres_cluster(tmp_path / "clusters") as cluster:
+async def test_a_promoted_standby_of_postgresql_takes_over(stack_folder: StackFolder, tmp_path: Path) -> None:
+    with postgres_cluster(stack_folder("cluster")) as cluster:
         await _nothing_is_lost(cluster, tmp_path)
 
 
-async def test_the_primary_that_the_sentinels_choose_takes_over(tmp_path: Path) -> None:
+async def test_the_primary_that_the_sentinels_choose_takes_over(stack_folder: StackFolder, tmp_path: Path) -> None:
     with valkey_cluster(tmp_path / "valkey") as cluster:
         async with open_cache(CacheSettings(cluster.environ["CLARION_REDIS_URL"])) as cache:
             await cache.set("kept", "before")
             await cache.wait(1, 1000)
-            await _nothing_is_lost(cluster, tmp_path)
+            await _nothing_is_lost(cluster, stack_folder("sentinels"))
             assert await cache.get("kept") == b"before"
             await cache.set("kept", "after")
 
 
 @pytest.mark.skipif(find_script() is None, reason="rabbitmq-server is not installed")
-async def test_the_other_nodes_of_rabbitmq_take_over(tmp_path: Path) -> None:
+async def test_the_other_nodes_of_rabbitmq_take_over(stack_folder: StackFolder) -> None:
     with rabbitmq_cluster() as cluster:
-        await _nothing_is_lost(cluster, tmp_path)
+        await _nothing_is_lost(cluster, stack_folder("nodes"))

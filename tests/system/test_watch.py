@@ -12,8 +12,8 @@ import pytest
 
 from devstack.postgres import PostgresServer
 from mesh.process.settings import Env
-from mesh.stores.migrations import upgrade
 from mesh.testing import SECRET
+from tests.fixtures_postgres import StackFolder
 from user_svc.app import open_app
 from user_svc.settings import Settings
 
@@ -41,14 +41,13 @@ async def _next_status(output: asyncio.StreamReader) -> str:
         return str(json.loads(await output.readuntil(b"}"))["status"])
 
 
-async def test_watch_follows_a_database_that_stops_and_returns(tmp_path: Path) -> None:
+async def test_watch_follows_a_database_that_stops_and_returns(stack_folder: StackFolder) -> None:
     """SERVING, NOT_SERVING while PostgreSQL is away, SERVING again without a restart of the service."""
-    server = PostgresServer(tmp_path / "postgres", durable=False)
+    folder = stack_folder("watched") / "postgres"
+    server = PostgresServer(folder, durable=False)
     await asyncio.to_thread(server.start)
     try:
-        await asyncio.to_thread(server.create_database, "clarion_user_svc")
         url = server.url("clarion_user_svc")
-        await upgrade("user_svc", url)
         names = {
             "HOST": "127.0.0.1",
             "GRPC_PORT": "0",
@@ -62,7 +61,7 @@ async def test_watch_follows_a_database_that_stops_and_returns(tmp_path: Path) -
             assert await _next_status(output) == "SERVING"
             await asyncio.to_thread(server.stop)
             assert await _next_status(output) == "NOT_SERVING"
-            again = PostgresServer(tmp_path / "postgres", port=server.port, durable=False)
+            again = PostgresServer(folder, port=server.port, durable=False)
             await asyncio.to_thread(again.start)
             server = again
             assert await _next_status(output) == "SERVING"

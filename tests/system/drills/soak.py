@@ -13,6 +13,7 @@ import httpx
 import psutil
 from prometheus_client.parser import text_string_to_metric_families
 
+from devstack.processes import Start
 from tests.system.drills.ledger import Account, Books
 from tests.system.drills.load import Load
 from tests.system.drills.rig import Rig, open_rig
@@ -99,9 +100,9 @@ class Soaked:
         }
 
 
-async def soaked(folder: Path, *, seconds: float, rate: float) -> Soaked:
+async def soaked(folder: Path, *, seconds: float, rate: float, start: Start | None = None) -> Soaked:
     """Sends at a steady rate (per second) for so long, on a rig of its own, and looks at every process all along."""
-    async with open_rig(folder) as rig, httpx.AsyncClient() as http:
+    async with open_rig(folder, start=start) as rig, httpx.AsyncClient() as http:
         load = Load(rig.urls, rig.people, tag="soak", count=max(1, round(seconds * rate)), rate=rate)
         sending = asyncio.create_task(load.run())
         begun = time.monotonic()
