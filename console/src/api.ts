@@ -192,7 +192,7 @@ export interface StreamOptions<T> {
   readonly onMessage: (message: T) => void;
   readonly onState: (state: "connecting" | "live" | "lost") => void;
   readonly onRefused: (error: ApiError) => void;
-  readonly ends?: boolean; // whether an end of the stream is the end, and not an interruption
+  readonly ends?: boolean; // whether the end that the stream itself says is the end; one that it does not say is an interruption
   readonly signal: AbortSignal;
 }
 
@@ -210,9 +210,12 @@ export async function follow<T>(options: StreamOptions<T>): Promise<void> {
         failures = 0;
         if (event.id) cursor = event.id;
         if (event.name === "error") break;
+        if (event.name === "end") {
+          if (options.ends) return;
+          break;
+        }
         options.onMessage(JSON.parse(event.data) as T);
       }
-      if (options.ends) return;
     } catch (error) {
       if (options.signal.aborted) return;
       if (error instanceof ApiError && error.status === 410) cursor = "";
@@ -280,10 +283,13 @@ async function* events(path: string, outer: AbortSignal, opened: () => void): As
 export function parse(block: string): StreamEvent | null {
   const event: StreamEvent = { id: "", name: "message", data: "" };
   for (const line of block.split(/\r?\n/)) {
-    const [, field, value] = /^(\w+): ?(.*)$/.exec(line) ?? [];
-    if (field === "id") event.id = value ?? "";
-    else if (field === "event") event.name = value ?? "";
-    else if (field === "data") event.data += (event.data ? "\n" : "") + (value ?? "");
+    // no pattern with a dot: it stops at U+2028, which texts in JSON may hold
+    const colon = line.indexOf(":");
+    const field = line.slice(0, Math.max(colon, 0));
+    const value = line.slice(colon + 1).replace(/^ /, "");
+    if (field === "id") event.id = value;
+    else if (field === "event") event.name = value;
+    else if (field === "data") event.data += (event.data ? "\n" : "") + value;
   }
   return event.data ? event : null;
 }

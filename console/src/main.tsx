@@ -116,7 +116,7 @@ function Page() {
     if (here?.parentElement) here.parentElement.scrollLeft = here.offsetLeft - here.parentElement.offsetLeft;
   }, [path.value]);
   if (noun === "" || (noun === "notifications" && !id)) return <List />;
-  if (noun === "notifications" && id) return <One id={decoded(id)} />;
+  if (noun === "notifications" && id) return <One key={id} id={decoded(id)} />;
   if (noun === "welcome") return <Welcome />;
   if (noun === "overview") return <Overview />;
   if (noun === "live") return <Feed />;

@@ -10,7 +10,8 @@ import type {
   Preferences,
   User,
 } from "../api-types";
-import { Act, Ask, Copy, Empty, Failure, Skeleton, Status, Time } from "../parts/basics";
+import { Act } from "../parts/act";
+import { Ask, Copy, Empty, Failure, Skeleton, Status, Time } from "../parts/basics";
 import { AssignRole } from "../parts/assigned-role";
 import { ExportData } from "../parts/export-data";
 import { useRead } from "../parts/reading";

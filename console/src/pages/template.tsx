@@ -10,7 +10,8 @@ import type {
   Template,
   TemplateVersion,
 } from "../api-types";
-import { Act, Ask, Empty, Failure, Skeleton, Time } from "../parts/basics";
+import { Act } from "../parts/act";
+import { Ask, Empty, Failure, Skeleton, Time } from "../parts/basics";
 import { usePages, useRead } from "../parts/reading";
 import { Tried, Try } from "../parts/template-canary";
 import { Diff } from "../parts/template-diff";

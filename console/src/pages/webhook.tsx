@@ -2,7 +2,7 @@ import { useSignal } from "@preact/signals";
 import { post } from "../api";
 import type { ListWebhookDeliveriesResponse, ReplayWebhookDeliveriesResponse, WebhookAttempt, WebhookDelivery, WebhookEndpoint } from "../api-types";
 import { Failure, More, Skeleton, Time, asApiError } from "../parts/basics";
-import { usePages, useRead } from "../parts/reading";
+import { useOnce, usePages, useRead } from "../parts/reading";
 import { Link } from "../router";
 import { may } from "../session";
 import { words } from "../words";
@@ -16,7 +16,7 @@ export function Webhook({ id }: { id: string }) {
   const read = useRead<WebhookEndpoint>(path);
   const list = usePages<ListWebhookDeliveriesResponse, WebhookDelivery>(`${path}/deliveries`, {}, (page) => page.deliveries);
   const said = useSignal("");
-  const act = async (doing: () => Promise<string>) => {
+  const act = useOnce(async (doing: () => Promise<string>) => {
     try {
       said.value = await doing();
     } catch (problem) {
@@ -24,7 +24,7 @@ export function Webhook({ id }: { id: string }) {
     }
     read.again();
     list.again();
-  };
+  });
   const replay = (which: object) =>
     act(async () => say.replayed(Number((await post<ReplayWebhookDeliveriesResponse>(`${path}:replay`, which)).replayed_count ?? 0)));
   const test = () => act(async () => say.tested(answerOf(await post<WebhookAttempt>(`${path}:test`, {}))));
@@ -46,10 +46,10 @@ export function Webhook({ id }: { id: string }) {
         </div>
         {may("webhooks:write") && (
           <div class="row-actions">
-            <button type="button" onClick={() => void test()}>
+            <button type="button" onClick={test}>
               {say.test}
             </button>
-            <button type="button" onClick={() => void replay({ state: "failed" })}>
+            <button type="button" onClick={() => replay({ state: "failed" })}>
               {say.replayFailed}
             </button>
           </div>
@@ -60,7 +60,7 @@ export function Webhook({ id }: { id: string }) {
       </p>
       <section aria-label={say.deliveries}>
         <h2>{say.deliveries}</h2>
-        {list.rows.length === 0 ? <p class="quiet">{say.noDelivery}</p> : <Deliveries rows={list.rows} onReplay={(delivery) => void replay({ delivery_ids: [delivery] })} />}
+        {list.rows.length === 0 ? <p class="quiet">{say.noDelivery}</p> : <Deliveries rows={list.rows} onReplay={(delivery) => replay({ delivery_ids: [delivery] })} />}
         <More more={list.more} end={false} />
       </section>
     </article>

@@ -1,7 +1,7 @@
 // What is held about a person, as a file of this machine: the document that `clarion users export-data` writes.
 import { readLines } from "../api";
 import { words } from "../words";
-import { Act } from "./basics";
+import { Act } from "./act";
 
 const LISTS: Readonly<Record<string, string>> = { device: "devices", suppression: "suppressions", identity: "identities", notification: "notifications" };
 

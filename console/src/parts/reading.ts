@@ -1,6 +1,6 @@
 // Reading from the API in a page: what was read last stays on the screen until the next answer is there.
 import { useSignal, type Signal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { get, withQuery, type ApiError, type Query } from "../api";
 import { asApiError } from "./basics";
 
@@ -29,6 +29,16 @@ export function useRead<T>(path: string, query: Query = {}): Reading<T> {
   return { value: value.value, error: error.value, again: () => (turn.value += 1) };
 }
 
+// What is running is not begun again: a double click is one click.
+export function useOnce<Given extends unknown[]>(doing: (...given: Given) => Promise<unknown>): (...given: Given) => void {
+  const running = useRef(false);
+  return (...given) => {
+    if (running.current) return;
+    running.current = true;
+    void doing(...given).finally(() => (running.current = false));
+  };
+}
+
 export interface Pages<Row> {
   readonly rows: readonly Row[] | null;
   readonly error: ApiError | null;
@@ -47,19 +57,23 @@ export function usePages<Answer extends { next_page_token?: string }, Row>(path:
     error.value = null;
     token.value = first.value?.next_page_token ?? "";
   }, [first.value]);
-  const more = async () => {
+  const latest = useRef(first.value);
+  latest.current = first.value;
+  const more = useOnce(async () => {
+    const of = first.value;
     try {
       const page = await get<Answer>(path, { ...query, page_token: token.value });
+      if (latest.current !== of) return; // it goes on from a list that is shown no longer
       rest.value = [...rest.value, ...(rowsOf(page) ?? [])];
       token.value = page.next_page_token ?? "";
     } catch (problem) {
       error.value = asApiError(problem);
     }
-  };
+  });
   return {
     rows: first.value && [...(rowsOf(first.value) ?? []), ...rest.value],
     error: first.error ?? error.value,
     again: first.again,
-    more: token.value ? () => void more() : null,
+    more: token.value ? more : null,
   };
 }

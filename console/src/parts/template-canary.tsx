@@ -4,7 +4,8 @@ import type { Canary, GetActivityResponse, TemplateVersion, VersionActivity } fr
 import { duration } from "../times";
 import { may } from "../session";
 import { words } from "../words";
-import { Act, Dialog, Skeleton, Time } from "./basics";
+import { Act } from "./act";
+import { Dialog, Skeleton, Time } from "./basics";
 import { useRead, type Reading } from "./reading";
 
 const say = words.templates;

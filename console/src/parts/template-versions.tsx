@@ -4,7 +4,8 @@ import type { Canary, TemplateVersion } from "../api-types";
 import { setQuery } from "../router";
 import { may } from "../session";
 import { words } from "../words";
-import { Act, More, Time } from "./basics";
+import { Act } from "./act";
+import { More, Time } from "./basics";
 import type { Pages } from "./reading";
 import { Who } from "./template-history";
 
