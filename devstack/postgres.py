@@ -199,7 +199,8 @@ def _unprivileged() -> list[str]:
         return []
     words = [setpriv, "--pdeathsig", "INT"]
     if os.geteuid() == 0:
-        # The capability reaches the data and the binaries where a parent folder, such as /root, is closed to others.
-        capability = ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
+        # The capability reaches the data and the binaries where a parent folder, such as /root, is closed to others. PostgreSQL asks
+        # access(2) for its binaries first, which heeds capabilities of another user than root with this security bit only.
+        capability = ["--securebits=+no_setuid_fixup", "--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
         words += [f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups", *capability]
     return words

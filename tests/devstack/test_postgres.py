@@ -1,10 +1,13 @@
 """Facts about the private PostgreSQL."""
 
+import os
+import shutil
 from pathlib import Path
 
 import asyncpg
 import pytest
 
+from devstack import postgres
 from devstack.postgres import PostgresError, PostgresServer
 from tests.fixtures_postgres import NewDatabase
 
@@ -21,6 +24,27 @@ def test_what_was_stored_survives_a_restart(tmp_path: Path) -> None:
         with pytest.raises(PostgresError, match="stop it first"):
             PostgresServer(tmp_path).start()
     server.stop()
+
+
+@pytest.mark.processes
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root must run PostgreSQL as another user")
+def test_root_may_keep_the_whole_checkout_in_a_closed_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in /root of a fresh machine, which holds PostgreSQL's own programs too."""
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    package = postgres.BINARIES.parents[1]
+    for folder in package.parent.glob(f"{package.name}*"):  # with the libraries of the wheel, which lie beside it
+        shutil.copytree(folder, closed / folder.name, copy_function=_linked)
+    monkeypatch.setattr(postgres, "BINARIES", closed / package.name / "pginstall" / "bin")
+    with PostgresServer(closed / "server", durable=False) as server:
+        assert server.psql("SELECT 1").strip() == "1"
+
+
+def _linked(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)  # temporary folders may be of another file system
 
 
 @pytest.mark.processes
