@@ -9,6 +9,7 @@ import gc
 import os
 import re
 import sys
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -35,6 +36,10 @@ settings.register_profile("full", deadline=None)
 settings.register_profile("fast", deadline=None, max_examples=25)
 settings.load_profile("full")
 
+# How a module says it of all its tests; where it is said in another way, the module is imported and its tests are deselected.
+_ALL_START_PROCESSES = re.compile(r"^pytestmark = .*\bpytest\.mark\.(?:system|processes)\b", re.MULTILINE)
+_FAST_TIER = "not processes"
+
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 _may_start_processes = True
@@ -51,6 +56,14 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """What has passed leaves no files."""
     if _FOLDER in session.config.stash:
         session.config.stash[_FOLDER].keep = exitstatus != pytest.ExitCode.OK
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """The fast tier does not import modules, and folders of modules, of which it runs nothing: browsers, fuzzers, whole systems."""
+    if config.option.markexpr != _FAST_TIER:
+        return None
+    modules = list(collection_path.rglob("test_*.py")) if collection_path.is_dir() else [collection_path]
+    return True if modules and all(_ALL_START_PROCESSES.search(module.read_text()) for module in modules) else None
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

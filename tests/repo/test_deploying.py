@@ -4,14 +4,15 @@ import asyncio
 import os
 import re
 import shlex
-import sys
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 
 from devstack.fcm import open_fcm_server
 from devstack.processes import package_of
 from mesh.rpc.service_keys import generate
+from tests.prepared import start_service
 from tests.repo.test_manifests import ROOT, SERVICES, container, objects, of_service, pod, read
 from tests.waiting import GUARD_S
 
@@ -82,25 +83,26 @@ async def test_a_process_starts_with_the_documented_secrets(service: str, tmp_pa
         account = {name: value for name, value in fcm.environ().items() if name == "CLARION_FCM_CREDENTIALS_FILE"}
         own = {
             "CLARION_HOST": "127.0.0.1", "CLARION_GRPC_PORT": "0", "CLARION_METRICS_PORT": "0", "CLARION_HTTP_PORT": "0",
-            "CLARION_LOG_LEVEL": "INFO", "CLARION_DRAIN_S": "0", "PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}",
+            "CLARION_LOG_LEVEL": "INFO", "CLARION_DRAIN_S": "0", "PATH": os.environ["PATH"],
         }  # fmt: skip
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            package_of(service),
-            env={**environ_of(service), **account, **own},
-            stderr=asyncio.subprocess.PIPE,
-            cwd=ROOT,
-        )
-        assert process.stderr is not None
-        seen: list[str] = []
-        try:
-            async with asyncio.timeout(GUARD_S):
-                while '"started"' not in (seen[-1] if seen else ""):
-                    line = await process.stderr.readline()
-                    assert line, "".join(seen)
-                    seen.append(line.decode())
-        finally:
-            if process.returncode is None:
-                process.terminate()
-            await process.communicate()
+        reading, writing = os.pipe()
+        process = start_service(package_of(service), {**environ_of(service), **account, **own}, ROOT, writing)
+        os.close(writing)
+        with os.fdopen(reading) as said:
+            try:
+                async with asyncio.timeout(GUARD_S):
+                    seen = await asyncio.to_thread(_until_started, said)
+            finally:
+                process.kill()
+                process.wait()
+        assert '"started"' in seen[-1], "".join(seen)
+
+
+def _until_started(said: TextIO) -> list[str]:
+    """The lines of a log up to the one that says so, or all. Blocks."""
+    seen = [""]
+    for line in said:
+        seen.append(line)
+        if '"started"' in line:
+            break
+    return seen
