@@ -1,5 +1,8 @@
 """How many people user_svc decides about and takes in: its use cases on a real PostgreSQL, beside the bare query."""
 
+import asyncio
+import itertools
+import statistics
 import time
 from collections.abc import Awaitable, Callable, Collection
 from datetime import UTC, datetime, timedelta
@@ -27,7 +30,10 @@ from user_svc.users.use_cases import Users
 
 _PEOPLE = 5000
 _BATCH, _IMPORT_BATCH = 100, 1000
+# As `clarion users import` does: while the server writes one, the next one is read and checked.
+_IMPORTS_AT_ONCE = 2
 _SECONDS = 4.0
+_TURNS = 3
 _NOON = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 _CALLER = caller("users:write")
 _NIGHT = QuietHours(clock_time(22), clock_time(7))
@@ -42,13 +48,13 @@ async def measure(postgres: PostgresServer) -> dict[str, float]:
     """People/s, and how many of them a second of this process's CPU is enough for.
 
     `resolve`: batches of 100 with preferences, quiet hours, suppressions and a policy; of one in ten the category has a limit.
-    `import`: batches of 1,000 by external id.
+    `import`: batches of 1,000 by external id, two under way at a time; `import_alone` the same one after the other, in turn with them.
     """
     name = "bench_people"
     postgres.create_database(name)
     await migrations.upgrade("user_svc", postgres.url(name))
     async with open_database(DatabaseSettings(postgres.url(name))) as database:
-        imported, imported_cpu = await _import(database)
+        imported = await _import(database)
         await _decide_much(database)
         contacts = ContactRepository(database)
         recipients = Recipients(contacts, RuleBook(PolicyRepository(database)), audit=AuditRepository(database).add, now=lambda: _NOON)
@@ -73,23 +79,32 @@ async def measure(postgres: PostgresServer) -> dict[str, float]:
         "resolve_per_s": resolved,
         "resolve_per_cpu_s": resolved_cpu,
         "bare_query_per_s": looked,
-        "import_per_s": imported,
-        "import_per_cpu_s": imported_cpu,
+        **imported,
     }
 
 
-async def _import(database: Database) -> tuple[float, float]:
+async def _import(database: Database) -> dict[str, float]:
     async def refuse(_field: str, _password: str, _words: Collection[str]) -> str:
         raise NotImplementedError
 
     users = Users(UserRepository(database), hash_password=refuse, now=lambda: datetime.now(UTC))
+    batches = itertools.count()
 
-    async def take_in(turn: int) -> int:
-        numbers = range(turn * _IMPORT_BATCH, (turn + 1) * _IMPORT_BATCH)
-        await users.upsert_users(_CALLER, [_person(number) for number in numbers])
+    async def take_in(_turn: int) -> int:
+        first = next(batches) * _IMPORT_BATCH
+        await users.upsert_users(_CALLER, [_person(number) for number in range(first, first + _IMPORT_BATCH)])
         return _IMPORT_BATCH
 
-    return await _rate(take_in)
+    async def take_in_several(turn: int) -> int:
+        return sum(await asyncio.gather(*(take_in(turn) for _ in range(_IMPORTS_AT_ONCE))))
+
+    alone, together = zip(*[(await _rate(take_in), await _rate(take_in_several)) for _ in range(_TURNS)], strict=True)
+    per_s, per_cpu_s = (round(statistics.median(values), 1) for values in zip(*together, strict=True))
+    return {
+        "import_per_s": per_s,
+        "import_per_cpu_s": per_cpu_s,
+        "import_alone_per_s": round(statistics.median(rate for rate, _ in alone), 1),
+    }
 
 
 async def _decide_much(database: Database) -> None:

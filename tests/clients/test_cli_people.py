@@ -76,6 +76,18 @@ async def test_addresses_of_a_person_are_added_listed_and_removed(terminal: Term
     assert (removed.code, "removed" in removed.said) == (0, True), removed.said
 
 
+async def test_many_people_come_in_few_calls_and_each_row_is_answered(terminal: Terminal, tmp_path: Path) -> None:
+    rows = [f"many-{number},many-{number}@example.org,Ada" for number in range(1200)]
+    rows[600], rows[1100] = "many-600,no address,Ada", "many-1100,many-3@example.org,Ada"
+    (tmp_path / "many.csv").write_text("\n".join(["external_id,email,name", *rows]) + "\n")
+    for _ in range(2):
+        made = await terminal.run("users", "import", "many.csv")
+        assert made.code == 1, made.said
+        assert "1198 written, 2 failed" in made.said, made.said
+        assert "line 602: email: must be an e-mail address" in made.said
+        assert "line 1102: email: another user has this e-mail address" in made.said
+
+
 async def test_the_key_that_signs_tokens_is_rotated(terminal: Terminal) -> None:
     rotated = await terminal.run("keys", "rotate-signing")
     assert (rotated.code, "within 5 minutes" in rotated.said) == (0, True), rotated.said

@@ -13,11 +13,12 @@ from typing import Annotated, Any
 
 import typer
 
-from clarion_client import ClarionError, errors
 from clarion_client import _values as v
+from clarion_client import errors
 from clarion_client.cli.harmless import json_text
+from clarion_client.cli.importing import take_in
 from clarion_client.cli.session import EXIT_REFUSED, UsageProblem, page_of, pairs, session
-from clarion_client.cli.sheets import SURPLUS, TOO_MANY, cell, columns_of, defused, each, reader_of, text_of, written
+from clarion_client.cli.sheets import SURPLUS, cell, columns_of, defused, reader_of, text_of, written
 
 app = typer.Typer(no_args_is_help=True, help="The people who get notifications.")
 COLUMNS = ("id", "external_id", "email", "name", "locale", "timezone", "create_time")
@@ -165,7 +166,7 @@ def import_(
         session.say(f"{len(rows)} rows are readable")
         return 0
     done = {"created": 0, "existing": 0, "written": 0, "failed": 0}
-    for line, outcome, detail in each(rows, _import_row):
+    for line, outcome, detail in take_in(session.clarion.users, rows):
         done[outcome] += 1
         if outcome == "failed":
             session.err.print(f"line {line}: {detail}", markup=False)
@@ -246,26 +247,6 @@ def _value(text: str) -> Any:
 
 def _text(attributes: Any) -> str:
     return json.dumps(attributes, ensure_ascii=False) if attributes else ""
-
-
-def _import_row(numbered: tuple[int, dict[str, Any]]) -> tuple[int, str, str]:
-    line, row = numbered
-    if row.get(SURPLUS):
-        return line, "failed", row[SURPLUS]
-    if SURPLUS in row:
-        return line, "failed", TOO_MANY
-    try:
-        if "external_id" in row:
-            session.clarion.users.update(row["external_id"], user=row, allow_missing=True)
-            return line, "written", ""
-        session.clarion.users.create(**row)
-    except errors.EmailTaken:
-        return line, "existing", ""
-    except ClarionError as error:
-        return line, "failed", error.message
-    except TypeError:
-        return line, "failed", f"email: is missing in {json.dumps(row)}"
-    return line, "created", ""
 
 
 def id_of(who: str) -> str:
