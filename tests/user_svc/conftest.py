@@ -132,6 +132,11 @@ def stores(request: pytest.FixtureRequest) -> Stores:
 @pytest.fixture
 def statements(database: Database) -> Statements:
     """Records what the repositories send from here on."""
+    return statements_of(database)
+
+
+def statements_of(database: Database) -> Statements:
+    """Records what is sent from here on."""
     record = Statements()
 
     def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool) -> None:

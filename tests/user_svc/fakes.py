@@ -159,7 +159,8 @@ class MemoryDevices:
         own = [each for each in self._memory.devices.values() if self._memory.projects[each.user_id] == project]
         known = next((each for each in own if each.token == device.token), None)
         if known is not None and known.user_id == device.user_id:
-            device = replace(device, id=known.id, create_time=known.create_time, app=device.app or known.app)
+            app, platform = device.app or known.app, device.platform or known.platform
+            device = replace(device, id=known.id, create_time=known.create_time, app=app, platform=platform)
         elif known is not None:
             del self._memory.devices[known.id]
         self._memory.devices[device.id] = device

@@ -26,6 +26,7 @@ from mesh.errors import AlreadyExists, InvalidArgument, ServiceError, Unauthenti
 from mesh.ids import new_id
 from naming.account_mails import NEW_ADDRESS
 from tests.fixtures_postgres import NewDatabase
+from tests.user_svc.conftest import statements_of
 from tests.user_svc.test_accounts import CONSOLE, EMAIL, GATEWAY, OPERATOR, PASSWORD, Service, open_service
 from user_svc.addresses.repository import AddressRepository
 
@@ -297,6 +298,28 @@ async def test_what_was_not_proved_is_forgotten(people: People) -> None:
     assert await people.addresses() == [(EMAIL, True, False, False), (OTHER, False, True, False)]
 
 
+async def test_a_link_to_an_address_that_was_removed_is_over_for_good(people: People) -> None:
+    """Also when the same address is added again: only the link of the newer mail works."""
+    await people.add()
+    old = await people.token()
+    await people.remove(NEW)
+    await people.add(primary=True)
+    assert await refusal(people.verify(old)) == "VERIFICATION_LINK_INVALID"
+    assert await people.addresses() == [(EMAIL, True, False, False), (NEW, False, False, True)]
+    await people.verify(await people.token())
+    assert (NEW, True, True, False) in await people.addresses()
+
+
+async def test_addresses_are_listed_as_they_are_at_one_moment(people: People) -> None:
+    """By one statement: of two, the one that takes the other's place between them would be missing."""
+    await people.add()
+    seen = statements_of(people.database).seen
+    listed = await AddressRepository(people.database).list_of("default", people.user_id)
+    assert [one.address for one in listed or ()] == [EMAIL, NEW]
+    assert len(seen) == 1
+    assert await AddressRepository(people.database).list_of("other", people.user_id) is None
+
+
 async def test_removing_says_what_is_wrong(people: People) -> None:
     await people.add()
     wrong = [people.remove(OTHER), people.remove("no address"), people.remove(EMAIL.upper()), people.add(EMAIL.lower())]
@@ -374,7 +397,8 @@ async def test_an_export_and_an_erasure_reach_all_addresses(people: People) -> N
     held = await people.call(ErasureServiceStub, "GetPersonalData", asked, GATEWAY)
     assert [(one.address, one.verified) for one in held.addresses] == [(NEW, True), (OTHER, False), ("bob@example.com", False)]
     assert held.suppression.address == EMAIL.lower()
-    assert {one.address for one in held.category_suppressions} == {NEW.lower(), OTHER, "bob@example.com"}
+    # nor does who claims an address learn what is on record about the person who has it
+    assert {one.address for one in held.category_suppressions} == {NEW.lower(), OTHER}
     request = erasure_service_pb2.EraseUserRequest(user_id=people.user_id)
     await people.call(ErasureServiceStub, "EraseUser", request, GATEWAY)
     assert await people.sql("SELECT 1 FROM user_addresses") == []

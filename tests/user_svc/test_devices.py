@@ -51,15 +51,15 @@ async def test_devices_are_listed_newest_first(devices: Devices, ada: User) -> N
 
 
 async def test_the_same_token_again_is_the_same_device(devices: Devices, ada: User, clock: Clock) -> None:
-    """Id and time stay, the platform is corrected, and it is seen again; the app stays where none is given."""
+    """Id and time stay, the platform is corrected, and it is seen again; app and platform stay where none is given."""
     first = await devices.create_device(OPERATOR, ada.id, "token-1", Platform.UNSPECIFIED, "com.example.shop")
     clock.advance(days=1)
     again = await devices.create_device(OPERATOR, ada.id, "token-1", Platform.ANDROID)
     assert (again.id, again.create_time, again.platform) == (first.id, first.create_time, Platform.ANDROID)
     assert (first.last_seen_time, again.last_seen_time, again.app) == (START, clock.now, "com.example.shop")
-    renamed = await devices.create_device(OPERATOR, ada.id, "token-1", Platform.ANDROID, "com.example.shop2")
+    renamed = await devices.create_device(OPERATOR, ada.id, "token-1", Platform.UNSPECIFIED, "com.example.shop2")
     assert list(await devices.list_devices(OPERATOR, ada.id)) == [renamed]
-    assert renamed.app == "com.example.shop2"
+    assert (renamed.app, renamed.platform) == ("com.example.shop2", Platform.ANDROID)
 
 
 async def test_a_token_moves_to_who_registers_it_last(devices: Devices, ada: User, eve: User) -> None:

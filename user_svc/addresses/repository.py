@@ -38,6 +38,16 @@ _KEEP = text("""
         SET address = excluded.address, becomes_primary = excluded.becomes_primary, expire_time = excluded.expire_time
     RETURNING address, becomes_primary, verify_time, expire_time
 """).bindparams(bindparam("user_id", type_=UUID(as_uuid=False)))
+_KEYS_OF = text("""
+    SELECT lower(email) FROM users WHERE id = :user_id AND email IS NOT NULL
+    UNION ALL
+    SELECT a.address_key FROM user_addresses a WHERE a.user_id = :user_id
+        AND NOT EXISTS (SELECT 1 FROM users u WHERE u.project = a.project AND lower(u.email) = a.address_key)
+        AND NOT EXISTS (
+            SELECT 1 FROM user_addresses o
+            WHERE o.project = a.project AND o.address_key = a.address_key AND o.verify_time IS NOT NULL AND o.user_id <> a.user_id
+        )
+""").bindparams(bindparam("user_id", type_=UUID(as_uuid=False)))
 _OPEN = text("""
     SELECT l.id, l.project, l.user_id::text AS user_id, a.address, a.address_key, a.becomes_primary
     FROM account_links l JOIN user_addresses a ON a.user_id = l.user_id AND a.address_key = lower(l.address) AND a.verify_time IS NULL
@@ -52,14 +62,21 @@ class AddressRepository:
         self._database = database
 
     async def list_of(self, project: str, user_id: str) -> Sequence[PersonAddress] | None:
-        further = select(user_addresses).where(_ADDRESS.user_id == user_id).order_by(_ADDRESS.address_key)
+        """One statement, so that one which is taking the primary one's place at this moment is listed once, in one of the two places."""
+        further = users.outerjoin(user_addresses, _ADDRESS.user_id == users.c.id)
+        statement = _primary_of(project, user_id).add_columns(*_ADDRESS).select_from(further).order_by(_ADDRESS.address_key)
         async with self._database.connect() as connection:
-            owner = (await connection.execute(_primary_of(project, user_id))).one_or_none()
-            if owner is None:
-                return None
-            rows = list(await connection.execute(further))
+            rows = (await connection.execute(statement)).all()
+        if not rows:
+            return None
+        owner = rows[0]
         own = [PersonAddress(owner.email, primary=True, verify_time=owner.email_verify_time)] if owner.email else []
-        return own + [_address(row) for row in rows]
+        return own + [_address(row) for row in rows if row.address is not None]
+
+    async def keys_of(self, user_id: str) -> Sequence[str]:
+        """Implements `erasure.use_cases.FurtherAddresses`."""
+        async with self._database.connect() as connection:
+            return await keys_of(connection, user_id)
 
     async def add(self, project: str, user_id: str, wanted: Wanted, link: NewLink) -> PersonAddress | None:
         key = wanted.address.lower()
@@ -120,6 +137,11 @@ class AddressRepository:
             await connection.execute(delete(user_addresses).where(_ADDRESS.expire_time < func.now()))
 
 
+async def keys_of(connection: AsyncConnection, user_id: str) -> list[str]:
+    """The addresses of a person in lower case, but for those that they have claimed and another person has."""
+    return list((await connection.execute(_KEYS_OF, {"user_id": user_id})).scalars())
+
+
 async def _check_limits(connection: AsyncConnection, project: str, user_id: str, key: str, *, new: bool) -> None:
     further = select(func.count()).select_from(user_addresses).where(_ADDRESS.user_id == user_id)
     if new and (await connection.execute(further)).scalar_one() >= MOST_FURTHER:
@@ -133,6 +155,8 @@ async def _ask(connection: AsyncConnection, project: str, user_id: str, wanted: 
     """Keeps the address, and the link that is to be mailed to it."""
     if wanted.primary:  # there is one primary address: the one that was asked for last
         await connection.execute(update(user_addresses).where(_ADDRESS.user_id == user_id).values(becomes_primary=False))
+    if new:  # a claim that was withdrawn, or had become the primary address, leaves links that are over
+        await connection.execute(update(account_links).where(_links_to(user_id, wanted.address.lower())).values(use_time=func.now()))
     given = {"project": project, "user_id": user_id, "address": wanted.address, "primary": wanted.primary, "kept": KEPT}
     row = (await connection.execute(_KEEP, given)).one()
     values = {"id": link.id, "project": project, "purpose": Purpose.NEW_ADDRESS.value, "user_id": user_id, "address": wanted.address}
@@ -152,9 +176,7 @@ async def _chosen(connection: AsyncConnection, project: str, user_id: str, prese
 
 
 async def _prove(connection: AsyncConnection, link: Row[*tuple[Any, ...]]) -> None:
-    links = (_LINK.user_id == link.user_id) & (_LINK.purpose == Purpose.NEW_ADDRESS.value) & _LINK.use_time.is_(None)
-    of_address = links & (func.lower(_LINK.address) == link.address_key)
-    await connection.execute(update(account_links).where(of_address).values(use_time=func.now()))
+    await connection.execute(update(account_links).where(_links_to(link.user_id, link.address_key)).values(use_time=func.now()))
     await _take_a_turn(connection, link.project, link.address)
     verified = {"verify_time": func.now(), "expire_time": None, "becomes_primary": False}
     await connection.execute(update(user_addresses).where(_is(link.user_id, link.address_key)).values(**verified))
@@ -189,6 +211,12 @@ async def _make_primary(connection: AsyncConnection, project: str, user_id: str,
 
 def _primary_of(project: str, user_id: str) -> Any:
     return select(users.c.email, users.c.email_verify_time).where(is_user(project, user_id))
+
+
+def _links_to(user_id: str, address_key: str) -> Any:
+    """Links to a person's address that work, and mails that are still to be sent."""
+    links = (_LINK.user_id == user_id) & (_LINK.purpose == Purpose.NEW_ADDRESS.value) & _LINK.use_time.is_(None)
+    return links & (func.lower(_LINK.address) == address_key)
 
 
 def _is(user_id: str, address_key: str) -> Any:

@@ -70,8 +70,8 @@ async def _upsert(connection: AsyncConnection, project: str, device: Device) -> 
             "id": case((same_person, devices.c.id), else_=new.id),
             "create_time": case((same_person, devices.c.create_time), else_=new.create_time),
             "user_id": new.user_id,
-            "platform": new.platform,
-            "app": case((same_person & (new.app == ""), devices.c.app), else_=new.app),
+            # who does not say it again has said it before
+            **{name: case((same_person & (new[name] == ""), devices.c[name]), else_=new[name]) for name in ("platform", "app")},
             "seen_time": new.seen_time,
             # an app that registers again is there, whatever the provider has said of its token before
             "remove_time": None,

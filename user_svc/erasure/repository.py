@@ -1,10 +1,11 @@
 """Erasing a person in PostgreSQL."""
 
-from sqlalchemy import Uuid, bindparam, delete, func, select, text, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mesh.rpc.revocations import user_subject
 from mesh.stores.database import Database
+from user_svc.addresses.repository import keys_of
 from user_svc.audit.models import AuditKind, NewEvent, person
 from user_svc.audit.repository import record
 from user_svc.auth.revocation_repository import record_revocations, revoke_keys_made_by
@@ -13,15 +14,6 @@ from user_svc.users.protection import is_protected
 from user_svc.users.repository import is_user
 
 ERASED = "erased"
-# Of the further addresses those that have not proved to be another person's.
-_THEIRS_ALONE = text("""
-    SELECT a.address_key FROM user_addresses a WHERE a.user_id = :user_id
-        AND NOT EXISTS (SELECT 1 FROM users u WHERE u.project = a.project AND lower(u.email) = a.address_key)
-        AND NOT EXISTS (
-            SELECT 1 FROM user_addresses o
-            WHERE o.project = a.project AND o.address_key = a.address_key AND o.verify_time IS NOT NULL AND o.user_id <> a.user_id
-        )
-""").bindparams(bindparam("user_id", type_=Uuid(as_uuid=False)))
 
 
 class ErasureRepository:
@@ -41,11 +33,11 @@ class ErasureRepository:
 
     async def erase(self, user_id: str, asked_by: str) -> None:
         """The row is locked first, so that its address can't change meanwhile. Foreign keys take the rest along."""
-        known = select(users.c.project, func.lower(users.c.email).label("address")).where(users.c.id == user_id).with_for_update()
+        known = select(users.c.project).where(users.c.id == user_id).with_for_update()
         async with self._database.begin() as connection:
             row = (await connection.execute(known)).one_or_none()
             if row is not None:
-                await _unlist(connection, row.project, user_id, [row.address] if row.address else [])
+                await _unlist(connection, row.project, user_id)
             await _revoke_everything_of(connection, user_id)
             await _unname(connection, user_id)
             await connection.execute(delete(users).where(users.c.id == user_id))
@@ -53,9 +45,9 @@ class ErasureRepository:
                 await record(connection, NewEvent(row.project, AuditKind.USER_ERASED, person(user_id), asked_by or None))
 
 
-async def _unlist(connection: AsyncConnection, project: str, user_id: str, addresses: list[str]) -> None:
-    """Takes addresses off the suppression list: these, and the further ones that are no other person's."""
-    addresses += (await connection.execute(_THEIRS_ALONE, {"user_id": user_id})).scalars()
+async def _unlist(connection: AsyncConnection, project: str, user_id: str) -> None:
+    """Takes the person's addresses off the suppression list."""
+    addresses = await keys_of(connection, user_id)
     for table in (suppressions, category_suppressions):
         await connection.execute(delete(table).where(table.c.project == project, table.c.address.in_(addresses)))
 

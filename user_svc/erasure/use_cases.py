@@ -46,6 +46,9 @@ class FurtherAddresses(Protocol):
     async def list_of(self, project: str, user_id: str) -> Sequence[PersonAddress] | None:
         """The primary one first; None when there is no such person."""
 
+    async def keys_of(self, user_id: str) -> Sequence[str]:
+        """The primary one first, in lower case; without those that the person has claimed and another person has."""
+
 
 class Held(NamedTuple):
     """All that is held about a person here. The primary one is none of `addresses`; the first of `suppressions` are about it."""
@@ -90,7 +93,7 @@ class PersonalData:
             raise UserNotFound
         await self._audit(NewEvent(project, AuditKind.DATA_EXPORTED, person(known_form), asked_by or None))
         further = [one for one in await self._addresses.list_of(project, known_form) or () if not one.primary]
-        known = [address.lower() for address in (user.email, *(one.address for one in further)) if address]
+        known = await self._addresses.keys_of(known_form)
         suppressions = [entry for address in known for entry in await self._suppressions.of_address(project, address)]
         return Held(user, further, preferences, devices, suppressions, await self._identities.list_of(project, known_form))
 
