@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -14,6 +15,8 @@ from clarion.user.v1 import (
     auth_service_pb2,
     erasure_service_pb2,
     recipient_service_pb2,
+    role_pb2,
+    role_service_pb2,
     suppression_pb2,
     user_pb2,
     user_service_pb2,
@@ -21,6 +24,7 @@ from clarion.user.v1 import (
 from clarion.user.v1.auth_service_pb2_grpc import AuthServiceStub
 from clarion.user.v1.erasure_service_pb2_grpc import ErasureServiceStub
 from clarion.user.v1.recipient_service_pb2_grpc import RecipientServiceStub
+from clarion.user.v1.role_service_pb2_grpc import RoleServiceStub
 from clarion.user.v1.user_service_pb2_grpc import UserServiceStub
 from mesh.errors import AlreadyExists, InvalidArgument, ServiceError, Unauthenticated
 from mesh.ids import new_id
@@ -29,6 +33,8 @@ from tests.fixtures_postgres import NewDatabase
 from tests.user_svc.conftest import statements_of
 from tests.user_svc.test_accounts import CONSOLE, EMAIL, GATEWAY, OPERATOR, PASSWORD, Service, open_service
 from user_svc.addresses.repository import AddressRepository
+from user_svc.sign_in.models import Person
+from user_svc.sign_in.repository import IdentityRepository
 
 NEW, OTHER = "Ada@new.example", "ada@other.example"
 
@@ -308,6 +314,27 @@ async def test_a_link_to_an_address_that_was_removed_is_over_for_good(people: Pe
     assert await people.addresses() == [(EMAIL, True, False, False), (NEW, False, False, True)]
     await people.verify(await people.token())
     assert (NEW, True, True, False) in await people.addresses()
+
+
+@pytest.mark.parametrize("became", ["with a role", "of an issuer"])
+async def test_what_was_asked_for_before_a_person_had_an_account_changes_no_account(people: People, became: str) -> None:
+    """Who may write people's addresses may not write those of accounts, nor have it done later."""
+    bob = await people.create("bob@example.com")
+    crm = await people.key("users:write", "users:read")
+    await people.add(primary=True, user_id=bob, metadata=crm)
+    if became == "with a role":
+        made = role_service_pb2.CreateRoleRequest(role=role_pb2.OperatorRole(id="support", scopes=["users:read"]))
+        await people.call(RoleServiceStub, "CreateRole", made, OPERATOR)
+        await people.call(RoleServiceStub, "AssignRole", role_service_pb2.AssignRoleRequest(user_id=bob, role="support"), OPERATOR)
+    else:
+        known = Person("bob", "Bob", "bob@example.com")
+        identities = IdentityRepository(people.database)
+        assert await identities.find_or_make("default", "https://issuer.example", known, datetime.now(UTC), link=True) == bob
+    ada, people.user_id = people.user_id, bob
+    token = await people.token()
+    people.user_id = ada
+    await people.verify(token)
+    assert await people.addresses(bob) == [("bob@example.com", True, False, False), (NEW, False, True, False)]
 
 
 async def test_addresses_are_listed_as_they_are_at_one_moment(people: People) -> None:

@@ -142,6 +142,11 @@ async def keys_of(connection: AsyncConnection, user_id: str) -> list[str]:
     return list((await connection.execute(_KEYS_OF, {"user_id": user_id})).scalars())
 
 
+async def withdraw_change(connection: AsyncConnection, user_id: str) -> None:
+    """For who can sign in from now on, or has a role: who asked for another primary address before might not ask for it now."""
+    await connection.execute(update(user_addresses).where(_ADDRESS.user_id == user_id).values(becomes_primary=False))
+
+
 async def _check_limits(connection: AsyncConnection, project: str, user_id: str, key: str, *, new: bool) -> None:
     further = select(func.count()).select_from(user_addresses).where(_ADDRESS.user_id == user_id)
     if new and (await connection.execute(further)).scalar_one() >= MOST_FURTHER:

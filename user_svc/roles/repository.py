@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from mesh.context import Caller
 from mesh.etag import check_etag
 from mesh.stores.database import Database
+from user_svc.addresses.repository import withdraw_change
 from user_svc.audit.models import AuditKind, NewEvent, person
 from user_svc.audit.repository import record
 from user_svc.auth.holding import end_keys_beyond, lock_maker
@@ -150,6 +151,7 @@ class RoleRepository:
             if row.assigned_role == (identifier or None):
                 return
             await connection.execute(update(users).where(is_user(project, user_id)).values(assigned_role=identifier or None))
+            await withdraw_change(connection, user_id)
             await end_keys_beyond(connection, project, user_id)
             await record(connection, NewEvent(project, AuditKind.ROLE_CHANGED, person(user_id), details={"role": identifier}))
 

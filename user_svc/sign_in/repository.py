@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mesh import ids
 from mesh.stores.database import Database
+from user_svc.addresses.repository import withdraw_change
 from user_svc.auth.holding import note_grant
 from user_svc.auth.models import Grant
 from user_svc.auth.repository import end_sessions_at_issuers
@@ -72,6 +73,7 @@ class IdentityRepository:
                 values = {"project": project, "issuer": issuer_url, "subject": person.subject, "user_id": user_id, "create_time": now}
                 await connection.execute(insert(identities).values(values))
                 await note_grant(connection, project, user_id, known, grant)
+                await withdraw_change(connection, user_id)
         except IntegrityError:
             # another one got the address, or the person was erased, in this very moment
             raise AddressHeld from None
