@@ -12,6 +12,7 @@ import httpx
 # A guard against a wait without end, on machines of any speed.
 _GUARD_S = 90.0
 _LOOK_AGAIN_S = 0.05
+_LIST_AGAIN_S = 0.25
 TERMINAL = frozenset({"sent", "failed", "skipped", "cancelled", "expired"})
 
 
@@ -101,6 +102,22 @@ class Client:
     async def settled(self, notification_id: str, *, timeout_s: float = _GUARD_S) -> Any:
         """The notification with its timeline once its status is terminal. Raises TimeoutError."""
         return await self.reached(notification_id, TERMINAL, timeout_s=timeout_s)
+
+    async def all_settled(self, user_id: str, *, timeout_s: float = _GUARD_S) -> dict[str, str]:
+        """The status of each of a person's notifications by its id, once all are terminal. Raises RefusedError and TimeoutError."""
+        async with asyncio.timeout(timeout_s):
+            while not TERMINAL.issuperset((found := await self._statuses(user_id)).values()):  # noqa: ASYNC110  the server settles them
+                await asyncio.sleep(_LIST_AGAIN_S)
+            return found
+
+    async def _statuses(self, user_id: str) -> dict[str, str]:
+        found: dict[str, str] = {}
+        token = ""
+        while True:
+            page = await self.call("GET", f"/v1/notifications?user_id={user_id}&page_size=200&page_token={token}")
+            found |= {one["id"]: one["status"] for one in page["notifications"]}
+            if not (token := page.get("next_page_token", "")):
+                return found
 
     async def reached(self, notification_id: str, statuses: Container[str], *, timeout_s: float = _GUARD_S) -> Any:
         """The notification once its status is one of these, or terminal. Raises RefusedError and TimeoutError."""

@@ -13,6 +13,7 @@ from devstack.client import Client
 from devstack.processes import API_KEY, ROOT
 from devstack.samples import create_samples
 from devstack.stack import ANY_PORTS, open_stack
+from tests.fixtures_postgres import StackFolder
 
 pytestmark = pytest.mark.system
 
@@ -39,11 +40,14 @@ asyncio.run(main())
 """
 
 
-async def test_a_notification_that_was_on_the_bus_when_everything_crashed_is_delivered_after_the_restart(tmp_path: Path) -> None:
+async def test_a_notification_that_was_on_the_bus_when_everything_crashed_is_delivered_after_the_restart(
+    stack_folder: StackFolder,
+) -> None:
     """The in-process broker forgets; the database does not."""
+    folder = stack_folder("crash")
     environ = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "gen")))}
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", _CRASH, str(tmp_path), env=environ, stdout=asyncio.subprocess.PIPE, cwd=ROOT
+        sys.executable, "-c", _CRASH, str(folder), env=environ, stdout=asyncio.subprocess.PIPE, cwd=ROOT
     )
     assert process.stdout is not None
     async with asyncio.timeout(90):
@@ -51,7 +55,7 @@ async def test_a_notification_that_was_on_the_bus_when_everything_crashed_is_del
         assert sent
         process.send_signal(signal.SIGKILL)
         await process.wait()
-    notification = await _after_restart(tmp_path, sent)
+    notification = await _after_restart(folder, sent)
     assert notification["status"] == "sent"
 
 

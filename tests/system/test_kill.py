@@ -50,8 +50,8 @@ async def test_killing_a_process_in_the_middle_loses_nothing(system: System, vic
         await system.processes.wait_serving(victim)
         ids = await asyncio.gather(*sending)
     assert len(set(ids)) == COUNT
-    settled = await asyncio.gather(*(system.client.settled(identifier, timeout_s=90) for identifier in ids))
-    assert Counter(notification["status"] for notification in settled) == {"sent": COUNT}
+    statuses = await system.client.all_settled(user, timeout_s=90)
+    assert Counter(statuses[identifier] for identifier in ids) == {"sent": COUNT}
     names = Counter(str(mail.message["subject"]) for mail in list(system.smtp.mails) if mail.recipients == (f"kill-{victim}@example.com",))
     assert len(names) == COUNT
     duplicates = sum(names.values()) - COUNT

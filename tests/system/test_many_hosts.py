@@ -58,8 +58,8 @@ async def _nothing_is_lost(cluster: Cluster, folder: Path) -> None:
             await stack.smtp.received_at_least(COUNT // 5)
         await asyncio.to_thread(cluster.fail)
         ids = await asyncio.gather(*sending)
-        settled = await asyncio.gather(*(client.settled(identifier, timeout_s=90) for identifier in ids))
-        assert Counter(notification["status"] for notification in settled) == {"sent": COUNT}
+        statuses = await client.all_settled(user, timeout_s=90)
+        assert Counter(statuses[identifier] for identifier in ids) == {"sent": COUNT}
         mails = Counter(str(mail.message["subject"]) for mail in stack.smtp.mails)
         assert len(mails) == COUNT
         assert sum(mails.values()) - COUNT <= MOST_TWICE
