@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import grpc.aio
 from google.protobuf.descriptor import ServiceDescriptor
@@ -41,6 +42,7 @@ from gateway.changes.servicer import ChangeServicer
 from gateway.changes.use_cases import Feed, Tails
 from gateway.contents.rendering import ReaderClient, RenderedAgain
 from gateway.contents.repository import PayloadRepository
+from gateway.contents.resending import Resending
 from gateway.contents.use_cases import SentContents
 from gateway.dead_letters.bulk_repository import BulkRepository
 from gateway.dead_letters.bulk_runner import BulkRunner
@@ -268,13 +270,13 @@ async def _wire(stack: AsyncExitStack, settings: Settings, parts: _Parts) -> tup
     _start_watch_poll(stack, store, watchers)
     notifications = Notifications(store, parts.cancellation, watchers, parts.budget, parts.captures, people=users)
     previews = _open_delivery_clients(stack, parts, preview=True)
-    contents = _open_contents(settings, parts, store, previews[1])
+    contents = _open_contents(settings, parts, store, previews[1], sender)
     desk = _open_desk(stack, settings, parts, relay=relay, users=users, previews=Previewer(*previews))
     breakers, activity = _activity(parts)
     dispatcher = Dispatcher(server_chain(parts.authenticator, Door.PUBLIC))
     servicers = {
         NOTIFICATION_SERVICE: NotificationServicer(
-            sender=sender, evaluation=evaluation, notifications=notifications, contents=contents, bulk_in_flight=accept.bulk_in_flight
+            sender=sender, evaluation=evaluation, notifications=notifications, bulk_in_flight=accept.bulk_in_flight, **contents._asdict()
         ),
         CHANGE_SERVICE: ChangeServicer(_open_feed(stack, feed, users)),
         WEBHOOK_SERVICE: _open_webhook_desk(settings, endpoints, users),
@@ -399,10 +401,15 @@ def _open_desk(
     return DeadLetterServicer(dead_letters, BulkOperations(jobs, runner))
 
 
-def _open_contents(settings: Settings, parts: _Parts, store: NotificationRepository, renderer: RenderClient) -> SentContents:
-    payloads = PayloadRepository(parts.database, now=parts.clock.now)
-    texts = RenderedAgain(ReaderClient(parts.users), renderer)
-    return SentContents(store, payloads, texts, kept=settings.accept.content_retention, now=parts.clock.now)
+class _Contents(NamedTuple):
+    contents: SentContents
+    resending: Resending
+
+
+def _open_contents(settings: Settings, parts: _Parts, store: NotificationRepository, renderer: RenderClient, sender: Sender) -> _Contents:
+    payloads, readers = PayloadRepository(parts.database, now=parts.clock.now), ReaderClient(parts.users)
+    contents = SentContents(store, payloads, RenderedAgain(readers, renderer), kept=settings.accept.content_retention, now=parts.clock.now)
+    return _Contents(contents, Resending(contents, readers, sender))
 
 
 def _open_export(parts: _Parts, store: NotificationRepository, users: UserClient) -> PersonalDataServicer:

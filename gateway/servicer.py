@@ -6,10 +6,20 @@ from contextlib import aclosing
 
 from clarion.notification.v1 import notification_service_pb2 as rpc
 from clarion.notification.v1.notification_service_pb2_grpc import NotificationServiceServicer
-from gateway.accepting.convert import draft_of, evaluation_message, fingerprint_of, question_of, send_response
+from gateway.accepting.convert import (
+    addressee_of,
+    draft_of,
+    evaluation_message,
+    fingerprint_of,
+    question_of,
+    resend_fingerprint,
+    resend_response,
+    send_response,
+)
 from gateway.accepting.evaluation import Evaluation
 from gateway.accepting.pacing import paced
 from gateway.accepting.use_cases import Key, Sender, choose_key
+from gateway.contents.resending import Resending
 from gateway.contents.use_cases import SentContents
 from gateway.notifications.convert import filters_of, notification_message
 from gateway.notifications.use_cases import Notifications
@@ -27,12 +37,20 @@ class NotificationServicer(NotificationServiceServicer):
     """Serves notifications. `context` is unused: what a call carries is in `mesh.context.current()`."""
 
     def __init__(
-        self, *, sender: Sender, evaluation: Evaluation, notifications: Notifications, contents: SentContents, bulk_in_flight: int
+        self,
+        *,
+        sender: Sender,
+        evaluation: Evaluation,
+        notifications: Notifications,
+        contents: SentContents,
+        resending: Resending,
+        bulk_in_flight: int,
     ) -> None:
         self._sender = sender
         self._evaluation = evaluation
         self._notifications = notifications
         self._contents = contents
+        self._resending = resending
         self._bulk_in_flight = bulk_in_flight
 
     async def SendNotification(self, request: rpc.SendNotificationRequest, context: object) -> rpc.SendNotificationResponse:
@@ -95,6 +113,13 @@ class NotificationServicer(NotificationServiceServicer):
 
     async def GetSentContent(self, request: rpc.GetSentContentRequest, context: object) -> rpc.GetSentContentResponse:
         return rpc.GetSentContentResponse(sent_content=await self._contents.get(current().caller, request.id))
+
+    async def ResendNotification(self, request: rpc.ResendNotificationRequest, context: object) -> rpc.ResendNotificationResponse:
+        text = choose_key(current().metadata.get(IDEMPOTENCY_KEY, ""), request.request_id)
+        key = Key(text, resend_fingerprint(request)) if text else None
+        to = addressee_of(request.to) if request.HasField("to") else None
+        accepted = await self._resending.resend(current().caller, request.id, user_id=request.user_id, to=to, key=key)
+        return resend_response(accepted)
 
     async def ListNotifications(self, request: rpc.ListNotificationsRequest, context: object) -> rpc.ListNotificationsResponse:
         caller = current().caller

@@ -36,6 +36,7 @@ notifications = Table(
     Column("caller", Text, nullable=False),
     Column("correlation_id", Text, nullable=False),
     Column("payload", LargeBinary, nullable=True),
+    Column("resent_from", UUID(as_uuid=True), nullable=True),
 )
 
 # What happened, partitioned like notifications. The first entries (accepted, queued) are columns of the notification.

@@ -93,6 +93,7 @@ _COMMANDS = {
     "BulkSendNotifications": "clarion send --from-file items.ndjson",
     "GetNotification": "clarion notifications get {id}",
     "GetSentContent": "clarion notifications content {id}",
+    "ResendNotification": "clarion notifications resend {id} --to ada@example.com",
     "ListNotifications": "clarion notifications list --status failed --metadata order=17",
     "CancelNotification": "clarion notifications cancel {id}",
     "WatchNotification": "clarion watch {id}",

@@ -471,6 +471,7 @@ export interface Notification {
   correlation_id?: string;
   timeline?: Array<TimelineEntry>;
   test?: boolean;
+  resent_from?: string;
 }
 
 export type NotificationStatus = "scheduled" | "pending" | "queued" | "sending" | "retrying" | "sent" | "failed" | "skipped" | "cancelled" | "expired";
@@ -584,6 +585,12 @@ export interface Rebuilt {
 
 export interface ReplayWebhookDeliveriesResponse {
   replayed_count?: string;
+}
+
+export interface ResendNotificationResponse {
+  id?: string;
+  status?: NotificationStatus;
+  create_time?: string;
 }
 
 export type Role = "member" | "administrator";

@@ -202,6 +202,14 @@ export const words = {
     requeueText: "It keeps its id and gets fresh attempts. The person's preferences are looked at anew.",
     note: "Note for the audit trail",
     keep: "Keep it as it is",
+    again: {
+      open: "Send again",
+      ask: "Send this mail again, to another address?",
+      text: "It becomes a notification of its own, with the same values and in the same language. Who gets it reads all of it; that you did so is noted in the audit log.",
+      address: "E-mail address",
+      do: "Send it",
+      from: "Sent again from",
+    },
     text: {
       title: "What it said",
       show: "Show what it said",

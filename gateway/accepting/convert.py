@@ -39,13 +39,14 @@ def draft_of(request: notification_service_pb2.SendNotificationRequest) -> Draft
         expires_at=from_timestamp("expires_at", request.expires_at) if request.HasField("expires_at") else None,
         category=request.category,
         metadata=dict(request.metadata) if request.metadata else {},
-        to=_addressee_of(request.to) if request.HasField("to") else None,
+        to=addressee_of(request.to) if request.HasField("to") else None,
         send_at_local=local_time_of("send_at_local", request.send_at_local) if request.send_at_local else None,
         attachments=tuple(map(_file_of, request.attachments)) if request.attachments else (),
     )
 
 
-def _addressee_of(to: notification_service_pb2.Addressee) -> Addressee:
+def addressee_of(to: notification_service_pb2.Addressee) -> Addressee:
+    """Someone who need not be a user yet."""
     return Addressee(to.email, to.name, to.locale, to.timezone, to.device_token, to.platform)
 
 
@@ -88,6 +89,21 @@ def fingerprint_of(request: notification_service_pb2.SendNotificationRequest) ->
         canonical.CopyFrom(request)
         canonical.ClearField("request_id")
     return hashlib.sha256(canonical.SerializeToString(deterministic=True)).digest()
+
+
+def resend_fingerprint(request: notification_service_pb2.ResendNotificationRequest) -> bytes:
+    """The same of a notification that is sent again; no send has it."""
+    canonical = notification_service_pb2.ResendNotificationRequest()
+    canonical.CopyFrom(request)
+    canonical.ClearField("request_id")
+    return hashlib.sha256(b"resend\n" + canonical.SerializeToString(deterministic=True)).digest()
+
+
+def resend_response(accepted: Acceptance) -> notification_service_pb2.ResendNotificationResponse:
+    """The answer to sending one again."""
+    response = notification_service_pb2.ResendNotificationResponse(id=str(accepted.id), status=status_number(accepted.status))
+    response.create_time.FromDatetime(accepted.create_time)
+    return response
 
 
 def send_response(accepted: Acceptance) -> notification_service_pb2.SendNotificationResponse:

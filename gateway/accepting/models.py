@@ -75,6 +75,7 @@ class Draft(NamedTuple):
     """What a sender asks for. `user_id` is whatever was given as one, empty where `to` is given in its place; `device_id` is its device.
 
     `recipient_domains` are those that the sender's key is narrowed to. `send_at_local` stands in for `send_at` until the zone is known.
+    `resent_from` is the notification that it sends again.
     """
 
     user_id: str
@@ -92,6 +93,7 @@ class Draft(NamedTuple):
     send_at_local: LocalTime | None = None
     attachments: tuple[AttachedFile, ...] = ()
     device_id: str = ""
+    resent_from: UUID | None = None
 
     def plain_variables(self) -> dict[str, Any]:
         """The variables as JSON has them."""
@@ -181,6 +183,7 @@ class Row(NamedTuple):
     caller: str
     correlation_id: str
     payload: bytes
+    resent_from: UUID | None
     digest: bytes | None
     fingerprint: bytes | None
     response: bytes | None

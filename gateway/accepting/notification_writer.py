@@ -18,8 +18,8 @@ _LINGER_S = 0.004
 _COLUMNS = (
     "id uuid, project text, test boolean, user_id uuid, channel smallint, template text, template_version integer, locale text, "
     "priority smallint, category text, status smallint, metadata text, create_time timestamptz, send_at timestamptz, "
-    "expires_at timestamptz, dispatch_at timestamptz, caller text, correlation_id text, payload bytea, digest bytea, fingerprint bytea, "
-    "response bytea"
+    "expires_at timestamptz, dispatch_at timestamptz, caller text, correlation_id text, payload bytea, resent_from uuid, "
+    "digest bytea, fingerprint bytea, response bytea"
 )
 _DIGEST = Row._fields.index("digest")  # the first of the columns that only a row with a key has
 _KINDS = [column.split() for column in _COLUMNS.split(", ")]

@@ -298,6 +298,7 @@ class Sender:
             caller=caller,
             correlation_id=call.correlation_id,
             payload=payload,
+            resent_from=draft.resent_from,
             digest=None if claim is None else claim.digest,
             fingerprint=None if claim is None else claim.fingerprint,
             response=None if claim is None else Acceptance(identifier, status, now).pack(),

@@ -9,7 +9,17 @@ class NotSent(FailedPrecondition):
     reason = "NOT_SENT"
 
     def __init__(self, status: str) -> None:
-        super().__init__(f"only what was sent has a text that can be read; the notification is {status}", metadata={"status": status})
+        said = f"only what was sent has a text that can be read or sent again; the notification is {status}"
+        super().__init__(said, metadata={"status": status})
+
+
+class LiveNotification(FailedPrecondition):
+    """A live key has sent it, and a test key wants to send it again: what that makes can be read in the sandbox."""
+
+    reason = "LIVE_NOTIFICATION"
+
+    def __init__(self) -> None:
+        super().__init__("a live key has sent it, and what a test key sends is open to all test keys of the project; use a live key")
 
 
 class ContentGone(FailedPrecondition):

@@ -55,6 +55,11 @@ class SentContents:
 
     async def get(self, caller: Caller, identifier: str) -> SentContent:
         """Raises NotificationNotFound, NotSent, ContentGone, or Unavailable while user_svc or template_svc is away."""
+        found, payload = await self.kept(caller, identifier)
+        return await self._texts.text_of(found, payload, caller)
+
+    async def kept(self, caller: Caller, identifier: str) -> tuple[Notification, bytes]:
+        """A sent notification and its serialized Delivery. Raises NotificationNotFound, NotSent or ContentGone."""
         key = parse(identifier)
         found = None if key is None else await self._store.find(key, Reach(caller.project))
         if found is None:
@@ -66,4 +71,4 @@ class SentContents:
         payload = await self._payloads.payload(found.id)
         if not payload:
             raise ContentGone.by_time()
-        return await self._texts.text_of(found, payload, caller)
+        return found, payload

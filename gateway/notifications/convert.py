@@ -29,6 +29,8 @@ def notification_message(notification: Notification) -> notification_pb2.Notific
         test=notification.test,
         timeline=_timeline(notification.timeline),
     )
+    if notification.resent_from is not None:
+        message.resent_from = str(notification.resent_from)
     message.create_time.FromDatetime(notification.create_time)
     message.update_time.FromDatetime(notification.update_time)
     if notification.send_at is not None:

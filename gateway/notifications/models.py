@@ -235,6 +235,7 @@ class Notification:
     queued_at: datetime | None
     correlation_id: str
     test: bool
+    resent_from: UUID | None = None
     timeline: tuple[Entry, ...] = field(default=(), compare=False)
 
     @property

@@ -199,6 +199,7 @@ def _notification(row: Any, entries: Sequence[Entry] | None = None) -> Notificat
         queued_at=row.queued_at,
         correlation_id=row.correlation_id,
         test=row.test,
+        resent_from=row.resent_from,
         timeline=() if entries is None else _timeline(row, entries),
     )
 

@@ -12,6 +12,7 @@ from devstack.client import Client
 from devstack.processes import API_KEY
 from devstack.stack import ADMIN_EMAIL, ADMIN_PASSWORD, ANY_PORTS, Stack, open_stack
 from tests.clients.terminal import Terminal
+from tests.clients.test_cli import a_template
 from tests.fixtures_postgres import StackFolder
 from tests.user_svc.test_second_factor import App
 from tests.waiting import until
@@ -116,6 +117,20 @@ async def test_why_nothing_was_sent_is_said_by_rest_feed_and_command_line(termin
     assert (found["reason"], found["timeline"][-1]["detail"]) == ("PREFERENCE", before["rule"])
     tailed = await terminal.run("tail", "--template", "quiet-by-cli", "--from", "0", "--status", "skipped", "--limit", "1", "--json")
     assert json.loads(tailed.said)["change"]["reason"] == "PREFERENCE", tailed.said
+
+
+async def test_a_sent_mail_is_sent_again_to_another_address(terminal: Terminal, tmp_path: Path) -> None:
+    await a_template(terminal, tmp_path, "cli-again")
+    sent = await terminal.run("send", "cli-again", "--to", "lost@example.com", "--var", "name=Ada", "--json")
+    first = json.loads(sent.said)["id"]
+    assert (await terminal.run("watch", first)).code == 0
+    again = ("notifications", "resend", first, "--to", "found@example.com", "--key", "again", "--json")
+    made = [json.loads((await terminal.run(*again)).said)["id"] for _ in range(2)]
+    assert made[0] == made[1] != first
+    assert (await terminal.run("watch", made[0])).code == 0
+    read = json.loads((await terminal.run("notifications", "get", made[0], "--json")).said)
+    assert (read["status"], read["resent_from"]) == ("sent", first)
+    assert (await terminal.run("notifications", "resend", first)).code == 2
 
 
 async def test_what_a_mail_said_does_not_steer_the_terminal(stack: Stack, terminal: Terminal) -> None:

@@ -170,3 +170,21 @@ async def test_without_the_scope_a_text_is_refused_in_words(page: Page, console:
     await sign_in_by_key(page, answer["secret"], f"/console/notifications/{sent}")
     await page.get_by_role("button", name="Show what it said").click()
     await expect(page.get_by_role("region", name="What it said").get_by_role("alert")).to_contain_text("notifications:content")
+
+
+async def test_a_sent_mail_is_sent_again_to_another_address(page: Page, console: Console) -> None:
+    sent = await console.send("delivered", metadata={"order": "17"})
+    await console.test.settled(sent)
+    scopes = ("notifications:read", "notifications:send", "notifications:content")
+    await sign_in_by_key(page, await console.key(*scopes), f"/console/notifications/{sent}")
+    await page.get_by_role("button", name="Send again").click()
+    await check(page)
+    await page.get_by_label("E-mail address").fill("delivered+again@clarion.test")
+    await page.get_by_role("dialog").get_by_role("button", name="Send it").dblclick()
+    await expect(page.get_by_role("link", name=sent)).to_be_visible()
+    await expect(page.locator("h1 .status")).to_have_text("Sent")
+    listed = await console.live.call("GET", "/v1/notifications?metadata=order%3D17&page_size=50")
+    assert [one["resent_from"] for one in listed["notifications"] if one.get("resent_from") == sent] == [sent]
+    await page.get_by_role("link", name=sent).click()
+    await expect(page.get_by_text("Sent again from")).to_have_count(0)
+    await expect(page.get_by_role("button", name="Send again")).to_be_visible()

@@ -34,6 +34,7 @@ def make_row(*, key: bytes | None = None, fingerprint: bytes = b"f" * 32, **chan
         caller="api_key:test",
         correlation_id="c-1",
         payload=b"",
+        resent_from=None,
         digest=None,
         fingerprint=None,
         response=None,

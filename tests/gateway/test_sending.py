@@ -325,10 +325,8 @@ class Real:
             lease_s=3.0,
         )
         unread = Notifications(None, None, None, Budget(), FakeCaptures(), people=FakePeople())  # type: ignore[arg-type]  # not read
-        unasked: Any = None
-        self.servicer = NotificationServicer(
-            sender=self.sender, evaluation=unasked, notifications=unread, contents=unasked, bulk_in_flight=100
-        )
+        unasked: Any = dict.fromkeys(["evaluation", "contents", "resending"])
+        self.servicer = NotificationServicer(sender=self.sender, notifications=unread, bulk_in_flight=100, **unasked)
 
     def _stored(self, rows: Sequence[Row]) -> None:
         done = [(Claim(row.digest, row.fingerprint, b""), row.response) for row in rows if row.digest and row.fingerprint and row.response]

@@ -1,5 +1,6 @@
 """What a notification said, read through every process after it was sent; and a dead letter that is sent again with another value."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -94,3 +95,52 @@ async def test_a_letter_is_sent_again_with_another_value(system: System) -> None
     assert (await system.client.settled(sent))["status"] == "sent"
     [mail] = [mail for mail in system.smtp.mails if mail.recipients[0] == "said-again@example.com"]
     assert mail.message.get_content().strip() == "Dear , the code of A-18 is tangerine-4711."
+
+
+async def test_what_was_sent_is_sent_again_to_another_address(system: System) -> None:
+    """In the language of the first one, with all of its values, under the rules of any send, once per key, and on record."""
+    await a_template(system, "again")
+    user = await system.client.create_user("lost@example.com", locale="pl", name="Ada")
+    sent = await system.client.send(user, "email", "again", VALUES, metadata={"order": "17"})
+    await system.client.settled(sent)
+    body = {"to": {"email": "Found@example.com", "name": "Ada"}, "request_id": "again-1"}
+    made: Any = await system.client.call("POST", f"/v1/notifications/{sent}:resend", body)
+    repeated: Any = await system.client.call("POST", f"/v1/notifications/{sent}:resend", body)
+    assert (repeated["id"], made["status"]) == (made["id"], "pending")
+    read: Any = await system.client.settled(made["id"])
+    assert (read["status"], read["resent_from"], read["locale"], read["metadata"]) == ("sent", sent, "pl", {"order": "17"})
+    first: Any = await system.client.call("GET", f"/v1/notifications/{sent}")
+    assert first["resent_from"] == ""
+    [mail] = [mail for mail in system.smtp.mails if mail.recipients[0].lower() == "found@example.com"]
+    assert "tangerine-4711" in mail.message.get_content()
+    events: Any = await system.client.call("GET", f"/v1/audit-events?kinds=content_read&subject=user:{user}")
+    assert {event["details"]["notification"] for event in events["audit_events"]} == {sent}
+    with pytest.raises(RefusedError, match="IDEMPOTENCY_KEY_REUSED"):
+        await system.client.call("POST", f"/v1/notifications/{sent}:resend", {**body, "to": {"email": "other@example.com"}})
+    await system.client.call("POST", "/v1/suppressions", {"address": "stop@example.com", "reason": "complaint"})
+    stopped: Any = await system.client.call("POST", f"/v1/notifications/{sent}:resend", {"to": {"email": "stop@example.com"}})
+    assert (await system.client.settled(stopped["id"]))["status"] == "skipped"
+
+
+async def test_who_may_not_read_a_text_may_not_send_it_elsewhere(system: System) -> None:
+    await a_template(system, "again-not")
+    user = await system.client.create_user("again-not@example.com")
+    sent = await system.client.send(user, "email", "again-not", VALUES)
+    await system.client.settled(sent)
+    body = {"to": {"email": "eve@example.com"}}
+    for scopes, test, refused in (
+        (["notifications:send", "notifications:read"], False, "notifications:content"),
+        (["notifications:content", "notifications:read"], False, "notifications:send"),
+        (["notifications:send", "notifications:content"], True, "LIVE_NOTIFICATION"),
+    ):
+        key: Any = await system.client.call("POST", "/v1/api-keys", {"name": "narrow", "scopes": scopes, "test": test})
+        async with Client(system.processes.url, key["secret"]) as narrow:
+            with pytest.raises(RefusedError, match=refused):
+                await narrow.call("POST", f"/v1/notifications/{sent}:resend", body)
+    waiting = await system.client.send(user, "email", "again-not", VALUES, send_at=(datetime.now(UTC) + timedelta(days=9)).isoformat())
+    with pytest.raises(RefusedError, match="NOT_SENT"):
+        await system.client.call("POST", f"/v1/notifications/{waiting}:resend", body)
+    with pytest.raises(RefusedError, match="to"):
+        await system.client.call("POST", f"/v1/notifications/{sent}:resend", {})
+    with pytest.raises(RefusedError, match="NOTIFICATION_NOT_FOUND"):
+        await system.client.call("POST", f"/v1/notifications/{user}:resend", body)

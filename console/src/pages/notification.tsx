@@ -5,6 +5,7 @@ import { ApiError, follow, get, post } from "../api";
 import type { CapturedMessage, Notification, WatchNotificationResponse } from "../api-types";
 import { Ask, Copy, Empty, Failure, Skeleton, Status, Time } from "../parts/basics";
 import { Said } from "../parts/sent-content";
+import { SendAgain } from "../parts/send-again";
 import { Timeline } from "../parts/timeline";
 import { Link } from "../router";
 import { may } from "../session";
@@ -16,7 +17,7 @@ const say = words.one;
 export function One({ id }: { id: string }) {
   const found = useSignal<Notification | null>(null);
   const error = useSignal<ApiError | null>(null);
-  const asking = useSignal<"cancel" | "requeue" | null>(null);
+  const asking = useSignal<"again" | "cancel" | "requeue" | null>(null);
   const turn = useSignal(0);
 
   useEffect(() => {
@@ -61,6 +62,11 @@ export function One({ id }: { id: string }) {
             {say.cancel}
           </button>
         )}
+        {one.status === "sent" && one.channel === "email" && may("notifications:send") && may("notifications:content") && (
+          <button type="button" onClick={() => (asking.value = "again")}>
+            {say.again.open}
+          </button>
+        )}
         {one.status === "failed" && may("deadletters:review") && may("deadletters:redirect") && (
           <Link to={`/dead-letters/${id}`} class="button">
             {say.otherwise}
@@ -82,6 +88,7 @@ export function One({ id }: { id: string }) {
         <Copy text={JSON.stringify(one, null, 2)} label={say.raw} />
         <pre tabIndex={0}>{JSON.stringify(one, null, 2)}</pre>
       </details>
+      {asking.value === "again" && <SendAgain of={one} onClose={() => (asking.value = null)} />}
       {asking.value === "cancel" && (
         <Ask
           title={say.cancelAsk}
@@ -209,6 +216,11 @@ function Facts({ of }: { of: Notification }) {
         {of.user_id && may("users:read") && (
           <Fact label={words.list.person}>
             <Link to={`/people/${of.user_id}`}>{words.people.open}</Link>
+          </Fact>
+        )}
+        {of.resent_from && (
+          <Fact label={say.again.from}>
+            <Link to={`/notifications/${of.resent_from}`}>{of.resent_from}</Link>
           </Fact>
         )}
         {plain.map(([label, value]) => value && <Fact key={label} label={label}>{value}</Fact>)}

@@ -91,6 +91,9 @@ GET_SENT_CONTENT = Call(
     answer="sent_content",
     idempotent=True,
 )
+RESEND_NOTIFICATION = Call(
+    "/clarion.notification.v1.NotificationService/ResendNotification", "POST", "/v1/notifications/{id}:resend", body="*"
+)
 LIST_NOTIFICATIONS = Call("/clarion.notification.v1.NotificationService/ListNotifications", "GET", "/v1/notifications", idempotent=True)
 CANCEL_NOTIFICATION = Call(
     "/clarion.notification.v1.NotificationService/CancelNotification",

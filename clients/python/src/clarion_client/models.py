@@ -1732,6 +1732,8 @@ class Notification:
     """What happened, oldest first. Only in GetNotification and WatchNotification."""
     test: bool = stored(default=False, metadata={"read": v.same})
     """True for one that a test key has sent: it reaches no provider."""
+    resent_from: str = stored(default="", metadata={"read": v.same})
+    """The id of the notification that this one sends again (ResendNotification); empty for all others."""
 
 
 @dataclass(frozen=True)
@@ -1999,6 +2001,18 @@ class RequestAddressVerificationResponse:
 @dataclass(frozen=True)
 class RequestPasswordResetResponse:
     """Answers RequestPasswordReset; it is empty."""
+
+
+@dataclass(frozen=True)
+class ResendNotificationResponse:
+    """Answers ResendNotification."""
+
+    id: str = stored(default="", metadata={"read": v.same})
+    """The new notification's id."""
+    status: NotificationStatus | None = stored(default=None, metadata={"read": v.member(NotificationStatus)})
+    """PENDING."""
+    create_time: datetime | None = stored(default=None, metadata={"read": v.time})
+    """When it was accepted."""
 
 
 @dataclass(frozen=True)

@@ -84,6 +84,7 @@ from clarion_client.models import (
     RebuildTemplatesResponse,
     RefreshResponse,
     ReplayWebhookDeliveriesResponse,
+    ResendNotificationResponse,
     RotateSigningKeyResponse,
     RotateWebhookSecretResponse,
     Saga,
@@ -549,6 +550,35 @@ class Notifications(Resource):
         id: Its id.
         """
         return self._unary(api.GET_SENT_CONTENT, v.body_of(id=id), lambda answer: v.decode(SentContent, answer), timeout_s)
+
+    def resend(
+        self,
+        id: str,
+        *,
+        user_id: str | None = None,
+        to: Addressee | Mapping[str, Any] | None = None,
+        request_id: str | None = None,
+        timeout_s: float | None = None,
+        idempotency_key: str | None = None,
+    ) -> ResendNotificationResponse:
+        """Sends a sent notification again, to another person or address: its template as it is published now, in the locale that was
+        sent, with its variables, labels and files. It is a notification of its own, to which all rules of SendNotification apply,
+        and names the one that it sends again. Takes the scope notifications:content, too, since its new reader sees what the other
+        one was sent; each call is in the audit log. FAILED_PRECONDITION with NOT_SENT before it is sent (one that failed is
+        requeued), with LIVE_NOTIFICATION for a test key, and (HTTP 410) with CONTENT_GONE when its variables are kept no longer.
+
+        id: The id of the one that was sent.
+        user_id: The person. Either this or `to` is required.
+        to: An address or a device in place of `user_id`.
+        request_id: Idempotency key, as in SendNotificationRequest.
+        """
+        return self._unary(
+            api.RESEND_NOTIFICATION,
+            v.body_of(id=id, user_id=user_id, to=to, request_id=request_id),
+            lambda answer: v.decode(ResendNotificationResponse, answer),
+            timeout_s,
+            idempotency_key,
+        )
 
     def list(
         self,

@@ -182,6 +182,7 @@ class Notification(_message.Message):
     CORRELATION_ID_FIELD_NUMBER: _builtins.int
     TIMELINE_FIELD_NUMBER: _builtins.int
     TEST_FIELD_NUMBER: _builtins.int
+    RESENT_FROM_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUIDv7, made by the server."""
     user_id: _builtins.str
@@ -208,6 +209,8 @@ class Notification(_message.Message):
     """Ties together the logs, spans and messages of the request."""
     test: _builtins.bool
     """True for one that a test key has sent: it reaches no provider."""
+    resent_from: _builtins.str
+    """The id of the notification that this one sends again (ResendNotification); empty for all others."""
     @_builtins.property
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """The sender's labels."""
@@ -254,10 +257,11 @@ class Notification(_message.Message):
         correlation_id: _builtins.str = ...,
         timeline: _abc.Iterable[Global___TimelineEntry] | None = ...,
         test: _builtins.bool = ...,
+        resent_from: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expires_at", b"expires_at", "send_at", b"send_at", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "category", b"category", "channel", b"channel", "correlation_id", b"correlation_id", "create_time", b"create_time", "expires_at", b"expires_at", "id", b"id", "locale", b"locale", "metadata", b"metadata", "priority", b"priority", "reason", b"reason", "send_at", b"send_at", "status", b"status", "template", b"template", "template_version", b"template_version", "test", b"test", "timeline", b"timeline", "update_time", b"update_time", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "category", b"category", "channel", b"channel", "correlation_id", b"correlation_id", "create_time", b"create_time", "expires_at", b"expires_at", "id", b"id", "locale", b"locale", "metadata", b"metadata", "priority", b"priority", "reason", b"reason", "resent_from", b"resent_from", "send_at", b"send_at", "status", b"status", "template", b"template", "template_version", b"template_version", "test", b"test", "timeline", b"timeline", "update_time", b"update_time", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -555,6 +555,74 @@ class GetSentContentRequest(_message.Message):
 Global___GetSentContentRequest: _TypeAlias = GetSentContentRequest  # noqa: Y015
 
 @_typing.final
+class ResendNotificationRequest(_message.Message):
+    """ResendNotificationRequest says whom a notification is sent to now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
+    TO_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """The id of the one that was sent."""
+    user_id: _builtins.str
+    """The person. Either this or `to` is required."""
+    request_id: _builtins.str
+    """Idempotency key, as in SendNotificationRequest."""
+    @_builtins.property
+    def to(self) -> Global___Addressee:
+        """An address or a device in place of `user_id`."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        user_id: _builtins.str = ...,
+        to: Global___Addressee | None = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["to", b"to"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "request_id", b"request_id", "to", b"to", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResendNotificationRequest: _TypeAlias = ResendNotificationRequest  # noqa: Y015
+
+@_typing.final
+class ResendNotificationResponse(_message.Message):
+    """ResendNotificationResponse answers ResendNotification."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """The new notification's id."""
+    status: _notification_pb2.NotificationStatus.ValueType
+    """PENDING."""
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was accepted."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        status: _notification_pb2.NotificationStatus.ValueType = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "id", b"id", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResendNotificationResponse: _TypeAlias = ResendNotificationResponse  # noqa: Y015
+
+@_typing.final
 class GetSentContentResponse(_message.Message):
     """GetSentContentResponse answers GetSentContent."""
 

@@ -70,6 +70,11 @@ class NotificationServiceStub(object):
                 request_serializer=clarion_dot_notification_dot_v1_dot_notification__service__pb2.GetSentContentRequest.SerializeToString,
                 response_deserializer=clarion_dot_notification_dot_v1_dot_notification__service__pb2.GetSentContentResponse.FromString,
                 _registered_method=True)
+        self.ResendNotification = channel.unary_unary(
+                '/clarion.notification.v1.NotificationService/ResendNotification',
+                request_serializer=clarion_dot_notification_dot_v1_dot_notification__service__pb2.ResendNotificationRequest.SerializeToString,
+                response_deserializer=clarion_dot_notification_dot_v1_dot_notification__service__pb2.ResendNotificationResponse.FromString,
+                _registered_method=True)
         self.ListNotifications = channel.unary_unary(
                 '/clarion.notification.v1.NotificationService/ListNotifications',
                 request_serializer=clarion_dot_notification_dot_v1_dot_notification__service__pb2.ListNotificationsRequest.SerializeToString,
@@ -154,6 +159,16 @@ class NotificationServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ResendNotification(self, request, context):
+        """ResendNotification sends a sent notification again, to another person or address: its template as it is published now, in the locale that was sent, with its
+        variables, labels and files. It is a notification of its own, to which all rules of SendNotification apply, and names the one that it sends again.
+        Takes the scope notifications:content, too, since its new reader sees what the other one was sent; each call is in the audit log. FAILED_PRECONDITION with
+        NOT_SENT before it is sent (one that failed is requeued), with LIVE_NOTIFICATION for a test key, and (HTTP 410) with CONTENT_GONE when its variables are kept no longer.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListNotifications(self, request, context):
         """ListNotifications reads a page of notifications, newest first.
         """
@@ -221,6 +236,11 @@ def add_NotificationServiceServicer_to_server(servicer, server):
                     servicer.GetSentContent,
                     request_deserializer=clarion_dot_notification_dot_v1_dot_notification__service__pb2.GetSentContentRequest.FromString,
                     response_serializer=clarion_dot_notification_dot_v1_dot_notification__service__pb2.GetSentContentResponse.SerializeToString,
+            ),
+            'ResendNotification': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResendNotification,
+                    request_deserializer=clarion_dot_notification_dot_v1_dot_notification__service__pb2.ResendNotificationRequest.FromString,
+                    response_serializer=clarion_dot_notification_dot_v1_dot_notification__service__pb2.ResendNotificationResponse.SerializeToString,
             ),
             'ListNotifications': grpc.unary_unary_rpc_method_handler(
                     servicer.ListNotifications,
@@ -433,6 +453,33 @@ class NotificationService(object):
             '/clarion.notification.v1.NotificationService/GetSentContent',
             clarion_dot_notification_dot_v1_dot_notification__service__pb2.GetSentContentRequest.SerializeToString,
             clarion_dot_notification_dot_v1_dot_notification__service__pb2.GetSentContentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResendNotification(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/clarion.notification.v1.NotificationService/ResendNotification',
+            clarion_dot_notification_dot_v1_dot_notification__service__pb2.ResendNotificationRequest.SerializeToString,
+            clarion_dot_notification_dot_v1_dot_notification__service__pb2.ResendNotificationResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -61,6 +61,12 @@ class NotificationServiceStub:
     template's schema of variables marks as `sensitive` are masked. Each call is in the audit log. FAILED_PRECONDITION with NOT_SENT before it is
     sent, and (HTTP 410) with CONTENT_GONE after its person was erased or its time is over.
     """
+    ResendNotification: _grpc.UnaryUnaryMultiCallable[_notification_service_pb2.ResendNotificationRequest, _notification_service_pb2.ResendNotificationResponse]
+    """ResendNotification sends a sent notification again, to another person or address: its template as it is published now, in the locale that was sent, with its
+    variables, labels and files. It is a notification of its own, to which all rules of SendNotification apply, and names the one that it sends again.
+    Takes the scope notifications:content, too, since its new reader sees what the other one was sent; each call is in the audit log. FAILED_PRECONDITION with
+    NOT_SENT before it is sent (one that failed is requeued), with LIVE_NOTIFICATION for a test key, and (HTTP 410) with CONTENT_GONE when its variables are kept no longer.
+    """
     ListNotifications: _grpc.UnaryUnaryMultiCallable[_notification_service_pb2.ListNotificationsRequest, _notification_service_pb2.ListNotificationsResponse]
     """ListNotifications reads a page of notifications, newest first."""
     CancelNotification: _grpc.UnaryUnaryMultiCallable[_notification_service_pb2.CancelNotificationRequest, _notification_service_pb2.CancelNotificationResponse]
@@ -106,6 +112,12 @@ class NotificationServiceAsyncStub(NotificationServiceStub):
     """GetSentContent reads what a sent notification said: its version and variables are rendered again, for the person as they are now. Values that the
     template's schema of variables marks as `sensitive` are masked. Each call is in the audit log. FAILED_PRECONDITION with NOT_SENT before it is
     sent, and (HTTP 410) with CONTENT_GONE after its person was erased or its time is over.
+    """
+    ResendNotification: _aio.UnaryUnaryMultiCallable[_notification_service_pb2.ResendNotificationRequest, _notification_service_pb2.ResendNotificationResponse]  # type: ignore[assignment]
+    """ResendNotification sends a sent notification again, to another person or address: its template as it is published now, in the locale that was sent, with its
+    variables, labels and files. It is a notification of its own, to which all rules of SendNotification apply, and names the one that it sends again.
+    Takes the scope notifications:content, too, since its new reader sees what the other one was sent; each call is in the audit log. FAILED_PRECONDITION with
+    NOT_SENT before it is sent (one that failed is requeued), with LIVE_NOTIFICATION for a test key, and (HTTP 410) with CONTENT_GONE when its variables are kept no longer.
     """
     ListNotifications: _aio.UnaryUnaryMultiCallable[_notification_service_pb2.ListNotificationsRequest, _notification_service_pb2.ListNotificationsResponse]  # type: ignore[assignment]
     """ListNotifications reads a page of notifications, newest first."""
@@ -191,6 +203,18 @@ class NotificationServiceServicer(metaclass=_abc_1.ABCMeta):
         """GetSentContent reads what a sent notification said: its version and variables are rendered again, for the person as they are now. Values that the
         template's schema of variables marks as `sensitive` are masked. Each call is in the audit log. FAILED_PRECONDITION with NOT_SENT before it is
         sent, and (HTTP 410) with CONTENT_GONE after its person was erased or its time is over.
+        """
+
+    @_abc_1.abstractmethod
+    def ResendNotification(
+        self,
+        request: _notification_service_pb2.ResendNotificationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_notification_service_pb2.ResendNotificationResponse, _abc.Awaitable[_notification_service_pb2.ResendNotificationResponse]]:
+        """ResendNotification sends a sent notification again, to another person or address: its template as it is published now, in the locale that was sent, with its
+        variables, labels and files. It is a notification of its own, to which all rules of SendNotification apply, and names the one that it sends again.
+        Takes the scope notifications:content, too, since its new reader sees what the other one was sent; each call is in the audit log. FAILED_PRECONDITION with
+        NOT_SENT before it is sent (one that failed is requeued), with LIVE_NOTIFICATION for a test key, and (HTTP 410) with CONTENT_GONE when its variables are kept no longer.
         """
 
     @_abc_1.abstractmethod

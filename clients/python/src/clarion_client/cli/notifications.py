@@ -214,6 +214,24 @@ def content(identifier: Annotated[str, typer.Argument(metavar="ID")]) -> None:
         session.out.print(escape(said.text or said.body))
 
 
+@app.command("resend")
+def resend(
+    identifier: Annotated[str, typer.Argument(metavar="ID")],
+    user: Annotated[str | None, typer.Option("--user", "-u", help="The person's id or e-mail address.")] = None,
+    to: Annotated[
+        str | None, typer.Option("--to", help="An e-mail address in place of --user; a user is made where no one has it.")
+    ] = None,
+    key: Annotated[str | None, typer.Option(help="Idempotency key; repeating the command with it sends nothing twice.")] = None,
+) -> None:
+    """Send a sent one again, to another person or address; takes the scope notifications:content, and is in the audit log."""
+    if (user is None) == (to is None):
+        raise UsageProblem("say whom it is for: --user with an id, or --to with an address")
+    notifications = session.clarion.notifications
+    session.show(
+        notifications.resend(identifier, user_id=id_of(user) if user else None, to={"email": to} if to else None, idempotency_key=key)
+    )
+
+
 @app.command("cancel")
 def cancel(identifier: Annotated[list[str], typer.Argument(metavar="ID...")]) -> None:
     """Cancel what no attempt has begun to send."""
