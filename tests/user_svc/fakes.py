@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 
 from mesh import ids
-from mesh.etag import check_etag
+from mesh.etag import EtagMismatch, check_etag
 from tests.user_svc.factories import START
 from user_svc.auth.models import (
     ApiKey,
@@ -89,13 +89,25 @@ class MemoryUsers:
         return next((user.id for user in own if user.external_id == reference), None)
 
     async def upsert_many(
-        self, project: str, people: Sequence[UserChanges], defaults: UserChanges, now: datetime, *, administrators: bool
-    ) -> Mapping[str, str]:
-        before, found = (dict(self._memory.users), dict(self._memory.projects)), dict[str, str]()
+        self,
+        project: str,
+        people: Sequence[UserChanges],
+        defaults: UserChanges,
+        now: datetime,
+        *,
+        administrators: bool,
+        etags: Mapping[str, str],
+    ) -> Mapping[str, str | EtagMismatch]:
+        before, found = (dict(self._memory.users), dict(self._memory.projects)), dict[str, str | EtagMismatch]()
         try:
             for person in people:
                 external_id = person.external_id or ""
                 user_id = await self.resolve(project, external_id)
+                try:
+                    check_etag(etags.get(external_id, ""), self._memory.users[user_id].etag if user_id else "")
+                except EtagMismatch as error:
+                    found[external_id] = error
+                    continue
                 given = replace(person, **{each.name: getattr(person, each.name) or None for each in fields(person)})
                 if user_id is None:
                     locale, timezone = str(given.locale or defaults.locale), str(given.timezone or defaults.timezone)

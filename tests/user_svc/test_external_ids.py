@@ -165,6 +165,22 @@ async def test_addresses_of_others_cost_no_statement_for_each_person(
     assert len(statements.seen) < 20
 
 
+@pytest.mark.parametrize("size", [10, 200])
+async def test_etags_cost_no_statement_for_each_person(clock: Clock, postgres_stores: Stores, statements: Statements, size: int) -> None:
+    """Half of them fit; the others have changed since."""
+    users = Users(postgres_stores.users, hash_password=_no_hash, now=clock)
+    people = [UserChanges(external_id=str(number), name="Ada") for number in range(size)]
+    await users.upsert_users(OPERATOR, people)
+    etags = {int(user.external_id): user.etag for user in await postgres_stores.users.list_newest_first(FIRST_PROJECT, "", None, size)}
+    clock.advance(seconds=1)
+    await users.upsert_users(OPERATOR, [UserChanges(external_id=str(number), name="Eve") for number in range(size // 2)])
+    statements.seen.clear()
+    results = await users.upsert_users(OPERATOR, people, etags)
+    half = size // 2
+    assert [getattr(result, "reason", "written") for result in results] == ["ETAG_MISMATCH"] * half + ["written"] * half
+    assert len(statements.seen) < 20
+
+
 async def test_people_of_a_batch_hand_addresses_over(people: Users, stores: Stores) -> None:
     """Whatever their order in it; who swaps is refused as one by one."""
     await people.upsert_users(OPERATOR, [UserChanges(external_id=name, email=f"{name}@example.com") for name in "abcd"])

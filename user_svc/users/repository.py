@@ -27,7 +27,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mesh import ids
-from mesh.etag import check_etag
+from mesh.etag import EtagMismatch, check_etag
 from mesh.stores.database import Database
 from user_svc.audit.models import AuditKind, NewEvent, person
 from user_svc.audit.repository import record
@@ -163,14 +163,23 @@ class UserRepository:
             return (await connection.execute(_RESOLVE, given)).scalar_one_or_none()
 
     async def upsert_many(
-        self, project: str, people: Sequence[UserChanges], defaults: UserChanges, now: datetime, *, administrators: bool
-    ) -> Mapping[str, str]:
+        self,
+        project: str,
+        people: Sequence[UserChanges],
+        defaults: UserChanges,
+        now: datetime,
+        *,
+        administrators: bool,
+        etags: Mapping[str, str],
+    ) -> Mapping[str, str | EtagMismatch]:
         """In order of the id, so that two batches with common people never wait for each other in a circle."""
-        given = {**_columns(people), "project": project, "now": now}
         async with self._database.begin() as connection:
             try:
-                locked = await connection.execute(_LOCK_MANY, {"project": project, "external_ids": given["external_ids"]})
+                locked = await connection.execute(_LOCK_MANY, {"project": project, "external_ids": _columns(people)["external_ids"]})
                 before = {row.id: row for row in locked}
+                stale = await _stale(connection, project, etags)
+                people = [person for person in people if person.external_id not in stale]
+                given = {**_columns(people), "project": project, "now": now}
                 changed = (await connection.execute(_UPDATE_MANY, {**given, "administrators": administrators})).all()
                 for row in changed:
                     if row.id in before:
@@ -182,7 +191,7 @@ class UserRepository:
                 found |= {row.external_id: row.id for row in inserted}
             except IntegrityError as error:
                 raise _taken(error) from None
-        return found
+        return {**found, **stale}
 
     async def holders(self, project: str, people: Sequence[UserChanges]) -> Mapping[str, str]:
         given = {name: values for name, values in _columns(people).items() if name in {"external_ids", "emails"}}
@@ -224,6 +233,21 @@ async def _locked(connection: AsyncConnection, project: str, user_id: str) -> Ro
     """The person, whose row is locked, so that nothing comes between a comparison and the change."""
     statement = select(*_COLUMNS).where(is_user(project, user_id)).with_for_update(of=users)
     return (await connection.execute(statement)).one_or_none()
+
+
+async def _stale(connection: AsyncConnection, project: str, etags: Mapping[str, str]) -> dict[str, EtagMismatch]:
+    """Of people who are locked, by their external ids: whose state is another one than that of the etag."""
+    if not etags:
+        return {}
+    wanted = select(*_COLUMNS).where(users.c.project == project, users.c.external_id.in_(etags))
+    present = {row.external_id: _user(row).etag for row in await connection.execute(wanted)}
+    stale = {}
+    for external_id, etag in etags.items():
+        try:
+            check_etag(etag, present.get(external_id, ""))
+        except EtagMismatch as error:
+            stale[external_id] = error
+    return stale
 
 
 async def _note_address(connection: AsyncConnection, project: str, before: Row[*tuple[Any, ...]], address: str | None) -> None:

@@ -9,7 +9,7 @@ from typing import Protocol
 from mesh import ids
 from mesh.context import Caller
 from mesh.errors import FieldViolation, InvalidArgument, ScopeMissing, ServiceError
-from mesh.etag import check_etag
+from mesh.etag import EtagMismatch, check_etag
 from mesh.rpc.paging import Cursor, Page, page_size
 from naming.email_address import check_email
 from naming.text import check_name
@@ -50,12 +50,19 @@ class UserStore(Protocol):
         """
 
     async def upsert_many(
-        self, project: str, people: Sequence[UserChanges], defaults: UserChanges, now: datetime, *, administrators: bool
-    ) -> Mapping[str, str]:
+        self,
+        project: str,
+        people: Sequence[UserChanges],
+        defaults: UserChanges,
+        now: datetime,
+        *,
+        administrators: bool,
+        etags: Mapping[str, str],
+    ) -> Mapping[str, str | EtagMismatch]:
         """Makes or changes people by their different external ids, all or none; what is not given is left, or taken from `defaults`.
 
-        Our ids by external id; those of administrators, and of who signs in and would get another address, are missing, unless
-        `administrators`. Raises EmailTaken.
+        Our ids by external id, or that the person is not in the state of their one of the `etags`; those of administrators, and of who
+        signs in and would get another address, are missing, unless `administrators`. Raises EmailTaken.
         """
 
     async def holders(self, project: str, people: Sequence[UserChanges]) -> Mapping[str, str]:
@@ -189,24 +196,27 @@ class Users:
                 results[index] = InvalidArgument.of("external_id", f"is that of users[{first}] too")
             else:
                 fitting[external_id] = index, checked
-        written = await self._write_most(caller, [checked for index, checked in fitting.values() if index not in states])
+        given = {external_id: etag for external_id, (index, _) in fitting.items() if (etag := states.get(index, ""))}
+        written = await self._write_most(caller, [checked for _, checked in fitting.values()], given)
         for external_id, (index, checked) in fitting.items():
-            etag = states.get(index, "")
+            etag = given.get(external_id, "")
             results[index] = written.get(external_id) or await self._write_alone(caller, external_id, checked, etag=etag)
         return [result for result in results if result is not None]
 
-    async def _write_most(self, caller: Caller, people: Sequence[UserChanges]) -> Mapping[str, str | ServiceError]:
+    async def _write_most(
+        self, caller: Caller, people: Sequence[UserChanges], etags: Mapping[str, str]
+    ) -> Mapping[str, str | ServiceError]:
         """Writes together who can be; who is missing is to be written alone. An address of someone else stops its own person only."""
         results: dict[str, str | ServiceError] = {}
         rest = list(people)
         for _ in range(_MOST_TURNS):
             try:
-                return {**results, **await self._write_together(caller, rest)}
+                return {**results, **await self._write_together(caller, rest, etags)}
             except EmailTaken:
                 free, waiting, refused = sort_out(rest, await self._store.holders(caller.project, rest))
             results |= {person.external_id or "": EmailTaken() for person in refused}
             try:
-                results |= await self._write_together(caller, free)
+                results |= await self._write_together(caller, free, etags)
             except EmailTaken:  # given to someone in this very moment
                 waiting = [*free, *waiting]
             if len(waiting) == len(rest):
@@ -214,12 +224,17 @@ class Users:
             rest = waiting
         return results
 
-    async def _write_together(self, caller: Caller, people: Sequence[UserChanges]) -> Mapping[str, str]:
+    async def _write_together(
+        self, caller: Caller, people: Sequence[UserChanges], etags: Mapping[str, str]
+    ) -> Mapping[str, str | EtagMismatch]:
         """Raises EmailTaken, and writes nothing, where one stands in the way of all."""
         if not people:
             return {}
         defaults = UserChanges(locale=locale_or_default("locale", ""), timezone=timezone_or_default("timezone", ""))
-        return await self._store.upsert_many(caller.project, people, defaults, self._now(), administrators=caller.has("users:admin"))
+        own = {external_id: etags[external_id] for person in people if (external_id := person.external_id or "") in etags}
+        return await self._store.upsert_many(
+            caller.project, people, defaults, self._now(), administrators=caller.has("users:admin"), etags=own
+        )
 
     async def _write_alone(self, caller: Caller, external_id: str, changes: UserChanges, *, etag: str = "") -> str | ServiceError:
         given = UserChanges(**{name: value or None for name, value in asdict(changes).items()})
