@@ -91,9 +91,10 @@ async def call(stub: "UserServiceAsyncStub") -> None:
 
 @dataclass
 class Load:
-    """Calls that go on, one after the other by each of several callers."""
+    """Calls that go on, one after the other by each of several callers, with a pause after each."""
 
     users: "UserServiceAsyncStub"
+    pause_s: float = 0.0
     answered: int = 0
     failed: list[Exception] = field(default_factory=list)
     _more: asyncio.Event = field(default_factory=asyncio.Event)
@@ -106,6 +107,7 @@ class Load:
                 self.failed.append(error)
             self.answered += 1
             self._more.set()
+            await asyncio.sleep(self.pause_s)
 
     async def more(self, count: int = CALLS) -> None:
         """Returns after so many further calls."""
@@ -117,8 +119,8 @@ class Load:
 
 
 @asynccontextmanager
-async def load(channel: grpc.aio.Channel) -> AsyncIterator[Load]:
-    going = Load(users(channel))
+async def load(channel: grpc.aio.Channel, *, pause_s: float = 0.0) -> AsyncIterator[Load]:
+    going = Load(users(channel), pause_s)
     tasks = [asyncio.create_task(going.go_on()) for _ in range(CALLERS)]
     try:
         yield going
@@ -174,7 +176,8 @@ async def test_a_channel_looks_at_its_files_by_itself(meeting: Meeting) -> None:
 
 async def test_files_that_do_not_fit_together_change_nothing(meeting: Meeting) -> None:
     """As when one of two files has been written so far, or a certificate of another CA."""
-    async with calling(meeting) as channel, load(channel) as going:
+    # whether a certificate is taken is known after seconds, in which calls without a pause would keep a core busy
+    async with calling(meeting) as channel, load(channel, pause_s=0.05) as going:
         key, cert = meeting.authority.issue("client")
         Path(meeting.client.cert).write_bytes(cert)
         with pytest.raises(CertificatesNotTaken):
