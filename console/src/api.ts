@@ -2,7 +2,7 @@
 import type { BeginSignInResponse, Issuer, ListIssuersResponse, LoginResponse } from "./api-types";
 import { forgetAll } from "./draft";
 import { SECOND_FACTOR, navigate } from "./router";
-import { begin, end, session } from "./session";
+import { begin, end, renewed, session } from "./session";
 import { words } from "./words";
 
 // One field of a request that breaks one rule.
@@ -129,7 +129,7 @@ function refresh(): Promise<boolean> {
     const token = session.value?.refresh;
     if (!token) return false;
     const response = await send("POST", "/v1/auth/refresh", { refresh_token: token });
-    if (response.ok) begin(sessionOf((await response.json()) as LoginResponse));
+    if (response.ok) renewed(token, sessionOf((await response.json()) as LoginResponse));
     else if (response.status !== 401) throw await errorOf(response); // the gateway is away; the session may still be good
     return response.ok;
   })().finally(() => {

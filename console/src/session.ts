@@ -34,6 +34,19 @@ export function begin(next: Session): void {
   session.value = next;
 }
 
+// A tab that was duplicated holds the same tokens. Who renews them lets the others have the new ones: a refresh token that is used once more, and late, ends the
+// session of all of them.
+const tabs = new BroadcastChannel(KEY);
+
+export function renewed(former: string, next: Session): void {
+  begin(next);
+  tabs.postMessage({ former, next });
+}
+
+tabs.onmessage = ({ data }: MessageEvent<{ former: string; next: Session }>) => {
+  if (session.value?.refresh === data.former) begin(data.next);
+};
+
 export function end(byItself: boolean): void {
   sessionStorage.removeItem(KEY);
   ended.value = byItself;

@@ -16,7 +16,7 @@ export const templateWords = {
     sentence: (channel: string, published: number, latest: number) =>
       latest === 0 ? `Has no text yet, for ${channel}.` : published === 0 ? `No version is in use yet, for ${channel}.` : `Version ${published} of ${latest} is in use, for ${channel}.`,
     noVersion: "It has no version yet",
-    noVersionHint: "Create one: POST /v1/templates/{name}/versions.",
+    noVersionHint: "Write one here, or bring it from files: clarion templates push.",
     versions: "Versions",
     version: "Version",
     number: (version: number) => `Version ${version}`,

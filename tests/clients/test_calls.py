@@ -300,11 +300,27 @@ def test_the_specifications_own_signature_holds() -> None:
         (b'{"test": 2432232314}', {**SIGNED, "Webhook-Timestamp": "soon"}, 1614265330),
         (b'{"test": 2432232314}', {}, 1614265330),
         (b'{"test": 2432232314}', {**SIGNED, "Webhook-Signature": "v1,\u00e4"}, 1614265330),
+        (b'{"test": 2432232314}', {**SIGNED, "Webhook-Signature": "v1,\udcff"}, 1614265330),
+        (b'{"test": 2432232314}', {**SIGNED, "Webhook-Id": "\udcff"}, 1614265330),
+        (b'{"test": 2432232314}', {**SIGNED, "Webhook-Signature": ""}, 1614265330),
     ],
 )
 def test_any_other_webhook_is_refused(body: bytes, given: Mapping[str, str], now: int) -> None:
     with pytest.raises(webhooks.WebhookInvalid):
         webhooks.verify(body, given, SECRET, now_s=now)
+
+
+@pytest.mark.parametrize("secret", ["", " ", "whsec_", ["", SECRET], "whsec_\u00e4", "whsec_A"])
+def test_a_secret_that_is_none_verifies_nothing(secret: str | list[str]) -> None:
+    """With the empty one of a variable that is not set everyone could sign."""
+    with pytest.raises(ValueError, match="no whsec_") as caught:
+        webhooks.verify(b"{}", webhooks.sign("m", 1614265330, b"{}", SECRET), secret, now_s=1614265330)
+    assert not isinstance(caught.value, webhooks.WebhookInvalid)
+
+
+def test_a_signed_body_that_is_no_json_is_refused() -> None:
+    with pytest.raises(webhooks.WebhookInvalid, match="no JSON object"):
+        webhooks.verify(b"hello", webhooks.sign("m", 1614265330, b"hello", SECRET), SECRET, now_s=1614265330)
 
 
 def test_the_memory_stands_in_for_the_server() -> None:

@@ -6,7 +6,8 @@ import json
 import pytest
 from playwright.async_api import Page, Route, expect
 
-from tests.console.conftest import Console, sign_in
+from tests.console.conftest import Console, sign_in, sign_in_by_form
+from tests.waiting import until_answered
 
 pytestmark = [pytest.mark.system, pytest.mark.asyncio(loop_scope="session")]
 
@@ -98,3 +99,26 @@ async def test_a_double_click_acts_once(page: Page, console: Console) -> None:
     clicked.set()
     await expect(page.get_by_role("status").filter(has_text="200")).to_be_visible()
     assert len(asked) == 1
+
+
+async def test_a_tab_that_was_duplicated_stays_signed_in_when_the_other_one_renews(page: Page) -> None:
+    """A refresh token that is used late once more ends the session, so that both tabs were signed out."""
+    await sign_in_by_form(page, "/console/roles")
+    await expect(page.get_by_role("heading", name="Roles", exact=True)).to_be_visible()
+    kept = json.loads(await page.evaluate("sessionStorage.getItem('clarion.session')"))
+    twin = await page.context.new_page()
+    await twin.add_init_script(f"sessionStorage.setItem('clarion.session', {json.dumps(json.dumps(kept))})")
+    await twin.goto("/console/roles")
+    await expect(twin.get_by_role("heading", name="Roles", exact=True)).to_be_visible()
+    await page.evaluate(f"sessionStorage.setItem('clarion.session', {json.dumps(json.dumps({**kept, 'token': 'over'}))})")
+    await page.reload()
+    await expect(page.get_by_role("heading", name="Roles", exact=True)).to_be_visible()
+
+    async def tokens(tab: Page) -> str:
+        return str(json.loads(await tab.evaluate("sessionStorage.getItem('clarion.session')"))["refresh"])
+
+    async def both_have_the_new_one() -> bool:
+        return await tokens(page) == await tokens(twin) != kept["refresh"]
+
+    await until_answered(both_have_the_new_one)
+    await twin.close()
