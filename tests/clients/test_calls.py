@@ -67,11 +67,24 @@ def test_a_wait_beyond_the_deadline_is_not_begun() -> None:
 
 
 @pytest.mark.parametrize(
-    "response", [httpx.Response(200, text="<html>"), httpx.Response(502, text="bad gateway"), httpx.Response(500, json=[1])]
+    "response",
+    [
+        httpx.Response(200, text="<html>"),
+        httpx.Response(502, text="bad gateway"),
+        httpx.Response(500, json=[1]),
+        httpx.Response(403, json={"message": "Forbidden"}),
+        httpx.Response(404, json={"code": "NotFound", "message": "no route", "details": None}),
+    ],
 )
 def test_an_answer_that_is_not_clarions_says_so(response: httpx.Response) -> None:
     with pytest.raises(errors.BadResponse, match="address"):
         client(lambda request: response).users.get("u")
+
+
+@pytest.mark.parametrize("wait", ["inf", "nan", "-1", "Wed, 21 Oct 2026 07:28:00 GMT"])
+def test_a_wait_that_is_none_is_not_heeded(wait: str) -> None:
+    error = errors.from_status({"code": 14, "message": "away", "details": None}, status=503, retry_after=wait)
+    assert error.retry_after_s in {None, 0.0}
 
 
 def test_a_server_that_is_not_there_is_a_failed_connection() -> None:

@@ -105,7 +105,7 @@ async def test_a_tab_that_was_duplicated_stays_signed_in_when_the_other_one_rene
     """A refresh token that is used late once more ends the session, so that both tabs were signed out."""
     await sign_in_by_form(page, "/console/roles")
     await expect(page.get_by_role("heading", name="Roles", exact=True)).to_be_visible()
-    kept = json.loads(await page.evaluate("sessionStorage.getItem('clarion.session')"))
+    kept: dict[str, str] = json.loads(await page.evaluate("sessionStorage.getItem('clarion.session')"))
     twin = await page.context.new_page()
     await twin.add_init_script(f"sessionStorage.setItem('clarion.session', {json.dumps(json.dumps(kept))})")
     await twin.goto("/console/roles")

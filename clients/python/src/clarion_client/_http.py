@@ -166,7 +166,7 @@ def _answer(response: httpx.Response) -> Any:
         body = None
     if response.status_code < 300 and body is not None:
         return body
-    if not isinstance(body, dict) or "message" not in body:
+    if not isinstance(body, dict) or not isinstance(body.get("message"), str) or not isinstance(body.get("code"), int):
         said = f"HTTP {response.status_code} without Clarion's error form: is this the address of a Clarion gateway?"
         raise BadResponse(said, status=response.status_code, correlation_id=correlation_id)
     raise from_status(body, status=response.status_code, retry_after=response.headers.get("retry-after"), correlation_id=correlation_id)

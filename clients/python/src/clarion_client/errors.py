@@ -6,6 +6,7 @@ long to wait where that is known, and the correlation id to quote in a report. T
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -187,7 +188,7 @@ def from_status(body: Mapping[str, Any], *, status: int = 0, retry_after: str | 
     """The error of a google.rpc.Status in JSON."""
     code = int(body.get("code", 0))
     reason, metadata, violations, wait = "", {}, [], _seconds(retry_after)
-    for detail in body.get("details", ()):
+    for detail in body.get("details") or ():
         kind = str(detail.get("@type", "")).rpartition(".")[2]
         if kind == "ErrorInfo":
             reason, metadata = detail.get("reason", ""), detail.get("metadata", {})
@@ -213,6 +214,7 @@ def from_status(body: Mapping[str, Any], *, status: int = 0, retry_after: str | 
 
 def _seconds(text: str | None) -> float | None:
     try:
-        return max(0.0, float(text)) if text else None
+        seconds = float(text) if text else math.nan
     except ValueError:
         return None
+    return max(0.0, seconds) if math.isfinite(seconds) else None
