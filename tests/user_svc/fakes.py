@@ -88,6 +88,10 @@ class MemoryUsers:
         own = [user for user in self._memory.users.values() if self._memory.projects[user.id] == project]
         return next((user.id for user in own if user.external_id == reference), None)
 
+    async def ours(self, project: str, references: Sequence[str]) -> Collection[str]:
+        known = {user.id for user in self._memory.users.values()}
+        return {each for each in references if ids.canonical(each) in known and await self.resolve(project, each) == ids.canonical(each)}
+
     async def upsert_many(
         self,
         project: str,

@@ -130,6 +130,21 @@ async def test_many_people_are_written_at_once(people: Users, stores: Stores) ->
     assert await stores.users.resolve(FIRST_PROJECT, "4") == written[5]
 
 
+async def test_our_id_among_many_is_that_person(people: Users, stores: Stores) -> None:
+    """As by PATCH: no one new is made, the external id stays, and their own address is not in their way."""
+    ada = await people.upsert_user(OPERATOR, "1", UserChanges(name="Ada", email="ada@example.com"))
+    bob = await people.create_user(FIRST_PROJECT, UserChanges(name="Bob"), "")
+    given = [
+        UserChanges(external_id=ada.id.upper(), name="Ada L.", email="ada@example.com"),
+        UserChanges(external_id=bob.id, name="Bob B."),
+        UserChanges(external_id=ids.new_id(), name="New", email="ada@example.com"),
+    ]
+    first, second, third = await people.upsert_users(OPERATOR, given)
+    assert (first, second, isinstance(third, EmailTaken)) == (ada.id, bob.id, True)
+    seen = [await stores.users.find(FIRST_PROJECT, one.id) for one in (ada, bob)]
+    assert [(one.name, one.external_id) for one in seen if one] == [("Ada L.", "1"), ("Bob B.", "")]
+
+
 async def test_an_etag_among_many_is_kept_to(people: Users, stores: Stores) -> None:
     first = await people.upsert_user(OPERATOR, "1", UserChanges(name="Ada"))
     later = await people.upsert_user(OPERATOR, "1", UserChanges(name="Ada L."))

@@ -1,6 +1,6 @@
 """People in PostgreSQL."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 from typing import Any
@@ -55,6 +55,10 @@ _RESOLVE = text("""
     LIMIT 1
 """).bindparams(bindparam("id", type_=Uuid(as_uuid=False)))
 
+
+_OURS = text("SELECT id::text FROM users WHERE project = :project AND id = ANY(:ids)").bindparams(
+    bindparam("ids", type_=ARRAY(Uuid(as_uuid=False)))
+)
 
 _TEXTS = ARRAY(Text)
 _PARTS = [bindparam(name, type_=_TEXTS) for name in ("external_ids", "emails", "names", "locales", "timezones", "attributes")]
@@ -161,6 +165,14 @@ class UserRepository:
         async with self._database.connect() as connection:
             given = {"project": project, "reference": reference, "id": ids.canonical(reference)}
             return (await connection.execute(_RESOLVE, given)).scalar_one_or_none()
+
+    async def ours(self, project: str, references: Sequence[str]) -> Collection[str]:
+        known = {identifier: reference for reference in references if (identifier := ids.canonical(reference)) is not None}
+        if not known:
+            return frozenset()
+        async with self._database.connect() as connection:
+            rows = await connection.execute(_OURS, {"project": project, "ids": list(known)})
+            return {known[row.id] for row in rows}
 
     async def upsert_many(
         self,

@@ -49,6 +49,9 @@ class UserStore(Protocol):
         Raises EmailTaken, ExternalIdTaken, or EtagMismatch when `etag` is given and not theirs.
         """
 
+    async def ours(self, project: str, references: Sequence[str]) -> Collection[str]:
+        """Those of the references that are our ids of people."""
+
     async def upsert_many(
         self,
         project: str,
@@ -197,7 +200,11 @@ class Users:
             else:
                 fitting[external_id] = index, checked
         given = {external_id: etag for external_id, (index, _) in fitting.items() if (etag := states.get(index, ""))}
-        written = await self._write_most(caller, [checked for _, checked in fitting.values()], given)
+        # our id of a person means that one, as wherever a reference is given
+        ours = await self._store.ours(caller.project, list(fitting))
+        written = await self._write_most(
+            caller, [checked for external_id, (_, checked) in fitting.items() if external_id not in ours], given
+        )
         for external_id, (index, checked) in fitting.items():
             etag = given.get(external_id, "")
             results[index] = written.get(external_id) or await self._write_alone(caller, external_id, checked, etag=etag)
@@ -237,7 +244,8 @@ class Users:
         )
 
     async def _write_alone(self, caller: Caller, external_id: str, changes: UserChanges, *, etag: str = "") -> str | ServiceError:
-        given = UserChanges(**{name: value or None for name, value in asdict(changes).items()})
+        # the external id is the reference, which may be our own id of the person
+        given = UserChanges(**{name: value or None for name, value in asdict(changes).items() if name != "external_id"})
         try:
             return (await self.upsert_user(caller, external_id, given, etag=etag)).id
         except ServiceError as error:
