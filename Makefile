@@ -143,7 +143,7 @@ sessions: setup ## Record the sessions of docs/command-line.md anew
 	@$(BIN)/python -m tests.clients.sessions
 
 .PHONY: drill
-drill: setup ## Take every part away under load and account for every notification (ARGS=--short: 2 minutes; ARGS="--rounds 20": hours; ARGS=--fuzz: odd requests; ARGS=--poison: hostile input; ARGS=--feed: readers of the feed; --soak: half an hour of steady load)
+drill: setup ## Take every part away under load and account for every notification (ARGS=--short: 2 minutes; ARGS="--rounds 20": hours; ARGS=--fuzz: odd requests; ARGS=--poison: hostile input; ARGS=--feed: readers of the feed; --soak: half an hour of steady load; --roll: rolling restarts)
 	@$(BIN)/python -m tests.system.drills $(ARGS)
 
 .PHONY: release

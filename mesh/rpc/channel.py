@@ -24,6 +24,8 @@ from mesh.rpc.status import Unanswered, error_class, from_status
 
 _DETAILS = "grpc-status-details-bin"
 _RETRY_AFTER_S = 1.0
+# Without details of ours: no connection, one that ended, or a call that a stopping server has not begun.
+_UNANSWERED = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED})
 
 # Replicas that do not answer. Keepalive finds those whose connection is dead (frozen, cut off, half-open TCP): its ping goes out
 # unanswered for 1.5 s at most 1 s after the last sign of life, the connection ends, and round robin goes past it until there is a new one.
@@ -112,7 +114,8 @@ def service_config(services: Iterable[ServiceDescriptor]) -> dict[str, Any]:
             "initialBackoff": "0.05s",
             "maxBackoff": "0.5s",
             "backoffMultiplier": 2,
-            "retryableStatusCodes": ["UNAVAILABLE"],
+            # a server of grpc.aio that is asked to stop lets go of what has just arrived: CANCELLED, which we answer to nothing ourselves
+            "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
         }
         config["methodConfig"] = [{"name": retried, "retryPolicy": policy}]
     return config
@@ -126,7 +129,7 @@ def to_service_error(error: grpc.aio.AioRpcError) -> ServiceError:
                 return from_status(status_pb2.Status.FromString(value))
             except DecodeError:
                 break  # fall back to the plain code
-    if error.code() is grpc.StatusCode.UNAVAILABLE:
+    if error.code() in _UNANSWERED:
         return Unanswered("another part of the system does not answer", retry_after_s=_RETRY_AFTER_S)
     # gRPC's own text names addresses and files; only the callee's words, which come with details, are passed on
     name = error.code().name

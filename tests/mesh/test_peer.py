@@ -175,6 +175,30 @@ async def test_a_replica_that_takes_calls_and_does_not_answer_is_left_out() -> N
         await until_answered(left_out)
 
 
+@pytest.mark.parametrize(("let_go", "reason", "calls"), [(1, "", 2), (100, "UPSTREAM_UNAVAILABLE", 3)])
+async def test_a_call_that_a_stopping_server_lets_go_is_made_again(let_go: int, reason: str, calls: int) -> None:
+    """A server of grpc.aio that stops drops what has just arrived: CANCELLED, without a word of ours (seen with 1.78)."""
+    seen: list[int] = []
+
+    async def dropping(_: bytes, rpc: Any) -> bytes:
+        seen.append(len(seen))
+        if len(seen) <= let_go:
+            await rpc.abort(grpc.StatusCode.CANCELLED)
+        return recipient_service_pb2.BatchCheckUsersResponse().SerializeToString()
+
+    server = grpc.aio.server()
+    handlers = {"BatchCheckUsers": grpc.unary_unary_rpc_method_handler(dropping)}
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE.full_name, handlers),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        async with peer(port) as stub:
+            assert await reason_of(stub) == reason
+    finally:
+        await server.stop(0)
+    assert len(seen) == calls
+
+
 async def reached(stub: Stub, *servicers: Servicer) -> bool:
     assert await reason_of(stub) == ""
     return all(servicer.calls for servicer in servicers)

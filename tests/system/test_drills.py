@@ -13,6 +13,7 @@ from tests.system.drills.catalogue import IN_SUITE
 from tests.system.drills.feed import watched
 from tests.system.drills.poison import poisoned
 from tests.system.drills.report import summary, table
+from tests.system.drills.roll import rolled
 from tests.system.drills.soak import soaked
 
 # A container will not do: the drills kill the server itself and talk to its rabbitmqctl.
@@ -50,6 +51,13 @@ async def test_a_steady_load_leaves_no_tasks_and_no_files_behind(folder: Path) -
     result = await soaked(folder, seconds=24, rate=25, start=start_service)
     assert result.problems(most_growth=0.25, most_lag_s=None) == []
     assert result.account.accepted == 600
+
+
+async def test_replicas_are_restarted_and_lost_without_a_failed_request(folder: Path) -> None:
+    """The short form, at a rate that a busy machine carries: a request may fail in the second in which no one can know of a loss."""
+    result = await rolled(folder, rounds=1, rate=20, services=("template_svc", "gateway"), start=start_service)
+    assert result.problems() == []
+    assert result.account.accepted == sum(number % 4 == 0 for number in range(sum(result.requests.values())))
 
 
 async def test_hostile_input_costs_its_own_caller_only() -> None:

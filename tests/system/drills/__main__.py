@@ -17,6 +17,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from devstack.processes import Start
+from tests.prepared import start_service
 from tests.system.drills.catalogue import ALL, SHORT, chosen
 from tests.system.drills.drill import Drill, Plan
 from tests.system.drills.fault import Fault
@@ -26,6 +27,7 @@ from tests.system.drills.poison import poisoned
 from tests.system.drills.rates import LEAST_PART, compare_rates
 from tests.system.drills.report import Line, lines_of, markdown, summary, table
 from tests.system.drills.rig import can_have_small_disk, open_rig
+from tests.system.drills.roll import rolled
 from tests.system.drills.soak import soaked
 
 SHORT_PLAN = Plan(rounds=2, count=60, seed=0, overlap=True, one_rig=True, calm_s=0.5, pace=0.5)
@@ -49,7 +51,9 @@ def main() -> int:
         count = arguments.count or (200 if arguments.short else 1500)
         return _feed(count, kills=arguments.kills or (4 if arguments.short else 12), keep=arguments.keep)
     if arguments.soak:
-        return _soak(arguments.seconds or (60.0 if arguments.short else 1800.0), rate=arguments.rate, keep=arguments.keep)
+        return _soak(arguments.seconds or (60.0 if arguments.short else 1800.0), rate=arguments.rate or 100.0, keep=arguments.keep)
+    if arguments.roll:
+        return _roll(arguments.rounds or (1 if arguments.short else 10), rate=arguments.rate or 200.0, keep=arguments.keep)
     if arguments.poison:
         return _poison(arguments.count or (60 if arguments.short else 300))
     form = SHORT_PLAN if arguments.short else LONG_PLAN
@@ -150,6 +154,16 @@ def _soak(seconds: float, *, rate: float, keep: bool) -> int:
     return 1 if problems else 0
 
 
+def _roll(rounds: int, *, rate: float, keep: bool) -> int:
+    """The exit code: 1 when a request failed that must not, or the books do not balance."""
+    with _folder(keep=keep) as folder:
+        sys.stderr.write(_STARTING)
+        result = asyncio.run(rolled(folder, rounds=rounds, rate=rate, start=start_service))
+    problems = result.problems()
+    sys.stdout.write("\n".join((result.table(), *problems, json.dumps(result.summary()))) + "\n")
+    return 1 if problems else 0
+
+
 def _feed(count: int, *, kills: int, keep: bool) -> int:
     """The exit code: 1 when a reader has not seen every change, in order, once."""
     with _folder(keep=keep) as folder:
@@ -166,12 +180,13 @@ def _parse() -> argparse.Namespace:
     )
     parser.add_argument("--fuzz", action="store_true", help="random deep, large and odd requests and templates instead of faults")
     parser.add_argument("--soak", action="store_true", help="a steady load, after which no process may hold more, instead of faults")
-    parser.add_argument("--rate", type=float, default=100.0, help="notifications per second while soaking (default: 100)")
+    parser.add_argument("--roll", action="store_true", help="rolling restarts and lost replicas; counts failed requests")
+    parser.add_argument("--rate", type=float, help="notifications per second while soaking (default: 100), requests while rolling (200)")
     parser.add_argument("--seconds", type=float, help="how long to fuzz (default: 600) or to soak (1800, short 60)")
     parser.add_argument("--poison", action="store_true", help="one caller's hostile input among nine others' mail, instead of faults")
     parser.add_argument("--feed", action="store_true", help="four readers of the feed while gateways are killed, instead of faults")
     parser.add_argument("--kills", type=int, help="how many gateways to kill while the feed is read (default: 12, short 4)")
-    parser.add_argument("--rounds", type=int, help="rounds of each fault (default: 20, short 2)")
+    parser.add_argument("--rounds", type=int, help="rounds of each fault (default: 20, short 2), or rolling restarts (10, short 1)")
     parser.add_argument("--overlap", action="store_true", help="begin a round while the one before is still being settled: faster, harsher")
     parser.add_argument("--fault", action="append", default=[], help="only the faults of this name, * stands for anything; may be repeated")
     parser.add_argument("--count", type=int, help="notifications of a round (default: 200, short 60), or of the feed (1500, short 200)")

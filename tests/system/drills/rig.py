@@ -98,8 +98,18 @@ class Rig:
 
 
 @asynccontextmanager
-async def open_rig(folder: Path, *, links: Iterable[Link] = (), small_disk: bool = False, start: Start | None = None) -> AsyncIterator[Rig]:
-    """Starts everything with people and templates in it, and stops it in the end. `small_disk` takes root, `start` is ProcessStack's."""
+async def open_rig(
+    folder: Path,
+    *,
+    links: Iterable[Link] = (),
+    small_disk: bool = False,
+    settings: Mapping[str, str] | None = None,
+    start: Start | None = None,
+) -> AsyncIterator[Rig]:
+    """Starts everything with people and templates in it, and stops it in the end. `small_disk` takes root, `start` is ProcessStack's.
+
+    `settings` are the environment of every process, beside the few that all drills need.
+    """
     async with AsyncExitStack() as stack:
         disk = folder / "postgres"
         if small_disk:
@@ -122,7 +132,7 @@ async def open_rig(folder: Path, *, links: Iterable[Link] = (), small_disk: bool
             "CLARION_AMQP_URL": re.sub(r":[^:@/]*@", ":wrong@", rabbitmq.url),
         }
         smtp_address = {"CLARION_SMTP_HOST": "127.0.0.1", "CLARION_SMTP_PORT": str(smtp.port), "CLARION_SMTP_USER": _SMTP_USER}
-        shared = {**_SETTINGS, **fcm.environ(), **stores, **smtp_address, **right}
+        shared = {**_SETTINGS, **(settings or {}), **fcm.environ(), **stores, **smtp_address, **right}
         processes = ProcessStack(folder, postgres, shared, start=start, replicas=REPLICAS)
         proxies: dict[Link, Proxy] = {}
         for link in links:
