@@ -106,13 +106,15 @@ def service_config(services: Iterable[ServiceDescriptor]) -> dict[str, Any]:
     ]
     config: dict[str, Any] = {
         "loadBalancingConfig": [{"outlier_detection_experimental": _OUTLIERS}],
-        "retryThrottling": {"maxTokens": 10, "tokenRatio": 0.1},
+        # half of the tokens, a failure each, are for retries: with one of two replicas sick, ten of them last for a blink, and what comes
+        # after that fails until the replica is left out; where all are sick, it bounds what repeating adds to their load
+        "retryThrottling": {"maxTokens": 1000, "tokenRatio": 0.1},
     }
     if retried:
         policy = {
-            "maxAttempts": 3,
-            "initialBackoff": "0.05s",
-            "maxBackoff": "0.5s",
+            "maxAttempts": 5,
+            "initialBackoff": "0.01s",
+            "maxBackoff": "0.1s",
             "backoffMultiplier": 2,
             # a server of grpc.aio that is asked to stop lets go of what has just arrived: CANCELLED, which we answer to nothing ourselves
             "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],

@@ -195,7 +195,7 @@ async def rolled(folder: Path, *, rounds: int, rate: float, services: Sequence[s
                 sys.stderr.write(f"round {number} of {rounds}: {sum(traffic.requests.values())} requests, {len(traffic.failed)} failed\n")
             for service in services:
                 await _kill(rig, traffic, service)
-            for service in _CALLED.intersection(services):
+            for service in [each for each in services if each in _CALLED]:
                 await _serve_nothing(rig, traffic, service)
         finally:
             traffic.end()
