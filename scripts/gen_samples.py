@@ -79,6 +79,7 @@ _REQUESTS: dict[str, dict[str, Any]] = {
     "UpdateWebhookEndpoint": {"webhook_endpoint": {"disabled": True}},
     "ListWebhookDeliveries": {"state": "failed"},
     "ReplayWebhookDeliveries": {"state": "failed"},
+    "ResendNotification": {"to": {"email": "ada@example.com"}},
 }
 # Commands of their own; all others are reached by `clarion api`.
 _COMMANDS = {
