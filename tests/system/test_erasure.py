@@ -35,9 +35,14 @@ class Planted:
         self._run = uuid4().hex[:12]
         self.words: dict[str, str] = {}
 
+    @property
+    def beginning(self) -> str:
+        """What each word begins with, by which a text that holds none of them is passed over quickly."""
+        return f"zq{self._run}"
+
     def word(self, what: str) -> str:
         """A word for this."""
-        return self.words.setdefault(what, f"zq{self._run}{len(self.words):02d}zq")
+        return self.words.setdefault(what, f"{self.beginning}{len(self.words):02d}zq")
 
     def address(self, what: str) -> str:
         """An address that holds it."""
@@ -88,9 +93,10 @@ async def found(system: System, planted: Planted) -> dict[str, set[str]]:
     for source in (_rows(system), _keys(system)):
         async for place, text in source:
             lower = text.lower()
-            for what, word in planted.words.items():
-                if any(form in lower for form in _forms(word)):
-                    places[what].add(place)
+            if any(form in lower for form in _forms(planted.beginning)):
+                for what, word in planted.words.items():
+                    if any(form in lower for form in _forms(word)):
+                        places[what].add(place)
     return {what: where for what, where in places.items() if where}
 
 
