@@ -89,8 +89,7 @@ class MemoryUsers:
         return next((user.id for user in own if user.external_id == reference), None)
 
     async def ours(self, project: str, references: Sequence[str]) -> Collection[str]:
-        known = {user.id for user in self._memory.users.values()}
-        return {each for each in references if ids.canonical(each) in known and await self.resolve(project, each) == ids.canonical(each)}
+        return [each for each in references if self._memory.user(project, ids.canonical(each) or "") is not None]
 
     async def upsert_many(
         self,

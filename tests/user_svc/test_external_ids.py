@@ -138,9 +138,10 @@ async def test_our_id_among_many_is_that_person(people: Users, stores: Stores) -
         UserChanges(external_id=ada.id.upper(), name="Ada L.", email="ada@example.com"),
         UserChanges(external_id=bob.id, name="Bob B."),
         UserChanges(external_id=ids.new_id(), name="New", email="ada@example.com"),
+        UserChanges(external_id=ada.id, timezone="Europe/Paris"),
     ]
-    first, second, third = await people.upsert_users(OPERATOR, given)
-    assert (first, second, isinstance(third, EmailTaken)) == (ada.id, bob.id, True)
+    first, second, third, again = await people.upsert_users(OPERATOR, given)
+    assert (first, second, isinstance(third, EmailTaken), again) == (ada.id, bob.id, True, ada.id)
     seen = [await stores.users.find(FIRST_PROJECT, one.id) for one in (ada, bob)]
     assert [(one.name, one.external_id) for one in seen if one] == [("Ada L.", "1"), ("Bob B.", "")]
 

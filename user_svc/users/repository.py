@@ -167,12 +167,12 @@ class UserRepository:
             return (await connection.execute(_RESOLVE, given)).scalar_one_or_none()
 
     async def ours(self, project: str, references: Sequence[str]) -> Collection[str]:
-        known = {identifier: reference for reference in references if (identifier := ids.canonical(reference)) is not None}
-        if not known:
+        wanted = {reference: identifier for reference in references if (identifier := ids.canonical(reference)) is not None}
+        if not wanted:
             return frozenset()
         async with self._database.connect() as connection:
-            rows = await connection.execute(_OURS, {"project": project, "ids": list(known)})
-            return {known[row.id] for row in rows}
+            found = set((await connection.execute(_OURS, {"project": project, "ids": list(wanted.values())})).scalars())
+        return [reference for reference, identifier in wanted.items() if identifier in found]
 
     async def upsert_many(
         self,
@@ -187,7 +187,8 @@ class UserRepository:
         """In order of the id, so that two batches with common people never wait for each other in a circle."""
         async with self._database.begin() as connection:
             try:
-                locked = await connection.execute(_LOCK_MANY, {"project": project, "external_ids": _columns(people)["external_ids"]})
+                external_ids = [person.external_id for person in people]
+                locked = await connection.execute(_LOCK_MANY, {"project": project, "external_ids": external_ids})
                 before = {row.id: row for row in locked}
                 stale = await _stale(connection, project, etags)
                 people = [person for person in people if person.external_id not in stale]
@@ -206,7 +207,7 @@ class UserRepository:
         return {**found, **stale}
 
     async def holders(self, project: str, people: Sequence[UserChanges]) -> Mapping[str, str]:
-        given = {name: values for name, values in _columns(people).items() if name in {"external_ids", "emails"}}
+        given = {"external_ids": [person.external_id for person in people], "emails": [person.email or None for person in people]}
         async with self._database.connect() as connection:
             rows = await connection.execute(_HOLDERS, {**given, "project": project})
             return {row.external_id: row.holder for row in rows}
