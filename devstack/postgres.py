@@ -22,7 +22,7 @@ def _folder_of_binaries() -> Path:
 
 
 BINARIES = _folder_of_binaries()
-_NOBODY = 65534  # uid and gid; PostgreSQL refuses to run as root
+UNPRIVILEGED_ID = 65534  # uid and gid; PostgreSQL refuses to run as root
 _START_TIMEOUT_S = 30.0
 _STOP_TIMEOUT_S = 20.0
 
@@ -67,7 +67,7 @@ class PostgresServer:
         """
         self._data.mkdir(parents=True, exist_ok=True)
         if os.geteuid() == 0:
-            os.chown(self._data, _NOBODY, _NOBODY)
+            os.chown(self._data, UNPRIVILEGED_ID, UNPRIVILEGED_ID)
         if not (self._data / "PG_VERSION").exists():
             self._initialise()
         self._refuse_second_server()
@@ -75,7 +75,7 @@ class PostgresServer:
         settings = {**_SETTINGS, "port": str(self.port), **({} if self._durable else _NOT_DURABLE)}
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         with self._log.open("ab") as log:
-            command = [*_unprivileged(), str(BINARIES / "postgres"), "-D", str(self._data), *options]
+            command = [*unprivileged(), str(BINARIES / "postgres"), "-D", str(self._data), *options]
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", start_new_session=True)
         self._wait_until_ready(self._process)
 
@@ -140,7 +140,7 @@ class PostgresServer:
     def _initialise(self) -> None:
         # The built-in locale provider makes lower() and sorting the same on every machine.
         command = [
-            *_unprivileged(), str(BINARIES / "initdb"), "-D", str(self._data), "-U", "postgres", "--auth=trust", "--encoding=UTF8",
+            *unprivileged(), str(BINARIES / "initdb"), "-D", str(self._data), "-U", "postgres", "--auth=trust", "--encoding=UTF8",
             "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C", "--no-instructions",
             *([] if self._durable else ["--no-sync"]),
         ]  # fmt: skip
@@ -180,9 +180,9 @@ def base_backup(server: PostgresServer, folder: Path, *, follow: bool = False) -
     folder.mkdir(parents=True, exist_ok=True)
     data.mkdir(mode=0o700)
     if os.geteuid() == 0:
-        os.chown(data, _NOBODY, _NOBODY)
+        os.chown(data, UNPRIVILEGED_ID, UNPRIVILEGED_ID)
     command = [
-        *_unprivileged(), str(BINARIES / "pg_basebackup"), "-D", str(data), "-d", server.url(), "--checkpoint=fast", "--wal-method=stream",
+        *unprivileged(), str(BINARIES / "pg_basebackup"), "-D", str(data), "-d", server.url(), "--checkpoint=fast", "--wal-method=stream",
         *(["--write-recovery-conf"] if follow else []),
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
@@ -190,8 +190,11 @@ def base_backup(server: PostgresServer, folder: Path, *, follow: bool = False) -
         raise PostgresError(f"pg_basebackup failed: {done.stderr.strip()[-800:]}")
 
 
-def _unprivileged() -> list[str]:
-    """How to run a command of PostgreSQL: not as root, and stopped by the kernel when this process dies without stopping it."""
+def unprivileged() -> list[str]:
+    """What to put before a command that refuses to run as root: another user runs it, and the kernel stops it when this process dies.
+
+    Raises PostgresError where this process is root's and can't give that up.
+    """
     setpriv = shutil.which("setpriv")
     if setpriv is None:
         if os.geteuid() == 0:
@@ -202,5 +205,5 @@ def _unprivileged() -> list[str]:
         # The capability reaches the data and the binaries where a parent folder, such as /root, is closed to others. PostgreSQL asks
         # access(2) for its binaries first, which heeds capabilities of another user than root with this security bit only.
         capability = ["--securebits=+no_setuid_fixup", "--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
-        words += [f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups", *capability]
+        words += [f"--reuid={UNPRIVILEGED_ID}", f"--regid={UNPRIVILEGED_ID}", "--clear-groups", *capability]
     return words

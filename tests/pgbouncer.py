@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from devstack.postgres import UNPRIVILEGED_ID, unprivileged
 from mesh.testing import free_port
 
 PROGRAM = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
@@ -32,14 +33,12 @@ def pgbouncer(folder: Path, server_url: str, *, servers: int = 3) -> Iterator[st
         f"unix_socket_dir =\nauth_type = trust\nauth_file = {folder}/users\nlogfile = {folder}/log\npool_mode = transaction\n"
         f"default_pool_size = {servers}\nmax_client_conn = 500\nserver_round_robin = 1\n"
     )
-    words = [PROGRAM, str(config)]
     if os.geteuid() == 0:
-        # it refuses to run as root, and shall reach the folder that only root may enter
-        os.chown(folder, 65534, 65534)
-        capability = ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
-        words = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *capability, *words]
+        os.chown(folder, UNPRIVILEGED_ID, UNPRIVILEGED_ID)
     output = (folder / "output").open("wb")
-    process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)
+    process = subprocess.Popen(
+        [*unprivileged(), PROGRAM, str(config)], stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+    )
     try:
         _wait_until_listening(process, port, folder)
         yield f"postgresql://postgres@127.0.0.1:{port}/"
