@@ -12,7 +12,6 @@ from gateway.accepting.convert import (
     evaluation_message,
     fingerprint_of,
     question_of,
-    resend_fingerprint,
     resend_response,
     send_response,
 )
@@ -116,7 +115,7 @@ class NotificationServicer(NotificationServiceServicer):
 
     async def ResendNotification(self, request: rpc.ResendNotificationRequest, context: object) -> rpc.ResendNotificationResponse:
         text = choose_key(current().metadata.get(IDEMPOTENCY_KEY, ""), request.request_id)
-        key = Key(text, resend_fingerprint(request)) if text else None
+        key = Key(text, fingerprint_of(request, kind=b"resend\n")) if text else None
         to = addressee_of(request.to) if request.HasField("to") else None
         accepted = await self._resending.resend(current().caller, request.id, user_id=request.user_id, to=to, key=key)
         return resend_response(accepted)

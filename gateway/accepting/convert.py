@@ -2,6 +2,7 @@
 
 import hashlib
 from datetime import datetime
+from typing import TypeVar
 
 from google.protobuf.message import DecodeError
 
@@ -24,6 +25,8 @@ _DECISIONS = {
     recipient_service_pb2.DECISION_SKIP: notification_service_pb2.DELIVERY_DECISION_SKIP,
     recipient_service_pb2.DECISION_DEFER: notification_service_pb2.DELIVERY_DECISION_DEFER,
 }
+
+_Keyed = TypeVar("_Keyed", notification_service_pb2.SendNotificationRequest, notification_service_pb2.ResendNotificationRequest)
 
 
 def draft_of(request: notification_service_pb2.SendNotificationRequest) -> Draft:
@@ -81,22 +84,17 @@ def evaluation_message(answer: Answer) -> notification_service_pb2.EvaluateDeliv
     return response
 
 
-def fingerprint_of(request: notification_service_pb2.SendNotificationRequest) -> bytes:
-    """SHA-256 of what is asked, whatever the transport: two requests with one idempotency key must agree in it."""
+def fingerprint_of(request: _Keyed, *, kind: bytes = b"") -> bytes:
+    """SHA-256 of what is asked, whatever the transport: two requests with one idempotency key must agree in it.
+
+    `kind` keeps requests of one type apart from those of another that are written alike.
+    """
     canonical = request
     if request.request_id:
-        canonical = notification_service_pb2.SendNotificationRequest()
+        canonical = type(request)()
         canonical.CopyFrom(request)
         canonical.ClearField("request_id")
-    return hashlib.sha256(canonical.SerializeToString(deterministic=True)).digest()
-
-
-def resend_fingerprint(request: notification_service_pb2.ResendNotificationRequest) -> bytes:
-    """The same of a notification that is sent again; no send has it."""
-    canonical = notification_service_pb2.ResendNotificationRequest()
-    canonical.CopyFrom(request)
-    canonical.ClearField("request_id")
-    return hashlib.sha256(b"resend\n" + canonical.SerializeToString(deterministic=True)).digest()
+    return hashlib.sha256(kind + canonical.SerializeToString(deterministic=True)).digest()
 
 
 def resend_response(accepted: Acceptance) -> notification_service_pb2.ResendNotificationResponse:
