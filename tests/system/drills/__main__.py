@@ -27,8 +27,8 @@ from tests.system.drills.poison import poisoned
 from tests.system.drills.rates import LEAST_PART, compare_rates
 from tests.system.drills.report import Line, lines_of, markdown, summary, table
 from tests.system.drills.rig import can_have_small_disk, open_rig
-from tests.system.drills.roll import rolled
-from tests.system.drills.soak import soaked
+from tests.system.drills.roll import Rolled, rolled
+from tests.system.drills.soak import Soaked, soaked
 
 SHORT_PLAN = Plan(rounds=2, count=60, seed=0, overlap=True, one_rig=True, calm_s=0.5, pace=0.5)
 LONG_PLAN = Plan(rounds=20, count=200, seed=0)
@@ -149,9 +149,7 @@ def _soak(seconds: float, *, rate: float, keep: bool) -> int:
     with _folder(keep=keep) as folder:
         sys.stderr.write(_STARTING)
         result = asyncio.run(soaked(folder, seconds=seconds, rate=rate))
-    problems = result.problems()
-    sys.stdout.write("\n".join((result.table(), *problems, json.dumps(result.summary()))) + "\n")
-    return 1 if problems else 0
+    return _print(result)
 
 
 def _roll(rounds: int, *, rate: float, keep: bool) -> int:
@@ -159,6 +157,11 @@ def _roll(rounds: int, *, rate: float, keep: bool) -> int:
     with _folder(keep=keep) as folder:
         sys.stderr.write(_STARTING)
         result = asyncio.run(rolled(folder, rounds=rounds, rate=rate, start=start_service))
+    return _print(result)
+
+
+def _print(result: Soaked | Rolled) -> int:
+    """Prints it; the exit code."""
     problems = result.problems()
     sys.stdout.write("\n".join((result.table(), *problems, json.dumps(result.summary()))) + "\n")
     return 1 if problems else 0

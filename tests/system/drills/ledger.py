@@ -162,3 +162,13 @@ class Books:
                 await asyncio.sleep(_LOOK_EVERY_S)
             else:
                 return rows
+
+
+async def balance(url: str, tag: str, accepted: Mapping[str, str], *, timeout_s: float) -> tuple[bool, Account]:
+    """The books of one tag in the gateway's database at `url`, and whether all that was accepted was settled in time before them."""
+    books = Books(url)
+    try:
+        settled = await books.settled(list(accepted.values()), timeout_s=timeout_s)
+        return settled, await books.audit(tag, accepted)
+    finally:
+        await books.close()

@@ -2,9 +2,11 @@
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from itertools import count
+from typing import Any
 
 import httpx
 
@@ -18,6 +20,18 @@ _GIVE_UP_S = 180.0
 _NOT_IN_A_KEY = re.compile(r"[^\w]+")
 # What a sender that repeats the same request may meet; any other refusal is wrong, since the requests are right.
 _REPEATABLE = frozenset({409, 429, 500, 502, 503, 504})
+
+
+async def at_rate(rate: float, numbers: Iterable[int], do: Callable[[int], Coroutine[Any, Any, None]], *, most: int) -> None:
+    """Does something with each number, so many times a second, and `most` of them at a time. Returns when all is done."""
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    gate = asyncio.Semaphore(most)
+    async with asyncio.TaskGroup() as doing:
+        for number in numbers:
+            await asyncio.sleep(begun + number / rate - loop.time())
+            await gate.acquire()
+            doing.create_task(do(number)).add_done_callback(lambda _: gate.release())
 
 
 class Load:
@@ -40,15 +54,9 @@ class Load:
 
     async def run(self) -> None:
         """Sends all of them. `accepted` then has the id by key, `refused` the reason for those that never were."""
-        loop = asyncio.get_running_loop()
-        begun = loop.time()
-        gate = asyncio.Semaphore(_IN_FLIGHT)
-        async with AsyncExitStack() as stack, asyncio.TaskGroup() as sending:
+        async with AsyncExitStack() as stack:
             clients = [await stack.enter_async_context(Client(url, API_KEY, timeout_s=_REQUEST_TIMEOUT_S)) for url in self._urls]
-            for number in range(self._count):
-                await asyncio.sleep(begun + number / self._rate - loop.time())
-                await gate.acquire()
-                sending.create_task(self._send(clients, number)).add_done_callback(lambda _: gate.release())
+            await at_rate(self._rate, range(self._count), partial(self._send, clients), most=_IN_FLIGHT)
 
     async def reached(self, count: int) -> None:
         """Returns when so many have been accepted."""

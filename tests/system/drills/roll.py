@@ -11,6 +11,7 @@ from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ import httpx
 from devstack.client import Client, RefusedError
 from devstack.processes import API_KEY, SERVICES, Start
 from mesh.testing import free_port
-from tests.system.drills.ledger import Account, Books
+from tests.system.drills.ledger import Account, balance
+from tests.system.drills.load import at_rate
 from tests.system.drills.rig import Rig, open_rig
 
 _TAG = "roll"
@@ -89,17 +91,12 @@ class Traffic:
 
     async def run(self) -> None:
         """Sends until `end`, and returns when all is answered."""
-        loop = asyncio.get_running_loop()
-        begun = loop.time()
-        gate = asyncio.Semaphore(_IN_FLIGHT)
-        async with AsyncExitStack() as stack, asyncio.TaskGroup() as sending:
+        numbers = takewhile(lambda _: not self._ended, count())
+        async with AsyncExitStack() as stack:
             clients = {
                 name: await stack.enter_async_context(Client(url, API_KEY, timeout_s=_TIMEOUT_S)) for name, url in self._urls.items()
             }
-            for number in takewhile(lambda _: not self._ended, count()):
-                await asyncio.sleep(begun + number / self._rate - loop.time())
-                await gate.acquire()
-                sending.create_task(self._ask(clients, number)).add_done_callback(lambda _: gate.release())
+            await at_rate(self._rate, numbers, partial(self._ask, clients), most=_IN_FLIGHT)
 
     async def _ask(self, clients: Mapping[str, Client], number: int) -> None:
         inside = [name for name in clients if name not in self._out] or list(clients)
@@ -201,12 +198,7 @@ async def rolled(folder: Path, *, rounds: int, rate: float, services: Sequence[s
             traffic.end()
             await sending
         await traffic.repeat()
-        books = Books(rig.database_url())
-        try:
-            settled = await books.settled(list(traffic.accepted.values()), timeout_s=_SETTLED_S)
-            account = await books.audit(_TAG, traffic.accepted)
-        finally:
-            await books.close()
+        settled, account = await balance(rig.database_url(), _TAG, traffic.accepted, timeout_s=_SETTLED_S)
         return Rolled(account, settled, dict(traffic.requests), tuple(traffic.failed), exit_codes)
 
 

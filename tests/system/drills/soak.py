@@ -14,7 +14,7 @@ import psutil
 from prometheus_client.parser import text_string_to_metric_families
 
 from devstack.processes import Start
-from tests.system.drills.ledger import Account, Books
+from tests.system.drills.ledger import Account, balance
 from tests.system.drills.load import Load
 from tests.system.drills.rig import Rig, open_rig
 
@@ -120,12 +120,7 @@ async def soaked(folder: Path, *, seconds: float, rate: float, start: Start | No
                 sys.stderr.write(f"{time.monotonic() - begun:5.0f} s  {len(load.accepted)} accepted, {_total(samples):.0f} MB in all\n")
         lags = await _lags(rig, http)
         await sending
-        books = Books(rig.database_url())
-        try:
-            settled = await books.settled(list(load.accepted.values()), timeout_s=_SETTLED_S)
-            account = await books.audit("soak", load.accepted)
-        finally:
-            await books.close()
+        settled, account = await balance(rig.database_url(), "soak", load.accepted, timeout_s=_SETTLED_S)
         growth = {name: _growth(seen, _p99(before[name], lags[name])) for name, seen in samples.items()}
         return Soaked(account, settled, growth)
 
