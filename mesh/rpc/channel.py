@@ -29,6 +29,8 @@ _UNANSWERED = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
 
 # Replicas that do not answer. Keepalive finds those whose connection is dead (frozen, cut off, half-open TCP): its ping goes out
 # unanswered for 1.5 s at most 1 s after the last sign of life, the connection ends, and round robin goes past it until there is a new one.
+# No keepalive ping goes out while another ping is under way, such as the one with which gRPC's core (1.78) measures the bandwidth beside
+# nearly every call: that one has a minute by default, for which a dead connection kept its calls.
 _KEEPALIVE_MS, _KEEPALIVE_TIMEOUT_MS = 1_000, 1_500
 # Outlier detection (gRFC A50) finds those that take calls and do not answer them: a replica of which nearly all calls of a second fail
 # while others answer gets none for 2 s, then 4 s, and so on. At most half of them are left out, so that an error which all give alike
@@ -84,6 +86,7 @@ def _options(services: Iterable[ServiceDescriptor]) -> list[tuple[str, Any]]:
         ("grpc.service_config", json.dumps(service_config(services))),
         ("grpc.keepalive_time_ms", _KEEPALIVE_MS),
         ("grpc.keepalive_timeout_ms", _KEEPALIVE_TIMEOUT_MS),
+        ("grpc.http2.ping_timeout_ms", _KEEPALIVE_TIMEOUT_MS),
         ("grpc.keepalive_permit_without_calls", 1),
         # any number of pings without data between them: by default the core stops after two
         ("grpc.http2.max_pings_without_data", 0),

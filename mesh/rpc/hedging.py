@@ -50,13 +50,13 @@ class Hedge:
 
     @property
     def delay_s(self) -> float:
-        """How long a try is alone: the 99th percentile of what calls took, and at least 50 ms."""
+        """How long a try is alone: the 99th percentile of what the tries that were answered took, and at least 50 ms."""
         return self._delay_s
 
     async def call(self, attempt: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """The first answer of up to three tries. Raises what the last of them raised; the others are cancelled."""
         self._saved = min(_MOST_SAVED, self._saved + _EARNED)
-        began = self._clock()
+        began: dict[asyncio.Task[T], float] = {}
         tries: set[asyncio.Task[T]] = set()
         started = 0
         try:
@@ -66,6 +66,7 @@ class Hedge:
                     # one that fails at the moment at which another is taken, or at which the caller gives up, is no one's to report
                     task.add_done_callback(_worth_waiting)
                     tries.add(task)
+                    began[task] = self._clock()
                     started += 1
                 timeout_s = self._delay_s * started if started < _TRIES and self._saved >= 1 else None
                 done, tries = await asyncio.wait(tries, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
@@ -74,7 +75,8 @@ class Hedge:
                     best = done.pop()
                 if best is not None:
                     result = best.result()
-                    self._note(self._clock() - began)
+                    # without the time that went by before its turn: else each call that met a hung replica would put hedging off
+                    self._note(self._clock() - began[best])
                     return result
         finally:
             for task in tries:

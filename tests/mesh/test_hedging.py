@@ -150,6 +150,14 @@ async def test_its_delay_follows_what_calls_take() -> None:
     assert hedge.delay_s == pytest.approx(0.05)
 
 
+async def test_calls_that_met_a_hung_replica_do_not_put_hedging_off() -> None:
+    """What counts is how long the try took that was answered, not how long its call waited for it."""
+    hedge = Hedge(METHODS[RESOLVE])
+    for _ in range(20):
+        assert await hedge.call(Replicas(None, "answer").attempt()) == "answer"
+    assert hedge.delay_s == pytest.approx(0.05)
+
+
 def test_only_reads_between_our_services_are_hedged() -> None:
     """A write is never made twice, and what people send costs more than a look-up."""
     hedged = {method.name for method in METHODS.values() if may_hedge(method)}

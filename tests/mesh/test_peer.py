@@ -161,6 +161,16 @@ async def test_a_frozen_replica_leaves_and_no_read_fails_meanwhile() -> None:
         await until_answered(lambda: reached_again(stub, frozen, calls))
 
 
+async def test_a_dead_connection_ends_its_calls_long_before_their_deadline() -> None:
+    """Also one that measures its bandwidth, as gRPC's core does beside calls: that ping held keepalive's back for a minute (seen with 1.78)."""
+    async with replica(Servicer()) as behind, Proxy(behind) as proxy, peer(proxy.port) as stub:
+        assert all([await remove(stub, timeout_s=5) for _ in range(5)])
+        await proxy.misbehave(Mode.HALF_OPEN)
+        with pytest.raises(ServiceError) as ended:
+            await stub.BatchRemoveDevices(BatchRemoveDevicesRequest(), timeout=40, metadata=service_metadata("push_worker"))
+    assert ended.value.reason == "UPSTREAM_UNAVAILABLE"
+
+
 async def test_a_replica_that_takes_calls_and_does_not_answer_is_left_out() -> None:
     """It answers pings, so that only its calls show it."""
     healthy, hung = Servicer(), Servicer()
