@@ -13,13 +13,13 @@ class LinkFault(Fault):
     """One link, one way of failing."""
 
     lasts_s = (2.0, 5.0)
-    # what is known of a silent connection to RabbitMQ only after two heartbeats
-    recovers_s = 15.0
 
     def __init__(self, link: Link, mode: Mode) -> None:
         super().__init__(f"{mode}: {link}")
         self.links = (link,)
         self._mode = mode
+        # of a silent connection to RabbitMQ one knows only after two heartbeats; to a provider it takes the breaker or the ladder
+        self.recovers_s = 15.0 if link.callee in {"RabbitMQ", "SMTP", "FCM"} else 5.0
         if mode is Mode.HALF_OPEN and link.callee == "SMTP":
             self.recovers_s += _SMTP_ANSWERS_S
 
