@@ -30,6 +30,8 @@ _BEFORE, _ROLL, _LOSS = "before", "rolling restarts", "lost: "
 # As in k8s/, but shorter: what is asked to stop serves on for so long, while callers hear of it.
 _SETTINGS = {"CLARION_DRAIN_S": "2"}
 _NOTICED_S = 1.0
+# minReadySeconds of k8s/: a replica is ready for so long before the next one goes.
+MIN_READY_S = 5.0
 _LOOK_AFTER_S = 3.0
 # Those that others find by their health; a gateway that is NOT_SERVING gets nothing from the load by definition.
 _CALLED = frozenset({"user_svc", "template_svc"})
@@ -175,10 +177,18 @@ class Rolled:
         }
 
 
-async def rolled(folder: Path, *, rounds: int, rate: float, services: Sequence[str] = SERVICES, start: Start | None = None) -> Rolled:
+async def rolled(
+    folder: Path,
+    *,
+    rounds: int,
+    rate: float,
+    services: Sequence[str] = SERVICES,
+    min_ready_s: float = MIN_READY_S,
+    start: Start | None = None,
+) -> Rolled:
     """So many rolling restarts of every process, then one replica of each killed, and one of each called service NOT_SERVING.
 
-    `rate` is in requests per second, `services` whose replicas are taken away.
+    `rate` is in requests per second, `services` whose replicas are taken away, each when the one before has been ready for `min_ready_s`.
     """
     async with open_rig(folder, settings=_SETTINGS, start=start) as rig:
         traffic = Traffic(rig, rate)
@@ -188,7 +198,7 @@ async def rolled(folder: Path, *, rounds: int, rate: float, services: Sequence[s
             await asyncio.sleep(_NOTICED_S)
             traffic.begin(_ROLL)
             for number in range(1, rounds + 1):
-                await _roll(rig, traffic, services, exit_codes)
+                await _roll(rig, traffic, services, exit_codes, min_ready_s)
                 sys.stderr.write(f"round {number} of {rounds}: {sum(traffic.requests.values())} requests, {len(traffic.failed)} failed\n")
             for service in services:
                 await _kill(rig, traffic, service)
@@ -202,11 +212,12 @@ async def rolled(folder: Path, *, rounds: int, rate: float, services: Sequence[s
         return Rolled(account, settled, dict(traffic.requests), tuple(traffic.failed), exit_codes)
 
 
-async def _roll(rig: Rig, traffic: Traffic, services: Sequence[str], exit_codes: dict[str, int]) -> None:
+async def _roll(rig: Rig, traffic: Traffic, services: Sequence[str], exit_codes: dict[str, int], min_ready_s: float) -> None:
     """One replica after the other, as rollouts of one Deployment after the other do: two cores have little room beside the load."""
     for service in services:
         for name in rig.processes.replicas_of(service):
             await _restart(rig, traffic, name, exit_codes)
+            await asyncio.sleep(min_ready_s)
 
 
 async def _restart(rig: Rig, traffic: Traffic, name: str, exit_codes: dict[str, int]) -> None:
