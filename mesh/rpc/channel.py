@@ -27,10 +27,11 @@ _RETRY_AFTER_S = 1.0
 # Without details of ours: no connection, one that ended, or a call that a stopping server has not begun.
 _UNANSWERED = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED})
 
-# Replicas that do not answer. Keepalive finds those whose connection is dead (frozen, cut off, half-open TCP): its ping goes out
-# unanswered for 1.5 s at most 1 s after the last sign of life, the connection ends, and round robin goes past it until there is a new one.
-# No keepalive ping goes out while another ping is under way, such as the one with which gRPC's core (1.78) measures the bandwidth beside
-# nearly every call: that one has a minute by default, for which a dead connection kept its calls.
+# Replicas that do not answer. Keepalive finds those whose connection is dead (frozen, cut off, half-open TCP): its ping goes out 1 s after
+# the last sign of life, the connection ends where it is not answered within 1.5 s, and round robin goes past it until there is a new one:
+# while there is still time for another try before the deadline of most calls, 3 s.
+# gRPC's core (1.78) gives it as long as any other ping, which is a minute unless `ping_timeout_ms` says less; `keepalive_timeout_ms` alone
+# changes nothing (tests/mesh/test_peer.py).
 _KEEPALIVE_MS, _KEEPALIVE_TIMEOUT_MS = 1_000, 1_500
 # Outlier detection (gRFC A50) finds those that take calls and do not answer them: a replica of which nearly all calls of a second fail
 # while others answer gets none for 2 s, then 4 s, and so on. At most half of them are left out, so that an error which all give alike

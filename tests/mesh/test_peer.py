@@ -162,7 +162,7 @@ async def test_a_frozen_replica_leaves_and_no_read_fails_meanwhile() -> None:
 
 
 async def test_a_dead_connection_ends_its_calls_long_before_their_deadline() -> None:
-    """Also one that measures its bandwidth, as gRPC's core does beside calls: that ping held keepalive's back for a minute (seen with 1.78)."""
+    """By keepalive, whose time-out gRPC's core does not go by unless that of pings is set too (seen with 1.78: it took a minute)."""
     async with replica(Servicer()) as behind, Proxy(behind) as proxy, peer(proxy.port) as stub:
         assert all([await remove(stub, timeout_s=5) for _ in range(5)])
         await proxy.misbehave(Mode.HALF_OPEN)

@@ -24,8 +24,8 @@ except ImportError as error:  # pragma: no cover  the environment without the ex
 
 _DETAILS = "grpc-status-details-bin"
 _CORRELATION_ID = "x-correlation-id"
-# Of a connection that is half open nothing is heard: it is asked every 20 s while a call runs, and given up 10 s later; also where the ping
-# that is under way is one that measures the bandwidth, which has a minute by default.
+# Of a connection that is half open nothing is heard: it is asked every 20 s while a call runs, and given up 10 s later. gRPC's core (1.78)
+# goes by the time for pings, which is a minute by default, and not by that for keepalive.
 _ALIVE = (("grpc.keepalive_time_ms", 20_000), ("grpc.keepalive_timeout_ms", 10_000), ("grpc.http2.ping_timeout_ms", 10_000))
 _UPLOADED = 200  # items of one message: the more, the less each costs
 
