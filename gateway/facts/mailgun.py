@@ -52,7 +52,7 @@ def _report(event: Any) -> Report | None:
         time=moment(part(event, "timestamp")),
         provider=NAME,
         reason=reason_of(why, "BOUNCE") if kind == "failed" else "",
-        detail=scrub(said),
+        detail=scrub(said, text(event, "recipient")),
         address=text(event, "recipient"),
         trusted=True,
     )

@@ -13,6 +13,9 @@ SUPPRESSING = {Fact.HARD_BOUNCED: "bounce", Fact.COMPLAINED: "complaint"}
 # What may be an address: read once from left to right. A pattern with the @ in it would begin anew at each letter of a long word.
 _WORD = re.compile(r"[^\s<>()\[\]:;,\"']+")
 _MOST_READ = 10_000
+_HIDDEN = "(address)"
+# A name of less letters may stand for anything.
+_SHORTEST_NAME = 2
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_DETAIL = 200
 # A person who got a mail could report it without end: facts of one notification by one reporter that signs nothing.
@@ -50,10 +53,14 @@ class Fresh(NamedTuple):
     user_id: UUID
 
 
-def scrub(text: str) -> str:
-    """What a server says, without addresses, on one line, at most 200 characters."""
+def scrub(text: str, address: str = "") -> str:
+    """What a server says, without addresses and the name in the one that it is about, on one line, at most 200 characters."""
     plain = " ".join(text[:_MOST_READ].replace("\0", "").split())
-    return _WORD.sub(lambda word: "(address)" if "@" in word[0].strip("@") else word[0], plain)[:_MOST_DETAIL]
+    plain = _WORD.sub(lambda word: _HIDDEN if "@" in word[0].strip("@") else word[0], plain)
+    name = address.rpartition("@")[0]
+    if len(name) > _SHORTEST_NAME:
+        plain = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", _HIDDEN, plain, flags=re.IGNORECASE)
+    return plain[:_MOST_DETAIL]
 
 
 def settled(time: datetime) -> datetime:

@@ -26,6 +26,8 @@ _COMPLAINTS = frozenset({"abuse", "fraud"})
 # takes time for each line by each boundary that is open, and for addresses by the square of their length.
 _MOST_READ = 256 * 1024
 _MOST_BOUNDARIES = 30
+# As a parameter, in whichever of its spellings (RFC 2231), and not as a word of the mail that came back.
+_BOUNDARY = re.compile(rb"boundary[\x00-\x20*0-9\x7f-\xff]*=", re.IGNORECASE)
 _MOST_BLOCKS = 10
 _MOST_FIELD = 2000
 
@@ -33,7 +35,7 @@ _MOST_FIELD = 2000
 def reports_of(raw: bytes, recipient: str, addresses: BounceAddresses) -> Sequence[Report]:
     """The facts that a mail to `recipient` holds; none where it is no report, or one that a mail is only late."""
     head = raw[:_MOST_READ]
-    if head.lower().count(b"boundary") > _MOST_BOUNDARIES:
+    if sum(1 for _ in _BOUNDARY.finditer(head)) > _MOST_BOUNDARIES:
         return []
     message = email.message_from_bytes(head)
     identifier = addresses.notification_of(recipient)
@@ -69,7 +71,8 @@ def _outcome(message: Message, block: Message, identifier: UUID) -> Report | Non
         fact = Fact.HARD_BOUNCED if kind == "5" and subject in _NO_MAILBOX else Fact.SOFT_BOUNCED
     else:
         return None  # late, relayed or expanded: it is still on its way
-    original, final = (_field(block, name).rpartition(";")[2].strip() for name in ("Original-Recipient", "Final-Recipient"))
+    # some mail servers write <ada@example.com> here, too
+    original, final = (_field(block, name).rpartition(";")[2].strip(" <>") for name in ("Original-Recipient", "Final-Recipient"))
     return Report(
         notification_id=identifier,
         source_key=f"dsn:{_digest(action, status, final, _field(block, 'Last-Attempt-Date'), said)}",
@@ -77,7 +80,7 @@ def _outcome(message: Message, block: Message, identifier: UUID) -> Report | Non
         time=_moment(_field(block, "Last-Attempt-Date") or _field(message, "Date")),
         provider=NAME,
         reason=reason_of(status, "BOUNCE") if action == "failed" else "",
-        detail=scrub(said.partition(";")[2] or said),
+        detail=scrub(said.partition(";")[2] or said, original or final),
         address=original or final,
     )
 

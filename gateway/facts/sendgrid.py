@@ -65,7 +65,7 @@ def _report(event: Mapping[str, Any]) -> Report | None:
         time=moment(event.get("timestamp")),
         provider=NAME,
         reason=reason_of(text(event, "status") or kind, "BOUNCE") if bounced else "",
-        detail=scrub(text(event, "reason") or text(event, "response")),
+        detail=scrub(text(event, "reason") or text(event, "response"), text(event, "email")),
         address=text(event, "email"),
         trusted=True,
     )

@@ -54,6 +54,7 @@ def _report(event: Any, message_id: str) -> Report | None:
     if fact is None:
         fact = Fact.HARD_BOUNCED if text(content, "bounceType") == "Permanent" else Fact.SOFT_BOUNCED
     why = text(content, "bounceSubType") if kind == "Bounce" else text(content, "complaintFeedbackType")
+    address = first if isinstance(first, str) else text(first, "emailAddress")
     return Report(
         notification_id=identifier,
         source_key=key(NAME, text(content, "feedbackId") or message_id),
@@ -61,8 +62,8 @@ def _report(event: Any, message_id: str) -> Report | None:
         time=moment(part(content, "timestamp")),
         provider=NAME,
         reason=reason_of(text(first, "status") or why, "BOUNCE" if kind == "Bounce" else "") if kind in {"Bounce", "Complaint"} else "",
-        detail=scrub(" ".join(filter(None, (why, text(first, "diagnosticCode") or text(content, "smtpResponse"))))),
-        address=first if isinstance(first, str) else text(first, "emailAddress"),
+        detail=scrub(" ".join(filter(None, (why, text(first, "diagnosticCode") or text(content, "smtpResponse")))), address),
+        address=address,
         trusted=True,
     )
 

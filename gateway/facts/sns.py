@@ -70,7 +70,8 @@ class SnsMessages:
         await self._fetch(url)
 
     async def _key_of(self, url: str, host: str) -> RSAPublicKey:
-        if not _is_at(host, url) or not urlsplit(url).path.endswith(".pem"):
+        # with a question in it, the address might be that of an answer of SNS in which someone's own words stand, such as a certificate
+        if not _is_at(host, url) or not urlsplit(url).path.endswith(".pem") or "?" in url or "#" in url:
             raise BadSignature(f"SigningCertURL: must be an https:// address of a .pem file of {host}")
         kept = self._keys.get(url)
         if kept is not None and self._clock() - kept[0] < _KEPT_S:

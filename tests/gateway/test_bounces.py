@@ -149,6 +149,25 @@ def test_an_abuse_report_names_its_mail_by_the_address_that_it_came_from() -> No
     assert reports_of(arf(sender=forged), f"complaints@{DOMAIN}", ADDRESSES) == []
 
 
+def test_a_mail_about_boundaries_comes_back_as_any_other() -> None:
+    """Only what is a boundary for a mail program counts towards the most that are read."""
+    text = b"Where is the boundary? A boundary is a line = a limit.\r\n" * 40
+    assert len(reports_of(dsn().replace(b"Hi\r\n", text), TO, ADDRESSES)) == 1
+
+
+def test_an_address_in_angle_brackets_is_the_address() -> None:
+    raw = dsn().replace(b"rfc822;louisl@larry.slip.umd.edu", b"rfc822; <louisl@larry.slip.umd.edu>")
+    [report] = reports_of(raw, TO, ADDRESSES)
+    assert report.address == "louisl@larry.slip.umd.edu"
+
+
+@pytest.mark.parametrize(
+    "name", [b"boundary ", b"BOUNDARY", b"boundary*", b"boundary*0", b"boundary*0*", b"boundary\x1c", b"boundary\r\n\t"]
+)
+def test_boundaries_are_counted_in_each_of_their_spellings(name: bytes) -> None:
+    assert reports_of(nested(100, dsn()).replace(b"boundary=b", name + b"=b"), TO, ADDRESSES) == []
+
+
 def nested(depth: int, inner: bytes) -> bytes:
     return b"".join(b"Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n" % (at, at) for at in range(depth)) + inner
 

@@ -1,6 +1,7 @@
 """Later facts on a real PostgreSQL: recorded once, on the timeline and in the feed, and what they forbid."""
 
 import asyncio
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -24,7 +25,7 @@ from gateway.sagas.redaction import PersonalRows
 from gateway.settling.outcomes import Outcomes
 from gateway.webhooks.events import change_body
 from mesh.context import FIRST_PROJECT
-from mesh.errors import Unavailable
+from mesh.errors import Internal, Unavailable
 from mesh.ids import new_uuid
 from mesh.stores.database import Database
 from tests.gateway.factories import make_row
@@ -35,16 +36,20 @@ NOW = datetime.now(UTC)
 
 
 class List:
-    """A suppression list that can be out of reach."""
+    """A suppression list that can be out of reach, from one entry on too, and can't take one address."""
 
     def __init__(self) -> None:
         self.entries: list[tuple[str, str, str, str, bool]] = []
         self.away = False
+        self.room = sys.maxsize
+        self.poison = ""
 
     async def suppress(
         self, project: str, user_id: str, address: str, evidence: str, *, reason: str = "", only_their_own: bool = False
     ) -> None:
-        if self.away:
+        if address == self.poison:
+            raise Internal("a defect")
+        if self.away or len(self.entries) >= self.room:
             raise Unavailable("user_svc")
         self.entries.append((project, user_id, address, reason, only_their_own))
 
@@ -123,6 +128,38 @@ async def test_nothing_is_recorded_while_the_address_can_not_be_suppressed(datab
     assert len(suppressions.entries) == 1
 
 
+async def test_what_was_recorded_of_a_large_batch_is_not_done_again_when_it_is_repeated(
+    database: Database, facts: Facts, suppressions: List
+) -> None:
+    """Else a batch for which the time does not suffice is never recorded, however often its provider repeats it."""
+    row = await sent(database)
+    bounces = [report(row.id, Fact.HARD_BOUNCED, f"event-{number}") for number in range(120)]
+    for _ in range(10):
+        suppressions.room = len(suppressions.entries) + 30
+        try:
+            await facts.take(bounces)
+        except Unavailable:
+            continue
+        break
+    assert len(suppressions.entries) < 2 * len(bounces), "each is suppressed once, but for those that were under way"
+    suppressions.room = sys.maxsize
+    assert await facts.take(bounces) == 0
+
+
+async def test_one_report_that_can_not_be_recorded_keeps_no_other_from_it(database: Database, facts: Facts, suppressions: List) -> None:
+    """What is not recorded is said to the provider, which repeats all of the batch."""
+    row = await sent(database)
+    bounces = [report(row.id, Fact.HARD_BOUNCED, f"event-{number}") for number in range(60)]
+    bounces[7] = replace(bounces[7], address="odd@example.com")
+    suppressions.poison = "odd@example.com"
+    for _ in range(2):
+        with pytest.raises(Internal):
+            await facts.take(bounces)
+        assert len(suppressions.entries) == 59
+    suppressions.poison = ""
+    assert await facts.take(bounces) == 1
+
+
 async def test_a_report_about_nothing_of_ours_is_none(facts: Facts, suppressions: List) -> None:
     assert await facts.take([report(new_uuid(), Fact.HARD_BOUNCED)]) == 0
     assert await facts.take([]) == 0
@@ -174,6 +211,7 @@ def test_a_servers_words_lose_addresses_and_lines() -> None:
     assert scrub("to ada@x.example, x@y@z and @ 9@") == "to (address), (address) and @ 9@"
     assert scrub("550 5.1.1 <ada@example.com>:\r\n no such user") == "550 5.1.1 <(address)>: no such user"
     assert len(scrub("x" * 1000)) == 200
+    assert scrub("5.1.1 louisl... User unknown, not louisla", "LouisL@x.example") == "5.1.1 (address)... User unknown, not louisla"
     assert (reason_of("5.1.1", "X"), reason_of("mailbox-full", "X"), reason_of("", "X")) == ("5_1_1", "MAILBOX_FULL", "X")
 
 

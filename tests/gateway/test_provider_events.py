@@ -200,6 +200,7 @@ async def test_a_subscription_is_confirmed_at_amazon_only_and_certificates_are_k
         "https://evil.example/x.pem", "http://sns.us-west-2.amazonaws.com/x.pem", "https://sns.us-west-2.amazonaws.com@evil.example/x.pem",
         "https://sns.s3.amazonaws.com/x.pem", "https://sns.s3-us-west-2.amazonaws.com/x.pem", "https://sns.eu-west-1.amazonaws.com/x.pem",
         "https://sns.us-west-2.amazonaws.com:8443/x.pem", "https://sns.us-west-2.amazonaws.com/x", "https://s3.amazonaws.com/x.pem", "x",
+        "https://sns.us-west-2.amazonaws.com/x.pem?Action=GetTopicAttributes", "https://sns.us-west-2.amazonaws.com/x.pem#.pem",
     ],
 )  # fmt: skip
 async def test_a_certificate_of_elsewhere_is_not_even_fetched(url: str) -> None:
