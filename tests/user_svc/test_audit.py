@@ -1,5 +1,7 @@
 """Facts about the audit log: user_svc over gRPC, and its table in PostgreSQL."""
 
+import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -48,6 +50,7 @@ from tests.user_svc.test_erasure import GATEWAY
 from user_svc.app import open_app
 from user_svc.audit.models import AuditKind, NewEvent
 from user_svc.audit.repository import AuditRepository
+from user_svc.auth.repository import SessionRepository
 from user_svc.settings import Settings
 
 EMAIL, PASSWORD, NEW_PASSWORD = "Ada@Example.com", "correct horse battery", "staple battery horse"
@@ -181,6 +184,17 @@ async def test_ways_in_which_sessions_end(service: Service) -> None:
     change = auth_service_pb2.ChangePasswordRequest(current_password=PASSWORD, new_password=NEW_PASSWORD)
     await service.call(AuthServiceStub, "ChangePassword", change, bearer(second))
     assert await service.events("PASSWORD_CHANGED") == [(who, who, {"sessions_ended": "1"})]
+
+
+async def test_a_session_that_two_calls_end_at_the_same_time_ends_once(service: Service) -> None:
+    """Of one that has ended meanwhile nothing is noted, and it is not counted."""
+    rows = SessionRepository(service.database)
+    for number in range(5):
+        tokens = await service.log_in()
+        digest = hashlib.sha256(tokens.refresh_token.encode()).digest()
+        ways = [rows.revoke_family_of(digest) if number % 2 else rows.end_sessions(FIRST_PROJECT, tokens.user_id) for _ in range(6)]
+        await asyncio.gather(*ways)
+    assert len((await service.page(kinds=[Kind.AUDIT_EVENT_KIND_SESSIONS_ENDED])).audit_events) == 5
 
 
 async def test_keys_that_are_made_and_revoked(service: Service) -> None:

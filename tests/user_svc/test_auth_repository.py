@@ -4,6 +4,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import text
 
 from mesh import ids
 from mesh.context import FIRST_PROJECT, Caller, CallerKind
@@ -114,16 +115,23 @@ async def test_two_uses_at_the_same_time_are_one_use_and_one_reuse(postgres_stor
     assert {rotation.outcome for rotation in rotations} == {RotationOutcome.ROTATED, RotationOutcome.REUSED}
 
 
-async def test_two_uses_at_the_same_time_with_one_successor_are_both_rotated(postgres_stores: Stores) -> None:
-    """On PostgreSQL, where they really race: nothing is stored twice, and after the grace the first one revokes the family."""
+@pytest.mark.processes
+async def test_two_uses_at_the_same_time_with_one_successor_are_both_rotated(postgres_stores: Stores, database: Database) -> None:
+    """On PostgreSQL, where they really race: nothing is stored twice, and after the grace the first one revokes the family.
+
+    The two tabs come to processes whose clocks differ by hours.
+    """
     await make_session(postgres_stores)
 
-    async def use(at: datetime) -> RotationOutcome:
+    async def use(at: datetime = START) -> RotationOutcome:
         return (await postgres_stores.sessions.rotate_refresh_token(b"first", b"next", now=at, expire_time=at + MONTH)).outcome
 
-    assert await asyncio.gather(*(use(START) for _ in range(8))) == [RotationOutcome.ROTATED] * 8
-    assert await use(START + REFRESH_GRACE - timedelta(milliseconds=1)) is RotationOutcome.ROTATED
-    assert await use(START + REFRESH_GRACE) is RotationOutcome.REUSED
+    assert await asyncio.gather(*(use() for _ in range(8))) == [RotationOutcome.ROTATED] * 8
+    for ahead in (timedelta(hours=-5), timedelta(hours=5)):
+        assert await use(START + ahead) is RotationOutcome.ROTATED
+    async with database.begin() as connection:
+        await connection.execute(text("UPDATE refresh_tokens SET use_time = use_time - CAST(:grace AS interval)"), {"grace": REFRESH_GRACE})
+    assert await use(START - timedelta(hours=5)) is RotationOutcome.REUSED
 
 
 @pytest.mark.parametrize("other", [b"of another session", b"unknown"])

@@ -24,6 +24,8 @@ from user_svc.users.repository import is_user
 
 # Whatever a person proves themselves with has changed: sign-ins that are under way with the old are refused (`add_refresh_token`).
 NEW_CREDENTIALS = {"credential_version": users.c.credential_version + 1}
+# By the database's clock: two tabs may come to two processes, whose clocks differ.
+_JUST_USED = (func.now() - refresh_tokens.c.use_time < REFRESH_GRACE).label("just_used")
 # Any number that all replicas share: two of them must not both make the first signing key.
 _SIGNING_KEY_LOCK = 0x7369676E
 
@@ -88,7 +90,7 @@ class SessionRepository:
     async def rotate_refresh_token(self, sha256: bytes, next_sha256: bytes, *, now: datetime, expire_time: datetime) -> Rotation:
         """The row is locked, so that of two uses at the same time one is the second."""
         statement = (
-            select(refresh_tokens, users.c.project, users.c.role, roles.c.scopes.label("assigned_scopes"))
+            select(refresh_tokens, users.c.project, users.c.role, roles.c.scopes.label("assigned_scopes"), _JUST_USED)
             .join(users, users.c.id == refresh_tokens.c.user_id)
             .outerjoin(roles, is_assigned())
             .where(refresh_tokens.c.token_sha256 == sha256)
@@ -103,14 +105,14 @@ class SessionRepository:
             held = own if scopes is None else await scopes_of_roles(connection, row.project, row.roles) | {*scopes}
             owner = SessionOwner(row.user_id, row.project, role, row.family, held, by_issuer=scopes is not None)
             if row.use_time is not None:
-                if now - row.use_time < REFRESH_GRACE and await _is_of_family(connection, next_sha256, row.family):
+                if row.just_used and await _is_of_family(connection, next_sha256, row.family):
                     return Rotation(RotationOutcome.ROTATED, owner)
                 await _revoke_family(connection, row.family)
                 await _note(connection, row.project, AuditKind.SESSIONS_ENDED, row.user_id, why="token_used_twice", session=row.family)
                 return Rotation(RotationOutcome.REUSED)
             if row.expire_time <= now:
                 return Rotation(RotationOutcome.EXPIRED)
-            used = update(refresh_tokens).where(refresh_tokens.c.token_sha256 == sha256).values(use_time=now)
+            used = update(refresh_tokens).where(refresh_tokens.c.token_sha256 == sha256).values(use_time=func.now())
             await connection.execute(used)
             end = expire_time if row.session_end is None else min(expire_time, row.session_end)
             following = RefreshToken(next_sha256, row.user_id, row.family, now, end, scopes, row.session_end, roles=tuple(row.roles))
@@ -122,8 +124,7 @@ class SessionRepository:
         known = select(token.family, token.user_id, users.c.project).join(users, users.c.id == token.user_id)
         async with self._database.begin() as connection:
             row = (await connection.execute(known.where(token.token_sha256 == sha256))).one_or_none()
-            if row is not None:
-                await _revoke_family(connection, row.family)
+            if row is not None and await _revoke_family(connection, row.family):
                 who = person(row.user_id)
                 await _note(connection, row.project, AuditKind.SESSIONS_ENDED, row.user_id, actor=who, why="signed_out", session=row.family)
 
@@ -217,21 +218,18 @@ def families_of(user_id: str) -> Select[Any]:
 async def end_families(connection: AsyncConnection, project: str, user_id: str, families: Select[Any], *, but: Collection[str] = ()) -> int:
     """Ends some of a person's sessions, as asked for, but those of some subjects; how many."""
     found = [family for family in (await connection.execute(families)).scalars() if session_subject(family) not in but]
-    for family in found:
-        await _revoke_family(connection, family)
-    if found:
-        await _note(connection, project, AuditKind.SESSIONS_ENDED, user_id, why="asked_for", count=str(len(found)))
-    return len(found)
+    ended = sum([await _revoke_family(connection, family) for family in found])
+    if ended:
+        await _note(connection, project, AuditKind.SESSIONS_ENDED, user_id, why="asked_for", count=str(ended))
+    return ended
 
 
 async def end_sessions_at_issuers(connection: AsyncConnection, project: str, user_id: str) -> None:
     """Those of a person that began at an issuer."""
     families = select(refresh_tokens.c.family).where(refresh_tokens.c.user_id == user_id, refresh_tokens.c.scopes.is_not(None)).distinct()
-    found = list((await connection.execute(families)).scalars())
-    for family in found:
-        await _revoke_family(connection, family)
-    if found:
-        await _note(connection, project, AuditKind.SESSIONS_ENDED, user_id, actor=person(user_id), why="group_lost", count=str(len(found)))
+    ended = sum([await _revoke_family(connection, family) for family in (await connection.execute(families)).scalars().all()])
+    if ended:
+        await _note(connection, project, AuditKind.SESSIONS_ENDED, user_id, actor=person(user_id), why="group_lost", count=str(ended))
 
 
 async def _note(
@@ -245,12 +243,17 @@ async def _is_of_family(connection: AsyncConnection, sha256: bytes, family: str)
     return (await connection.execute(statement)).scalar_one_or_none() == family
 
 
-async def _revoke_family(connection: AsyncConnection, family: str) -> None:
-    """A refresh that is under way holds its token's row: waiting for that, the statement does not see the next token, so it is repeated."""
+async def _revoke_family(connection: AsyncConnection, family: str) -> bool:
+    """False where there was nothing left of it, as when another call has ended it at the same time.
+
+    A refresh that is under way holds its token's row: waiting for that, the statement does not see the next token, so it is repeated.
+    """
     of_family = delete(refresh_tokens).where(refresh_tokens.c.family == family)
+    ended = False
     while (await connection.execute(of_family)).rowcount:
-        pass
+        ended = True
     await record_revocations(connection, [session_subject(family)])
+    return ended
 
 
 def _active() -> Any:
