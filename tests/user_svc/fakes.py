@@ -283,7 +283,9 @@ class MemorySuppressions:
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
 
-    async def add(self, project: str, suppression: Suppression) -> Suppression:
+    async def add(self, project: str, suppression: Suppression, *, of: str | None = None) -> Suppression:
+        if of is not None and (of not in self._memory.users or self._memory.projects[of] != project):
+            return suppression
         key = (project, suppression.address, suppression.category)
         there = self._memory.suppressions.get(key)
         if there is not None and not suppression.outlasts(there):

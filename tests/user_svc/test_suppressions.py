@@ -1,15 +1,20 @@
 """Facts about suppressions: the rules, and one contract on the fake and on PostgreSQL."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import text
 
 from mesh.context import FIRST_PROJECT
 from mesh.errors import InvalidArgument
+from mesh.ids import new_id
+from mesh.stores.database import Database
 from tests.user_svc.conftest import Stores
 from tests.user_svc.factories import START, Clock, make_user
+from tests.waiting import until_answered
 from user_svc.preferences.models import Channel
 from user_svc.recipients.models import Query
 from user_svc.suppressions.errors import SuppressionNotFound, TooManyCategories
@@ -237,3 +242,32 @@ async def test_a_bounce_stays_where_nothing_else_is_set(suppressions: Suppressio
     await suppressions.suppress(FIRST_PROJECT, "gone@example.com", "bounce", "550 5.1.1")
     [entry] = (await suppressions.list_suppressions(FIRST_PROJECT, 0, "")).items
     assert (entry.expire_time, entry.evidence) == (None, "550 5.1.1")
+
+
+async def test_a_report_about_who_is_gone_puts_nothing_on_the_list(stores: Stores, suppressions: Suppressions) -> None:
+    """Or who is another project's."""
+    user = make_user(email="ada@example.com")
+    await stores.users.insert(FIRST_PROJECT, user, None)
+    for project, of in ((FIRST_PROJECT, new_id()), ("other", user.id)):
+        await suppressions.suppress(project, "ada@example.com", "bounce", "550 5.1.1", of=of)
+        assert (await suppressions.list_suppressions(project, 0, "")).items == ()
+    await suppressions.suppress(FIRST_PROJECT, "ada@example.com", "bounce", "550 5.1.1", of=user.id)
+    assert len((await suppressions.list_suppressions(FIRST_PROJECT, 0, "")).items) == 1
+
+
+async def waits_for_a_lock(database: Database) -> bool:
+    async with database.connect() as connection:
+        return bool((await connection.execute(text("SELECT count(*) FROM pg_locks WHERE NOT granted"))).scalar_one())
+
+
+@pytest.mark.processes
+async def test_a_report_that_comes_while_its_person_is_being_erased_leaves_nothing(postgres_stores: Stores, database: Database) -> None:
+    """It waits for the erasure, and finds no one then."""
+    user, rules = make_user(email="ada@example.com"), Suppressions(postgres_stores.suppressions, now=lambda: START)
+    await postgres_stores.users.insert(FIRST_PROJECT, user, None)
+    async with database.begin() as connection:
+        await connection.execute(text("DELETE FROM users WHERE id = CAST(:id AS uuid)"), {"id": user.id})
+        reporting = asyncio.create_task(rules.suppress(FIRST_PROJECT, "ada@example.com", "bounce", "550 5.1.1", of=user.id))
+        await until_answered(lambda: waits_for_a_lock(database))
+    await reporting
+    assert (await rules.list_suppressions(FIRST_PROJECT, 0, "")).items == ()

@@ -2,6 +2,7 @@
 
 from clarion.user.v1 import recipient_service_pb2 as rpc
 from clarion.user.v1.recipient_service_pb2_grpc import RecipientServiceServicer
+from mesh import ids
 from mesh.context import FIRST_PROJECT, current
 from user_svc.preferences.models import Channel
 from user_svc.preferences.unsubscribing import UnsubscribeLinks, Unsubscribing
@@ -88,5 +89,6 @@ class RecipientServicer(RecipientServiceServicer):
             project, request.user_id, request.address, only_their_own=request.only_their_own
         ):
             return rpc.SuppressAddressResponse()  # erased while their last mail was on its way: nothing of them is written any more
-        await self._suppressions.suppress(project, request.address, request.reason or BOUNCE, request.evidence)
+        of = ids.canonical(request.user_id)
+        await self._suppressions.suppress(project, request.address, request.reason or BOUNCE, request.evidence, of=of)
         return rpc.SuppressAddressResponse()

@@ -12,8 +12,8 @@ from user_svc.audit.models import AuditKind, NewEvent, person
 from user_svc.audit.repository import record
 from user_svc.suppressions.errors import TooManyCategories
 from user_svc.suppressions.models import MAX_CATEGORIES, Suppression
-from user_svc.tables import category_suppressions, suppressions
-from user_svc.users.repository import holders_of
+from user_svc.tables import category_suppressions, suppressions, users
+from user_svc.users.repository import holders_of, is_user
 
 _WHAT = ("reason", "create_time", "evidence", "expire_time")
 _FORGET = tuple(
@@ -28,7 +28,7 @@ class SuppressionRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def add(self, project: str, suppression: Suppression) -> Suppression:
+    async def add(self, project: str, suppression: Suppression, *, of: str | None = None) -> Suppression:
         table = _table_of(suppression.category)
         statement = insert(table).values(project=project, **_values_of(suppression))
         outlasted = table.c.expire_time < func.coalesce(statement.excluded.expire_time, text("'infinity'"))
@@ -36,6 +36,11 @@ class SuppressionRepository:
         kept = {name: case((outlasted, statement.excluded[name]), else_=table.c[name]) for name in _WHAT}
         upsert = statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=kept).returning(table)
         async with self._database.begin() as connection:
+            if of is not None:
+                # an erasure, which locks the row too, either sees what is put on the list here, or has taken the person away
+                present = select(users.c.id).where(is_user(project, of)).with_for_update(read=True, key_share=True)
+                if (await connection.execute(present)).one_or_none() is None:
+                    return suppression
             row = (await connection.execute(upsert)).one()
             if suppression.category:
                 listed = select(func.count()).select_from(table).where(table.c.project == project, table.c.address == suppression.address)

@@ -18,8 +18,11 @@ BOUNCE = "bounce"
 class SuppressionStore(Protocol):
     """Where suppressions are kept: one of each address for all mail, and one for each category."""
 
-    async def add(self, project: str, suppression: Suppression) -> Suppression:
-        """Stores it, or answers the one that is there, unless the new one outlasts that. Raises TooManyCategories."""
+    async def add(self, project: str, suppression: Suppression, *, of: str | None = None) -> Suppression:
+        """Stores it, or answers the one that is there, unless the new one outlasts that. Raises TooManyCategories.
+
+        With `of` only while the project has this person: one that is being erased at the same time leaves none.
+        """
 
     async def delete(self, project: str, address: str, category: str) -> bool:
         """False when the list does not hold it."""
@@ -48,18 +51,19 @@ class Suppressions:
         self, project: str, address: str, reason: str, evidence: str = "", *, category: str = "", expire_time: datetime | None = None
     ) -> Suppression:
         """`evidence` is what was seen, such as a mail server's reply. Raises InvalidArgument, or TooManyCategories."""
-        checked = check_email("address", address).lower()
-        word = check_word("reason", reason or "manual")
-        scope = _checked_scope(category)
         now = self._now()
         if expire_time is not None and expire_time <= now:
             raise InvalidArgument.of("expire_time", "must be in the future")
-        return await self._store.add(project, Suppression(checked, word, now, evidence, scope, expire_time))
+        return await self._store.add(project, _checked(address, reason, now, evidence, category=category, end=expire_time))
 
-    async def suppress(self, project: str, address: str, reason: str, evidence: str) -> None:
-        """For what became of a mail. A bounce may be tried again some day, and comes back to the list by itself; a complaint stays."""
-        end = self._now() + self._bounce_life if self._bounce_life and reason == BOUNCE else None
-        await self.create_suppression(project, address, reason, evidence, expire_time=end)
+    async def suppress(self, project: str, address: str, reason: str, evidence: str, *, of: str | None = None) -> None:
+        """For what became of a mail to a person, `of` by our id; None for one that is no one's.
+
+        A bounce may be tried again some day, and comes back to the list by itself; a complaint stays. Raises InvalidArgument.
+        """
+        now = self._now()
+        end = now + self._bounce_life if self._bounce_life and reason == BOUNCE else None
+        await self._store.add(project, _checked(address, reason, now, evidence, end=end), of=of)
 
     async def list_suppressions(self, project: str, requested_size: int, token: str, address: str = "") -> Page[Suppression]:
         """A page in the order of address and category, of one address if it is given. Raises InvalidArgument for what does not fit."""
@@ -80,6 +84,11 @@ class Suppressions:
     async def forget_ended(self) -> None:
         """Deletes what has ended and decides no more."""
         await self._store.forget_ended(self._now())
+
+
+def _checked(address: str, reason: str, now: datetime, evidence: str, *, category: str = "", end: datetime | None = None) -> Suppression:
+    word = check_word("reason", reason or "manual")
+    return Suppression(check_email("address", address).lower(), word, now, evidence, _checked_scope(category), end)
 
 
 def _checked_scope(category: str) -> str:
