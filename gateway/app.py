@@ -98,6 +98,7 @@ from gateway.services import (
     WEBHOOK_SERVICE,
 )
 from gateway.settings import Settings
+from gateway.settling.limit_counts import Budgets, LimitCounts
 from gateway.settling.outcomes import Outcomes
 from gateway.settling.recipient_budget import RecipientBudget
 from gateway.settling.settlement import Settlement
@@ -177,7 +178,7 @@ class _Parts:
     broker: Broker
     admission: Admission
     logins: LoginLimits
-    budget: RecipientBudget
+    budget: Budgets
     breakers: BreakerStore
     clock: SharedClock
     cancellation: Cancellation
@@ -217,8 +218,10 @@ async def _open_parts(stack: AsyncExitStack, settings: Settings, broker: Broker 
         Check("user_svc", users.channel_ready, required=False),
         Check("template_svc", templates.channel_ready, required=False),
     )
-    budget = RecipientBudget(redis, settings.admission.recipient)
+    budget, counts = RecipientBudget(redis, settings.admission.recipient), LimitCounts(users)
     stack.push_async_callback(budget.close)
+    stack.push_async_callback(counts.close)
+    counts.start()
     cancellation = Cancellation(redis, ttl_s=settings.ledger.ttl_s)
     revocations = Revocations(RedisRevocations(redis).fetch)
     revocations.start()
@@ -228,7 +231,7 @@ async def _open_parts(stack: AsyncExitStack, settings: Settings, broker: Broker 
     stack.push_async_callback(clock.close)
     clock.start()
     return _Parts(
-        database=database, broker=bus, admission=admission, logins=logins, budget=budget, breakers=BreakerStore(redis),
+        database=database, broker=bus, admission=admission, logins=logins, budget=Budgets(budget, counts), breakers=BreakerStore(redis),
         clock=clock, cancellation=cancellation, captures=Captures(redis),
         records=LedgerRecords(redis, ttl_s=settings.ledger.ttl_s), authenticator=authenticator,
         users=users, templates=templates, checks=checks,

@@ -19,7 +19,7 @@ from user_svc.policies.models import Category, DeliveryPolicy, ProjectRules
 from user_svc.preferences.errors import TooManyRules
 from user_svc.preferences.models import Choice, PreferenceChanges, Preferences
 from user_svc.preferences.unsubscribing import Person
-from user_svc.recipients.models import Address, Contact, Ensured, Limited, NewDevice, NewUser, PushTarget, Token, UserReference
+from user_svc.recipients.models import Address, Contact, Ended, Ensured, Limited, NewDevice, NewUser, PushTarget, Token, UserReference
 from user_svc.suppressions.errors import TooManyCategories
 from user_svc.suppressions.models import MAX_CATEGORIES, Hold, Suppression
 from user_svc.users.attributes import text_of
@@ -361,6 +361,10 @@ class MemoryContacts:
                 counted.add(one.notification_id)
                 admitted.append(one)
         return admitted
+
+    async def uncount(self, ended: Collection[Ended]) -> None:
+        for (user_id, _, _), counted in self._memory.limited.items():
+            counted -= {one.notification_id for one in ended if one.user_id == user_id}
 
     async def admissible(self, asked: Sequence[Limited]) -> Collection[Limited]:
         return [one for one in asked if len(self._memory.limited.get((one.user_id, one.category, one.test), ())) < one.limit.count]

@@ -22,7 +22,7 @@ from user_svc.preferences.errors import CategoryMandatory
 from user_svc.preferences.models import Channel, Choice, PreferenceChanges, PreferenceRule
 from user_svc.preferences.quiet_hours import OFF, QuietHours
 from user_svc.preferences.use_cases import PreferenceBook
-from user_svc.recipients.models import Decision, Query
+from user_svc.recipients.models import Decision, Ended, Query
 from user_svc.recipients.use_cases import Recipients
 from user_svc.users.models import User
 
@@ -203,6 +203,19 @@ async def test_a_category_has_enough_at_its_limit(stores: Stores, policies: Poli
     (mandatory,) = await recipients.resolve_recipients([Query(ada.id, Channel.EMAIL, "news", mandatory=True)])
     (of_a_test,) = await recipients.resolve_recipients([replace(named[4], test=True)])
     assert (mandatory.decision, of_a_test.decision) == (Decision.SEND, Decision.SEND)
+
+
+async def test_what_ended_unsent_leaves_room_for_another(stores: Stores, policies: Policies, ada: User) -> None:
+    """That one only, of that person only, and once however often it is said."""
+    await policies.create_category(OPERATOR, category("news", limit=THREE_A_DAY))
+    recipients = stores.recipients()
+    named = [Query(ada.id, Channel.EMAIL, "news", notification_id=ids.new_id()) for _ in range(5)]
+    assert [answer.decision for answer in await recipients.resolve_recipients(named)] == [Decision.SEND] * 3 + [Decision.SKIP] * 2
+    gone, stranger = named[0].notification_id, ids.new_id()
+    for user_id, notification_id in ((ada.id.upper(), gone), (ada.id, gone), (ada.id, ids.new_id()), (stranger, named[1].notification_id)):
+        await recipients.uncount([Ended(user_id, notification_id), Ended("x", "y")])
+    again = await recipients.resolve_recipients(named[1:])
+    assert [answer.decision for answer in again] == [Decision.SEND] * 3 + [Decision.SKIP]
 
 
 async def test_a_look_at_a_later_time_counts_what_counts_then(postgres_stores: Stores, clock: Clock) -> None:

@@ -11,7 +11,7 @@ from user_svc.accounts.convert import secret_to_proto
 from user_svc.devices.convert import platform_from_proto
 from user_svc.preferences.models import Channel
 from user_svc.preferences.unsubscribing import Subscription
-from user_svc.recipients.models import Contact, Decision, NewDevice, NewUser, Query, Recipient, UserReference
+from user_svc.recipients.models import Contact, Decision, Ended, NewDevice, NewUser, Query, Recipient, UserReference
 
 _CHANNELS = {channel_pb2.CHANNEL_EMAIL: Channel.EMAIL, channel_pb2.CHANNEL_PUSH: Channel.PUSH}
 _DECISIONS = {
@@ -42,6 +42,13 @@ def new_users_from_proto(request: recipient_service_pb2.BatchEnsureUsersRequest)
         else NewUser(one.project, one.email, one.name, one.locale, one.timezone)
         for one in request.users
     ]
+
+
+def ended_from_proto(request: recipient_service_pb2.BatchUncountNotificationsRequest) -> list[Ended]:
+    """Raises InvalidArgument unless there is a person for each notification."""
+    if len(request.user_ids) != len(request.notification_ids):
+        raise InvalidArgument.of("user_ids", "must hold one person for each notification")
+    return [Ended(*pair) for pair in zip(request.user_ids, request.notification_ids, strict=True)]
 
 
 def recipient_to_proto(recipient: Recipient, unsubscribe_token: str = "") -> recipient_service_pb2.Recipient:

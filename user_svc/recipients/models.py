@@ -181,6 +181,13 @@ class Limited:
     at: datetime | None = None
 
 
+class Ended(NamedTuple):
+    """A notification that ended unsent, and whom it was for."""
+
+    user_id: str
+    notification_id: str
+
+
 def decide(query: Query, contact: Contact | None, project: ProjectRules = NO_RULES, now: datetime = EPOCH) -> Verdict:
     """Whether the project is in use, what the key may reach, reachability and suppressions; then what must be sent, choices and timing."""
     if contact is None:

@@ -15,7 +15,7 @@ from user_svc.preferences.models import PreferenceRule
 from user_svc.preferences.quiet_hours import parse_quiet_hours
 from user_svc.preferences.unsubscribing import Person
 from user_svc.recipients.device_repository import DeviceOwners
-from user_svc.recipients.models import Address, Contact, Ensured, Limited, NewDevice, NewUser, PushTarget, Token, UserReference
+from user_svc.recipients.models import Address, Contact, Ended, Ensured, Limited, NewDevice, NewUser, PushTarget, Token, UserReference
 from user_svc.suppressions.models import Hold
 from user_svc.users.models import Role
 
@@ -107,6 +107,16 @@ _ADMIT = text(f"""
 _ADMISSIBLE = text(f"SELECT a.place FROM {_ASKED} WHERE {_TAKEN} < a.most").bindparams(
     *(parameter for parameter in _LIMITED if parameter.key != "ids"), bindparam("ids", type_=ARRAY(TEXT))
 )
+# Locked in one order, so that two batches with common ones never wait for each other in a circle.
+_UNCOUNT = text("""
+    WITH ended AS (
+        SELECT l.user_id, l.category, l.test, l.notification_id FROM limited_notifications l
+        JOIN unnest(:users, :ids) AS e (user_id, notification_id) ON (l.user_id, l.notification_id) = (e.user_id, e.notification_id)
+        ORDER BY l.user_id, l.category, l.test, l.notification_id FOR UPDATE OF l
+    )
+    DELETE FROM limited_notifications l USING ended e
+    WHERE (l.user_id, l.category, l.test, l.notification_id) = (e.user_id, e.category, e.test, e.notification_id)
+""").bindparams(bindparam("users", type_=_IDS), bindparam("ids", type_=_IDS))
 _FORGET = text("""
     DELETE FROM limited_notifications WHERE (user_id, category, test, notification_id) IN (
         SELECT user_id, category, test, notification_id FROM limited_notifications
@@ -201,6 +211,11 @@ class ContactRepository:
         async with self._database.connect() as connection:
             rows = (await connection.execute(_ADMISSIBLE, _columns_of(asked))).all()
         return [asked[row.place - 1] for row in rows]
+
+    async def uncount(self, ended: Collection[Ended]) -> None:
+        parameters = {"users": [one.user_id for one in ended], "ids": [one.notification_id for one in ended]}
+        async with self._database.begin() as connection:
+            await connection.execute(_UNCOUNT, parameters)
 
     async def forget_old(self) -> None:
         """Deletes what counts for no limit any more."""

@@ -8,6 +8,7 @@ from user_svc.preferences.models import Channel
 from user_svc.preferences.unsubscribing import UnsubscribeLinks, Unsubscribing
 from user_svc.recipients.account_mails import Secrets, resolve_with_secrets
 from user_svc.recipients.convert import (
+    ended_from_proto,
     new_users_from_proto,
     person_to_proto,
     queries_from_proto,
@@ -76,6 +77,12 @@ class RecipientServicer(RecipientServiceServicer):
         return rpc.BatchRemoveDevicesResponse()
 
     async def DescribeUnsubscribe(self, request: rpc.DescribeUnsubscribeRequest, context: object) -> rpc.DescribeUnsubscribeResponse:
+    async def BatchUncountNotifications(
+        self, request: rpc.BatchUncountNotificationsRequest, context: object
+    ) -> rpc.BatchUncountNotificationsResponse:
+        await self._recipients.uncount(ended_from_proto(request))
+        return rpc.BatchUncountNotificationsResponse()
+
         found = await self._unsubscribing.describe(request.token)
         return rpc.DescribeUnsubscribeResponse(subscription=subscription_to_proto(found))
 

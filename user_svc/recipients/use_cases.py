@@ -16,6 +16,7 @@ from user_svc.recipients.models import (
     Address,
     Contact,
     Decision,
+    Ended,
     Ensured,
     Limited,
     NewDevice,
@@ -54,6 +55,9 @@ class ContactStore(Protocol):
 
     async def admissible(self, asked: Sequence[Limited]) -> Collection[Limited]:
         """Which of these, each for itself, their limits leave room for; counts none."""
+
+    async def uncount(self, ended: Collection[Ended]) -> None:
+        """These count for no limit any more; most have counted for none."""
 
     async def ensure(self, users: Sequence[NewUser], *, only_existing: bool = False) -> Mapping[Address, str]:
         """Our ids of the users with these addresses, which differ; makes those that there are not, or leaves them out."""
@@ -113,6 +117,16 @@ class Recipients:
             if one not in room:
                 verdict = Verdict(Decision.SKIP, f"limit:{one.category}:{one.limit}")
                 answers[index] = replace(answers[index], verdict=verdict)
+
+    async def uncount(self, ended: Sequence[Ended]) -> None:
+        """What ended unsent leaves room for another one. What is no id is no one's."""
+        known_form = {
+            Ended(user_id, notification_id)
+            for one in ended
+            if (user_id := ids.canonical(one.user_id)) and (notification_id := ids.canonical(one.notification_id))
+        }
+        if known_form:
+            await self._store.uncount(known_form)
 
     async def check_users(self, user_ids: Sequence[str]) -> dict[str, str]:
         """The projects of those of the ids that are people, by the id as it was asked."""

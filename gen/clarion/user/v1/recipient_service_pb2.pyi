@@ -590,6 +590,53 @@ class BatchRemoveDevicesResponse(_message.Message):
 Global___BatchRemoveDevicesResponse: _TypeAlias = BatchRemoveDevicesResponse  # noqa: Y015
 
 @_typing.final
+class BatchUncountNotificationsRequest(_message.Message):
+    """BatchUncountNotificationsRequest names notifications and whom they were for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NOTIFICATION_IDS_FIELD_NUMBER: _builtins.int
+    USER_IDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def notification_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The notifications' ids."""
+
+    @_builtins.property
+    def user_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The person of each, by our id."""
+
+    def __init__(
+        self,
+        *,
+        notification_ids: _abc.Iterable[_builtins.str] | None = ...,
+        user_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["notification_ids", b"notification_ids", "user_ids", b"user_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchUncountNotificationsRequest: _TypeAlias = BatchUncountNotificationsRequest  # noqa: Y015
+
+@_typing.final
+class BatchUncountNotificationsResponse(_message.Message):
+    """BatchUncountNotificationsResponse answers BatchUncountNotifications; it is empty."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchUncountNotificationsResponse: _TypeAlias = BatchUncountNotificationsResponse  # noqa: Y015
+
+@_typing.final
 class SuppressAddressRequest(_message.Message):
     """SuppressAddressRequest reports a bounce or a complaint."""
 

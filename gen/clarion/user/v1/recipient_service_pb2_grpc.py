@@ -60,6 +60,11 @@ class RecipientServiceStub(object):
                 request_serializer=clarion_dot_user_dot_v1_dot_recipient__service__pb2.BatchRemoveDevicesRequest.SerializeToString,
                 response_deserializer=clarion_dot_user_dot_v1_dot_recipient__service__pb2.BatchRemoveDevicesResponse.FromString,
                 _registered_method=True)
+        self.BatchUncountNotifications = channel.unary_unary(
+                '/clarion.user.v1.RecipientService/BatchUncountNotifications',
+                request_serializer=clarion_dot_user_dot_v1_dot_recipient__service__pb2.BatchUncountNotificationsRequest.SerializeToString,
+                response_deserializer=clarion_dot_user_dot_v1_dot_recipient__service__pb2.BatchUncountNotificationsResponse.FromString,
+                _registered_method=True)
         self.DescribeUnsubscribe = channel.unary_unary(
                 '/clarion.user.v1.RecipientService/DescribeUnsubscribe',
                 request_serializer=clarion_dot_user_dot_v1_dot_recipient__service__pb2.DescribeUnsubscribeRequest.SerializeToString,
@@ -118,6 +123,14 @@ class RecipientServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BatchUncountNotifications(self, request, context):
+        """BatchUncountNotifications takes back what notifications count for the limits of their categories, since they have ended unsent. Unknown ids are no
+        error.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DescribeUnsubscribe(self, request, context):
         """DescribeUnsubscribe says what a link of an e-mail would refuse. NOT_FOUND for a link that is not ours or whose person is gone.
         """
@@ -166,6 +179,11 @@ def add_RecipientServiceServicer_to_server(servicer, server):
                     servicer.BatchRemoveDevices,
                     request_deserializer=clarion_dot_user_dot_v1_dot_recipient__service__pb2.BatchRemoveDevicesRequest.FromString,
                     response_serializer=clarion_dot_user_dot_v1_dot_recipient__service__pb2.BatchRemoveDevicesResponse.SerializeToString,
+            ),
+            'BatchUncountNotifications': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchUncountNotifications,
+                    request_deserializer=clarion_dot_user_dot_v1_dot_recipient__service__pb2.BatchUncountNotificationsRequest.FromString,
+                    response_serializer=clarion_dot_user_dot_v1_dot_recipient__service__pb2.BatchUncountNotificationsResponse.SerializeToString,
             ),
             'DescribeUnsubscribe': grpc.unary_unary_rpc_method_handler(
                     servicer.DescribeUnsubscribe,
@@ -319,6 +337,33 @@ class RecipientService(object):
             '/clarion.user.v1.RecipientService/BatchRemoveDevices',
             clarion_dot_user_dot_v1_dot_recipient__service__pb2.BatchRemoveDevicesRequest.SerializeToString,
             clarion_dot_user_dot_v1_dot_recipient__service__pb2.BatchRemoveDevicesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchUncountNotifications(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/clarion.user.v1.RecipientService/BatchUncountNotifications',
+            clarion_dot_user_dot_v1_dot_recipient__service__pb2.BatchUncountNotificationsRequest.SerializeToString,
+            clarion_dot_user_dot_v1_dot_recipient__service__pb2.BatchUncountNotificationsResponse.FromString,
             options,
             channel_credentials,
             insecure,

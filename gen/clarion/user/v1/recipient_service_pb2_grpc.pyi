@@ -47,6 +47,10 @@ class RecipientServiceStub:
     """
     BatchRemoveDevices: _grpc.UnaryUnaryMultiCallable[_recipient_service_pb2.BatchRemoveDevicesRequest, _recipient_service_pb2.BatchRemoveDevicesResponse]
     """BatchRemoveDevices marks devices whose tokens the push provider no longer knows as removed. Unknown ids are no error."""
+    BatchUncountNotifications: _grpc.UnaryUnaryMultiCallable[_recipient_service_pb2.BatchUncountNotificationsRequest, _recipient_service_pb2.BatchUncountNotificationsResponse]
+    """BatchUncountNotifications takes back what notifications count for the limits of their categories, since they have ended unsent. Unknown ids are no
+    error.
+    """
     DescribeUnsubscribe: _grpc.UnaryUnaryMultiCallable[_recipient_service_pb2.DescribeUnsubscribeRequest, _recipient_service_pb2.DescribeUnsubscribeResponse]
     """DescribeUnsubscribe says what a link of an e-mail would refuse. NOT_FOUND for a link that is not ours or whose person is gone."""
     Unsubscribe: _grpc.UnaryUnaryMultiCallable[_recipient_service_pb2.UnsubscribeRequest, _recipient_service_pb2.UnsubscribeResponse]
@@ -73,6 +77,10 @@ class RecipientServiceAsyncStub(RecipientServiceStub):
     """
     BatchRemoveDevices: _aio.UnaryUnaryMultiCallable[_recipient_service_pb2.BatchRemoveDevicesRequest, _recipient_service_pb2.BatchRemoveDevicesResponse]  # type: ignore[assignment]
     """BatchRemoveDevices marks devices whose tokens the push provider no longer knows as removed. Unknown ids are no error."""
+    BatchUncountNotifications: _aio.UnaryUnaryMultiCallable[_recipient_service_pb2.BatchUncountNotificationsRequest, _recipient_service_pb2.BatchUncountNotificationsResponse]  # type: ignore[assignment]
+    """BatchUncountNotifications takes back what notifications count for the limits of their categories, since they have ended unsent. Unknown ids are no
+    error.
+    """
     DescribeUnsubscribe: _aio.UnaryUnaryMultiCallable[_recipient_service_pb2.DescribeUnsubscribeRequest, _recipient_service_pb2.DescribeUnsubscribeResponse]  # type: ignore[assignment]
     """DescribeUnsubscribe says what a link of an e-mail would refuse. NOT_FOUND for a link that is not ours or whose person is gone."""
     Unsubscribe: _aio.UnaryUnaryMultiCallable[_recipient_service_pb2.UnsubscribeRequest, _recipient_service_pb2.UnsubscribeResponse]  # type: ignore[assignment]
@@ -126,6 +134,16 @@ class RecipientServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_recipient_service_pb2.BatchRemoveDevicesResponse, _abc.Awaitable[_recipient_service_pb2.BatchRemoveDevicesResponse]]:
         """BatchRemoveDevices marks devices whose tokens the push provider no longer knows as removed. Unknown ids are no error."""
+
+    @_abc_1.abstractmethod
+    def BatchUncountNotifications(
+        self,
+        request: _recipient_service_pb2.BatchUncountNotificationsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_recipient_service_pb2.BatchUncountNotificationsResponse, _abc.Awaitable[_recipient_service_pb2.BatchUncountNotificationsResponse]]:
+        """BatchUncountNotifications takes back what notifications count for the limits of their categories, since they have ended unsent. Unknown ids are no
+        error.
+        """
 
     @_abc_1.abstractmethod
     def DescribeUnsubscribe(
