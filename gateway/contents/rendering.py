@@ -19,13 +19,17 @@ from gateway.contents.models import SentContent
 from gateway.notifications.models import Notification
 from mesh.context import Caller
 from mesh.errors import FailedPrecondition, InvalidArgument, NotFound, ServiceError
+from mesh.ids import new_id
 
 
 class Readers(Protocol):
     """user_svc."""
 
-    async def describe(self, project: str, user_id: str, *, content_of: str, asked_by: str) -> Recipient | None:
-        """What a text reads of a person, once it is in the audit log who asks; None where they are gone. Raises Unavailable."""
+    async def describe(self, project: str, user_id: str, *, content_of: str, asked_by: str, audit_id: str) -> Recipient | None:
+        """What a text reads of a person, once it is in the audit log who asks, for each `audit_id` (a UUID) once; None where they are gone.
+
+        Raises Unavailable.
+        """
 
 
 class ReaderClient:
@@ -34,9 +38,9 @@ class ReaderClient:
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub: Any = RecipientServiceStub(channel)
 
-    async def describe(self, project: str, user_id: str, *, content_of: str, asked_by: str) -> Recipient | None:
+    async def describe(self, project: str, user_id: str, *, content_of: str, asked_by: str, audit_id: str) -> Recipient | None:
         """Raises Unavailable while user_svc is down."""
-        request = DescribePersonRequest(project=project, reference=user_id, content_of=content_of, asked_by=asked_by)
+        request = DescribePersonRequest(project=project, reference=user_id, content_of=content_of, asked_by=asked_by, audit_id=audit_id)
         try:
             found = await self._stub.DescribePerson(request)
         except NotFound:
@@ -57,7 +61,9 @@ class RenderedAgain:
             delivery = Delivery.FromString(payload)
         except DecodeError:
             raise ContentGone.by_time() from None
-        person = await self._readers.describe(caller.project, str(found.user_id), content_of=str(found.id), asked_by=caller.label)
+        person = await self._readers.describe(
+            caller.project, str(found.user_id), content_of=str(found.id), asked_by=caller.label, audit_id=new_id()
+        )
         if person is None:
             raise ContentGone.by_time()
         rendered = await self._rendered(caller.project, found, delivery, person)

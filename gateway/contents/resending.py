@@ -1,6 +1,8 @@
 """The rules of sending a sent notification again, to another person or address."""
 
+import hashlib
 from typing import Protocol
+from uuid import UUID
 
 from google.protobuf.message import DecodeError
 
@@ -12,6 +14,7 @@ from gateway.contents.rendering import Readers
 from gateway.notifications.models import Notification
 from mesh.context import Caller
 from mesh.errors import ScopeMissing
+from mesh.ids import new_id
 
 CONTENT_SCOPE = "notifications:content"
 
@@ -43,10 +46,20 @@ class Resending:
         if caller.test and not found.test:
             raise LiveNotification
         draft = _draft(found, payload)._replace(user_id=user_id, to=to)
-        person = await self._readers.describe(caller.project, str(found.user_id), content_of=str(found.id), asked_by=caller.label)
+        person = await self._readers.describe(
+            caller.project, str(found.user_id), content_of=str(found.id), asked_by=caller.label, audit_id=_audit_id(caller, found, key)
+        )
         if person is None:
             raise ContentGone.by_time()
         return await self._sender.send(draft, key)
+
+
+def _audit_id(caller: Caller, found: Notification, key: Key | None) -> str:
+    """The same for each repetition under a key, which is answered what the first one was: no one else reads it."""
+    if key is None:
+        return new_id()
+    about = f"ResendNotification\n{caller.label}\n{found.id}\n{key.text}\n".encode() + key.fingerprint
+    return str(UUID(bytes=hashlib.sha256(about).digest()[:16]))
 
 
 def _draft(found: Notification, payload: bytes) -> Draft:

@@ -21,6 +21,7 @@ from clarion.user.v1.erasure_service_pb2_grpc import ErasureServiceStub
 from gateway.accepting.clients import UserClient
 from gateway.sagas.errors import UserNotFound
 from mesh.errors import NotFound
+from mesh.ids import new_id
 
 
 class ProjectTemplates:
@@ -54,7 +55,8 @@ class PeopleClient:
 
     async def held(self, project: str, user_id: str, asked_by: str) -> GetPersonalDataResponse:
         """What user_svc keeps of them; it puts who asks into the audit log. Raises NotFound or Unavailable."""
-        request = GetPersonalDataRequest(project=project, user_id=user_id, asked_by=asked_by)
+        # a call that takes long is made a second time beside the first (mesh/rpc/hedging.py), and one that fails is repeated
+        request = GetPersonalDataRequest(project=project, user_id=user_id, asked_by=asked_by, audit_id=new_id())
         held: GetPersonalDataResponse = await self._stub.GetPersonalData(request)
         return held
 

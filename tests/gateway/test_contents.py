@@ -41,11 +41,13 @@ class FakeReaders:
     def __init__(self) -> None:
         self.gone: set[str] = set()
         self.shown: list[tuple[str, str, str]] = []
+        self.audit_ids: list[str] = []
 
-    async def describe(self, project: str, user_id: str, *, content_of: str, asked_by: str) -> Recipient | None:
+    async def describe(self, project: str, user_id: str, *, content_of: str, asked_by: str, audit_id: str) -> Recipient | None:
         if user_id in self.gone:
             return None
         self.shown.append((user_id, content_of, asked_by))
+        self.audit_ids.append(audit_id)
         return Recipient(name="Ada", locale="pl", timezone="Europe/Warsaw")
 
 

@@ -234,6 +234,25 @@ async def test_whose_text_was_shown_to_whom(service: Service) -> None:
     assert await service.events("CONTENT_READ") == [("api_key:of-bob", f"user:{made.user.id}", {"notification": shown.content_of})]
 
 
+async def test_a_call_that_is_made_twice_is_on_record_once(service: Service) -> None:
+    """A slow read is made a second time beside the first (mesh/rpc/hedging.py), and a failed one again."""
+    made = await service.call(UserServiceStub, "CreateUser", user_service_pb2.CreateUserRequest(email="bob@example.com"))
+    who, label = made.user.id, "api_key:of-bob"
+    for audit_id in (new_id(), new_id(), "", ""):
+        held = erasure_service_pb2.GetPersonalDataRequest(project=FIRST_PROJECT, user_id=who, asked_by=label, audit_id=audit_id)
+        shown = recipient_service_pb2.DescribePersonRequest(
+            project=FIRST_PROJECT, reference=who, content_of=new_id(), asked_by=label, audit_id=audit_id and new_id()
+        )
+        for _ in range(2 if audit_id else 1):
+            twice = [
+                service.call(ErasureServiceStub, "GetPersonalData", held, GATEWAY),
+                service.call(RecipientServiceStub, "DescribePerson", shown, GATEWAY),
+            ]
+            await asyncio.gather(*twice)
+    assert len(await service.events("DATA_EXPORTED")) == 4
+    assert len(await service.events("CONTENT_READ")) == 4
+
+
 async def test_a_suppression_that_is_lifted_names_the_person_and_not_the_address(service: Service) -> None:
     made = await service.call(UserServiceStub, "CreateUser", user_service_pb2.CreateUserRequest(email="bob@example.com"))
     for address in ("BOB@example.com", "stranger@example.com"):
@@ -285,6 +304,8 @@ async def test_filters_hold_together_and_pages_follow_each_other(service: Servic
     assert {event.id for event in since.audit_events} == {event.id for event in seen[:3]}
     with pytest.raises(InvalidArgument, match="end_time"):
         await service.page(start_time=third.time, end_time=third.time)
+    with pytest.raises(InvalidArgument, match=r"kinds\[1\]"):
+        await service.page(kinds=[Kind.AUDIT_EVENT_KIND_SIGNED_IN, 9999])
 
 
 async def test_each_project_has_a_log_of_its_own_and_reading_it_takes_the_scope(service: Service) -> None:
@@ -330,6 +351,16 @@ async def test_only_what_is_older_than_the_setting_is_forgotten(service: Service
     await repository.forget(timedelta(days=400))
     kept = await service.events("EMAIL_CHANGED")
     assert [subject for _, subject, _ in kept] == ["user:399", "user:401", "old:399"]
+
+
+async def test_however_many_are_old_all_are_forgotten(service: Service) -> None:
+    """Guessers of passwords and askers for lost ones make more in an hour than one transaction should delete."""
+    aged = """INSERT INTO audit_events (project, time, kind, actor, subject, details, correlation_id)
+        SELECT project, now() - interval '401 days', kind, actor, 'old', details, '' FROM audit_events, generate_series(1, 7)"""
+    async with service.database.begin() as connection:
+        await connection.execute(text(aged))
+    await AuditRepository(service.database, at_once=2).forget(timedelta(days=400))
+    assert (await service.page(subject="old")).audit_events == []
 
 
 async def test_what_another_service_hands_over_is_kept_once(service: Service) -> None:

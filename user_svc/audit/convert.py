@@ -25,10 +25,13 @@ def event_to_proto(event: AuditEvent) -> rpc.AuditEvent:
 
 
 def filters_from_proto(project: str, request: rpc.ListAuditEventsRequest) -> Filters:
-    """Raises InvalidArgument for what is no time."""
+    """Raises InvalidArgument for what is no time, and for a kind that there is not: left out, it would widen the search."""
+    for index, kind in enumerate(request.kinds):
+        if kind not in _MODELS:
+            raise InvalidArgument.of(f"kinds[{index}]", "is no kind of event that is known here; leave kinds out for all")
     return Filters(
         project,
-        tuple(sorted({_MODELS[kind].value for kind in request.kinds if kind in _MODELS})),
+        tuple(sorted({_MODELS[kind].value for kind in request.kinds})),
         request.actor,
         request.subject,
         from_timestamp("start_time", request.start_time) if request.HasField("start_time") else None,

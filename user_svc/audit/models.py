@@ -61,6 +61,7 @@ HANDED_OVER = frozenset(kind for kind in AuditKind if kind.startswith(("sender_"
 class NewEvent:
     """An entry before it is kept. `actor` is who did it ("user:…", "api_key:…"), None for the caller; `subject` what it was done to.
 
+    One with an `origin` (a UUID) is kept once, however often it is given: calls between our services are repeated, and made twice at once.
     No text of it may be an address, a name or a secret.
     """
 
@@ -69,6 +70,7 @@ class NewEvent:
     subject: str = ""
     actor: str | None = None
     details: Mapping[str, str] = field(default_factory=dict)
+    origin: str | None = None
 
 
 class HandedOver(NamedTuple):

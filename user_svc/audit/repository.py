@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, func, select, text, tuple_
+from sqlalchemy import Delete, delete, func, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mesh.context import current_or_none
@@ -27,10 +27,11 @@ _AT_ONCE = 10_000
 
 
 class AuditRepository:
-    """Implements `audit.use_cases.AuditStore`."""
+    """Implements `audit.use_cases.AuditStore`. Forgets `at_once` entries in one transaction."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, at_once: int = _AT_ONCE) -> None:
         self._database = database
+        self._at_once = at_once
 
     async def add(self, event: NewEvent) -> None:
         """For what is no change of this database."""
@@ -65,16 +66,26 @@ class AuditRepository:
 
     async def forget(self, older_than: timedelta) -> None:
         """By the database's clock, which has stamped the entries too."""
-        old = select(audit_events.c.id).where(audit_events.c.time < func.now() - older_than).limit(_AT_ONCE)
+        old = select(audit_events.c.id).where(audit_events.c.time < func.now() - older_than).limit(self._at_once)
+        forgotten = delete(audit_events).where(audit_events.c.id.in_(old))
+        while await self._delete(forgotten):
+            pass
+
+    async def _delete(self, statement: Delete) -> int:
+        """In a transaction of its own, since there may be many."""
         async with self._database.begin() as connection:
-            await connection.execute(delete(audit_events).where(audit_events.c.id.in_(old)))
+            return (await connection.execute(statement)).rowcount
 
 
 async def record(connection: AsyncConnection, event: NewEvent) -> None:
     """Within the transaction of what it is about: neither is there without the other."""
     call = current_or_none()
     actor = event.actor if event.actor is not None else _BACKGROUND if call is None else call.caller.label
-    await connection.execute(_INSERT, _values(event, actor, "" if call is None else call.correlation_id))
+    values = _values(event, actor, "" if call is None else call.correlation_id)
+    if event.origin is None:
+        await connection.execute(_INSERT, values)
+    else:
+        await connection.execute(_INSERT_ONCE, {**values, "origin": event.origin})
 
 
 def _values(event: NewEvent, actor: str, correlation_id: str) -> dict[str, str]:

@@ -37,7 +37,7 @@ class ErasureServicer(ErasureServiceServicer):
         self._personal_data = personal_data
 
     async def GetPersonalData(self, request: rpc.GetPersonalDataRequest, context: object) -> rpc.GetPersonalDataResponse:
-        held = await self._personal_data.held(request.project, request.user_id, request.asked_by)
+        held = await self._personal_data.held(request.project, request.user_id, request.asked_by, request.audit_id)
         own = held.user.email.lower()
         whole = next((one for one in held.suppressions if one.address == own and not one.category), None)
         return rpc.GetPersonalDataResponse(

@@ -83,15 +83,16 @@ class PersonalData:
         self._devices = devices
         self._suppressions = suppressions
 
-    async def held(self, project: str, user_id: str, asked_by: str) -> Held:
-        """Who got it is on record before they get it. Raises UserNotFound."""
+    async def held(self, project: str, user_id: str, asked_by: str, audit_id: str = "") -> Held:
+        """Who got it is on record before they get it, once for each `audit_id`. Raises UserNotFound."""
         known_form = existing_id(user_id)
         user = await self._users.find(project, known_form)
         preferences = await self._preferences.find(project, known_form)
         devices = await self._devices.list_newest_first(project, known_form, removed=True)
         if user is None or preferences is None or devices is None:
             raise UserNotFound
-        await self._audit(NewEvent(project, AuditKind.DATA_EXPORTED, person(known_form), asked_by or None))
+        origin = ids.canonical(audit_id)
+        await self._audit(NewEvent(project, AuditKind.DATA_EXPORTED, person(known_form), asked_by or None, origin=origin))
         further = [one for one in await self._addresses.list_of(project, known_form) or () if not one.primary]
         known = await self._addresses.keys_of(known_form)
         suppressions = [entry for address in known for entry in await self._suppressions.of_address(project, address)]

@@ -68,21 +68,22 @@ class RecipientServicer(RecipientServiceServicer):
         return rpc.BatchEnsureUsersResponse(ids=[one.user_id for one in found], device_ids=[one.device_id for one in found])
 
     async def DescribePerson(self, request: rpc.DescribePersonRequest, context: object) -> rpc.DescribePersonResponse:
-        asked = request.content_of, request.asked_by
-        contact = await self._recipients.describe(request.project, request.reference, content_of=asked[0], asked_by=asked[1])
+        contact = await self._recipients.describe(
+            request.project, request.reference, content_of=request.content_of, asked_by=request.asked_by, audit_id=request.audit_id
+        )
         return person_to_proto(contact)
 
     async def BatchRemoveDevices(self, request: rpc.BatchRemoveDevicesRequest, context: object) -> rpc.BatchRemoveDevicesResponse:
         await self._recipients.remove_devices(request.device_ids, request.reason)
         return rpc.BatchRemoveDevicesResponse()
 
-    async def DescribeUnsubscribe(self, request: rpc.DescribeUnsubscribeRequest, context: object) -> rpc.DescribeUnsubscribeResponse:
     async def BatchUncountNotifications(
         self, request: rpc.BatchUncountNotificationsRequest, context: object
     ) -> rpc.BatchUncountNotificationsResponse:
         await self._recipients.uncount(ended_from_proto(request))
         return rpc.BatchUncountNotificationsResponse()
 
+    async def DescribeUnsubscribe(self, request: rpc.DescribeUnsubscribeRequest, context: object) -> rpc.DescribeUnsubscribeResponse:
         found = await self._unsubscribing.describe(request.token)
         return rpc.DescribeUnsubscribeResponse(subscription=subscription_to_proto(found))
 

@@ -151,14 +151,18 @@ class Recipients:
         user_id = (await self.resolve([UserReference(project, reference)])).get(UserReference(project, reference))
         return (await self._store.contacts({user_id: False})).get(user_id) if user_id is not None else None
 
-    async def describe(self, project: str, reference: str, *, content_of: str = "", asked_by: str = "") -> Contact:
-        """As `find`. That the text of a notification is shown to `asked_by` is on record before this answers. Raises UserNotFound."""
+    async def describe(self, project: str, reference: str, *, content_of: str = "", asked_by: str = "", audit_id: str = "") -> Contact:
+        """As `find`. That the text of a notification is shown to `asked_by` is on record before this answers, once for each `audit_id`.
+
+        Raises UserNotFound.
+        """
         contact = await self.find(project, reference)
         if contact is None:
             raise UserNotFound
         if content_of:
             details = {"notification": content_of}
-            await self._audit(NewEvent(project, AuditKind.CONTENT_READ, person(contact.user_id), asked_by or None, details))
+            origin = ids.canonical(audit_id)
+            await self._audit(NewEvent(project, AuditKind.CONTENT_READ, person(contact.user_id), asked_by or None, details, origin))
         return contact
 
     async def ensure_users(self, users: Sequence[NewUser | NewDevice], *, only_existing: bool = False) -> list[Ensured]:

@@ -31,7 +31,7 @@ from clarion.user.v1 import suppression_pb2 as clarion_dot_user_dot_v1_dot_suppr
 from clarion.user.v1 import user_pb2 as clarion_dot_user_dot_v1_dot_user__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%clarion/user/v1/erasure_service.proto\x12\x0f\x63larion.user.v1\x1a clarion/options/v1/options.proto\x1a\x1d\x63larion/user/v1/address.proto\x1a\x1c\x63larion/user/v1/device.proto\x1a clarion/user/v1/preference.proto\x1a\x1d\x63larion/user/v1/session.proto\x1a!clarion/user/v1/suppression.proto\x1a\x1a\x63larion/user/v1/user.proto\"b\n\x14\x43heckErasableRequest\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10$\x12\x16\n\x0e\x61\x64ministrators\x18\x02 \x01(\x08\x12\x17\n\x07project\x18\x03 \x01(\tB\x06\xba\xbb\x18\x02\x10(\"\x17\n\x15\x43heckErasableResponse\"h\n\x16GetPersonalDataRequest\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10$\x12\x19\n\x07project\x18\x02 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10(\x12\x18\n\x08\x61sked_by\x18\x03 \x01(\tB\x06\xba\xbb\x18\x02\x10\x64\"\xeb\x02\n\x17GetPersonalDataResponse\x12#\n\x04user\x18\x01 \x01(\x0b\x32\x15.clarion.user.v1.User\x12\x31\n\x0bpreferences\x18\x02 \x01(\x0b\x32\x1c.clarion.user.v1.Preferences\x12(\n\x07\x64\x65vices\x18\x03 \x03(\x0b\x32\x17.clarion.user.v1.Device\x12\x31\n\x0bsuppression\x18\x04 \x01(\x0b\x32\x1c.clarion.user.v1.Suppression\x12-\n\nidentities\x18\x05 \x03(\x0b\x32\x19.clarion.user.v1.Identity\x12;\n\x15\x63\x61tegory_suppressions\x18\x06 \x03(\x0b\x32\x1c.clarion.user.v1.Suppression\x12/\n\taddresses\x18\x07 \x03(\x0b\x32\x1c.clarion.user.v1.UserAddress\"5\n\x18RevokeCredentialsRequest\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10$\"\x1b\n\x19RevokeCredentialsResponse\"G\n\x10\x45raseUserRequest\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10$\x12\x18\n\x08\x61sked_by\x18\x02 \x01(\tB\x06\xba\xbb\x18\x02\x10\x64\"\x13\n\x11\x45raseUserResponse\"0\n\x13\x43loseProjectRequest\x12\x19\n\x07project\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10(\"\x16\n\x14\x43loseProjectResponse\"5\n\x18ListProjectPeopleRequest\x12\x19\n\x07project\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10(\"-\n\x19ListProjectPeopleResponse\x12\x10\n\x08user_ids\x18\x01 \x03(\t\"J\n\x13\x45raseProjectRequest\x12\x19\n\x07project\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10(\x12\x18\n\x08\x61sked_by\x18\x02 \x01(\tB\x06\xba\xbb\x18\x02\x10\x64\"\x16\n\x14\x45raseProjectResponse2\xdf\x06\n\x0e\x45rasureService\x12u\n\rCheckErasable\x12%.clarion.user.v1.CheckErasableRequest\x1a&.clarion.user.v1.CheckErasableResponse\"\x15\x90\x02\x01\xaa\xbb\x18\x0e\x08\x03 \xb8\x17\x32\x07gateway\x12{\n\x0fGetPersonalData\x12\'.clarion.user.v1.GetPersonalDataRequest\x1a(.clarion.user.v1.GetPersonalDataResponse\"\x15\x90\x02\x01\xaa\xbb\x18\x0e\x08\x03 \xb8\x17\x32\x07gateway\x12\x81\x01\n\x11RevokeCredentials\x12).clarion.user.v1.RevokeCredentialsRequest\x1a*.clarion.user.v1.RevokeCredentialsResponse\"\x15\x90\x02\x02\xaa\xbb\x18\x0e\x08\x03 \xb8\x17\x32\x07gateway\x12i\n\tEraseUser\x12!.clarion.user.v1.EraseUserRequest\x1a\".clarion.user.v1.EraseUserResponse\"\x15\x90\x02\x02\xaa\xbb\x18\x0e\x08\x03 \xb8\x17\x32\x07gateway\x12r\n\x0c\x43loseProject\x12$.clarion.user.v1.CloseProjectRequest\x1a%.clarion.user.v1.CloseProjectResponse\"\x15\x90\x02\x02\xaa\xbb\x18\x0e\x08\x03 \x90N2\x07gateway\x12\x81\x01\n\x11ListProjectPeople\x12).clarion.user.v1.ListProjectPeopleRequest\x1a*.clarion.user.v1.ListProjectPeopleResponse\"\x15\x90\x02\x01\xaa\xbb\x18\x0e\x08\x03 \x90N2\x07gateway\x12r\n\x0c\x45raseProject\x12$.clarion.user.v1.EraseProjectRequest\x1a%.clarion.user.v1.EraseProjectResponse\"\x15\x90\x02\x02\xaa\xbb\x18\x0e\x08\x03 \x90N2\x07gatewayb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%clarion/user/v1/erasure_service.proto\x12\x0f\x63larion.user.v1\x1a clarion/options/v1/options.proto\x1a\x1d\x63larion/user/v1/address.proto\x1a\x1c\x63larion/user/v1/device.proto\x1a clarion/user/v1/preference.proto\x1a\x1d\x63larion/user/v1/session.proto\x1a!clarion/user/v1/suppression.proto\x1a\x1a\x63larion/user/v1/user.proto\"b\n\x14\x43heckErasableRequest\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10$\x12\x16\n\x0e\x61\x64ministrators\x18\x02 \x01(\x08\x12\x17\n\x07project\x18\x03 \x01(\tB\x06\xba\xbb\x18\x02\x10(\"\x17\n\x15\x43heckErasableResponse\"\x82\x01\n\x16GetPersonalDataRequest\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10$\x12\x19\n\x07project\x18\x02 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10(\x12\x18\n\x08\x61sked_by\x18\x03 \x01(\tB\x06\xba\xbb\x18\x02\x10\x64\x12\x18\n\x08\x61udit_id\x18\x04 \x01(\tB\x06\xba\xbb\x18\x02\x10$\"\xeb\x02\n\x17GetPersonalDataResponse\x12#\n\x04user\x18\x01 \x01(\x0b\x32\x15.clarion.user.v1.User\x12\x31\n\x0bpreferences\x18\x02 \x01(\x0b\x32\x1c.clarion.user.v1.Preferences\x12(\n\x07\x64\x65vices\x18\x03 \x03(\x0b\x32\x17.clarion.user.v1.Device\x12\x31\n\x0bsuppression\x18\x04 \x01(\x0b\x32\x1c.clarion.user.v1.Suppression\x12-\n\nidentities\x18\x05 \x03(\x0b\x32\x19.clarion.user.v1.Identity\x12;\n\x15\x63\x61tegory_suppressions\x18\x06 \x03(\x0b\x32\x1c.clarion.user.v1.Suppression\x12/\n\taddresses\x18\x07 \x03(\x0b\x32\x1c.clarion.user.v1.UserAddress\"5\n\x18RevokeCredentialsRequest\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10$\"\x1b\n\x19RevokeCredentialsResponse\"G\n\x10\x45raseUserRequest\x12\x19\n\x07user_id\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10$\x12\x18\n\x08\x61sked_by\x18\x02 \x01(\tB\x06\xba\xbb\x18\x02\x10\x64\"\x13\n\x11\x45raseUserResponse\"0\n\x13\x43loseProjectRequest\x12\x19\n\x07project\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10(\"\x16\n\x14\x43loseProjectResponse\"5\n\x18ListProjectPeopleRequest\x12\x19\n\x07project\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10(\"-\n\x19ListProjectPeopleResponse\x12\x10\n\x08user_ids\x18\x01 \x03(\t\"J\n\x13\x45raseProjectRequest\x12\x19\n\x07project\x18\x01 \x01(\tB\x08\xba\xbb\x18\x04\x08\x01\x10(\x12\x18\n\x08\x61sked_by\x18\x02 \x01(\tB\x06\xba\xbb\x18\x02\x10\x64\"\x16\n\x14\x45raseProjectResponse2\xdf\x06\n\x0e\x45rasureService\x12u\n\rCheckErasable\x12%.clarion.user.v1.CheckErasableRequest\x1a&.clarion.user.v1.CheckErasableResponse\"\x15\x90\x02\x01\xaa\xbb\x18\x0e\x08\x03 \xb8\x17\x32\x07gateway\x12{\n\x0fGetPersonalData\x12\'.clarion.user.v1.GetPersonalDataRequest\x1a(.clarion.user.v1.GetPersonalDataResponse\"\x15\x90\x02\x01\xaa\xbb\x18\x0e\x08\x03 \xb8\x17\x32\x07gateway\x12\x81\x01\n\x11RevokeCredentials\x12).clarion.user.v1.RevokeCredentialsRequest\x1a*.clarion.user.v1.RevokeCredentialsResponse\"\x15\x90\x02\x02\xaa\xbb\x18\x0e\x08\x03 \xb8\x17\x32\x07gateway\x12i\n\tEraseUser\x12!.clarion.user.v1.EraseUserRequest\x1a\".clarion.user.v1.EraseUserResponse\"\x15\x90\x02\x02\xaa\xbb\x18\x0e\x08\x03 \xb8\x17\x32\x07gateway\x12r\n\x0c\x43loseProject\x12$.clarion.user.v1.CloseProjectRequest\x1a%.clarion.user.v1.CloseProjectResponse\"\x15\x90\x02\x02\xaa\xbb\x18\x0e\x08\x03 \x90N2\x07gateway\x12\x81\x01\n\x11ListProjectPeople\x12).clarion.user.v1.ListProjectPeopleRequest\x1a*.clarion.user.v1.ListProjectPeopleResponse\"\x15\x90\x02\x01\xaa\xbb\x18\x0e\x08\x03 \x90N2\x07gateway\x12r\n\x0c\x45raseProject\x12$.clarion.user.v1.EraseProjectRequest\x1a%.clarion.user.v1.EraseProjectResponse\"\x15\x90\x02\x02\xaa\xbb\x18\x0e\x08\x03 \x90N2\x07gatewayb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -48,6 +48,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETPERSONALDATAREQUEST'].fields_by_name['project']._serialized_options = b'\272\273\030\004\010\001\020('
   _globals['_GETPERSONALDATAREQUEST'].fields_by_name['asked_by']._loaded_options = None
   _globals['_GETPERSONALDATAREQUEST'].fields_by_name['asked_by']._serialized_options = b'\272\273\030\002\020d'
+  _globals['_GETPERSONALDATAREQUEST'].fields_by_name['audit_id']._loaded_options = None
+  _globals['_GETPERSONALDATAREQUEST'].fields_by_name['audit_id']._serialized_options = b'\272\273\030\002\020$'
   _globals['_REVOKECREDENTIALSREQUEST'].fields_by_name['user_id']._loaded_options = None
   _globals['_REVOKECREDENTIALSREQUEST'].fields_by_name['user_id']._serialized_options = b'\272\273\030\004\010\001\020$'
   _globals['_ERASEUSERREQUEST'].fields_by_name['user_id']._loaded_options = None
@@ -80,30 +82,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CHECKERASABLEREQUEST']._serialized_end=379
   _globals['_CHECKERASABLERESPONSE']._serialized_start=381
   _globals['_CHECKERASABLERESPONSE']._serialized_end=404
-  _globals['_GETPERSONALDATAREQUEST']._serialized_start=406
-  _globals['_GETPERSONALDATAREQUEST']._serialized_end=510
-  _globals['_GETPERSONALDATARESPONSE']._serialized_start=513
-  _globals['_GETPERSONALDATARESPONSE']._serialized_end=876
-  _globals['_REVOKECREDENTIALSREQUEST']._serialized_start=878
-  _globals['_REVOKECREDENTIALSREQUEST']._serialized_end=931
-  _globals['_REVOKECREDENTIALSRESPONSE']._serialized_start=933
-  _globals['_REVOKECREDENTIALSRESPONSE']._serialized_end=960
-  _globals['_ERASEUSERREQUEST']._serialized_start=962
-  _globals['_ERASEUSERREQUEST']._serialized_end=1033
-  _globals['_ERASEUSERRESPONSE']._serialized_start=1035
-  _globals['_ERASEUSERRESPONSE']._serialized_end=1054
-  _globals['_CLOSEPROJECTREQUEST']._serialized_start=1056
-  _globals['_CLOSEPROJECTREQUEST']._serialized_end=1104
-  _globals['_CLOSEPROJECTRESPONSE']._serialized_start=1106
-  _globals['_CLOSEPROJECTRESPONSE']._serialized_end=1128
-  _globals['_LISTPROJECTPEOPLEREQUEST']._serialized_start=1130
-  _globals['_LISTPROJECTPEOPLEREQUEST']._serialized_end=1183
-  _globals['_LISTPROJECTPEOPLERESPONSE']._serialized_start=1185
-  _globals['_LISTPROJECTPEOPLERESPONSE']._serialized_end=1230
-  _globals['_ERASEPROJECTREQUEST']._serialized_start=1232
-  _globals['_ERASEPROJECTREQUEST']._serialized_end=1306
-  _globals['_ERASEPROJECTRESPONSE']._serialized_start=1308
-  _globals['_ERASEPROJECTRESPONSE']._serialized_end=1330
-  _globals['_ERASURESERVICE']._serialized_start=1333
-  _globals['_ERASURESERVICE']._serialized_end=2196
+  _globals['_GETPERSONALDATAREQUEST']._serialized_start=407
+  _globals['_GETPERSONALDATAREQUEST']._serialized_end=537
+  _globals['_GETPERSONALDATARESPONSE']._serialized_start=540
+  _globals['_GETPERSONALDATARESPONSE']._serialized_end=903
+  _globals['_REVOKECREDENTIALSREQUEST']._serialized_start=905
+  _globals['_REVOKECREDENTIALSREQUEST']._serialized_end=958
+  _globals['_REVOKECREDENTIALSRESPONSE']._serialized_start=960
+  _globals['_REVOKECREDENTIALSRESPONSE']._serialized_end=987
+  _globals['_ERASEUSERREQUEST']._serialized_start=989
+  _globals['_ERASEUSERREQUEST']._serialized_end=1060
+  _globals['_ERASEUSERRESPONSE']._serialized_start=1062
+  _globals['_ERASEUSERRESPONSE']._serialized_end=1081
+  _globals['_CLOSEPROJECTREQUEST']._serialized_start=1083
+  _globals['_CLOSEPROJECTREQUEST']._serialized_end=1131
+  _globals['_CLOSEPROJECTRESPONSE']._serialized_start=1133
+  _globals['_CLOSEPROJECTRESPONSE']._serialized_end=1155
+  _globals['_LISTPROJECTPEOPLEREQUEST']._serialized_start=1157
+  _globals['_LISTPROJECTPEOPLEREQUEST']._serialized_end=1210
+  _globals['_LISTPROJECTPEOPLERESPONSE']._serialized_start=1212
+  _globals['_LISTPROJECTPEOPLERESPONSE']._serialized_end=1257
+  _globals['_ERASEPROJECTREQUEST']._serialized_start=1259
+  _globals['_ERASEPROJECTREQUEST']._serialized_end=1333
+  _globals['_ERASEPROJECTRESPONSE']._serialized_start=1335
+  _globals['_ERASEPROJECTRESPONSE']._serialized_end=1357
+  _globals['_ERASURESERVICE']._serialized_start=1360
+  _globals['_ERASURESERVICE']._serialized_end=2223
 # @@protoc_insertion_point(module_scope)

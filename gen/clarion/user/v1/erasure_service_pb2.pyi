@@ -80,22 +80,26 @@ class GetPersonalDataRequest(_message.Message):
     USER_ID_FIELD_NUMBER: _builtins.int
     PROJECT_FIELD_NUMBER: _builtins.int
     ASKED_BY_FIELD_NUMBER: _builtins.int
+    AUDIT_ID_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """The person's id."""
     project: _builtins.str
     """The project that the person has to belong to."""
     asked_by: _builtins.str
     """Who asks, as the audit log names them, such as `user:<id>`."""
+    audit_id: _builtins.str
+    """The id under which that is in the audit log, a UUID: however often the request is repeated, it has one entry. Empty for an entry of its own."""
     def __init__(
         self,
         *,
         user_id: _builtins.str = ...,
         project: _builtins.str = ...,
         asked_by: _builtins.str = ...,
+        audit_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_by", b"asked_by", "project", b"project", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_by", b"asked_by", "audit_id", b"audit_id", "project", b"project", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -380,6 +380,7 @@ class DescribePersonRequest(_message.Message):
     REFERENCE_FIELD_NUMBER: _builtins.int
     CONTENT_OF_FIELD_NUMBER: _builtins.int
     ASKED_BY_FIELD_NUMBER: _builtins.int
+    AUDIT_ID_FIELD_NUMBER: _builtins.int
     project: _builtins.str
     """The project."""
     reference: _builtins.str
@@ -388,6 +389,8 @@ class DescribePersonRequest(_message.Message):
     """The notification of which the text is shown: that is in the audit log before this is answered. Empty for a text that no one got."""
     asked_by: _builtins.str
     """Whom it is shown to, such as "api_key:…"; for the audit log."""
+    audit_id: _builtins.str
+    """The id under which that is in the audit log, a UUID: however often the request is repeated, it has one entry. Empty for an entry of its own."""
     def __init__(
         self,
         *,
@@ -395,10 +398,11 @@ class DescribePersonRequest(_message.Message):
         reference: _builtins.str = ...,
         content_of: _builtins.str = ...,
         asked_by: _builtins.str = ...,
+        audit_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_by", b"asked_by", "content_of", b"content_of", "project", b"project", "reference", b"reference"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_by", b"asked_by", "audit_id", b"audit_id", "content_of", b"content_of", "project", b"project", "reference", b"reference"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
