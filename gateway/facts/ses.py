@@ -18,6 +18,8 @@ _PARTS = {
     "Delivery": ("delivery", Fact.DELIVERED, "recipients"),
     "Open": ("open", Fact.OPENED, ""),
 }
+# Feedback that SES hands on as complaints, too (RFC 6430, RFC 6591): that a mail was no spam, and that its signatures did not fit.
+_NO_COMPLAINTS = frozenset({"not-spam", "auth-failure"})
 
 
 class Ses:
@@ -50,6 +52,8 @@ def _report(event: Any, message_id: str) -> Report | None:
     if kind not in _PARTS or identifier is None:
         return None
     name, fact, recipients = _PARTS[kind]
+    if kind == "Complaint" and text(event, name, "complaintFeedbackType") in _NO_COMPLAINTS:
+        return None
     content, [first, *_] = part(event, name), [*_listed(part(event, name, recipients)), ""]
     if fact is None:
         fact = Fact.HARD_BOUNCED if text(content, "bounceType") == "Permanent" else Fact.SOFT_BOUNCED

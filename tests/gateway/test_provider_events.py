@@ -194,6 +194,13 @@ async def test_a_subscription_is_confirmed_at_amazon_only_and_certificates_are_k
     assert amazon.asked == [CERTIFICATE, address]
 
 
+@pytest.mark.parametrize("kind", ["not-spam", "auth-failure"])
+async def test_feedback_that_blames_no_mail_is_no_complaint(kind: str) -> None:
+    """It would keep the address of who said that it is no spam from all mail, for good."""
+    message = ses_event("Complaint", complaint=COMPLAINT | {"complaintFeedbackType": kind})
+    assert await Ses(SnsMessages([TOPIC], Amazon().fetch)).read({}, sns("Notification", message)) == []
+
+
 @pytest.mark.parametrize(
     "url",
     [
