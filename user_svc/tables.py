@@ -321,6 +321,7 @@ audit_events = Table(
 )
 Index("audit_events_by_origin", audit_events.c.origin, unique=True, postgresql_where=audit_events.c.origin.is_not(None))
 Index("audit_events_of_project", audit_events.c.project, audit_events.c.time, audit_events.c.id)
+Index("audit_events_of_kind", audit_events.c.project, audit_events.c.kind, audit_events.c.time, audit_events.c.id)
 Index("audit_events_of_subject", audit_events.c.project, audit_events.c.subject, audit_events.c.time, audit_events.c.id)
 Index("audit_events_of_actor", audit_events.c.project, audit_events.c.actor, audit_events.c.time, audit_events.c.id)
 Index("audit_events_by_time", audit_events.c.time)
