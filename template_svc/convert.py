@@ -10,6 +10,7 @@ from clarion.channel.v1 import channel_pb2
 from clarion.template.v1 import partial_pb2, render_service_pb2, template_pb2, template_service_pb2
 from mesh.context import FIRST_PROJECT
 from mesh.errors import InvalidArgument, ServiceError
+from mesh.rpc.masks import masked_fields
 from mesh.rpc.status import to_status
 from mesh.rpc.timestamps import to_timestamp
 from template_svc.blocks import PLATFORMS
@@ -28,6 +29,7 @@ from template_svc.models import (
     Rendered,
     RenderRequest,
     Template,
+    TemplateChange,
     TemplateKey,
     TemplateSummary,
     TemplateVersion,
@@ -51,8 +53,6 @@ def new_template_from_proto(project: str, request: template_service_pb2.CreateTe
     channel = channel_from_proto(request.channel)
     if channel is None:
         raise InvalidArgument.of("channel", "is required")
-    if request.on_unknown not in _ON_UNKNOWN:
-        raise InvalidArgument.of("on_unknown", "must be resend or hold")
     return NewTemplate(
         project=project,
         name=request.name,
@@ -60,9 +60,28 @@ def new_template_from_proto(project: str, request: template_service_pb2.CreateTe
         category=request.category,
         description=request.description,
         mandatory=request.mandatory,
-        on_unknown=_ON_UNKNOWN[request.on_unknown],
+        on_unknown=_on_unknown_from_proto("on_unknown", request.on_unknown),
         default_locale=request.default_locale,
     )
+
+
+def change_from_proto(request: template_service_pb2.UpdateTemplateRequest) -> TemplateChange:
+    """What the mask names (AIP-134). Raises InvalidArgument."""
+    given = request.template
+    fields = masked_fields(request.update_mask, given, TemplateChange._fields)
+    on_unknown = _on_unknown_from_proto("template.on_unknown", given.on_unknown)
+    return TemplateChange(
+        given.category if "category" in fields else None,
+        given.description if "description" in fields else None,
+        given.mandatory if "mandatory" in fields else None,
+        on_unknown if "on_unknown" in fields else None,
+    )
+
+
+def _on_unknown_from_proto(field: str, number: template_pb2.OnUnknown.ValueType) -> OnUnknown:
+    if number not in _ON_UNKNOWN:
+        raise InvalidArgument.of(field, "must be resend or hold")
+    return _ON_UNKNOWN[number]
 
 
 def channel_from_proto(number: int) -> Channel | None:
@@ -99,6 +118,7 @@ def template_to_proto(template: Template) -> template_pb2.Template:
         update_time=to_timestamp(template.update_time),
         archive_time=to_timestamp(template.archive_time) if template.archive_time else None,
         archived_by=template.archived_by,
+        etag=template.etag,
     )
 
 

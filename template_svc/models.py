@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from mesh.etag import etag_of
 from naming.variables import PERSON
 from template_svc.senders.models import Identity
 
@@ -116,6 +117,27 @@ class Template(NewTemplate):
     def key(self) -> "TemplateKey":
         """Its name within the installation."""
         return TemplateKey(self.project, self.name)
+
+    @property
+    def etag(self) -> str:
+        """Stands for this state."""
+        texts = (self.channel.value, self.category, self.description, self.mandatory, self.on_unknown.value, self.default_locale)
+        times = (self.create_time.timestamp(), self.update_time.timestamp(), self.archive_time and self.archive_time.timestamp())
+        return etag_of(*texts, self.published_version, self.latest_version, *times, self.archived_by)
+
+
+class TemplateChange(NamedTuple):
+    """New values of what can change of a template; None stays as it is."""
+
+    category: str | None = None
+    description: str | None = None
+    mandatory: bool | None = None
+    on_unknown: OnUnknown | None = None
+
+    def changed(self, template: Template) -> dict[str, Any]:
+        """Those of the values that differ, by field."""
+        given = {name: value for name, value in self._asdict().items() if value is not None}
+        return {name: value for name, value in given.items() if value != getattr(template, name)}
 
 
 @dataclass(frozen=True, slots=True)

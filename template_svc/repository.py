@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import ARRAY, Integer, Row, Text, bindparam, delete, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from mesh.etag import check_etag
 from mesh.stores.database import Database
 from template_svc.auditing.models import Kind
 from template_svc.auditing.repository import note
@@ -19,9 +20,11 @@ from template_svc.models import (
     Mark,
     NewTemplate,
     NewVersion,
+    OnUnknown,
     Publication,
     StoredVersion,
     Template,
+    TemplateChange,
     TemplateKey,
     TemplateSummary,
     TemplateVersion,
@@ -115,6 +118,23 @@ class TemplateRepository:
             statement = statement.where(templates.c.name > after)
         async with self._database.connect() as connection:
             return [template_of(row) for row in (await connection.execute(statement)).all()]
+
+    async def change(self, key: TemplateKey, change: TemplateChange, now: datetime, *, etag: str = "") -> Template | None:
+        async with self._database.begin() as connection:
+            present = await lock(connection, key)
+            if present is None:
+                return None
+            check_in_use(present, 0)
+            check_etag(etag, present.etag)
+            values = {name: str(value) if isinstance(value, OnUnknown) else value for name, value in change.changed(present).items()}
+            if not values:
+                return present
+            changed = update(templates).where(is_template(key)).values(**values, update_time=now).returning(*templates.c)
+            row = (await connection.execute(changed)).one()
+            # who takes a choice from people, or gives it back, is on record; a description is words of someone's
+            said = {name: str(value).lower() for name, value in values.items() if name != "description"}
+            await note(connection, entry_of(key, Kind.TEMPLATE_UPDATED, fields=",".join(values), **said))
+        return template_of(row)
 
     async def delete(self, key: TemplateKey, now: datetime) -> bool:
         mark = update(templates).where(is_template(key), ALIVE)

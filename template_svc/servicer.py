@@ -8,6 +8,7 @@ from mesh.context import current
 from naming.time_zones import check_time_zone
 from template_svc.archiving.use_cases import Archive
 from template_svc.convert import (
+    change_from_proto,
     channel_from_proto,
     check_note,
     contents_from_proto,
@@ -55,6 +56,11 @@ class TemplateServicer(TemplateServiceServicer):
             archived=request.show_archived,
         )
         return rpc.ListTemplatesResponse(templates=map(template_to_proto, page.items), next_page_token=page.next_token)
+
+    async def UpdateTemplate(self, request: rpc.UpdateTemplateRequest, context: object) -> rpc.UpdateTemplateResponse:
+        change = change_from_proto(request)
+        template = await self._authoring.update_template(_key(request.name), change, etag=request.template.etag)
+        return rpc.UpdateTemplateResponse(template=template_to_proto(template))
 
     async def DeleteTemplate(self, request: rpc.DeleteTemplateRequest, context: object) -> rpc.DeleteTemplateResponse:
         await self._authoring.delete_template(_key(request.name))

@@ -36,6 +36,7 @@ from template_svc.models import (
     Rules,
     StoredVersion,
     Template,
+    TemplateChange,
     TemplateKey,
     TemplateSummary,
     TemplateVersion,
@@ -76,6 +77,10 @@ class TemplateStore(VersionStore, Protocol):
         self, project: str, channel: Channel | None, after: str | None, limit: int, *, archived: bool = False
     ) -> Sequence[Template]:
         """In the order of names, those after `after`; archived ones only where that is asked for."""
+        ...
+
+    async def change(self, key: TemplateKey, change: TemplateChange, now: datetime, *, etag: str = "") -> Template | None:
+        """None when there is none. What has these values already stays as it is. Raises TemplateArchived, EtagMismatch."""
         ...
 
     async def delete(self, key: TemplateKey, now: datetime) -> bool:
@@ -145,8 +150,7 @@ class Authoring:
             raise InvalidArgument.of(
                 "name", f'must not begin with "{RESERVED}": such names are those of the mails that Clarion itself sends'
             )
-        if "\0" in new.description:
-            raise InvalidArgument.of("description", "must not contain NUL characters")
+        _check_description("description", new.description)
         template = await self._store.insert(replace(new, default_locale=_default_locale(new.default_locale)), self._clock())
         if template is None:
             taken = await self._store.find(TemplateKey(new.project, new.name))
@@ -169,6 +173,16 @@ class Authoring:
         size = page_size(size)
         templates = await self._store.list(project, channel, str(position[0]) if position else None, size + 1, archived=archived)
         return _TEMPLATES.page([((template.name,), template) for template in templates], size, filters)
+
+    async def update_template(self, key: TemplateKey, change: TemplateChange, *, etag: str = "") -> Template:
+        """What was accepted before keeps what it was accepted with. Raises TemplateNotFound, TemplateArchived, EtagMismatch, and
+        InvalidArgument.
+        """
+        _check_description("template.description", change.description or "")
+        template = await self._store.change(_safe(key), change, self._clock(), etag=etag)
+        if template is None:
+            raise TemplateNotFound(key.name)
+        return template
 
     async def delete_template(self, key: TemplateKey) -> None:
         """Raises TemplateNotFound."""
@@ -444,6 +458,11 @@ def _sized(key: TemplateKey, found: TemplateSummary, sizes: Mapping[VersionKey, 
     published = found.template.published_version if found.template is not None else 0
     canary = found.canary and found.canary._replace(size=sizes.get(VersionKey(*key, found.canary.version)))
     return replace(found, size=sizes.get(VersionKey(*key, published)), canary=canary)
+
+
+def _check_description(field: str, description: str) -> None:
+    if "\0" in description:
+        raise InvalidArgument.of(field, "must not contain NUL characters")
 
 
 def _default_locale(tag: str) -> str:

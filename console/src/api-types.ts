@@ -48,7 +48,7 @@ export interface AuditEvent {
   correlation_id?: string;
 }
 
-export type AuditEventKind = "signed_in" | "sign_in_failed" | "sessions_ended" | "password_changed" | "email_changed" | "api_key_created" | "api_key_revoked" | "data_exported" | "user_erased" | "role_changed" | "suppression_removed" | "category_changed" | "password_reset_requested" | "password_reset" | "email_verified" | "second_factor_added" | "second_factor_removed" | "recovery_code_used" | "recovery_codes_created" | "role_created" | "role_updated" | "role_deleted" | "project_archived" | "project_restored" | "project_erased" | "content_read" | "sender_changed" | "sender_deleted" | "sender_domain_added" | "sender_domain_verified" | "sender_domain_deleted" | "sender_domain_key_changed" | "template_published" | "template_archived" | "template_restored" | "template_deleted" | "canary_started" | "canary_stopped" | "address_added" | "address_removed" | "signing_key_rotated";
+export type AuditEventKind = "signed_in" | "sign_in_failed" | "sessions_ended" | "password_changed" | "email_changed" | "api_key_created" | "api_key_revoked" | "data_exported" | "user_erased" | "role_changed" | "suppression_removed" | "category_changed" | "password_reset_requested" | "password_reset" | "email_verified" | "second_factor_added" | "second_factor_removed" | "recovery_code_used" | "recovery_codes_created" | "role_created" | "role_updated" | "role_deleted" | "project_archived" | "project_restored" | "project_erased" | "content_read" | "sender_changed" | "sender_deleted" | "sender_domain_added" | "sender_domain_verified" | "sender_domain_deleted" | "sender_domain_key_changed" | "template_published" | "template_archived" | "template_restored" | "template_deleted" | "canary_started" | "canary_stopped" | "address_added" | "address_removed" | "signing_key_rotated" | "template_updated";
 
 export interface BeginSecondFactorResponse {
   secret?: string;
@@ -692,6 +692,7 @@ export interface Template {
   update_time?: string;
   archive_time?: string;
   archived_by?: string;
+  etag?: string;
 }
 
 export interface TemplateActivity {

@@ -86,6 +86,7 @@ export const auditWord: Readonly<Partial<Record<AuditEventKind, string>>> = {
   sender_domain_deleted: "Sender domain deleted",
   sender_domain_key_changed: "Key of a sender domain changed",
   template_published: "Version published",
+  template_updated: "Template changed",
   template_archived: "Template or version archived",
   template_restored: "Template or version restored",
   template_deleted: "Template deleted",

@@ -17,6 +17,7 @@ class Kind(StrEnum):
     SENDER_DOMAIN_DELETED = "sender_domain_deleted"
     SENDER_DOMAIN_KEY_CHANGED = "sender_domain_key_changed"
     TEMPLATE_PUBLISHED = "template_published"
+    TEMPLATE_UPDATED = "template_updated"
     TEMPLATE_ARCHIVED = "template_archived"
     TEMPLATE_RESTORED = "template_restored"
     TEMPLATE_DELETED = "template_deleted"

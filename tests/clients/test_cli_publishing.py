@@ -115,6 +115,39 @@ async def test_versions_are_compared_and_what_a_template_keeps_is_said(terminal:
     assert (await terminal.run("templates", "diff", "--versions", "1", "2")).code == 2
     assert (await terminal.run("templates", "diff", "cli-compare")).code == 0
     meta = tmp_path / "templates" / "cli-compare" / "meta.yaml"
-    meta.write_text("channel: email\ndescription: another\n")
+    meta.write_text("channel: push\ndescription: a greeting\n")
     differs = await terminal.run("templates", "diff", "cli-compare")
     assert (differs.code, "can't be changed" in differs.said.replace("\n", " ")) == (1, True), differs.said
+
+
+async def test_what_meta_yaml_says_is_compared_and_pushed(terminal: Terminal, tmp_path: Path) -> None:
+    await a_template(terminal, tmp_path, "cli-meta")
+    files = tmp_path / "templates" / "cli-meta"
+    (files / "meta.yaml").write_text("channel: email\ncategory: news\nmandatory: true\n")
+    differs = await terminal.run("templates", "diff", "cli-meta")
+    assert (differs.code, '-category: ""' in differs.said, '+category: "news"' in differs.said) == (1, False, True), differs.said
+    assert "category, mandatory would be changed" in (await terminal.run("templates", "push", "--dry-run", "cli-meta")).said
+    assert "not changed with --draft" in (await terminal.run("templates", "push", "--draft", "cli-meta")).said.replace("\n", " ")
+    assert (await terminal.run("templates", "diff", "cli-meta")).code == 1
+    pushed = await terminal.run("templates", "push", "cli-meta")
+    assert ("category, mandatory changed" in pushed.said, "version" in pushed.said) == (True, False), pushed.said
+    assert (await terminal.run("templates", "diff", "cli-meta")).code == 0
+    shown = json.loads((await terminal.run("api", "GET", "/v1/templates/cli-meta")).said)
+    # what the file does not name stays
+    assert (shown["category"], shown["mandatory"], shown["description"]) == ("news", True, "a greeting")
+    (files / "meta.yaml").write_text('channel: email\ncategory: ""\nmandatory: false\n')
+    assert (await terminal.run("templates", "push", "cli-meta")).code == 0
+    assert "unchanged" in (await terminal.run("templates", "push", "cli-meta")).said
+
+
+async def test_a_template_is_changed_from_the_command_line(terminal: Terminal, tmp_path: Path) -> None:
+    await a_template(terminal, tmp_path, "cli-update")
+    changed = await terminal.run("templates", "update", "cli-update", "--category", "news", "--mandatory", "--on-unknown", "hold")
+    assert changed.code == 0, changed.said
+    shown = json.loads((await terminal.run("api", "GET", "/v1/templates/cli-update")).said)
+    assert (shown["category"], shown["mandatory"], shown["on_unknown"]) == ("news", True, "hold")
+    assert (await terminal.run("templates", "update", "cli-update", "--category", "", "--optional")).code == 0
+    nothing = await terminal.run("templates", "update", "cli-update")
+    assert (nothing.code, "say what to change" in nothing.said) == (2, True), nothing.said
+    refused = await terminal.run("templates", "update", "cli-update", "--category", "Not One")
+    assert (refused.code, "template.category" in refused.said) == (1, True), refused.said

@@ -102,3 +102,37 @@ async def test_a_version_and_a_template_are_archived_and_restored(page: Page, co
     await row.get_by_role("link").click()
     await page.get_by_role("button", name="Restore", exact=True).click()
     await expect(page.get_by_role("button", name="Send a test")).to_be_visible()
+
+
+async def test_what_a_template_is_is_shown_and_changed(page: Page, console: Console) -> None:
+    await _template(console, "changed")
+    await sign_in(page, "/console/templates/changed")
+    about = page.get_by_role("region", name="What it is")
+    await expect(about).to_contain_text("It has no category")
+    await about.get_by_role("button", name="Change").click()
+    form = page.get_by_role("dialog")
+    await form.get_by_label("Category").fill("Not One")
+    await form.get_by_role("button", name="Save").click()
+    await expect(form.get_by_role("alert")).to_contain_text("template.category")
+    await form.get_by_label("Category").fill("news")
+    await form.get_by_label("What it is for").fill("The weekly letter")
+    await form.get_by_label("Sent whatever people prefer").check()
+    await form.get_by_label("Where it is unknown").select_option("hold")
+    await check(page)
+    await form.get_by_role("button", name="Save").click()
+    await expect(about).to_contain_text("Category news. It is sent whatever people prefer.")
+    await expect(page.get_by_text("The weekly letter")).to_be_visible()
+    await check(page)
+    found = await console.live.call("GET", "/v1/templates/changed")
+    assert (found["category"], found["mandatory"], found["on_unknown"]) == ("news", True, "hold")
+
+
+async def test_a_template_that_was_changed_meanwhile_is_not_overwritten(page: Page, console: Console) -> None:
+    await _template(console, "contested")
+    await sign_in(page, "/console/templates/contested")
+    await page.get_by_role("region", name="What it is").get_by_role("button", name="Change").click()
+    await console.live.call("PATCH", "/v1/templates/contested", {"category": "billing"})
+    form = page.get_by_role("dialog")
+    await form.get_by_role("button", name="Save").click()
+    await expect(form.get_by_role("alert")).to_contain_text("changed since")
+    assert (await console.live.call("GET", "/v1/templates/contested"))["category"] == "billing"

@@ -76,6 +76,7 @@ _BODIES: dict[str, dict[str, Any]] = {
     "UpdateUser": {"user": {"name": "Eve"}, "update_mask": "name"},
     "UpdatePreferences": {"rules": [{"channel": "CHANNEL_EMAIL", "choice": "CHOICE_DENY"}]},
     "CreateDevice": {"token": "stolen", "platform": "PLATFORM_ANDROID"},
+    "UpdateTemplate": {"template": {"description": "Eve"}},
     "CreateVersion": {"contents": {"en": {"subject": "Eve", "text": "Eve"}}},
     "GetCatalog": {"locale": "pl"},
     "StartCanary": {"percent": 10},

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from mesh.context import FIRST_PROJECT
 from mesh.errors import ServiceError
+from mesh.etag import check_etag
 from template_svc.canaries.models import Canary, Share
 from template_svc.canaries.models import State as CanaryState
 from template_svc.contents import check_draft
@@ -41,6 +42,7 @@ from template_svc.models import (
     RenderJob,
     StoredVersion,
     Template,
+    TemplateChange,
     TemplateKey,
     TemplateSummary,
     TemplateVersion,
@@ -285,6 +287,16 @@ class MemoryTemplates:
         keys = [key for key in sorted(self._templates) if key.project == project and (after is None or key.name > after)]
         found = [self._templates[key] for key in keys if archived or self._templates[key].archive_time is None]
         return [template for template in found if channel in {None, template.channel}][:limit]
+
+    async def change(self, key: TemplateKey, change: TemplateChange, now: datetime, *, etag: str = "") -> Template | None:
+        present = self._templates.get(key)
+        if present is None:
+            return None
+        self._check_in_use(key)
+        check_etag(etag, present.etag)
+        if values := change.changed(present):
+            self._templates[key] = replace(present, **values, update_time=now)
+        return self._templates[key]
 
     async def delete(self, key: TemplateKey, now: datetime) -> bool:
         self._versions = {known: version for known, version in self._versions.items() if known.of != key}

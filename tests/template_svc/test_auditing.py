@@ -17,7 +17,7 @@ from template_svc.auditing.repository import OutboxRepository
 from template_svc.auditing.use_cases import Handover
 from template_svc.canaries.models import Share, Unit
 from template_svc.canaries.repository import CanaryRepository
-from template_svc.models import NO_MARK, Mark, VersionKey
+from template_svc.models import NO_MARK, Mark, OnUnknown, TemplateChange, VersionKey
 from template_svc.repository import TemplateRepository
 from template_svc.schedules.models import DuePlan, NewPlan, PlanKey
 from template_svc.schedules.repository import PlanRepository
@@ -116,6 +116,9 @@ async def test_what_is_done_to_templates(database: Database, handover: Handover,
     for _ in range(2):
         await archive.archive(template.key, clock(), "")
     await archive.restore(template.key, clock())
+    for _ in range(2):
+        await templates.change(template.key, TemplateChange("news", "for ada@example.com", True, OnUnknown.HOLD), clock())
+    await templates.change(template.key, TemplateChange(mandatory=False), clock())
     await templates.delete(template.key, clock())
     await handover.hand_over()
     assert [(kind, details) for kind, _, details in log.shown] == [
@@ -127,6 +130,11 @@ async def test_what_is_done_to_templates(database: Database, handover: Handover,
         ("template_restored", {"version": "3"}),
         ("template_archived", {}),
         ("template_restored", {}),
+        (
+            "template_updated",
+            {"fields": "category,description,mandatory,on_unknown", "category": "news", "mandatory": "true", "on_unknown": "hold"},
+        ),
+        ("template_updated", {"fields": "mandatory", "mandatory": "false"}),
         ("template_deleted", {}),
     ]
     assert {subject for _, subject, _ in log.shown} == {"template:welcome"}

@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 import grpc.aio
 import pytest
 from google.protobuf import json_format
+from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.struct_pb2 import Struct
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
@@ -248,3 +249,55 @@ async def test_mails_about_accounts_are_there_in_every_project_and_five_language
     assert await status_of(made) == ("INVALID_ARGUMENT", "INVALID_ARGUMENT", ["name"])
     gone = templates.GetTemplate(rpc.GetTemplateRequest(name=name), metadata=AS_OPERATOR)
     assert (await status_of(gone))[1] == "TEMPLATE_NOT_FOUND"
+
+
+async def update(templates: Stub, *paths: str, **values: Any) -> template_pb2.Template:
+    request = rpc.UpdateTemplateRequest(name="welcome", template=template_pb2.Template(**values), update_mask=FieldMask(paths=paths))
+    updated: template_pb2.Template = (await templates.UpdateTemplate(request, metadata=AS_OPERATOR)).template
+    return updated
+
+
+async def test_it_is_changed_by_a_mask(templates: Stub, rendering: Stub) -> None:
+    await create(templates)
+    updated = await update(templates, category="billing", description="Bills", on_unknown=template_pb2.ON_UNKNOWN_HOLD)
+    assert (updated.category, updated.description, updated.mandatory) == ("billing", "Bills", False)
+    named = await update(templates, "description", "mandatory", category="ignored", mandatory=True, etag=updated.etag)
+    assert (named.category, named.description, named.mandatory) == ("billing", "", True)
+    assert named.on_unknown == template_pb2.ON_UNKNOWN_HOLD
+    found = (await templates.GetTemplate(rpc.GetTemplateRequest(name="welcome"), metadata=AS_OPERATOR)).template
+    assert found == named
+    described = await rendering.BatchDescribeTemplates(render.BatchDescribeTemplatesRequest(names=["welcome"]), metadata=AS_SERVICE)
+    [summary] = described.summaries
+    assert (summary.category, summary.mandatory, summary.on_unknown) == ("billing", True, template_pb2.ON_UNKNOWN_HOLD)
+    everything = await update(templates, "*")
+    assert (everything.category, everything.mandatory, everything.on_unknown) == ("", False, template_pb2.ON_UNKNOWN_RESEND)
+
+
+@pytest.mark.parametrize(
+    ("paths", "values", "expected"),
+    [
+        (("channel",), {}, ("INVALID_ARGUMENT", ["update_mask"])),
+        (("default_locale",), {"default_locale": "pl"}, ("INVALID_ARGUMENT", ["update_mask"])),
+        (("name",), {}, ("INVALID_ARGUMENT", ["update_mask"])),
+        ((), {"category": "Not One"}, ("INVALID_ARGUMENT", ["template.category"])),
+        ((), {"category": "x" * 65}, ("INVALID_ARGUMENT", ["template.category"])),
+        ((), {"description": "a\0b"}, ("INVALID_ARGUMENT", ["template.description"])),
+        ((), {"description": "x" * 1001}, ("INVALID_ARGUMENT", ["template.description"])),
+        ((), {"on_unknown": 7}, ("INVALID_ARGUMENT", ["template.on_unknown"])),
+        ((), {"category": "x", "etag": "stale"}, ("ABORTED", [])),
+    ],
+)
+async def test_a_change_that_can_not_be_is_refused(
+    templates: Stub, paths: tuple[str, ...], values: dict[str, Any], expected: tuple[str, list[str]]
+) -> None:
+    await create(templates)
+    before = (await templates.GetTemplate(rpc.GetTemplateRequest(name="welcome"), metadata=AS_OPERATOR)).template
+    code, _, fields = await status_of(update(templates, *paths, **values))
+    assert (code, fields) == expected
+    assert (await templates.GetTemplate(rpc.GetTemplateRequest(name="welcome"), metadata=AS_OPERATOR)).template == before
+
+
+async def test_a_template_that_is_not_there_is_named(templates: Stub) -> None:
+    assert (await status_of(update(templates, category="x")))[:2] == ("NOT_FOUND", "TEMPLATE_NOT_FOUND")
+    request = rpc.UpdateTemplateRequest(name="a\0b", template=template_pb2.Template(category="x"))
+    assert (await status_of(templates.UpdateTemplate(request, metadata=AS_OPERATOR)))[:2] == ("NOT_FOUND", "TEMPLATE_NOT_FOUND")

@@ -10,6 +10,7 @@ import type {
   Template,
   TemplateVersion,
 } from "../api-types";
+import { About } from "../parts/template-about";
 import { Act } from "../parts/act";
 import { Ask, Empty, Failure, Skeleton, Time } from "../parts/basics";
 import { usePages, useRead } from "../parts/reading";
@@ -107,6 +108,7 @@ export function OneTemplate({ name }: { name: string }) {
           {say.archivedSince} <Time iso={one.archive_time} />.
         </p>
       )}
+      <About of={one} path={path} onDone={again} />
       <Planned of={plans} onDone={again} />
       {list.rows.length === 0 ? (
         <Empty title={say.noVersion} hint={say.noVersionHint} />

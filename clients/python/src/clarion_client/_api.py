@@ -201,6 +201,14 @@ DELETE_SENDER_DOMAIN = Call(
 CREATE_TEMPLATE = Call("/clarion.template.v1.TemplateService/CreateTemplate", "POST", "/v1/templates", body="*", answer="template")
 GET_TEMPLATE = Call("/clarion.template.v1.TemplateService/GetTemplate", "GET", "/v1/templates/{name}", answer="template", idempotent=True)
 LIST_TEMPLATES = Call("/clarion.template.v1.TemplateService/ListTemplates", "GET", "/v1/templates", idempotent=True)
+UPDATE_TEMPLATE = Call(
+    "/clarion.template.v1.TemplateService/UpdateTemplate",
+    "PATCH",
+    "/v1/templates/{name}",
+    body="template",
+    answer="template",
+    idempotent=True,
+)
 DELETE_TEMPLATE = Call("/clarion.template.v1.TemplateService/DeleteTemplate", "DELETE", "/v1/templates/{name}", idempotent=True)
 ARCHIVE_TEMPLATE = Call(
     "/clarion.template.v1.TemplateService/ArchiveTemplate",

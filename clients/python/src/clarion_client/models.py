@@ -102,6 +102,9 @@ class AuditEventKind(str, enum.Enum):
     """A person has lost one of their further addresses, or one that was not verified yet."""
     SIGNING_KEY_ROTATED = "signing_key_rotated"
     """Another key signs access tokens. In the log of the first project; `subject` is `signing_key:` and its id."""
+    TEMPLATE_UPDATED = "template_updated"
+    """What a template is was changed: `details.fields` names what, and those but the description have their new value in the details.
+    """
 
     def __str__(self) -> str:
         return str(self.value)
@@ -2287,7 +2290,7 @@ class Template:
     channel: Channel | None = stored(default=None, metadata={"read": v.member(Channel)})
     """The channel it is for; never changes."""
     category: str = stored(default="", metadata={"read": v.same})
-    """Category that people's preferences refer to, such as "billing"; empty for none."""
+    """Category that people's preferences refer to, such as "billing"; empty for none. A change is for what is accepted from then on."""
     description: str = stored(default="", metadata={"read": v.same})
     """What it is for, as a note to colleagues."""
     mandatory: bool = stored(default=False, metadata={"read": v.same})
@@ -2295,7 +2298,7 @@ class Template:
     on_unknown: OnUnknown | None = stored(default=None, metadata={"read": v.member(OnUnknown)})
     """What happens when a delivery's outcome is unknown."""
     default_locale: str = stored(default="", metadata={"read": v.same})
-    """Locale used when none of a version's locales fits the person's."""
+    """Locale used when none of a version's locales fits the person's; never changes."""
     published_version: int = stored(default=0, metadata={"read": v.integer})
     """The version that new notifications use; 0 before the first is published. Output only."""
     latest_version: int = stored(default=0, metadata={"read": v.integer})
@@ -2308,6 +2311,8 @@ class Template:
     """Since when it is archived; absent while it is in use. Output only."""
     archived_by: str = stored(default="", metadata={"read": v.same})
     """Who archived it, such as "user:01968b5e-…"; empty while it is in use. Output only."""
+    etag: str = stored(default="", metadata={"read": v.same})
+    """Stands for this state (AIP-154). Over REST it is the ETag."""
 
 
 @dataclass(frozen=True)

@@ -1092,6 +1092,25 @@ class Templates(Resource):
             timeout_s,
         )
 
+    def update(
+        self, name: str, *, template: Template | Mapping[str, Any], update_mask: str | None = None, timeout_s: float | None = None
+    ) -> Template:
+        """Changes the fields in the mask, all or none. What was accepted before keeps the category, `mandatory` and `on_unknown` that
+        it was accepted with; gateways know of the change as soon as they ask for the template again. An archived one is refused
+        (FAILED_PRECONDITION with TEMPLATE_ARCHIVED).
+
+        name: The template's name.
+        template: The new values of `category`, `description`, `mandatory` and `on_unknown`. Channel, default locale and name never
+            change: the versions were checked against them.
+        update_mask: The fields to change (AIP-134). Empty means every field that is set in `template`; "*" means all of them.
+        """
+        return self._unary(
+            api.UPDATE_TEMPLATE,
+            v.body_of(name=name, template=template, update_mask=update_mask),
+            lambda answer: v.decode(Template, answer),
+            timeout_s,
+        )
+
     def delete(self, name: str, *, timeout_s: float | None = None) -> None:
         """Removes a template and all its versions. Notifications already accepted with it may fail.
 

@@ -29,13 +29,21 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"clarion/template/v1/template.proto\x12\x13\x63larion.template.v1\x1a clarion/channel/v1/channel.proto\x1a clarion/options/v1/options.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xcc\x03\n\x08Template\x12\x0c\n\x04name\x18\x01 \x01(\t\x12,\n\x07\x63hannel\x18\x02 \x01(\x0e\x32\x1b.clarion.channel.v1.Channel\x12\x10\n\x08\x63\x61tegory\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12\x11\n\tmandatory\x18\x05 \x01(\x08\x12\x32\n\non_unknown\x18\x06 \x01(\x0e\x32\x1e.clarion.template.v1.OnUnknown\x12\x16\n\x0e\x64\x65\x66\x61ult_locale\x18\x07 \x01(\t\x12\x1f\n\x11published_version\x18\x08 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x1c\n\x0elatest_version\x18\t \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0bupdate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x36\n\x0c\x61rchive_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x19\n\x0b\x61rchived_by\x18\r \x01(\tB\x04\xe2\x41\x01\x03\"\x9b\x03\n\x07\x43ontent\x12\x18\n\x07subject\x18\x01 \x01(\tB\x07\xba\xbb\x18\x03\x10\xe8\x07\x12\x16\n\x04html\x18\x02 \x01(\tB\x08\xba\xbb\x18\x04\x10\xc0\x9a\x0c\x12\x16\n\x04text\x18\x03 \x01(\tB\x08\xba\xbb\x18\x04\x10\xc0\x9a\x0c\x12\x16\n\x05title\x18\x04 \x01(\tB\x07\xba\xbb\x18\x03\x10\xe8\x07\x12\x15\n\x04\x62ody\x18\x05 \x01(\tB\x07\xba\xbb\x18\x03\x10\xa0\x1f\x12?\n\x04\x64\x61ta\x18\x06 \x03(\x0b\x32&.clarion.template.v1.Content.DataEntryB\t\xba\xbb\x18\x05\x10\xd0\x0f(2\x12\x16\n\x05image\x18\x07 \x01(\tB\x07\xba\xbb\x18\x03\x10\xd0\x0f\x12(\n\x07\x61ndroid\x18\x08 \x01(\x0b\x32\x17.google.protobuf.Struct\x12%\n\x04\x61pns\x18\t \x01(\x0b\x32\x17.google.protobuf.Struct\x12(\n\x07webpush\x18\n \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x16\n\x04mjml\x18\x0b \x01(\tB\x08\xba\xbb\x18\x04\x10\xc0\x9a\x0c\x1a+\n\tDataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"g\n\x0cLocaleReport\x12\x0e\n\x06locale\x18\x01 \x01(\t\x12\x10\n\x08messages\x18\x02 \x01(\x05\x12\x1b\n\x13translated_messages\x18\x03 \x01(\x05\x12\x18\n\x10unused_variables\x18\x04 \x03(\t\"\xef\x06\n\x0fTemplateVersion\x12\x16\n\x08template\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x15\n\x07version\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x44\n\x08\x63ontents\x18\x03 \x03(\x0b\x32\x32.clarion.template.v1.TemplateVersion.ContentsEntry\x12 \n\x12required_variables\x18\x04 \x03(\tB\x04\xe2\x41\x01\x03\x12\x17\n\tpublished\x18\x05 \x01(\x08\x42\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x38\n\x07locales\x18\x07 \x03(\x0b\x32!.clarion.template.v1.LocaleReportB\x04\xe2\x41\x01\x03\x12\x44\n\x08\x63\x61talogs\x18\x08 \x03(\x0b\x32\x32.clarion.template.v1.TemplateVersion.CatalogsEntry\x12\x34\n\x08\x66indings\x18\t \x03(\x0b\x32\x1c.clarion.template.v1.FindingB\x04\xe2\x41\x01\x03\x12\x31\n\x10variables_schema\x18\n \x01(\x0b\x32\x17.google.protobuf.Struct\x12J\n\x08partials\x18\x0b \x03(\x0b\x32\x32.clarion.template.v1.TemplateVersion.PartialsEntryB\x04\xe2\x41\x01\x03\x12\x18\n\ncreated_by\x18\x0c \x01(\tB\x04\xe2\x41\x01\x03\x12\x12\n\x04note\x18\r \x01(\tB\x04\xe2\x41\x01\x03\x12\x36\n\x0c\x61rchive_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x19\n\x0b\x61rchived_by\x18\x0f \x01(\tB\x04\xe2\x41\x01\x03\x12\x0e\n\x06sender\x18\x10 \x01(\t\x1aM\n\rContentsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12+\n\x05value\x18\x02 \x01(\x0b\x32\x1c.clarion.template.v1.Content:\x02\x38\x01\x1a/\n\rCatalogsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a/\n\rPartialsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x05:\x02\x38\x01\"\xad\x01\n\x0bPublication\x12\x0f\n\x07version\x18\x01 \x01(\x05\x12\x30\n\x0cpublish_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cpublished_by\x18\x03 \x01(\t\x12\x0c\n\x04note\x18\x04 \x01(\t\x12\x18\n\x10previous_version\x18\x05 \x01(\x05\x12\x1d\n\x15scheduled_publication\x18\x06 \x01(\t\"I\n\x07\x46inding\x12\x0c\n\x04rule\x18\x01 \x01(\t\x12\r\n\x05\x66ield\x18\x02 \x01(\t\x12\x0c\n\x04line\x18\x03 \x01(\x05\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t*S\n\tOnUnknown\x12\x1a\n\x16ON_UNKNOWN_UNSPECIFIED\x10\x00\x12\x15\n\x11ON_UNKNOWN_RESEND\x10\x01\x12\x13\n\x0fON_UNKNOWN_HOLD\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"clarion/template/v1/template.proto\x12\x13\x63larion.template.v1\x1a clarion/channel/v1/channel.proto\x1a clarion/options/v1/options.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xee\x04\n\x08Template\x12\x14\n\x04name\x18\x01 \x01(\tB\x06\xba\xbb\x18\x02\x10@\x12,\n\x07\x63hannel\x18\x02 \x01(\x0e\x32\x1b.clarion.channel.v1.Channel\x12}\n\x08\x63\x61tegory\x18\x03 \x01(\tBk\xba\xbb\x18g\x10@\x1a\x14[a-z0-9][a-z0-9_.-]*\"Mlower-case letters, digits, \'_\', \'.\' and \'-\', starting with a letter or digit\x12\x1c\n\x0b\x64\x65scription\x18\x04 \x01(\tB\x07\xba\xbb\x18\x03\x10\xe8\x07\x12\x11\n\tmandatory\x18\x05 \x01(\x08\x12\x32\n\non_unknown\x18\x06 \x01(\x0e\x32\x1e.clarion.template.v1.OnUnknown\x12\x1e\n\x0e\x64\x65\x66\x61ult_locale\x18\x07 \x01(\tB\x06\xba\xbb\x18\x02\x10#\x12\x1f\n\x11published_version\x18\x08 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x1c\n\x0elatest_version\x18\t \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0bupdate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x36\n\x0c\x61rchive_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x1f\n\x0b\x61rchived_by\x18\r \x01(\tB\n\xe2\x41\x01\x03\xba\xbb\x18\x02\x10\x64\x12\x14\n\x04\x65tag\x18\x0e \x01(\tB\x06\xba\xbb\x18\x02\x10@\"\x9b\x03\n\x07\x43ontent\x12\x18\n\x07subject\x18\x01 \x01(\tB\x07\xba\xbb\x18\x03\x10\xe8\x07\x12\x16\n\x04html\x18\x02 \x01(\tB\x08\xba\xbb\x18\x04\x10\xc0\x9a\x0c\x12\x16\n\x04text\x18\x03 \x01(\tB\x08\xba\xbb\x18\x04\x10\xc0\x9a\x0c\x12\x16\n\x05title\x18\x04 \x01(\tB\x07\xba\xbb\x18\x03\x10\xe8\x07\x12\x15\n\x04\x62ody\x18\x05 \x01(\tB\x07\xba\xbb\x18\x03\x10\xa0\x1f\x12?\n\x04\x64\x61ta\x18\x06 \x03(\x0b\x32&.clarion.template.v1.Content.DataEntryB\t\xba\xbb\x18\x05\x10\xd0\x0f(2\x12\x16\n\x05image\x18\x07 \x01(\tB\x07\xba\xbb\x18\x03\x10\xd0\x0f\x12(\n\x07\x61ndroid\x18\x08 \x01(\x0b\x32\x17.google.protobuf.Struct\x12%\n\x04\x61pns\x18\t \x01(\x0b\x32\x17.google.protobuf.Struct\x12(\n\x07webpush\x18\n \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x16\n\x04mjml\x18\x0b \x01(\tB\x08\xba\xbb\x18\x04\x10\xc0\x9a\x0c\x1a+\n\tDataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"g\n\x0cLocaleReport\x12\x0e\n\x06locale\x18\x01 \x01(\t\x12\x10\n\x08messages\x18\x02 \x01(\x05\x12\x1b\n\x13translated_messages\x18\x03 \x01(\x05\x12\x18\n\x10unused_variables\x18\x04 \x03(\t\"\xef\x06\n\x0fTemplateVersion\x12\x16\n\x08template\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x15\n\x07version\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x44\n\x08\x63ontents\x18\x03 \x03(\x0b\x32\x32.clarion.template.v1.TemplateVersion.ContentsEntry\x12 \n\x12required_variables\x18\x04 \x03(\tB\x04\xe2\x41\x01\x03\x12\x17\n\tpublished\x18\x05 \x01(\x08\x42\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x38\n\x07locales\x18\x07 \x03(\x0b\x32!.clarion.template.v1.LocaleReportB\x04\xe2\x41\x01\x03\x12\x44\n\x08\x63\x61talogs\x18\x08 \x03(\x0b\x32\x32.clarion.template.v1.TemplateVersion.CatalogsEntry\x12\x34\n\x08\x66indings\x18\t \x03(\x0b\x32\x1c.clarion.template.v1.FindingB\x04\xe2\x41\x01\x03\x12\x31\n\x10variables_schema\x18\n \x01(\x0b\x32\x17.google.protobuf.Struct\x12J\n\x08partials\x18\x0b \x03(\x0b\x32\x32.clarion.template.v1.TemplateVersion.PartialsEntryB\x04\xe2\x41\x01\x03\x12\x18\n\ncreated_by\x18\x0c \x01(\tB\x04\xe2\x41\x01\x03\x12\x12\n\x04note\x18\r \x01(\tB\x04\xe2\x41\x01\x03\x12\x36\n\x0c\x61rchive_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x19\n\x0b\x61rchived_by\x18\x0f \x01(\tB\x04\xe2\x41\x01\x03\x12\x0e\n\x06sender\x18\x10 \x01(\t\x1aM\n\rContentsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12+\n\x05value\x18\x02 \x01(\x0b\x32\x1c.clarion.template.v1.Content:\x02\x38\x01\x1a/\n\rCatalogsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a/\n\rPartialsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x05:\x02\x38\x01\"\xad\x01\n\x0bPublication\x12\x0f\n\x07version\x18\x01 \x01(\x05\x12\x30\n\x0cpublish_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cpublished_by\x18\x03 \x01(\t\x12\x0c\n\x04note\x18\x04 \x01(\t\x12\x18\n\x10previous_version\x18\x05 \x01(\x05\x12\x1d\n\x15scheduled_publication\x18\x06 \x01(\t\"I\n\x07\x46inding\x12\x0c\n\x04rule\x18\x01 \x01(\t\x12\r\n\x05\x66ield\x18\x02 \x01(\t\x12\x0c\n\x04line\x18\x03 \x01(\x05\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t*S\n\tOnUnknown\x12\x1a\n\x16ON_UNKNOWN_UNSPECIFIED\x10\x00\x12\x15\n\x11ON_UNKNOWN_RESEND\x10\x01\x12\x13\n\x0fON_UNKNOWN_HOLD\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'clarion.template.v1.template_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_TEMPLATE'].fields_by_name['name']._loaded_options = None
+  _globals['_TEMPLATE'].fields_by_name['name']._serialized_options = b'\272\273\030\002\020@'
+  _globals['_TEMPLATE'].fields_by_name['category']._loaded_options = None
+  _globals['_TEMPLATE'].fields_by_name['category']._serialized_options = b'\272\273\030g\020@\032\024[a-z0-9][a-z0-9_.-]*\"Mlower-case letters, digits, \'_\', \'.\' and \'-\', starting with a letter or digit'
+  _globals['_TEMPLATE'].fields_by_name['description']._loaded_options = None
+  _globals['_TEMPLATE'].fields_by_name['description']._serialized_options = b'\272\273\030\003\020\350\007'
+  _globals['_TEMPLATE'].fields_by_name['default_locale']._loaded_options = None
+  _globals['_TEMPLATE'].fields_by_name['default_locale']._serialized_options = b'\272\273\030\002\020#'
   _globals['_TEMPLATE'].fields_by_name['published_version']._loaded_options = None
   _globals['_TEMPLATE'].fields_by_name['published_version']._serialized_options = b'\342A\001\003'
   _globals['_TEMPLATE'].fields_by_name['latest_version']._loaded_options = None
@@ -47,7 +55,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TEMPLATE'].fields_by_name['archive_time']._loaded_options = None
   _globals['_TEMPLATE'].fields_by_name['archive_time']._serialized_options = b'\342A\001\003'
   _globals['_TEMPLATE'].fields_by_name['archived_by']._loaded_options = None
-  _globals['_TEMPLATE'].fields_by_name['archived_by']._serialized_options = b'\342A\001\003'
+  _globals['_TEMPLATE'].fields_by_name['archived_by']._serialized_options = b'\342A\001\003\272\273\030\002\020d'
+  _globals['_TEMPLATE'].fields_by_name['etag']._loaded_options = None
+  _globals['_TEMPLATE'].fields_by_name['etag']._serialized_options = b'\272\273\030\002\020@'
   _globals['_CONTENT_DATAENTRY']._loaded_options = None
   _globals['_CONTENT_DATAENTRY']._serialized_options = b'8\001'
   _globals['_CONTENT'].fields_by_name['subject']._loaded_options = None
@@ -96,26 +106,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TEMPLATEVERSION'].fields_by_name['archive_time']._serialized_options = b'\342A\001\003'
   _globals['_TEMPLATEVERSION'].fields_by_name['archived_by']._loaded_options = None
   _globals['_TEMPLATEVERSION'].fields_by_name['archived_by']._serialized_options = b'\342A\001\003'
-  _globals['_ONUNKNOWN']._serialized_start=2338
-  _globals['_ONUNKNOWN']._serialized_end=2421
+  _globals['_ONUNKNOWN']._serialized_start=2500
+  _globals['_ONUNKNOWN']._serialized_end=2583
   _globals['_TEMPLATE']._serialized_start=224
-  _globals['_TEMPLATE']._serialized_end=684
-  _globals['_CONTENT']._serialized_start=687
-  _globals['_CONTENT']._serialized_end=1098
-  _globals['_CONTENT_DATAENTRY']._serialized_start=1055
-  _globals['_CONTENT_DATAENTRY']._serialized_end=1098
-  _globals['_LOCALEREPORT']._serialized_start=1100
-  _globals['_LOCALEREPORT']._serialized_end=1203
-  _globals['_TEMPLATEVERSION']._serialized_start=1206
-  _globals['_TEMPLATEVERSION']._serialized_end=2085
-  _globals['_TEMPLATEVERSION_CONTENTSENTRY']._serialized_start=1910
-  _globals['_TEMPLATEVERSION_CONTENTSENTRY']._serialized_end=1987
-  _globals['_TEMPLATEVERSION_CATALOGSENTRY']._serialized_start=1989
-  _globals['_TEMPLATEVERSION_CATALOGSENTRY']._serialized_end=2036
-  _globals['_TEMPLATEVERSION_PARTIALSENTRY']._serialized_start=2038
-  _globals['_TEMPLATEVERSION_PARTIALSENTRY']._serialized_end=2085
-  _globals['_PUBLICATION']._serialized_start=2088
-  _globals['_PUBLICATION']._serialized_end=2261
-  _globals['_FINDING']._serialized_start=2263
-  _globals['_FINDING']._serialized_end=2336
+  _globals['_TEMPLATE']._serialized_end=846
+  _globals['_CONTENT']._serialized_start=849
+  _globals['_CONTENT']._serialized_end=1260
+  _globals['_CONTENT_DATAENTRY']._serialized_start=1217
+  _globals['_CONTENT_DATAENTRY']._serialized_end=1260
+  _globals['_LOCALEREPORT']._serialized_start=1262
+  _globals['_LOCALEREPORT']._serialized_end=1365
+  _globals['_TEMPLATEVERSION']._serialized_start=1368
+  _globals['_TEMPLATEVERSION']._serialized_end=2247
+  _globals['_TEMPLATEVERSION_CONTENTSENTRY']._serialized_start=2072
+  _globals['_TEMPLATEVERSION_CONTENTSENTRY']._serialized_end=2149
+  _globals['_TEMPLATEVERSION_CATALOGSENTRY']._serialized_start=2151
+  _globals['_TEMPLATEVERSION_CATALOGSENTRY']._serialized_end=2198
+  _globals['_TEMPLATEVERSION_PARTIALSENTRY']._serialized_start=2200
+  _globals['_TEMPLATEVERSION_PARTIALSENTRY']._serialized_end=2247
+  _globals['_PUBLICATION']._serialized_start=2250
+  _globals['_PUBLICATION']._serialized_end=2423
+  _globals['_FINDING']._serialized_start=2425
+  _globals['_FINDING']._serialized_end=2498
 # @@protoc_insertion_point(module_scope)

@@ -65,12 +65,15 @@ class Template(_message.Message):
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     ARCHIVE_TIME_FIELD_NUMBER: _builtins.int
     ARCHIVED_BY_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name, unique, 1 to 64 characters."""
     channel: _channel_pb2.Channel.ValueType
     """The channel it is for; never changes."""
     category: _builtins.str
-    """Category that people's preferences refer to, such as "billing"; empty for none."""
+    """Category that people's preferences refer to, such as "billing"; empty for none. A change is for what is
+    accepted from then on.
+    """
     description: _builtins.str
     """What it is for, as a note to colleagues."""
     mandatory: _builtins.bool
@@ -78,13 +81,15 @@ class Template(_message.Message):
     on_unknown: Global___OnUnknown.ValueType
     """What happens when a delivery's outcome is unknown."""
     default_locale: _builtins.str
-    """Locale used when none of a version's locales fits the person's."""
+    """Locale used when none of a version's locales fits the person's; never changes."""
     published_version: _builtins.int
     """The version that new notifications use; 0 before the first is published. Output only."""
     latest_version: _builtins.int
     """The newest version; 0 before the first is made. Output only."""
     archived_by: _builtins.str
     """Who archived it, such as "user:01968b5e-…"; empty while it is in use. Output only."""
+    etag: _builtins.str
+    """Stands for this state (AIP-154). Over REST it is the ETag."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When the template was created. Output only."""
@@ -113,10 +118,11 @@ class Template(_message.Message):
         update_time: _timestamp_pb2.Timestamp | None = ...,
         archive_time: _timestamp_pb2.Timestamp | None = ...,
         archived_by: _builtins.str = ...,
+        etag: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["archive_time", b"archive_time", "create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["archive_time", b"archive_time", "archived_by", b"archived_by", "category", b"category", "channel", b"channel", "create_time", b"create_time", "default_locale", b"default_locale", "description", b"description", "latest_version", b"latest_version", "mandatory", b"mandatory", "name", b"name", "on_unknown", b"on_unknown", "published_version", b"published_version", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["archive_time", b"archive_time", "archived_by", b"archived_by", "category", b"category", "channel", b"channel", "create_time", b"create_time", "default_locale", b"default_locale", "description", b"description", "etag", b"etag", "latest_version", b"latest_version", "mandatory", b"mandatory", "name", b"name", "on_unknown", b"on_unknown", "published_version", b"published_version", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -50,6 +50,11 @@ class TemplateServiceStub(object):
                 request_serializer=clarion_dot_template_dot_v1_dot_template__service__pb2.ListTemplatesRequest.SerializeToString,
                 response_deserializer=clarion_dot_template_dot_v1_dot_template__service__pb2.ListTemplatesResponse.FromString,
                 _registered_method=True)
+        self.UpdateTemplate = channel.unary_unary(
+                '/clarion.template.v1.TemplateService/UpdateTemplate',
+                request_serializer=clarion_dot_template_dot_v1_dot_template__service__pb2.UpdateTemplateRequest.SerializeToString,
+                response_deserializer=clarion_dot_template_dot_v1_dot_template__service__pb2.UpdateTemplateResponse.FromString,
+                _registered_method=True)
         self.DeleteTemplate = channel.unary_unary(
                 '/clarion.template.v1.TemplateService/DeleteTemplate',
                 request_serializer=clarion_dot_template_dot_v1_dot_template__service__pb2.DeleteTemplateRequest.SerializeToString,
@@ -137,6 +142,15 @@ class TemplateServiceServicer(object):
 
     def ListTemplates(self, request, context):
         """ListTemplates reads a page of templates by name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateTemplate(self, request, context):
+        """UpdateTemplate changes the fields in the mask, all or none. What was accepted before keeps the category, `mandatory` and `on_unknown` that it
+        was accepted with; gateways know of the change as soon as they ask for the template again. An archived one is refused (FAILED_PRECONDITION
+        with TEMPLATE_ARCHIVED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -252,6 +266,11 @@ def add_TemplateServiceServicer_to_server(servicer, server):
                     servicer.ListTemplates,
                     request_deserializer=clarion_dot_template_dot_v1_dot_template__service__pb2.ListTemplatesRequest.FromString,
                     response_serializer=clarion_dot_template_dot_v1_dot_template__service__pb2.ListTemplatesResponse.SerializeToString,
+            ),
+            'UpdateTemplate': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateTemplate,
+                    request_deserializer=clarion_dot_template_dot_v1_dot_template__service__pb2.UpdateTemplateRequest.FromString,
+                    response_serializer=clarion_dot_template_dot_v1_dot_template__service__pb2.UpdateTemplateResponse.SerializeToString,
             ),
             'DeleteTemplate': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteTemplate,
@@ -401,6 +420,33 @@ class TemplateService(object):
             '/clarion.template.v1.TemplateService/ListTemplates',
             clarion_dot_template_dot_v1_dot_template__service__pb2.ListTemplatesRequest.SerializeToString,
             clarion_dot_template_dot_v1_dot_template__service__pb2.ListTemplatesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateTemplate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/clarion.template.v1.TemplateService/UpdateTemplate',
+            clarion_dot_template_dot_v1_dot_template__service__pb2.UpdateTemplateRequest.SerializeToString,
+            clarion_dot_template_dot_v1_dot_template__service__pb2.UpdateTemplateResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -39,6 +39,11 @@ class TemplateServiceStub:
     """GetTemplate reads a template."""
     ListTemplates: _grpc.UnaryUnaryMultiCallable[_template_service_pb2.ListTemplatesRequest, _template_service_pb2.ListTemplatesResponse]
     """ListTemplates reads a page of templates by name."""
+    UpdateTemplate: _grpc.UnaryUnaryMultiCallable[_template_service_pb2.UpdateTemplateRequest, _template_service_pb2.UpdateTemplateResponse]
+    """UpdateTemplate changes the fields in the mask, all or none. What was accepted before keeps the category, `mandatory` and `on_unknown` that it
+    was accepted with; gateways know of the change as soon as they ask for the template again. An archived one is refused (FAILED_PRECONDITION
+    with TEMPLATE_ARCHIVED).
+    """
     DeleteTemplate: _grpc.UnaryUnaryMultiCallable[_template_service_pb2.DeleteTemplateRequest, _template_service_pb2.DeleteTemplateResponse]
     """DeleteTemplate removes a template and all its versions. Notifications already accepted with it may fail."""
     ArchiveTemplate: _grpc.UnaryUnaryMultiCallable[_template_service_pb2.ArchiveTemplateRequest, _template_service_pb2.ArchiveTemplateResponse]
@@ -81,6 +86,11 @@ class TemplateServiceAsyncStub(TemplateServiceStub):
     """GetTemplate reads a template."""
     ListTemplates: _aio.UnaryUnaryMultiCallable[_template_service_pb2.ListTemplatesRequest, _template_service_pb2.ListTemplatesResponse]  # type: ignore[assignment]
     """ListTemplates reads a page of templates by name."""
+    UpdateTemplate: _aio.UnaryUnaryMultiCallable[_template_service_pb2.UpdateTemplateRequest, _template_service_pb2.UpdateTemplateResponse]  # type: ignore[assignment]
+    """UpdateTemplate changes the fields in the mask, all or none. What was accepted before keeps the category, `mandatory` and `on_unknown` that it
+    was accepted with; gateways know of the change as soon as they ask for the template again. An archived one is refused (FAILED_PRECONDITION
+    with TEMPLATE_ARCHIVED).
+    """
     DeleteTemplate: _aio.UnaryUnaryMultiCallable[_template_service_pb2.DeleteTemplateRequest, _template_service_pb2.DeleteTemplateResponse]  # type: ignore[assignment]
     """DeleteTemplate removes a template and all its versions. Notifications already accepted with it may fail."""
     ArchiveTemplate: _aio.UnaryUnaryMultiCallable[_template_service_pb2.ArchiveTemplateRequest, _template_service_pb2.ArchiveTemplateResponse]  # type: ignore[assignment]
@@ -138,6 +148,17 @@ class TemplateServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_template_service_pb2.ListTemplatesResponse, _abc.Awaitable[_template_service_pb2.ListTemplatesResponse]]:
         """ListTemplates reads a page of templates by name."""
+
+    @_abc_1.abstractmethod
+    def UpdateTemplate(
+        self,
+        request: _template_service_pb2.UpdateTemplateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_template_service_pb2.UpdateTemplateResponse, _abc.Awaitable[_template_service_pb2.UpdateTemplateResponse]]:
+        """UpdateTemplate changes the fields in the mask, all or none. What was accepted before keeps the category, `mandatory` and `on_unknown` that it
+        was accepted with; gateways know of the change as soon as they ask for the template again. An archived one is refused (FAILED_PRECONDITION
+        with TEMPLATE_ARCHIVED).
+        """
 
     @_abc_1.abstractmethod
     def DeleteTemplate(

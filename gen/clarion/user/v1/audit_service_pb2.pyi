@@ -110,6 +110,8 @@ class _AuditEventKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AuditE
     """A person has lost one of their further addresses, or one that was not verified yet."""
     AUDIT_EVENT_KIND_SIGNING_KEY_ROTATED: _AuditEventKind.ValueType  # 54
     """Another key signs access tokens. In the log of the first project; `subject` is `signing_key:` and its id."""
+    AUDIT_EVENT_KIND_TEMPLATE_UPDATED: _AuditEventKind.ValueType  # 55
+    """What a template is was changed: `details.fields` names what, and those but the description have their new value in the details."""
 
 class AuditEventKind(_AuditEventKind, metaclass=_AuditEventKindEnumTypeWrapper):
     """AuditEventKind says what happened."""
@@ -198,6 +200,8 @@ AUDIT_EVENT_KIND_ADDRESS_REMOVED: AuditEventKind.ValueType  # 53
 """A person has lost one of their further addresses, or one that was not verified yet."""
 AUDIT_EVENT_KIND_SIGNING_KEY_ROTATED: AuditEventKind.ValueType  # 54
 """Another key signs access tokens. In the log of the first project; `subject` is `signing_key:` and its id."""
+AUDIT_EVENT_KIND_TEMPLATE_UPDATED: AuditEventKind.ValueType  # 55
+"""What a template is was changed: `details.fields` names what, and those but the description have their new value in the details."""
 Global___AuditEventKind: _TypeAlias = AuditEventKind  # noqa: Y015
 
 @_typing.final

@@ -5,10 +5,10 @@ from pathlib import Path
 from clarion_client.cli.session import UsageProblem
 
 
-def read_text(path: Path, encoding: str = "utf-8") -> str:
-    """The file's text. Raises UsageProblem, which names it."""
+def read_text(path: Path) -> str:
+    """The file's text, without the mark that editors of Windows begin one with. Raises UsageProblem, which names it."""
     try:
-        return path.read_text(encoding=encoding)
+        return path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise UsageProblem(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:

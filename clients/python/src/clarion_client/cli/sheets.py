@@ -39,7 +39,7 @@ def cell(row: dict[str, str], column: str) -> str:
 
 def text_of(file: Path) -> str:
     """The text of a file, or of standard input for "-". Raises UsageProblem."""
-    return sys.stdin.read() if str(file) == "-" else read_text(file, "utf-8-sig")
+    return sys.stdin.read() if str(file) == "-" else read_text(file)
 
 
 def reader_of(text: str) -> csv.DictReader[str]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from clarion_client import _values as v
 from clarion_client import errors
 from clarion_client.cli.session import session
-from clarion_client.cli.template_files import META, Source
+from clarion_client.cli.template_files import CHANGEABLE, META, Source
 
 
 def with_published(name: str, source: Source) -> list[str]:
@@ -28,18 +28,34 @@ def version_of(name: str, number: int) -> Source:
     return Source.of(v.encode(session.clarion.templates.get_version(name, number)))
 
 
-def of_meta(name: str, meta: dict[str, Any]) -> list[str]:
-    """Where `meta.yaml` says something else than the template, which stays as it was made."""
+# What stands where there is nothing, as the API has it.
+_UNSET = {"on_unknown": "resend", "default_locale": "en", "mandatory": False}
+
+
+class MetaDiff(NamedTuple):
+    """Where `meta.yaml` says something else than the template: what can be changed, as lines of a unified diff too, and what can't."""
+
+    changes: dict[str, Any]
+    lines: list[str]
+    fixed: list[str]
+
+
+def of_meta(name: str, meta: dict[str, Any]) -> MetaDiff:
+    """Empty for a template that is not there yet. What `meta.yaml` does not name stays as it is."""
     try:
         template = v.encode(session.clarion.templates.get(name))
     except errors.NotFound:
-        return []
-    given = {key: meta[key] for key in META if key in meta}
-    return [
+        return MetaDiff({}, [], [])
+    differing = {key: meta[key] for key in META if key in meta and not _same(key, meta[key], template.get(key))}
+    changes = {key: value for key, value in differing.items() if key in CHANGEABLE}
+    was, now = ([f"{key}: {_said(side.get(key))}" for key in changes] for side in (template, changes))
+    lines = list(difflib.unified_diff(was, now, f"published/{name}/meta.yaml", f"files/{name}/meta.yaml", lineterm=""))
+    fixed = [
         f"{name}: meta.yaml: {key}: is {_said(template.get(key))} at the template, which can't be changed, and not {_said(value)}"
-        for key, value in given.items()
-        if (value or "") != (template.get(key) or "")
+        for key, value in differing.items()
+        if key not in changes
     ]
+    return MetaDiff(changes, lines, fixed)
 
 
 def between(old: Source, new: Source, old_name: str, new_name: str) -> Iterator[str]:
@@ -56,6 +72,12 @@ def show(lines: Iterable[str]) -> None:
     for line in lines:
         colour = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "")
         session.out.print(line, style=colour or None, markup=False)
+
+
+def _same(key: str, value: Any, known: Any) -> bool:
+    if key == "default_locale" and value:  # as the template spells it, `pt_br` is `pt-BR`
+        value, known = value.replace("_", "-").lower(), str(known).lower()
+    return (value or _UNSET.get(key, "")) == (known or _UNSET.get(key, ""))
 
 
 def _said(value: Any) -> str:

@@ -17,7 +17,8 @@ import yaml
 from clarion_client.cli.files import read_text, write_text
 from clarion_client.cli.session import UsageProblem, read_json
 
-META = ("channel", "category", "default_locale", "description", "mandatory", "on_unknown")
+CHANGEABLE = ("category", "description", "mandatory", "on_unknown")
+META = ("channel", "default_locale", *CHANGEABLE)
 PARTS = {"subject": ".subject.txt", "mjml": ".mjml", "html": ".html", "text": ".txt"}
 CATALOG = ".po"
 PARTIALS = "_partials"
@@ -66,16 +67,16 @@ def texts_of(stem: str, content: dict[str, Any]) -> dict[str, str]:
 def read(folder: Path) -> tuple[dict[str, Any], Source]:
     """A template from files: its description, and what its version is made of. Raises UsageProblem."""
     try:
-        meta = yaml.safe_load(read_text(folder / "meta.yaml")) or {}
+        meta = _meta(yaml.safe_load(read_text(folder / "meta.yaml")) or {})
         contents: dict[str, dict[str, Any]] = {}
-        catalogs = {path.name.removesuffix(CATALOG): read_text(path) for path in sorted(folder.glob(f"*{CATALOG}"))}
-        for path in sorted(folder.iterdir()):
+        catalogs = {path.name.removesuffix(CATALOG): read_text(path) for path in sorted(folder.glob(f"[!.]*{CATALOG}"))}
+        for path in sorted(folder.glob("[!.]*")):  # not what editors and systems keep beside them
             for part, ending in PARTS.items():
                 locale = path.name.removesuffix(ending)
                 if path.name.endswith(ending) and "." not in locale:
                     contents.setdefault(locale, {})[part] = read_text(path)
             if path.name.endswith(_PUSH):
-                contents.setdefault(path.name.removesuffix(_PUSH), {}).update(yaml.safe_load(read_text(path)) or {})
+                contents.setdefault(path.name.removesuffix(_PUSH), {}).update(_mapping(path.name, yaml.safe_load(read_text(path)) or {}))
         schema = _whole(read_json(read_text(folder / _SCHEMA))) if (folder / _SCHEMA).exists() else {}
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise UsageProblem(f"{folder}: {error}") from None
@@ -94,6 +95,22 @@ def read_all(folder: Path, names: list[str] | None) -> Iterator[tuple[str, dict[
             raise UsageProblem(f"{folder / name}: has no meta.yaml")
     for name in names or found:
         yield (name, *read(folder / name))
+
+
+def _meta(found: Any) -> dict[str, Any]:
+    """Raises ValueError for what YAML takes for something else than its author: `no`, the Norwegian, is false there."""
+    for name, value in _mapping("meta.yaml", found).items():
+        wanted = bool if name == "mandatory" else str
+        if name in {*META, "sender"} and value is not None and not isinstance(value, wanted):
+            rule = "true or false" if wanted is bool else "text, in quotes where YAML takes it for something else"
+            raise ValueError(f"meta.yaml: {name}: must be {rule}, and is {json.dumps(value, default=str)}")
+    return {str(name): value for name, value in found.items()}
+
+
+def _mapping(file: str, found: Any) -> dict[str, Any]:
+    if not isinstance(found, dict):
+        raise ValueError(f"{file}: must have names with values, such as channel: email")  # noqa: TRY004  a fault of the file's, not of a type
+    return found
 
 
 def _whole(value: Any) -> Any:

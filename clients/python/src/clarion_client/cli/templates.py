@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -86,6 +86,22 @@ def publish(
 ) -> None:
     """Publish a version."""
     session.rows([session.clarion.templates.publish_version(name, version, note=note)], COLUMNS)
+
+
+@app.command("update")
+def update(
+    name: Annotated[str, typer.Argument()],
+    category: Annotated[str | None, typer.Option(help="That people's preferences refer to; '' for none.")] = None,
+    description: Annotated[str | None, typer.Option(help="What it is for.")] = None,
+    mandatory: Annotated[bool | None, typer.Option("--mandatory/--optional", help="Whether it is sent whatever people prefer.")] = None,
+    on_unknown: Annotated[str | None, typer.Option(help="resend or hold: what happens when a delivery's outcome is unknown.")] = None,
+) -> None:
+    """Change what a template is, for what is accepted from then on; its texts are in versions."""
+    given = {"category": category, "description": description, "mandatory": mandatory, "on_unknown": on_unknown}
+    changes = {field: value for field, value in given.items() if value is not None}
+    if not changes:
+        raise UsageProblem("say what to change: --category, --description, --mandatory, --optional or --on-unknown")
+    session.show(_update(name, changes))
 
 
 @app.command("schedule")
@@ -170,11 +186,11 @@ def diff(
         return _diff_versions(names or [], *versions)
     differing = 0
     for name, meta, source in read_all(folder, names):
-        lines = template_diff.with_published(name, source)
-        fixed = template_diff.of_meta(name, meta)
-        differing += bool(lines or fixed)
+        about = template_diff.of_meta(name, meta)
+        lines = [*about.lines, *template_diff.with_published(name, source)]
+        differing += bool(lines or about.fixed)
         template_diff.show(lines)
-        _warn(fixed)
+        _warn(about.fixed)
     session.say(f"{differing} differ")
     return EXIT_REFUSED if differing else 0
 
@@ -187,13 +203,20 @@ def push(
     draft: Annotated[bool, typer.Option("--draft", help="Make versions, publish none.")] = False,
     note: Annotated[str | None, typer.Option(help="Why, for those who read the history.")] = None,
 ) -> None:
-    """Set the partials, then make a version of each template whose files differ from what is published, and publish it."""
-    for path in sorted((folder / PARTIALS).glob("*")):
+    """Set the partials, then make a version of each template whose files differ from what is published, and publish it.
+
+    What meta.yaml says of a template is set before that; with --draft it stays, since it is in use at once.
+    """
+    for path in sorted((folder / PARTIALS).glob("[!.]*")):  # not what editors and systems keep beside them
         _push_partial(path, dry_run=dry_run)
     for name, meta, source in read_all(folder, names):
-        _warn(template_diff.of_meta(name, meta))
+        about = template_diff.of_meta(name, meta)
+        _warn(about.fixed)
+        if about.changes:
+            _push_meta(name, about.changes, dry_run=dry_run, draft=draft)
         if not template_diff.with_published(name, source):
-            session.say(f"{name}: unchanged")
+            if not about.changes:
+                session.say(f"{name}: unchanged")
             continue
         if dry_run:
             session.say(f"{name}: would be changed")
@@ -279,6 +302,21 @@ def _wanted(names: list[str] | None) -> Iterator[Template]:
         yield from (session.clarion.templates.get(name) for name in names)
     else:
         yield from session.clarion.templates.list(page_size=200)
+
+
+def _push_meta(name: str, changes: dict[str, Any], *, dry_run: bool, draft: bool) -> None:
+    named = ", ".join(changes)
+    if draft:
+        _warn([f"{name}: meta.yaml: {named}: not changed with --draft, since a change is in use at once"])
+    elif dry_run:
+        session.say(f"{name}: {named} would be changed")
+    else:
+        _update(name, changes)
+        session.say(f"{name}: {named} changed")
+
+
+def _update(name: str, changes: dict[str, Any]) -> Template:
+    return session.clarion.templates.update(name, template=changes, update_mask=",".join(changes))
 
 
 def _push_partial(path: Path, *, dry_run: bool) -> None:
