@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from io import BytesIO
+from io import BytesIO, StringIO
 from typing import Any
 
 from babel.messages.catalog import Catalog
@@ -11,10 +11,14 @@ from babel.messages.pofile import PoFileError, read_po, write_po
 
 from template_svc.models import Message, key_of
 from template_svc.reader import locale_of
-from template_svc.translation import Translations, formula_of, placeholders
+from template_svc.translation import PLACEHOLDER, Translations, formula_of, placeholders
 
 MAX_CATALOG = 500_000
 MAX_NAMED = 10
+# What is left of a translation without its placeholders, and was meant to be one: `%(name)d`, `%(name`.
+_HALF_PLACEHOLDER = re.compile(r"%\([^)\s]{0,64}\)?.?")
+# A line whose text is not closed.
+_UNCLOSED = re.compile(r"\s*(?:msg(?:ctxt|id|id_plural|str(?:\[\d+\])?)\s*)?\"(?:[^\"\\]|\\.)*\\?\s*")
 _PLURAL_FORMS = re.compile(r"\s*nplurals\s*=\s*(?P<count>[1-6])\s*;\s*plural\s*=\s*(?P<formula>[^;]{1,1000});?\s*")
 # Numbers of every class of every language.
 _SAMPLES = (*range(201), 1000, 1001, 10**6, 10**6 + 1)
@@ -47,6 +51,11 @@ def read_catalog(text: str, locale: str, messages: Sequence[Message]) -> tuple[T
             unknown = {name for each in texts for name in placeholders(each)} - set(message.variables)
             if unknown:
                 problems.append(f"{_at(entry)} uses {', '.join(map(repr, sorted(unknown)))}, which the template's text does not have")
+            halves = [half for each in texts for half in _half_placeholders(each)] if message.variables else []
+            if halves:
+                problems.append(
+                    f"{_at(entry)} has {halves[0]!r}, which is no placeholder; they are written like %({message.variables[0]})s"
+                )
             forms[key] = texts
     return Translations(formula, forms), problems[:MAX_NAMED]
 
@@ -74,8 +83,13 @@ def write_catalog(locale: str, messages: Sequence[Message], translations: Mappin
 def _read(text: str, locale: str) -> tuple[Catalog, str]:
     if len(text) > MAX_CATALOG:
         raise CatalogFault(f"must have at most {MAX_CATALOG} characters")
+    text = text.removeprefix("\ufeff")
+    for number, line in enumerate(text.split("\n"), 1):
+        if _UNCLOSED.fullmatch(line):
+            raise CatalogFault(f"line {number}: has a text without its closing quotation mark")
     try:
-        catalog = read_po(BytesIO(text.encode()), locale=_babel_name(locale), charset="utf-8", abort_invalid=True)
+        # as a text: of bytes, the header would say in which encoding they are
+        catalog = read_po(StringIO(text), locale=_babel_name(locale), charset="utf-8", abort_invalid=True)
         header = dict(catalog.mime_headers).get("Plural-Forms", "")
     except PoFileError as error:
         raise CatalogFault(f"line {error.lineno + 1}: {_plain(error)}") from None
@@ -94,6 +108,11 @@ def _read(text: str, locale: str) -> tuple[Catalog, str]:
     except (ValueError, ArithmeticError, RecursionError):
         raise CatalogFault("its Plural-Forms is no formula of gettext") from None
     return catalog, formula
+
+
+def _half_placeholders(text: str) -> list[str]:
+    """What looks like a placeholder and is none."""
+    return _HALF_PLACEHOLDER.findall(PLACEHOLDER.sub("", text))
 
 
 def _plain(error: PoFileError) -> str:

@@ -15,6 +15,7 @@ from template_svc.catalogs import CatalogFault, read_catalog
 from template_svc.errors import InvalidContents
 from template_svc.lint import MAX_FINDINGS, lint
 from template_svc.markup import MarkupFault, check_closed, html_of_mjml, text_of_html, with_inline_styles
+from template_svc.masking import misspelt
 from template_svc.messages import variables_like_sent
 from template_svc.models import SOURCES, TEXTS, Channel, Checked, Content, Finding, VersionDraft, translated, with_derived, with_parts
 from template_svc.partials.expansion import PartialFault, expand
@@ -159,6 +160,9 @@ class _Check:
         except InvalidSchema as fault:
             self.violations.append(FieldViolation(".".join(filter(None, ("variables_schema", fault.path))), fault.description))
             return
+        for place, keyword in misspelt(source):
+            problem = f"is no keyword, so that {keyword!r} hides nothing; it is written 'sensitive'"
+            self.violations.append(FieldViolation(f"variables_schema.{place}", problem))
         self._asked = schema.required()
         for locale, content in self.compiled.items():
             undeclared = sorted(content.variables.known - schema.names() - {PERSON})

@@ -22,16 +22,28 @@ MAX_ROUNDS = 8
 MAX_BEFORE = 200
 
 _URLS = frozenset(
-    {"href", "src", "action", "formaction", "xlink:href", "poster", "background", "cite", "longdesc", "data", "ping", "manifest"}
-)
+    {
+        "href", "src", "action", "formaction", "xlink:href", "poster", "background", "cite", "longdesc", "data", "ping", "manifest",
+        # of HTML 4 and of old mail programs
+        "archive", "classid", "codebase", "dynsrc", "lowsrc", "profile", "usemap",
+    }
+)  # fmt: skip
 _URL_LISTS = frozenset({"srcset", "imagesrcset"})
 _RAW = frozenset({"script", "style"})
 # Elements whose attributes set others' while they run.
 _ANIMATIONS = frozenset({"animate", "animatetransform", "set"})
 # Outlook reads what stands in a comment with a condition, so that it is read here, too; `<!-->` is a comment as a whole.
-_TAG = re.compile(r"<(?:(!---?>|!--\s*\[if\b[^\]]*\]>)|(!--)|(/?[a-zA-Z][^\s/>]*))")
-_NAME = re.compile(r"[^\s=>/]+")
-_SPACE = re.compile(r"[\s/]*")
+# HTML has no other white space than this: a no-break space beside a `=` belongs to the value, which is then not in quotes.
+_BLANK = " \t\n\f\r"
+_TAG = re.compile(rf"<(?:(!---?>|!--\s*\[if\b[^\]]*\]>)|(!--)|(/?[a-zA-Z][^{_BLANK}/>]*))")
+_COMMENT_END = re.compile(r"--!?>")
+_NAME = re.compile(rf"[^{_BLANK}=>/]+")
+_SPACE = re.compile(rf"[{_BLANK}/]*")
+# Up to the URL of a `meta` that goes there by itself.
+_REFRESH_URL = re.compile(rf".*url[{_BLANK}]*=[{_BLANK}]*['\"]?", re.IGNORECASE | re.DOTALL)
+# What a `meta` element is known to be by the attributes before.
+_REFRESHES, _HAS_CONTENT = "meta refreshes", "meta content"
+_METAS = frozenset({"meta", _REFRESHES, _HAS_CONTENT})
 _SCHEME_IS_OVER = re.compile(r"[:/?#]")
 _RUNS = re.compile(r"(?:javascript|vbscript|livescript|data(?!:image/(?:png|jpeg|gif|webp)[;,])):")
 _IGNORED = re.compile(r"[\x00-\x20]")
@@ -126,7 +138,10 @@ def _loop(node: nodes.For, places: frozenset[Place]) -> frozenset[Place]:
 def _output(node: nodes.Output, places: frozenset[Place]) -> frozenset[Place]:
     for child in node.nodes:
         if isinstance(child, nodes.TemplateData):
-            places = frozenset(_advance(place, child.data) for place in places)
+            try:
+                places = frozenset(_advance(place, child.data) for place in places)
+            except SyntaxFault as fault:
+                raise SyntaxFault(child.lineno, fault.description) from None
         elif (texts := _constants(child)) is not None:
             places = frozenset(_fill_with(place, text) for place in places for text in texts)
         else:
@@ -155,6 +170,8 @@ def _may_be_nothing(node: nodes.Node) -> bool:
 
 
 def _fill(place: Place) -> Place:
+    if place.tag == "meta" and place.attribute == "content":
+        place = place._replace(tag=_HAS_CONTENT)
     return place._replace(before=_FILLED) if place.mode in {Mode.QUOTED, Mode.RAW} else place
 
 
@@ -176,16 +193,26 @@ def _guard_of(place: Place, line: int) -> Guard | None:
         raise SyntaxFault(line, f"put the value of the attribute {name} in quotes: a variable in it could start another attribute")
     if mode is not Mode.QUOTED:
         raise SyntaxFault(line, "a variable can't be part of a tag, only of its text and of quoted attribute values")
+    if place.tag in _METAS and name == "http-equiv":
+        raise SyntaxFault(line, "a variable can't stand in the attribute http-equiv, which decides what the content does")
     if name.startswith("on") or name == "srcdoc" or (place.tag == "script" and name in _URLS) or place.tag in _ANIMATIONS:
         raise SyntaxFault(line, f"a variable can't stand in the attribute {name}, which runs what it holds")
     if name == "style":
-        return _style_guard(place.before, line)
+        return _style_guard(html.unescape(place.before), line)
     if name in _URL_LISTS:
         return _url_guard(place.before.rpartition(",")[2], line, name, Guard.URL_LIST)
     if name in _URLS:
         return _url_guard(place.before, line, name, Guard.URL)
-    if place.tag == "meta" and name == "content" and "url=" in place.before.lower():
-        return _url_guard(place.before.lower().rpartition("url=")[2], line, name, Guard.URL)
+    return _meta_guard(place, line) if place.tag in _METAS and name == "content" else None
+
+
+def _meta_guard(place: Place, line: int) -> Guard | None:
+    """What `http-equiv="refresh"` makes of a content: a page to go to."""
+    url = _REFRESH_URL.match(html.unescape(place.before))
+    if url is not None:
+        return _url_guard(html.unescape(place.before)[url.end() :], line, place.attribute, Guard.URL)
+    if place.tag == _REFRESHES and not place.before.startswith(_FILLED):
+        raise SyntaxFault(line, 'a meta that refreshes needs its seconds and "url=" in the template, as in content="0;url={{ link }}"')
     return None
 
 
@@ -232,8 +259,8 @@ def _in_text(place: Place, text: str, position: int) -> tuple[Place, int]:
 
 
 def _in_comment(place: Place, text: str, position: int) -> tuple[Place, int]:
-    end = text.find("-->", position)
-    return (place, len(text)) if end < 0 else (Place(), end + 3)
+    end = _COMMENT_END.search(text, position)
+    return (place, len(text)) if end is None else (Place(), end.end())
 
 
 def _in_raw(place: Place, text: str, position: int) -> tuple[Place, int]:
@@ -259,7 +286,7 @@ def _in_name(place: Place, text: str, position: int) -> tuple[Place, int]:
     character = text[position]
     if character == "=":
         return place._replace(mode=Mode.BEFORE_VALUE), position + 1
-    if character.isspace():
+    if character in _BLANK:
         return place._replace(mode=Mode.AFTER_NAME), position + 1
     if place.mode is Mode.NAME and (rest := _NAME.match(text, position)) is not None:
         return place._replace(attribute=place.attribute + rest[0].lower()), rest.end()
@@ -268,7 +295,7 @@ def _in_name(place: Place, text: str, position: int) -> tuple[Place, int]:
 
 def _before_value(place: Place, text: str, position: int) -> tuple[Place, int]:
     character = text[position]
-    if character.isspace():
+    if character in _BLANK:
         return place, position + 1
     if character in "'\"":
         return place._replace(mode=Mode.QUOTED, quote=character), position + 1
@@ -281,7 +308,17 @@ def _in_quotes(place: Place, text: str, position: int) -> tuple[Place, int]:
     end = text.find(place.quote, position)
     if end < 0:
         return place._replace(before=_kept(place, text[position:])), len(text)
-    return Place(Mode.TAG, tag=place.tag), end + 1
+    return _behind(place, text[position:end]), end + 1
+
+
+def _behind(place: Place, text: str) -> Place:
+    """Behind the value of an attribute, whose end the text is. Raises SyntaxFault, without the line."""
+    tag = place.tag
+    if tag in _METAS and place.attribute == "http-equiv" and html.unescape(place.before + text).strip(_BLANK).lower() == "refresh":
+        if tag == _HAS_CONTENT:
+            raise SyntaxFault(0, 'http-equiv="refresh" must stand before a content with a variable')
+        tag = _REFRESHES
+    return Place(Mode.TAG, tag=tag)
 
 
 def _kept(place: Place, text: str) -> str:
@@ -289,13 +326,15 @@ def _kept(place: Place, text: str) -> str:
     before = (place.before + text)[-MAX_BEFORE:]
     if place.attribute in _URLS and _SCHEME_IS_OVER.search(plain := _plain_url(place.before + text)):
         return _RUNNING if _RUNS.match(plain) else _FILLED
-    return before if place.attribute in _URLS | _URL_LISTS or place.attribute in {"style", "content"} else ""
+    return before if place.attribute in _URLS | _URL_LISTS or place.attribute in {"style", "content", "http-equiv"} else ""
 
 
 def _unquoted(place: Place, text: str, position: int) -> tuple[Place, int]:
-    while position < len(text) and not text[position].isspace() and text[position] != ">":
+    begin = position
+    while position < len(text) and text[position] not in _BLANK and text[position] != ">":
         position += 1
-    return (place, position) if position == len(text) else (Place(Mode.TAG, tag=place.tag), position)
+    value = text[begin:position]
+    return (place._replace(before=_kept(place, value)), position) if position == len(text) else (_behind(place, value), position)
 
 
 _STEPS = {

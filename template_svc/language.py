@@ -190,7 +190,8 @@ def _formatted(environment: TemplateEnvironment, name: str, moment: Any, style: 
     # Babel takes a moment into the zone that it is given
     zone = moment.tzinfo if isinstance(moment, datetime) else None
     if style in _STYLES:
-        return _moment_text(by_style, moment.replace(tzinfo=None) if isinstance(moment, datetime) else moment, zone, style, locale)
+        local, fold = (moment.replace(tzinfo=None), moment.fold) if isinstance(moment, datetime) else (moment, 0)
+        return _moment_text(by_style, local, zone, style, locale, fold)
     try:
         return dates.format_skeleton(style, moment, zone, locale=locale)
     except (KeyError, AttributeError, TypeError, ValueError):
@@ -205,7 +206,8 @@ def _relative(environment: TemplateEnvironment, value: Any) -> str:
 
 def _value(what: str, value: Any) -> Any:
     no_missing(value)
-    return number(what, value)
+    # a negative zero is written like zero: the two are one key of what is remembered below
+    return number(what, value) + 0
 
 
 def _number(environment: TemplateEnvironment, value: Any, *, digits: int | None) -> str:
@@ -251,10 +253,12 @@ def _money(locale: Locale, value: float, code: str, digits: int | None) -> str:
 
 
 @lru_cache(maxsize=1000)
-def _moment_text(by_style: Function, local: datetime | date, zone: tzinfo | None, style: str, locale: Locale) -> str:
-    """`local` without its zone: two times that are equal in different zones are one key."""
+def _moment_text(by_style: Function, local: datetime | date, zone: tzinfo | None, style: str, locale: Locale, fold: int) -> str:  # noqa: PLR0917  the key
+    """`local` without its zone: two times that are equal in different zones are one key. With `fold`, since the two times of an hour that
+    the clock shows twice are equal, and have zones of different names.
+    """
     if isinstance(local, datetime):
-        return str(by_style(local.replace(tzinfo=zone), style, locale=locale, tzinfo=zone))
+        return str(by_style(local.replace(tzinfo=zone, fold=fold), style, locale=locale, tzinfo=zone))
     return str(by_style(local, style, locale=locale))
 
 

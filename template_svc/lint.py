@@ -5,12 +5,11 @@ Nothing here makes a version unusable; `CLARION_LINT_ERRORS` names the rules tha
 
 import re
 from collections.abc import Iterator, Mapping
-from html.parser import HTMLParser
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from template_svc.models import Channel, Content, Finding
-from template_svc.source_syntax import JINJA_TAG, VOID
+from template_svc.source_syntax import JINJA_TAG, VOID, HtmlReader
 
 # Gmail cuts what is longer, and the rest, such as the link for unsubscribing, with it.
 GMAIL_CLIPS_BYTES = 102 * 1024
@@ -96,7 +95,7 @@ def _same_parts(path: str, content: Content, default: Content, default_locale: s
 
 
 def _html(place: str, source: str) -> list[Finding]:
-    reader = _HtmlReader(place)
+    reader = _LintReader(place)
     # Jinja2's tags as blanks and letters, so that lines stay what they are
     reader.feed(
         JINJA_TAG.sub(lambda tag: re.sub(r"[^\n]", "x", tag[0]) if tag[0].startswith("{{") else re.sub(r"[^\n]", " ", tag[0]), source)
@@ -110,7 +109,7 @@ class _Open(NamedTuple):
     line: int
 
 
-class _HtmlReader(HTMLParser):
+class _LintReader(HtmlReader):
     """Collects findings about one HTML source."""
 
     def __init__(self, place: str) -> None:

@@ -13,9 +13,12 @@ import mjml
 from template_svc.source_syntax import JINJA_TAG, VOID
 from template_svc.text_part import TextReader
 
-_RAW = re.compile(r"\{%[-+]?\s*raw\s*[-+]?%\}.*?\{%[-+]?\s*endraw\s*[-+]?%\}", re.DOTALL)
-_WORD = re.compile(r"<!--jinja(?P<comment>\d+)x-->|jinja(?P<word>\d+)x(?:=\"\")?")
-_BETWEEN = re.compile(r"(?<=>)(?P<inside>(?:\s*jinja\d+x)+\s*)(?=<)")
+_RAW = r"\{%[-+]?\s*raw\s*[-+]?%\}.*?\{%[-+]?\s*endraw\s*[-+]?%\}"
+# What an author has written like one of the words below is taken out with the tags.
+_TAKEN = re.compile(f"{_RAW}|{JINJA_TAG.pattern}|(?i:jinja[0-9]+x)", re.DOTALL)
+_WORD = re.compile(r"<!--jinja(?P<comment>[0-9]+)x-->|jinja(?P<word>[0-9]+)x(?:=\"\")?")
+_BETWEEN = re.compile(r"(?<=>)(?P<inside>(?:\s*jinja[0-9]+x)+\s*)(?=<)")
+_SILENT = ("{%", "{#")
 _MJML_LEFT = re.compile(r"</?(mj-[a-z-]+)")
 _INLINE_STYLE = re.compile(r"<mj-style\b[^>]*\binline\s*=\s*[\"']inline[\"'][^>]*>(?P<css>.*?)</mj-style>", re.DOTALL)
 _STYLE = re.compile(r"<style\b[^>]*>(?P<css>.*?)</style>", re.DOTALL | re.IGNORECASE)
@@ -108,7 +111,7 @@ def text_of_html(source: str) -> str:
     Read as a stream, because a parser that builds a tree moves text, such as Jinja2's tags, out of tables.
     """
     plain, tags = _taken_out(source, comments=False)
-    statements = frozenset(f"jinja{number}x" for number, tag in enumerate(tags) if not tag.startswith("{{"))
+    statements = frozenset(f"jinja{number}x" for number, tag in enumerate(tags) if tag.startswith(_SILENT))
     reader = TextReader(lambda text: not _WORD.sub(lambda found: "" if found[0] in statements else found[0], text).strip())
     reader.feed(plain)
     reader.close()
@@ -121,13 +124,13 @@ def _taken_out(source: str, *, comments: bool = True) -> tuple[str, list[str]]:
     def word(found: re.Match[str]) -> str:
         return f"jinja{numbers.setdefault(found[0], len(numbers))}x"
 
-    plain = JINJA_TAG.sub(word, _RAW.sub(word, source))
+    plain = _TAKEN.sub(word, source)
     tags = list(numbers)
 
     def commented(found: re.Match[str]) -> str:
-        if any(tags[int(number)].startswith("{{") for number in re.findall(r"jinja(\d+)x", found["inside"])):
+        if not all(tags[int(number)].startswith(_SILENT) for number in re.findall(r"jinja([0-9]+)x", found["inside"])):
             return found[0]
-        return re.sub(r"jinja(\d+)x", r"<!--jinja\1x-->", found["inside"])
+        return re.sub(r"jinja([0-9]+)x", r"<!--jinja\1x-->", found["inside"])
 
     return (_BETWEEN.sub(commented, plain) if comments else plain), tags
 
@@ -144,15 +147,16 @@ def _depth(source: str) -> int:
 
 
 def _order(text: str) -> list[int]:
-    return [int(found["comment"] or found["word"]) for found in _WORD.finditer(text)]
+    return [_number(found) for found in _WORD.finditer(text)]
+
+
+def _number(word: re.Match[str]) -> int:
+    return int((word["comment"] or word["word"])[:9])
 
 
 def _put_back(text: str, tags: list[str]) -> str:
-    previous = None
-    while previous != text:  # a raw block holds words of its own
-        previous = text
-        text = _WORD.sub(lambda found: tags[int(found["comment"] or found["word"])], text)
-    return text
+    # a word of another number was written with character references, which the libraries have read
+    return _WORD.sub(lambda found: tags[_number(found)] if _number(found) < len(tags) else found[0], text)
 
 
 def _explained(problem: str, source: str) -> str:

@@ -5,7 +5,10 @@ sensitive where one of them says so, also one that the value would not keep to. 
 the value it speaks of (`contentSchema`, `not`, one that no draft has) hides the value whole.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from difflib import SequenceMatcher
+from functools import lru_cache
 from typing import Any
 
 from google.protobuf.struct_pb2 import Struct, Value
@@ -31,8 +34,27 @@ _FOLLOWED = {
 # What holds values, or is looked at where it is referred to.
 _NO_SCHEMAS = {"const", "default", "definitions", "$defs", "enum", "examples", "required", "dependentRequired"}
 
+# Keywords whose members are schemas by names that are no keywords.
+_BY_NAME = frozenset({"properties", "patternProperties", "dependentSchemas", "$defs", "definitions"})
+# How much of it a word has at least that is meant to be MARK.
+_ALIKE = 0.8
+
 # the schemas that speak of one value
 Place = tuple[Mapping[str, Any], ...]
+
+
+def misspelt(schema: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str, str]]:
+    """Where a schema has a keyword that is meant to be `sensitive` and hides nothing, such as `Sensitive`: its path, and the keyword."""
+    members = enumerate(schema) if isinstance(schema, list) else schema.items() if isinstance(schema, Mapping) else ()
+    for key, inner in members:
+        place = (*path, key)
+        if isinstance(key, str) and key != MARK and _is_meant(key):
+            yield path_of(place), key
+        elif key in _BY_NAME and isinstance(inner, Mapping):
+            for name, each in inner.items():
+                yield from misspelt(each, (*place, name))
+        elif key not in _NO_SCHEMAS:
+            yield from misspelt(inner, place)
 
 
 def check(schema: Mapping[str, Any], variables: bytes) -> None:
@@ -143,8 +165,14 @@ class _Masking:
 
 
 def _has_mark(schema: Mapping[str, Any]) -> bool:
-    # also by what is no boolean: who has written it meant to hide something
-    return schema.get(MARK) not in (None, False)
+    # also by what is no boolean, and by a word of an older version that is not quite it: who has written it meant to hide something
+    return any(value not in (None, False) for key, value in schema.items() if key == MARK or (key not in _FOLLOWED and _is_meant(key)))
+
+
+@lru_cache(maxsize=1000)
+def _is_meant(keyword: str) -> bool:
+    letters = re.sub(r"[^a-z]", "", keyword[:40].lower())
+    return SequenceMatcher(None, letters, MARK).ratio() >= _ALIKE
 
 
 def _declares(place: Place, name: str) -> bool:

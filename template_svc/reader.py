@@ -6,9 +6,17 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from babel import Locale, UnknownLocaleError
+from langcodes import Language
 
 PLURAL_CLASSES = ("zero", "one", "two", "few", "many", "other")
-_RIGHT_TO_LEFT = "right-to-left"
+# The scripts of ISO 15924 that CLDR's scriptMetadata.txt says are written from right to left.
+_RIGHT_TO_LEFT = frozenset(
+    {
+        "Adlm", "Arab", "Aran", "Armi", "Avst", "Chrs", "Cprt", "Elym", "Gara", "Hatr", "Hebr", "Hung", "Khar", "Lydi", "Mand", "Mani",
+        "Mend", "Merc", "Mero", "Narb", "Nbat", "Nkoo", "Orkh", "Palm", "Phli", "Phlp", "Phnx", "Prti", "Rohg", "Samr", "Sarb", "Sogd",
+        "Sogo", "Syrc", "Thaa", "Yezi",
+    }
+)  # fmt: skip
 
 
 class Reader(NamedTuple):
@@ -44,9 +52,10 @@ def read_tables() -> None:
     len(locale.decimal_formats)
 
 
+@lru_cache(maxsize=1000)
 def right_to_left(tag: str) -> bool:
-    """Whether the locale's script is written from right to left."""
-    return bool(locale_of(tag).character_order == _RIGHT_TO_LEFT)
+    """Whether the script that the locale names or implies is written from right to left: `ar-Latn` is not, `ky-CN` is."""
+    return Language.get(tag).maximize().script in _RIGHT_TO_LEFT
 
 
 @lru_cache(maxsize=1000)

@@ -2,9 +2,8 @@
 
 import re
 from collections.abc import Callable
-from html.parser import HTMLParser
 
-from template_svc.source_syntax import VOID
+from template_svc.source_syntax import VOID, HtmlReader
 
 _BLANK_LINES = re.compile(r"\n{3,}")
 _SPACES = re.compile(r"\s+")
@@ -13,7 +12,7 @@ _BLOCKS = _APART | {"address", "article", "body", "dd", "div", "dl", "dt", "foot
 _UNREAD = frozenset({"head", "noscript", "script", "style", "title"})
 
 
-class TextReader(HTMLParser):
+class TextReader(HtmlReader):
     """Collects lines. `silent` says whether a text becomes none when the template is rendered, as statements do."""
 
     def __init__(self, silent: Callable[[str], bool]) -> None:

@@ -26,7 +26,7 @@ from template_svc.sandbox import raise_missing
 GETTEXT_FORM = "gettext form"
 PLURAL_IN = "plural in"
 MAX_FORMULA = 1000
-_PLACEHOLDER = re.compile(r"%(?:\((?P<name>\w+)\)s|%)")
+PLACEHOLDER = re.compile(r"%(?:\((?P<name>\w+)\)s|%)")
 
 
 class Translations(NamedTuple):
@@ -38,7 +38,7 @@ class Translations(NamedTuple):
 
 def placeholders(text: str) -> Iterator[str]:
     """The variables in a translated text, such as "name" in "Hello %(name)s"."""
-    return (found["name"] for found in _PLACEHOLDER.finditer(text) if found["name"])
+    return (found["name"] for found in PLACEHOLDER.finditer(text) if found["name"])
 
 
 class Translating:
@@ -109,7 +109,7 @@ class TranslationExtension(InternationalizationExtension):
 def _pieces(text: str, variables: Mapping[str, nodes.Expr]) -> list[nodes.Expr]:
     pieces: list[nodes.Expr] = []
     position = 0
-    for found in _PLACEHOLDER.finditer(text) if variables else ():
+    for found in PLACEHOLDER.finditer(text) if variables else ():
         literal = text[position : found.start()] + ("" if found["name"] else "%")
         if literal:
             pieces.append(nodes.TemplateData(literal))
@@ -130,9 +130,14 @@ def formula_of(text: str) -> Any:
 
 
 def is_gettext_form(value: Any, index: int, formula: str) -> bool:
-    """Whether the catalogue's formula chooses this form; numbers with a fraction, of which gettext knows none, have the last."""
+    """Whether the catalogue's formula chooses this form; numbers with a fraction, of which gettext knows none, have the last, and so
+    have those for which the formula has no value.
+    """
     count = _count(value)
-    return type(count) is int and formula_of(formula)(abs(count)) == index
+    try:
+        return type(count) is int and formula_of(formula)(abs(count)) == index
+    except ArithmeticError:  # a formula that divides by zero for numbers of which none was tried when it was taken
+        return False
 
 
 def is_plural_in(value: Any, locale: str, plural_class: str) -> bool:

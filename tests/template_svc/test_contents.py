@@ -131,3 +131,12 @@ def test_a_fault_is_said_once_where_the_author_sees_it(content: Content, expecte
     found = faults({"en": content})
     assert len(found) == len(expected)
     assert all(any(said.startswith(f"contents.en.{one}") for said in found) for one in expected)
+
+
+def test_a_misspelt_mark_of_sensitive_values_is_refused() -> None:
+    schema = {"type": "object", "properties": {"name": {"type": "string", "Sensitive": True}}}
+    with pytest.raises(InvalidContents) as caught:
+        check_draft(VersionDraft(Channel.EMAIL, "en", {"en": EMAIL}, {}, schema), Renderer())
+    assert [(each.field, each.description) for each in caught.value.violations] == [
+        ("variables_schema.properties.name.Sensitive", "is no keyword, so that 'Sensitive' hides nothing; it is written 'sensitive'")
+    ]

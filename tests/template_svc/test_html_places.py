@@ -228,3 +228,50 @@ class _Links(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.found += [value.strip() for name, value in attrs if name == "href" and value]
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ('<meta http-equiv="refresh" content="{{ u }}">', "needs its seconds"),
+        ("<meta http-equiv=refresh content='0;{{ u }}'>", "needs its seconds"),
+        ('<meta http-equiv=" Refresh " content="{{ s }};url=https://x.example">', "needs its seconds"),
+        ('<meta http-equiv="refr&#101;sh" content="0;{{ u }}">', "needs its seconds"),
+        ('<meta content="{{ u }}" http-equiv="refresh">', "must stand before"),
+        ('<meta content="0;url=https://x.example/{{ u }}" http-equiv=refresh>', "must stand before"),
+        ('{% if a %}<meta http-equiv="refresh" {% else %}<meta name="a" {% endif %}content="{{ u }}">', "needs its seconds"),
+        ('<meta http-equiv="{{ u }}" content="0">', "decides what the content does"),
+        ('<meta http-equiv="refresh" content="0; URL = \'java{{ u }}">', "needs its scheme"),
+        # a no-break space is part of the value, which is then not in quotes
+        ('<a title=\u00a0"{{ u }}">', "put the value of the attribute title in quotes"),
+        ('<a title=\u2003"{{ u }}">', "put the value of the attribute title in quotes"),
+        ('<a title=\x0b"{{ u }}">', "put the value of the attribute title in quotes"),
+        ('<p style="width: &#117;rl(x{{ u }})">', "needs its scheme"),
+    ],
+)
+def test_what_browsers_read_otherwise_than_it_looks_is_refused(source: str, expected: str) -> None:
+    with pytest.raises(PartFault, match=expected):
+        render(source, u="x", s="5", a=True)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        '<!-- a --!><a href="{{ u }}">x</a>',
+        "<meta http-equiv=refresh content=\"0; URL = '{{ u }}'\">",
+        '<meta http-equiv="refresh" content="0;url={{ u }}{{ u }}">',
+        *(f'<img {name}="{{{{ u }}}}">' for name in ("dynsrc", "lowsrc", "usemap", "archive", "classid", "codebase", "profile")),
+    ],
+)
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_other_places_of_urls_are_guarded_too(source: str, attack: str) -> None:
+    with pytest.raises(RenderFailed, match="takes only http"):
+        render(source, u=attack)
+    assert "https://a.example" in render(source, u="https://a.example/")
+
+
+@pytest.mark.parametrize(
+    "source", ['<meta name="description" content="{{ u }}">', '<meta content="{{ u }}" name="a"><meta http-equiv="refresh" content="5">']
+)
+def test_a_meta_that_does_not_refresh_says_anything(source: str) -> None:
+    assert "5; url" in render(source, u="5; url=x")

@@ -184,3 +184,24 @@ def test_a_locale_that_the_cldr_does_not_know_is_read_as_the_nearest() -> None:
 def test_html_says_its_language_and_its_direction(locale: str, html: str, made: str) -> None:
     compiled = RENDERER.compile(Content(subject="s", html=html), Channel.EMAIL, locale)
     assert RENDERER.render(compiled, {}, "p", reader_of(locale, "", START)).html == made
+
+
+def test_a_negative_zero_is_written_like_zero_and_changes_no_other_text() -> None:
+    """The two are equal, and what one made was remembered for the other."""
+    source = "{{ n|number }} {{ n|currency('EUR') }} {{ n|percent }} {{ plural(n, one='#', other='#') }} {{ n|unit('kilometer') }}"
+    assert show(source, n=-0.0) == show(source, n=0.0) == "0 €0.00 0% 0 0 kilometers"
+
+
+def test_the_hour_that_the_clock_shows_twice_has_two_names() -> None:
+    """Both times are 02:30 there, so that they are equal without their zones."""
+    shown = [show("{{ t|datetime('full') }}", "en", "Europe/Paris", t=f"2030-10-27T0{hour}:30:00Z") for hour in (0, 1)]
+    assert [text.partition("2:30:00\u202fAM ")[2] for text in shown] == ["Central European Summer Time", "Central European Standard Time"]
+
+
+@pytest.mark.parametrize(
+    ("tag", "expected"),
+    [("ar-Latn", False), ("ky-CN", True), ("tg-Arab", True), ("ms-CC", True), ("tr-Arab", True), ("ota", True), ("sd-Deva", False),
+     ("ff-Adlm", True), ("syr", True), ("dv", True), ("pa-PK", True), ("pa", False), ("zh-TW", False)],
+)  # fmt: skip
+def test_the_script_decides_the_direction(tag: str, expected: bool) -> None:
+    assert right_to_left(tag) is expected

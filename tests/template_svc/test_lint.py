@@ -129,3 +129,12 @@ def test_a_schema_declares_each_variable_and_its_examples_render() -> None:
     bad_url = {**SCHEMA, "properties": {**SCHEMA["properties"], "url": {"examples": ["javascript:x"]}}}
     assert refused(GOOD, bad_url)[0].startswith("contents.en.html: line 2: a URL attribute takes only http")
     assert refused(GOOD, {"type": "objekt"}) == ["variables_schema.type: is not JSON Schema (draft 2020-12)"]
+
+
+@pytest.mark.parametrize(
+    "odd", ["<![foo[bar]]>", "<![ >", "<![if !mso]>x<![endif]>", "<![", "<!", "</", "<a <b", "&#xd800;", "<p a=b=c \"'>"]
+)
+def test_odd_html_is_linted_all_the_same(odd: str) -> None:
+    assert "image-without-alt contents.en.html:1" in rules(
+        Content(subject="s", html=f'<img src="https://x.example/a.png" width="1">\n{odd}')
+    )

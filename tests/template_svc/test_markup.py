@@ -140,3 +140,29 @@ def test_no_tag_of_jinja_is_lost_or_changes_its_place(pieces: list[str]) -> None
     tags = [piece for piece in pieces if piece.startswith("{")]
     for made in (with_inline_styles(source), text_of_html(source)):
         assert re.findall(r"\{[{%#].*?[}%#]\}", made) == tags
+
+
+@pytest.mark.parametrize(
+    "word", ["jinja7x", "jinja0x", "JINJA0X", "&#106;inja9x", "jinja٣x", "jinja99999999999999999999x", "<b jinja3x>{{ name }}</b>"]
+)
+def test_words_like_those_that_stand_in_for_tags_stay_the_authors(word: str) -> None:
+    source = f"<style>p {{ color: red }}</style><p>{{{{ name }}}} {word}</p>"
+    assert word.removeprefix("&#106;") in with_inline_styles(source)
+    shown = text_of_html(source)
+    assert shown.count("{{ name }}") == source.count("{{ name }}")
+    assert word.startswith("<") or word.replace("&#106;", "j") in shown
+    mjml = f"<mjml><mj-body><mj-section><mj-column><mj-text>{{{{ name }}}} {word}</mj-text></mj-column></mj-section></mj-body></mjml>"
+    assert word.replace("&#106;", "j").partition(" ")[0] in html_of_mjml(mjml).replace("&#106;", "j")
+
+
+def test_a_raw_block_may_hold_the_word_that_stands_in_for_it() -> None:
+    source = "<style>p { color: red }</style><p>{% raw %}jinja0x{{ x }}{% endraw %}</p>"
+    assert "{% raw %}jinja0x{{ x }}{% endraw %}" in with_inline_styles(source)
+    assert text_of_html(source) == "{% raw %}jinja0x{{ x }}{% endraw %}\n"
+
+
+@pytest.mark.parametrize(
+    "odd", ["<![foo[bar]]>", "<![ >", "<![CDATA[x]]>", "<![if (a > b)]>", "<!ELEMENT x>", "<![", "<!x", "</ >", "<?php ?>"]
+)
+def test_declarations_that_no_browser_knows_are_left_out_of_the_text(odd: str) -> None:
+    assert text_of_html(f"<p>before</p>{odd}").startswith("before\n")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mesh.json_schema import JsonSchema
 from template_svc.errors import InvalidVariables
-from template_svc.masking import check, masked
+from template_svc.masking import check, masked, misspelt
 
 HIDDEN = {"type": "string", "sensitive": True}
 
@@ -122,3 +122,22 @@ def test_variables_are_checked_without_the_person() -> None:
         check(schema, struct({"order": "B-1"}))
     assert caught.value.violations[0].field == "variables.order"
     assert "B-1" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "word", ["Sensitive", "SENSITIVE", "sensitve", "senstive", "sensitiv", "is_sensitive", "x-sensitive", "sensitivity"]
+)
+def test_a_misspelt_mark_is_named_and_hides_what_an_older_version_has(word: str) -> None:
+    schema = {"properties": {"a": {"type": "string", word: True}, word: {"type": "string"}}, "$defs": {word: {"items": [{word: True}]}}}
+    assert sorted(misspelt(schema)) == sorted([(f"properties.a.{word}", word), (f"$defs.{word}.items[0].{word}", word)])
+    assert shown({"properties": {"a": {"type": "string", word: True}, "b": {word: False}}}, {"a": "x", "b": "y"}) == (
+        {"a": "***", "b": "y"},
+        ("a",),
+    )
+
+
+def test_other_words_are_no_marks() -> None:
+    schema = {
+        "properties": {"Sensitive": {"sensitive": True, "description": "Sensitive", "examples": [{"Sensitive": 1}], "sensible": True}}
+    }
+    assert list(misspelt({**schema, "caseInsensitive": True, "required": ["Sensitive"], "x-note": {"positive": True}})) == []

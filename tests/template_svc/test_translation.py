@@ -154,3 +154,42 @@ def test_forms_are_chosen_as_gettext_chooses_them(locale: str, count: int) -> No
     )
     formula = translated.catalogs[locale]["formula"]
     assert show(translated, locale, n=count).text == str(gettext.c2py(formula)(count))
+
+
+TINY = messages_of([["html", 1, "", "Hello %(name)s", "", ["name"]], ["html", 2, "", "One", "%(n)s files", ["n"]]])
+
+
+@pytest.mark.parametrize("charset", ["iso-8859-1", "utf-16", "unicode_escape", "no-such-one", "utf-7", "idna"])
+def test_a_catalogue_is_a_text_whatever_encoding_its_header_names(charset: str) -> None:
+    header = f'msgid ""\nmsgstr "Content-Type: text/plain; charset={charset}\\nPlural-Forms: nplurals=2; plural=n != 1;\\n"\n\n'
+    translations, problems = read_catalog(f'\ufeff{header}msgid "Hello %(name)s"\nmsgstr "Olá %(name)s"\n', "pt", TINY)
+    assert (dict(translations.forms), problems) == ({"Hello %(name)s": ("Olá %(name)s",)}, [])
+
+
+@pytest.mark.parametrize(
+    ("translated", "half"),
+    [("Olá %(name)d", "%(name)d"), ("Olá %(name) s", "%(name) "), ("Olá %(name", "%(name"), ("%()s %(name)s", "%()s")],
+)
+def test_half_a_placeholder_is_no_translation(translated: str, half: str) -> None:
+    """It would be sent as it stands there."""
+    _, problems = read_catalog(HEADER % "nplurals=2; plural=n != 1;" + f'msgid "Hello %(name)s"\nmsgstr "{translated}"\n', "pt", TINY)
+    assert [problem.partition(" has ")[2] for problem in problems] == [f"{half!r}, which is no placeholder; they are written like %(name)s"]
+
+
+def test_a_sign_for_percent_is_no_placeholder() -> None:
+    catalog = HEADER % "nplurals=2; plural=n != 1;" + 'msgid "Hello %(name)s"\nmsgstr "100% Olá %(name)s, 5 %% (%) %s"\n'
+    assert read_catalog(catalog, "pt", TINY)[1] == []
+
+
+@pytest.mark.parametrize("line", ['msgstr "Olá', 'msgstr "Olá \\"', 'msgstr ""\n"Olá', 'msgstr[0] "Olá'])
+def test_a_text_that_is_not_closed_is_refused(line: str) -> None:
+    """Babel would leave its last character out."""
+    with pytest.raises(CatalogFault, match="closing quotation mark"):
+        read_catalog(HEADER % "nplurals=2; plural=n != 1;" + f'msgid "Hello %(name)s"\n{line}\n', "pt", TINY)
+
+
+def test_a_formula_without_a_value_for_a_number_takes_the_last_form() -> None:
+    entry = 'msgid "One"\nmsgid_plural "%(n)s files"\nmsgstr[0] "um"\nmsgstr[1] "%(n)s outros"\n'
+    source = {"en": Content(subject="s", text="{% trans n=n %}One{% pluralize %}{{ n }} files{% endtrans %}")}
+    made = version(source, {"pt": HEADER % "nplurals=2; plural=n == 77777 ? 1/0 : n != 1;" + entry})
+    assert [show(made, "pt", n=n).text for n in (1, 2, 77777)] == ["um", "2 outros", "77777 outros"]
