@@ -348,7 +348,7 @@ def _start_maintenance(stack: AsyncExitStack, settings: Settings, parts: _Parts,
 
 def _open_webhook_desk(settings: Settings, endpoints: EndpointRepository, users: UserClient) -> WebhookServicer:
     sealer = Sealer(settings.sealing.secret, SEALED_FOR_WEBHOOKS, old=settings.sealing.old)
-    return WebhookServicer(WebhookDesk(endpoints, sealer, users, allow_http=bool(settings.egress.allow)))
+    return WebhookServicer(WebhookDesk(endpoints, sealer, users, allowed=settings.egress.allow))
 
 
 def _open_relay(stack: AsyncExitStack, settings: Settings, parts: _Parts, watchers: Watchers) -> Relay:

@@ -6,7 +6,10 @@ address that is connected to, in every form that can carry an IPv4 address in an
 
 from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from socket import inet_aton
 from urllib.parse import urlsplit
+
+from yarl import URL
 
 from mesh.errors import InvalidArgument
 
@@ -39,14 +42,33 @@ def is_allowed(text: str, allowed: Sequence[Network] = ()) -> bool:
     return all(map(_is_public, _meant_by(address)))
 
 
-def check_url(field: str, url: str, *, allow_http: bool) -> str:
-    """A URL that may be called. Where it leads is found out at each call. Raises InvalidArgument."""
+def literal_of(url: str) -> str | None:
+    """The address that a URL has in place of a name, as it is read where it is called; None for a name. Raises ValueError for no URL.
+
+    Resolvers take what inet_aton takes: 2130706433, 0x7f.1 and 0177.0.0.1 are 127.0.0.1, too.
+    """
+    host = URL(url).raw_host or ""
+    try:
+        return str(ip_address(host.partition("%")[0]))
+    except ValueError:
+        pass
+    try:
+        return str(IPv4Address(inet_aton(host)))
+    except OSError:
+        return None
+
+
+def check_url(field: str, url: str, *, allowed: Sequence[Network] = ()) -> str:
+    """A URL that may be called; over http:// too where anything is `allowed` that is not public, which is for development.
+
+    Where a name leads is found out at each call. Raises InvalidArgument.
+    """
     try:
         parts = urlsplit(url)
-        port = parts.port
+        port, literal = parts.port, literal_of(url)
     except ValueError:
         raise InvalidArgument.of(field, "is no URL") from None
-    schemes = {"https", "http"} if allow_http else {"https"}
+    schemes = {"https", "http"} if allowed else {"https"}
     if parts.scheme not in schemes or not parts.hostname or any(character <= " " or character == "\\" for character in url):
         raise InvalidArgument.of(field, "must be a URL that begins with https://")
     if parts.username is not None or parts.password is not None:
@@ -55,6 +77,8 @@ def check_url(field: str, url: str, *, allow_http: bool) -> str:
         raise InvalidArgument.of(field, "must hold no fragment (#…)")
     if not (port is None or port in {80, 443} or port >= _LEAST_PORT):
         raise InvalidArgument.of(field, f"must have port 443, or one above {_LEAST_PORT - 1}")
+    if literal is not None and not is_allowed(literal, allowed):
+        raise InvalidArgument.of(field, "must not lead to an address that is not public; give a name or a public address")
     return url
 
 

@@ -9,13 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from http import HTTPStatus
-from ipaddress import ip_address
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
-from yarl import URL
 
-from gateway.webhooks.addresses import is_allowed
+from gateway.webhooks.addresses import is_allowed, literal_of
 from gateway.webhooks.models import Attempt
 from gateway.webhooks.settings import EgressSettings
 from mesh.errors import Unavailable
@@ -101,12 +99,8 @@ class Egress:
 
     def _check_literal(self, url: str) -> None:
         """An address in place of a name is not given to the resolver."""
-        host = URL(url).host or ""
-        try:
-            ip_address(host.partition("%")[0])
-        except ValueError:
-            return
-        if not is_allowed(host, self._settings.allow):
+        literal = literal_of(url)
+        if literal is not None and not is_allowed(literal, self._settings.allow):
             raise ForbiddenAddress
 
 

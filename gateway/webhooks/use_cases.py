@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from uuid import UUID, uuid4
 
 from gateway.changes.use_cases import People
-from gateway.webhooks.addresses import check_url
+from gateway.webhooks.addresses import Network, check_url
 from gateway.webhooks.errors import EndpointNotEnabled, NotPosted, TooManyEndpoints, WebhookEndpointNotFound
 from gateway.webhooks.models import TEST_TYPE, Attempt, Changes, Delivery, DeliveryState, Endpoint, EndpointState, Selection
 from gateway.webhooks.signing import new_secret
@@ -70,15 +70,21 @@ class EndpointStore(Protocol):
 
 
 class WebhookDesk:
-    """Makes, changes and watches endpoints. `allow_http` is for development."""
+    """Makes, changes and watches endpoints. `allowed` are the networks that events may go to beside public addresses."""
 
     def __init__(
-        self, store: EndpointStore, sealer: Sealer, people: People, *, allow_http: bool, sleep: Callable[[float], Any] = asyncio.sleep
+        self,
+        store: EndpointStore,
+        sealer: Sealer,
+        people: People,
+        *,
+        allowed: Sequence[Network] = (),
+        sleep: Callable[[float], Any] = asyncio.sleep,
     ) -> None:
         self._store = store
         self._people = people
         self._sealer = sealer
-        self._allow_http = allow_http
+        self._allowed = allowed
         self._sleep = sleep
 
     async def create(
@@ -87,7 +93,7 @@ class WebhookDesk:
         """The endpoint and its secret. Raises InvalidArgument, TooManyEndpoints or Unavailable."""
         if not url:
             raise InvalidArgument.of("webhook_endpoint.url", "is required")
-        check_url("webhook_endpoint.url", url, allow_http=self._allow_http)
+        check_url("webhook_endpoint.url", url, allowed=self._allowed)
         if person:
             selection = selection._replace(user_id=await self._person(caller, person))
         identifier, secret = new_uuid(), new_secret()
@@ -113,7 +119,7 @@ class WebhookDesk:
     async def update(self, caller: Caller, identifier: str, changes: Changes, *, person: str) -> Endpoint:
         """Raises WebhookEndpointNotFound, InvalidArgument or Unavailable."""
         if changes.url is not None:
-            check_url("webhook_endpoint.url", changes.url, allow_http=self._allow_http)
+            check_url("webhook_endpoint.url", changes.url, allowed=self._allowed)
         if person:
             await self.get(caller, identifier)
             changes = replace(changes, user_id=await self._person(caller, person))

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from gateway.changes.models import Change
 from gateway.changes.repository import ChangeRepository
 from gateway.notifications.models import Channel, Status
-from gateway.webhooks.addresses import is_allowed
+from gateway.webhooks.addresses import check_url, is_allowed
 from gateway.webhooks.egress import CheckedResolver, ForbiddenAddress, open_egress
 from gateway.webhooks.events import change_body
 from gateway.webhooks.models import (
@@ -36,6 +36,7 @@ from gateway.webhooks.repository import EndpointRepository
 from gateway.webhooks.settings import EgressSettings
 from gateway.webhooks.work_repository import Standing, Tried, Work, WorkRepository
 from mesh.context import FIRST_PROJECT
+from mesh.errors import InvalidArgument
 from mesh.sealing import Sealer
 from mesh.stores.database import Database
 from tests.gateway.factories import make_row
@@ -83,6 +84,34 @@ def test_an_operator_may_allow_more() -> None:
     allowed = (ip_network("127.0.0.0/8"),)
     assert is_allowed("127.0.0.1", allowed)
     assert not is_allowed("10.0.0.1", allowed)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1", "127.1", "2130706433", "0x7f.1", "0177.0.0.1", "0xa9fea9fe", "169.254.169.254", "10.0.0.1", "[::1]",
+        "[::ffff:127.0.0.1]", "[fd00:ec2::254]", "[fe80::1%25eth0]", "\uff11\uff12\uff17.0.0.1", "0.0.0.0", "[::]",
+    ],
+)  # fmt: skip
+def test_a_url_with_an_address_inside_is_refused_at_once(host: str) -> None:
+    """Its owner learns it as they type it, and not from an endpoint that is paused for failing."""
+    for url in (f"https://{host}/hook", f"https://{host}:8443/hook"):
+        with pytest.raises(InvalidArgument, match=r"^webhook_endpoint\.url: must not lead to an address that is not public"):
+            check_url("webhook_endpoint.url", url)
+
+
+@pytest.mark.parametrize(
+    "url", ["https://8.8.8.8/", "https://[2606:4700:4700::1111]/", "https://hooks.example.com/", "https://0x7f.example.com/"]
+)
+def test_names_and_public_addresses_are_taken(url: str) -> None:
+    assert check_url("webhook_endpoint.url", url) == url
+
+
+def test_what_an_operator_allows_is_taken_as_a_url() -> None:
+    allowed = (ip_network("127.0.0.0/8"),)
+    assert check_url("webhook_endpoint.url", "http://127.0.0.1:9000/", allowed=allowed)
+    with pytest.raises(InvalidArgument):
+        check_url("webhook_endpoint.url", "http://10.0.0.1:9000/", allowed=allowed)
 
 
 async def test_a_name_that_leads_inside_is_refused_when_it_is_resolved() -> None:

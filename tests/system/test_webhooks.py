@@ -273,9 +273,12 @@ async def test_what_can_be_no_endpoint_is_refused(project: Client, url: str, wor
 @pytest.mark.parametrize(
     "host", ["10.0.0.1", "169.254.169.254", "[::1]", "[::ffff:10.0.0.1]", "0x0a000001", "167772161", "[fd00:ec2::254]"]
 )
-async def test_no_event_goes_to_an_address_inside(project: Client, host: str) -> None:
-    """However it is written; the attempt says so and nothing more."""
-    endpoint, _ = await create(project, f"https://{host}/")
-    tested: Any = await project.call("POST", f"/v1/webhook-endpoints/{endpoint}:test", {})
-    assert tested["reason"] in {"ADDRESS_FORBIDDEN", "URL_INVALID"}
-    assert not tested.get("status")
+async def test_no_endpoint_is_at_an_address_inside(project: Client, host: str) -> None:
+    """However it is written; it is said as the endpoint is made or changed, and not at each call only."""
+    with pytest.raises(RefusedError, match=r"webhook_endpoint\.url: must not lead to an address that is not public") as refused:
+        await create(project, f"https://{host}/")
+    assert refused.value.status == 400
+    endpoint, _ = await create(project, "https://hooks.example.com/")
+    with pytest.raises(RefusedError, match="must not lead to an address"):
+        await project.call("PATCH", f"/v1/webhook-endpoints/{endpoint}", {"url": f"https://{host}/"})
+    await project.call("DELETE", f"/v1/webhook-endpoints/{endpoint}")
