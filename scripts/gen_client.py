@@ -92,6 +92,7 @@ def calls(files: list[FileDescriptor]) -> str:
                 extra += [f'answer="{rule.response_body}"'] if rule.response_body else []
                 extra += ["idempotent=True"] if method.GetOptions().idempotency_level else []
                 extra += ["unkeyed=True"] if is_open(method) else []
+                extra += ["removes=True"] if method.name.startswith("Delete") and not method.output_type.fields else []
                 extra += ["streams=True"] if method.server_streaming else []
                 extra += ["uploads=True"] if method.client_streaming else []
                 parts = [f'"/{service.full_name}/{method.name}"', f'"{verb.upper()}"', f'"{getattr(rule, verb)}"', *extra]

@@ -59,6 +59,26 @@ def test_what_can_not_succeed_is_not_repeated() -> None:
     assert len(seen) == 1
 
 
+def test_what_a_lost_try_has_removed_is_no_error_for_the_next_one() -> None:
+    gone = httpx.Response(404, json={"code": 5, "message": "the person has no such device"})
+    answer, seen = scripted(httpx.Response(503, json=UNAVAILABLE, headers={"retry-after": "0"}), gone, gone)
+    clarion = client(answer)
+    clarion.users.delete_device("u", "d")
+    assert len(seen) == 2
+    with pytest.raises(errors.NotFound):
+        clarion.users.delete_device("u", "d")
+
+
+def test_what_is_too_large_is_not_sent_again() -> None:
+    """It has the code of limits that are over with time, and will be too large the next time, too."""
+    info = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "BODY_TOO_LARGE", "domain": "clarion"}
+    answer, seen = scripted(*[httpx.Response(413, json={"code": 8, "message": "the body must have at most 1 byte", "details": [info]})] * 3)
+    with pytest.raises(errors.RequestTooLarge, match="at most"):
+        client(answer).notifications.send(user_id="u", channel="email", template="t")
+    assert len(seen) == 1
+    assert not issubclass(errors.RequestTooLarge, errors.RETRYABLE)
+
+
 def test_a_wait_beyond_the_deadline_is_not_begun() -> None:
     answer, seen = scripted(httpx.Response(429, json={"code": 8, "message": "slow down"}, headers={"retry-after": "60"}))
     with pytest.raises(errors.RateLimited) as caught:

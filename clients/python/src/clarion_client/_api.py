@@ -145,7 +145,7 @@ UPDATE_PARTIAL = Call(
 )
 GET_PARTIAL = Call("/clarion.template.v1.PartialService/GetPartial", "GET", "/v1/partials/{name}", answer="partial", idempotent=True)
 LIST_PARTIALS = Call("/clarion.template.v1.PartialService/ListPartials", "GET", "/v1/partials", idempotent=True)
-DELETE_PARTIAL = Call("/clarion.template.v1.PartialService/DeletePartial", "DELETE", "/v1/partials/{name}", idempotent=True)
+DELETE_PARTIAL = Call("/clarion.template.v1.PartialService/DeletePartial", "DELETE", "/v1/partials/{name}", idempotent=True, removes=True)
 REBUILD_TEMPLATES = Call("/clarion.template.v1.PartialService/RebuildTemplates", "POST", "/v1/partials/{name}:rebuild", body="*")
 CREATE_SCHEDULED_PUBLICATION = Call(
     "/clarion.template.v1.ScheduledPublicationService/CreateScheduledPublication",
@@ -177,7 +177,7 @@ UPDATE_SENDER = Call(
 )
 GET_SENDER = Call("/clarion.template.v1.SenderService/GetSender", "GET", "/v1/senders/{name}", answer="sender", idempotent=True)
 LIST_SENDERS = Call("/clarion.template.v1.SenderService/ListSenders", "GET", "/v1/senders", idempotent=True)
-DELETE_SENDER = Call("/clarion.template.v1.SenderService/DeleteSender", "DELETE", "/v1/senders/{name}", idempotent=True)
+DELETE_SENDER = Call("/clarion.template.v1.SenderService/DeleteSender", "DELETE", "/v1/senders/{name}", idempotent=True, removes=True)
 ADD_SENDER_DOMAIN = Call(
     "/clarion.template.v1.SenderService/AddSenderDomain", "PUT", "/v1/sender-domains/{domain}", answer="domain", idempotent=True
 )
@@ -196,7 +196,7 @@ GET_SENDER_DOMAIN = Call(
 )
 LIST_SENDER_DOMAINS = Call("/clarion.template.v1.SenderService/ListSenderDomains", "GET", "/v1/sender-domains", idempotent=True)
 DELETE_SENDER_DOMAIN = Call(
-    "/clarion.template.v1.SenderService/DeleteSenderDomain", "DELETE", "/v1/sender-domains/{domain}", idempotent=True
+    "/clarion.template.v1.SenderService/DeleteSenderDomain", "DELETE", "/v1/sender-domains/{domain}", idempotent=True, removes=True
 )
 CREATE_TEMPLATE = Call("/clarion.template.v1.TemplateService/CreateTemplate", "POST", "/v1/templates", body="*", answer="template")
 GET_TEMPLATE = Call("/clarion.template.v1.TemplateService/GetTemplate", "GET", "/v1/templates/{name}", answer="template", idempotent=True)
@@ -209,7 +209,9 @@ UPDATE_TEMPLATE = Call(
     answer="template",
     idempotent=True,
 )
-DELETE_TEMPLATE = Call("/clarion.template.v1.TemplateService/DeleteTemplate", "DELETE", "/v1/templates/{name}", idempotent=True)
+DELETE_TEMPLATE = Call(
+    "/clarion.template.v1.TemplateService/DeleteTemplate", "DELETE", "/v1/templates/{name}", idempotent=True, removes=True
+)
 ARCHIVE_TEMPLATE = Call(
     "/clarion.template.v1.TemplateService/ArchiveTemplate",
     "POST",
@@ -288,7 +290,7 @@ GET_JWKS = Call("/clarion.user.v1.AuthService/GetJwks", "GET", "/.well-known/jwk
 ROTATE_SIGNING_KEY = Call("/clarion.user.v1.AuthService/RotateSigningKey", "POST", "/v1/auth/rotate-signing-key", body="*")
 CREATE_API_KEY = Call("/clarion.user.v1.AuthService/CreateApiKey", "POST", "/v1/api-keys", body="*")
 LIST_API_KEYS = Call("/clarion.user.v1.AuthService/ListApiKeys", "GET", "/v1/api-keys", idempotent=True)
-DELETE_API_KEY = Call("/clarion.user.v1.AuthService/DeleteApiKey", "DELETE", "/v1/api-keys/{id}", idempotent=True)
+DELETE_API_KEY = Call("/clarion.user.v1.AuthService/DeleteApiKey", "DELETE", "/v1/api-keys/{id}", idempotent=True, removes=True)
 GET_DELIVERY_POLICY = Call(
     "/clarion.user.v1.PolicyService/GetDeliveryPolicy", "GET", "/v1/delivery-policy", answer="policy", idempotent=True
 )
@@ -301,7 +303,7 @@ LIST_CATEGORIES = Call("/clarion.user.v1.PolicyService/ListCategories", "GET", "
 UPDATE_CATEGORY = Call(
     "/clarion.user.v1.PolicyService/UpdateCategory", "PATCH", "/v1/categories/{id}", body="category", answer="category", idempotent=True
 )
-DELETE_CATEGORY = Call("/clarion.user.v1.PolicyService/DeleteCategory", "DELETE", "/v1/categories/{id}", idempotent=True)
+DELETE_CATEGORY = Call("/clarion.user.v1.PolicyService/DeleteCategory", "DELETE", "/v1/categories/{id}", idempotent=True, removes=True)
 CREATE_PREFERENCE_LINK = Call(
     "/clarion.user.v1.PreferencePageService/CreatePreferenceLink",
     "POST",
@@ -327,7 +329,7 @@ CREATE_ROLE = Call("/clarion.user.v1.RoleService/CreateRole", "POST", "/v1/roles
 GET_ROLE = Call("/clarion.user.v1.RoleService/GetRole", "GET", "/v1/roles/{id}", answer="role", idempotent=True)
 LIST_ROLES = Call("/clarion.user.v1.RoleService/ListRoles", "GET", "/v1/roles", idempotent=True)
 UPDATE_ROLE = Call("/clarion.user.v1.RoleService/UpdateRole", "PATCH", "/v1/roles/{id}", body="role", answer="role", idempotent=True)
-DELETE_ROLE = Call("/clarion.user.v1.RoleService/DeleteRole", "DELETE", "/v1/roles/{id}", idempotent=True)
+DELETE_ROLE = Call("/clarion.user.v1.RoleService/DeleteRole", "DELETE", "/v1/roles/{id}", idempotent=True, removes=True)
 ASSIGN_ROLE = Call("/clarion.user.v1.RoleService/AssignRole", "POST", "/v1/users/{user_id}:assignRole", body="*", idempotent=True)
 BEGIN_SECOND_FACTOR = Call("/clarion.user.v1.SecondFactorService/BeginSecondFactor", "POST", "/v1/auth/begin-second-factor", body="*")
 CONFIRM_SECOND_FACTOR = Call("/clarion.user.v1.SecondFactorService/ConfirmSecondFactor", "POST", "/v1/auth/confirm-second-factor", body="*")
@@ -367,15 +369,21 @@ CREATE_DEVICE = Call(
     "/clarion.user.v1.UserService/CreateDevice", "POST", "/v1/users/{user_id}/devices", body="*", answer="device", idempotent=True
 )
 LIST_DEVICES = Call("/clarion.user.v1.UserService/ListDevices", "GET", "/v1/users/{user_id}/devices", idempotent=True)
-DELETE_DEVICE = Call("/clarion.user.v1.UserService/DeleteDevice", "DELETE", "/v1/users/{user_id}/devices/{id}", idempotent=True)
+DELETE_DEVICE = Call(
+    "/clarion.user.v1.UserService/DeleteDevice", "DELETE", "/v1/users/{user_id}/devices/{id}", idempotent=True, removes=True
+)
 CREATE_ADDRESS = Call("/clarion.user.v1.UserService/CreateAddress", "POST", "/v1/users/{user_id}/addresses", body="*", answer="address")
 LIST_ADDRESSES = Call("/clarion.user.v1.UserService/ListAddresses", "GET", "/v1/users/{user_id}/addresses", idempotent=True)
-DELETE_ADDRESS = Call("/clarion.user.v1.UserService/DeleteAddress", "DELETE", "/v1/users/{user_id}/addresses/{address}", idempotent=True)
+DELETE_ADDRESS = Call(
+    "/clarion.user.v1.UserService/DeleteAddress", "DELETE", "/v1/users/{user_id}/addresses/{address}", idempotent=True, removes=True
+)
 CREATE_SUPPRESSION = Call(
     "/clarion.user.v1.UserService/CreateSuppression", "POST", "/v1/suppressions", body="*", answer="suppression", idempotent=True
 )
 LIST_SUPPRESSIONS = Call("/clarion.user.v1.UserService/ListSuppressions", "GET", "/v1/suppressions", idempotent=True)
-DELETE_SUPPRESSION = Call("/clarion.user.v1.UserService/DeleteSuppression", "DELETE", "/v1/suppressions/{address}", idempotent=True)
+DELETE_SUPPRESSION = Call(
+    "/clarion.user.v1.UserService/DeleteSuppression", "DELETE", "/v1/suppressions/{address}", idempotent=True, removes=True
+)
 CREATE_WEBHOOK_ENDPOINT = Call(
     "/clarion.webhook.v1.WebhookService/CreateWebhookEndpoint", "POST", "/v1/webhook-endpoints", body="webhook_endpoint"
 )
@@ -392,7 +400,7 @@ UPDATE_WEBHOOK_ENDPOINT = Call(
     idempotent=True,
 )
 DELETE_WEBHOOK_ENDPOINT = Call(
-    "/clarion.webhook.v1.WebhookService/DeleteWebhookEndpoint", "DELETE", "/v1/webhook-endpoints/{id}", idempotent=True
+    "/clarion.webhook.v1.WebhookService/DeleteWebhookEndpoint", "DELETE", "/v1/webhook-endpoints/{id}", idempotent=True, removes=True
 )
 ROTATE_WEBHOOK_SECRET = Call(
     "/clarion.webhook.v1.WebhookService/RotateWebhookSecret", "POST", "/v1/webhook-endpoints/{id}:rotateSecret", body="*"

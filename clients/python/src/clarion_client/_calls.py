@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from clarion_client.errors import RETRYABLE, ClarionError, Timeout, invalid
+from clarion_client.errors import RETRYABLE, ClarionError, NotFound, Timeout, invalid
 
 _FIRST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 8.0
@@ -25,7 +25,7 @@ class Call:
     """A method of the API: how it is reached over REST and over gRPC.
 
     `body` is "*", the name of a field, or empty; `answer` the field of the response that the method returns, or empty for all of it.
-    One that `uploads` takes a stream: each element of `body` is a line, and is answered by one of `answer`. `unkeyed` methods take no idempotency key. `idempotent` methods may be repeated as they are, others under an idempotency key.
+    One that `uploads` takes a stream: each element of `body` is a line, and is answered by one of `answer`. `unkeyed` methods take no idempotency key. `idempotent` methods may be repeated as they are, others under an idempotency key. One that `removes` says nothing but that something is no more.
     """
 
     rpc: str
@@ -37,6 +37,7 @@ class Call:
     unkeyed: bool = False
     streams: bool = False
     uploads: bool = False
+    removes: bool = False
 
     def request(self, fields: Mapping[str, Any]) -> tuple[str, Any]:
         """The path with its query, and the JSON body or None. Raises InvalidRequest for an id that is empty."""
@@ -116,6 +117,8 @@ def plan(call: Call, options: Options) -> Generator[Send | Pause, Any, Any]:
         outcome = yield Send(left)
         if not isinstance(outcome, ClarionError):
             return outcome
+        if failures and call.removes and isinstance(outcome, NotFound):
+            return {}  # by a try before, of which the answer was lost
         if not repeatable or not isinstance(outcome, RETRYABLE) or failures >= options.retries:
             raise outcome
         pause = pause_s(failures, outcome.retry_after_s)

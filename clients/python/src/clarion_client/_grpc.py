@@ -235,4 +235,8 @@ def _failure(error: Any) -> ClarionError:
         return Timeout("the server did not answer in time", code=code.value[0])
     if code is grpc.StatusCode.UNAVAILABLE:
         return ConnectionFailed(f"the server was not reached: {error.details()}", code=code.value[0])
-    return from_status({"code": code.value[0], "message": error.details()}, correlation_id=correlation_id)
+    status = {"code": code.value[0], "message": error.details()}
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        # gRPC's own, at either end, and about the size of a message: Clarion's come with details
+        status["details"] = [{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "MESSAGE_TOO_LARGE", "domain": "grpc"}]
+    return from_status(status, correlation_id=correlation_id)

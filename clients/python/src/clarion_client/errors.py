@@ -94,6 +94,10 @@ class IdempotencyKeyReused(InvalidRequest):
     """IDEMPOTENCY_KEY_REUSED: the key was used for another request."""
 
 
+class RequestTooLarge(InvalidRequest):
+    """BODY_TOO_LARGE and the like: the request as a whole is larger than the server takes. It will be the next time, too."""
+
+
 class Unauthenticated(ClarionError):
     """The key or token is missing, wrong or expired."""
 
@@ -154,6 +158,11 @@ _BY_REASON: dict[str, type[ClarionError]] = {
     "MISSING_VARIABLE": MissingVariable,
     "CHANNEL_MISMATCH": ChannelMismatch,
     "IDEMPOTENCY_KEY_REUSED": IdempotencyKeyReused,
+    "BODY_TOO_LARGE": RequestTooLarge,
+    "MESSAGE_TOO_LARGE": RequestTooLarge,
+    "HEAD_TOO_LARGE": RequestTooLarge,
+    "TOO_MANY_HEADERS": RequestTooLarge,
+    "TRAILERS_TOO_LARGE": RequestTooLarge,
     "EMAIL_TAKEN": EmailTaken,
     "TEMPLATE_EXISTS": TemplateExists,
     "IDEMPOTENCY_IN_PROGRESS": IdempotencyInProgress,
@@ -199,7 +208,9 @@ def from_status(body: Mapping[str, Any], *, status: int = 0, retry_after: str | 
     by_code = _BY_CODE.get(code, ServerError)
     by_reason = _BY_REASON.get(reason)
     # A reason's class serves where the code agrees with it: a template may be "not found" in a send and as an object of its own.
-    kind_of = by_reason if by_reason is not None and issubclass(by_reason, by_code) else by_code
+    # What is too large has the code of limits that are over with time, which it is not.
+    fits = by_reason is not None and (issubclass(by_reason, by_code) or by_reason is RequestTooLarge)
+    kind_of = by_reason if by_reason is not None and fits else by_code
     return kind_of(
         str(body.get("message") or "the server gave no message"),
         reason=reason,
