@@ -58,9 +58,6 @@ from gateway.dispatch.relay import Relay
 from gateway.facts.repository import FactRepository
 from gateway.front import Front
 from gateway.http import serve_http
-from gateway.idempotency.handlers import repeatable
-from gateway.idempotency.repository import AnswerRepository
-from gateway.idempotency.use_cases import SEALED_FOR, RepeatableCalls
 from gateway.login_limits import LoginLimits, limited
 from gateway.notifications.models import Channel, OutboxItem, Priority, Status
 from gateway.notifications.repository import NotificationRepository
@@ -110,6 +107,9 @@ from gateway.webhooks.use_cases import SEALED_FOR as SEALED_FOR_WEBHOOKS
 from gateway.webhooks.use_cases import WebhookDesk
 from mesh.bus.broker import Broker
 from mesh.bus.rabbitmq import open_broker
+from mesh.idempotency.handlers import repeatable
+from mesh.idempotency.repository import AnswerRepository
+from mesh.idempotency.use_cases import SEALED_FOR, RepeatableCalls
 from mesh.process.health import Check, HealthMonitor
 from mesh.process.memory_budget import MemoryBudget
 from mesh.process.runtime import App, together

@@ -12,9 +12,9 @@ from clarion.options.v1 import options_pb2
 from gateway.changes.errors import CursorExpired
 from gateway.contents.errors import ContentGone
 from gateway.http_protocol import REFUSAL_STATUS
-from gateway.idempotency.errors import IdempotencyKeyReused
-from gateway.idempotency.handlers import honours_key
 from mesh.etag import EtagMismatch
+from mesh.idempotency.errors import IdempotencyKeyReused
+from mesh.idempotency.handlers import honours_key
 from mesh.rpc.status import DOMAIN
 from transcoding.annotations import Access, Limits
 from transcoding.app import Readiness, RestApp, RestOptions

@@ -3,6 +3,8 @@
 from sqlalchemy import BigInteger, Boolean, Column, Computed, Integer, LargeBinary, MetaData, SmallInteger, Table, Text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TIMESTAMP, UUID
 
+from mesh.idempotency.tables import repeatable_calls_of
+
 metadata = MetaData()
 
 _TIME = TIMESTAMP(timezone=True)
@@ -129,18 +131,7 @@ idempotency_records = Table(
     Column("create_time", _TIME, nullable=False),
 )
 
-# `response` is a serialized message, sealed; NULL while the call runs, which `token` may do until `lease_until`.
-repeatable_calls = Table(
-    "repeatable_calls",
-    metadata,
-    Column("digest", LargeBinary, primary_key=True),
-    Column("fingerprint", LargeBinary, nullable=False),
-    Column("token", LargeBinary, nullable=False),
-    Column("lease_until", _TIME, nullable=False),
-    Column("create_time", _TIME, nullable=False),
-    Column("response", LargeBinary, nullable=True),
-    Column("subject", UUID(as_uuid=True), nullable=True),
-)
+repeatable_calls = repeatable_calls_of(metadata)
 
 # `delivery` is the serialized Delivery as it was last tried: a requeue continues from it.
 dead_letters = Table(

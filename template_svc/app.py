@@ -17,6 +17,10 @@ from clarion.template.v1 import (
     template_service_pb2,
 )
 from clarion.user.v1 import audit_service_pb2, auth_service_pb2, recipient_service_pb2
+from mesh.idempotency.handlers import repeatable
+from mesh.idempotency.repository import AnswerRepository
+from mesh.idempotency.use_cases import SEALED_FOR as SEALED_FOR_CALLS
+from mesh.idempotency.use_cases import RepeatableCalls, Unsealed
 from mesh.process.health import Check, HealthMonitor
 from mesh.process.memory_budget import MemoryBudget
 from mesh.process.runtime import App
@@ -118,6 +122,12 @@ async def open_app(settings: Settings, *, credentials: CredentialSource | None =
         outside = Outside(PeopleClient(user_svc), Dns(settings.dns_servers), settings.trusted_domains)
         dispatcher = wire(stores, outside, authenticator, processes, door=door, rules=settings.rules)
         dispatcher.add(PROJECT_ERASURE_SERVICE, ProjectErasureServicer(ProjectErasureRepository(database)))
+        answers = AnswerRepository(database)
+        secret, old = settings.sealing.secret, settings.sealing.old
+        calls = RepeatableCalls(answers, Sealer(secret, SEALED_FOR_CALLS, old=old) if secret else Unsealed())
+        dispatcher.decorate(repeatable(calls))
+        forgetting = Periodic("calls.forget", answers.forget_old, interval_s=_CLEANING_S, at_once=False)
+        forgetting.start()
         # Services of the mesh are known without user_svc, and rendering for them goes on when it is down.
         checks = (Check("database", database.ping), Check("render_processes", processes.ping))
         health = HealthMonitor(checks, services=dispatcher.service_names)
@@ -136,6 +146,8 @@ async def open_app(settings: Settings, *, credentials: CredentialSource | None =
                 yield App(NAME, health, {"grpc": port}, settings.grpc.connections)
         finally:
             await health.close()
+            await calls.close()
+            await forgetting.close()
             await publisher.close()
             await cleaning.close()
             await handing_over.close()

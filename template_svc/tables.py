@@ -17,6 +17,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
+from mesh.idempotency.tables import repeatable_calls_of
+
 metadata = MetaData()
 
 _TIME = DateTime(timezone=True)
@@ -260,3 +262,5 @@ attachment_uses = Table(
 )
 Index("attachment_uses_by_person", attachment_uses.c.user_id)
 Index("attachment_uses_by_end", attachment_uses.c.keep_until)
+
+repeatable_calls = repeatable_calls_of(metadata)

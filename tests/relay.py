@@ -33,6 +33,10 @@ class Relay:
         if self._server is not None:
             self._server.close()
             self._server = None
+        await self.drop()
+
+    async def drop(self) -> None:
+        """Closes every connection; new ones work."""
         for task in tuple(self._connections):
             task.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)

@@ -20,6 +20,10 @@ from clarion.user.v1 import (
     sign_in_service_pb2,
     user_service_pb2,
 )
+from mesh.idempotency.handlers import repeatable
+from mesh.idempotency.repository import AnswerRepository
+from mesh.idempotency.use_cases import SEALED_FOR as SEALED_FOR_CALLS
+from mesh.idempotency.use_cases import RepeatableCalls
 from mesh.process.health import Check, HealthMonitor
 from mesh.process.memory_budget import MemoryBudget
 from mesh.process.runtime import App
@@ -129,6 +133,9 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
         passwords, clock = PasswordHasher(), SharedClock(database.server_time_s)
         parts = _wire(settings, database, passwords, revocations, clock)
         parts.dispatcher.add(SIGN_IN_SERVICE, _sign_ins(settings, database, parts.sessions, issuers, clock))
+        sealer = Sealer(settings.sealing.secret, SEALED_FOR_CALLS, old=settings.sealing.old)
+        calls = RepeatableCalls(AnswerRepository(database), sealer)
+        parts.dispatcher.decorate(repeatable(calls))
         checks = (Check("database", database.ping), Check("bootstrap", parts.bootstrap.ensure))
         health = HealthMonitor(checks, services=parts.dispatcher.service_names)
         try:
@@ -138,6 +145,7 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
             async with serve_grpc(parts.dispatcher, settings.grpc, health, budget=budget, grace_s=grace_s) as port:
                 yield App(NAME, health, {"grpc": port}, settings.grpc.connections)
         finally:
+            await calls.close()
             await health.close()
             await clock.close()
             passwords.close()
@@ -171,6 +179,7 @@ async def _forgetting(settings: Settings, database: Database) -> AsyncIterator[N
         "audit.forget": old_entries,
         "accounts.forget": AccountRepository(database).forget_ended,
         "addresses.forget": AddressRepository(database).forget_ended,
+        "calls.forget": AnswerRepository(database).forget_old,
         "suppressions.forget": Suppressions(SuppressionRepository(database), now=_now).forget_ended,
     }
     async with AsyncExitStack() as stack:

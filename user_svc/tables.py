@@ -21,6 +21,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
+from mesh.idempotency.tables import repeatable_calls_of
+
 metadata = MetaData()
 
 _ID = Uuid(as_uuid=False)
@@ -376,3 +378,5 @@ recovery_codes = Table(
     Column("user_id", _ID, ForeignKey("second_factors.user_id", ondelete="CASCADE"), primary_key=True),
     Column("code_sha256", LargeBinary, primary_key=True),
 )
+
+repeatable_calls = repeatable_calls_of(metadata)

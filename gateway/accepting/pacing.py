@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from gateway.accepting.errors import CallerLimited
-from gateway.idempotency.errors import IdempotencyInProgress
 from mesh.errors import ServiceError, Unavailable
+from mesh.idempotency.errors import IdempotencyInProgress
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -24,11 +24,11 @@ from gateway.accepting.models import (
     metadata_text,
 )
 from gateway.accepting.sizes import may_exceed
-from gateway.idempotency.errors import IdempotencyInProgress, IdempotencyKeyReused
-from gateway.idempotency.keys import key_of
 from gateway.notifications.models import Channel, Status
 from mesh.context import CallContext, Caller, CallerKind, current
 from mesh.errors import InvalidArgument, PermissionDenied, Unavailable
+from mesh.idempotency.errors import IdempotencyInProgress, IdempotencyKeyReused
+from mesh.idempotency.keys import key_of
 from mesh.ids import canonical, new_uuid
 from mesh.process.telemetry import traceparent
 from naming.account_mails import RESERVED
@@ -211,6 +211,14 @@ class Sender:
             self._admission.complete([(Claim(claim.digest, standing.fingerprint, b""), standing.response)])
             return _replay(standing.response, same=standing.fingerprint == claim.fingerprint, call=call, report=report)
         return Acceptance(row.id, Status(row.status), row.create_time)
+
+    async def accepted_before(self, key: Key) -> Acceptance | None:
+        """What was accepted under this key; None for a key that is new. Raises IdempotencyKeyReused."""
+        call = current()
+        standing = await self._store.find(claim_of(call.caller.label, key).digest)
+        return (
+            None if standing is None else _replay(standing.response, same=standing.fingerprint == key.fingerprint, call=call, report=True)
+        )
 
     async def _known(self, caller: Caller, draft: Draft) -> Draft:
         """With our id of the person, so that another name is no second rate limit of theirs; with none where an address is no one's yet."""

@@ -8,9 +8,9 @@ from gateway.dead_letters.bulk_errors import BulkOperationNotFound
 from gateway.dead_letters.bulk_models import BulkOperation, NewBulkOperation
 from gateway.dead_letters.models import DeadLetterFilters, State
 from gateway.dead_letters.use_cases import actor_of, tidy
-from gateway.idempotency.errors import IdempotencyKeyReused
 from mesh.context import Caller
 from mesh.errors import InvalidArgument
+from mesh.idempotency.errors import IdempotencyKeyReused
 from mesh.ids import new_uuid, parse
 from mesh.rpc.paging import Page, page_size
 

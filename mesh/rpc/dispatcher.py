@@ -18,6 +18,7 @@ from mesh.correlation import CORRELATION_ID
 from mesh.deadline import Deadline
 from mesh.errors import ServiceError, Unimplemented
 from mesh.rpc.calls import ServerCall, ServerInterceptor
+from mesh.rpc.metadata import write_idempotency_key
 from mesh.rpc.methods import Method, methods_of
 from mesh.rpc.settings import CallLimits
 from mesh.rpc.slots import Slots
@@ -25,6 +26,7 @@ from mesh.rpc.streams import OpenStreams
 
 # what a forwarded call takes along; everything else is the edge's own business
 _FORWARDED = ("authorization", "accept-language")
+_KEY = "idempotency-key"
 
 Unary = Callable[[Message], Awaitable[Message]]
 Stream = Callable[[Message | AsyncIterator[Message]], AsyncIterator[Message]]
@@ -171,7 +173,10 @@ def _forward(method: Method, channel: grpc.aio.Channel) -> Unary:
 
     async def forward(request: Message) -> Message:
         served = context.current()
-        metadata = tuple((key, served.metadata[key]) for key in _FORWARDED if key in served.metadata)
+        metadata = [(key, served.metadata[key]) for key in _FORWARDED if key in served.metadata]
+        if _KEY in served.metadata:
+            # the owner remembers its answer, too, which may be lost on its way to us
+            metadata.append((_KEY, write_idempotency_key(served.metadata[_KEY])))
         response: Message = await remote(request, metadata=metadata)
         return response
 

@@ -8,8 +8,8 @@ import grpc.aio
 from google.protobuf.message import Message
 
 from mesh.correlation import CORRELATION_ID, with_correlation_id
-from mesh.errors import ServiceError
-from mesh.rpc.dispatcher import Dispatcher
+from mesh.errors import NotFound, ServiceError
+from mesh.rpc.dispatcher import Dispatcher, Reply
 from mesh.rpc.metadata import CLIENT_ADDRESS, address_of, read_metadata
 from mesh.rpc.methods import Method
 from mesh.rpc.receiving import Receiver, parse
@@ -18,6 +18,8 @@ from mesh.rpc.status import to_status
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 _DETAILS = "grpc-status-details-bin"
+# How many tries of the call there were before, by gRPC's own retries (gRFC A6).
+_TRIES_BEFORE = "grpc-previous-rpc-attempts"
 
 Rpc: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Requests: TypeAlias = AsyncIterator[bytes]
@@ -46,6 +48,12 @@ class Handlers:
                 held = len(raw)
                 request = parse(method.request_type, raw)
                 reply = await self._dispatcher.unary(method.full_name, request, metadata=metadata, timeout_s=rpc.time_remaining())
+            except NotFound as error:
+                if not (_removes(method) and metadata.get(_TRIES_BEFORE, "0") != "0"):
+                    await abort_with(rpc, error, metadata)
+                    raise
+                # by a try before, of which the answer was lost
+                reply = Reply(method.response_type(), error.headers)
             except ServiceError as error:
                 await abort_with(rpc, error, metadata)
                 raise
@@ -91,6 +99,11 @@ class Handlers:
             return parse(method.request_type, raw)
         finally:
             self._receiver.budget.give_back(len(raw))
+
+
+def _removes(method: Method) -> bool:
+    """Whether all that its answer says is that something is no more."""
+    return method.idempotent and method.name.startswith("Delete") and not method.response_type.DESCRIPTOR.fields
 
 
 def _metadata(rpc: Rpc) -> dict[str, str]:

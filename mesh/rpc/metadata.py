@@ -25,6 +25,12 @@ def parse_idempotency_key(text: str) -> str | None:
     return key if 0 < len(key) <= _LONGEST_KEY and key == key.strip() else None
 
 
+def write_idempotency_key(key: str) -> str:
+    """The key as a quoted string, which `parse_idempotency_key` reads."""
+    escaped = key.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
 def address_of(peer: str) -> str:
     """The address in gRPC's name of a peer, such as `ipv4:127.0.0.1:5000` or `ipv6:%5B::1%5D:5000`; empty for other transports."""
     kind, _, rest = peer.partition(":")

@@ -15,10 +15,10 @@ from clarion.notification.v1.notification_service_pb2 import (
 from gateway.accepting.errors import CallerLimited
 from gateway.accepting.limits import RateLimit
 from gateway.accepting.pacing import paced
-from gateway.idempotency.errors import IdempotencyInProgress
 from mesh import context
 from mesh.context import CallContext
 from mesh.errors import InvalidArgument, NotFound, Unavailable
+from mesh.idempotency.errors import IdempotencyInProgress
 from mesh.testing import caller
 from tests.gateway.test_sending import USER, Real, real
 

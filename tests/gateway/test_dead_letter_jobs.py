@@ -16,10 +16,10 @@ from gateway.dead_letters.bulk_models import BulkOperation, BulkState, Claimed, 
 from gateway.dead_letters.bulk_repository import BulkRepository
 from gateway.dead_letters.bulk_runner import BulkRunner
 from gateway.dead_letters.models import Action, Actor, Cause, DeadLetterFilters, State, View
-from gateway.idempotency.errors import IdempotencyKeyReused
 from gateway.notifications.models import Channel, Status
 from mesh.context import FIRST_PROJECT
 from mesh.errors import InvalidArgument, Unavailable
+from mesh.idempotency.errors import IdempotencyKeyReused
 from mesh.ids import new_uuid
 from mesh.stores.database import Database
 from tests.gateway.dead_letter_desk import REVIEWER, START, Desk, open_floor, order

@@ -1,5 +1,7 @@
 """Erasing a person in PostgreSQL."""
 
+from uuid import UUID
+
 from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -9,7 +11,7 @@ from user_svc.addresses.repository import keys_of
 from user_svc.audit.models import AuditKind, NewEvent, person
 from user_svc.audit.repository import record
 from user_svc.auth.revocation_repository import record_revocations, revoke_keys_made_by
-from user_svc.tables import api_keys, category_suppressions, refresh_tokens, suppressions, users
+from user_svc.tables import api_keys, category_suppressions, refresh_tokens, repeatable_calls, suppressions, users
 from user_svc.users.protection import is_protected
 from user_svc.users.repository import is_user
 
@@ -41,6 +43,9 @@ class ErasureRepository:
             await _revoke_everything_of(connection, user_id)
             await _unname(connection, user_id)
             await connection.execute(delete(users).where(users.c.id == user_id))
+            # of a call that still runs the claim stays
+            about = (repeatable_calls.c.subject == UUID(user_id)) & repeatable_calls.c.response.is_not(None)
+            await connection.execute(delete(repeatable_calls).where(about))
             if row is not None:
                 await record(connection, NewEvent(row.project, AuditKind.USER_ERASED, person(user_id), asked_by or None))
 

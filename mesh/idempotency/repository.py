@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from gateway.idempotency.models import Claim, Claimed, Standing
+from mesh.idempotency.models import Claim, Claimed, Standing
 from mesh.stores.database import Database
 
 RETENTION_S = 24 * 3600
@@ -53,6 +53,11 @@ class AnswerRepository:
 
     async def release(self, claim: Claim) -> None:
         await self._database.fetch(_RELEASE, claim.digest, claim.token)
+
+    async def forget_old(self) -> None:
+        """Deletes all rows past their retention."""
+        while await self.clean():
+            pass
 
     async def clean(self, *, most: int = 1000) -> int:
         """Deletes up to `most` rows past their retention and returns how many they were."""

@@ -8,9 +8,9 @@ from google.protobuf.descriptor_pb2 import MethodOptions
 from google.protobuf.message import Message
 
 from clarion.options.v1 import options_pb2
-from gateway.idempotency.errors import KeyNotTaken
-from gateway.idempotency.use_cases import RepeatableCalls
 from mesh.context import current
+from mesh.idempotency.errors import KeyNotTaken
+from mesh.idempotency.use_cases import RepeatableCalls
 from mesh.ids import parse
 from mesh.rpc.dispatcher import Unary
 from mesh.rpc.methods import Method
@@ -37,10 +37,12 @@ def _is_remembered(method: MethodDescriptor) -> bool:
 
 
 def repeatable(calls: RepeatableCalls) -> Callable[[Method, Unary], Unary]:
-    """Wraps the handler of a method. A key is honoured or refused where there is an effect, and means nothing to a read."""
+    """Wraps the handler of a method. Keys are honoured or refused where there is an effect, and mean nothing to reads or in the mesh."""
 
     def wrap(method: Method, handler: Unary) -> Unary:
         if method.descriptor.GetOptions().idempotency_level == MethodOptions.NO_SIDE_EFFECTS or has_own_keys(method.descriptor):
+            return handler
+        if method.access == options_pb2.ACCESS_INTERNAL:
             return handler
         if not _is_remembered(method.descriptor):
             return _refusing(handler)

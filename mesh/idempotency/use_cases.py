@@ -1,5 +1,8 @@
 """Calls with an idempotency key: carried out once, and answered again to who repeats them within 24 hours.
 
+Each process that a call goes through does so, the gateway and the owner of the data: of a call whose answer was lost on the way between the
+two, the gateway knows nothing and asks again, and the owner has the answer. (A change that is the same when it is made twice needs no key.)
+
 The claim on a key and the answer are a row in PostgreSQL; there is no fast path over Redis as for sends, since these calls are few. A call
 goes on when its caller has left, so that the retry finds its answer. A process that dies leaves a claim whose lease ends; a repetition is
 carried out then, and the owner of the data decides: an address that is taken is refused.
@@ -12,13 +15,13 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 from uuid import UUID
 
-from gateway.idempotency.errors import AnswerLost, IdempotencyInProgress, IdempotencyKeyReused
-from gateway.idempotency.keys import key_of
-from gateway.idempotency.models import Claim, Claimed, Standing
 from mesh.context import Caller, current
 from mesh.errors import ServiceError
+from mesh.idempotency.errors import AnswerLost, IdempotencyInProgress, IdempotencyKeyReused
+from mesh.idempotency.keys import key_of
+from mesh.idempotency.models import Claim, Claimed, Standing
 from mesh.ids import new_uuid
-from mesh.sealing import SealBroken, Sealer
+from mesh.sealing import SealBroken
 
 log = logging.getLogger(__name__)
 
@@ -45,10 +48,32 @@ class Answers(Protocol):
         """Gives the claim up, if it is still this call's."""
 
 
+class Seal(Protocol):
+    """Keeps answers from those who read the table."""
+
+    def seal(self, content: bytes, name: str) -> bytes:
+        """The sealed content."""
+
+    def open(self, sealed: bytes, name: str) -> bytes:
+        """The content. Raises SealBroken."""
+
+
+class Unsealed:
+    """Where there is no secret, and answers hold neither a credential nor anything personal."""
+
+    def seal(self, content: bytes, name: str) -> bytes:  # noqa: ARG002  a Seal's
+        """The content as it is."""
+        return content
+
+    def open(self, sealed: bytes, name: str) -> bytes:  # noqa: ARG002  a Seal's
+        """The content as it is."""
+        return sealed
+
+
 class RepeatableCalls:
     """Carries calls out once. `close` waits for those that go on without their callers."""
 
-    def __init__(self, answers: Answers, sealer: Sealer) -> None:
+    def __init__(self, answers: Answers, sealer: Seal) -> None:
         self._answers = answers
         self._sealer = sealer
         self._running: set[asyncio.Task[bytes]] = set()
