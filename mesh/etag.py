@@ -20,7 +20,11 @@ def etag_of(*parts: object) -> str:
     return urlsafe_b64encode(hashlib.sha256(repr(parts).encode()).digest()[:12]).decode()
 
 
-def check_etag(wanted: str, present: str) -> None:
-    """Raises EtagMismatch when the caller wants a state that is not the present one; an empty `wanted` takes any."""
-    if wanted and wanted != present:
+def check_etag(wanted: str, present: str, *, done: bool = False) -> None:
+    """Raises EtagMismatch when the caller wants a state that is not the present one; an empty `wanted` takes any.
+
+    `done` says that what is asked for is so already: by the caller, most often, whose first try was carried out and whose answer was lost,
+    and who overwrites no one's change (RFC 9110, section 13.1.1).
+    """
+    if wanted and wanted != present and not done:
         raise EtagMismatch

@@ -204,7 +204,7 @@ class TemplateRepository:
             template = await lock(connection, key.of)
             if template is None:
                 return None
-            check_in_use(template, instead_of)
+            check_in_use(template, instead_of, wanted=key.version)
             try:
                 return await bring_into_use(connection, template, key.version, now, mark)
             except VersionNotFound:

@@ -55,11 +55,14 @@ async def lock(connection: AsyncConnection, key: TemplateKey) -> Template | None
     return template_of(row) if row else None
 
 
-def check_in_use(template: Template, expected: int) -> None:
-    """Raises TemplateArchived, and PublishedMeanwhile where a version is `expected` (0: whichever) and another one is in use."""
+def check_in_use(template: Template, expected: int, *, wanted: int = 0) -> None:
+    """Raises TemplateArchived, and PublishedMeanwhile where a version is `expected` (0: whichever) and another one is in use.
+
+    One that is `wanted` and in use already was published by the same call, most often, of which the answer was lost.
+    """
     if template.archive_time is not None:
         raise TemplateArchived(template.name)
-    if expected and template.published_version != expected:
+    if expected and template.published_version not in {expected, wanted}:
         raise PublishedMeanwhile(template.published_version)
 
 

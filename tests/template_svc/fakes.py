@@ -347,7 +347,7 @@ class MemoryTemplates:
             return None
         before = self._templates[key.of].published_version
         self.check_publishable(key)
-        if instead_of and before != instead_of:
+        if instead_of and before not in {instead_of, key.version}:
             raise PublishedMeanwhile(before)
         if before != key.version:
             self._record(key, before, now, mark, plan)

@@ -74,7 +74,7 @@ class MemoryUsers:
     async def update(self, project: str, user_id: str, changes: UserChanges, now: datetime, *, etag: str = "") -> User | None:
         user = self._memory.user(project, user_id)
         if user is not None:
-            check_etag(etag, user.etag)
+            check_etag(etag, user.etag, done=changes.are_made_on(user))
         values = {each.name: getattr(changes, each.name) for each in fields(changes) if getattr(changes, each.name) is not None}
         if user is None or not values:
             return user
@@ -107,7 +107,9 @@ class MemoryUsers:
                 external_id = person.external_id or ""
                 user_id = await self.resolve(project, external_id)
                 try:
-                    check_etag(etags.get(external_id, ""), self._memory.users[user_id].etag if user_id else "")
+                    present = self._memory.users[user_id] if user_id else None
+                    done = present is not None and person.given.are_made_on(present)
+                    check_etag(etags.get(external_id, ""), present.etag if present else "", done=done)
                 except EtagMismatch as error:
                     found[external_id] = error
                     continue
@@ -215,7 +217,7 @@ class MemoryPreferences:
         before = await self.find(project, user_id)
         if before is None:
             return None
-        check_etag(etag, before.etag)
+        check_etag(etag, before.etag, done=changes.are_made_on(before))
         if changes.is_empty:
             return before
         by_key = {rule.about: rule for rule in (*before.rules, *changes.rules)}
@@ -239,8 +241,9 @@ class MemoryPolicies:
 
     async def set_policy(self, project: str, change: Callable[[DeliveryPolicy], DeliveryPolicy], *, etag: str = "") -> DeliveryPolicy:
         present = await self.policy(project)
-        check_etag(etag, present.etag)
-        self._memory.policies[project] = change(present)
+        changed = change(present)
+        check_etag(etag, present.etag, done=replace(changed, update_time=present.update_time) == present)
+        self._memory.policies[project] = changed
         return self._memory.policies[project]
 
     async def add(self, project: str, category: Category) -> bool:
@@ -253,8 +256,9 @@ class MemoryPolicies:
         present = self._memory.categories.get((project, identifier))
         if present is None:
             return None
-        check_etag(etag, present.etag)
-        self._memory.categories[project, identifier] = change(present)
+        changed = change(present)
+        check_etag(etag, present.etag, done=replace(changed, update_time=present.update_time) == present)
+        self._memory.categories[project, identifier] = changed
         return self._memory.categories[project, identifier]
 
     async def delete(self, project: str, identifier: str) -> None:

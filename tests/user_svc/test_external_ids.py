@@ -154,6 +154,8 @@ async def test_an_etag_among_many_is_kept_to(people: Users, stores: Stores) -> N
     assert (isinstance(stale, EtagMismatch), isinstance(none_yet, EtagMismatch), isinstance(other, str)) == (True, True, True)
     assert await stores.users.find(FIRST_PROJECT, first.id) == later
     assert await people.upsert_users(OPERATOR, wanted[:1], {0: later.etag}) == [first.id]
+    assert await people.upsert_users(OPERATOR, wanted[:1], {0: later.etag}) == [first.id], "the answer to the first try may have been lost"
+    assert (await people.upsert_user(OPERATOR, "1", UserChanges(name="Eve"), etag=later.etag)).id == first.id
 
 
 async def test_an_address_that_is_taken_stops_its_own_person_only(people: Users, stores: Stores) -> None:

@@ -225,8 +225,11 @@ async def test_a_brand_is_empty_until_it_is_set(database: Database, clock: Clock
     given = preference_page_pb2.Brand(name="Lovelace Books", color="#1a4fa0", logo=PNG, home_url="https://books.example/")
     made = await brands.update_brand(KEY, brand_change_from_proto(rpc.UpdateBrandRequest(brand=given)), etag=before.etag)
     assert (made.name, made.color, made.logo, made.update_time) == ("Lovelace Books", "#1a4fa0", PNG, START)
+    again = await brands.update_brand(KEY, brand_change_from_proto(rpc.UpdateBrandRequest(brand=given)), etag=before.etag)
+    assert again.color == "#1a4fa0", "the answer to the first try may have been lost"
+    other = preference_page_pb2.Brand(name="Byron Books")
     with pytest.raises(EtagMismatch):
-        await brands.update_brand(KEY, brand_change_from_proto(rpc.UpdateBrandRequest(brand=given)), etag=before.etag)
+        await brands.update_brand(KEY, brand_change_from_proto(rpc.UpdateBrandRequest(brand=other)), etag=before.etag)
     request = rpc.UpdateBrandRequest(brand=preference_page_pb2.Brand())
     request.update_mask.paths.extend(["logo", "name"])
     changed = await brands.update_brand(KEY, brand_change_from_proto(request))

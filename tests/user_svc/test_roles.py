@@ -277,6 +277,8 @@ async def test_what_does_not_fit_is_refused_by_name(service: Service) -> None:
     assert await refused(service.make("support", "users:read")) == "ROLE_EXISTS"
     await service.change("support", "users:export", etag=made.etag)
     assert await refused(service.change("support", "users:read", etag=made.etag)) == "ETAG_MISMATCH"
+    again = await service.change("support", "users:export", etag=made.etag)
+    assert list(again.scopes) == ["users:export"], "the answer to the first try may have been lost"
     assert await refused(service.assign("no-such-role")) == "ROLE_NOT_FOUND"
     assert await refused(service.assign("support", new_id())) == "USER_NOT_FOUND"
     assert await refused(service.change("no-such-role", "users:read")) == "ROLE_NOT_FOUND"

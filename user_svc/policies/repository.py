@@ -48,8 +48,8 @@ class PolicyRepository:
         async with self._database.begin() as connection:
             await connection.execute(select(projects.c.id).where(projects.c.id == project).with_for_update(key_share=True))
             present = await _policy(connection, project)
-            check_etag(etag, present.etag)
             changed = change(present)
+            check_etag(etag, present.etag, done=replace(changed, update_time=present.update_time) == present)
             values = {
                 "rules": [[rule.channel.value, rule.subject, rule.choice.value] for rule in changed.rules],
                 "quiet_hours": None if changed.quiet_hours is None else str(changed.quiet_hours),
@@ -78,8 +78,8 @@ class PolicyRepository:
             if row is None:
                 return None
             present = _category(row)
-            check_etag(etag, present.etag)
             changed = change(present)
+            check_etag(etag, present.etag, done=replace(changed, update_time=present.update_time) == present)
             await connection.execute(update(categories).where(_is(project, identifier)).values(**_values(changed)))
             await _note(connection, project, identifier, was=present.mandatory, mandatory=changed.mandatory)
         return changed

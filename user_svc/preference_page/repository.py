@@ -1,6 +1,7 @@
 """Brands, and what the page needs of a person, in PostgreSQL."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Row, func, select
@@ -38,8 +39,8 @@ class PageRepository:
         async with self._database.begin() as connection:
             await connection.execute(select(projects.c.id).where(projects.c.id == project).with_for_update(key_share=True))
             present = await _read(connection, project)
-            check_etag(etag, present.etag)
             made = change(present)
+            check_etag(etag, present.etag, done=replace(made, update_time=present.update_time) == present)
             values = {
                 "name": made.name,
                 "color": made.color,

@@ -86,6 +86,13 @@ class PreferenceChanges:
         """Whether it changes nothing."""
         return not (self.rules or self.quiet_hours or self.inherit_quiet_hours)
 
+    def are_made_on(self, present: Preferences) -> bool:
+        """Whether the choices are as they want them, and there is something that they want."""
+        chosen = {rule.about: rule.choice for rule in present.rules}
+        hours = present.quiet_hours if self.quiet_hours is None and not self.inherit_quiet_hours else self.quiet_hours
+        rules = all(chosen.get(rule.about, Choice.INHERIT) == rule.choice for rule in self.rules)
+        return not self.is_empty and rules and hours == present.quiet_hours
+
     def keep_limit(self, before: int, after: int) -> bool:
         """Whether a person may have so many rules after it; one who went beyond the limit may have as many as before."""
         return self.beyond_limit or after <= max(MAX_RULES, before)

@@ -33,7 +33,7 @@ class PreferenceRepository:
             present = await _read(connection, project, user_id)
             if present is None:
                 return None
-            check_etag(etag, present.etag)
+            check_etag(etag, present.etag, done=changes.are_made_on(present))
             if changes.is_empty:
                 return present
             rules, values = changes.rules, _values(changes, now)

@@ -94,7 +94,7 @@ class RoleRepository:
             present = await _locked(connection, project, identifier)
             if present is None:
                 return None
-            check_etag(etag, present.etag)
+            check_etag(etag, present.etag, done=bool(values) and all(getattr(present, name) == value for name, value in values.items()))
             scopes = present.scopes if changes.scopes is None else changes.scopes
             await _check_holds(connection, caller, {*present.scopes, *scopes}, now)
             if set(scopes) != set(present.scopes):

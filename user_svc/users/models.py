@@ -1,7 +1,7 @@
 """What a person is."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -64,3 +64,13 @@ class UserChanges:
     timezone: str | None = None
     external_id: str | None = None
     attributes: Mapping[str, Any] | None = None
+
+    @property
+    def given(self) -> "UserChanges":
+        """Where many are written at once: an empty value is none."""
+        return UserChanges(**{each.name: getattr(self, each.name) or None for each in fields(self)})
+
+    def are_made_on(self, user: User) -> bool:
+        """Whether the person is as they want them, and there is something that they want."""
+        wanted = {each.name: value for each in fields(self) if (value := getattr(self, each.name)) is not None}
+        return bool(wanted) and all(getattr(user, name) == value for name, value in wanted.items())

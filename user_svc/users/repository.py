@@ -153,7 +153,8 @@ class UserRepository:
             async with self._database.begin() as connection:
                 before = await _locked(connection, project, user_id) if etag or "email" in values else None
                 if before is not None:
-                    check_etag(etag, _user(before).etag)
+                    user = _user(before)
+                    check_etag(etag, user.etag, done=changes.are_made_on(user))
                 row = (await connection.execute(statement)).one_or_none()
                 if before is not None and row is not None:
                     await _note_address(connection, project, before, row.email)
@@ -190,7 +191,7 @@ class UserRepository:
                 external_ids = [person.external_id for person in people]
                 locked = await connection.execute(_LOCK_MANY, {"project": project, "external_ids": external_ids})
                 before = {row.id: row for row in locked}
-                stale = await _stale(connection, project, etags)
+                stale = await _stale(connection, project, people, etags)
                 people = [person for person in people if person.external_id not in stale]
                 given = {**_columns(people), "project": project, "now": now}
                 changed = (await connection.execute(_UPDATE_MANY, {**given, "administrators": administrators})).all()
@@ -248,16 +249,20 @@ async def _locked(connection: AsyncConnection, project: str, user_id: str) -> Ro
     return (await connection.execute(statement)).one_or_none()
 
 
-async def _stale(connection: AsyncConnection, project: str, etags: Mapping[str, str]) -> dict[str, EtagMismatch]:
+async def _stale(
+    connection: AsyncConnection, project: str, people: Sequence[UserChanges], etags: Mapping[str, str]
+) -> dict[str, EtagMismatch]:
     """Of people who are locked, by their external ids: whose state is another one than that of the etag."""
     if not etags:
         return {}
     wanted = select(*_COLUMNS).where(users.c.project == project, users.c.external_id.in_(etags))
-    present = {row.external_id: _user(row).etag for row in await connection.execute(wanted)}
+    present = {row.external_id: _user(row) for row in await connection.execute(wanted)}
+    changes = {person.external_id: person for person in people}
     stale = {}
     for external_id, etag in etags.items():
+        user = present.get(external_id)
         try:
-            check_etag(etag, present.get(external_id, ""))
+            check_etag(etag, user.etag if user else "", done=user is not None and changes[external_id].given.are_made_on(user))
         except EtagMismatch as error:
             stale[external_id] = error
     return stale
