@@ -1,6 +1,6 @@
 """What can go wrong with reading what was said, as callers see it."""
 
-from mesh.errors import FailedPrecondition
+from mesh.errors import FailedPrecondition, ServiceError
 
 
 class NotSent(FailedPrecondition):
@@ -20,6 +20,18 @@ class LiveNotification(FailedPrecondition):
 
     def __init__(self) -> None:
         super().__init__("a live key has sent it, and what a test key sends is open to all test keys of the project; use a live key")
+
+
+class NotRepeatable(FailedPrecondition):
+    """What the first one was made of is accepted no longer, such as its variables by the template as it is now."""
+
+    reason = "NOT_REPEATABLE"
+
+    def __init__(self, refusal: ServiceError) -> None:
+        super().__init__(
+            f"it can't be sent again as it was ({refusal.message}); send it anew with POST /v1/notifications",
+            metadata={"why": refusal.reason},
+        )
 
 
 class ContentGone(FailedPrecondition):

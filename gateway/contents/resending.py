@@ -9,11 +9,11 @@ from google.protobuf.message import DecodeError
 from clarion.delivery.v1.delivery_pb2 import Delivery
 from gateway.accepting.models import Acceptance, Addressee, AttachedFile, Draft
 from gateway.accepting.use_cases import Key, Sender
-from gateway.contents.errors import ContentGone, LiveNotification
+from gateway.contents.errors import ContentGone, LiveNotification, NotRepeatable
 from gateway.contents.rendering import Readers
 from gateway.notifications.models import Notification
 from mesh.context import Caller
-from mesh.errors import ScopeMissing
+from mesh.errors import InvalidArgument, ScopeMissing
 from mesh.ids import new_id
 
 CONTENT_SCOPE = "notifications:content"
@@ -37,11 +37,14 @@ class Resending:
     async def resend(self, caller: Caller, identifier: str, *, user_id: str, to: Addressee | None, key: Key | None) -> Acceptance:
         """Accepts a notification that says to the new person what the sent one says, once it is in the audit log who asks.
 
-        Raises what `Sender.send` raises, ScopeMissing, NotificationNotFound, NotSent, LiveNotification or ContentGone.
+        Raises what `Sender.send` raises, ScopeMissing, NotificationNotFound, NotSent, LiveNotification, ContentGone or NotRepeatable.
         """
         # who gets it reads all of it, also what is masked for those who look at it here
         if not caller.has(CONTENT_SCOPE):
             raise ScopeMissing(CONTENT_SCOPE)
+        # what it said may be gone by now, or no one may be there to keep the audit log
+        if key is not None and (accepted := await self._sender.accepted_before(key)) is not None:
+            return accepted
         found, payload = await self._contents.kept(caller, identifier)
         if caller.test and not found.test:
             raise LiveNotification
@@ -51,7 +54,17 @@ class Resending:
         )
         if person is None:
             raise ContentGone.by_time()
-        return await self._sender.send(draft, key)
+        try:
+            return await self._sender.send(draft, key)
+        except InvalidArgument as error:
+            if any(_is_asked(violation.field) for violation in error.violations) or not error.violations:
+                raise
+            raise NotRepeatable(error) from None
+
+
+def _is_asked(field: str) -> bool:
+    """Whether it is one of the request's own fields, and not one that is taken from the first notification."""
+    return field.partition(".")[0] in {"user_id", "to"}
 
 
 def _audit_id(caller: Caller, found: Notification, key: Key | None) -> str:

@@ -9,11 +9,14 @@ from sqlalchemy import text
 
 from clarion.template.v1.render_service_pb2 import Rendered
 from clarion.user.v1.recipient_service_pb2 import Recipient
-from gateway.accepting.models import Row
+from gateway.accepting.errors import UserNotFound
+from gateway.accepting.models import Acceptance, Record, Row
 from gateway.accepting.notification_writer import NotificationWriter
-from gateway.contents.errors import ContentGone, NotSent
+from gateway.accepting.use_cases import Key
+from gateway.contents.errors import ContentGone, NotRepeatable, NotSent
 from gateway.contents.rendering import RenderedAgain
 from gateway.contents.repository import PayloadRepository
+from gateway.contents.resending import Resending
 from gateway.contents.use_cases import SentContents
 from gateway.dead_letters.models import State
 from gateway.dead_letters.use_cases import Requeue
@@ -22,7 +25,10 @@ from gateway.notifications.models import Entry, Outcome, Status
 from gateway.notifications.repository import NotificationRepository
 from gateway.sagas.redaction import PersonalRows
 from gateway.settling.outcomes import Outcomes
+from mesh import context
+from mesh.context import CallContext
 from mesh.errors import ServiceError, Unavailable
+from mesh.idempotency.errors import IdempotencyKeyReused
 from mesh.ids import new_uuid
 from mesh.stores.database import Database
 from mesh.testing import caller
@@ -30,6 +36,7 @@ from template_svc.errors import MissingVariable
 from tests.delivery.fakes import FakeRenderer
 from tests.gateway.dead_letter_desk import REVIEWER, Desk
 from tests.gateway.factories import make_delivery, make_row
+from tests.gateway.test_sending import USER, World
 
 READER = caller("notifications:content")
 WEEK = timedelta(days=7)
@@ -208,3 +215,36 @@ async def test_what_is_heard_later_of_a_forgotten_one_keeps_its_details(door: Do
     async with door.database.connect() as connection:
         found = await connection.execute(text("SELECT detail FROM timeline WHERE notification_id = :id AND reason <> ''"), {"id": row.id})
         assert found.scalars().all() == ["try later"]
+
+
+AGAIN = caller("notifications:content", "notifications:send")
+
+
+async def test_what_of_the_first_one_is_accepted_no_longer_is_said_of_a_resend(door: Door) -> None:
+    """The request has no field for it. What it does have is named as in any send."""
+    row, resending = await door.stored(), Resending(door.contents, door.readers, World().sender)
+    with context.use(CallContext("m", "c-1", AGAIN)):
+        with pytest.raises(NotRepeatable, match=r"variables: the template needs name.*POST /v1/notifications") as refused:
+            await resending.resend(AGAIN, str(row.id), user_id=USER, to=None, key=None)
+        assert refused.value.metadata == {"why": "MISSING_VARIABLE"}
+        with pytest.raises(UserNotFound):
+            await resending.resend(AGAIN, str(row.id), user_id="crm-18", to=None, key=None)
+
+
+async def test_a_repeated_resend_is_answered_when_the_first_ones_content_is_gone(door: Door) -> None:
+    row, world = await door.stored(), World()
+    resending, key = Resending(door.contents, door.readers, world.sender), Key("k", b"f" * 32)
+    accepted = Acceptance(new_uuid(), Status.PENDING, door.now)
+    world.store.standing = Record(b"d" * 32, key.fingerprint, accepted.pack(), door.now)
+    door.readers.gone.add(str(row.user_id))
+    await PersonalRows(door.database).redact(row.user_id)
+    served = CallContext("m", "c-1", AGAIN)
+    with context.use(served):
+        assert await resending.resend(AGAIN, str(row.id), user_id=USER, to=None, key=key) == accepted
+        assert served.headers == [("idempotency-replayed", "true")]
+        with pytest.raises(IdempotencyKeyReused):
+            await resending.resend(AGAIN, str(row.id), user_id=USER, to=None, key=Key("k", b"g" * 32))
+        world.store.standing = None
+        with pytest.raises(ContentGone):
+            await resending.resend(AGAIN, str(row.id), user_id=USER, to=None, key=key)
+    assert door.readers.shown == []

@@ -120,6 +120,12 @@ async def test_what_was_sent_is_sent_again_to_another_address(system: System) ->
     await system.client.call("POST", "/v1/suppressions", {"address": "stop@example.com", "reason": "complaint"})
     stopped: Any = await system.client.call("POST", f"/v1/notifications/{sent}:resend", {"to": {"email": "stop@example.com"}})
     assert (await system.client.settled(stopped["id"]))["status"] == "skipped"
+    erasure: Any = await system.client.call("DELETE", f"/v1/users/{user}")
+    await system.client.saga_completed(erasure["saga_id"])
+    repeated = await system.client.call("POST", f"/v1/notifications/{sent}:resend", body)
+    assert repeated["id"] == made["id"], "what a key has done stays done"
+    with pytest.raises(RefusedError, match="CONTENT_GONE"):
+        await system.client.call("POST", f"/v1/notifications/{sent}:resend", {"to": {"email": "found@example.com"}})
 
 
 async def test_who_may_not_read_a_text_may_not_send_it_elsewhere(system: System) -> None:

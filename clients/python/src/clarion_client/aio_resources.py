@@ -565,7 +565,8 @@ class AsyncNotifications(AsyncResource):
         sent, with its variables, labels and files. It is a notification of its own, to which all rules of SendNotification apply,
         and names the one that it sends again. Takes the scope notifications:content, too, since its new reader sees what the other
         one was sent; each call is in the audit log. FAILED_PRECONDITION with NOT_SENT before it is sent (one that failed is
-        requeued), with LIVE_NOTIFICATION for a test key, and (HTTP 410) with CONTENT_GONE when its variables are kept no longer.
+        requeued), with LIVE_NOTIFICATION for a test key, with NOT_REPEATABLE where the template of now does not take its variables,
+        and (HTTP 410) with CONTENT_GONE when they are kept no longer.
 
         id: The id of the one that was sent.
         user_id: The person. Either this or `to` is required.

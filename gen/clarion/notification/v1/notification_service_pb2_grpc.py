@@ -163,7 +163,8 @@ class NotificationServiceServicer(object):
         """ResendNotification sends a sent notification again, to another person or address: its template as it is published now, in the locale that was sent, with its
         variables, labels and files. It is a notification of its own, to which all rules of SendNotification apply, and names the one that it sends again.
         Takes the scope notifications:content, too, since its new reader sees what the other one was sent; each call is in the audit log. FAILED_PRECONDITION with
-        NOT_SENT before it is sent (one that failed is requeued), with LIVE_NOTIFICATION for a test key, and (HTTP 410) with CONTENT_GONE when its variables are kept no longer.
+        NOT_SENT before it is sent (one that failed is requeued), with LIVE_NOTIFICATION for a test key, with NOT_REPEATABLE where the template of now does not take its variables, and (HTTP 410) with
+        CONTENT_GONE when they are kept no longer.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -65,7 +65,8 @@ class NotificationServiceStub:
     """ResendNotification sends a sent notification again, to another person or address: its template as it is published now, in the locale that was sent, with its
     variables, labels and files. It is a notification of its own, to which all rules of SendNotification apply, and names the one that it sends again.
     Takes the scope notifications:content, too, since its new reader sees what the other one was sent; each call is in the audit log. FAILED_PRECONDITION with
-    NOT_SENT before it is sent (one that failed is requeued), with LIVE_NOTIFICATION for a test key, and (HTTP 410) with CONTENT_GONE when its variables are kept no longer.
+    NOT_SENT before it is sent (one that failed is requeued), with LIVE_NOTIFICATION for a test key, with NOT_REPEATABLE where the template of now does not take its variables, and (HTTP 410) with
+    CONTENT_GONE when they are kept no longer.
     """
     ListNotifications: _grpc.UnaryUnaryMultiCallable[_notification_service_pb2.ListNotificationsRequest, _notification_service_pb2.ListNotificationsResponse]
     """ListNotifications reads a page of notifications, newest first."""
@@ -117,7 +118,8 @@ class NotificationServiceAsyncStub(NotificationServiceStub):
     """ResendNotification sends a sent notification again, to another person or address: its template as it is published now, in the locale that was sent, with its
     variables, labels and files. It is a notification of its own, to which all rules of SendNotification apply, and names the one that it sends again.
     Takes the scope notifications:content, too, since its new reader sees what the other one was sent; each call is in the audit log. FAILED_PRECONDITION with
-    NOT_SENT before it is sent (one that failed is requeued), with LIVE_NOTIFICATION for a test key, and (HTTP 410) with CONTENT_GONE when its variables are kept no longer.
+    NOT_SENT before it is sent (one that failed is requeued), with LIVE_NOTIFICATION for a test key, with NOT_REPEATABLE where the template of now does not take its variables, and (HTTP 410) with
+    CONTENT_GONE when they are kept no longer.
     """
     ListNotifications: _aio.UnaryUnaryMultiCallable[_notification_service_pb2.ListNotificationsRequest, _notification_service_pb2.ListNotificationsResponse]  # type: ignore[assignment]
     """ListNotifications reads a page of notifications, newest first."""
@@ -214,7 +216,8 @@ class NotificationServiceServicer(metaclass=_abc_1.ABCMeta):
         """ResendNotification sends a sent notification again, to another person or address: its template as it is published now, in the locale that was sent, with its
         variables, labels and files. It is a notification of its own, to which all rules of SendNotification apply, and names the one that it sends again.
         Takes the scope notifications:content, too, since its new reader sees what the other one was sent; each call is in the audit log. FAILED_PRECONDITION with
-        NOT_SENT before it is sent (one that failed is requeued), with LIVE_NOTIFICATION for a test key, and (HTTP 410) with CONTENT_GONE when its variables are kept no longer.
+        NOT_SENT before it is sent (one that failed is requeued), with LIVE_NOTIFICATION for a test key, with NOT_REPEATABLE where the template of now does not take its variables, and (HTTP 410) with
+        CONTENT_GONE when they are kept no longer.
         """
 
     @_abc_1.abstractmethod
