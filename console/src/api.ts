@@ -3,6 +3,7 @@ import type { BeginSignInResponse, Issuer, ListIssuersResponse, LoginResponse } 
 import { forgetAll } from "./draft";
 import { SECOND_FACTOR, navigate } from "./router";
 import { begin, end, renewed, session } from "./session";
+import { heard } from "./times";
 import { words } from "./words";
 
 // One field of a request that breaks one rule.
@@ -40,8 +41,21 @@ export async function get<T>(path: string, query: Query = {}): Promise<T> {
   return answer<T>(await request("GET", withQuery(path, query)));
 }
 
+// Keys of what was asked for and was not answered: it may have been done. Whoever asks for the same once more gets that answer, and nothing is done twice.
+const unanswered = new Map<string, string>();
+
 export async function post<T>(path: string, body?: unknown): Promise<T> {
-  return answer<T>(await request("POST", path, body));
+  // who is not signed in has no keys
+  if (path.startsWith("/v1/auth/")) return answer<T>(await request("POST", path, body));
+  const asked = `${path}\n${JSON.stringify(body)}`;
+  const key = unanswered.get(asked) ?? `console-${Date.now()}-${Math.random()}`;
+  unanswered.delete(asked);
+  try {
+    return await answer<T>(await request("POST", path, body, { headers: { "idempotency-key": `"${key}"` } }));
+  } catch (error) {
+    if (!(error instanceof ApiError) || error.status === 0 || error.status >= 500 || error.reason === "IDEMPOTENCY_IN_PROGRESS") unanswered.set(asked, key);
+    throw error;
+  }
 }
 
 // With an API key in place of who is signed in, whose session an answer to it does not end.
@@ -155,7 +169,9 @@ async function send(method: string, path: string, body?: unknown, more: RequestI
   if (token && !headers.has("authorization") && (!path.startsWith("/v1/auth/") || OWN.has(path))) headers.set("authorization", `Bearer ${token}`);
   if (body !== undefined) headers.set("content-type", "application/json");
   try {
-    return await fetch(path, { ...more, method, headers, ...(body === undefined ? {} : { body: JSON.stringify(body) }) });
+    const response = await fetch(path, { ...more, method, headers, ...(body === undefined ? {} : { body: JSON.stringify(body) }) });
+    heard(response.headers.get("date"));
+    return response;
   } catch (error) {
     if (error instanceof DOMException && error.name === "AbortError") throw error;
     throw new ApiError(0, "OFFLINE", words.offline);

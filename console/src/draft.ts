@@ -18,7 +18,7 @@ export type Part = "subject" | "html" | "mjml" | "text" | "title" | "body";
 const KEPT = "clarion.draft:";
 
 // By whom as well: the next one who signs in here may be someone else, in another project.
-const key = (name: string) => `${KEPT}${claims.value.project ?? ""}:${claims.value.user ?? session.value?.token.slice(0, 16)}:${name}`;
+export const key = (name: string): string => `${KEPT}${claims.value.project ?? ""}:${claims.value.user ?? session.value?.token.slice(0, 16)}:${name}`;
 
 export function keep(name: string, draft: Draft | null): void {
   if (draft === null) sessionStorage.removeItem(key(name));
@@ -27,6 +27,31 @@ export function keep(name: string, draft: Draft | null): void {
 
 export function kept(name: string): Draft | null {
   return JSON.parse(sessionStorage.getItem(key(name)) ?? "null") as Draft | null;
+}
+
+// What stands in the fields of a dialog when the session ends by itself, under the key of who was signed in; but for secrets.
+type Field = HTMLInputElement | HTMLSelectElement | HTMLTextAreaElement;
+type Kept = readonly [begun: string | boolean, written: string | boolean];
+const fieldsOf = (form: HTMLFormElement) => [...form.elements].filter((one): one is Field => one.matches("input:not([type=password], [type=file]), select, textarea"));
+const switched = (one: Field): one is HTMLInputElement => one instanceof HTMLInputElement && (one.type === "checkbox" || one.type === "radio");
+const begun = (one: Field) => (switched(one) ? one.defaultChecked : one instanceof HTMLSelectElement ? "" : one.defaultValue);
+
+export function keepFields(place: string, form: HTMLFormElement): void {
+  const all: readonly Kept[] = fieldsOf(form).map((one) => [begun(one), switched(one) ? one.checked : one.value]);
+  if (all.length) sessionStorage.setItem(place, JSON.stringify(all));
+}
+
+// Once, in a dialog that was opened again. Each field hears of it as if it were typed; one that begins with something else by now stays as it is.
+export function fillFields(place: string, form: HTMLFormElement): void {
+  const all = JSON.parse(sessionStorage.getItem(place) ?? "[]") as readonly Kept[];
+  sessionStorage.removeItem(place);
+  fieldsOf(form).forEach((one, index) => {
+    const [before, written] = all[index] ?? [];
+    if (written === undefined || before !== begun(one)) return;
+    if (switched(one)) one.checked = written === true;
+    else one.value = String(written);
+    for (const type of ["input", "change"]) one.dispatchEvent(new Event(type, { bubbles: true }));
+  });
 }
 
 export function forgetAll(): void {

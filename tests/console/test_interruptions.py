@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+from datetime import UTC, datetime, timedelta
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.async_api import Page, Route, expect
+from playwright.async_api import Page, Request, Route, expect
 
 from tests.console.conftest import Console, sign_in, sign_in_by_form
-from tests.waiting import until_answered
+from tests.waiting import until, until_answered
 
 pytestmark = [pytest.mark.system, pytest.mark.asyncio(loop_scope="session")]
 
@@ -122,3 +124,80 @@ async def test_a_tab_that_was_duplicated_stays_signed_in_when_the_other_one_rene
 
     await until_answered(both_have_the_new_one)
     await twin.close()
+
+
+async def test_what_was_done_and_not_answered_is_done_once(page: Page, console: Console) -> None:
+    """A second try in the same dialog goes under the key of the first one."""
+
+    async def lose(route: Route) -> None:
+        await route.fetch()
+        await route.abort()
+
+    await sign_in(page, "/console/roles")
+    await page.route("**/v1/roles", lose, times=1)
+    await page.get_by_role("button", name="Make a role").click()
+    form = page.get_by_role("dialog")
+    await form.get_by_label("Id, such as support").fill("once-only")
+    await form.get_by_label("users:read", exact=True).check()
+    await form.get_by_role("button", name="Make it").click()
+    await expect(form.get_by_role("alert")).to_be_visible()
+    assert (await console.live.call("GET", "/v1/roles/once-only"))["scopes"] == ["users:read"]
+    await form.get_by_role("button", name="Make it").click()
+    await expect(form).to_have_count(0)
+    await expect(page.get_by_role("row").filter(has_text="once-only")).to_be_visible()
+    await console.live.call("DELETE", "/v1/roles/once-only")
+
+
+async def test_what_stands_in_a_dialog_outlives_the_session(page: Page) -> None:
+    """For who signs in again and opens it again, once."""
+
+    async def over(route: Route) -> None:
+        await route.fulfill(
+            status=401, content_type="application/problem+json", body='{"reason": "UNAUTHENTICATED", "detail": "it is over"}'
+        )
+
+    await sign_in_by_form(page, "/console/roles")
+    await page.get_by_role("button", name="Make a role").click()
+    form = page.get_by_role("dialog")
+    await form.get_by_label("Id, such as support").fill("half-filled")
+    await form.get_by_label("What it is for").fill("of an hour ago")
+    await form.get_by_label("users:read", exact=True).check()
+    for path in ("**/v1/roles", "**/v1/auth/refresh"):
+        await page.route(path, over)
+    await form.get_by_role("button", name="Make it").click()
+    await expect(page.get_by_role("status")).to_contain_text("Your session has ended")
+    await page.unroute_all()
+    await sign_in_by_form(page, "/console/roles")
+    await page.get_by_role("button", name="Make a role").click()
+    await expect(form.get_by_label("Id, such as support")).to_have_value("half-filled")
+    await expect(form.get_by_label("What it is for")).to_have_value("of an hour ago")
+    await expect(form.get_by_label("users:read", exact=True)).to_be_checked()
+    await expect(form.get_by_label("users:write", exact=True)).not_to_be_checked()
+    await page.keyboard.press("Escape")
+    await page.get_by_role("button", name="Make a role").click()
+    await expect(form.get_by_label("Id, such as support")).to_have_value("")
+
+
+@pytest.mark.parametrize("days", [-1, 1])
+async def test_a_browser_whose_clock_is_wrong_by_a_day_shows_and_tries_the_same(page: Page, console: Console, days: int) -> None:
+    """What was sent in the last hour, what the sandbox got in the last day, and a key for the next hour are by the gateway's clock."""
+    sent = await console.send("delivered")
+    await console.test.settled(sent)
+    await page.clock.install(time=datetime.now(UTC) + timedelta(days=days))
+    await sign_in(page, "/console/overview")
+    asked: set[datetime] = set()
+
+    def note(made: Request) -> None:
+        if "/v1/activity?" in made.url:
+            asked.add(datetime.fromisoformat(parse_qs(urlsplit(made.url).query)["start_time"][0]))
+
+    page.on("request", note)
+    await page.reload()
+    an_hour_ago = datetime.now(UTC) - timedelta(hours=1)
+    await until(lambda: any(abs(start - an_hour_ago) < timedelta(minutes=10) for start in asked))
+    await page.goto("/console/inbox")
+    await expect(page.locator(f"a[href$='{sent}']")).to_be_visible()
+    await page.get_by_role("button", name="Try an outcome").click()
+    await page.get_by_role("dialog").get_by_label("Template").select_option("welcome")
+    await page.get_by_role("dialog").get_by_role("button", name="Send it").click()
+    await page.wait_for_url("**/console/inbox/*")

@@ -1,4 +1,4 @@
-import { useEffect } from "preact/hooks";
+import { useEffect, useMemo } from "preact/hooks";
 import { follow, withQuery } from "../api";
 import type { CapturedMessage, ListNotificationsResponse, Notification, WatchChangesResponse } from "../api-types";
 import { Empty, Failure, Skeleton, Status, Time } from "../parts/basics";
@@ -7,18 +7,18 @@ import { Message } from "../parts/message";
 import { usePages, useRead } from "../parts/reading";
 import { TryOutcome } from "../parts/try-outcome";
 import { Link, navigate, query } from "../router";
+import { ahead, now } from "../times";
 import { channelWord, words } from "../words";
 
 const say = words.inbox;
 const DAY_MS = 86_400_000; // how long the sandbox keeps messages
 const MOMENT_MS = 300;
 
-// Since when, fixed while the page is open: a page token holds for the same filters only.
-const since = new Date(Date.now() - DAY_MS).toISOString();
-
 // What the sandbox got in place of a provider, newest first, as it arrives.
 export function Inbox({ id }: { id: string | undefined }) {
   const filters = Object.fromEntries(FILTERS.map((name) => [name, query.value.get(name) ?? ""]));
+  // fixed while the page is open: a page token holds for the same filters only
+  const since = useMemo(() => new Date(now() - DAY_MS).toISOString(), [ahead.value]);
   const list = usePages<ListNotificationsResponse, Notification>(
     "/v1/notifications",
     { ...filters, test: "true", created_after: since, page_size: 50 },

@@ -6,7 +6,7 @@ import { useRead } from "../parts/reading";
 import { Part } from "../parts/section";
 import { Link, navigate, query } from "../router";
 import { inFirstProject, testMode } from "../session";
-import { duration } from "../times";
+import { ahead, duration, now } from "../times";
 import { channelWord, words } from "../words";
 
 const say = words.overview;
@@ -25,8 +25,8 @@ export function Overview() {
   }, []);
   const start = useSignal("");
   useEffect(() => {
-    start.value = new Date(Date.now() - (HOURS[span] ?? 1) * 3_600_000).toISOString();
-  }, [span, turn.value]);
+    start.value = new Date(now() - (HOURS[span] ?? 1) * 3_600_000).toISOString();
+  }, [span, turn.value, ahead.value]);
   return (
     <article>
       <header class="head">

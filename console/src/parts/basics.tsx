@@ -4,6 +4,9 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { ApiError } from "../api";
 import type { NotificationStatus } from "../api-types";
+import { fillFields, keepFields, key } from "../draft";
+import { path } from "../router";
+import { ended } from "../session";
 import { between, duration, shortTime } from "../times";
 import { statusWord, words } from "../words";
 
@@ -139,7 +142,15 @@ export function Dialog({ title, action, danger, ready = true, onDo, onClose, chi
   const dialog = useRef<HTMLDialogElement>(null);
   const error = useSignal<ApiError | null>(null);
   const busy = useSignal(false);
-  useEffect(() => dialog.current?.showModal(), []);
+  useEffect(() => {
+    const form = dialog.current?.querySelector("form");
+    const place = key(`dialog:${path.value}:${title}`);
+    dialog.current?.showModal();
+    if (form) fillFields(place, form);
+    return () => {
+      if (form && ended.value) keepFields(place, form);
+    };
+  }, []);
   const submit = async (form: HTMLFormElement) => {
     busy.value = true;
     error.value = null;

@@ -3,17 +3,17 @@ import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import type { Notification } from "../api-types";
 import { steps } from "../story";
-import { between, duration } from "../times";
+import { between, duration, now } from "../times";
 import { factWord, statusWord, waitWord, words } from "../words";
 import { Status, Time } from "./basics";
 
 export function Timeline({ of }: { of: Notification }) {
-  const now = useSignal(Date.now());
-  const all = steps(of, now.value);
+  const time = useSignal(now());
+  const all = steps(of, time.value);
   const open = all.at(-1)?.open ?? false;
   useEffect(() => {
     if (!open) return;
-    const timer = setInterval(() => (now.value = Date.now()), 1_000);
+    const timer = setInterval(() => (time.value = now()), 1_000);
     return () => clearInterval(timer);
   }, [open]);
   const total = all.reduce((sum, step) => sum + step.lasted, 0);

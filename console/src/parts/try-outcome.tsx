@@ -4,6 +4,7 @@ import { get, post, postAs } from "../api";
 import type { CreateApiKeyResponse, ListTemplatesResponse, SendNotificationResponse, Template, TemplateVersion } from "../api-types";
 import { navigate } from "../router";
 import { may, session, testMode } from "../session";
+import { now } from "../times";
 import { words } from "../words";
 import { Dialog, Skeleton } from "./basics";
 import { useRead } from "./reading";
@@ -18,8 +19,8 @@ let made: { readonly by: string; readonly key: string; readonly until: number } 
 async function testKey(): Promise<string> {
   const own = session.value?.token ?? "";
   if (testMode.value) return own;
-  if (made === null || made.by !== own || made.until < Date.now()) {
-    const until = Date.now() + KEY_MS;
+  if (made === null || made.by !== own || made.until < now()) {
+    const until = now() + KEY_MS;
     const key = { name: say.keyName, test: true, scopes: ["notifications:send", "notifications:read"], expire_time: new Date(until).toISOString() };
     made = { by: own, key: (await post<CreateApiKeyResponse>("/v1/api-keys", key)).secret ?? "", until: until - 60_000 };
   }
