@@ -139,6 +139,10 @@ class TemplateChange(NamedTuple):
         given = {name: value for name, value in self._asdict().items() if value is not None}
         return {name: value for name, value in given.items() if value != getattr(template, name)}
 
+    def is_made_on(self, template: Template) -> bool:
+        """Whether the template is as it wants it, and there is something that it wants."""
+        return any(value is not None for value in self) and not self.changed(template)
+
 
 @dataclass(frozen=True, slots=True)
 class NewVersion:

@@ -125,7 +125,7 @@ class TemplateRepository:
             if present is None:
                 return None
             check_in_use(present, 0)
-            check_etag(etag, present.etag)
+            check_etag(etag, present.etag, done=change.is_made_on(present))
             values = {name: str(value) if isinstance(value, OnUnknown) else value for name, value in change.changed(present).items()}
             if not values:
                 return present

@@ -293,7 +293,7 @@ class MemoryTemplates:
         if present is None:
             return None
         self._check_in_use(key)
-        check_etag(etag, present.etag)
+        check_etag(etag, present.etag, done=change.is_made_on(present))
         if values := change.changed(present):
             self._templates[key] = replace(present, **values, update_time=now)
         return self._templates[key]
