@@ -11,6 +11,7 @@ import pytest_asyncio
 from devstack.client import Client, RefusedError
 from devstack.postgres import PostgresServer
 from devstack.samples import WELCOME
+from devstack.smtp import replies
 from tests.system.conftest import System
 from tests.waiting import until_answered
 
@@ -142,6 +143,28 @@ async def test_a_category_is_refused_by_default_limited_and_mandatory(project: C
     assert [found["id"] for found in listed["categories"]] == ["news"]
     await project.call("DELETE", "/v1/categories/news")
     assert (await evaluate(project, user, **news))["rule"] == "preference:*:news"
+
+
+async def test_what_its_provider_did_not_take_leaves_room_for_another(system: System, project: Client) -> None:
+    """A mail counts for its category's limit before it is handed over; one that is cancelled then counts no more."""
+    user = await project.create_user("room@example.com")
+    await project.call("POST", "/v1/categories", {"id": "codes", "limit": {"count": 1, "window": "86400s"}})
+    system.smtp.script("room@example.com", *[replies("451 4.3.0 Try again later")] * 3)
+    waiting = await project.send(user, "email", "welcome", {"name": "R"}, category="codes")
+    await has_status(project, waiting, "retrying")
+    assert (await evaluate(project, user, category="codes"))["rule"] == "limit:codes:1/86400s"
+
+    async def is_cancelled() -> bool:
+        try:
+            return bool((await project.call("POST", f"/v1/notifications/{waiting}:cancel", {}))["status"] == "cancelled")
+        except RefusedError:  # an attempt is under way, which its server does not take either
+            return False
+
+    async def has_room() -> bool:
+        return bool((await evaluate(project, user, category="codes"))["decision"] == "send")
+
+    await until_answered(is_cancelled)
+    await until_answered(has_room)
 
 
 async def test_evaluating_answers_as_a_send_would(project: Client) -> None:
