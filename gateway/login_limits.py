@@ -106,6 +106,8 @@ class LoginLimits:
             await self._give_back(keys=keys, args=amounts)
         except (RedisError, OSError) as error:
             self._note(error)
+            for key, limit, amount in zip(keys, self._limits, amounts, strict=True):
+                self._local.give_back(key, limit, whole=not amount)
 
     async def _take_turns(self, guesses: Sequence[Sequence[str]]) -> Sequence[int]:
         try:

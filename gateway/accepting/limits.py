@@ -105,9 +105,11 @@ class LocalLimiter:
             self._arrivals = {key: arrival for key, arrival in self._arrivals.items() if arrival > now_us}
         return None
 
-    def give_back(self, key: str, limit: RateLimit) -> None:
-        """Returns one turn of a limit."""
-        if key in self._arrivals:
+    def give_back(self, key: str, limit: RateLimit, *, whole: bool = False) -> None:
+        """Returns one turn of a limit, or all that were taken of it."""
+        if whole:
+            self._arrivals.pop(key, None)
+        elif key in self._arrivals:
             self._arrivals[key] -= limit.interval_us
 
     def left(self, key: str, limit: RateLimit, now_us: int) -> tuple[int, int]:
