@@ -1,16 +1,17 @@
 """The addresses at /provider-events/{provider} to which providers post what became of mails."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 
 from gateway.facts.events import EventSource
+from gateway.facts.models import Report
 from gateway.facts.use_cases import Facts
 from mesh import context
 from mesh.context import CallContext
 from mesh.correlation import CORRELATION_ID, with_correlation_id
 from mesh.deadline import Deadline
-from mesh.errors import InvalidArgument, NotFound, ServiceError
+from mesh.errors import InvalidArgument, NotFound, ServiceError, Unavailable
 from mesh.process.telemetry import meter
 from transcoding.asgi import Receive, Scope, Send, send_response
 from transcoding.errors import MethodNotAllowed, Rendered
@@ -57,9 +58,17 @@ class ProviderEvents:
         reports = await source.read(headers, body)
         if len(reports) > _MOST_REPORTS:
             raise InvalidArgument.of("body", f"must hold at most {_MOST_REPORTS} events")
-        recorded = await self._facts.take(reports)
+        recorded = await self._record(reports)
         if recorded:
             self._recorded.add(recorded, {"provider": name})
+
+    async def _record(self, reports: Sequence[Report]) -> int:
+        """Raises Unavailable, whatever keeps them from being recorded: it is ours, and most providers repeat what is answered with 5xx."""
+        try:
+            return await self._facts.take(reports)
+        except ServiceError as error:
+            log.warning("a provider's events were not recorded", extra={"reason": error.reason})
+            raise Unavailable("the events can't be recorded at the moment; post them again", retry_after_s=error.retry_after_s) from error
 
 
 async def _body(receive: Receive) -> bytes:

@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,16 +16,20 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA1, SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from gateway.facts.door import ProviderEvents
 from gateway.facts.events import BadSignature
 from gateway.facts.mailgun import Mailgun
+from gateway.facts.models import Fresh, Report
 from gateway.facts.sendgrid import SendGrid
 from gateway.facts.ses import Ses
 from gateway.facts.settings import FactSettings
 from gateway.facts.sns import SnsMessages
+from gateway.facts.use_cases import Facts
 from gateway.notifications.models import Fact
-from mesh.errors import InvalidArgument, Unavailable
+from mesh.errors import Internal, InvalidArgument, NotFound, PermissionDenied, ServiceError, Unauthenticated, Unavailable
 from mesh.process.settings import Env
 from tests.provider_requests import GRID_PUBLIC, ID, grid_event, grid_request
+from transcoding.errors import Rendered
 
 TOPIC = "arn:aws:sns:us-west-2:123456789012:clarion"
 CERTIFICATE = "https://sns.us-west-2.amazonaws.com/SimpleNotificationService-f3ecfb7224c7233fe7bb5f59f96de52f.pem"
@@ -252,6 +257,54 @@ def test_a_topic_is_an_arn_of_sns(topic: str) -> None:
     env = Env({"CLARION_SES_TOPICS": topic})
     FactSettings.from_env(env)
     assert [problem.partition(":")[0] for problem in env.problems] == ["CLARION_SES_TOPICS"]
+
+
+# ---- the door
+
+
+class Unrecorded:
+    """A store that takes nothing, since user_svc or the database refuses this gateway."""
+
+    def __init__(self, error: ServiceError) -> None:
+        self.error = error
+
+    async def fresh(self, reports: Sequence[Report]) -> list[Fresh]:
+        raise self.error
+
+    async def record(self, reports: Sequence[Report]) -> int:
+        raise self.error
+
+    async def suppress(
+        self, project: str, user_id: str, address: str, evidence: str, *, reason: str = "", only_their_own: bool = False
+    ) -> None:
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [PermissionDenied("not you"), Unauthenticated("who?"), NotFound("gone"), Internal("a defect")])
+async def test_what_keeps_events_from_being_recorded_is_never_the_providers_fault(error: ServiceError) -> None:
+    """A provider drops what is answered with 4xx, and is to hear nothing of what is wrong inside."""
+    refused: list[ServiceError] = []
+
+    def render(error: ServiceError) -> Rendered:
+        refused.append(error)
+        return Rendered(503, [], b"")
+
+    headers, body = grid_request([grid_event("bounce")])
+    door = ProviderEvents(render, {"sendgrid": SendGrid(GRID_PUBLIC)}, Facts(Unrecorded(error), Unrecorded(error)))
+    scope = {
+        "method": "POST", "path": "/provider-events/sendgrid", "headers": [(key.encode(), text.encode()) for key, text in headers.items()],
+    }  # fmt: skip
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: Any) -> None:
+        """The answer is the renderer's."""
+
+    await door(scope, receive, send)
+    [said] = refused
+    assert (type(said), said.reason) == (Unavailable, "UNAVAILABLE")
+    assert error.message not in said.message
 
 
 # ---- Mailgun
