@@ -18,9 +18,13 @@ from hypothesis import settings
 from xdist.remote import Producer
 
 from tests.memory_folder import MemoryFolder, open_memory_folder
+from tests.one_authority import trust_one_authority
 from tests.scheduling import GroupScheduling
 
-pytest_plugins = ["tests.fixtures_postgres", "tests.fixtures_valkey", "tests.fixtures_broker"]
+pytest_plugins = ["tests.reports", "tests.fixtures_postgres", "tests.fixtures_valkey", "tests.fixtures_broker"]
+
+# Until all is collected nothing is garbage, and each look for it goes over more objects than the one before.
+gc.disable()
 
 # For a pytest that was not started by make, too: the Makefile says why.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -48,8 +52,11 @@ _FOLDER = pytest.StashKey[MemoryFolder]()
 
 def pytest_configure(config: pytest.Config) -> None:
     """The process that the run begins in makes the folder for temporary files, which its workers inherit."""
-    if not hasattr(config, "workerinput") and config.option.basetemp is None and (folder := open_memory_folder()):
+    if hasattr(config, "workerinput"):
+        return
+    if config.option.basetemp is None and (folder := open_memory_folder()):
         config.stash[_FOLDER] = folder
+    trust_one_authority()
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
@@ -92,6 +99,7 @@ def pytest_collection_finish() -> None:
     """What has been imported and collected stays: no later collection of garbage looks at it."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(wrapper=True)
