@@ -42,12 +42,12 @@ async def serve_grpc(
     dispatcher.limit_to(settings.limits)
     server = grpc.aio.server(options=_options(settings))
     budget = budget or MemoryBudget(DEFAULT_BUDGET_BYTES)
-    receiver = Receiver(ReceiveLimits(pending=settings.limits.calls), budget)
+    receiver = Receiver(ReceiveLimits(pending=settings.limits.calls, deadline_s=settings.limits.message_s), budget)
     doors = Handlers(dispatcher, receiver, Slots("streams", total=settings.limits.streams, per_key=_MOST_STREAMS, key="connection"))
     for service in dispatcher.service_names:
         handlers = {m.name: doors.method(m) for m in dispatcher.methods.values() if m.service == service}
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
-    own = system_handlers(health_monitor.servicer, dispatcher.service_names, budget, reflection=settings.reflection)
+    own = system_handlers(health_monitor.servicer, dispatcher.service_names, budget, settings)
     server.add_generic_rpc_handlers(own)
     port = _bind(server, settings)
     await server.start()

@@ -11,7 +11,7 @@ class CallLimits:
     """How many calls and streams a process has in hand, and how long a stream may last, in seconds.
 
     `uploads` are the streams that take requests, each of which may hold a message of the largest size. `stream_recheck_s` is how often the
-    credential of an open stream is proved again.
+    credential of an open stream is proved again, `message_s` how long a call's message may take to arrive.
     """
 
     calls: int = 1000
@@ -20,6 +20,7 @@ class CallLimits:
     uploads: int = 32
     stream_age_s: float = 300.0
     stream_recheck_s: float = 2.0
+    message_s: float = 10.0
 
     @classmethod
     def from_env(cls, env: Env) -> Self:

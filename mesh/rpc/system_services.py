@@ -18,22 +18,23 @@ from mesh.process.memory_budget import MemoryBudget
 from mesh.rpc.handlers import Requests, Rpc, abort_with
 from mesh.rpc.receiving import ReceiveLimits, Receiver, parse
 from mesh.rpc.reflection import METHOD, SERVICE_NAMES, Reflection
+from mesh.rpc.settings import GrpcSettings
 from mesh.rpc.slots import Slots
 
-_CHECK_LIMITS = ReceiveLimits(pending=2000, slow=2, slow_per_address=1)
 _REFLECTION_IDLE_S = 30.0
 
 
 def system_handlers(
-    servicer: HealthService, services: Sequence[str], budget: MemoryBudget, *, reflection: bool
+    servicer: HealthService, services: Sequence[str], budget: MemoryBudget, settings: GrpcSettings
 ) -> tuple[grpc.GenericRpcHandler, ...]:
-    """The handlers of grpc.health.v1 and, if wanted, of grpc.reflection."""
-    probes = _Health(servicer, Receiver(_CHECK_LIMITS, budget))
+    """The handlers of grpc.health.v1 and, where the settings want it, of grpc.reflection."""
+    limits = ReceiveLimits(pending=2000, slow=2, slow_per_address=1, deadline_s=settings.limits.message_s)
+    probes = _Health(servicer, Receiver(limits, budget))
     answer = health_pb2.HealthCheckResponse.SerializeToString
     check: Any = grpc.stream_unary_rpc_method_handler(probes.check, request_deserializer=None, response_serializer=answer)
     watch: Any = grpc.stream_stream_rpc_method_handler(probes.watch, request_deserializer=None, response_serializer=answer)
     handlers = [grpc.method_handlers_generic_handler(health.SERVICE_NAME, {"Check": check, "Watch": watch})]
-    if reflection:
+    if settings.reflection:
         behaviour: Any = _reflect(Reflection((*services, health.SERVICE_NAME)))
         info: Any = grpc.stream_stream_rpc_method_handler(behaviour, request_deserializer=None, response_serializer=None)
         handlers += [grpc.method_handlers_generic_handler(name, {METHOD: info}) for name in SERVICE_NAMES]

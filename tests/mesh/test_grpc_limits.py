@@ -226,7 +226,8 @@ async def test_half_sent_requests_hold_few_places_and_not_for_long(path: str) ->
     """All but a few are refused after a tenth of a second; calls and probes go on meanwhile."""
     users = Users()
     users.open.set()
-    async with serving_port((USER_SERVICE, users)) as port, grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+    limits = CallLimits(message_s=1.0)
+    async with serving_port((USER_SERVICE, users), limits=limits) as port, grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         writer, listening = await _half_sent(port, 90, path)
         for _ in range(20):
             await UserServiceStub(channel).GetUser(user_service_pb2.GetUserRequest(id="a"), metadata=operator_metadata())
