@@ -16,7 +16,7 @@ from aio_pika.exceptions import ChannelNotFoundEntity, PublishError
 
 from mesh.bus.broker import NO_HEADERS, BrokerUnavailable, MessageHandler, QueueSize, Subscription, Unroutable
 from mesh.bus.rabbitmq_consumer import RabbitMQSubscription
-from mesh.bus.rabbitmq_link import CLIENT_ERRORS, REPLY_TIMEOUT_S, Link, close_quietly, closed_is_an_error, open_channel
+from mesh.bus.rabbitmq_link import CLIENT_ERRORS, REPLY_TIMEOUT_S, Link, QuestionChannel, close_quietly, closed_is_an_error, open_channel
 from mesh.bus.settings import BrokerSettings
 from mesh.bus.topology import Topology
 
@@ -41,6 +41,7 @@ class RabbitMQBroker:
         self._exchanges: Mapping[str, AbstractExchange] = {}
         self._window = asyncio.Semaphore(_WINDOW)
         self._unblocked: asyncio.Future[None] | None = None
+        self._questions = QuestionChannel()
         self._subscriptions: list[RabbitMQSubscription] = []
 
     @property
@@ -129,8 +130,8 @@ class RabbitMQBroker:
 
     async def ping(self) -> None:
         """See Broker."""
-        async with self._asking():
-            return
+        async with self._asking() as channel:
+            await channel.set_qos(prefetch_count=1)  # nothing is consumed here: it is the smallest thing that RabbitMQ answers
 
     async def close(self) -> None:
         """See Broker."""
@@ -142,16 +143,11 @@ class RabbitMQBroker:
 
     @asynccontextmanager
     async def _asking(self) -> AsyncIterator[AbstractChannel]:
-        # A channel of its own, since the answer "no such queue" closes it.
         connection = self._publishing.connection_now()
         try:
             with closed_is_an_error():
-                async with asyncio.timeout(self._timeout_s):
-                    channel = await open_channel(connection)
-                    try:
-                        yield channel
-                    finally:
-                        await close_quietly(channel)
+                async with asyncio.timeout(self._timeout_s), self._questions.turn(connection) as channel:
+                    yield channel
         except CLIENT_ERRORS as error:
             raise BrokerUnavailable("the message broker does not answer") from error
 

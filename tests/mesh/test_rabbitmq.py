@@ -1,17 +1,19 @@
 """What only the real RabbitMQ can show: restarts, alarms, deleted queues and connections that die in silence."""
 
 import asyncio
+import gc
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
 import aio_pika
 import pytest
+from aio_pika.tools import OneShotCallback
 from yarl import URL
 
 from delivery.lanes import build_topology
 from devstack.rabbitmq import RabbitMQServer
-from mesh.bus.broker import BrokerUnavailable, Message
+from mesh.bus.broker import BrokerUnavailable, Message, QueueSize, Unroutable
 from mesh.bus.rabbitmq import RabbitMQBroker, open_broker
 from mesh.bus.rabbitmq_link import Link, pause_s
 from mesh.bus.settings import BrokerSettings
@@ -182,6 +184,37 @@ async def test_a_connection_over_which_nothing_is_confirmed_does_not_count_until
                 await asyncio.wait_for(broker.publish("push.queue", b"refused at once"), 0.4)
             await until(lambda: broker.connected)  # over a new connection
             await broker.publish("push.queue", b"after")
+
+
+async def test_questions_leave_nothing_behind(amqp_url: str) -> None:
+    """Health and gauges ask all day; what aio-pika notes at a connection about a channel stays there until the connection ends."""
+    async with open_broker(BrokerSettings(amqp_url), TOPOLOGY) as broker:
+
+        async def ask() -> None:
+            await broker.ping()
+            assert await broker.size("push.queue") == QueueSize(0, 0)
+
+        await ask()
+        before = channels_known()
+        await asyncio.gather(*(ask() for _ in range(20)))
+        assert channels_known() == before
+
+
+async def test_a_question_about_a_queue_that_is_gone_spoils_no_other(amqp_url: str) -> None:
+    async with open_broker(BrokerSettings(amqp_url), TOPOLOGY) as broker:
+        connection = await aio_pika.connect(amqp_url)
+        await (await connection.channel()).queue_delete("push.queue")
+        await connection.close()
+        asked = await asyncio.gather(
+            *(broker.size(queue) for queue in ("email.queue", "push.queue", "email.queue")), return_exceptions=True
+        )
+        assert [type(answer) for answer in asked] == [QueueSize, Unroutable, QueueSize]
+        assert broker.connected
+
+
+def channels_known() -> int:
+    gc.collect()
+    return sum(type(each) is OneShotCallback for each in gc.get_objects())
 
 
 async def test_no_password_reaches_a_log(caplog: pytest.LogCaptureFixture) -> None:
