@@ -7,16 +7,18 @@ from datetime import UTC, datetime, time, timedelta
 from functools import partial
 
 import pytest
+from sqlalchemy import text
 
 from mesh import ids
 from mesh.context import FIRST_PROJECT
 from mesh.errors import InvalidArgument
 from mesh.etag import EtagMismatch
+from mesh.stores.database import Database
 from mesh.testing import caller
 from tests.user_svc.conftest import Stores, nowhere
 from tests.user_svc.factories import START, Clock, make_device, make_user
 from user_svc.policies.errors import CategoryExists, CategoryNotFound
-from user_svc.policies.models import Category, CategoryText, DeliveryPolicy, FrequencyLimit
+from user_svc.policies.models import MOST_CATEGORIES, Category, CategoryText, DeliveryPolicy, FrequencyLimit
 from user_svc.policies.use_cases import Policies, RuleBook
 from user_svc.preferences.errors import CategoryMandatory
 from user_svc.preferences.models import Channel, Choice, PreferenceChanges, PreferenceRule
@@ -100,6 +102,24 @@ async def test_categories_are_made_changed_listed_and_removed(policies: Policies
             await policies.get_category(OPERATOR, missing)
         with pytest.raises(CategoryNotFound):
             await policies.update_category(OPERATOR, missing, lambda old: old)
+
+
+@pytest.mark.processes
+async def test_a_project_has_so_many_categories_at_most(postgres_stores: Stores, database: Database, clock: Clock) -> None:
+    """Also where several come at the same time. One whose id is taken is said to be there, as ever."""
+    policies = Policies(postgres_stores.policies, RuleBook(postgres_stores.policies), now=clock)
+    await policies.create_category(OPERATOR, category("news"))
+    fill = """INSERT INTO categories (project, id, texts, mandatory, create_time, update_time)
+        SELECT project, 'c-' || n, texts, mandatory, create_time, update_time FROM categories, generate_series(3, :most) n"""
+    async with database.begin() as connection:
+        await connection.execute(text(fill), {"most": MOST_CATEGORIES})
+    asked = [policies.create_category(OPERATOR, category(f"last-{number}")) for number in range(4)]
+    results = await asyncio.gather(*asked, return_exceptions=True)
+    assert sorted(getattr(result, "reason", "") for result in results) == ["", *["CATEGORIES_FULL"] * 3]
+    with pytest.raises(CategoryExists):
+        await policies.create_category(OPERATOR, category("news"))
+    await policies.delete_category(OPERATOR, "news")
+    await policies.create_category(OPERATOR, category("news"))
 
 
 async def test_a_persons_own_rule_stands_before_the_projects(stores: Stores, policies: Policies, ada: User) -> None:

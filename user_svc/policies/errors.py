@@ -1,6 +1,7 @@
 """Errors about policies and categories."""
 
-from mesh.errors import AlreadyExists, NotFound
+from mesh.errors import AlreadyExists, FailedPrecondition, NotFound
+from user_svc.policies.models import MOST_CATEGORIES
 
 
 class CategoryNotFound(NotFound):
@@ -19,3 +20,12 @@ class CategoryExists(AlreadyExists):
 
     def __init__(self, identifier: str) -> None:
         super().__init__(f"category.id: there is a category {identifier} already; change it with PATCH /v1/categories/{identifier}")
+
+
+class CategoriesFull(FailedPrecondition):
+    """One must go before another can come."""
+
+    reason = "CATEGORIES_FULL"
+
+    def __init__(self) -> None:
+        super().__init__(f"a project has at most {MOST_CATEGORIES} categories; delete one that nothing is sent of any more")

@@ -10,6 +10,8 @@ from user_svc.preferences.models import PreferenceRule
 from user_svc.preferences.quiet_hours import QuietHours
 
 LONGEST_WINDOW = timedelta(days=31)
+# All that are mandatory or limited are read each second in which something is sent.
+MOST_CATEGORIES = 500
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from datetime import timedelta
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Row, bindparam, delete, select, text, update
+from sqlalchemy import Row, bindparam, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY, TEXT, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -15,7 +15,8 @@ from mesh.etag import check_etag
 from mesh.stores.database import Database
 from user_svc.audit.models import AuditKind, NewEvent
 from user_svc.audit.repository import record
-from user_svc.policies.models import Category, CategoryText, DeliveryPolicy, FrequencyLimit, ProjectRules
+from user_svc.policies.errors import CategoriesFull
+from user_svc.policies.models import MOST_CATEGORIES, Category, CategoryText, DeliveryPolicy, FrequencyLimit, ProjectRules
 from user_svc.preferences.models import PreferenceRule
 from user_svc.preferences.quiet_hours import parse_quiet_hours
 from user_svc.tables import categories, delivery_policies, projects
@@ -61,8 +62,13 @@ class PolicyRepository:
 
     async def add(self, project: str, category: Category) -> bool:
         statement = insert(categories).values(project=project, id=category.id, create_time=category.create_time, **_values(category))
+        present = select(func.count()).select_from(categories).where(categories.c.project == project)
         async with self._database.begin() as connection:
+            # the project's row, so that two at a time are not one too many
+            await connection.execute(select(projects.c.id).where(projects.c.id == project).with_for_update(key_share=True))
             new = bool((await connection.execute(statement.on_conflict_do_nothing())).rowcount)
+            if new and (await connection.execute(present)).scalar_one() > MOST_CATEGORIES:
+                raise CategoriesFull
             if new:
                 await _note(connection, project, category.id, was=False, mandatory=category.mandatory)
         return new

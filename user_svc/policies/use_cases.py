@@ -30,7 +30,7 @@ class PolicyStore(Protocol):
         """Makes a change of the present policy, of which no other one comes in between. Raises EtagMismatch."""
 
     async def add(self, project: str, category: Category) -> bool:
-        """False when the id is taken."""
+        """False when the id is taken. Raises CategoriesFull."""
 
     async def find(self, project: str, identifier: str) -> Category | None: ...
 
@@ -99,7 +99,7 @@ class Policies:
         return changed
 
     async def create_category(self, caller: Caller, category: Category) -> Category:
-        """Raises CategoryExists."""
+        """Raises CategoryExists or CategoriesFull."""
         now = self._now()
         made = replace(category, create_time=now, update_time=now)
         if not await self._store.add(caller.project, made):
