@@ -66,7 +66,7 @@ class MemorySessions:
             return Rotation(RotationOutcome.UNKNOWN)
         role, project = self._memory.users[token.user_id].role, self._memory.projects[token.user_id]
         held = SCOPES_OF_ROLE[role] if token.scopes is None else frozenset(token.scopes)
-        owner = SessionOwner(token.user_id, project, role, token.family, held, by_issuer=token.scopes is not None)
+        owner = SessionOwner(token.user_id, project, role, token.family, held, by_issuer=token.scopes is not None, end=token.session_end)
         if sha256 in self._memory.used:
             successor = self._memory.refresh_tokens.get(next_sha256)
             if now - self._memory.used[sha256] < REFRESH_GRACE and successor is not None and successor.family == token.family:

@@ -29,7 +29,7 @@ from user_svc.auth.errors import (
     ScopeNotHeld,
     WrongPassword,
 )
-from user_svc.auth.models import REFRESH_GRACE, Login, Scope
+from user_svc.auth.models import REFRESH_GRACE, Grant, Login, Scope
 from user_svc.auth.passwords import PasswordHasher, TooManyLogins
 from user_svc.auth.signing import SEALED_FOR, SigningKeys
 from user_svc.auth.successors import Successors
@@ -281,6 +281,15 @@ async def test_a_refresh_token_lives_30_days(sessions: Sessions, ada: User, real
     real_clock.advance(days=30)
     with pytest.raises(RefreshRejected):
         await sessions.refresh(tokens.refresh_token)
+
+
+async def test_no_token_outlives_a_session_that_an_issuer_gives(sessions: Sessions, ada: User, real_clock: Clock) -> None:
+    tokens = await sessions.open_session(ada.id, Grant(), timedelta(hours=1), "company")
+    assert tokens.expires_in_s == 900
+    real_clock.advance(minutes=50)
+    tokens = await sessions.refresh(tokens.refresh_token)
+    claims = jwt.decode(tokens.access_token, options={"verify_signature": False})
+    assert 590 <= claims["exp"] - claims["iat"] == tokens.expires_in_s <= 600
 
 
 async def test_a_logout_ends_the_whole_family(sessions: Sessions, ada: User) -> None:

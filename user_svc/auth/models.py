@@ -78,7 +78,7 @@ class Grant(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SessionOwner:
-    """Whom new tokens are for. `scopes` are what the session may do: by the person's roles, or `by_issuer`."""
+    """Whom new tokens are for. `scopes` are what the session may do: by the person's roles, or `by_issuer`; then it has an `end`."""
 
     user_id: str
     project: str
@@ -86,6 +86,7 @@ class SessionOwner:
     session_id: str
     scopes: frozenset[str] = frozenset()
     by_issuer: bool = False
+    end: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

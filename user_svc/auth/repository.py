@@ -103,7 +103,7 @@ class SessionRepository:
             role, scopes = Role(row.role), None if row.scopes is None else tuple(row.scopes)
             own = SCOPES_OF_ROLE[role].union(row.assigned_scopes or ())
             held = own if scopes is None else await scopes_of_roles(connection, row.project, row.roles) | {*scopes}
-            owner = SessionOwner(row.user_id, row.project, role, row.family, held, by_issuer=scopes is not None)
+            owner = SessionOwner(row.user_id, row.project, role, row.family, held, by_issuer=scopes is not None, end=row.session_end)
             if row.use_time is not None:
                 if row.just_used and await _is_of_family(connection, next_sha256, row.family):
                     return Rotation(RotationOutcome.ROTATED, owner)

@@ -141,7 +141,8 @@ class Sessions:
         if not await self._store.add_refresh_token(token, login.credential_version):
             raise LoginFailed
         held = grant.scopes | await self._store.scopes_of_roles(login.project, roles)
-        return await self._tokens(SessionOwner(login.user_id, login.project, login.role, token.family, held, by_issuer=True), secret)
+        owner = SessionOwner(login.user_id, login.project, login.role, token.family, held, by_issuer=True, end=end)
+        return await self._tokens(owner, secret)
 
     async def change_password(self, caller: Caller, current: str, new: str) -> Tokens:
         """A new password, and a session in place of all others. Raises PersonNeeded, WrongPassword, InvalidArgument or TooManyLogins."""
@@ -208,6 +209,8 @@ class Sessions:
     async def _tokens(self, owner: SessionOwner, refresh_token: str) -> Tokens:
         issued_at = int(self._now().timestamp())
         life_s = int(ACCESS_TOKEN_LIFE.total_seconds())
+        if owner.end is not None:
+            life_s = max(1, min(life_s, int(owner.end.timestamp()) - issued_at))
         missing = await self._lacks_second_factor(owner)
         scopes = frozenset() if missing else owner.scopes
         claims = {
