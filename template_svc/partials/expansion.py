@@ -54,9 +54,7 @@ class _Expansion:
 
     def expand(self, source: str, overrides: Mapping[str, Callable[[str], str]], path: tuple[str, ...]) -> str:
         """`overrides` make the text of a block from the text that it has here; `path` are the partials around."""
-        self._left -= len(source)
-        if self._left < 0:
-            raise PartialFault(f"makes more than {MAX_EXPANDED} characters with its partials")
+        self._charge(len(source))
         statements = list(_statements(source))
         parent = next((each for each in statements if each.word == "extends"), None)
         if parent is None:
@@ -68,11 +66,17 @@ class _Expansion:
         name, text = self._partial(parent.argument, path)
         return self.expand(text, {**overrides, **mine}, (*path, name))
 
+    def _charge(self, characters: int) -> None:
+        self._left -= characters
+        if self._left < 0:
+            raise PartialFault(f"makes more than {MAX_EXPANDED} characters with its partials")
+
     def _override(
         self, inner: str, outer: Callable[[str], str] | None, overrides: Mapping[str, Callable[[str], str]], path: tuple[str, ...]
     ) -> Callable[[str], str]:
         def text(default: str) -> str:
             own = self.expand(inner, overrides, path)
+            self._charge(len(default) * len(_SUPER.findall(own)))
             own = _SUPER.sub(lambda _: default, own)
             return own if outer is None else outer(own)
 

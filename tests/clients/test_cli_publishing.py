@@ -151,3 +151,14 @@ async def test_a_template_is_changed_from_the_command_line(terminal: Terminal, t
     assert (nothing.code, "say what to change" in nothing.said) == (2, True), nothing.said
     refused = await terminal.run("templates", "update", "cli-update", "--category", "Not One")
     assert (refused.code, "template.category" in refused.said) == (1, True), refused.said
+
+
+async def test_a_locale_in_another_spelling_is_pushed_once(terminal: Terminal, tmp_path: Path) -> None:
+    await a_template(terminal, tmp_path, "cli-spelling")
+    files = tmp_path / "templates" / "cli-spelling"
+    (files / "pt_BR.subject.txt").write_text("Olá {{ name }}")
+    (files / "pt_BR.txt").write_text("Olá {{ name }}!")
+    assert "version 2" in (await terminal.run("templates", "push", "cli-spelling")).said
+    assert "unchanged" in (await terminal.run("templates", "push", "cli-spelling")).said
+    pulled = await terminal.run("templates", "pull", "cli-spelling")
+    assert "pt_BR.txt is no part of what is published" in pulled.said.replace("\n", " "), pulled.said

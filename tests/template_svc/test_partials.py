@@ -32,6 +32,7 @@ PARTIALS = {
     "b": "{% include 'a' %}",
     **{f"deep{number}": f"{{% include 'deep{number + 1}' %}}" * 2 for number in range(12)},
     "wide": "x" * 100_000,
+    "wide-block": f"{{% block a %}}{'x' * 9_000}{{% endblock %}}",
 }
 FOOT = "foot {{ x }}{# {% include 'z' %} #}{% raw %}{% include 'q' %}{% endraw %}"
 
@@ -66,6 +67,7 @@ def test_partials_are_put_in_their_places(source: str, made: str) -> None:
         ("{% include 'a' %}", "'a' includes itself"),
         ("{% include 'deep0' %}", "more than 10 deep"),
         ("{% include 'wide' %}" * 5, "makes more than 400000 characters"),
+        ("{% extends 'wide-block' %}{% block a %}" + "{{ super() }}" * 50 + "{% endblock %}", "makes more than 400000 characters"),
     ],
 )
 def test_what_can_not_be_put_together_is_refused(source: str, why: str) -> None:

@@ -15,6 +15,13 @@ def read_text(path: Path) -> str:
         raise UsageProblem(f"{path}: is not in UTF-8") from None
 
 
+def inside(folder: Path, name: str) -> Path:
+    """The path of a file or folder in a folder. Raises UsageProblem for a name that leads elsewhere: the names are the server's."""
+    if name in {"", ".", ".."} or not {"/", "\\", "\0"}.isdisjoint(name):
+        raise UsageProblem(f"{folder}: {name!r} is no name of a file; nothing was written there")
+    return folder / name
+
+
 def write_text(path: Path, text: str) -> None:
     """Makes the file or replaces it. Raises OSError."""
     path.write_text(text, encoding="utf-8")

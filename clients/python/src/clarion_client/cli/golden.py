@@ -77,6 +77,9 @@ def _made(name: str, source: Source, path: Path) -> dict[str, str]:
         raise UsageProblem(f"{path}: {error}") from None
     if not isinstance(case, dict) or case.keys() - _GIVEN:
         raise UsageProblem(f"{path}: has only {', '.join(sorted(_GIVEN))}")
+    for field in case.keys() - {"variables"}:
+        if not isinstance(case[field], str):  # `no`, the Norwegian, is false in YAML
+            raise UsageProblem(f"{path}: {field}: must be text, in quotes where YAML takes it for something else")
     made = session.clarion.templates.preview(
         name,
         **case,

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from clarion_client import _values as v
 from clarion_client import errors
 from clarion_client.cli.session import session
-from clarion_client.cli.template_files import CHANGEABLE, META, Source
+from clarion_client.cli.template_files import CHANGEABLE, META, Source, fold
 
 
 def with_published(name: str, source: Source) -> list[str]:
@@ -20,7 +20,7 @@ def with_published(name: str, source: Source) -> list[str]:
     except errors.NotFound:
         number = 0
     published = version_of(name, number) if number else Source.of({})
-    return list(between(published, source, f"published/{name}", f"files/{name}"))
+    return list(between(published, spelled_like(published, source), f"published/{name}", f"files/{name}"))
 
 
 def version_of(name: str, number: int) -> Source:
@@ -65,6 +65,8 @@ def between(old: Source, new: Source, old_name: str, new_name: str) -> Iterator[
         for part in sorted({*before.get(locale, {}), *after.get(locale, {})}):
             was, now = (_lines(side.get(locale, {}).get(part, "")) for side in (before, after))
             yield from difflib.unified_diff(was, now, f"{old_name}/{locale}.{part}", f"{new_name}/{locale}.{part}", lineterm="")
+            if was == now and before.get(locale, {}).get(part, "") != after.get(locale, {}).get(part, ""):
+                yield f"@@ {new_name}/{locale}.{part}: the end of its lines differs"
 
 
 def show(lines: Iterable[str]) -> None:
@@ -75,13 +77,23 @@ def show(lines: Iterable[str]) -> None:
 
 
 def _same(key: str, value: Any, known: Any) -> bool:
-    if key == "default_locale" and value:  # as the template spells it, `pt_br` is `pt-BR`
-        value, known = value.replace("_", "-").lower(), str(known).lower()
+    if key == "default_locale" and value:
+        value, known = fold(value), fold(str(known))
     return (value or _UNSET.get(key, "")) == (known or _UNSET.get(key, ""))
 
 
 def _said(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False) if value not in {None, ""} else "nothing"
+
+
+def spelled_like(published: Source, source: Source) -> Source:
+    """With the locales as they are published: a file `pt_BR.txt` is what is published as `pt-BR`."""
+    known = {fold(locale): locale for locale in (*published.contents, *published.catalogs)}
+    contents = {known.get(fold(locale), locale): content for locale, content in source.contents.items()}
+    catalogs = {known.get(fold(locale), locale): catalog for locale, catalog in source.catalogs.items()}
+    if len(contents) + len(catalogs) < len(source.contents) + len(source.catalogs):
+        return source  # two spellings of one, which the server names
+    return source._replace(contents=contents, catalogs=catalogs)
 
 
 def _parts(source: Source) -> dict[str, dict[str, Any]]:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from clarion_client.cli.files import read_text, write_text
+from clarion_client.cli.files import inside, read_text, write_text
 from clarion_client.cli.session import UsageProblem, read_json
 
 CHANGEABLE = ("category", "description", "mandatory", "on_unknown")
@@ -41,18 +41,25 @@ class Source(NamedTuple):
         return cls(version.get("contents", {}), version.get("catalogs", {}), schema, version.get("sender", ""))
 
 
-def write(folder: Path, meta: dict[str, Any], source: Source) -> None:
-    """A template as files."""
+def fold(locale: str) -> str:
+    """The same for all spellings of a locale."""
+    return locale.replace("_", "-").lower()
+
+
+def write(folder: Path, meta: dict[str, Any], source: Source) -> list[str]:
+    """A template as files. The names of others that are there and would be read with them. Raises UsageProblem."""
     folder.mkdir(parents=True, exist_ok=True)
     kept = {name: meta[name] for name in META if meta.get(name)} | ({"sender": source.sender} if source.sender else {})
-    write_text(folder / "meta.yaml", yaml.safe_dump(kept, sort_keys=True, allow_unicode=True))
+    texts = {"meta.yaml": yaml.safe_dump(kept, sort_keys=True, allow_unicode=True)}
     for locale, content in source.contents.items():
-        for name, text in texts_of(locale, content).items():
-            write_text(folder / name, text)
-    for locale, catalog in source.catalogs.items():
-        write_text(folder / f"{locale}{CATALOG}", catalog)
+        texts |= texts_of(locale, content)
+    texts |= {f"{locale}{CATALOG}": catalog for locale, catalog in source.catalogs.items()}
     if source.variables_schema:
-        write_text(folder / _SCHEMA, json.dumps(source.variables_schema, indent=2, ensure_ascii=False) + "\n")
+        texts[_SCHEMA] = json.dumps(source.variables_schema, indent=2, ensure_ascii=False) + "\n"
+    for name, text in texts.items():
+        write_text(inside(folder, name), text)
+    read_too = (*PARTS.values(), _PUSH, CATALOG, _SCHEMA)
+    return sorted(path.name for path in folder.glob("[!.]*") if path.name not in texts and path.name.endswith(read_too))
 
 
 def texts_of(stem: str, content: dict[str, Any]) -> dict[str, str]:

@@ -11,7 +11,7 @@ import typer
 from clarion_client import _values as v
 from clarion_client import errors
 from clarion_client.cli import canaries, golden, template_diff
-from clarion_client.cli.files import read_text, write_text
+from clarion_client.cli.files import inside, read_text, write_text
 from clarion_client.cli.session import EXIT_REFUSED, UsageProblem, page_of, read_json, session, when
 from clarion_client.cli.template_files import CATALOG, META, PARTIALS, Source, read_all, write
 from clarion_client.models import ScheduledPublication, Template, TemplateVersion
@@ -72,7 +72,7 @@ def catalog(
     if not number:
         raise UsageProblem(f"{name} has no version yet; push one first")
     found = session.clarion.templates.get_catalog(name, number, locale)
-    path = folder / name / f"{found.locale}{CATALOG}"
+    path = inside(folder / name, f"{found.locale}{CATALOG}")
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, found.catalog)
     session.say(f"{path}: {found.translated_messages} of {found.messages} texts are translated")
@@ -165,13 +165,14 @@ def pull(names: Names = None, folder: Folder = Path("templates")) -> None:
     """Write the published versions and the partials into files."""
     for partial in session.clarion.partials.list(page_size=50):
         (folder / PARTIALS).mkdir(parents=True, exist_ok=True)
-        write_text(folder / PARTIALS / partial.name, partial.source)
+        write_text(inside(folder / PARTIALS, partial.name), partial.source)
     for template in _wanted(names):
         if not template.published_version:
             session.err.print(f"{template.name}: nothing is published")
             continue
         version = v.encode(session.clarion.templates.get_version(template.name, template.published_version))
-        write(folder / template.name, v.encode(template), Source.of(version))
+        others = write(inside(folder, template.name), v.encode(template), Source.of(version))
+        _warn([f"{template.name}: {each} is no part of what is published; the next push would add it" for each in others])
         session.say(f"{template.name}: version {template.published_version}")
 
 
