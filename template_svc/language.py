@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta, tzinfo
 from functools import lru_cache
+from math import isfinite
 from typing import Any, TypeAlias
 from zoneinfo import ZoneInfo
 
@@ -207,7 +208,10 @@ def _relative(environment: TemplateEnvironment, value: Any) -> str:
 def _value(what: str, value: Any) -> Any:
     no_missing(value)
     # a negative zero is written like zero: the two are one key of what is remembered below
-    return number(what, value) + 0
+    found = number(what, value) + 0
+    if not isfinite(found):
+        raise TemplateFault(f"{what}: a number that is infinite or no number can't be written")
+    return found
 
 
 def _number(environment: TemplateEnvironment, value: Any, *, digits: int | None) -> str:

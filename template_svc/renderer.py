@@ -7,6 +7,7 @@ or the variable, never a Python class or a value. Processor time and memory are 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import InvalidOperation
 from typing import Any, NamedTuple
 
 import jinja2
@@ -298,6 +299,7 @@ def _describe(error: Exception) -> str:
         return "uses a value that is not there"
     described: tuple[tuple[type[Exception], str], ...] = (
         (ZeroDivisionError, "divides by zero"),
+        (InvalidOperation, "writes a number with more digits than there can be"),
         (OverflowError, "makes a number or a range that is too large"),
         (RecursionError, "its macros call each other too deeply"),
     )

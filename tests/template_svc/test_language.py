@@ -205,3 +205,13 @@ def test_the_hour_that_the_clock_shows_twice_has_two_names() -> None:
 )  # fmt: skip
 def test_the_script_decides_the_direction(tag: str, expected: bool) -> None:
     assert right_to_left(tag) is expected
+
+
+@pytest.mark.parametrize("written", ["n|number", "n|currency('EUR')", "n|percent", "n|unit('day')", "plural(n, one='#', other='#')"])
+def test_a_number_that_can_not_be_written_says_so(written: str) -> None:
+    for value in (float("inf"), float("-inf"), float("nan")):
+        with pytest.raises(ServiceError, match="infinite or no number"):
+            show(f"{{{{ {written} }}}}", n=value)
+    with pytest.raises(ServiceError, match="more digits than there can be"):
+        show(f"{{{{ {written} }}}}", n=1e300)
+    assert show(f"{{{{ {written} }}}}", n=1e18)
