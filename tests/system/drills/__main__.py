@@ -11,10 +11,12 @@ import secrets
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from devstack.processes import Start
 from tests.prepared import start_service
@@ -26,12 +28,13 @@ from tests.system.drills.fuzz.run import fuzz
 from tests.system.drills.poison import poisoned
 from tests.system.drills.rates import LEAST_PART, compare_rates
 from tests.system.drills.report import Line, lines_of, markdown, summary, table
-from tests.system.drills.rig import can_have_small_disk, open_rig
+from tests.system.drills.rig import Rig, can_have_small_disk, open_rig
 from tests.system.drills.roll import Rolled, rolled
 from tests.system.drills.soak import Soaked, soaked
 
 SHORT_PLAN = Plan(rounds=2, count=60, seed=0, overlap=True, one_rig=True, calm_s=0.5, pace=0.5)
 LONG_PLAN = Plan(rounds=20, count=200, seed=0)
+T = TypeVar("T")
 _STARTING = "starting PostgreSQL, Valkey, RabbitMQ, SMTP, FCM and two of each of the five processes ...\n"
 
 
@@ -55,7 +58,7 @@ def main() -> int:
     if arguments.roll:
         return _roll(arguments.rounds or (1 if arguments.short else 10), rate=arguments.rate or 200.0, keep=arguments.keep)
     if arguments.poison:
-        return _poison(arguments.count or (60 if arguments.short else 300))
+        return _poison(arguments.count or (60 if arguments.short else 300), keep=arguments.keep)
     form = SHORT_PLAN if arguments.short else LONG_PLAN
     try:
         faults = chosen(SHORT if arguments.short else ALL, arguments.fault)
@@ -138,8 +141,15 @@ async def _drilled(folder: Path, faults: Sequence[Fault], plan: Plan, start: Sta
         return lines
 
 
-def _poison(count: int) -> int:
-    result = asyncio.run(poisoned(count))
+async def _on_a_rig(folder: Path, drill: Callable[[Rig], Awaitable[T]]) -> T:
+    async with open_rig(folder) as rig:
+        return await drill(rig)
+
+
+def _poison(count: int, *, keep: bool) -> int:
+    with _folder(keep=keep) as folder:
+        sys.stderr.write(_STARTING)
+        result = asyncio.run(_on_a_rig(folder, partial(poisoned, count=count)))
     sys.stdout.write(f"{result.lines()}\n")
     return 0 if result.passed else 1
 
@@ -148,7 +158,7 @@ def _soak(seconds: float, *, rate: float, keep: bool) -> int:
     """The exit code: 1 when a process holds more than at its beginning, its loop is late, or the books do not balance."""
     with _folder(keep=keep) as folder:
         sys.stderr.write(_STARTING)
-        result = asyncio.run(soaked(folder, seconds=seconds, rate=rate))
+        result = asyncio.run(_on_a_rig(folder, partial(soaked, seconds=seconds, rate=rate)))
     return _print(result)
 
 
@@ -171,7 +181,7 @@ def _feed(count: int, *, kills: int, keep: bool) -> int:
     """The exit code: 1 when a reader has not seen every change, in order, once."""
     with _folder(keep=keep) as folder:
         sys.stderr.write(_STARTING)
-        result = asyncio.run(watched(folder, count=count, kills=kills))
+        result = asyncio.run(_on_a_rig(folder, partial(watched, count=count, kills=kills)))
     sys.stdout.write(json.dumps(asdict(result)) + "\n")
     return 0 if result.passed else 1
 

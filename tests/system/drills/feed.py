@@ -7,7 +7,6 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -16,9 +15,9 @@ import httpx
 
 from clarion.notification.v1 import change_service_pb2
 from clarion.notification.v1.change_service_pb2_grpc import ChangeServiceStub
-from devstack.processes import API_KEY, Start
+from devstack.processes import API_KEY
 from tests.system.drills.load import Load
-from tests.system.drills.rig import Rig, open_rig
+from tests.system.drills.rig import Rig
 
 _HEADERS = {"Authorization": f"Bearer {API_KEY}"}
 _RATE = 60.0
@@ -139,36 +138,35 @@ class FeedResult:
         return not self.problems
 
 
-async def watched(folder: Path, *, count: int, kills: int, start: Start | None = None) -> FeedResult:
-    """So many notifications, during which a gateway is killed so many times: the two in turn."""
-    async with open_rig(folder, start=start) as rig:
-        gateways = rig.processes.replicas_of("gateway")
-        places = [(url, rig.processes.grpc_ports[name]) for url, name in zip(rig.processes.urls, gateways, strict=True)]
-        readers = [
-            Reader("pages", _pages, places),
-            Reader("ndjson", _ndjson, places[::-1]),
-            Reader("events", _events, places),
-            Reader("grpc", _grpc, places[::-1]),
-        ]
-        reading = [asyncio.create_task(reader.run()) for reader in readers]
-        begun = time.monotonic()
-        load = Load(rig.urls, rig.people, tag="feed", count=count, rate=_RATE)
-        sending = asyncio.create_task(load.run())
-        for number in range(kills):
-            await load.reached(count * (number + 1) // (kills + 1))
-            victim = gateways[number % len(gateways)]
-            sys.stderr.write(f"killing {victim} ...\n")
-            await asyncio.to_thread(rig.processes.kill, victim)
-            rig.processes.spawn(victim)
-            await rig.processes.wait_serving(victim)
-        await sending
-        truth = await _truth(rig, readers)
-        seconds = round(time.monotonic() - begun)
-        for task in reading:
-            task.cancel()
-        for outcome in await asyncio.gather(*reading, return_exceptions=True):
-            if isinstance(outcome, Exception):
-                raise outcome
+async def watched(rig: Rig, *, count: int, kills: int) -> FeedResult:
+    """So many notifications, the first ones of the rig, during which a gateway is killed so many times: the two in turn."""
+    gateways = rig.processes.replicas_of("gateway")
+    places = [(url, rig.processes.grpc_ports[name]) for url, name in zip(rig.processes.urls, gateways, strict=True)]
+    readers = [
+        Reader("pages", _pages, places),
+        Reader("ndjson", _ndjson, places[::-1]),
+        Reader("events", _events, places),
+        Reader("grpc", _grpc, places[::-1]),
+    ]
+    reading = [asyncio.create_task(reader.run()) for reader in readers]
+    begun = time.monotonic()
+    load = Load(rig.urls, rig.people, tag="feed", count=count, rate=_RATE)
+    sending = asyncio.create_task(load.run())
+    for number in range(kills):
+        await load.reached(count * (number + 1) // (kills + 1))
+        victim = gateways[number % len(gateways)]
+        sys.stderr.write(f"killing {victim} ...\n")
+        await asyncio.to_thread(rig.processes.kill, victim)
+        rig.processes.spawn(victim)
+        await rig.processes.wait_serving(victim)
+    await sending
+    truth = await _truth(rig, readers)
+    seconds = round(time.monotonic() - begun)
+    for task in reading:
+        task.cancel()
+    for outcome in await asyncio.gather(*reading, return_exceptions=True):
+        if isinstance(outcome, Exception):
+            raise outcome
     problems = [f"refused: {reason}" for reason in load.refused.values()]
     for reader in readers:
         problems += _compare(reader, truth)

@@ -3,25 +3,22 @@
 import asyncio
 import math
 import os
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from itertools import cycle, islice
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import aio_pika
 
 from devstack.client import Client, RefusedError
-from devstack.processes import API_KEY, Start
+from devstack.processes import API_KEY
 from devstack.samples import WELCOME
 from mesh.ids import new_id
 from tests.system.drills.ledger import Account, Books
-from tests.system.drills.rig import Rig, open_rig
+from tests.system.drills.rig import Rig
 
 CALLERS = 10
 SETTLED_S = 120.0  # nothing may be on its way any longer than that
@@ -68,18 +65,8 @@ class Poisoned:
         )
 
 
-async def poisoned(count: int, *, start: Start | None = None) -> Poisoned:
-    """Drills `count` notifications on a rig of its own."""
-    folder = Path(tempfile.mkdtemp(prefix="clarion-poison-"))
-    folder.chmod(0o755)
-    try:
-        async with open_rig(folder, start=start) as rig:
-            return await _drill(rig, count)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-async def _drill(rig: Rig, count: int) -> Poisoned:
+async def poisoned(rig: Rig, count: int) -> Poisoned:
+    """Drills `count` notifications."""
     books = Books(rig.database_url())
     async with AsyncExitStack() as stack:
         stack.push_async_callback(books.close)

@@ -5,7 +5,6 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -13,10 +12,9 @@ import httpx
 import psutil
 from prometheus_client.parser import text_string_to_metric_families
 
-from devstack.processes import Start
 from tests.system.drills.ledger import Account, balance
 from tests.system.drills.load import Load
-from tests.system.drills.rig import Rig, open_rig
+from tests.system.drills.rig import Rig
 
 # Caches fill, pools open and the allocator finds its size first.
 _WARM_UP_PART = 0.25
@@ -100,9 +98,9 @@ class Soaked:
         }
 
 
-async def soaked(folder: Path, *, seconds: float, rate: float, start: Start | None = None) -> Soaked:
-    """Sends at a steady rate (per second) for so long, on a rig of its own, and looks at every process all along."""
-    async with open_rig(folder, start=start) as rig, httpx.AsyncClient() as http:
+async def soaked(rig: Rig, *, seconds: float, rate: float) -> Soaked:
+    """Sends at a steady rate (per second) for so long, and looks at every process all along."""
+    async with httpx.AsyncClient() as http:
         load = Load(rig.urls, rig.people, tag="soak", count=max(1, round(seconds * rate)), rate=rate)
         sending = asyncio.create_task(load.run())
         begun = time.monotonic()
