@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
-from itertools import count
+from itertools import count, takewhile
 from typing import Any
 
 import httpx
@@ -48,6 +48,7 @@ class Load:
         self._rate = rate
         self._only_email = only_email
         self._progress = asyncio.Event()
+        self._ended = False
         self.accepted: dict[str, str] = {}
         self.refused: dict[str, str] = {}
         self.repeated = 0
@@ -56,7 +57,12 @@ class Load:
         """Sends all of them. `accepted` then has the id by key, `refused` the reason for those that never were."""
         async with AsyncExitStack() as stack:
             clients = [await stack.enter_async_context(Client(url, API_KEY, timeout_s=_REQUEST_TIMEOUT_S)) for url in self._urls]
-            await at_rate(self._rate, range(self._count), partial(self._send, clients), most=_IN_FLIGHT)
+            numbers = takewhile(lambda _: not self._ended, range(self._count))
+            await at_rate(self._rate, numbers, partial(self._send, clients), most=_IN_FLIGHT)
+
+    def end(self) -> None:
+        """Lets `run` end before it has sent all: a machine may carry less than the rate."""
+        self._ended = True
 
     async def reached(self, count: int) -> None:
         """Returns when so many have been accepted."""

@@ -62,6 +62,7 @@ class Soaked:
 
     account: Account
     settled: bool
+    seconds: float
     growth: Mapping[str, Growth]
 
     def problems(self, *, most_growth: float = MOST_GROWTH, most_lag_s: float | None = MOST_LAG_S) -> list[str]:
@@ -93,6 +94,7 @@ class Soaked:
         """For programs."""
         return {
             "accepted": self.account.accepted,
+            "accepted_per_s": round(self.account.accepted / self.seconds, 1),
             "settled": self.settled,
             "growth": {name: asdict(one) for name, one in self.growth.items()},
         }
@@ -117,10 +119,11 @@ async def soaked(rig: Rig, *, seconds: float, rate: float) -> Soaked:
             if number % (count // 4) == 0:
                 sys.stderr.write(f"{time.monotonic() - begun:5.0f} s  {len(load.accepted)} accepted, {_total(samples):.0f} MB in all\n")
         lags = await _lags(rig, http)
+        load.end()
         await sending
         settled, account = await balance(rig.database_url(), "soak", load.accepted, timeout_s=_SETTLED_S)
         growth = {name: _growth(seen, _p99(before[name], lags[name])) for name, seen in samples.items()}
-        return Soaked(account, settled, growth)
+        return Soaked(account, settled, seconds, growth)
 
 
 def _total(samples: Mapping[str, Sequence[Vitals]]) -> float:
