@@ -19,6 +19,7 @@ from transcoding.asgi import Receive, Scope, Send, send_response
 _MOST_BODY = 128 * 1024
 _MOST_FIELDS = 2000
 _SAVED = b"saved"
+_FORM = "application/x-www-form-urlencoded"
 # A form that the page did not make may name anything.
 _CATEGORY = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 
@@ -48,8 +49,11 @@ class PreferencePage:
                 page = await self._pages.describe(token)
                 notice = words_for(page.locale, WORDS)[1].saved if scope["query_string"] == _SAVED else ""
                 await send_page(send, HTTPStatus.OK, _drawn(page, notice), head=method == "HEAD")
-            elif method == "POST":
+            elif method == "POST" and _is_form(scope):
                 await self._save(token, receive, send)
+            elif method == "POST":
+                # nothing of it would be read, and the page would say that it is saved
+                await send_response(send, HTTPStatus.UNSUPPORTED_MEDIA_TYPE, [("accept-post", _FORM)], b"")
             else:
                 await send_response(send, HTTPStatus.METHOD_NOT_ALLOWED, [("allow", "GET, HEAD, POST")], b"")
         except ServiceError as error:
@@ -71,6 +75,11 @@ class PreferencePage:
         # so that loading the page anew does not send the form again; relative, since the public path may begin with something else
         location = f"{quote(token, safe='')}?{_SAVED.decode()}"
         await send_response(send, HTTPStatus.SEE_OTHER, [("location", location), ("cache-control", "no-store")], b"")
+
+
+def _is_form(scope: Scope) -> bool:
+    given = dict(scope["headers"]).get(b"content-type", _FORM.encode()).decode("latin-1")
+    return bool(given.partition(";")[0].strip().lower() == _FORM)
 
 
 def _choices(body: bytes) -> Choices:

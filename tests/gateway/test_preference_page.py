@@ -34,8 +34,8 @@ async def post(pages: FakePages, body: bytes) -> int:
     return int((await answer_to(pages, body))["status"])
 
 
-async def answer_to(pages: FakePages, body: bytes) -> Any:
-    """Status and headers of the answer to a form."""
+async def answer_to(pages: FakePages, body: bytes, *, kind: bytes = b"") -> Any:
+    """Status and headers of the answer to a form, `kind` is its media type."""
     sent: list[Any] = []
 
     async def receive() -> dict[str, Any]:
@@ -44,7 +44,13 @@ async def answer_to(pages: FakePages, body: bytes) -> Any:
     async def send(event: Any) -> None:
         sent.append(event)
 
-    scope = {"type": "http", "method": "POST", "path": "/preferences/token", "query_string": b"", "headers": []}
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/preferences/token",
+        "query_string": b"",
+        "headers": [(b"content-type", kind)] * bool(kind),
+    }
     await PreferencePage(pages)(scope, receive, send)
     return sent[0]
 
@@ -68,6 +74,19 @@ async def test_a_form_that_chooses_nothing_of_the_page_is_no_error(body: bytes) 
     assert [(set(choices.wanted) - {("news", "email")}, choices.quiet_hours, choices.refuse_mail) for choices in pages.saved] == [
         (set(), None, False)
     ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [
+        (b"application/x-www-form-urlencoded; charset=UTF-8", 303), (b"Application/X-WWW-Form-Urlencoded", 303),
+        (b"multipart/form-data; boundary=b", 415), (b"application/json", 415), (b"\xff", 415), (b";", 415),
+    ],
+)  # fmt: skip
+async def test_what_is_no_such_form_is_not_said_to_be_saved(kind: bytes, status: int) -> None:
+    pages = FakePages()
+    assert (await answer_to(pages, b"refuse_mail=1", kind=kind))["status"] == status
+    assert [choices.refuse_mail for choices in pages.saved] == [True] * (status == 303)
 
 
 @pytest.mark.parametrize("body", [b"&" * 2000, b"shown=a:email&" * 3000, b"x" * (128 * 1024 + 1)])
