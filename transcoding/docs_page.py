@@ -6,15 +6,17 @@ from html import escape
 from typing import Any
 
 _STYLE = """
-:root { color-scheme: light dark; --line: #8884; --soft: #888; }
-body { font: 15px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 62rem; padding: 1.5rem; }
+:root { color-scheme: light dark; --line: #8884; --soft: light-dark(#5c5c5c, #a8a8a8); }
+html { background: light-dark(#fff, #16181b); color: light-dark(#1c1e21, #e6e6e6); }
+a { color: light-dark(#0b57d0, #8ab4f8); }
+body { font: 15px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 62rem; overflow-wrap: anywhere; padding: 1.5rem; }
 code { font: 13px/1.4 ui-monospace, monospace; }
 details { border: 1px solid var(--line); border-radius: 6px; margin: .4rem 0; padding: .4rem .7rem; }
 summary { cursor: pointer; }
 summary b { display: inline-block; min-width: 4rem; }
 table { border-collapse: collapse; margin: .4rem 0 .8rem; width: 100%; }
 td, th { border-top: 1px solid var(--line); padding: .25rem .5rem .25rem 0; text-align: left; vertical-align: top; }
-td:first-child { white-space: nowrap; }
+@media (min-width: 40rem) { td:first-child { white-space: nowrap; } }
 .soft { color: var(--soft); }
 """
 _CODE = re.compile(r"`([^`]+)`")
@@ -31,7 +33,7 @@ def _page(document: Mapping[str, Any], schemas: Mapping[str, Any]) -> Iterator[s
     info = document["info"]
     yield f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(info["title"])} API</title>'
     yield f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style>'
-    yield f"<h1>{escape(info['title'])} API</h1>{_prose(info['description'])}"
+    yield f"<main><h1>{escape(info['title'])} API</h1>{_prose(info['description'])}"
     yield '<p>For programs: <a href="/openapi.json">openapi.json</a>.</p>'
     for tag in document["tags"]:
         yield f"<h2>{escape(tag['name'])}</h2>{_prose(tag['description'])}"
@@ -45,7 +47,7 @@ def _page(document: Mapping[str, Any], schemas: Mapping[str, Any]) -> Iterator[s
         yield _prose(schema.get("description", ""))
         yield _fields(schema)
         yield "</details>"
-    yield "</html>"
+    yield "</main></html>"
 
 
 def _operation(method: str, path: str, operation: Mapping[str, Any]) -> Iterator[str]:
@@ -62,7 +64,7 @@ def _operation(method: str, path: str, operation: Mapping[str, Any]) -> Iterator
             _row(item["name"], item["in"] + (", required" if item.get("required") else ""), item["schema"], item.get("description", ""))
             for item in parameters
         )
-        yield f"<table><tr><th>Parameter<th>In<th>Type<th>{''.join(rows)}</table>"
+        yield f"<table><tr><th>Parameter<th>In<th>Type<th>Meaning{''.join(rows)}</table>"
     if "requestBody" in operation:
         yield _content("Body", operation["requestBody"]["content"])
     for status, response in operation["responses"].items():
@@ -85,7 +87,7 @@ def _fields(schema: Mapping[str, Any]) -> str:
         return ""
     required = schema.get("required", [])
     rows = (_row(name, "required" if name in required else "", field, field.get("description", "")) for name, field in properties.items())
-    return f"<table><tr><th>Field<th><th>Type<th>{''.join(rows)}</table>"
+    return f"<table><tr><th>Field<th>Needed<th>Type<th>Meaning{''.join(rows)}</table>"
 
 
 def _row(name: str, note: str, schema: Mapping[str, Any], description: str) -> str:

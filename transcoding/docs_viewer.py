@@ -10,6 +10,8 @@ _POLICY = (
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 VIEWER_POLICY = ("content-security-policy", _POLICY)
+# The viewer hides its list of calls from narrow screens.
+_STYLE = ".narrow { margin: 0 1rem 1rem; font: 1rem system-ui } @media (min-width: 768px) { .narrow { display: none } }"
 _ATTRIBUTES = (
     'spec-url="/openapi.json" render-style="focused" load-fonts="false" show-header="false" allow-spec-url-load="false" '
     'allow-spec-file-load="false" allow-server-selection="false" allow-advanced-search="true" persist-auth="false" '
@@ -23,9 +25,11 @@ def viewer_page(title: str) -> bytes:
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)} API</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">'
-        f'<script type="module" src="{SCRIPT_PATH}"></script></head><body style="margin:0">'
+        f'<style>{_STYLE}</style><script type="module" src="{SCRIPT_PATH}"></script></head><body style="margin:0">'
         f'<noscript><p>This page needs scripts; <a href="{PLAIN_PATH}">the plain one</a> needs none.</p></noscript>'
         f'<rapi-doc {_ATTRIBUTES}><p slot="nav-logo" style="margin:1rem;font:600 1.1rem system-ui">{escape(title)}</p>'
         f'<p style="margin:0 1rem 1rem;font:.9rem system-ui"><a href="{PLAIN_PATH}">plain page</a> · '
-        '<a href="/openapi.json">openapi.json</a></p></rapi-doc></body></html>'
+        '<a href="/openapi.json">openapi.json</a></p>'
+        f'<p class="narrow">On a screen as narrow as this one the calls are listed on the <a href="{PLAIN_PATH}">plain page</a>.</p>'
+        "</rapi-doc></body></html>"
     ).encode()

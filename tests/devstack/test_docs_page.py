@@ -3,11 +3,13 @@
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 import pytest_asyncio
+from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, async_playwright, expect
 
 from devstack.browser import find_browser
@@ -98,4 +100,32 @@ async def test_without_scripts_there_is_the_plain_page(browser: Browser, stack: 
     await page.goto(f"{stack.url}/docs")
     await page.get_by_role("link", name="the plain one").click()
     await expect(page.get_by_role("heading", name="Clarion API")).to_be_visible()
+    await context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_the_plain_page_is_for_everyone(browser: Browser, stack: Stack, scheme: Literal["light", "dark"]) -> None:
+    """It scrolls down only, on a phone too, and axe finds nothing."""
+    context = await browser.new_context(color_scheme=scheme, viewport={"width": 360, "height": 700})
+    page = await context.new_page()
+    await page.goto(f"{stack.url}/docs/plain")
+    assert await page.evaluate("document.documentElement.scrollWidth") == 360
+    await page.get_by_text("/v1/notifications/{id}:resend").click()
+    assert await page.evaluate("document.documentElement.scrollWidth") == 360
+    found = (await Axe().run(page)).response["violations"]
+    assert [(one["id"], one["nodes"][0]["html"]) for one in found] == []
+    await context.close()
+
+
+async def test_on_a_phone_the_viewer_leads_to_the_list_of_calls(browser: Browser, stack: Stack) -> None:
+    """It hides its own from narrow screens."""
+    context = await browser.new_context(viewport={"width": 360, "height": 700})
+    page = await context.new_page()
+    await page.goto(f"{stack.url}/docs")
+    await page.get_by_text("On a screen as narrow as this one").get_by_role("link").click()
+    await expect(page.get_by_role("heading", name="Clarion API")).to_be_visible()
+    await page.set_viewport_size({"width": 1400, "height": 900})
+    await page.goto(f"{stack.url}/docs")
+    await expect(page.get_by_placeholder("Filter")).to_be_visible(timeout=60_000)
+    await expect(page.get_by_text("On a screen as narrow as this one")).to_be_hidden()
     await context.close()

@@ -180,3 +180,10 @@ def test_addresses_and_secrets_are_marked_sensitive() -> None:
             for field in message.fields:
                 if SECRETS.fullmatch(field.name) and field.name not in {"page_token", "next_page_token"}:
                     assert field.GetOptions().Extensions[options_pb2.sensitive], field.full_name
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "protos" / "clarion").rglob("*.proto")), ids=lambda path: path.stem)
+def test_no_comment_is_read_as_markup(path: Path) -> None:
+    """The viewer of /docs reads comments as Markdown, in which a bare `<img>` is one: it is written as code."""
+    comments = "\n".join(line for line in path.read_text().splitlines() if line.lstrip().startswith("//"))
+    assert re.findall(r"<[a-zA-Z/!][^>]*>", re.sub(r"`[^`]*`", "", comments)) == []

@@ -630,7 +630,7 @@ class AttachedFile:
     attachment_id: str = stored(default="", metadata={"read": v.same})
     """The id of an attachment that is kept, in place of `content`."""
     content_id: str = stored(default="", metadata={"read": v.same})
-    """For a picture in the text: the HTML shows it as <img src="cid:logo"> where this is "logo"."""
+    """For a picture in the text: the HTML shows it as `<img src="cid:logo">` where this is "logo"."""
 
 
 @dataclass(frozen=True)

@@ -232,7 +232,7 @@ class AttachedFile(_message.Message):
     attachment_id: _builtins.str
     """The id of an attachment that is kept, in place of `content`."""
     content_id: _builtins.str
-    """For a picture in the text: the HTML shows it as <img src="cid:logo"> where this is "logo"."""
+    """For a picture in the text: the HTML shows it as `<img src="cid:logo">` where this is "logo"."""
     def __init__(
         self,
         *,
