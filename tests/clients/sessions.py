@@ -163,16 +163,6 @@ SESSIONS = (
         keep={"later": (2, _ID)},
     ),
     Session(
-        "breakers",
-        "Hold a provider back while its maker says that it is down.",
-        (
-            Step("clarion breakers force smtp open --for 30 --note 'their status page'"),
-            Step("clarion breakers list", red=("open",)),
-            Step("clarion problems"),
-            Step("clarion breakers force smtp auto"),
-        ),
-    ),
-    Session(
         "dead-letters",
         "What could not be delivered waits for a person, who goes through it by keyboard.",
         (
@@ -195,6 +185,16 @@ SESSIONS = (
         (
             Step("clarion dead-letters requeue @letter@ --var name=Gustav --note 'his whole name'", green=("requeued",)),
             Step("clarion dead-letters requeue --all --template welcome", answers=(("[y/N]: ", "y"),)),
+        ),
+    ),
+    Session(
+        "breakers",
+        "Hold a provider back while its maker says that it is down.",
+        (
+            Step("clarion breakers force smtp open --for 30 --note 'their status page'"),
+            Step("clarion breakers list", red=("open",)),
+            Step("clarion problems"),
+            Step("clarion breakers force smtp auto"),
         ),
     ),
     Session(

@@ -35,10 +35,13 @@ async def test_every_call_takes_the_callers_own_id(system: System, own: str) -> 
     listed = await call("GET", f"/v1/notifications?user_id={path}")
     assert [entry["id"] for entry in listed["notifications"]] == [sent["id"]]
     changes: list[Any] = []
+    cursor = ""
 
     async def sending_is_shown() -> bool:
-        page = await call("GET", f"/v1/changes?user_id={path}")
-        changes[:] = page.get("changes", [])
+        nonlocal cursor  # a page looks through a part of all that was sent in this system
+        page = await call("GET", f"/v1/changes?user_id={path}&cursor={cursor}")
+        cursor = page["next_cursor"]
+        changes.extend(page.get("changes", []))
         return "sent" in {change["status"] for change in changes}
 
     await until_answered(sending_is_shown)
