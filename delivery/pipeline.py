@@ -26,7 +26,7 @@ _HOPELESS = frozenset({Code.INVALID_ARGUMENT, Code.NOT_FOUND, Code.FAILED_PRECON
 _OUR_DEFECT = frozenset({Code.INTERNAL, Code.UNKNOWN, Code.DATA_LOSS, Code.RESOURCE_EXHAUSTED})
 # How long deliveries wait for a service that is down, by how often they have waited. Short for most of a minute, since most outages are
 # restarts and a short one should stay short; longer later, since each wait costs the bus a round of everything that waits.
-_PEER_WAITS_S = (*[2.0] * 3, *[4.0] * 12, *[8.0] * 4, 30.0)
+_PEER_WAITS_S = (*[2.0] * 15, *[4.0] * 6, *[8.0] * 4, 30.0)
 
 
 # An envelope's decided deliveries wait so long for the others before they are handed over.

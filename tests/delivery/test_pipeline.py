@@ -160,7 +160,7 @@ async def test_what_is_out_of_time_is_not_sent(bench: Bench) -> None:
 async def test_a_service_that_is_down_costs_no_attempt(bench: Bench) -> None:
     bench.recipients.error = Unavailable("down", reason="DATABASE_UNAVAILABLE", retry_after_s=1)
     waits = []
-    for parked in (0, 2, 3, 14, 15, 100):
+    for parked in (0, 14, 15, 20, 21, 100):
         delivery = make_delivery()
         delivery.deferrals = parked
         waits.append(await bench.one(delivery))
